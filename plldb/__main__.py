@@ -1,0 +1,3 @@
+from plldb.cli.main import main
+
+main()

@@ -1,0 +1,39 @@
+"""Sessions in memory, for tests and for use without a table."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from threading import Lock
+
+from .sessions import Session, Status
+
+
+class MemorySessionStore:
+    def __init__(self) -> None:
+        self._sessions: dict[str, Session] = {}
+        self._lock = Lock()
+
+    def create(self, session: Session) -> None:
+        with self._lock:
+            self._sessions[session.session_id] = session
+
+    def get(self, session_id: str) -> Session | None:
+        return self._sessions.get(session_id)
+
+    def activate(self, session_id: str, connection_id: str, now: float) -> bool:
+        with self._lock:
+            session = self._sessions.get(session_id)
+            if session is None or not session.may_connect(now):
+                return False
+            self._sessions[session_id] = replace(
+                session, status=Status.ACTIVE, connection_id=connection_id
+            )
+            return True
+
+    def close(self, session_id: str, connection_id: str) -> bool:
+        with self._lock:
+            session = self._sessions.get(session_id)
+            if session is None or session.connection_id != connection_id:
+                return False
+            self._sessions[session_id] = replace(session, status=Status.CLOSED, connection_id=None)
+            return True

@@ -1,0 +1,123 @@
+"""Follows a stack operation to its end: every event as it happens, and what failed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from plldb.aws import Target, aws_errors
+from plldb.errors import BootstrapError
+from plldb.stacks import StackState, find_stack
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudformation.type_defs import StackEventTypeDef
+
+# CloudFormation's own operations are over within this; API Gateway and DynamoDB take minutes.
+_DEADLINE_SECONDS = 30 * 60
+_POLL_SECONDS_AWS = 2.0
+_POLL_SECONDS_EMULATOR = 0.05
+# What CloudFormation says of resources that fell with another one, the one worth naming.
+_COLLATERAL = "cancelled"
+_GOOD_ENDS = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE", "DELETE_COMPLETE"}
+
+
+@dataclass(frozen=True)
+class ResourceEvent:
+    """One resource changed its state."""
+
+    logical_id: str
+    resource_type: str
+    status: str
+    reason: str
+
+    @property
+    def is_failure(self) -> bool:
+        return self.status.endswith("_FAILED") and _COLLATERAL not in self.reason.lower()
+
+
+class StackOperation:
+    """One operation on one stack. Make it before the operation starts, then ``follow`` it.
+
+    ``stack_id`` is the stack's ARN where it is known: a deleted stack is found by that only.
+    """
+
+    def __init__(self, target: Target, stack_name: str, stack_id: str | None = None) -> None:
+        self._target = target
+        self._name = stack_name
+        self._id = stack_id or stack_name
+        self._poll_seconds = _POLL_SECONDS_AWS if target.is_aws else _POLL_SECONDS_EMULATOR
+        self._seen: set[str] = set()
+        if stack_id is not None:
+            self._seen.update(event["EventId"] for event in self._new_events())
+
+    def follow(
+        self, report: Callable[[ResourceEvent], None], stack_id: str | None = None
+    ) -> StackState | None:
+        """The stack once nothing is in progress; None if it is gone. Reports every event.
+
+        Raises BootstrapError, naming the resource and the reason, if the operation failed.
+        """
+        self._id = stack_id or self._id
+        failures: list[ResourceEvent] = []
+
+        def collect(event: ResourceEvent) -> None:
+            report(event)
+            if event.is_failure and event.logical_id != self._name:
+                failures.append(event)
+
+        stack = self.await_end(collect)
+        if stack is None or stack.status in _GOOD_ENDS:
+            return stack
+        reasons = [f"{e.logical_id} ({e.resource_type}): {e.reason}" for e in failures]
+        raise BootstrapError(
+            f"Stack {self._name!r} ended in state {stack.status}: "
+            f"{next(iter(reasons), stack.reason or 'CloudFormation gave no reason')}",
+            "Mend what the reason names, then run the same command again: it recovers by itself.",
+        )
+
+    def await_end(self, report: Callable[[ResourceEvent], None]) -> StackState | None:
+        """Like ``follow``, whatever the end is."""
+        deadline = time.monotonic() + _DEADLINE_SECONDS
+        while True:
+            # The state first: once it is final, no event is missing from the answer after it.
+            stack = find_stack(self._target, self._id)
+            self._report_new_events(report)
+            if stack is None or not stack.status.endswith("_IN_PROGRESS"):
+                return stack
+            if time.monotonic() > deadline:
+                raise BootstrapError(
+                    f"Stack {self._name!r} is still in state {stack.status} after "
+                    f"{_DEADLINE_SECONDS // 60} minutes.",
+                    "Look at it in the CloudFormation console, then run the same command again.",
+                )
+            time.sleep(self._poll_seconds)
+
+    def _report_new_events(self, report: Callable[[ResourceEvent], None]) -> None:
+        # They come newest first. Their times are no order: some engines cut them to seconds.
+        for event in reversed(self._new_events()):
+            self._seen.add(event["EventId"])
+            report(
+                ResourceEvent(
+                    logical_id=event.get("LogicalResourceId", ""),
+                    resource_type=event.get("ResourceType", ""),
+                    status=event.get("ResourceStatus", ""),
+                    reason=event.get("ResourceStatusReason", ""),
+                )
+            )
+
+    def _new_events(self) -> list[StackEventTypeDef]:
+        with aws_errors(f"read the events of stack {self._name!r}"):
+            return list(self._events_until_seen())
+
+    def _events_until_seen(self) -> Iterator[StackEventTypeDef]:
+        """Newest first, page by page, until one that was seen before."""
+        cloudformation: CloudFormationClient = self._target.client("cloudformation")
+        pages = cloudformation.get_paginator("describe_stack_events").paginate(StackName=self._id)
+        for page in pages:
+            for event in page["StackEvents"]:
+                if event["EventId"] in self._seen:
+                    return
+                yield event

@@ -1,0 +1,181 @@
+"""Carries out a plan, one step after the other. Each step is safe to repeat after a crash."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from plldb.aws import Target, aws_errors, error_code
+from plldb.bootstrap import planner
+from plldb.bootstrap.deployment import ResourceEvent, StackOperation
+from plldb.bootstrap.inspector import foreign_bucket, required_protections, tls_only_policy
+from plldb.bootstrap.planner import Plan, Protection, Step
+from plldb.bootstrap.release import Release
+from plldb.stacks import find_stack
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_s3 import S3Client
+
+# DeleteObjects takes this many at once:
+# https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
+_DELETE_BATCH = 1000
+
+
+class Executor:
+    """``on_step`` hears of each step before it is taken, ``on_resource`` of each stack event."""
+
+    def __init__(
+        self,
+        target: Target,
+        on_step: Callable[[Step], None],
+        on_resource: Callable[[ResourceEvent], None],
+    ) -> None:
+        self._target = target
+        self._on_step = on_step
+        self._on_resource = on_resource
+        self._s3: S3Client = target.client("s3")
+        self._cloudformation: CloudFormationClient = target.client("cloudformation")
+
+    def execute(self, plan: Plan) -> None:
+        for step in plan:
+            self._on_step(step)
+            with aws_errors(str(step)):
+                self._execute(step)
+
+    def _execute(self, step: Step) -> None:
+        match step:
+            case planner.CreateBucket(bucket):
+                self._create_bucket(bucket)
+            case planner.ProtectBucket(bucket, protection):
+                self._protect_bucket(bucket, protection)
+            case planner.UploadArtifact(bucket, artifact):
+                self._s3.put_object(Bucket=bucket, Key=artifact.key, Body=artifact.body)
+            case planner.AwaitStack(stack_name):
+                self._await_stack(stack_name)
+            case planner.ContinueRollback(stack_name):
+                self._continue_rollback(stack_name)
+            case planner.DeleteStack(stack_name):
+                self._delete_stack(stack_name)
+            case planner.CreateStack(release):
+                self._create_stack(release)
+            case planner.UpdateStack(release):
+                self._update_stack(release)
+            case planner.DeleteObjects(bucket, prefix, keys):
+                self._delete_objects(bucket, prefix, keys)
+            case planner.DeleteBucket(bucket):
+                self._delete_bucket(bucket)
+
+    # --- Bucket ---------------------------------------------------------------------------------
+
+    def _create_bucket(self, bucket: str) -> None:
+        try:
+            if self._target.region == "us-east-1":
+                # The one region that S3 refuses as a location constraint.
+                self._s3.create_bucket(Bucket=bucket)
+            else:
+                location = {"LocationConstraint": self._target.region}
+                self._s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=location)  # type: ignore[arg-type]
+        except ClientError as error:
+            if error_code(error) == "BucketAlreadyExists":
+                raise foreign_bucket(bucket) from error
+            if error_code(error) != "BucketAlreadyOwnedByYou":
+                raise
+        for protection in required_protections(self._target):
+            self._protect_bucket(bucket, protection)
+
+    def _protect_bucket(self, bucket: str, protection: Protection) -> None:
+        match protection:
+            case Protection.NO_PUBLIC_ACCESS:
+                self._s3.put_public_access_block(
+                    Bucket=bucket,
+                    PublicAccessBlockConfiguration={
+                        "BlockPublicAcls": True,
+                        "IgnorePublicAcls": True,
+                        "BlockPublicPolicy": True,
+                        "RestrictPublicBuckets": True,
+                    },
+                )
+            case Protection.ENCRYPTION:
+                self._s3.put_bucket_encryption(
+                    Bucket=bucket,
+                    ServerSideEncryptionConfiguration={
+                        "Rules": [
+                            {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+                        ]
+                    },
+                )
+            case Protection.TLS_ONLY:
+                policy = tls_only_policy(bucket, self._target.partition)
+                self._s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+
+    def _delete_objects(self, bucket: str, prefix: str, keys: frozenset[str] | None) -> None:
+        pages = self._s3.get_paginator("list_object_versions").paginate(
+            Bucket=bucket, Prefix=prefix
+        )
+        versions = [
+            {"Key": entry["Key"], "VersionId": entry["VersionId"]}
+            for page in pages
+            for entry in (*page.get("Versions", []), *page.get("DeleteMarkers", []))
+            if keys is None or entry["Key"] in keys
+        ]
+        for start in range(0, len(versions), _DELETE_BATCH):
+            batch = versions[start : start + _DELETE_BATCH]
+            self._s3.delete_objects(Bucket=bucket, Delete={"Objects": batch, "Quiet": True})  # type: ignore[typeddict-item]
+
+    def _delete_bucket(self, bucket: str) -> None:
+        try:
+            self._s3.delete_bucket(Bucket=bucket)
+        except ClientError as error:
+            if error_code(error) != "NoSuchBucket":
+                raise
+
+    # --- Stack ----------------------------------------------------------------------------------
+
+    def _create_stack(self, release: Release) -> None:
+        created = self._cloudformation.create_stack(**_stack_arguments(release))  # type: ignore[arg-type]
+        operation = StackOperation(self._target, release.stack_name)
+        operation.follow(self._on_resource, stack_id=created["StackId"])
+
+    def _update_stack(self, release: Release) -> None:
+        operation = self._operation(release.stack_name)
+        try:
+            self._cloudformation.update_stack(**_stack_arguments(release))  # type: ignore[arg-type]
+        except ClientError as error:
+            if "No updates are to be performed" in str(error):
+                return
+            raise
+        operation.follow(self._on_resource)
+
+    def _delete_stack(self, stack_name: str) -> None:
+        operation = self._operation(stack_name)
+        self._cloudformation.delete_stack(StackName=stack_name)
+        operation.follow(self._on_resource)
+
+    def _continue_rollback(self, stack_name: str) -> None:
+        operation = self._operation(stack_name)
+        self._cloudformation.continue_update_rollback(StackName=stack_name)
+        operation.await_end(self._on_resource)
+
+    def _await_stack(self, stack_name: str) -> None:
+        self._operation(stack_name).await_end(self._on_resource)
+
+    def _operation(self, stack_name: str) -> StackOperation:
+        stack = find_stack(self._target, stack_name)
+        return StackOperation(self._target, stack_name, stack.stack_id if stack else None)
+
+
+def _stack_arguments(release: Release) -> dict[str, object]:
+    return {
+        "StackName": release.stack_name,
+        "TemplateBody": release.template,
+        "Parameters": [
+            {"ParameterKey": key, "ParameterValue": value}
+            for key, value in release.parameters.items()
+        ],
+        "Capabilities": ["CAPABILITY_IAM"],
+        "Tags": [{"Key": key, "Value": value} for key, value in release.tags.items()],
+    }

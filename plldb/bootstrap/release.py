@@ -1,0 +1,86 @@
+"""Everything that this version of plldb deploys, as data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from plldb import __version__
+from plldb.bootstrap.packager import Artifact, package
+from plldb.config import DEFAULT_HELPER_STACK
+from plldb.errors import UsageError
+
+_SOURCES = Path(__file__).parent / "cloudformation"
+# CloudFormation's rule; shorter, since table names with the stack's name as suffix must fit too.
+_STACK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,99}")
+
+FINGERPRINT_TAG = "plldb:fingerprint"
+VERSION_TAG = "plldb:version"
+
+
+@dataclass(frozen=True)
+class Release:
+    """One helper stack as it shall be. ``parameters`` are the template's, name → value."""
+
+    stack_name: str
+    bucket: str
+    artifacts: tuple[Artifact, ...]
+    template: str
+    parameters: dict[str, str]
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes exactly when something that CloudFormation would see changes."""
+        seen = json.dumps([self.template, sorted(self.parameters.items())])
+        return hashlib.sha256(seen.encode()).hexdigest()[:32]
+
+    @property
+    def tags(self) -> dict[str, str]:
+        return {FINGERPRINT_TAG: self.fingerprint, VERSION_TAG: __version__}
+
+
+def build_release(
+    *, stack_name: str, region: str, account_id: str, execute_api_base_url: str
+) -> Release:
+    """The helper stack of this version, for one account and region."""
+    check_stack_name(stack_name)
+    functions = package(_SOURCES / "lambda_functions", key_prefix=artifacts_prefix(stack_name))
+    bucket = bucket_name(region, account_id)
+    return Release(
+        stack_name=stack_name,
+        bucket=bucket,
+        artifacts=(functions,),
+        template=(_SOURCES / "template.yaml").read_text(encoding="utf-8"),
+        parameters={
+            "ArtifactsBucket": bucket,
+            "FunctionsCodeKey": functions.key,
+            "SessionsTableName": _physical_name("PLLDBSessions", stack_name),
+            "DebuggerTableName": _physical_name("PLLDBDebugger", stack_name),
+            "ExecuteApiBaseUrl": execute_api_base_url,
+        },
+    )
+
+
+def bucket_name(region: str, account_id: str) -> str:
+    """One bucket an account and region, whatever number of helper stacks there is."""
+    return f"plldb-core-infrastructure-{region}-{account_id}"
+
+
+def artifacts_prefix(stack_name: str) -> str:
+    """Where in the bucket a helper stack keeps what is its own."""
+    return f"{stack_name}/"
+
+
+def check_stack_name(name: str) -> None:
+    if not _STACK_NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r} is no name for a helper stack.",
+            "Use a letter, then letters, digits and hyphens, 100 at most.",
+        )
+
+
+def _physical_name(default: str, stack_name: str) -> str:
+    return default if stack_name == DEFAULT_HELPER_STACK else f"{default}-{stack_name}"

@@ -1,0 +1,142 @@
+"""``plldb bootstrap``: deploy the helper stack, or remove it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import click
+
+from plldb.cli.options import global_options
+from plldb.config import DEFAULT_HELPER_STACK
+
+if TYPE_CHECKING:
+    from plldb.aws import Target
+    from plldb.bootstrap.deployment import ResourceEvent
+    from plldb.bootstrap.executor import Executor
+    from plldb.bootstrap.planner import Plan, Step
+    from plldb.cli.console import Console
+
+_stack_name = click.option(
+    "--stack-name",
+    default=DEFAULT_HELPER_STACK,
+    show_default=True,
+    help="Name of the helper stack.",
+)
+_dry_run = click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
+
+
+@click.group(invoke_without_command=True)
+@_stack_name
+@_dry_run
+@global_options
+@click.pass_context
+def bootstrap(ctx: click.Context, stack_name: str, dry_run: bool) -> None:
+    """Deploy the helper stack that 'plldb attach' needs.
+
+    'plldb bootstrap' alone is 'plldb bootstrap setup'.
+    """
+    ctx.obj = {"stack_name": stack_name, "dry_run": dry_run}
+    if ctx.invoked_subcommand is None:
+        _setup(stack_name, dry_run)
+
+
+@bootstrap.command()
+@_stack_name
+@_dry_run
+@global_options
+@click.pass_context
+def setup(ctx: click.Context, stack_name: str, dry_run: bool) -> None:
+    """Deploy or update the helper stack; repeat it as often as you like."""
+    _setup(_nearest(ctx, stack_name), dry_run or ctx.obj["dry_run"])
+
+
+@bootstrap.command()
+@_stack_name
+@_dry_run
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@global_options
+@click.pass_context
+def destroy(ctx: click.Context, stack_name: str, dry_run: bool, yes: bool) -> None:
+    """Remove the helper stack and its artifacts."""
+    _destroy(_nearest(ctx, stack_name), dry_run or ctx.obj["dry_run"], yes)
+
+
+def _nearest(ctx: click.Context, stack_name: str) -> str:
+    """--stack-name may stand before the subcommand or after it."""
+    given_here = ctx.get_parameter_source("stack_name") is click.core.ParameterSource.COMMANDLINE
+    name: str = stack_name if given_here else ctx.obj["stack_name"]
+    return name
+
+
+def _setup(stack_name: str, dry_run: bool) -> None:
+    from plldb.bootstrap.operations import Operation
+    from plldb.cli.factory import make_factory
+    from plldb.stacks import find_helper_stack
+
+    factory = make_factory()
+    console, target = factory.console, factory.target
+    operation = Operation.setup(target, stack_name)
+    if dry_run:
+        _show_plan(console, stack_name, operation.plan())
+        return
+    with console.progress(f"Deploying stack {stack_name}…"):
+        changed = operation.run(_reporting_executor(console))
+        helper = find_helper_stack(target, stack_name)
+    status = helper.status
+    what = f"is ready ({status})" if changed else f"is up to date ({status})"
+    console.answer(
+        {
+            "stackName": stack_name,
+            "status": status,
+            "changed": changed,
+            "managementApiUrl": helper.management_api_url,
+            "webSocketUrl": helper.websocket_url,
+            "sessionsTable": helper.sessions_table,
+            "debuggerTable": helper.debugger_table,
+            "region": target.region,
+        },
+        f"Stack {stack_name} {what} at {target.description}\n"
+        f"  management API  {helper.management_api_url}\n"
+        f"  WebSocket API   {helper.websocket_url}",
+    )
+
+
+def _destroy(stack_name: str, dry_run: bool, yes: bool) -> None:
+    from plldb.bootstrap.operations import Operation
+    from plldb.cli.factory import make_factory
+    from plldb.errors import UsageError
+
+    factory = make_factory()
+    console, target = factory.console, factory.target
+    operation = Operation.destroy(target, stack_name)
+    if dry_run:
+        _show_plan(console, stack_name, operation.plan())
+        return
+    question = f"Remove stack {stack_name} and its artifacts from {target.description}?"
+    if not yes and not console.confirm(question):
+        raise UsageError("Nothing was removed.", "Agree when asked, or give --yes.")
+    with console.progress(f"Removing stack {stack_name}…"):
+        changed = operation.run(_reporting_executor(console))
+    text = f"Stack {stack_name} is removed." if changed else f"There is no stack {stack_name}."
+    console.answer({"stackName": stack_name, "status": "DELETED", "changed": changed}, text)
+
+
+def _show_plan(console: Console, stack_name: str, plan: Plan) -> None:
+    steps = [str(step) for step in plan]
+    text = "\n".join(f"would {step}" for step in steps) or "Nothing to do."
+    console.answer({"stackName": stack_name, "plan": steps}, text)
+
+
+def _reporting_executor(console: Console) -> Callable[[Target], Executor]:
+    """Makes executors that tell the console what goes on."""
+    from plldb.bootstrap.executor import Executor
+
+    def show_step(step: Step) -> None:
+        console.note(f"→ {step}")
+
+    def show_resource(event: ResourceEvent) -> None:
+        reason = f"  {event.reason}" if event.reason else ""
+        console.note(f"  {event.status:<20} {event.resource_type:<36} {event.logical_id}{reason}")
+
+    return lambda target: Executor(target, show_step, show_resource)

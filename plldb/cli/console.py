@@ -1,0 +1,96 @@
+"""The only place that writes to the terminal.
+
+Answers go to stdout: text for people, or JSON with one object a line. What goes on meanwhile, and
+errors, go to stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from plldb.config import Output
+from plldb.errors import PlldbError
+
+if TYPE_CHECKING:
+    from rich.console import Console as RichConsole
+
+
+class Console:
+    def __init__(self, output: Output, verbose: bool = False) -> None:
+        self._output = output
+        self.verbose = verbose
+        self._stdout: RichConsole | None = None
+        self._stderr: RichConsole | None = None
+        if output == "text":
+            from rich.console import Console as RichConsole
+
+            self._stdout = RichConsole(highlight=False, soft_wrap=True)
+            self._stderr = RichConsole(stderr=True, highlight=False, soft_wrap=True)
+
+    @property
+    def is_json(self) -> bool:
+        return self._output == "json"
+
+    def answer(self, data: dict[str, Any], text: str) -> None:
+        """What the command was asked for: ``data`` as a line of JSON, or ``text``."""
+        if self._stdout is None:
+            sys.stdout.write(json.dumps(data) + "\n")
+            sys.stdout.flush()
+        else:
+            self._stdout.print(text, markup=False)
+
+    def title(self, text: str) -> None:
+        """A heading, for people only."""
+        if self._stdout is not None:
+            self._stdout.print(f"\n{text}", style="bold", markup=False)
+
+    def note(self, text: str) -> None:
+        """What goes on, for people only."""
+        if self._stderr is not None:
+            self._stderr.print(text, markup=False, style="dim")
+
+    def warn(self, text: str) -> None:
+        """What the user should know, in either output."""
+        _write_to_stderr({"warning": text}, f"Warning: {text}", self.is_json)
+
+    @contextmanager
+    def progress(self, text: str) -> Iterator[None]:
+        """A spinner while something takes its time, where there is a terminal to show it."""
+        if self._stderr is None or not self._stderr.is_terminal:
+            yield
+            return
+        with self._stderr.status(text):
+            yield
+
+    def confirm(self, question: str) -> bool:
+        """Asks; whoever can't be asked has not agreed."""
+        if self._stderr is None or not sys.stdin.isatty():
+            return False
+        from rich.prompt import Confirm
+
+        return Confirm.ask(question, console=self._stderr, default=False)
+
+
+def show_error(error: PlldbError, arguments: Sequence[str]) -> None:
+    """One line and a hint; in JSON if that was asked for, however far the command had come."""
+    text = f"Error: {error.message}" + (f"\nHint: {error.hint}" if error.hint else "")
+    data = {"error": error.message, "hint": error.hint}
+    _write_to_stderr(data, text, _wants_json(arguments))
+
+
+def _wants_json(arguments: Sequence[str]) -> bool:
+    words = [word for argument in arguments for word in argument.split("=", 1)]
+    if "--output" in words:
+        position = len(words) - 1 - words[::-1].index("--output")
+        return words[position + 1 : position + 2] == ["json"]
+    return os.environ.get("PLLDB_OUTPUT") == "json"
+
+
+def _write_to_stderr(data: dict[str, Any], text: str, as_json: bool) -> None:
+    sys.stderr.write((json.dumps(data) if as_json else text) + "\n")
+    sys.stderr.flush()

@@ -1,0 +1,9 @@
+"""Starting, finding and stopping emulators.
+
+::
+
+    base       what every emulator can do, and the deadline until it is healthy
+    state      which one `plldb local up` started, in a file under PLLDB_HOME
+    process    MiniStack as a child process
+    lifecycle  up, down and status: one at a time, whatever a crash left behind
+"""

@@ -1,0 +1,80 @@
+"""Everything that plldb expects to go wrong.
+
+::
+
+    PlldbError                      exit code 1: one line, a hint, no traceback
+    ├── UsageError                  exit code 2: contradictory or missing flags
+    ├── TargetError                 nowhere to send calls: no emulator, no profile
+    ├── CredentialsError            AWS credentials are missing, expired or wrong
+    ├── EndpointError               the endpoint does not answer
+    ├── AwsError                    AWS, or the emulator, refused a call (``code`` says how)
+    │   └── AccessDeniedError
+    ├── BootstrapError              the helper stack could not be deployed or removed
+    ├── StackError                  a stack that is needed is missing or in the wrong state
+    ├── SessionError                the session could not be opened
+    │   └── ConnectionLostError     the session ended before the user ended it
+    └── EmulatorError               the emulator could not be started or stopped
+
+Any other exception is a bug in plldb and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+
+class PlldbError(Exception):
+    """An expected failure: what went wrong and where (``message``), what to do now (``hint``)."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(PlldbError):
+    exit_code = 2
+
+
+class TargetError(PlldbError):
+    pass
+
+
+class CredentialsError(PlldbError):
+    pass
+
+
+class EndpointError(PlldbError):
+    pass
+
+
+class AwsError(PlldbError):
+    """A call that the service refused; ``code`` is the service's own error code."""
+
+    def __init__(self, message: str, hint: str | None = None, *, code: str = "") -> None:
+        super().__init__(message, hint)
+        self.code = code
+
+
+class AccessDeniedError(AwsError):
+    pass
+
+
+class BootstrapError(PlldbError):
+    pass
+
+
+class StackError(PlldbError):
+    pass
+
+
+class SessionError(PlldbError):
+    pass
+
+
+class ConnectionLostError(SessionError):
+    pass
+
+
+class EmulatorError(PlldbError):
+    pass

@@ -1,0 +1,129 @@
+"""Stacks as the rest of plldb sees them: the helper stack's endpoints, and any stack's state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from plldb.aws import Target, aws_errors, error_code
+from plldb.errors import StackError
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudformation.type_defs import StackTypeDef
+
+
+@dataclass(frozen=True)
+class StackState:
+    """One CloudFormation stack; ``outputs`` and ``tags`` are key → value."""
+
+    name: str
+    stack_id: str
+    status: str
+    reason: str
+    outputs: dict[str, str]
+    tags: dict[str, str]
+
+    @property
+    def is_usable(self) -> bool:
+        """Its resources are there: created or updated before, and not being deleted."""
+        return self.status == "CREATE_COMPLETE" or self.status.startswith(("UPDATE_", "IMPORT_"))
+
+
+@dataclass(frozen=True)
+class HelperStack:
+    """What ``plldb bootstrap`` deployed. URLs are as reached from here, without trailing slash."""
+
+    name: str
+    status: str
+    management_api_id: str
+    management_api_url: str
+    websocket_api_id: str
+    websocket_url: str
+    sessions_table: str
+    debugger_table: str
+
+    @classmethod
+    def from_stack(cls, stack: StackState, target: Target) -> HelperStack:
+        """Raises StackError where an output is missing: it is another stack, or an old one."""
+        try:
+            outputs = stack.outputs
+            management_api_id = outputs["ManagementApiId"]
+            websocket_api_id = outputs["WebSocketApiId"]
+            return cls(
+                name=stack.name,
+                status=stack.status,
+                management_api_id=management_api_id,
+                management_api_url=target.execute_api_url(
+                    management_api_id, outputs["ManagementApiUrl"]
+                ),
+                websocket_api_id=websocket_api_id,
+                websocket_url=target.execute_api_url(websocket_api_id, outputs["WebSocketUrl"]),
+                sessions_table=outputs["SessionsTableName"],
+                debugger_table=outputs["DebuggerTableName"],
+            )
+        except KeyError as missing:
+            raise StackError(
+                f"Stack {stack.name!r} is no plldb helper stack: it has no output {missing}.",
+                "Run 'plldb bootstrap' to bring it up to date, or name the right one.",
+            ) from None
+
+
+def find_stack(target: Target, name: str) -> StackState | None:
+    """The stack of that name (or ARN), or None; a deleted one counts as none."""
+    cloudformation: CloudFormationClient = target.client("cloudformation")
+    with aws_errors(f"look up stack {name!r} at {target.description}"):
+        try:
+            found = cloudformation.describe_stacks(StackName=name)["Stacks"]
+        except ClientError as error:
+            # CloudFormation has no code of its own for a missing stack.
+            if error_code(error) == "ValidationError" and "does not exist" in str(error):
+                return None
+            raise
+    states = [_stack_state(stack) for stack in found]
+    return next((state for state in states if state.status != "DELETE_COMPLETE"), None)
+
+
+def find_helper_stack(target: Target, name: str) -> HelperStack:
+    """The deployed helper stack. Raises StackError if it is missing or not usable."""
+    stack = find_stack(target, name)
+    if stack is None:
+        raise StackError(
+            f"The helper stack {name!r} does not exist at {target.description}.",
+            "Run 'plldb bootstrap' first, with the same --profile, --region or --endpoint-url.",
+        )
+    if not stack.is_usable:
+        raise StackError(
+            f"The helper stack {name!r} is in state {stack.status}.",
+            "Run 'plldb bootstrap' to repair it.",
+        )
+    return HelperStack.from_stack(stack, target)
+
+
+def require_debuggable_stack(target: Target, name: str) -> StackState:
+    """The stack to debug. Raises StackError if it is missing or not usable."""
+    stack = find_stack(target, name)
+    if stack is None:
+        raise StackError(
+            f"Stack {name!r}, the one to debug, does not exist at {target.description}.",
+            "Check --stack-name and --region; deploy it first if it is new.",
+        )
+    if not stack.is_usable:
+        raise StackError(
+            f"Stack {name!r}, the one to debug, is in state {stack.status}.",
+            "Wait until it is deployed, or deploy it again.",
+        )
+    return stack
+
+
+def _stack_state(stack: StackTypeDef) -> StackState:
+    return StackState(
+        name=stack["StackName"],
+        stack_id=stack.get("StackId", ""),
+        status=stack["StackStatus"],
+        reason=stack.get("StackStatusReason", ""),
+        outputs={o["OutputKey"]: o["OutputValue"] for o in stack.get("Outputs", [])},
+        tags={t["Key"]: t["Value"] for t in stack.get("Tags", [])},
+    )
