@@ -5,9 +5,12 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -15,7 +18,9 @@ import psutil
 from plldb.emulators.base import LOOPBACK, RunningEmulator, port_to_use
 from plldb.errors import EmulatorError
 
-_STOP_SECONDS = 5
+_STOP_SECONDS = 0.5
+_KILL_SECONDS = 5
+_POLL_SECONDS = 0.02
 # An invocation that calls back into the gateway holds one of its threads while it waits for
 # another one; the default of 64 starves under nested waits.
 _WORKER_THREADS = "512"
@@ -63,7 +68,7 @@ class MiniStack:
 
     def is_alive(self, running: RunningEmulator) -> bool:
         process = _process(running)
-        return process is not None and process.status() != psutil.STATUS_ZOMBIE
+        return process is not None and not _is_gone(process)
 
     def health_url(self, running: RunningEmulator) -> str:
         return f"{running.endpoint_url}/_ministack/health"
@@ -76,15 +81,15 @@ class MiniStack:
             return []
 
     def stop(self, running: RunningEmulator) -> None:
+        """All it knows is in memory, and so lost anyway: a short wait, then an end by force."""
         process = _process(running)
         if process is not None:
-            # Its Lambda workers first become known while it is there to be asked.
-            family = [process, *_children(process)]
             process.terminate()
-            _, alive = psutil.wait_procs(family, timeout=_STOP_SECONDS)
-            for survivor in alive:
-                survivor.kill()
-            psutil.wait_procs(alive, timeout=_STOP_SECONDS)
+            _wait_until_gone(process, _STOP_SECONDS)
+            # The process leads a group of its own, which its Lambda workers belong to.
+            with suppress(ProcessLookupError):
+                os.killpg(running.pid, signal.SIGKILL)
+            _wait_until_gone(process, _KILL_SECONDS)
         shutil.rmtree(self._temporary, ignore_errors=True)
 
     def _environment(self, port: int) -> dict[str, str]:
@@ -110,8 +115,15 @@ def _process(running: RunningEmulator) -> psutil.Process | None:
     return process if same else None
 
 
-def _children(process: psutil.Process) -> list[psutil.Process]:
+def _is_gone(process: psutil.Process) -> bool:
+    """A zombie counts: where nothing reaps orphans, it stays one."""
     try:
-        return process.children(recursive=True)
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
-        return []
+        return True
+
+
+def _wait_until_gone(process: psutil.Process, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not _is_gone(process) and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)

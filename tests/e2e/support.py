@@ -1,0 +1,302 @@
+"""What the end-to-end tests share: the command line as a process, polling, raw clients."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import queue
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self, TypeVar
+from urllib.parse import urlencode
+
+import requests
+from requests_aws4auth import AWS4Auth
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import connect as connect_websocket
+from websockets.exceptions import InvalidStatus
+
+from plldb.aws import Target
+from plldb.stacks import HelperStack
+
+DEADLINE_SECONDS = 30
+_T = TypeVar("_T")
+
+
+def poll(look: Callable[[], _T], what: str, seconds: float = DEADLINE_SECONDS) -> _T:
+    """The first truthy answer of ``look``."""
+    deadline = time.monotonic() + seconds
+    while not (answer := look()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not within {seconds} s")
+        time.sleep(0.02)
+    return answer
+
+
+def random_name(prefix: str) -> str:
+    return f"{prefix}-{uuid.uuid4().hex[:8]}"
+
+
+# --- The command line --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Result:
+    exit_code: int
+    stdout: str
+    stderr: str
+    seconds: float
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The one object on stdout."""
+        (line,) = self.stdout.splitlines()
+        answer = json.loads(line)
+        assert isinstance(answer, dict)
+        return answer
+
+    def succeeded(self) -> Self:
+        assert self.exit_code == 0, f"exit code {self.exit_code}\n{self.stdout}\n{self.stderr}"
+        return self
+
+    def failed(self, exit_code: int = 1) -> Self:
+        """It failed as an expected error: no traceback."""
+        assert self.exit_code == exit_code, f"{self.exit_code}\n{self.stdout}\n{self.stderr}"
+        assert "Traceback" not in self.stderr, self.stderr
+        return self
+
+
+class Plldb:
+    """Runs ``plldb`` with a fixed environment, and keeps all that it ever said."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = dict(environment)
+        self.said: list[str] = []
+
+    def with_environment(self, **variables: str) -> Plldb:
+        other = Plldb(self._environment | variables)
+        other.said = self.said
+        return other
+
+    def __call__(self, *arguments: str, timeout: float = 120) -> Result:
+        started = time.perf_counter()
+        process = self.start(*arguments)
+        try:
+            stdout, stderr = process.communicate(timeout=timeout)
+        finally:
+            process.kill()
+        self.said += [stdout, stderr]
+        return Result(process.returncode, stdout, stderr, time.perf_counter() - started)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "plldb", *arguments],
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def attach(self, stack_name: str, *arguments: str) -> Attached:
+        command = ("attach", "--stack-name", stack_name, "--output", "json", *arguments)
+        return Attached(self.start(*command), self.said)
+
+
+class Attached:
+    """A running ``plldb attach``; its events are read as they come."""
+
+    def __init__(self, process: subprocess.Popen[str], said: list[str]) -> None:
+        self.process = process
+        self._said = said
+        self._events: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        self.seen: list[dict[str, Any]] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._reader.join()
+        self._said.append(self._stderr())
+
+    def wait_for(self, event: str, seconds: float = DEADLINE_SECONDS) -> dict[str, Any]:
+        """The next event of that name; those before it are passed over."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                found = self._events.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                raise AssertionError(f"no {event!r} event; seen: {self.seen}") from None
+            if found is None:
+                raise AssertionError(f"ended before {event!r}: {self.seen} {self._stderr()}")
+            if found["event"] == event:
+                return found
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def exit_code(self, seconds: float = DEADLINE_SECONDS) -> int:
+        return self.process.wait(timeout=seconds)
+
+    def errors(self) -> str:
+        """What it said on stderr, once it has ended."""
+        self.process.wait(timeout=DEADLINE_SECONDS)
+        return self._stderr()
+
+    def _stderr(self) -> str:
+        assert self.process.stderr is not None
+        if not hasattr(self, "_errors"):
+            with self.process.stderr:
+                self._errors = self.process.stderr.read()
+        return self._errors
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout:
+            for line in self.process.stdout:
+                self._said.append(line)
+                event = json.loads(line)
+                self.seen.append(event)
+                self._events.put(event)
+        self._events.put(None)
+
+
+# --- The helper stack, without plldb -------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Keys:
+    """An access key of a principal."""
+
+    access_key_id: str
+    secret_access_key: str
+
+
+class Backend:
+    """The deployed helper stack, spoken to directly: REST, WebSocket, table."""
+
+    def __init__(self, target: Target, helper: HelperStack) -> None:
+        self.target = target
+        self.helper = helper
+        self._dynamodb = target.client("dynamodb")
+
+    def post_sessions(self, body: Any, keys: Keys | None = None) -> requests.Response:
+        """``body``: bytes as they are, anything else as JSON. Signed by root unless keys say."""
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        auth = self.target.execute_api_auth() if keys is None else self.signed_by(keys)
+        return self.post_unsigned(data, auth)
+
+    def post_unsigned(self, data: bytes, auth: Any = None) -> requests.Response:
+        return requests.post(
+            f"{self.helper.management_api_url}/sessions",
+            data=data,
+            auth=auth,
+            headers={"Content-Type": "application/json"},
+            timeout=DEADLINE_SECONDS,
+        )
+
+    def signed_by(self, keys: Keys) -> AWS4Auth:
+        return AWS4Auth(
+            keys.access_key_id, keys.secret_access_key, self.target.region, "execute-api"
+        )
+
+    def new_session(self, stack_name: str = "some-stack") -> str:
+        response = self.post_sessions({"stackName": stack_name})
+        assert response.status_code == 201, response.text
+        return str(response.json()["sessionId"])
+
+    def item(self, session_id: str) -> dict[str, Any]:
+        """The session's item, attribute → plain value; empty if there is none."""
+        found = self._dynamodb.get_item(
+            TableName=self.helper.sessions_table,
+            Key={"SessionId": {"S": session_id}},
+            ConsistentRead=True,
+        )
+        return {name: next(iter(value.values())) for name, value in found.get("Item", {}).items()}
+
+    def set_ttl(self, session_id: str, ttl: int) -> None:
+        self._dynamodb.update_item(
+            TableName=self.helper.sessions_table,
+            Key={"SessionId": {"S": session_id}},
+            UpdateExpression="SET #ttl = :ttl",
+            ExpressionAttributeNames={"#ttl": "TTL"},
+            ExpressionAttributeValues={":ttl": {"N": str(ttl)}},
+        )
+
+    def wait_for_status(self, session_id: str, status: str) -> dict[str, Any]:
+        return poll(
+            lambda: item if (item := self.item(session_id)).get("Status") == status else None,
+            f"status {status}",
+        )
+
+    def sessions_of(self, stack_name: str) -> list[dict[str, Any]]:
+        found = self._dynamodb.query(
+            TableName=self.helper.sessions_table,
+            IndexName="GSI-StackName",
+            KeyConditionExpression="StackName = :stack",
+            ExpressionAttributeValues={":stack": {"S": stack_name}},
+        )["Items"]
+        return [{n: next(iter(v.values())) for n, v in item.items()} for item in found]
+
+    def all_session_ids(self) -> list[str]:
+        pages = self._dynamodb.get_paginator("scan").paginate(TableName=self.helper.sessions_table)
+        return [item["SessionId"]["S"] for page in pages for item in page["Items"]]
+
+    def connect(self, session_id: str | None) -> connect_websocket:
+        """A plain WebSocket client, for ``async with`` or ``await``."""
+        query = "" if session_id is None else "?" + urlencode({"sessionId": session_id})
+        return connect_websocket(self.helper.websocket_url + query, open_timeout=DEADLINE_SECONDS)
+
+    async def try_connect(self, session_id: str | None) -> ClientConnection | int:
+        """The open connection, or the HTTP status of the refusal."""
+        try:
+            return await self.connect(session_id)
+        except InvalidStatus as refused:
+            return refused.response.status_code
+
+    def refusal(self, session_id: str | None) -> int:
+        async def attempt() -> int:
+            answer = await self.try_connect(session_id)
+            if isinstance(answer, ClientConnection):
+                await answer.close()
+                return 101
+            return answer
+
+        return asyncio.run(attempt())
+
+
+async def ask(websocket: ClientConnection, message: str | bytes) -> dict[str, Any]:
+    """Sends one message and returns the next that comes."""
+    await websocket.send(message)
+    answer = json.loads(await asyncio.wait_for(websocket.recv(), DEADLINE_SECONDS))
+    assert isinstance(answer, dict)
+    return answer
+
+
+def reset(websocket: ClientConnection) -> None:
+    """Ends the TCP connection at once with RST: no close frame, no FIN."""
+    raw: socket.socket = websocket.transport.get_extra_info("socket")
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    websocket.transport.abort()
+
+
+def clean_environment() -> dict[str, str]:
+    """This process's environment without anything that selects a target."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AWS_", "PLLDB_")) or name == "AWS_CA_BUNDLE"
+    }

@@ -1,0 +1,112 @@
+"""``$connect`` and ``$disconnect``: one session, one connection, once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+
+import pytest
+from websockets.asyncio.client import ClientConnection
+
+from .support import Backend, reset
+
+
+def test_connecting_activates_and_closing_closes(backend: Backend) -> None:
+    session_id = backend.new_session()
+
+    async def visit() -> None:
+        async with backend.connect(session_id):
+            item = backend.item(session_id)
+            assert item["Status"] == "ACTIVE"
+            assert item["ConnectionId"]
+
+    asyncio.run(visit())
+
+    assert "ConnectionId" not in backend.wait_for_status(session_id, "CLOSED")
+
+
+def test_no_session_id_is_unauthorized(backend: Backend) -> None:
+    assert backend.refusal(None) == 401
+
+
+@pytest.mark.parametrize("session_id", [str(uuid.uuid4()), "not-an-id", "x" * 4000, "é\n"])
+def test_an_unknown_id_is_refused(backend: Backend, session_id: str) -> None:
+    assert backend.refusal(session_id) == 403
+
+
+def test_an_expired_id_is_refused_though_its_item_is_still_there(backend: Backend) -> None:
+    session_id = backend.new_session()
+    backend.set_ttl(session_id, int(time.time()) - 1)
+
+    assert backend.refusal(session_id) == 403
+    assert backend.item(session_id)["Status"] == "PENDING"
+
+
+def test_a_used_id_is_refused_while_its_session_goes_on(backend: Backend) -> None:
+    session_id = backend.new_session()
+
+    async def visit() -> None:
+        async with backend.connect(session_id):
+            before = backend.item(session_id)
+            assert await backend.try_connect(session_id) == 403
+            assert backend.item(session_id) == before
+
+    asyncio.run(visit())
+
+
+def test_a_closed_id_is_refused(backend: Backend) -> None:
+    session_id = backend.new_session()
+
+    async def visit() -> None:
+        async with backend.connect(session_id):
+            pass
+
+    asyncio.run(visit())
+    backend.wait_for_status(session_id, "CLOSED")
+
+    assert backend.refusal(session_id) == 403
+
+
+def test_of_30_simultaneous_connects_exactly_one_wins(backend: Backend) -> None:
+    session_id = backend.new_session()
+
+    async def race() -> None:
+        answers = await asyncio.gather(*(backend.try_connect(session_id) for _ in range(30)))
+        winners = [answer for answer in answers if isinstance(answer, ClientConnection)]
+        assert len(winners) == 1, answers
+        assert [answer for answer in answers if answer not in winners] == [403] * 29
+        assert backend.item(session_id)["Status"] == "ACTIVE"
+        await winners[0].close()
+
+    asyncio.run(race())
+    backend.wait_for_status(session_id, "CLOSED")
+
+
+def test_an_abrupt_drop_closes_the_session(backend: Backend) -> None:
+    session_id = backend.new_session()
+
+    async def visit() -> None:
+        websocket = await backend.connect(session_id)
+        reset(websocket)
+        await websocket.wait_closed()
+
+    asyncio.run(visit())
+
+    assert "ConnectionId" not in backend.wait_for_status(session_id, "CLOSED")
+
+
+def test_50_sessions_at_once(backend: Backend) -> None:
+    async def all_of_them() -> list[str]:
+        ids = await asyncio.gather(
+            *(asyncio.to_thread(backend.new_session, "crowd") for _ in range(50))
+        )
+        connections = await asyncio.gather(*(backend.connect(one) for one in ids))
+        statuses = await asyncio.gather(*(asyncio.to_thread(backend.item, one) for one in ids))
+        assert [item["Status"] for item in statuses] == ["ACTIVE"] * 50
+        assert len({item["ConnectionId"] for item in statuses}) == 50
+        await asyncio.gather(*(connection.close() for connection in connections))
+        return list(ids)
+
+    for session_id in asyncio.run(all_of_them()):
+        backend.wait_for_status(session_id, "CLOSED")

@@ -1,0 +1,114 @@
+"""``POST /sessions``: who may open a session, with what, and what is stored."""
+
+from __future__ import annotations
+
+import time
+import uuid
+
+import pytest
+
+from .support import Backend, Keys, random_name
+
+
+def test_a_signed_request_opens_a_pending_session(backend: Backend) -> None:
+    before = int(time.time())
+
+    response = backend.post_sessions({"stackName": "my-stack"})
+
+    assert response.status_code == 201
+    assert set(response.json()) == {"sessionId"}
+    session_id = response.json()["sessionId"]
+    assert uuid.UUID(session_id).version == 4
+    item = backend.item(session_id)
+    assert item.pop("SessionId") == session_id
+    assert item.pop("StackName") == "my-stack"
+    assert item.pop("Status") == "PENDING"
+    assert before + 3600 <= int(item.pop("TTL")) <= time.time() + 3600
+    assert item.pop("Owner").startswith("arn:aws:iam::")
+    assert item.pop("CreatedAt").startswith("20")
+    assert item == {}
+
+
+def test_the_stack_need_not_exist(backend: Backend) -> None:
+    assert backend.post_sessions({"stackName": "no-such-stack"}).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [
+        (b"", "not JSON"),
+        (b"{", "not JSON"),
+        (b"\xff\xfe", "not JSON"),
+        (b"[" * 8000, "not JSON"),
+        (b"[]", "not a JSON object"),
+        (b'"my-stack"', "not a JSON object"),
+        (b"null", "not a JSON object"),
+        (b"{}", "stackName is missing"),
+        (b'{"stackName": null}', "stackName is missing"),
+        (b'{"stackname": "x"}', "stackName is missing"),
+        (b'{"stackName": 1}', "must be a letter"),
+        (b'{"stackName": ["x"]}', "must be a letter"),
+        (b'{"stackName": ""}', "must be a letter"),
+        (b'{"stackName": "1abc"}', "must be a letter"),
+        (b'{"stackName": "a b"}', "must be a letter"),
+        (b'{"stackName": "a\\n"}', "must be a letter"),
+        (b'{"stackName": "\\ud800"}', "must be a letter"),
+        (b'{"stackName": "' + b"a" * 129 + b'"}', "must be a letter"),
+        (b'{"stackName": "a", "x": "' + b"y" * 8192 + b'"}', "over 8192 bytes"),
+    ],
+)
+def test_a_malformed_body_is_refused_with_a_reason(
+    backend: Backend, body: bytes, complaint: str
+) -> None:
+    before = set(backend.all_session_ids())
+
+    response = backend.post_sessions(body)
+
+    assert response.status_code == 400
+    assert complaint in response.json()["message"]
+    assert set(backend.all_session_ids()) == before, "something was stored"
+
+
+def test_an_unsigned_request_is_refused(backend: Backend) -> None:
+    response = backend.post_unsigned(b'{"stackName": "unsigned"}')
+
+    assert response.status_code == 403
+    assert backend.sessions_of("unsigned") == []
+
+
+@pytest.mark.needs("iam")
+def test_a_wrong_secret_is_refused(backend: Backend, nobody: Keys) -> None:
+    response = backend.post_sessions(
+        {"stackName": "wrong-secret"}, Keys(nobody.access_key_id, "wrong")
+    )
+
+    assert response.status_code == 403
+    assert backend.sessions_of("wrong-secret") == []
+
+
+@pytest.mark.needs("iam")
+def test_a_principal_without_permission_is_refused(backend: Backend, nobody: Keys) -> None:
+    response = backend.post_sessions({"stackName": "not-allowed"}, nobody)
+
+    assert response.status_code == 403
+    assert backend.sessions_of("not-allowed") == []
+
+
+@pytest.mark.needs("iam")
+def test_the_owner_is_the_caller_who_was_allowed(backend: Backend) -> None:
+    iam = backend.target.client("iam")
+    name = random_name("developer")
+    arn = iam.create_user(UserName=name)["User"]["Arn"]
+    iam.put_user_policy(
+        UserName=name,
+        PolicyName="invoke",
+        PolicyDocument="""{"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
+            "Action": "execute-api:Invoke", "Resource": "*"}]}""",
+    )
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    keys = Keys(key["AccessKeyId"], key["SecretAccessKey"])
+
+    response = backend.post_sessions({"stackName": "owned"}, keys)
+
+    assert response.status_code == 201
+    assert backend.item(response.json()["sessionId"])["Owner"] == arn

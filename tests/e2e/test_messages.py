@@ -1,0 +1,61 @@
+"""What a connected debugger may send, and what comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from .support import Backend, ask
+
+
+def conversation(backend: Backend, *sent: str | bytes) -> list[dict[str, object]]:
+    """The answers to these messages, over one connection that is alive at the end."""
+    session_id = backend.new_session()
+
+    async def talk() -> list[dict[str, object]]:
+        async with backend.connect(session_id) as websocket:
+            answers = [await ask(websocket, message) for message in sent]
+            assert backend.item(session_id)["Status"] == "ACTIVE"
+            return answers
+
+    return asyncio.run(talk())
+
+
+@pytest.mark.parametrize("junk", ["", "hello", "{", "[1]", "null", '"close"', "[" * 5000])
+def test_what_is_no_json_object_gets_an_error_and_no_hang_up(backend: Backend, junk: str) -> None:
+    answers = conversation(backend, junk or " ", "still there?")
+
+    assert [(answer["type"], answer["code"]) for answer in answers] == [("error", "not_json")] * 2
+
+
+@pytest.mark.parametrize("message", [{}, {"action": "dance"}, {"action": 7}, {"action": None}])
+def test_an_unknown_action_gets_an_error_that_names_the_known_ones(
+    backend: Backend, message: dict[str, object]
+) -> None:
+    (answer,) = conversation(backend, json.dumps(message))
+
+    assert (answer["type"], answer["code"]) == ("error", "unknown_action")
+    assert "close" in str(answer["message"])
+
+
+def test_a_message_of_100_kb_is_taken(backend: Backend) -> None:
+    (answer,) = conversation(backend, json.dumps({"action": "dance", "padding": "x" * 100_000}))
+
+    assert answer["code"] == "unknown_action"
+
+
+def test_close_closes_the_session_before_it_answers(backend: Backend) -> None:
+    session_id = backend.new_session()
+
+    async def talk() -> None:
+        async with backend.connect(session_id) as websocket:
+            assert await ask(websocket, '{"action": "close"}') == {"type": "closed"}
+            closed = backend.item(session_id)
+            assert closed["Status"] == "CLOSED"
+            assert "ConnectionId" not in closed
+            assert (await ask(websocket, '{"action": "close"}')) == {"type": "closed"}
+            assert backend.item(session_id) == closed, "closing twice changed something"
+
+    asyncio.run(talk())
