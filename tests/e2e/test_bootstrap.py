@@ -1,0 +1,239 @@
+"""``plldb bootstrap``: from nothing, again, after a failure, after a crash, and gone without trace.
+
+Each test has a region of its own, and with it a bucket, tables and a stack of its own.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from plldb.aws import Target
+from plldb.config import EmulatorAddress, TargetSettings
+from plldb.stacks import find_stack
+
+from .support import Plldb, Result
+
+_REGIONS = itertools.cycle(
+    ["eu-west-1", "eu-west-2", "eu-west-3", "eu-north-1", "us-west-1", "us-west-2", "sa-east-1"]
+)
+
+
+class Account:
+    """One region of the emulator's account, seen from outside plldb."""
+
+    def __init__(self, plldb: Plldb, target: Target) -> None:
+        self._plldb = plldb
+        self.target = target
+        self.cloudformation = target.client("cloudformation")
+        self.s3 = target.client("s3")
+        self.dynamodb = target.client("dynamodb")
+
+    @property
+    def bucket(self) -> str:
+        return f"plldb-core-infrastructure-{self.target.region}-{self.target.account_id}"
+
+    def bootstrap(self, *arguments: str) -> Result:
+        return self._plldb("bootstrap", *arguments, *self.flags)
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        return ("--region", self.target.region, "--output", "json")
+
+    def start_bootstrap(self) -> Any:
+        return self._plldb.start("bootstrap", "--region", self.target.region)
+
+    def keys(self) -> set[str]:
+        found = self.s3.list_objects_v2(Bucket=self.bucket).get("Contents", [])
+        return {entry["Key"] for entry in found}
+
+    def is_empty(self) -> bool:
+        buckets = {bucket["Name"] for bucket in self.s3.list_buckets()["Buckets"]}
+        tables = self.dynamodb.list_tables()["TableNames"]
+        return (
+            find_stack(self.target, "plldb") is None and self.bucket not in buckets and not tables
+        )
+
+
+@pytest.fixture
+def account(plldb: Plldb, address: EmulatorAddress) -> Iterator[Account]:
+    target = Target(TargetSettings("emulator", next(_REGIONS), emulator=address))
+    account = Account(plldb, target)
+    try:
+        yield account
+    finally:
+        account.bootstrap("destroy", "--yes").succeeded()
+        assert account.is_empty()
+
+
+def test_from_nothing_again_and_gone_again(account: Account) -> None:
+    first = account.bootstrap().succeeded().json
+    assert first["status"] == "CREATE_COMPLETE"
+    assert first["changed"] is True
+    assert first["managementApiUrl"].startswith("http://127.0.0.1:")
+    assert first["webSocketUrl"].startswith("ws://127.0.0.1:")
+
+    again = account.bootstrap("setup").succeeded().json
+    assert again == first | {"changed": False}
+
+    gone = account.bootstrap("destroy", "--yes").succeeded().json
+    assert gone == {"stackName": "plldb", "status": "DELETED", "changed": True}
+    assert account.is_empty()
+
+    assert account.bootstrap("destroy", "--yes").succeeded().json == gone | {"changed": False}
+
+
+def test_the_bucket_is_closed_to_the_public_and_encrypted(account: Account) -> None:
+    account.bootstrap().succeeded()
+
+    access = account.s3.get_public_access_block(Bucket=account.bucket)
+    assert set(access["PublicAccessBlockConfiguration"].values()) == {True}
+    encryption = account.s3.get_bucket_encryption(Bucket=account.bucket)
+    assert encryption["ServerSideEncryptionConfiguration"]["Rules"]
+
+
+def test_a_protection_that_was_taken_off_is_put_back(account: Account) -> None:
+    account.bootstrap().succeeded()
+    account.s3.delete_public_access_block(Bucket=account.bucket)
+
+    assert account.bootstrap().succeeded().json["changed"] is True
+
+    access = account.s3.get_public_access_block(Bucket=account.bucket)
+    assert set(access["PublicAccessBlockConfiguration"].values()) == {True}
+
+
+def test_a_dry_run_shows_the_plan_and_changes_nothing(account: Account) -> None:
+    plan = account.bootstrap("--dry-run").succeeded().json["plan"]
+
+    assert [step.split()[0] for step in plan] == ["create", "upload", "create"]
+    assert account.is_empty()
+
+    account.bootstrap().succeeded()
+    assert account.bootstrap("--dry-run").succeeded().json["plan"] == []
+    destroy = account.bootstrap("destroy", "--dry-run").succeeded().json["plan"]
+    assert [step.split()[0] for step in destroy] == ["delete"] * 3
+    assert account.bootstrap().succeeded().json["changed"] is False
+
+
+def test_text_output_streams_the_stack_events(account: Account, plldb: Plldb) -> None:
+    result = plldb("bootstrap", "--region", account.target.region).succeeded()
+
+    assert "PLLDBSessions" in result.stderr
+    assert "CREATE_COMPLETE" in result.stderr
+    assert "Stack plldb is ready" in result.stdout
+
+
+def test_a_failed_resource_is_named_with_its_reason_and_the_next_run_recovers(
+    account: Account,
+) -> None:
+    account.dynamodb.create_table(
+        TableName="PLLDBSessions",
+        AttributeDefinitions=[{"AttributeName": "x", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "x", "KeyType": "HASH"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+
+    failed = account.bootstrap().failed()
+    assert "PLLDBSessions (AWS::DynamoDB::Table)" in failed.stderr
+    assert "already exists" in failed.stderr or "in use" in failed.stderr.lower()
+
+    account.dynamodb.delete_table(TableName="PLLDBSessions")
+    recovered = account.bootstrap().succeeded().json
+    assert recovered["status"] == "CREATE_COMPLETE"
+
+
+@pytest.mark.parametrize("step", ["create bucket", "upload", "create stack"])
+def test_a_run_that_was_killed_is_finished_by_the_next(account: Account, step: str) -> None:
+    process = account.start_bootstrap()
+    with process.stderr, process.stdout:
+        next(line for line in process.stderr if step in line)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+    assert account.bootstrap().succeeded().json["status"] in ("CREATE_COMPLETE", "UPDATE_COMPLETE")
+    assert account.bootstrap().succeeded().json["changed"] is False
+
+
+def test_an_outdated_stack_is_updated_and_old_code_removed(account: Account) -> None:
+    account.bootstrap().succeeded()
+    old = account.keys()
+    account.s3.put_object(Bucket=account.bucket, Key="plldb/lambda_functions-0000.zip", Body=b"")
+    stack = account.cloudformation.describe_stacks(StackName="plldb")["Stacks"][0]
+    account.cloudformation.update_stack(
+        StackName="plldb",
+        UsePreviousTemplate=True,
+        Capabilities=["CAPABILITY_IAM"],
+        Parameters=[
+            {"ParameterKey": p["ParameterKey"], "ParameterValue": p["ParameterValue"]}
+            for p in stack["Parameters"]
+            if p["ParameterKey"] != "LogRetentionDays"
+        ]
+        + [{"ParameterKey": "LogRetentionDays", "ParameterValue": "1"}],
+        Tags=[{"Key": "plldb:version", "Value": "0.0.0"}],
+    )
+    account.cloudformation.get_waiter("stack_update_complete").wait(
+        StackName="plldb", WaiterConfig={"Delay": 1}
+    )
+
+    updated = account.bootstrap().succeeded().json
+
+    assert (updated["status"], updated["changed"]) == ("UPDATE_COMPLETE", True)
+    assert account.keys() == old
+    assert account.bootstrap().succeeded().json["changed"] is False
+
+
+def test_destroy_removes_old_versions_too(account: Account) -> None:
+    account.bootstrap().succeeded()
+    account.s3.put_bucket_versioning(
+        Bucket=account.bucket, VersioningConfiguration={"Status": "Enabled"}
+    )
+    for body in (b"1", b"2"):
+        account.s3.put_object(Bucket=account.bucket, Key="plldb/extra", Body=body)
+    account.s3.delete_object(Bucket=account.bucket, Key="plldb/extra")
+
+    account.bootstrap("destroy", "--yes").succeeded()
+
+    assert account.is_empty()
+
+
+def test_destroy_asks_first(account: Account) -> None:
+    account.bootstrap().succeeded()
+
+    account.bootstrap("destroy").failed(exit_code=2)
+
+    assert account.bootstrap().succeeded().json["changed"] is False
+
+
+def test_two_helper_stacks_live_side_by_side(account: Account) -> None:
+    account.bootstrap().succeeded()
+    second = account.bootstrap("--stack-name", "other").succeeded().json
+    try:
+        assert second["sessionsTable"] == "PLLDBSessions-other"
+    finally:
+        account.bootstrap("destroy", "--stack-name", "other", "--yes").succeeded()
+
+    assert account.bootstrap().succeeded().json["changed"] is False, "the first one was harmed"
+
+
+def test_a_stack_that_only_has_the_name_is_left_alone(account: Account) -> None:
+    template = json.dumps({"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}})
+    account.cloudformation.create_stack(StackName="plldb", TemplateBody=template)
+    account.cloudformation.get_waiter("stack_create_complete").wait(
+        StackName="plldb", WaiterConfig={"Delay": 1}
+    )
+    try:
+        assert "plldb did not make it" in account.bootstrap().failed().stderr
+        assert "plldb did not make it" in account.bootstrap("destroy", "--yes").failed().stderr
+        stack = find_stack(account.target, "plldb")
+        assert stack is not None
+        assert stack.status == "CREATE_COMPLETE"
+    finally:
+        account.cloudformation.delete_stack(StackName="plldb")
+        account.cloudformation.get_waiter("stack_delete_complete").wait(
+            StackName="plldb", WaiterConfig={"Delay": 1}
+        )
