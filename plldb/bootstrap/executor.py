@@ -40,13 +40,16 @@ class Executor:
         self._s3: S3Client = target.client("s3")
         self._cloudformation: CloudFormationClient = target.client("cloudformation")
 
-    def execute(self, plan: Plan) -> None:
+    def execute(self, plan: Plan) -> bool:
+        """Takes every step, and says whether any of them changed something."""
+        changed = False
         for step in plan:
             self._on_step(step)
             with aws_errors(str(step)):
-                self._execute(step)
+                changed |= self._execute(step)
+        return changed
 
-    def _execute(self, step: Step) -> None:
+    def _execute(self, step: Step) -> bool:
         match step:
             case planner.CreateBucket(bucket):
                 self._create_bucket(bucket)
@@ -63,11 +66,12 @@ class Executor:
             case planner.CreateStack(release):
                 self._create_stack(release)
             case planner.UpdateStack(release):
-                self._update_stack(release)
+                return self._update_stack(release)
             case planner.DeleteObjects(bucket, prefix, keys):
                 self._delete_objects(bucket, prefix, keys)
             case planner.DeleteBucket(bucket):
                 self._delete_bucket(bucket)
+        return True
 
     # --- Bucket ---------------------------------------------------------------------------------
 
@@ -140,15 +144,17 @@ class Executor:
         operation = StackOperation(self._target, release.stack_name)
         operation.follow(self._on_resource, stack_id=created["StackId"])
 
-    def _update_stack(self, release: Release) -> None:
+    def _update_stack(self, release: Release) -> bool:
+        """False if CloudFormation finds nothing to do, as after a rollback."""
         operation = self._operation(release.stack_name)
         try:
             self._cloudformation.update_stack(**_stack_arguments(release))  # type: ignore[arg-type]
         except ClientError as error:
             if "No updates are to be performed" in str(error):
-                return
+                return False
             raise
         operation.follow(self._on_resource)
+        return True
 
     def _delete_stack(self, stack_name: str) -> None:
         operation = self._operation(stack_name)

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 def observe(target: Target, *, bucket: str, prefix: str, stack_name: str) -> Observed:
     """The state of both. Raises BootstrapError for a bucket that belongs to somebody else."""
-    return Observed(
-        bucket=_bucket_state(target, bucket, prefix), stack=find_stack(target, stack_name)
-    )
+    # The stack first: CloudFormation says why it refuses, a HEAD on a bucket can't.
+    stack = find_stack(target, stack_name)
+    return Observed(bucket=_bucket_state(target, bucket, prefix), stack=stack)
 
 
 def foreign_bucket(bucket: str) -> BootstrapError:

@@ -69,13 +69,14 @@ class Operation:
         if not plan:
             return False
         executor = make_executor(self.target)
+        changed = False
         for _ in range(_MAX_ROUNDS):
-            executor.execute(plan)
+            changed |= executor.execute(plan)
             if not _must_plan_again(plan):
-                return True
+                return changed
             plan = self.plan()
             if not plan:
-                return True
+                return changed
         raise BootstrapError(
             f"Stack {self.stack_name!r} keeps changing under the hands of somebody else.",
             "Wait until the other operation is over, then run the same command again.",

@@ -37,17 +37,26 @@ def up(emulator: str, port: int | None, detach: bool) -> None:
     from plldb.cli.factory import make_factory
 
     factory = make_factory()
-    console = factory.console
-    with console.progress(f"Starting {emulator}…"):
-        started = factory.lifecycle.up(emulator, port)
-    running = started.running
-    state = "is ready" if started.is_new else "runs already"
-    console.answer(_described(running), f"{running.emulator} {state} at {running.endpoint_url}")
-    if detach or not started.is_new:
-        return
-    console.note("Press Ctrl-C to stop it.")
-    _stay_in_front(factory.lifecycle, running)
-    console.note(f"{running.emulator} is stopped.")
+    console, lifecycle = factory.console, factory.lifecycle
+    # From the start: a SIGTERM cleans up as Ctrl-C does, however far this has come.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    in_front: RunningEmulator | None = None
+    try:
+        with console.progress(f"Starting {emulator}…"):
+            started = lifecycle.up(emulator, port)
+        running = started.running
+        if started.is_new and not detach:
+            in_front = running
+        state = "is ready" if started.is_new else "runs already"
+        console.answer(_described(running), f"{running.emulator} {state} at {running.endpoint_url}")
+        if in_front:
+            console.note("Press Ctrl-C to stop it.")
+            _watch(lifecycle, running)
+    except KeyboardInterrupt:
+        console.note(f"{emulator} is stopped.")
+    finally:
+        if in_front:
+            lifecycle.down(only=in_front)
 
 
 @local.command()
@@ -88,20 +97,11 @@ def _described(running: RunningEmulator) -> dict[str, object]:
     }
 
 
-def _stay_in_front(lifecycle: Lifecycle, running: RunningEmulator) -> None:
-    """Until a signal, or until the emulator ends by itself or by ``plldb local down``."""
+def _watch(lifecycle: Lifecycle, running: RunningEmulator) -> None:
+    """Returns once it was stopped by ``plldb local down``; raises if it ended by itself."""
     from plldb.errors import EmulatorError
 
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, interrupt)
-    try:
-        while lifecycle.status() == running:
-            time.sleep(_WATCH_SECONDS)
-        if lifecycle.ended_by_itself(running):
-            raise EmulatorError(f"{running.emulator} ended by itself.", "Start it again.")
-    except KeyboardInterrupt:
-        pass
-    finally:
-        lifecycle.down()
+    while lifecycle.status() == running:
+        time.sleep(_WATCH_SECONDS)
+    if lifecycle.ended_by_itself(running):
+        raise EmulatorError(f"{running.emulator} ended by itself.", "Start it again.")

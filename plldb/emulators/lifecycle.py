@@ -55,12 +55,11 @@ class Lifecycle:
                 raise
             return Started(running, is_new=True)
 
-    def down(self) -> RunningEmulator | None:
-        """Stops what ``up`` started, and only that; None if nothing runs."""
+    def down(self, only: RunningEmulator | None = None) -> RunningEmulator | None:
+        """Stops what ``up`` started, or ``only`` that one; None if it does not run."""
         with self._exclusively():
             running = self._state.read()
-            if running is None:
-                self._state.clear()
+            if running is None or only not in (None, running):
                 return None
             was_alive = self._make(running.emulator).is_alive(running)
             self._stop(running)

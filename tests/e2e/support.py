@@ -89,11 +89,11 @@ class Plldb:
 
     def __call__(self, *arguments: str, timeout: float = 120) -> Result:
         started = time.perf_counter()
-        process = self.start(*arguments)
-        try:
-            stdout, stderr = process.communicate(timeout=timeout)
-        finally:
-            process.kill()
+        with self.start(*arguments) as process:
+            try:
+                stdout, stderr = process.communicate(timeout=timeout)
+            finally:
+                process.kill()
         self.said += [stdout, stderr]
         return Result(process.returncode, stdout, stderr, time.perf_counter() - started)
 

@@ -9,12 +9,16 @@ import itertools
 import json
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from plldb.aws import Target
+from plldb.bootstrap.executor import Executor
+from plldb.bootstrap.operations import Operation
 from plldb.config import EmulatorAddress, TargetSettings
+from plldb.errors import AwsError, BootstrapError
 from plldb.stacks import find_stack
 
 from .support import Plldb, Result
@@ -128,23 +132,55 @@ def test_text_output_streams_the_stack_events(account: Account, plldb: Plldb) ->
     assert "Stack plldb is ready" in result.stdout
 
 
+_BROKEN_TEMPLATE = """
+Resources:
+  Topic:
+    Type: AWS::SNS::Topic
+  Broken:
+    Type: Custom::Broken
+    DependsOn: Topic
+    Properties:
+      ServiceToken: !Sub "arn:aws:lambda:${AWS::Region}:${AWS::AccountId}:function:no-such-function"
+"""
+
+
+def deploy(account: Account, template: str) -> None:
+    """What ``plldb bootstrap`` would do if this were its template."""
+    setup = Operation.setup(account.target, "plldb")
+    assert setup.release is not None
+    broken = replace(setup, release=replace(setup.release, template=template, parameters={}))
+    broken.run(lambda target: Executor(target, lambda step: None, lambda event: None))
+
+
 def test_a_failed_resource_is_named_with_its_reason_and_the_next_run_recovers(
     account: Account,
 ) -> None:
-    account.dynamodb.create_table(
-        TableName="PLLDBSessions",
-        AttributeDefinitions=[{"AttributeName": "x", "AttributeType": "S"}],
-        KeySchema=[{"AttributeName": "x", "KeyType": "HASH"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    with pytest.raises(BootstrapError, match=r"Broken \(Custom::Broken\): .*no-such-function"):
+        deploy(account, _BROKEN_TEMPLATE)
+    left = find_stack(account.target, "plldb")
+    assert left is not None
+    assert left.status == "ROLLBACK_COMPLETE"
 
-    failed = account.bootstrap().failed()
-    assert "PLLDBSessions (AWS::DynamoDB::Table)" in failed.stderr
-    assert "already exists" in failed.stderr or "in use" in failed.stderr.lower()
-
-    account.dynamodb.delete_table(TableName="PLLDBSessions")
     recovered = account.bootstrap().succeeded().json
-    assert recovered["status"] == "CREATE_COMPLETE"
+
+    assert (recovered["status"], recovered["changed"]) == ("CREATE_COMPLETE", True)
+
+
+def test_an_update_that_fails_rolls_back_and_the_next_run_recovers(account: Account) -> None:
+    account.bootstrap().succeeded()
+
+    with pytest.raises(BootstrapError, match="Broken"):
+        deploy(account, _BROKEN_TEMPLATE)
+
+    account.bootstrap().succeeded()
+    assert account.bootstrap().succeeded().json["changed"] is False
+
+
+def test_a_template_that_is_refused_leaves_no_stack(account: Account) -> None:
+    with pytest.raises(AwsError, match="create stack plldb"):
+        deploy(account, "Resources: {Nonsense: {Type: AWS::No::Such}}")
+
+    assert account.bootstrap().succeeded().json["status"] == "CREATE_COMPLETE"
 
 
 @pytest.mark.parametrize("step", ["create bucket", "upload", "create stack"])

@@ -115,9 +115,7 @@ def test_the_debugger_role_may_do_nothing_else(
     assert as_debugger(service, operation, **parameters) in _DENIED
 
 
-def test_the_debugger_role_posts_to_its_own_api_only(
-    as_debugger: Probe, backend: Backend
-) -> None:
+def test_the_debugger_role_posts_to_its_own_api_only(as_debugger: Probe, backend: Backend) -> None:
     own = backend.helper.websocket_url.replace("ws", "http", 1)
     other = own.replace(backend.helper.websocket_api_id, "a1b2c3d4")
     post = {"ConnectionId": "L0SM9cOFvHcCIhw=", "Data": "x"}

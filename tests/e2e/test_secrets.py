@@ -1,0 +1,92 @@
+"""A session id is a credential: no log and no output ever shows one whole."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from pathlib import Path
+
+from .support import Backend, Plldb, ask
+
+
+def function_logs(backend: Backend) -> str:
+    logs = backend.target.client("logs")
+    pages = logs.get_paginator("filter_log_events").paginate(
+        logGroupName=f"/plldb/{backend.helper.name}"
+    )
+    return "\n".join(event["message"] for page in pages for event in page["events"])
+
+
+def invoke_websocket_functions(backend: Backend, session_id: str) -> None:
+    """As API Gateway would, but through Lambda: not every engine logs what a WebSocket invokes."""
+    functions = backend.target.client("lambda")
+    resources = backend.target.client("cloudformation")
+    context = {"connectionId": "L0SM9cOFvHcCIhw=", "authorizer": {"sessionId": session_id}}
+    for logical_id in ("ConnectFunction", "MessageFunction", "DisconnectFunction"):
+        resource = resources.describe_stack_resource(
+            StackName=backend.helper.name, LogicalResourceId=logical_id
+        )
+        functions.invoke(
+            FunctionName=resource["StackResourceDetail"]["PhysicalResourceId"],
+            Payload=json.dumps({"requestContext": context, "body": session_id}),
+        )
+
+
+def live_through_everything(plldb: Plldb, backend: Backend, stack: str) -> None:
+    """A session of each fate, so that every log line there is gets written."""
+    session_id = backend.new_session()
+
+    async def visit() -> None:
+        async with backend.connect(session_id) as websocket:
+            await ask(websocket, "junk")
+            await ask(websocket, json.dumps({"action": session_id}))
+            await backend.try_connect(session_id)
+            await ask(websocket, '{"action": "close"}')
+
+    asyncio.run(visit())
+    backend.refusal(session_id)
+    backend.post_sessions({"stackName": 1})
+    invoke_websocket_functions(backend, backend.new_session())
+    with plldb.attach(stack, "--verbose") as attached:
+        attached.wait_for("connected")
+        attached.signal(signal.SIGINT)
+        attached.exit_code()
+
+
+def test_no_session_id_is_whole_in_any_log_or_output(
+    plldb: Plldb, backend: Backend, stack: str, home: Path
+) -> None:
+    live_through_everything(plldb, backend, stack)
+
+    ids = backend.all_session_ids()
+    assert len(ids) > 1
+    for place, text in {
+        "the functions' logs": function_logs(backend),
+        "the emulator's log": (home / "ministack.log").read_text(errors="replace"),
+        "the command line": "\n".join(plldb.said),
+    }.items():
+        assert [one for one in ids if one in text] == [], place
+
+
+def test_each_invocation_writes_one_json_line(plldb: Plldb, backend: Backend, stack: str) -> None:
+    live_through_everything(plldb, backend, stack)
+
+    lines = [
+        json.loads(line) for line in function_logs(backend).splitlines() if line.startswith("{")
+    ]
+
+    outcomes = {(line["route"], line["outcome"]) for line in lines}
+    assert outcomes >= {
+        ("POST /sessions", "created"),
+        ("POST /sessions", "bad_request"),
+        ("authorizer", "allowed"),
+        ("authorizer", "denied"),
+        ("$connect", "connected"),
+        ("message", "gone"),
+        ("$disconnect", "closed"),
+    }
+    for line in lines:
+        assert {"level", "route", "outcome", "durationMs", "requestId"} <= set(line)
+    requests = [line["requestId"] for line in lines]
+    assert len(requests) == len(set(requests))
