@@ -1,20 +1,53 @@
 # `make help` lists the targets.
 
-PYTHON ?= $(firstword $(foreach v,python3.13 python3.12 python3.11 python3,$(if $(shell $(v) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo yes),$(v))))
+# The newest Python that plldb runs on; another one with PYTHON=…
+PYTHON ?= $(firstword $(foreach v,python3.13 python3.12 python3.11 python3,$(if $(shell $(v) -c 'import sys, venv; print(sys.version_info >= (3, 11) or "")' 2>/dev/null),$(v))))
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+INSTALLED := $(VENV)/.installed
+
+# ministack, or a LocalStack container: see docs/development.md
+EMULATOR ?= ministack
+export EMULATOR
+PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup
+.PHONY: help setup demo test unit e2e lint format bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(STAMP) ## Make .venv with everything in it; again only when pyproject.toml changes
+setup: $(INSTALLED) ## Make .venv with everything in it; again only when pyproject.toml changes
 
-$(STAMP): pyproject.toml
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name one with PYTHON=…" >&2; exit 1; }
+$(INSTALLED): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: name one with PYTHON=…" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[local,dev]'
 	@touch $@
+
+demo: setup ## Show the whole thing on the embedded emulator, in seconds
+	@$(BIN)/plldb demo
+
+test: unit e2e ## All tests
+
+unit: setup ## Unit tests
+	$(BIN)/pytest tests/unit $(PYTEST_ARGS)
+
+e2e: setup ## End-to-end tests against EMULATOR
+	$(BIN)/pytest tests/e2e $(PYTEST_ARGS)
+
+lint: setup ## ruff, mypy --strict and cfn-lint
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/cfn-lint plldb/bootstrap/cloudformation/template.yaml plldb/demo/sample_stack.yaml
+
+format: setup ## Format the code
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+bench: setup ## Measure, and print ratios beside the goals
+	$(BIN)/python -m bench.sessions
+
+clean: ## Remove .venv and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

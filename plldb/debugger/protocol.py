@@ -13,7 +13,7 @@ from enum import Enum, auto
 from typing import Any
 
 from plldb.bootstrap.cloudformation.lambda_functions import messages
-from plldb.bootstrap.cloudformation.lambda_functions.messages import Action, MessageType
+from plldb.bootstrap.cloudformation.lambda_functions.messages import MessageType
 
 _PREVIEW_CHARACTERS = 80
 
@@ -75,7 +75,7 @@ class SessionProtocol:
         if self.state is not State.ATTACHED:
             return []
         self.state = State.CLOSING
-        return [messages.request(Action.CLOSE)]
+        return [messages.close_request()]
 
     def connection_closed(self, code: int, reason: str) -> Ended:
         """The WebSocket is closed, with this code and reason (RFC 6455, section 7.4)."""

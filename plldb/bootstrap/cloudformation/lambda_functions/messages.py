@@ -2,6 +2,18 @@
 
 A client's message is a JSON object whose ``action`` names what it wants. The server's is one whose
 ``type`` says what it is; a client ignores a type that it does not know.
+
+::
+
+    client                                     server
+    instrument {functions, whenAbsent,    →    instrumented, skipped, warning: one a function
+                takeOver}                      ready {instrumented, skipped}: counts, once all are
+                                               done
+                                          ←    invocation: one to run, see ``invocation``
+                                          ←    taken: another session took a function over
+    heartbeat                             →    heartbeat {ttl}
+    close                                 →    restored: one a function; closed
+    anything else                         →    error {code, message}
 """
 
 from __future__ import annotations
@@ -18,6 +30,8 @@ class Action(StrEnum):
     """What a client may ask for."""
 
     CLOSE = "close"
+    HEARTBEAT = "heartbeat"
+    INSTRUMENT = "instrument"
 
 
 class MessageType(StrEnum):
@@ -25,24 +39,130 @@ class MessageType(StrEnum):
 
     CLOSED = "closed"
     ERROR = "error"
+    HEARTBEAT = "heartbeat"
+    INSTRUMENTED = "instrumented"
+    INVOCATION = "invocation"
+    READY = "ready"
+    RESTORED = "restored"
+    SKIPPED = "skipped"
+    TAKEN = "taken"
+    WARNING = "warning"
 
 
 class ErrorCode(StrEnum):
+    BAD_REQUEST = "bad_request"
     NOT_JSON = "not_json"
     UNKNOWN_ACTION = "unknown_action"
 
 
-def request(action: Action) -> str:
-    return json.dumps({"action": action})
+class WhenAbsent(StrEnum):
+    """What an instrumented function does while nobody is attached."""
+
+    ORIGINAL = "original"
+    ERROR = "error"
+
+
+def close_request() -> str:
+    return json.dumps({"action": Action.CLOSE})
+
+
+def heartbeat_request() -> str:
+    return json.dumps({"action": Action.HEARTBEAT})
+
+
+def instrument_request(
+    functions: list[str], when_absent: WhenAbsent = WhenAbsent.ORIGINAL, take_over: bool = False
+) -> str:
+    """``functions`` are shell patterns of logical ids or function names; all, if empty."""
+    return json.dumps(
+        {
+            "action": Action.INSTRUMENT,
+            "functions": functions,
+            "whenAbsent": when_absent,
+            "takeOver": take_over,
+        }
+    )
 
 
 def closed() -> dict[str, Any]:
-    """The session is CLOSED; the client may hang up."""
+    """The session is CLOSED and its functions are restored; the client may hang up."""
     return {"type": MessageType.CLOSED}
 
 
 def error(code: ErrorCode, message: str) -> dict[str, Any]:
     return {"type": MessageType.ERROR, "code": code, "message": message}
+
+
+def heartbeat(ttl: int) -> dict[str, Any]:
+    """The session lives until ``ttl``, seconds since the epoch, unless there is another one."""
+    return {"type": MessageType.HEARTBEAT, "ttl": ttl}
+
+
+def instrumented(
+    function: str,
+    *,
+    function_name: str,
+    function_arn: str,
+    handler: str,
+    runtime: str,
+    timeout: int,
+    memory_size: int,
+    variables: dict[str, str],
+) -> dict[str, Any]:
+    """A function's invocations come here from now on.
+
+    ``function`` is its logical id; ``handler``, ``timeout`` (seconds) and ``variables`` are as the
+    user deployed them, without plldb's own.
+    """
+    return {
+        "type": MessageType.INSTRUMENTED,
+        "function": function,
+        "functionName": function_name,
+        "functionArn": function_arn,
+        "handler": handler,
+        "runtime": runtime,
+        "timeout": timeout,
+        "memorySize": memory_size,
+        "variables": variables,
+    }
+
+
+def skipped(function: str, reason: str) -> dict[str, Any]:
+    return {"type": MessageType.SKIPPED, "function": function, "reason": reason}
+
+
+def warning(function: str, message: str) -> dict[str, Any]:
+    return {"type": MessageType.WARNING, "function": function, "message": message}
+
+
+def ready(instrumented: int, skipped: int) -> dict[str, Any]:
+    return {"type": MessageType.READY, "instrumented": instrumented, "skipped": skipped}
+
+
+def taken(function: str, by: str) -> dict[str, Any]:
+    return {"type": MessageType.TAKEN, "function": function, "by": by}
+
+
+def restored(function: str) -> dict[str, Any]:
+    return {"type": MessageType.RESTORED, "function": function}
+
+
+def invocation(
+    request_id: str, function: str, *, deadline: float, context: dict[str, Any], event: str | None
+) -> dict[str, Any]:
+    """An invocation to run. ``deadline``: seconds since the epoch, when the function gives up.
+
+    ``context`` has what Lambda's context object has, under the same names. ``event`` is the
+    event's JSON text; where it is too long for a message it is None, and fetched by request id.
+    """
+    return {
+        "type": MessageType.INVOCATION,
+        "requestId": request_id,
+        "function": function,
+        "deadline": deadline,
+        "context": context,
+        "event": event,
+    }
 
 
 def parse(text: str | bytes) -> dict[str, Any] | None:
