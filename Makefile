@@ -6,9 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-# ministack, or a LocalStack container: see docs/development.md
-EMULATOR ?= ministack
-export EMULATOR
+# What `make e2e` runs against: EMULATOR=ministack|localstack|auto, ENDPOINT=URL of one that runs
+# already, or PROFILE=name of an AWS profile.
+EMULATOR ?= auto
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -28,13 +28,14 @@ $(INSTALLED): pyproject.toml
 demo: setup ## Show the whole thing on the embedded emulator, in seconds
 	@$(BIN)/plldb demo
 
-test: unit e2e ## All tests
+test: unit ## Unit tests, and end-to-end tests on the embedded emulator
+	EMULATOR=ministack ENDPOINT= PROFILE= $(BIN)/pytest tests/e2e --ignore tests/e2e/extension $(PYTEST_ARGS)
 
 unit: setup ## Unit tests
 	$(BIN)/pytest tests/unit $(PYTEST_ARGS)
 
-e2e: setup ## End-to-end tests against EMULATOR
-	$(BIN)/pytest tests/e2e $(PYTEST_ARGS)
+e2e: setup ## End-to-end tests in a LocalStack container where Docker runs (EMULATOR=, ENDPOINT=, PROFILE=)
+	EMULATOR=$(EMULATOR) ENDPOINT=$(ENDPOINT) PROFILE=$(PROFILE) $(BIN)/pytest tests/e2e $(PYTEST_ARGS)
 
 lint: setup ## ruff, mypy --strict and cfn-lint
 	$(BIN)/ruff check

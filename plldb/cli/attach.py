@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     "--helper-stack",
     default=DEFAULT_HELPER_STACK,
     show_default=True,
+    envvar="PLLDB_HELPER_STACK",
     help="The stack that 'plldb bootstrap' deployed.",
 )
 @global_options

@@ -29,8 +29,8 @@ class Console:
         if output == "text":
             from rich.console import Console as RichConsole
 
-            self._stdout = RichConsole(highlight=False, soft_wrap=True)
-            self._stderr = RichConsole(stderr=True, highlight=False, soft_wrap=True)
+            self._stdout = RichConsole(highlight=False, soft_wrap=True, emoji=False)
+            self._stderr = RichConsole(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
     @property
     def is_json(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,9 +42,13 @@ class Factory:
 
     @cached_property
     def lifecycle(self) -> Lifecycle:
+        return self.lifecycle_of(image=None)
+
+    def lifecycle_of(self, image: str | None) -> Lifecycle:
+        """``image`` is the container image to start, instead of plldb's own."""
         from plldb.emulators.lifecycle import Lifecycle
 
-        return Lifecycle(self.settings.home, self._make_emulator)
+        return Lifecycle(self.settings.home, partial(self._make_emulator, image=image))
 
     def _running_emulator(self) -> EmulatorAddress | None:
         from plldb.emulators.state import StateFile
@@ -54,7 +58,11 @@ class Factory:
         running = self.lifecycle.status()
         return running.address if running else None
 
-    def _make_emulator(self, name: str) -> Emulator:
+    def _make_emulator(self, name: str, image: str | None = None) -> Emulator:
+        if name == "localstack":
+            from plldb.emulators.container import LocalStack
+
+            return LocalStack(self.settings.home, image, self.console.note)
         from plldb.emulators.process import MiniStack
 
         return MiniStack(self.settings.home)

@@ -24,20 +24,27 @@ def local() -> None:
 
 @local.command()
 @click.option(
-    "--emulator", type=click.Choice(["ministack"]), default="ministack", show_default=True
+    "--emulator",
+    type=click.Choice(["ministack", "localstack"]),
+    default="ministack",
+    show_default=True,
+    help="ministack runs as a child process, localstack in a container.",
 )
+@click.option("--image", help="Another LocalStack image, such as the vendor's with its token.")
 @click.option("--port", type=click.IntRange(1, 65535), help="A free one by default.")
 @click.option("--detach", is_flag=True, help="Return once it is healthy, and leave it running.")
 @global_options
-def up(emulator: str, port: int | None, detach: bool) -> None:
+def up(emulator: str, image: str | None, port: int | None, detach: bool) -> None:
     """Start an emulator and wait until it is healthy.
 
     Without --detach it stays in front until Ctrl-C, which stops it.
     """
     from plldb.cli.factory import make_factory
 
+    if image is not None and emulator != "localstack":
+        raise click.UsageError("--image goes with --emulator localstack.")
     factory = make_factory()
-    console, lifecycle = factory.console, factory.lifecycle
+    console, lifecycle = factory.console, factory.lifecycle_of(image)
     # From the start: a SIGTERM cleans up as Ctrl-C does, however far this has come.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     in_front: RunningEmulator | None = None
@@ -85,7 +92,7 @@ def status() -> None:
         return
     factory.console.answer(
         {"running": True} | _described(running),
-        f"{running.emulator} runs at {running.endpoint_url} (process {running.pid})",
+        f"{running.emulator} runs at {running.endpoint_url}",
     )
 
 
@@ -93,7 +100,8 @@ def _described(running: RunningEmulator) -> dict[str, object]:
     return {
         "endpointUrl": running.endpoint_url,
         "emulator": running.emulator,
-        "pid": running.pid,
+        "pid": running.pid or None,
+        "containerId": running.container_id or None,
     }
 
 

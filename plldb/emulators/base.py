@@ -62,8 +62,8 @@ class Emulator(Protocol):
 
     def last_log_lines(self, running: RunningEmulator, count: int) -> list[str]: ...
 
-    def stop(self, running: RunningEmulator) -> None:
-        """Leaves nothing of it behind; does nothing if it is not there."""
+    def stop(self) -> None:
+        """Leaves nothing behind of anything that was started here, known or forgotten."""
         ...
 
 

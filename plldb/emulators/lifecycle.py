@@ -1,7 +1,7 @@
 """Up, down and status. One emulator at a time, whatever a crash left behind.
 
-The state is written as soon as something runs, before it is healthy: a crash in between leaves a
-file from which ``down`` finds and stops it.
+The state file says what is being started before anything is: whenever a crash comes, the next
+``up`` or ``down`` knows which emulator to look for, and sweeps what it left.
 """
 
 from __future__ import annotations
@@ -45,25 +45,26 @@ class Lifecycle:
             if running is not None:
                 _check_same(running, name, port)
                 return Started(running, is_new=False)
+            self._sweep()
             emulator = self._make(name)
-            running = emulator.start(port)
             try:
+                self._state.write(RunningEmulator(name, endpoint_url="", inside_url=""))
+                running = emulator.start(port)
                 self._state.write(running)
                 wait_until_healthy(emulator, running, timeout_seconds)
             except BaseException:
-                self._stop(running)
+                self._sweep()
                 raise
             return Started(running, is_new=True)
 
     def down(self, only: RunningEmulator | None = None) -> RunningEmulator | None:
         """Stops what ``up`` started, or ``only`` that one; None if it does not run."""
         with self._exclusively():
-            running = self._state.read()
-            if running is None or only not in (None, running):
+            if only is not None and only != self._state.read():
                 return None
-            was_alive = self._make(running.emulator).is_alive(running)
-            self._stop(running)
-            return running if was_alive else None
+            running = self.status()
+            self._sweep()
+            return running
 
     def status(self) -> RunningEmulator | None:
         """What runs now; a state file whose emulator is gone counts as nothing."""
@@ -76,8 +77,11 @@ class Lifecycle:
         """Whether it is gone without ``down`` having been called."""
         return self._state.read() == running and self.status() is None
 
-    def _stop(self, running: RunningEmulator) -> None:
-        self._make(running.emulator).stop(running)
+    def _sweep(self) -> None:
+        """Stops what the state file names, whether it runs or a crash left parts of it."""
+        known = self._state.read()
+        if known is not None:
+            self._make(known.emulator).stop()
         self._state.clear()
 
     @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -34,7 +33,7 @@ class MiniStack:
     name = "ministack"
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        folder = folder.resolve()
         self._log = folder / "ministack.log"
         self._temporary = folder / "tmp"
 
@@ -80,17 +79,28 @@ class MiniStack:
         except FileNotFoundError:
             return []
 
-    def stop(self, running: RunningEmulator) -> None:
+    def stop(self) -> None:
         """All it knows is in memory, and so lost anyway: a short wait, then an end by force."""
-        process = _process(running)
-        if process is not None:
-            process.terminate()
-            _wait_until_gone(process, _STOP_SECONDS)
-            # The process leads a group of its own, which its Lambda workers belong to.
-            with suppress(ProcessLookupError):
-                os.killpg(running.pid, signal.SIGKILL)
-            _wait_until_gone(process, _KILL_SECONDS)
+        family = self._family()
+        for process in family:
+            with suppress(psutil.NoSuchProcess):
+                process.terminate()
+        _wait_until_gone(family, _STOP_SECONDS)
+        for process in self._family():
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        _wait_until_gone(family, _KILL_SECONDS)
         shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def _family(self) -> list[psutil.Process]:
+        """The emulator and its Lambda workers, by the temporary folder that only they have."""
+        return [process for process in psutil.process_iter() if self._is_ours(process)]
+
+    def _is_ours(self, process: psutil.Process) -> bool:
+        try:
+            return process.environ().get("TMPDIR") == str(self._temporary)
+        except psutil.Error:
+            return False
 
     def _environment(self, port: int) -> dict[str, str]:
         inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
@@ -123,7 +133,7 @@ def _is_gone(process: psutil.Process) -> bool:
         return True
 
 
-def _wait_until_gone(process: psutil.Process, seconds: float) -> None:
+def _wait_until_gone(processes: list[psutil.Process], seconds: float) -> None:
     deadline = time.monotonic() + seconds
-    while not _is_gone(process) and time.monotonic() < deadline:
+    while not all(map(_is_gone, processes)) and time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS)

@@ -1,29 +1,65 @@
-"""One emulator and one helper stack for the whole suite, made through the public command line.
+"""One target and one helper stack for the whole suite, made through the public command line.
 
-The environment variable EMULATOR chooses the engine. A test that needs what an engine does not
-have says so with ``@pytest.mark.needs("capability")``.
+The target is chosen by environment variables, as ``make e2e`` sets them: PROFILE (AWS), ENDPOINT
+(an emulator that runs already), else EMULATOR (ministack, localstack, or auto: localstack where a
+Docker engine answers). A test that needs what an engine does not have says so with
+``@pytest.mark.needs("capability")``.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
+import requests
 
 from plldb.aws import Target
 from plldb.config import EmulatorAddress, TargetSettings
+from plldb.emulators.container import engine_answers
+from plldb.emulators.state import StateFile
 from plldb.stacks import find_helper_stack
 
 from .support import Backend, Keys, Plldb, clean_environment, random_name
 
 CAPABILITIES = {
     "iam": "IAM policies and signatures are enforced",
-    "log": "the emulator's own log can be read",
+    "log": "its own log lies in a file here",
+    "accounts": "another account's access key is at hand",
+    "local": "it is an emulator on this machine",
+    "rollback": "a stack that fails ends in ROLLBACK_COMPLETE",
 }
-_CAPABILITIES_OF = {"ministack": {"iam", "log"}}
-ENGINE = os.environ.get("EMULATOR", "ministack")
+_CAPABILITIES_OF = {
+    "ministack": {"iam", "log", "accounts", "local", "rollback"},
+    "localstack": {"accounts", "local"},
+    "aws": {"iam", "rollback"},
+}
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What the suite runs against; ``endpoint_url`` is given if it runs already."""
+
+    name: str
+    endpoint_url: str | None = None
+    profile: str | None = None
+
+
+@cache
+def engine() -> Engine:
+    if profile := os.environ.get("PROFILE"):
+        return Engine("aws", profile=profile)
+    if url := os.environ.get("ENDPOINT"):
+        is_ministack = requests.get(f"{url}/_ministack/health", timeout=10).ok
+        return Engine("ministack" if is_ministack else "localstack", endpoint_url=url)
+    name = os.environ.get("EMULATOR", "ministack")
+    if name == "auto":
+        name = "localstack" if engine_answers() else "ministack"
+    return Engine(name)
+
 
 # A stack to debug: deployed in no time, and good for nothing else.
 _TINY_TEMPLATE = '{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}'
@@ -33,11 +69,16 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(*capabilities): what the engine must have")
 
 
+def pytest_report_header() -> str:
+    return f"end-to-end target: {engine()}"
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    name = engine().name
     for mark in item.iter_markers("needs"):
         for capability in mark.args:
-            if capability not in _CAPABILITIES_OF[ENGINE]:
-                pytest.skip(f"not on {ENGINE}: {CAPABILITIES[capability]}")
+            if capability not in _CAPABILITIES_OF[name]:
+                pytest.skip(f"{name} has not: {CAPABILITIES[capability]}")
 
 
 @pytest.fixture(scope="session")
@@ -46,31 +87,56 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def plldb(home: Path) -> Iterator[Plldb]:
-    """The command line, with an emulator running that it finds by itself."""
-    command = Plldb(clean_environment() | {"PLLDB_HOME": str(home)})
+def helper_name() -> str:
+    """On AWS a helper stack of its own: the account may have one in use."""
+    return random_name("plldb-e2e") if engine().name == "aws" else "plldb"
+
+
+@pytest.fixture(scope="session")
+def plldb(home: Path, helper_name: str) -> Iterator[Plldb]:
+    """The command line, which finds the target by itself."""
+    chosen = engine()
+    variables = {"PLLDB_HOME": str(home), "PLLDB_HELPER_STACK": helper_name}
+    if chosen.profile:
+        yield Plldb(dict(os.environ) | variables | {"PLLDB_PROFILE": chosen.profile})
+        return
+    command = Plldb(clean_environment() | variables)
+    if chosen.endpoint_url:
+        yield command.with_environment(PLLDB_ENDPOINT_URL=chosen.endpoint_url)
+        return
     try:
-        command("local", "up", "--detach", "--emulator", ENGINE).succeeded()
+        command("local", "up", "--detach", "--emulator", chosen.name, timeout=900).succeeded()
         yield command
     finally:
         command("local", "down").succeeded()
 
 
 @pytest.fixture(scope="session")
-def address(plldb: Plldb) -> EmulatorAddress:
-    url = plldb("local", "status", "--output", "json").json["endpointUrl"]
+def address(plldb: Plldb, home: Path) -> EmulatorAddress:
+    running = StateFile(home).read()
+    if running is not None:
+        return running.address
+    url = engine().endpoint_url
+    assert url is not None, "AWS has no address: mark the test with needs('local')"
     return EmulatorAddress(url, url)
 
 
 @pytest.fixture(scope="session")
-def target(address: EmulatorAddress) -> Target:
+def target(request: pytest.FixtureRequest) -> Target:
+    if profile := engine().profile:
+        return Target(TargetSettings("aws", region=None, profile=profile))
+    address: EmulatorAddress = request.getfixturevalue("address")
     return Target(TargetSettings("emulator", "us-east-1", emulator=address))
 
 
 @pytest.fixture(scope="session")
-def backend(plldb: Plldb, target: Target) -> Backend:
-    plldb("bootstrap").succeeded()
-    return Backend(target, find_helper_stack(target, "plldb"))
+def backend(plldb: Plldb, target: Target, helper_name: str) -> Iterator[Backend]:
+    try:
+        plldb("bootstrap", "--stack-name", helper_name, timeout=1800).succeeded()
+        yield Backend(target, find_helper_stack(target, helper_name))
+    finally:
+        if engine().name == "aws":
+            plldb("bootstrap", "destroy", "--yes", "--stack-name", helper_name, timeout=1800)
 
 
 @pytest.fixture
@@ -99,3 +165,40 @@ def nobody(target: Target) -> Iterator[Keys]:
     finally:
         iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
         iam.delete_user(UserName=name)
+
+
+# --- The table of engines and cases -------------------------------------------------------------
+
+_RESULTS = "plldb/e2e"
+_SEVERITY = ["", "-", "ok", "FAILED"]
+_outcomes: dict[str, str] = {}
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """One row a test function: its worst parameter counts."""
+    case = report.nodeid.partition("tests/e2e/")[2].partition("[")[0]
+    if not case or case.startswith("extension/"):
+        return
+    if report.when == "call" or report.outcome != "passed":
+        outcome = {"passed": "ok", "failed": "FAILED"}.get(report.outcome, "-")
+        _outcomes[case] = max(outcome, _outcomes.get(case, ""), key=_SEVERITY.index)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Every case of this run, beside what the last runs against other engines gave."""
+    cache_ = config.cache
+    if cache_ is None or not _outcomes:
+        return
+    cache_.set(f"{_RESULTS}/{engine().name}", _outcomes)
+    columns = {
+        name: column
+        for name in _CAPABILITIES_OF
+        if (column := cache_.get(f"{_RESULTS}/{name}", {}))
+    }
+    terminalreporter.section("engines and cases (-: the engine can't honour it)")
+    terminalreporter.write_line("".join(f"{name:<12}" for name in columns) + "case")
+    for case in sorted({case for column in columns.values() for case in column}):
+        cells = "".join(f"{column.get(case, ''):<12}" for column in columns.values())
+        terminalreporter.write_line(cells + case)

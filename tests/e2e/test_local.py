@@ -45,7 +45,7 @@ def test_up_status_down(plldb: Plldb) -> None:
 
     started = up(plldb)
 
-    assert set(started) == {"endpointUrl", "emulator", "pid"}
+    assert set(started) == {"endpointUrl", "emulator", "pid", "containerId"}
     assert status(plldb) == {"running": True} | started
     assert requests.get(f"{started['endpointUrl']}/_ministack/health", timeout=5).ok
     assert plldb("local", "down", "--output", "json").json == {"running": False, "stopped": True}
