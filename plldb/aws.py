@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import boto3
 import botocore.config
 import botocore.exceptions as botocore_errors
+import botocore.session
 import localstack_client.session
 from localstack_client.config import get_service_endpoints
 from requests_aws4auth import AWS4Auth
@@ -154,6 +155,18 @@ class _EmulatorSession(localstack_client.session.Session):  # type: ignore[misc]
         self._service_endpoint_mapping: dict[str, str] = dict.fromkeys(
             get_service_endpoints(), endpoint_url
         )
+        # A session of its own: AWS_PROFILE may name a profile that is not there.
+        no_profile = {"profile": (None, None, None, None)}
+        self._session: Any = boto3.Session(
+            botocore_session=botocore.session.Session(session_vars=no_profile)
+        )
+
+    def client(self, service_name: str, **kwargs: Any) -> Any:
+        return self._session.client(
+            service_name,
+            endpoint_url=self._service_endpoint_mapping[service_name],
+            **kwargs | self.common_protected_kwargs,
+        )
 
 
 def _client_config(is_aws: bool) -> botocore.config.Config:
@@ -202,6 +215,7 @@ def translated(error: Exception, action: str) -> PlldbError:
             | botocore_errors.CredentialRetrievalError()
             | botocore_errors.TokenRetrievalError()
             | botocore_errors.SSOError()
+            | botocore_errors.LoginError()
         ):
             return CredentialsError(f"{failed}: {_sentence(error)}", _CREDENTIALS_HINT)
         case botocore_errors.HTTPClientError() | botocore_errors.ConnectionError():

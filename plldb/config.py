@@ -111,7 +111,8 @@ def load_target(
     region = flags.region or variables.region
     region = region or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or None
     if chosen is not None and _is_aws(chosen):
-        return TargetSettings("aws", region, profile=chosen.profile)
+        # `--target aws` says where, not as whom: a profile in the environment still counts.
+        return TargetSettings("aws", region, profile=chosen.profile or variables.profile)
     return TargetSettings(
         "emulator",
         region or DEFAULT_EMULATOR_REGION,
@@ -144,9 +145,11 @@ def _emulator_address(
     chosen: Options | None, environ: Mapping[str, str], running: EmulatorAddress | None
 ) -> EmulatorAddress:
     url = chosen.endpoint_url if chosen else None
-    if url is None and chosen is not None:
-        url = environ.get("AWS_ENDPOINT_URL")
-    if url is None:
+    if chosen is not None:
+        # `--target emulator` says of which kind, not where.
+        url = url or environ.get(environment_variable("endpoint_url"))
+        url = url or environ.get("AWS_ENDPOINT_URL")
+    if not url:
         if running is None:
             raise TargetError(
                 "No emulator is running, and no AWS profile is selected.",

@@ -13,6 +13,8 @@
     ├── StackError                  a stack that is needed is missing or in the wrong state
     ├── SessionError                the session could not be opened
     │   └── ConnectionLostError     the session ended before the user ended it
+    ├── SourceError                 a file of the developer's can't be used: template, code,
+    │                               interpreter, launch.json
     └── EmulatorError               the emulator could not be started or stopped
 
 Any other exception is a bug in plldb and keeps its traceback.
@@ -73,6 +75,10 @@ class SessionError(PlldbError):
 
 
 class ConnectionLostError(SessionError):
+    pass
+
+
+class SourceError(PlldbError):
     pass
 
 

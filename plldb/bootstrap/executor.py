@@ -14,6 +14,7 @@ from plldb.bootstrap.deployment import ResourceEvent, StackOperation
 from plldb.bootstrap.inspector import foreign_bucket, required_protections, tls_only_policy
 from plldb.bootstrap.planner import Plan, Protection, Step
 from plldb.bootstrap.release import Release
+from plldb.errors import AwsError
 from plldb.stacks import find_stack
 
 if TYPE_CHECKING:
@@ -128,7 +129,15 @@ class Executor:
         ]
         for start in range(0, len(versions), _DELETE_BATCH):
             batch = versions[start : start + _DELETE_BATCH]
-            self._s3.delete_objects(Bucket=bucket, Delete={"Objects": batch, "Quiet": True})  # type: ignore[typeddict-item]
+            answer = self._s3.delete_objects(
+                Bucket=bucket,
+                Delete={"Objects": batch, "Quiet": True},  # type: ignore[typeddict-item]
+            )
+            for refused in answer.get("Errors", []):
+                raise AwsError(
+                    f"Could not delete {refused['Key']} in bucket {bucket}: {refused.get('Code')}",
+                    code=refused.get("Code", ""),
+                )
 
     def _delete_bucket(self, bucket: str) -> None:
         try:
@@ -167,7 +176,8 @@ class Executor:
         operation.await_end(self._on_resource)
 
     def _await_stack(self, stack_name: str) -> None:
-        self._operation(stack_name).await_end(self._on_resource)
+        if find_stack(self._target, stack_name) is not None:
+            self._operation(stack_name).await_end(self._on_resource)
 
     def _operation(self, stack_name: str) -> StackOperation:
         stack = find_stack(self._target, stack_name)

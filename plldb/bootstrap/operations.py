@@ -41,6 +41,7 @@ class Operation:
 
     @classmethod
     def setup(cls, target: Target, stack_name: str) -> Operation:
+        check_stack_name(stack_name)
         release = build_release(
             stack_name=stack_name,
             region=target.region,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from plldb.bootstrap.packager import Artifact
 from plldb.bootstrap.release import FINGERPRINT_TAG, VERSION_TAG, Release
 from plldb.errors import BootstrapError
-from plldb.stacks import StackState
+
+if TYPE_CHECKING:
+    from plldb.stacks import StackState
 
 
 class Protection(Enum):
@@ -178,7 +181,9 @@ def plan_destroy(stack_name: str, bucket: str, observed: Observed, prefix: str) 
     stack = observed.stack
     if stack is not None:
         _check_ours(stack)
-        if stack.status == "DELETE_IN_PROGRESS":
+        if stack.status.endswith("_IN_PROGRESS") and stack.status.startswith(
+            ("DELETE_", "UPDATE_", "IMPORT_")
+        ):
             return (AwaitStack(stack_name, stack.status),)
         steps.append(DeleteStack(stack_name, stack.status))
     if observed.bucket is not None:
@@ -216,7 +221,7 @@ def _stack_steps(release: Release, stack: StackState | None) -> list[Step]:
         return [DeleteStack(release.stack_name, stack.status), CreateStack(release)]
     is_current = stack.tags.get(FINGERPRINT_TAG) == release.fingerprint
     # A rolled back update may have left the tags of what it failed to reach.
-    if is_current and not stack.status.startswith("UPDATE_ROLLBACK"):
+    if is_current and not stack.status.startswith(("UPDATE_ROLLBACK", "UPDATE_FAILED")):
         return []
     return [UpdateStack(release)]
 

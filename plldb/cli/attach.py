@@ -36,7 +36,7 @@ def attach(stack_name: str, helper_stack: str) -> None:
 
 def show_event(console: Console, event: Event) -> None:
     from plldb.debugger.attach import SessionCreated
-    from plldb.debugger.protocol import Connected, JunkArrived, MessageArrived
+    from plldb.debugger.protocol import Connected, Ended, JunkArrived, MessageArrived
 
     match event:
         case SessionCreated(session, stack_name):
@@ -50,10 +50,10 @@ def show_event(console: Console, event: Event) -> None:
             console.answer({"event": "message", "message": message}, f"← {message}")
         case JunkArrived(preview):
             console.warn(f"something arrived that is no message: {preview}")
-        case _:
+        case Ended(expected, confirmed, reason):
             console.answer(
-                {"event": "closed", "expected": event.expected, "reason": event.reason},
-                "Detached." if event.expected else f"Session ended: {event.reason}.",
+                {"event": "closed", "expected": expected, "reason": reason},
+                "Detached." if expected else f"Session ended: {reason}.",
             )
-            if event.expected and not event.confirmed:
+            if expected and not confirmed:
                 console.warn("the server did not confirm; it closes the session by itself.")

@@ -18,6 +18,7 @@ _WATCH_SECONDS = 0.5
 
 
 @click.group()
+@global_options
 def local() -> None:
     """Start, stop and find an AWS emulator on this machine."""
 

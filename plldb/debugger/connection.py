@@ -7,7 +7,7 @@ from collections.abc import Callable
 from urllib.parse import urlencode
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
 from plldb import __version__
 from plldb.bootstrap.cloudformation.lambda_functions.messages import SESSION_ID_PARAMETER
@@ -58,6 +58,12 @@ async def _open(url: str, session_id: str) -> ClientConnection:
     except InvalidStatus as error:
         # `from None`: the cause would quote the URL, and so the session's id.
         raise _refusal(url, error.response.status_code) from None
+    except (InvalidURI, ValueError):
+        # Of a redirect, or of the stack's outputs; both exceptions would quote the id.
+        raise EndpointError(
+            f"The WebSocket API at {url} is, or leads to, no WebSocket URL.",
+            "Run 'plldb bootstrap' to repair the API.",
+        ) from None
     except (InvalidHandshake, OSError, TimeoutError) as error:
         raise EndpointError(
             f"The WebSocket API at {url} does not answer: {str(error) or 'timed out'}.",

@@ -67,7 +67,7 @@ _UPDATE_HINT = "Run 'plldb bootstrap' to bring the helper stack up to date."
 def _json_object(response: requests.Response) -> dict[str, Any] | None:
     try:
         answer = response.json()
-    except requests.JSONDecodeError:
+    except (requests.JSONDecodeError, RecursionError):
         return None
     return answer if isinstance(answer, dict) else None
 

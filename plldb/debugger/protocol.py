@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
@@ -36,6 +37,65 @@ class MessageArrived:
 
 
 @dataclass(frozen=True)
+class Instrumented:
+    """The function's invocations come here from now on; ``info``: see ``messages.instrumented``."""
+
+    function: str
+    info: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Skipped:
+    function: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Warned:
+    """The function is instrumented, but some of its invocations won't come here."""
+
+    function: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Ready:
+    """All functions are done; counts."""
+
+    instrumented: int
+    skipped: int
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Another session took the function over; ``by`` says whose."""
+
+    function: str
+    by: str
+
+
+@dataclass(frozen=True)
+class Restored:
+    function: str
+
+
+@dataclass(frozen=True)
+class InvocationArrived:
+    """An invocation to run here, as in ``messages.invocation``."""
+
+    request_id: str
+    function: str
+    deadline: float
+    context: dict[str, Any]
+    event: str | None
+
+
+@dataclass(frozen=True)
+class Prolonged:
+    """A heartbeat was answered."""
+
+
+@dataclass(frozen=True)
 class JunkArrived:
     """Something that is no message; ``preview`` is its printable beginning."""
 
@@ -51,7 +111,20 @@ class Ended:
     reason: str
 
 
-Event = Connected | MessageArrived | JunkArrived | Ended
+Event = (
+    Connected
+    | MessageArrived
+    | Instrumented
+    | Skipped
+    | Warned
+    | Ready
+    | Taken
+    | Restored
+    | InvocationArrived
+    | Prolonged
+    | JunkArrived
+    | Ended
+)
 
 
 class SessionProtocol:
@@ -68,7 +141,10 @@ class SessionProtocol:
             return JunkArrived(_preview(frame))
         if message["type"] == MessageType.CLOSED:
             return self._ended(confirmed=True, reason=str(message.get("reason") or "closed"))
-        return MessageArrived(message)
+        try:
+            return _EVENTS.get(message["type"], MessageArrived)(message)
+        except (KeyError, TypeError, ValueError):
+            return JunkArrived(_preview(frame))
 
     def stop(self) -> list[str]:
         """The user wants to end it: the frames to send. Asking twice sends nothing more."""
@@ -85,6 +161,28 @@ class SessionProtocol:
         expected = self.state is State.CLOSING
         self.state = State.ENDED
         return Ended(expected=expected, confirmed=confirmed, reason=reason)
+
+
+def _invocation(message: dict[str, Any]) -> InvocationArrived:
+    return InvocationArrived(
+        request_id=str(message["requestId"]),
+        function=str(message["function"]),
+        deadline=float(message["deadline"]),
+        context=dict(message["context"]),
+        event=None if message["event"] is None else str(message["event"]),
+    )
+
+
+_EVENTS: dict[str, Callable[[dict[str, Any]], Event]] = {
+    MessageType.HEARTBEAT: lambda _: Prolonged(),
+    MessageType.INSTRUMENTED: lambda m: Instrumented(str(m["function"]), m),
+    MessageType.INVOCATION: _invocation,
+    MessageType.READY: lambda m: Ready(int(m["instrumented"]), int(m["skipped"])),
+    MessageType.RESTORED: lambda m: Restored(str(m["function"])),
+    MessageType.SKIPPED: lambda m: Skipped(str(m["function"]), str(m["reason"])),
+    MessageType.TAKEN: lambda m: Taken(str(m["function"]), str(m["by"])),
+    MessageType.WARNING: lambda m: Warned(str(m["function"]), str(m["message"])),
+}
 
 
 # https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1, and what API Gateway means by them:

@@ -37,9 +37,7 @@ def embedded_emulator(home: Path) -> Iterator[Target]:
     lifecycle = Lifecycle(home, lambda _: MiniStack(home))
     try:
         running = lifecycle.up(MiniStack.name, port=None).running
-        yield Target(
-            TargetSettings("emulator", DEFAULT_EMULATOR_REGION, emulator=running.address)
-        )
+        yield Target(TargetSettings("emulator", DEFAULT_EMULATOR_REGION, emulator=running.address))
     finally:
         lifecycle.down()
 

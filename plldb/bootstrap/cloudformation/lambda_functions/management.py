@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import re
 from typing import Any
 
 from .log import Event, Record
+from .rest import BadRequestError, caller, json_body, rejection, response
 from .sessions import SessionStore, new_session, shortened
 
 MAX_BODY_BYTES = 8 * 1024
@@ -16,43 +15,20 @@ MAX_BODY_BYTES = 8 * 1024
 _STACK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}")
 
 
-class BadRequestError(Exception):
-    """What is wrong with the request, in words for its sender."""
-
-
 def create_session(event: Event, record: Record, store: SessionStore, now: float) -> Any:
     """``POST /sessions`` ``{"stackName": …}`` → 201 ``{"sessionId": …}`` or 400 ``{"message"}``."""
     try:
-        stack_name = _stack_name(_json_body(event))
+        stack_name = _stack_name(json_body(event, MAX_BODY_BYTES))
     except BadRequestError as error:
-        record |= {"level": "WARNING", "outcome": "bad_request", "reason": str(error)}
-        return _response(400, {"message": str(error)})
-    session = new_session(stack_name, _caller(event), now)
+        return rejection(record, 400, str(error))
+    session = new_session(stack_name, caller(event), now)
     store.create(session)
     record |= {
         "outcome": "created",
         "sessionId": shortened(session.session_id),
         "stackName": stack_name,
     }
-    return _response(201, {"sessionId": session.session_id})
-
-
-def _caller(event: Event) -> str:
-    return str(event["requestContext"]["identity"].get("userArn") or "unknown")
-
-
-def _json_body(event: Event) -> dict[str, Any]:
-    body = event.get("body") or ""
-    raw = base64.b64decode(body) if event.get("isBase64Encoded") else body.encode()
-    if len(raw) > MAX_BODY_BYTES:
-        raise BadRequestError(f"The body is over {MAX_BODY_BYTES} bytes.")
-    try:
-        value = json.loads(raw)
-    except (ValueError, RecursionError):
-        raise BadRequestError("The body is not JSON.") from None
-    if not isinstance(value, dict):
-        raise BadRequestError("The body is not a JSON object.")
-    return value
+    return response(201, {"sessionId": session.session_id})
 
 
 def _stack_name(body: dict[str, Any]) -> str:
@@ -64,12 +40,3 @@ def _stack_name(body: dict[str, Any]) -> str:
             "stackName must be a letter, followed by letters, digits and hyphens, 128 at most."
         )
     return name
-
-
-def _response(status: int, body: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "statusCode": status,
-        # The answer may hold a credential.
-        "headers": {"Content-Type": "application/json", "Cache-Control": "no-store"},
-        "body": json.dumps(body),
-    }

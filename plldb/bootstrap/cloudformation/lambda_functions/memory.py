@@ -15,6 +15,8 @@ class MemorySessionStore:
 
     def create(self, session: Session) -> None:
         with self._lock:
+            if session.session_id in self._sessions:
+                raise ValueError("there is a session with this id already")
             self._sessions[session.session_id] = session
 
     def get(self, session_id: str) -> Session | None:

@@ -1,0 +1,79 @@
+"""What the REST operations share: bodies, callers, answers, and which operation a request names."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .log import Event, Record
+
+Operation = Callable[[Event, Record], Any]
+
+
+class BadRequestError(Exception):
+    """What is wrong with the request, in words for its sender."""
+
+
+def dispatch(operations: Mapping[str, Operation]) -> Operation:
+    """One operation out of several, by ``"<method> <resource>"`` as template.yaml has them.
+
+    A BadRequestError of an operation is answered with 400 ``{"message": …}``.
+    """
+
+    def handle(event: Event, record: Record) -> Any:
+        route = f"{event.get('httpMethod')} {event.get('resource')}"
+        operation = operations.get(route)
+        if operation is None:
+            return rejection(record, 404, "There is no such operation.")
+        record["route"] = route
+        try:
+            return operation(event, record)
+        except BadRequestError as error:
+            return rejection(record, 400, str(error))
+
+    return handle
+
+
+def caller(event: Event) -> str:
+    """The ARN of whoever signed the request."""
+    return str(event["requestContext"]["identity"].get("userArn") or "unknown")
+
+
+def path_parameter(event: Event, name: str) -> str:
+    return str((event.get("pathParameters") or {}).get(name) or "")
+
+
+def json_body(event: Event, max_bytes: int) -> dict[str, Any]:
+    """The JSON object that is the request's body. Raises BadRequestError for anything else."""
+    body = event.get("body") or ""
+    try:
+        raw = base64.b64decode(body) if event.get("isBase64Encoded") else body.encode()
+    except ValueError:
+        raise BadRequestError("The body is not text.") from None
+    if len(raw) > max_bytes:
+        raise BadRequestError(f"The body is over {max_bytes} bytes.")
+    try:
+        value = json.loads(raw)
+    except (ValueError, RecursionError):
+        raise BadRequestError("The body is not JSON.") from None
+    if not isinstance(value, dict):
+        raise BadRequestError("The body is not a JSON object.")
+    return value
+
+
+def rejection(record: Record, status: int, message: str) -> dict[str, Any]:
+    """An answer with an error status and ``{"message": …}``, and the same in the log."""
+    outcome = "bad_request" if status == 400 else "refused"
+    record |= {"level": "WARNING", "outcome": outcome, "reason": message}
+    return response(status, {"message": message})
+
+
+def response(status: int, body: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "statusCode": status,
+        # The answer may hold a credential.
+        "headers": {"Content-Type": "application/json", "Cache-Control": "no-store"},
+        "body": json.dumps(body),
+    }

@@ -1,0 +1,113 @@
+"""$connect and $disconnect: one connection takes its session, once."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from lambda_functions.connection import connect, disconnect
+from lambda_functions.memory import MemorySessionStore
+from lambda_functions.sessions import Session, Status, new_session
+
+NOW = 1_800_000_000.0
+CONNECTION = "L0SM9cOFvHcCIhw="
+
+
+def store_with(**changes: Any) -> tuple[MemorySessionStore, Session]:
+    store = MemorySessionStore()
+    session = replace(new_session("app", "me", NOW), **changes)
+    store.create(session)
+    return store, session
+
+
+def event(session: Session, connection: str = CONNECTION) -> dict[str, Any]:
+    return {
+        "requestContext": {
+            "connectionId": connection,
+            "authorizer": {"sessionId": session.session_id, "principalId": "x"},
+        }
+    }
+
+
+def found(store: MemorySessionStore, session: Session) -> Session:
+    now = store.get(session.session_id)
+    assert now is not None
+    return now
+
+
+class TestConnect:
+    def test_a_pending_session_becomes_active_with_this_connection(self) -> None:
+        store, session = store_with()
+        record: dict[str, Any] = {}
+        assert connect(event(session), record, store, NOW) == {"statusCode": 200}
+        assert found(store, session) == replace(
+            session, status=Status.ACTIVE, connection_id=CONNECTION
+        )
+        assert record["outcome"] == "connected"
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"status": Status.ACTIVE, "connection_id": "first"},
+            {"status": Status.CLOSED},
+            {"ttl": int(NOW)},
+        ],
+        ids=["taken", "closed", "expired since the authorizer looked"],
+    )
+    def test_any_other_is_refused_and_stays_as_it_is(self, changes: dict[str, Any]) -> None:
+        store, session = store_with(**changes)
+        record: dict[str, Any] = {}
+        assert connect(event(session), record, store, NOW) == {"statusCode": 403}
+        assert found(store, session) == session
+        assert (record["outcome"], record["level"]) == ("refused", "WARNING")
+
+    def test_a_session_that_is_gone_is_refused(self) -> None:
+        _, session = store_with()
+        answer = connect(event(session), {}, MemorySessionStore(), NOW)
+        assert answer == {"statusCode": 403}
+
+    def test_a_used_id_is_never_accepted_again(self) -> None:
+        store, session = store_with()
+        assert connect(event(session), {}, store, NOW)["statusCode"] == 200
+        assert connect(event(session), {}, store, NOW)["statusCode"] == 403
+        disconnect(event(session), {}, store)
+        assert connect(event(session), {}, store, NOW)["statusCode"] == 403
+
+
+class TestDisconnect:
+    def test_it_closes_the_session(self) -> None:
+        store, session = store_with(status=Status.ACTIVE, connection_id=CONNECTION)
+        record: dict[str, Any] = {}
+        assert disconnect(event(session), record, store) == {"statusCode": 200}
+        assert found(store, session) == replace(session, status=Status.CLOSED, connection_id=None)
+        assert record["outcome"] == "closed"
+
+    def test_a_repeated_event_changes_nothing(self) -> None:
+        store, session = store_with(status=Status.ACTIVE, connection_id=CONNECTION)
+        disconnect(event(session), {}, store)
+        closed = found(store, session)
+        record: dict[str, Any] = {}
+        assert disconnect(event(session), record, store) == {"statusCode": 200}
+        assert (found(store, session), record["outcome"]) == (closed, "unchanged")
+
+    def test_a_late_event_of_another_connection_changes_nothing(self) -> None:
+        store, session = store_with(status=Status.ACTIVE, connection_id="another")
+        assert disconnect(event(session), {}, store) == {"statusCode": 200}
+        assert found(store, session) == session
+
+    def test_a_session_that_is_gone_is_no_error(self) -> None:
+        _, session = store_with()
+        assert disconnect(event(session), {}, MemorySessionStore()) == {"statusCode": 200}
+
+
+@pytest.mark.parametrize("act", [lambda e, r, s: connect(e, r, s, NOW), disconnect])
+def test_ids_are_logged_shortened(act: Any) -> None:
+    store, session = store_with()
+    record: dict[str, Any] = {}
+    act(event(session), record, store)
+    text = json.dumps(record)
+    assert session.session_id[:8] in text
+    assert session.session_id not in text
+    assert CONNECTION not in text

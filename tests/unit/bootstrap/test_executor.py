@@ -1,0 +1,263 @@
+"""Each step does what it says, and can be repeated after a crash."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from plldb.bootstrap import planner
+from plldb.bootstrap.deployment import ResourceEvent
+from plldb.bootstrap.executor import Executor
+from plldb.bootstrap.inspector import observe
+from plldb.bootstrap.packager import Artifact
+from plldb.bootstrap.planner import BucketState, Observed, Plan, Protection, plan_setup
+from plldb.bootstrap.release import Release
+from plldb.errors import AccessDeniedError, AwsError, BootstrapError
+from tests.unit.fakes import ACCOUNT, Bucket, FakeTarget, Scene, client_error
+
+ARTIFACT = Artifact("plldb/functions-1.zip", b"zip")
+RELEASE = Release("plldb", "bucket", (ARTIFACT,), "the template", {"Key": "value"})
+
+
+def execute(target: FakeTarget, *steps: Any) -> list[str]:
+    """Executes; returns what was reported, steps and resources in their order."""
+    told: list[str] = []
+    executor = Executor(
+        target,  # type: ignore[arg-type]
+        lambda step: told.append(str(step)),
+        lambda event: told.append(f"{event.logical_id} {event.status}"),
+    )
+    executor.execute(steps)
+    return told
+
+
+def look(target: FakeTarget) -> Observed:
+    return observe(target, bucket="bucket", prefix="plldb/", stack_name="plldb")  # type: ignore[arg-type]
+
+
+class TestBucket:
+    def test_in_the_first_region_it_has_no_location(self) -> None:
+        target = FakeTarget("us-east-1")
+        execute(target, planner.CreateBucket("bucket"))
+        assert target.s3.buckets["bucket"].location is None
+
+    def test_in_every_other_region_it_has(self) -> None:
+        target = FakeTarget("eu-west-1")
+        execute(target, planner.CreateBucket("bucket"))
+        assert target.s3.buckets["bucket"].location == "eu-west-1"
+
+    @pytest.mark.parametrize("uses_tls", [True, False])
+    def test_it_is_born_with_all_its_protections(self, uses_tls: bool) -> None:
+        target = FakeTarget(uses_tls=uses_tls)
+        execute(target, planner.CreateBucket("bucket"))
+        assert look(target).bucket == BucketState()
+        bucket = target.s3.buckets["bucket"]
+        assert bucket.public_access_block is not None
+        assert len(bucket.public_access_block) == 4
+        assert all(bucket.public_access_block.values())
+        assert "AES256" in json.dumps(bucket.encryption)
+
+    @pytest.mark.parametrize("partition", ["aws", "aws-cn"])
+    def test_where_there_is_tls_nothing_else_is_let_in(self, partition: str) -> None:
+        target = FakeTarget(uses_tls=True, partition=partition)
+        execute(target, planner.CreateBucket("bucket"))
+        (statement,) = json.loads(target.s3.buckets["bucket"].policy or "")["Statement"]
+        assert (statement["Effect"], statement["Principal"]) == ("Deny", "*")
+        assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+        arn = f"arn:{partition}:s3:::bucket"
+        assert statement["Resource"] == [arn, f"{arn}/*"]
+
+    def test_an_emulator_on_plain_http_would_be_locked_out_and_is_not(self) -> None:
+        target = FakeTarget(uses_tls=False)
+        execute(target, planner.CreateBucket("bucket"))
+        assert target.s3.buckets["bucket"].policy is None
+
+    @pytest.mark.parametrize("region", ["us-east-1", "eu-west-1"])
+    def test_again_after_a_crash(self, region: str) -> None:
+        target = FakeTarget(region, uses_tls=True)
+        target.s3.buckets["bucket"] = Bucket(owner=ACCOUNT)
+        execute(target, planner.CreateBucket("bucket"))
+        assert look(target).bucket == BucketState()
+
+    def test_one_of_another_account_is_refused_by_name(self) -> None:
+        target = FakeTarget()
+        target.s3.buckets["bucket"] = Bucket(owner="999999999999")
+        with pytest.raises(BootstrapError, match="'bucket'") as raised:
+            execute(target, planner.CreateBucket("bucket"))
+        assert "--profile" in str(raised.value.hint)
+        with pytest.raises(BootstrapError, match="'bucket'"):
+            look(target)
+
+    @pytest.mark.parametrize("protection", Protection)
+    def test_a_protection_that_is_missing_is_seen_and_mended(self, protection: Protection) -> None:
+        target = FakeTarget(uses_tls=True)
+        execute(target, planner.CreateBucket("bucket"))
+        bucket = target.s3.buckets["bucket"]
+        match protection:
+            case Protection.NO_PUBLIC_ACCESS:
+                assert bucket.public_access_block is not None
+                bucket.public_access_block["BlockPublicAcls"] = False
+            case Protection.ENCRYPTION:
+                bucket.encryption = None
+            case Protection.TLS_ONLY:
+                bucket.policy = json.dumps({"Version": "2012-10-17", "Statement": []})
+        found = look(target).bucket
+        assert found is not None
+        assert found.missing_protections == {protection}
+        execute(target, planner.ProtectBucket("bucket", protection))
+        assert look(target).bucket == BucketState()
+
+    def test_upload(self) -> None:
+        target = FakeTarget()
+        told = execute(
+            target,
+            planner.CreateBucket("bucket"),
+            planner.UploadArtifact("bucket", ARTIFACT),
+        )
+        assert target.s3.bodies == {ARTIFACT.key: b"zip"}
+        assert told == ["create bucket bucket", "upload plldb/functions-1.zip (3 bytes)"]
+        assert look(target).bucket == BucketState(
+            missing_protections=frozenset(), keys=frozenset({ARTIFACT.key})
+        )
+
+    def test_other_helper_stacks_keys_make_it_shared(self) -> None:
+        target = FakeTarget()
+        execute(target, planner.CreateBucket("bucket"))
+        target.s3.put_object(Bucket="bucket", Key="plldb-two/functions-9.zip", Body=b"")
+        assert look(target).bucket == BucketState(is_shared=True)
+
+
+class TestDeletingObjects:
+    def _with_versions(self, count: int, markers: int = 0) -> FakeTarget:
+        target = FakeTarget()
+        target.s3.buckets["bucket"] = Bucket(
+            versions=[(f"plldb/{n % 3}.zip", f"v{n}") for n in range(count)],
+            delete_markers=[(f"plldb/{n % 3}.zip", f"m{n}") for n in range(markers)],
+        )
+        return target
+
+    @pytest.mark.parametrize("count", [0, 1, 999, 1000, 1001, 2500])
+    def test_all_versions_go_in_batches_of_1000(self, count: int) -> None:
+        target = self._with_versions(count, markers=2)
+        execute(target, planner.DeleteObjects("bucket", "plldb/"), planner.DeleteBucket("bucket"))
+        assert target.s3.buckets == {}
+        assert max(target.s3.delete_batches) <= 1000
+        assert sum(target.s3.delete_batches) == count + 2
+
+    def test_only_the_given_keys_if_keys_are_given(self) -> None:
+        target = self._with_versions(30)
+        execute(target, planner.DeleteObjects("bucket", "plldb/", frozenset({"plldb/0.zip"})))
+        kept = {key for key, _ in target.s3.buckets["bucket"].versions}
+        assert kept == {"plldb/1.zip", "plldb/2.zip"}
+
+    def test_another_helper_stacks_objects_stay(self) -> None:
+        target = self._with_versions(3)
+        target.s3.put_object(Bucket="bucket", Key="plldb-two/1.zip", Body=b"")
+        execute(target, planner.DeleteObjects("bucket", "plldb/"))
+        assert [key for key, _ in target.s3.buckets["bucket"].versions] == ["plldb-two/1.zip"]
+
+    def test_an_object_that_s3_could_not_delete_is_an_error(self) -> None:
+        """DeleteObjects answers 200 and lists them: no exception tells of them."""
+        target = self._with_versions(3)
+        target.s3.undeletable = {"plldb/1.zip"}
+        with pytest.raises(AwsError, match=r"plldb/1\.zip"):
+            execute(target, planner.DeleteObjects("bucket", "plldb/"))
+
+    def test_a_bucket_that_is_gone_already_is_fine(self) -> None:
+        execute(FakeTarget(), planner.DeleteBucket("bucket"))
+
+
+class TestStack:
+    def test_create_hands_over_the_whole_release(self) -> None:
+        target = FakeTarget()
+        target.cloudformation.scripts["create"] = [
+            Scene("CREATE_IN_PROGRESS", [("Table", "CREATE_IN_PROGRESS", "")]),
+            Scene("CREATE_COMPLETE", [("Table", "CREATE_COMPLETE", "")]),
+        ]
+        told = execute(target, planner.CreateStack(RELEASE))
+        assert told == ["create stack plldb", "Table CREATE_IN_PROGRESS", "Table CREATE_COMPLETE"]
+        found = look(target).stack
+        assert found is not None
+        assert (found.status, found.tags) == ("CREATE_COMPLETE", RELEASE.tags)
+
+    def test_after_it_there_is_nothing_left_to_do(self) -> None:
+        target = FakeTarget(uses_tls=True)
+
+        def plan() -> Plan:
+            return plan_setup(RELEASE, look(target), "plldb/")
+
+        execute(target, *plan())
+        assert plan() == ()
+
+    def test_update_with_nothing_to_update_is_fine(self) -> None:
+        target = FakeTarget()
+        target.cloudformation.add("plldb", "UPDATE_COMPLETE")
+        target.cloudformation.refusals["update"] = client_error(
+            "ValidationError", "No updates are to be performed.", "UpdateStack"
+        )
+        execute(target, planner.UpdateStack(RELEASE))
+
+    def test_any_other_refusal_names_the_step(self) -> None:
+        target = FakeTarget()
+        target.cloudformation.add("plldb", "UPDATE_COMPLETE")
+        target.cloudformation.refusals["update"] = client_error(
+            "AccessDenied", "not you", "UpdateStack"
+        )
+        with pytest.raises(AccessDeniedError, match="Could not update stack plldb: not you"):
+            execute(target, planner.UpdateStack(RELEASE))
+
+    def test_delete_follows_the_stack_beyond_its_name(self) -> None:
+        target = FakeTarget()
+        target.cloudformation.add("plldb", "ROLLBACK_COMPLETE")
+        target.cloudformation.add_event("plldb", "Old", "CREATE_FAILED", "long ago")
+        target.cloudformation.scripts["delete"] = [
+            Scene("DELETE_IN_PROGRESS", [("Table", "DELETE_IN_PROGRESS", "")]),
+            Scene("DELETE_COMPLETE", [("Table", "DELETE_COMPLETE", "")]),
+        ]
+        told = execute(target, planner.DeleteStack("plldb", "ROLLBACK_COMPLETE"))
+        assert told[1:] == ["Table DELETE_IN_PROGRESS", "Table DELETE_COMPLETE"]
+        assert target.cloudformation.status("plldb") is None
+
+    def test_delete_and_create_again_in_one_plan(self) -> None:
+        target = FakeTarget()
+        target.cloudformation.add("plldb", "ROLLBACK_COMPLETE")
+        execute(
+            target,
+            planner.DeleteStack("plldb", "ROLLBACK_COMPLETE"),
+            planner.CreateStack(RELEASE),
+        )
+        assert target.cloudformation.status("plldb") == "CREATE_COMPLETE"
+
+    def test_a_failed_rollback_is_continued_and_awaited(self) -> None:
+        target = FakeTarget()
+        target.cloudformation.add("plldb", "UPDATE_ROLLBACK_FAILED")
+        execute(target, planner.ContinueRollback("plldb"))
+        assert target.cloudformation.calls == [("continue", "plldb")]
+        assert target.cloudformation.status("plldb") == "UPDATE_ROLLBACK_COMPLETE"
+
+    def test_somebody_elses_operation_is_awaited_whatever_its_end(self) -> None:
+        target = FakeTarget()
+        target.cloudformation.add("plldb", "CREATE_IN_PROGRESS")
+        target.cloudformation.play(
+            "plldb", [Scene("CREATE_IN_PROGRESS"), Scene("ROLLBACK_COMPLETE")]
+        )
+        execute(target, planner.AwaitStack("plldb", "CREATE_IN_PROGRESS"))
+        assert target.cloudformation.status("plldb") == "ROLLBACK_COMPLETE"
+        assert target.cloudformation.calls == []
+
+    def test_a_stack_that_went_away_meanwhile_needs_no_waiting(self) -> None:
+        execute(FakeTarget(), planner.AwaitStack("plldb", "DELETE_IN_PROGRESS"))
+
+
+def test_a_step_is_announced_before_it_is_taken() -> None:
+    target = FakeTarget()
+    target.s3.buckets["bucket"] = Bucket(owner="999999999999")
+    told: list[Any] = []
+    events: list[ResourceEvent] = []
+    executor = Executor(target, told.append, events.append)  # type: ignore[arg-type]
+    with pytest.raises(BootstrapError):
+        executor.execute((planner.CreateBucket("bucket"), planner.CreateStack(RELEASE)))
+    assert told == [planner.CreateBucket("bucket")]
+    assert target.cloudformation.calls == []

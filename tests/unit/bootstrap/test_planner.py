@@ -1,0 +1,242 @@
+"""From what is there to what shall be: which steps, in which order, for every state of a stack."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plldb.bootstrap.packager import Artifact
+from plldb.bootstrap.planner import (
+    AwaitStack,
+    BucketState,
+    ContinueRollback,
+    CreateBucket,
+    CreateStack,
+    DeleteBucket,
+    DeleteObjects,
+    DeleteStack,
+    Observed,
+    Plan,
+    ProtectBucket,
+    Protection,
+    UpdateStack,
+    UploadArtifact,
+    plan_destroy,
+    plan_setup,
+)
+from plldb.bootstrap.release import FINGERPRINT_TAG, VERSION_TAG, Release
+from plldb.errors import BootstrapError
+from plldb.stacks import StackState
+
+ARTIFACT = Artifact("plldb/functions-1.zip", b"zip")
+RELEASE = Release("plldb", "bucket", (ARTIFACT,), "template", {"Key": "value"})
+OLD_KEY = "plldb/functions-0.zip"
+CURRENT_TAGS = RELEASE.tags
+OLD_TAGS = CURRENT_TAGS | {FINGERPRINT_TAG: "old"}
+
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events.html
+HEALTHY = ["CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"]
+HALF_WAY = ["UPDATE_FAILED"]  # an update without rollback: its resources may be anywhere
+ROLLED_BACK = ["UPDATE_ROLLBACK_COMPLETE"]
+DEAD = [
+    "CREATE_FAILED",
+    "ROLLBACK_COMPLETE",
+    "ROLLBACK_FAILED",
+    "DELETE_FAILED",
+    "REVIEW_IN_PROGRESS",
+]
+BUSY = [
+    "CREATE_IN_PROGRESS",
+    "ROLLBACK_IN_PROGRESS",
+    "DELETE_IN_PROGRESS",
+    "UPDATE_IN_PROGRESS",
+    "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS",
+    "UPDATE_ROLLBACK_IN_PROGRESS",
+    "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS",
+    "IMPORT_IN_PROGRESS",
+    "IMPORT_ROLLBACK_IN_PROGRESS",
+]
+STUCK = ["UPDATE_ROLLBACK_FAILED"]
+ALL = [*HEALTHY, *HALF_WAY, *ROLLED_BACK, *DEAD, *BUSY, *STUCK]
+
+BUCKETS = {
+    "none": None,
+    "empty": BucketState(),
+    "unprotected": BucketState(missing_protections=frozenset(Protection)),
+    "current": BucketState(keys=frozenset({ARTIFACT.key})),
+    "current and old": BucketState(keys=frozenset({ARTIFACT.key, OLD_KEY})),
+    "shared": BucketState(keys=frozenset({ARTIFACT.key}), is_shared=True),
+}
+BUCKET_STEPS = {
+    "none": [CreateBucket("bucket"), UploadArtifact("bucket", ARTIFACT)],
+    "empty": [UploadArtifact("bucket", ARTIFACT)],
+    "unprotected": [
+        *(ProtectBucket("bucket", protection) for protection in Protection),
+        UploadArtifact("bucket", ARTIFACT),
+    ],
+    "current": [],
+    "current and old": [],
+    "shared": [],
+}
+CLEANING = {"current and old": [DeleteObjects("bucket", "plldb/", frozenset({OLD_KEY}))]}
+
+
+def stack(status: str, tags: dict[str, str]) -> StackState:
+    return StackState("plldb", "arn", status, "", {}, tags)
+
+
+def setup(bucket: BucketState | None, found: StackState | None) -> Plan:
+    return plan_setup(RELEASE, Observed(bucket, found), "plldb/")
+
+
+def destroy(bucket: BucketState | None, found: StackState | None) -> Plan:
+    return plan_destroy("plldb", "bucket", Observed(bucket, found), "plldb/")
+
+
+def stack_steps(status: str | None, tags: dict[str, str]) -> list[Any]:
+    if status is None:
+        return [CreateStack(RELEASE)]
+    if status in DEAD:
+        return [DeleteStack("plldb", status), CreateStack(RELEASE)]
+    if tags == CURRENT_TAGS and status in HEALTHY:
+        return []
+    return [UpdateStack(RELEASE)]
+
+
+class TestSetup:
+    @pytest.mark.parametrize("bucket", BUCKETS)
+    @pytest.mark.parametrize("tags", [CURRENT_TAGS, OLD_TAGS], ids=["current", "old"])
+    @pytest.mark.parametrize("status", [None, *HEALTHY, *ROLLED_BACK, *DEAD])
+    def test_bucket_then_code_then_stack_then_cleaning(
+        self, status: str | None, tags: dict[str, str], bucket: str
+    ) -> None:
+        found = None if status is None else stack(status, tags)
+        expected = [*BUCKET_STEPS[bucket], *stack_steps(status, tags), *CLEANING.get(bucket, [])]
+        assert list(setup(BUCKETS[bucket], found)) == expected
+
+    @pytest.mark.parametrize("bucket", BUCKETS)
+    @pytest.mark.parametrize("tags", [CURRENT_TAGS, OLD_TAGS], ids=["current", "old"])
+    @pytest.mark.parametrize("status", BUSY)
+    def test_a_running_operation_is_awaited_first_and_alone(
+        self, status: str, tags: dict[str, str], bucket: str
+    ) -> None:
+        assert setup(BUCKETS[bucket], stack(status, tags)) == (AwaitStack("plldb", status),)
+
+    @pytest.mark.parametrize("bucket", BUCKETS)
+    def test_a_failed_rollback_is_finished_first_and_alone(self, bucket: str) -> None:
+        found = stack("UPDATE_ROLLBACK_FAILED", CURRENT_TAGS)
+        assert setup(BUCKETS[bucket], found) == (ContinueRollback("plldb"),)
+
+    def test_an_update_that_failed_half_way_is_not_taken_for_current(self) -> None:
+        found = stack("UPDATE_FAILED", CURRENT_TAGS)
+        assert setup(BUCKETS["current"], found) == (UpdateStack(RELEASE),)
+
+    def test_nothing_to_do_is_an_empty_plan(self) -> None:
+        assert setup(BUCKETS["current"], stack("UPDATE_COMPLETE", CURRENT_TAGS)) == ()
+
+    def test_old_code_goes_last_because_a_rollback_may_need_it(self) -> None:
+        plan = setup(BucketState(keys=frozenset({OLD_KEY})), stack("CREATE_COMPLETE", OLD_TAGS))
+        assert [type(step) for step in plan] == [UploadArtifact, UpdateStack, DeleteObjects]
+
+
+class TestDestroy:
+    @pytest.mark.parametrize("bucket", BUCKETS)
+    @pytest.mark.parametrize("status", [None, *HEALTHY, *HALF_WAY, *ROLLED_BACK, *DEAD, *STUCK])
+    def test_stack_then_code_then_bucket(self, status: str | None, bucket: str) -> None:
+        expected: list[Any] = [] if status is None else [DeleteStack("plldb", status)]
+        if bucket != "none":
+            expected.append(DeleteObjects("bucket", "plldb/"))
+        if bucket not in ("none", "shared"):
+            expected.append(DeleteBucket("bucket"))
+        found = None if status is None else stack(status, OLD_TAGS)
+        assert list(destroy(BUCKETS[bucket], found)) == expected
+
+    def test_a_deletion_under_way_is_awaited(self) -> None:
+        found = stack("DELETE_IN_PROGRESS", OLD_TAGS)
+        assert destroy(None, found) == (AwaitStack("plldb", "DELETE_IN_PROGRESS"),)
+
+    @pytest.mark.parametrize("status", [s for s in BUSY if s.startswith(("UPDATE_", "IMPORT_"))])
+    def test_cloudformation_deletes_no_stack_during_an_update_so_that_is_awaited_too(
+        self, status: str
+    ) -> None:
+        """It answers: "Stack […] cannot be deleted while in status UPDATE_IN_PROGRESS"."""
+        assert destroy(BUCKETS["current"], stack(status, OLD_TAGS)) == (
+            AwaitStack("plldb", status),
+        )
+
+    def test_a_bucket_that_others_use_stays(self) -> None:
+        assert DeleteBucket("bucket") not in destroy(BUCKETS["shared"], None)
+
+    def test_nothing_there_is_an_empty_plan(self) -> None:
+        assert destroy(None, None) == ()
+
+
+class TestForeignStacks:
+    @pytest.mark.parametrize("bucket", BUCKETS)
+    @pytest.mark.parametrize("status", ALL)
+    def test_a_stack_without_our_tag_is_never_touched(self, status: str, bucket: str) -> None:
+        for plan in (setup, destroy):
+            with pytest.raises(BootstrapError, match="'plldb' exists already") as raised:
+                plan(BUCKETS[bucket], stack(status, {"team": "blue"}))
+            assert "--stack-name" in str(raised.value.hint)
+
+    @given(
+        status=st.sampled_from(ALL),
+        tags=st.dictionaries(st.text(max_size=9), st.text(max_size=9)),
+        keys=st.frozensets(st.sampled_from([ARTIFACT.key, OLD_KEY])),
+    )
+    def test_whatever_other_tags_it_has(
+        self, status: str, tags: dict[str, str], keys: frozenset[str]
+    ) -> None:
+        tags.pop(VERSION_TAG, None)
+        with pytest.raises(BootstrapError):
+            setup(BucketState(keys=keys), stack(status, tags))
+
+
+class TestEveryPlan:
+    @given(
+        status=st.none() | st.sampled_from(ALL),
+        fingerprint=st.sampled_from(["old", RELEASE.fingerprint]),
+        bucket=st.none()
+        | st.builds(
+            BucketState,
+            missing_protections=st.frozensets(st.sampled_from(Protection)),
+            keys=st.frozensets(st.sampled_from([ARTIFACT.key, OLD_KEY])),
+            is_shared=st.booleans(),
+        ),
+    )
+    def test_the_code_is_there_before_a_stack_that_needs_it(
+        self, status: str | None, fingerprint: str, bucket: BucketState | None
+    ) -> None:
+        tags = CURRENT_TAGS | {FINGERPRINT_TAG: fingerprint}
+        plan = setup(bucket, None if status is None else stack(status, tags))
+        present = set(bucket.keys) if bucket else set()
+        for step in plan:
+            if isinstance(step, UploadArtifact):
+                present.add(step.artifact.key)
+            if isinstance(step, CreateStack | UpdateStack):
+                assert ARTIFACT.key in present
+            if isinstance(step, DeleteObjects):
+                assert step.keys is not None
+                assert ARTIFACT.key not in step.keys
+
+    def test_each_step_tells_people_what_it_does(self) -> None:
+        steps = [
+            CreateBucket("b"),
+            *(ProtectBucket("b", protection) for protection in Protection),
+            UploadArtifact("b", ARTIFACT),
+            AwaitStack("plldb", "X"),
+            ContinueRollback("plldb"),
+            DeleteStack("plldb", "X"),
+            CreateStack(RELEASE),
+            UpdateStack(RELEASE),
+            DeleteObjects("b", "plldb/"),
+            DeleteObjects("b", "plldb/", frozenset({OLD_KEY})),
+            DeleteBucket("b"),
+        ]
+        texts = [str(step) for step in steps]
+        assert len(set(texts)) == len(steps)
+        assert not [text for text in texts if "(" in text.split(" (")[0] or "template" in text]

@@ -1,0 +1,330 @@
+"""What the helper stack is made of, and what it may do."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import plldb.bootstrap
+from plldb.bootstrap.release import build_release
+
+CLOUDFORMATION = Path(plldb.bootstrap.__file__).parent / "cloudformation"
+TEMPLATE = CLOUDFORMATION / "template.yaml"
+FUNCTIONS = CLOUDFORMATION / "lambda_functions"
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with CloudFormation's short forms: ``!Ref x`` is ``{"Ref": "x"}``, and so on."""
+
+
+def _short_form(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    value: Any
+    if isinstance(node, yaml.ScalarNode):
+        value = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        assert isinstance(node, yaml.MappingNode)
+        value = loader.construct_mapping(node, deep=True)
+    if suffix == "GetAtt" and isinstance(value, str):
+        value = value.split(".", 1)
+    return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
+
+
+_Loader.add_multi_constructor("!", _short_form)
+
+
+def load() -> dict[str, Any]:
+    template = yaml.load(TEMPLATE.read_text(encoding="utf-8"), _Loader)
+    assert isinstance(template, dict)
+    return template
+
+
+RESOURCES: dict[str, dict[str, Any]] = load()["Resources"]
+
+
+def of_type(*types: str) -> dict[str, dict[str, Any]]:
+    return {name: r for name, r in RESOURCES.items() if r["Type"] in types}
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def statements(role: str) -> list[dict[str, Any]]:
+    policies = RESOURCES[role]["Properties"].get("Policies", [])
+    return [s for policy in policies for s in as_list(policy["PolicyDocument"]["Statement"])]
+
+
+class TestSizeAndShape:
+    def test_it_fits_into_a_call(self) -> None:
+        """https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html"""
+        assert len(TEMPLATE.read_bytes()) < 51_200
+
+    def test_it_is_vanilla_cloudformation(self) -> None:
+        assert "Transform" not in load()
+        assert all(r["Type"].startswith("AWS::") for r in RESOURCES.values())
+        assert not of_type("AWS::CloudFormation::Stack", "AWS::CloudFormation::CustomResource")
+
+    def test_the_release_gives_exactly_the_parameters_that_have_no_default_or_are_its_own(
+        self,
+    ) -> None:
+        parameters = load()["Parameters"]
+        given = build_release(
+            stack_name="plldb", region="r", account_id="1", execute_api_base_url=""
+        ).parameters
+        required = {name for name, p in parameters.items() if "Default" not in p}
+        assert required <= given.keys() <= parameters.keys()
+
+    def test_every_parameter_is_described_and_used(self) -> None:
+        text = TEMPLATE.read_text(encoding="utf-8")
+        for name, parameter in load()["Parameters"].items():
+            assert parameter["Description"], name
+            assert re.search(rf"!Ref {name}\b|\$\{{{name}\}}", text), name
+
+    def test_the_outputs(self) -> None:
+        assert {
+            "ManagementApiId",
+            "ManagementApiUrl",
+            "WebSocketApiId",
+            "WebSocketUrl",
+            "SessionsTableName",
+            "DebuggerTableName",
+        } <= load()["Outputs"].keys()
+
+    def test_no_api_gateway_v2_deployment_which_not_every_emulator_has(self) -> None:
+        assert not of_type("AWS::ApiGatewayV2::Deployment")
+        for stage in of_type("AWS::ApiGatewayV2::Stage").values():
+            assert stage["Properties"]["AutoDeploy"] is True
+
+
+class TestTables:
+    def test_each_is_encrypted_on_demand_and_forgets_by_itself(self) -> None:
+        tables = of_type("AWS::DynamoDB::Table")
+        assert tables.keys() == {"PLLDBSessions", "PLLDBDebugger"}
+        for table in tables.values():
+            properties = table["Properties"]
+            assert properties["SSESpecification"] == {"SSEEnabled": True}
+            assert properties["BillingMode"] == "PAY_PER_REQUEST"
+            ttl = {"AttributeName": "TTL", "Enabled": True}
+            assert properties["TimeToLiveSpecification"] == ttl
+            recovery = properties["PointInTimeRecoverySpecification"]
+            assert recovery == {"PointInTimeRecoveryEnabled": {"Ref": "PointInTimeRecovery"}}
+
+    def test_keys_and_indexes(self) -> None:
+        def keys(schema: list[dict[str, str]]) -> dict[str, str]:
+            return {key["KeyType"]: key["AttributeName"] for key in schema}
+
+        sessions = RESOURCES["PLLDBSessions"]["Properties"]
+        assert keys(sessions["KeySchema"]) == {"HASH": "SessionId"}
+        indexes = {i["IndexName"]: keys(i["KeySchema"]) for i in sessions["GlobalSecondaryIndexes"]}
+        assert indexes == {
+            "GSI-StackName": {"HASH": "StackName", "RANGE": "TTL"},
+            "GSI-ConnectionId": {"HASH": "ConnectionId", "RANGE": "SessionId"},
+        }
+        debugger = RESOURCES["PLLDBDebugger"]["Properties"]
+        assert keys(debugger["KeySchema"]) == {"HASH": "RequestId"}
+
+    def test_the_store_writes_the_attributes_that_the_table_has(self) -> None:
+        from dataclasses import replace
+
+        from lambda_functions.dynamodb import DynamoDbSessionStore
+        from lambda_functions.sessions import new_session
+
+        from tests.unit.fakes import FakeDynamoDb
+
+        client = FakeDynamoDb()
+        session = replace(new_session("app", "me", 0), connection_id="c")
+        DynamoDbSessionStore(client, "t").create(session)
+        (item,) = client.items.values()
+
+        table = RESOURCES["PLLDBSessions"]["Properties"]
+        for attribute in table["AttributeDefinitions"]:
+            assert list(item[attribute["AttributeName"]]) == [attribute["AttributeType"]]
+        assert "N" in item[table["TimeToLiveSpecification"]["AttributeName"]]
+
+
+class TestRoles:
+    def test_the_session_functions_may_do_this_and_nothing_else(self) -> None:
+        actions = {a for s in statements("PLLDBDebuggerRole") for a in as_list(s["Action"])}
+        assert actions == {
+            "dynamodb:GetItem",
+            "dynamodb:PutItem",
+            "dynamodb:UpdateItem",
+            "execute-api:ManageConnections",
+            "logs:CreateLogStream",
+            "logs:PutLogEvents",
+        }
+        assert "ManagedPolicyArns" not in RESOURCES["PLLDBDebuggerRole"]["Properties"]
+
+    def test_and_only_on_their_own_resources(self) -> None:
+        for statement in statements("PLLDBDebuggerRole"):
+            resources = json.dumps(statement["Resource"])
+            assert re.search(r"PLLDBSessions|PLLDBAPI|FunctionsLogGroup", resources)
+
+    def test_the_instrumentation_role_has_no_rights_yet(self) -> None:
+        properties = RESOURCES["PLLDBManagerRole"]["Properties"]
+        assert not statements("PLLDBManagerRole")
+        assert "ManagedPolicyArns" not in properties
+
+    def test_no_role_may_do_everything_or_to_everything(self) -> None:
+        for role in of_type("AWS::IAM::Role"):
+            for statement in statements(role):
+                assert statement["Effect"] == "Allow"
+                assert not {"NotAction", "NotResource"} & statement.keys()
+                for action in as_list(statement["Action"]):
+                    assert "*" not in action, role
+                assert "*" not in as_list(statement["Resource"]), role
+
+    def test_only_lambda_takes_them(self) -> None:
+        for role in of_type("AWS::IAM::Role").values():
+            (statement,) = role["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+            assert statement["Principal"] == {"Service": "lambda.amazonaws.com"}
+            assert statement["Action"] == "sts:AssumeRole"
+
+    def test_no_other_policies_exist(self) -> None:
+        assert not [name for name, r in RESOURCES.items() if "Policy" in r["Type"]]
+
+    def test_names_are_cloudformations_so_that_no_named_iam_capability_is_needed(self) -> None:
+        for role in of_type("AWS::IAM::Role").values():
+            assert "RoleName" not in role["Properties"]
+
+
+class TestFunctions:
+    def test_each_handler_exists(self) -> None:
+        tree = ast.parse((FUNCTIONS / "entry.py").read_text(encoding="utf-8"))
+        defined = {
+            target.id
+            for node in tree.body
+            if isinstance(node, ast.Assign)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        defined |= {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+        used = set()
+        for name, function in of_type("AWS::Lambda::Function").items():
+            module, _, handler = function["Properties"]["Handler"].rpartition(".")
+            assert module == "lambda_functions.entry", name
+            used.add(handler)
+        assert used == {name for name in defined if name.startswith("handle_")}
+
+    def test_each_has_the_variables_that_its_environment_needs(self) -> None:
+        source = (FUNCTIONS / "entry.py").read_text(encoding="utf-8")
+        read = set(re.findall(r'os\.environ\["(\w+)"\]', source))
+        given: dict[str, set[str]] = {
+            name: set(function["Properties"]["Environment"]["Variables"])
+            for name, function in of_type("AWS::Lambda::Function").items()
+        }
+        assert set().union(*given.values()) == read
+        for name, variables in given.items():
+            assert "PLLDB_SESSIONS_TABLE" in variables, name
+        assert "PLLDB_CONNECTIONS_URL" in given["MessageFunction"]
+
+    def test_each_runs_as_the_debugger_role_and_logs_to_the_group_with_retention(self) -> None:
+        for name, function in of_type("AWS::Lambda::Function").items():
+            properties = function["Properties"]
+            assert properties["Role"] == {"Fn::GetAtt": ["PLLDBDebuggerRole", "Arn"]}, name
+            assert properties["LoggingConfig"] == {"LogGroup": {"Ref": "FunctionsLogGroup"}}, name
+            assert properties["Timeout"] < 29, name
+
+    def test_each_log_group_forgets(self) -> None:
+        groups = of_type("AWS::Logs::LogGroup")
+        assert groups
+        for group in groups.values():
+            assert group["Properties"]["RetentionInDays"]
+
+    def test_each_permission_names_the_api_that_may_call(self) -> None:
+        permissions = of_type("AWS::Lambda::Permission")
+        functions = {p["Properties"]["FunctionName"]["Ref"] for p in permissions.values()}
+        assert functions == of_type("AWS::Lambda::Function").keys()
+        for permission in permissions.values():
+            source = permission["Properties"]["SourceArn"]["Fn::Sub"]
+            assert "${PLLDBAPI}" in source or "${PLLDBManagementAPI}" in source
+            assert permission["Properties"]["Principal"] == "apigateway.amazonaws.com"
+
+    def test_arns_name_no_partition_of_their_own(self) -> None:
+        text = TEMPLATE.read_text(encoding="utf-8")
+        assert "arn:aws" not in text
+        assert "amazonaws.com/" not in text
+
+
+class TestApis:
+    def test_every_session_operation_needs_a_signature(self) -> None:
+        methods = of_type("AWS::ApiGateway::Method")
+        assert methods
+        for name, method in methods.items():
+            assert method["Properties"]["AuthorizationType"] == "AWS_IAM", name
+
+    def test_connecting_asks_the_authorizer(self) -> None:
+        from plldb.bootstrap.cloudformation.lambda_functions.messages import SESSION_ID_PARAMETER
+
+        (authorizer,) = of_type("AWS::ApiGatewayV2::Authorizer").values()
+        source = f"route.request.querystring.{SESSION_ID_PARAMETER}"
+        assert authorizer["Properties"]["IdentitySource"] == [source]
+        assert authorizer["Properties"]["AuthorizerType"] == "REQUEST"
+        connect = RESOURCES["ConnectRoute"]["Properties"]
+        assert connect["RouteKey"] == "$connect"
+        assert connect["AuthorizationType"] == "CUSTOM"
+        assert connect["AuthorizerId"] == {"Ref": "SessionAuthorizer"}
+
+    def test_each_route_is_of_an_action_or_for_everything_else(self) -> None:
+        from plldb.bootstrap.cloudformation.lambda_functions.messages import Action
+
+        routes = of_type("AWS::ApiGatewayV2::Route")
+        keys = {route["Properties"]["RouteKey"] for route in routes.values()}
+        assert {"$connect", "$disconnect", "$default", Action.CLOSE} <= keys
+        assert {key for key in keys if not key.startswith("$")} <= set(Action)
+        (stage,) = of_type("AWS::ApiGatewayV2::Stage").values()
+        assert set(stage["DependsOn"]) == routes.keys()
+
+    def test_both_are_throttled(self) -> None:
+        (rest,) = of_type("AWS::ApiGateway::Stage").values()
+        (settings,) = rest["Properties"]["MethodSettings"]
+        (websocket,) = of_type("AWS::ApiGatewayV2::Stage").values()
+        for throttled in (settings, websocket["Properties"]["DefaultRouteSettings"]):
+            assert throttled["ThrottlingRateLimit"] > 0
+            assert throttled["ThrottlingBurstLimit"] > 0
+
+    def test_a_changed_method_gets_a_new_deployment(self) -> None:
+        """A deployment is a snapshot; only a new logical id makes CloudFormation take another."""
+        snapshot = {
+            name: resource
+            for name, resource in RESOURCES.items()
+            if name == "PLLDBManagementAPI"
+            or resource["Type"]
+            in {
+                f"AWS::ApiGateway::{kind}"
+                for kind in (
+                    "Resource",
+                    "Method",
+                    "Authorizer",
+                    "Model",
+                    "RequestValidator",
+                    "GatewayResponse",
+                )
+            }
+        }
+        canonical = json.dumps(snapshot, sort_keys=True, separators=(",", ":"))
+        suffix = hashlib.sha256(canonical.encode()).hexdigest()[:8]
+        (deployment,) = of_type("AWS::ApiGateway::Deployment")
+        expected = f"ManagementDeployment{suffix}"
+        assert deployment == expected, f"rename {deployment} in template.yaml to {expected}"
+        (stage,) = of_type("AWS::ApiGateway::Stage").values()
+        assert stage["Properties"]["DeploymentId"] == {"Ref": expected}
+
+    def test_the_deployment_waits_for_every_method(self) -> None:
+        (deployment,) = of_type("AWS::ApiGateway::Deployment").values()
+        assert set(deployment["DependsOn"]) == of_type("AWS::ApiGateway::Method").keys()
+
+
+@pytest.mark.parametrize("name", ["PLLDBSessions", "PLLDBDebugger", "FunctionsLogGroup"])
+def test_what_holds_data_leaves_with_the_stack(name: str) -> None:
+    assert RESOURCES[name]["DeletionPolicy"] == "Delete"
+    assert RESOURCES[name]["UpdateReplacePolicy"] == "Delete"

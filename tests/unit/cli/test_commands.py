@@ -1,0 +1,172 @@
+"""The command line as a whole: help, the README, what it loads, its errors and exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from plldb import __version__
+from plldb.cli.main import plldb
+
+README = Path(__file__).parents[3] / "README.md"
+HEAVY = ("boto3", "botocore", "requests", "rich", "websockets", "psutil", "yaml")
+
+
+def walk(
+    command: click.Command, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            assert inner is not None
+            yield from walk(inner, (*path, name))
+
+
+COMMANDS = dict(walk(plldb))
+
+
+def run(*arguments: str, home: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    """``plldb`` in a process of its own, where nothing is configured."""
+    return subprocess.run(
+        [sys.executable, "-m", "plldb", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        stdin=subprocess.DEVNULL,
+        check=False,
+        env=os.environ | {"PLLDB_HOME": str(home)} | environ,
+    )
+
+
+class TestHelp:
+    @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+    def test_every_command_says_what_it_does(self, path: tuple[str, ...]) -> None:
+        text = COMMANDS[path].help or ""
+        assert len(text.split()) >= 3
+
+    @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+    def test_and_so_does_every_option_of_it(self, path: tuple[str, ...]) -> None:
+        for parameter in COMMANDS[path].params:
+            if isinstance(parameter, click.Option):
+                assert parameter.help or isinstance(parameter.type, click.Choice), parameter.name
+
+    @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+    def test_every_command_takes_the_global_options(self, path: tuple[str, ...]) -> None:
+        options = {option for p in COMMANDS[path].params for option in p.opts}
+        assert {
+            "--profile",
+            "--target",
+            "--region",
+            "--endpoint-url",
+            "--output",
+            "--verbose",
+            "-v",
+        } <= options
+
+    def test_every_global_option_names_its_variable(self) -> None:
+        texts = [p.help or "" for p in plldb.params if isinstance(p, click.Option)]
+        variables = set(re.findall(r"\[env: (\w+)\]", " ".join(texts)))
+        assert variables == {
+            f"PLLDB_{name}"
+            for name in ("PROFILE", "TARGET", "REGION", "ENDPOINT_URL", "OUTPUT", "VERBOSE")
+        }
+
+    @pytest.mark.parametrize("path", [path for path in COMMANDS if len(path) == 1], ids=" ".join)
+    def test_every_command_is_in_the_readme(self, path: tuple[str, ...]) -> None:
+        assert f"plldb {path[0]}" in README.read_text(encoding="utf-8")
+
+    def test_it_loads_nothing_heavy(self, tmp_path: Path) -> None:
+        code = (
+            "import sys\n"
+            "from plldb.cli.main import plldb\n"
+            "plldb(['--help'], standalone_mode=False)\n"
+            f"sys.exit(' '.join(name for name in {HEAVY!r} if name in sys.modules))\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=30
+        )
+        assert done.stderr.strip() == ""
+        assert "Usage: " in done.stdout
+
+
+class TestExitCodes:
+    @pytest.mark.parametrize("arguments", [("--help",), ("-h",), ("attach", "--help")])
+    def test_0_for_help(self, arguments: tuple[str, ...], tmp_path: Path) -> None:
+        done = run(*arguments, home=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+
+    def test_0_for_the_version(self, tmp_path: Path) -> None:
+        done = run("--version", home=tmp_path)
+        assert done.returncode == 0
+        assert __version__ in done.stdout
+
+    @pytest.mark.parametrize("command", ["status", "down"])
+    def test_0_when_no_emulator_runs(self, command: str, tmp_path: Path) -> None:
+        done = run("--output", "json", "local", command, home=tmp_path)
+        assert done.returncode == 0
+        assert json.loads(done.stdout)["running"] is False
+
+    def test_1_for_an_expected_error_with_one_line_and_a_hint(self, tmp_path: Path) -> None:
+        done = run("bootstrap", "--dry-run", home=tmp_path)
+        assert (done.returncode, done.stdout) == (1, "")
+        error, hint = done.stderr.splitlines()
+        assert error.startswith("Error: ")
+        assert hint.startswith("Hint: ")
+        assert "plldb local up" in hint
+        assert "--profile" in hint
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ("no-such-command",),
+            ("--no-such-option",),
+            ("attach",),
+            ("attach", "--stack-name", "app", "--profile", "x", "--endpoint-url", "http://h:1"),
+            ("--target", "moon", "local", "status"),
+            ("bootstrap", "--endpoint-url", "nowhere"),
+            ("bootstrap", "--stack-name", "no_name", "--endpoint-url", "http://127.0.0.1:9"),
+            ("local", "up", "--port", "70000"),
+        ],
+        ids=" ".join,
+    )
+    def test_2_for_wrong_usage(self, arguments: tuple[str, ...], tmp_path: Path) -> None:
+        done = run(*arguments, home=tmp_path)
+        assert done.returncode == 2, done.stderr
+        assert "Traceback" not in done.stderr
+        assert done.stderr
+
+
+class TestJsonErrors:
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ("--output", "json", "bootstrap", "--dry-run"),
+            ("bootstrap", "--dry-run", "--output", "json"),
+            ("--output=json", "bootstrap", "--dry-run"),
+        ],
+        ids=" ".join,
+    )
+    def test_one_object_on_stderr(self, arguments: tuple[str, ...], tmp_path: Path) -> None:
+        done = run(*arguments, home=tmp_path)
+        assert (done.returncode, done.stdout) == (1, "")
+        error = json.loads(done.stderr)
+        assert error.keys() == {"error", "hint"}
+        assert "plldb local up" in error["hint"]
+
+    def test_also_by_variable(self, tmp_path: Path) -> None:
+        done = run("bootstrap", "--dry-run", home=tmp_path, PLLDB_OUTPUT="json")
+        assert json.loads(done.stderr)["error"]
+
+    def test_a_flag_wins_over_the_variable(self, tmp_path: Path) -> None:
+        done = run("--output", "text", "bootstrap", "--dry-run", home=tmp_path, PLLDB_OUTPUT="json")
+        assert done.stderr.startswith("Error: ")

@@ -1,0 +1,650 @@
+"""Small stand-ins for what lies outside of plldb; each keeps what the real one would keep."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
+from typing import Any
+from urllib.parse import urlsplit
+
+from botocore.awsrequest import AWSResponse
+from botocore.exceptions import ClientError
+
+from plldb.emulators.base import RunningEmulator
+
+ACCOUNT = "123456789012"
+
+
+def client_error(code: str, message: str = "", operation: str = "Operation") -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": message}}, operation)
+
+
+# --- HTTP ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Request:
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: str
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def path(self) -> str:
+        return urlsplit(self.url).path
+
+    @property
+    def credential_scope(self) -> list[str]:
+        """Of SigV4: access key id, date, region, service and the terminator."""
+        _, _, rest = self.headers["authorization"].partition("Credential=")
+        return rest.partition(",")[0].strip().split("/")
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int = 200
+    body: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+Responder = Callable[[Request], Answer]
+
+
+@dataclass
+class LocalServer:
+    url: str
+    requests: list[Request]
+
+
+@contextmanager
+def local_server(respond: Responder) -> Iterator[LocalServer]:
+    """An HTTP server on 127.0.0.1 that keeps every request."""
+    requests: list[Request] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def _handle(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            request = Request(
+                self.command, server.url + self.path, headers, body.decode("utf-8", "replace")
+            )
+            requests.append(request)
+            answer = respond(request)
+            content = answer.body.encode()
+            self.send_response(answer.status)
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(content)
+
+        do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _handle  # noqa: N815
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = False  # joined at the end, so that no socket outlives the test
+        request_queue_size = 64
+
+        def handle_error(self, *_: Any) -> None:
+            """A client that hangs up is no concern of ours."""
+
+    httpd = Server(("127.0.0.1", 0), Handler)
+    server = LocalServer(f"http://127.0.0.1:{httpd.server_port}", requests)
+    # Idle keep-alive connections must not hold up the end.
+    Handler.timeout = 1
+    thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield server
+    finally:
+        httpd.shutdown()
+        thread.join()
+        httpd.socket.close()
+
+
+class Wire:
+    """Where botocore and requests would send to; keeps each request, and answers from a table.
+
+    Nothing leaves the process: botocore's ``before-send`` event takes an answer instead of
+    sending, and requests takes an adapter.
+    """
+
+    def __init__(self, respond: Responder) -> None:
+        self._respond = respond
+        self.requests: list[Request] = []
+
+    def hosts(self) -> set[str]:
+        return {request.host for request in self.requests}
+
+    def _exchange(self, request: Request) -> Answer:
+        self.requests.append(request)
+        return self._respond(request)
+
+    def before_send(self, request: Any, **_: Any) -> AWSResponse:
+        """Botocore's hook: https://boto3.amazonaws.com/v1/documentation/api/latest/guide/events.html"""
+        answer = self._exchange(
+            Request(
+                request.method,
+                request.url,
+                {name.lower(): _text(value) for name, value in request.headers.items()},
+                _text(request.body),
+            )
+        )
+        return AWSResponse(request.url, answer.status, answer.headers, _Raw(answer.body.encode()))
+
+    def adapter(self) -> Any:
+        """A transport adapter for ``requests``."""
+        import requests
+        from requests.adapters import BaseAdapter
+
+        wire = self
+
+        class Adapter(BaseAdapter):
+            def send(self, request: Any, *_: Any, **__: Any) -> requests.Response:
+                answer = wire._exchange(
+                    Request(
+                        request.method,
+                        request.url,
+                        {name.lower(): _text(value) for name, value in request.headers.items()},
+                        _text(request.body),
+                    )
+                )
+                response = requests.Response()
+                response.status_code, response.url = answer.status, request.url
+                response.request = request
+                response.raw = BytesIO(answer.body.encode())
+                return response
+
+            def close(self) -> None:
+                pass
+
+        return Adapter()
+
+
+class _Raw(BytesIO):
+    def stream(self, *_: Any, **__: Any) -> Iterator[bytes]:
+        yield self.read()
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if hasattr(value, "read"):
+        value = value.read()
+    return value.decode("utf-8", "replace") if isinstance(value, bytes | bytearray) else str(value)
+
+
+# --- DynamoDB -------------------------------------------------------------------------------------
+
+
+class FakeDynamoDb:
+    """The low-level client, as far as the session store speaks its language.
+
+    Understands ``SET a = :b, …``, ``REMOVE a, …``, and conditions that are comparisons and
+    attribute_not_exists() joined by AND. An alias that was not declared, or one that was declared
+    and is not used, is refused as DynamoDB refuses it.
+    """
+
+    def __init__(self) -> None:
+        self.items: dict[str, dict[str, Any]] = {}
+        self.calls: list[str] = []
+        self._lock = threading.Lock()
+
+    def put_item(self, *, Item: dict[str, Any], **request: Any) -> dict[str, Any]:  # noqa: N803
+        return self._atomically("PutItem", lambda: self._put(Item, request))
+
+    def get_item(self, *, Key: dict[str, Any], **request: Any) -> dict[str, Any]:  # noqa: N803
+        def get() -> dict[str, Any]:
+            item = self.items.get(Key["SessionId"]["S"])
+            return {} if item is None else {"Item": dict(item)}
+
+        return self._atomically("GetItem", get)
+
+    def update_item(self, *, Key: dict[str, Any], **request: Any) -> dict[str, Any]:  # noqa: N803
+        return self._atomically("UpdateItem", lambda: self._update(Key, request))
+
+    def _atomically(self, call: str, act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        with self._lock:
+            self.calls.append(call)
+            return act()
+
+    def _put(self, item: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
+        key = item["SessionId"]["S"]
+        self._check(self.items.get(key, {}), request)
+        self.items[key] = dict(item)
+        return {}
+
+    def _update(self, key: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
+        item = self.items.get(key["SessionId"]["S"], {})
+        self._check(item, request)
+        changed = dict(item) | key
+        set_part, _, remove_part = request["UpdateExpression"].partition("REMOVE")
+        for assignment in _list(set_part.removeprefix("SET")):
+            name, value = assignment.split("=")
+            changed[self._name(name, request)] = self._value(value, request)
+        for name in _list(remove_part):
+            changed.pop(self._name(name, request), None)
+        self.items[key["SessionId"]["S"]] = changed
+        return {}
+
+    def _check(self, item: dict[str, Any], request: dict[str, Any]) -> None:
+        _check_aliases(request)
+        condition = request.get("ConditionExpression", "")
+        if not all(self._holds(item, term, request) for term in _list(condition, "AND")):
+            raise client_error("ConditionalCheckFailedException", "The conditional request failed")
+
+    def _holds(self, item: dict[str, Any], term: str, request: dict[str, Any]) -> bool:
+        if term.startswith("attribute_not_exists("):
+            return self._name(term[len("attribute_not_exists(") : -1], request) not in item
+        name, operator, value = term.split()
+        actual = item.get(self._name(name, request))
+        expected = self._value(value, request)
+        if actual is None or actual.keys() != expected.keys():
+            return False
+        if operator == "=":
+            return bool(actual == expected)
+        assert operator == ">"
+        return float(actual["N"]) > float(expected["N"])
+
+    def _name(self, name: str, request: dict[str, Any]) -> str:
+        name = name.strip()
+        if not name.startswith("#"):
+            return name
+        return str(request["ExpressionAttributeNames"][name])
+
+    def _value(self, name: str, request: dict[str, Any]) -> dict[str, str]:
+        value: dict[str, str] = request["ExpressionAttributeValues"][name.strip()]
+        ((kind, content),) = value.items()
+        return {kind: str(content)}
+
+
+def _check_aliases(request: dict[str, Any]) -> None:
+    import re
+
+    expressions = " ".join(
+        request.get(name, "") for name in ("UpdateExpression", "ConditionExpression")
+    )
+    used = set(re.findall(r"[#:]\w+", expressions))
+    declared = {
+        *request.get("ExpressionAttributeNames", {}),
+        *request.get("ExpressionAttributeValues", {}),
+    }
+    if used != declared:
+        raise client_error("ValidationException", f"aliases differ: {used ^ declared}")
+
+
+def _list(text: str, separator: str = ",") -> list[str]:
+    return [part.strip() for part in text.split(separator) if part.strip()]
+
+
+def dynamodb_over_http(table: FakeDynamoDb) -> Responder:
+    """The same behind DynamoDB's wire protocol, so that the real botocore can be used with it."""
+    operations = {
+        "PutItem": table.put_item,
+        "GetItem": table.get_item,
+        "UpdateItem": table.update_item,
+    }
+
+    def respond(request: Request) -> Answer:
+        operation = request.headers["x-amz-target"].partition(".")[2]
+        headers = {"Content-Type": "application/x-amz-json-1.0"}
+        try:
+            answer = operations[operation](**json.loads(request.body))
+        except ClientError as error:
+            problem = error.response["Error"]
+            body = {
+                "__type": f"com.amazonaws.dynamodb.v20120810#{problem['Code']}",
+                "message": problem["Message"],
+            }
+            return Answer(400, json.dumps(body), headers)
+        return Answer(200, json.dumps(answer), headers)
+
+    return respond
+
+
+# --- S3 -------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Bucket:
+    """``versions`` are (key, version id), delete markers included."""
+
+    owner: str = ACCOUNT
+    location: str | None = None
+    versions: list[tuple[str, str]] = field(default_factory=list)
+    delete_markers: list[tuple[str, str]] = field(default_factory=list)
+    public_access_block: dict[str, bool] | None = None
+    encryption: dict[str, Any] | None = None
+    policy: str | None = None
+
+
+class FakeS3:
+    def __init__(self) -> None:
+        self.buckets: dict[str, Bucket] = {}
+        self.bodies: dict[str, bytes] = {}
+        self.delete_batches: list[int] = []
+        self.undeletable: set[str] = set()
+
+    def head_bucket(self, *, Bucket: str, ExpectedBucketOwner: str) -> dict[str, Any]:  # noqa: N803
+        if Bucket not in self.buckets:
+            raise client_error("404", "Not Found", "HeadBucket")
+        if self.buckets[Bucket].owner != ExpectedBucketOwner:
+            raise client_error("403", "Forbidden", "HeadBucket")
+        return {}
+
+    def create_bucket(
+        self,
+        *,
+        Bucket: str,  # noqa: N803
+        CreateBucketConfiguration: dict[str, str] | None = None,  # noqa: N803
+    ) -> dict[str, Any]:
+        if Bucket in self.buckets:
+            ours = self.buckets[Bucket].owner == ACCOUNT
+            raise client_error("BucketAlreadyOwnedByYou" if ours else "BucketAlreadyExists")
+        location = (CreateBucketConfiguration or {}).get("LocationConstraint")
+        if location == "us-east-1":
+            raise client_error("InvalidLocationConstraint")
+        self.buckets[Bucket] = _new_bucket(location)
+        return {}
+
+    def put_public_access_block(
+        self,
+        *,
+        Bucket: str,  # noqa: N803
+        PublicAccessBlockConfiguration: dict[str, bool],  # noqa: N803
+    ) -> None:
+        self.buckets[Bucket].public_access_block = PublicAccessBlockConfiguration
+
+    def get_public_access_block(self, *, Bucket: str) -> dict[str, Any]:  # noqa: N803
+        block = self.buckets[Bucket].public_access_block
+        if block is None:
+            raise client_error("NoSuchPublicAccessBlockConfiguration")
+        return {"PublicAccessBlockConfiguration": block}
+
+    def put_bucket_encryption(
+        self,
+        *,
+        Bucket: str,  # noqa: N803
+        ServerSideEncryptionConfiguration: dict[str, Any],  # noqa: N803
+    ) -> None:
+        self.buckets[Bucket].encryption = ServerSideEncryptionConfiguration
+
+    def get_bucket_encryption(self, *, Bucket: str) -> dict[str, Any]:  # noqa: N803
+        encryption = self.buckets[Bucket].encryption
+        if encryption is None:
+            raise client_error("ServerSideEncryptionConfigurationNotFoundError")
+        return {"ServerSideEncryptionConfiguration": encryption}
+
+    def put_bucket_policy(self, *, Bucket: str, Policy: str) -> None:  # noqa: N803
+        self.buckets[Bucket].policy = Policy
+
+    def get_bucket_policy(self, *, Bucket: str) -> dict[str, Any]:  # noqa: N803
+        policy = self.buckets[Bucket].policy
+        if policy is None:
+            raise client_error("NoSuchBucketPolicy")
+        return {"Policy": policy}
+
+    def put_object(self, *, Bucket: str, Key: str, Body: bytes) -> None:  # noqa: N803
+        self.buckets[Bucket].versions.append((Key, f"v{len(self.buckets[Bucket].versions)}"))
+        self.bodies[Key] = Body
+
+    def delete_objects(self, *, Bucket: str, Delete: dict[str, Any]) -> dict[str, Any]:  # noqa: N803
+        gone = {(entry["Key"], entry["VersionId"]) for entry in Delete["Objects"]}
+        if len(gone) > 1000:
+            raise client_error("MalformedXML")
+        self.delete_batches.append(len(gone))
+        refused = {entry for entry in gone if entry[0] in self.undeletable}
+        bucket = self.buckets[Bucket]
+        bucket.versions = [v for v in bucket.versions if v not in gone - refused]
+        bucket.delete_markers = [v for v in bucket.delete_markers if v not in gone - refused]
+        errors = [{"Key": k, "VersionId": v, "Code": "AccessDenied"} for k, v in sorted(refused)]
+        return {"Errors": errors} if errors else {}
+
+    def delete_bucket(self, *, Bucket: str) -> None:  # noqa: N803
+        if Bucket not in self.buckets:
+            raise client_error("NoSuchBucket")
+        if self.buckets[Bucket].versions or self.buckets[Bucket].delete_markers:
+            raise client_error("BucketNotEmpty")
+        del self.buckets[Bucket]
+
+    def get_paginator(self, operation: str) -> Any:
+        return _Paginator(getattr(self, f"_{operation}"))
+
+    def _list_objects_v2(self, Bucket: str) -> Iterator[dict[str, Any]]:  # noqa: N803
+        keys = sorted({key for key, _ in self.buckets[Bucket].versions})
+        for start in range(0, len(keys), 1000):
+            yield {"Contents": [{"Key": key} for key in keys[start : start + 1000]]}
+        if not keys:
+            yield {}
+
+    def _list_object_versions(self, Bucket: str, Prefix: str) -> Iterator[dict[str, Any]]:  # noqa: N803
+        for field_name, entries in (
+            ("Versions", self.buckets[Bucket].versions),
+            ("DeleteMarkers", self.buckets[Bucket].delete_markers),
+        ):
+            found = [
+                {"Key": key, "VersionId": version}
+                for key, version in entries
+                if key.startswith(Prefix)
+            ]
+            for start in range(0, len(found), 700):
+                yield {field_name: found[start : start + 700]}
+
+
+def _new_bucket(location: str | None) -> Bucket:
+    return Bucket(location=location)
+
+
+class _Paginator:
+    def __init__(self, pages: Callable[..., Iterator[dict[str, Any]]]) -> None:
+        self._pages = pages
+
+    def paginate(self, **arguments: Any) -> Iterator[dict[str, Any]]:
+        return self._pages(**arguments)
+
+
+# --- CloudFormation -------------------------------------------------------------------------------
+
+
+@dataclass
+class Scene:
+    """What one look at the stack finds: its status, and the events since the last look."""
+
+    status: str
+    events: list[tuple[str, str, str]] = field(default_factory=list)  # logical id, status, reason
+
+
+class FakeCloudFormation:
+    """One account's stacks. ``scripts`` says what an operation leads to, look by look.
+
+    The events of a scene are there as soon as its status is; a stack whose last scene is
+    DELETE_COMPLETE is found by its ARN only.
+    """
+
+    def __init__(self) -> None:
+        self.stacks: dict[str, dict[str, Any]] = {}  # by ARN
+        self.scripts: dict[str, list[Scene]] = {}  # by operation
+        self.calls: list[tuple[str, str]] = []
+        self.refusals: dict[str, ClientError] = {}
+        self._events: dict[str, list[dict[str, str]]] = {}  # by ARN, oldest first
+        self._pending: dict[str, list[Scene]] = {}
+
+    def add(self, name: str, status: str, **more: Any) -> str:
+        number = len(self.stacks) + 1
+        arn = f"arn:aws:cloudformation:us-east-1:{ACCOUNT}:stack/{name}/{number}"
+        self.stacks[arn] = {"StackName": name, "StackId": arn, "StackStatus": status, **more}
+        self._events[arn] = []
+        return arn
+
+    def status(self, name: str) -> str | None:
+        stack = self._find(name)
+        return None if stack is None else str(stack["StackStatus"])
+
+    def add_event(self, name: str, logical_id: str, status: str, reason: str = "") -> None:
+        stack = self._find(name)
+        assert stack is not None
+        self._record(stack["StackId"], logical_id, status, reason)
+
+    def play(self, name: str, scenes: list[Scene]) -> None:
+        """Something that is under way already."""
+        stack = self._find(name)
+        assert stack is not None
+        self._pending[stack["StackId"]] = list(scenes)
+
+    # The client's own operations:
+
+    def describe_stacks(self, *, StackName: str) -> dict[str, Any]:  # noqa: N803
+        stack = self._find(StackName)
+        if stack is None:
+            raise client_error(
+                "ValidationError", f"Stack with id {StackName} does not exist", "DescribeStacks"
+            )
+        if scenes := self._pending.get(stack["StackId"]):
+            scene = scenes.pop(0)
+            stack["StackStatus"] = scene.status
+            for logical_id, status, reason in scene.events:
+                self._record(stack["StackId"], logical_id, status, reason)
+        return {"Stacks": [dict(stack)]}
+
+    def create_stack(self, *, StackName: str, **request: Any) -> dict[str, str]:  # noqa: N803
+        self._called("create", StackName)
+        arn = self.add(StackName, "CREATE_IN_PROGRESS", Tags=request.get("Tags", []))
+        self._pending[arn] = list(self.scripts.get("create", [Scene("CREATE_COMPLETE")]))
+        return {"StackId": arn}
+
+    def update_stack(self, *, StackName: str, **request: Any) -> dict[str, str]:  # noqa: N803
+        self._called("update", StackName)
+        stack = self._found(StackName)
+        stack["Tags"] = request.get("Tags", [])
+        return self._start(stack, "update", "UPDATE")
+
+    def delete_stack(self, *, StackName: str) -> None:  # noqa: N803
+        self._called("delete", StackName)
+        self._start(self._found(StackName), "delete", "DELETE")
+
+    def continue_update_rollback(self, *, StackName: str) -> None:  # noqa: N803
+        self._called("continue", StackName)
+        self._start(self._found(StackName), "continue", "UPDATE_ROLLBACK")
+
+    def get_paginator(self, operation: str) -> _Paginator:
+        assert operation == "describe_stack_events"
+        return _Paginator(self._describe_stack_events)
+
+    def _describe_stack_events(self, StackName: str) -> Iterator[dict[str, Any]]:  # noqa: N803
+        newest_first = list(reversed(self._events[self._found(StackName)["StackId"]]))
+        for start in range(0, len(newest_first), 2):
+            yield {"StackEvents": newest_first[start : start + 2]}
+        if not newest_first:
+            yield {"StackEvents": []}
+
+    def _start(self, stack: dict[str, Any], operation: str, prefix: str) -> dict[str, str]:
+        stack["StackStatus"] = f"{prefix}_IN_PROGRESS"
+        end = [Scene(f"{prefix}_COMPLETE")]
+        self._pending[stack["StackId"]] = list(self.scripts.get(operation, end))
+        return {"StackId": stack["StackId"]}
+
+    def _called(self, operation: str, name: str) -> None:
+        self.calls.append((operation, name))
+        if operation in self.refusals:
+            raise self.refusals[operation]
+
+    def _find(self, name: str) -> dict[str, Any] | None:
+        if name.startswith("arn:"):
+            return self.stacks.get(name)
+        alive = (s for s in self.stacks.values() if s["StackStatus"] != "DELETE_COMPLETE")
+        return next((s for s in alive if s["StackName"] == name), None)
+
+    def _found(self, name: str) -> dict[str, Any]:
+        stack = self._find(name)
+        if stack is None:
+            raise client_error("ValidationError", f"Stack [{name}] does not exist")
+        return stack
+
+    def _record(self, arn: str, logical_id: str, status: str, reason: str) -> None:
+        event = {
+            "EventId": f"{logical_id}-{status}-{len(self._events[arn])}",
+            "LogicalResourceId": logical_id,
+            "ResourceType": "AWS::Test::Resource",
+            "ResourceStatus": status,
+        }
+        self._events[arn].append(event | ({"ResourceStatusReason": reason} if reason else {}))
+
+
+# --- The target -----------------------------------------------------------------------------------
+
+
+class FakeTarget:
+    """Stands in for ``plldb.aws.Target`` with clients of the kind above."""
+
+    account_id = ACCOUNT
+
+    def __init__(
+        self, region: str = "us-east-1", *, uses_tls: bool = False, partition: str = "aws"
+    ) -> None:
+        self.region = region
+        self.is_aws = False
+        self.uses_tls = uses_tls
+        self.partition = partition
+        self.description = f"the test ({region})"
+        self.execute_api_base_url = "http://inside:4566/_aws/execute-api"
+        self.s3 = FakeS3()
+        self.cloudformation = FakeCloudFormation()
+
+    def client(self, service: str) -> Any:
+        return {"s3": self.s3, "cloudformation": self.cloudformation}[service]
+
+    def execute_api_url(self, api_id: str, aws_url: str) -> str:
+        return f"here:{api_id}:{aws_url}"
+
+
+# --- Emulators ------------------------------------------------------------------------------------
+
+
+class FakeEmulator:
+    """An emulator whose health is a page of a local server; keeps what was done to it."""
+
+    name = "fake"
+
+    def __init__(self, endpoint_url: str, *, starts: bool = True, name: str = "fake") -> None:
+        self.name = name
+        self.endpoint_url = endpoint_url
+        self.alive: set[int] = set()
+        self.started = 0
+        self.sweeps = 0
+        self._starts = starts
+        self._lock = threading.Lock()
+
+    def start(self, port: int | None) -> RunningEmulator:
+        with self._lock:
+            self.started += 1
+            pid = self.started
+        if self._starts:
+            self.alive.add(pid)
+        return RunningEmulator(self.name, self.endpoint_url, self.endpoint_url, pid=pid)
+
+    def is_alive(self, running: RunningEmulator) -> bool:
+        return running.pid in self.alive
+
+    def health_url(self, running: RunningEmulator) -> str:
+        return f"{running.endpoint_url}/health"
+
+    def last_log_lines(self, running: RunningEmulator, count: int) -> list[str]:
+        return ["the port is cursed"][:count]
+
+    def stop(self) -> None:
+        self.sweeps += 1
+        self.alive.clear()

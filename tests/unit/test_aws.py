@@ -1,0 +1,467 @@
+"""The boundary to AWS: foreign errors become ours, and calls go where they are meant to go.
+
+Real AWS is proven here at the HTTP boundary: public code runs with a profile from a temporary
+AWS configuration, and what it would send is looked at: host, region and signature.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import botocore.exceptions as foreign
+import pytest
+
+from plldb.aws import Target, aws_errors, translated
+from plldb.bootstrap.operations import Operation
+from plldb.config import EmulatorAddress, Options, TargetSettings, load_target
+from plldb.debugger.management import ManagementClient
+from plldb.errors import (
+    AccessDeniedError,
+    AwsError,
+    CredentialsError,
+    EndpointError,
+    StackError,
+    TargetError,
+)
+from plldb.stacks import find_helper_stack, find_stack
+from tests.unit.fakes import ACCOUNT, Answer, Request, Wire, client_error, local_server
+
+KEY_ID = "AKIAIOSFODNN7EXAMPLE"
+SECRET = "wJalrXUtnFEMIbPxRfiCYEXAMPLEKEY"
+
+# --- Errors ---------------------------------------------------------------------------------------
+
+
+class TestTranslation:
+    @pytest.mark.parametrize(
+        "error",
+        [
+            foreign.NoCredentialsError(),
+            foreign.PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"),
+            foreign.CredentialRetrievalError(provider="process", error_msg="exit 1"),
+            foreign.TokenRetrievalError(provider="sso", error_msg="expired"),
+            foreign.SSOTokenLoadError(error_msg="no token"),
+            foreign.UnauthorizedSSOTokenError(),
+            foreign.LoginRefreshRequired(),
+            foreign.ProfileNotFound(profile="nope"),
+        ],
+        ids=lambda error: type(error).__name__,
+    )
+    def test_missing_or_stale_credentials(self, error: Exception) -> None:
+        ours = translated(error, "look")
+        assert isinstance(ours, CredentialsError)
+        assert ours.message.startswith("Could not look: ")
+        assert ours.hint
+
+    @pytest.mark.parametrize(
+        "code",
+        [
+            "ExpiredToken",
+            "ExpiredTokenException",
+            "IncompleteSignature",
+            "InvalidAccessKeyId",
+            "InvalidClientTokenId",
+            "InvalidToken",
+            "SignatureDoesNotMatch",
+            "UnrecognizedClientException",
+        ],
+    )
+    def test_credentials_that_the_service_refuses(self, code: str) -> None:
+        ours = translated(client_error(code, "bad token", "DescribeStacks"), "look")
+        assert type(ours) is CredentialsError
+        assert ours.message == f"Could not look: bad token ({code}, DescribeStacks)"
+
+    @pytest.mark.parametrize(
+        "code", ["AccessDenied", "AccessDeniedException", "UnauthorizedOperation"]
+    )
+    def test_a_missing_permission_names_the_operation(self, code: str) -> None:
+        ours = translated(client_error(code, "no", "CreateStack"), "make it")
+        assert isinstance(ours, AccessDeniedError)
+        assert ours.code == code
+        assert "CreateStack" in str(ours.hint)
+
+    def test_any_other_refusal_keeps_its_code(self) -> None:
+        ours = translated(client_error("LimitExceeded", "full", "CreateStack"), "make it")
+        assert type(ours) is AwsError
+        assert (ours.code, ours.exit_code) == ("LimitExceeded", 1)
+        assert ours.message == "Could not make it: full (LimitExceeded, CreateStack)"
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            foreign.EndpointConnectionError(endpoint_url="http://h:1"),
+            foreign.ConnectTimeoutError(endpoint_url="http://h:1"),
+            foreign.ReadTimeoutError(endpoint_url="http://h:1"),
+            foreign.ConnectionClosedError(endpoint_url="http://h:1"),
+            foreign.ProxyConnectionError(proxy_url="http://p:1"),
+            foreign.SSLError(endpoint_url="https://h:1", error="bad certificate"),
+        ],
+        ids=lambda error: type(error).__name__,
+    )
+    def test_an_endpoint_that_does_not_answer(self, error: Exception) -> None:
+        ours = translated(error, "look")
+        assert isinstance(ours, EndpointError)
+        assert "plldb local status" in str(ours.hint)
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            foreign.NoRegionError(),
+            foreign.ParamValidationError(report="bad"),
+            foreign.UnknownServiceError(service_name="x", known_service_names=["y"]),
+            foreign.ConfigParseError(path="/x", error="y"),
+        ],
+        ids=lambda error: type(error).__name__,
+    )
+    def test_the_rest_of_botocores_own(self, error: Exception) -> None:
+        assert type(translated(error, "look")) is AwsError
+
+    def test_a_message_is_one_line_however_long_the_reason(self) -> None:
+        ours = translated(client_error("X", "first\nsecond\nthird", "Y"), "look")
+        assert "\n" not in ours.message
+
+    def test_a_refusal_without_a_message_still_says_something(self) -> None:
+        ours = translated(foreign.ClientError({}, "HeadBucket"), "look")
+        assert "HeadBucket" in ours.message
+
+    def test_the_cause_is_kept(self) -> None:
+        error = client_error("X")
+        with pytest.raises(AwsError) as raised, aws_errors("look"):
+            raise error
+        assert raised.value.__cause__ is error
+
+    def test_a_bug_stays_what_it_is(self) -> None:
+        with pytest.raises(ZeroDivisionError), aws_errors("look"):
+            _ = 1 / 0
+
+    def test_our_own_errors_pass(self) -> None:
+        error = StackError("ours")
+        with pytest.raises(StackError) as raised, aws_errors("look"):
+            raise error
+        assert raised.value is error
+
+
+# --- Where an API is ------------------------------------------------------------------------------
+
+
+def emulator_target(url: str = "http://127.0.0.1:4566", inside: str = "http://in:1") -> Target:
+    return Target(TargetSettings("emulator", "us-east-1", emulator=EmulatorAddress(url, inside)))
+
+
+class TestExecuteApiUrls:
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "https://abc.execute-api.eu-west-1.amazonaws.com/plldb",
+            "https://abc.execute-api.cn-north-1.amazonaws.com.cn/plldb",
+            "wss://abc.execute-api.eu-west-1.amazonaws.com/plldb",
+        ],
+    )
+    def test_on_aws_they_are_awss_own(self, url: str) -> None:
+        target = Target(TargetSettings("aws", "eu-west-1"))
+        assert target.execute_api_url("abc", url) == url
+        assert target.execute_api_url("abc", url + "/") == url
+        assert target.execute_api_base_url == ""
+
+    @pytest.mark.parametrize(
+        ("endpoint", "aws_url", "expected"),
+        [
+            ("http://h:1", "https://a.b/plldb", "http://h:1/_aws/execute-api/abc/plldb"),
+            ("http://h:1", "wss://a.b/plldb", "ws://h:1/_aws/execute-api/abc/plldb"),
+            ("https://h:1", "wss://a.b/plldb/", "wss://h:1/_aws/execute-api/abc/plldb"),
+        ],
+    )
+    def test_on_an_emulator_they_are_paths_under_its_endpoint(
+        self, endpoint: str, aws_url: str, expected: str
+    ) -> None:
+        assert emulator_target(endpoint).execute_api_url("abc", aws_url) == expected
+
+    def test_functions_get_the_base_as_seen_from_inside(self) -> None:
+        assert emulator_target().execute_api_base_url == "http://in:1/_aws/execute-api"
+
+
+def test_a_target_tells_people_where_it_is() -> None:
+    assert emulator_target().description == "http://127.0.0.1:4566 (us-east-1)"
+    assert Target(TargetSettings("aws", "eu-west-1")).description == "AWS (eu-west-1)"
+
+
+# --- Real AWS -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def aws_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The profile ``work``, as a user would have it; and another account in the environment."""
+    config, credentials = tmp_path / "config", tmp_path / "credentials"
+    config.write_text("[profile work]\nregion = eu-west-1\n[profile nowhere]\noutput = json\n")
+    credentials.write_text(
+        f"[work]\naws_access_key_id = {KEY_ID}\naws_secret_access_key = {SECRET}\n"
+    )
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(credentials))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAANOTHERACCOUNT00")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
+
+
+def aws_target(wire: Wire, flags: Options, environ: dict[str, str] | None = None) -> Target:
+    target = Target(load_target(flags, environ or {}, None))
+    target._session.events.register("before-send", wire.before_send)
+    return target
+
+
+def aws_answers(region: str, domain: str) -> Callable[[Request], Answer]:
+    """An account in which a helper stack is deployed, but no bucket is."""
+    outputs = {
+        "ManagementApiId": "rest1",
+        "ManagementApiUrl": f"https://rest1.execute-api.{region}.{domain}/plldb",
+        "WebSocketApiId": "ws1",
+        "WebSocketUrl": f"wss://ws1.execute-api.{region}.{domain}/plldb",
+        "SessionsTableName": "PLLDBSessions",
+        "DebuggerTableName": "PLLDBDebugger",
+    }
+    members = "".join(
+        f"<member><OutputKey>{key}</OutputKey><OutputValue>{value}</OutputValue></member>"
+        for key, value in outputs.items()
+    )
+    stacks = (
+        "<DescribeStacksResponse><DescribeStacksResult><Stacks><member>"
+        f"<StackName>plldb</StackName><StackId>arn:aws:cloudformation:{region}:x</StackId>"
+        "<StackStatus>CREATE_COMPLETE</StackStatus>"
+        "<CreationTime>2026-01-01T00:00:00Z</CreationTime>"
+        "<Tags><member><Key>plldb:version</Key><Value>0</Value></member></Tags>"
+        f"<Outputs>{members}</Outputs>"
+        "</member></Stacks></DescribeStacksResult></DescribeStacksResponse>"
+    )
+    caller = (
+        "<GetCallerIdentityResponse><GetCallerIdentityResult>"
+        f"<Account>{ACCOUNT}</Account><Arn>arn:aws:iam::{ACCOUNT}:user/x</Arn>"
+        "</GetCallerIdentityResult></GetCallerIdentityResponse>"
+    )
+
+    def respond(request: Request) -> Answer:
+        service = request.credential_scope[3]
+        if service == "sts":
+            return Answer(200, caller)
+        if service == "cloudformation":
+            return Answer(200, stacks)
+        if service == "execute-api":
+            return Answer(201, json.dumps({"sessionId": "11111111-2222-4333-8444-555555555555"}))
+        assert request.method == "HEAD"
+        return Answer(404)
+
+    return respond
+
+
+REGIONS = [("eu-west-1", "amazonaws.com"), ("cn-north-1", "amazonaws.com.cn")]
+
+
+@pytest.mark.usefixtures("aws_profile")
+class TestRealAwsByProfile:
+    @pytest.mark.parametrize(("region", "domain"), REGIONS)
+    def test_setup_looks_at_the_account_of_the_profile(self, region: str, domain: str) -> None:
+        wire = Wire(aws_answers(region, domain))
+        target = aws_target(wire, Options(profile="work", region=region))
+
+        plan = Operation.setup(target, "plldb").plan()
+
+        bucket = f"plldb-core-infrastructure-{region}-{ACCOUNT}"
+        assert str(plan[0]) == f"create bucket {bucket}"
+        assert str(plan[-1]) == "update stack plldb"
+        hosts = {request.credential_scope[3]: request.host for request in wire.requests}
+        assert hosts == {
+            "sts": f"sts.{region}.{domain}",
+            "s3": f"{bucket}.s3.{region}.{domain}",
+            "cloudformation": f"cloudformation.{region}.{domain}",
+        }
+        for request in wire.requests:
+            key_id, _, signed_region, service, terminator = request.credential_scope
+            assert (key_id, signed_region, terminator) == (KEY_ID, region, "aws4_request"), service
+            assert request.url.startswith("https://")
+            assert request.headers["authorization"].startswith("AWS4-HMAC-SHA256 ")
+
+    @pytest.mark.parametrize(("region", "domain"), REGIONS)
+    def test_a_session_is_opened_at_the_helper_stacks_own_api(
+        self, region: str, domain: str
+    ) -> None:
+        wire = Wire(aws_answers(region, domain))
+        target = aws_target(wire, Options(profile="work", region=region))
+        helper = find_helper_stack(target, "plldb")
+        management = ManagementClient(helper.management_api_url, target.execute_api_auth())
+        management._http.mount("https://", wire.adapter())
+
+        session_id = management.create_session("app")
+
+        assert session_id == "11111111-2222-4333-8444-555555555555"
+        request = wire.requests[-1]
+        assert (request.method, request.url) == (
+            "POST",
+            f"https://rest1.execute-api.{region}.{domain}/plldb/sessions",
+        )
+        assert json.loads(request.body) == {"stackName": "app"}
+        key_id, day, *scope = request.credential_scope
+        assert (key_id, scope) == (KEY_ID, [region, "execute-api", "aws4_request"])
+        assert request.headers["x-amz-date"].startswith(day)
+        assert helper.websocket_url == f"wss://ws1.execute-api.{region}.{domain}/plldb"
+
+    @pytest.mark.parametrize(
+        ("service", "call"),
+        [
+            ("cloudformation", lambda client: client.describe_stacks()),
+            ("sts", lambda client: client.get_caller_identity()),
+        ],
+    )
+    def test_the_profiles_region_is_used_if_none_is_given(
+        self, service: str, call: Callable[[Any], Any]
+    ) -> None:
+        wire = Wire(aws_answers("eu-west-1", "amazonaws.com"))
+        target = aws_target(wire, Options(profile="work"))
+        call(target.client(service))
+        assert wire.hosts() == {f"{service}.eu-west-1.amazonaws.com"}
+        assert target.region == "eu-west-1"
+
+    @pytest.mark.parametrize(
+        "variable", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL_CLOUDFORMATION"]
+    )
+    @pytest.mark.parametrize(
+        "flags", [Options(profile="work"), Options(target="aws", region="r-1")]
+    )
+    def test_an_endpoint_url_in_the_environment_never_redirects_it(
+        self, variable: str, flags: Options, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv(variable, "http://127.0.0.1:1")
+        wire = Wire(aws_answers("eu-west-1", "amazonaws.com"))
+        target = aws_target(wire, flags, {variable: "http://127.0.0.1:1"})
+        assert target.account_id == ACCOUNT
+        find_stack(target, "plldb")
+        assert all(host.endswith(".amazonaws.com") for host in wire.hosts())
+        assert len(wire.hosts()) == 2
+
+    def test_an_endpoint_url_in_the_profile_does_not_either(self, tmp_path: Path) -> None:
+        (tmp_path / "credentials").write_text(
+            f"[odd]\naws_access_key_id = {KEY_ID}\naws_secret_access_key = {SECRET}\n"
+        )
+        (tmp_path / "config").write_text(
+            "[profile odd]\nregion = eu-west-1\nendpoint_url = http://127.0.0.1:1\n"
+        )
+        wire = Wire(aws_answers("eu-west-1", "amazonaws.com"))
+        assert aws_target(wire, Options(profile="odd")).account_id == ACCOUNT
+        assert wire.hosts() == {"sts.eu-west-1.amazonaws.com"}
+
+    def test_target_aws_takes_the_credentials_of_the_environment(self) -> None:
+        wire = Wire(aws_answers("eu-west-1", "amazonaws.com"))
+        target = aws_target(wire, Options(target="aws", region="eu-west-1"))
+        assert target.account_id == ACCOUNT
+        assert wire.requests[0].credential_scope[0] == "AKIAANOTHERACCOUNT00"
+
+    def test_a_session_token_is_signed_along(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AWS_SESSION_TOKEN", "the-token")
+        wire = Wire(aws_answers("eu-west-1", "amazonaws.com"))
+        target = aws_target(wire, Options(target="aws", region="eu-west-1"))
+        management = ManagementClient("https://x.example/plldb", target.execute_api_auth())
+        management._http.mount("https://", wire.adapter())
+        management.create_session("app")
+        assert wire.requests[-1].headers["x-amz-security-token"] == "the-token"
+
+    def test_the_account_is_asked_for_once(self) -> None:
+        wire = Wire(aws_answers("eu-west-1", "amazonaws.com"))
+        target = aws_target(wire, Options(profile="work"))
+        assert [target.account_id, target.account_id] == [ACCOUNT, ACCOUNT]
+        assert len(wire.requests) == 1
+
+    @pytest.mark.parametrize(
+        ("region", "partition"),
+        [("eu-west-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")],
+    )
+    def test_partitions(self, region: str, partition: str) -> None:
+        target = Target(load_target(Options(profile="work", region=region), {}, None))
+        assert (target.partition, target.is_aws, target.uses_tls) == (partition, True, True)
+
+    def test_a_profile_without_region_asks_for_one(self) -> None:
+        target = Target(load_target(Options(profile="nowhere"), {}, None))
+        with pytest.raises(TargetError) as raised:
+            _ = target.region
+        assert "--region" in str(raised.value.hint)
+
+    def test_an_unknown_profile_is_named(self) -> None:
+        target = Target(load_target(Options(profile="nope"), {}, None))
+        with pytest.raises(CredentialsError, match="nope") as raised:
+            target.client("sts")
+        assert "list-profiles" in str(raised.value.hint)
+
+    def test_a_refused_call_is_an_error_of_ours(self) -> None:
+        body = (
+            "<ErrorResponse><Error><Code>ExpiredToken</Code><Message>old</Message></Error>"
+            "</ErrorResponse>"
+        )
+        target = aws_target(Wire(lambda _: Answer(403, body)), Options(profile="work"))
+        with pytest.raises(CredentialsError, match="old"):
+            _ = target.account_id
+
+
+def test_aws_without_any_credentials_says_so() -> None:
+    target = Target(TargetSettings("aws", "eu-west-1"))
+    with pytest.raises(CredentialsError):
+        target.execute_api_auth()
+    with pytest.raises(CredentialsError):
+        _ = target.account_id
+
+
+# --- Emulators ------------------------------------------------------------------------------------
+
+
+def answer_as_sts(_: Request) -> Answer:
+    return Answer(
+        200,
+        "<GetCallerIdentityResponse><GetCallerIdentityResult><Account>000000000000</Account>"
+        "</GetCallerIdentityResult></GetCallerIdentityResponse>",
+    )
+
+
+class TestEmulator:
+    @pytest.mark.parametrize(
+        "environ",
+        [
+            {},
+            {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"},
+            {"AWS_ENDPOINT_URL_STS": "http://127.0.0.1:1"},
+            {"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET},
+            {"AWS_SESSION_TOKEN": "real"},
+            {"LOCALSTACK_HOST": "127.0.0.1:1"},
+            {"AWS_PROFILE": "nope"},
+        ],
+        ids=str,
+    )
+    def test_calls_go_to_its_endpoint_with_its_own_credentials_whatever_the_environment_says(
+        self, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        with local_server(answer_as_sts) as server:
+            target = emulator_target(server.url)
+            assert target.account_id == "000000000000"
+            target.client("sts").close()
+        (request,) = server.requests
+        key_id, _, *scope = request.credential_scope
+        assert (key_id, scope) == ("test", ["us-east-1", "sts", "aws4_request"])
+        assert "x-amz-security-token" not in request.headers
+
+    def test_buckets_are_paths_and_not_host_names(self) -> None:
+        with local_server(lambda _: Answer(404)) as server:
+            client = emulator_target(server.url).client("s3")
+            with pytest.raises(foreign.ClientError):
+                client.head_bucket(Bucket="some-bucket")
+            client.close()
+        assert (server.requests[0].host, server.requests[0].path) == ("127.0.0.1", "/some-bucket")
+
+    def test_one_that_is_not_there_is_an_endpoint_error(self) -> None:
+        with local_server(answer_as_sts) as server:
+            url = server.url
+        with pytest.raises(EndpointError, match="Could not find out the account"):
+            _ = emulator_target(url).account_id
+
+    @pytest.mark.parametrize(("endpoint", "tls"), [("http://h:1", False), ("https://h:1", True)])
+    def test_tls_is_told_by_its_url(self, endpoint: str, tls: bool) -> None:
+        target = emulator_target(endpoint)
+        assert (target.is_aws, target.uses_tls, target.partition) == (False, tls, "aws")

@@ -1,0 +1,289 @@
+"""Where calls go. The order: AWS by name, then an endpoint URL, then the local emulator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plldb.config import (
+    EmulatorAddress,
+    Options,
+    TargetSettings,
+    load_settings,
+    load_target,
+)
+from plldb.errors import TargetError, UsageError
+
+LOCAL = EmulatorAddress("http://127.0.0.1:4566", "http://localhost:4566")
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "AKIAREALREALREALREAL",
+    "AWS_SECRET_ACCESS_KEY": "real",
+    "AWS_SESSION_TOKEN": "real",
+    "AWS_PROFILE": "production",
+    "AWS_DEFAULT_REGION": "eu-west-1",
+}
+
+
+def where(settings: TargetSettings) -> str:
+    if settings.kind == "aws":
+        return f"aws:{settings.profile}"
+    assert settings.emulator is not None
+    return settings.emulator.endpoint_url
+
+
+class TestPrecedence:
+    @pytest.mark.parametrize(
+        ("flags", "environ", "expected"),
+        [
+            # Nothing but a running emulator.
+            ({}, {}, LOCAL.endpoint_url),
+            ({"target": "emulator"}, {}, LOCAL.endpoint_url),
+            # An endpoint URL wins over the running one, the flag over the variables.
+            ({"endpoint_url": "http://flag:1"}, {}, "http://flag:1"),
+            ({}, {"PLLDB_ENDPOINT_URL": "http://ours:2"}, "http://ours:2"),
+            ({}, {"AWS_ENDPOINT_URL": "http://aws:3"}, "http://aws:3"),
+            (
+                {"endpoint_url": "http://flag:1"},
+                {"PLLDB_ENDPOINT_URL": "http://ours:2", "AWS_ENDPOINT_URL": "http://aws:3"},
+                "http://flag:1",
+            ),
+            (
+                {},
+                {"PLLDB_ENDPOINT_URL": "http://ours:2", "AWS_ENDPOINT_URL": "http://aws:3"},
+                "http://ours:2",
+            ),
+            ({"target": "emulator"}, {"AWS_ENDPOINT_URL": "http://aws:3"}, "http://aws:3"),
+            ({"target": "emulator"}, {"PLLDB_ENDPOINT_URL": "http://ours:2"}, "http://ours:2"),
+            # AWS by name wins over every endpoint URL of the environment.
+            ({"profile": "dev"}, {}, "aws:dev"),
+            ({"target": "aws"}, {}, "aws:None"),
+            ({"profile": "dev", "target": "aws"}, {}, "aws:dev"),
+            ({}, {"PLLDB_PROFILE": "dev"}, "aws:dev"),
+            ({}, {"PLLDB_TARGET": "aws"}, "aws:None"),
+            ({"profile": "dev"}, {"AWS_ENDPOINT_URL": "http://aws:3"}, "aws:dev"),
+            ({"profile": "dev"}, {"PLLDB_ENDPOINT_URL": "http://ours:2"}, "aws:dev"),
+            ({"target": "aws"}, {"AWS_ENDPOINT_URL": "http://aws:3"}, "aws:None"),
+            ({}, {"PLLDB_PROFILE": "dev", "AWS_ENDPOINT_URL": "http://aws:3"}, "aws:dev"),
+            # A flag wins over any variable, whatever they select.
+            ({"endpoint_url": "http://flag:1"}, {"PLLDB_PROFILE": "dev"}, "http://flag:1"),
+            ({"endpoint_url": "http://flag:1"}, {"PLLDB_TARGET": "aws"}, "http://flag:1"),
+            ({"target": "emulator"}, {"PLLDB_PROFILE": "dev"}, LOCAL.endpoint_url),
+            ({"profile": "dev"}, {"PLLDB_PROFILE": "prod"}, "aws:dev"),
+            ({"profile": "dev"}, {"PLLDB_TARGET": "emulator"}, "aws:dev"),
+            # Empty is not set.
+            ({}, {"PLLDB_PROFILE": "", "PLLDB_TARGET": ""}, LOCAL.endpoint_url),
+            ({}, {"AWS_ENDPOINT_URL": "", "PLLDB_ENDPOINT_URL": ""}, LOCAL.endpoint_url),
+            ({"profile": ""}, {}, LOCAL.endpoint_url),
+            ({"target": "emulator"}, {"AWS_ENDPOINT_URL": ""}, LOCAL.endpoint_url),
+            # AWS's own variables never select AWS.
+            ({}, CREDENTIALS, LOCAL.endpoint_url),
+            ({"region": "eu-west-1"}, CREDENTIALS, LOCAL.endpoint_url),
+        ],
+    )
+    def test_the_order(self, flags: dict[str, Any], environ: dict[str, str], expected: str) -> None:
+        assert where(load_target(Options(**flags), environ, LOCAL)) == expected
+
+    def test_credentials_in_the_environment_alone_never_select_aws(self) -> None:
+        with pytest.raises(TargetError):
+            load_target(Options(), CREDENTIALS, None)
+
+    def test_without_any_target_the_hint_names_both_ways_out(self) -> None:
+        with pytest.raises(TargetError) as raised:
+            load_target(Options(), {}, None)
+        assert raised.value.exit_code == 1
+        assert "plldb local up" in str(raised.value.hint)
+        assert "--profile" in str(raised.value.hint)
+
+    def test_an_emulator_that_was_asked_for_and_does_not_run_is_no_reason_to_use_aws(self) -> None:
+        with pytest.raises(TargetError):
+            load_target(Options(target="emulator"), CREDENTIALS, None)
+
+    @given(
+        environ=st.dictionaries(
+            st.sampled_from([*CREDENTIALS, "AWS_ENDPOINT_URL", "AWS_REGION", "HOME"]),
+            st.sampled_from(["", "http://127.0.0.1:1", "http://127.0.0.1:2"]),
+        ),
+        flags=st.builds(
+            Options,
+            target=st.sampled_from([None, "emulator"]),
+            region=st.sampled_from([None, "eu-west-1"]),
+            endpoint_url=st.sampled_from([None, "http://127.0.0.1:3"]),
+        ),
+        running=st.sampled_from([None, LOCAL]),
+    )
+    def test_aws_is_never_selected_by_accident(
+        self, environ: dict[str, str], flags: Options, running: EmulatorAddress | None
+    ) -> None:
+        try:
+            settings = load_target(flags, environ, running)
+        except TargetError:
+            return
+        assert settings.kind == "emulator"
+        assert settings.emulator is not None
+        # And nothing of a real account goes along.
+        assert (settings.access_key_id, settings.secret_access_key) == ("test", "test")
+
+    @given(
+        environ=st.dictionaries(
+            st.sampled_from(
+                ["AWS_ENDPOINT_URL", "PLLDB_ENDPOINT_URL", "PLLDB_PROFILE", "AWS_PROFILE"]
+            ),
+            st.sampled_from(["", "http://127.0.0.1:1"]),
+        ),
+        running=st.sampled_from([None, LOCAL]),
+    )
+    def test_a_profile_flag_always_selects_aws(
+        self, environ: dict[str, str], running: EmulatorAddress | None
+    ) -> None:
+        settings = load_target(Options(profile="dev"), environ, running)
+        assert (settings.kind, settings.profile) == ("aws", "dev")
+        assert settings.emulator is None
+
+
+class TestContradictions:
+    @pytest.mark.parametrize(
+        "flags",
+        [
+            {"profile": "dev", "endpoint_url": "http://h:1"},
+            {"target": "aws", "endpoint_url": "http://h:1"},
+            {"profile": "dev", "target": "emulator"},
+            {"target": "moon"},
+        ],
+    )
+    def test_they_are_refused_as_wrong_usage(self, flags: dict[str, str]) -> None:
+        with pytest.raises(UsageError) as raised:
+            load_target(Options(**flags), {}, LOCAL)
+        assert raised.value.exit_code == 2
+        assert raised.value.hint
+
+    def test_also_when_they_stand_in_the_environment(self) -> None:
+        environ = {"PLLDB_PROFILE": "dev", "PLLDB_ENDPOINT_URL": "http://h:1"}
+        with pytest.raises(UsageError):
+            load_target(Options(), environ, LOCAL)
+
+
+class TestEndpointUrl:
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "127.0.0.1:4566",
+            "localhost",
+            "ftp://h:1",
+            "http://",
+            "http://:4566",
+            "http://h:0",
+            "http://h:99999",
+            "http://h:port",
+            "http://h/path",
+            "http://h?query=1",
+            "http://h#fragment",
+            "http://[::1",
+        ],
+    )
+    @pytest.mark.parametrize("origin", ["flag", "PLLDB_ENDPOINT_URL", "AWS_ENDPOINT_URL"])
+    def test_a_bad_one_is_wrong_usage_wherever_it_comes_from(self, url: str, origin: str) -> None:
+        flags, environ = Options(), {origin: url}
+        if origin == "flag":
+            flags, environ = Options(endpoint_url=url), {}
+        with pytest.raises(UsageError) as raised:
+            load_target(flags, environ, None)
+        assert "http://" in str(raised.value.hint)
+
+    @given(st.text())
+    def test_any_text_is_either_a_url_or_wrong_usage(self, url: str) -> None:
+        try:
+            settings = load_target(Options(endpoint_url=url), {}, LOCAL)
+        except UsageError:
+            return
+        assert settings.emulator is not None
+        assert settings.emulator.endpoint_url.startswith(("http://", "https://"))
+
+    def test_a_slash_at_its_end_makes_no_difference(self) -> None:
+        assert where(load_target(Options(endpoint_url="http://h:1/"), {}, None)) == "http://h:1"
+
+
+class TestEmulatorAddress:
+    def test_functions_find_an_emulator_where_we_do_unless_told_otherwise(self) -> None:
+        settings = load_target(Options(endpoint_url="http://h:1"), {}, None)
+        assert settings.emulator == EmulatorAddress("http://h:1", "http://h:1")
+
+    def test_the_inside_url_can_be_given(self) -> None:
+        environ = {"PLLDB_INSIDE_ENDPOINT_URL": "http://inside:4566/"}
+        settings = load_target(Options(endpoint_url="http://h:1"), environ, None)
+        assert settings.emulator == EmulatorAddress("http://h:1", "http://inside:4566")
+
+    def test_a_bad_inside_url_is_wrong_usage(self) -> None:
+        with pytest.raises(UsageError):
+            load_target(
+                Options(endpoint_url="http://h:1"), {"PLLDB_INSIDE_ENDPOINT_URL": "inside"}, None
+            )
+
+    def test_the_running_emulators_own_inside_url_is_kept_if_its_url_is_given(self) -> None:
+        settings = load_target(Options(endpoint_url=LOCAL.endpoint_url + "/"), {}, LOCAL)
+        assert settings.emulator == LOCAL
+
+    def test_emulators_can_be_given_other_credentials(self) -> None:
+        environ = {
+            "PLLDB_EMULATOR_ACCESS_KEY_ID": "someone",
+            "PLLDB_EMULATOR_SECRET_ACCESS_KEY": "else",
+        }
+        settings = load_target(Options(), environ, LOCAL)
+        assert (settings.access_key_id, settings.secret_access_key) == ("someone", "else")
+
+
+class TestRegion:
+    @pytest.mark.parametrize(
+        ("flags", "environ", "expected"),
+        [
+            ({}, {}, "us-east-1"),
+            ({"region": "r1"}, {}, "r1"),
+            ({}, {"PLLDB_REGION": "r2"}, "r2"),
+            ({}, {"AWS_REGION": "r3"}, "r3"),
+            ({}, {"AWS_DEFAULT_REGION": "r4"}, "r4"),
+            ({"region": "r1"}, {"PLLDB_REGION": "r2", "AWS_REGION": "r3"}, "r1"),
+            ({}, {"PLLDB_REGION": "r2", "AWS_REGION": "r3"}, "r2"),
+            ({}, {"AWS_REGION": "r3", "AWS_DEFAULT_REGION": "r4"}, "r3"),
+        ],
+    )
+    def test_of_an_emulator(
+        self, flags: dict[str, str], environ: dict[str, str], expected: str
+    ) -> None:
+        assert load_target(Options(**flags), environ, LOCAL).region == expected
+
+    def test_of_aws_is_the_profiles_unless_one_is_given(self) -> None:
+        assert load_target(Options(profile="dev"), {}, None).region is None
+        assert load_target(Options(profile="dev", region="r1"), {}, None).region == "r1"
+
+
+class TestSettings:
+    def test_text_and_the_users_state_folder_by_default(self, tmp_path: Path) -> None:
+        settings = load_settings(Options(), {}, tmp_path)
+        assert (settings.output, settings.verbose, settings.home) == ("text", False, tmp_path)
+
+    def test_plldb_home_moves_the_state(self, tmp_path: Path) -> None:
+        assert load_settings(Options(), {"PLLDB_HOME": str(tmp_path)}, Path("/x")).home == tmp_path
+
+    def test_plldb_home_may_begin_with_a_tilde(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HOME", "/home/someone")
+        settings = load_settings(Options(), {"PLLDB_HOME": "~/plldb"}, Path("/x"))
+        assert settings.home == Path("/home/someone/plldb")
+
+    def test_a_flag_wins_over_the_variable(self) -> None:
+        environ = {"PLLDB_OUTPUT": "json", "PLLDB_VERBOSE": "1"}
+        assert load_settings(Options(output="text"), environ, Path()).output == "text"
+        assert load_settings(Options(), environ, Path()).output == "json"
+
+    @pytest.mark.parametrize(
+        ("value", "expected"),
+        [("1", True), ("true", True), ("0", False), ("false", False), ("No", False), ("", False)],
+    )
+    def test_verbose_by_variable(self, value: str, expected: bool) -> None:
+        assert load_settings(Options(), {"PLLDB_VERBOSE": value}, Path()).verbose is expected
+
+    def test_an_unknown_output_is_wrong_usage(self) -> None:
+        with pytest.raises(UsageError, match="yaml"):
+            load_settings(Options(), {"PLLDB_OUTPUT": "yaml"}, Path())

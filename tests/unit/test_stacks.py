@@ -1,0 +1,141 @@
+"""Finding stacks, and saying what is wrong with those that can't be used."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from plldb.errors import AccessDeniedError, StackError
+from plldb.stacks import find_helper_stack, find_stack, require_debuggable_stack
+from tests.unit.fakes import FakeTarget, client_error
+
+USABLE = [
+    "CREATE_COMPLETE",
+    "UPDATE_IN_PROGRESS",
+    "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS",
+    "UPDATE_COMPLETE",
+    "UPDATE_FAILED",
+    "UPDATE_ROLLBACK_IN_PROGRESS",
+    "UPDATE_ROLLBACK_FAILED",
+    "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS",
+    "UPDATE_ROLLBACK_COMPLETE",
+    "IMPORT_IN_PROGRESS",
+    "IMPORT_COMPLETE",
+    "IMPORT_ROLLBACK_IN_PROGRESS",
+    "IMPORT_ROLLBACK_FAILED",
+    "IMPORT_ROLLBACK_COMPLETE",
+]
+NOT_USABLE = [
+    "CREATE_IN_PROGRESS",
+    "CREATE_FAILED",
+    "ROLLBACK_IN_PROGRESS",
+    "ROLLBACK_FAILED",
+    "ROLLBACK_COMPLETE",
+    "DELETE_IN_PROGRESS",
+    "DELETE_FAILED",
+    "REVIEW_IN_PROGRESS",
+]
+OUTPUTS = {
+    "ManagementApiId": "rest1",
+    "ManagementApiUrl": "https://rest1.execute-api.us-east-1.amazonaws.com/plldb",
+    "WebSocketApiId": "ws1",
+    "WebSocketUrl": "wss://ws1.execute-api.us-east-1.amazonaws.com/plldb",
+    "SessionsTableName": "PLLDBSessions",
+    "DebuggerTableName": "PLLDBDebugger",
+}
+
+
+def outputs(values: dict[str, str]) -> list[dict[str, str]]:
+    return [{"OutputKey": key, "OutputValue": value} for key, value in values.items()]
+
+
+@pytest.fixture
+def target() -> Any:
+    return FakeTarget()
+
+
+class TestFindStack:
+    def test_one_that_is_not_there_is_none(self, target: Any) -> None:
+        assert find_stack(target, "app") is None
+
+    def test_it_is_found_by_name_and_by_arn(self, target: Any) -> None:
+        arn = target.cloudformation.add(
+            "app",
+            "UPDATE_ROLLBACK_COMPLETE",
+            StackStatusReason="because",
+            Outputs=outputs({"Url": "u"}),
+            Tags=[{"Key": "team", "Value": "blue"}],
+        )
+        by_name, by_arn = find_stack(target, "app"), find_stack(target, arn)
+        assert by_name == by_arn
+        assert by_name is not None
+        assert (by_name.name, by_name.stack_id, by_name.reason) == ("app", arn, "because")
+        assert (by_name.outputs, by_name.tags) == ({"Url": "u"}, {"team": "blue"})
+
+    def test_a_deleted_one_counts_as_none(self, target: Any) -> None:
+        arn = target.cloudformation.add("app", "DELETE_COMPLETE")
+        assert find_stack(target, "app") is None
+        assert find_stack(target, arn) is None
+
+    def test_a_refusal_is_no_missing_stack(self, target: Any) -> None:
+        class Refusing:
+            def describe_stacks(self, **_: Any) -> Any:
+                raise client_error("AccessDenied", "no", "DescribeStacks")
+
+        target.cloudformation = Refusing()
+        with pytest.raises(AccessDeniedError, match="'app'"):
+            find_stack(target, "app")
+
+
+class TestHelperStack:
+    @pytest.mark.parametrize("status", USABLE)
+    def test_a_usable_one_tells_its_endpoints_as_reached_from_here(
+        self, target: Any, status: str
+    ) -> None:
+        target.cloudformation.add("plldb", status, Outputs=outputs(OUTPUTS))
+        helper = find_helper_stack(target, "plldb")
+        assert (helper.name, helper.status) == ("plldb", status)
+        assert helper.management_api_url == f"here:rest1:{OUTPUTS['ManagementApiUrl']}"
+        assert helper.websocket_url == f"here:ws1:{OUTPUTS['WebSocketUrl']}"
+        assert helper.sessions_table == "PLLDBSessions"
+        assert helper.debugger_table == "PLLDBDebugger"
+
+    @pytest.mark.parametrize("status", NOT_USABLE)
+    def test_an_unusable_one_is_named_with_its_state(self, target: Any, status: str) -> None:
+        target.cloudformation.add("plldb", status, Outputs=outputs(OUTPUTS))
+        with pytest.raises(StackError, match=rf"'plldb'.*{status}") as raised:
+            find_helper_stack(target, "plldb")
+        assert "plldb bootstrap" in str(raised.value.hint)
+
+    def test_a_missing_one_says_where_it_was_looked_for(self, target: Any) -> None:
+        with pytest.raises(StackError, match=r"'plldb'.*the test \(us-east-1\)") as raised:
+            find_helper_stack(target, "plldb")
+        assert "plldb bootstrap" in str(raised.value.hint)
+
+    @pytest.mark.parametrize("missing", OUTPUTS)
+    def test_a_stack_without_our_outputs_is_no_helper_stack(
+        self, target: Any, missing: str
+    ) -> None:
+        rest = {key: value for key, value in OUTPUTS.items() if key != missing}
+        target.cloudformation.add("plldb", "CREATE_COMPLETE", Outputs=outputs(rest))
+        with pytest.raises(StackError, match=missing):
+            find_helper_stack(target, "plldb")
+
+
+class TestStackToDebug:
+    @pytest.mark.parametrize("status", USABLE)
+    def test_its_resources_must_be_there(self, target: Any, status: str) -> None:
+        target.cloudformation.add("app", status)
+        assert require_debuggable_stack(target, "app").status == status
+
+    @pytest.mark.parametrize("status", NOT_USABLE)
+    def test_otherwise_it_is_named_with_its_state(self, target: Any, status: str) -> None:
+        target.cloudformation.add("app", status)
+        with pytest.raises(StackError, match=rf"'app'.*{status}"):
+            require_debuggable_stack(target, "app")
+
+    def test_a_missing_one_is_told_from_a_missing_helper_stack(self, target: Any) -> None:
+        with pytest.raises(StackError, match=r"'app', the one to debug, does not exist") as raised:
+            require_debuggable_stack(target, "app")
+        assert "--stack-name" in str(raised.value.hint)
