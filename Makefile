@@ -41,7 +41,7 @@ lint: setup ## ruff, mypy --strict and cfn-lint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/cfn-lint plldb/bootstrap/cloudformation/template.yaml plldb/demo/sample_stack.yaml
+	$(BIN)/cfn-lint plldb/bootstrap/cloudformation/template.yaml plldb/demo/sample/template.yaml
 
 format: setup ## Format the code
 	$(BIN)/ruff format

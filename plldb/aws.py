@@ -6,6 +6,7 @@ really differ (``is_aws``).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -41,6 +42,7 @@ _BAD_CREDENTIALS = {
     "SignatureDoesNotMatch",
     "UnrecognizedClientException",
 }
+_CREDENTIAL_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _CREDENTIALS_HINT = "Check the profile: 'aws sts get-caller-identity --profile NAME' must succeed."
 
 
@@ -135,6 +137,26 @@ class Target:
         if aws.scheme == "wss":
             base = "ws" + base.removeprefix("http")
         return f"{base}/{api_id}/{aws.path.strip('/')}"
+
+    def reachable_url(self, url: str) -> str:
+        """A URL that the helper stack's functions handed out, as it is reached from here."""
+        emulator = self._settings.emulator
+        if emulator is None or not url.startswith(emulator.inside_url):
+            return url
+        return emulator.endpoint_url + url.removeprefix(emulator.inside_url)
+
+    def child_environment(self) -> dict[str, str]:
+        """The variables with which another process reaches this target as this one does."""
+        settings = self._settings
+        if settings.emulator is not None:
+            return {
+                "AWS_ENDPOINT_URL": settings.emulator.endpoint_url,
+                "AWS_ACCESS_KEY_ID": settings.access_key_id,
+                "AWS_SECRET_ACCESS_KEY": settings.secret_access_key,
+            }
+        if settings.profile is not None:
+            return {"AWS_PROFILE": settings.profile}
+        return {name: os.environ[name] for name in _CREDENTIAL_VARIABLES if name in os.environ}
 
     def execute_api_auth(self) -> AWS4Auth:
         """SigV4 for requests to an API under AWS_IAM; refreshes expiring credentials itself."""

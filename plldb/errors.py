@@ -12,7 +12,8 @@
     ├── BootstrapError              the helper stack could not be deployed or removed
     ├── StackError                  a stack that is needed is missing or in the wrong state
     ├── SessionError                the session could not be opened
-    │   └── ConnectionLostError     the session ended before the user ended it
+    │   ├── ConnectionLostError     the session ended before the user ended it
+    │   └── InvocationError         an invocation that can't be answered any more
     ├── SourceError                 a file of the developer's can't be used: template, code,
     │                               interpreter, launch.json
     └── EmulatorError               the emulator could not be started or stopped
@@ -75,6 +76,10 @@ class SessionError(PlldbError):
 
 
 class ConnectionLostError(SessionError):
+    pass
+
+
+class InvocationError(SessionError):
     pass
 
 

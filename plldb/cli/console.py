@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +65,23 @@ class Console:
             yield
             return
         with self._stderr.status(text):
+            yield
+
+    @contextmanager
+    def live(self, lines: Callable[[], list[str]]) -> Iterator[None]:
+        """Keeps ``lines()`` at the bottom of a terminal while answers scroll by above it."""
+        if self._stdout is None or not self._stdout.is_terminal:
+            yield
+            return
+        from rich.live import Live
+        from rich.text import Text
+
+        with Live(
+            get_renderable=lambda: Text("\n".join(lines())),
+            console=self._stdout,
+            refresh_per_second=4,
+            transient=True,
+        ):
             yield
 
     def confirm(self, question: str) -> bool:

@@ -17,6 +17,7 @@ _COMMANDS = {
     "bootstrap": ("plldb.cli.bootstrap", "bootstrap"),
     "demo": ("plldb.cli.demo", "demo"),
     "local": ("plldb.cli.local", "local"),
+    "restore": ("plldb.cli.restore", "restore"),
 }
 
 

@@ -7,7 +7,22 @@ from typing import Any, TypeVar
 
 import click
 
-from plldb.config import KINDS, OUTPUTS, Options, environment_variable
+from plldb.config import (
+    DEFAULT_HELPER_STACK,
+    KINDS,
+    OUTPUTS,
+    Options,
+    environment_variable,
+)
+
+helper_stack_option = click.option(
+    "--helper-stack",
+    default=DEFAULT_HELPER_STACK,
+    show_default=True,
+    envvar="PLLDB_HELPER_STACK",
+    show_envvar=True,
+    help="The stack that 'plldb bootstrap' deployed.",
+)
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -10,9 +12,15 @@ from requests.auth import AuthBase
 from urllib3.util import Retry
 
 from plldb import __version__
-from plldb.errors import AccessDeniedError, EndpointError, SessionError
+from plldb.errors import AccessDeniedError, EndpointError, InvocationError, SessionError
 
 _TIMEOUT_SECONDS = (5, 30)
+# What the broker takes within a request; longer results go through the artifacts bucket.
+_INLINE_RESULT_BYTES = 200_000
+# Answered already, abandoned by the function, unknown.
+_UNANSWERABLE = {requests.codes.conflict, requests.codes.gone, requests.codes.not_found}
+# Kept open at once, for as many invocations as may run at once.
+_CONNECTIONS = 32
 # A repeated POST /sessions leaves at worst a session that nobody uses and that expires.
 _RETRY = Retry(
     total=3,
@@ -24,15 +32,20 @@ _RETRY = Retry(
 
 
 class ManagementClient:
-    """``url`` is the API's stage, without a slash at the end."""
+    """``url`` is the API's stage, without a slash at the end.
 
-    def __init__(self, url: str, auth: AuthBase) -> None:
+    ``reachable`` turns a URL that the helper stack hands out into one that is reached from here.
+    """
+
+    def __init__(
+        self, url: str, auth: AuthBase, reachable: Callable[[str], str] = lambda url: url
+    ) -> None:
         self._url = url
-        self._http = requests.Session()
+        self._reachable = reachable
+        self._http = _http_session()
         self._http.auth = auth
-        self._http.headers["User-Agent"] = f"plldb/{__version__}"
-        for scheme in ("http://", "https://"):
-            self._http.mount(scheme, HTTPAdapter(max_retries=_RETRY))
+        # For what is signed already, in its URL.
+        self._presigned = _http_session()
 
     def create_session(self, stack_name: str) -> str:
         """Opens a session for a stack and returns its id, a credential.
@@ -45,20 +58,71 @@ class ManagementClient:
             raise SessionError(f"{self._url}/sessions answered without a session.", _UPDATE_HINT)
         return session_id
 
-    def _request(self, method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    def event_of(self, request_id: str) -> str:
+        """The event of an invocation, as JSON text. Raises InvocationError if it has gone."""
+        answer = self._request("GET", f"/invocations/{quote(request_id, safe='')}/event")
+        if isinstance(text := answer.get("event"), str):
+            return text
+        return self._transfer("GET", str(answer["url"])).content.decode()
+
+    def answer_invocation(
+        self, request_id: str, *, result: str | None, error: dict[str, Any] | None
+    ) -> None:
+        """Sends the result, as JSON text, or the error of an invocation.
+
+        Raises InvocationError if nobody waits for it any more, or it has an answer already.
+        """
+        path = f"/invocations/{quote(request_id, safe='')}"
+        if result is None:
+            answer: dict[str, Any] = {"error": error}
+        elif len(payload := result.encode()) <= _INLINE_RESULT_BYTES:
+            answer = {"result": result}
+        else:
+            upload = self._request("POST", f"{path}/uploads", {})
+            self._transfer("PUT", str(upload["url"]), payload)
+            answer = {"resultKey": upload["key"]}
+        self._request("POST", f"{path}/result", answer)
+
+    def _request(
+        self, method: str, path: str, body: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
         url = self._url + path
-        try:
-            response = self._http.request(method, url, json=body, timeout=_TIMEOUT_SECONDS)
-        except requests.RequestException as error:
-            raise EndpointError(
-                f"The management API at {url} does not answer: {_reason(error)}.",
-                "Check the network and --region, or the emulator: plldb local status",
-            ) from error
+        response = self._send(self._http, method, url, json=body)
         answer = _json_object(response)
         if response.ok and answer is not None:
             return answer
         message = str((answer or {}).get("message") or (answer or {}).get("Message") or "")
         raise _refusal(f"{method} {url}", response.status_code, message or response.reason)
+
+    def _transfer(self, method: str, url: str, data: bytes | None = None) -> requests.Response:
+        response = self._send(self._presigned, method, self._reachable(url), data=data)
+        if not response.ok:
+            # Without the URL: whoever has it can read the payload.
+            raise SessionError(
+                f"The artifacts bucket refused a payload with {response.status_code}.",
+                _UPDATE_HINT,
+            )
+        return response
+
+    def _send(
+        self, http: requests.Session, method: str, url: str, **content: Any
+    ) -> requests.Response:
+        try:
+            return http.request(method, url, timeout=_TIMEOUT_SECONDS, **content)
+        except requests.RequestException as error:
+            where = url.partition("?")[0]
+            raise EndpointError(
+                f"The management API at {where} does not answer: {_reason(error)}.",
+                "Check the network and --region, or the emulator: plldb local status",
+            ) from error
+
+
+def _http_session() -> requests.Session:
+    http = requests.Session()
+    http.headers["User-Agent"] = f"plldb/{__version__}"
+    for scheme in ("http://", "https://"):
+        http.mount(scheme, HTTPAdapter(max_retries=_RETRY, pool_maxsize=_CONNECTIONS))
+    return http
 
 
 _UPDATE_HINT = "Run 'plldb bootstrap' to bring the helper stack up to date."
@@ -80,6 +144,8 @@ def _refusal(call: str, status: int, message: str) -> Exception:
         )
     if status == requests.codes.too_many_requests:
         return SessionError(text, "Wait a moment, then try again.")
+    if status in _UNANSWERABLE and "/invocations/" in call:
+        return InvocationError(text)
     if status >= requests.codes.server_error:
         return SessionError(text, "The log group /plldb/<helper stack> says why.")
     return SessionError(text, _UPDATE_HINT)

@@ -187,9 +187,9 @@ def _load(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise SourceError(f"The template {path} can't be read: {error}.", _TEMPLATE_HINT) from None
     try:
-        template = _parse(text)
+        template = _parse(text, is_json=path.suffix == ".json")
     except (ValueError, yaml.YAMLError, RecursionError) as error:
-        what = "JSON" if text.lstrip().startswith("{") else "YAML"
+        what = "JSON" if path.suffix == ".json" else "YAML"
         reason = " ".join(str(error).split())
         raise SourceError(f"{path} is not {what}: {reason}.", _TEMPLATE_HINT) from None
     if not isinstance(template, dict) or not isinstance(template.get("Resources"), dict):
@@ -197,14 +197,9 @@ def _load(path: Path) -> dict[str, Any]:
     return template
 
 
-def _parse(text: str) -> Any:
-    # JSON proper first: YAML knows no tabs, and takes seconds for a large cdk.out template.
-    if text.lstrip().startswith("{"):
-        try:
-            return json.loads(text)
-        except ValueError:
-            if "!" not in text and "#" not in text:
-                raise
+def _parse(text: str, is_json: bool) -> Any:
+    if is_json:
+        return json.loads(text)
     return yaml.load(text, Loader=_TemplateLoader)  # noqa: S506 (a SafeLoader)
 
 
@@ -248,17 +243,21 @@ def _locate(
         return f"its runtime is {runtime}"
     if isinstance(metadata.get(_CDK_ASSET_PATH), str):
         return _folder(folder, metadata[_CDK_ASSET_PATH])
-    name = "CodeUri" if kind == _SAM_FUNCTION else "Code"
-    if properties.get("InlineCode") is not None or "ZipFile" in _dict(properties.get(name)):
+    if properties.get("InlineCode") is not None:
         return "its code stands in the template itself"
+    name = "CodeUri" if kind == _SAM_FUNCTION else "Code"
     value = properties.get(name)
+    return _folder(folder, value) if isinstance(value, str) else _no_folder(name, value)
+
+
+def _no_folder(name: str, value: Any) -> str:
     if value is None:
         return f"the template gives it no {name}"
+    if "ZipFile" in _dict(value):
+        return "its code stands in the template itself"
     if isinstance(value, _Intrinsic) or any(key.startswith("Fn::") for key in _dict(value)):
         return f"its {name} is computed by CloudFormation"
-    if not isinstance(value, str):
-        return f"its {name} is in S3"
-    return _folder(folder, value)
+    return f"its {name} is in S3"
 
 
 def _folder(folder: Path, value: str) -> Path | str:

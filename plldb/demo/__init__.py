@@ -1,4 +1,4 @@
 """The whole of plldb on the embedded emulator, told as a story: what ``plldb demo`` shows.
 
-The sample stack to debug is ``sample_stack.yaml``, beside this file.
+``sample/`` is the project to debug: a template, and the code of its function.
 """

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import os
+import shutil
 import signal
+import sys
+import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +21,16 @@ from plldb.aws import Target, aws_errors
 from plldb.bootstrap.executor import Executor
 from plldb.bootstrap.operations import Operation
 from plldb.config import DEFAULT_EMULATOR_REGION, DEFAULT_HELPER_STACK, TargetSettings
-from plldb.debugger.attach import Event, SessionCreated, attach
-from plldb.debugger.protocol import Connected
+from plldb.debugger.attach import (
+    CodeOptions,
+    Event,
+    SessionCreated,
+    SessionOptions,
+    attach,
+    choose_sources,
+)
+from plldb.debugger.invoker import NO_DEBUGGER, Invoker
+from plldb.debugger.protocol import Connected, Ended, Instrumented, Ready, Restored
 from plldb.emulators.lifecycle import Lifecycle
 from plldb.emulators.process import MiniStack
 from plldb.stacks import HelperStack, find_helper_stack
@@ -24,9 +39,12 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_s3 import S3Client
 
 SAMPLE_STACK = "sample"
-_SAMPLE_TEMPLATE = Path(__file__).with_name("sample_stack.yaml")
+_SAMPLE = Path(__file__).with_name("sample")
+_FUNCTION = "Greeter"
+EVENT = {"name": "plldb"}
 
 Tell = Callable[[str, str], None]
 
@@ -62,41 +80,168 @@ def bootstrap(target: Target, tell: Tell) -> HelperStack:
     return helper
 
 
-def deploy_sample(target: Target, tell: Tell) -> None:
+@dataclass(frozen=True)
+class SampleProject:
+    """A developer's project: a template, and the code of its function beside it."""
+
+    folder: Path
+
+    @classmethod
+    def copied_to(cls, folder: Path) -> SampleProject:
+        shutil.copytree(_SAMPLE, folder)
+        return cls(folder)
+
+    @property
+    def template(self) -> Path:
+        return self.folder / "template.yaml"
+
+    @property
+    def code(self) -> Path:
+        return self.folder / "greeter" / "app.py"
+
+    def edit(self, old: str, new: str) -> None:
+        self.code.write_text(self.code.read_text("utf-8").replace(old, new), "utf-8")
+
+
+def deploy_sample(target: Target, project: SampleProject) -> str:
+    """Deploys it as ``aws cloudformation package`` and ``deploy`` would; the function's name."""
     cloudformation: CloudFormationClient = target.client("cloudformation")
     with aws_errors("deploy the sample stack"):
         cloudformation.create_stack(
             StackName=SAMPLE_STACK,
-            TemplateBody=_SAMPLE_TEMPLATE.read_text(encoding="utf-8"),
+            TemplateBody=_packaged(target, project),
             Capabilities=["CAPABILITY_IAM"],
         )
         cloudformation.get_waiter("stack_create_complete").wait(
             StackName=SAMPLE_STACK, WaiterConfig={"Delay": 1, "MaxAttempts": 30}
         )
-        function = cloudformation.describe_stack_resource(
-            StackName=SAMPLE_STACK, LogicalResourceId="Greeter"
-        )["StackResourceDetail"]["PhysicalResourceId"]
-    lambda_: LambdaClient = target.client("lambda")
-    with aws_errors("invoke the sample function"):
-        answer = lambda_.invoke(FunctionName=function, Payload=json.dumps({"name": "plldb"}))
-    tell("answer", f"its function answers {answer['Payload'].read().decode()}")
+        resource = cloudformation.describe_stack_resource(
+            StackName=SAMPLE_STACK, LogicalResourceId=_FUNCTION
+        )
+    return resource["StackResourceDetail"]["PhysicalResourceId"]
 
 
-def attach_and_detach(target: Target, helper: HelperStack, tell: Tell) -> None:
-    """Shows what the sessions table holds at each turn of the session's life."""
+def _packaged(target: Target, project: SampleProject) -> str:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as zipped:
+        zipped.write(project.code, project.code.name)
+    s3: S3Client = target.client("s3")
+    bucket = "sample-artifacts"
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key="greeter.zip", Body=archive.getvalue())
+    uploaded = f"Code: {{ S3Bucket: {bucket}, S3Key: greeter.zip }}"
+    return project.template.read_text("utf-8").replace("Code: greeter", uploaded)
 
-    def report(event: Event) -> None:
+
+@dataclass(frozen=True)
+class Answer:
+    """``payload`` is JSON text; ``log`` ends what the function's log has of the invocation."""
+
+    payload: str
+    log: str
+
+
+class Caller:
+    """Whoever invokes the function: through the Lambda API, knowing nothing of plldb."""
+
+    def __init__(self, target: Target, function: str) -> None:
+        self._client: LambdaClient = target.client("lambda")
+        self._function = function
+
+    def invoke(self, event: dict[str, str]) -> Answer:
+        with aws_errors("invoke the sample function"):
+            answer = self._client.invoke(
+                FunctionName=self._function, Payload=json.dumps(event), LogType="Tail"
+            )
+        log = base64.b64decode(answer.get("LogResult", "")).decode(errors="replace")
+        return Answer(answer["Payload"].read().decode(), log)
+
+
+def attach_and_debug(
+    target: Target, helper: HelperStack, project: SampleProject, caller: Caller, tell: Tell
+) -> None:
+    """Attaches, lets the function be called while it is edited, and detaches with Ctrl-C."""
+    narrator = _Narrator(target, helper, project, caller, tell)
+    sources, _ = choose_sources(CodeOptions(project.folder), SAMPLE_STACK)
+    attach(
+        target,
+        SessionOptions(SAMPLE_STACK, helper.name),
+        sources,
+        lambda: Invoker(
+            python=Path(sys.executable),
+            debug=NO_DEBUGGER,
+            max_concurrency=2,
+            on_output=lambda function, _, line: tell("output", f"{function} │ {line}"),
+        ),
+        narrator.show,
+    )
+    if narrator.calls is not None:
+        narrator.calls.result()
+
+
+class _Narrator:
+    """Tells what happens in the session, and has the function called once it is ready."""
+
+    def __init__(
+        self,
+        target: Target,
+        helper: HelperStack,
+        project: SampleProject,
+        caller: Caller,
+        tell: Tell,
+    ) -> None:
+        self._target = target
+        self._helper = helper
+        self._project = project
+        self._caller = caller
+        self._tell = tell
+        self._thread = ThreadPoolExecutor(1)
+        self.calls: Future[None] | None = None
+
+    def show(self, event: Event) -> None:
         match event:
             case SessionCreated(session, _):
-                tell("session", f"POST /sessions opened session {session}…")
+                self._tell_status(f"POST /sessions opened session {session}…")
             case Connected():
-                tell("connected", "the WebSocket is connected")
-        tell("status", f"the table says {session_status(target, helper)}")
-        if isinstance(event, Connected):
-            tell("ctrl-c", "now Ctrl-C, as you would press it")
+                self._tell_status("the WebSocket is connected")
+            case Instrumented(function):
+                self._tell("instrumented", f"{function} runs here now")
+            case Ready():
+                # Not in this thread: it is the one that answers.
+                self.calls = self._thread.submit(self._call_and_detach)
+            case Restored(function):
+                self._tell("restored", f"{function} is restored")
+            case Ended():
+                self._tell_status("the session has ended")
+
+    def _tell_status(self, text: str) -> None:
+        status = session_status(self._target, self._helper)
+        self._tell("status", f"{text}; the table says {status}")
+
+    def _call_and_detach(self) -> None:
+        try:
+            self._call()
+        finally:
+            self._tell("ctrl-c", "now Ctrl-C, as you would press it")
             os.kill(os.getpid(), signal.SIGINT)
 
-    attach(target, SAMPLE_STACK, helper.name, report)
+    def _call(self) -> None:
+        tell, invoke = self._tell, self._caller.invoke
+        tell("answer", f"the same call: {invoke(EVENT).payload}")
+        self._project.edit("}!", "}, from your editor!")
+        tell("edited", "app.py is edited and saved; nothing is deployed")
+        tell("answer", f"the same call: {invoke(EVENT).payload}")
+        failed = invoke({})
+        tell("failed", f"a call without a name: {failed.payload}")
+        tell("trace", "and the function's log in the emulator has the trace of the code here:")
+        for line in _traceback(failed.log):
+            tell("trace", f"  {line}")
+
+
+def _traceback(log: str) -> list[str]:
+    lines = log.splitlines()
+    start = next((n for n, line in enumerate(lines) if line.startswith("Traceback")), len(lines))
+    return [line for line in lines[start:] if not line.startswith(("END ", "REPORT "))]
 
 
 def session_status(target: Target, helper: HelperStack) -> str:

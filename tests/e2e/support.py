@@ -79,11 +79,11 @@ class Plldb:
     """Runs ``plldb`` with a fixed environment, and keeps all that it ever said."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        self._environment = dict(environment)
+        self.environment = dict(environment)
         self.said: list[str] = []
 
     def with_environment(self, **variables: str) -> Plldb:
-        other = Plldb(self._environment | variables)
+        other = Plldb(self.environment | variables)
         other.said = self.said
         return other
 
@@ -100,7 +100,7 @@ class Plldb:
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-m", "plldb", *arguments],
-            env=self._environment,
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -1,0 +1,155 @@
+"""What ``plldb attach`` shows: events as they happen, and what runs at the moment."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Self
+
+from plldb.debugger.attach import Event, NothingToDebug, SessionCreated
+from plldb.debugger.debugging import InvocationFinished, NotPrepared
+from plldb.debugger.invoker import Progress, State
+from plldb.debugger.protocol import (
+    Connected,
+    Ended,
+    Instrumented,
+    JunkArrived,
+    MessageArrived,
+    Ready,
+    Restored,
+    Skipped,
+    Taken,
+    Warned,
+)
+
+if TYPE_CHECKING:
+    from plldb.cli.console import Console
+
+_SHOWN_CHARACTERS = 8
+_MARKS = {"succeeded": "✔", "failed": "✘", "abandoned": "-"}
+
+
+class AttachView:
+    """JSON: one event a line. Text: a line an event, above a live list of what runs."""
+
+    def __init__(self, console: Console, is_live: bool = True) -> None:
+        self._console = console
+        self._is_live = is_live
+        self._under_way: dict[str, Progress] = {}
+        self._exit = ExitStack()
+
+    def __enter__(self) -> Self:
+        if self._is_live:
+            self._exit.enter_context(self._console.live(self._running_lines))
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self._exit.close()
+
+    def output(self, function: str, stream: str, line: str) -> None:
+        """A line that the user's code printed."""
+        self._console.answer(
+            {"event": "output", "function": function, "stream": stream, "line": line},
+            f"  {function} │ {line}",
+        )
+
+    def progress(self, progress: Progress) -> None:
+        """An invocation waits, runs or is paused; for the live list."""
+        if progress.state is State.FINISHED:
+            self._under_way.pop(progress.request_id, None)
+        else:
+            self._under_way[progress.request_id] = progress
+
+    def show(self, event: Event) -> None:
+        match event:
+            case InvocationFinished():
+                self._show_finished(event)
+            case NotPrepared(function, reason):
+                self._console.warn(f"{function}: {reason}")
+            case NothingToDebug(reason):
+                self._console.warn(f"no function will run here. {reason}")
+            case JunkArrived(preview):
+                self._console.warn(f"something arrived that is no message: {preview}")
+            case Warned(function, message):
+                self._console.warn(f"{function}: {message}")
+            case Ended():
+                self._show_end(event)
+            case _:
+                self._show_plain(event)
+
+    def _show_plain(self, event: Event) -> None:
+        answer = _answer(event)
+        if answer is not None:
+            self._console.answer(*answer)
+
+    def _show_finished(self, event: InvocationFinished) -> None:
+        error = f"  {event.error}" if event.error else ""
+        self._console.answer(
+            {
+                "event": "invocation",
+                "requestId": event.request_id,
+                "function": event.function,
+                "outcome": event.outcome,
+                "durationMs": event.duration_ms,
+                "error": event.error or None,
+            },
+            f"{_MARKS[event.outcome]} {event.function}  {event.request_id[:_SHOWN_CHARACTERS]}"
+            f"  {event.duration_ms:.0f} ms{error}",
+        )
+
+    def _show_end(self, event: Ended) -> None:
+        self._console.answer(
+            {"event": "closed", "expected": event.expected, "reason": event.reason},
+            "Detached." if event.expected else f"Session ended: {event.reason}.",
+        )
+        if event.expected and not event.confirmed:
+            self._console.warn("the server did not confirm; it closes the session by itself.")
+
+    def _running_lines(self) -> list[str]:
+        """One line for each invocation under way, with the time left to answer it."""
+        now = time.time()
+        return [
+            f"▶ {one.function}  {one.request_id[:_SHOWN_CHARACTERS]}  {one.state.value}"
+            f"  {max(0, one.deadline - now):.0f} s left"
+            for one in list(self._under_way.values())
+        ]
+
+
+def _answer(event: Event) -> tuple[dict[str, Any], str] | None:
+    """An event as JSON and as text; None for one that is shown to nobody."""
+    match event:
+        case SessionCreated(session, stack_name):
+            return (
+                {"event": "session.created", "session": session, "stackName": stack_name},
+                f"Session {session}… for stack {stack_name}",
+            )
+        case Connected():
+            return {"event": "connected"}, "Attached. Press Ctrl-C to detach."
+        case Ready(instrumented, skipped):
+            left_out = f", {skipped} skipped" if skipped else ""
+            return (
+                {"event": "ready", "instrumented": instrumented, "skipped": skipped},
+                f"Ready: {instrumented} functions run here{left_out}.",
+            )
+        case MessageArrived(message):
+            return {"event": "message", "message": message}, f"← {message}"
+    return _function_answer(event)
+
+
+def _function_answer(event: Event) -> tuple[dict[str, Any], str] | None:
+    match event:
+        case Instrumented(function):
+            return {"event": "instrumented", "function": function}, f"  {function} runs here now"
+        case Skipped(function, reason):
+            return (
+                {"event": "skipped", "function": function, "reason": reason},
+                f"  {function} is skipped: {reason}",
+            )
+        case Taken(function, by):
+            return (
+                {"event": "taken", "function": function, "by": by},
+                f"  {function} was taken over by {by}",
+            )
+        case Restored(function):
+            return {"event": "restored", "function": function}, f"  {function} is restored"
+    return None

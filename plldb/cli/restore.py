@@ -1,0 +1,38 @@
+"""``plldb restore``: take instrumentation off a stack, whatever state a crash left."""
+
+from __future__ import annotations
+
+import click
+
+from plldb.cli.options import global_options, helper_stack_option
+
+
+@click.command()
+@click.option("--stack-name", required=True, help="The stack to restore.")
+@helper_stack_option
+@global_options
+def restore(stack_name: str, helper_stack: str) -> None:
+    """Give a stack's functions back their own handlers.
+
+    It needs no session, and ends the debugging of whoever is attached to that stack.
+    """
+    from plldb.cli.factory import make_factory
+    from plldb.debugger.restoring import restore as restore_stack
+    from plldb.errors import StackError
+
+    factory = make_factory()
+    console = factory.console
+    with console.progress(f"Restoring stack {stack_name}…"):
+        restoration = restore_stack(factory.target, stack_name, helper_stack)
+    names = ", ".join(restoration.restored) or "nothing: no function is instrumented"
+    console.answer(
+        {
+            "stackName": stack_name,
+            "restored": list(restoration.restored),
+            "failed": restoration.failed,
+        },
+        f"Restored {names}.",
+    )
+    if restoration.failed:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in restoration.failed.items())
+        raise StackError(f"Could not restore {reasons}.", "Mend that, then try again.")

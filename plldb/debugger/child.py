@@ -1,0 +1,383 @@
+"""One process that runs one Lambda function: its pipes, its output, its end. See runner.py."""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import codecs
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import socket
+import struct
+import termios
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+_LENGTHS = struct.Struct(">II")
+_CHUNK_BYTES = 1024 * 1024
+# A line may be as long as it likes; it is not kept in memory for ever.
+_MAX_LINE_CHARACTERS = 1024 * 1024
+_ADAPTER_SECONDS = 1.0
+_ADAPTER_KILLED_SECONDS = 1.0
+_POLL_SECONDS = 0.02
+
+Header = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How to start a child. ``start`` is the first frame; ``inherited`` are further descriptors."""
+
+    command: Sequence[str]
+    folder: Path
+    environment: Mapping[str, str]
+    start: Header
+    inherited: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A ``result`` with its JSON text, or an ``error``: see runner.py."""
+
+    header: Header
+    text: str
+
+
+class ChildFailedError(Exception):
+    """The child can't do its work: ``message`` and ``hint`` say why, for the developer."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class ChildExitedError(Exception):
+    """The process ended before it answered; ``status`` is negative if a signal ended it."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+@dataclass
+class Listener:
+    """What a child tells while it works: of its output a line each, and frames without answers."""
+
+    on_line: Callable[[str, str], None]
+    on_frame: Callable[[Header], None]
+
+
+class Child:
+    """Started by ``start``. It is gone once ``closed`` returns, and all that it started with it."""
+
+    def __init__(self, process: asyncio.subprocess.Process, listener: Listener) -> None:
+        self._process = process
+        self._listener = listener
+        self._loop = asyncio.get_running_loop()
+        self._answer: asyncio.Future[Answer] | None = None
+        self._ready: asyncio.Future[Header] = self._loop.create_future()
+        self.is_alive = True
+
+    @classmethod
+    async def start(cls, launch: Launch, listener: Listener) -> Child:
+        """Raises OSError if the process can't be started."""
+        requests_in, requests = _pipe()
+        answers, answers_out = _pipe()
+        out, out_out = _pipe()
+        err, err_out = _pipe()
+        ours, theirs = (requests, answers, out, err), (requests_in, answers_out, out_out, err_out)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *launch.command,
+                str(requests_in),
+                str(answers_out),
+                stdin=launch.inherited[0] if launch.inherited else asyncio.subprocess.DEVNULL,
+                stdout=out_out,
+                stderr=err_out,
+                cwd=launch.folder,
+                env=dict(launch.environment),
+                pass_fds=(requests_in, answers_out, *launch.inherited),
+                # A group to kill, and out of reach of the terminal's Ctrl-C.
+                start_new_session=True,
+            )
+        except BaseException:
+            _close(ours)
+            raise
+        finally:
+            _close(theirs)
+        child = cls(process, listener)
+        child._connect(*ours)
+        child._send(launch.start)
+        return child
+
+    def _connect(self, requests: int, answers: int, out: int, err: int) -> None:
+        self._splitters = [
+            _LineSplitter(partial(self._on_line, stream)) for stream in ("stdout", "stderr")
+        ]
+        self._outputs = [
+            _Pipe(self._loop, descriptor, splitter.feed)
+            for descriptor, splitter in zip((out, err), self._splitters, strict=True)
+        ]
+        self._answers = _Pipe(self._loop, answers, _FrameParser(self._received).feed)
+        self._requests = _Writer(self._loop, requests)
+        self._exit = asyncio.create_task(self._await_exit())
+
+    async def ready(self) -> Header:
+        """Returns once a debugger can attach. Raises ChildFailedError or ChildExitedError."""
+        return await asyncio.shield(self._ready)
+
+    async def request(self, header: Header, text: str) -> Answer:
+        """One invocation; its output has been reported when this returns.
+
+        Raises ChildFailedError or ChildExitedError. If it is cancelled, the child is still busy and
+        of no use any more.
+        """
+        if not self.is_alive:
+            raise ChildExitedError(self._process.returncode or 0)
+        self._answer = self._loop.create_future()
+        self._send(header, text)
+        try:
+            return await self._answer
+        finally:
+            self._answer = None
+
+    def go(self) -> None:
+        """Answers ``paused``: what the child wrote so far is on the terminal."""
+        self._send({"type": "go"})
+
+    def flush_output(self) -> None:
+        """Reports all that the child has written until now, an unfinished line included."""
+        for pipe, splitter in zip(self._outputs, self._splitters, strict=True):
+            pipe.drain()
+            splitter.flush()
+
+    def kill(self) -> None:
+        """The whole process group, at once; ``closed`` waits for its end."""
+        if self.is_alive:
+            self.is_alive = False
+            self._kill_group(self._process.pid)
+
+    async def closed(self) -> None:
+        await asyncio.shield(self._exit)
+
+    def _send(self, header: Header, text: str = "") -> None:
+        encoded = json.dumps(header).encode()
+        payload = text.encode("utf-8", "surrogatepass")
+        self._requests.write(_LENGTHS.pack(len(encoded), len(payload)) + encoded + payload)
+
+    def _on_line(self, stream: str, line: str) -> None:
+        self._listener.on_line(stream, line)
+
+    def _received(self, header: Header, text: str) -> None:
+        match header["type"]:
+            case "result" | "error":
+                self.flush_output()
+                if self._answer is not None and not self._answer.done():
+                    self._answer.set_result(Answer(header, text))
+            case "ready":
+                if not self._ready.done():
+                    self._ready.set_result(header)
+            case "failed":
+                self._give_up(ChildFailedError(header["message"], header["hint"]))
+            case _:
+                self._listener.on_frame(header)
+
+    def _give_up(self, error: Exception) -> None:
+        for future in (self._answer, self._ready):
+            if future is not None and not future.done():
+                future.set_exception(error)
+        # Nobody need have asked.
+        if self._ready.done() and not self._ready.cancelled():
+            self._ready.exception()
+
+    async def _await_exit(self) -> None:
+        status = await self._process.wait()
+        self.is_alive = False
+        # Its children outlive it, unless somebody ends them.
+        self._kill_group(self._process.pid)
+        self._answers.drain()
+        self.flush_output()
+        self._give_up(ChildExitedError(status))
+        for pipe in (self._answers, *self._outputs):
+            pipe.close()
+        self._requests.close()
+        await self._end_adapter()
+
+    async def _end_adapter(self) -> None:
+        """debugpy's adapter tells the editor and ends, when the process that it serves has ended.
+
+        It is no member of the child's process group, and nobody waits for it: that its port is free
+        again is how its end is noticed. One that an editor keeps busy is ended by force.
+        """
+        if not self._ready.done() or self._ready.cancelled() or self._ready.exception():
+            return
+        ready = self._ready.result()
+        for seconds in (_ADAPTER_SECONDS, _ADAPTER_KILLED_SECONDS):
+            give_up = self._loop.time() + seconds
+            while not _is_free(ready["host"], ready["port"]) and self._loop.time() < give_up:
+                await asyncio.sleep(_POLL_SECONDS)
+            if ready["adapterGroup"] is not None:
+                self._kill_group(ready["adapterGroup"])
+
+    @staticmethod
+    def _kill_group(group: int) -> None:
+        # macOS says PermissionError of a group that has zombies only.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, signal.SIGKILL)
+
+
+def _pipe() -> tuple[int, int]:
+    reader, writer = os.pipe()
+    # Large enough that most results pass in one piece; Linux only, and only if there is room.
+    with contextlib.suppress(OSError, AttributeError):
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _CHUNK_BYTES)
+    return reader, writer
+
+
+def _close(descriptors: Sequence[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+def _is_free(host: str, port: int) -> bool:
+    """Whether nobody listens there."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+        return True
+
+
+class _Pipe:
+    """The end of a pipe from which the loop reads."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, descriptor: int, feed: Callable[[bytes], None]
+    ) -> None:
+        os.set_blocking(descriptor, False)
+        self._loop = loop
+        self._descriptor = descriptor
+        self._feed = feed
+        self._is_open = True
+        loop.add_reader(descriptor, self._read)
+
+    def drain(self) -> None:
+        """Reads what is there now: not more, so that it ends even if the writer does not."""
+        if not self._is_open:
+            return
+        available = array.array("i", [0])
+        fcntl.ioctl(self._descriptor, termios.FIONREAD, available)
+        left = available[0]
+        while left > 0 and self._is_open:
+            left -= self._read()
+
+    def close(self) -> None:
+        if self._is_open:
+            self._is_open = False
+            self._loop.remove_reader(self._descriptor)
+            os.close(self._descriptor)
+
+    def _read(self) -> int:
+        try:
+            data = os.read(self._descriptor, _CHUNK_BYTES)
+        except BlockingIOError:
+            return 0
+        if data:
+            self._feed(data)
+        else:
+            self.close()
+        return len(data)
+
+
+class _Writer:
+    """The end of a pipe to which the loop writes. What nobody reads any more is lost."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, descriptor: int) -> None:
+        os.set_blocking(descriptor, False)
+        self._loop = loop
+        self._descriptor = descriptor
+        self._left = memoryview(b"")
+        self._is_open = True
+
+    def write(self, data: bytes) -> None:
+        if self._left:
+            self._left = memoryview(bytes(self._left) + data)
+        elif self._is_open:
+            self._left = memoryview(data)
+            self._loop.add_writer(self._descriptor, self._write)
+            self._write()
+
+    def close(self) -> None:
+        if self._is_open:
+            self._is_open = False
+            self._loop.remove_writer(self._descriptor)
+            os.close(self._descriptor)
+
+    def _write(self) -> None:
+        try:
+            self._left = self._left[os.write(self._descriptor, self._left) :]
+        except BlockingIOError:
+            return
+        except BrokenPipeError:
+            # The end of the process is noticed elsewhere.
+            self._left = memoryview(b"")
+        if not self._left:
+            self._loop.remove_writer(self._descriptor)
+
+
+class _FrameParser:
+    """Bytes in, frames out: see runner.py."""
+
+    def __init__(self, on_frame: Callable[[Header, str], None]) -> None:
+        self._on_frame = on_frame
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> None:
+        self._buffer += data
+        while len(self._buffer) >= _LENGTHS.size:
+            header_size, text_size = _LENGTHS.unpack_from(self._buffer)
+            text_start = _LENGTHS.size + header_size
+            end = text_start + text_size
+            if len(self._buffer) < end:
+                return
+            header = json.loads(self._buffer[_LENGTHS.size : text_start])
+            text = self._buffer[text_start:end].decode("utf-8", "surrogatepass")
+            del self._buffer[:end]
+            self._on_frame(header, text)
+
+
+class _LineSplitter:
+    """Bytes in, lines out. What is not UTF-8 is replaced."""
+
+    def __init__(self, on_line: Callable[[str], None]) -> None:
+        self._on_line = on_line
+        self._rest = ""
+        self._start()
+
+    def feed(self, data: bytes) -> None:
+        *lines, rest = (self._rest + self._decoder.decode(data)).split("\n")
+        for line in lines:
+            self._on_line(line.removesuffix("\r"))
+        while len(rest) > _MAX_LINE_CHARACTERS:
+            self._on_line(rest[:_MAX_LINE_CHARACTERS])
+            rest = rest[_MAX_LINE_CHARACTERS:]
+        self._rest = rest
+
+    def flush(self) -> None:
+        rest = self._rest + self._decoder.decode(b"", final=True)
+        self._start()
+        if rest:
+            self._on_line(rest)
+
+    def _start(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._rest = ""

@@ -1,0 +1,103 @@
+"""The interpreter of the user's project."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from plldb.errors import SourceError
+
+# What runner.py is written for.
+MINIMUM = (3, 8)
+_CHECK_SECONDS = 15
+_QUESTION = "import json, sys; print(json.dumps(sys.version_info[:3]))"
+_PLACES = (Path("bin", "python"), Path("bin", "python3"))
+_ENVIRONMENTS = (".venv", "venv")
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """``path`` is as it was found: a link in a virtual environment stands for that environment."""
+
+    path: Path
+    version: tuple[int, int, int]
+
+
+def find_interpreter(
+    python: str | None, folders: Sequence[Path], environ: Mapping[str, str]
+) -> Interpreter:
+    """``--python`` (a path, a command or a virtual environment), or else the project's own.
+
+    That is the one of VIRTUAL_ENV, of .venv or venv in the first of ``folders`` (the template's,
+    those of the code) that has one, or the one that runs plldb. Raises SourceError if it is no
+    Python, or too old.
+    """
+    if python is not None:
+        return check_interpreter(_named(python), "--python")
+    for environment in _environments(folders, environ):
+        for place in _PLACES:
+            if (environment / place).is_file():
+                return check_interpreter(environment / place, "the project's environment")
+    return check_interpreter(Path(sys.executable), "plldb's own")
+
+
+def _environments(folders: Sequence[Path], environ: Mapping[str, str]) -> Iterator[Path]:
+    if environ.get("VIRTUAL_ENV"):
+        yield Path(environ["VIRTUAL_ENV"])
+    for folder in folders:
+        for name in _ENVIRONMENTS:
+            yield folder / name
+
+
+def _named(python: str) -> Path:
+    path = Path(python).expanduser()
+    for place in _PLACES:
+        if (path / place).is_file():
+            return (path / place).absolute()
+    found = shutil.which(python)
+    if found is None:
+        raise SourceError(
+            f"--python {python}: there is no such program.",
+            "Name the interpreter of your project, for example --python .venv/bin/python",
+        )
+    return Path(found).absolute()
+
+
+def check_interpreter(path: Path, what: str) -> Interpreter:
+    """Asks a program for its version; ``what`` names it in the error."""
+    try:
+        answer = subprocess.run(
+            [path, "-c", _QUESTION],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_CHECK_SECONDS,
+            check=False,
+        )
+        major, minor, micro = json.loads(answer.stdout)
+        version = (int(major), int(minor), int(micro))
+    except subprocess.TimeoutExpired:
+        raise _not_python(path, what, f"it did not answer within {_CHECK_SECONDS} s") from None
+    except OSError as error:
+        raise _not_python(path, what, error.strerror or str(error)) from None
+    except (ValueError, TypeError):
+        said = answer.stderr.decode(errors="replace").strip().splitlines()
+        reason = said[-1] if said else f"it gave no version (exit status {answer.returncode})"
+        raise _not_python(path, what, reason) from None
+    if version < MINIMUM:
+        raise SourceError(
+            f"{path} ({what}) is Python {major}.{minor}.{micro}, which is too old.",
+            f"Use Python {'.'.join(map(str, MINIMUM))} or newer: --python PATH",
+        )
+    return Interpreter(path, version)
+
+
+def _not_python(path: Path, what: str, reason: str) -> SourceError:
+    return SourceError(
+        f"{path} ({what}) is not a Python interpreter: {reason}.",
+        "Name the interpreter of your project: --python PATH",
+    )

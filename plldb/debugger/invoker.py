@@ -1,0 +1,549 @@
+"""Runs invocations on this machine, each in a child process that is warm if it can be.
+
+::
+
+    invoke → queue (max_concurrency) → child: idle and fresh, or a new one → Outcome
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.metadata
+import importlib.util
+import os
+import re
+import signal
+import termios
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+from plldb.debugger.child import (
+    Child,
+    ChildExitedError,
+    ChildFailedError,
+    Header,
+    Launch,
+    Listener,
+)
+from plldb.debugger.interpreter import Interpreter, check_interpreter
+from plldb.debugger.snapshot import Snapshot, take_snapshot
+from plldb.errors import SourceError
+
+RUNNER = Path(__file__).with_name("runner.py")
+# What a child may know of our environment.
+_INHERITED = ("PATH", "HOME", "LANG", "TERM", "TMPDIR")
+# Lambda's runtime brings these along; a project need not have them installed.
+_ON_LAMBDA = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
+# How long the child before may take to leave a debugger's port.
+_PORT_PATIENCE_SECONDS = 5.0
+
+
+# --- What goes in and comes out -------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class LocalFunction:
+    """A function as it was deployed, and the folder of its code; ``timeout`` is in seconds.
+
+    ``memory_size`` is in MB; ``runtime`` is Lambda's name of it, such as python3.13, or empty.
+    """
+
+    logical_id: str
+    code_dir: Path
+    handler: str
+    function_name: str
+    variables: Mapping[str, str] = field(default_factory=dict)
+    memory_size: int = 128
+    timeout: int = 3
+    region: str = "us-east-1"
+    runtime: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Either ``result``, JSON text, or ``error``: errorType, errorMessage and stackTrace.
+
+    ``was_paused``: a debugger had it, or was waited for, when its time was over.
+    """
+
+    result: str | None
+    error: dict[str, Any] | None
+    duration_seconds: float
+    was_paused: bool = False
+
+
+class State(Enum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    # pdb has the terminal: nobody else may write to it.
+    PAUSED = "paused"
+    AWAITING_DEBUGGER = "awaiting debugger"
+    FINISHED = "finished"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """An invocation's state has changed. ``deadline`` is in seconds since the epoch.
+
+    ``waiting`` and ``running`` count all invocations; one that is paused is running.
+    """
+
+    request_id: str
+    function: str
+    deadline: float
+    state: State
+    waiting: int = 0
+    running: int = 0
+
+
+@dataclass(frozen=True)
+class NoDebugger:
+    """``breakpoint()`` is passed over."""
+
+
+@dataclass(frozen=True)
+class Pdb:
+    """``breakpoint()`` talks to a terminal; one invocation at a time."""
+
+    terminal: Path = Path("/dev/tty")
+
+
+@dataclass(frozen=True)
+class Debugpy:
+    """An editor attaches. The first function listens at ``port``, the next at the one after it."""
+
+    host: str = "127.0.0.1"
+    port: int = 5678
+    wait_for_client: bool = False
+
+
+DebugMode = NoDebugger | Pdb | Debugpy
+NO_DEBUGGER = NoDebugger()
+
+
+def _ignore(*_: object) -> None:
+    pass
+
+
+# --- The invoker ----------------------------------------------------------------------------------
+
+
+@dataclass
+class _Worker:
+    """A child with what it was started for. ``snapshot`` was taken before it read any code."""
+
+    child: Child
+    function: LocalFunction
+    snapshot: Snapshot
+    listener: Listener
+
+
+class Invoker:
+    """Children for any number of functions, ``max_concurrency`` invocations at once over all.
+
+    While pdb is on, it is one at once; with debugpy, one for each function, so that an editor knows
+    what it is attached to. Others wait in the order of their arrival. ``credentials`` are variables
+    for the AWS SDK, of the target that the developer works with. A child never reads the files in
+    ~/.aws unless AWS_PROFILE is among them: so it can't reach another account by accident.
+
+    ``on_output`` gets a function's logical id, ``stdout`` or ``stderr``, and a line. Both callbacks
+    are called in the event loop. Raises SourceError if there is no terminal for pdb, or
+    if ``python`` is a path (which see ``find_interpreter`` for) and no Python.
+    """
+
+    def __init__(
+        self,
+        *,
+        python: Interpreter | Path,
+        debug: DebugMode = NO_DEBUGGER,
+        max_concurrency: int = 10,
+        on_output: Callable[[str, str, str], None] = _ignore,
+        on_progress: Callable[[Progress], None] = _ignore,
+        credentials: Mapping[str, str] | None = None,
+    ) -> None:
+        if isinstance(python, Path):
+            python = check_interpreter(python, "the interpreter")
+        self._python = python
+        self._debug = debug
+        self._on_output = on_output
+        self._on_progress = on_progress
+        self._credentials = dict(credentials or {})
+        self._max_concurrency = 1 if isinstance(debug, Pdb) else max_concurrency
+        self._slots = asyncio.Semaphore(self._max_concurrency)
+        self._turns: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._idle: dict[str, list[_Worker]] = defaultdict(list)
+        self._workers: list[_Worker] = []
+        self._ending: set[asyncio.Task[None]] = set()
+        self._ports: dict[str, int] = {}
+        self._started: set[str] = set()
+        self._progress: dict[int, Progress] = {}
+        self._has_closed = False
+        self._fallback_packages = _fallback_packages(python, debug)
+        self._terminal = _Terminal(debug.terminal) if isinstance(debug, Pdb) else None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @property
+    def waiting(self) -> int:
+        """How many invocations wait for their turn."""
+        return sum(one.state is State.QUEUED for one in self._progress.values())
+
+    @property
+    def running(self) -> int:
+        return len(self._progress) - self.waiting
+
+    def debug_address(self, logical_id: str) -> tuple[str, int]:
+        """Where debugpy listens for a function: ports are given out in the order of asking."""
+        assert isinstance(self._debug, Debugpy)
+        port = self._ports.setdefault(logical_id, self._debug.port + len(self._ports))
+        return self._debug.host, port
+
+    async def prepare(self, function: LocalFunction) -> None:
+        """Starts a child before it is needed; with debugpy, an editor can attach from now on.
+
+        Raises SourceError if it can't be started, or the debugger in it.
+        """
+        async with self._turn(function):
+            worker, _ = await self._worker(function)
+            try:
+                if isinstance(self._debug, Debugpy):
+                    await worker.child.ready()
+            except ChildFailedError as failure:
+                self._end(worker)
+                raise SourceError(failure.message + ".", failure.hint) from None
+            except ChildExitedError as exited:
+                self._end(worker)
+                what = _exit_reason(exited.status)
+                raise SourceError(f"{self._python.path} can't run a function: {what}.") from None
+            except BaseException:
+                self._end(worker)
+                raise
+            self._idle[function.logical_id].append(worker)
+
+    async def invoke(
+        self, function: LocalFunction, event: str, context: dict[str, Any], deadline: float
+    ) -> Outcome:
+        """Runs one invocation; what goes wrong with it is in the outcome, as Lambda would say it.
+
+        ``event`` is JSON text, ``context`` has the attributes of Lambda's context object, and
+        ``deadline`` is in seconds since the epoch: whoever waits for the outcome gives up then, so
+        the child is ended. Cancelling this ends the child, too.
+        """
+        started = time.monotonic()
+        request_id = str(context.get("aws_request_id") or "")
+        allowed = max(0.0, deadline - time.time())
+        progress = _Tracker(self, Progress(request_id, function.logical_id, deadline, State.QUEUED))
+        result, error, was_paused = None, None, False
+        try:
+            async with asyncio.timeout(allowed) as timer:
+                result, error = await self._run(function, event, context, deadline, progress)
+        except ChildExitedError as exited:
+            what = f"RequestId: {request_id} Error: {_exit_reason(exited.status)}"
+            error = _error("Runtime.ExitError", what)
+        except (ChildFailedError, SourceError) as failure:
+            what = f"RequestId: {request_id} Error: {failure.message} {failure.hint or ''}".strip()
+            error = _error("Runtime.InvalidEntrypoint", what)
+        except TimeoutError:
+            if not timer.expired():
+                raise
+            was_paused = progress.state in (State.PAUSED, State.AWAITING_DEBUGGER)
+            what = f"RequestId: {request_id} Error: Task timed out after {allowed:.2f} seconds"
+            error = _error("Sandbox.Timedout", what)
+        finally:
+            progress.change(State.FINISHED)
+        return Outcome(result, error, time.monotonic() - started, was_paused)
+
+    async def close(self) -> None:
+        """Ends all children and waits until they are gone; an invocation that runs has failed."""
+        self._has_closed = True
+        for worker in list(self._workers):
+            self._end(worker)
+        while self._ending:
+            await asyncio.gather(*self._ending)
+        if self._terminal is not None:
+            self._terminal.close()
+
+    def _is_closed(self) -> bool:
+        return self._has_closed
+
+    async def _run(
+        self,
+        function: LocalFunction,
+        event: str,
+        context: dict[str, Any],
+        deadline: float,
+        progress: _Tracker,
+    ) -> tuple[str | None, dict[str, Any] | None]:
+        async with self._turn(function), self._slots:
+            progress.change(State.RUNNING)
+            worker, is_changed = await self._worker(function)
+            worker.listener.on_frame = partial(self._told, worker, progress)
+            try:
+                answer = await worker.child.request(
+                    {
+                        "type": "invoke",
+                        "isChanged": is_changed,
+                        "context": context,
+                        "deadline": deadline,
+                    },
+                    event,
+                )
+            except BaseException:
+                self._end(worker)
+                raise
+            self._give_back(worker, is_reusable=answer.header.get("isLoaded", True))
+        if answer.header["type"] == "error":
+            return None, answer.header["error"]
+        return answer.text, None
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, function: LocalFunction) -> AsyncIterator[None]:
+        if not isinstance(self._debug, Debugpy):
+            yield
+            return
+        async with self._turns[function.logical_id]:
+            yield
+
+    def _told(self, worker: _Worker, progress: _Tracker, header: Header) -> None:
+        match header["type"]:
+            case "paused":
+                worker.child.flush_output()
+                progress.change(State.PAUSED)
+                if self._terminal is not None:
+                    self._terminal.lend()
+                worker.child.go()
+            case "waiting":
+                progress.change(State.AWAITING_DEBUGGER)
+            case "resumed":
+                if self._terminal is not None:
+                    self._terminal.take_back()
+                progress.change(State.RUNNING)
+
+    # --- Children -------------------------------------------------------------
+
+    async def _worker(self, function: LocalFunction) -> tuple[_Worker, bool]:
+        """A child to use, and whether it must read its code again.
+
+        Only with debugpy it must: a new child would cost the editor its connection.
+        """
+        snapshot = await asyncio.to_thread(take_snapshot, function.code_dir)
+        reads_again = isinstance(self._debug, Debugpy)
+        idle = self._idle[function.logical_id]
+        while idle:
+            worker = idle.pop()
+            is_fresh = worker.snapshot == snapshot
+            is_same = worker.function == function and worker.child.is_alive
+            if is_same and (is_fresh or reads_again):
+                worker.snapshot = snapshot
+                return worker, not is_fresh
+            self._end(worker)
+        if reads_again:
+            # The child before must have left the port.
+            while self._ending:
+                await asyncio.gather(*self._ending)
+        return await self._start(function, snapshot), False
+
+    async def _start(self, function: LocalFunction, snapshot: Snapshot) -> _Worker:
+        if self._is_closed():
+            raise ChildExitedError(0)
+        listener = Listener(on_line=partial(self._on_output, function.logical_id), on_frame=_ignore)
+        try:
+            child = await Child.start(self._launch(function), listener)
+        except OSError as error:
+            raise SourceError(
+                f"{function.logical_id} can't be started in {function.code_dir}: "
+                f"{error.strerror or error}."
+            ) from error
+        worker = _Worker(child, function, snapshot, listener)
+        self._workers.append(worker)
+        if self._is_closed():
+            self._end(worker)
+        return worker
+
+    def _give_back(self, worker: _Worker, is_reusable: bool) -> None:
+        """Keeps a child for later: one for each function, more while there are few in all."""
+        worker.listener.on_frame = _ignore
+        idle = self._idle[worker.function.logical_id]
+        has_room = not idle or len(self._workers) <= self._max_concurrency
+        # With debugpy it reads its code again before the next invocation.
+        is_reusable = is_reusable or isinstance(self._debug, Debugpy)
+        if is_reusable and has_room and worker.child.is_alive and not self._is_closed():
+            idle.append(worker)
+        else:
+            self._end(worker)
+
+    def _end(self, worker: _Worker) -> None:
+        worker.child.kill()
+        if self._terminal is not None:
+            self._terminal.take_back()
+        if worker in self._workers:
+            self._workers.remove(worker)
+            task = asyncio.create_task(worker.child.closed())
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+
+    def _launch(self, function: LocalFunction) -> Launch:
+        debugger: Header = {"kind": "none"}
+        inherited: tuple[int, ...] = ()
+        if isinstance(self._debug, Debugpy):
+            is_first = function.logical_id not in self._started
+            self._started.add(function.logical_id)
+            host, port = self.debug_address(function.logical_id)
+            debugger = {
+                "kind": "debugpy",
+                "host": host,
+                "port": port,
+                "patience": 0.0 if is_first else _PORT_PATIENCE_SECONDS,
+                "waitForClient": self._debug.wait_for_client,
+            }
+        elif self._terminal is not None:
+            inherited = (self._terminal.descriptor,)
+            debugger = {"kind": "pdb", "terminal": self._terminal.descriptor}
+        return Launch(
+            # -B: what was compiled a moment ago must not be taken for what was saved since.
+            command=(str(self._python.path), "-u", "-B", "-X", "utf8", str(RUNNER)),
+            folder=function.code_dir,
+            environment=child_environment(function, os.environ, self._credentials),
+            start={
+                "type": "start",
+                "handler": function.handler,
+                "codeDir": str(function.code_dir),
+                "debugger": debugger,
+                "fallbackPackages": self._fallback_packages,
+            },
+            inherited=inherited,
+        )
+
+
+class _Tracker:
+    """Reports each change of one invocation's state."""
+
+    def __init__(self, invoker: Invoker, progress: Progress) -> None:
+        self._invoker = invoker
+        self._progress = progress
+        self.change(State.QUEUED)
+
+    @property
+    def state(self) -> State:
+        return self._progress.state
+
+    def change(self, state: State) -> None:
+        invoker, key = self._invoker, id(self)
+        self._progress = replace(self._progress, state=state)
+        invoker._progress[key] = self._progress
+        if state is State.FINISHED:
+            del invoker._progress[key]
+        invoker._on_progress(
+            replace(self._progress, waiting=invoker.waiting, running=invoker.running)
+        )
+
+
+class _Terminal:
+    """pdb's terminal. A child that is killed can't leave it as it found it: we do."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self.descriptor = os.open(path, os.O_RDWR | os.O_NOCTTY)
+        except OSError as error:
+            raise SourceError(
+                f"pdb needs a terminal, and there is none: {path}: {error.strerror}.",
+                "Run it in a terminal, or attach an editor: --debugpy",
+            ) from None
+        self._lent: list[Any] | None = None
+
+    def lend(self) -> None:
+        with contextlib.suppress(termios.error):
+            self._lent = termios.tcgetattr(self.descriptor)
+
+    def take_back(self) -> None:
+        if self._lent is not None:
+            with contextlib.suppress(termios.error):
+                termios.tcsetattr(self.descriptor, termios.TCSANOW, self._lent)
+            self._lent = None
+
+    def close(self) -> None:
+        self.take_back()
+        os.close(self.descriptor)
+
+
+# --- The child's surroundings ---------------------------------------------------------------------
+
+
+def child_environment(
+    function: LocalFunction, environ: Mapping[str, str], credentials: Mapping[str, str]
+) -> dict[str, str]:
+    """https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+
+    The function's own variables win over ours and over what Lambda lets them change, but not over
+    those that Lambda reserves, nor over ``credentials``.
+    """
+    inherited = {name: environ[name] for name in _INHERITED if name in environ}
+    changeable = {"TZ": ":UTC", "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR"}
+    reserved = {
+        "_HANDLER": function.handler,
+        "AWS_REGION": function.region,
+        "AWS_DEFAULT_REGION": function.region,
+        "AWS_LAMBDA_FUNCTION_NAME": function.function_name,
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_size),
+        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.function_name}",
+        "AWS_LAMBDA_LOG_STREAM_NAME": "plldb/[$LATEST]",
+        "LAMBDA_TASK_ROOT": str(function.code_dir),
+    }
+    if function.runtime:
+        reserved["AWS_EXECUTION_ENV"] = f"AWS_Lambda_{function.runtime}"
+    if "AWS_PROFILE" not in credentials:
+        files = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
+        reserved |= dict.fromkeys(files, os.devnull) | {"AWS_EC2_METADATA_DISABLED": "true"}
+    own = {name: value for name, value in function.variables.items() if name[:6] != "PLLDB_"}
+    return {"LANG": "en_US.UTF-8"} | inherited | changeable | own | reserved | dict(credentials)
+
+
+def _fallback_packages(python: Interpreter, debug: DebugMode) -> dict[str, str]:
+    """Packages that a child finds in our own installation if the project has none, by folder."""
+    names = [*(_ON_LAMBDA if _supports("boto3", python) else ())]
+    if isinstance(debug, Debugpy) and _supports("debugpy", python):
+        names.append("debugpy")
+    specs = {name: importlib.util.find_spec(name) for name in names}
+    return {
+        # A package lies in the folder above its own; a module in its own.
+        name: str(Path(spec.origin).parents[1 if spec.submodule_search_locations else 0])
+        for name, spec in specs.items()
+        if spec is not None and spec.origin is not None
+    }
+
+
+def _supports(distribution: str, python: Interpreter) -> bool:
+    """Whether the version that is installed here runs on that interpreter."""
+    try:
+        requirement = importlib.metadata.metadata(distribution)["Requires-Python"] or ""
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    minimum = re.search(r">=\s*(\d+)\.(\d+)", requirement)
+    return minimum is None or python.version[:2] >= (int(minimum[1]), int(minimum[2]))
+
+
+def _error(kind: str, message: str) -> dict[str, Any]:
+    return {"errorType": kind, "errorMessage": message, "stackTrace": []}
+
+
+def _exit_reason(status: int) -> str:
+    """In the words of Lambda, which are those of Go's os.ProcessState."""
+    if status == 0:
+        return "Runtime exited without providing a reason"
+    if status > 0:
+        return f"Runtime exited with error: exit status {status}"
+    name = signal.strsignal(-status) or f"signal {-status}"
+    return f"Runtime exited with error: signal: {name.lower()}"

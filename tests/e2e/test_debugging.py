@@ -1,0 +1,444 @@
+"""Live debugging: a stack's invocations run on the developer's machine."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plldb.aws import Target
+
+from .project import Project, deployed_project
+from .support import Attached, Backend, Plldb, poll
+
+FUNCTIONS = ["Alpha", "Beta", "Gamma", "Delta", "Epsilon"]
+
+
+@pytest.fixture
+def project(backend: Backend, target: Target, tmp_path: Path) -> Iterator[Project]:
+    with deployed_project(target, tmp_path / "project", ["Alpha", "Beta"]) as project:
+        yield project
+
+
+def attach(plldb: Plldb, project: Project, *arguments: str) -> Attached:
+    return plldb.attach(project.stack_name, "--template", project.template, *arguments)
+
+
+def detach(attached: Attached) -> None:
+    attached.signal(signal.SIGINT)
+    assert attached.exit_code(60) == 0, attached.errors()
+
+
+def test_invocations_run_here_while_attached_and_there_before_and_after(
+    plldb: Plldb, project: Project
+) -> None:
+    before = project.configurations()
+    assert project.invoke("Alpha", {"x": 1}).json == {"ran": "deployed", "event": {"x": 1}}
+
+    with attach(plldb, project) as attached:
+        assert attached.wait_for("ready")["instrumented"] == 2
+        answer = project.invoke("Alpha", {"x": 1}).json
+        assert (answer["ran"], answer["event"]) == ("here", {"x": 1})
+        assert answer["file"] == str(project.code("Alpha"))
+        assert os.getpgid(answer["pid"]), "it runs in a process of this machine"
+        shown = attached.wait_for("invocation")
+        assert (shown["function"], shown["outcome"]) == ("Alpha", "succeeded")
+        assert shown["durationMs"] > 0
+        detach(attached)
+
+    assert project.configurations() == before
+    assert project.invoke("Alpha").json["ran"] == "deployed"
+
+
+VALUES: list[Any] = [
+    None,
+    False,
+    True,
+    0,
+    -1.5,
+    1e300,
+    "",
+    "ünïcödé \U0001f40d \u2028 \x00",
+    [],
+    {},
+    [[], {}, None, [False, 0, ""]],
+    {"a": {"b": {"c": [None, {"": 0}]}}},
+]
+
+
+def test_every_json_value_passes_unchanged_both_ways(plldb: Plldb, project: Project) -> None:
+    project.write("Alpha", "def handler(event, context):\n    return event\n")
+    with attach(plldb, project, "--function", "Alpha") as attached:
+        attached.wait_for("ready")
+        for value in VALUES:
+            answer = project.invoke("Alpha", value)
+            assert answer.error is None, answer.text
+            assert answer.json == value
+            assert type(answer.json) is type(value)
+        detach(attached)
+
+
+def test_6_mb_pass_both_ways(plldb: Plldb, project: Project) -> None:
+    # Lambda's limit is 6 MB for the payload: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+    value = {"text": "ä" * 1000, "padding": "x" * (6 * 1024 * 1024 - 20_000)}
+    project.write("Alpha", "def handler(event, context):\n    return event\n")
+    with attach(plldb, project, "--function", "Alpha") as attached:
+        attached.wait_for("ready")
+        answer = project.invoke("Alpha", value)
+        assert answer.error is None, answer.text[:1000]
+        assert answer.json == value
+        detach(attached)
+
+
+FAILING = """
+class OutOfStock(Exception):
+    pass
+
+def order(item):
+    raise OutOfStock(f"no {item} left")
+
+def handler(event, context):
+    return order(event["item"])
+"""
+
+
+def test_an_error_travels_back_as_if_it_had_happened_there(plldb: Plldb, project: Project) -> None:
+    """The same failing code, deployed and then here: the caller can't tell the difference."""
+    project.deploy("Beta", FAILING)
+    there = project.invoke("Beta", {"item": "snake"})
+    project.write("Alpha", FAILING)
+    with attach(plldb, project, "--function", "Alpha") as attached:
+        attached.wait_for("ready")
+        here = project.invoke("Alpha", {"item": "snake"})
+        shown = attached.wait_for("invocation")
+        detach(attached)
+
+    assert here.error == there.error == "Unhandled"
+    assert _without_request_id(here.json) == _without_request_id(there.json)
+    assert here.json["errorMessage"] == "no snake left"
+    assert (shown["outcome"], shown["error"]) == ("failed", "OutOfStock")
+    for place in ("in handler", "in order", "OutOfStock: no snake left"):
+        assert place in here.log, "the function's log has the trace, too"
+
+
+def _without_request_id(error: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in error.items() if key != "requestId"}
+
+
+def test_a_saved_edit_is_in_the_next_invocation(plldb: Plldb, project: Project) -> None:
+    with attach(plldb, project) as attached:
+        attached.wait_for("ready")
+        for version in (1, 2, 3):
+            project.write("Alpha", f"def handler(event, context):\n    return {version}\n")
+            assert project.invoke("Alpha").json == version
+        detach(attached)
+
+
+def test_code_that_does_not_import_is_named_by_file_and_line(
+    plldb: Plldb, project: Project
+) -> None:
+    with attach(plldb, project) as attached:
+        attached.wait_for("ready")
+        project.write("Alpha", "def handler(event, context):\n    return (\n")
+        syntax = project.invoke("Alpha").json
+        syntax_event = attached.wait_for("invocation")
+        project.write("Alpha", "import no_such_module\n")
+        missing = project.invoke("Alpha").json
+        project.write("Alpha", "def handler(event, context):\n    return 'mended'\n")
+        mended = project.invoke("Alpha").json
+        detach(attached)
+
+    # The types are Lambda's; MiniStack reports no other type than its own.
+    assert "Syntax error in module 'app'" in syntax["errorMessage"]
+    assert syntax_event["error"] == "Runtime.UserCodeSyntaxError"
+    assert "Unable to import module 'app'" in missing["errorMessage"]
+    assert "no_such_module" in missing["errorMessage"]
+    assert mended == "mended"
+
+
+def test_the_function_sees_its_own_variables_and_context(plldb: Plldb, project: Project) -> None:
+    project.write(
+        "Alpha",
+        """
+        import os
+
+        def handler(event, context):
+            return {
+                "greeting": os.environ["GREETING"],
+                "empty": os.environ["EMPTY"],
+                "ours": [name for name in os.environ if name.startswith("PLLDB_")],
+                "name": context.function_name,
+                "arn": context.invoked_function_arn,
+                "request": context.aws_request_id,
+                "left": context.get_remaining_time_in_millis(),
+                "cwd": os.getcwd(),
+            }
+        """,
+    )
+    with attach(plldb, project) as attached:
+        attached.wait_for("ready")
+        seen = project.invoke("Alpha").json
+        request_id = attached.wait_for("invocation")["requestId"]
+        detach(attached)
+
+    assert (seen["greeting"], seen["empty"], seen["ours"]) == ("hello", "", [])
+    assert seen["name"] == project.name("Alpha")
+    assert seen["arn"].endswith(project.name("Alpha"))
+    assert seen["request"] == request_id
+    assert seen["left"] > 60_000, "the timeout was raised"
+    assert seen["cwd"] == str(project.code("Alpha").parent)
+
+
+def test_output_is_shown_by_function(plldb: Plldb, project: Project) -> None:
+    project.write("Alpha", "def handler(event, context):\n    print('line', 1)\n")
+    with attach(plldb, project) as attached:
+        attached.wait_for("ready")
+        project.invoke("Alpha")
+        shown = attached.wait_for("output")
+        detach(attached)
+
+    assert (shown["function"], shown["stream"], shown["line"]) == ("Alpha", "stdout", "line 1")
+
+
+def test_a_crash_and_an_exit_are_reported_and_the_next_invocation_works(
+    plldb: Plldb, project: Project
+) -> None:
+    project.write(
+        "Alpha",
+        """
+        import os
+
+        def handler(event, context):
+            if event == "die":
+                os._exit(3)
+            return "alive"
+        """,
+    )
+    with attach(plldb, project) as attached:
+        attached.wait_for("ready")
+        died = project.invoke("Alpha", "die").json
+        shown = attached.wait_for("invocation")
+        alive = project.invoke("Alpha").json
+        detach(attached)
+
+    assert shown["error"] == "Runtime.ExitError"
+    assert "exit status 3" in died["errorMessage"]
+    assert alive == "alive"
+
+
+def test_50_invocations_at_once_over_5_functions_each_get_their_own_answer(
+    plldb: Plldb, backend: Backend, target: Target, tmp_path: Path
+) -> None:
+    with deployed_project(target, tmp_path / "many", FUNCTIONS) as project:
+        for name in FUNCTIONS:
+            project.write(name, f"def handler(event, context):\n    return ['{name}', event]\n")
+        with attach(plldb, project) as attached:
+            assert attached.wait_for("ready", 60)["instrumented"] == 5
+            calls = [(FUNCTIONS[n % 5], n) for n in range(50)]
+            with ThreadPoolExecutor(50) as pool:
+                answers = list(pool.map(lambda call: project.invoke(*call), calls))
+            detach(attached)
+
+    assert [answer.text and answer.json for answer in answers] == [[f, n] for f, n in calls]
+
+
+def test_an_edit_made_meanwhile_survives_the_restoration(plldb: Plldb, project: Project) -> None:
+    before = project.configuration("Alpha")
+    with attach(plldb, project) as attached:
+        attached.wait_for("ready")
+        held = project.configuration("Alpha")["Environment"]["Variables"]
+        project.update("Alpha", MemorySize=512, Environment={"Variables": held | {"NEW": "1"}})
+        detach(attached)
+
+    after = project.configuration("Alpha")
+    variables = before["Environment"]["Variables"] | {"NEW": "1"}
+    assert after == before | {"MemorySize": 512, "Environment": {"Variables": variables}}
+
+
+def test_killed_everything_is_restored_and_the_original_answers_meanwhile(
+    plldb: Plldb, project: Project
+) -> None:
+    before = project.configurations()
+    with attach(plldb, project) as attached:
+        attached.wait_for("ready")
+        attached.signal(signal.SIGKILL)
+        attached.process.wait()
+        started = time.monotonic()
+        assert project.invoke("Alpha", 1).json == {"ran": "deployed", "event": 1}
+        assert project.invoke("Beta", 2).json == {"ran": "deployed", "event": 2}
+        project.wait_until_restored(before, seconds=10 - (time.monotonic() - started))
+
+
+def test_an_invocation_whose_debugger_is_killed_gets_the_original_answer(
+    plldb: Plldb, project: Project
+) -> None:
+    project.write("Alpha", "import time\n\ndef handler(event, context):\n    time.sleep(60)\n")
+    with attach(plldb, project) as attached, ThreadPoolExecutor() as pool:
+        attached.wait_for("ready")
+        answer = pool.submit(project.invoke, "Alpha", "lost?")
+        poll(lambda: _is_waiting(project), "the invocation arrived")
+        attached.signal(signal.SIGKILL)
+
+        assert answer.result(30).json == {"ran": "deployed", "event": "lost?"}
+
+
+def _is_waiting(project: Project) -> bool:
+    table = project.target.client("dynamodb").scan(TableName="PLLDBDebugger")["Items"]
+    return any(item.get("State", {}).get("S") == "WAITING" for item in table)
+
+
+def test_when_absent_error_reports_it(plldb: Plldb, project: Project) -> None:
+    with attach(plldb, project, "--when-absent", "error") as attached:
+        attached.wait_for("ready")
+        attached.signal(signal.SIGKILL)
+        attached.process.wait()
+        answer = project.invoke("Alpha")
+
+    # Restored already, or refused: never a success that the deployed code did not give.
+    assert answer.error == "Unhandled" or answer.json["ran"] == "deployed"
+
+
+def test_two_sessions_side_by_side_held_and_taken_over(plldb: Plldb, project: Project) -> None:
+    before = project.configurations()
+    with attach(plldb, project, "--function", "Alpha") as first:
+        first.wait_for("ready")
+        with attach(plldb, project) as second:
+            skipped = second.wait_for("skipped")
+            assert skipped["function"] == "Alpha"
+            assert "root" in skipped["reason"], "it tells who"
+            assert second.wait_for("ready")["instrumented"] == 1
+            assert project.invoke("Alpha").json["ran"] == "here"
+            assert project.invoke("Beta").json["ran"] == "here"
+            detach(second)
+        assert project.configuration("Beta") == before["Beta"]
+        assert project.invoke("Alpha").json["ran"] == "here"
+
+        with attach(plldb, project, "--function", "Alpha", "--take-over") as third:
+            assert third.wait_for("ready")["instrumented"] == 1
+            assert first.wait_for("taken")["function"] == "Alpha"
+            assert project.invoke("Alpha").json["ran"] == "here"
+            third.wait_for("invocation")
+            detach(first)
+            assert project.invoke("Alpha").json["ran"] == "here", "the first took it away"
+            detach(third)
+
+    assert project.configurations() == before
+
+
+def test_restore_works_without_a_session(plldb: Plldb, project: Project) -> None:
+    before = project.configurations()
+    with attach(plldb, project) as attached:
+        attached.wait_for("ready")
+        command = ("restore", "--stack-name", project.stack_name, "--output", "json")
+        restored = plldb(*command).succeeded().json
+        assert sorted(restored["restored"]) == ["Alpha", "Beta"]
+        assert project.configurations() == before
+        assert plldb(*command).succeeded().json["restored"] == []
+        detach(attached)
+
+
+def test_a_function_deleted_while_attached_does_not_stop_the_rest(
+    plldb: Plldb, project: Project
+) -> None:
+    with attach(plldb, project) as attached:
+        attached.wait_for("ready")
+        project.target.client("lambda").delete_function(FunctionName=project.name("Beta"))
+        assert project.invoke("Alpha").json["ran"] == "here"
+        detach(attached)
+
+    assert project.invoke("Alpha").json["ran"] == "deployed"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--function", "Omega"], "Omega"),
+        (["--code", "Alpha=/no/such/folder"], "/no/such/folder"),
+        (["--code", "Alpha"], "LOGICAL_ID=DIR"),
+        (["--python", "/bin/true"], "not a Python interpreter"),
+        (["--python", "/no/such/python"], "no such program"),
+        (["--pdb", "--debugpy"], "Choose one"),
+        (["--wait-for-client"], "--debugpy"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_changed(
+    plldb: Plldb, project: Project, arguments: list[str], complaint: str
+) -> None:
+    before = project.configurations()
+
+    result = plldb(
+        "attach", "--stack-name", project.stack_name, "--template", project.template, *arguments
+    )
+
+    assert result.exit_code in (1, 2)
+    assert complaint in result.stderr
+    assert "Traceback" not in result.stderr
+    assert project.configurations() == before
+
+
+def test_a_template_that_is_missing(plldb: Plldb, project: Project) -> None:
+    command = ("attach", "--stack-name", project.stack_name, "--template", "no-such.yaml")
+
+    assert "no-such.yaml" in plldb(*command).failed().stderr
+
+
+def test_pdb_talks_to_the_terminal(plldb: Plldb, project: Project) -> None:
+    """Over a real pseudo-terminal, as a person would type."""
+    project.write(
+        "Alpha",
+        """
+        def handler(event, context):
+            answer = event["n"] + 1
+            breakpoint()
+            return answer
+        """,
+    )
+    primary, secondary = pty.openpty()
+    command = [sys.executable, "-m", "plldb", "attach", "--stack-name", project.stack_name]
+    arguments = [*command, "--template", project.template, "--function", "Alpha", "--pdb"]
+    process = subprocess.Popen(
+        # The first terminal that a new session opens becomes its controlling terminal.
+        ["sh", "-c", 'exec "$@" <"$0" >"$0" 2>&1', os.ttyname(secondary), *arguments],
+        env=plldb.environment | {"TERM": "dumb"},
+        start_new_session=True,
+    )
+    try:
+        _read_until(primary, "functions run here")
+        with ThreadPoolExecutor() as pool:
+            answer = pool.submit(project.invoke, "Alpha", {"n": 41})
+            _read_until(primary, "(Pdb)")
+            os.write(primary, b"p answer\n")
+            _read_until(primary, "42")
+            os.write(primary, b"answer = 'typed'\n")
+            _read_until(primary, "(Pdb)")
+            os.write(primary, b"c\n")
+            assert answer.result(30).json == "typed"
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(secondary)
+        os.close(primary)
+
+
+def _read_until(terminal: int, expected: str, seconds: float = 30) -> str:
+    text, deadline = "", time.monotonic() + seconds
+    while expected not in text:
+        ready, _, _ = select.select([terminal], [], [], max(0.0, deadline - time.monotonic()))
+        assert ready, f"no {expected!r} in {text!r}"
+        try:
+            text += os.read(terminal, 4096).decode(errors="replace")
+        except OSError:
+            raise AssertionError(f"it ended before {expected!r}: {text!r}") from None
+    return text

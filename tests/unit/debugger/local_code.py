@@ -1,0 +1,149 @@
+"""A function's code in a folder, and real children that run it."""
+
+from __future__ import annotations
+
+import asyncio
+import glob
+import json
+import os
+import shutil
+import sys
+import textwrap
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from plldb.debugger.interpreter import MINIMUM, Interpreter, check_interpreter
+from plldb.debugger.invoker import Invoker, LocalFunction, Outcome, Progress
+from plldb.errors import SourceError
+
+T = TypeVar("T")
+
+CONTEXT = {
+    "aws_request_id": "request-1",
+    "function_name": "stack-Greeter-1",
+    "invoked_function_arn": "arn:aws:lambda:eu-west-1:123456789012:function:stack-Greeter-1",
+}
+HERE = Interpreter(Path(sys.executable), sys.version_info[:3])
+
+
+def interpreters() -> list[Interpreter]:
+    """One of each version of Python that this machine has and that runner.py is written for."""
+    names = [f"python3.{minor}" for minor in range(MINIMUM[1], 20)]
+    paths = [shutil.which(name) for name in names]
+    root = os.environ.get("PYENV_ROOT") or str(Path.home() / ".pyenv")
+    paths += sorted(glob.glob(f"{root}/versions/3.*/bin/python"))  # noqa: PTH207
+    found = {HERE.version[:2]: HERE}
+    for path in filter(None, paths):
+        try:
+            interpreter = check_interpreter(Path(path), "test")
+        except SourceError:
+            continue
+        found.setdefault(interpreter.version[:2], interpreter)
+    return [found[version] for version in sorted(found)]
+
+
+@dataclass
+class Project:
+    """``lines`` are what the function wrote: (logical id, stream, line)."""
+
+    folder: Path
+    lines: list[tuple[str, str, str]] = field(default_factory=list)
+    progress: list[Progress] = field(default_factory=list)
+
+    def write(self, code: str, name: str = "app.py") -> Path:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(code), encoding="utf-8")
+        return path
+
+    def function(self, handler: str = "app.handler", **changes: Any) -> LocalFunction:
+        given = {"logical_id": "Greeter", "function_name": "stack-Greeter-1"} | changes
+        return LocalFunction(code_dir=self.folder, handler=handler, **given)
+
+    def output(self, stream: str = "stdout") -> list[str]:
+        return [line for _, name, line in self.lines if name == stream]
+
+    def invoker(self, **options: Any) -> Invoker:
+        options.setdefault("python", HERE)
+        options.setdefault("on_output", lambda *line: self.lines.append(line))
+        options.setdefault("on_progress", self.progress.append)
+        return Invoker(**options)
+
+    def run(self, work: Callable[[Invoker], Awaitable[T]], **options: Any) -> T:
+        """``work`` with an invoker of its own, which is closed after it."""
+
+        async def main() -> T:
+            async with self.invoker(**options) as invoker:
+                return await work(invoker)
+
+        return asyncio.run(main())
+
+    def invoke(
+        self,
+        event: Any = None,
+        *,
+        handler: str = "app.handler",
+        context: dict[str, Any] | None = None,
+        seconds: float = 20,
+        variables: dict[str, str] | None = None,
+        **options: Any,
+    ) -> Outcome:
+        """One invocation in a child of its own."""
+        function = self.function(handler, variables=variables or {})
+        return self.run(
+            lambda invoker: invoke(invoker, function, event, context=context, seconds=seconds),
+            **options,
+        )
+
+
+def invoke(
+    invoker: Invoker,
+    function: LocalFunction,
+    event: Any = None,
+    *,
+    context: dict[str, Any] | None = None,
+    seconds: float = 20,
+) -> Awaitable[Outcome]:
+    text = json.dumps(event)
+    return invoker.invoke(function, text, context or CONTEXT, time.time() + seconds)
+
+
+def value(outcome: Outcome) -> Any:
+    assert outcome.error is None, outcome.error
+    assert outcome.result is not None
+    return json.loads(outcome.result)
+
+
+def error(outcome: Outcome) -> dict[str, Any]:
+    assert outcome.result is None, outcome.result
+    assert outcome.error is not None
+    return outcome.error
+
+
+def processes_in(folder: Path) -> list[int]:
+    """The processes that work in a folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cwd"):
+        try:
+            if path.readlink() == folder.resolve():
+                found.append(int(path.parts[2]))
+        except OSError:
+            continue
+    return found
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def await_true(condition: Callable[[], bool], seconds: float = 10) -> None:
+    give_up = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < give_up, "it did not come true in time"
+        time.sleep(0.01)

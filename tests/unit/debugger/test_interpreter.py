@@ -1,0 +1,112 @@
+"""Which Python runs the code, and that it is one."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from plldb.debugger.interpreter import find_interpreter
+from plldb.errors import SourceError
+
+
+def program(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+    return path
+
+
+def link(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(sys.executable)
+    return path
+
+
+class TestChoice:
+    def test_plldbs_own_if_there_is_no_other(self, tmp_path: Path) -> None:
+        interpreter = find_interpreter(None, [tmp_path], {})
+        assert interpreter.path == Path(sys.executable)
+        assert interpreter.version == sys.version_info[:3]
+
+    @pytest.mark.parametrize("name", [".venv", "venv"])
+    def test_the_projects_own(self, tmp_path: Path, name: str) -> None:
+        path = link(tmp_path / "code" / name / "bin" / "python")
+        assert find_interpreter(None, [tmp_path, tmp_path / "code"], {}).path == path
+
+    def test_the_first_folders_comes_first(self, tmp_path: Path) -> None:
+        first = link(tmp_path / "a" / ".venv" / "bin" / "python")
+        link(tmp_path / "b" / ".venv" / "bin" / "python")
+        assert find_interpreter(None, [tmp_path / "a", tmp_path / "b"], {}).path == first
+
+    def test_the_active_environment(self, tmp_path: Path) -> None:
+        active = link(tmp_path / "active" / "bin" / "python3")
+        link(tmp_path / ".venv" / "bin" / "python")
+        environ = {"VIRTUAL_ENV": str(tmp_path / "active")}
+        assert find_interpreter(None, [tmp_path], environ).path == active
+
+    def test_one_that_was_deleted_does_not_count(self, tmp_path: Path) -> None:
+        path = link(tmp_path / ".venv" / "bin" / "python")
+        environ = {"VIRTUAL_ENV": str(tmp_path / "gone")}
+        assert find_interpreter(None, [tmp_path], environ).path == path
+
+    def test_the_flag_wins(self, tmp_path: Path) -> None:
+        path = link(tmp_path / "mine")
+        environ = {"VIRTUAL_ENV": str(tmp_path / "active")}
+        assert find_interpreter(str(path), [tmp_path], environ).path == path
+
+    def test_the_flag_may_name_an_environment(self, tmp_path: Path) -> None:
+        path = link(tmp_path / "env" / "bin" / "python")
+        assert find_interpreter(str(tmp_path / "env"), [], {}).path == path
+
+    def test_or_a_command(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = link(tmp_path / "my-python")
+        monkeypatch.setenv("PATH", str(tmp_path))
+        assert find_interpreter("my-python", [], {}).path == path
+
+
+class TestTrouble:
+    @pytest.mark.parametrize(
+        ("text", "reason"),
+        [
+            ("#!/bin/sh\nexit 0\n", "gave no version"),
+            ("#!/bin/sh\necho hello\n", "not a Python"),
+            ("#!/bin/sh\necho '[1, 2]'\n", "not a Python"),
+            ("#!/bin/sh\necho '{}'\n", "not a Python"),
+            ("#!/bin/sh\necho 'bad thing' >&2; exit 1\n", "bad thing"),
+            ("#!/no/such/thing\n", "No such file"),
+            ("\0", "not a Python"),
+        ],
+    )
+    def test_no_python(self, tmp_path: Path, text: str, reason: str) -> None:
+        path = program(tmp_path / "fake", text)
+        with pytest.raises(SourceError, match=reason) as raised:
+            find_interpreter(str(path), [], {})
+        assert str(path) in raised.value.message
+        assert "--python" in str(raised.value.hint)
+
+    @pytest.mark.parametrize("version", ["[2, 7, 18]", "[3, 7, 16]"])
+    def test_too_old(self, tmp_path: Path, version: str) -> None:
+        path = program(tmp_path / "old", f"#!/bin/sh\necho '{version}'\n")
+        with pytest.raises(SourceError, match="too old") as raised:
+            find_interpreter(str(path), [], {})
+        assert "3.8" in str(raised.value.hint)
+
+    def test_one_that_does_not_answer(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("plldb.debugger.interpreter._CHECK_SECONDS", 0.1)
+        path = program(tmp_path / "slow", "#!/bin/sh\nexec sleep 30\n")
+        with pytest.raises(SourceError, match="did not answer"):
+            find_interpreter(str(path), [], {})
+
+    @pytest.mark.parametrize("name", ["/no/such/python", "no-such-python", "", "."])
+    def test_no_such_program(self, name: str) -> None:
+        with pytest.raises(SourceError, match="no such program"):
+            find_interpreter(name, [], {})
+
+    def test_the_projects_own_is_broken(self, tmp_path: Path) -> None:
+        program(tmp_path / ".venv" / "bin" / "python", "#!/bin/sh\nexit 9\n")
+        with pytest.raises(SourceError, match="the project's environment"):
+            find_interpreter(None, [tmp_path], {})

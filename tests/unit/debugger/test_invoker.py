@@ -1,0 +1,634 @@
+"""Invocations run in children of their own: warm, fresh, in order, and gone at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from plldb.debugger.invoker import Invoker, LocalFunction, State, child_environment
+from plldb.errors import SourceError
+from tests.unit.debugger.local_code import (
+    CONTEXT,
+    Project,
+    await_true,
+    error,
+    invoke,
+    is_running,
+    processes_in,
+    value,
+)
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pipes and process groups")
+
+ECHO = "def handler(event, context): return event\n"
+PID = "import os\ndef handler(event, context): return os.getpid()\n"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    yield Project(tmp_path)
+    assert processes_in(tmp_path) == []
+
+
+class TestJson:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            *("null", "true", "false", "0", "-0.0", '""', "[]", "{}", "1e-07", "[[[{}]]]"),
+            '"é😀\\u0000\\u001f\\"\\\\/\u2028"',
+            '"\\ud800"',
+            '{"": null, "a": [0, false, "", [], {}, null]}',
+            "123456789012345678901234567890",
+            "0.1",
+        ],
+    )
+    def test_every_value_comes_back_unchanged(self, project: Project, text: str) -> None:
+        project.write(ECHO)
+
+        async def work(invoker: Invoker) -> Any:
+            return await invoker.invoke(project.function(), text, CONTEXT, time.time() + 20)
+
+        result = project.run(work).result
+        assert result is not None
+        assert json.loads(result) == json.loads(text)
+        assert str(json.loads(result)) == str(json.loads(text))
+
+    @pytest.mark.parametrize("character", ["x", "é", "😀", '"'])
+    def test_six_megabytes_both_ways(self, project: Project, character: str) -> None:
+        project.write(ECHO)
+        size = len(json.dumps(character, ensure_ascii=False).encode()) - 2
+        text = json.dumps(character * ((6 * 1024 * 1024 - 2) // size), ensure_ascii=False)
+
+        async def work(invoker: Invoker) -> Any:
+            return await invoker.invoke(project.function(), text, CONTEXT, time.time() + 30)
+
+        assert project.run(work).result == text
+
+    def test_any_json(self, project: Project) -> None:
+        project.write(ECHO)
+        values = st.recursive(
+            st.none()
+            | st.booleans()
+            | st.integers()
+            | st.floats(allow_nan=False)
+            | st.text(st.characters(exclude_categories=())),
+            lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        )
+        with asyncio.Runner() as runner:
+            invoker = runner.run(made(project))
+
+            @settings(suppress_health_check=list(HealthCheck), deadline=None)
+            @given(values, st.booleans())
+            def check(given_value: Any, ascii: bool) -> None:
+                text = json.dumps(given_value, ensure_ascii=ascii)
+                with contextlib.suppress(UnicodeEncodeError):
+                    text.encode()
+                answer = invoker.invoke(project.function(), text, CONTEXT, time.time() + 20)
+                assert value(runner.run(wait(answer))) == given_value
+
+            try:
+                check()
+            finally:
+                runner.run(invoker.close())
+
+
+async def made(project: Project) -> Invoker:
+    return project.invoker()
+
+
+async def wait(awaitable: Any) -> Any:
+    return await awaitable
+
+
+class TestWarmth:
+    def test_the_child_stays_for_the_next_one(self, project: Project) -> None:
+        project.write(
+            "count = 0\ndef handler(event, context):\n global count\n count += 1\n return count"
+        )
+
+        async def work(invoker: Invoker) -> list[Any]:
+            return [value(await invoke(invoker, project.function())) for _ in range(3)]
+
+        assert project.run(work) == [1, 2, 3]
+
+    def test_an_error_of_the_handlers_does_not_end_it(self, project: Project) -> None:
+        project.write("import os\ndef handler(event, context): return event[os.getpid()]")
+
+        async def work(invoker: Invoker) -> list[Any]:
+            return [error(await invoke(invoker, project.function(), {})) for _ in range(2)]
+
+        first, second = project.run(work)
+        assert first == second
+        assert first["errorType"] == "KeyError"
+
+    def test_functions_have_children_of_their_own(self, project: Project) -> None:
+        project.write(PID)
+
+        async def work(invoker: Invoker) -> set[int]:
+            functions = [project.function(logical_id=name) for name in ("A", "B", "A", "B")]
+            return {value(await invoke(invoker, function)) for function in functions}
+
+        assert len(project.run(work)) == 2
+
+    def test_other_variables_need_another_child(self, project: Project) -> None:
+        project.write("import os\ndef handler(event, context): return os.environ['TABLE']")
+
+        async def work(invoker: Invoker) -> list[Any]:
+            functions = [project.function(variables={"TABLE": name}) for name in "aba"]
+            return [value(await invoke(invoker, function)) for function in functions]
+
+        assert project.run(work) == ["a", "b", "a"]
+
+    def test_it_is_cheap(self, project: Project) -> None:
+        """The goal is 5 ms; this allows for a busy machine."""
+        project.write(ECHO)
+
+        async def work(invoker: Invoker) -> float:
+            durations = [
+                (await invoke(invoker, project.function(), 1)).duration_seconds for _ in range(50)
+            ]
+            return sorted(durations)[25]
+
+        assert project.run(work) < 0.02
+
+
+class TestFreshness:
+    def edit_and_invoke(self, project: Project, edits: list[tuple[str, str]]) -> list[Any]:
+        async def work(invoker: Invoker) -> list[Any]:
+            outcomes = []
+            for name, code in edits:
+                project.write(code, name)
+                outcomes.append(await invoke(invoker, project.function()))
+            return outcomes
+
+        return project.run(work)
+
+    def test_an_edit_is_picked_up(self, project: Project) -> None:
+        """Of the same size and within the same second, too."""
+        edits = [("app.py", f"def handler(event, context): return {n}") for n in range(5)]
+        assert [value(one) for one in self.edit_and_invoke(project, edits)] == [0, 1, 2, 3, 4]
+
+    def test_of_any_file(self, project: Project) -> None:
+        project.write("from lib import thing\ndef handler(event, context): return thing.VALUE")
+        edits = [("lib/thing.py", "VALUE = 1"), ("lib/thing.py", "VALUE = 2")]
+        assert [value(one) for one in self.edit_and_invoke(project, edits)] == [1, 2]
+
+    def test_a_mistake_is_named_and_works_again_once_it_is_mended(self, project: Project) -> None:
+        good, bad = "def handler(event, context): return 1", "def handler(event, context) return 1"
+        first, second, third = self.edit_and_invoke(
+            project, [("app.py", good), ("app.py", bad), ("app.py", good)]
+        )
+        assert value(first) == value(third) == 1
+        assert error(second)["errorType"] == "Runtime.UserCodeSyntaxError"
+        assert "app.py, line 1" in error(second)["errorMessage"]
+
+    def test_an_import_that_failed_is_tried_again(self, project: Project) -> None:
+        """What it lacks may lie outside of the folder, where nobody sees it change."""
+        project.write("""
+            import pathlib
+            assert pathlib.Path(__file__).with_name(".ready").exists()
+            def handler(event, context): return 1
+        """)
+
+        async def work(invoker: Invoker) -> Any:
+            assert error(await invoke(invoker, project.function()))["errorType"] == "AssertionError"
+            (project.folder / ".ready").touch()
+            return value(await invoke(invoker, project.function()))
+
+        assert project.run(work) == 1
+
+    def test_no_cache_lands_in_the_project(self, project: Project) -> None:
+        project.write(ECHO)
+        project.invoke()
+        assert [path.name for path in project.folder.iterdir()] == ["app.py"]
+
+
+class TestConcurrency:
+    def test_each_of_many_gets_its_own_answer(self, project: Project) -> None:
+        project.write("""
+            import os, time
+            def handler(event, context):
+                time.sleep(0.1)
+                return [event, context.aws_request_id, os.getpid()]
+        """)
+
+        async def work(invoker: Invoker) -> list[Any]:
+            outcomes = await asyncio.gather(
+                *(
+                    invoke(invoker, project.function(), n, context={"aws_request_id": f"r{n}"})
+                    for n in range(20)
+                )
+            )
+            return [value(outcome) for outcome in outcomes]
+
+        answers = project.run(work, max_concurrency=20)
+        assert [answer[:2] for answer in answers] == [[n, f"r{n}"] for n in range(20)]
+        assert len({answer[2] for answer in answers}) == 20
+
+    def test_the_others_wait_in_order(self, project: Project) -> None:
+        project.write("""
+            import time
+            def handler(event, context):
+                started = time.monotonic()
+                time.sleep(0.05)
+                return [started, time.monotonic()]
+        """)
+        functions = [project.function(logical_id=f"F{n % 3}") for n in range(8)]
+
+        async def work(invoker: Invoker) -> list[Any]:
+            return [
+                value(one)
+                for one in await asyncio.gather(*(invoke(invoker, one) for one in functions))
+            ]
+
+        times = project.run(work, max_concurrency=2)
+        for number, (started, _) in enumerate(times):
+            assert sum(a <= started < b for a, b in times) <= 2, number
+        order = [progress for progress in project.progress if progress.state is State.RUNNING]
+        assert [one.function for one in order] == [one.logical_id for one in functions]
+
+    def test_what_waits_and_what_runs_can_be_seen(self, project: Project) -> None:
+        project.write("import time\ndef handler(event, context): time.sleep(0.2)")
+
+        async def work(invoker: Invoker) -> None:
+            tasks = [
+                asyncio.ensure_future(
+                    invoke(invoker, project.function(), context={"aws_request_id": name})
+                )
+                for name in "abc"
+            ]
+            await asyncio.sleep(0.1)
+            assert (invoker.waiting, invoker.running) == (2, 1)
+            await asyncio.gather(*tasks)
+            assert (invoker.waiting, invoker.running) == (0, 0)
+
+        project.run(work, max_concurrency=1)
+        states = [one.state for one in project.progress if one.request_id == "c"]
+        assert states == [State.QUEUED, State.RUNNING, State.FINISHED]
+        assert max(one.waiting for one in project.progress) == 2
+        assert max(one.running for one in project.progress) == 1
+        assert {one.deadline > time.time() for one in project.progress} == {True}
+
+    def test_no_more_children_stay_than_are_of_use(self, project: Project) -> None:
+        project.write("import time\ndef handler(event, context): time.sleep(0.1)")
+
+        async def work(invoker: Invoker) -> int:
+            for name in ("A", "B", "C"):
+                function = project.function(logical_id=name)
+                await asyncio.gather(*(invoke(invoker, function) for _ in range(4)))
+            await asyncio.sleep(0.2)
+            return len(processes_in(project.folder))
+
+        assert project.run(work, max_concurrency=4) <= 6
+
+    def test_time_passes_while_one_waits(self, project: Project) -> None:
+        project.write("import time\ndef handler(event, context): time.sleep(0.5); return 1")
+
+        async def work(invoker: Invoker) -> list[Any]:
+            return await asyncio.gather(
+                invoke(invoker, project.function()),
+                invoke(invoker, project.function(), seconds=0.2),
+                invoke(invoker, project.function()),
+            )
+
+        first, second, third = project.run(work, max_concurrency=1)
+        assert value(first) == value(third) == 1
+        assert error(second)["errorType"] == "Sandbox.Timedout"
+        assert not second.was_paused
+
+
+class TestCrashes:
+    @pytest.mark.parametrize(
+        ("statement", "reason"),
+        [
+            ("os._exit(3)", "Runtime exited with error: exit status 3"),
+            ("os._exit(0)", "Runtime exited without providing a reason"),
+            ("sys.exit(4)", "Runtime exited with error: exit status 4"),
+            ("sys.exit()", "Runtime exited without providing a reason"),
+            ("sys.exit('bye')", "Runtime exited with error: exit status 1"),
+            ("os.kill(os.getpid(), 9)", "Runtime exited with error: signal: killed"),
+            ("ctypes.string_at(0)", "Runtime exited with error: signal: segmentation fault"),
+            ("os.abort()", "Runtime exited with error: signal: aborted"),
+        ],
+    )
+    @pytest.mark.parametrize("at_import", [False, True])
+    def test_as_lambda_reports_them(
+        self, project: Project, statement: str, reason: str, at_import: bool
+    ) -> None:
+        code = """
+            import ctypes, os, sys
+            AT_IMPORT
+            def handler(event, context):
+                print("before", end="")
+                STATEMENT
+        """
+        where = "AT_IMPORT" if at_import else "STATEMENT"
+        project.write(
+            code.replace(where, statement).replace("AT_IMPORT", "").replace("STATEMENT", "")
+        )
+        assert error(project.invoke()) == {
+            "errorType": "Runtime.ExitError",
+            "errorMessage": f"RequestId: request-1 Error: {reason}",
+            "stackTrace": [],
+        }
+        if not at_import:
+            assert project.output() == ["before"]
+
+    def test_the_next_one_gets_a_new_child(self, project: Project) -> None:
+        project.write("import os\ndef handler(event, context): return event or os._exit(3)")
+
+        async def work(invoker: Invoker) -> list[Any]:
+            return [await invoke(invoker, project.function(), event) for event in (1, 0, 2)]
+
+        first, second, third = project.run(work)
+        assert (value(first), value(third)) == (1, 2)
+        assert error(second)["errorType"] == "Runtime.ExitError"
+
+    def test_one_that_is_killed_while_it_idles(self, project: Project) -> None:
+        project.write(PID)
+
+        async def work(invoker: Invoker) -> tuple[int, int]:
+            first = value(await invoke(invoker, project.function()))
+            os.kill(first, signal.SIGKILL)
+            await asyncio.sleep(0.2)
+            return first, value(await invoke(invoker, project.function()))
+
+        first, second = project.run(work)
+        assert first != second
+
+    @pytest.mark.parametrize("statement", ["while True: pass", "time.sleep(60)", "signal.pause()"])
+    def test_a_handler_that_takes_too_long(self, project: Project, statement: str) -> None:
+        project.write(f"""
+            import os, signal, time
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            def handler(event, context):
+                if not event:
+                    return os.getpid()
+                {statement}
+        """)
+
+        async def work(invoker: Invoker) -> Any:
+            pid = value(await invoke(invoker, project.function()))
+            outcome = await invoke(invoker, project.function(), 1, seconds=0.5)
+            assert 0.4 < outcome.duration_seconds < 2
+            assert value(await invoke(invoker, project.function())) != pid
+            return outcome
+
+        assert error(project.run(work)) == {
+            "errorType": "Sandbox.Timedout",
+            "errorMessage": "RequestId: request-1 Error: Task timed out after 0.50 seconds",
+            "stackTrace": [],
+        }
+
+    def test_its_own_children_end_with_it(self, project: Project) -> None:
+        project.write("""
+            import os, subprocess, sys, time
+            def handler(event, context):
+                child = subprocess.Popen(["sleep", "60"])
+                print(child.pid, flush=True)
+                if event == "crash":
+                    os._exit(1)
+                time.sleep(60)
+        """)
+        for event in ("crash", "hang"):
+            error(project.invoke(event, seconds=1))
+            await_true(lambda: not is_running(int(project.output()[-1])))
+
+    def test_a_deadline_that_is_over(self, project: Project) -> None:
+        project.write(ECHO)
+        outcome = project.invoke(seconds=-5)
+        assert "timed out after 0.00 seconds" in error(outcome)["errorMessage"]
+
+    def test_a_folder_that_is_gone(self, project: Project) -> None:
+        function = LocalFunction("F", project.folder / "gone", "app.handler", "f")
+        answer = error(project.run(lambda invoker: invoke(invoker, function)))
+        assert answer["errorType"] == "Runtime.InvalidEntrypoint"
+        assert str(project.folder / "gone") in answer["errorMessage"]
+        with pytest.raises(SourceError, match="gone"):
+            project.run(lambda invoker: invoker.prepare(function))
+
+
+class TestOutput:
+    def test_line_by_line_and_by_function(self, project: Project) -> None:
+        project.write("""
+            import os, sys
+            def handler(event, context):
+                print("one\\ntwo")
+                print("error", file=sys.stderr)
+                sys.stdout.buffer.write(b"bytes \\xff\\xfe\\r\\n")
+                os.system("echo from a child")
+                os.write(1, "\\u00e9".encode()[:1])
+                os.write(1, "\\u00e9".encode()[1:])
+                print(" partial", end="")
+                sys.stderr.write("no end")
+        """)
+        project.invoke()
+        assert project.output() == ["one", "two", "bytes \ufffd\ufffd", "from a child", "é partial"]
+        assert project.output("stderr") == ["error", "no end"]
+        assert {function for function, _, _ in project.lines} == {"Greeter"}
+
+    def test_it_is_there_before_the_outcome_is(self, project: Project) -> None:
+        project.write(
+            "def handler(event, context): print('x' * 200_000 + '|' + str(event), end='')"
+        )
+
+        async def work(invoker: Invoker) -> None:
+            for number in range(5):
+                await invoke(invoker, project.function(), number)
+                assert project.output()[-1].endswith(f"|{number}")
+
+        project.run(work)
+        assert [len(line) for line in project.output()] == [200_002] * 5
+
+    def test_it_comes_while_the_handler_runs(self, project: Project) -> None:
+        project.write("import time\ndef handler(event, context):\n print(1)\n time.sleep(0.5)")
+        times: list[float] = []
+
+        async def work(invoker: Invoker) -> float:
+            await invoke(invoker, project.function())
+            return time.monotonic()
+
+        ended = project.run(work, on_output=lambda *_: times.append(time.monotonic()))
+        assert ended - times[0] > 0.3
+
+    def test_a_flood_does_not_stop_the_rest(self, project: Project) -> None:
+        project.write("def handler(event, context):\n while event: print('x' * 1000)\n return 1")
+
+        async def work(invoker: Invoker) -> list[Any]:
+            return await asyncio.gather(
+                invoke(invoker, project.function(logical_id="Flood"), 1, seconds=1),
+                invoke(invoker, project.function()),
+            )
+
+        flood, other = project.run(work)
+        assert error(flood)["errorType"] == "Sandbox.Timedout"
+        assert value(other) == 1
+
+    def test_what_looks_like_the_protocol_is_output(self, project: Project) -> None:
+        project.write("""
+            import os
+            def handler(event, context):
+                os.write(1, b'\\0\\0\\0\\x11\\0\\0\\0\\0{"type":"result"}\\n')
+                return "mine"
+        """)
+        assert value(project.invoke()) == "mine"
+        assert len(project.output()) == 1
+
+
+class TestEnd:
+    def test_closing_ends_what_runs(self, project: Project) -> None:
+        project.write("import time\ndef handler(event, context): time.sleep(60)")
+
+        async def work(invoker: Invoker) -> Any:
+            tasks = [asyncio.ensure_future(invoke(invoker, project.function())) for _ in range(3)]
+            await asyncio.sleep(0.3)
+            await invoker.close()
+            assert processes_in(project.folder) == []
+            late = await invoke(invoker, project.function())
+            return [*await asyncio.gather(*tasks), late]
+
+        outcomes = project.run(work, max_concurrency=2)
+        assert {error(outcome)["errorType"] for outcome in outcomes} == {"Runtime.ExitError"}
+
+    def test_cancelling_ends_the_child(self, project: Project) -> None:
+        project.write("import time\ndef handler(event, context): time.sleep(60)")
+
+        async def work(invoker: Invoker) -> None:
+            for delay in (0, 0.001, 0.02, 0.3):
+                task = asyncio.ensure_future(invoke(invoker, project.function()))
+                await asyncio.sleep(delay)
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+                assert task.cancelled()
+                assert (invoker.running, invoker.waiting) == (0, 0)
+            await asyncio.sleep(0.2)
+            assert processes_in(project.folder) == []
+
+        project.run(work, max_concurrency=1)
+
+    @pytest.mark.parametrize("statement", ["while True: pass", "time.sleep(60)"])
+    def test_children_do_not_outlive_plldb(self, project: Project, statement: str) -> None:
+        """Killed with SIGKILL, it can't end anything itself."""
+        project.write(f"""
+            import subprocess, time
+            def handler(event, context):
+                subprocess.Popen(["sleep", "60"])
+                {statement}
+        """)
+        program = textwrap.dedent(f"""
+            import asyncio, time, sys
+            from pathlib import Path
+            from plldb.debugger.invoker import Invoker, LocalFunction
+            async def main():
+                invoker = Invoker(python=Path(sys.executable))
+                function = LocalFunction("F", Path({str(project.folder)!r}), "app.handler", "f")
+                await invoker.invoke(function, "1", {{}}, time.time() + 60)
+            asyncio.run(main())
+        """)
+        parent = subprocess.Popen([sys.executable, "-c", program])
+        try:
+            await_true(lambda: len(processes_in(project.folder)) == 2)
+        finally:
+            parent.kill()
+            parent.wait()
+        await_true(lambda: processes_in(project.folder) == [])
+
+    def test_preparing(self, project: Project) -> None:
+        project.write(PID)
+
+        async def work(invoker: Invoker) -> Any:
+            await invoker.prepare(project.function())
+            [prepared] = processes_in(project.folder)
+            return prepared, value(await invoke(invoker, project.function()))
+
+        prepared, used = project.run(work)
+        assert prepared == used
+
+    def test_an_interpreter_that_is_none(self, project: Project) -> None:
+        async def work(invoker: Invoker) -> None:
+            raise AssertionError
+
+        with pytest.raises(SourceError, match="not a Python interpreter"):
+            project.run(work, python=Path("/bin/true"))
+
+
+class TestEnvironment:
+    FUNCTION = LocalFunction(
+        logical_id="Greeter",
+        code_dir=Path("/code"),
+        handler="app.handler",
+        function_name="stack-Greeter-1",
+        variables={"TABLE": "t", "TZ": "Europe/Paris", "PLLDB_TOKEN": "x", "AWS_REGION": "no"},
+        memory_size=512,
+        region="eu-west-1",
+        runtime="python3.13",
+    )
+
+    def test_all_of_it(self) -> None:
+        environ = {
+            "PATH": "/bin",
+            "HOME": "/home/me",
+            "TERM": "xterm",
+            "PLLDB_PROFILE": "me",
+            "AWS_SECRET_ACCESS_KEY": "mine",
+            "VIRTUAL_ENV": "/x",
+            "PYTHONPATH": "/y",
+        }
+        credentials = {"AWS_ACCESS_KEY_ID": "test", "AWS_ENDPOINT_URL": "http://localhost:1"}
+        assert child_environment(self.FUNCTION, environ, credentials) == {
+            "PATH": "/bin",
+            "HOME": "/home/me",
+            "TERM": "xterm",
+            "LANG": "en_US.UTF-8",
+            "TZ": "Europe/Paris",
+            "TABLE": "t",
+            "_HANDLER": "app.handler",
+            "AWS_REGION": "eu-west-1",
+            "AWS_DEFAULT_REGION": "eu-west-1",
+            "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13",
+            "AWS_LAMBDA_FUNCTION_NAME": "stack-Greeter-1",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
+            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+            "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/stack-Greeter-1",
+            "AWS_LAMBDA_LOG_STREAM_NAME": "plldb/[$LATEST]",
+            "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
+            "LAMBDA_TASK_ROOT": "/code",
+            "AWS_CONFIG_FILE": "/dev/null",
+            "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_ENDPOINT_URL": "http://localhost:1",
+        }
+
+    def test_a_profile_needs_its_files(self) -> None:
+        environment = child_environment(self.FUNCTION, {}, {"AWS_PROFILE": "me"})
+        assert environment["AWS_PROFILE"] == "me"
+        assert "AWS_CONFIG_FILE" not in environment
+
+    def test_the_child_has_nothing_else(
+        self, project: Project, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PLLDB_SECRET", "x")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+        project.write("import os\ndef handler(event, context): return dict(os.environ)")
+        seen = value(project.invoke(variables={"MINE": "é"}))
+        expected = child_environment(project.function(variables={"MINE": "é"}), os.environ, {})
+        assert seen == expected
+        assert seen["TZ"] == ":UTC"
+        assert seen["MINE"] == "é"

@@ -1,0 +1,275 @@
+"""An editor attaches: breakpoints are hit, variables read, and the caller gets its answer."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plldb.debugger.interpreter import Interpreter
+from plldb.debugger.invoker import Debugpy, Invoker, Outcome, State
+from plldb.debugger.launch_config import launch_config
+from plldb.errors import SourceError
+from tests.unit.debugger.dap import DapClient
+from tests.unit.debugger.local_code import HERE, Project, error, interpreters, invoke, value
+
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="pipes and process groups"),
+    pytest.mark.skipif(importlib.util.find_spec("debugpy") is None, reason="no debugpy"),
+]
+
+CODE = """
+    def handler(event, context):
+        print("before")
+        total = event["a"] + 1
+        return total
+"""
+BREAK_LINE = 5
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    project = Project(tmp_path)
+    project.write(CODE)
+    return project
+
+
+def attached(project: Project, invoker: Invoker, lines: list[int]) -> DapClient:
+    host, port = invoker.debug_address("Greeter")
+    client = DapClient(host, port)
+    client.attach(
+        launch_config("Greeter", host, port, project.folder), {project.folder / "app.py": lines}
+    )
+    return client
+
+
+def stop_and_go_on(client: DapClient) -> tuple[int, dict[str, str]]:
+    """The line at which it stopped, and the variables there."""
+    thread, frame = client.stopped_in()
+    variables = client.variables(frame)
+    client.go_on(thread)
+    return frame["line"], variables
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+@pytest.mark.parametrize(
+    "python",
+    [one for one in interpreters() if one.version >= (3, 10)],
+    ids=lambda interpreter: ".".join(map(str, interpreter.version)),
+)
+def test_break_look_and_go_on(project: Project, python: Interpreter, port: int) -> None:
+    """The project's interpreter need not have debugpy: it gets ours."""
+
+    async def work(invoker: Invoker) -> Outcome:
+        await invoker.prepare(project.function())
+        client = await asyncio.to_thread(attached, project, invoker, [BREAK_LINE])
+        with client:
+            outcome = asyncio.ensure_future(invoke(invoker, project.function(), {"a": 41}))
+            line, variables = await asyncio.to_thread(stop_and_go_on, client)
+            assert line == BREAK_LINE
+            assert variables["total"] == "42"
+            assert variables["event"] == "{'a': 41}"
+            return await outcome
+
+    outcome = project.run(work, python=python, debug=Debugpy(port=port))
+    assert value(outcome) == 42
+    assert project.output() == ["before"]
+    assert project.output("stderr") == []
+    assert is_free(port)
+
+
+def test_nobody_need_attach(project: Project, port: int) -> None:
+    project.write(CODE.replace('print("before")', "breakpoint()"))
+    outcome = project.invoke({"a": 1}, debug=Debugpy(port=port))
+    assert value(outcome) == 2
+    assert is_free(port)
+
+
+def test_breakpoint_stops_once_somebody_has(project: Project, port: int) -> None:
+    project.write(CODE.replace('print("before")', "breakpoint()"))
+
+    async def work(invoker: Invoker) -> Outcome:
+        await invoker.prepare(project.function())
+        client = await asyncio.to_thread(attached, project, invoker, [])
+        with client:
+            outcome = asyncio.ensure_future(invoke(invoker, project.function(), {"a": 1}))
+            line, _ = await asyncio.to_thread(stop_and_go_on, client)
+            assert line in (3, 4)
+            return await outcome
+
+    assert value(project.run(work, debug=Debugpy(port=port))) == 2
+
+
+def test_waiting_for_a_client(project: Project, port: int) -> None:
+    """Not even the module is imported before one is there."""
+    project.write("total = 1\n\n\ndef handler(event, context):\n    return total\n")
+
+    async def work(invoker: Invoker) -> Outcome:
+        await invoker.prepare(project.function())
+        outcome = asyncio.ensure_future(invoke(invoker, project.function()))
+        while State.AWAITING_DEBUGGER not in [one.state for one in project.progress]:
+            await asyncio.sleep(0.02)
+        client = await asyncio.to_thread(attached, project, invoker, [1])
+        with client:
+            line, _ = await asyncio.to_thread(stop_and_go_on, client)
+            assert line == 1
+            return await outcome
+
+    debug = Debugpy(port=port, wait_for_client=True)
+    assert value(project.run(work, debug=debug)) == 1
+    states = [progress.state for progress in project.progress]
+    assert states == [
+        State.QUEUED,
+        State.RUNNING,
+        State.AWAITING_DEBUGGER,
+        State.RUNNING,
+        State.FINISHED,
+    ]
+
+
+def test_no_client_comes(project: Project, port: int) -> None:
+    async def work(invoker: Invoker) -> list[Outcome]:
+        return [await invoke(invoker, project.function(), seconds=1.5) for _ in range(2)]
+
+    debug = Debugpy(port=port, wait_for_client=True)
+    for outcome in project.run(work, debug=debug):
+        assert error(outcome)["errorType"] == "Sandbox.Timedout"
+        assert outcome.was_paused
+    assert is_free(port)
+
+
+def test_an_edit_is_picked_up_and_the_editor_stays_attached(project: Project, port: int) -> None:
+    async def work(invoker: Invoker) -> list[Any]:
+        await invoker.prepare(project.function())
+        client = await asyncio.to_thread(attached, project, invoker, [BREAK_LINE])
+        answers = []
+        with client:
+            for code in (CODE, CODE.replace("+ 1", "+ 2"), "syntax error", CODE):
+                project.write(code)
+                outcome = asyncio.ensure_future(invoke(invoker, project.function(), {"a": 1}))
+                if code != "syntax error":
+                    line, _ = await asyncio.to_thread(stop_and_go_on, client)
+                    assert line == BREAK_LINE
+                answers.append(await outcome)
+        return answers
+
+    first, second, third, fourth = project.run(work, debug=Debugpy(port=port))
+    assert [value(first), value(second), value(fourth)] == [2, 3, 2]
+    assert error(third)["errorType"] == "Runtime.UserCodeSyntaxError"
+
+
+def test_it_is_there_again_after_a_crash(project: Project, port: int) -> None:
+    project.write("import os\ndef handler(event, context):\n    return event or os._exit(3)")
+
+    async def work(invoker: Invoker) -> Outcome:
+        await invoker.prepare(project.function())
+        client = await asyncio.to_thread(attached, project, invoker, [])
+        with client:
+            crash = await invoke(invoker, project.function(), 0)
+            assert error(crash)["errorType"] == "Runtime.ExitError"
+            await asyncio.to_thread(client.event, "terminated")
+        await invoker.prepare(project.function())
+        client = await asyncio.to_thread(attached, project, invoker, [3])
+        with client:
+            outcome = asyncio.ensure_future(invoke(invoker, project.function(), 5))
+            assert (await asyncio.to_thread(stop_and_go_on, client))[0] == 3
+            return await outcome
+
+    assert value(project.run(work, debug=Debugpy(port=port))) == 5
+
+
+def test_each_function_has_a_port_and_one_invocation_at_a_time(project: Project, port: int) -> None:
+    project.write(
+        "import os, time\ndef handler(event, context): time.sleep(0.1); return os.getpid()"
+    )
+    functions = [project.function(logical_id=name) for name in ("A", "B", "A", "B")]
+
+    async def work(invoker: Invoker) -> list[int]:
+        assert invoker.debug_address("A") == ("127.0.0.1", port)
+        assert invoker.debug_address("B") == ("127.0.0.1", port + 1)
+        return [
+            value(one) for one in await asyncio.gather(*(invoke(invoker, one) for one in functions))
+        ]
+
+    a, b, again_a, again_b = project.run(work, debug=Debugpy(port=port))
+    assert (a, b) == (again_a, again_b)
+    assert a != b
+
+
+def test_closing_while_an_editor_holds_it_paused(project: Project, port: int) -> None:
+    async def work(invoker: Invoker) -> Outcome:
+        await invoker.prepare(project.function())
+        client = await asyncio.to_thread(attached, project, invoker, [BREAK_LINE])
+        with client:
+            outcome = asyncio.ensure_future(invoke(invoker, project.function(), {"a": 1}))
+            await asyncio.to_thread(client.stopped_in)
+            await invoker.close()
+            assert is_free(port)
+            return await outcome
+
+    outcome = project.run(work, debug=Debugpy(port=port))
+    assert error(outcome)["errorMessage"].endswith("signal: killed")
+
+
+def test_a_port_that_is_taken(project: Project, port: int) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        debug = Debugpy(port=port)
+        with pytest.raises(SourceError, match=f"can't listen at 127.0.0.1:{port}") as raised:
+            project.run(lambda invoker: invoker.prepare(project.function()), debug=debug)
+        assert "--debugpy" in str(raised.value.hint)
+        answer = error(project.invoke(debug=debug))
+        assert answer["errorType"] == "Runtime.InvalidEntrypoint"
+        assert str(port) in answer["errorMessage"]
+
+
+def test_no_debugpy(project: Project, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("plldb.debugger.invoker._supports", lambda *_: False)
+    bare = next((one for one in interpreters() if one.path != HERE.path), None)
+    if bare is None:
+        pytest.skip("no interpreter without debugpy")
+    with pytest.raises(SourceError, match="No module named 'debugpy'") as raised:
+        project.run(
+            lambda invoker: invoker.prepare(project.function()),
+            python=bare,
+            debug=Debugpy(port=port),
+        )
+    assert raised.value.hint == f"Install it there: {bare.path} -m pip install debugpy"
+
+
+@pytest.mark.parametrize("version", [(3, 8), (3, 9)])
+def test_an_interpreter_that_our_debugpy_does_not_support(
+    project: Project, port: int, version: tuple[int, int]
+) -> None:
+    old = next((one for one in interpreters() if one.version[:2] == version), None)
+    if old is None:
+        pytest.skip("not on this machine")
+    with pytest.raises(SourceError, match="debugpy can't be loaded") as raised:
+        project.run(
+            lambda invoker: invoker.prepare(project.function()),
+            python=old,
+            debug=Debugpy(port=port),
+        )
+    assert "pip install debugpy" in str(raised.value.hint)

@@ -1,0 +1,222 @@
+"""``breakpoint()`` in a handler, at a real pseudo-terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import select
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plldb.debugger.interpreter import Interpreter
+from plldb.debugger.invoker import Invoker, Outcome, Pdb, State
+from plldb.errors import SourceError
+from tests.unit.debugger.local_code import Project, error, interpreters, invoke, value
+
+if sys.platform == "win32":
+    pytest.skip("no pseudo-terminals", allow_module_level=True)
+
+import pty
+import termios
+
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x01|\x02")
+
+
+class Terminal:
+    """The developer: what they see, and what they type."""
+
+    def __init__(self) -> None:
+        self.master, self.slave = pty.openpty()
+        self.path = Path(os.ttyname(self.slave))
+        self.seen = ""
+
+    def expect(self, text: str, seconds: float = 10) -> str:
+        """Reads up to and including ``text``, and gives what came before it."""
+        give_up = time.monotonic() + seconds
+        while text not in self.seen:
+            left = give_up - time.monotonic()
+            assert left > 0, f"no {text!r} in {self.seen!r}"
+            if select.select([self.master], [], [], left)[0]:
+                read = os.read(self.master, 4096).decode()
+                self.seen += _ESCAPES.sub("", read)
+        before, _, self.seen = self.seen.partition(text)
+        return before
+
+    def type(self, line: str) -> None:
+        os.write(self.master, line.encode() + b"\n")
+
+    def close(self) -> None:
+        os.close(self.master)
+        os.close(self.slave)
+
+
+@pytest.fixture
+def terminal() -> Iterator[Terminal]:
+    terminal = Terminal()
+    yield terminal
+    terminal.close()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    project = Project(tmp_path)
+    project.write("""
+        def handler(event, context):
+            print("before")
+            total = event["a"] + 1
+            breakpoint()
+            total += 1
+            return total
+    """)
+    return project
+
+
+def debug(
+    project: Project, terminal: Terminal, developer: Callable[[], None], **options: Any
+) -> Outcome:
+    """One invocation, while ``developer`` sits at the terminal."""
+    failures: list[BaseException] = []
+
+    def sit() -> None:
+        try:
+            developer()
+        except BaseException as failure:  # noqa: BLE001
+            failures.append(failure)
+
+    thread = threading.Thread(target=sit)
+    thread.start()
+    try:
+        return project.invoke({"a": 1, "é": "ü"}, debug=Pdb(terminal.path), **options)
+    finally:
+        thread.join()
+        for failure in failures:
+            raise failure
+
+
+@pytest.mark.parametrize(
+    "python",
+    interpreters(),
+    ids=lambda interpreter: ".".join(map(str, interpreter.version)),
+)
+def test_look_and_continue(project: Project, terminal: Terminal, python: Interpreter) -> None:
+    def developer() -> None:
+        assert f"{project.folder}/app.py(" in terminal.expect("(Pdb) ")
+        terminal.type("p event")
+        assert "{'a': 1, 'é': 'ü'}" in terminal.expect("(Pdb) ")
+        terminal.type("w")
+        stack = terminal.expect("(Pdb) ")
+        assert "handler()" in stack
+        assert "runner.py" not in stack
+        # After `w`: before Python 3.13, it takes an assignment back.
+        terminal.type("total = 40")
+        terminal.expect("(Pdb) ")
+        terminal.type("print('shown', total)")
+        assert "shown 40" in terminal.expect("(Pdb) ")
+        terminal.type("c")
+
+    assert value(debug(project, terminal, developer, python=python)) == 41
+    assert project.output() == ["before"]
+    assert project.output("stderr") == []
+    states = [progress.state for progress in project.progress]
+    assert states == [
+        State.QUEUED,
+        State.RUNNING,
+        State.PAUSED,
+        State.RUNNING,
+        State.FINISHED,
+    ]
+
+
+@pytest.mark.parametrize(
+    "python",
+    interpreters(),
+    ids=lambda interpreter: ".".join(map(str, interpreter.version)),
+)
+def test_step_to_the_end(project: Project, terminal: Terminal, python: Interpreter) -> None:
+    """Beyond the handler is nothing of the developer's: the result goes out."""
+
+    def developer() -> None:
+        for _ in range(6):
+            prompt = terminal.expect("(Pdb) ")
+            terminal.type("n")
+            if "--Return--" in prompt:
+                break
+        else:
+            raise AssertionError("the handler did not return")
+
+    assert value(debug(project, terminal, developer, python=python)) == 3
+
+
+def test_break_step_and_quit(project: Project, terminal: Terminal) -> None:
+    def developer() -> None:
+        terminal.expect("(Pdb) ")
+        terminal.type(f"b {project.folder}/app.py:7")
+        assert "Breakpoint 1" in terminal.expect("(Pdb) ")
+        terminal.type("c")
+        assert "return total" in terminal.expect("(Pdb) ")
+        terminal.type("q")
+
+    assert error(debug(project, terminal, developer))["errorType"] == "BdbQuit"
+
+
+def test_pdb_itself(project: Project, terminal: Terminal) -> None:
+    project.write("""
+        import pdb
+        def handler(event, context):
+            pdb.set_trace()
+            return event
+    """)
+
+    def developer() -> None:
+        terminal.expect("(Pdb) ")
+        terminal.type("event = 7")
+        terminal.expect("(Pdb) ")
+        terminal.type("c")
+
+    assert value(debug(project, terminal, developer)) == 7
+
+
+def test_the_deadline_holds_and_the_terminal_is_as_it_was(
+    project: Project, terminal: Terminal
+) -> None:
+    before = termios.tcgetattr(terminal.slave)
+
+    def developer() -> None:
+        terminal.expect("(Pdb) ")
+
+    outcome = debug(project, terminal, developer, seconds=1)
+    assert error(outcome)["errorType"] == "Sandbox.Timedout"
+    assert outcome.was_paused
+    assert termios.tcgetattr(terminal.slave) == before
+
+
+def test_one_at_a_time(project: Project, terminal: Terminal) -> None:
+    async def work(invoker: Invoker) -> list[Any]:
+        tasks = [
+            asyncio.ensure_future(
+                invoke(invoker, project.function(logical_id=f"F{n}"), {"a": n}, seconds=30)
+            )
+            for n in range(3)
+        ]
+        for n in range(3):
+            await asyncio.to_thread(terminal.expect, "(Pdb) ")
+            assert (invoker.running, invoker.waiting) == (1, 2 - n)
+            terminal.type("p event")
+            assert f"{{'a': {n}}}" in await asyncio.to_thread(terminal.expect, "(Pdb) ")
+            terminal.type("c")
+        return [value(outcome) for outcome in await asyncio.gather(*tasks)]
+
+    assert project.run(work, debug=Pdb(terminal.path), max_concurrency=5) == [2, 3, 4]
+
+
+def test_no_terminal(project: Project, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="pdb needs a terminal") as raised:
+        project.invoke(debug=Pdb(tmp_path / "tty"))
+    assert "--debugpy" in str(raised.value.hint)

@@ -1,0 +1,406 @@
+"""A handler is loaded and called as on Lambda, under every Python that this machine has."""
+
+from __future__ import annotations
+
+import ast
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plldb.debugger import runner
+from plldb.debugger.interpreter import Interpreter
+from tests.unit.debugger.local_code import CONTEXT, HERE, Project, error, interpreters, value
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pipes and process groups")
+
+
+@pytest.fixture(
+    params=interpreters(), ids=lambda interpreter: ".".join(map(str, interpreter.version))
+)
+def python(request: pytest.FixtureRequest) -> Interpreter:
+    interpreter: Interpreter = request.param
+    return interpreter
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+class TestFile:
+    """It runs in an interpreter that we know little about."""
+
+    def tree(self) -> ast.Module:
+        return ast.parse(Path(runner.__file__).read_text(encoding="utf-8"), feature_version=(3, 8))
+
+    def test_it_imports_the_standard_library_only(self) -> None:
+        imported = {
+            name.partition(".")[0]
+            for node in ast.walk(self.tree())
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for name in (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+            )
+        }
+        assert imported - {"debugpy"} <= sys.stdlib_module_names
+
+    def test_no_neighbour_can_be_taken_for_the_standard_library(self) -> None:
+        """Its folder is on sys.path while it starts."""
+        neighbours = {path.stem for path in Path(runner.__file__).parent.iterdir()}
+        assert not neighbours & sys.stdlib_module_names
+
+
+class TestContext:
+    def test_all_that_lambda_gives(self, project: Project, python: Interpreter) -> None:
+        project.write("""
+            def handler(event, context):
+                return {
+                    "name": context.function_name,
+                    "version": context.function_version,
+                    "arn": context.invoked_function_arn,
+                    "memory": context.memory_limit_in_mb,
+                    "id": context.aws_request_id,
+                    "group": context.log_group_name,
+                    "stream": context.log_stream_name,
+                    "identity": [context.identity.cognito_identity_id,
+                                 context.identity.cognito_identity_pool_id],
+                    "client": context.client_context,
+                    "tenant": context.tenant_id,
+                    "left": context.get_remaining_time_in_millis(),
+                    "log": context.log("said"),
+                    "repr": repr(context),
+                }
+        """)
+        outcome = project.invoke({}, python=python, seconds=9)
+        answer = value(outcome)
+        assert 5000 < answer.pop("left") <= 9000
+        assert answer.pop("repr").startswith("LambdaContext([aws_request_id=request-1,")
+        assert answer == {
+            "name": "stack-Greeter-1",
+            "version": "$LATEST",
+            "arn": CONTEXT["invoked_function_arn"],
+            "memory": "128",
+            "id": "request-1",
+            "group": "/aws/lambda/stack-Greeter-1",
+            "stream": "plldb/[$LATEST]",
+            "identity": [None, None],
+            "client": None,
+            "tenant": None,
+            "log": None,
+        }
+        assert project.output() == ["said"]
+
+    def test_what_the_function_was_given_there(self, project: Project) -> None:
+        project.write("""
+            def handler(event, context):
+                client = context.client_context
+                return [context.log_stream_name, context.memory_limit_in_mb,
+                        context.identity.cognito_identity_id, client.custom, client.env,
+                        client.client.app_title, client.client.app_package_name]
+        """)
+        context = CONTEXT | {
+            "log_stream_name": "2026/11/21/[$LATEST]ab",
+            "memory_limit_in_mb": 256,
+            "identity": {"cognito_identity_id": "me", "cognito_identity_pool_id": None},
+            "client_context": {"custom": {"a": 1}, "env": {}, "client": {"app_title": "App"}},
+        }
+        answer = value(project.invoke({}, context=context))
+        assert answer == ["2026/11/21/[$LATEST]ab", "256", "me", {"a": 1}, {}, "App", None]
+
+    def test_time_does_not_run_below_zero(self) -> None:
+        assert runner.LambdaContext({}, deadline=1.0).get_remaining_time_in_millis() == 0
+
+
+class TestSurroundings:
+    def test_folder_path_and_encoding(self, project: Project, python: Interpreter) -> None:
+        project.write("""
+            import os, sys, locale, threading
+            def handler(event, context):
+                print("\\u00e9\\u4f60", file=sys.stderr)
+                with open("data.txt") as file:
+                    text = file.read()
+                return [os.getcwd(), sys.path[0], text, sys.stdin.read(),
+                        __file__, sys.flags.dont_write_bytecode]
+        """)
+        (project.folder / "data.txt").write_text("ünï", encoding="utf-8")
+        folder = str(project.folder)
+        outcome = project.invoke({}, python=python)
+        assert value(outcome) == [folder, folder, "ünï", "", f"{folder}/app.py", 1]
+        assert project.output("stderr") == ["\u00e9\u4f60"]
+
+    def test_nothing_of_plldb_can_be_imported(self, project: Project) -> None:
+        project.write("""
+            import sys
+            def handler(event, context):
+                for name in event:
+                    try:
+                        __import__(name)
+                        return name
+                    except ImportError:
+                        pass
+                return [path for path in sys.path if path.endswith("plldb/debugger")]
+        """)
+        bare = next((one for one in interpreters() if one.path != HERE.path), None)
+        if bare is None:
+            pytest.skip("no interpreter without plldb's packages")
+        assert value(project.invoke(["plldb", "rich", "websockets"], python=bare)) == []
+
+    def test_boto3_is_there_as_on_lambda(self, project: Project, python: Interpreter) -> None:
+        if python.version < (3, 10):
+            pytest.skip("boto3 does not run there")
+        project.write("""
+            import boto3
+            def handler(event, context):
+                return boto3.client("s3").meta.region_name
+        """)
+        assert value(project.invoke(python=python)) == "us-east-1"
+
+    def test_log_lines_are_those_of_lambda(self, project: Project, python: Interpreter) -> None:
+        project.write("""
+            import logging
+            logger = logging.getLogger()
+            def handler(event, context):
+                logger.info("not shown")
+                logger.warning("careful: %s", event)
+                logger.setLevel("INFO")
+                logging.getLogger("x").info("shown")
+        """)
+        project.invoke(7, python=python)
+        [first, second] = [line.split("\t") for line in project.output()]
+        assert [first[0], *first[2:]] == ["[WARNING]", "request-1", "careful: 7"]
+        assert second[3] == "shown"
+        assert first[1][-1] == "Z"
+
+    def test_breakpoint_is_passed_over_without_a_debugger(self, project: Project) -> None:
+        project.write("""
+            def handler(event, context):
+                breakpoint()
+                return 1
+        """)
+        assert value(project.invoke()) == 1
+        [line] = project.output("stderr")
+        assert f"{project.folder}/app.py:3 was passed over" in line
+
+
+class TestHandlerName:
+    @pytest.mark.parametrize(
+        ("handler", "file"),
+        [
+            ("app.handler", "app.py"),
+            ("a/b.handler", "a/b.py"),
+            ("a.b.handler", "a/b.py"),
+            ("a/b/c.handler", "a/b/c.py"),
+            ("json2.handler", "json2.py"),
+        ],
+    )
+    def test_names(self, project: Project, handler: str, file: str) -> None:
+        project.write("def handler(event, context): return __name__", file)
+        assert value(project.invoke(handler=handler)) == file[:-3].replace("/", ".")
+
+    def test_a_module_of_the_project_hides_one_that_is_installed(self, project: Project) -> None:
+        project.write("def handler(event, context): return 1", "runner.py")
+        project.write("VALUE = 2", "yaml.py")
+        project.write("import yaml\ndef handler(event, context): return yaml.VALUE")
+        assert value(project.invoke(handler="runner.handler")) == 1
+        assert value(project.invoke()) == 2
+
+    @pytest.mark.parametrize(
+        ("handler", "kind", "message"),
+        [
+            (
+                "app",
+                "Runtime.MalformedHandlerName",
+                "Bad handler 'app': not enough values to unpack (expected 2, got 1)",
+            ),
+            ("app.nope", "Runtime.HandlerNotFound", "Handler 'nope' missing on module 'app'"),
+            (
+                "nope.handler",
+                "Runtime.ImportModuleError",
+                "Unable to import module 'nope': No module named 'nope'",
+            ),
+            (
+                "sys.exit",
+                "Runtime.BuiltInModuleConflict",
+                "Cannot use built-in module sys as a handler module",
+            ),
+        ],
+    )
+    def test_wrong_ones(
+        self, project: Project, python: Interpreter, handler: str, kind: str, message: str
+    ) -> None:
+        project.write("")
+        assert error(project.invoke(handler=handler, python=python)) == {
+            "errorType": kind,
+            "errorMessage": message,
+            "stackTrace": [],
+        }
+
+
+class TestErrors:
+    def test_as_lambda_reports_them(self, project: Project, python: Interpreter) -> None:
+        project.write("""
+            class TeapotError(Exception):
+                pass
+            def handler(event, context):
+                return brew(event)
+            def brew(what):
+                raise TeapotError(f"no {what}: \\u00e9")
+        """)
+        assert error(project.invoke("coffee", python=python)) == {
+            "errorType": "TeapotError",
+            "errorMessage": "no coffee: é",
+            "stackTrace": [
+                '  File "/var/task/app.py", line 5, in handler\n    return brew(event)\n',
+                '  File "/var/task/app.py", line 7, in brew\n'
+                '    raise TeapotError(f"no {what}: \\u00e9")\n',
+            ],
+        }
+
+    def test_the_developer_sees_the_paths_of_this_machine(self, project: Project) -> None:
+        project.write("""
+            def handler(event, context):
+                try:
+                    {}["x"]
+                except KeyError as error:
+                    raise ValueError("boom") from error
+        """)
+        error(project.invoke())
+        shown = "\n".join(project.output("stderr"))
+        assert shown.startswith("[ERROR] ValueError: boom\n")
+        assert f'File "{project.folder}/app.py", line 6, in handler' in shown
+        assert "KeyError: 'x'" in shown
+        assert "runner.py" not in shown
+        assert "/var/task" not in shown
+
+    def test_a_link_to_the_folder_changes_nothing(self, tmp_path: Path) -> None:
+        (tmp_path / "real").mkdir()
+        (tmp_path / "link").symlink_to("real")
+        project = Project(tmp_path / "link")
+        project.write("def handler(event, context): 1 / 0")
+        [frame] = error(project.invoke())["stackTrace"]
+        assert frame.startswith('  File "/var/task/app.py", line 1, in handler')
+
+    def test_an_import_that_fails_names_file_and_line(
+        self, project: Project, python: Interpreter
+    ) -> None:
+        project.write("from lib import thing\ndef handler(event, context): pass")
+        project.write("\nimport not_installed\n", "lib/thing.py")
+        assert error(project.invoke(python=python)) == {
+            "errorType": "Runtime.ImportModuleError",
+            "errorMessage": "Unable to import module 'app': No module named 'not_installed'",
+            "stackTrace": [
+                '  File "/var/task/app.py", line 1, in <module>\n    from lib import thing\n',
+                '  File "/var/task/lib/thing.py", line 2, in <module>\n    import not_installed\n',
+            ],
+        }
+        shown = "\n".join(project.output("stderr"))
+        assert f'"{project.folder}/lib/thing.py", line 2' in shown
+
+    def test_a_syntax_error_names_file_and_line(
+        self, project: Project, python: Interpreter
+    ) -> None:
+        project.write("def handler(event, context):\n    return (1\n    x = = 2\n")
+        answer = error(project.invoke(python=python))
+        assert answer["errorType"] == "Runtime.UserCodeSyntaxError"
+        assert answer["errorMessage"].startswith("Syntax error in module 'app': ")
+        assert "(app.py, line " in answer["errorMessage"]
+        [frame] = answer["stackTrace"]
+        assert frame.startswith('  File "/var/task/app.py" Line ')
+        assert f'"{project.folder}/app.py", line' in "\n".join(project.output("stderr"))
+
+    def test_a_module_that_raises(self, project: Project, python: Interpreter) -> None:
+        project.write("import os\nTABLE = os.environ['TABLE']\ndef handler(event, context): pass")
+        answer = error(project.invoke(python=python))
+        assert (answer["errorType"], answer["errorMessage"]) == ("KeyError", "'TABLE'")
+        assert answer["stackTrace"][0] == (
+            "  File \"/var/task/app.py\", line 2, in <module>\n    TABLE = os.environ['TABLE']\n"
+        )
+
+    def test_endless_recursion(self, project: Project, python: Interpreter) -> None:
+        project.write("def handler(event, context): return handler(event, context)")
+        answer = error(project.invoke(python=python))
+        assert answer["errorType"] == "RecursionError"
+        assert len(answer["stackTrace"]) < 10
+
+    def test_an_event_that_is_no_json(self, project: Project) -> None:
+        project.write("def handler(event, context): return 1")
+
+        async def work(invoker: Any) -> Any:
+            return await invoker.invoke(project.function(), "{", CONTEXT, 2e9 * 2)
+
+        answer = error(project.run(work))
+        assert answer["errorType"] == "Runtime.UnmarshalError"
+        assert answer["errorMessage"].startswith("Unable to unmarshal input: ")
+
+
+class TestResults:
+    @pytest.mark.parametrize(
+        ("expression", "text"),
+        [
+            ("decimal.Decimal('1.10')", "1.10"),
+            ("decimal.Decimal('NaN')", "NaN"),
+            ("{'a': [decimal.Decimal('-0'), decimal.Decimal('1E+5')]}", '{"a": [-0, 1E+5]}'),
+            ("Point(1, Point(2, 3))", '{"x": 1, "y": {"x": 2, "y": 3}}'),
+            ("(1, [Point(1, 2)])", '[1, [{"x": 1, "y": 2}]]'),
+            ("{'b': b'text'}", '{"b": "text"}'),
+            ("b'{\"raw\":  1}'", '{"raw":  1}'),
+            ("{1: 2, None: 3, True: 4, 1.5: 5}", '{"1": 4, "null": 3, "1.5": 5}'),
+            ("'é\\u2028<>&\\x7f'", '"é\u2028<>&\x7f"'),
+            ("'\\ud800'", '"\\ud800"'),
+            ("float('inf')", "Infinity"),
+            ("10 ** 40", "1" + "0" * 40),
+        ],
+    )
+    def test_as_awslambdaric_encodes_them(
+        self, project: Project, python: Interpreter, expression: str, text: str
+    ) -> None:
+        project.write(f"""
+            import collections, decimal
+            Point = collections.namedtuple("Point", "x y")
+            def handler(event, context):
+                return {expression}
+        """)
+        assert project.invoke(python=python).result == text
+
+    @pytest.mark.parametrize(
+        ("expression", "message"),
+        [
+            ("{1, 2}", "Object of type set is not JSON serializable"),
+            ("{'a': object()}", "Object of type object is not JSON serializable"),
+            ("{(1, 2): 3}", "keys must be str, int, float, bool or None, not tuple"),
+            ("circular", "Circular reference detected"),
+            ("b'\\xff'", "'utf-8' codec can't decode byte 0xff"),
+        ],
+    )
+    def test_what_is_no_json(
+        self, project: Project, python: Interpreter, expression: str, message: str
+    ) -> None:
+        project.write(f"""
+            circular = []
+            circular.append(circular)
+            def handler(event, context):
+                return {expression}
+        """)
+        answer = error(project.invoke(python=python))
+        assert answer["errorType"] == "Runtime.MarshalError"
+        assert answer["errorMessage"].startswith(f"Unable to marshal response: {message}")
+
+    def test_six_megabytes_and_not_more(self, project: Project, python: Interpreter) -> None:
+        project.write("def handler(event, context): return 'x' * (event - 2)")
+        limit = 6 * 1024 * 1024
+        assert len(value(project.invoke(limit, python=python))) == limit - 2
+        assert error(project.invoke(limit + 101, python=python)) == {
+            "errorType": "Function.ResponseSizeTooLarge",
+            "errorMessage": "Response payload size (6291557 bytes) exceeded maximum allowed "
+            "payload size (6291556 bytes).",
+            "stackTrace": [],
+        }
+
+
+def test_what_the_frames_of_a_child_hold_is_json() -> None:
+    assert json.loads(runner.encode_result({"a": None})) == {"a": None}

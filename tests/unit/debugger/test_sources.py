@@ -1,0 +1,288 @@
+"""Where a template says that the code is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from plldb.debugger.sources import CodeSource, Sources, find_sources, parse_code_options
+from plldb.errors import SourceError, UsageError
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    for name in ("src/one", "src/two", "shared"):
+        (tmp_path / name).mkdir(parents=True)
+    return tmp_path
+
+
+def found(folder: Path, text: str, name: str = "template.yaml") -> Sources:
+    (folder / name).write_text(text, encoding="utf-8")
+    return find_sources(folder)
+
+
+def source(logical_id: str, at: Path, handler: str | None) -> CodeSource:
+    return CodeSource(logical_id, at, handler)
+
+
+class TestSam:
+    TEXT = """
+Transform: AWS::Serverless-2016-10-31
+Globals:
+  Function:
+    CodeUri: shared/
+    Handler: app.handler
+    Runtime: python3.12
+    Environment: { Variables: { TABLE: !Ref Table } }
+Resources:
+  One:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: ./src/one
+      Handler: one.main
+      Events:
+        Api: { Type: Api, Properties: { Path: !Sub "/${Stage}", Method: get } }
+  Two:
+    Type: AWS::Serverless::Function
+  Node:
+    Type: AWS::Serverless::Function
+    Properties: { Runtime: nodejs20.x }
+  Image:
+    Type: AWS::Serverless::Function
+    Properties: { PackageType: Image, ImageUri: !GetAtt Repository.RepositoryUri }
+  Inline:
+    Type: AWS::Serverless::Function
+    Properties: { InlineCode: "def handler(e, c): pass" }
+  Uploaded:
+    Type: AWS::Serverless::Function
+    Properties: { CodeUri: s3://bucket/key }
+  Elsewhere:
+    Type: AWS::Serverless::Function
+    Properties: { CodeUri: { Bucket: b, Key: k } }
+  Computed:
+    Type: AWS::Serverless::Function
+    Properties: { CodeUri: !Sub "src/${Name}", Handler: !Ref Handler }
+  Missing:
+    Type: AWS::Serverless::Function
+    Properties: { CodeUri: src/three }
+  Archive:
+    Type: AWS::Serverless::Function
+    Properties: { CodeUri: code.zip }
+  Table:
+    Type: AWS::Serverless::SimpleTable
+"""
+
+    def test_folders_and_globals(self, project: Path) -> None:
+        assert found(project, self.TEXT).found == {
+            "One": source("One", project / "src/one", "one.main"),
+            "Two": source("Two", project / "shared", "app.handler"),
+        }
+
+    def test_what_has_no_folder_has_a_reason(self, project: Path) -> None:
+        (project / "code.zip").write_bytes(b"")
+        assert found(project, self.TEXT).missing == {
+            "Node": "its runtime is nodejs20.x",
+            "Image": "it is a container image",
+            "Inline": "its code stands in the template itself",
+            "Uploaded": "its code is at s3://bucket/key",
+            "Elsewhere": "its CodeUri is in S3",
+            "Computed": "its CodeUri is computed by CloudFormation",
+            "Missing": f"its folder {project / 'src/three'} does not exist",
+            "Archive": f"its code, {project / 'code.zip'}, is a file and not a folder",
+        }
+
+    def test_a_handler_that_is_computed_is_not_known(self, project: Path) -> None:
+        text = self.TEXT.replace('!Sub "src/${Name}"', "src/two")
+        assert found(project, text).found["Computed"].handler is None
+
+
+class TestCloudFormation:
+    TEXT = """
+AWSTemplateFormatVersion: 2010-09-09
+Parameters: { Stage: { Type: String, Default: !Any [tag, { at: all }] } }
+Resources:
+  One:
+    Type: AWS::Lambda::Function
+    Properties: { Code: src/one, Handler: one.main, Role: !GetAtt Role.Arn }
+  Inline:
+    Type: AWS::Lambda::Function
+    Properties: { Code: { ZipFile: !Sub "x = '${Stage}'" } }
+  Uploaded:
+    Type: AWS::Lambda::Function
+    Properties: { Code: { S3Bucket: b, S3Key: k } }
+  Computed:
+    Type: AWS::Lambda::Function
+    Properties: { Code: { "Fn::If": [a, b, c] } }
+  Nothing:
+    Type: AWS::Lambda::Function
+  Version:
+    Type: AWS::Lambda::Version
+"""
+
+    def test_it(self, project: Path) -> None:
+        sources = found(project, self.TEXT)
+        assert sources.found == {"One": source("One", project / "src/one", "one.main")}
+        assert sources.missing == {
+            "Inline": "its code stands in the template itself",
+            "Uploaded": "its Code is in S3",
+            "Computed": "its Code is computed by CloudFormation",
+            "Nothing": "the template gives it no Code",
+        }
+
+    @pytest.mark.parametrize("indent", [None, 2, "\t"])
+    def test_json(self, project: Path, indent: int | str | None) -> None:
+        template = {
+            "Resources": {
+                "One": {"Type": "AWS::Lambda::Function", "Properties": {"Code": "src/one"}}
+            }
+        }
+        sources = found(project, json.dumps(template, indent=indent), "template.json")
+        assert sources.found == {"One": source("One", project / "src/one", None)}
+
+    def test_a_named_template_and_its_folder(self, project: Path, tmp_path: Path) -> None:
+        (project / "deploy").mkdir()
+        text = self.TEXT.replace("src/one", "../src/one")
+        (project / "deploy" / "stack.yml").write_text(text)
+        sources = find_sources(project, Path("deploy/stack.yml"))
+        assert sources.template == project / "deploy" / "stack.yml"
+        assert sources.found["One"].code_dir == project / "src/one"
+
+
+class TestCdk:
+    def synthesise(self, project: Path, name: str, asset: str = "asset.abc") -> None:
+        (project / "cdk.out" / "asset.abc").mkdir(parents=True, exist_ok=True)
+        template = {
+            "Resources": {
+                "GreeterAB12": {
+                    "Type": "AWS::Lambda::Function",
+                    "Properties": {
+                        "Code": {"S3Bucket": {"Fn::Sub": "cdk-${AWS::Region}"}, "S3Key": "abc.zip"},
+                        "Handler": "index.handler",
+                        "Runtime": "python3.13",
+                    },
+                    "Metadata": {"aws:cdk:path": "x", "aws:asset:path": asset},
+                }
+            }
+        }
+        (project / "cdk.out" / f"{name}.template.json").write_text(json.dumps(template))
+
+    def test_an_asset(self, project: Path) -> None:
+        self.synthesise(project, "Stack")
+        at = project / "cdk.out" / "asset.abc"
+        expected = {"GreeterAB12": source("GreeterAB12", at, "index.handler")}
+        assert find_sources(project).found == expected
+
+    def test_an_asset_that_is_no_copy(self, project: Path) -> None:
+        self.synthesise(project, "Stack", str(project / "src/one"))
+        assert find_sources(project).found["GreeterAB12"].code_dir == project / "src/one"
+
+    def test_the_stacks_own_of_several(self, project: Path) -> None:
+        self.synthesise(project, "A")
+        self.synthesise(project, "B")
+        assert find_sources(project, stack_name="B").template == project / "cdk.out/B.template.json"
+        with pytest.raises(SourceError, match=r"A\.template\.json, B\.template\.json") as raised:
+            find_sources(project, stack_name="C")
+        assert "--template" in str(raised.value.hint)
+
+    def test_a_nested_stack_is_not_the_stack(self, project: Path) -> None:
+        self.synthesise(project, "A")
+        self.synthesise(project, "ANested.nested")
+        assert find_sources(project).template == project / "cdk.out/A.template.json"
+
+    def test_the_developers_own_template_comes_first(self, project: Path) -> None:
+        self.synthesise(project, "A")
+        assert found(project, TestSam.TEXT).template == project / "template.yaml"
+
+
+class TestCode:
+    def test_it_wins_over_the_template(self, project: Path) -> None:
+        (project / "template.yaml").write_text(TestSam.TEXT)
+        code = parse_code_options(["One=src/two", f"Inline={project}/shared"], project)
+        sources = find_sources(project, code=code)
+        assert sources.found["One"] == source("One", project / "src/two", "one.main")
+        assert sources.found["Inline"] == source("Inline", project / "shared", None)
+        assert "Inline" not in sources.missing
+
+    def test_it_needs_no_template(self, project: Path) -> None:
+        sources = find_sources(project, code=parse_code_options(["One=src/one"], project))
+        assert sources == Sources(None, {"One": source("One", project / "src/one", None)}, {})
+        assert "--code" in sources.reason("Two")
+
+    @pytest.mark.parametrize("value", ["", "One", "One=", "=src/one", "O-ne=src/one", "Ö=src/one"])
+    def test_malformed(self, project: Path, value: str) -> None:
+        with pytest.raises(UsageError, match="LOGICAL_ID=DIR") as raised:
+            parse_code_options([value], project)
+        assert raised.value.hint
+
+    def test_no_such_folder(self, project: Path) -> None:
+        with pytest.raises(UsageError, match="there is no folder") as raised:
+            parse_code_options(["One=src/three"], project)
+        assert "One" in str(raised.value.hint)
+
+    def test_twice(self, project: Path) -> None:
+        with pytest.raises(UsageError, match="twice"):
+            parse_code_options(["One=src/one", "One=src/two"], project)
+
+
+class TestTrouble:
+    def test_no_template(self, project: Path) -> None:
+        with pytest.raises(SourceError, match="no template in") as raised:
+            find_sources(project)
+        assert "--template" in str(raised.value.hint)
+
+    def test_a_named_one_is_missing(self, project: Path) -> None:
+        with pytest.raises(SourceError, match=r"no template .*nowhere\.yaml"):
+            find_sources(project, Path("nowhere.yaml"))
+
+    def test_it_is_a_folder(self, project: Path) -> None:
+        with pytest.raises(SourceError, match="can't be read"):
+            find_sources(project, Path("src"))
+
+    @pytest.mark.parametrize(
+        ("text", "reason"),
+        [
+            ("a: [", "not YAML: .*line 1"),
+            ("\tx: 1", "not YAML"),
+            ("a: *nowhere", "not YAML"),
+            ("x: \x00", "not YAML"),
+            ("a: &a [*a]\n? [b]\n: c", "not YAML"),
+            ("", "no Resources"),
+            ("[]", "no Resources"),
+            ("just text", "no Resources"),
+            ("Resources: []", "no Resources"),
+            ("a: " + "[" * 5000, "not YAML"),
+        ],
+    )
+    def test_no_template_at_all(self, project: Path, text: str, reason: str) -> None:
+        with pytest.raises(SourceError, match=reason) as raised:
+            found(project, text)
+        assert str(project / "template.yaml") in raised.value.message
+
+    def test_not_json(self, project: Path) -> None:
+        with pytest.raises(SourceError, match=r"not JSON: .*line 1"):
+            found(project, "{'a': 1}", "template.json")
+
+    def test_not_utf_8(self, project: Path) -> None:
+        (project / "template.yaml").write_bytes(b"\xff\xff")
+        with pytest.raises(SourceError, match="can't be read"):
+            find_sources(project)
+
+    @pytest.mark.parametrize(
+        "resource", ["null", "[]", "text", "{Type: AWS::Lambda::Function, Properties: []}"]
+    )
+    def test_a_strange_resource_harms_nothing(self, project: Path, resource: str) -> None:
+        sources = found(project, f"Resources: {{Strange: {resource}}}")
+        assert sources.found == {}
+
+    def test_a_function_that_the_template_does_not_have(self, project: Path) -> None:
+        sources = found(project, TestSam.TEXT)
+        assert sources.require("One").handler == "one.main"
+        with pytest.raises(
+            SourceError, match=r"Three here: it is not in .*template\.yaml"
+        ) as raised:
+            sources.require("Three")
+        assert raised.value.hint == "Say where its code is: --code Three=DIR"
+        with pytest.raises(SourceError, match="nodejs20"):
+            sources.require("Node")
