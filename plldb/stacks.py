@@ -44,6 +44,7 @@ class HelperStack:
     websocket_url: str
     sessions_table: str
     debugger_table: str
+    instrumentation_function: str
 
     @classmethod
     def from_stack(cls, stack: StackState, target: Target) -> HelperStack:
@@ -63,6 +64,7 @@ class HelperStack:
                 websocket_url=target.execute_api_url(websocket_api_id, outputs["WebSocketUrl"]),
                 sessions_table=outputs["SessionsTableName"],
                 debugger_table=outputs["DebuggerTableName"],
+                instrumentation_function=outputs["InstrumentationFunctionName"],
             )
         except KeyError as missing:
             raise StackError(

@@ -11,7 +11,12 @@ from botocore.exceptions import ClientError
 from plldb.aws import Target, aws_errors, error_code
 from plldb.bootstrap import planner
 from plldb.bootstrap.deployment import ResourceEvent, StackOperation
-from plldb.bootstrap.inspector import foreign_bucket, required_protections, tls_only_policy
+from plldb.bootstrap.inspector import (
+    foreign_bucket,
+    payloads_rule,
+    required_protections,
+    tls_only_policy,
+)
 from plldb.bootstrap.planner import Plan, Protection, Step
 from plldb.bootstrap.release import Release
 from plldb.errors import AwsError
@@ -116,6 +121,11 @@ class Executor:
             case Protection.TLS_ONLY:
                 policy = tls_only_policy(bucket, self._target.partition)
                 self._s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+            case Protection.PAYLOADS_EXPIRE:
+                self._s3.put_bucket_lifecycle_configuration(
+                    Bucket=bucket,
+                    LifecycleConfiguration={"Rules": [payloads_rule()]},  # type: ignore[list-item]
+                )
 
     def _delete_objects(self, bucket: str, prefix: str, keys: frozenset[str] | None) -> None:
         pages = self._s3.get_paginator("list_object_versions").paginate(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from plldb.aws import Target, aws_errors, error_code
 from plldb.bootstrap.planner import BucketState, Observed, Protection
+from plldb.bootstrap.release import PAYLOADS
 from plldb.errors import BootstrapError
 from plldb.stacks import find_stack
 
@@ -48,6 +49,7 @@ def _bucket_state(target: Target, bucket: str, prefix: str) -> BucketState | Non
             raise
         keys = _all_keys(s3, bucket)
         ours = frozenset(key for key in keys if key.startswith(prefix))
+        payloads = [key for key in keys if key.startswith(PAYLOADS + prefix)]
         return BucketState(
             missing_protections=frozenset(
                 protection
@@ -55,7 +57,8 @@ def _bucket_state(target: Target, bucket: str, prefix: str) -> BucketState | Non
                 if not _is_protected(s3, bucket, protection, target.partition)
             ),
             keys=ours,
-            is_shared=len(ours) < len(keys),
+            has_payloads=bool(payloads),
+            is_shared=len(ours) + len(payloads) < len(keys),
         )
 
 
@@ -83,6 +86,29 @@ def _is_protected(s3: S3Client, bucket: str, protection: Protection, partition: 
             return bool(
                 json.loads(found.get("Policy", "null")) == tls_only_policy(bucket, partition)
             )
+        case Protection.PAYLOADS_EXPIRE:
+            found = _get(lambda: s3.get_bucket_lifecycle_configuration(Bucket=bucket))
+            return any(_expires_payloads(rule) for rule in found.get("Rules", []))
+
+
+def payloads_rule() -> dict[str, Any]:
+    """The lifecycle rule that deletes payloads, whichever helper stack they are of."""
+    return {
+        "ID": "plldb-payloads",
+        "Status": "Enabled",
+        "Filter": {"Prefix": PAYLOADS},
+        "Expiration": {"Days": 1},
+        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
+    }
+
+
+def _expires_payloads(rule: Mapping[str, Any]) -> bool:
+    """What plldb's rule does counts; engines differ in how they give it back."""
+    return (
+        rule.get("Status") == "Enabled"
+        and (rule.get("Filter") or rule).get("Prefix") == PAYLOADS
+        and rule.get("Expiration", {}).get("Days") == 1
+    )
 
 
 def tls_only_policy(bucket: str, partition: str) -> dict[str, Any]:
@@ -111,6 +137,7 @@ def _get(call: Callable[[], Any]) -> dict[str, Any]:
             "NoSuchPublicAccessBlockConfiguration",
             "ServerSideEncryptionConfigurationNotFoundError",
             "NoSuchBucketPolicy",
+            "NoSuchLifecycleConfiguration",
         }:
             return {}
         raise

@@ -22,12 +22,12 @@ class Artifact:
     body: bytes
 
 
-def package(folder: Path, key_prefix: str = "") -> Artifact:
+def package(folder: Path, key_prefix: str = "", name: str | None = None) -> Artifact:
     """The Python sources below ``folder``, in a zip that holds the folder itself.
 
-    The key is ``<key_prefix><folder's name>-<hash>.zip``. Entries are sorted, with fixed times and
-    modes, and stored rather than deflated: zlib's output differs between its builds, and the
-    sources are small.
+    The key is ``<key_prefix><name>-<hash>.zip``; the name is the folder's unless another is given.
+    Entries are sorted, with fixed times and modes, and stored rather than deflated: zlib's output
+    differs between its builds, and the sources are small.
     """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
@@ -35,7 +35,7 @@ def package(folder: Path, key_prefix: str = "") -> Artifact:
             archive.writestr(_entry(source.relative_to(folder.parent)), _content(source))
     body = buffer.getvalue()
     digest = hashlib.sha256(body).hexdigest()[:16]
-    return Artifact(f"{key_prefix}{folder.name}-{digest}.zip", body)
+    return Artifact(f"{key_prefix}{name or folder.name}-{digest}.zip", body)
 
 
 def _entry(name: Path) -> zipfile.ZipInfo:

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from plldb.bootstrap.packager import Artifact
-from plldb.bootstrap.release import FINGERPRINT_TAG, VERSION_TAG, Release
+from plldb.bootstrap.release import FINGERPRINT_TAG, VERSION_TAG, Release, payloads_prefix
 from plldb.errors import BootstrapError
 
 if TYPE_CHECKING:
@@ -20,14 +20,17 @@ class Protection(Enum):
     NO_PUBLIC_ACCESS = "block public access"
     ENCRYPTION = "encrypt"
     TLS_ONLY = "refuse requests without TLS"
+    PAYLOADS_EXPIRE = "let payloads expire after a day"
 
 
 @dataclass(frozen=True)
 class BucketState:
-    """``keys`` are this helper stack's; ``is_shared``: those of other ones are there too."""
+    """``keys`` are this helper stack's artifacts, ``has_payloads``: some of its sessions' payloads
+    are left; ``is_shared``: objects of other helper stacks are there too."""
 
     missing_protections: frozenset[Protection] = frozenset()
     keys: frozenset[str] = frozenset()
+    has_payloads: bool = False
     is_shared: bool = False
 
 
@@ -118,7 +121,7 @@ class DeleteObjects:
     keys: frozenset[str] | None = None
 
     def __str__(self) -> str:
-        what = "all artifacts" if self.keys is None else f"{len(self.keys)} unused artifacts"
+        what = "everything" if self.keys is None else f"{len(self.keys)} unused artifacts"
         return f"delete {what} below {self.prefix} in bucket {self.bucket}"
 
 
@@ -188,6 +191,8 @@ def plan_destroy(stack_name: str, bucket: str, observed: Observed, prefix: str) 
         steps.append(DeleteStack(stack_name, stack.status))
     if observed.bucket is not None:
         steps.append(DeleteObjects(bucket, prefix))
+        if observed.bucket.has_payloads:
+            steps.append(DeleteObjects(bucket, payloads_prefix(stack_name)))
         if not observed.bucket.is_shared:
             steps.append(DeleteBucket(bucket))
     return tuple(steps)

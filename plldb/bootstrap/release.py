@@ -17,6 +17,8 @@ _SOURCES = Path(__file__).parent / "cloudformation"
 # CloudFormation's rule; shorter, since table names with the stack's name as suffix must fit too.
 _STACK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,99}")
 
+PAYLOADS = "payloads/"
+
 FINGERPRINT_TAG = "plldb:fingerprint"
 VERSION_TAG = "plldb:version"
 
@@ -47,16 +49,21 @@ def build_release(
 ) -> Release:
     """The helper stack of this version, for one account and region."""
     check_stack_name(stack_name)
-    functions = package(_SOURCES / "lambda_functions", key_prefix=artifacts_prefix(stack_name))
+    prefix = artifacts_prefix(stack_name)
+    functions = package(_SOURCES / "lambda_functions", prefix)
+    # Lambda puts a layer's folder `python` on the path.
+    layer = package(_SOURCES / "layer" / "python", prefix, name="layer")
     bucket = bucket_name(region, account_id)
     return Release(
         stack_name=stack_name,
         bucket=bucket,
-        artifacts=(functions,),
+        artifacts=(functions, layer),
         template=(_SOURCES / "template.yaml").read_text(encoding="utf-8"),
         parameters={
             "ArtifactsBucket": bucket,
             "FunctionsCodeKey": functions.key,
+            "LayerCodeKey": layer.key,
+            "PayloadsPrefix": payloads_prefix(stack_name),
             "SessionsTableName": _physical_name("PLLDBSessions", stack_name),
             "DebuggerTableName": _physical_name("PLLDBDebugger", stack_name),
             "ExecuteApiBaseUrl": execute_api_base_url,
@@ -74,11 +81,16 @@ def artifacts_prefix(stack_name: str) -> str:
     return f"{stack_name}/"
 
 
+def payloads_prefix(stack_name: str) -> str:
+    """Where in the bucket the events and results of its sessions pass through."""
+    return f"{PAYLOADS}{stack_name}/"
+
+
 def check_stack_name(name: str) -> None:
-    if not _STACK_NAME.fullmatch(name):
+    if not _STACK_NAME.fullmatch(name) or artifacts_prefix(name) == PAYLOADS:
         raise UsageError(
             f"{name!r} is no name for a helper stack.",
-            "Use a letter, then letters, digits and hyphens, 100 at most.",
+            "Use a letter, then letters, digits and hyphens, 100 at most; but not 'payloads'.",
         )
 
 

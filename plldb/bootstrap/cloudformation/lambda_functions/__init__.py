@@ -2,16 +2,29 @@
 
 ::
 
-    entry         composition root: makes the clients once, names the handlers
-    management    REST operations                 ┐
-    authorizer    who may connect                 │ pure functions of (event, store, clock)
-    connection    $connect and $disconnect        │
-    message       what a debugger sends           ┘
-    sessions      the session, its states and its store's interface
-    dynamodb      the store on DynamoDB           memory    the store in memory
-    connections   posting to a WebSocket connection
-    messages      what travels over the WebSocket, both ways
-    log           one JSON line an invocation
+    entry          composition roots: make the clients once, name the handlers of
+    manager_entry  PLLDBDebuggerRole, and of PLLDBManagerRole
+
+    management     sessions over REST               ┐
+    authorizer     who may connect                  │
+    connection     $connect and $disconnect         │ pure functions of
+    message        what a debugger sends            │ (event, stores, clock)
+    broker         functions wait for an answer     │
+    answers        debuggers fetch events, answer   │
+    instrumentation  functions redirected, restored ┘
+    configuration  what redirection makes of a function's configuration, and its undo
+    ending         a session's end, whoever ends it
+
+    sessions       the session, its states and its store's interface
+    invocations    the same of an invocation under debugging, and of tokens
+    dynamodb, invocation_table   the stores on DynamoDB        memory    the stores in memory
+    payloads       large events and results in the bucket
+    functions      the control plane of the user's functions   ratelimit  within its quota
+    connections    posting to a WebSocket connection
+    instrumentation_request      what the instrumentation function is asked for
+    messages       what travels over the WebSocket, both ways
+    rest           what REST operations share
+    log            one JSON line an invocation
 
 Standard library, boto3 and siblings only, so that the zip is the folder.
 """

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from .authorizer import session_id_of
+from .ending import end_session
+from .instrumentation_request import Instrumentation
 from .log import Event, Record
 from .sessions import SessionStore, shortened
 
@@ -20,11 +22,15 @@ def connect(event: Event, record: Record, store: SessionStore, now: float) -> An
     return {"statusCode": 403}
 
 
-def disconnect(event: Event, record: Record, store: SessionStore) -> Any:
+def disconnect(
+    event: Event, record: Record, store: SessionStore, instrumentation: Instrumentation
+) -> Any:
     """Closes the session, once; a late or repeated event changes nothing."""
     session_id, connection_id = session_id_of(event), connection_id_of(event)
     record |= {"sessionId": shortened(session_id), "connectionId": shortened(connection_id)}
-    record["outcome"] = "closed" if store.close(session_id, connection_id) else "unchanged"
+    # There is nobody left to tell.
+    session = end_session(session_id, connection_id, store, instrumentation, tell=False)
+    record["outcome"] = "closed" if session else "unchanged"
     return {"statusCode": 200}
 
 

@@ -10,9 +10,14 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from .sessions import Session, Status
+from .sessions import LIFETIME, Session, Status
 
-_NAMES = {"#status": "Status", "#ttl": "TTL", "#connection": "ConnectionId"}
+_NAMES = {
+    "#status": "Status",
+    "#ttl": "TTL",
+    "#connection": "ConnectionId",
+    "#instruments": "Instruments",
+}
 
 
 class DynamoDbSessionStore:
@@ -37,11 +42,11 @@ class DynamoDbSessionStore:
         return _session(found["Item"]) if "Item" in found else None
 
     def activate(self, session_id: str, connection_id: str, now: float) -> bool:
-        return self._update(
+        activated = self._update(
             session_id,
             UpdateExpression="SET #status = :active, #connection = :connection",
             ConditionExpression="#status = :pending AND #ttl > :now",
-            ExpressionAttributeNames=_NAMES,
+            ExpressionAttributeNames={n: _NAMES[n] for n in ("#status", "#ttl", "#connection")},
             ExpressionAttributeValues={
                 ":active": {"S": Status.ACTIVE},
                 ":pending": {"S": Status.PENDING},
@@ -49,28 +54,70 @@ class DynamoDbSessionStore:
                 ":now": {"N": str(int(now))},
             },
         )
+        return activated is not None
 
-    def close(self, session_id: str, connection_id: str) -> bool:
-        # A key of an index can't be NULL: the connection's id is removed.
-        return self._update(
-            session_id,
-            UpdateExpression="SET #status = :closed REMOVE #connection",
-            ConditionExpression="#connection = :connection",
-            ExpressionAttributeNames={name: _NAMES[name] for name in ("#status", "#connection")},
-            ExpressionAttributeValues={
-                ":closed": {"S": Status.CLOSED},
-                ":connection": {"S": connection_id},
-            },
+    def extend(self, session_id: str, connection_id: str, now: float) -> int | None:
+        extended = self._update_held(
+            session_id, connection_id, "SET #ttl = :ttl", {":ttl": {"N": str(int(now) + LIFETIME)}}
+        )
+        return extended.ttl if extended else None
+
+    def mark_instrumenting(self, session_id: str, connection_id: str) -> Session | None:
+        return self._update_held(
+            session_id, connection_id, "SET #instruments = :true", {":true": {"BOOL": True}}
         )
 
-    def _update(self, session_id: str, **update: Any) -> bool:
+    def close(self, session_id: str, connection_id: str) -> Session | None:
+        # A key of an index can't be NULL: the connection's id is removed.
+        return self._update_held(
+            session_id,
+            connection_id,
+            "SET #status = :closed REMOVE #connection",
+            {":closed": {"S": Status.CLOSED}},
+        )
+
+    def open_sessions(self, stack_name: str, now: float) -> list[Session]:
+        """Through GSI-StackName, which is eventually consistent."""
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            IndexName="GSI-StackName",
+            KeyConditionExpression="#stack = :stack AND #ttl > :now",
+            FilterExpression="#status <> :closed",
+            ExpressionAttributeNames={"#stack": "StackName", "#ttl": "TTL", "#status": "Status"},
+            ExpressionAttributeValues={
+                ":stack": {"S": stack_name},
+                ":now": {"N": str(int(now))},
+                ":closed": {"S": Status.CLOSED},
+            },
+        )
+        return [_session(item) for page in pages for item in page["Items"]]
+
+    def _update_held(
+        self, session_id: str, connection_id: str, expression: str, values: dict[str, Any]
+    ) -> Session | None:
+        """The session after the update; None if this connection does not hold it."""
+        names = {name: _NAMES[name] for name in _NAMES if name in expression}
+        item = self._update(
+            session_id,
+            UpdateExpression=expression,
+            ConditionExpression="#connection = :connection",
+            ExpressionAttributeNames=names | {"#connection": _NAMES["#connection"]},
+            ExpressionAttributeValues=values | {":connection": {"S": connection_id}},
+        )
+        return _session(item) if item else None
+
+    def _update(self, session_id: str, **update: Any) -> dict[str, Any] | None:
+        """The item after the update; None if its condition does not hold."""
         try:
-            self._client.update_item(TableName=self._table, Key=_key(session_id), **update)
+            updated = self._client.update_item(
+                TableName=self._table, Key=_key(session_id), ReturnValues="ALL_NEW", **update
+            )
         except ClientError as error:
             if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
-                return False
+                return None
             raise
-        return True
+        attributes: dict[str, Any] = updated["Attributes"]
+        return attributes
 
 
 def _key(session_id: str) -> dict[str, Any]:
@@ -87,6 +134,8 @@ def _item(session: Session) -> dict[str, Any]:
     }
     if session.connection_id is not None:
         item["ConnectionId"] = {"S": session.connection_id}
+    if session.instruments:
+        item["Instruments"] = {"BOOL": True}
     return item
 
 
@@ -99,4 +148,5 @@ def _session(item: dict[str, Any]) -> Session:
         created_at=item["CreatedAt"]["S"],
         owner=item["Owner"]["S"],
         connection_id=item.get("ConnectionId", {}).get("S"),
+        instruments=item.get("Instruments", {}).get("BOOL", False),
     )

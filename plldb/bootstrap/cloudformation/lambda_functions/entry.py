@@ -10,10 +10,13 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from . import authorizer, connection, management, message
+from . import answers, authorizer, broker, connection, management, message, rest
 from .connections import ApiGatewayConnections
 from .dynamodb import DynamoDbSessionStore
+from .instrumentation_request import LambdaInstrumentation
+from .invocation_table import DynamoDbInvocationStore
 from .log import logged
+from .payloads import S3Payloads
 
 # Answers are awaited: fail within a function's timeout. Parameters are built by this package, so
 # botocore need not validate them again on every call.
@@ -24,24 +27,97 @@ _CONFIG = Config(
     parameter_validation=False,
     tcp_keepalive=True,
 )
-
-_store = DynamoDbSessionStore(
-    boto3.client("dynamodb", config=_CONFIG), os.environ["PLLDB_SESSIONS_TABLE"]
+# On AWS, presigned URLs name the bucket's own region in the host; emulators are reached by path.
+_S3_CONFIG = Config(
+    signature_version="s3v4",
+    s3={"addressing_style": "path" if os.environ.get("AWS_ENDPOINT_URL") else "virtual"},
 )
+
+_dynamodb: Any = boto3.client("dynamodb", config=_CONFIG)
+_store = DynamoDbSessionStore(_dynamodb, os.environ["PLLDB_SESSIONS_TABLE"])
+
+
+# The others are made by the functions that use them; the rest have no such variables.
 
 
 @cache
 def _connections() -> ApiGatewayConnections:
-    """Made by the one function that posts; the others have no such URL."""
     url = os.environ["PLLDB_CONNECTIONS_URL"]
     client: Any = boto3.client("apigatewaymanagementapi", endpoint_url=url, config=_CONFIG)
     return ApiGatewayConnections(client)
 
 
-handle_management = logged(
-    "POST /sessions",
-    lambda event, record: management.create_session(event, record, _store, time.time()),
-)
+@cache
+def _invocations() -> DynamoDbInvocationStore:
+    return DynamoDbInvocationStore(_dynamodb, os.environ["PLLDB_DEBUGGER_TABLE"])
+
+
+@cache
+def _payloads() -> S3Payloads:
+    client: Any = boto3.client("s3", config=_CONFIG.merge(_S3_CONFIG))
+    return S3Payloads(
+        client, os.environ["PLLDB_PAYLOADS_BUCKET"], os.environ["PLLDB_PAYLOADS_PREFIX"]
+    )
+
+
+@cache
+def _instrumentation() -> LambdaInstrumentation:
+    client: Any = boto3.client("lambda", config=_CONFIG)
+    return LambdaInstrumentation(client, os.environ["PLLDB_INSTRUMENTATION_FUNCTION"])
+
+
+@cache
+def _answers() -> answers.Answers:
+    return answers.Answers(_invocations(), _payloads())
+
+
+@cache
+def _message_backend() -> message.Backend:
+    return message.Backend(_store, _invocations(), _instrumentation(), _connections())
+
+
+class _SystemClock:
+    now = staticmethod(time.time)
+    sleep = staticmethod(time.sleep)
+
+
+@cache
+def _broker() -> broker.Broker:
+    return broker.Broker(
+        sessions=_store,
+        invocations=_invocations(),
+        payloads=_payloads(),
+        connections=_connections(),
+        instrumentation=_instrumentation(),
+        clock=_SystemClock(),
+    )
+
+
+MANAGEMENT_OPERATIONS: dict[str, rest.Operation] = {
+    "POST /sessions": lambda event, record: management.create_session(
+        event, record, _store, time.time()
+    ),
+    "GET /invocations/{requestId}/event": lambda event, record: answers.fetch_event(
+        event, record, _answers(), time.time()
+    ),
+    "POST /invocations/{requestId}/uploads": lambda event, record: answers.upload(
+        event, record, _answers(), time.time()
+    ),
+    "POST /invocations/{requestId}/result": lambda event, record: answers.post_result(
+        event, record, _answers(), time.time()
+    ),
+}
+BROKER_OPERATIONS: dict[str, rest.Operation] = {
+    "POST /debug/uploads": lambda event, record: broker.upload(event, record, _broker()),
+    "POST /debug/invocations": lambda event, record: broker.invoke(event, record, _broker()),
+    "GET /debug/invocations/{requestId}": lambda event, record: broker.await_answer(
+        event, record, _broker()
+    ),
+    "GET /debug/session": lambda event, record: broker.check_session(event, record, _broker()),
+}
+
+handle_management = logged("management", rest.dispatch(MANAGEMENT_OPERATIONS))
+handle_broker = logged("broker", rest.dispatch(BROKER_OPERATIONS))
 handle_authorizer = logged(
     "authorizer", lambda event, record: authorizer.authorize(event, record, _store, time.time())
 )
@@ -49,8 +125,9 @@ handle_connect = logged(
     "$connect", lambda event, record: connection.connect(event, record, _store, time.time())
 )
 handle_disconnect = logged(
-    "$disconnect", lambda event, record: connection.disconnect(event, record, _store)
+    "$disconnect",
+    lambda event, record: connection.disconnect(event, record, _store, _instrumentation()),
 )
 handle_message = logged(
-    "message", lambda event, record: message.answer(event, record, _store, _connections())
+    "message", lambda event, record: message.answer(event, record, _message_backend(), time.time())
 )

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from .log import Event, Record
-from .rest import BadRequestError, caller, json_body, rejection, response
+from .rest import BadRequestError, caller, json_body, response
 from .sessions import SessionStore, new_session, shortened
 
 MAX_BODY_BYTES = 8 * 1024
@@ -16,11 +16,8 @@ _STACK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}")
 
 
 def create_session(event: Event, record: Record, store: SessionStore, now: float) -> Any:
-    """``POST /sessions`` ``{"stackName": …}`` → 201 ``{"sessionId": …}`` or 400 ``{"message"}``."""
-    try:
-        stack_name = _stack_name(json_body(event, MAX_BODY_BYTES))
-    except BadRequestError as error:
-        return rejection(record, 400, str(error))
+    """``POST /sessions`` ``{"stackName": …}`` → 201 ``{"sessionId": …}``."""
+    stack_name = _stack_name(json_body(event, MAX_BODY_BYTES))
     session = new_session(stack_name, caller(event), now)
     store.create(session)
     record |= {

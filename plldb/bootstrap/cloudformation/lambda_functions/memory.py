@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from threading import Lock
+from typing import Any
 
-from .sessions import Session, Status
+from .sessions import LIFETIME, Session, Status
 
 
 class MemorySessionStore:
@@ -32,10 +33,29 @@ class MemorySessionStore:
             )
             return True
 
-    def close(self, session_id: str, connection_id: str) -> bool:
+    def extend(self, session_id: str, connection_id: str, now: float) -> int | None:
+        extended = self._change(session_id, connection_id, ttl=int(now) + LIFETIME)
+        return extended.ttl if extended else None
+
+    def mark_instrumenting(self, session_id: str, connection_id: str) -> Session | None:
+        return self._change(session_id, connection_id, instruments=True)
+
+    def close(self, session_id: str, connection_id: str) -> Session | None:
+        return self._change(session_id, connection_id, status=Status.CLOSED, connection_id=None)
+
+    def open_sessions(self, stack_name: str, now: float) -> list[Session]:
+        return [
+            session
+            for session in self._sessions.values()
+            if session.stack_name == stack_name
+            and session.status is not Status.CLOSED
+            and session.ttl > now
+        ]
+
+    def _change(self, session_id: str, held_by: str, **changes: Any) -> Session | None:
         with self._lock:
             session = self._sessions.get(session_id)
-            if session is None or session.connection_id != connection_id:
-                return False
-            self._sessions[session_id] = replace(session, status=Status.CLOSED, connection_id=None)
-            return True
+            if session is None or session.connection_id != held_by:
+                return None
+            self._sessions[session_id] = replace(session, **changes)
+            return self._sessions[session_id]

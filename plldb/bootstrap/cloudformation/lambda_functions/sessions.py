@@ -30,7 +30,10 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Session:
-    """``ttl`` is in seconds since the epoch, ``created_at`` in ISO 8601, ``owner`` an ARN."""
+    """``ttl`` is in seconds since the epoch, ``created_at`` in ISO 8601, ``owner`` an ARN.
+
+    ``instruments``: it was asked to instrument functions, which therefore may have to be restored.
+    """
 
     session_id: str
     stack_name: str
@@ -39,10 +42,15 @@ class Session:
     created_at: str
     owner: str
     connection_id: str | None = None
+    instruments: bool = False
 
     def may_connect(self, now: float) -> bool:
         """DynamoDB deletes expired items late, by days: expiry is decided here, on reading."""
         return self.status is Status.PENDING and self.ttl > now
+
+    def is_attached(self, now: float) -> bool:
+        """Somebody is connected, and no debugger forgot it for an hour."""
+        return self.status is Status.ACTIVE and self.ttl > now
 
 
 class SessionStore(Protocol):
@@ -56,8 +64,20 @@ class SessionStore(Protocol):
         """PENDING → ACTIVE with this connection. False, and no change, unless it may connect."""
         ...
 
-    def close(self, session_id: str, connection_id: str) -> bool:
-        """→ CLOSED, if this connection holds the session. False, and no change, otherwise."""
+    def extend(self, session_id: str, connection_id: str, now: float) -> int | None:
+        """A new TTL, ``LIFETIME`` from now, if this connection holds the session; else None."""
+        ...
+
+    def mark_instrumenting(self, session_id: str, connection_id: str) -> Session | None:
+        """Notes that there will be something to restore; None unless this connection holds it."""
+        ...
+
+    def close(self, session_id: str, connection_id: str) -> Session | None:
+        """→ CLOSED, if this connection holds the session. None, and no change, otherwise."""
+        ...
+
+    def open_sessions(self, stack_name: str, now: float) -> list[Session]:
+        """The stack's sessions that are neither closed nor expired, perhaps a second late."""
         ...
 
 

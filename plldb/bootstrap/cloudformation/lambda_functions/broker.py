@@ -1,0 +1,259 @@
+"""The functions' side of the broker: hands an invocation to the debugger, and waits for it.
+
+An instrumented function has no right in AWS; it shows the bearer token of its session.
+
+::
+
+    POST /debug/uploads                        → 200 {"key", "url"}: PUT a large event there
+    POST /debug/invocations {"requestId", "function", "deadline", "context",
+                             "event" (JSON text) or "eventKey"}
+    GET  /debug/invocations/{requestId}        → as for POST, without recording it again
+         200 {"state": "answered", "result" (JSON text) or "resultUrl" or "error"}
+         202 {"state": "waiting"}: ask again
+         410 {"state": "gone"}: nobody is attached any more
+    GET  /debug/session                        → 200 {"state": "active"}, 410 {"state": "gone"}
+    401 {"message"}: the token is unknown
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from . import messages
+from .connections import Connections
+from .ending import end_session
+from .instrumentation_request import Instrumentation
+from .invocations import Answer, Invocation, InvocationStore, State
+from .log import Event, Record
+from .payloads import Payloads
+from .rest import BadRequestError, json_body, path_parameter, rejection, response
+from .sessions import Session, SessionStore, shortened
+
+# API Gateway gives up after 29 s.
+WAIT_SECONDS = 20.0
+# The first looks are close together: without a breakpoint, answers come within milliseconds. But
+# none comes before a message, a handler's run and a request are through.
+_SOONEST_ANSWER = 0.012
+_FIRST_PAUSE = 0.005
+_LAST_PAUSE = 0.25
+_PAUSE_GROWTH = 1.25
+_SESSION_CHECK_SECONDS = 1.0
+# API Gateway cuts messages into frames of 32 KB, and closes on a larger one:
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
+MAX_MESSAGE_BYTES = 32_000
+# Above this, shims send events through the bucket: the record is read again with every look.
+MAX_EVENT_BYTES = 32_000
+_MAX_BODY_BYTES = 512 * 1024
+_END_OF_TIME = 2**40  # in seconds: what is beyond is no mistake of a clock
+_REQUEST_ID = re.compile(r"[0-9A-Za-z-]{1,128}")
+_FUNCTION = re.compile(r"[0-9A-Za-z]{1,255}")
+
+
+class Clock(Protocol):
+    def now(self) -> float: ...
+
+    def sleep(self, seconds: float) -> None: ...
+
+
+@dataclass(frozen=True)
+class Broker:
+    """What the operations act on. ``sessions_of_tokens`` remembers what never changes."""
+
+    sessions: SessionStore
+    invocations: InvocationStore
+    payloads: Payloads
+    connections: Connections
+    instrumentation: Instrumentation
+    clock: Clock
+    sessions_of_tokens: dict[str, str] = field(default_factory=dict)
+
+    def session(self, event: Event) -> str | None:
+        """The id of the session that the request's bearer token opens."""
+        token = _bearer_token(event)
+        if token and token not in self.sessions_of_tokens:
+            session_id = self.invocations.session_of(token)
+            if session_id is not None:
+                self.sessions_of_tokens[token] = session_id
+        return self.sessions_of_tokens.get(token)
+
+    def attached(self, session_id: str) -> Session | None:
+        session = self.sessions.get(session_id)
+        return session if session and session.is_attached(self.clock.now()) else None
+
+
+def upload(event: Event, record: Record, broker: Broker) -> Any:
+    """``POST /debug/uploads``."""
+    session_id = broker.session(event)
+    if session_id is None:
+        return _unknown_token(record)
+    record |= {"outcome": "presigned", "sessionId": shortened(session_id)}
+    return response(200, broker.payloads.new_upload())
+
+
+def check_session(event: Event, record: Record, broker: Broker) -> Any:
+    """``GET /debug/session``."""
+    session_id = broker.session(event)
+    if session_id is None:
+        return _unknown_token(record)
+    record["sessionId"] = shortened(session_id)
+    if broker.attached(session_id) is None:
+        return _gone(record)
+    record["outcome"] = "active"
+    return response(200, {"state": "active"})
+
+
+def invoke(event: Event, record: Record, broker: Broker) -> Any:
+    """``POST /debug/invocations``."""
+    session_id = broker.session(event)
+    if session_id is None:
+        return _unknown_token(record)
+    record["sessionId"] = shortened(session_id)
+    body = _checked(json_body(event, _MAX_BODY_BYTES), broker.payloads)
+    session = broker.attached(session_id)
+    if session is None:
+        return _gone(record)
+    record |= {"function": body["function"], "invocation": body["requestId"]}
+    message = _message(body)
+    invocation = Invocation(
+        request_id=body["requestId"],
+        session_id=session_id,
+        owner=session.owner,
+        function=body["function"],
+        created_at=broker.clock.now(),
+        deadline=body["deadline"],
+        event=body.get("event") if message["event"] is None else None,
+        event_key=body.get("eventKey"),
+    )
+    if not broker.invocations.record(invocation):
+        return _gone(record)
+    assert session.connection_id is not None  # an attached session has one
+    if not broker.connections.post(session.connection_id, message):
+        # No event told of its end: $disconnect is best effort.
+        end_session(
+            session_id, session.connection_id, broker.sessions, broker.instrumentation, tell=False
+        )
+        return _abandoned(invocation, record, broker)
+    broker.clock.sleep(_SOONEST_ANSWER)
+    return _await_answer(invocation, record, broker)
+
+
+def await_answer(event: Event, record: Record, broker: Broker) -> Any:
+    """``GET /debug/invocations/{requestId}``."""
+    session_id = broker.session(event)
+    if session_id is None:
+        return _unknown_token(record)
+    record["sessionId"] = shortened(session_id)
+    invocation = broker.invocations.get(path_parameter(event, "requestId"))
+    if invocation is None or invocation.session_id != session_id:
+        return rejection(record, 404, "There is no such invocation.")
+    record |= {"function": invocation.function, "invocation": invocation.request_id}
+    return _await_answer(invocation, record, broker)
+
+
+def _await_answer(invocation: Invocation, record: Record, broker: Broker) -> Any:
+    """Looks again and again until there is an answer, or nobody left who could give one."""
+    clock = broker.clock
+    started = session_seen = clock.now()
+    pause = _FIRST_PAUSE
+    while True:
+        found = broker.invocations.get(invocation.request_id)
+        if found is None or found.state is State.ABANDONED:
+            return _gone(record)
+        if found.answer is not None:
+            record["outcome"] = "answered"
+            return response(200, {"state": "answered"} | _shown(found.answer, broker.payloads))
+        if clock.now() >= session_seen + _SESSION_CHECK_SECONDS:
+            session_seen = clock.now()
+            if broker.attached(invocation.session_id) is None:
+                return _abandoned(invocation, record, broker)
+        if clock.now() >= started + WAIT_SECONDS:
+            record["outcome"] = "waiting"
+            return response(202, {"state": "waiting"})
+        clock.sleep(pause)
+        pause = min(pause * _PAUSE_GROWTH, _LAST_PAUSE)
+
+
+def _shown(answer: Answer, payloads: Payloads) -> dict[str, Any]:
+    if answer.error is not None:
+        return {"error": answer.error}
+    if answer.result_key is not None:
+        return {"resultUrl": payloads.download_url(answer.result_key)}
+    return {"result": answer.result}
+
+
+def _message(body: dict[str, Any]) -> dict[str, Any]:
+    """The message to the debugger, with the event in it if it fits."""
+    message = messages.invocation(
+        body["requestId"],
+        body["function"],
+        deadline=body["deadline"],
+        context=body["context"],
+        event=body.get("event"),
+    )
+    if len(json.dumps(message)) > MAX_MESSAGE_BYTES:
+        message["event"] = None
+    return message
+
+
+def _checked(body: dict[str, Any], payloads: Payloads) -> dict[str, Any]:
+    """The body, once all of it is as it must be. Raises BadRequestError."""
+    if not _matches(_REQUEST_ID, body.get("requestId")):
+        raise BadRequestError("requestId is missing or malformed.")
+    if not _matches(_FUNCTION, body.get("function")):
+        raise BadRequestError("function is missing, or no logical id.")
+    if not _is_time(body.get("deadline")):
+        raise BadRequestError("deadline is missing, or no time.")
+    if not isinstance(body.get("context"), dict):
+        raise BadRequestError("context is missing, or no object.")
+    event, key = body.get("event"), body.get("eventKey")
+    if (event is None) == (key is None):
+        raise BadRequestError("Either event or eventKey is needed.")
+    if event is not None and not is_text(event, MAX_EVENT_BYTES):
+        raise BadRequestError(f"event must be a text of up to {MAX_EVENT_BYTES} bytes.")
+    if key is not None and not (isinstance(key, str) and payloads.is_key(key)):
+        raise BadRequestError("eventKey names no upload.")
+    return body
+
+
+def is_text(value: Any, max_bytes: int) -> bool:
+    """Whether it is a string that UTF-8 can hold in so many bytes."""
+    try:
+        return isinstance(value, str) and len(value.encode()) <= max_bytes
+    except UnicodeEncodeError:
+        return False
+
+
+def _is_time(value: Any) -> bool:
+    return (
+        isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < _END_OF_TIME
+    )
+
+
+def _matches(pattern: re.Pattern[str], value: Any) -> bool:
+    return isinstance(value, str) and pattern.fullmatch(value) is not None
+
+
+def _bearer_token(event: Event) -> str:
+    """The token of the Authorization header, whose name comes in any case; empty if none."""
+    for name, value in (event.get("headers") or {}).items():
+        scheme, _, token = str(value).partition(" ")
+        if name.lower() == "authorization" and scheme.lower() == "bearer":
+            return token.strip()
+    return ""
+
+
+def _unknown_token(record: Record) -> Any:
+    return rejection(record, 401, "The token is unknown.")
+
+
+def _abandoned(invocation: Invocation, record: Record, broker: Broker) -> Any:
+    broker.invocations.abandon(invocation.request_id, invocation.session_id)
+    return _gone(record)
+
+
+def _gone(record: Record) -> Any:
+    record["outcome"] = "gone"
+    return response(410, {"state": "gone"})

@@ -1,0 +1,258 @@
+"""Instruments and restores the functions of a stack, and tells the debugger of each.
+
+Runs as PLLDBManagerRole, which has no right on the sessions: whether the session still lives is
+asked of the broker. Both operations are idempotent, since Lambda repeats a failed one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+from . import configuration as redirection
+from . import messages
+from .configuration import MAX_TIMEOUT, Configuration, Hold, Layer
+from .connections import Connections
+from .functions import STACK_TYPE, Functions, GoneError, RefusedError
+from .instrumentation_request import INSTRUMENT
+from .log import Event, Record
+
+_THREADS = 16
+# How often a function is looked at again because somebody else changed it in between.
+_ATTEMPTS = 5
+_CHANGING = "somebody else keeps changing it"
+_LOST_ORIGINAL = "it runs plldb's shim, but its own handler is not known any more; deploy it again"
+
+Message = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Manager:
+    """What the operations act on. ``is_attached`` takes a session's token."""
+
+    functions: Functions
+    connections: Connections
+    layer: Layer
+    broker_url: str
+    is_attached: Callable[[str], bool]
+
+
+@dataclass(frozen=True)
+class Target:
+    """One function of the stack."""
+
+    logical_id: str
+    name: str
+
+
+class Teller:
+    """Posts to the debugger's connection, if there is one, and notices when it is gone."""
+
+    def __init__(self, connections: Connections, connection_id: str | None) -> None:
+        self._connections = connections
+        self._connection_id = connection_id
+        self.is_gone = False
+
+    def __call__(self, message: Message) -> None:
+        if self._connection_id is not None and not self.is_gone:
+            self.is_gone = not self._connections.post(self._connection_id, message)
+
+
+def handle(event: Event, record: Record, manager: Manager) -> Any:
+    """One request of instrumentation_request.py."""
+    record |= {"stackName": event["stackName"], "sessionId": event["sessionRef"]}
+    record["route"] = event["operation"]
+    if event["operation"] == INSTRUMENT:
+        return instrument(event, record, manager)
+    return restore(event, record, manager)
+
+
+def instrument(request: dict[str, Any], record: Record, manager: Manager) -> dict[str, Any]:
+    """Redirects the chosen functions; if the session ends meanwhile, restores them at once."""
+    tell = Teller(manager.connections, request["connectionId"])
+    targets = _chosen(request, manager, tell)
+    limits = manager.functions.timeout_limits({target.name for target in targets.chosen})
+
+    def take(target: Target) -> bool:
+        message = _taken(target, request, limits.get(target.name, MAX_TIMEOUT), manager)
+        tell(message)
+        is_instrumented: bool = message["type"] == messages.MessageType.INSTRUMENTED
+        if is_instrumented:
+            _warn_of_bypasses(target, manager, tell)
+        return is_instrumented
+
+    taken = _in_parallel(take, targets.chosen)
+    # Asked after the last change: a session that ended before is restored here, one that ends
+    # later has its own restoring, which sees all changes.
+    if tell.is_gone or not manager.is_attached(request["token"]):
+        return restore(request | {"connectionId": None}, record, manager)
+    record |= {"outcome": "ready", "instrumented": sum(taken)}
+    skipped = len(taken) - sum(taken) + targets.unmatched
+    tell(messages.ready(sum(taken), skipped))
+    return {"instrumented": sum(taken), "skipped": skipped}
+
+
+def restore(request: dict[str, Any], record: Record, manager: Manager) -> dict[str, Any]:
+    """``{"restored": [logical ids], "failed": {logical id: reason}}``."""
+    tell = Teller(manager.connections, request["connectionId"])
+    targets = [
+        Target(logical_id, name)
+        for logical_id, name, kind in manager.functions.of_stack(request["stackName"])
+        if kind != STACK_TYPE
+    ]
+    restored: list[str] = []
+    failed: dict[str, str] = {}
+
+    def give_back(target: Target) -> None:
+        try:
+            if _given_back(target, request["sessionRef"], manager):
+                restored.append(target.logical_id)
+                tell(messages.restored(target.logical_id))
+        except RefusedError as error:
+            failed[target.logical_id] = str(error)
+            tell(messages.warning(target.logical_id, f"not restored: {error}"))
+
+    _in_parallel(give_back, targets)
+    tell(messages.closed())
+    record |= {"outcome": "restored", "restored": len(restored), "failed": len(failed)}
+    if failed:
+        record["level"] = "ERROR"
+    return {"restored": sorted(restored), "failed": failed}
+
+
+@dataclass(frozen=True)
+class _Choice:
+    chosen: list[Target]
+    unmatched: int
+
+
+def _chosen(request: dict[str, Any], manager: Manager, tell: Teller) -> _Choice:
+    """The functions that the patterns name; tells of nested stacks and of idle patterns."""
+    patterns: list[str] = request["functions"]
+    chosen: list[Target] = []
+    idle = set(patterns)
+    for logical_id, name, kind in manager.functions.of_stack(request["stackName"]):
+        matching = {p for p in patterns if fnmatchcase(logical_id, p) or fnmatchcase(name, p)}
+        if kind == STACK_TYPE:
+            nested = name.rpartition(":stack/")[2].partition("/")[0]
+            tell(
+                messages.warning(
+                    logical_id, f"a nested stack: attach to {nested} to debug its functions"
+                )
+            )
+        elif matching or not patterns:
+            idle -= matching
+            chosen.append(Target(logical_id, name))
+    for pattern in sorted(idle):
+        tell(messages.skipped(pattern, "no function of the stack has such a name"))
+    return _Choice(chosen, len(idle))
+
+
+def _taken(
+    target: Target, request: dict[str, Any], timeout_limit: int, manager: Manager
+) -> Message:
+    """Redirects one function, and gives the message that tells of it."""
+    try:
+        for _ in range(_ATTEMPTS):
+            message = _try_to_take(target, request, timeout_limit, manager)
+            if message is not None:
+                return message
+    except GoneError:
+        return messages.skipped(target.logical_id, "it was deleted")
+    except RefusedError as error:
+        return messages.skipped(target.logical_id, str(error))
+    return messages.skipped(target.logical_id, _CHANGING)
+
+
+def _try_to_take(
+    target: Target, request: dict[str, Any], timeout_limit: int, manager: Manager
+) -> Message | None:
+    """None if somebody else changed the function in between."""
+    found = manager.functions.get(target.name)
+    current = Configuration.from_lambda(found)
+    undone = redirection.original(current, manager.layer)
+    holder = redirection.holder(current)
+    # One that is not among the open sessions left its hold behind: it is simply taken.
+    rival = request["activeSessions"].get(holder)
+    if reason := redirection.obstacle(found):
+        return messages.skipped(target.logical_id, reason)
+    if rival is not None and not request["takeOver"]:
+        return messages.skipped(
+            target.logical_id, f"held by {redirection.owner(current)}, session {holder}"
+        )
+    if undone.handler == redirection.SHIM_HANDLER:
+        return messages.skipped(target.logical_id, _LOST_ORIGINAL)
+    hold = _hold(request, manager)
+    if holder == hold.session:
+        # Its own token still opens the session: nothing to change.
+        hold = replace(hold, token=current.variables.get(redirection.TOKEN, hold.token))
+    wanted = redirection.redirected(undone, target.logical_id, hold, manager.layer, timeout_limit)
+    if reason := redirection.lack_of_room(wanted):
+        return messages.skipped(target.logical_id, reason)
+    if changes := current.changes(wanted):
+        updated = manager.functions.update(target.name, found["RevisionId"], changes)
+        if updated is None:
+            return None
+    if rival is not None and "connectionId" in rival:
+        # Whether that one is still there to hear it makes no difference.
+        manager.connections.post(
+            rival["connectionId"], messages.taken(target.logical_id, request["owner"])
+        )
+    return messages.instrumented(
+        target.logical_id,
+        function_name=target.name,
+        function_arn=found["FunctionArn"],
+        handler=undone.handler,
+        runtime=found["Runtime"],
+        timeout=undone.timeout,
+        memory_size=found.get("MemorySize", 128),
+        variables=undone.variables,
+    )
+
+
+def _hold(request: dict[str, Any], manager: Manager) -> Hold:
+    return Hold(
+        session=request["sessionRef"],
+        owner=request["owner"],
+        token=request["token"],
+        broker_url=manager.broker_url,
+        when_absent=request["whenAbsent"],
+    )
+
+
+def _warn_of_bypasses(target: Target, manager: Manager, tell: Teller) -> None:
+    try:
+        for bypass in manager.functions.bypasses(target.name):
+            tell(messages.warning(target.logical_id, f"{bypass}, which is not debugged"))
+    except (GoneError, RefusedError) as error:
+        reason = str(error) or "the function was deleted"
+        tell(messages.warning(target.logical_id, f"its aliases can't be read: {reason}"))
+
+
+def _given_back(target: Target, session: str | None, manager: Manager) -> bool:
+    """Restores one function; False if there was nothing to restore. Raises RefusedError."""
+    try:
+        for _ in range(_ATTEMPTS):
+            found = manager.functions.get(target.name)
+            current = Configuration.from_lambda(found)
+            if session is not None and redirection.holder(current) != session:
+                return False
+            undone = redirection.original(current, manager.layer)
+            if undone.handler == redirection.SHIM_HANDLER:
+                raise RefusedError(_LOST_ORIGINAL)
+            changes = current.changes(undone)
+            if not changes:
+                return False
+            if manager.functions.update(target.name, found["RevisionId"], changes) is not None:
+                return True
+    except GoneError:
+        return False
+    raise RefusedError(_CHANGING)
+
+
+def _in_parallel(act: Callable[[Target], Any], targets: Iterable[Target]) -> list[Any]:
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return list(pool.map(act, targets))

@@ -1,0 +1,154 @@
+"""Invocations and tokens in the PLLDBDebugger table. Each operation is one DynamoDB call.
+
+The names of the table's attributes are spelled here and in template.yaml (key and TTL), nowhere
+else.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from .invocations import RETENTION, Answer, Invocation, State, token_key
+
+_STATE = {"#state": "State"}
+
+
+class DynamoDbInvocationStore:
+    """``client`` is a boto3 DynamoDB client."""
+
+    def __init__(self, client: Any, table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def add_token(self, token: str, session_id: str, now: float) -> None:
+        self._client.put_item(
+            TableName=self._table,
+            Item={
+                "RequestId": {"S": token_key(token)},
+                "SessionId": {"S": session_id},
+                "TTL": {"N": str(int(now) + RETENTION)},
+            },
+        )
+
+    def session_of(self, token: str) -> str | None:
+        item = self._get(token_key(token))
+        return str(item["SessionId"]["S"]) if item else None
+
+    def record(self, invocation: Invocation) -> bool:
+        return self._conditionally(
+            self._client.put_item,
+            Item=_item(invocation),
+            ConditionExpression="attribute_not_exists(RequestId) OR SessionId = :session"
+            " OR #state <> :waiting",
+            ExpressionAttributeNames=_STATE,
+            ExpressionAttributeValues={
+                ":session": {"S": invocation.session_id},
+                ":waiting": {"S": State.WAITING},
+            },
+        )
+
+    def get(self, request_id: str) -> Invocation | None:
+        item = self._get(request_id)
+        # Tokens lie in the same table, and are no invocations.
+        return _invocation(item) if item and "State" in item else None
+
+    def answer(self, request_id: str, owner: str, answer: Answer, now: float) -> bool:
+        return self._conditionally(
+            self._client.update_item,
+            Key=_key(request_id),
+            UpdateExpression="SET #state = :answered, Answer = :answer, AnsweredAt = :now",
+            ConditionExpression="#state = :waiting AND #owner = :owner AND Deadline > :now",
+            ExpressionAttributeNames=_STATE | {"#owner": "Owner"},
+            ExpressionAttributeValues={
+                ":answered": {"S": State.ANSWERED},
+                ":waiting": {"S": State.WAITING},
+                ":owner": {"S": owner},
+                ":answer": {"M": _answer_item(answer)},
+                ":now": {"N": str(round(now, 3))},
+            },
+        )
+
+    def abandon(self, request_id: str, session_id: str) -> None:
+        self._conditionally(
+            self._client.update_item,
+            Key=_key(request_id),
+            UpdateExpression="SET #state = :abandoned",
+            ConditionExpression="#state = :waiting AND SessionId = :session",
+            ExpressionAttributeNames=_STATE,
+            ExpressionAttributeValues={
+                ":abandoned": {"S": State.ABANDONED},
+                ":waiting": {"S": State.WAITING},
+                ":session": {"S": session_id},
+            },
+        )
+
+    def _get(self, key: str) -> dict[str, Any] | None:
+        found = self._client.get_item(TableName=self._table, Key=_key(key), ConsistentRead=True)
+        item: dict[str, Any] | None = found.get("Item")
+        return item
+
+    def _conditionally(self, call: Any, **request: Any) -> bool:
+        try:
+            call(TableName=self._table, **request)
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+                return False
+            raise
+        return True
+
+
+def _key(request_id: str) -> dict[str, Any]:
+    return {"RequestId": {"S": request_id}}
+
+
+def _item(invocation: Invocation) -> dict[str, Any]:
+    item = _key(invocation.request_id) | {
+        "SessionId": {"S": invocation.session_id},
+        "Owner": {"S": invocation.owner},
+        "Function": {"S": invocation.function},
+        "State": {"S": invocation.state},
+        "CreatedAt": {"N": str(round(invocation.created_at, 3))},
+        "Deadline": {"N": str(round(invocation.deadline, 3))},
+        "TTL": {"N": str(int(invocation.created_at) + RETENTION)},
+    }
+    if invocation.event is not None:
+        item["Event"] = {"S": invocation.event}
+    if invocation.event_key is not None:
+        item["EventKey"] = {"S": invocation.event_key}
+    if invocation.answer is not None:
+        item["Answer"] = {"M": _answer_item(invocation.answer)}
+    return item
+
+
+def _invocation(item: dict[str, Any]) -> Invocation:
+    return Invocation(
+        request_id=item["RequestId"]["S"],
+        session_id=item["SessionId"]["S"],
+        owner=item["Owner"]["S"],
+        function=item["Function"]["S"],
+        created_at=float(item["CreatedAt"]["N"]),
+        deadline=float(item["Deadline"]["N"]),
+        state=State(item["State"]["S"]),
+        event=item.get("Event", {}).get("S"),
+        event_key=item.get("EventKey", {}).get("S"),
+        answer=_answer(item["Answer"]["M"]) if "Answer" in item else None,
+    )
+
+
+def _answer_item(answer: Answer) -> dict[str, Any]:
+    if answer.error is not None:
+        return {"Error": {"S": json.dumps(answer.error)}}
+    if answer.result_key is not None:
+        return {"ResultKey": {"S": answer.result_key}}
+    return {"Result": {"S": answer.result or ""}}
+
+
+def _answer(item: dict[str, Any]) -> Answer:
+    if "Error" in item:
+        return Answer(error=json.loads(item["Error"]["S"]))
+    if "ResultKey" in item:
+        return Answer(result_key=item["ResultKey"]["S"])
+    return Answer(result=item["Result"]["S"])

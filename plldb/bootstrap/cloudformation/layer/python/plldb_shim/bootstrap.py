@@ -1,0 +1,50 @@
+"""The handler that Lambda calls instead of the function's own.
+
+Lambda drops the leading frames of files called ``bootstrap.py`` from the stack traces it reports
+(awslambdaric does, for its own). So errors are raised from this file only, and traces look as if
+there were no shim.
+"""
+
+from __future__ import annotations
+
+import os
+
+from . import broker, original, remote, variables
+
+TYPE_CHECKING = False  # without importing typing, which is no small module
+if TYPE_CHECKING:
+    from typing import Any
+
+# Emulators collect a function's output by waiting for its first line; MiniStack waits 50 ms. An
+# empty line is enough. On AWS, nothing is added to the function's log.
+_IS_EMULATED = "AWS_ENDPOINT_URL" in os.environ
+_FALLBACK = "plldb: no debugger attached, running the original handler"
+
+
+def handler(event: Any, context: Any) -> Any:
+    remote.forget_sources()
+    try:
+        answer = _ask(event, context)
+        if answer is None:
+            own_handler = original.load(variables.TAKEN.get(variables.ORIGINAL_HANDLER, ""))
+    except remote.ReportedError as error:
+        raise error.with_traceback(None) from None
+    if answer is None:
+        return own_handler(event, context)
+    if _IS_EMULATED:
+        print(flush=True)  # noqa: T201
+    if "error" in answer:
+        raise remote.from_answer(answer["error"])
+    return answer["result"]
+
+
+def _ask(event: Any, context: Any) -> dict[str, Any] | None:
+    """The debugger's answer; None if the function's own handler is to run."""
+    try:
+        return broker.ask(event, context, variables.TAKEN)
+    except broker.AbsentError as absent:
+        if variables.TAKEN.get(variables.WHEN_ABSENT) == variables.ERROR:
+            reason = f"plldb: no debugger attached: {absent}"
+            raise remote.error("PlldbNoDebugger", reason) from None
+    print(_FALLBACK, flush=True)  # noqa: T201 - into the function's log
+    return None
