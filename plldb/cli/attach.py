@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from plldb.cli.console import Console
+    from plldb.debugger.attach import Event
     from plldb.debugger.invoker import DebugMode, Invoker
     from plldb.debugger.sources import CodeSource
 
@@ -112,6 +113,7 @@ def attach(
     from plldb.debugger.attach import attach as attach_to
     from plldb.debugger.interpreter import find_interpreter
     from plldb.debugger.invoker import Debugpy
+    from plldb.debugger.protocol import Connected
     from plldb.debugger.sources import parse_code_options
 
     folder = Path.cwd()
@@ -121,8 +123,11 @@ def attach(
     interpreter = find_interpreter(python, _project_folders(folder, template, sources), os.environ)
     factory = make_factory()
     with AttachView(factory.console, is_live=not pdb) as view:
-        if not sources:
-            view.show(NothingToDebug(why_none))
+
+        def show(event: Event) -> None:
+            view.show(event)
+            if isinstance(event, Connected) and not sources:
+                view.show(NothingToDebug(why_none))
 
         def make_invoker() -> Invoker:
             from plldb.debugger.invoker import Invoker
@@ -144,7 +149,7 @@ def attach(
             SessionOptions(stack_name, helper_stack, WhenAbsent(when_absent), take_over),
             sources,
             make_invoker,
-            view.show,
+            show,
         )
 
 

@@ -22,6 +22,8 @@ _CLOSE_SECONDS = 10
 _HEARTBEAT_SECONDS = 5 * 60
 # API Gateway's largest message: https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
 _MAX_MESSAGE_BYTES = 128 * 1024
+_MAX_FRAME_BYTES = 32 * 1024
+_MAX_BYTES_PER_CHARACTER = 4  # in UTF-8
 _ABNORMAL_CLOSURE = 1006
 
 
@@ -63,7 +65,7 @@ class _Session:
     async def run(self, stop: asyncio.Event, first_message: str | None) -> Ended:
         self._report(self._protocol.opened())
         if first_message is not None:
-            await self._websocket.send(first_message)
+            await self._websocket.send(_frames(first_message))
         tasks = [asyncio.create_task(self._stop(stop)), asyncio.create_task(self._keep_alive())]
         try:
             return await self._receive()
@@ -105,6 +107,12 @@ class _Session:
             except TimeoutError:
                 await self._websocket.close()
                 return
+
+
+def _frames(message: str) -> list[str]:
+    """The message in pieces that each fit into a frame."""
+    step = _MAX_FRAME_BYTES // _MAX_BYTES_PER_CHARACTER
+    return [message[start : start + step] for start in range(0, len(message), step)]
 
 
 async def _open_unless_stopped(

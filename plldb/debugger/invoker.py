@@ -82,7 +82,7 @@ class Outcome:
 class State(Enum):
     QUEUED = "queued"
     RUNNING = "running"
-    # pdb has the terminal: nobody else may write to it.
+    # A debugger has it. If that is pdb, it has the terminal, too: nobody else may write to it.
     PAUSED = "paused"
     AWAITING_DEBUGGER = "awaiting debugger"
     FINISHED = "finished"
@@ -221,7 +221,7 @@ class Invoker:
                     await worker.child.ready()
             except ChildFailedError as failure:
                 self._end(worker)
-                raise SourceError(failure.message + ".", failure.hint) from None
+                raise SourceError(failure.message, failure.hint) from None
             except ChildExitedError as exited:
                 self._end(worker)
                 what = _exit_reason(exited.status)
@@ -323,6 +323,8 @@ class Invoker:
                 if self._terminal is not None:
                     self._terminal.lend()
                 worker.child.go()
+            case "stopped":
+                progress.change(State.PAUSED)
             case "waiting":
                 progress.change(State.AWAITING_DEBUGGER)
             case "resumed":
@@ -507,7 +509,9 @@ def child_environment(
     if "AWS_PROFILE" not in credentials:
         files = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
         reserved |= dict.fromkeys(files, os.devnull) | {"AWS_EC2_METADATA_DISABLED": "true"}
-    own = {name: value for name, value in function.variables.items() if name[:6] != "PLLDB_"}
+    own = {
+        name: value for name, value in function.variables.items() if not name.startswith("PLLDB_")
+    }
     return {"LANG": "en_US.UTF-8"} | inherited | changeable | own | reserved | dict(credentials)
 
 

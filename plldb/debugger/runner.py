@@ -13,7 +13,8 @@ the first length, and text of the second, which is never looked into on the way:
     start {handler, codeDir, debugger, …}    ready {…}: a debugger can attach
     invoke {deadline, context} + event       result + JSON text
                                              error {errorType, errorMessage, stackTrace}
-                                             waiting: for a debugger to attach
+                                             waiting: for a debugger to attach; resumed: it has
+                                             stopped: by a debugger; resumed: it goes on
     go                                 ←     paused: about to use the terminal; resumed: done
                                              failed {message, hint}: the debugger can't be started
 
@@ -580,7 +581,7 @@ def start_debugpy(host: str, port: int, patience: float) -> Header:
         import debugpy.server.api
     except Exception as error:
         raise DebuggerFailed(
-            f"debugpy can't be loaded by {sys.executable}: {error}",
+            f"debugpy can't be loaded by {sys.executable}: {error}.",
             f"Install it there: {sys.executable} -m pip install debugpy",
         ) from error
     finally:
@@ -594,13 +595,30 @@ def start_debugpy(host: str, port: int, patience: float) -> Header:
         except Exception as error:
             if time.monotonic() > give_up:
                 raise DebuggerFailed(
-                    f"debugpy can't listen at {host}:{port}: {error}",
+                    f"debugpy can't listen at {host}:{port}: {error}.",
                     "Choose another port: --debugpy HOST:PORT",
                 ) from error
         time.sleep(_LISTEN_RETRY_SECONDS)
     # The adapter left our process group for one that has the number of the process before it.
     adapter = getattr(debugpy.server.api, "_adapter_process", None)
     return {"host": at_host, "port": at_port, "adapterGroup": getattr(adapter, "pid", None)}
+
+
+def report_stops(channel: Channel) -> None:
+    """Tells the invoker when debugpy stops a thread and lets it go on; pydevd has no hook."""
+    debugger = getattr(sys.modules.get("pydevd"), "PyDB", None)
+    suspend = getattr(debugger, "do_wait_suspend", None)
+    if suspend is None:
+        return
+
+    def do_wait_suspend(*arguments: Any, **options: Any) -> Any:
+        channel.send("stopped")
+        try:
+            return suspend(*arguments, **options)
+        finally:
+            channel.send("resumed")
+
+    debugger.do_wait_suspend = do_wait_suspend  # type: ignore[union-attr]
 
 
 # --- The life of a child --------------------------------------------------------------------------
@@ -614,7 +632,9 @@ class Runtime:
         self._debugger: Header = start["debugger"]
         self._frames = Frames(self._code_dir)
         self._handler: Handler | None = None
-        sys.path[0] = self._code_dir
+        # In place of our own folder, which Python put there unless it was told not to.
+        ours = str(pathlib.Path(__file__).parent)
+        sys.path[:] = [self._code_dir, *(path for path in sys.path if path != ours)]
         sys.argv = sys.argv[:1]
         sys.meta_path.append(FallbackFinder(start["fallbackPackages"]))
         self._log_handler = set_up_logging()
@@ -627,6 +647,7 @@ class Runtime:
         elif kind == "debugpy":
             debugger = self._debugger
             where = start_debugpy(debugger["host"], debugger["port"], debugger["patience"])
+            report_stops(self._channel)
             self._channel.send("ready", where)
         else:
             sys.breakpointhook = say_that_nothing_stops
@@ -682,9 +703,10 @@ class Runtime:
         self, kind: str, message: str, trace: list[str], cause: BaseException | None
     ) -> None:
         """To the caller, and to the developer with the paths of this machine."""
-        sys.stderr.write(f"[ERROR] {kind}: {message}\n")
-        if cause is not None:
-            traceback.print_exception(type(cause), cause, user_traceback(cause.__traceback__))
+        with contextlib.suppress(Exception):  # whatever the user's code made of stderr
+            sys.stderr.write(f"[ERROR] {kind}: {message}\n")
+            if cause is not None:
+                traceback.print_exception(type(cause), cause, user_traceback(cause.__traceback__))
         self._flush()
         error = {"errorType": kind, "errorMessage": message, "stackTrace": trace}
         self._channel.send("error", {"error": error, "isLoaded": self._handler is not None})

@@ -19,7 +19,8 @@ import requests
 
 from plldb.aws import Target
 from plldb.config import EmulatorAddress, TargetSettings
-from plldb.emulators.container import engine_answers
+from plldb.emulators.container import LocalStack, engine_answers
+from plldb.emulators.process import MiniStack
 from plldb.emulators.state import StateFile
 from plldb.stacks import find_helper_stack
 
@@ -27,15 +28,13 @@ from .support import Backend, Keys, Plldb, clean_environment, random_name
 
 CAPABILITIES = {
     "iam": "IAM policies and signatures are enforced",
-    "log": "its own log lies in a file here",
-    "accounts": "another account's access key is at hand",
-    "local": "it is an emulator on this machine",
-    "rollback": "a stack that fails ends in ROLLBACK_COMPLETE",
+    "accounts": "buckets belong to accounts, and another account's key is at hand",
+    "local": "it is an emulator that this suite started",
 }
 _CAPABILITIES_OF = {
-    "ministack": {"iam", "log", "accounts", "local", "rollback"},
-    "localstack": {"accounts", "local"},
-    "aws": {"iam", "rollback"},
+    "ministack": {"iam", "accounts", "local"},
+    "localstack": {"local"},
+    "aws": {"iam"},
 }
 
 
@@ -109,6 +108,15 @@ def plldb(home: Path, helper_name: str) -> Iterator[Plldb]:
         yield command
     finally:
         command("local", "down").succeeded()
+
+
+@pytest.fixture
+def emulator_log(plldb: Plldb, home: Path) -> str:
+    """All that the emulator has logged so far."""
+    running = StateFile(home).read()
+    assert running is not None, "mark the test with needs('local')"
+    emulator = MiniStack(home) if running.emulator == MiniStack.name else LocalStack(home)
+    return "\n".join(emulator.last_log_lines(running, 1_000_000))
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import base64
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -187,13 +188,24 @@ class Debugger:
         await self.send(action="close")
         return await self.until("closed")
 
-    async def serve(self, handle: Handle, invocations: int = 1) -> None:
-        """Answers so many invocations, all at once, with what ``handle(message, event)`` gives."""
+    async def serve(
+        self, handle: Handle, invocations: int = 1, seconds: float = DEADLINE_SECONDS
+    ) -> None:
+        """Answers so many invocations with what ``handle(message, event)`` gives, 8 at once.
+
+        ``seconds`` is how long each may take to arrive: many cold starts at once take a while.
+        """
+        free = asyncio.Semaphore(8)
         running = []
+
+        async def run(message: dict[str, Any]) -> None:
+            async with free:
+                await asyncio.to_thread(self._run, message, handle)
+
         while len(running) < invocations:
-            message = await self.receive()
+            message = await self.receive(seconds)
             if message["type"] == "invocation":
-                running.append(asyncio.create_task(asyncio.to_thread(self._run, message, handle)))
+                running.append(asyncio.create_task(run(message)))
         await asyncio.gather(*running)
 
     def _run(self, message: dict[str, Any], handle: Handle) -> None:
@@ -241,6 +253,8 @@ class Debugger:
 @asynccontextmanager
 async def attached(backend: Backend, stack: str) -> AsyncIterator[Debugger]:
     """A connected session. What it holds at the end is restored before this returns."""
+    # Callers and answers block a thread each, and wait for each other.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(150))
     session_id = backend.new_session(stack)
     async with backend.connect(session_id) as websocket:
         debugger = Debugger(backend, session_id, websocket)

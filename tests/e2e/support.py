@@ -278,8 +278,8 @@ class Backend:
         return asyncio.run(attempt())
 
 
-async def ask(websocket: ClientConnection, message: str | bytes) -> dict[str, Any]:
-    """Sends one message and returns the next that comes."""
+async def ask(websocket: ClientConnection, message: str | list[str]) -> dict[str, Any]:
+    """Sends one message, given whole or in frames, and returns the next that comes."""
     await websocket.send(message)
     answer = json.loads(await asyncio.wait_for(websocket.recv(), DEADLINE_SECONDS))
     assert isinstance(answer, dict)

@@ -13,6 +13,7 @@ from plldb.config import EmulatorAddress, TargetSettings
 from plldb.stacks import find_stack
 
 from .support import Backend, Plldb, clean_environment, poll, random_name
+from .test_bootstrap import BROKEN_TEMPLATE
 
 
 @pytest.fixture
@@ -115,18 +116,20 @@ def test_attaching_in_the_wrong_region(plldb: Plldb, stack: str) -> None:
 def test_attaching_to_a_stack_that_failed(plldb: Plldb, backend: Backend, target: Target) -> None:
     name = random_name("broken")
     cloudformation = target.client("cloudformation")
-    token = f"arn:aws:lambda:us-east-1:{target.account_id}:function:missing"
-    broken = {"Type": "Custom::Broken", "Properties": {"ServiceToken": token}}
-    template = {"Resources": {"Broken": broken}}
-    cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(template))
+    cloudformation.create_stack(StackName=name, TemplateBody=BROKEN_TEMPLATE)
 
-    poll(lambda: "ROLLBACK" in getattr(find_stack(target, name), "status", ""), "it failed")
+    poll(lambda: _has_failed(target, name), "it failed")
 
     error = complaint(plldb, "attach", "--stack-name", name)
 
-    assert "in state ROLLBACK_" in error
+    assert "the one to debug, is in state" in error
     assert backend.sessions_of(name) == []
     cloudformation.delete_stack(StackName=name)
+
+
+def _has_failed(target: Target, name: str) -> bool:
+    stack = find_stack(target, name)
+    return stack is not None and stack.status in ("ROLLBACK_COMPLETE", "CREATE_FAILED")
 
 
 def test_attaching_with_a_helper_stack_that_is_none(plldb: Plldb, stack: str) -> None:
@@ -135,6 +138,7 @@ def test_attaching_with_a_helper_stack_that_is_none(plldb: Plldb, stack: str) ->
     assert "no plldb helper stack" in error
 
 
+@pytest.mark.needs("accounts")
 def test_a_bucket_of_somebody_else(plldb: Plldb, address: EmulatorAddress) -> None:
     stranger = Target(
         TargetSettings("emulator", "ca-west-1", emulator=address, access_key_id="111111111111")

@@ -1,6 +1,7 @@
 """``plldb bootstrap``: from nothing, again, after a failure, after a crash, and gone without trace.
 
-Each test has a region of its own, and with it a bucket, tables and a stack of its own.
+Each test has a region of its own, and with it a bucket; and a helper stack of its own name, because
+roles are an account's.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from plldb.config import EmulatorAddress, TargetSettings
 from plldb.errors import AwsError, BootstrapError
 from plldb.stacks import find_stack
 
-from .support import Plldb, Result
+from .support import Plldb, Result, random_name
 
 _REGIONS = itertools.cycle(
     ["eu-west-1", "eu-west-2", "eu-west-3", "eu-north-1", "us-west-1", "us-west-2", "sa-east-1"]
@@ -34,6 +35,7 @@ class Account:
     def __init__(self, plldb: Plldb, target: Target) -> None:
         self._plldb = plldb
         self.target = target
+        self.stack_name = random_name("helper")
         self.cloudformation = target.client("cloudformation")
         self.s3 = target.client("s3")
         self.dynamodb = target.client("dynamodb")
@@ -43,14 +45,16 @@ class Account:
         return f"plldb-core-infrastructure-{self.target.region}-{self.target.account_id}"
 
     def bootstrap(self, *arguments: str) -> Result:
-        return self._plldb("bootstrap", *arguments, *self.flags)
+        return self._plldb("bootstrap", "--stack-name", self.stack_name, *arguments, *self.flags)
 
     @property
     def flags(self) -> tuple[str, ...]:
         return ("--region", self.target.region, "--output", "json")
 
     def start_bootstrap(self) -> Any:
-        return self._plldb.start("bootstrap", "--region", self.target.region)
+        return self._plldb.start(
+            "bootstrap", "--stack-name", self.stack_name, "--region", self.target.region
+        )
 
     def keys(self) -> set[str]:
         found = self.s3.list_objects_v2(Bucket=self.bucket).get("Contents", [])
@@ -60,7 +64,9 @@ class Account:
         buckets = {bucket["Name"] for bucket in self.s3.list_buckets()["Buckets"]}
         tables = self.dynamodb.list_tables()["TableNames"]
         return (
-            find_stack(self.target, "plldb") is None and self.bucket not in buckets and not tables
+            find_stack(self.target, self.stack_name) is None
+            and self.bucket not in buckets
+            and not tables
         )
 
 
@@ -86,7 +92,7 @@ def test_from_nothing_again_and_gone_again(account: Account) -> None:
     assert again == first | {"changed": False}
 
     gone = account.bootstrap("destroy", "--yes").succeeded().json
-    assert gone == {"stackName": "plldb", "status": "DELETED", "changed": True}
+    assert gone == {"stackName": account.stack_name, "status": "DELETED", "changed": True}
     assert account.is_empty()
 
     assert account.bootstrap("destroy", "--yes").succeeded().json == gone | {"changed": False}
@@ -114,7 +120,7 @@ def test_a_protection_that_was_taken_off_is_put_back(account: Account) -> None:
 def test_a_dry_run_shows_the_plan_and_changes_nothing(account: Account) -> None:
     plan = account.bootstrap("--dry-run").succeeded().json["plan"]
 
-    assert [step.split()[0] for step in plan] == ["create", "upload", "create"]
+    assert [step.split()[0] for step in plan] == ["create", "upload", "upload", "create"]
     assert account.is_empty()
 
     account.bootstrap().succeeded()
@@ -125,14 +131,16 @@ def test_a_dry_run_shows_the_plan_and_changes_nothing(account: Account) -> None:
 
 
 def test_text_output_streams_the_stack_events(account: Account, plldb: Plldb) -> None:
-    result = plldb("bootstrap", "--region", account.target.region).succeeded()
+    result = plldb(
+        "bootstrap", "--stack-name", account.stack_name, "--region", account.target.region
+    ).succeeded()
 
     assert "PLLDBSessions" in result.stderr
     assert "CREATE_COMPLETE" in result.stderr
-    assert "Stack plldb is ready" in result.stdout
+    assert f"Stack {account.stack_name} is ready" in result.stdout
 
 
-_BROKEN_TEMPLATE = """
+BROKEN_TEMPLATE = """
 Resources:
   Topic:
     Type: AWS::SNS::Topic
@@ -140,13 +148,22 @@ Resources:
     Type: Custom::Broken
     DependsOn: Topic
     Properties:
-      ServiceToken: !Sub "arn:aws:lambda:${AWS::Region}:${AWS::AccountId}:function:no-such-function"
+      ServiceToken: !Sub "arn:aws:lambda:${AWS::Region}:${AWS::AccountId}:function:no-such-thing"
+  # LocalStack lets the one above pass, MiniStack the one below.
+  BrokenFunction:
+    Type: AWS::Lambda::Function
+    DependsOn: Topic
+    Properties:
+      Runtime: python3.13
+      Handler: index.handler
+      Role: !Sub "arn:aws:iam::${AWS::AccountId}:role/none"
+      Code: { S3Bucket: no-such-thing, S3Key: code.zip }
 """
 
 
 def deploy(account: Account, template: str) -> None:
     """What ``plldb bootstrap`` would do if this were its template."""
-    setup = Operation.setup(account.target, "plldb")
+    setup = Operation.setup(account.target, account.stack_name)
     assert setup.release is not None
     broken = replace(setup, release=replace(setup.release, template=template, parameters={}))
     broken.run(lambda target: Executor(target, lambda step: None, lambda event: None))
@@ -155,11 +172,13 @@ def deploy(account: Account, template: str) -> None:
 def test_a_failed_resource_is_named_with_its_reason_and_the_next_run_recovers(
     account: Account,
 ) -> None:
-    with pytest.raises(BootstrapError, match=r"Broken \(Custom::Broken\): .*no-such-function"):
-        deploy(account, _BROKEN_TEMPLATE)
-    left = find_stack(account.target, "plldb")
+    with pytest.raises(
+        BootstrapError, match=r"Broken.* \((Custom::|AWS::Lambda::).*\): .*(no-such-thing|bucket)"
+    ):
+        deploy(account, BROKEN_TEMPLATE)
+    left = find_stack(account.target, account.stack_name)
     assert left is not None
-    assert left.status == "ROLLBACK_COMPLETE"
+    assert left.status in ("ROLLBACK_COMPLETE", "CREATE_FAILED")
 
     recovered = account.bootstrap().succeeded().json
 
@@ -170,15 +189,15 @@ def test_an_update_that_fails_rolls_back_and_the_next_run_recovers(account: Acco
     account.bootstrap().succeeded()
 
     with pytest.raises(BootstrapError, match="Broken"):
-        deploy(account, _BROKEN_TEMPLATE)
+        deploy(account, BROKEN_TEMPLATE)
 
     account.bootstrap().succeeded()
     assert account.bootstrap().succeeded().json["changed"] is False
 
 
 def test_a_template_that_is_refused_leaves_no_stack(account: Account) -> None:
-    with pytest.raises(AwsError, match="create stack plldb"):
-        deploy(account, "Resources: {Nonsense: {Type: AWS::No::Such}}")
+    with pytest.raises(AwsError, match="create stack"):
+        deploy(account, "Resources: [")
 
     assert account.bootstrap().succeeded().json["status"] == "CREATE_COMPLETE"
 
@@ -198,11 +217,15 @@ def test_a_run_that_was_killed_is_finished_by_the_next(account: Account, step: s
 def test_an_outdated_stack_is_updated_and_old_code_removed(account: Account) -> None:
     account.bootstrap().succeeded()
     old = account.keys()
-    account.s3.put_object(Bucket=account.bucket, Key="plldb/lambda_functions-0000.zip", Body=b"")
-    stack = account.cloudformation.describe_stacks(StackName="plldb")["Stacks"][0]
+    account.s3.put_object(
+        Bucket=account.bucket, Key=f"{account.stack_name}/lambda_functions-0.zip", Body=b""
+    )
+    stack = account.cloudformation.describe_stacks(StackName=account.stack_name)["Stacks"][0]
     account.cloudformation.update_stack(
-        StackName="plldb",
-        UsePreviousTemplate=True,
+        StackName=account.stack_name,
+        TemplateBody=account.cloudformation.get_template(StackName=account.stack_name)[
+            "TemplateBody"
+        ],
         Capabilities=["CAPABILITY_IAM"],
         Parameters=[
             {"ParameterKey": p["ParameterKey"], "ParameterValue": p["ParameterValue"]}
@@ -213,7 +236,7 @@ def test_an_outdated_stack_is_updated_and_old_code_removed(account: Account) -> 
         Tags=[{"Key": "plldb:version", "Value": "0.0.0"}],
     )
     account.cloudformation.get_waiter("stack_update_complete").wait(
-        StackName="plldb", WaiterConfig={"Delay": 1}
+        StackName=account.stack_name, WaiterConfig={"Delay": 1}
     )
 
     updated = account.bootstrap().succeeded().json
@@ -229,8 +252,8 @@ def test_destroy_removes_old_versions_too(account: Account) -> None:
         Bucket=account.bucket, VersioningConfiguration={"Status": "Enabled"}
     )
     for body in (b"1", b"2"):
-        account.s3.put_object(Bucket=account.bucket, Key="plldb/extra", Body=body)
-    account.s3.delete_object(Bucket=account.bucket, Key="plldb/extra")
+        account.s3.put_object(Bucket=account.bucket, Key=f"{account.stack_name}/extra", Body=body)
+    account.s3.delete_object(Bucket=account.bucket, Key=f"{account.stack_name}/extra")
 
     account.bootstrap("destroy", "--yes").succeeded()
 
@@ -258,18 +281,18 @@ def test_two_helper_stacks_live_side_by_side(account: Account) -> None:
 
 def test_a_stack_that_only_has_the_name_is_left_alone(account: Account) -> None:
     template = json.dumps({"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}})
-    account.cloudformation.create_stack(StackName="plldb", TemplateBody=template)
+    account.cloudformation.create_stack(StackName=account.stack_name, TemplateBody=template)
     account.cloudformation.get_waiter("stack_create_complete").wait(
-        StackName="plldb", WaiterConfig={"Delay": 1}
+        StackName=account.stack_name, WaiterConfig={"Delay": 1}
     )
     try:
         assert "plldb did not make it" in account.bootstrap().failed().stderr
         assert "plldb did not make it" in account.bootstrap("destroy", "--yes").failed().stderr
-        stack = find_stack(account.target, "plldb")
+        stack = find_stack(account.target, account.stack_name)
         assert stack is not None
         assert stack.status == "CREATE_COMPLETE"
     finally:
-        account.cloudformation.delete_stack(StackName="plldb")
+        account.cloudformation.delete_stack(StackName=account.stack_name)
         account.cloudformation.get_waiter("stack_delete_complete").wait(
-            StackName="plldb", WaiterConfig={"Delay": 1}
+            StackName=account.stack_name, WaiterConfig={"Delay": 1}
         )

@@ -10,7 +10,7 @@ import pytest
 from .support import Backend, ask
 
 
-def conversation(backend: Backend, *sent: str | bytes) -> list[dict[str, object]]:
+def conversation(backend: Backend, *sent: str | list[str]) -> list[dict[str, object]]:
     """The answers to these messages, over one connection that is alive at the end."""
     session_id = backend.new_session()
 
@@ -41,7 +41,11 @@ def test_an_unknown_action_gets_an_error_that_names_the_known_ones(
 
 
 def test_a_message_of_100_kb_is_taken(backend: Backend) -> None:
-    (answer,) = conversation(backend, json.dumps({"action": "dance", "padding": "x" * 100_000}))
+    """In frames of 32 KB at most, which is API Gateway's limit for each."""
+    message = json.dumps({"action": "dance", "padding": "x" * 100_000})
+    frames = [message[start : start + 30_000] for start in range(0, len(message), 30_000)]
+
+    (answer,) = conversation(backend, frames)
 
     assert answer["code"] == "unknown_action"
 

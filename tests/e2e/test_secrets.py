@@ -5,17 +5,23 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from pathlib import Path
+
+import pytest
 
 from .support import Backend, Plldb, ask
 
 
 def function_logs(backend: Backend) -> str:
+    """From the helper stack's log group; LocalStack keeps one for each function instead."""
     logs = backend.target.client("logs")
-    pages = logs.get_paginator("filter_log_events").paginate(
-        logGroupName=f"/plldb/{backend.helper.name}"
-    )
-    return "\n".join(event["message"] for page in pages for event in page["events"])
+    lines = []
+    for prefix in (f"/plldb/{backend.helper.name}", f"/aws/lambda/{backend.helper.name}-"):
+        for group in logs.describe_log_groups(logGroupNamePrefix=prefix)["logGroups"]:
+            pages = logs.get_paginator("filter_log_events").paginate(
+                logGroupName=group["logGroupName"]
+            )
+            lines += [event["message"].rstrip() for page in pages for event in page["events"]]
+    return "\n".join(lines)
 
 
 def invoke_websocket_functions(backend: Backend, session_id: str) -> None:
@@ -54,8 +60,9 @@ def live_through_everything(plldb: Plldb, backend: Backend, stack: str) -> None:
         attached.exit_code()
 
 
+@pytest.mark.needs("local")
 def test_no_session_id_is_whole_in_any_log_or_output(
-    plldb: Plldb, backend: Backend, stack: str, home: Path
+    plldb: Plldb, backend: Backend, stack: str, request: pytest.FixtureRequest
 ) -> None:
     live_through_everything(plldb, backend, stack)
 
@@ -63,7 +70,7 @@ def test_no_session_id_is_whole_in_any_log_or_output(
     assert len(ids) > 1
     for place, text in {
         "the functions' logs": function_logs(backend),
-        "the emulator's log": (home / "ministack.log").read_text(errors="replace"),
+        "the emulator's log": request.getfixturevalue("emulator_log"),
         "the command line": "\n".join(plldb.said),
     }.items():
         assert [one for one in ids if one in text] == [], place

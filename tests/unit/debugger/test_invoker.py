@@ -405,7 +405,7 @@ class TestCrashes:
                 time.sleep(60)
         """)
         for event in ("crash", "hang"):
-            error(project.invoke(event, seconds=1))
+            error(project.invoke(event, seconds=3))
             await_true(lambda: not is_running(int(project.output()[-1])))
 
     def test_a_deadline_that_is_over(self, project: Project) -> None:

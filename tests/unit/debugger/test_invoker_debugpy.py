@@ -97,6 +97,21 @@ def test_break_look_and_go_on(project: Project, python: Interpreter, port: int) 
     assert project.output() == ["before"]
     assert project.output("stderr") == []
     assert is_free(port)
+    states = [progress.state for progress in project.progress]
+    running = State.RUNNING
+    assert states == [State.QUEUED, running, State.PAUSED, running, State.FINISHED]
+
+
+def test_the_deadline_holds_while_it_is_paused(project: Project, port: int) -> None:
+    async def work(invoker: Invoker) -> Outcome:
+        await invoker.prepare(project.function())
+        client = await asyncio.to_thread(attached, project, invoker, [BREAK_LINE])
+        with client:
+            return await invoke(invoker, project.function(), {"a": 1}, seconds=3)
+
+    outcome = project.run(work, debug=Debugpy(port=port))
+    assert error(outcome)["errorType"] == "Sandbox.Timedout"
+    assert outcome.was_paused
 
 
 def test_nobody_need_attach(project: Project, port: int) -> None:
@@ -144,13 +159,15 @@ def test_waiting_for_a_client(project: Project, port: int) -> None:
         State.RUNNING,
         State.AWAITING_DEBUGGER,
         State.RUNNING,
+        State.PAUSED,
+        State.RUNNING,
         State.FINISHED,
     ]
 
 
 def test_no_client_comes(project: Project, port: int) -> None:
     async def work(invoker: Invoker) -> list[Outcome]:
-        return [await invoke(invoker, project.function(), seconds=1.5) for _ in range(2)]
+        return [await invoke(invoker, project.function(), seconds=4) for _ in range(2)]
 
     debug = Debugpy(port=port, wait_for_client=True)
     for outcome in project.run(work, debug=debug):

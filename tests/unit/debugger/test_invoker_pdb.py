@@ -191,7 +191,7 @@ def test_the_deadline_holds_and_the_terminal_is_as_it_was(
     def developer() -> None:
         terminal.expect("(Pdb) ")
 
-    outcome = debug(project, terminal, developer, seconds=1)
+    outcome = debug(project, terminal, developer, seconds=3)
     assert error(outcome)["errorType"] == "Sandbox.Timedout"
     assert outcome.was_paused
     assert termios.tcgetattr(terminal.slave) == before

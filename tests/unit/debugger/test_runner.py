@@ -160,6 +160,14 @@ class TestSurroundings:
         """)
         assert value(project.invoke(python=python)) == "us-east-1"
 
+    @pytest.mark.parametrize("safe", ["", "1"])
+    def test_the_path_is_that_of_lambda(self, project: Project, safe: str) -> None:
+        project.write("import sys\ndef handler(event, context): return sys.path")
+        path = value(project.invoke(variables={"PYTHONSAFEPATH": safe}))
+        assert path[0] == str(project.folder)
+        assert str(Path(runner.__file__).parent) not in path
+        assert any(folder.endswith("lib-dynload") for folder in path)
+
     def test_log_lines_are_those_of_lambda(self, project: Project, python: Interpreter) -> None:
         project.write("""
             import logging
@@ -320,6 +328,10 @@ class TestErrors:
         assert answer["stackTrace"][0] == (
             "  File \"/var/task/app.py\", line 2, in <module>\n    TABLE = os.environ['TABLE']\n"
         )
+
+    def test_whatever_became_of_stderr(self, project: Project) -> None:
+        project.write("import sys\ndef handler(event, context): sys.stderr = None; 1 / 0")
+        assert error(project.invoke())["errorType"] == "ZeroDivisionError"
 
     def test_endless_recursion(self, project: Project, python: Interpreter) -> None:
         project.write("def handler(event, context): return handler(event, context)")

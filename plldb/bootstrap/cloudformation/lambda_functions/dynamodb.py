@@ -6,6 +6,8 @@ else. Every attribute name is aliased in expressions: Status and TTL are reserve
 
 from __future__ import annotations
 
+import re
+import uuid
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -44,10 +46,9 @@ class DynamoDbSessionStore:
     def activate(self, session_id: str, connection_id: str, now: float) -> bool:
         activated = self._update(
             session_id,
-            UpdateExpression="SET #status = :active, #connection = :connection",
-            ConditionExpression="#status = :pending AND #ttl > :now",
-            ExpressionAttributeNames={n: _NAMES[n] for n in ("#status", "#ttl", "#connection")},
-            ExpressionAttributeValues={
+            "SET #status = :active, #connection = :connection",
+            "#status = :pending AND #ttl > :now",
+            {
                 ":active": {"S": Status.ACTIVE},
                 ":pending": {"S": Status.PENDING},
                 ":connection": {"S": connection_id},
@@ -95,29 +96,58 @@ class DynamoDbSessionStore:
     def _update_held(
         self, session_id: str, connection_id: str, expression: str, values: dict[str, Any]
     ) -> Session | None:
-        """The session after the update; None if this connection does not hold it."""
-        names = {name: _NAMES[name] for name in _NAMES if name in expression}
-        item = self._update(
+        return self._update(
             session_id,
-            UpdateExpression=expression,
-            ConditionExpression="#connection = :connection",
-            ExpressionAttributeNames=names | {"#connection": _NAMES["#connection"]},
-            ExpressionAttributeValues=values | {":connection": {"S": connection_id}},
+            expression,
+            "#connection = :connection",
+            values | {":connection": {"S": connection_id}},
         )
-        return _session(item) if item else None
 
-    def _update(self, session_id: str, **update: Any) -> dict[str, Any] | None:
-        """The item after the update; None if its condition does not hold."""
-        try:
-            updated = self._client.update_item(
-                TableName=self._table, Key=_key(session_id), ReturnValues="ALL_NEW", **update
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
-                return None
-            raise
-        attributes: dict[str, Any] = updated["Attributes"]
-        return attributes
+    def _update(
+        self, session_id: str, expression: str, condition: str, values: dict[str, Any]
+    ) -> Session | None:
+        """The session after the update; None if the condition does not hold."""
+        updated = update_if(
+            self._client, self._table, _key(session_id), expression, condition, _NAMES, values
+        )
+        return _session(updated) if updated else None
+
+
+def update_if(
+    client: Any,
+    table: str,
+    key: dict[str, Any],
+    expression: str,
+    condition: str,
+    names: dict[str, str],
+    values: dict[str, Any],
+) -> dict[str, Any] | None:
+    """The item after ``SET …``; None, and no change, if the condition does not hold.
+
+    botocore repeats a request whose answer got lost. The repetition must not find its condition
+    broken by the first try, so each call leaves a mark by which it knows its own work. Of
+    ``names``, those are used that occur.
+    """
+    expression = expression.replace("SET ", "SET #attempt = :attempt, ", 1)
+    condition = f"{condition} OR #attempt = :attempt"
+    names = names | {"#attempt": "Attempt"}
+    used = set(re.findall(r"#\w+", f"{expression} {condition}"))
+    try:
+        updated = client.update_item(
+            TableName=table,
+            Key=key,
+            UpdateExpression=expression,
+            ConditionExpression=condition,
+            ExpressionAttributeNames={name: names[name] for name in sorted(used)},
+            ExpressionAttributeValues=values | {":attempt": {"S": uuid.uuid4().hex}},
+            ReturnValues="ALL_NEW",
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+            return None
+        raise
+    attributes: dict[str, Any] = updated["Attributes"]
+    return attributes
 
 
 def _key(session_id: str) -> dict[str, Any]:

@@ -54,16 +54,19 @@ def _invocations() -> DynamoDbInvocationStore:
 
 @cache
 def _payloads() -> S3Payloads:
-    client: Any = boto3.client("s3", config=_CONFIG.merge(_S3_CONFIG))
     return S3Payloads(
-        client, os.environ["PLLDB_PAYLOADS_BUCKET"], os.environ["PLLDB_PAYLOADS_PREFIX"]
+        lambda: boto3.client("s3", config=_CONFIG.merge(_S3_CONFIG)),
+        os.environ["PLLDB_PAYLOADS_BUCKET"],
+        os.environ["PLLDB_PAYLOADS_PREFIX"],
     )
 
 
 @cache
 def _instrumentation() -> LambdaInstrumentation:
-    client: Any = boto3.client("lambda", config=_CONFIG)
-    return LambdaInstrumentation(client, os.environ["PLLDB_INSTRUMENTATION_FUNCTION"])
+    return LambdaInstrumentation(
+        lambda: boto3.client("lambda", config=_CONFIG),
+        os.environ["PLLDB_INSTRUMENTATION_FUNCTION"],
+    )
 
 
 @cache

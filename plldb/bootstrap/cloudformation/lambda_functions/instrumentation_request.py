@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import cache
 from typing import Any, Protocol
 
 INSTRUMENT = "instrument"
@@ -58,14 +60,14 @@ class Instrumentation(Protocol):
 
 
 class LambdaInstrumentation:
-    """``client`` is a boto3 Lambda client."""
+    """``make_client`` makes a boto3 Lambda client, when one is needed."""
 
-    def __init__(self, client: Any, function_name: str) -> None:
-        self._client = client
+    def __init__(self, make_client: Callable[[], Any], function_name: str) -> None:
+        self._client = cache(make_client)
         self._function_name = function_name
 
     def start(self, request: dict[str, Any]) -> None:
-        self._client.invoke(
+        self._client().invoke(
             FunctionName=self._function_name,
             InvocationType="Event",
             Payload=json.dumps(request).encode(),

@@ -11,9 +11,17 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from .dynamodb import update_if
 from .invocations import RETENTION, Answer, Invocation, State, token_key
 
-_STATE = {"#state": "State"}
+_NAMES = {
+    "#state": "State",
+    "#session": "SessionId",
+    "#owner": "Owner",
+    "#deadline": "Deadline",
+    "#answer": "Answer",
+    "#answered_at": "AnsweredAt",
+}
 
 
 class DynamoDbInvocationStore:
@@ -38,17 +46,23 @@ class DynamoDbInvocationStore:
         return str(item["SessionId"]["S"]) if item else None
 
     def record(self, invocation: Invocation) -> bool:
-        return self._conditionally(
-            self._client.put_item,
-            Item=_item(invocation),
-            ConditionExpression="attribute_not_exists(RequestId) OR SessionId = :session"
-            " OR #state <> :waiting",
-            ExpressionAttributeNames=_STATE,
-            ExpressionAttributeValues={
-                ":session": {"S": invocation.session_id},
-                ":waiting": {"S": State.WAITING},
-            },
-        )
+        try:
+            self._client.put_item(
+                TableName=self._table,
+                Item=_item(invocation),
+                ConditionExpression="attribute_not_exists(RequestId) OR #session = :session"
+                " OR #state <> :waiting",
+                ExpressionAttributeNames={n: _NAMES[n] for n in ("#session", "#state")},
+                ExpressionAttributeValues={
+                    ":session": {"S": invocation.session_id},
+                    ":waiting": {"S": State.WAITING},
+                },
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+                return False
+            raise
+        return True
 
     def get(self, request_id: str) -> Invocation | None:
         item = self._get(request_id)
@@ -56,13 +70,11 @@ class DynamoDbInvocationStore:
         return _invocation(item) if item and "State" in item else None
 
     def answer(self, request_id: str, owner: str, answer: Answer, now: float) -> bool:
-        return self._conditionally(
-            self._client.update_item,
-            Key=_key(request_id),
-            UpdateExpression="SET #state = :answered, Answer = :answer, AnsweredAt = :now",
-            ConditionExpression="#state = :waiting AND #owner = :owner AND Deadline > :now",
-            ExpressionAttributeNames=_STATE | {"#owner": "Owner"},
-            ExpressionAttributeValues={
+        return self._update(
+            request_id,
+            "SET #state = :answered, #answer = :answer, #answered_at = :now",
+            "#state = :waiting AND #owner = :owner AND #deadline > :now",
+            {
                 ":answered": {"S": State.ANSWERED},
                 ":waiting": {"S": State.WAITING},
                 ":owner": {"S": owner},
@@ -72,32 +84,29 @@ class DynamoDbInvocationStore:
         )
 
     def abandon(self, request_id: str, session_id: str) -> None:
-        self._conditionally(
-            self._client.update_item,
-            Key=_key(request_id),
-            UpdateExpression="SET #state = :abandoned",
-            ConditionExpression="#state = :waiting AND SessionId = :session",
-            ExpressionAttributeNames=_STATE,
-            ExpressionAttributeValues={
+        self._update(
+            request_id,
+            "SET #state = :abandoned",
+            "#state = :waiting AND #session = :session",
+            {
                 ":abandoned": {"S": State.ABANDONED},
                 ":waiting": {"S": State.WAITING},
                 ":session": {"S": session_id},
             },
         )
 
+    def _update(
+        self, request_id: str, expression: str, condition: str, values: dict[str, Any]
+    ) -> bool:
+        updated = update_if(
+            self._client, self._table, _key(request_id), expression, condition, _NAMES, values
+        )
+        return updated is not None
+
     def _get(self, key: str) -> dict[str, Any] | None:
         found = self._client.get_item(TableName=self._table, Key=_key(key), ConsistentRead=True)
         item: dict[str, Any] | None = found.get("Item")
         return item
-
-    def _conditionally(self, call: Any, **request: Any) -> bool:
-        try:
-            call(TableName=self._table, **request)
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
-                return False
-            raise
-        return True
 
 
 def _key(request_id: str) -> dict[str, Any]:

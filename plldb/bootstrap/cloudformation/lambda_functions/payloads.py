@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Callable
+from functools import cache
 from typing import Any, Protocol
 
 # A URL that somebody waits for is used at once.
@@ -26,10 +28,10 @@ class Payloads(Protocol):
 
 
 class S3Payloads:
-    """``client`` is a boto3 S3 client; presigning makes no call."""
+    """``make_client`` makes a boto3 S3 client, when one is needed; presigning makes no call."""
 
-    def __init__(self, client: Any, bucket: str, prefix: str) -> None:
-        self._client = client
+    def __init__(self, make_client: Callable[[], Any], bucket: str, prefix: str) -> None:
+        self._client = cache(make_client)
         self._bucket = bucket
         self._prefix = prefix
         self._key = re.compile(re.escape(prefix) + r"[0-9a-f]{32}")
@@ -46,7 +48,7 @@ class S3Payloads:
 
     def _presigned(self, operation: str, key: str) -> str:
         return str(
-            self._client.generate_presigned_url(
+            self._client().generate_presigned_url(
                 operation,
                 Params={"Bucket": self._bucket, "Key": key},
                 ExpiresIn=_EXPIRES_SECONDS,

@@ -2,11 +2,12 @@
 
 ::
 
-    bootstrap   the handler that Lambda calls
-    variables   what plldb wrote into the function's environment
-    broker      asking the debugger, over HTTP
-    original    the function's own handler
-    remote      errors of the debugger's side, raised again here
+    bootstrap    the handler that Lambda calls
+    variables    what plldb wrote into the function's environment
+    broker       asking the debugger, over HTTP
+    original     the function's own handler
+    remote       errors of the debugger's side, raised again here
+    termination  being stopped in the middle, on an emulator
 
 Standard library only, Python 3.9 and later, and as little of it as possible at import: whatever
 is imported here makes a cold start longer.

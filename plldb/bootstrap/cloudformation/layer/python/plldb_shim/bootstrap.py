@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from . import broker, original, remote, variables
+from . import broker, original, remote, termination, variables
 
 TYPE_CHECKING = False  # without importing typing, which is no small module
 if TYPE_CHECKING:
@@ -22,6 +22,11 @@ _FALLBACK = "plldb: no debugger attached, running the original handler"
 
 
 def handler(event: Any, context: Any) -> Any:
+    with _termination:
+        return _handle(event, context)
+
+
+def _handle(event: Any, context: Any) -> Any:
     remote.forget_sources()
     try:
         answer = _ask(event, context)
@@ -32,7 +37,7 @@ def handler(event: Any, context: Any) -> Any:
     if answer is None:
         return own_handler(event, context)
     if _IS_EMULATED:
-        print(flush=True)  # noqa: T201
+        print(flush=True)  # noqa: T201 - into the function's log
     if "error" in answer:
         raise remote.from_answer(answer["error"])
     return answer["result"]
@@ -41,10 +46,19 @@ def handler(event: Any, context: Any) -> Any:
 def _ask(event: Any, context: Any) -> dict[str, Any] | None:
     """The debugger's answer; None if the function's own handler is to run."""
     try:
-        return broker.ask(event, context, variables.TAKEN)
+        _termination.is_asking = True
+        try:
+            return broker.ask(event, context, variables.TAKEN)
+        finally:
+            _termination.is_asking = False
     except broker.AbsentError as absent:
         if variables.TAKEN.get(variables.WHEN_ABSENT) == variables.ERROR:
             reason = f"plldb: no debugger attached: {absent}"
             raise remote.error("PlldbNoDebugger", reason) from None
-    print(_FALLBACK, flush=True)  # noqa: T201 - into the function's log
+    print(_FALLBACK, flush=True)  # noqa: T201
     return None
+
+
+_termination = termination.Termination()
+if _IS_EMULATED:
+    _termination.install()

@@ -1,0 +1,21 @@
+"""What free LocalStack 4.14 lacks to run a serverless WebSocket application, as plugins.
+
+Map of the package (nothing outside ``plugins`` is loaded before LocalStack asks for it):
+
+=======================  ==========================================================================
+``plugins``              the entry points LocalStack finds
+``settings``             every environment variable this package reads
+``apigatewayv2``         the control plane: ``store`` (records and rules), ``service`` (the AWS API)
+``cloudformation``       the ``AWS::ApiGatewayV2::*`` resource types
+``cloudformation_gaps``  properties of other types that LocalStack leaves out
+``websocket``            the data plane: ``expressions``, ``events``, ``policy`` and ``framing`` do
+                         no I/O; ``integrations`` calls functions; ``transport`` owns sockets;
+                         ``gateway`` and ``management`` are the two routes
+``lambda_runtime``       functions as subprocesses: ``runtime_api`` (what AWS calls the Runtime
+                         API), ``process``, ``executor``, ``assignment``, ``bootstrap`` (the child)
+``dynamodb``             DynamoDB on moto, serialised, with TTL expiry
+``signatures``           who signed a request
+``rest_iam``             ``AWS_IAM`` on REST APIs
+``diagnostics``          ``GET /_tokenfree/diagnostics``
+=======================  ==========================================================================
+"""

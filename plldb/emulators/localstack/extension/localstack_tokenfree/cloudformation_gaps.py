@@ -1,0 +1,51 @@
+"""Properties that LocalStack's own resource types accept and then leave out."""
+
+from collections.abc import Callable
+from typing import Any
+
+from localstack.services.cloudformation.resource_provider import (
+    OperationStatus,
+    ProgressEvent,
+    ResourceRequest,
+)
+from localstack.services.dynamodb.resource_providers.aws_dynamodb_table import (
+    DynamoDBTableProvider,
+)
+from localstack.services.logs.resource_providers.aws_logs_loggroup import LogsLogGroupProvider
+from localstack.utils.patch import patch
+
+Model = dict[str, Any]
+Original = Callable[[Any, ResourceRequest], ProgressEvent]
+
+
+def install() -> None:
+    patch(DynamoDBTableProvider.create)(_followed_by(set_point_in_time_recovery))
+    patch(LogsLogGroupProvider.create)(_followed_by(set_retention))
+
+
+def set_point_in_time_recovery(clients: Any, wanted: Model, table: Model) -> None:
+    if specification := wanted.get("PointInTimeRecoverySpecification"):
+        enabled = str(specification["PointInTimeRecoveryEnabled"]).lower() == "true"
+        clients.dynamodb.update_continuous_backups(
+            TableName=table["TableName"],
+            PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": enabled},
+        )
+
+
+def set_retention(clients: Any, wanted: Model, log_group: Model) -> None:
+    if days := wanted.get("RetentionInDays"):
+        clients.logs.put_retention_policy(
+            logGroupName=log_group["LogGroupName"], retentionInDays=int(days)
+        )
+
+
+def _followed_by(
+    complete: Callable[[Any, Model, Model], None],
+) -> Callable[[Original, Any, ResourceRequest], ProgressEvent]:
+    def create(original: Original, provider: Any, request: ResourceRequest) -> ProgressEvent:
+        event = original(provider, request)
+        if event.status == OperationStatus.SUCCESS:
+            complete(request.aws_client_factory, request.desired_state, event.resource_model)
+        return event
+
+    return create

@@ -1,0 +1,81 @@
+"""DynamoDB on moto: no Java, one operation at a time, expired items removed.
+
+moto keeps its tables in plain dictionaries. Without the lock, two conditional writes at once
+could both find their condition true.
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+
+from localstack.aws.api import RequestContext, ServiceRequest, ServiceResponse
+from localstack.aws.skeleton import Skeleton
+from localstack.aws.spec import load_service
+from localstack.services.moto import call_moto
+from localstack.services.plugins import Service, ServiceLifecycleHook
+from moto.dynamodb.models import dynamodb_backends
+from moto.dynamodb.models.dynamo_type import Item
+from moto.dynamodb.models.table import Table
+
+from .settings import SETTINGS
+
+LOCK = threading.RLock()
+FIVE_YEARS = 5 * 365 * 24 * 3600
+
+
+def create_service() -> Service:
+    model = load_service("dynamodb")
+    table = dict.fromkeys(model.operation_names, _call_moto_alone)
+    return Service(
+        "dynamodb",
+        skeleton=Skeleton(model, table),
+        lifecycle_hook=ExpiredItems(SETTINGS.dynamodb_ttl_seconds),
+    )
+
+
+def _call_moto_alone(context: RequestContext, _: ServiceRequest) -> ServiceResponse:
+    with LOCK:
+        return call_moto(context)
+
+
+class ExpiredItems(ServiceLifecycleHook):
+    """Deletes expired items every ``period`` seconds while the service runs."""
+
+    def __init__(self, period: float) -> None:
+        self._period = period
+        self._stopped = threading.Event()
+
+    def on_before_start(self) -> None:
+        threading.Thread(target=self._run, name="dynamodb-ttl", daemon=True).start()
+
+    def on_before_stop(self) -> None:
+        self._stopped.set()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._period):
+            with LOCK:
+                for table in _tables_with_ttl():
+                    delete_expired(table, time.time())
+
+
+def _tables_with_ttl() -> Iterator[Table]:
+    for regions in dynamodb_backends.values():
+        for backend in regions.values():
+            for table in backend.tables.values():
+                if table.ttl.get("TimeToLiveStatus") == "ENABLED":
+                    yield table
+
+
+def delete_expired(table: Table, now: float) -> None:
+    for item in table.all_items():
+        if is_expired(item, table.ttl["AttributeName"], now):
+            table.delete_item(item.hash_key, item.range_key)
+
+
+def is_expired(item: Item, attribute: str, now: float) -> bool:
+    """A number in the past, five years at most, as on AWS.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/howitworks-ttl.html
+    """
+    value = item.attrs.get(attribute)
+    return value is not None and value.type == "N" and now - FIVE_YEARS <= float(value.value) <= now

@@ -1,0 +1,1 @@
+"""Lambda functions as subprocesses of the emulator."""

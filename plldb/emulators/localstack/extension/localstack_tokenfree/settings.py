@@ -1,0 +1,37 @@
+"""Every environment variable that this package reads, with AWS's value as the default.
+
+Limits of WebSocket APIs: https://docs.aws.amazon.com/apigateway/latest/developerguide/
+apigateway-execution-service-websocket-limits-table.html
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Times are in seconds, sizes in bytes."""
+
+    websocket_idle_seconds: float = 600.0
+    websocket_max_seconds: float = 7200.0
+    websocket_max_message_bytes: int = 128 * 1024
+    websocket_max_frame_bytes: int = 32 * 1024
+    dynamodb_ttl_seconds: float = 10.0
+    lambda_init_seconds: float = 10.0
+    lambda_concurrent_starts: int = 4
+    lambda_patience_seconds: float = 0.1
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
+        """Read ``TOKENFREE_<FIELD>`` variables; unset or empty ones keep their default."""
+        values: dict[str, Any] = {
+            field.name: (int if isinstance(field.default, int) else float)(value)
+            for field in fields(cls)
+            if (value := environ.get(f"TOKENFREE_{field.name.upper()}"))
+        }
+        return cls(**values)
+
+
+SETTINGS = Settings.from_environment(os.environ)

@@ -1,0 +1,163 @@
+"""The events that functions get, in AWS's shapes.
+
+https://docs.aws.amazon.com/apigateway/latest/developerguide/
+apigateway-websocket-api-mapping-template-reference.html and the events of
+websocket-api-develop-integrations.html
+"""
+
+import base64
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+Event = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Handshake:
+    """The HTTP request that opens a connection. Header names are as the client wrote them."""
+
+    headers: Sequence[tuple[str, str]]
+    query: Mapping[str, Sequence[str]]
+    source_ip: str
+
+    def header_values(self) -> dict[str, list[str]]:
+        values: dict[str, list[str]] = {}
+        for name, value in self.headers:
+            values.setdefault(name, []).append(value)
+        return values
+
+    def single_headers(self) -> dict[str, str]:
+        return {name: values[-1] for name, values in self.header_values().items()}
+
+    def single_query(self) -> dict[str, str]:
+        return {name: values[-1] for name, values in self.query.items()}
+
+    @property
+    def user_agent(self) -> str | None:
+        return {k.lower(): v for k, v in self.headers}.get("user-agent")
+
+
+@dataclass(frozen=True)
+class ConnectionFacts:
+    """What stays the same as long as a connection lives."""
+
+    connection_id: str
+    api_id: str
+    region: str
+    stage: str
+    stage_variables: Mapping[str, str]
+    connected_at: datetime
+    handshake: Handshake
+
+
+def new_id() -> str:
+    """An id like those of connections, requests and messages: 16 characters, ``=`` at the end."""
+    return base64.urlsafe_b64encode(secrets.token_bytes(11)).decode()
+
+
+def authorizer_event(facts: ConnectionFacts, method_arn: str) -> Event:
+    event = connect_event(facts, None)
+    del event["isBase64Encoded"]
+    return {
+        "type": "REQUEST",
+        "methodArn": method_arn,
+        **event,
+        "stageVariables": dict(facts.stage_variables),
+    }
+
+
+def connect_event(facts: ConnectionFacts, authorizer: Mapping[str, Any] | None) -> Event:
+    handshake = facts.handshake
+    event: Event = {
+        "headers": handshake.single_headers(),
+        "multiValueHeaders": handshake.header_values(),
+    }
+    if handshake.query:
+        event["queryStringParameters"] = handshake.single_query()
+        event["multiValueQueryStringParameters"] = {k: list(v) for k, v in handshake.query.items()}
+    context = _request_context(facts, "$connect", "CONNECT", authorizer)
+    return event | _common(facts, context)
+
+
+def message_event(
+    facts: ConnectionFacts,
+    authorizer: Mapping[str, Any] | None,
+    route_key: str,
+    message: str | bytes,
+) -> Event:
+    context = _request_context(facts, route_key, "MESSAGE", authorizer)
+    context["messageId"] = new_id()
+    event = _common(facts, context)
+    if isinstance(message, str):
+        event["body"] = message
+    else:
+        event["body"] = base64.b64encode(message).decode()
+        event["isBase64Encoded"] = True
+    return event
+
+
+def disconnect_event(
+    facts: ConnectionFacts, authorizer: Mapping[str, Any] | None, code: int, reason: str
+) -> Event:
+    context = _request_context(facts, "$disconnect", "DISCONNECT", authorizer)
+    context |= {"disconnectStatusCode": code, "disconnectReason": reason}
+    headers = {"Host": context["domainName"], "x-api-key": "", "x-restapi": ""}
+    return {
+        "headers": headers,
+        "multiValueHeaders": {name: [value] for name, value in headers.items()},
+        **_common(facts, context),
+    }
+
+
+def error_message(facts: ConnectionFacts, message: str, request_id: str) -> Event:
+    """What API Gateway itself sends to the client."""
+    return {
+        "message": message,
+        "connectionId": facts.connection_id,
+        "requestId": request_id,
+    }
+
+
+def _common(facts: ConnectionFacts, context: Event) -> Event:
+    event: Event = {"requestContext": context, "isBase64Encoded": False}
+    if facts.stage_variables:
+        event["stageVariables"] = dict(facts.stage_variables)
+    return event
+
+
+def _request_context(
+    facts: ConnectionFacts,
+    route_key: str,
+    event_type: str,
+    authorizer: Mapping[str, Any] | None,
+) -> Event:
+    now = datetime.now(UTC)
+    request_id = new_id()
+    context: Event = {
+        "routeKey": route_key,
+        "eventType": event_type,
+        "extendedRequestId": request_id,
+        "requestTime": now.strftime("%d/%b/%Y:%H:%M:%S +0000"),
+        "messageDirection": "IN",
+        "stage": facts.stage,
+        "connectedAt": _milliseconds(facts.connected_at),
+        "requestTimeEpoch": _milliseconds(now),
+        "identity": {
+            "userAgent": facts.handshake.user_agent,
+            "sourceIp": facts.handshake.source_ip,
+        },
+        "requestId": request_id,
+        "domainName": f"{facts.api_id}.execute-api.{facts.region}.amazonaws.com",
+        "connectionId": facts.connection_id,
+        "apiId": facts.api_id,
+    }
+    if authorizer is not None:
+        context["authorizer"] = dict(authorizer)
+    return context
+
+
+def _milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)

@@ -1,0 +1,73 @@
+"""``@connections``: what the backend can do with a connection.
+
+https://docs.aws.amazon.com/apigateway/latest/developerguide/
+apigateway-how-to-call-websocket-api-connections.html
+"""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import unquote
+
+from rolo import Request, Response
+
+from ..settings import SETTINGS
+from ..signatures import access_key_of
+from .gateway import CONNECTIONS, Connection
+
+
+def manage_connection(request: Request, api_id: str, stage: str, connection_id: str) -> Response:
+    """POST sends to the client, GET tells about it, DELETE disconnects it."""
+    if access_key_of(request) is None:
+        return _error(403, "MissingAuthenticationTokenException", "Missing Authentication Token")
+    connection = CONNECTIONS.find(api_id, stage, unquote(connection_id))
+    if connection is None:
+        return _error(410, "GoneException", "Gone")
+    match request.method:
+        case "POST":
+            return _post(connection, request.get_data())
+        case "DELETE":
+            connection.socket.close(1000, "Connection Closed Normally")
+            return Response(status=204)
+        case _:
+            return _json(200, _describe(connection))
+
+
+def _post(connection: Connection, data: bytes) -> Response:
+    if len(data) > SETTINGS.websocket_max_message_bytes:
+        return _error(413, "PayloadTooLargeException", "Payload too large")
+    connection.socket.send(_text_if_possible(data))
+    return Response(status=200)
+
+
+def _text_if_possible(data: bytes) -> str | bytes:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data
+
+
+def _describe(connection: Connection) -> dict[str, Any]:
+    facts = connection.facts
+    return {
+        "connectedAt": _timestamp(facts.connected_at),
+        "lastActiveAt": _timestamp(datetime.fromtimestamp(connection.socket.last_active_at, UTC)),
+        "identity": {
+            "sourceIp": facts.handshake.source_ip,
+            "userAgent": facts.handshake.user_agent or "",
+        },
+    }
+
+
+def _timestamp(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _error(status: int, error_type: str, message: str) -> Response:
+    response = _json(status, {"message": message})
+    response.headers["x-amzn-ErrorType"] = error_type
+    return response
+
+
+def _json(status: int, body: dict[str, Any]) -> Response:
+    return Response(json.dumps(body), status=status, mimetype="application/json")

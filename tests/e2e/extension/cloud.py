@@ -1,0 +1,157 @@
+"""What the tests of the extension share: clients, stacks, and connections to one endpoint."""
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
+
+import boto3
+from botocore.config import Config
+from websockets.sync.client import ClientConnection
+from websockets.sync.client import connect as websocket_connect
+
+TEMPLATES = Path(__file__).with_name("templates")
+REGION = "us-east-1"
+DEADLINE_SECONDS = 30.0
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Stack:
+    name: str
+    outputs: dict[str, str]
+
+
+class Cloud:
+    """boto3 and WebSocket access to the emulator at ``endpoint``, like ``http://host:port``."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.endpoint = endpoint.rstrip("/")
+        self._clients: dict[tuple[Any, ...], Any] = {}
+
+    def client(self, service: str, **kwargs: Any) -> Any:
+        """One for each service and set of options: each keeps a connection to the emulator."""
+        key = (service, *sorted(kwargs.items()))
+        if key not in self._clients:
+            self._clients[key] = self._new_client(service, **kwargs)
+        return self._clients[key]
+
+    def _new_client(self, service: str, **kwargs: Any) -> Any:
+        return boto3.client(
+            service,
+            **{
+                "endpoint_url": self.endpoint,
+                "region_name": REGION,
+                "aws_access_key_id": "test",
+                "aws_secret_access_key": "test",
+                "config": Config(retries={"max_attempts": 0}, read_timeout=60),
+                **kwargs,
+            },
+        )
+
+    def stage_url(self, api_id: str, stage: str) -> str:
+        return f"{self.endpoint}/_aws/execute-api/{api_id}/{stage}"
+
+    def management(self, api_id: str, stage: str) -> Any:
+        return self.client("apigatewaymanagementapi", endpoint_url=self.stage_url(api_id, stage))
+
+    def connect(self, api_id: str, stage: str, **kwargs: Any) -> ClientConnection:
+        """Keyword arguments that are strings become the query; the rest goes to websockets."""
+        query = {name: value for name, value in kwargs.items() if isinstance(value, str)}
+        options = {name: value for name, value in kwargs.items() if name not in query}
+        url = self.stage_url(api_id, stage).replace("http", "ws", 1)
+        options = {"max_size": None, "ping_interval": None, "compression": None} | options
+        return websocket_connect(f"{url}?{urlencode(query, quote_via=quote)}", **options)
+
+    @contextmanager
+    def stack(self, template: str, **parameters: str) -> Iterator[Stack]:
+        """Deploy ``templates/TEMPLATE.yaml``; whatever happens, delete it again."""
+        name = f"{template.replace('_', '-')}-{uuid.uuid4().hex[:8]}"
+        try:
+            self.create_stack(name, template, **parameters)
+            yield Stack(name, self.outputs(name))
+        finally:
+            self.delete_stack(name)
+
+    def create_stack(self, name: str, template: str, **parameters: str) -> None:
+        self._apply("create_stack", name, (TEMPLATES / f"{template}.yaml").read_text(), parameters)
+
+    def update_stack(self, name: str, body: str, **parameters: str) -> None:
+        self._apply("update_stack", name, body, parameters)
+
+    def delete_stack(self, name: str) -> None:
+        self.client("cloudformation").delete_stack(StackName=name)
+        status = self._settled(name)
+        assert status in (None, "DELETE_COMPLETE"), self._reasons(name)
+
+    def outputs(self, name: str) -> dict[str, str]:
+        stack = self.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
+        return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+
+    def physical_ids(self, name: str) -> dict[str, str]:
+        resources = self.client("cloudformation").describe_stack_resources(StackName=name)
+        return {
+            resource["LogicalResourceId"]: resource["PhysicalResourceId"]
+            for resource in resources["StackResources"]
+        }
+
+    def diagnostics(self) -> dict[str, Any]:
+        import urllib.request
+
+        with urllib.request.urlopen(f"{self.endpoint}/_tokenfree/diagnostics") as response:
+            measured: dict[str, Any] = json.load(response)
+            return measured
+
+    def _apply(self, verb: str, name: str, body: str, parameters: dict[str, str]) -> None:
+        getattr(self.client("cloudformation"), verb)(
+            StackName=name,
+            TemplateBody=body,
+            Capabilities=["CAPABILITY_NAMED_IAM"],
+            Parameters=[
+                {"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()
+            ],
+        )
+        wanted = verb.removesuffix("_stack").upper() + "_COMPLETE"
+        assert self._settled(name) == wanted, self._reasons(name)
+
+    def _settled(self, name: str) -> str | None:
+        return wait_for(lambda: self._final_status(name), lambda status: status != "busy")
+
+    def _final_status(self, name: str) -> str | None:
+        cloudformation = self.client("cloudformation")
+        try:
+            status: str = cloudformation.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"]
+        except cloudformation.exceptions.ClientError as error:
+            if "does not exist" in str(error):
+                return None
+            raise
+        return "busy" if status.endswith("_IN_PROGRESS") else status
+
+    def _reasons(self, name: str) -> list[str]:
+        events = self.client("cloudformation").describe_stack_events(StackName=name)["StackEvents"]
+        return [
+            f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason')}"
+            for event in events
+            if "FAILED" in event["ResourceStatus"]
+        ]
+
+
+def wait_for(
+    look: Callable[[], T],
+    satisfied: Callable[[T], bool] = bool,
+    seconds: float = DEADLINE_SECONDS,
+) -> T:
+    """What ``look`` returns once it satisfies, or at the deadline."""
+    deadline = time.monotonic() + seconds
+    while not satisfied(value := look()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return value
+
+
+def message(action: str, **fields: Any) -> str:
+    return json.dumps({"action": action, **fields})

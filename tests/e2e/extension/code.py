@@ -1,0 +1,33 @@
+"""Zips of functions and layers, and a place to put them."""
+
+import io
+import uuid
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .cloud import Cloud
+
+
+def zipped(**files: str) -> bytes:
+    """``a__b`` in a name stands for ``a/b``; every file is a Python module."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name.replace("__", "/") + ".py", content)
+    return buffer.getvalue()
+
+
+@contextmanager
+def bucket_with(cloud: Cloud, objects: dict[str, bytes]) -> Iterator[str]:
+    s3 = cloud.client("s3", config=None)
+    name = f"code-{uuid.uuid4().hex[:12]}"
+    s3.create_bucket(Bucket=name)
+    try:
+        for key, body in objects.items():
+            s3.put_object(Bucket=name, Key=key, Body=body)
+        yield name
+    finally:
+        for key in objects:
+            s3.delete_object(Bucket=name, Key=key)
+        s3.delete_bucket(Bucket=name)

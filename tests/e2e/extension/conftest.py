@@ -1,0 +1,81 @@
+"""Where the extension runs: an endpoint given by ``LOCALSTACK_EXTENSION_ENDPOINT``, else a
+container of the image, built when it is missing and removed at the end.
+
+``BASE_IMAGE`` names another base image to build on.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from .cloud import Cloud, Stack
+
+CONTEXT = Path(__file__).parents[3] / "plldb" / "emulators" / "localstack"
+IMAGE = "localstack-tokenfree:test"
+PORT = 4566
+ENDPOINT_VARIABLE = "LOCALSTACK_EXTENSION_ENDPOINT"
+
+
+@pytest.fixture(scope="session")
+def cloud() -> Iterator[Cloud]:
+    if endpoint := os.environ.get(ENDPOINT_VARIABLE):
+        yield Cloud(endpoint)
+        return
+    with container({}) as endpoint:
+        yield Cloud(endpoint)
+
+
+@pytest.fixture(scope="session")
+def impatient_cloud() -> Iterator[Cloud]:
+    """An emulator whose connections may idle for one second and live for three."""
+    limits = {"TOKENFREE_WEBSOCKET_IDLE_SECONDS": "1", "TOKENFREE_WEBSOCKET_MAX_SECONDS": "3"}
+    with container(limits) as endpoint:
+        yield Cloud(endpoint)
+
+
+@pytest.fixture(scope="module")
+def playground(cloud: Cloud) -> Iterator[Stack]:
+    with cloud.stack("playground") as stack:
+        yield stack
+
+
+@contextmanager
+def container(environment: Mapping[str, str]) -> Iterator[str]:
+    """-> the endpoint of a container of its own; skips where no Docker engine answers."""
+    build_image()
+    from testcontainers.core.config import ConnectionMode, testcontainers_config
+    from testcontainers.core.container import DockerContainer
+    from testcontainers.core.wait_strategies import HttpWaitStrategy
+
+    # The reaper's image may be out of reach, and a machine that looks like a container itself
+    # would be taken for one, where published ports are not on localhost.
+    testcontainers_config.ryuk_disabled = True
+    testcontainers_config.connection_mode_override = ConnectionMode.docker_host
+    healthy = HttpWaitStrategy(PORT, "/_localstack/health").for_status_code(200)
+    emulator = DockerContainer(IMAGE).waiting_for(healthy.with_poll_interval(0.1))
+    emulator.ports[f"{PORT}/tcp"] = ("127.0.0.1", None)  # with_bind_ports knows no address
+    for name, value in environment.items():
+        emulator = emulator.with_env(name, value)
+    try:
+        emulator.start()
+        yield f"http://localhost:{emulator.get_exposed_port(PORT)}"
+    finally:
+        emulator.stop()
+
+
+def build_image() -> None:
+    """Build with the classic builder. Layers that did not change come from Docker's cache."""
+    docker = pytest.importorskip("docker")
+    pytest.importorskip("testcontainers")
+    try:
+        client = docker.from_env()
+        client.ping()
+    except docker.errors.DockerException as error:
+        pytest.skip(f"no Docker engine answers: {error}")
+    base = os.environ.get("BASE_IMAGE")
+    client.images.build(
+        path=str(CONTEXT), tag=IMAGE, rm=True, buildargs={"BASE_IMAGE": base} if base else None
+    )

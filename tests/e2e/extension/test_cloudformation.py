@@ -1,0 +1,164 @@
+"""Stacks: created, changed in place, replaced, deleted; and two applications of other people."""
+
+import json
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from websockets.exceptions import InvalidStatus
+
+from .cloud import TEMPLATES, Cloud, message, wait_for
+
+
+def exists(cloud: Cloud, api_id: str) -> bool:
+    apis = cloud.client("apigatewayv2").get_apis()["Items"]
+    return api_id in [api["ApiId"] for api in apis]
+
+
+def test_references_and_deletion(cloud: Cloud) -> None:
+    with cloud.stack("playground") as stack:
+        outputs, ids = stack.outputs, cloud.physical_ids(stack.name)
+        api_id = outputs["ApiId"]
+        assert ids["Api"] == api_id
+        assert ids["Stage"] == outputs["StageName"] == "test"
+        assert ids["EchoRoute"] == outputs["EchoRouteId"]
+        assert ids["Integration"] == outputs["IntegrationId"]
+        assert ids["Authorizer"] == outputs["AuthorizerId"]
+        found = cloud.client("apigatewayv2").get_stage(ApiId=api_id, StageName="test")
+        assert found["DefaultRouteSettings"]["ThrottlingBurstLimit"] == 100
+        assert cloud.client("apigatewayv2").get_api(ApiId=api_id)["Tags"] == {"purpose": "test"}
+    assert not exists(cloud, api_id)
+
+
+def test_update_in_place_and_replacement(cloud: Cloud) -> None:
+    api = cloud.client("apigatewayv2")
+    template = (TEMPLATES / "playground.yaml").read_text()
+    with cloud.stack("playground") as stack:
+        api_id, before = stack.outputs["ApiId"], cloud.physical_ids(stack.name)
+        with cloud.connect(api_id, "test", token="allow") as socket:
+            cloud.update_stack(
+                stack.name,
+                template.replace("RouteKey: echo", "RouteKey: say"),
+                ApiDescription="second",
+            )
+            assert cloud.physical_ids(stack.name) == before
+            assert api.get_api(ApiId=api_id)["Description"] == "second"
+            socket.send(message("say", n=1))  # the open connection gets the new route
+            assert json.loads(socket.recv(timeout=10))["n"] == 1
+        cloud.update_stack(stack.name, template, StageName="other")
+        after = cloud.physical_ids(stack.name)  # LocalStack no longer lists what it replaced
+        assert after | {"Stage": "test"} == before
+        assert cloud.outputs(stack.name)["StageName"] == "other"
+        assert [stage["StageName"] for stage in api.get_stages(ApiId=api_id)["Items"]] == ["other"]
+        with cloud.connect(api_id, "other", token="allow"):
+            pass
+
+
+def test_resource_that_leaves_the_template_is_deleted(cloud: Cloud) -> None:
+    template = (TEMPLATES / "playground.yaml").read_text()
+    start = template.index("  FailRoute:")
+    without = template[:start] + template[template.index("  Stage:\n", start) :]
+    with cloud.stack("playground") as stack:
+        cloud.update_stack(stack.name, without)
+        routes = cloud.client("apigatewayv2").get_routes(ApiId=stack.outputs["ApiId"])["Items"]
+        assert "fail" not in [route["RouteKey"] for route in routes]
+        assert len(routes) == 7
+
+
+def test_chat_with_rooms(cloud: Cloud) -> None:
+    with cloud.stack("chat_rooms", ExecuteApiBaseUrl=inside_url(cloud)) as stack, ExitStack() as up:
+        api_id = stack.outputs["ChatApiId"]
+        people = [up.enter_context(cloud.connect(api_id, "live")) for _ in range(3)]
+        for number, person in enumerate(people[:2], start=1):
+            person.send(json.dumps({"do": "join", "room": "kitchen"}))
+            assert received(person) == {"room": "kitchen", "event": "joined", "people": number}
+        assert received(people[0])["people"] == 2
+        people[2].send(json.dumps({"do": "join", "room": "hall"}))
+        assert received(people[2])["people"] == 1
+        people[1].send(json.dumps({"do": "say", "room": "kitchen", "text": "tea?"}))
+        said = {"room": "kitchen", "event": "said", "text": "tea?"}
+        assert received(people[0]) == received(people[1]) == said
+        people[1].close()
+        assert received(people[0]) == {"room": "kitchen", "event": "left", "people": 1}
+        with pytest.raises(TimeoutError):
+            people[2].recv(timeout=0.2)
+    assert not exists(cloud, api_id)
+
+
+def test_deployed_stage(cloud: Cloud) -> None:
+    api = cloud.client("apigatewayv2")
+    with cloud.stack("deployed_stage") as stack:
+        api_id = stack.outputs["ApiId"]
+        stage = api.get_stage(ApiId=api_id, StageName="v1")
+        assert stage["DeploymentId"] == stack.outputs["DeploymentId"]
+        with cloud.connect(api_id, "v1") as socket:
+            assert asked(socket, "hello") == "hello"
+            route = api.create_route(
+                ApiId=api_id,
+                RouteKey="later",
+                RouteResponseSelectionExpression="$default",
+                Target=f"integrations/{stack.outputs['IntegrationId']}",
+            )
+            assert json.loads(asked(socket, "later"))["message"] == "Forbidden"
+            deployment = api.create_deployment(ApiId=api_id)["DeploymentId"]
+            assert json.loads(asked(socket, "later"))["message"] == "Forbidden"
+            api.update_stage(ApiId=api_id, StageName="v1", DeploymentId=deployment)
+            assert asked(socket, "later") == "later"
+            api.update_stage(
+                ApiId=api_id, StageName="v1", DeploymentId=stack.outputs["DeploymentId"]
+            )
+            assert json.loads(asked(socket, "later"))["message"] == "Forbidden"
+        api.delete_route(ApiId=api_id, RouteId=route["RouteId"])  # it holds the integration
+    assert not exists(cloud, api_id)
+
+
+def test_stage_without_a_deployment_serves_nothing(cloud: Cloud) -> None:
+    api = cloud.client("apigatewayv2")
+    api_id = api.create_api(
+        Name="empty", ProtocolType="WEBSOCKET", RouteSelectionExpression="$request.body.action"
+    )["ApiId"]
+    try:
+        api.create_stage(ApiId=api_id, StageName="v1")
+        with pytest.raises(InvalidStatus) as refused, cloud.connect(api_id, "v1"):
+            pass
+        assert refused.value.response.status_code == 403
+    finally:
+        api.delete_api(ApiId=api_id)
+
+
+def test_failed_creation_can_be_deleted(cloud: Cloud) -> None:
+    template = (TEMPLATES / "deployed_stage.yaml").read_text()
+    broken = template.replace("DeploymentId: !Ref Deployment}", "DeploymentId: nonesuch}")
+    cloudformation = cloud.client("cloudformation")
+    name = "broken-deployed-stage"
+    before = {api["ApiId"] for api in cloud.client("apigatewayv2").get_apis()["Items"]}
+    try:
+        cloudformation.create_stack(
+            StackName=name, TemplateBody=broken, Capabilities=["CAPABILITY_NAMED_IAM"]
+        )
+        status = wait_for(
+            lambda: cloudformation.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"],
+            lambda status: not status.endswith("_IN_PROGRESS"),
+        )
+        assert status in ("ROLLBACK_COMPLETE", "CREATE_FAILED")  # LocalStack rolls nothing back
+    finally:
+        cloud.delete_stack(name)
+    after = {api["ApiId"] for api in cloud.client("apigatewayv2").get_apis()["Items"]}
+    assert after == before
+
+
+def inside_url(cloud: Cloud) -> str:
+    """Functions run beside the emulator: in a container its port is always 4566."""
+    with cloud.stack("endpoint_of_functions") as stack:
+        answer = cloud.client("lambda").invoke(FunctionName=stack.outputs["Function"])
+        return f"{json.load(answer['Payload'])}/_aws/execute-api"
+
+
+def received(socket: Any) -> Any:
+    return json.loads(socket.recv(timeout=10))
+
+
+def asked(socket: Any, action: str) -> str:
+    socket.send(message(action))
+    answer: str = socket.recv(timeout=10)
+    return answer

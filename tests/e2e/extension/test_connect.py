@@ -1,0 +1,119 @@
+"""Opening a connection: the authorizer, $connect, and what the client sees when refused."""
+
+import json
+import time
+
+import pytest
+from websockets.exceptions import InvalidStatus
+
+from .cloud import Cloud, Stack, message, wait_for
+from .journal import journal
+
+
+def refusal(cloud: Cloud, stack: Stack, **query: str) -> tuple[int, dict[str, str]]:
+    with (
+        pytest.raises(InvalidStatus) as refused,
+        cloud.connect(stack.outputs["ApiId"], "test", **query),
+    ):
+        pass
+    body = refused.value.response.body or b""
+    return refused.value.response.status_code, json.loads(body) if b"{" in body else {}
+
+
+@pytest.mark.parametrize(
+    ("token", "status", "text"),
+    [
+        ("deny", 403, "User is not authorized to access this resource with an explicit deny"),
+        ("elsewhere", 403, "User is not authorized to access this resource"),
+        ("unauthorized", 401, "Unauthorized"),
+        ("raise", 500, "Internal server error"),
+        ("malformed", 500, "Internal server error"),
+        ("", 401, "Unauthorized"),
+    ],
+)
+def test_authorizer_refuses_as_on_aws(
+    cloud: Cloud, playground: Stack, token: str, status: int, text: str
+) -> None:
+    got, body = refusal(cloud, playground, token=token)
+    assert got == status
+    assert text in body.values()
+
+
+def test_identity_source_is_missing(cloud: Cloud, playground: Stack) -> None:
+    assert refusal(cloud, playground, other="x")[0] == 401
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"), [("403", 403), ("500", 500), ("302", 302), ("raise", 502)]
+)
+def test_connect_route_refuses(cloud: Cloud, playground: Stack, answer: str, status: int) -> None:
+    assert refusal(cloud, playground, token="allow", connect=answer)[0] == status
+
+
+def test_connect_answer_without_a_status_is_malformed(cloud: Cloud, playground: Stack) -> None:
+    status, body = refusal(cloud, playground, token="allow", connect="malformed")
+    assert status == 502
+    assert body["message"] == "Internal server error"
+
+
+def test_refused_connection_leaves_no_record(cloud: Cloud, playground: Stack) -> None:
+    before = cloud.diagnostics()["connections"]
+    refusal(cloud, playground, token="allow", connect="403")
+    assert cloud.diagnostics()["connections"] == before
+
+
+def test_unknown_api_and_stage_are_forbidden(cloud: Cloud, playground: Stack) -> None:
+    for api_id, stage in (("nonesuch00", "test"), (playground.outputs["ApiId"], "nonesuch")):
+        with pytest.raises(InvalidStatus) as refused, cloud.connect(api_id, stage, token="allow"):
+            pass
+        assert refused.value.response.status_code == 403
+
+
+def test_socket_opens_only_after_connect_returned(cloud: Cloud, playground: Stack) -> None:
+    began = time.monotonic()
+    with cloud.connect(playground.outputs["ApiId"], "test", token="allow", delay="0.7"):
+        assert time.monotonic() - began >= 0.7
+
+
+def test_subprotocol_that_connect_picks(cloud: Cloud, playground: Stack) -> None:
+    with cloud.connect(
+        playground.outputs["ApiId"], "test", token="allow", protocol="b", subprotocols=["a", "b"]
+    ) as socket:
+        assert socket.subprotocol == "b"
+
+
+def test_connect_event(cloud: Cloud, playground: Stack) -> None:
+    with cloud.connect(
+        playground.outputs["ApiId"],
+        "test",
+        token="allow",
+        additional_headers={"X-Colour": "green"},
+    ) as socket:
+        socket.send(message("inspect"))
+        connection_id = json.loads(socket.recv(timeout=10))["requestContext"]["connectionId"]
+    event = journal(cloud, playground, connection_id)["$connect"]
+    context = event["requestContext"]
+    assert context["eventType"] == "CONNECT"
+    assert context["routeKey"] == "$connect"
+    assert context["apiId"] == playground.outputs["ApiId"]
+    assert context["stage"] == "test"
+    assert context["connectionId"] == connection_id
+    assert context["authorizer"]["token"] == "allow"
+    assert event["headers"]["X-Colour"] == "green"
+    assert event["multiValueHeaders"]["X-Colour"] == ["green"]
+    assert event["queryStringParameters"] == {"token": "allow"}
+    assert event["multiValueQueryStringParameters"] == {"token": ["allow"]}
+    assert event["isBase64Encoded"] is False
+    assert "body" not in event
+
+
+def test_client_that_leaves_during_connect(cloud: Cloud, playground: Stack) -> None:
+    with (
+        pytest.raises(TimeoutError),
+        cloud.connect(
+            playground.outputs["ApiId"], "test", token="allow", delay="2", open_timeout=0.5
+        ),
+    ):
+        pass
+    time.sleep(2)
+    assert wait_for(lambda: cloud.diagnostics()["connections"], lambda count: count == 0) == 0

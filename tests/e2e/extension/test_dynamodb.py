@@ -1,0 +1,76 @@
+"""What an application relies on in DynamoDB: one winner for a condition, and expiry."""
+
+import time
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from .cloud import Cloud, wait_for
+
+
+@pytest.fixture
+def table(cloud: Cloud) -> Iterator[str]:
+    dynamodb = cloud.client("dynamodb")
+    name = f"table-{uuid.uuid4().hex[:8]}"
+    dynamodb.create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "Id", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "Id", "KeyType": "HASH"}],
+    )
+    yield name
+    dynamodb.delete_table(TableName=name)
+
+
+def test_one_of_many_conditional_writes_wins(cloud: Cloud, table: str) -> None:
+    dynamodb = cloud.client("dynamodb")
+    dynamodb.put_item(TableName=table, Item={"Id": {"S": "a"}, "Status": {"S": "PENDING"}})
+
+    def activate(winner: int) -> bool:
+        try:
+            dynamodb.update_item(
+                TableName=table,
+                Key={"Id": {"S": "a"}},
+                UpdateExpression="SET #s = :active, Winner = :winner",
+                ConditionExpression="#s = :pending",
+                ExpressionAttributeNames={"#s": "Status"},
+                ExpressionAttributeValues={
+                    ":active": {"S": "ACTIVE"},
+                    ":pending": {"S": "PENDING"},
+                    ":winner": {"N": str(winner)},
+                },
+            )
+        except dynamodb.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+    with ThreadPoolExecutor(10) as pool:
+        results = list(pool.map(activate, range(40)))
+    assert results.count(True) == 1
+    item = dynamodb.get_item(TableName=table, Key={"Id": {"S": "a"}})["Item"]
+    assert item["Winner"]["N"] == str(results.index(True))
+
+
+def test_expired_items_go(cloud: Cloud, table: str) -> None:
+    dynamodb = cloud.client("dynamodb")
+    now = int(time.time())
+    expiries: dict[str, dict[str, Any]] = {
+        "past": {"N": str(now - 10)},
+        "future": {"N": str(now + 600)},
+        "long ago": {"N": str(now - 6 * 365 * 24 * 3600)},
+        "text": {"S": str(now - 10)},
+    }
+    for name, expires in expiries.items():
+        dynamodb.put_item(TableName=table, Item={"Id": {"S": name}, "Expires": expires})
+    dynamodb.update_time_to_live(
+        TableName=table,
+        TimeToLiveSpecification={"Enabled": True, "AttributeName": "Expires"},
+    )
+
+    def left() -> set[str]:
+        return {item["Id"]["S"] for item in dynamodb.scan(TableName=table)["Items"]}
+
+    assert wait_for(left, lambda names: "past" not in names) == {"future", "long ago", "text"}

@@ -1,0 +1,82 @@
+"""Many clients at once, and nothing left behind when they are gone."""
+
+import asyncio
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+from websockets.asyncio.client import connect
+
+from .cloud import Cloud, Stack, message, wait_for
+
+CLIENTS = 100
+ECHOES = 20
+CYCLES = 200
+AT_ONCE = 10
+COUNTED = ("connections", "fileDescriptors", "subprocesses", "threads", "zombies")
+
+
+def url_of(cloud: Cloud, stack: Stack) -> str:
+    base = cloud.stage_url(stack.outputs["ApiId"], "test").replace("http", "ws", 1)
+    return f"{base}?{urlencode({'token': 'allow', 'connect': '200', 'quiet': '1'})}"
+
+
+async def echo(url: str, client: int) -> list[Any]:
+    """Everything a client got back for messages sent without waiting."""
+    async with connect(url, open_timeout=60, ping_interval=None) as socket:
+        for number in range(ECHOES):
+            await socket.send(message("echo", client=client, number=number))
+        return [json.loads(await asyncio.wait_for(socket.recv(), 60)) for _ in range(ECHOES)]
+
+
+def test_many_clients_at_once(cloud: Cloud, playground: Stack) -> None:
+    async def everybody() -> list[list[Any]]:
+        url = url_of(cloud, playground)
+        return await asyncio.gather(*(echo(url, client) for client in range(CLIENTS)))
+
+    for client, answers in enumerate(asyncio.run(everybody())):
+        assert [(answer["client"], answer["number"]) for answer in answers] == [
+            (client, number) for number in range(ECHOES)
+        ]
+    assert wait_for(lambda: cloud.diagnostics()["connections"], lambda count: count == 0) == 0
+
+
+async def cycle(url: str, times: int) -> None:
+    for _ in range(times):
+        async with connect(url, open_timeout=60, ping_interval=None):
+            pass
+
+
+def connect_and_leave(url: str, times: int, at_once: int) -> None:
+    async def everybody() -> None:
+        await asyncio.gather(*(cycle(url, times // at_once) for _ in range(at_once)))
+
+    asyncio.run(everybody())
+
+
+def test_nothing_is_left_behind(cloud: Cloud, playground: Stack) -> None:
+    """Counts before and after, once the pools have grown to what this load needs."""
+    url = url_of(cloud, playground)
+    connect_and_leave(url, CYCLES, at_once=3 * AT_ONCE)
+    before = settled(cloud)
+    connect_and_leave(url, CYCLES, at_once=AT_ONCE)
+    after = wait_for(cloud.diagnostics, lambda now: not grown(before, now))
+    print(before, after)  # noqa: T201  # shown with -s
+    assert not grown(before, after), (before, after)
+
+
+def grown(before: dict[str, Any], after: dict[str, Any]) -> dict[str, int]:
+    return {name: after[name] - before[name] for name in COUNTED if after[name] > before[name]}
+
+
+def settled(cloud: Cloud) -> dict[str, Any]:
+    """Counts that twenty looks in a row, over a second, agree on."""
+    looks: list[dict[str, Any]] = []
+
+    def quiet() -> bool:
+        looks.append(cloud.diagnostics())
+        recent = [[look[name] for name in COUNTED] for look in looks[-20:]]
+        return len(recent) == 20 and all(look == recent[0] for look in recent)
+
+    wait_for(quiet)
+    return looks[-1]
