@@ -2,6 +2,7 @@
 
 # The newest Python that plldb runs on; another one with PYTHON=…
 PYTHON ?= $(firstword $(foreach v,python3.13 python3.12 python3.11 python3,$(if $(shell $(v) -c 'import sys, venv; print(sys.version_info >= (3, 11) or "")' 2>/dev/null),$(v))))
+EXTENSION := plldb/emulators/localstack/extension
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -12,7 +13,7 @@ EMULATOR ?= auto
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit e2e lint format bench clean
+.PHONY: help setup demo test unit e2e lint format lock bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,11 +42,18 @@ lint: setup ## ruff, mypy --strict and cfn-lint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	cd $(EXTENSION) && $(CURDIR)/$(BIN)/mypy --config-file pyproject.toml
 	$(BIN)/cfn-lint plldb/bootstrap/cloudformation/template.yaml plldb/demo/sample/template.yaml
 
 format: setup ## Format the code
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+lock: setup ## Pin what the LocalStack image installs, from requirements.in
+	$(BIN)/pip install --quiet uv
+	cd plldb/emulators/localstack && $(CURDIR)/$(BIN)/uv pip compile --python-version 3.13 \
+	  --python-platform x86_64-unknown-linux-gnu --generate-hashes --no-header \
+	  --output-file requirements.lock requirements.in
 
 bench: setup ## Measure, and print ratios beside the goals
 	$(BIN)/python -m bench.sessions

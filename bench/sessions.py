@@ -19,7 +19,7 @@ from rich.table import Table
 from websockets.sync.client import connect
 
 from plldb.aws import Target
-from plldb.config import DEFAULT_HELPER_STACK, DEFAULT_EMULATOR_REGION, TargetSettings
+from plldb.config import DEFAULT_EMULATOR_REGION, DEFAULT_HELPER_STACK, TargetSettings
 from plldb.debugger.management import ManagementClient
 from plldb.emulators.lifecycle import Lifecycle
 from plldb.emulators.process import MiniStack
@@ -106,13 +106,13 @@ def main() -> None:
             connects, floor_connects = in_turns(ours.connect, floor.connect)
         finally:
             lifecycle.down()
-    row("POST /sessions", posts, floor_posts, "≤ 1.6 × floor")
-    row("WebSocket connect", connects, floor_connects, "≤ 1.6 × floor")
+    row("POST /sessions", posts, floor_posts, "≤ 1.6 floors")
+    row("WebSocket connect", connects, floor_connects, "≤ 1.6 floors")
     table.add_row("bootstrap, clean", f"{first:.0f}", "", "", "", "≤ 3000 ms")
     table.add_row("bootstrap, unchanged", f"{again:.0f}", "", "", "", "≤ 1000 ms")
     help_, click = fastest("-m", "plldb", "--help"), fastest("-c", "import click")
     ratio = f"{help_ / click:.2f}"
-    table.add_row("plldb --help", f"{help_:.0f}", "", f"{click:.0f}", ratio, "≤ 2 × import click")
+    table.add_row("plldb --help", f"{help_:.0f}", "", f"{click:.0f}", ratio, "≤ 2 floors")
     Console().print(table)
 
 

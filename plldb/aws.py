@@ -141,9 +141,11 @@ class Target:
     def reachable_url(self, url: str) -> str:
         """A URL that the helper stack's functions handed out, as it is reached from here."""
         emulator = self._settings.emulator
-        if emulator is None or not url.startswith(emulator.inside_url):
+        if emulator is None:
             return url
-        return emulator.endpoint_url + url.removeprefix(emulator.inside_url)
+        rest = url.removeprefix(emulator.inside_url)
+        is_inside = rest != url and not rest[:1].strip("/?")
+        return emulator.endpoint_url + rest if is_inside else url
 
     def child_environment(self) -> dict[str, str]:
         """The variables with which another process reaches this target as this one does."""

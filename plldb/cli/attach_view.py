@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from plldb.debugger.attach import Event, NothingToDebug, SessionCreated
@@ -30,12 +32,17 @@ _MARKS = {"succeeded": "✔", "failed": "✘", "abandoned": "-"}
 
 
 class AttachView:
-    """JSON: one event a line. Text: a line an event, above a live list of what runs."""
+    """JSON: one event a line. Text: a line an event, above a live list of what runs.
+
+    Not ``is_live`` is for pdb: there is no list, and as long as an invocation is paused, pdb has
+    the terminal and lines are kept for later.
+    """
 
     def __init__(self, console: Console, is_live: bool = True) -> None:
         self._console = console
         self._is_live = is_live
         self._under_way: dict[str, Progress] = {}
+        self._kept: list[Callable[[], None]] = []
         self._exit = ExitStack()
 
     def __enter__(self) -> Self:
@@ -45,10 +52,13 @@ class AttachView:
 
     def __exit__(self, *exception: Any) -> None:
         self._exit.close()
+        self._under_way.clear()
+        self._show_kept()
 
     def output(self, function: str, stream: str, line: str) -> None:
         """A line that the user's code printed."""
-        self._console.answer(
+        self._say(
+            self._console.answer,
             {"event": "output", "function": function, "stream": stream, "line": line},
             f"  {function} │ {line}",
         )
@@ -59,8 +69,26 @@ class AttachView:
             self._under_way.pop(progress.request_id, None)
         else:
             self._under_way[progress.request_id] = progress
+        if not self._is_live and progress.state is State.PAUSED:
+            self._console.note(
+                f"▶ {progress.function}  {progress.request_id[:_SHOWN_CHARACTERS]}  paused"
+                f"  {max(0, progress.deadline - time.time()):.0f} s left, {progress.waiting} wait"
+            )
+        self._show_kept()
 
     def show(self, event: Event) -> None:
+        self._say(self._show, event)
+
+    def _say(self, write: Callable[..., None], *arguments: Any) -> None:
+        self._kept.append(partial(write, *arguments))
+        self._show_kept()
+
+    def _show_kept(self) -> None:
+        is_paused = any(one.state is State.PAUSED for one in self._under_way.values())
+        while self._kept and (self._is_live or not is_paused):
+            self._kept.pop(0)()
+
+    def _show(self, event: Event) -> None:
         match event:
             case InvocationFinished():
                 self._show_finished(event)
@@ -92,10 +120,13 @@ class AttachView:
                 "outcome": event.outcome,
                 "durationMs": event.duration_ms,
                 "error": event.error or None,
+                "wasPaused": event.was_paused,
             },
             f"{_MARKS[event.outcome]} {event.function}  {event.request_id[:_SHOWN_CHARACTERS]}"
             f"  {event.duration_ms:.0f} ms{error}",
         )
+        if event.was_paused:
+            self._console.warn(f"{event.function}: the deadline passed while it was paused.")
 
     def _show_end(self, event: Ended) -> None:
         self._console.answer(

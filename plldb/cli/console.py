@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,10 @@ from plldb.errors import PlldbError
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
+
+# Commands to a terminal, and what turns the direction of text around: output of the user's code may
+# hold them. And halves of surrogate pairs, which no terminal can be sent.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class Console:
@@ -42,17 +47,17 @@ class Console:
             sys.stdout.write(json.dumps(data) + "\n")
             sys.stdout.flush()
         else:
-            self._stdout.print(text, markup=False)
+            self._stdout.print(_printable(text), markup=False)
 
     def title(self, text: str) -> None:
         """A heading, for people only."""
         if self._stdout is not None:
-            self._stdout.print(f"\n{text}", style="bold", markup=False)
+            self._stdout.print(f"\n{_printable(text)}", style="bold", markup=False)
 
     def note(self, text: str) -> None:
         """What goes on, for people only."""
         if self._stderr is not None:
-            self._stderr.print(text, markup=False, style="dim")
+            self._stderr.print(_printable(text), markup=False, style="dim")
 
     def warn(self, text: str) -> None:
         """What the user should know, in either output."""
@@ -77,7 +82,7 @@ class Console:
         from rich.text import Text
 
         with Live(
-            get_renderable=lambda: Text("\n".join(lines())),
+            get_renderable=lambda: Text(_printable("\n".join(lines()))),
             console=self._stdout,
             refresh_per_second=4,
             transient=True,
@@ -108,6 +113,10 @@ def _wants_json(arguments: Sequence[str]) -> bool:
     return os.environ.get("PLLDB_OUTPUT") == "json"
 
 
+def _printable(text: str) -> str:
+    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
 def _write_to_stderr(data: dict[str, Any], text: str, as_json: bool) -> None:
-    sys.stderr.write((json.dumps(data) if as_json else text) + "\n")
+    sys.stderr.write((json.dumps(data) if as_json else _printable(text)) + "\n")
     sys.stderr.flush()

@@ -41,7 +41,9 @@ async def run_session(
     """
     websocket = await _open_unless_stopped(url, session_id, stop)
     if websocket is None:
-        return Ended(expected=True, confirmed=False, reason="stopped before it was connected")
+        ended = Ended(expected=True, confirmed=False, reason="stopped before it was connected")
+        report(ended)
+        return ended
     async with websocket:
         session = _Session(websocket, report)
         ended = await session.run(stop, first_message)
@@ -64,19 +66,19 @@ class _Session:
 
     async def run(self, stop: asyncio.Event, first_message: str | None) -> Ended:
         self._report(self._protocol.opened())
-        if first_message is not None:
-            await self._websocket.send(_frames(first_message))
         tasks = [asyncio.create_task(self._stop(stop)), asyncio.create_task(self._keep_alive())]
         try:
-            return await self._receive()
+            return await self._receive(None if stop.is_set() else first_message)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _receive(self) -> Ended:
+    async def _receive(self, first_message: str | None) -> Ended:
         """Reports what arrives until the session ends."""
         try:
+            if first_message is not None:
+                await self._websocket.send(_frames(first_message))
             while True:
                 event = self._protocol.received(await self._websocket.recv())
                 self._activity.set()
@@ -122,6 +124,8 @@ async def _open_unless_stopped(
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        # The session may be ACTIVE by now: one that opens in time can still be closed in order.
+        await asyncio.wait({opening}, timeout=_CLOSE_SECONDS)
         return await opening if opening.done() else None
     finally:
         stopping.cancel()

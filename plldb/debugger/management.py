@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
@@ -17,6 +18,8 @@ from plldb.errors import AccessDeniedError, EndpointError, InvocationError, Sess
 _TIMEOUT_SECONDS = (5, 30)
 # What the broker takes within a request; longer results go through the artifacts bucket.
 _INLINE_RESULT_BYTES = 200_000
+# Of an error that is longer.
+_SHOWN_CHARACTERS = 10_000
 # Answered already, abandoned by the function, unknown.
 _UNANSWERABLE = {requests.codes.conflict, requests.codes.gone, requests.codes.not_found}
 # Kept open at once, for as many invocations as may run at once.
@@ -74,7 +77,7 @@ class ManagementClient:
         """
         path = f"/invocations/{quote(request_id, safe='')}"
         if result is None:
-            answer: dict[str, Any] = {"error": error}
+            answer: dict[str, Any] = {"error": _fitting(error)}
         elif len(payload := result.encode()) <= _INLINE_RESULT_BYTES:
             answer = {"result": result}
         else:
@@ -123,6 +126,17 @@ def _http_session() -> requests.Session:
     for scheme in ("http://", "https://"):
         http.mount(scheme, HTTPAdapter(max_retries=_RETRY, pool_maxsize=_CONNECTIONS))
     return http
+
+
+def _fitting(error: dict[str, Any] | None) -> dict[str, Any] | None:
+    """An error as the broker takes it: of an enormous one, the beginning."""
+    if error is None or len(json.dumps(error)) <= _INLINE_RESULT_BYTES:
+        return error
+    return {
+        "errorType": str(error.get("errorType"))[:_SHOWN_CHARACTERS],
+        "errorMessage": str(error.get("errorMessage"))[:_SHOWN_CHARACTERS] + "…",
+        "stackTrace": [],
+    }
 
 
 _UPDATE_HINT = "Run 'plldb bootstrap' to bring the helper stack up to date."

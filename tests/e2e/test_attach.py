@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from .support import Backend, Plldb, poll
+from .support import Backend, Plldb
 
 
 def only_session(backend: Backend, stack: str) -> dict[str, Any]:
@@ -111,16 +111,15 @@ def test_each_attach_has_a_session_of_its_own(plldb: Plldb, backend: Backend, st
 
 
 def test_text_output_reads_as_a_story(plldb: Plldb, backend: Backend, stack: str) -> None:
-    process = plldb.start("attach", "--stack-name", stack)
-    try:
-        poll(lambda: "ACTIVE" in str(backend.sessions_of(stack)), "attached")
+    with plldb.start("attach", "--stack-name", stack) as process:
+        assert process.stdout is not None
+        told = [process.stdout.readline(), process.stdout.readline()]
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=30)
-    finally:
-        process.kill()
 
-    plldb.said += [stdout, stderr]
-    assert stdout.splitlines()[0].startswith("Session ")
-    assert stdout.splitlines()[1:] == ["Attached. Press Ctrl-C to detach.", "Detached."]
+    plldb.said += [*told, stdout, stderr]
+    assert told[0].startswith("Session ")
+    assert told[1:] == ["Attached. Press Ctrl-C to detach.\n"]
+    assert stdout == "Detached.\n"
     assert stderr.startswith("Warning: no function will run here.")
     assert len(stderr.splitlines()) == 1

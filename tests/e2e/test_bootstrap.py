@@ -185,6 +185,7 @@ def test_a_failed_resource_is_named_with_its_reason_and_the_next_run_recovers(
     assert (recovered["status"], recovered["changed"]) == ("CREATE_COMPLETE", True)
 
 
+@pytest.mark.needs("rollback")
 def test_an_update_that_fails_rolls_back_and_the_next_run_recovers(account: Account) -> None:
     account.bootstrap().succeeded()
 

@@ -192,16 +192,19 @@ def _text(value: Any) -> str:
 
 
 class FakeDynamoDb:
-    """The low-level client, as far as the session store speaks its language.
+    """The low-level client, as far as the stores speak its language.
 
     Understands ``SET a = :b, …``, ``REMOVE a, …``, and conditions that are comparisons and
-    attribute_not_exists() joined by AND. An alias that was not declared, or one that was declared
-    and is not used, is refused as DynamoDB refuses it.
+    attribute_not_exists(), joined by AND and OR. An alias that was not declared, or one that was
+    declared and is not used, is refused as DynamoDB refuses it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, key: str = "SessionId") -> None:
+        self.key = key
         self.items: dict[str, dict[str, Any]] = {}
         self.calls: list[str] = []
+        # Carried out, but their answers get lost, so that botocore repeats the request.
+        self.lost_answers = 0
         self._lock = threading.Lock()
 
     def put_item(self, *, Item: dict[str, Any], **request: Any) -> dict[str, Any]:  # noqa: N803
@@ -209,7 +212,7 @@ class FakeDynamoDb:
 
     def get_item(self, *, Key: dict[str, Any], **request: Any) -> dict[str, Any]:  # noqa: N803
         def get() -> dict[str, Any]:
-            item = self.items.get(Key["SessionId"]["S"])
+            item = self.items.get(Key[self.key]["S"])
             return {} if item is None else {"Item": dict(item)}
 
         return self._atomically("GetItem", get)
@@ -217,19 +220,39 @@ class FakeDynamoDb:
     def update_item(self, *, Key: dict[str, Any], **request: Any) -> dict[str, Any]:  # noqa: N803
         return self._atomically("UpdateItem", lambda: self._update(Key, request))
 
+    def query(self, **request: Any) -> dict[str, Any]:
+        def find() -> dict[str, Any]:
+            _check_aliases(request)
+            items = [
+                dict(item)
+                for item in self.items.values()
+                if self._fulfils(item, request["KeyConditionExpression"], request)
+                and self._fulfils(item, request["FilterExpression"], request)
+            ]
+            return {"Items": items}
+
+        return self._atomically("Query", find)
+
+    def get_paginator(self, operation: str) -> Any:
+        assert operation == "query"
+        return _Paginator(lambda **request: iter([self.query(**request)]))
+
     def _atomically(self, call: str, act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         with self._lock:
             self.calls.append(call)
+            while self.lost_answers:
+                self.lost_answers -= 1
+                act()
             return act()
 
     def _put(self, item: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
-        key = item["SessionId"]["S"]
+        key = item[self.key]["S"]
         self._check(self.items.get(key, {}), request)
         self.items[key] = dict(item)
         return {}
 
     def _update(self, key: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
-        item = self.items.get(key["SessionId"]["S"], {})
+        item = self.items.get(key[self.key]["S"], {})
         self._check(item, request)
         changed = dict(item) | key
         set_part, _, remove_part = request["UpdateExpression"].partition("REMOVE")
@@ -238,14 +261,20 @@ class FakeDynamoDb:
             changed[self._name(name, request)] = self._value(value, request)
         for name in _list(remove_part):
             changed.pop(self._name(name, request), None)
-        self.items[key["SessionId"]["S"]] = changed
-        return {}
+        self.items[key[self.key]["S"]] = changed
+        return {"Attributes": dict(changed)} if request.get("ReturnValues") == "ALL_NEW" else {}
 
     def _check(self, item: dict[str, Any], request: dict[str, Any]) -> None:
         _check_aliases(request)
         condition = request.get("ConditionExpression", "")
-        if not all(self._holds(item, term, request) for term in _list(condition, "AND")):
+        if condition and not self._fulfils(item, condition, request):
             raise client_error("ConditionalCheckFailedException", "The conditional request failed")
+
+    def _fulfils(self, item: dict[str, Any], condition: str, request: dict[str, Any]) -> bool:
+        return any(
+            all(self._holds(item, term, request) for term in _list(terms, " AND "))
+            for terms in _list(condition, " OR ")
+        )
 
     def _holds(self, item: dict[str, Any], term: str, request: dict[str, Any]) -> bool:
         if term.startswith("attribute_not_exists("):
@@ -253,6 +282,8 @@ class FakeDynamoDb:
         name, operator, value = term.split()
         actual = item.get(self._name(name, request))
         expected = self._value(value, request)
+        if operator == "<>":
+            return actual is not None and actual != expected
         if actual is None or actual.keys() != expected.keys():
             return False
         if operator == "=":
@@ -266,17 +297,18 @@ class FakeDynamoDb:
             return name
         return str(request["ExpressionAttributeNames"][name])
 
-    def _value(self, name: str, request: dict[str, Any]) -> dict[str, str]:
-        value: dict[str, str] = request["ExpressionAttributeValues"][name.strip()]
+    def _value(self, name: str, request: dict[str, Any]) -> dict[str, Any]:
+        value: dict[str, Any] = request["ExpressionAttributeValues"][name.strip()]
         ((kind, content),) = value.items()
-        return {kind: str(content)}
+        return {kind: str(content) if kind in ("S", "N") else content}
 
 
 def _check_aliases(request: dict[str, Any]) -> None:
     import re
 
     expressions = " ".join(
-        request.get(name, "") for name in ("UpdateExpression", "ConditionExpression")
+        request.get(f"{name}Expression", "")
+        for name in ("Update", "Condition", "KeyCondition", "Filter")
     )
     used = set(re.findall(r"[#:]\w+", expressions))
     declared = {
@@ -297,6 +329,7 @@ def dynamodb_over_http(table: FakeDynamoDb) -> Responder:
         "PutItem": table.put_item,
         "GetItem": table.get_item,
         "UpdateItem": table.update_item,
+        "Query": table.query,
     }
 
     def respond(request: Request) -> Answer:
@@ -330,6 +363,7 @@ class Bucket:
     public_access_block: dict[str, bool] | None = None
     encryption: dict[str, Any] | None = None
     policy: str | None = None
+    lifecycle: dict[str, Any] | None = None
 
 
 class FakeS3:
@@ -397,6 +431,20 @@ class FakeS3:
         if policy is None:
             raise client_error("NoSuchBucketPolicy")
         return {"Policy": policy}
+
+    def put_bucket_lifecycle_configuration(
+        self,
+        *,
+        Bucket: str,  # noqa: N803
+        LifecycleConfiguration: dict[str, Any],  # noqa: N803
+    ) -> None:
+        self.buckets[Bucket].lifecycle = LifecycleConfiguration
+
+    def get_bucket_lifecycle_configuration(self, *, Bucket: str) -> dict[str, Any]:  # noqa: N803
+        lifecycle = self.buckets[Bucket].lifecycle
+        if lifecycle is None:
+            raise client_error("NoSuchLifecycleConfiguration")
+        return lifecycle
 
     def put_object(self, *, Bucket: str, Key: str, Body: bytes) -> None:  # noqa: N803
         self.buckets[Bucket].versions.append((Key, f"v{len(self.buckets[Bucket].versions)}"))
@@ -648,3 +696,30 @@ class FakeEmulator:
     def stop(self) -> None:
         self.sweeps += 1
         self.alive.clear()
+
+
+# --- The helper stack -----------------------------------------------------------------------------
+
+
+class FakeInstrumentation:
+    """Keeps what it was asked for."""
+
+    def __init__(self) -> None:
+        self.requests: list[dict[str, Any]] = []
+
+    def start(self, request: dict[str, Any]) -> None:
+        self.requests.append(json.loads(json.dumps(request)))
+
+
+class FakeConnections:
+    """Keeps what was posted; connections that are in ``gone`` are."""
+
+    def __init__(self, *gone: str) -> None:
+        self.gone = set(gone)
+        self.posted: list[tuple[str, dict[str, Any]]] = []
+
+    def post(self, connection_id: str, message: dict[str, Any]) -> bool:
+        if connection_id in self.gone:
+            return False
+        self.posted.append((connection_id, json.loads(json.dumps(message))))
+        return True

@@ -14,8 +14,15 @@ import plldb
 PACKAGE = Path(plldb.__file__).parent
 WIRE_MESSAGES = "plldb.bootstrap.cloudformation.lambda_functions.messages"
 FUNCTIONS = "plldb.bootstrap.cloudformation.lambda_functions"
-# Runs inside the emulator's container, as a package of its own.
-FOREIGN = PACKAGE / "emulators" / "localstack"
+LAYER = "plldb.bootstrap.cloudformation.layer"
+# Runs in a child process, under the interpreter of the user's project, which has no plldb.
+RUNNER = "plldb.debugger.runner"
+FOREIGN = [
+    # Runs inside the emulator's container, as a package of its own.
+    PACKAGE / "emulators" / "localstack",
+    # The demo's project: a user's code.
+    PACKAGE / "demo" / "sample",
+]
 
 # A module may import what stands in a row above its own, and its own part.
 LAYERS = [
@@ -31,7 +38,10 @@ PURE = [
     "plldb.bootstrap.planner",
     "plldb.bootstrap.packager",
     "plldb.bootstrap.release",
+    "plldb.debugger.launch_config",
     "plldb.debugger.protocol",
+    "plldb.debugger.snapshot",
+    "plldb.debugger.sources",
     f"{FUNCTIONS}.messages",
     f"{FUNCTIONS}.sessions",
 ]
@@ -46,7 +56,7 @@ def module_name(path: Path) -> str:
 SOURCES = {
     module_name(path): path
     for path in sorted(PACKAGE.rglob("*.py"))
-    if FOREIGN not in path.parents and "__pycache__" not in path.parts
+    if not {*FOREIGN} & {*path.parents} and "__pycache__" not in path.parts
 }
 TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in SOURCES.items()}
 
@@ -125,6 +135,41 @@ def test_what_runs_on_aws_needs_nothing_that_is_not_there(name: str) -> None:
     assert not relative, "siblings are imported relatively: on AWS there is no plldb"
 
 
+@pytest.mark.parametrize("name", [name for name in SOURCES if name.startswith(LAYER)])
+def test_what_runs_in_a_users_function_needs_the_standard_library_only(name: str) -> None:
+    for module in imported(name):
+        assert module.partition(".")[0] in sys.stdlib_module_names or module.startswith(LAYER)
+    absolute = [
+        node
+        for node in ast.walk(TREES[name])
+        if isinstance(node, ast.ImportFrom) and not node.level
+        if (node.module or "").startswith(("plldb", "plldb_shim"))
+    ]
+    assert not absolute, "siblings are imported relatively"
+
+
+def test_what_runs_under_the_users_interpreter_needs_the_standard_library_only() -> None:
+    """But for the editor's debugger, where that is asked for."""
+    tops = {module.partition(".")[0] for module in imported(RUNNER)}
+    assert tops - sys.stdlib_module_names <= {"debugpy"}
+    at_import = {
+        name
+        for node in TREES[RUNNER].body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in [
+            *([node.module or ""] if isinstance(node, ast.ImportFrom) else []),
+            *(alias.name for alias in node.names if isinstance(node, ast.Import)),
+        ]
+    }
+    assert "debugpy" not in {name.partition(".")[0] for name in at_import}
+
+
+@pytest.mark.parametrize("name", [name for name in SOURCES if name != RUNNER])
+def test_and_nothing_of_plldb_imports_it(name: str) -> None:
+    """It is started as a program, by its path."""
+    assert RUNNER not in imported(name)
+
+
 @pytest.mark.parametrize("name", PURE)
 def test_what_decides_does_nothing(name: str) -> None:
     assert not {module.partition(".")[0] for module in imported(name)} & EFFECTS
@@ -164,14 +209,29 @@ def _writes_to_the_terminal(tree: ast.AST) -> Iterator[str]:
 
 @pytest.mark.parametrize(
     "name",
-    # On AWS, a function's stdout is its log and no terminal.
-    [name for name in SOURCES if name not in ("plldb.cli.console", f"{FUNCTIONS}.log")],
+    [
+        name
+        for name in SOURCES
+        # On AWS, a function's stdout is its log and no terminal; so it is for what runs in a
+        # user's function. The runner is a process of its own, whose output plldb reads.
+        if name not in ("plldb.cli.console", f"{FUNCTIONS}.log", RUNNER)
+        if not name.startswith(LAYER)
+    ],
 )
 def test_only_the_console_writes_to_the_terminal(name: str) -> None:
     assert not list(_writes_to_the_terminal(TREES[name]))
 
 
-@pytest.mark.parametrize("name", [name for name in SOURCES if part_of(name) != "cli"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name in SOURCES
+        # The process that the runner ends is its own, and so is that of the layer: a function that
+        # is being stopped, on an emulator.
+        if part_of(name) != "cli" and name != RUNNER and not name.startswith(LAYER)
+    ],
+)
 def test_only_the_command_line_ends_the_process(name: str) -> None:
     calls = {ast.unparse(node.func) for node in ast.walk(TREES[name]) if isinstance(node, ast.Call)}
     assert not calls & {"sys.exit", "exit", "quit", "os._exit"}

@@ -13,6 +13,8 @@ from typing import Any
 
 import botocore.exceptions as foreign
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from plldb.aws import Target, aws_errors, translated
 from plldb.bootstrap.operations import Operation
@@ -183,6 +185,66 @@ class TestExecuteApiUrls:
         assert emulator_target().execute_api_base_url == "http://in:1/_aws/execute-api"
 
 
+class TestReachableUrls:
+    """What functions hand out names the emulator as they see it."""
+
+    @pytest.mark.parametrize(
+        ("url", "expected"),
+        [
+            ("http://in:1/bucket/key?X-Amz-Signature=1", "http://h:2/bucket/key?X-Amz-Signature=1"),
+            ("http://in:1", "http://h:2"),
+            ("http://other:1/bucket", "http://other:1/bucket"),
+            ("http://in:12/bucket", "http://in:12/bucket"),
+            ("http://in:1.example/bucket", "http://in:1.example/bucket"),
+            ("", ""),
+        ],
+    )
+    def test_on_an_emulator_they_lead_to_its_endpoint(self, url: str, expected: str) -> None:
+        assert emulator_target("http://h:2").reachable_url(url) == expected
+
+    @given(path=st.text(st.characters(categories=["L", "N"])), query=st.text(max_size=20))
+    def test_all_but_the_endpoint_is_kept(self, path: str, query: str) -> None:
+        target = emulator_target("http://h:2")
+        assert target.reachable_url(f"http://in:1/{path}?{query}") == f"http://h:2/{path}?{query}"
+
+    def test_on_aws_they_stay_as_they_are(self) -> None:
+        url = "https://bucket.s3.eu-west-1.amazonaws.com/key?X-Amz-Signature=1"
+        assert Target(TargetSettings("aws", "eu-west-1")).reachable_url(url) == url
+
+
+class TestChildEnvironment:
+    """What a user's code, run here, gets to know of the target."""
+
+    def test_of_an_emulator_its_endpoint_and_keys_only(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY_ID)
+        monkeypatch.setenv("AWS_SESSION_TOKEN", "t")
+        monkeypatch.setenv("AWS_PROFILE", "work")
+        assert emulator_target("http://h:2").child_environment() == {
+            "AWS_ENDPOINT_URL": "http://h:2",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+        }
+
+    def test_of_aws_the_profile_and_not_what_it_holds(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY_ID)
+        target = Target(TargetSettings("aws", "eu-west-1", profile="work"))
+        assert target.child_environment() == {"AWS_PROFILE": "work"}
+
+    def test_without_a_profile_the_credentials_of_the_environment(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        target = Target(TargetSettings("aws", "eu-west-1"))
+        assert target.child_environment() == {}
+        given_here = {"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET}
+        for name, value in (given_here | {"AWS_ENDPOINT_URL": "http://h:2"}).items():
+            monkeypatch.setenv(name, value)
+        assert target.child_environment() == given_here
+
+
 def test_a_target_tells_people_where_it_is() -> None:
     assert emulator_target().description == "http://127.0.0.1:4566 (us-east-1)"
     assert Target(TargetSettings("aws", "eu-west-1")).description == "AWS (eu-west-1)"
@@ -220,6 +282,7 @@ def aws_answers(region: str, domain: str) -> Callable[[Request], Answer]:
         "WebSocketUrl": f"wss://ws1.execute-api.{region}.{domain}/plldb",
         "SessionsTableName": "PLLDBSessions",
         "DebuggerTableName": "PLLDBDebugger",
+        "InstrumentationFunctionName": "plldb-instrument",
     }
     members = "".join(
         f"<member><OutputKey>{key}</OutputKey><OutputValue>{value}</OutputValue></member>"

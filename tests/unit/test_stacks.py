@@ -43,6 +43,7 @@ OUTPUTS = {
     "WebSocketUrl": "wss://ws1.execute-api.us-east-1.amazonaws.com/plldb",
     "SessionsTableName": "PLLDBSessions",
     "DebuggerTableName": "PLLDBDebugger",
+    "InstrumentationFunctionName": "plldb-instrument",
 }
 
 

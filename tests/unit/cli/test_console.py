@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import unicodedata
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from plldb.cli.attach import show_event
 from plldb.cli.console import Console, show_error
-from plldb.debugger.attach import Event, SessionCreated
-from plldb.debugger.protocol import Connected, Ended, JunkArrived, MessageArrived
 from plldb.errors import StackError
 
-EVENTS: list[tuple[Event, str]] = [
-    (SessionCreated("0a1b2c3d", "app"), "session.created"),
-    (Connected(), "connected"),
-    (MessageArrived({"type": "x"}), "message"),
-    (Ended(True, True, "closed"), "closed"),
-    (Ended(False, False, "lost"), "closed"),
-]
+# A terminal does what these say; the last is half a character, which can't be sent to any.
+HARMFUL = "a\x1b[2Jb\x07c\rd\x9b31me\u202ef\x00g\ud800h"
+HARMLESS = "a\ufffd[2Jb\ufffdc\ufffdd\ufffd31me\ufffdf\ufffdg\ufffdh"
 
 
 def test_text(capsys: pytest.CaptureFixture[str]) -> None:
@@ -79,24 +76,40 @@ def test_an_error_in_the_output_that_was_asked_for_last(
         assert captured.err == "Error: gone\nHint: look\n"
 
 
-@pytest.mark.parametrize(("event", "name"), EVENTS, ids=lambda value: str(value)[:20])
-def test_every_event_of_a_session_is_one_json_object(
-    capsys: pytest.CaptureFixture[str], event: Event, name: str
-) -> None:
-    show_event(Console("json"), event)
-    assert json.loads(capsys.readouterr().out)["event"] == name
+class TestWhatATerminalTakesForACommand:
+    def test_it_is_made_harmless_for_people(self, capsys: pytest.CaptureFixture[str]) -> None:
+        console = Console("text")
+        console.answer({}, HARMFUL)
+        console.title(HARMFUL)
+        console.note(HARMFUL)
+        console.warn(HARMFUL)
+        show_error(StackError(HARMFUL, HARMFUL), [])
+        captured = capsys.readouterr()
+        assert captured.out == f"{HARMLESS}\n\n{HARMLESS}\n"
+        assert captured.err == (
+            f"{HARMLESS}\nWarning: {HARMLESS}\nError: {HARMLESS}\nHint: {HARMLESS}\n"
+        )
 
+    def test_and_spelled_out_in_json(self, capsys: pytest.CaptureFixture[str]) -> None:
+        console = Console("json")
+        console.answer({"line": HARMFUL}, "")
+        console.warn(HARMFUL)
+        show_error(StackError(HARMFUL), ["--output", "json"])
+        captured = capsys.readouterr()
+        assert json.loads(captured.out) == {"line": HARMFUL}
+        for line in (captured.out + captured.err).splitlines():
+            assert line.isascii()
+            assert line.isprintable()
 
-@pytest.mark.parametrize(("event", "name"), EVENTS, ids=lambda value: str(value)[:20])
-def test_and_one_line_for_people(
-    capsys: pytest.CaptureFixture[str], event: Event, name: str
-) -> None:
-    show_event(Console("text"), event)
-    assert len(capsys.readouterr().out.splitlines()) == 1
+    @given(text=st.text(st.characters(exclude_categories=())))
+    def test_whatever_is_printed(self, text: str) -> None:
+        with contextlib.redirect_stdout(io.StringIO()) as stdout:
+            Console("text").answer({}, text)
+        printed = stdout.getvalue().removesuffix("\n")
+        assert not [c for c in printed if unicodedata.category(c) in ("Cc", "Cs") and c != "\n"]
+        printed.encode()
 
-
-def test_junk_is_a_warning_and_no_answer(capsys: pytest.CaptureFixture[str]) -> None:
-    show_event(Console("json"), JunkArrived("\ufffd"))
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert "\ufffd" in json.loads(captured.err)["warning"]
+    @pytest.mark.parametrize("text", ["naïve 日本語 😀", "क्‍ष", "می\u200cخواهم", "a\nb"])  # noqa: RUF001
+    def test_text_stays_as_it_is(self, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+        Console("text").answer({}, text)
+        assert capsys.readouterr().out == text + "\n"

@@ -1,4 +1,4 @@
-"""Sessions in memory, for tests and for use without a table."""
+"""Sessions and invocations in memory, for tests and for use without tables."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import replace
 from threading import Lock
 from typing import Any
 
+from .invocations import Answer, Invocation, State, token_key
 from .sessions import LIFETIME, Session, Status
 
 
@@ -59,3 +60,43 @@ class MemorySessionStore:
                 return None
             self._sessions[session_id] = replace(session, **changes)
             return self._sessions[session_id]
+
+
+class MemoryInvocationStore:
+    def __init__(self) -> None:
+        self._tokens: dict[str, str] = {}
+        self._invocations: dict[str, Invocation] = {}
+        self._lock = Lock()
+
+    def add_token(self, token: str, session_id: str, now: float) -> None:
+        self._tokens[token_key(token)] = session_id
+
+    def session_of(self, token: str) -> str | None:
+        return self._tokens.get(token_key(token))
+
+    def record(self, invocation: Invocation) -> bool:
+        with self._lock:
+            found = self._invocations.get(invocation.request_id)
+            if found and found.state is State.WAITING and found.session_id != invocation.session_id:
+                return False
+            self._invocations[invocation.request_id] = invocation
+            return True
+
+    def get(self, request_id: str) -> Invocation | None:
+        return self._invocations.get(request_id)
+
+    def answer(self, request_id: str, owner: str, answer: Answer, now: float) -> bool:
+        with self._lock:
+            found = self._invocations.get(request_id)
+            if found is None or found.state is not State.WAITING:
+                return False
+            if found.owner != owner or found.deadline <= now:
+                return False
+            self._invocations[request_id] = replace(found, state=State.ANSWERED, answer=answer)
+            return True
+
+    def abandon(self, request_id: str, session_id: str) -> None:
+        with self._lock:
+            found = self._invocations.get(request_id)
+            if found and found.state is State.WAITING and found.session_id == session_id:
+                self._invocations[request_id] = replace(found, state=State.ABANDONED)

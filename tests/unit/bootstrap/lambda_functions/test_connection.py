@@ -11,6 +11,8 @@ from lambda_functions.connection import connect, disconnect
 from lambda_functions.memory import MemorySessionStore
 from lambda_functions.sessions import Session, Status, new_session
 
+from tests.unit.fakes import FakeInstrumentation
+
 NOW = 1_800_000_000.0
 CONNECTION = "L0SM9cOFvHcCIhw="
 
@@ -72,7 +74,7 @@ class TestConnect:
         store, session = store_with()
         assert connect(event(session), {}, store, NOW)["statusCode"] == 200
         assert connect(event(session), {}, store, NOW)["statusCode"] == 403
-        disconnect(event(session), {}, store)
+        disconnect(event(session), {}, store, FakeInstrumentation())
         assert connect(event(session), {}, store, NOW)["statusCode"] == 403
 
 
@@ -80,29 +82,73 @@ class TestDisconnect:
     def test_it_closes_the_session(self) -> None:
         store, session = store_with(status=Status.ACTIVE, connection_id=CONNECTION)
         record: dict[str, Any] = {}
-        assert disconnect(event(session), record, store) == {"statusCode": 200}
+        assert disconnect(event(session), record, store, FakeInstrumentation()) == {
+            "statusCode": 200
+        }
         assert found(store, session) == replace(session, status=Status.CLOSED, connection_id=None)
         assert record["outcome"] == "closed"
 
     def test_a_repeated_event_changes_nothing(self) -> None:
         store, session = store_with(status=Status.ACTIVE, connection_id=CONNECTION)
-        disconnect(event(session), {}, store)
+        disconnect(event(session), {}, store, FakeInstrumentation())
         closed = found(store, session)
         record: dict[str, Any] = {}
-        assert disconnect(event(session), record, store) == {"statusCode": 200}
+        assert disconnect(event(session), record, store, FakeInstrumentation()) == {
+            "statusCode": 200
+        }
         assert (found(store, session), record["outcome"]) == (closed, "unchanged")
 
     def test_a_late_event_of_another_connection_changes_nothing(self) -> None:
         store, session = store_with(status=Status.ACTIVE, connection_id="another")
-        assert disconnect(event(session), {}, store) == {"statusCode": 200}
+        assert disconnect(event(session), {}, store, FakeInstrumentation()) == {"statusCode": 200}
         assert found(store, session) == session
 
     def test_a_session_that_is_gone_is_no_error(self) -> None:
         _, session = store_with()
-        assert disconnect(event(session), {}, MemorySessionStore()) == {"statusCode": 200}
+        assert disconnect(event(session), {}, MemorySessionStore(), FakeInstrumentation()) == {
+            "statusCode": 200
+        }
 
 
-@pytest.mark.parametrize("act", [lambda e, r, s: connect(e, r, s, NOW), disconnect])
+class TestRestoring:
+    def test_what_the_session_instrumented_is_restored_and_nobody_told(self) -> None:
+        store, session = store_with(
+            status=Status.ACTIVE, connection_id=CONNECTION, instruments=True
+        )
+        instrumentation = FakeInstrumentation()
+        disconnect(event(session), {}, store, instrumentation)
+        assert instrumentation.requests == [
+            {
+                "operation": "restore",
+                "stackName": "app",
+                "sessionRef": session.session_id[:8],
+                "connectionId": None,
+            }
+        ]
+
+    def test_once_only(self) -> None:
+        store, session = store_with(
+            status=Status.ACTIVE, connection_id=CONNECTION, instruments=True
+        )
+        instrumentation = FakeInstrumentation()
+        for _ in range(3):
+            disconnect(event(session), {}, store, instrumentation)
+        assert len(instrumentation.requests) == 1
+
+    def test_where_nothing_was_instrumented_nothing_is_asked(self) -> None:
+        store, session = store_with(status=Status.ACTIVE, connection_id=CONNECTION)
+        instrumentation = FakeInstrumentation()
+        disconnect(event(session), {}, store, instrumentation)
+        assert instrumentation.requests == []
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda e, r, s: connect(e, r, s, NOW),
+        lambda e, r, s: disconnect(e, r, s, FakeInstrumentation()),
+    ],
+)
 def test_ids_are_logged_shortened(act: Any) -> None:
     store, session = store_with()
     record: dict[str, Any] = {}

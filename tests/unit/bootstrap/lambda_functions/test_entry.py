@@ -38,6 +38,8 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, Cloud]]:
     with local_server(cloud.respond) as server:
         for name, value in {
             "PLLDB_SESSIONS_TABLE": "PLLDBSessions",
+            "PLLDB_DEBUGGER_TABLE": "PLLDBDebugger",
+            "PLLDB_INSTRUMENTATION_FUNCTION": "instrumentation",
             "PLLDB_CONNECTIONS_URL": f"{server.url}/_aws/execute-api/ws1/plldb",
             "AWS_ENDPOINT_URL": server.url,
             "AWS_REGION": "us-east-1",
@@ -60,7 +62,13 @@ def test_a_session_lives_and_each_step_is_one_call_to_the_table(
 ) -> None:
     entry, aws = cloud
     created = entry.handle_management(
-        {"body": '{"stackName": "app"}', "requestContext": {"identity": {}}}, Context()
+        {
+            "httpMethod": "POST",
+            "resource": "/sessions",
+            "body": '{"stackName": "app"}',
+            "requestContext": {"identity": {}},
+        },
+        Context(),
     )
     assert created["statusCode"] == 201
     session_id = json.loads(created["body"])["sessionId"]

@@ -11,6 +11,8 @@ from lambda_functions.authorizer import authorize
 from lambda_functions.log import logged
 from lambda_functions.memory import MemorySessionStore
 
+from tests.unit.fakes import FakeInstrumentation
+
 
 class Context:
     aws_request_id = "the-request"
@@ -73,10 +75,11 @@ def test_it_works_without_a_context(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_whole_life_is_logged_without_one_whole_id(capsys: pytest.CaptureFixture[str]) -> None:
     store, now, connection_id = MemorySessionStore(), 1_800_000_000.0, "L0SM9cOFvHcCIhw="
+    none = FakeInstrumentation()
     create = logged("create", lambda e, r: management.create_session(e, r, store, now))
     admit = logged("authorizer", lambda e, r: authorize(e, r, store, now))
     connect = logged("connect", lambda e, r: connection.connect(e, r, store, now))
-    disconnect = logged("disconnect", lambda e, r: connection.disconnect(e, r, store))
+    disconnect = logged("disconnect", lambda e, r: connection.disconnect(e, r, store, none))
 
     created = create(
         {"body": '{"stackName": "app"}', "requestContext": {"identity": {}}}, Context()

@@ -13,6 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from lambda_functions.management import MAX_BODY_BYTES, create_session
 from lambda_functions.memory import MemorySessionStore
+from lambda_functions.rest import dispatch
 from lambda_functions.sessions import LIFETIME, Session, Status
 
 NOW = 1_800_000_000.25
@@ -39,7 +40,8 @@ def event(body: Any, *, base64_encoded: bool = False) -> dict[str, Any]:
 
 def post(given: dict[str, Any]) -> tuple[int, dict[str, Any], CountingStore, dict[str, Any]]:
     store, record = CountingStore(), {}
-    answer = create_session(given, record, store, NOW)
+    operation = dispatch({"POST /sessions": lambda e, r: create_session(e, r, store, NOW)})
+    answer = operation(given | {"httpMethod": "POST", "resource": "/sessions"}, record)
     return answer["statusCode"], json.loads(answer["body"]), store, record
 
 
@@ -90,6 +92,7 @@ class TestCreated:
     def test_the_log_knows_the_beginning_of_the_id_only(self) -> None:
         _, body, _, record = post(named("my-stack"))
         assert record == {
+            "route": "POST /sessions",
             "outcome": "created",
             "sessionId": body["sessionId"][:8],
             "stackName": "my-stack",

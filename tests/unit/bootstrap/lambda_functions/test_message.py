@@ -10,43 +10,62 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lambda_functions.connections import ApiGatewayConnections
-from lambda_functions.memory import MemorySessionStore
-from lambda_functions.message import answer
-from lambda_functions.sessions import Session, Status, new_session
+from lambda_functions.memory import MemoryInvocationStore, MemorySessionStore
+from lambda_functions.message import Backend, answer
+from lambda_functions.sessions import LIFETIME, Session, Status, new_session
 
-from tests.unit.fakes import client_error
+from tests.unit.fakes import FakeConnections, FakeInstrumentation, client_error
 
 CONNECTION = "L0SM9cOFvHcCIhw="
 
 
-class FakeConnections:
-    def __init__(self, gone: bool = False) -> None:
-        self.posted: list[tuple[str, dict[str, Any]]] = []
-        self._gone = gone
+NOW = 1_800_000_000.0
 
-    def post(self, connection_id: str, message: dict[str, Any]) -> bool:
-        self.posted.append((connection_id, json.loads(json.dumps(message))))
-        return not self._gone
+
+class Scene:
+    """One attached session, and everything that messages act on."""
+
+    def __init__(self, *, gone: bool = False, held_by: str = CONNECTION, **changes: Any) -> None:
+        self.store = MemorySessionStore()
+        self.invocations = MemoryInvocationStore()
+        self.instrumentation = FakeInstrumentation()
+        self.connections = FakeConnections(*([CONNECTION] if gone else []))
+        self.record: dict[str, Any] = {}
+        active = replace(new_session("app", "me", NOW), status=Status.ACTIVE, connection_id=held_by)
+        self.session = replace(active, **changes)
+        self.store.create(self.session)
+
+    def send(self, body: str | dict[str, Any] | None) -> list[dict[str, Any]]:
+        """The replies."""
+        text = json.dumps(body) if isinstance(body, dict) else body
+        authorizer = {"sessionId": self.session.session_id}
+        context = {"connectionId": CONNECTION, "authorizer": authorizer}
+        backend = Backend(self.store, self.invocations, self.instrumentation, self.connections)
+        event = {"body": text, "requestContext": context}
+        self.record = {}
+        assert answer(event, self.record, backend, NOW + 1) == {"statusCode": 200}
+        replies = [reply for connection, reply in self.connections.posted]
+        assert {connection for connection, _ in self.connections.posted} <= {CONNECTION}
+        told = json.dumps([self.record, replies, self.instrumentation.requests])
+        assert self.session.session_id not in told
+        self.connections.posted.clear()
+        return replies
+
+    @property
+    def after(self) -> Session:
+        found = self.store.get(self.session.session_id)
+        assert found is not None
+        return found
 
 
 def send(
     body: str | None, *, gone: bool = False, held_by: str = CONNECTION
 ) -> tuple[dict[str, Any], Session, dict[str, Any]]:
-    """The reply, the session afterwards, and the log record."""
-    store = MemorySessionStore()
-    session = replace(new_session("app", "me", 0), status=Status.ACTIVE, connection_id=held_by)
-    store.create(session)
-    connections, record = FakeConnections(gone), {}
-    context = {"connectionId": CONNECTION, "authorizer": {"sessionId": session.session_id}}
-    event = {"body": body, "requestContext": context}
-    assert answer(event, record, store, connections) == {"statusCode": 200}
-    ((connection, reply),) = connections.posted
-    assert connection == CONNECTION
-    text = json.dumps([record, reply])
-    assert session.session_id not in text
-    after = store.get(session.session_id)
-    assert after is not None
-    return reply, after, record
+    """The reply (none if the debugger is gone), the session afterwards, and the log record."""
+    scene = Scene(gone=gone, held_by=held_by)
+    replies = scene.send(body)
+    assert len(replies) == (0 if gone else 1)
+    return replies[0] if replies else {}, scene.after, scene.record
 
 
 class TestClose:
@@ -64,6 +83,119 @@ class TestClose:
     def test_by_a_debugger_that_is_gone_already_still_closes(self) -> None:
         _, session, record = send('{"action": "close"}', gone=True)
         assert (session.status, record["outcome"]) == (Status.CLOSED, "gone")
+
+    def test_what_was_instrumented_is_restored_before_the_debugger_is_told(self) -> None:
+        scene = Scene(instruments=True)
+        assert scene.send('{"action": "close"}') == []
+        assert scene.instrumentation.requests == [
+            {
+                "operation": "restore",
+                "stackName": "app",
+                "sessionRef": scene.session.session_id[:8],
+                "connectionId": CONNECTION,
+            }
+        ]
+        # Again: closed already, so there is nothing to restore and nothing to wait for.
+        assert scene.send('{"action": "close"}') == [{"type": "closed"}]
+        assert len(scene.instrumentation.requests) == 1
+
+
+class TestHeartbeat:
+    def test_the_session_lives_for_another_hour(self) -> None:
+        scene = Scene()
+        ttl = int(NOW) + 1 + LIFETIME
+        assert scene.send('{"action": "heartbeat"}') == [{"type": "heartbeat", "ttl": ttl}]
+        assert scene.after == replace(scene.session, ttl=ttl)
+
+    def test_of_another_connections_session_it_changes_nothing(self) -> None:
+        scene = Scene(held_by="another")
+        (reply,) = scene.send('{"action": "heartbeat"}')
+        assert (reply["type"], reply["code"]) == ("error", "bad_request")
+        assert scene.after == scene.session
+
+
+GOOD = {"action": "instrument", "functions": ["A*"], "whenAbsent": "error", "takeOver": True}
+
+
+class TestInstrument:
+    def test_the_instrumentation_function_is_asked_and_answers_by_itself(self) -> None:
+        scene = Scene()
+        assert scene.send(GOOD) == []
+        (request,) = scene.instrumentation.requests
+        token = request.pop("token")
+        assert request == {
+            "operation": "instrument",
+            "stackName": "app",
+            "sessionRef": scene.session.session_id[:8],
+            "owner": "me",
+            "connectionId": CONNECTION,
+            "functions": ["A*"],
+            "whenAbsent": "error",
+            "takeOver": True,
+            "activeSessions": {},
+        }
+        assert scene.invocations.session_of(token) == scene.session.session_id
+        assert scene.after == replace(scene.session, instruments=True)
+        assert token not in json.dumps(scene.record)
+
+    def test_each_request_has_a_token_of_its_own(self) -> None:
+        scene = Scene()
+        scene.send(GOOD)
+        scene.send(GOOD)
+        tokens = {request["token"] for request in scene.instrumentation.requests}
+        assert len(tokens) == 2
+        assert all(len(token) >= 43 for token in tokens)
+
+    def test_it_is_told_who_else_is_there(self) -> None:
+        scene = Scene()
+        others = {
+            "connected": replace(
+                new_session("app", "you", NOW), status=Status.ACTIVE, connection_id="c2"
+            ),
+            "connecting": new_session("app", "they", NOW),
+            "closed": replace(new_session("app", "x", NOW), status=Status.CLOSED),
+            "expired": replace(new_session("app", "x", NOW - LIFETIME), status=Status.ACTIVE),
+            "elsewhere": new_session("other", "x", NOW),
+        }
+        for other in others.values():
+            scene.store.create(other)
+        scene.send(GOOD)
+        (request,) = scene.instrumentation.requests
+        assert request["activeSessions"] == {
+            others["connected"].session_id[:8]: {"owner": "you", "connectionId": "c2"},
+            others["connecting"].session_id[:8]: {"owner": "they"},
+        }
+        assert not [o for o in others.values() if o.session_id in json.dumps(request)]
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"functions": None},
+            {"functions": "A"},
+            {"functions": {}},
+            {"functions": [1]},
+            {"functions": [""]},
+            {"functions": ["x" * 256]},
+            {"functions": ["x"] * 501},
+            {"whenAbsent": "never"},
+            {"whenAbsent": None},
+            {"whenAbsent": {}},
+            {"takeOver": None},
+            {"takeOver": 1},
+        ],
+    )
+    def test_a_request_that_makes_no_sense(self, change: dict[str, Any]) -> None:
+        scene = Scene()
+        (reply,) = scene.send(GOOD | change)
+        assert (reply["type"], reply["code"]) == ("error", "bad_request")
+        assert scene.instrumentation.requests == []
+        assert scene.after == scene.session
+
+    def test_of_another_connections_session(self) -> None:
+        scene = Scene(held_by="another")
+        (reply,) = scene.send(GOOD)
+        assert (reply["type"], reply["code"]) == ("error", "bad_request")
+        assert scene.instrumentation.requests == []
 
 
 class TestEverythingElse:

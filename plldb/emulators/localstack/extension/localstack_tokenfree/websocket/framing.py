@@ -57,10 +57,9 @@ class Framing:
         """A message in frames within the limit; nothing once this side is closing."""
         if self.closing:
             return b""
-        kind = TextMessage if isinstance(message, str) else BytesMessage
         pieces = split(message, self._max_frame)
         return b"".join(
-            self._connection.send(kind(data=piece, message_finished=number == len(pieces)))
+            self._connection.send(_frame(piece, is_last=number == len(pieces)))
             for number, piece in enumerate(pieces, start=1)
         )
 
@@ -100,12 +99,19 @@ class Framing:
         return encoded
 
 
-def split(message: str | bytes, limit: int) -> list[str] | list[bytes]:
+def _frame(piece: str | bytes, is_last: bool) -> TextMessage | BytesMessage:
+    if isinstance(piece, str):
+        return TextMessage(data=piece, message_finished=is_last)
+    return BytesMessage(data=piece, message_finished=is_last)
+
+
+def split(message: str | bytes, limit: int) -> list[str | bytes]:
     """Pieces of at most ``limit`` bytes; text is cut between characters. At least one piece."""
     if isinstance(message, bytes):
         return [message[i : i + limit] for i in range(0, len(message), limit)] or [b""]
     data = message.encode()
-    pieces, start = [], 0
+    pieces: list[str | bytes] = []
+    start = 0
     while start < len(data):
         end = start + limit
         while end < len(data) and data[end] & 0xC0 == 0x80:

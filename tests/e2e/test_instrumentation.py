@@ -1,0 +1,433 @@
+"""Functions are redirected while somebody debugs them, and afterwards are what they were."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import time
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from plldb.aws import Target
+
+from .debugging import Debuggee, attached, deployed, function, restore, result
+from .support import Backend, ask, poll, random_name, reset
+
+
+def told(messages: list[dict[str, Any]], kind: str) -> dict[str, dict[str, Any]]:
+    """The messages of one type, by function."""
+    return {message["function"]: message for message in messages if message["type"] == kind}
+
+
+@pytest.fixture(scope="module")
+def app(target: Target) -> Iterator[Debuggee]:
+    resources = {
+        "Fn0": function(Environment={"Variables": {"COLOUR": "green", "EMPTY": ""}}, Timeout=7),
+        "Fn1": function(Description="the second one", MemorySize=256),
+        "Fn2": function(),
+        "Topic": {"Type": "AWS::SNS::Topic"},
+    }
+    with deployed(target, resources) as debuggee:
+        yield debuggee
+
+
+def test_a_function_is_told_of_as_its_user_deployed_it(backend: Backend, app: Debuggee) -> None:
+    before = app.configurations()
+
+    async def run() -> None:
+        async with attached(backend, app.name) as debugger:
+            messages = await debugger.instrument()
+            assert told(messages, "instrumented").keys() == {"Fn0", "Fn1", "Fn2"}
+            assert told(messages, "instrumented")["Fn0"] == {
+                "type": "instrumented",
+                "function": "Fn0",
+                "functionName": app.physical["Fn0"],
+                "functionArn": app.found("Fn0")["FunctionArn"],
+                "handler": "index.handler",
+                "runtime": "python3.13",
+                "timeout": 7,
+                "memorySize": 128,
+                "variables": {"COLOUR": "green", "EMPTY": ""},
+            }
+            assert messages[-1] == {"type": "ready", "instrumented": 3, "skipped": 0}
+            configuration = app.configuration("Fn0")
+            assert configuration["Timeout"] == 900
+            assert configuration["Environment"]["PLLDB_SESSION"] == debugger.session_id[:8]
+            restored = await debugger.close()
+            assert told(restored, "restored").keys() == {"Fn0", "Fn1", "Fn2"}
+            assert restored[-1] == {"type": "closed"}
+            assert app.configurations() == before
+
+    asyncio.run(run())
+    assert app.configurations() == before
+    assert app.invoke("Fn0", 1).payload == {"original": 1, "plldb": []}
+
+
+def test_again_changes_nothing_and_tells_the_same(backend: Backend, app: Debuggee) -> None:
+    async def run() -> None:
+        async with attached(backend, app.name) as debugger:
+            first = await debugger.instrument("Fn0")
+            revision = app.found("Fn0")["RevisionId"]
+            assert await debugger.instrument("Fn0") == first
+            assert app.found("Fn0")["RevisionId"] == revision
+
+    asyncio.run(run())
+
+
+def test_patterns_choose_by_logical_id_or_name(backend: Backend, app: Debuggee) -> None:
+    async def run() -> None:
+        async with attached(backend, app.name) as debugger:
+            messages = await debugger.instrument("Fn[01]", app.physical["Fn1"], "Topic", "fn2")
+            assert told(messages, "instrumented").keys() == {"Fn0", "Fn1"}
+            assert told(messages, "skipped").keys() == {"Topic", "fn2"}
+            assert messages[-1] == {"type": "ready", "instrumented": 2, "skipped": 2}
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"functions": "Fn0", "whenAbsent": "original", "takeOver": False},
+        {"functions": [1], "whenAbsent": "original", "takeOver": False},
+        {"functions": [""], "whenAbsent": "original", "takeOver": False},
+        {"functions": ["x"] * 501, "whenAbsent": "original", "takeOver": False},
+        {"functions": [], "whenAbsent": "perhaps", "takeOver": False},
+        {"functions": [], "whenAbsent": "original", "takeOver": "yes"},
+        {"functions": [], "whenAbsent": [], "takeOver": False},
+        {},
+    ],
+)
+def test_a_request_that_makes_no_sense_is_refused(
+    backend: Backend, app: Debuggee, message: dict[str, Any]
+) -> None:
+    async def run() -> None:
+        async with attached(backend, app.name) as debugger:
+            answer = await ask(debugger.websocket, json.dumps({"action": "instrument"} | message))
+            assert (answer["type"], answer["code"]) == ("error", "bad_request")
+            assert "Instruments" not in backend.item(debugger.session_id)
+
+    asyncio.run(run())
+
+
+def test_an_edit_made_meanwhile_stays(backend: Backend, app: Debuggee) -> None:
+    before = app.configuration("Fn1")
+
+    async def run() -> None:
+        async with attached(backend, app.name) as debugger:
+            await debugger.instrument("Fn1")
+            variables = app.configuration("Fn1")["Environment"]
+            edited = variables | {"NEW": "yes"}
+            app.update("Fn1", Environment={"Variables": edited}, MemorySize=512, Timeout=33)
+
+    asyncio.run(run())
+    assert app.configuration("Fn1") == before | {"Environment": {"NEW": "yes"}, "Timeout": 33}
+    assert app.found("Fn1")["MemorySize"] == 512
+    app.update("Fn1", Environment={"Variables": {}}, MemorySize=256, Timeout=before["Timeout"])
+
+
+def test_a_heartbeat_lets_the_session_live_on(backend: Backend, app: Debuggee) -> None:
+    async def run() -> None:
+        async with attached(backend, app.name) as debugger:
+            backend.set_ttl(debugger.session_id, int(time.time()) + 5)
+            answer = await ask(debugger.websocket, '{"action": "heartbeat"}')
+            assert answer["type"] == "heartbeat"
+            assert time.time() + 3590 < answer["ttl"] <= time.time() + 3600
+            assert int(backend.item(debugger.session_id)["TTL"]) == answer["ttl"]
+            await debugger.close()
+            closed = backend.item(debugger.session_id)
+            answer = await ask(debugger.websocket, '{"action": "heartbeat"}')
+            assert answer["type"] == "error"
+            assert backend.item(debugger.session_id) == closed
+
+    asyncio.run(run())
+
+
+class TestEnds:
+    def test_an_abrupt_one_restores_within_10_seconds(
+        self, backend: Backend, app: Debuggee
+    ) -> None:
+        before = app.configurations()
+
+        async def run() -> None:
+            async with attached(backend, app.name) as debugger:
+                await debugger.instrument()
+                reset(debugger.websocket)
+                restored = lambda: app.configurations() == before  # noqa: E731
+                await asyncio.to_thread(poll, restored, "restored", 10)
+
+        asyncio.run(run())
+
+    def test_closing_in_the_middle_of_instrumenting_leaves_nothing(
+        self, backend: Backend, app: Debuggee
+    ) -> None:
+        before = app.configurations()
+
+        async def run(pause: float) -> None:
+            async with attached(backend, app.name) as debugger:
+                await debugger.send(
+                    action="instrument", functions=[], whenAbsent="original", takeOver=False
+                )
+                await asyncio.sleep(pause)
+                await debugger.close()
+            # Instrumenting may end after that, and finds the session gone.
+            await asyncio.sleep(2)
+            poll(lambda: app.configurations() == before, "restored", seconds=10)
+
+        for pause in (0.0, 0.1, 0.3, 0.6):
+            asyncio.run(run(pause))
+
+    def test_without_a_session_everything_is_restored_whoever_holds_it(
+        self, backend: Backend, app: Debuggee
+    ) -> None:
+        before = app.configurations()
+
+        async def run() -> None:
+            async with (
+                attached(backend, app.name) as one,
+                attached(backend, app.name) as other,
+            ):
+                await one.instrument("Fn0")
+                await other.instrument("Fn1")
+                answer = await asyncio.to_thread(restore, backend, app.name)
+                assert answer == {"restored": ["Fn0", "Fn1"], "failed": {}}
+                assert app.configurations() == before
+
+        asyncio.run(run())
+        assert restore(backend, app.name) == {"restored": [], "failed": {}}
+        assert restore(backend, "no-such-stack") == {"restored": [], "failed": {}}
+
+    def test_a_function_that_was_deleted_meanwhile_holds_nothing_up(
+        self, backend: Backend, target: Target
+    ) -> None:
+        with deployed(target, {"Fn0": function(), "Fn1": function()}) as doomed:
+
+            async def run() -> None:
+                async with attached(backend, doomed.name) as debugger:
+                    await debugger.instrument()
+                    target.client("lambda").delete_function(FunctionName=doomed.physical["Fn0"])
+                    assert told(await debugger.close(), "restored").keys() == {"Fn1"}
+
+            asyncio.run(run())
+
+
+class TestTwoSessions:
+    def test_on_different_functions_they_work_side_by_side(
+        self, backend: Backend, app: Debuggee
+    ) -> None:
+        async def run() -> None:
+            async with (
+                attached(backend, app.name) as one,
+                attached(backend, app.name) as other,
+            ):
+                await asyncio.gather(one.instrument("Fn0"), other.instrument("Fn1"))
+                outcomes = await asyncio.gather(
+                    asyncio.to_thread(app.invoke, "Fn0"),
+                    asyncio.to_thread(app.invoke, "Fn1"),
+                    one.serve(lambda message, _: result(f"one: {message['function']}")),
+                    other.serve(lambda message, _: result(f"other: {message['function']}")),
+                )
+                assert [o.payload for o in outcomes[:2]] == ["one: Fn0", "other: Fn1"]
+                await one.close()
+                assert not app.is_held("Fn0")
+                assert app.is_held("Fn1")
+
+        asyncio.run(run())
+
+    def test_the_second_on_a_function_is_told_who_holds_it(
+        self, backend: Backend, app: Debuggee
+    ) -> None:
+        async def run() -> None:
+            async with (
+                attached(backend, app.name) as one,
+                attached(backend, app.name) as other,
+            ):
+                await one.instrument("Fn0")
+                revision = app.found("Fn0")["RevisionId"]
+                messages = await other.instrument("Fn0")
+                owner = backend.item(one.session_id)["Owner"]
+                skipped = told(messages, "skipped")["Fn0"]
+                assert owner in skipped["reason"]
+                assert one.session_id[:8] in skipped["reason"]
+                assert messages[-1] == {"type": "ready", "instrumented": 0, "skipped": 1}
+                assert app.found("Fn0")["RevisionId"] == revision
+
+        asyncio.run(run())
+
+    def test_and_may_take_it_over(self, backend: Backend, app: Debuggee) -> None:
+        before = app.configuration("Fn0")
+
+        async def run() -> None:
+            async with (
+                attached(backend, app.name) as one,
+                attached(backend, app.name) as other,
+            ):
+                await one.instrument("Fn0")
+                messages = await other.instrument("Fn0", take_over=True)
+                assert told(messages, "instrumented")["Fn0"]["timeout"] == before["Timeout"]
+                *_, taken = await one.until("taken")
+                owner = backend.item(other.session_id)["Owner"]
+                assert taken == {"type": "taken", "function": "Fn0", "by": owner}
+                assert told(await one.close(), "restored") == {}
+                outcome, _ = await asyncio.gather(
+                    asyncio.to_thread(app.invoke, "Fn0"),
+                    other.serve(lambda *_: result("the second's")),
+                )
+                assert outcome.payload == "the second's"
+
+        asyncio.run(run())
+        assert app.configuration("Fn0") == before
+
+    def test_what_a_crash_left_held_is_simply_taken(self, backend: Backend, app: Debuggee) -> None:
+        before = app.configuration("Fn0")
+
+        async def run() -> None:
+            async with attached(backend, app.name) as gone:
+                await gone.instrument("Fn0")
+                left_behind = app.configuration("Fn0")
+                await gone.close()
+                app.update(
+                    "Fn0",
+                    Handler=left_behind["Handler"],
+                    Timeout=left_behind["Timeout"],
+                    Layers=left_behind["Layers"],
+                    Environment={"Variables": left_behind["Environment"]},
+                )
+            async with attached(backend, app.name) as debugger:
+                messages = await debugger.instrument("Fn0")
+                assert told(messages, "instrumented")["Fn0"]["handler"] == "index.handler"
+
+        asyncio.run(run())
+        assert app.configuration("Fn0") == before
+
+    def test_of_two_at_once_exactly_one_gets_a_function(
+        self, backend: Backend, app: Debuggee
+    ) -> None:
+        async def run() -> None:
+            async with (
+                attached(backend, app.name) as one,
+                attached(backend, app.name) as other,
+            ):
+                answers = await asyncio.gather(one.instrument(), other.instrument())
+                winners = [name for answer in answers for name in told(answer, "instrumented")]
+                assert sorted(winners) == ["Fn0", "Fn1", "Fn2"]
+                for debugger, answer in zip((one, other), answers, strict=True):
+                    for name in told(answer, "instrumented"):
+                        holder = app.configuration(name)["Environment"]["PLLDB_SESSION"]
+                        assert holder == debugger.session_id[:8]
+
+        asyncio.run(run())
+
+
+class TestLimits:
+    def test_what_can_not_be_debugged_is_named_with_its_reason(
+        self, backend: Backend, target: Target
+    ) -> None:
+        layers = [layer(target) for _ in range(5)]
+        variables = {"PADDING": "x" * 3900}
+        resources = {
+            "FnPython": function(Layers=layers[:4]),
+            "FnNode": function("exports.handler = async () => 1", Runtime="nodejs22.x"),
+            "FnLayers": function(Layers=layers),
+            "FnVariables": function(Environment={"Variables": variables}),
+        }
+        with deployed(target, resources) as mixed:
+            before = mixed.configurations()
+
+            async def run() -> None:
+                async with attached(backend, mixed.name) as debugger:
+                    messages = await debugger.instrument()
+                    assert told(messages, "instrumented").keys() == {"FnPython"}
+                    reasons = {n: m["reason"] for n, m in told(messages, "skipped").items()}
+                    assert "nodejs22.x" in reasons["FnNode"]
+                    assert "5 layers" in reasons["FnLayers"]
+                    assert "4 KB" in reasons["FnVariables"]
+                    assert len(reasons) == 3
+
+            asyncio.run(run())
+            assert mixed.configurations() == before
+
+    def test_a_timeout_stays_within_the_queues_visibility_timeout(
+        self, backend: Backend, target: Target
+    ) -> None:
+        def fed(queue: str, name: str) -> dict[str, Any]:
+            return {
+                "Type": "AWS::Lambda::EventSourceMapping",
+                "Properties": {
+                    "EventSourceArn": {"Fn::GetAtt": [queue, "Arn"]},
+                    "FunctionName": {"Ref": name},
+                },
+            }
+
+        resources = {
+            "Fn0": function(Timeout=10),
+            "Fn1": function(Timeout=30),
+            "Queue": {"Type": "AWS::SQS::Queue", "Properties": {"VisibilityTimeout": 45}},
+            "Short": {"Type": "AWS::SQS::Queue", "Properties": {"VisibilityTimeout": 30}},
+            "Mapping0": fed("Queue", "Fn0"),
+            "Mapping1": fed("Short", "Fn1"),
+        }
+        with deployed(target, resources) as queued:
+            before = queued.configurations()
+
+            async def run() -> None:
+                async with attached(backend, queued.name) as debugger:
+                    await debugger.instrument()
+                    timeouts = {n: queued.configuration(n)["Timeout"] for n in ("Fn0", "Fn1")}
+                    assert timeouts == {"Fn0": 45, "Fn1": 30}
+
+            asyncio.run(run())
+            assert queued.configurations() == before
+
+    def test_an_alias_that_bypasses_the_debugger_is_warned_of(
+        self, backend: Backend, target: Target
+    ) -> None:
+        with deployed(target, {"Fn0": function()}) as published:
+            functions = target.client("lambda")
+            name = published.physical["Fn0"]
+            version = functions.publish_version(FunctionName=name)["Version"]
+            for alias, number in (("live", version), ("latest", "$LATEST")):
+                functions.create_alias(FunctionName=name, Name=alias, FunctionVersion=number)
+
+            async def run() -> None:
+                async with attached(backend, published.name) as debugger:
+                    warnings = [
+                        message["message"]
+                        for message in await debugger.instrument()
+                        if message["type"] == "warning"
+                    ]
+                    assert len(warnings) == 1
+                    assert "alias live invokes version" in warnings[0]
+
+            asyncio.run(run())
+
+    def test_30_functions_within_5_seconds_and_back(self, backend: Backend, target: Target) -> None:
+        with deployed(target, {f"Fn{number}": function() for number in range(30)}) as large:
+            before = large.configurations()
+
+            async def run() -> tuple[float, float]:
+                async with attached(backend, large.name) as debugger:
+                    started = time.monotonic()
+                    assert (await debugger.instrument())[-1]["instrumented"] == 30
+                    instrumented = time.monotonic()
+                    assert len(told(await debugger.close(), "restored")) == 30
+                    return instrumented - started, time.monotonic() - instrumented
+
+            to, fro = asyncio.run(run())
+            assert large.configurations() == before
+            assert (to < 5, fro < 5) == (True, True), (to, fro)
+
+
+def layer(target: Target) -> str:
+    """The ARN of a layer of the user's."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as zipped:
+        zipped.writestr("python/nothing.py", "")
+    published = target.client("lambda").publish_layer_version(
+        LayerName=random_name("layer"), Content={"ZipFile": archive.getvalue()}
+    )
+    return str(published["LayerVersionArn"])

@@ -1,0 +1,407 @@
+"""Invocations of a session run here: each is a task of its own, and its answer goes back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plldb.bootstrap.cloudformation.lambda_functions import messages
+from plldb.debugger.debugging import Debugging, Event, InvocationFinished, NotPrepared
+from plldb.debugger.invoker import LocalFunction, Outcome
+from plldb.debugger.protocol import Instrumented, InvocationArrived
+from plldb.debugger.sources import CodeSource
+from plldb.errors import EndpointError, InvocationError, PlldbError, SourceError
+
+DEADLINE = 10
+DIVISION = {"errorType": "ZeroDivisionError", "errorMessage": "division by zero", "stackTrace": []}
+SUCCESS = Outcome("42", None, 0.1)
+
+Run = Callable[[LocalFunction, str, dict[str, Any], float], Awaitable[Outcome]]
+
+
+class FakeInvoker:
+    """Answers each invocation with ``run``, and keeps what it was given."""
+
+    def __init__(self) -> None:
+        self.prepared: list[LocalFunction] = []
+        self.invoked: list[tuple[LocalFunction, str, dict[str, Any], float]] = []
+        self.refusal: PlldbError | None = None
+        self.is_closed = False
+        self.run: Run = self._succeed
+
+    async def prepare(self, function: LocalFunction) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+        self.prepared.append(function)
+
+    async def invoke(
+        self, function: LocalFunction, event: str, context: dict[str, Any], deadline: float
+    ) -> Outcome:
+        self.invoked.append((function, event, context, deadline))
+        return await self.run(function, event, context, deadline)
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+    async def _succeed(self, *_: Any) -> Outcome:
+        return SUCCESS
+
+
+class FakeBroker:
+    """Holds ``events`` by request id, and keeps the answers."""
+
+    def __init__(self) -> None:
+        self.events: dict[str, str] = {}
+        self.answers: dict[str, tuple[str | None, dict[str, Any] | None]] = {}
+        self.refusal: PlldbError | None = None
+
+    def event_of(self, request_id: str) -> str:
+        if request_id not in self.events:
+            raise InvocationError("it has gone")
+        return self.events[request_id]
+
+    def answer_invocation(
+        self, request_id: str, *, result: str | None, error: dict[str, Any] | None
+    ) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+        assert request_id not in self.answers
+        self.answers[request_id] = (result, error)
+
+
+class Session:
+    """A session of which ``Greeter`` and ``Other`` have code here; ``reported`` wakes its test."""
+
+    def __init__(self) -> None:
+        self.invoker, self.broker = FakeInvoker(), FakeBroker()
+        self.events: list[Event] = []
+        self._news = asyncio.Event()
+        sources = {
+            name: CodeSource(name, Path("/code", name), "template.handler")
+            for name in ("Greeter", "Other")
+        }
+        self.debugging = Debugging(
+            sources,
+            "eu-west-1",
+            self.invoker,  # type: ignore[arg-type]
+            self.broker,
+            self._report,
+        )
+
+    def _report(self, event: Event) -> None:
+        self.events.append(event)
+        self._news.set()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(DEADLINE):
+            while not condition():
+                self._news.clear()
+                await self._news.wait()
+
+    async def finished(self, count: int = 1) -> list[InvocationFinished]:
+        """The invocations that have finished, once there are so many."""
+
+        def found() -> list[InvocationFinished]:
+            return [event for event in self.events if isinstance(event, InvocationFinished)]
+
+        await self.until(lambda: len(found()) >= count)
+        return found()
+
+
+def session(work: Callable[[Session], Awaitable[None]]) -> Session:
+    """``work`` with a session, which is closed after it."""
+
+    async def main() -> Session:
+        one = Session()
+        await work(one)
+        await one.debugging.close()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        return one
+
+    return asyncio.run(main())
+
+
+def instrumented(function: str = "Greeter", **changes: Any) -> Instrumented:
+    given: dict[str, Any] = {
+        "function_name": f"stack-{function}-1",
+        "function_arn": "arn",
+        "handler": "app.handler",
+        "runtime": "python3.13",
+        "timeout": 7,
+        "memory_size": 256,
+        "variables": {"TABLE": "t"},
+    }
+    return Instrumented(function, messages.instrumented(function, **given | changes))
+
+
+def arrived(
+    request_id: str = "request-1",
+    function: str = "Greeter",
+    event: str | None = "{}",
+    seconds: float = 20,
+) -> InvocationArrived:
+    context = {"function_name": f"stack-{function}-1"}
+    return InvocationArrived(request_id, function, time.time() + seconds, context, event)
+
+
+class TestAnswers:
+    def test_the_function_runs_as_it_is_deployed_with_the_code_that_is_here(self) -> None:
+        async def work(one: Session) -> None:
+            one.debugging.instrumented(instrumented())
+            one.debugging.start(arrived(event='{"name": null}'))
+            await one.finished()
+
+        done = session(work)
+        function = LocalFunction(
+            logical_id="Greeter",
+            code_dir=Path("/code/Greeter"),
+            handler="app.handler",
+            function_name="stack-Greeter-1",
+            variables={"TABLE": "t"},
+            memory_size=256,
+            timeout=7,
+            region="eu-west-1",
+            runtime="python3.13",
+        )
+        assert done.invoker.prepared == [function]
+        ((ran, event, context, deadline),) = done.invoker.invoked
+        assert (ran, event) == (function, '{"name": null}')
+        assert context == {"function_name": "stack-Greeter-1", "aws_request_id": "request-1"}
+        assert deadline > time.time()
+        assert done.broker.answers == {"request-1": ("42", None)}
+
+    @pytest.mark.parametrize("result", ["null", "false", "0", '""', "[]", "{}"])
+    def test_a_falsy_result_is_an_answer(self, result: str) -> None:
+        async def run(*_: Any) -> Outcome:
+            return Outcome(result, None, 0)
+
+        async def work(one: Session) -> None:
+            one.invoker.run = run
+            one.debugging.instrumented(instrumented())
+            one.debugging.start(arrived())
+            (finished,) = await one.finished()
+            assert (finished.outcome, finished.error) == ("succeeded", "")
+
+        assert session(work).broker.answers == {"request-1": (result, None)}
+
+    def test_an_error_of_the_handler_is_an_answer(self) -> None:
+        async def fail(*_: Any) -> Outcome:
+            return Outcome(None, DIVISION, 0)
+
+        async def work(one: Session) -> None:
+            one.invoker.run = fail
+            one.debugging.instrumented(instrumented())
+            one.debugging.start(arrived())
+            (finished,) = await one.finished()
+            assert (finished.function, finished.request_id) == ("Greeter", "request-1")
+            assert (finished.outcome, finished.error) == ("failed", "ZeroDivisionError")
+            assert finished.duration_ms >= 0
+
+        assert session(work).broker.answers == {"request-1": (None, DIVISION)}
+
+    @pytest.mark.parametrize("refusal", [InvocationError("nobody waits"), EndpointError("down")])
+    def test_an_answer_that_nobody_takes_is_abandoned(self, refusal: PlldbError) -> None:
+        async def work(one: Session) -> None:
+            one.broker.refusal = refusal
+            one.debugging.instrumented(instrumented())
+            one.debugging.start(arrived())
+            (finished,) = await one.finished()
+            assert (finished.outcome, finished.error) == ("abandoned", refusal.message)
+
+        session(work)
+
+    @pytest.mark.parametrize("refusal", [None, InvocationError("nobody waits")])
+    def test_that_it_was_paused_when_its_time_was_over_is_told(
+        self, refusal: PlldbError | None
+    ) -> None:
+        async def run_out(*_: Any) -> Outcome:
+            return Outcome(None, {"errorType": "Sandbox.Timedout"}, 3, was_paused=True)
+
+        async def work(one: Session) -> None:
+            one.invoker.run, one.broker.refusal = run_out, refusal
+            one.debugging.instrumented(instrumented())
+            one.debugging.start(arrived())
+            (finished,) = await one.finished()
+            assert finished.was_paused
+
+        session(work)
+
+
+class TestEvents:
+    def test_one_that_did_not_fit_into_the_message_is_fetched(self) -> None:
+        async def work(one: Session) -> None:
+            one.broker.events["request-1"] = '{"large": true}'
+            one.debugging.instrumented(instrumented())
+            one.debugging.start(arrived(event=None))
+            await one.finished()
+
+        ((_, event, _, _),) = session(work).invoker.invoked
+        assert event == '{"large": true}'
+
+    def test_one_that_has_gone_is_abandoned(self) -> None:
+        async def work(one: Session) -> None:
+            one.debugging.instrumented(instrumented())
+            one.debugging.start(arrived(event=None))
+            (finished,) = await one.finished()
+            assert (finished.outcome, finished.error) == ("abandoned", "it has gone")
+
+        done = session(work)
+        assert (done.invoker.invoked, done.broker.answers) == ([], {})
+
+
+class TestManyAtOnce:
+    def test_each_gets_its_own_answer_in_whatever_order_they_end(self) -> None:
+        names = [f"request-{number}" for number in range(20)]
+
+        async def work(one: Session) -> None:
+            all_run = asyncio.Event()
+            turns = {name: asyncio.Event() for name in names}
+            turns[names[-1]].set()
+
+            async def run(_: LocalFunction, event: str, context: Any, __: float) -> Outcome:
+                if len(one.invoker.invoked) == len(names):
+                    all_run.set()
+                await all_run.wait()
+                number = names.index(context["aws_request_id"])
+                await turns[names[number]].wait()
+                if number:
+                    turns[names[number - 1]].set()
+                return Outcome(event, None, 0)
+
+            one.invoker.run = run
+            one.debugging.instrumented(instrumented())
+            one.debugging.instrumented(instrumented("Other"))
+            for number, name in enumerate(names):
+                one.debugging.start(
+                    arrived(name, ("Greeter", "Other")[number % 2], event=f'"{name}"')
+                )
+            await one.finished(len(names))
+
+        done = session(work)
+        assert done.broker.answers == {name: (f'"{name}"', None) for name in names}
+
+    def test_one_that_fails_does_not_touch_the_others(self) -> None:
+        async def work(one: Session) -> None:
+            one.debugging.instrumented(instrumented())
+            one.debugging.start(arrived("lost", event=None))
+            one.debugging.start(arrived("fine"))
+            finished = await one.finished(2)
+            assert {each.request_id: each.outcome for each in finished} == {
+                "lost": "abandoned",
+                "fine": "succeeded",
+            }
+
+        session(work)
+
+
+class TestUnknownFunctions:
+    """One whose physical name is what was asked for may come along, without any code here."""
+
+    def test_one_without_code_here_is_told(self) -> None:
+        async def work(one: Session) -> None:
+            one.debugging.instrumented(instrumented("Stranger"))
+
+        done = session(work)
+        (event,) = done.events
+        assert isinstance(event, NotPrepared)
+        assert event.function == "Stranger"
+        assert "no code" in event.reason
+        assert done.invoker.prepared == []
+
+    def test_and_its_callers_are_told_instead_of_being_kept_waiting(self) -> None:
+        async def work(one: Session) -> None:
+            one.debugging.start(arrived(function="Stranger"))
+            (finished,) = await one.finished()
+            assert finished.outcome == "failed"
+
+        ((result, error),) = session(work).broker.answers.values()
+        assert result is None
+        assert error is not None
+        assert "request-1" in error["errorMessage"]
+        assert "no code" in error["errorMessage"]
+        assert error.keys() == {"errorType", "errorMessage", "stackTrace"}
+
+    def test_an_invocation_that_overtakes_the_message_of_its_function_waits_for_it(self) -> None:
+        async def work(one: Session) -> None:
+            one.debugging.start(arrived())
+            one.debugging.start(arrived("request-2"))
+            await asyncio.sleep(0)
+            assert one.invoker.invoked == []
+            one.debugging.instrumented(instrumented())
+            await one.finished(2)
+
+        assert session(work).broker.answers.keys() == {"request-1", "request-2"}
+
+    def test_but_not_longer_than_its_caller(self) -> None:
+        async def work(one: Session) -> None:
+            one.debugging.start(arrived(seconds=0.01))
+            (finished,) = await one.finished()
+            assert finished.outcome == "abandoned"
+            # The others are not harmed.
+            one.debugging.start(arrived("request-2"))
+            one.debugging.instrumented(instrumented())
+            await one.finished(2)
+
+        assert session(work).broker.answers.keys() == {"request-2"}
+
+    def test_one_that_is_instrumented_again_runs_as_it_is_deployed_now(self) -> None:
+        async def work(one: Session) -> None:
+            one.debugging.instrumented(instrumented())
+            one.debugging.instrumented(instrumented(handler="new.handler"))
+            one.debugging.start(arrived())
+            await one.finished()
+
+        ((function, *_),) = session(work).invoker.invoked
+        assert function.handler == "new.handler"
+
+
+class TestPreparing:
+    def test_what_can_not_be_started_is_told_with_what_to_do(self) -> None:
+        async def work(one: Session) -> None:
+            one.invoker.refusal = SourceError("It has no debugpy.", "Install it.")
+            one.debugging.instrumented(instrumented())
+            await one.until(lambda: bool(one.events))
+
+        assert session(work).events == [NotPrepared("Greeter", "It has no debugpy. Install it.")]
+
+
+class TestClosing:
+    def test_what_is_under_way_is_cancelled_without_an_answer(self) -> None:
+        cancelled: list[str] = []
+
+        async def work(one: Session) -> None:
+            runs = asyncio.Event()
+
+            async def run(*_: Any) -> Outcome:
+                runs.set()
+                try:
+                    await asyncio.Event().wait()
+                except asyncio.CancelledError:
+                    assert not one.invoker.is_closed
+                    cancelled.append("it")
+                    raise
+                raise AssertionError("unreachable")
+
+            one.invoker.run = run
+            one.debugging.instrumented(instrumented())
+            one.debugging.start(arrived())
+            one.debugging.start(arrived("too early", "Other"))
+            async with asyncio.timeout(DEADLINE):
+                await runs.wait()
+
+        done = session(work)
+        assert cancelled == ["it"]
+        assert done.broker.answers == {}
+        assert done.events == []
+        assert done.invoker.is_closed
+
+    def test_with_nothing_under_way(self) -> None:
+        async def work(one: Session) -> None:
+            pass
+
+        assert session(work).invoker.is_closed
