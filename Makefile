@@ -55,8 +55,8 @@ lock: setup ## Pin what the LocalStack image installs, from requirements.in
 	  --python-platform x86_64-unknown-linux-gnu --generate-hashes --no-header \
 	  --output-file requirements.lock requirements.in
 
-bench: setup ## Measure, and print ratios beside the goals
-	$(BIN)/python -m bench.sessions
+bench: setup ## Measure, and print ratios beside the goals (ENGINES='ministack localstack')
+	$(BIN)/python -m bench.sessions $(ENGINES)
 
 clean: ## Remove .venv and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,11 +1,16 @@
 """How fast plldb is, as ratios within one run on one emulator.
 
-The floor of a route is the same kind of route to a function that prints one line and returns.
-Floor and plldb are measured in turns, so that whatever else the machine does hits both.
+The floor of a route is the same kind of route to a function that prints one line and returns; that
+of a debugged invocation is the same function invoked without a debugger. Floor and plldb are
+measured in turns where they can be, so that whatever else the machine does hits both.
+
+``python -m bench.sessions ministack localstack`` measures one engine after the other.
 """
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import statistics
 import subprocess
 import sys
@@ -16,18 +21,28 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from websockets.asyncio.client import connect as connect_async
 from websockets.sync.client import connect
 
 from plldb.aws import Target
-from plldb.config import DEFAULT_EMULATOR_REGION, DEFAULT_HELPER_STACK, TargetSettings
+from plldb.config import (
+    DEFAULT_EMULATOR_REGION,
+    DEFAULT_HELPER_STACK,
+    EmulatorAddress,
+    TargetSettings,
+)
 from plldb.debugger.management import ManagementClient
-from plldb.emulators.lifecycle import Lifecycle
-from plldb.emulators.process import MiniStack
 from plldb.stacks import HelperStack, find_helper_stack
+from tests.e2e.project import Project, deployed_project
+from tests.e2e.support import Plldb, clean_environment
 
-_ROUNDS = 200
+_ROUNDS = 100
 _WARM_UP = 10
+_CROWD = 200
+_MANY = [f"Function{number:02}" for number in range(30)]
 _FLOOR_TEMPLATE = Path(__file__).with_name("floor.yaml")
+# The same for both sides: it prints one line and returns.
+_HANDLER = "def handler(event, context):\n    print('line')\n    return event\n"
 
 
 def milliseconds(call: Callable[[], object]) -> float:
@@ -42,6 +57,33 @@ def in_turns(*calls: Callable[[], float]) -> list[list[float]]:
     return [list(figures) for figures in zip(*rounds, strict=True)]
 
 
+def process(*arguments: str) -> float:
+    """One run of Python with these arguments, as a whole process."""
+    command = [sys.executable, *arguments]
+    return milliseconds(lambda: subprocess.run(command, check=True, capture_output=True))
+
+
+def fastest(*arguments: str) -> float:
+    return min(process(*arguments) for _ in range(10))
+
+
+class Report:
+    def __init__(self, title: str) -> None:
+        self._table = Table("", "p50 ms", "p95 ms", "floor p50 ms", "ratio", "goal", title=title)
+
+    def compare(self, name: str, figures: list[float], floor: list[float], goal: str) -> None:
+        p50, floor_p50 = statistics.median(figures), statistics.median(floor)
+        p95 = statistics.quantiles(figures, n=20)[-1]
+        cells = [f"{value:.1f}" for value in (p50, p95, floor_p50)]
+        self._table.add_row(name, *cells, f"{p50 / floor_p50:.2f}", goal)
+
+    def once(self, name: str, figure: float, goal: str, note: str = "") -> None:
+        self._table.add_row(name, f"{figure:.0f}", "", "", note, goal)
+
+    def show(self) -> None:
+        Console(width=110).print(self._table)
+
+
 class Routes:
     """The two routes of one stack, plldb's or the floor's."""
 
@@ -50,14 +92,31 @@ class Routes:
         self._management = ManagementClient(helper.management_api_url, target.execute_api_auth())
 
     def post(self) -> float:
-        return milliseconds(lambda: self._management.create_session("bench"))
+        return milliseconds(self.new_session)
+
+    def new_session(self) -> str:
+        return self._management.create_session("bench")
+
+    def url(self) -> str:
+        return f"{self._helper.websocket_url}?sessionId={self.new_session()}"
 
     def connect(self) -> float:
         """From the request to the open socket: authorizer and $connect."""
-        url = f"{self._helper.websocket_url}?sessionId={self._management.create_session('bench')}"
+        url = self.url()
         started = time.perf_counter()
         with connect(url):
             return (time.perf_counter() - started) * 1000
+
+    async def crowd(self, size: int) -> int:
+        """That many sessions created and connected at once; how many succeeded."""
+
+        async def one() -> None:
+            url = await asyncio.to_thread(self.url)
+            async with connect_async(url, open_timeout=60):
+                pass
+
+        ends = await asyncio.gather(*(one() for _ in range(size)), return_exceptions=True)
+        return sum(end is None for end in ends)
 
 
 def deploy_floor(target: Target) -> HelperStack:
@@ -72,49 +131,79 @@ def deploy_floor(target: Target) -> HelperStack:
     return find_helper_stack(target, "floor")
 
 
-def process(*arguments: str) -> float:
-    """One run of Python with these arguments, as a whole process."""
-    command = [sys.executable, *arguments]
-    return milliseconds(lambda: subprocess.run(command, check=True, capture_output=True))
+def measure_sessions(report: Report, plldb: Plldb, target: Target) -> None:
+    report.once("bootstrap, clean", plldb("bootstrap").succeeded().seconds * 1000, "≤ 3000 ms")
+    report.once("bootstrap, unchanged", plldb("bootstrap").succeeded().seconds * 1000, "≤ 1000 ms")
+    ours = Routes(target, find_helper_stack(target, DEFAULT_HELPER_STACK))
+    floor = Routes(target, deploy_floor(target))
+    report.compare("POST /sessions", *in_turns(ours.post, floor.post), "≤ 1.6 floors")
+    report.compare("WebSocket connect", *in_turns(ours.connect, floor.connect), "≤ 1.6 floors")
+    started = time.perf_counter()
+    succeeded = asyncio.run(ours.crowd(_CROWD))
+    elapsed = (time.perf_counter() - started) * 1000
+    report.once(f"{_CROWD} sessions at once", elapsed, "all succeed", f"{succeeded} succeeded")
 
 
-def fastest(*arguments: str) -> float:
-    return min(process(*arguments) for _ in range(10))
+def measure_debugging(report: Report, plldb: Plldb, target: Target, folder: Path) -> None:
+    with deployed_project(target, folder / "one", ["Function"]) as project:
+        project.deploy("Function", _HANDLER)
+        project.write("Function", _HANDLER)
+        direct = invocations(project)
+        with plldb.attach(project.stack_name, "--template", project.template) as attached:
+            attached.wait_for("ready")
+            debugged = invocations(project)
+            attached.signal(signal.SIGINT)
+            attached.exit_code()
+    report.compare("debugged invocation", debugged, direct, "≤ 6 floors")
+    with deployed_project(target, folder / "many", _MANY) as project:
+        started = time.perf_counter()
+        with plldb.attach(project.stack_name, "--template", project.template) as attached:
+            ready = attached.wait_for("ready", 120)
+            report.once(
+                "attach to 30 functions",
+                (time.perf_counter() - started) * 1000,
+                "≤ 5000 ms",
+                f"{ready['instrumented']} ready",
+            )
+            started = time.perf_counter()
+            attached.signal(signal.SIGINT)
+            attached.exit_code(120)
+            restored = (time.perf_counter() - started) * 1000
+            report.once("detach from 30 functions", restored, "≤ 5000 ms")
 
 
-def main() -> None:
-    table = Table("", "p50 ms", "p95 ms", "floor p50 ms", "ratio", "goal")
+def invocations(project: Project) -> list[float]:
+    call = lambda: milliseconds(lambda: project.invoke("Function", {"n": 1}))  # noqa: E731
+    return [call() for _ in range(_ROUNDS + _WARM_UP)][_WARM_UP:]
 
-    def row(name: str, figures: list[float], floor: list[float], goal: str) -> None:
-        p50, floor_p50 = statistics.median(figures), statistics.median(floor)
-        p95 = statistics.quantiles(figures, n=20)[-1]
-        cells = [f"{value:.1f}" for value in (p50, p95, floor_p50)]
-        table.add_row(name, *cells, f"{p50 / floor_p50:.2f}", goal)
 
+def measure(engine: str) -> None:
+    report = Report(engine)
     with tempfile.TemporaryDirectory(prefix="plldb-bench-") as folder:
-        home = Path(folder)
-        lifecycle = Lifecycle(home, lambda _: MiniStack(home))
+        plldb = Plldb(clean_environment() | {"PLLDB_HOME": folder})
         try:
-            running = lifecycle.up(MiniStack.name, port=None).running
-            settings = TargetSettings("emulator", DEFAULT_EMULATOR_REGION, emulator=running.address)
-            target = Target(settings)
-            command = ("-m", "plldb", "--endpoint-url", running.endpoint_url, "bootstrap")
-            first, again = process(*command), process(*command)
-            ours = Routes(target, find_helper_stack(target, DEFAULT_HELPER_STACK))
-            floor = Routes(target, deploy_floor(target))
-            posts, floor_posts = in_turns(ours.post, floor.post)
-            connects, floor_connects = in_turns(ours.connect, floor.connect)
+            up = plldb("local", "up", "--detach", "--emulator", engine, timeout=900).succeeded()
+            url = plldb("local", "status", "--output", "json").json["endpointUrl"]
+            report.once("local up", up.seconds * 1000, "≤ 5000 ms" if "local" in engine else "")
+            inside = "http://localhost:4566" if engine == "localstack" else url
+            address = EmulatorAddress(url, inside)
+            target = Target(TargetSettings("emulator", DEFAULT_EMULATOR_REGION, emulator=address))
+            measure_sessions(report, plldb, target)
+            measure_debugging(report, plldb, target, Path(folder))
         finally:
-            lifecycle.down()
-    row("POST /sessions", posts, floor_posts, "≤ 1.6 floors")
-    row("WebSocket connect", connects, floor_connects, "≤ 1.6 floors")
-    table.add_row("bootstrap, clean", f"{first:.0f}", "", "", "", "≤ 3000 ms")
-    table.add_row("bootstrap, unchanged", f"{again:.0f}", "", "", "", "≤ 1000 ms")
-    help_, click = fastest("-m", "plldb", "--help"), fastest("-c", "import click")
-    ratio = f"{help_ / click:.2f}"
-    table.add_row("plldb --help", f"{help_:.0f}", "", f"{click:.0f}", ratio, "≤ 2 floors")
-    Console().print(table)
+            plldb("local", "down")
+    report.show()
+
+
+def measure_command_line() -> None:
+    report = Report("command line")
+    runs = [fastest("-m", "plldb", "--help")]
+    floor = [fastest("-c", "import click")]
+    report.compare("plldb --help, fastest of 10", runs * 2, floor * 2, "≤ 2 × import click")  # noqa: RUF001
+    report.show()
 
 
 if __name__ == "__main__":
-    main()
+    for engine_name in sys.argv[1:] or ["ministack"]:
+        measure(engine_name)
+    measure_command_line()

@@ -115,9 +115,10 @@ class ManagementClient:
         except requests.RequestException as error:
             where = url.partition("?")[0]
             raise EndpointError(
-                f"The management API at {where} does not answer: {_reason(error)}.",
+                f"{where} does not answer: {_reason(error).replace(url, where)}.",
                 "Check the network and --region, or the emulator: plldb local status",
-            ) from error
+                # The cause would quote a presigned URL, and so its signature.
+            ) from None
 
 
 def _http_session() -> requests.Session:

@@ -15,6 +15,7 @@ os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
 
 import docker
 import docker.errors
+import requests
 from testcontainers.core.container import DockerContainer
 
 from plldb.emulators.base import LOOPBACK, RunningEmulator, port_to_use
@@ -27,7 +28,8 @@ CONTEXT = Path(__file__).parent / "localstack"
 # LocalStack's port inside the container, on every image of it.
 _PORT = 4566
 _HOME_LABEL = "plldb.home"
-_STOP_SECONDS = 2
+# An engine that goes away in the middle is an error of the HTTP client below.
+_ERRORS = (docker.errors.DockerException, requests.RequestException)
 
 
 class LocalStack:
@@ -77,7 +79,8 @@ class LocalStack:
     def last_log_lines(self, running: RunningEmulator, count: int) -> list[str]:
         for container in self._containers():
             if container.id == running.container_id:
-                log: bytes = container.logs(tail=count)
+                with _docker_errors("read LocalStack's log"):
+                    log: bytes = container.logs(tail=count)
                 return log.decode(errors="replace").splitlines()
         return []
 
@@ -89,7 +92,7 @@ class LocalStack:
     def _containers(self) -> list[Container]:
         with _docker_errors("look for LocalStack's container"):
             found: list[Container] = docker.from_env().containers.list(
-                all=True, filters={"label": self._label}
+                all=True, filters={"label": self._label}, ignore_removed=True
             )
             return found
 
@@ -140,7 +143,7 @@ def engine_answers() -> bool:
     """Whether there is a Docker engine to run containers."""
     try:
         return bool(docker.from_env(timeout=5).ping())
-    except docker.errors.DockerException:
+    except _ERRORS:
         return False
 
 
@@ -148,9 +151,10 @@ def engine_answers() -> bool:
 def _docker_errors(action: str) -> Iterator[None]:
     try:
         yield
-    except docker.errors.DockerException as error:
+    except _ERRORS as error:
+        reason = str(error).splitlines() or ["no reason was given"]
         raise EmulatorError(
-            f"Could not {action}: {str(error).splitlines()[0]}",
+            f"Could not {action}: {reason[0]}",
             "Start the Docker engine ('docker info' must answer), or use --emulator ministack.",
         ) from error
 

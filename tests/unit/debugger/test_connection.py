@@ -13,9 +13,18 @@ import pytest
 from websockets.asyncio.server import Request, Response, ServerConnection, serve
 from websockets.datastructures import Headers
 
+from plldb.bootstrap.cloudformation.lambda_functions import messages
 from plldb.debugger import connection
 from plldb.debugger.connection import run_session
-from plldb.debugger.protocol import Connected, Ended, Event, JunkArrived, MessageArrived
+from plldb.debugger.protocol import (
+    Connected,
+    Ended,
+    Event,
+    JunkArrived,
+    MessageArrived,
+    Prolonged,
+    Ready,
+)
 from plldb.errors import ConnectionLostError, EndpointError, PlldbError, SessionError
 
 SESSION_ID = "0a1b2c3d-2222-4333-8444-5e6f708192a3"
@@ -40,6 +49,7 @@ def play(
     *,
     stop_on: Callable[[Event], bool] = lambda _: False,
     refuse: Refuse | None = None,
+    first_message: str | None = None,
 ) -> Played:
     """``stop_on`` says at which event the user presses Ctrl-C."""
     played = Played()
@@ -63,7 +73,7 @@ def play(
             async with asyncio.timeout(DEADLINE):
                 try:
                     played.ended = await run_session(
-                        f"ws://127.0.0.1:{port}/plldb", SESSION_ID, stop, report
+                        f"ws://127.0.0.1:{port}/plldb", SESSION_ID, stop, report, first_message
                     )
                 except PlldbError as error:
                     played.error = error
@@ -150,6 +160,136 @@ class TestExpectedEnd:
         played = play(handler, stop_on=on_connected)
         assert played.ended is not None
         assert (played.ended.expected, played.ended.confirmed) == (True, False)
+
+
+class TestFirstMessage:
+    @pytest.mark.parametrize("text", ["{}", "x" * 100_000, "\N{GRINNING FACE}" * 20_000])
+    def test_it_arrives_whole_in_frames_that_api_gateway_takes(self, text: str) -> None:
+        received: list[Any] = []
+        frames: list[int] = []
+
+        async def handler(server: ServerConnection) -> None:
+            parts = [part async for part in server.recv_streaming()]
+            frames.extend(len(str(part).encode()) for part in parts)
+            received.append("".join(map(str, parts)))
+            await server.send('{"type": "ready", "instrumented": 0, "skipped": 0}')
+            await confirm_close(server)
+
+        play(handler, stop_on=lambda event: isinstance(event, Ready), first_message=text)
+        assert received == [text]
+        # https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
+        assert max(frames) <= 32 * 1024
+
+    def test_a_server_that_hangs_up_before_it_is_an_end_like_any_other(self) -> None:
+        async def handler(server: ServerConnection) -> None:
+            server.transport.abort()
+
+        played = play(handler, first_message="x" * 10_000_000)
+        assert isinstance(played.error, ConnectionLostError)
+
+    def test_none_is_sent_by_who_has_changed_his_mind_meanwhile(self) -> None:
+        received: list[Any] = []
+
+        async def handler(server: ServerConnection) -> None:
+            async for frame in server:
+                received.append(json.loads(frame))
+                await server.send('{"type": "closed"}')
+
+        play(handler, stop_on=on_connected, first_message='{"action": "instrument"}')
+        assert received == [{"action": "close"}]
+
+
+class TestHeartbeat:
+    def test_it_is_sent_again_and_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(connection, "_HEARTBEAT_SECONDS", 0.01)
+        received: list[Any] = []
+
+        async def handler(server: ServerConnection) -> None:
+            async for frame in server:
+                message = json.loads(frame)
+                received.append(message)
+                ttl = len(received)
+                reply = messages.closed() if message["action"] == "close" else None
+                await server.send(json.dumps(reply or messages.heartbeat(ttl)))
+
+        seen: list[Event] = []
+
+        def at_the_third(event: Event) -> bool:
+            seen.append(event)
+            return seen.count(Prolonged()) == 3
+
+        played = play(handler, stop_on=at_the_third)
+        assert received.count({"action": "heartbeat"}) >= 3
+        assert {message["action"] for message in received} == {"heartbeat", "close"}
+        assert played.ended is not None
+        assert played.ended.confirmed
+
+
+class TestStopWhileConnecting:
+    def stop_before(self, answer: Response | None, monkeypatch: pytest.MonkeyPatch) -> Played:
+        """The user presses Ctrl-C while the server takes its time; it gives this answer, if any."""
+        played = Played()
+        if answer is None:
+            monkeypatch.setattr(connection, "_CLOSE_SECONDS", 0.05)
+
+        async def main() -> None:
+            stop, left = asyncio.Event(), asyncio.Event()
+
+            async def process_request(_: ServerConnection, __: Request) -> Response | None:
+                stop.set()
+                if answer is None:
+                    await left.wait()
+                return answer
+
+            async with serve(
+                confirm_close, "127.0.0.1", 0, process_request=process_request, close_timeout=1
+            ) as server:
+                port = server.sockets[0].getsockname()[1]
+                async with asyncio.timeout(DEADLINE):
+                    try:
+                        played.ended = await run_session(
+                            f"ws://127.0.0.1:{port}/plldb", SESSION_ID, stop, played.events.append
+                        )
+                    except PlldbError as error:
+                        played.error = error
+                    finally:
+                        left.set()
+
+        asyncio.run(main())
+        return played
+
+    def test_a_server_that_does_not_answer_is_left_alone(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        played = self.stop_before(None, monkeypatch)
+        assert played.ended is not None
+        assert (played.ended.expected, played.ended.confirmed) == (True, False)
+        assert played.events == [played.ended]
+
+    def test_a_session_that_opens_all_the_same_is_closed_in_order(self) -> None:
+        opened: list[Any] = []
+
+        async def main() -> Ended:
+            stop = asyncio.Event()
+
+            def process_request(_: ServerConnection, __: Request) -> None:
+                stop.set()
+
+            async def handler(server: ServerConnection) -> None:
+                opened.append(server)
+                await confirm_close(server)
+
+            async with serve(
+                handler, "127.0.0.1", 0, process_request=process_request, close_timeout=1
+            ) as server:
+                port = server.sockets[0].getsockname()[1]
+                async with asyncio.timeout(DEADLINE):
+                    return await run_session(
+                        f"ws://127.0.0.1:{port}/plldb", SESSION_ID, stop, lambda _: None, "{}"
+                    )
+
+        assert asyncio.run(main()) == Ended(expected=True, confirmed=True, reason="closed")
+        assert len(opened) == 1
 
 
 class TestUnexpectedEnd:

@@ -162,9 +162,12 @@ class TestDynamoDb:
             raise client_error("ProvisionedThroughputExceededException")
 
         setattr(client, failing, fail)
+        failing_call = {
+            "put_item": lambda: store.record(WAITING),
+            "update_item": lambda: store.answer("r", "me", ANSWERS[0], NOW),
+        }[failing]
         with pytest.raises(Exception, match="ProvisionedThroughput"):
-            store.record(WAITING)
-            store.answer("r", "me", ANSWERS[0], NOW)
+            failing_call()
 
 
 class TestRepeatedRequests:
