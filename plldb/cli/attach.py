@@ -161,6 +161,8 @@ def _debug_mode(pdb: bool, debugpy: str | None, wait_for_client: bool) -> DebugM
     host, _, port = debugpy.rpartition(":")
     if not port.isdecimal() or not 0 < int(port) < 65536:
         raise click.UsageError(f"--debugpy {debugpy}: give HOST:PORT, as in {_DEBUGPY_ADDRESS}.")
+    # Brackets are only there to tell the colons of an IPv6 address from the port's.
+    host = host.removeprefix("[").removesuffix("]")
     return Debugpy(host or "127.0.0.1", int(port), wait_for_client)
 
 

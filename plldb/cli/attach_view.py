@@ -157,10 +157,11 @@ def _answer(event: Event) -> tuple[dict[str, Any], str] | None:
         case Connected():
             return {"event": "connected"}, "Attached. Press Ctrl-C to detach."
         case Ready(instrumented, skipped):
+            run = "1 function runs" if instrumented == 1 else f"{instrumented} functions run"
             left_out = f", {skipped} skipped" if skipped else ""
             return (
                 {"event": "ready", "instrumented": instrumented, "skipped": skipped},
-                f"Ready: {instrumented} functions run here{left_out}.",
+                f"Ready: {run} here{left_out}.",
             )
         case MessageArrived(message):
             return {"event": "message", "message": message}, f"← {message}"

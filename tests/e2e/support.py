@@ -16,6 +16,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.parse import urlencode
 
@@ -78,12 +79,19 @@ class Result:
 class Plldb:
     """Runs ``plldb`` with a fixed environment, and keeps all that it ever said."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], folder: Path | None = None) -> None:
         self.environment = dict(environment)
+        self.folder = folder
         self.said: list[str] = []
 
     def with_environment(self, **variables: str) -> Plldb:
-        other = Plldb(self.environment | variables)
+        other = Plldb(self.environment | variables, self.folder)
+        other.said = self.said
+        return other
+
+    def within(self, folder: Path) -> Plldb:
+        """The same, in another working directory."""
+        other = Plldb(self.environment, folder)
         other.said = self.said
         return other
 
@@ -101,6 +109,7 @@ class Plldb:
         return subprocess.Popen(
             [sys.executable, "-m", "plldb", *arguments],
             env=self.environment,
+            cwd=self.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -7,6 +7,7 @@ import pty
 import re
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from typing import Any
 import pytest
 
 from plldb.aws import Target
+from tests.unit.debugger.dap import DapClient
 
 from .project import Project, deployed_project
 from .support import Attached, Backend, Plldb, poll
@@ -420,7 +422,7 @@ def test_pdb_talks_to_the_terminal(plldb: Plldb, project: Project) -> None:
         start_new_session=True,
     )
     try:
-        _read_until(primary, "functions run here")
+        _read_until(primary, "Ready:")
         with ThreadPoolExecutor() as pool:
             answer = pool.submit(project.invoke, "Alpha", {"n": 41})
             _read_until(primary, "(Pdb)")
@@ -449,3 +451,60 @@ def _read_until(terminal: int, expected: str, seconds: float = 30) -> str:
         except OSError:
             raise AssertionError(f"it ended before {expected!r}: {text!r}") from None
     return text
+
+
+def test_an_editor_attaches_with_debugpy(plldb: Plldb, project: Project, tmp_path: Path) -> None:
+    """As VS Code does, with the very launch configuration that is offered."""
+    project.write(
+        "Alpha",
+        """
+        def handler(event, context):
+            answer = event["n"] + 1
+            return answer
+        """,
+    )
+    arguments = ("--function", "Alpha", "--debugpy", f"127.0.0.1:{_free_port()}")
+    with attach(plldb, project, *arguments, "--wait-for-client") as attached:
+        offered = attached.wait_for("launch.configuration")["configuration"]
+        attached.wait_for("ready")
+        with ThreadPoolExecutor() as pool:
+            address = offered["connect"]
+            with poll(lambda: _editor(address["host"], address["port"]), "debugpy") as editor:
+                editor.attach(offered, {project.code("Alpha"): [4]})
+                answer = pool.submit(project.invoke, "Alpha", {"n": 41})
+                thread, frame = editor.stopped_in()
+                assert editor.variables(frame)["answer"] == "42"
+                editor.go_on(thread)
+                assert answer.result(30).json == 42
+        detach(attached)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _editor(host: str, port: int) -> DapClient | None:
+    """None while nobody listens. A mere probe would count as an editor that went away."""
+    try:
+        return DapClient(host, port)
+    except ConnectionRefusedError:
+        return None
+
+
+def test_the_launch_configuration_is_written_beside_what_the_file_has(
+    plldb: Plldb, project: Project, tmp_path: Path
+) -> None:
+    launch = tmp_path / ".vscode" / "launch.json"
+    launch.parent.mkdir()
+    mine = '{\n    // mine\n    "version": "0.2.0",\n    "configurations": [],\n}\n'
+    launch.write_text(mine)
+    arguments = ("--debugpy", f"127.0.0.1:{_free_port()}", "--write-launch-config")
+    with attach(plldb.within(tmp_path), project, "--function", "Alpha", *arguments) as attached:
+        attached.wait_for("ready")
+        detach(attached)
+
+    written = launch.read_text()
+    assert "// mine" in written
+    assert '"plldb: Alpha"' in written

@@ -103,11 +103,44 @@ class TestBucket:
                 bucket.encryption = None
             case Protection.TLS_ONLY:
                 bucket.policy = json.dumps({"Version": "2012-10-17", "Statement": []})
+            case Protection.PAYLOADS_EXPIRE:
+                assert bucket.lifecycle is not None
+                bucket.lifecycle["Rules"][0]["Status"] = "Disabled"
         found = look(target).bucket
         assert found is not None
         assert found.missing_protections == {protection}
         execute(target, planner.ProtectBucket("bucket", protection))
         assert look(target).bucket == BucketState()
+
+    def test_payloads_expire_after_a_day_and_nothing_else_does(self) -> None:
+        target = FakeTarget()
+        execute(target, planner.CreateBucket("bucket"))
+        lifecycle = target.s3.buckets["bucket"].lifecycle
+        assert lifecycle is not None
+        (rule,) = lifecycle["Rules"]
+        assert rule["Filter"] == {"Prefix": "payloads/"}
+        assert rule["Expiration"] == {"Days": 1}
+
+    @pytest.mark.parametrize(
+        "rule",
+        [
+            {"Status": "Enabled", "Prefix": "payloads/", "Expiration": {"Days": 1}},
+            {"Status": "Enabled", "Filter": {"Prefix": "payloads/"}, "Expiration": {"Days": 1}},
+        ],
+    )
+    def test_a_rule_counts_however_it_is_given_back(self, rule: dict[str, Any]) -> None:
+        target = FakeTarget()
+        execute(target, planner.CreateBucket("bucket"))
+        target.s3.buckets["bucket"].lifecycle = {"Rules": [rule]}
+        assert look(target).bucket == BucketState()
+
+    def test_payloads_are_no_artifacts_and_make_nothing_shared(self) -> None:
+        target = FakeTarget()
+        execute(target, planner.CreateBucket("bucket"))
+        target.s3.put_object(Bucket="bucket", Key="payloads/plldb/1", Body=b"")
+        assert look(target).bucket == BucketState(has_payloads=True)
+        target.s3.put_object(Bucket="bucket", Key="payloads/plldb-two/1", Body=b"")
+        assert look(target).bucket == BucketState(has_payloads=True, is_shared=True)
 
     def test_upload(self) -> None:
         target = FakeTarget()

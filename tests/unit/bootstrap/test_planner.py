@@ -167,6 +167,15 @@ class TestDestroy:
             AwaitStack("plldb", status),
         )
 
+    def test_payloads_go_too(self) -> None:
+        with_payloads = BucketState(keys=frozenset({ARTIFACT.key}), has_payloads=True)
+        assert destroy(with_payloads, None) == (
+            DeleteObjects("bucket", "plldb/"),
+            DeleteObjects("bucket", "payloads/plldb/"),
+            DeleteBucket("bucket"),
+        )
+        assert setup(with_payloads, stack("CREATE_COMPLETE", CURRENT_TAGS)) == ()
+
     def test_a_bucket_that_others_use_stays(self) -> None:
         assert DeleteBucket("bucket") not in destroy(BUCKETS["shared"], None)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from dataclasses import replace
 
 import pytest
@@ -51,8 +53,16 @@ class TestFingerprint:
 
     def test_the_code_is_one_through_its_key(self) -> None:
         one = release()
-        (functions,) = one.artifacts
+        functions, layer = one.artifacts
         assert one.parameters["FunctionsCodeKey"] == functions.key
+        assert one.parameters["LayerCodeKey"] == layer.key
+
+    def test_the_layer_puts_the_shim_where_lambda_looks_for_it(self) -> None:
+        _, layer = release().artifacts
+        names = zipfile.ZipFile(io.BytesIO(layer.body)).namelist()
+        assert "python/plldb_shim/__init__.py" in names
+        assert all(name.startswith("python/plldb_shim/") for name in names)
+        assert "/layer-" in layer.key
 
     def test_where_functions_find_execute_api_is_one(self) -> None:
         assert release(base="http://h/_aws/execute-api").fingerprint != release().fingerprint
@@ -89,6 +99,11 @@ class TestNames:
         assert release(region="eu-west-1", account_id="123456789012").bucket == (
             "plldb-core-infrastructure-eu-west-1-123456789012"
         )
+
+    def test_its_payloads_lie_apart_from_its_artifacts_and_from_others(self) -> None:
+        assert release("mine").parameters["PayloadsPrefix"] == "payloads/mine/"
+        with pytest.raises(UsageError, match="'payloads'"):
+            release("payloads")
 
     def test_no_stacks_keys_lie_below_those_of_another(self) -> None:
         assert not artifacts_prefix("plldb-two").startswith(artifacts_prefix("plldb"))

@@ -47,11 +47,35 @@ def load() -> dict[str, Any]:
     return template
 
 
+ENTRY_OF = {"PLLDBDebuggerRole": "entry", "PLLDBManagerRole": "manager_entry"}
 RESOURCES: dict[str, dict[str, Any]] = load()["Resources"]
 
 
 def of_type(*types: str) -> dict[str, dict[str, Any]]:
     return {name: r for name, r in RESOURCES.items() if r["Type"] in types}
+
+
+def source_of(module: str) -> str:
+    return (FUNCTIONS / f"{module}.py").read_text(encoding="utf-8")
+
+
+def routes() -> dict[str, tuple[str, str]]:
+    """``POST /sessions`` → (type of authorization, logical id of the function)."""
+
+    def path(name: str) -> str:
+        properties = RESOURCES[name]["Properties"]
+        parent = properties["ParentId"].get("Ref")
+        return f"{path(parent) if parent else ''}/{properties['PathPart']}"
+
+    found = {}
+    for method in of_type("AWS::ApiGateway::Method").values():
+        properties = method["Properties"]
+        uri = properties["Integration"]["Uri"]["Fn::Sub"]
+        function = re.search(r"functions/\$\{(\w+)\.Arn\}", uri)
+        assert function
+        route = f"{properties['HttpMethod']} {path(properties['ResourceId']['Ref'])}"
+        found[route] = (properties["AuthorizationType"], function[1])
+    return found
 
 
 def as_list(value: Any) -> list[Any]:
@@ -97,6 +121,8 @@ class TestSizeAndShape:
             "WebSocketUrl",
             "SessionsTableName",
             "DebuggerTableName",
+            "DebuggerLayerArn",
+            "InstrumentationFunctionName",
         } <= load()["Outputs"].keys()
 
     def test_no_api_gateway_v2_deployment_which_not_every_emulator_has(self) -> None:
@@ -157,22 +183,45 @@ class TestRoles:
         assert actions == {
             "dynamodb:GetItem",
             "dynamodb:PutItem",
+            "dynamodb:Query",
             "dynamodb:UpdateItem",
             "execute-api:ManageConnections",
+            "lambda:InvokeFunction",
             "logs:CreateLogStream",
             "logs:PutLogEvents",
+            "s3:GetObject",
+            "s3:PutObject",
         }
         assert "ManagedPolicyArns" not in RESOURCES["PLLDBDebuggerRole"]["Properties"]
 
     def test_and_only_on_their_own_resources(self) -> None:
         for statement in statements("PLLDBDebuggerRole"):
             resources = json.dumps(statement["Resource"])
-            assert re.search(r"PLLDBSessions|PLLDBAPI|FunctionsLogGroup", resources)
+            own = r"PLLDBSessions|PLLDBAPI|FunctionsLogGroup|PayloadsPrefix|InstrumentationFunction"
+            assert re.search(own, resources)
 
-    def test_the_instrumentation_role_has_no_rights_yet(self) -> None:
-        properties = RESOURCES["PLLDBManagerRole"]["Properties"]
-        assert not statements("PLLDBManagerRole")
-        assert "ManagedPolicyArns" not in properties
+    def test_the_instrumentation_function_may_do_this_and_nothing_else(self) -> None:
+        actions = {a for s in statements("PLLDBManagerRole") for a in as_list(s["Action"])}
+        assert actions == {
+            "cloudformation:ListStackResources",
+            "execute-api:ManageConnections",
+            "lambda:GetFunctionConfiguration",
+            "lambda:GetLayerVersion",
+            "lambda:ListAliases",
+            "lambda:ListEventSourceMappings",
+            "lambda:ListProvisionedConcurrencyConfigs",
+            "lambda:UpdateFunctionConfiguration",
+            "logs:CreateLogStream",
+            "logs:PutLogEvents",
+            "sqs:GetQueueAttributes",
+        }
+        assert "ManagedPolicyArns" not in RESOURCES["PLLDBManagerRole"]["Properties"]
+
+    def test_nobody_posts_to_connections_other_than_posting_to_them(self) -> None:
+        for role in of_type("AWS::IAM::Role"):
+            for statement in statements(role):
+                if "execute-api" in str(statement["Action"]):
+                    assert "${PLLDBAPI}/plldb/POST/@connections/*" in str(statement["Resource"])
 
     def test_no_role_may_do_everything_or_to_everything(self) -> None:
         for role in of_type("AWS::IAM::Role"):
@@ -181,7 +230,9 @@ class TestRoles:
                 assert not {"NotAction", "NotResource"} & statement.keys()
                 for action in as_list(statement["Action"]):
                     assert "*" not in action, role
-                assert "*" not in as_list(statement["Resource"]), role
+                # The one action for which AWS knows no resource.
+                if statement["Action"] != "lambda:ListEventSourceMappings":
+                    assert "*" not in as_list(statement["Resource"]), role
 
     def test_only_lambda_takes_them(self) -> None:
         for role in of_type("AWS::IAM::Role").values():
@@ -199,40 +250,50 @@ class TestRoles:
 
 class TestFunctions:
     def test_each_handler_exists(self) -> None:
-        tree = ast.parse((FUNCTIONS / "entry.py").read_text(encoding="utf-8"))
         defined = {
-            target.id
-            for node in tree.body
+            f"lambda_functions.{module}.{target.id}"
+            for module in ENTRY_OF.values()
+            for node in ast.parse(source_of(module)).body
             if isinstance(node, ast.Assign)
             for target in node.targets
-            if isinstance(target, ast.Name)
+            if isinstance(target, ast.Name) and target.id.startswith("handle_")
         }
-        defined |= {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-        used = set()
-        for name, function in of_type("AWS::Lambda::Function").items():
-            module, _, handler = function["Properties"]["Handler"].rpartition(".")
-            assert module == "lambda_functions.entry", name
-            used.add(handler)
-        assert used == {name for name in defined if name.startswith("handle_")}
+        functions = of_type("AWS::Lambda::Function").values()
+        assert {function["Properties"]["Handler"] for function in functions} == defined
 
     def test_each_has_the_variables_that_its_environment_needs(self) -> None:
-        source = (FUNCTIONS / "entry.py").read_text(encoding="utf-8")
-        read = set(re.findall(r'os\.environ\["(\w+)"\]', source))
-        given: dict[str, set[str]] = {
-            name: set(function["Properties"]["Environment"]["Variables"])
-            for name, function in of_type("AWS::Lambda::Function").items()
-        }
-        assert set().union(*given.values()) == read
-        for name, variables in given.items():
-            assert "PLLDB_SESSIONS_TABLE" in variables, name
-        assert "PLLDB_CONNECTIONS_URL" in given["MessageFunction"]
+        for role, module in ENTRY_OF.items():
+            read = set(re.findall(r'os\.environ\["(\w+)"\]', source_of(module)))
+            given = [
+                set(function["Properties"]["Environment"]["Variables"])
+                for function in of_type("AWS::Lambda::Function").values()
+                if function["Properties"]["Role"] == {"Fn::GetAtt": [role, "Arn"]}
+            ]
+            assert set().union(*given) == read
+            if role == "PLLDBDebuggerRole":
+                assert all("PLLDB_SESSIONS_TABLE" in variables for variables in given)
 
-    def test_each_runs_as_the_debugger_role_and_logs_to_the_group_with_retention(self) -> None:
+    def test_each_runs_as_its_role_and_logs_to_the_group_with_retention(self) -> None:
         for name, function in of_type("AWS::Lambda::Function").items():
             properties = function["Properties"]
-            assert properties["Role"] == {"Fn::GetAtt": ["PLLDBDebuggerRole", "Arn"]}, name
+            is_manager = name == "InstrumentationFunction"
+            role = "PLLDBManagerRole" if is_manager else "PLLDBDebuggerRole"
+            assert properties["Role"] == {"Fn::GetAtt": [role, "Arn"]}, name
+            assert properties["Handler"].split(".")[1] == ENTRY_OF[role]
             assert properties["LoggingConfig"] == {"LogGroup": {"Ref": "FunctionsLogGroup"}}, name
-            assert properties["Timeout"] < 29, name
+            # API Gateway waits for 29 s; nobody waits for the instrumentation function.
+            assert is_manager or properties["Timeout"] < 29, name
+
+    def test_the_broker_answers_before_its_time_is_up(self) -> None:
+        from lambda_functions.broker import WAIT_SECONDS
+
+        assert RESOURCES["BrokerFunction"]["Properties"]["Timeout"] > WAIT_SECONDS + 5
+
+    def test_those_that_end_sessions_can_have_them_restored(self) -> None:
+        for name in ("DisconnectFunction", "MessageFunction", "BrokerFunction"):
+            variables = RESOURCES[name]["Properties"]["Environment"]["Variables"]
+            target = {"Ref": "InstrumentationFunction"}
+            assert variables["PLLDB_INSTRUMENTATION_FUNCTION"] == target
 
     def test_each_log_group_forgets(self) -> None:
         groups = of_type("AWS::Logs::LogGroup")
@@ -243,7 +304,8 @@ class TestFunctions:
     def test_each_permission_names_the_api_that_may_call(self) -> None:
         permissions = of_type("AWS::Lambda::Permission")
         functions = {p["Properties"]["FunctionName"]["Ref"] for p in permissions.values()}
-        assert functions == of_type("AWS::Lambda::Function").keys()
+        # That one is invoked by a role.
+        assert functions == of_type("AWS::Lambda::Function").keys() - {"InstrumentationFunction"}
         for permission in permissions.values():
             source = permission["Properties"]["SourceArn"]["Fn::Sub"]
             assert "${PLLDBAPI}" in source or "${PLLDBManagementAPI}" in source
@@ -256,11 +318,16 @@ class TestFunctions:
 
 
 class TestApis:
-    def test_every_session_operation_needs_a_signature(self) -> None:
-        methods = of_type("AWS::ApiGateway::Method")
-        assert methods
-        for name, method in methods.items():
-            assert method["Properties"]["AuthorizationType"] == "AWS_IAM", name
+    def test_every_operation_needs_a_signature_but_those_of_functions(self) -> None:
+        """They show the token of their session instead, which the broker looks up."""
+        for route, (authorization, function) in routes().items():
+            is_debugged = route.partition(" ")[2].startswith("/debug/")
+            assert authorization == ("NONE" if is_debugged else "AWS_IAM"), route
+            assert function == ("BrokerFunction" if is_debugged else "ManagementFunction"), route
+
+    def test_there_is_a_method_for_every_operation(self) -> None:
+        operations = re.findall(r'^    "([A-Z]+ /\S+)":', source_of("entry"), re.MULTILINE)
+        assert sorted(operations) == sorted(routes())
 
     def test_connecting_asks_the_authorizer(self) -> None:
         from plldb.bootstrap.cloudformation.lambda_functions.messages import SESSION_ID_PARAMETER

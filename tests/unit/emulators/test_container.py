@@ -31,7 +31,7 @@ class FakeEngine:
         self.refusal: Answer | None = None
         self._ids = (f"{number:064x}" for number in itertools.count(1))
 
-    def respond(self, request: Request) -> Answer:
+    def respond(self, request: Request) -> Answer:  # noqa: PLR0911 (a table of routes)
         parts = urlsplit(request.url)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         # After the version: /v1.47/containers/json
@@ -63,7 +63,9 @@ class FakeEngine:
         chunks = [f"{len(line.encode()):x}\r\n{line}\r\n" for line in [*lines, ""]]
         return Answer(200, "".join(chunks), {"Transfer-Encoding": "chunked"})
 
-    def _containers(self, request: Request, query: dict[str, str], rest: list[str]) -> Answer:
+    def _containers(  # noqa: PLR0911
+        self, request: Request, query: dict[str, str], rest: list[str]
+    ) -> Answer:
         match request.method, rest:
             case "GET", ["json"]:
                 label = json.loads(query["filters"])["label"][0]
@@ -73,6 +75,7 @@ class FakeEngine:
                 self.containers[new_id] = json.loads(request.body) | {
                     "Id": new_id,
                     "State": {"Status": "created"},
+                    "Config": {"Tty": False},
                     "Log": "one\ntwo\nthree\n",
                 }
                 return _json({"Id": new_id, "Warnings": []}, 201)
@@ -225,13 +228,11 @@ class TestContainer:
     ) -> None:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
         localstack = LocalStack(tmp_path, image="i")
-        localstack.start(None)
-        localstack.stop()
+        without = localstack.start(None)
+        assert not engine.containers[without.container_id].get("Env")
         monkeypatch.setenv("LOCALSTACK_AUTH_TOKEN", "t")
-        seen = []
-        for one in (localstack.start(None),):
-            seen.append(engine.containers[one.container_id].get("Env"))
-        assert seen == [["LOCALSTACK_AUTH_TOKEN=t"]]
+        licensed = localstack.start(None)
+        assert engine.containers[licensed.container_id]["Env"] == ["LOCALSTACK_AUTH_TOKEN=t"]
 
     def test_it_is_found_and_its_log_is_read(self, engine: FakeEngine, tmp_path: Path) -> None:
         localstack = LocalStack(tmp_path, image="i")

@@ -1,0 +1,129 @@
+"""The options of ``plldb attach``: what is wrong with them is said before anything is done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plldb.cli.attach import _debug_mode
+from plldb.cli.main import plldb
+from plldb.debugger.invoker import NO_DEBUGGER, Debugpy, Pdb
+from plldb.errors import PlldbError
+
+TEMPLATE = """
+Resources:
+  Greeter: {Type: "AWS::Serverless::Function", Properties: {CodeUri: src, Handler: app.handler}}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "template.yaml").write_text(TEMPLATE, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PLLDB_HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+def attach(*options: str) -> tuple[int, str]:
+    """The exit code, and all that is said."""
+    done = CliRunner().invoke(plldb, ["attach", "--stack-name", "app", *options])
+    if isinstance(done.exception, PlldbError):
+        error = done.exception
+        return error.exit_code, f"{error.message} {error.hint}"
+    return done.exit_code, done.output
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--pdb", "--debugpy"], "one of --pdb and --debugpy"),
+        (["--wait-for-client"], "go with --debugpy"),
+        (["--write-launch-config"], "go with --debugpy"),
+        (["--pdb", "--write-launch-config"], "go with --debugpy"),
+        (["--debugpy", "nowhere"], "give HOST:PORT"),
+        (["--debugpy", "127.0.0.1:"], "give HOST:PORT"),
+        (["--debugpy", "127.0.0.1:0"], "give HOST:PORT"),
+        (["--debugpy", "127.0.0.1:65536"], "give HOST:PORT"),
+        (["--debugpy", "127.0.0.1:http"], "give HOST:PORT"),
+        (["--when-absent", "success"], "'original', 'error'"),
+        (["--max-concurrency", "0"], "--max-concurrency"),
+        (["--max-concurrency", "many"], "--max-concurrency"),
+        (["--code", "Greeter"], "LOGICAL_ID=DIR"),
+        (["--code", "Greeter=nowhere"], "there is no folder"),
+        (["--code", "Greeter=src", "--code", "Greeter=src"], "twice"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+@pytest.mark.usefixtures("project")
+def test_2_for_options_that_make_no_sense(options: list[str], said: str) -> None:
+    code, text = attach(*options)
+    assert code == 2
+    assert said in text
+
+
+def test_2_without_a_stack() -> None:
+    done = CliRunner().invoke(plldb, ["attach"])
+    assert done.exit_code == 2
+    assert "--stack-name" in done.output
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--template", "no-such.yaml"], "no-such.yaml"),
+        (["--function", "Nobody"], "There is no code for Nobody here"),
+        (["--python", "no-such-python"], "no-such-python"),
+        # All is well with the options, and there is no target.
+        (["--debugpy"], "plldb local up"),
+        (["--debugpy", "0.0.0.0:5679", "--wait-for-client"], "plldb local up"),
+        (["--function", "Gre*", "--code", "Other=src"], "plldb local up"),
+        ([], "plldb local up"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+@pytest.mark.usefixtures("project")
+def test_1_for_what_is_not_there(options: list[str], said: str) -> None:
+    code, text = attach(*options)
+    assert code == 1
+    assert said in text
+
+
+def test_nothing_is_written_before_the_session_is_open(project: Path) -> None:
+    attach("--debugpy", "--write-launch-config")
+    assert not (project / ".vscode").exists()
+
+
+class TestDebugMode:
+    @pytest.mark.parametrize(
+        ("pdb", "debugpy", "waits", "expected"),
+        [
+            (False, None, False, NO_DEBUGGER),
+            (True, None, False, Pdb()),
+            (False, "127.0.0.1:5678", False, Debugpy("127.0.0.1", 5678, False)),
+            (False, "0.0.0.0:1", True, Debugpy("0.0.0.0", 1, True)),
+            (False, "5679", False, Debugpy("127.0.0.1", 5679, False)),
+            (False, "[::1]:5679", False, Debugpy("::1", 5679, False)),
+            (False, ":5679", False, Debugpy("127.0.0.1", 5679, False)),
+        ],
+    )
+    def test_it_is_what_the_options_say(
+        self, pdb: bool, debugpy: str | None, waits: bool, expected: Any
+    ) -> None:
+        assert _debug_mode(pdb, debugpy, waits) == expected
+
+    @given(text=st.text() | st.integers().map(lambda port: f"localhost:{port}"))
+    def test_whatever_is_given_as_an_address(self, text: str) -> None:
+        try:
+            mode = _debug_mode(False, text, False)
+        except click.UsageError:
+            return
+        assert isinstance(mode, Debugpy)
+        assert 0 < mode.port < 65536
+        assert mode.host

@@ -1,0 +1,349 @@
+"""What ``plldb attach`` shows, in JSON and to people."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from plldb.cli.attach_view import AttachView
+from plldb.cli.console import Console
+from plldb.debugger.attach import Event, NothingToDebug, SessionCreated
+from plldb.debugger.debugging import InvocationFinished, NotPrepared
+from plldb.debugger.invoker import Progress, State
+from plldb.debugger.protocol import (
+    Connected,
+    Ended,
+    Instrumented,
+    InvocationArrived,
+    JunkArrived,
+    MessageArrived,
+    Prolonged,
+    Ready,
+    Restored,
+    Skipped,
+    Taken,
+    Warned,
+)
+
+REQUEST_ID = "0a1b2c3d-2222-4333-8444-5e6f708192a3"
+
+# (event, its JSON, what the line for people has)
+ANSWERS: list[tuple[Event, dict[str, Any], str]] = [
+    (
+        SessionCreated("0a1b2c3d", "app"),
+        {"event": "session.created", "session": "0a1b2c3d", "stackName": "app"},
+        "0a1b2c3d… for stack app",
+    ),
+    (Connected(), {"event": "connected"}, "Ctrl-C"),
+    (
+        Ready(2, 0),
+        {"event": "ready", "instrumented": 2, "skipped": 0},
+        "Ready: 2 functions run here.",
+    ),
+    (Ready(2, 1), {"event": "ready", "instrumented": 2, "skipped": 1}, "1 skipped"),
+    (
+        Instrumented("Greeter", {"variables": {"PASSWORD": "s3cret"}}),
+        {"event": "instrumented", "function": "Greeter"},
+        "Greeter runs here now",
+    ),
+    (
+        Skipped("Greeter", "it is an image"),
+        {"event": "skipped", "function": "Greeter", "reason": "it is an image"},
+        "Greeter is skipped: it is an image",
+    ),
+    (
+        Taken("Greeter", "arn:aws:iam::1:user/eve"),
+        {"event": "taken", "function": "Greeter", "by": "arn:aws:iam::1:user/eve"},
+        "taken over by arn:aws:iam::1:user/eve",
+    ),
+    (Restored("Greeter"), {"event": "restored", "function": "Greeter"}, "Greeter is restored"),
+    (
+        MessageArrived({"type": "news"}),
+        {"event": "message", "message": {"type": "news"}},
+        "news",
+    ),
+    (
+        InvocationFinished("Greeter", REQUEST_ID, "succeeded", 12.3, ""),
+        {
+            "event": "invocation",
+            "requestId": REQUEST_ID,
+            "function": "Greeter",
+            "outcome": "succeeded",
+            "durationMs": 12.3,
+            "error": None,
+            "wasPaused": False,
+        },
+        "✔ Greeter  0a1b2c3d  12 ms",
+    ),
+    (
+        InvocationFinished("Greeter", REQUEST_ID, "failed", 12.3, "ValueError"),
+        {
+            "event": "invocation",
+            "requestId": REQUEST_ID,
+            "function": "Greeter",
+            "outcome": "failed",
+            "durationMs": 12.3,
+            "error": "ValueError",
+            "wasPaused": False,
+        },
+        "✘ Greeter  0a1b2c3d  12 ms  ValueError",
+    ),
+    (
+        InvocationFinished("Greeter", REQUEST_ID, "abandoned", 1, "nobody waits"),
+        {
+            "event": "invocation",
+            "requestId": REQUEST_ID,
+            "function": "Greeter",
+            "outcome": "abandoned",
+            "durationMs": 1,
+            "error": "nobody waits",
+            "wasPaused": False,
+        },
+        "nobody waits",
+    ),
+    (
+        Ended(True, True, "closed"),
+        {"event": "closed", "expected": True, "reason": "closed"},
+        "Detached.",
+    ),
+    (
+        Ended(False, False, "the connection broke"),
+        {"event": "closed", "expected": False, "reason": "the connection broke"},
+        "the connection broke",
+    ),
+]
+WARNINGS: list[tuple[Event, str]] = [
+    (NotPrepared("Greeter", "it has no debugpy"), "Greeter: it has no debugpy"),
+    (NothingToDebug("There is no template."), "There is no template."),
+    (JunkArrived("\ufffd"), "\ufffd"),
+    (Warned("Greeter", "its alias is not debugged"), "Greeter: its alias is not debugged"),
+]
+QUIET: list[Event] = [
+    Prolonged(),
+    InvocationArrived(REQUEST_ID, "Greeter", 0, {}, "{}"),
+]
+
+
+def progress(state: State, request_id: str = REQUEST_ID, **more: Any) -> Progress:
+    return Progress(request_id, "Greeter", time.time() + 30, state, **more)
+
+
+@pytest.mark.parametrize(("event", "data", "_"), ANSWERS, ids=lambda value: str(value)[:30])
+def test_in_json_every_event_is_an_object_on_a_line(
+    event: Event, data: dict[str, Any], _: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with AttachView(Console("json")) as view:
+        view.show(event)
+    captured = capsys.readouterr()
+    (line,) = captured.out.splitlines()
+    assert json.loads(line) == data
+    assert captured.err == ""
+
+
+@pytest.mark.parametrize(("event", "_", "text"), ANSWERS, ids=lambda value: str(value)[:30])
+def test_for_people_it_is_a_line(
+    event: Event, _: Any, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with AttachView(Console("text")) as view:
+        view.show(event)
+    captured = capsys.readouterr()
+    (line,) = captured.out.splitlines()
+    assert text in line
+    assert "s3cret" not in line
+    assert captured.err == ""
+
+
+@pytest.mark.parametrize(("event", "text"), WARNINGS, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_a_warning_is_no_answer(
+    event: Event, text: str, output: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    AttachView(Console(output)).show(event)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    (line,) = captured.err.splitlines()
+    assert text in (json.loads(line)["warning"] if output == "json" else line)
+
+
+@pytest.mark.parametrize("event", QUIET, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_what_nobody_needs_to_see(
+    event: Event, output: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    AttachView(Console(output)).show(event)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_every_event_is_tested_here() -> None:
+    tested = {type(event) for event, *_ in [*ANSWERS, *WARNINGS]} | {type(e) for e in QUIET}
+    assert tested == set(Event.__args__)
+
+
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_a_session_that_nobody_confirmed_is_a_warning_as_well(
+    output: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    AttachView(Console(output)).show(Ended(True, False, "the connection broke"))
+    assert "did not confirm" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("outcome", ["failed", "abandoned"])
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_so_is_a_deadline_that_passed_in_the_debugger(
+    output: Any, outcome: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    event = InvocationFinished("Greeter", REQUEST_ID, outcome, 3000, "gone", was_paused=True)
+    AttachView(Console(output)).show(event)
+    captured = capsys.readouterr()
+    assert "Greeter: the deadline passed while it was paused" in captured.err
+    if output == "json":
+        assert json.loads(captured.out)["wasPaused"] is True
+
+
+class TestOutput:
+    def test_lines_of_the_users_code(self, capsys: pytest.CaptureFixture[str]) -> None:
+        AttachView(Console("text")).output("Greeter", "stdout", "[bold]hello[/bold] :smile:")
+        assert capsys.readouterr().out == "  Greeter │ [bold]hello[/bold] :smile:\n"
+
+    def test_in_json_with_their_stream(self, capsys: pytest.CaptureFixture[str]) -> None:
+        AttachView(Console("json")).output("Greeter", "stderr", "hello")
+        assert json.loads(capsys.readouterr().out) == {
+            "event": "output",
+            "function": "Greeter",
+            "stream": "stderr",
+            "line": "hello",
+        }
+
+    def test_they_can_not_command_the_terminal(self, capsys: pytest.CaptureFixture[str]) -> None:
+        view = AttachView(Console("text"))
+        view.output("Greeter", "stdout", "\x1b]0;title\x07\x1b[2J\rgone")
+        view.show(InvocationFinished("Greeter", REQUEST_ID, "failed", 1, "\x1b[2JError"))
+        view.show(Warned("Greeter", "\x1b[2J"))
+        captured = capsys.readouterr()
+        for line in (captured.out + captured.err).splitlines():
+            assert line.isprintable()
+
+    def test_nor_are_they_changed_in_json(self, capsys: pytest.CaptureFixture[str]) -> None:
+        AttachView(Console("json")).output("Greeter", "stdout", "\x1b[31mred\ud800")
+        line = capsys.readouterr().out
+        assert json.loads(line)["line"] == "\x1b[31mred\ud800"
+        assert line.isascii()
+        assert "\x1b" not in line
+
+
+class FakeConsole:
+    """Keeps what is written to it in the order of writing, and the live list."""
+
+    def __init__(self) -> None:
+        self.written: list[str] = []
+        self.lists: list[Any] = []
+
+    def answer(self, _: dict[str, Any], text: str) -> None:
+        self.written.append(text)
+
+    def warn(self, text: str) -> None:
+        self.written.append(f"warning: {text}")
+
+    def note(self, text: str) -> None:
+        self.written.append(f"note: {text}")
+
+    def live(self, lines: Any) -> FakeConsole:
+        self.lists.append(lines)
+        return self
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: Any) -> None:
+        self.lists.pop()
+
+
+def view_of(console: FakeConsole, **options: Any) -> AttachView:
+    return AttachView(console, **options)  # type: ignore[arg-type]
+
+
+class TestLiveList:
+    def test_it_has_what_is_under_way_with_the_time_that_is_left(self) -> None:
+        console = FakeConsole()
+        with view_of(console) as view:
+            (lines,) = console.lists
+            assert lines() == []
+            view.progress(progress(State.RUNNING, "first-1-and-more"))
+            view.progress(progress(State.QUEUED, "second-1"))
+            view.progress(progress(State.AWAITING_DEBUGGER, "third-1-"))
+            first, second, third = lines()
+            assert first.startswith("▶ Greeter  first-1-  running  ")
+            assert first.endswith((" 30 s left", " 29 s left"))
+            assert "queued" in second
+            assert "awaiting debugger" in third
+            view.progress(progress(State.PAUSED, "first-1-and-more"))
+            assert "paused" in lines()[0]
+            view.progress(progress(State.FINISHED, "first-1-and-more"))
+            view.progress(progress(State.FINISHED, "unheard-of"))
+            assert len(lines()) == 2
+        assert console.lists == []
+        assert console.written == []
+
+    def test_time_that_is_over_is_none_left(self) -> None:
+        console = FakeConsole()
+        with view_of(console) as view:
+            view.progress(Progress(REQUEST_ID, "Greeter", time.time() - 5, State.PAUSED))
+            assert console.lists[0]()[0].endswith("  0 s left")
+
+    def test_events_are_shown_above_it_while_an_editor_has_paused_something(self) -> None:
+        console = FakeConsole()
+        with view_of(console) as view:
+            view.progress(progress(State.PAUSED))
+            view.output("Greeter", "stdout", "hello")
+            assert console.written == ["  Greeter │ hello"]
+
+
+class TestPdb:
+    """While it has the terminal, nobody else writes to it."""
+
+    def test_there_is_no_live_list(self) -> None:
+        console = FakeConsole()
+        with view_of(console, is_live=False):
+            assert console.lists == []
+
+    def test_who_is_paused_is_told_before_pdb_talks(self) -> None:
+        console = FakeConsole()
+        with view_of(console, is_live=False) as view:
+            view.progress(progress(State.PAUSED, waiting=2))
+            (line,) = console.written
+        assert "Greeter  0a1b2c3d  paused" in line
+        assert "2 wait" in line
+        assert "s left" in line
+
+    def test_what_happens_meanwhile_is_shown_afterwards_in_order(self) -> None:
+        console = FakeConsole()
+        with view_of(console, is_live=False) as view:
+            view.output("Greeter", "stdout", "before")
+            view.progress(progress(State.PAUSED))
+            console.written.clear()
+            view.progress(progress(State.QUEUED, "another"))
+            view.show(Warned("Greeter", "careful"))
+            view.output("Other", "stdout", "meanwhile")
+            view.show(Restored("Greeter"))
+            assert console.written == []
+            view.progress(progress(State.RUNNING))
+            view.output("Greeter", "stdout", "after")
+            assert console.written == [
+                "warning: Greeter: careful",
+                "  Other │ meanwhile",
+                "  Greeter is restored",
+                "  Greeter │ after",
+            ]
+
+    @pytest.mark.parametrize("has_finished", [True, False])
+    def test_nothing_is_lost_at_the_end(self, has_finished: bool) -> None:
+        console = FakeConsole()
+        with view_of(console, is_live=False) as view:
+            view.progress(progress(State.PAUSED))
+            view.show(Ended(True, True, "closed"))
+            if has_finished:
+                view.progress(progress(State.FINISHED))
+        assert console.written[-1] == "Detached."
