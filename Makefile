@@ -38,12 +38,14 @@ unit: setup ## Unit tests
 e2e: setup ## End-to-end tests in a LocalStack container where Docker runs (EMULATOR=, ENDPOINT=, PROFILE=)
 	EMULATOR=$(EMULATOR) ENDPOINT=$(ENDPOINT) PROFILE=$(PROFILE) $(BIN)/pytest tests/e2e $(PYTEST_ARGS)
 
+# W3002: the sample's code is a local path on purpose, as a developer has it.
 lint: setup ## ruff, mypy --strict and cfn-lint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	cd $(EXTENSION) && $(CURDIR)/$(BIN)/mypy --config-file pyproject.toml
-	$(BIN)/cfn-lint plldb/bootstrap/cloudformation/template.yaml plldb/demo/sample/template.yaml
+	$(BIN)/cfn-lint plldb/bootstrap/cloudformation/template.yaml
+	$(BIN)/cfn-lint --ignore-checks W3002 -- plldb/demo/sample/template.yaml
 
 format: setup ## Format the code
 	$(BIN)/ruff format

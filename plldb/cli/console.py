@@ -6,6 +6,7 @@ errors, go to stderr.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -32,6 +33,7 @@ class Console:
         self._stdout: RichConsole | None = None
         self._stderr: RichConsole | None = None
         if output == "text":
+            _never_fail_on_a_character()
             from rich.console import Console as RichConsole
 
             self._stdout = RichConsole(highlight=False, soft_wrap=True, emoji=False)
@@ -96,6 +98,13 @@ class Console:
         from rich.prompt import Confirm
 
         return Confirm.ask(question, console=self._stderr, default=False)
+
+
+def _never_fail_on_a_character() -> None:
+    """A terminal that is not UTF-8 shows "?" for what it has not."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def show_error(error: PlldbError, arguments: Sequence[str]) -> None:

@@ -84,10 +84,12 @@ def attach(
     management = ManagementClient(
         helper.management_api_url, target.execute_api_auth(), target.reachable_url
     )
+    # Before there is a session: what is wrong with the terminal or a port leaves none behind.
+    invoker = make_invoker()
     session_id = management.create_session(stack.name)
     report(SessionCreated(session_id[:_SHOWN_CHARACTERS], stack.name))
     run = _AttachedSession(target, helper, management, session, sources, report)
-    return asyncio.run(run.until_signal(session_id, make_invoker))
+    return asyncio.run(run.until_signal(session_id, invoker))
 
 
 def choose_sources(options: CodeOptions, stack_name: str) -> tuple[dict[str, CodeSource], str]:
@@ -132,13 +134,11 @@ class _AttachedSession:
         self._sources = sources
         self._report = report
 
-    async def until_signal(
-        self, session_id: str, make_invoker: Callable[[], Invoker]
-    ) -> protocol.Ended:
+    async def until_signal(self, session_id: str, invoker: Invoker) -> protocol.Ended:
         stop = asyncio.Event()
         _stop_on_signals(stop)
         debugging_ = Debugging(
-            self._sources, self._target.region, make_invoker(), self._management, self._report
+            self._sources, self._target.region, invoker, self._management, self._report
         )
         try:
             return await run_session(

@@ -126,7 +126,9 @@ async def _open_unless_stopped(
         await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
         # The session may be ACTIVE by now: one that opens in time can still be closed in order.
         await asyncio.wait({opening}, timeout=_CLOSE_SECONDS)
-        return await opening if opening.done() else None
+        if stop.is_set() and (not opening.done() or opening.exception() is not None):
+            return None
+        return await opening
     finally:
         stopping.cancel()
         opening.cancel()
