@@ -101,6 +101,18 @@ class Project:
     def configurations(self) -> dict[str, dict[str, Any]]:
         return {logical_id: self.configuration(logical_id) for logical_id in self.functions}
 
+    def role(self) -> dict[str, Any]:
+        """The role that the functions run as, with all its policies."""
+        iam = self.target.client("iam")
+        arn = self.configuration(self.functions[0])["Role"]
+        name = arn.rpartition("/")[2]
+        role = iam.get_role(RoleName=name)["Role"]
+        return {
+            "trust": role["AssumeRolePolicyDocument"],
+            "inline": iam.list_role_policies(RoleName=name)["PolicyNames"],
+            "attached": iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"],
+        }
+
     def update(self, logical_id: str, **changes: Any) -> None:
         self._lambda.update_function_configuration(FunctionName=self.name(logical_id), **changes)
 

@@ -63,6 +63,28 @@ def test_invocations_run_here_while_attached_and_there_before_and_after(
     assert project.invoke("Alpha").json["ran"] == "deployed"
 
 
+def test_no_role_is_changed(plldb: Plldb, project: Project) -> None:
+    before = project.role()
+    with attach(plldb, project) as attached:
+        attached.wait_for("ready")
+        project.invoke("Alpha")
+        assert project.role() == before
+        detach(attached)
+    assert project.role() == before
+
+
+def test_10_cold_starts_at_once_lose_nothing(plldb: Plldb, project: Project) -> None:
+    """Instrumenting has just ended every warm environment."""
+    with attach(plldb, project) as attached, ThreadPoolExecutor(10) as pool:
+        attached.wait_for("ready")
+        answers = list(pool.map(lambda n: project.invoke("Alpha", n).json, range(10)))
+        detach(attached)
+
+    assert [(answer["ran"], answer["event"]) for answer in answers] == [
+        ("here", n) for n in range(10)
+    ]
+
+
 VALUES: list[Any] = [
     None,
     False,

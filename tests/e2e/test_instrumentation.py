@@ -175,10 +175,10 @@ class TestEnds:
                 await asyncio.sleep(pause)
                 await debugger.close()
             # Instrumenting may end after that, and finds the session gone.
-            await asyncio.sleep(2)
+            await asyncio.sleep(1)
             poll(lambda: app.configurations() == before, "restored", seconds=10)
 
-        for pause in (0.0, 0.1, 0.3, 0.6):
+        for pause in (0.0, 0.2, 0.5):
             asyncio.run(run(pause))
 
     def test_without_a_session_everything_is_restored_whoever_holds_it(
@@ -405,21 +405,18 @@ class TestLimits:
 
             asyncio.run(run())
 
-    def test_30_functions_within_5_seconds_and_back(self, backend: Backend, target: Target) -> None:
+    def test_30_functions_and_back(self, backend: Backend, target: Target) -> None:
+        """How long that takes is measured by ``make bench``."""
         with deployed(target, {f"Fn{number}": function() for number in range(30)}) as large:
             before = large.configurations()
 
-            async def run() -> tuple[float, float]:
+            async def run() -> None:
                 async with attached(backend, large.name) as debugger:
-                    started = time.monotonic()
                     assert (await debugger.instrument())[-1]["instrumented"] == 30
-                    instrumented = time.monotonic()
                     assert len(told(await debugger.close(), "restored")) == 30
-                    return instrumented - started, time.monotonic() - instrumented
 
-            to, fro = asyncio.run(run())
+            asyncio.run(run())
             assert large.configurations() == before
-            assert (to < 5, fro < 5) == (True, True), (to, fro)
 
 
 def layer(target: Target) -> str:

@@ -1,1 +1,1 @@
-"""What gets deployed: the template, and the code of the helper stack's functions."""
+"""What gets deployed: the template, the code of its functions, and the layer of debugged ones."""
