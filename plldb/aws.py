@@ -43,6 +43,7 @@ _BAD_CREDENTIALS = {
     "UnrecognizedClientException",
 }
 _CREDENTIAL_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+_AWS_FILES = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
 _CREDENTIALS_HINT = "Check the profile: 'aws sts get-caller-identity --profile NAME' must succeed."
 
 
@@ -116,11 +117,19 @@ class Target:
     def client(self, service: str) -> Any:
         """A boto3 client. Failing calls raise botocore's exceptions: see ``aws_errors``."""
         if service not in self._clients:
-            with aws_errors(f"make a client for {service}"):
-                self._clients[service] = self._session.client(
-                    service, config=_client_config(self.is_aws), region_name=self.region
-                )
+            self._clients[service] = self._make_client(service, _client_config(self.is_aws))
         return self._clients[service]
+
+    def patient_client(self, service: str, seconds: int) -> Any:
+        """One for a call that may take so long, and that is not to be made twice."""
+        patience = botocore.config.Config(
+            read_timeout=seconds, retries={"mode": "standard", "total_max_attempts": 1}
+        )
+        return self._make_client(service, _client_config(self.is_aws).merge(patience))
+
+    def _make_client(self, service: str, config: botocore.config.Config) -> Any:
+        with aws_errors(f"make a client for {service}"):
+            return self._session.client(service, config=config, region_name=self.region)
 
     def execute_api_url(self, api_id: str, aws_url: str) -> str:
         """The URL at which an API of this target is reached from here.
@@ -156,9 +165,24 @@ class Target:
                 "AWS_ACCESS_KEY_ID": settings.access_key_id,
                 "AWS_SECRET_ACCESS_KEY": settings.secret_access_key,
             }
-        if settings.profile is not None:
-            return {"AWS_PROFILE": settings.profile}
-        return {name: os.environ[name] for name in _CREDENTIAL_VARIABLES if name in os.environ}
+        if profile := settings.profile or os.environ.get("AWS_PROFILE"):
+            files = {name: os.environ[name] for name in _AWS_FILES if name in os.environ}
+            return {"AWS_PROFILE": profile} | files
+        return self._frozen_credentials()
+
+    def _frozen_credentials(self) -> dict[str, str]:
+        """As they are now; those of an instance role expire after some hours."""
+        with aws_errors("load the credentials"):
+            credentials = self._session.get_credentials()
+            if credentials is None:
+                return {}
+            frozen = credentials.get_frozen_credentials()
+        values = (frozen.access_key, frozen.secret_key, frozen.token)
+        return {
+            name: value
+            for name, value in zip(_CREDENTIAL_VARIABLES, values, strict=True)
+            if value is not None
+        }
 
     def execute_api_auth(self) -> AWS4Auth:
         """SigV4 for requests to an API under AWS_IAM; refreshes expiring credentials itself."""

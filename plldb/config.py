@@ -21,6 +21,8 @@ Output = Literal["text", "json"]
 KINDS: tuple[Kind, ...] = ("aws", "emulator")
 OUTPUTS: tuple[Output, ...] = ("text", "json")
 DEFAULT_HELPER_STACK = "plldb"
+# On every helper stack, with the version of plldb that deployed it.
+VERSION_TAG = "plldb:version"
 DEFAULT_EMULATOR_REGION = "us-east-1"
 # Emulators take any account's worth of rights from these; they open nothing on AWS.
 EMULATOR_ACCESS_KEY_ID = "test"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from plldb.aws import Target, aws_errors, error_code
+from plldb.config import VERSION_TAG
 from plldb.errors import StackError
 
 if TYPE_CHECKING:
@@ -111,6 +112,11 @@ def require_debuggable_stack(target: Target, name: str) -> StackState:
         raise StackError(
             f"Stack {name!r}, the one to debug, does not exist at {target.description}.",
             "Check --stack-name and --region; deploy it first if it is new.",
+        )
+    if VERSION_TAG in stack.tags:
+        raise StackError(
+            f"Stack {name!r} is a helper stack of plldb itself, which it can't debug.",
+            "Name the stack of your own functions with --stack-name.",
         )
     if not stack.is_usable:
         raise StackError(

@@ -113,21 +113,25 @@ def attach(
     from plldb.debugger.attach import attach as attach_to
     from plldb.debugger.interpreter import find_interpreter
     from plldb.debugger.invoker import Debugpy
-    from plldb.debugger.protocol import Connected
+    from plldb.debugger.protocol import Connected, Skipped
     from plldb.debugger.sources import parse_code_options
 
     folder = Path.cwd()
     mode = _debug_mode(pdb, debugpy, wait_for_client)
     options = CodeOptions(folder, template, parse_code_options(codes, folder), functions)
-    sources, why_none = choose_sources(options, stack_name)
+    choice = choose_sources(options, stack_name)
+    sources = choice.found
     interpreter = find_interpreter(python, _project_folders(folder, template, sources), os.environ)
     factory = make_factory()
     with AttachView(factory.console, is_live=not pdb) as view:
 
         def show(event: Event) -> None:
             view.show(event)
-            if isinstance(event, Connected) and not sources:
-                view.show(NothingToDebug(why_none))
+            if isinstance(event, Connected):
+                for function, reason in sorted(choice.left_out.items()):
+                    view.show(Skipped(function, reason))
+                if not sources:
+                    view.show(NothingToDebug(choice.why_none))
 
         def make_invoker() -> Invoker:
             from plldb.debugger.invoker import Invoker

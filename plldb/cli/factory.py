@@ -38,7 +38,10 @@ class Factory:
     def target(self) -> Target:
         from plldb.aws import Target
 
-        return Target(load_target(self._flags, os.environ, self._running_emulator()))
+        target = Target(load_target(self._flags, os.environ, self._running_emulator()))
+        if self.console.verbose:
+            self.console.note(f"Calls go to {target.description}.")
+        return target
 
     @cached_property
     def lifecycle(self) -> Lifecycle:

@@ -65,5 +65,5 @@ _DECLARATIONS = (
     _option("--region", metavar="REGION", help="AWS region."),
     _option("--endpoint-url", metavar="URL", help="Use the emulator at this URL."),
     _option("--output", type=click.Choice(OUTPUTS), help="How to answer; text by default."),
-    _option("--verbose", "-v", is_flag=True, flag_value=True, help="Say more."),
+    _option("--verbose", "-v", is_flag=True, flag_value=True, help="Say where calls go."),
 )

@@ -52,6 +52,9 @@ class CodeOptions:
     code: Mapping[str, Path] = field(default_factory=dict)
     functions: tuple[str, ...] = ()
 
+    def includes(self, logical_id: str) -> bool:
+        return not self.functions or any(fnmatchcase(logical_id, p) for p in self.functions)
+
     @property
     def is_default(self) -> bool:
         return self.template is None and not self.code and not self.functions
@@ -92,8 +95,19 @@ def attach(
     return asyncio.run(run.until_signal(session_id, invoker))
 
 
-def choose_sources(options: CodeOptions, stack_name: str) -> tuple[dict[str, CodeSource], str]:
-    """The code of the chosen functions by logical id; and, if there is none, why.
+@dataclass(frozen=True)
+class Choice:
+    """The code that runs here, by logical id; the functions ``left_out`` with the reason of each;
+    and, if there is no code at all, ``why_none``.
+    """
+
+    found: Mapping[str, CodeSource]
+    left_out: Mapping[str, str]
+    why_none: str
+
+
+def choose_sources(options: CodeOptions, stack_name: str) -> Choice:
+    """The code of the chosen functions.
 
     Raises SourceError or UsageError for what the user named and is not there. That nothing is
     named and nothing found is no error: a session can be opened all the same.
@@ -103,18 +117,17 @@ def choose_sources(options: CodeOptions, stack_name: str) -> tuple[dict[str, Cod
     except SourceError as error:
         if not options.is_default:
             raise
-        return {}, f"{error.message} {error.hint or ''}".strip()
-    names = {*sources.found, *sources.missing}
+        return Choice({}, {}, f"{error.message} {error.hint or ''}".strip())
     for pattern in options.functions:
+        names = {*sources.found, *sources.missing}
         matching = sorted(name for name in names if fnmatchcase(name, pattern))
         if not any(name in sources.found for name in matching):
             sources.require(matching[0] if matching else pattern)
-    chosen = {
-        name: source
-        for name, source in sources.found.items()
-        if not options.functions or any(fnmatchcase(name, p) for p in options.functions)
-    }
-    return chosen, f"{sources.template} has no function with code on this machine."
+    return Choice(
+        {name: source for name, source in sources.found.items() if options.includes(name)},
+        {name: reason for name, reason in sources.missing.items() if options.includes(name)},
+        f"{sources.template} has no function with code on this machine.",
+    )
 
 
 class _AttachedSession:

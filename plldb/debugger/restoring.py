@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
 
+# As long as a function may run: it waits for updates of others, and repeats what is throttled.
+_LAMBDA_SECONDS = 900
+
+
 @dataclass(frozen=True)
 class Restoration:
     """Logical ids; ``failed`` with the reason of each."""
@@ -29,7 +33,7 @@ def restore(target: Target, stack_name: str, helper_stack: str) -> Restoration:
     """
     stack = require_debuggable_stack(target, stack_name)
     helper = find_helper_stack(target, helper_stack)
-    functions: LambdaClient = target.client("lambda")
+    functions: LambdaClient = target.patient_client("lambda", _LAMBDA_SECONDS)
     request = {
         "operation": "restore",
         "stackName": stack.name,

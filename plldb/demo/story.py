@@ -162,11 +162,11 @@ def attach_and_debug(
 ) -> None:
     """Attaches, lets the function be called while it is edited, and detaches with Ctrl-C."""
     narrator = _Narrator(target, helper, project, caller, tell)
-    sources, _ = choose_sources(CodeOptions(project.folder), SAMPLE_STACK)
+    choice = choose_sources(CodeOptions(project.folder), SAMPLE_STACK)
     attach(
         target,
         SessionOptions(SAMPLE_STACK, helper.name),
-        sources,
+        choice.found,
         lambda: Invoker(
             python=Path(sys.executable),
             debug=NO_DEBUGGER,

@@ -68,7 +68,8 @@ class LocalStack:
         )
 
     def is_alive(self, running: RunningEmulator) -> bool:
-        return any(
+        # No engine, no container: after a restart of the machine, say.
+        return _engine_is_there() and any(
             container.id == running.container_id and container.status == "running"
             for container in self._containers()
         )
@@ -85,6 +86,8 @@ class LocalStack:
         return []
 
     def stop(self) -> None:
+        if not _engine_is_there():
+            return  # and so no container runs
         with _docker_errors("stop LocalStack"):
             for container in self._containers():
                 container.remove(force=True, v=True)
@@ -145,6 +148,17 @@ def engine_answers() -> bool:
         return bool(docker.from_env(timeout=5).ping())
     except _ERRORS:
         return False
+
+
+def _engine_is_there() -> bool:
+    """Also one that refuses: only one that can't be reached runs nothing."""
+    try:
+        docker.from_env(timeout=5).ping()
+    except docker.errors.APIError:
+        return True
+    except _ERRORS:
+        return False
+    return True
 
 
 @contextmanager

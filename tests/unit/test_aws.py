@@ -231,8 +231,13 @@ class TestChildEnvironment:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY_ID)
+        monkeypatch.setenv("AWS_CONFIG_FILE", "elsewhere/config")
+        monkeypatch.delenv("AWS_SHARED_CREDENTIALS_FILE", raising=False)
         target = Target(TargetSettings("aws", "eu-west-1", profile="work"))
-        assert target.child_environment() == {"AWS_PROFILE": "work"}
+        assert target.child_environment() == {
+            "AWS_PROFILE": "work",
+            "AWS_CONFIG_FILE": "elsewhere/config",
+        }
 
     def test_without_a_profile_the_credentials_of_the_environment(
         self, monkeypatch: pytest.MonkeyPatch

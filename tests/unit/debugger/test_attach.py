@@ -309,7 +309,7 @@ class TestChooseSources:
     def test_functions_are_chosen_by_name(
         self, project: Path, patterns: tuple[str, ...], expected: set[str]
     ) -> None:
-        chosen, _ = choose_sources(CodeOptions(project, functions=patterns), "app")
+        chosen = choose_sources(CodeOptions(project, functions=patterns), "app").found
         assert chosen.keys() == expected
 
     @pytest.mark.parametrize(
@@ -330,14 +330,16 @@ class TestChooseSources:
         assert "--code" in str(raised.value.hint)
 
     def test_a_project_without_a_template_is_no_error_and_says_why(self, tmp_path: Path) -> None:
-        chosen, why = choose_sources(CodeOptions(tmp_path), "app")
+        choice = choose_sources(CodeOptions(tmp_path), "app")
+        chosen, why = choice.found, choice.why_none
         assert chosen == {}
         assert "no template" in why
         assert "--template" in why
 
     def test_nor_is_one_whose_functions_have_no_code_here(self, tmp_path: Path) -> None:
         (tmp_path / "template.yaml").write_text(TEMPLATE, encoding="utf-8")
-        chosen, why = choose_sources(CodeOptions(tmp_path), "app")
+        choice = choose_sources(CodeOptions(tmp_path), "app")
+        chosen, why = choice.found, choice.why_none
         assert chosen == {}
         assert "template.yaml has no function with code" in why
 
@@ -356,5 +358,5 @@ class TestChooseSources:
 
     def test_a_folder_can_be_given_without_any_template(self, tmp_path: Path) -> None:
         options = CodeOptions(tmp_path, code={"Greeter": tmp_path})
-        chosen, _ = choose_sources(options, "app")
+        chosen = choose_sources(options, "app").found
         assert chosen == {"Greeter": CodeSource("Greeter", tmp_path, None)}

@@ -52,6 +52,9 @@ class Target(FakeTarget):
     def client(self, service: str) -> Any:
         return self._functions if service == "lambda" else super().client(service)
 
+    def patient_client(self, service: str, seconds: int) -> Any:
+        return self.client(service)
+
 
 def run(functions: FakeLambda, *deployed: str) -> Restoration:
     return restore(Target(functions, *deployed), "app", "helper")  # type: ignore[arg-type]

@@ -292,10 +292,21 @@ class TestErrors:
             probe.bind(("127.0.0.1", 0))
             monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{probe.getsockname()[1]}")
             assert not engine_answers()
-            for act in (LocalStack(tmp_path, "i").stop, lambda: LocalStack(tmp_path).start(None)):
-                with pytest.raises(EmulatorError, match="Could not") as raised:
-                    act()
-                assert "docker info" in str(raised.value.hint)
+            with pytest.raises(EmulatorError, match="Could not") as raised:
+                LocalStack(tmp_path).start(None)
+            assert "docker info" in str(raised.value.hint)
+
+    def test_without_an_engine_nothing_runs_and_nothing_needs_stopping(
+        self, monkeypatch: pytest.MonkeyPatch, engine: FakeEngine, tmp_path: Path
+    ) -> None:
+        """As after a restart of the machine."""
+        localstack = LocalStack(tmp_path, "i")
+        running = localstack.start(None)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{probe.getsockname()[1]}")
+            assert not localstack.is_alive(running)
+            localstack.stop()
 
     def test_an_engine_answers(self, engine: FakeEngine) -> None:
         assert engine_answers()
