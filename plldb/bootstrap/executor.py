@@ -19,16 +19,20 @@ from plldb.bootstrap.inspector import (
 )
 from plldb.bootstrap.planner import Plan, Protection, Step
 from plldb.bootstrap.release import Release
-from plldb.errors import AwsError
+from plldb.errors import AwsError, BootstrapError
 from plldb.stacks import find_stack
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
 
 # DeleteObjects takes this many at once:
 # https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
 _DELETE_BATCH = 1000
+# No function runs longer.
+_LAMBDA_SECONDS = 900
 
 
 class Executor:
@@ -67,6 +71,8 @@ class Executor:
                 self._await_stack(stack_name)
             case planner.ContinueRollback(stack_name):
                 self._continue_rollback(stack_name)
+            case planner.RestoreStacks(stack_name):
+                return self._restore_stacks(stack_name)
             case planner.DeleteStack(stack_name):
                 self._delete_stack(stack_name)
             case planner.CreateStack(release):
@@ -189,9 +195,69 @@ class Executor:
         if find_stack(self._target, stack_name) is not None:
             self._operation(stack_name).await_end(self._on_resource)
 
+    # --- The stacks that were debugged ----------------------------------------------------------
+
+    def _restore_stacks(self, stack_name: str) -> bool:
+        """Restores every stack that had a session; False if there is none, or no way to do it."""
+        stack = find_stack(self._target, stack_name)
+        outputs = stack.outputs if stack else {}
+        try:
+            # Older versions had no instrumentation, and no such outputs.
+            table = outputs["SessionsTableName"]
+            function = outputs["InstrumentationFunctionName"]
+        except KeyError:
+            return False
+        failures: list[str] = []
+        try:
+            debugged = self._debugged_stacks(table)
+            client: LambdaClient = self._target.patient_client("lambda", _LAMBDA_SECONDS)
+            for name in debugged:
+                failures += _failures_to_restore(client, function, name)
+        except ClientError as error:
+            # Somebody deleted the table or the function by hand: deleting the rest can't wait
+            # for what will never come back.
+            if error_code(error) == "ResourceNotFoundException":
+                return False
+            raise
+        if failures:
+            raise BootstrapError(
+                f"Not all functions could be restored: {'; '.join(failures)}.",
+                "Without the helper stack they could not be restored any more, so it was kept. "
+                "Mend the cause or run 'plldb restore', then destroy again.",
+            )
+        return bool(debugged)
+
+    def _debugged_stacks(self, table: str) -> list[str]:
+        dynamodb: DynamoDBClient = self._target.client("dynamodb")
+        pages = dynamodb.get_paginator("scan").paginate(
+            TableName=table,
+            ProjectionExpression="#stack",
+            ExpressionAttributeNames={"#stack": "StackName"},
+            ConsistentRead=True,
+        )
+        return sorted({item["StackName"]["S"] for page in pages for item in page["Items"]})
+
     def _operation(self, stack_name: str) -> StackOperation:
         stack = find_stack(self._target, stack_name)
         return StackOperation(self._target, stack_name, stack.stack_id if stack else None)
+
+
+def _failures_to_restore(client: LambdaClient, function: str, stack_name: str) -> list[str]:
+    """What went wrong, by function; nothing for a stack that is gone."""
+    request = {
+        "operation": "restore",
+        "stackName": stack_name,
+        "sessionRef": None,
+        "connectionId": None,
+    }
+    answer = client.invoke(FunctionName=function, Payload=json.dumps(request))
+    payload = json.loads(answer["Payload"].read())
+    if answer.get("FunctionError"):
+        return [f"those of stack {stack_name} ({payload.get('errorMessage')})"]
+    return [
+        f"{logical_id} of stack {stack_name} ({reason})"
+        for logical_id, reason in sorted(payload["failed"].items())
+    ]
 
 
 def _stack_arguments(release: Release) -> dict[str, object]:

@@ -7,7 +7,8 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from plldb.bootstrap.packager import Artifact
-from plldb.bootstrap.release import FINGERPRINT_TAG, VERSION_TAG, Release, payloads_prefix
+from plldb.bootstrap.release import FINGERPRINT_TAG, Release, payloads_prefix
+from plldb.config import VERSION_TAG
 from plldb.errors import BootstrapError
 
 if TYPE_CHECKING:
@@ -88,6 +89,16 @@ class ContinueRollback:
 
 
 @dataclass(frozen=True)
+class RestoreStacks:
+    """Without the helper stack, nobody could give the functions their configuration back."""
+
+    stack_name: str
+
+    def __str__(self) -> str:
+        return f"restore the functions that stack {self.stack_name} still instruments"
+
+
+@dataclass(frozen=True)
 class DeleteStack:
     stack_name: str
     status: str
@@ -139,6 +150,7 @@ Step = (
     | UploadArtifact
     | AwaitStack
     | ContinueRollback
+    | RestoreStacks
     | DeleteStack
     | CreateStack
     | UpdateStack
@@ -188,6 +200,8 @@ def plan_destroy(stack_name: str, bucket: str, observed: Observed, prefix: str) 
             ("DELETE_", "UPDATE_", "IMPORT_")
         ):
             return (AwaitStack(stack_name, stack.status),)
+        if stack.is_usable:
+            steps.append(RestoreStacks(stack_name))
         steps.append(DeleteStack(stack_name, stack.status))
     if observed.bucket is not None:
         steps.append(DeleteObjects(bucket, prefix))

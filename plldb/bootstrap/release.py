@@ -10,7 +10,7 @@ from pathlib import Path
 
 from plldb import __version__
 from plldb.bootstrap.packager import Artifact, package
-from plldb.config import DEFAULT_HELPER_STACK
+from plldb.config import DEFAULT_HELPER_STACK, VERSION_TAG
 from plldb.errors import UsageError
 
 _SOURCES = Path(__file__).parent / "cloudformation"
@@ -20,7 +20,6 @@ _STACK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,99}")
 PAYLOADS = "payloads/"
 
 FINGERPRINT_TAG = "plldb:fingerprint"
-VERSION_TAG = "plldb:version"
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import json
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from plldb.config import EmulatorAddress, TargetSettings
 from plldb.errors import AwsError, BootstrapError
 from plldb.stacks import find_stack
 
+from .project import deployed_project
 from .support import Plldb, Result, random_name
 
 _REGIONS = itertools.cycle(
@@ -126,7 +128,7 @@ def test_a_dry_run_shows_the_plan_and_changes_nothing(account: Account) -> None:
     account.bootstrap().succeeded()
     assert account.bootstrap("--dry-run").succeeded().json["plan"] == []
     destroy = account.bootstrap("destroy", "--dry-run").succeeded().json["plan"]
-    assert [step.split()[0] for step in destroy] == ["delete"] * 3
+    assert [step.split()[0] for step in destroy] == ["restore", *["delete"] * 3]
     assert account.bootstrap().succeeded().json["changed"] is False
 
 
@@ -259,6 +261,29 @@ def test_destroy_removes_old_versions_too(account: Account) -> None:
     account.bootstrap("destroy", "--yes").succeeded()
 
     assert account.is_empty()
+
+
+def test_destroy_restores_the_functions_that_are_being_debugged(
+    plldb: Plldb, target: Target, tmp_path: Path
+) -> None:
+    helper = random_name("helper")
+    with deployed_project(target, tmp_path / "project", ["Alpha", "Beta"]) as project:
+        before = project.configurations()
+        plldb("bootstrap", "--stack-name", helper).succeeded()
+        try:
+            with plldb.attach(
+                project.stack_name, "--helper-stack", helper, "--template", project.template
+            ) as attached:
+                assert attached.wait_for("ready")["instrumented"] == 2
+                assert project.configurations() != before
+
+                plldb("bootstrap", "destroy", "--stack-name", helper, "--yes").succeeded()
+
+                assert project.configurations() == before
+            assert project.configurations() == before
+        finally:
+            plldb("bootstrap", "destroy", "--stack-name", helper, "--yes").succeeded()
+        assert project.invoke("Alpha").json["ran"] == "deployed"
 
 
 def test_destroy_asks_first(account: Account) -> None:

@@ -632,6 +632,51 @@ class FakeCloudFormation:
         self._events[arn].append(event | ({"ResourceStatusReason": reason} if reason else {}))
 
 
+# --- Sessions and their restoring -----------------------------------------------------------------
+
+
+class FakeSessionsTable:
+    """DynamoDB with one table, of which only the stacks' names count; None: it is gone."""
+
+    def __init__(self) -> None:
+        self.stack_names: list[str] | None = []
+        self.scans: list[dict[str, Any]] = []
+
+    def get_paginator(self, operation: str) -> Any:
+        return _Paginator(getattr(self, f"_{operation}"))
+
+    def _scan(self, **request: Any) -> Iterator[dict[str, Any]]:
+        self.scans.append(request)
+        if self.stack_names is None:
+            raise client_error("ResourceNotFoundException", "no table", "Scan")
+        for start in range(0, len(self.stack_names), 2):
+            names = self.stack_names[start : start + 2]
+            yield {"Items": [{"StackName": {"S": name}} for name in names]}
+        yield {"Items": []}
+
+
+class FakeRestoring:
+    """Lambda with the instrumentation function: by stack, what fails there or ends the function."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, dict[str, Any]]] = []
+        self.failed: dict[str, dict[str, str]] = {}
+        self.crashes: dict[str, str] = {}
+        self.refusal: ClientError | None = None
+
+    def invoke(self, *, FunctionName: str, Payload: str) -> dict[str, Any]:  # noqa: N803
+        request = json.loads(Payload)
+        self.requests.append((FunctionName, request))
+        if self.refusal is not None:
+            raise self.refusal
+        name = request["stackName"]
+        payload: dict[str, Any] = {"restored": [], "failed": self.failed.get(name, {})}
+        if name not in self.crashes:
+            return {"Payload": BytesIO(json.dumps(payload).encode())}
+        payload = {"errorMessage": self.crashes[name]}
+        return {"FunctionError": "Unhandled", "Payload": BytesIO(json.dumps(payload).encode())}
+
+
 # --- The target -----------------------------------------------------------------------------------
 
 
@@ -651,9 +696,19 @@ class FakeTarget:
         self.execute_api_base_url = "http://inside:4566/_aws/execute-api"
         self.s3 = FakeS3()
         self.cloudformation = FakeCloudFormation()
+        self.sessions = FakeSessionsTable()
+        self.restoring = FakeRestoring()
 
     def client(self, service: str) -> Any:
-        return {"s3": self.s3, "cloudformation": self.cloudformation}[service]
+        return {
+            "s3": self.s3,
+            "cloudformation": self.cloudformation,
+            "dynamodb": self.sessions,
+            "lambda": self.restoring,
+        }[service]
+
+    def patient_client(self, service: str, seconds: int) -> Any:
+        return self.client(service)
 
     def execute_api_url(self, api_id: str, aws_url: str) -> str:
         return f"here:{api_id}:{aws_url}"

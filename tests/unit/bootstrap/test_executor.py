@@ -284,6 +284,81 @@ class TestStack:
         execute(FakeTarget(), planner.AwaitStack("plldb", "DELETE_IN_PROGRESS"))
 
 
+class TestRestoringStacks:
+    STEP = planner.RestoreStacks("plldb")
+
+    def _with_sessions(self, *stack_names: str) -> FakeTarget:
+        target = FakeTarget()
+        outputs = {"SessionsTableName": "sessions", "InstrumentationFunctionName": "instrument"}
+        listed = [{"OutputKey": key, "OutputValue": value} for key, value in outputs.items()]
+        target.cloudformation.add("plldb", "CREATE_COMPLETE", Outputs=listed)
+        target.sessions.stack_names = list(stack_names)
+        return target
+
+    def test_each_stack_that_had_a_session_is_restored_once(self) -> None:
+        target = self._with_sessions("two", "one", "two", "two", "three")
+        execute(target, self.STEP)
+        assert target.restoring.requests == [
+            (
+                "instrument",
+                {
+                    "operation": "restore",
+                    "stackName": name,
+                    "sessionRef": None,
+                    "connectionId": None,
+                },
+            )
+            for name in ("one", "three", "two")
+        ]
+        (scan,) = target.sessions.scans
+        assert (scan["TableName"], scan["ConsistentRead"]) == ("sessions", True)
+
+    @pytest.mark.parametrize(("stack_names", "changed"), [([], False), (["one"], True)])
+    def test_without_a_session_nothing_changes(self, stack_names: list[str], changed: bool) -> None:
+        target = self._with_sessions(*stack_names)
+        executor = Executor(target, lambda _: None, lambda _: None)  # type: ignore[arg-type]
+        assert executor.execute((self.STEP,)) is changed
+
+    @pytest.mark.parametrize("left", ["SessionsTableName", "InstrumentationFunctionName", None])
+    def test_an_older_helper_stack_has_nothing_to_restore(self, left: str | None) -> None:
+        target = FakeTarget()
+        outputs = [{"OutputKey": left, "OutputValue": "x"}] if left else []
+        target.cloudformation.add("plldb", "CREATE_COMPLETE", Outputs=outputs)
+        target.sessions.stack_names = ["one"]
+        execute(target, self.STEP)
+        assert (target.sessions.scans, target.restoring.requests) == ([], [])
+
+    def test_nor_has_one_that_went_away_meanwhile(self) -> None:
+        execute(FakeTarget(), self.STEP)
+
+    def test_a_table_or_function_that_was_deleted_by_hand_holds_nothing_up(self) -> None:
+        target = self._with_sessions("one")
+        target.restoring.refusal = client_error("ResourceNotFoundException")
+        execute(target, self.STEP)
+        target.sessions.stack_names = None
+        execute(target, self.STEP)
+
+    def test_what_could_not_be_restored_is_named_and_the_stack_kept(self) -> None:
+        target = self._with_sessions("one", "two", "three")
+        target.restoring.failed["one"] = {"Beta": "it is busy", "Alpha": "not allowed"}
+        target.restoring.crashes["three"] = "Task timed out"
+        with pytest.raises(BootstrapError) as raised:
+            execute(target, self.STEP, planner.DeleteStack("plldb", "CREATE_COMPLETE"))
+        assert raised.value.message == (
+            "Not all functions could be restored: Alpha of stack one (not allowed); "
+            "Beta of stack one (it is busy); those of stack three (Task timed out)."
+        )
+        assert "'plldb restore'" in str(raised.value.hint)
+        assert len(target.restoring.requests) == 3, "the others are restored all the same"
+        assert target.cloudformation.calls == []
+
+    def test_any_refusal_names_the_step(self) -> None:
+        target = self._with_sessions("one")
+        target.restoring.refusal = client_error("AccessDeniedException", "not you", "Invoke")
+        with pytest.raises(AccessDeniedError, match=r"Could not restore .* instruments: not you"):
+            execute(target, self.STEP)
+
+
 def test_a_step_is_announced_before_it_is_taken() -> None:
     target = FakeTarget()
     target.s3.buckets["bucket"] = Bucket(owner="999999999999")

@@ -155,6 +155,20 @@ class TestDestroy:
         assert target.cloudformation.status("plldb") is None
         assert destroy(target) == (False, [])
 
+    def test_it_keeps_the_helper_stack_while_a_function_could_not_be_restored(self) -> None:
+        target = FakeTarget()
+        outputs = {"SessionsTableName": "sessions", "InstrumentationFunctionName": "instrument"}
+        listed = [{"OutputKey": key, "OutputValue": value} for key, value in outputs.items()]
+        target.cloudformation.add("plldb", "CREATE_COMPLETE", Tags=OURS, Outputs=listed)
+        target.sessions.stack_names = ["app"]
+        target.restoring.failed["app"] = {"Alpha": "not allowed"}
+        with pytest.raises(BootstrapError, match="Alpha of stack app"):
+            destroy(target)
+        assert target.cloudformation.status("plldb") == "CREATE_COMPLETE"
+        target.restoring.failed.clear()
+        assert destroy(target)[0]
+        assert target.cloudformation.status("plldb") is None
+
     def test_it_awaits_a_deletion_under_way_and_then_removes_the_rest(self) -> None:
         target = FakeTarget()
         setup(target)

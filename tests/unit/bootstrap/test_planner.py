@@ -22,6 +22,7 @@ from plldb.bootstrap.planner import (
     Plan,
     ProtectBucket,
     Protection,
+    RestoreStacks,
     UpdateStack,
     UploadArtifact,
     plan_destroy,
@@ -145,8 +146,12 @@ class TestSetup:
 class TestDestroy:
     @pytest.mark.parametrize("bucket", BUCKETS)
     @pytest.mark.parametrize("status", [None, *HEALTHY, *HALF_WAY, *ROLLED_BACK, *DEAD, *STUCK])
-    def test_stack_then_code_then_bucket(self, status: str | None, bucket: str) -> None:
+    def test_users_functions_then_stack_then_code_then_bucket(
+        self, status: str | None, bucket: str
+    ) -> None:
         expected: list[Any] = [] if status is None else [DeleteStack("plldb", status)]
+        if status in (*HEALTHY, *HALF_WAY, *ROLLED_BACK, *STUCK):
+            expected.insert(0, RestoreStacks("plldb"))
         if bucket != "none":
             expected.append(DeleteObjects("bucket", "plldb/"))
         if bucket not in ("none", "shared"):
@@ -239,6 +244,7 @@ class TestEveryPlan:
             UploadArtifact("b", ARTIFACT),
             AwaitStack("plldb", "X"),
             ContinueRollback("plldb"),
+            RestoreStacks("plldb"),
             DeleteStack("plldb", "X"),
             CreateStack(RELEASE),
             UpdateStack(RELEASE),
