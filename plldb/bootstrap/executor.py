@@ -182,6 +182,13 @@ class Executor:
         return True
 
     def _delete_stack(self, stack_name: str) -> None:
+        """Twice if need be: a resource that was still in use goes with the second deletion."""
+        try:
+            self._delete_stack_once(stack_name)
+        except BootstrapError:
+            self._delete_stack_once(stack_name)
+
+    def _delete_stack_once(self, stack_name: str) -> None:
         operation = self._operation(stack_name)
         self._cloudformation.delete_stack(StackName=stack_name)
         operation.follow(self._on_resource)

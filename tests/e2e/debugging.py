@@ -17,7 +17,7 @@ from websockets.asyncio.client import ClientConnection
 
 from plldb.aws import Target
 
-from .support import DEADLINE_SECONDS, Backend, Keys, random_name
+from .support import DEADLINE_SECONDS, Backend, Keys, poll, random_name
 
 # Says that it ran, with what, and what of plldb it can see.
 ORIGINAL = """
@@ -115,7 +115,9 @@ class Debuggee:
         return [name for name in self.physical if name.startswith("Fn")]
 
     def update(self, function: str, **changes: Any) -> None:
+        """Returns once it is in effect: until then, an engine may invoke what was before."""
         self._lambda.update_function_configuration(FunctionName=self.physical[function], **changes)
+        poll(lambda: self.found(function).get("LastUpdateStatus") != "InProgress", "update")
 
     def is_held(self, function: str) -> bool:
         return self.configuration(function)["Handler"] != "index.handler"
@@ -221,11 +223,13 @@ class Debugger:
         answer = self.get(f"/invocations/{message['requestId']}/event").json()
         if "event" in answer:
             return str(answer["event"])
-        return requests.get(answer["url"], timeout=DEADLINE_SECONDS).text
+        url = self.backend.target.reachable_url(answer["url"])
+        return requests.get(url, timeout=DEADLINE_SECONDS).text
 
     def upload(self, message: dict[str, Any], content: bytes) -> str:
         target = self.post(f"/invocations/{message['requestId']}/uploads").json()
-        put = requests.put(target["url"], content, timeout=DEADLINE_SECONDS)
+        url = self.backend.target.reachable_url(target["url"])
+        put = requests.put(url, content, timeout=DEADLINE_SECONDS)
         assert put.status_code == 200, put.text
         return str(target["key"])
 

@@ -287,6 +287,19 @@ class Backend:
         return asyncio.run(attempt())
 
 
+def function_logs(backend: Backend) -> str:
+    """From the helper stack's log group; LocalStack keeps one for each function instead."""
+    logs = backend.target.client("logs")
+    lines = []
+    for prefix in (f"/plldb/{backend.helper.name}", f"/aws/lambda/{backend.helper.name}-"):
+        for group in logs.describe_log_groups(logGroupNamePrefix=prefix)["logGroups"]:
+            pages = logs.get_paginator("filter_log_events").paginate(
+                logGroupName=group["logGroupName"]
+            )
+            lines += [event["message"].rstrip() for page in pages for event in page["events"]]
+    return "\n".join(lines)
+
+
 async def ask(websocket: ClientConnection, message: str | list[str]) -> dict[str, Any]:
     """Sends one message, given whole or in frames, and returns the next that comes."""
     await websocket.send(message)

@@ -15,7 +15,7 @@ import requests
 from plldb.aws import Target
 
 from .debugging import Debuggee, Debugger, Outcome, attached, deployed, function, result
-from .support import Backend, Keys, poll, random_name, reset
+from .support import Backend, Keys, function_logs, poll, random_name, reset
 
 FUNCTIONS = [f"Fn{number}" for number in range(5)]
 
@@ -455,7 +455,7 @@ class TestTokens:
         table = scan(backend.target, backend.helper.debugger_table)
         assert token not in table
         assert "AWS_SECRET" not in table
-        logs = poll(lambda: group_log(backend.target, f"/plldb/{backend.helper.name}"), "logs")
+        logs = poll(lambda: function_logs(backend), "logs")
         logs += group_log(backend.target, f"/aws/lambda/{app.physical['Fn0']}")
         assert session_id not in logs
         assert token not in logs

@@ -8,20 +8,7 @@ import signal
 
 import pytest
 
-from .support import Backend, Plldb, ask
-
-
-def function_logs(backend: Backend) -> str:
-    """From the helper stack's log group; LocalStack keeps one for each function instead."""
-    logs = backend.target.client("logs")
-    lines = []
-    for prefix in (f"/plldb/{backend.helper.name}", f"/aws/lambda/{backend.helper.name}-"):
-        for group in logs.describe_log_groups(logGroupNamePrefix=prefix)["logGroups"]:
-            pages = logs.get_paginator("filter_log_events").paginate(
-                logGroupName=group["logGroupName"]
-            )
-            lines += [event["message"].rstrip() for page in pages for event in page["events"]]
-    return "\n".join(lines)
+from .support import Backend, Plldb, ask, function_logs
 
 
 def invoke_websocket_functions(backend: Backend, session_id: str) -> None:

@@ -4,7 +4,7 @@ An instrumented function has no right in AWS; it shows the bearer token of its s
 
 ::
 
-    POST /debug/uploads                        → 200 {"key", "url"}: PUT a large event there
+    POST /debug/uploads                        → 200 {"key", "url"}: PUT a large event there; 410
     POST /debug/invocations {"requestId", "function", "deadline", "context",
                              "event" (JSON text) or "eventKey"}
     GET  /debug/invocations/{requestId}        → as for POST, without recording it again
@@ -25,7 +25,7 @@ from typing import Any, Protocol
 from . import messages
 from .connections import Connections
 from .ending import end_session
-from .instrumentation_request import Instrumentation
+from .instrumentation_request import Instrumentation, restore_request
 from .invocations import Answer, Invocation, InvocationStore, State
 from .log import Event, Record
 from .payloads import Payloads
@@ -60,7 +60,10 @@ class Clock(Protocol):
 
 @dataclass(frozen=True)
 class Broker:
-    """What the operations act on. ``sessions_of_tokens`` remembers what never changes."""
+    """What the operations act on. ``sessions_of_tokens`` remembers what never changes.
+
+    ``restoring`` are the sessions whose restoring was started from here.
+    """
 
     sessions: SessionStore
     invocations: InvocationStore
@@ -69,6 +72,7 @@ class Broker:
     instrumentation: Instrumentation
     clock: Clock
     sessions_of_tokens: dict[str, str] = field(default_factory=dict)
+    restoring: set[str] = field(default_factory=set)
 
     def session(self, event: Event) -> str | None:
         """The id of the session that the request's bearer token opens."""
@@ -83,13 +87,29 @@ class Broker:
         session = self.sessions.get(session_id)
         return session if session and session.is_attached(self.clock.now()) else None
 
+    def attached_to_function(self, session_id: str) -> Session | None:
+        """The same, for a function that calls: if the session is over, it was not restored.
+
+        So its restoring is started, in case that it never was.
+        """
+        session = self.sessions.get(session_id)
+        if session is None or session.is_attached(self.clock.now()):
+            return session
+        if session.instruments and session_id not in self.restoring:
+            self.restoring.add(session_id)
+            self.instrumentation.start(restore_request(session.stack_name, shortened(session_id)))
+        return None
+
 
 def upload(event: Event, record: Record, broker: Broker) -> Any:
     """``POST /debug/uploads``."""
     session_id = broker.session(event)
     if session_id is None:
         return _unknown_token(record)
-    record |= {"outcome": "presigned", "sessionId": shortened(session_id)}
+    record["sessionId"] = shortened(session_id)
+    if broker.attached_to_function(session_id) is None:
+        return _gone(record)
+    record["outcome"] = "presigned"
     return response(200, broker.payloads.new_upload())
 
 
@@ -112,7 +132,7 @@ def invoke(event: Event, record: Record, broker: Broker) -> Any:
         return _unknown_token(record)
     record["sessionId"] = shortened(session_id)
     body = _checked(json_body(event, _MAX_BODY_BYTES), broker.payloads)
-    session = broker.attached(session_id)
+    session = broker.attached_to_function(session_id)
     if session is None:
         return _gone(record)
     record |= {"function": body["function"], "invocation": body["requestId"]}
@@ -135,6 +155,7 @@ def invoke(event: Event, record: Record, broker: Broker) -> Any:
         end_session(
             session_id, session.connection_id, broker.sessions, broker.instrumentation, tell=False
         )
+        broker.restoring.add(session_id)
         return _abandoned(invocation, record, broker)
     broker.clock.sleep(_SOONEST_ANSWER)
     return _await_answer(invocation, record, broker)
@@ -163,8 +184,7 @@ def _await_answer(invocation: Invocation, record: Record, broker: Broker) -> Any
         if found is None or found.state is State.ABANDONED:
             return _gone(record)
         if found.answer is not None:
-            record["outcome"] = "answered"
-            return response(200, {"state": "answered"} | _shown(found.answer, broker.payloads))
+            return _answered(found.answer, record, broker)
         if clock.now() >= session_seen + _SESSION_CHECK_SECONDS:
             session_seen = clock.now()
             if broker.attached(invocation.session_id) is None:
@@ -174,6 +194,11 @@ def _await_answer(invocation: Invocation, record: Record, broker: Broker) -> Any
             return response(202, {"state": "waiting"})
         clock.sleep(pause)
         pause = min(pause * _PAUSE_GROWTH, _LAST_PAUSE)
+
+
+def _answered(answer: Answer, record: Record, broker: Broker) -> Any:
+    record["outcome"] = "answered"
+    return response(200, {"state": "answered"} | _shown(answer, broker.payloads))
 
 
 def _shown(answer: Answer, payloads: Payloads) -> dict[str, Any]:
@@ -251,6 +276,10 @@ def _unknown_token(record: Record) -> Any:
 
 def _abandoned(invocation: Invocation, record: Record, broker: Broker) -> Any:
     broker.invocations.abandon(invocation.request_id, invocation.session_id)
+    found = broker.invocations.get(invocation.request_id)
+    if found is not None and found.session_id == invocation.session_id and found.answer is not None:
+        # It came a moment before.
+        return _answered(found.answer, record, broker)
     return _gone(record)
 
 

@@ -7,6 +7,7 @@ is plldb's own, so that an edit made meanwhile survives.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -39,6 +40,8 @@ VARIABLES = frozenset(
 MAX_TIMEOUT = 900
 MAX_LAYERS = 5
 MAX_ENVIRONMENT_BYTES = 4096
+# The shim needs Python 3.9.
+_RUNTIME = re.compile(r"python3\.(9|\d{2})")
 
 
 @dataclass(frozen=True)
@@ -155,6 +158,8 @@ def obstacle(found: dict[str, Any]) -> str | None:
     runtime = found.get("Runtime", "")
     if not runtime.startswith("python3."):
         return f"its runtime is {runtime or 'unknown'}; plldb debugs Python"
+    if not _RUNTIME.fullmatch(runtime):
+        return f"its runtime is {runtime}; plldb debugs Python 3.9 and later"
     refused = (found.get("Environment") or {}).get("Error")
     if refused:
         return f"its variables can't be read: {refused.get('Message', refused.get('ErrorCode'))}"

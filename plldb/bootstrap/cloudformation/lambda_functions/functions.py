@@ -69,7 +69,10 @@ class Functions(Protocol):
         ...
 
     def timeout_limits(self, names: set[str]) -> dict[str, int]:
-        """Function name → the least visibility timeout of the SQS queues that feed it."""
+        """Function name → the least visibility timeout of the SQS queues that feed it.
+
+        0 for a queue that can't be read: it may allow no longer timeout than there is.
+        """
         ...
 
 
@@ -176,10 +179,13 @@ class AwsFunctions:
     def _visibility_timeout(self, queue_arn: str) -> int:
         # arn:partition:sqs:region:account:name; its URL is made of the same parts.
         *_, account, name = queue_arn.split(":")
-        attributes = self._sqs.get_queue_attributes(
-            QueueUrl=f"{self._sqs.meta.endpoint_url}/{account}/{name}",
-            AttributeNames=["VisibilityTimeout"],
-        )
+        try:
+            attributes = self._sqs.get_queue_attributes(
+                QueueUrl=f"{self._sqs.meta.endpoint_url}/{account}/{name}",
+                AttributeNames=["VisibilityTimeout"],
+            )
+        except ClientError:
+            return 0  # it was deleted, or is another account's
         return int(attributes["Attributes"]["VisibilityTimeout"])
 
     def _call(self, call: Callable[..., Any], **parameters: Any) -> Any:

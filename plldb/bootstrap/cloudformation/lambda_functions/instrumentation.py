@@ -1,13 +1,15 @@
 """Instruments and restores the functions of a stack, and tells the debugger of each.
 
 Runs as PLLDBManagerRole, which has no right on the sessions: whether the session still lives is
-asked of the broker. Both operations are idempotent, since Lambda repeats a failed one.
+asked of the broker. Both operations are idempotent, since Lambda repeats a failed one that was
+asked for by a session.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -27,6 +29,10 @@ _CHANGING = "somebody else keeps changing it"
 _LOST_ORIGINAL = "it runs plldb's shim, but its own handler is not known any more; deploy it again"
 
 Message = dict[str, Any]
+
+
+class NotRestoredError(Exception):
+    """Some functions were not restored; Lambda is to try again."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,22 @@ def handle(event: Event, record: Record, manager: Manager) -> Any:
 def instrument(request: dict[str, Any], record: Record, manager: Manager) -> dict[str, Any]:
     """Redirects the chosen functions; if the session ends meanwhile, restores them at once."""
     tell = Teller(manager.connections, request["connectionId"])
+    try:
+        return _instrument(request, record, manager, tell)
+    except Exception as error:
+        reason = f"instrumenting failed: {type(error).__name__}; see the helper stack's log group"
+        with suppress(Exception):  # the first error is the one to report
+            tell(messages.warning(request["stackName"], reason))
+        raise
+
+
+def _instrument(
+    request: dict[str, Any], record: Record, manager: Manager, tell: Teller
+) -> dict[str, Any]:
+    own = request | {"connectionId": None}
+    # A late or repeated request must not take functions from a newer session.
+    if not manager.is_attached(request["token"]):
+        return restore(own, record, manager)
     targets = _chosen(request, manager, tell)
     limits = manager.functions.timeout_limits({target.name for target in targets.chosen})
 
@@ -88,7 +110,7 @@ def instrument(request: dict[str, Any], record: Record, manager: Manager) -> dic
     # Asked after the last change: a session that ended before is restored here, one that ends
     # later has its own restoring, which sees all changes.
     if tell.is_gone or not manager.is_attached(request["token"]):
-        return restore(request | {"connectionId": None}, record, manager)
+        return restore(own, record, manager)
     record |= {"outcome": "ready", "instrumented": sum(taken)}
     skipped = len(taken) - sum(taken) + targets.unmatched
     tell(messages.ready(sum(taken), skipped))
@@ -96,7 +118,10 @@ def instrument(request: dict[str, Any], record: Record, manager: Manager) -> dic
 
 
 def restore(request: dict[str, Any], record: Record, manager: Manager) -> dict[str, Any]:
-    """``{"restored": [logical ids], "failed": {logical id: reason}}``."""
+    """``{"restored": [logical ids], "failed": {logical id: reason}}``.
+
+    Nobody sees the answer where a session's functions are restored: raises NotRestoredError then.
+    """
     tell = Teller(manager.connections, request["connectionId"])
     targets = [
         Target(logical_id, name)
@@ -120,6 +145,8 @@ def restore(request: dict[str, Any], record: Record, manager: Manager) -> dict[s
     record |= {"outcome": "restored", "restored": len(restored), "failed": len(failed)}
     if failed:
         record["level"] = "ERROR"
+        if request["sessionRef"] is not None:
+            raise NotRestoredError(", ".join(sorted(failed)))
     return {"restored": sorted(restored), "failed": failed}
 
 
@@ -238,10 +265,13 @@ def _given_back(target: Target, session: str | None, manager: Manager) -> bool:
         for _ in range(_ATTEMPTS):
             found = manager.functions.get(target.name)
             current = Configuration.from_lambda(found)
-            if session is not None and redirection.holder(current) != session:
-                return False
             undone = redirection.original(current, manager.layer)
-            if undone.handler == redirection.SHIM_HANDLER:
+            is_lost = undone.handler == redirection.SHIM_HANDLER
+            holder = redirection.holder(current)
+            # One that lost its variables may be anybody's.
+            if session not in (None, holder) and not (is_lost and holder is None):
+                return False
+            if is_lost:
                 raise RefusedError(_LOST_ORIGINAL)
             changes = current.changes(undone)
             if not changes:

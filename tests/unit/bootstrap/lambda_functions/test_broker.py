@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lambda_functions import broker
+from lambda_functions.instrumentation_request import restore_request
 from lambda_functions.invocations import Answer, State
 from lambda_functions.memory import MemoryInvocationStore, MemorySessionStore
 from lambda_functions.rest import dispatch
-from lambda_functions.sessions import LIFETIME, Status, new_session
+from lambda_functions.sessions import LIFETIME, Status, new_session, shortened
 
 from tests.unit.fakes import FakeConnections, FakeInstrumentation
 
@@ -216,8 +217,20 @@ class TestGone:
         scene = Scene(**changes)
         assert scene.invoke() == (410, {"state": "gone"})
         assert scene.call("GET /debug/session") == (410, {"state": "gone"})
+        assert scene.call("POST /debug/uploads") == (410, {"state": "gone"})
         assert scene.connections.posted == []
         assert scene.invocations.get("r") is None
+
+    @pytest.mark.parametrize("instruments", [True, False])
+    def test_a_restoring_that_never_began_is_made_up_for_once(self, instruments: bool) -> None:
+        scene = Scene(status=Status.CLOSED, connection_id=None, instruments=instruments)
+        scene.call("GET /debug/session")
+        assert scene.instrumentation.requests == []
+        for _ in range(2):
+            assert scene.invoke()[0] == 410
+            assert scene.call("POST /debug/uploads")[0] == 410
+        wanted = restore_request("app", shortened(scene.session.session_id))
+        assert scene.instrumentation.requests == [wanted] * instruments
 
     def test_a_connection_that_broke_unheard_ends_the_session(self) -> None:
         scene = Scene()
@@ -256,6 +269,19 @@ class TestGone:
             scene.sessions.close(scene.session.session_id, CONNECTION)
 
         scene.clock.at.append((3, answer_and_close))
+        assert scene.invoke() == (200, {"state": "answered", "result": "1"})
+
+    def test_one_that_comes_while_it_is_given_up_counts_too(self) -> None:
+        scene = Scene()
+        abandon = scene.invocations.abandon
+
+        def answer_first(request_id: str, session_id: str) -> None:
+            assert scene.invocations.answer("r", "me", Answer(result="1"), NOW)
+            abandon(request_id, session_id)
+
+        scene.invocations.abandon = answer_first  # type: ignore[method-assign]
+        end = scene.sessions.close
+        scene.clock.at.append((3, lambda: end(scene.session.session_id, CONNECTION)))
         assert scene.invoke() == (200, {"state": "answered", "result": "1"})
 
 

@@ -168,6 +168,8 @@ class TestObstacles:
             ({"PackageType": "Image"}, "container image"),
             ({"Runtime": "nodejs22.x"}, "nodejs22.x"),
             ({"Runtime": "python2.7"}, "python2.7"),
+            ({"Runtime": "python3.8"}, "Python 3.9 and later"),
+            ({"Runtime": "python3.x"}, "python3.x"),
             ({"Runtime": "provided.al2023"}, "provided.al2023"),
             ({}, "unknown"),
             (

@@ -219,6 +219,13 @@ class TestTimeoutLimits:
             "https://sqs.eu-west-1.amazonaws.com/1/b",
         ]
 
+    def test_a_queue_that_can_not_be_read_lets_nothing_be_raised(self) -> None:
+        scene = Scene(
+            list_event_source_mappings=[{"EventSourceMappings": [self.mapping("gone")]}],
+            get_queue_attributes=[client_error("AWS.SimpleQueueService.NonExistentQueue")],
+        )
+        assert scene.functions.timeout_limits({"app-Fn"}) == {"app-Fn": 0}
+
     def test_other_sources_functions_and_versions_set_none(self) -> None:
         limits, scene = self.limits(
             self.mapping("stream", service="kinesis"),

@@ -96,11 +96,15 @@ class Scene:
         self.functions = FakeFunctions(*names)
         self.connections = FakeConnections()
         self.is_attached = True
+        self.first_checks: list[bool] = []
         self.record: dict[str, Any] = {}
         functions: Functions = self.functions
         self.manager = instrumentation.Manager(
-            functions, self.connections, LAYER, "https://broker", lambda token: self.is_attached
+            functions, self.connections, LAYER, "https://broker", self._check
         )
+
+    def _check(self, token: str) -> bool:
+        return self.first_checks.pop(0) if self.first_checks else self.is_attached
 
     def handle(self, request: dict[str, Any]) -> Any:
         self.record = {}
@@ -249,7 +253,7 @@ class TestTheSessionEnds:
     def test_while_instrumenting_and_everything_is_given_back(self) -> None:
         scene = Scene("One", "Two")
         before = {name: dict(found) for name, found in scene.functions.found.items()}
-        scene.is_attached = False
+        scene.first_checks, scene.is_attached = [True], False
         messages = scene.instrument()
         assert [m["type"] for m in messages] == ["instrumented", "instrumented"]
         assert without_revision(scene.functions.found) == without_revision(before)
@@ -265,9 +269,32 @@ class TestTheSessionEnds:
     def test_what_others_hold_stays(self) -> None:
         scene = Scene("One", "Two")
         scene.instrument("Two", session="yours")
-        scene.is_attached = False
+        scene.first_checks, scene.is_attached = [True], False
         scene.instrument("One")
         assert scene.functions.variables("app-Two")["PLLDB_SESSION"] == "yours"
+
+    def test_before_and_nothing_is_taken_but_what_is_its_own_is_restored(self) -> None:
+        scene = Scene("One", "Two")
+        scene.instrument("One")
+        scene.instrument("Two", session="yours")
+        scene.is_attached = False
+        assert scene.instrument() == []
+        assert scene.functions.found["app-One"]["Handler"] == "app.handler"
+        assert scene.functions.variables("app-Two")["PLLDB_SESSION"] == "yours"
+
+    def test_a_failure_is_told_and_raised(self) -> None:
+        scene = Scene("One")
+
+        def fail(_: str) -> None:
+            raise KeyError("secret")
+
+        scene.functions.before_update = [fail]
+        with pytest.raises(KeyError):
+            scene.instrument()
+        (warning,) = scene.told("mine")
+        assert (warning["type"], warning["function"]) == ("warning", "app")
+        assert "KeyError; see the helper stack's log group" in warning["message"]
+        assert "secret" not in warning["message"]
 
 
 def without_revision(found: dict[str, Any]) -> dict[str, Any]:
@@ -361,10 +388,21 @@ class TestRestore:
         scene = Scene("One")
         scene.instrument()
         scene.functions.refusals = {"app-One": "not for you"}
-        scene.restore("mine", tell=True)
+        with pytest.raises(instrumentation.NotRestoredError, match="One"):
+            scene.restore("mine", tell=True)
         messages = scene.told("mine")
         assert [message["type"] for message in messages] == ["warning", "closed"]
         assert "not for you" in messages[0]["message"]
+
+    def test_one_whose_variables_are_gone_is_no_silent_loss(self) -> None:
+        scene = Scene("One", "Two")
+        scene.instrument()
+        scene.functions.found["app-One"] |= {"Environment": {"Variables": {"NEW": "1"}}}
+        with pytest.raises(instrumentation.NotRestoredError):
+            scene.restore("mine", tell=True)
+        messages = scene.told("mine")
+        assert of_type(messages, "restored").keys() == {"Two"}
+        assert "own handler is not known" in of_type(messages, "warning")["One"]["message"]
 
     def test_an_edit_in_between_stays(self) -> None:
         scene = Scene("One")

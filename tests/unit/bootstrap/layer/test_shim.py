@@ -372,7 +372,40 @@ class TestAbsent:
         assert words in shown["errorMessage"]
 
 
+class TestPublishedVersions:
+    @pytest.mark.parametrize("when_absent", ["original", "error"])
+    def test_they_run_themselves(self, monkeypatch: pytest.MonkeyPatch, when_absent: str) -> None:
+        context = Context()
+        context.function_version = "7"
+        changes = {variables.WHEN_ABSENT: when_absent}
+        with instrumented(monkeypatch, answering(result(1)), **changes) as server:
+            assert plldb_shim.handler(1, context) == {"own": 1}
+        assert server.requests == []
+
+
 class TestConnection:
+    def test_one_that_the_broker_closes_is_opened_again(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        closing = Answer(202, WAITING.body, {"Connection": "close"})
+        with instrumented(monkeypatch, answering(closing, closing, result("x"))):
+            assert plldb_shim.handler({}, Context()) == "x"
+
+    @pytest.mark.parametrize("status", [429, 500, 503, 504])
+    def test_a_broker_that_fails_for_a_while_is_asked_again(
+        self, monkeypatch: pytest.MonkeyPatch, status: int
+    ) -> None:
+        monkeypatch.setattr(broker, "BUSY_SECONDS", 0.001)
+        busy = Answer(status, "{}")
+        with instrumented(monkeypatch, answering(WAITING, *[busy] * 5, result("x"))):
+            assert plldb_shim.handler({}, Context()) == "x"
+
+    def test_but_not_for_ever(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(broker, "BUSY_SECONDS", 0.001)
+        with instrumented(monkeypatch, answering(WAITING, Answer(500, "{}"))) as server:
+            assert plldb_shim.handler(1, Context()) == {"own": 1}
+        assert len(server.requests) == 1 + broker.BUSY_ATTEMPTS + 1
+
     def test_a_post_whose_answer_is_lost_is_not_repeated(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:

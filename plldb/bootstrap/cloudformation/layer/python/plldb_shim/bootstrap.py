@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # Emulators collect a function's output by waiting for its first line; MiniStack waits 50 ms. An
 # empty line is enough. On AWS, nothing is added to the function's log.
 _IS_EMULATED = "AWS_ENDPOINT_URL" in os.environ
+_LATEST = "$LATEST"
 _FALLBACK = "plldb: no debugger attached, running the original handler"
 
 
@@ -45,6 +46,9 @@ def _handle(event: Any, context: Any) -> Any:
 
 def _ask(event: Any, context: Any) -> dict[str, Any] | None:
     """The debugger's answer; None if the function's own handler is to run."""
+    if getattr(context, "function_version", _LATEST) != _LATEST:
+        # A version that was published while a debugger was attached; it stays as it is for ever.
+        return None
     try:
         _termination.is_asking = True
         try:

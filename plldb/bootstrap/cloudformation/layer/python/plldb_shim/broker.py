@@ -24,6 +24,9 @@ ANSWER_SECONDS = 45
 MARGIN_SECONDS = 1.0
 # Larger events go through the bucket. The broker takes 32,000 bytes.
 MAX_EVENT_BYTES = 24000
+# How often a broker that fails is asked again: the debugger may be running the invocation.
+BUSY_ATTEMPTS = 5
+BUSY_SECONDS = 1.0
 
 _CONTEXT = (
     "function_name",
@@ -60,6 +63,10 @@ def ask(event: Any, context: Any, taken: dict[str, str]) -> dict[str, Any]:
         return answer
     finally:
         request.close()
+
+
+class _BusyError(AbsentError):
+    """The broker failed, or was throttled, this once."""
 
 
 class _Request:
@@ -100,6 +107,14 @@ class _Request:
 
     def wait(self) -> dict[str, Any] | None:
         """Asks for the answer; None if there is none yet."""
+        for _ in range(BUSY_ATTEMPTS):
+            try:
+                return self._look()
+            except _BusyError:
+                time.sleep(min(BUSY_SECONDS, self._seconds_left()))
+        return self._look()
+
+    def _look(self) -> dict[str, Any] | None:
         path = "/debug/invocations/" + self._id
         try:
             return self._exchange("GET", path)
@@ -134,7 +149,8 @@ class _Request:
         if status == 202:
             return None
         if status != 200:
-            raise AbsentError(f"the broker answered {status}")
+            kind = _BusyError if status == 429 or status >= 500 else AbsentError
+            raise kind(f"the broker answered {status}")
         answer = json.loads(content)
         if "error" in answer:
             return {"error": answer["error"]}
@@ -152,6 +168,9 @@ class _Request:
         """(status, content) of one request. Raises OSError."""
         from http.client import HTTPException
 
+        # An answer with "Connection: close" leaves a connection without a socket.
+        if self._connection is not None and self._connection.sock is None:
+            self.close()
         if self._connection is None:
             self._connection = _connect(self._broker, self._seconds_left())
         prefix = _split(self._broker).path.rstrip("/")
