@@ -30,7 +30,7 @@ CAPABILITIES = {
     "iam": "IAM policies and signatures are enforced",
     "accounts": "buckets belong to accounts, and another account's key is at hand",
     "local": "it is an emulator that this suite started",
-    "rollback": "an update that fails is reported, and rolled back",
+    "rollback": "a creation or an update that fails is reported and rolled back",
 }
 _CAPABILITIES_OF = {
     "ministack": {"iam", "accounts", "local", "rollback"},

@@ -171,6 +171,7 @@ def deploy(account: Account, template: str) -> None:
     broken.run(lambda target: Executor(target, lambda step: None, lambda event: None))
 
 
+@pytest.mark.needs("rollback")
 def test_a_failed_resource_is_named_with_its_reason_and_the_next_run_recovers(
     account: Account,
 ) -> None:
