@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import ClientError
+
 from plldb.aws import Target, aws_errors
 from plldb.errors import BootstrapError
 from plldb.stacks import StackState, find_stack
@@ -110,7 +112,13 @@ class StackOperation:
 
     def _new_events(self) -> list[StackEventTypeDef]:
         with aws_errors(f"read the events of stack {self._name!r}"):
-            return list(self._events_until_seen())
+            try:
+                return list(self._events_until_seen())
+            except ClientError as error:
+                # A stack that is gone takes its events along, unless it is asked for by its ARN.
+                if "does not exist" in str(error):
+                    return []
+                raise
 
     def _events_until_seen(self) -> Iterator[StackEventTypeDef]:
         """Newest first, page by page, until one that was seen before."""

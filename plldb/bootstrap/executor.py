@@ -186,7 +186,8 @@ class Executor:
         try:
             self._delete_stack_once(stack_name)
         except BootstrapError:
-            self._delete_stack_once(stack_name)
+            if find_stack(self._target, stack_name) is not None:
+                self._delete_stack_once(stack_name)
 
     def _delete_stack_once(self, stack_name: str) -> None:
         operation = self._operation(stack_name)
