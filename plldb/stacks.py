@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
@@ -14,6 +16,7 @@ from plldb.errors import StackError
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_cloudformation.type_defs import StackTypeDef
+    from mypy_boto3_lambda import LambdaClient
 
 
 @dataclass(frozen=True)
@@ -135,3 +138,37 @@ def _stack_state(stack: StackTypeDef) -> StackState:
         outputs={o["OutputKey"]: o["OutputValue"] for o in stack.get("Outputs", [])},
         tags={t["Key"]: t["Value"] for t in stack.get("Tags", [])},
     )
+
+
+# As long as a function may run: it waits for updates of others, and repeats what is throttled.
+_LAMBDA_SECONDS = 900
+
+
+@dataclass(frozen=True)
+class Restoration:
+    """Logical ids; ``failed`` with the reason of each; ``error`` if the whole of it failed."""
+
+    restored: tuple[str, ...] = ()
+    failed: Mapping[str, str] = field(default_factory=dict)
+    error: str | None = None
+
+
+def restore_functions(
+    target: Target, instrumentation_function: str, stack_name: str
+) -> Restoration:
+    """Has the helper stack restore a stack's functions, whoever instrumented them.
+
+    Failing calls raise botocore's exceptions: see ``plldb.aws.aws_errors``.
+    """
+    client: LambdaClient = target.patient_client("lambda", _LAMBDA_SECONDS)
+    request = {
+        "operation": "restore",
+        "stackName": stack_name,
+        "sessionRef": None,
+        "connectionId": None,
+    }
+    answer = client.invoke(FunctionName=instrumentation_function, Payload=json.dumps(request))
+    payload = json.loads(answer["Payload"].read())
+    if answer.get("FunctionError"):
+        return Restoration(error=str(payload.get("errorMessage")))
+    return Restoration(tuple(payload["restored"]), dict(payload["failed"]))

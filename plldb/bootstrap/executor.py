@@ -20,19 +20,16 @@ from plldb.bootstrap.inspector import (
 from plldb.bootstrap.planner import Plan, Protection, Step
 from plldb.bootstrap.release import Release
 from plldb.errors import AwsError, BootstrapError
-from plldb.stacks import find_stack
+from plldb.stacks import find_stack, restore_functions
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
 
 # DeleteObjects takes this many at once:
 # https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
 _DELETE_BATCH = 1000
-# No function runs longer.
-_LAMBDA_SECONDS = 900
 
 
 class Executor:
@@ -218,9 +215,8 @@ class Executor:
         failures: list[str] = []
         try:
             debugged = self._debugged_stacks(table)
-            client: LambdaClient = self._target.patient_client("lambda", _LAMBDA_SECONDS)
             for name in debugged:
-                failures += _failures_to_restore(client, function, name)
+                failures += _failures_to_restore(self._target, function, name)
         except ClientError as error:
             # Somebody deleted the table or the function by hand: deleting the rest can't wait
             # for what will never come back.
@@ -250,21 +246,14 @@ class Executor:
         return StackOperation(self._target, stack_name, stack.stack_id if stack else None)
 
 
-def _failures_to_restore(client: LambdaClient, function: str, stack_name: str) -> list[str]:
+def _failures_to_restore(target: Target, function: str, stack_name: str) -> list[str]:
     """What went wrong, by function; nothing for a stack that is gone."""
-    request = {
-        "operation": "restore",
-        "stackName": stack_name,
-        "sessionRef": None,
-        "connectionId": None,
-    }
-    answer = client.invoke(FunctionName=function, Payload=json.dumps(request))
-    payload = json.loads(answer["Payload"].read())
-    if answer.get("FunctionError"):
-        return [f"those of stack {stack_name} ({payload.get('errorMessage')})"]
+    restoration = restore_functions(target, function, stack_name)
+    if restoration.error is not None:
+        return [f"those of stack {stack_name} ({restoration.error})"]
     return [
         f"{logical_id} of stack {stack_name} ({reason})"
-        for logical_id, reason in sorted(payload["failed"].items())
+        for logical_id, reason in sorted(restoration.failed.items())
     ]
 
 
