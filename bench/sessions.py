@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -19,8 +18,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
 from websockets.asyncio.client import connect as connect_async
 from websockets.sync.client import connect
 
@@ -32,14 +29,19 @@ from plldb.config import (
     TargetSettings,
 )
 from plldb.debugger.management import ManagementClient
+from plldb.emulators.state import StateFile
 from plldb.stacks import HelperStack, find_helper_stack
+from tests.e2e.load import Shape, run_load
 from tests.e2e.project import Project, deployed_project
 from tests.e2e.support import Plldb, clean_environment
+
+from .report import Report
 
 _ROUNDS = 100
 _WARM_UP = 10
 _CROWD = 200
 _MANY = [f"Function{number:02}" for number in range(30)]
+_RESULTS = Path(__file__).with_name("results")
 _FLOOR_TEMPLATE = Path(__file__).with_name("floor.yaml")
 # The same for both sides: it prints one line and returns.
 _HANDLER = "def handler(event, context):\n    print('line')\n    return event\n"
@@ -65,23 +67,6 @@ def process(*arguments: str) -> float:
 
 def fastest(*arguments: str) -> float:
     return min(process(*arguments) for _ in range(10))
-
-
-class Report:
-    def __init__(self, title: str) -> None:
-        self._table = Table("", "p50 ms", "p95 ms", "floor p50 ms", "ratio", "goal", title=title)
-
-    def compare(self, name: str, figures: list[float], floor: list[float], goal: str) -> None:
-        p50, floor_p50 = statistics.median(figures), statistics.median(floor)
-        p95 = statistics.quantiles(figures, n=20)[-1]
-        cells = [f"{value:.1f}" for value in (p50, p95, floor_p50)]
-        self._table.add_row(name, *cells, f"{p50 / floor_p50:.2f}", goal)
-
-    def once(self, name: str, figure: float, goal: str, note: str = "") -> None:
-        self._table.add_row(name, f"{figure:.0f}", "", "", note, goal)
-
-    def show(self) -> None:
-        Console(width=110).print(self._table)
 
 
 class Routes:
@@ -172,6 +157,34 @@ def measure_debugging(report: Report, plldb: Plldb, target: Target, folder: Path
             report.once("detach from 30 functions", restored, "≤ 5000 ms")
 
 
+def measure_load(report: Report, target: Target, home: Path) -> None:
+    """What ``tests/e2e/test_load.py`` holds to be flat and lossless, in figures."""
+    running = StateFile(home).read()
+    if running is None or not running.pid:
+        return  # a container's memory is another measure
+    shape = Shape()
+    figures = run_load(target, find_helper_stack(target, DEFAULT_HELPER_STACK), running.pid, shape)
+    failed = f", {len(figures.errors)} errors" if figures.errors else ""
+    report.many(
+        f"load: {shape.created} created", figures.created, "no error", f"{len(figures.created)} ok"
+    )
+    report.many(
+        f"load: {shape.held} connected",
+        figures.connected,
+        "no error",
+        f"{len(figures.connected)} ok",
+    )
+    report.many(
+        f"load: heartbeats, {shape.seconds:.0f} s",
+        figures.heartbeats,
+        "none lost",
+        f"{figures.sent} sent, {figures.lost} lost{failed}",
+    )
+    growth = f"{figures.growth:.2f} of the start"
+    report.once("load: memory, MB", figures.memory[-1][1], "flat", growth)
+    report.memory(figures.memory)
+
+
 def invocations(project: Project) -> list[float]:
     call = lambda: milliseconds(lambda: project.invoke("Function", {"n": 1}))  # noqa: E731
     return [call() for _ in range(_ROUNDS + _WARM_UP)][_WARM_UP:]
@@ -190,9 +203,16 @@ def measure(engine: str) -> None:
             target = Target(TargetSettings("emulator", DEFAULT_EMULATOR_REGION, emulator=address))
             measure_sessions(report, plldb, target)
             measure_debugging(report, plldb, target, Path(folder))
+            measure_load(report, target, Path(folder))
         finally:
             plldb("local", "down")
+    finish(report)
+
+
+def finish(report: Report) -> None:
     report.show()
+    for path in report.write(_RESULTS):
+        print(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def measure_command_line() -> None:
@@ -200,7 +220,7 @@ def measure_command_line() -> None:
     runs = [fastest("-m", "plldb", "--help")]
     floor = [fastest("-c", "import click")]
     report.compare("plldb --help, fastest of 10", runs * 2, floor * 2, "≤ 2 × import click")  # noqa: RUF001
-    report.show()
+    finish(report)
 
 
 if __name__ == "__main__":

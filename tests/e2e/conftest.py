@@ -30,10 +30,11 @@ CAPABILITIES = {
     "iam": "IAM policies and signatures are enforced",
     "accounts": "buckets belong to accounts, and another account's key is at hand",
     "local": "it is an emulator that this suite started",
+    "process": "it is a process of this machine that this suite started",
     "rollback": "a creation or an update that fails is reported and rolled back",
 }
 _CAPABILITIES_OF = {
-    "ministack": {"iam", "accounts", "local", "rollback"},
+    "ministack": {"iam", "accounts", "local", "process", "rollback"},
     "localstack": {"local"},
     "aws": {"iam", "rollback"},
 }
