@@ -30,13 +30,27 @@ CAPABILITIES = {
     "iam": "IAM policies and signatures are enforced",
     "accounts": "buckets belong to accounts, and another account's key is at hand",
     "local": "it is an emulator that this suite started",
+    "container": "it is our container image, whose limits can be set",
     "process": "it is a process of this machine that this suite started",
+    "monitoring": "CloudFormation makes dashboards, and keeps tables from being deleted",
+    "recovery": "tables can be restored to a point in time",
     "rollback": "a creation or an update that fails is reported and rolled back",
+    "updates": "what changes in a stack reaches its tables and log groups",
+    "schedules": "rules of EventBridge fire by themselves",
 }
 _CAPABILITIES_OF = {
-    "ministack": {"iam", "accounts", "local", "process", "rollback"},
-    "localstack": {"local"},
-    "aws": {"iam", "rollback"},
+    "ministack": {
+        "iam",
+        "accounts",
+        "local",
+        "monitoring",
+        "process",
+        "rollback",
+        "updates",
+        "schedules",
+    },
+    "localstack": {"container", "local"},
+    "aws": {"iam", "monitoring", "recovery", "rollback", "updates", "schedules"},
 }
 
 

@@ -14,7 +14,8 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -208,6 +209,18 @@ class Backend:
         auth = self.target.execute_api_auth() if keys is None else self.signed_by(keys)
         return self.post_unsigned(data, auth)
 
+    def call(
+        self, method: str, path: str, keys: Keys | None = None, **query: Any
+    ) -> requests.Response:
+        """A signed request to the management API, without a body."""
+        return requests.request(
+            method,
+            f"{self.helper.management_api_url}{path}",
+            params=query,
+            auth=self.target.execute_api_auth() if keys is None else self.signed_by(keys),
+            timeout=DEADLINE_SECONDS,
+        )
+
     def post_unsigned(self, data: bytes, auth: Any = None) -> requests.Response:
         return requests.post(
             f"{self.helper.management_api_url}/sessions",
@@ -260,19 +273,41 @@ class Backend:
         )["Items"]
         return [{n: next(iter(v.values())) for n, v in item.items()} for item in found]
 
+    def function_name(self, logical_id: str) -> str:
+        """The physical name of one of the helper stack's functions."""
+        found = self.target.client("cloudformation").describe_stack_resource(
+            StackName=self.helper.name, LogicalResourceId=logical_id
+        )
+        return str(found["StackResourceDetail"]["PhysicalResourceId"])
+
     def all_session_ids(self) -> list[str]:
         pages = self._dynamodb.get_paginator("scan").paginate(TableName=self.helper.sessions_table)
         return [item["SessionId"]["S"] for page in pages for item in page["Items"]]
 
-    def connect(self, session_id: str | None) -> connect_websocket:
+    def put_sessions(self, sessions: Iterable[dict[str, Any]]) -> None:
+        """Items, attribute → typed value, straight into the table, many at once."""
+        name = self.helper.sessions_table
+        requests_left = [{"PutRequest": {"Item": item}} for item in sessions]
+        while requests_left:
+            batch, requests_left = requests_left[:25], requests_left[25:]
+            answer = self._dynamodb.batch_write_item(RequestItems={name: batch})
+            requests_left += answer.get("UnprocessedItems", {}).get(name, [])
+
+    def connect(
+        self, session_id: str | None, refresh_token: str | None = None
+    ) -> connect_websocket:
         """A plain WebSocket client, for ``async with`` or ``await``."""
-        query = "" if session_id is None else "?" + urlencode({"sessionId": session_id})
+        given = {"sessionId": session_id, "refreshToken": refresh_token}
+        query = urlencode({name: value for name, value in given.items() if value is not None})
+        query = f"?{query}" if query else ""
         return connect_websocket(self.helper.websocket_url + query, open_timeout=DEADLINE_SECONDS)
 
-    async def try_connect(self, session_id: str | None) -> ClientConnection | int:
+    async def try_connect(
+        self, session_id: str | None, refresh_token: str | None = None
+    ) -> ClientConnection | int:
         """The open connection, or the HTTP status of the refusal."""
         try:
-            return await self.connect(session_id)
+            return await self.connect(session_id, refresh_token)
         except InvalidStatus as refused:
             return refused.response.status_code
 
@@ -285,6 +320,24 @@ class Backend:
             return answer
 
         return asyncio.run(attempt())
+
+
+@contextmanager
+def developer(target: Target) -> Iterator[tuple[str, Keys]]:
+    """Another user, who may call every API of the account: the ARN, and an access key."""
+    iam = target.client("iam")
+    name = random_name("developer")
+    arn = str(iam.create_user(UserName=name)["User"]["Arn"])
+    statement = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    iam.put_user_policy(UserName=name, PolicyName="invoke", PolicyDocument=policy)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    try:
+        yield arn, Keys(key["AccessKeyId"], key["SecretAccessKey"])
+    finally:
+        iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
+        iam.delete_user_policy(UserName=name, PolicyName="invoke")
+        iam.delete_user(UserName=name)
 
 
 def function_logs(backend: Backend) -> str:

@@ -1,40 +1,81 @@
-"""Each role may do what it is for, and is refused everything else, by the engine's IAM."""
+"""Each role may do what its policies in template.yaml list, and is refused everything else.
+
+Roles and policies are read from the template, and decided on by the engine's own IAM: a role that
+is added there is tried here. An action that is added needs a call in calls.py.
+"""
 
 from __future__ import annotations
 
 import io
 import json
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 
 from plldb.aws import Target
 
+from .calls import CALLS, Call, filled_in
+from .conftest import engine
+from .policies import ROLES, DeployedTemplate
 from .support import Backend, poll, random_name
 
 pytestmark = pytest.mark.needs("iam")
 
-# Runs as the role under test: makes one call and answers with its error code, or with "allowed".
+# Runs as the role under test: makes the calls and answers with their error codes, or "allowed".
+# What execute-api invokes is no operation of an SDK, and is signed by hand.
 _PROBE = """
+import functools
 import boto3
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.config import Config
 from botocore.exceptions import ClientError
+from botocore.httpsession import URLLib3Session
 
-def handler(event, context):
-    print("probing", event["service"], event["operation"])
-    client = boto3.client(event["service"], endpoint_url=event.get("endpoint"))
+session = boto3.Session()
+config = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
+
+@functools.cache
+def client(service, endpoint):
+    return session.client(service, endpoint_url=endpoint or None, config=config)
+
+def invoke(method, url):
+    request = AWSRequest(method, url)
+    SigV4Auth(session.get_credentials(), "execute-api", session.region_name).add_auth(request)
+    status = URLLib3Session().send(request.prepare()).status_code
+    return "AccessDeniedException" if status == 403 else "allowed"
+
+def outcome(call):
+    if call["service"] == "execute-api":
+        return invoke(call["operation"], call["endpoint"])
     try:
-        getattr(client, event["operation"])(**event["parameters"])
+        getattr(client(call["service"], call["endpoint"]), call["operation"])(**call["parameters"])
     except ClientError as error:
         return error.response["Error"]["Code"]
     return "allowed"
+
+def handler(event, context):
+    print("probing", len(event))
+    return [outcome(call) for call in event]
 """
+_DENIED = {
+    "AccessDenied",
+    "AccessDeniedException",
+    "AuthorizationError",
+    "ForbiddenException",
+    "UnauthorizedOperation",
+}
+# As many calls as a probe makes within the time that an SDK waits for it.
+_BATCH = 40
 
-Probe = Callable[..., str]
 
-
-def probe_as(target: Target, role_arn: str) -> Iterator[Probe]:
+@contextmanager
+def probing(target: Target, role_arn: str) -> Iterator[Any]:
+    """Makes calls as that role: ``probe(calls)`` gives the error code of each, or "allowed"."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as zipped:
         zipped.writestr("probe.py", _PROBE)
@@ -45,201 +86,160 @@ def probe_as(target: Target, role_arn: str) -> Iterator[Probe]:
         Runtime="python3.13",
         Handler="probe.handler",
         Role=role_arn,
-        Timeout=30,
+        Timeout=50,
+        MemorySize=512,
         Code={"ZipFile": archive.getvalue()},
     )
-    poll(
-        lambda: functions.get_function_configuration(FunctionName=name)["State"] == "Active",
-        "probe is active",
-    )
 
-    def probe(service: str, operation: str, endpoint: str | None = None, **parameters: Any) -> str:
-        event = {"service": service, "operation": operation, "parameters": parameters}
-        answer = functions.invoke(
-            FunctionName=name, Payload=json.dumps(event | {"endpoint": endpoint})
-        )
-        return str(json.load(answer["Payload"]))
+    def probe(calls: list[dict[str, Any]]) -> list[str]:
+        outcomes: list[str] = []
+        for start in range(0, len(calls), _BATCH):
+            payload = json.dumps(calls[start : start + _BATCH])
+            answer = functions.invoke(FunctionName=name, Payload=payload)
+            answered = json.load(answer["Payload"])
+            assert "FunctionError" not in answer, answered
+            outcomes += answered
+        return outcomes
 
     try:
+        poll(
+            lambda: functions.get_function_configuration(FunctionName=name)["State"] == "Active",
+            "probe is active",
+        )
         yield probe
     finally:
         functions.delete_function(FunctionName=name)
 
 
-def role_arn(backend: Backend, logical_id: str) -> str:
-    resource = backend.target.client("cloudformation").describe_stack_resource(
-        StackName=backend.helper.name, LogicalResourceId=logical_id
+@pytest.fixture(scope="module")
+def template(backend: Backend) -> DeployedTemplate:
+    return DeployedTemplate(backend.target, backend.helper.name)
+
+
+@pytest.fixture(scope="module")
+def others_table(target: Target) -> Iterator[str]:
+    """A table that is none of plldb's."""
+    dynamodb, name = target.client("dynamodb"), random_name("others")
+    dynamodb.create_table(
+        TableName=name,
+        AttributeDefinitions=[{"AttributeName": "Id", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "Id", "KeyType": "HASH"}],
+        BillingMode="PAY_PER_REQUEST",
     )
-    name = resource["StackResourceDetail"]["PhysicalResourceId"]
-    return str(backend.target.client("iam").get_role(RoleName=name)["Role"]["Arn"])
+    try:
+        yield name
+    finally:
+        dynamodb.delete_table(TableName=name)
 
 
 @pytest.fixture(scope="module")
-def as_debugger(backend: Backend) -> Iterator[Probe]:
-    yield from probe_as(backend.target, role_arn(backend, "PLLDBDebuggerRole"))
-
-
-@pytest.fixture(scope="module")
-def as_manager(backend: Backend) -> Iterator[Probe]:
-    yield from probe_as(backend.target, role_arn(backend, "PLLDBManagerRole"))
-
-
-_KEY = {"SessionId": {"S": "nothing"}}
-_INVOCATION = {"RequestId": {"S": "nothing"}}
-_DENIED = {"AccessDenied", "AccessDeniedException"}
-Call = tuple[str, str, dict[str, Any]]
-_FORBIDDEN_TO_ALL: list[Call] = [
-    ("dynamodb", "scan", {"TableName": "PLLDBSessions"}),
-    ("dynamodb", "scan", {"TableName": "PLLDBDebugger"}),
-    ("dynamodb", "delete_item", {"TableName": "PLLDBSessions", "Key": _KEY}),
-    ("dynamodb", "delete_table", {"TableName": "PLLDBSessions"}),
-    ("dynamodb", "list_tables", {}),
-    ("lambda", "list_functions", {}),
-    ("lambda", "get_function", {"FunctionName": "f"}),
-    ("lambda", "delete_function", {"FunctionName": "f"}),
-    ("lambda", "update_function_code", {"FunctionName": "f", "S3Bucket": "bucket", "S3Key": "k"}),
-    ("lambda", "invoke", {"FunctionName": "f"}),
-    ("s3", "list_buckets", {}),
-    ("iam", "list_roles", {}),
-    ("iam", "get_role", {"RoleName": "r"}),
-    ("cloudformation", "describe_stacks", {}),
-    ("cloudformation", "delete_stack", {"StackName": "s"}),
-    ("logs", "describe_log_groups", {}),
-    ("apigateway", "get_rest_apis", {}),
-]
-_FORBIDDEN_TO_DEBUGGERS: list[Call] = [
-    ("lambda", "get_function_configuration", {"FunctionName": "f"}),
-    ("lambda", "update_function_configuration", {"FunctionName": "f", "Handler": "a.b"}),
-    ("lambda", "list_event_source_mappings", {}),
-    ("cloudformation", "list_stack_resources", {"StackName": "s"}),
-    ("sqs", "get_queue_attributes", {"QueueUrl": "http://localhost/000000000000/q"}),
-]
-_FORBIDDEN_TO_MANAGERS: list[Call] = [
-    ("dynamodb", "get_item", {"TableName": "PLLDBSessions", "Key": _KEY}),
-    ("dynamodb", "get_item", {"TableName": "PLLDBDebugger", "Key": _INVOCATION}),
-    ("dynamodb", "put_item", {"TableName": "PLLDBDebugger", "Item": _INVOCATION}),
-    ("lambda", "publish_version", {"FunctionName": "f"}),
-    (
-        "lambda",
-        "put_function_concurrency",
-        {"FunctionName": "f", "ReservedConcurrentExecutions": 1},
-    ),
-    ("cloudformation", "list_stacks", {}),
-    ("sqs", "receive_message", {"QueueUrl": "http://localhost/000000000000/q"}),
-]
-
-
-def test_the_debugger_role_reads_and_writes_both_tables(
-    as_debugger: Probe, backend: Backend
-) -> None:
-    sessions, debugger = backend.helper.sessions_table, backend.helper.debugger_table
-
-    assert as_debugger("dynamodb", "get_item", TableName=sessions, Key=_KEY) == "allowed"
-    assert as_debugger("dynamodb", "get_item", TableName=debugger, Key=_INVOCATION) == "allowed"
-    query = {
-        "TableName": sessions,
-        "KeyConditionExpression": "StackName = :stack",
-        "ExpressionAttributeValues": {":stack": {"S": "s"}},
+def names(backend: Backend, template: DeployedTemplate, others_table: str) -> dict[str, str]:
+    """What calls.py names."""
+    target, helper = backend.target, backend.helper
+    partition, region, account = target.partition, target.region, target.account_id
+    bucket = template.ref("ArtifactsBucket")
+    regional = {
+        name: f"arn:{partition}:{service}:{region}:{account}"
+        for name, service in {
+            "cloudformation": "cloudformation",
+            "dynamodb": "dynamodb",
+            "execute_api": "execute-api",
+            "lambda": "lambda",
+            "logs": "logs",
+            "sns": "sns",
+            "sqs": "sqs",
+        }.items()
     }
-    assert as_debugger("dynamodb", "query", IndexName="GSI-StackName", **query) == "allowed"
-    assert as_debugger("dynamodb", "query", **query) in _DENIED
+    websocket = helper.websocket_url.replace("ws", "http", 1)
+    return regional | {
+        "account": account,
+        "artifact": template.ref("FunctionsCodeKey"),
+        "bucket": bucket,
+        "debugger": helper.debugger_table,
+        "endpoint": target.client("sqs").meta.endpoint_url,
+        "instrumentation": helper.instrumentation_function,
+        "log_group": template.ref("FunctionsLogGroup"),
+        "management": template.ref("ManagementFunction"),
+        "management_api": helper.management_api_id,
+        "management_url": helper.management_api_url,
+        "other_websocket": websocket.replace(helper.websocket_api_id, "a1b2c3d4"),
+        "others_table": others_table,
+        "partition": partition,
+        "payloads": template.ref("PayloadsPrefix"),
+        "reaper": template.ref("ReaperFunction"),
+        "region": region,
+        "sessions": helper.sessions_table,
+        "stack": helper.name,
+        "websocket": websocket,
+        "websocket_api": helper.websocket_api_id,
+    }
 
 
-@pytest.mark.parametrize(
-    ("service", "operation", "parameters"), [*_FORBIDDEN_TO_ALL, *_FORBIDDEN_TO_DEBUGGERS]
-)
-def test_the_debugger_role_may_do_nothing_else(
-    as_debugger: Probe, service: str, operation: str, parameters: dict[str, Any]
+def other_role(role: str) -> str:
+    """One that this role must not become."""
+    return ROLES[(ROLES.index(role) + 1) % len(ROLES)]
+
+
+@pytest.fixture(scope="module")
+def concrete(names: dict[str, str], template: DeployedTemplate) -> dict[str, list[Call]]:
+    """Role → the calls of the catalogue, with real names in them."""
+    return {
+        role: [
+            Call(**filled_in(asdict(call), names | {"other_role": template.arn(other_role(role))}))
+            for call in CALLS
+        ]
+        for role in ROLES
+    }
+
+
+@pytest.fixture(scope="module")
+def outcomes(
+    backend: Backend, template: DeployedTemplate, concrete: dict[str, list[Call]]
+) -> dict[str, dict[str, str]]:
+    """Role → call of the catalogue → what came of it."""
+    found = {}
+    for role, calls in concrete.items():
+        with probing(backend.target, template.arn(role)) as probe:
+            answers = probe([asdict(call) for call in calls])
+        found[role] = dict(zip(map(str, CALLS), answers, strict=True))
+    names_own = concrete[ROLES[0]]
+    for call in names_own:
+        if call.operation == "put_object":
+            backend.target.client("s3").delete_object(
+                Bucket=call.parameters["Bucket"], Key=call.parameters["Key"]
+            )
+    return found
+
+
+def test_the_catalogue_is_wide() -> None:
+    assert len({str(call) for call in CALLS}) == len(CALLS) >= 60
+    assert len({call.service for call in CALLS}) >= 15
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_catalogue_tries_all_that_is_allowed(
+    template: DeployedTemplate, concrete: dict[str, list[Call]], role: str
 ) -> None:
-    assert as_debugger(service, operation, **parameters) in _DENIED
+    """Each line of the role's policies: what was not tried is not known to be needed or to work."""
+    for grant in template.grants(role):
+        calls = concrete[role]
+        assert any(grant.covers(call.action, call.resource) for call in calls), (
+            f"add a call to calls.py for {grant}"
+        )
 
 
-def test_the_debugger_role_posts_to_its_own_api_only(as_debugger: Probe, backend: Backend) -> None:
-    own = backend.helper.websocket_url.replace("ws", "http", 1)
-    other = own.replace(backend.helper.websocket_api_id, "a1b2c3d4")
-    post = {"ConnectionId": "L0SM9cOFvHcCIhw=", "Data": "x"}
-
-    assert as_debugger("apigatewaymanagementapi", "post_to_connection", own, **post) == (
-        "GoneException"
-    )
-    refused = as_debugger("apigatewaymanagementapi", "post_to_connection", other, **post)
-    assert refused in _DENIED | {"ForbiddenException"}
-    delete = {"ConnectionId": post["ConnectionId"]}
-    refused = as_debugger("apigatewaymanagementapi", "delete_connection", own, **delete)
-    assert refused in _DENIED | {"ForbiddenException"}
-
-
-def test_the_debugger_role_sees_payloads_and_no_other_object(
-    as_debugger: Probe, backend: Backend
+@pytest.mark.parametrize("call", CALLS, ids=str)
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_may_do_what_it_lists_and_nothing_else(
+    template: DeployedTemplate,
+    concrete: dict[str, list[Call]],
+    outcomes: dict[str, dict[str, str]],
+    role: str,
+    call: Call,
 ) -> None:
-    target = backend.target
-    bucket = f"plldb-core-infrastructure-{target.region}-{target.account_id}"
-    own, others = f"payloads/{backend.helper.name}/x", "payloads/another/x"
-
-    assert as_debugger("s3", "put_object", Bucket=bucket, Key=own, Body="x") == "allowed"
-    assert as_debugger("s3", "get_object", Bucket=bucket, Key=own) == "allowed"
-    assert as_debugger("s3", "delete_object", Bucket=bucket, Key=own) in _DENIED
-    assert as_debugger("s3", "put_object", Bucket=bucket, Key=others, Body="x") in _DENIED
-    for artifact in target.client("s3").list_objects_v2(Bucket=bucket)["Contents"]:
-        if not artifact["Key"].startswith("payloads/"):
-            key = artifact["Key"]
-            assert as_debugger("s3", "get_object", Bucket=bucket, Key=key) in _DENIED
-            assert as_debugger("s3", "put_object", Bucket=bucket, Key=key, Body="x") in _DENIED
-    target.client("s3").delete_object(Bucket=bucket, Key=own)
-
-
-def test_the_debugger_role_invokes_the_instrumentation_function_only(
-    as_debugger: Probe, backend: Backend
-) -> None:
-    name = backend.helper.instrumentation_function
-    payload = json.dumps(
-        {"operation": "restore", "stackName": "none", "sessionRef": None, "connectionId": None}
-    )
-
-    assert as_debugger("lambda", "invoke", FunctionName=name, Payload=payload) == "allowed"
-    configuration = {"FunctionName": name, "Handler": "a.b"}
-    assert as_debugger("lambda", "update_function_configuration", **configuration) in _DENIED
-
-
-def test_the_manager_role_reads_and_redirects_functions(
-    as_manager: Probe, backend: Backend
-) -> None:
-    stack, name = backend.helper.name, backend.helper.instrumentation_function
-
-    assert as_manager("cloudformation", "list_stack_resources", StackName=stack) == "allowed"
-    assert as_manager("lambda", "get_function_configuration", FunctionName=name) == "allowed"
-    assert as_manager("lambda", "list_aliases", FunctionName=name) == "allowed"
-    assert as_manager("lambda", "list_event_source_mappings") == "allowed"
-    changed = as_manager(
-        "lambda", "update_function_configuration", FunctionName="no-such-function", Timeout=3
-    )
-    assert changed == "ResourceNotFoundException"
-
-
-@pytest.mark.parametrize(
-    ("service", "operation", "parameters"), [*_FORBIDDEN_TO_ALL, *_FORBIDDEN_TO_MANAGERS]
-)
-def test_the_manager_role_may_do_nothing_else(
-    as_manager: Probe, service: str, operation: str, parameters: dict[str, Any]
-) -> None:
-    assert as_manager(service, operation, **parameters) in _DENIED
-
-
-def test_the_manager_role_sees_no_object_and_hands_on_no_role(
-    as_manager: Probe, backend: Backend
-) -> None:
-    target, role = backend.target, role_arn(backend, "PLLDBDebuggerRole")
-    bucket = f"plldb-core-infrastructure-{target.region}-{target.account_id}"
-    key = target.client("s3").list_objects_v2(Bucket=bucket)["Contents"][0]["Key"]
-
-    assert as_manager("s3", "get_object", Bucket=bucket, Key=key) in _DENIED
-    created = as_manager(
-        "lambda",
-        "create_function",
-        FunctionName=random_name("created"),
-        Runtime="python3.13",
-        Handler="a.b",
-        Role=role,
-        Code={"S3Bucket": bucket, "S3Key": key},
-    )
-    assert created in _DENIED
+    real = concrete[role][CALLS.index(call)]
+    is_listed = any(grant.covers(real.action, real.resource) for grant in template.grants(role))
+    outcome = outcomes[role][str(call)]
+    if is_listed and outcome in _DENIED and call.mistaken and engine().name == "ministack":
+        pytest.xfail(f"the engine asks about another right: {call.mistaken}")
+    assert (outcome not in _DENIED) == is_listed, outcome

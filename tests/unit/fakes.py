@@ -82,7 +82,9 @@ def local_server(respond: Responder) -> Iterator[LocalServer]:
             requests.append(request)
             answer = respond(request)
             content = answer.body.encode()
-            self.send_response(answer.status)
+            # The other one adds a date of its own.
+            send = self.send_response_only if "Date" in answer.headers else self.send_response
+            send(answer.status)
             for name, value in answer.headers.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(content)))
@@ -194,13 +196,16 @@ def _text(value: Any) -> str:
 class FakeDynamoDb:
     """The low-level client, as far as the stores speak its language.
 
-    Understands ``SET a = :b, …``, ``REMOVE a, …``, and conditions that are comparisons and
-    attribute_not_exists(), joined by AND and OR. An alias that was not declared, or one that was
-    declared and is not used, is refused as DynamoDB refuses it.
+    Understands ``SET a = :b, …`` (or another attribute's value), ``REMOVE a, …``, and conditions
+    that are comparisons, attribute_not_exists() and begins_with(), joined by AND and OR. An alias
+    that was not declared, or one that was declared and is not used, is refused as DynamoDB refuses
+    it. Queries and scans come in pages, and of a batch no more than ``batch_size`` is read at once.
     """
 
-    def __init__(self, key: str = "SessionId") -> None:
+    def __init__(self, key: str = "SessionId", page_size: int = 3, batch_size: int = 2) -> None:
         self.key = key
+        self.page_size = page_size
+        self.batch_size = batch_size
         self.items: dict[str, dict[str, Any]] = {}
         self.calls: list[str] = []
         # Carried out, but their answers get lost, so that botocore repeats the request.
@@ -221,21 +226,72 @@ class FakeDynamoDb:
         return self._atomically("UpdateItem", lambda: self._update(Key, request))
 
     def query(self, **request: Any) -> dict[str, Any]:
+        """Of an index by stack and TTL, as there is one."""
+
         def find() -> dict[str, Any]:
             _check_aliases(request)
-            items = [
-                dict(item)
-                for item in self.items.values()
-                if self._fulfils(item, request["KeyConditionExpression"], request)
-                and self._fulfils(item, request["FilterExpression"], request)
-            ]
-            return {"Items": items}
+            items = sorted(self.items.values(), key=lambda item: int(item["TTL"]["N"]))
+            if not request.get("ScanIndexForward", True):
+                items.reverse()
+            return self._page(items, request["KeyConditionExpression"], request)
 
         return self._atomically("Query", find)
 
+    def scan(self, **request: Any) -> dict[str, Any]:
+        """Of the table, or of an index by connection that has nothing but keys."""
+
+        def find() -> dict[str, Any]:
+            _check_aliases(request)
+            if "IndexName" not in request:
+                return self._page(list(self.items.values()), "", request)
+            keys = ("ConnectionId", "SessionId")
+            sparse = [item for item in self.items.values() if "ConnectionId" in item]
+            return self._page([{k: item[k] for k in keys} for item in sparse], "", request)
+
+        return self._atomically("Scan", find)
+
+    def batch_get_item(self, *, RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803
+        ((table, request),) = RequestItems.items()
+
+        def get() -> dict[str, Any]:
+            names = [key[self.key]["S"] for key in request["Keys"]]
+            if len(names) > 100 or len(set(names)) < len(names):
+                raise client_error("ValidationException", "too many keys, or one twice")
+            found = [dict(self.items[n]) for n in names[: self.batch_size] if n in self.items]
+            unread = request["Keys"][self.batch_size :]
+            rest = {"UnprocessedKeys": {table: request | {"Keys": unread}}} if unread else {}
+            return {"Responses": {table: found}} | rest
+
+        return self._atomically("BatchGetItem", get)
+
     def get_paginator(self, operation: str) -> Any:
-        assert operation == "query"
-        return _Paginator(lambda **request: iter([self.query(**request)]))
+        assert operation == "scan"
+
+        def pages(**request: Any) -> Iterator[dict[str, Any]]:
+            page = self.scan(**request)
+            yield page
+            while "LastEvaluatedKey" in page:
+                page = self.scan(**request, ExclusiveStartKey=page["LastEvaluatedKey"])
+                yield page
+
+        return _Paginator(pages)
+
+    def _page(
+        self, items: list[dict[str, Any]], key_condition: str, request: dict[str, Any]
+    ) -> dict[str, Any]:
+        """What is filtered out counts for the page all the same, and is its start key good for."""
+        items = [i for i in items if not key_condition or self._fulfils(i, key_condition, request)]
+        start = 0
+        if "ExclusiveStartKey" in request:
+            after = request["ExclusiveStartKey"][self.key]
+            start = 1 + next(n for n, item in enumerate(items) if item[self.key] == after)
+        end = start + min(self.page_size, request.get("Limit", self.page_size))
+        looked_at = items[start:end]
+        condition = request.get("FilterExpression", "")
+        found = [i for i in looked_at if not condition or self._fulfils(i, condition, request)]
+        more = end < len(items)
+        last = {"LastEvaluatedKey": {self.key: looked_at[-1][self.key]}} if more else {}
+        return {"Items": [dict(item) for item in found]} | last
 
     def _atomically(self, call: str, act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         with self._lock:
@@ -258,7 +314,9 @@ class FakeDynamoDb:
         set_part, _, remove_part = request["UpdateExpression"].partition("REMOVE")
         for assignment in _list(set_part.removeprefix("SET")):
             name, value = assignment.split("=")
-            changed[self._name(name, request)] = self._value(value, request)
+            # All that is read is as it was before.
+            copied = item.get(self._name(value, request)) if "#" in value else None
+            changed[self._name(name, request)] = copied or self._value(value, request)
         for name in _list(remove_part):
             changed.pop(self._name(name, request), None)
         self.items[key[self.key]["S"]] = changed
@@ -279,6 +337,10 @@ class FakeDynamoDb:
     def _holds(self, item: dict[str, Any], term: str, request: dict[str, Any]) -> bool:
         if term.startswith("attribute_not_exists("):
             return self._name(term[len("attribute_not_exists(") : -1], request) not in item
+        if term.startswith("begins_with("):
+            name, value = term[len("begins_with(") : -1].split(",")
+            text = str(item[self._name(name, request)]["S"])
+            return text.startswith(self._value(value, request)["S"])
         name, operator, value = term.split()
         actual = item.get(self._name(name, request))
         expected = self._value(value, request)
@@ -288,8 +350,8 @@ class FakeDynamoDb:
             return False
         if operator == "=":
             return bool(actual == expected)
-        assert operator == ">"
-        return float(actual["N"]) > float(expected["N"])
+        difference = float(actual["N"]) - float(expected["N"])
+        return {">": difference > 0, "<=": difference <= 0}[operator]
 
     def _name(self, name: str, request: dict[str, Any]) -> str:
         name = name.strip()
@@ -330,6 +392,8 @@ def dynamodb_over_http(table: FakeDynamoDb) -> Responder:
         "GetItem": table.get_item,
         "UpdateItem": table.update_item,
         "Query": table.query,
+        "Scan": table.scan,
+        "BatchGetItem": table.batch_get_item,
     }
 
     def respond(request: Request) -> Answer:
@@ -516,6 +580,10 @@ class Scene:
     events: list[tuple[str, str, str]] = field(default_factory=list)  # logical id, status, reason
 
 
+# What of a request a stack keeps.
+_KEPT = ("Tags", "Parameters", "EnableTerminationProtection")
+
+
 class FakeCloudFormation:
     """One account's stacks. ``scripts`` says what an operation leads to, look by look.
 
@@ -528,6 +596,8 @@ class FakeCloudFormation:
         self.scripts: dict[str, list[Scene]] = {}  # by operation
         self.calls: list[tuple[str, str]] = []
         self.refusals: dict[str, ClientError] = {}
+        self.resources: dict[str, list[dict[str, str]]] = {}  # by stack name
+        self.overlooks: set[str] = set()  # of a creation's arguments
         self._events: dict[str, list[dict[str, str]]] = {}  # by ARN, oldest first
         self._pending: dict[str, list[Scene]] = {}
 
@@ -570,18 +640,33 @@ class FakeCloudFormation:
 
     def create_stack(self, *, StackName: str, **request: Any) -> dict[str, str]:  # noqa: N803
         self._called("create", StackName)
-        arn = self.add(StackName, "CREATE_IN_PROGRESS", Tags=request.get("Tags", []))
+        kept = {key: request[key] for key in _KEPT if key in request and key not in self.overlooks}
+        arn = self.add(StackName, "CREATE_IN_PROGRESS", **kept)
         self._pending[arn] = list(self.scripts.get("create", [Scene("CREATE_COMPLETE")]))
         return {"StackId": arn}
 
     def update_stack(self, *, StackName: str, **request: Any) -> dict[str, str]:  # noqa: N803
         self._called("update", StackName)
         stack = self._found(StackName)
-        stack["Tags"] = request.get("Tags", [])
+        stack |= {key: request[key] for key in _KEPT if key in request}
         return self._start(stack, "update", "UPDATE")
+
+    def update_termination_protection(
+        self,
+        *,
+        StackName: str,  # noqa: N803
+        EnableTerminationProtection: bool,  # noqa: N803
+    ) -> None:
+        self._called("protect" if EnableTerminationProtection else "unprotect", StackName)
+        self._found(StackName)["EnableTerminationProtection"] = EnableTerminationProtection
+
+    def describe_stack_resources(self, *, StackName: str) -> dict[str, Any]:  # noqa: N803
+        return {"StackResources": self.resources.get(StackName, [])}
 
     def delete_stack(self, *, StackName: str) -> None:  # noqa: N803
         self._called("delete", StackName)
+        if self._found(StackName).get("EnableTerminationProtection"):
+            raise client_error("ValidationError", "TerminationProtection is enabled")
         self._start(self._found(StackName), "delete", "DELETE")
 
     def continue_update_rollback(self, *, StackName: str) -> None:  # noqa: N803
@@ -641,6 +726,14 @@ class FakeSessionsTable:
     def __init__(self) -> None:
         self.stack_names: list[str] | None = []
         self.scans: list[dict[str, Any]] = []
+        self.tables: set[str] = set()
+        self.unprotected: list[str] = []
+
+    def update_table(self, *, TableName: str, DeletionProtectionEnabled: bool) -> None:  # noqa: N803
+        assert not DeletionProtectionEnabled
+        if TableName not in self.tables:
+            raise client_error("ResourceNotFoundException", "no table", "UpdateTable")
+        self.unprotected.append(TableName)
 
     def get_paginator(self, operation: str) -> Any:
         return _Paginator(getattr(self, f"_{operation}"))
@@ -772,9 +865,20 @@ class FakeConnections:
     def __init__(self, *gone: str) -> None:
         self.gone = set(gone)
         self.posted: list[tuple[str, dict[str, Any]]] = []
+        self.dropped: list[str] = []
 
     def post(self, connection_id: str, message: dict[str, Any]) -> bool:
         if connection_id in self.gone:
             return False
         self.posted.append((connection_id, json.loads(json.dumps(message))))
         return True
+
+    def drop(self, connection_id: str) -> bool:
+        if connection_id in self.gone:
+            return False
+        self.gone.add(connection_id)
+        self.dropped.append(connection_id)
+        return True
+
+    def is_open(self, connection_id: str) -> bool:
+        return connection_id not in self.gone

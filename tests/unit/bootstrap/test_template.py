@@ -6,48 +6,21 @@ import ast
 import hashlib
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-import plldb.bootstrap
 from plldb.bootstrap.release import build_release
+from tests.template import TEMPLATE, as_list, load
 
-CLOUDFORMATION = Path(plldb.bootstrap.__file__).parent / "cloudformation"
-TEMPLATE = CLOUDFORMATION / "template.yaml"
-FUNCTIONS = CLOUDFORMATION / "lambda_functions"
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML with CloudFormation's short forms: ``!Ref x`` is ``{"Ref": "x"}``, and so on."""
+FUNCTIONS = TEMPLATE.parent / "lambda_functions"
 
 
-def _short_form(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
-    value: Any
-    if isinstance(node, yaml.ScalarNode):
-        value = loader.construct_scalar(node)
-    elif isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
-    else:
-        assert isinstance(node, yaml.MappingNode)
-        value = loader.construct_mapping(node, deep=True)
-    if suffix == "GetAtt" and isinstance(value, str):
-        value = value.split(".", 1)
-    return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
-
-
-_Loader.add_multi_constructor("!", _short_form)
-
-
-def load() -> dict[str, Any]:
-    template = yaml.load(TEMPLATE.read_text(encoding="utf-8"), _Loader)
-    assert isinstance(template, dict)
-    return template
-
-
-ENTRY_OF = {"PLLDBDebuggerRole": "entry", "PLLDBManagerRole": "manager_entry"}
+ENTRY_OF = {
+    "PLLDBDebuggerRole": "entry",
+    "PLLDBManagerRole": "manager_entry",
+    "PLLDBReaperRole": "reaper_entry",
+}
 RESOURCES: dict[str, dict[str, Any]] = load()["Resources"]
 
 
@@ -78,12 +51,9 @@ def routes() -> dict[str, tuple[str, str]]:
     return found
 
 
-def as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
 def statements(role: str) -> list[dict[str, Any]]:
-    policies = RESOURCES[role]["Properties"].get("Policies", [])
+    """Without those that tracing adds."""
+    policies = [p for p in RESOURCES[role]["Properties"]["Policies"] if "Fn::If" not in p]
     return [s for policy in policies for s in as_list(policy["PolicyDocument"]["Statement"])]
 
 
@@ -181,9 +151,11 @@ class TestRoles:
     def test_the_session_functions_may_do_this_and_nothing_else(self) -> None:
         actions = {a for s in statements("PLLDBDebuggerRole") for a in as_list(s["Action"])}
         assert actions == {
+            "dynamodb:BatchGetItem",
             "dynamodb:GetItem",
             "dynamodb:PutItem",
             "dynamodb:Query",
+            "dynamodb:Scan",
             "dynamodb:UpdateItem",
             "execute-api:ManageConnections",
             "lambda:InvokeFunction",
@@ -199,6 +171,18 @@ class TestRoles:
             resources = json.dumps(statement["Resource"])
             own = r"PLLDBSessions|PLLDBAPI|FunctionsLogGroup|PayloadsPrefix|InstrumentationFunction"
             assert re.search(own, resources)
+
+    def test_reading_many_sessions_is_limited_to_what_it_is_for(self) -> None:
+        """Nobody scans a table: an index of what is attached, and a stack's part of another."""
+        allowed = {
+            action: statement["Resource"]
+            for statement in statements("PLLDBDebuggerRole")
+            for action in as_list(statement["Action"])
+        }
+        index = "${PLLDBSessions.Arn}/index/"
+        assert allowed["dynamodb:Scan"] == {"Fn::Sub": f"{index}GSI-ConnectionId"}
+        assert allowed["dynamodb:Query"] == {"Fn::Sub": f"{index}GSI-StackName"}
+        assert allowed["dynamodb:BatchGetItem"] == {"Fn::GetAtt": ["PLLDBSessions", "Arn"]}
 
     def test_the_instrumentation_function_may_do_this_and_nothing_else(self) -> None:
         actions = {a for s in statements("PLLDBManagerRole") for a in as_list(s["Action"])}
@@ -217,11 +201,22 @@ class TestRoles:
         }
         assert "ManagedPolicyArns" not in RESOURCES["PLLDBManagerRole"]["Properties"]
 
-    def test_nobody_posts_to_connections_other_than_posting_to_them(self) -> None:
-        for role in of_type("AWS::IAM::Role"):
-            for statement in statements(role):
-                if "execute-api" in str(statement["Action"]):
-                    assert "${PLLDBAPI}/plldb/POST/@connections/*" in str(statement["Resource"])
+    def test_each_does_with_connections_what_it_has_to_and_no_more(self) -> None:
+        def methods(role: str) -> set[str]:
+            (resources,) = (
+                as_list(statement["Resource"])
+                for statement in statements(role)
+                if statement["Action"] == "execute-api:ManageConnections"
+            )
+            found = [
+                re.fullmatch(r".*:\$\{PLLDBAPI\}/plldb/([A-Z]+)/@connections/\*", r["Fn::Sub"])
+                for r in resources
+            ]
+            return {one[1] for one in found if one}
+
+        assert methods("PLLDBDebuggerRole") == {"POST", "DELETE"}
+        assert methods("PLLDBManagerRole") == {"POST"}
+        assert methods("PLLDBReaperRole") == {"GET", "POST", "DELETE"}
 
     def test_no_role_may_do_everything_or_to_everything(self) -> None:
         for role in of_type("AWS::IAM::Role"):
@@ -263,7 +258,8 @@ class TestFunctions:
 
     def test_each_has_the_variables_that_its_environment_needs(self) -> None:
         for role, module in ENTRY_OF.items():
-            read = set(re.findall(r'os\.environ\["(\w+)"\]', source_of(module)))
+            code = source_of(module) + source_of("log")
+            read = set(re.findall(r'os\.environ(?:\.get)?[\[(]"(PLLDB_\w+)"', code))
             given = [
                 set(function["Properties"]["Environment"]["Variables"])
                 for function in of_type("AWS::Lambda::Function").values()
@@ -276,13 +272,16 @@ class TestFunctions:
     def test_each_runs_as_its_role_and_logs_to_the_group_with_retention(self) -> None:
         for name, function in of_type("AWS::Lambda::Function").items():
             properties = function["Properties"]
-            is_manager = name == "InstrumentationFunction"
-            role = "PLLDBManagerRole" if is_manager else "PLLDBDebuggerRole"
+            others = {
+                "InstrumentationFunction": "PLLDBManagerRole",
+                "ReaperFunction": "PLLDBReaperRole",
+            }
+            role = others.get(name, "PLLDBDebuggerRole")
             assert properties["Role"] == {"Fn::GetAtt": [role, "Arn"]}, name
             assert properties["Handler"].split(".")[1] == ENTRY_OF[role]
-            assert properties["LoggingConfig"] == {"LogGroup": {"Ref": "FunctionsLogGroup"}}, name
-            # API Gateway waits for 29 s; nobody waits for the instrumentation function.
-            assert is_manager or properties["Timeout"] < 29, name
+            assert properties["LoggingConfig"]["LogGroup"] == {"Ref": "FunctionsLogGroup"}, name
+            # API Gateway waits for 29 s; nobody waits for the others.
+            assert name in others or properties["Timeout"] < 29, name
 
     def test_the_broker_answers_before_its_time_is_up(self) -> None:
         from lambda_functions.broker import WAIT_SECONDS
@@ -290,7 +289,8 @@ class TestFunctions:
         assert RESOURCES["BrokerFunction"]["Properties"]["Timeout"] > WAIT_SECONDS + 5
 
     def test_those_that_end_sessions_can_have_them_restored(self) -> None:
-        for name in ("DisconnectFunction", "MessageFunction", "BrokerFunction"):
+        enders = ("DisconnectFunction", "MessageFunction", "BrokerFunction", "ManagementFunction")
+        for name in enders:
             variables = RESOURCES[name]["Properties"]["Environment"]["Variables"]
             target = {"Ref": "InstrumentationFunction"}
             assert variables["PLLDB_INSTRUMENTATION_FUNCTION"] == target
@@ -306,7 +306,9 @@ class TestFunctions:
         functions = {p["Properties"]["FunctionName"]["Ref"] for p in permissions.values()}
         # That one is invoked by a role.
         assert functions == of_type("AWS::Lambda::Function").keys() - {"InstrumentationFunction"}
-        for permission in permissions.values():
+        for name, permission in permissions.items():
+            if name == "ReaperPermission":  # which has the schedule's rule
+                continue
             source = permission["Properties"]["SourceArn"]["Fn::Sub"]
             assert "${PLLDBAPI}" in source or "${PLLDBManagementAPI}" in source
             assert permission["Properties"]["Principal"] == "apigateway.amazonaws.com"
@@ -356,8 +358,16 @@ class TestApis:
         (settings,) = rest["Properties"]["MethodSettings"]
         (websocket,) = of_type("AWS::ApiGatewayV2::Stage").values()
         for throttled in (settings, websocket["Properties"]["DefaultRouteSettings"]):
-            assert throttled["ThrottlingRateLimit"] > 0
-            assert throttled["ThrottlingBurstLimit"] > 0
+            assert throttled["ThrottlingRateLimit"] == {"Ref": "ThrottlingRate"}
+            assert throttled["ThrottlingBurstLimit"] == {"Ref": "ThrottlingBurst"}
+
+    def test_the_limits_and_their_defaults(self) -> None:
+        parameters = load()["Parameters"]
+        assert {name: parameters[name]["Default"] for name in parameters if "Max" in name} == {
+            "MaxPendingSessions": 1000,
+            "MaxRequestBytes": 8192,
+            "MaxMessageBytes": 131_072,
+        }
 
     def test_a_changed_method_gets_a_new_deployment(self) -> None:
         """A deployment is a snapshot; only a new logical id makes CloudFormation take another."""

@@ -91,7 +91,7 @@ def _refusal(invocation: Invocation | None, owner: str, record: Record, now: flo
         return rejection(record, 403, "The invocation belongs to another one's session.")
     if invocation.state is State.ANSWERED:
         return rejection(record, 409, "The invocation has its answer already.")
-    if invocation.state is State.ABANDONED or invocation.deadline <= now:
+    if invocation.state is not State.WAITING or invocation.deadline <= now:
         return rejection(record, 410, "Nobody waits for this invocation any more.")
     return None
 

@@ -11,7 +11,8 @@ An instrumented function has no right in AWS; it shows the bearer token of its s
          200 {"state": "answered", "result" (JSON text) or "resultUrl" or "error"}
          202 {"state": "waiting"}: ask again
          410 {"state": "gone"}: nobody is attached any more
-    GET  /debug/session                        → 200 {"state": "active"}, 410 {"state": "gone"}
+    GET  /debug/session                        → 200 {"state": "active", "connectionId"}
+                                                 410 {"state": "gone"}
     401 {"message"}: the token is unknown
 """
 
@@ -26,7 +27,7 @@ from . import messages
 from .connections import Connections
 from .ending import end_session
 from .instrumentation_request import Instrumentation, restore_request
-from .invocations import Answer, Invocation, InvocationStore, State
+from .invocations import Answer, Grant, Invocation, InvocationStore, Recorded, State
 from .log import Event, Record
 from .payloads import Payloads
 from .rest import BadRequestError, json_body, path_parameter, rejection, response
@@ -60,7 +61,7 @@ class Clock(Protocol):
 
 @dataclass(frozen=True)
 class Broker:
-    """What the operations act on. ``sessions_of_tokens`` remembers what never changes.
+    """What the operations act on. ``grants`` remembers what tokens open: that never changes.
 
     ``restoring`` are the sessions whose restoring was started from here.
     """
@@ -71,43 +72,50 @@ class Broker:
     connections: Connections
     instrumentation: Instrumentation
     clock: Clock
-    sessions_of_tokens: dict[str, str] = field(default_factory=dict)
+    grants: dict[str, Grant] = field(default_factory=dict)
     restoring: set[str] = field(default_factory=set)
 
-    def session(self, event: Event) -> str | None:
-        """The id of the session that the request's bearer token opens."""
+    def grant(self, event: Event) -> Grant | None:
+        """What the request's bearer token opens."""
         token = _bearer_token(event)
-        if token and token not in self.sessions_of_tokens:
-            session_id = self.invocations.session_of(token)
-            if session_id is not None:
-                self.sessions_of_tokens[token] = session_id
-        return self.sessions_of_tokens.get(token)
+        if token and token not in self.grants:
+            grant = self.invocations.grant_of(token)
+            if grant is not None:
+                self.grants[token] = grant
+        return self.grants.get(token)
 
     def attached(self, session_id: str) -> Session | None:
         session = self.sessions.get(session_id)
         return session if session and session.is_attached(self.clock.now()) else None
 
-    def attached_to_function(self, session_id: str) -> Session | None:
+    def attached_to_function(self, grant: Grant) -> Session | None:
         """The same, for a function that calls: if the session is over, it was not restored.
 
-        So its restoring is started, in case that it never was.
+        So its restoring is started, in case that it never was. The session's item may be gone:
+        DynamoDB deletes it once its TTL is over.
         """
-        session = self.sessions.get(session_id)
-        if session is None or session.is_attached(self.clock.now()):
+        session = self.sessions.get(grant.session_id)
+        if session is not None and session.is_attached(self.clock.now()):
             return session
-        if session.instruments and session_id not in self.restoring:
-            self.restoring.add(session_id)
-            self.instrumentation.start(restore_request(session.stack_name, shortened(session_id)))
+        if session is None or session.instruments:
+            stack_name = grant.stack_name if session is None else session.stack_name
+            self._restore_once(stack_name, grant.session_id)
         return None
+
+    def _restore_once(self, stack_name: str, session_id: str) -> None:
+        if session_id in self.restoring or not stack_name:
+            return
+        self.restoring.add(session_id)
+        self.instrumentation.start(restore_request(stack_name, shortened(session_id)))
 
 
 def upload(event: Event, record: Record, broker: Broker) -> Any:
     """``POST /debug/uploads``."""
-    session_id = broker.session(event)
-    if session_id is None:
+    grant = broker.grant(event)
+    if grant is None:
         return _unknown_token(record)
-    record["sessionId"] = shortened(session_id)
-    if broker.attached_to_function(session_id) is None:
+    record["sessionId"] = shortened(grant.session_id)
+    if broker.attached_to_function(grant) is None:
         return _gone(record)
     record["outcome"] = "presigned"
     return response(200, broker.payloads.new_upload())
@@ -115,31 +123,32 @@ def upload(event: Event, record: Record, broker: Broker) -> Any:
 
 def check_session(event: Event, record: Record, broker: Broker) -> Any:
     """``GET /debug/session``."""
-    session_id = broker.session(event)
-    if session_id is None:
+    grant = broker.grant(event)
+    if grant is None:
         return _unknown_token(record)
-    record["sessionId"] = shortened(session_id)
-    if broker.attached(session_id) is None:
+    record["sessionId"] = shortened(grant.session_id)
+    session = broker.attached(grant.session_id)
+    if session is None:
         return _gone(record)
     record["outcome"] = "active"
-    return response(200, {"state": "active"})
+    return response(200, {"state": "active", "connectionId": session.connection_id})
 
 
 def invoke(event: Event, record: Record, broker: Broker) -> Any:
     """``POST /debug/invocations``."""
-    session_id = broker.session(event)
-    if session_id is None:
+    grant = broker.grant(event)
+    if grant is None:
         return _unknown_token(record)
-    record["sessionId"] = shortened(session_id)
+    record["sessionId"] = shortened(grant.session_id)
     body = _checked(json_body(event, _MAX_BODY_BYTES), broker.payloads)
-    session = broker.attached_to_function(session_id)
+    session = broker.attached_to_function(grant)
     if session is None:
         return _gone(record)
     record |= {"function": body["function"], "invocation": body["requestId"]}
-    message = _message(body)
+    message = _message(body, broker.clock.now())
     invocation = Invocation(
         request_id=body["requestId"],
-        session_id=session_id,
+        session_id=grant.session_id,
         owner=session.owner,
         function=body["function"],
         created_at=broker.clock.now(),
@@ -147,28 +156,53 @@ def invoke(event: Event, record: Record, broker: Broker) -> Any:
         event=body.get("event") if message["event"] is None else None,
         event_key=body.get("eventKey"),
     )
-    if not broker.invocations.record(invocation):
+    recorded = broker.invocations.record(invocation)
+    if recorded is Recorded.REFUSED:
         return _gone(record)
-    assert session.connection_id is not None  # an attached session has one
-    if not broker.connections.post(session.connection_id, message):
-        # No event told of its end: $disconnect is best effort.
-        end_session(
-            session_id, session.connection_id, broker.sessions, broker.instrumentation, tell=False
-        )
-        broker.restoring.add(session_id)
+    if recorded is Recorded.REPEATED and not _is_waiting(invocation, broker):
+        return _await_answer(invocation, record, broker)
+    # One that still waits is handed over again: the first time may have failed in between. The
+    # debugger knows it again by its id and deadline.
+    if not _notify(session, message, broker):
+        broker.restoring.add(grant.session_id)
         return _abandoned(invocation, record, broker)
     broker.clock.sleep(_SOONEST_ANSWER)
     return _await_answer(invocation, record, broker)
 
 
+def _is_waiting(invocation: Invocation, broker: Broker) -> bool:
+    found = broker.invocations.get(invocation.request_id)
+    return found is not None and found.state is State.WAITING
+
+
+def _notify(session: Session, message: dict[str, Any], broker: Broker) -> bool:
+    """Posts to the connection that holds the session. False if that is gone: the session ends.
+
+    A session may move between being looked at and being posted to. And a connection that has just
+    taken it is not open before $connect has returned; the one before still is.
+    """
+    seen: Session | None = session
+    while seen is not None:
+        connections = (seen.connection_id, seen.previous_connection_id)
+        if any(broker.connections.post(one, message) for one in connections if one is not None):
+            return True
+        assert seen.connection_id is not None  # an attached session has one
+        # No event told of its end: $disconnect is best effort.
+        ended = end_session(
+            seen.session_id, seen.connection_id, broker.sessions, broker.instrumentation, tell=False
+        )
+        seen = None if ended else broker.attached(seen.session_id)
+    return False
+
+
 def await_answer(event: Event, record: Record, broker: Broker) -> Any:
     """``GET /debug/invocations/{requestId}``."""
-    session_id = broker.session(event)
-    if session_id is None:
+    grant = broker.grant(event)
+    if grant is None:
         return _unknown_token(record)
-    record["sessionId"] = shortened(session_id)
+    record["sessionId"] = shortened(grant.session_id)
     invocation = broker.invocations.get(path_parameter(event, "requestId"))
-    if invocation is None or invocation.session_id != session_id:
+    if invocation is None or invocation.session_id != grant.session_id:
         return rejection(record, 404, "There is no such invocation.")
     record |= {"function": invocation.function, "invocation": invocation.request_id}
     return _await_answer(invocation, record, broker)
@@ -181,7 +215,7 @@ def _await_answer(invocation: Invocation, record: Record, broker: Broker) -> Any
     pause = _FIRST_PAUSE
     while True:
         found = broker.invocations.get(invocation.request_id)
-        if found is None or found.state is State.ABANDONED:
+        if found is None or found.state in (State.ABANDONED, State.EXPIRED):
             return _gone(record)
         if found.answer is not None:
             return _answered(found.answer, record, broker)
@@ -209,12 +243,13 @@ def _shown(answer: Answer, payloads: Payloads) -> dict[str, Any]:
     return {"result": answer.result}
 
 
-def _message(body: dict[str, Any]) -> dict[str, Any]:
+def _message(body: dict[str, Any], now: float) -> dict[str, Any]:
     """The message to the debugger, with the event in it if it fits."""
     message = messages.invocation(
         body["requestId"],
         body["function"],
         deadline=body["deadline"],
+        sent_at=round(now, 3),
         context=body["context"],
         event=body.get("event"),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .authorizer import session_id_of
+from .authorizer import refresh_hash_of, session_id_of
 from .ending import end_session
 from .instrumentation_request import Instrumentation
 from .log import Event, Record
@@ -12,11 +12,18 @@ from .sessions import SessionStore, shortened
 
 
 def connect(event: Event, record: Record, store: SessionStore, now: float) -> Any:
-    """200 for the one connection that wins the session, 403 for every other."""
+    """200 for the one connection that wins the session, 403 for every other.
+
+    That is the first one, or the first that came with the token to move it.
+    """
     session_id, connection_id = session_id_of(event), connection_id_of(event)
     record |= {"sessionId": shortened(session_id), "connectionId": shortened(connection_id)}
-    if store.activate(session_id, connection_id, now):
+    token_hash = refresh_hash_of(event)
+    if token_hash is None and store.activate(session_id, connection_id, now):
         record["outcome"] = "connected"
+        return {"statusCode": 200}
+    if token_hash is not None and store.refresh(session_id, connection_id, token_hash, now):
+        record["outcome"] = "refreshed"
         return {"statusCode": 200}
     record |= {"level": "WARNING", "outcome": "refused"}
     return {"statusCode": 403}
@@ -25,7 +32,10 @@ def connect(event: Event, record: Record, store: SessionStore, now: float) -> An
 def disconnect(
     event: Event, record: Record, store: SessionStore, instrumentation: Instrumentation
 ) -> Any:
-    """Closes the session, once; a late or repeated event changes nothing."""
+    """Closes the session, once; a late or repeated event changes nothing.
+
+    Nor does the end of a connection that the session moved away from.
+    """
     session_id, connection_id = session_id_of(event), connection_id_of(event)
     record |= {"sessionId": shortened(session_id), "connectionId": shortened(connection_id)}
     # There is nobody left to tell.

@@ -1,8 +1,9 @@
-"""Posting to the WebSocket connection of an attached debugger."""
+"""The WebSocket connections of attached debuggers: posting to them, and ending them."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from botocore.exceptions import ClientError
@@ -13,6 +14,12 @@ class Connections(Protocol):
         """Sends one message; False if that connection is gone."""
         ...
 
+    def drop(self, connection_id: str) -> bool:
+        """Ends the connection; False if it is gone already."""
+        ...
+
+    def is_open(self, connection_id: str) -> bool: ...
+
 
 class ApiGatewayConnections:
     """``client`` is a boto3 client for apigatewaymanagementapi."""
@@ -21,10 +28,19 @@ class ApiGatewayConnections:
         self._client = client
 
     def post(self, connection_id: str, message: dict[str, Any]) -> bool:
+        data = json.dumps(message).encode()
+        return self._finds(self._client.post_to_connection, connection_id, Data=data)
+
+    def drop(self, connection_id: str) -> bool:
+        return self._finds(self._client.delete_connection, connection_id)
+
+    def is_open(self, connection_id: str) -> bool:
+        return self._finds(self._client.get_connection, connection_id)
+
+    def _finds(self, act: Callable[..., Any], connection_id: str, **arguments: Any) -> bool:
+        """Whether the connection that it is about is there."""
         try:
-            self._client.post_to_connection(
-                ConnectionId=connection_id, Data=json.dumps(message).encode()
-            )
+            act(ConnectionId=connection_id, **arguments)
         except ClientError as error:
             if error.response["Error"]["Code"] == "GoneException":
                 return False

@@ -1,4 +1,4 @@
-"""Sessions in the PLLDBSessions table. Each operation is one DynamoDB call.
+"""Sessions in the PLLDBSessions table. Each change, and each ``get``, is one DynamoDB call.
 
 The names of the table's attributes are spelled here and in template.yaml (keys and TTL), nowhere
 else. Every attribute name is aliased in expressions: Status and TTL are reserved words.
@@ -7,33 +7,71 @@ else. Every attribute name is aliased in expressions: Status and TTL are reserve
 from __future__ import annotations
 
 import re
+import time
 import uuid
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice, takewhile
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from .sessions import LIFETIME, Session, Status
+from .sessions import (
+    LIFETIME,
+    Page,
+    Position,
+    RefreshOffer,
+    Session,
+    Status,
+    page_by_ttl,
+)
 
 _NAMES = {
     "#status": "Status",
+    "#stack": "StackName",
+    "#owner": "Owner",
+    "#session": "SessionId",
     "#ttl": "TTL",
     "#connection": "ConnectionId",
+    "#connected_at": "ConnectedAt",
+    "#previous": "PreviousConnectionId",
     "#instruments": "Instruments",
+    "#refresh_hash": "RefreshHash",
+    "#refresh_expires": "RefreshExpires",
 }
+_BY_STACK = "GSI-StackName"
+_BY_CONNECTION = "GSI-ConnectionId"
+_END_OF_TIME = 2**40
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
+_BATCH = 100
+_BATCH_ATTEMPTS = 8
+_FIRST_PAUSE = 0.05
+_QUERY_SIZE = 250
+_QUERY_GROWTH = 4
+
+
+class OverloadedError(Exception):
+    """DynamoDB keeps leaving items of a batch unread."""
 
 
 class DynamoDbSessionStore:
     """``client`` is a boto3 DynamoDB client (the low-level one: typed values, least overhead)."""
 
-    def __init__(self, client: Any, table: str) -> None:
+    def __init__(
+        self, client: Any, table: str, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
         self._client = client
         self._table = table
+        self._sleep = sleep
 
     def create(self, session: Session) -> None:
+        # With a mark, for the same reason as in ``update_if``.
+        attempt = {"S": uuid.uuid4().hex}
         self._client.put_item(
             TableName=self._table,
-            Item=_item(session),
-            ConditionExpression="attribute_not_exists(SessionId)",
+            Item=_item(session) | {"Attempt": attempt},
+            ConditionExpression="attribute_not_exists(SessionId) OR #attempt = :attempt",
+            ExpressionAttributeNames={"#attempt": "Attempt"},
+            ExpressionAttributeValues={":attempt": attempt},
         )
 
     def get(self, session_id: str) -> Session | None:
@@ -46,7 +84,7 @@ class DynamoDbSessionStore:
     def activate(self, session_id: str, connection_id: str, now: float) -> bool:
         activated = self._update(
             session_id,
-            "SET #status = :active, #connection = :connection",
+            "SET #status = :active, #connection = :connection, #connected_at = :now",
             "#status = :pending AND #ttl > :now",
             {
                 ":active": {"S": Status.ACTIVE},
@@ -68,30 +106,176 @@ class DynamoDbSessionStore:
             session_id, connection_id, "SET #instruments = :true", {":true": {"BOOL": True}}
         )
 
-    def close(self, session_id: str, connection_id: str) -> Session | None:
-        # A key of an index can't be NULL: the connection's id is removed.
-        return self._update_held(
+    def offer_refresh(self, session_id: str, connection_id: str, offer: RefreshOffer) -> bool:
+        offered = self._update_held(
             session_id,
             connection_id,
-            "SET #status = :closed REMOVE #connection",
-            {":closed": {"S": Status.CLOSED}},
+            "SET #refresh_hash = :hash, #refresh_expires = :expires",
+            {":hash": {"S": offer.token_hash}, ":expires": {"N": str(offer.expires)}},
+        )
+        return offered is not None
+
+    def refresh(self, session_id: str, connection_id: str, token_hash: str, now: float) -> bool:
+        refreshed = self._update(
+            session_id,
+            "SET #previous = #connection, #connection = :connection, #ttl = :ttl,"
+            " #connected_at = :now REMOVE #refresh_hash, #refresh_expires",
+            "#status = :active AND #ttl > :now"
+            " AND #refresh_hash = :hash AND #refresh_expires > :now",
+            {
+                ":active": {"S": Status.ACTIVE},
+                ":connection": {"S": connection_id},
+                ":hash": {"S": token_hash},
+                ":now": {"N": str(int(now))},
+                ":ttl": {"N": str(int(now) + LIFETIME)},
+            },
+        )
+        return refreshed is not None
+
+    def close(self, session_id: str, connection_id: str) -> Session | None:
+        return self._close(
+            session_id, "#connection = :connection", {":connection": {"S": connection_id}}
         )
 
+    def close_expired(self, session_id: str, connection_id: str, now: float) -> Session | None:
+        return self._close(
+            session_id,
+            "#connection = :connection AND #ttl <= :now",
+            {":connection": {"S": connection_id}, ":now": {"N": str(int(now))}},
+        )
+
+    def cancel(self, session_id: str) -> Session | None:
+        return self._close(session_id, "#status = :pending", {":pending": {"S": Status.PENDING}})
+
     def open_sessions(self, stack_name: str, now: float) -> list[Session]:
-        """Through GSI-StackName, which is eventually consistent."""
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._table,
-            IndexName="GSI-StackName",
-            KeyConditionExpression="#stack = :stack AND #ttl > :now",
-            FilterExpression="#status <> :closed",
-            ExpressionAttributeNames={"#stack": "StackName", "#ttl": "TTL", "#status": "Status"},
-            ExpressionAttributeValues={
+        """Through GSI-StackName, which is eventually consistent, as the following are."""
+        items = self._query(
+            "#stack = :stack AND #ttl > :now",
+            "#status <> :closed",
+            {
                 ":stack": {"S": stack_name},
                 ":now": {"N": str(int(now))},
                 ":closed": {"S": Status.CLOSED},
             },
         )
-        return [_session(item) for page in pages for item in page["Items"]]
+        return [_session(item) for item in items]
+
+    def attached(self) -> list[Session]:
+        """Only sessions with a connection are in GSI-ConnectionId, which has their keys alone."""
+        pages = self._client.get_paginator("scan").paginate(
+            TableName=self._table, IndexName=_BY_CONNECTION
+        )
+        # One that moves while the index is read may come twice.
+        ids = dict.fromkeys(item["SessionId"]["S"] for page in pages for item in page["Items"])
+        found = (_session(item) for item in self._get_all(ids))
+        return [session for session in found if session.connection_id is not None]
+
+    def page(
+        self,
+        stack_name: str,
+        viewer: str,
+        now: float,
+        *,
+        limit: int,
+        after: Position | None = None,
+        open_only: bool = False,
+    ) -> Page:
+        values = {
+            ":stack": {"S": stack_name},
+            ":latest": {"N": str(-after.rank if after else _END_OF_TIME)},
+            ":pending": {"S": Status.PENDING},
+            ":viewer": {"S": viewer},
+        }
+        visible = "#status <> :pending OR #owner = :viewer"
+        if open_only:
+            visible = "#status = :active OR #status = :pending AND #owner = :viewer"
+            values[":active"] = {"S": Status.ACTIVE}
+        items = self._query(
+            "#stack = :stack AND #ttl <= :latest", visible, values, highest_ttl_first=True
+        )
+        sessions = takewhile(lambda session: session.ttl > now, map(_session, items))
+        return page_by_ttl(sessions, limit, after)
+
+    def find(self, stack_name: str, prefix: str) -> list[Session]:
+        items = self._query(
+            "#stack = :stack",
+            "begins_with(#session, :prefix)",
+            {":stack": {"S": stack_name}, ":prefix": {"S": prefix}},
+        )
+        return [_session(item) for item in items]
+
+    def pending_ttls(self, stack_name: str, now: float, at_most: int) -> list[int]:
+        items = self._query(
+            "#stack = :stack AND #ttl > :now",
+            "#status = :pending",
+            {
+                ":stack": {"S": stack_name},
+                ":now": {"N": str(int(now))},
+                ":pending": {"S": Status.PENDING},
+            },
+        )
+        return [int(item["TTL"]["N"]) for item in islice(items, at_most)]
+
+    def _query(
+        self,
+        key_condition: str,
+        condition: str,
+        values: dict[str, Any],
+        *,
+        highest_ttl_first: bool = False,
+    ) -> Iterator[dict[str, Any]]:
+        """Items of one stack in the order of their TTL; read page by page, as they are taken.
+
+        Most need the first few only; where conditions leave many out, the pages grow.
+        """
+        request = {
+            "TableName": self._table,
+            "IndexName": _BY_STACK,
+            "KeyConditionExpression": key_condition,
+            "FilterExpression": condition,
+            "ExpressionAttributeNames": _names_in(f"{key_condition} {condition}", _NAMES),
+            "ExpressionAttributeValues": values,
+            "ScanIndexForward": not highest_ttl_first,
+        }
+        size = _QUERY_SIZE
+        page = self._client.query(**request, Limit=size)
+        yield from page["Items"]
+        while "LastEvaluatedKey" in page:
+            size *= _QUERY_GROWTH
+            page = self._client.query(
+                **request, Limit=size, ExclusiveStartKey=page["LastEvaluatedKey"]
+            )
+            yield from page["Items"]
+
+    def _get_all(self, session_ids: Iterable[str]) -> Iterator[dict[str, Any]]:
+        """The items that (still) are there, read consistently. Raises OverloadedError."""
+        ids = iter(session_ids)
+        while batch := [_key(session_id) for session_id in islice(ids, _BATCH)]:
+            yield from self._get_batch(batch)
+
+    def _get_batch(self, keys: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        pause = _FIRST_PAUSE
+        for _ in range(_BATCH_ATTEMPTS):
+            answer = self._client.batch_get_item(
+                RequestItems={self._table: {"Keys": keys, "ConsistentRead": True}}
+            )
+            yield from answer["Responses"].get(self._table, [])
+            unread = answer.get("UnprocessedKeys", {}).get(self._table)
+            if not unread:
+                return
+            keys = unread["Keys"]
+            self._sleep(pause)
+            pause *= 2
+        raise OverloadedError(f"{len(keys)} items were not read")
+
+    def _close(self, session_id: str, condition: str, values: dict[str, Any]) -> Session | None:
+        # A key of an index can't be NULL: the connection's id is removed.
+        return self._update(
+            session_id,
+            "SET #status = :closed REMOVE #connection, #previous, #refresh_hash, #refresh_expires",
+            condition,
+            values | {":closed": {"S": Status.CLOSED}},
+        )
 
     def _update_held(
         self, session_id: str, connection_id: str, expression: str, values: dict[str, Any]
@@ -130,15 +314,14 @@ def update_if(
     """
     expression = expression.replace("SET ", "SET #attempt = :attempt, ", 1)
     condition = f"{condition} OR #attempt = :attempt"
-    names = names | {"#attempt": "Attempt"}
-    used = set(re.findall(r"#\w+", f"{expression} {condition}"))
+    names = _names_in(f"{expression} {condition}", names | {"#attempt": "Attempt"})
     try:
         updated = client.update_item(
             TableName=table,
             Key=key,
             UpdateExpression=expression,
             ConditionExpression=condition,
-            ExpressionAttributeNames={name: names[name] for name in sorted(used)},
+            ExpressionAttributeNames=names,
             ExpressionAttributeValues=values | {":attempt": {"S": uuid.uuid4().hex}},
             ReturnValues="ALL_NEW",
         )
@@ -148,6 +331,11 @@ def update_if(
         raise
     attributes: dict[str, Any] = updated["Attributes"]
     return attributes
+
+
+def _names_in(expressions: str, names: dict[str, str]) -> dict[str, str]:
+    """Those that occur: DynamoDB refuses a request that declares more."""
+    return {name: names[name] for name in sorted(set(re.findall(r"#\w+", expressions)))}
 
 
 def _key(session_id: str) -> dict[str, Any]:
@@ -166,10 +354,20 @@ def _item(session: Session) -> dict[str, Any]:
         item["ConnectionId"] = {"S": session.connection_id}
     if session.instruments:
         item["Instruments"] = {"BOOL": True}
+    if session.connected_at is not None:
+        item["ConnectedAt"] = {"N": str(session.connected_at)}
+    if session.previous_connection_id is not None:
+        item["PreviousConnectionId"] = {"S": session.previous_connection_id}
+    if session.offer is not None:
+        item["RefreshHash"] = {"S": session.offer.token_hash}
+        item["RefreshExpires"] = {"N": str(session.offer.expires)}
     return item
 
 
 def _session(item: dict[str, Any]) -> Session:
+    offer = None
+    if "RefreshHash" in item:
+        offer = RefreshOffer(item["RefreshHash"]["S"], int(item["RefreshExpires"]["N"]))
     return Session(
         session_id=item["SessionId"]["S"],
         stack_name=item["StackName"]["S"],
@@ -179,4 +377,7 @@ def _session(item: dict[str, Any]) -> Session:
         owner=item["Owner"]["S"],
         connection_id=item.get("ConnectionId", {}).get("S"),
         instruments=item.get("Instruments", {}).get("BOOL", False),
+        connected_at=int(item["ConnectedAt"]["N"]) if "ConnectedAt" in item else None,
+        previous_connection_id=item.get("PreviousConnectionId", {}).get("S"),
+        offer=offer,
     )

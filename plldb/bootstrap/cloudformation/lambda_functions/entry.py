@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import os
 import time
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import boto3
 from botocore.config import Config
 
-from . import answers, authorizer, broker, connection, management, message, rest
+from . import (
+    administration,
+    answers,
+    authorizer,
+    broker,
+    connection,
+    health,
+    management,
+    message,
+    rest,
+)
 from .connections import ApiGatewayConnections
 from .dynamodb import DynamoDbSessionStore
 from .instrumentation_request import LambdaInstrumentation
 from .invocation_table import DynamoDbInvocationStore
 from .log import logged
 from .payloads import S3Payloads
+from .pending import PendingCap
 
 # Answers are awaited: fail within a function's timeout. Parameters are built by this package, so
 # botocore need not validate them again on every call.
@@ -32,6 +43,9 @@ _S3_CONFIG = Config(
     signature_version="s3v4",
     s3={"addressing_style": "path" if os.environ.get("AWS_ENDPOINT_URL") else "virtual"},
 )
+
+# Whoever asks whether all is well needs an answer rather than patience.
+_PROBE_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 1})
 
 _dynamodb: Any = boto3.client("dynamodb", config=_CONFIG)
 _store = DynamoDbSessionStore(_dynamodb, os.environ["PLLDB_SESSIONS_TABLE"])
@@ -75,8 +89,43 @@ def _answers() -> answers.Answers:
 
 
 @cache
+def _management() -> management.Management:
+    cap = int(os.environ["PLLDB_MAX_PENDING_SESSIONS"])
+    return management.Management(
+        _store, PendingCap(_store, cap), int(os.environ["PLLDB_MAX_REQUEST_BYTES"])
+    )
+
+
+@cache
+def _administration() -> administration.Administration:
+    return administration.Administration(_store, _instrumentation(), _connections())
+
+
+@cache
+def _probe_client() -> Any:
+    return boto3.client("dynamodb", config=_CONFIG.merge(_PROBE_CONFIG))
+
+
+@cache
+def _probes() -> dict[str, health.Probe]:
+    client = _probe_client()
+    sessions = DynamoDbSessionStore(client, os.environ["PLLDB_SESSIONS_TABLE"])
+    invocations = DynamoDbInvocationStore(client, os.environ["PLLDB_DEBUGGER_TABLE"])
+    return {
+        "sessions": partial(sessions.get, "health"),
+        "debugger": partial(invocations.get, "health"),
+    }
+
+
+@cache
 def _message_backend() -> message.Backend:
-    return message.Backend(_store, _invocations(), _instrumentation(), _connections())
+    return message.Backend(
+        _store,
+        _invocations(),
+        _instrumentation(),
+        _connections(),
+        int(os.environ["PLLDB_MAX_MESSAGE_BYTES"]),
+    )
 
 
 class _SystemClock:
@@ -98,8 +147,21 @@ def _broker() -> broker.Broker:
 
 MANAGEMENT_OPERATIONS: dict[str, rest.Operation] = {
     "POST /sessions": lambda event, record: management.create_session(
+        event, record, _management(), time.time()
+    ),
+    "GET /sessions": lambda event, record: administration.list_sessions(
         event, record, _store, time.time()
     ),
+    "DELETE /sessions": lambda event, record: administration.close_sessions(
+        event, record, _administration(), time.time()
+    ),
+    "GET /sessions/{sessionId}": lambda event, record: administration.get_session(
+        event, record, _store, time.time()
+    ),
+    "DELETE /sessions/{sessionId}": lambda event, record: administration.close_session(
+        event, record, _administration(), time.time()
+    ),
+    "GET /health": lambda _, record: health.check(record, _probes(), time.time()),
     "GET /invocations/{requestId}/event": lambda event, record: answers.fetch_event(
         event, record, _answers(), time.time()
     ),

@@ -37,13 +37,17 @@ class NotRestoredError(Exception):
 
 @dataclass(frozen=True)
 class Manager:
-    """What the operations act on. ``is_attached`` takes a session's token."""
+    """What the operations act on.
+
+    ``connection_of`` takes a session's token, and gives the id of the connection that holds it now;
+    None if nobody is attached any more.
+    """
 
     functions: Functions
     connections: Connections
     layer: Layer
     broker_url: str
-    is_attached: Callable[[str], bool]
+    connection_of: Callable[[str], str | None]
 
 
 @dataclass(frozen=True)
@@ -55,16 +59,29 @@ class Target:
 
 
 class Teller:
-    """Posts to the debugger's connection, if there is one, and notices when it is gone."""
+    """Posts to the debugger's connection, if there is one, and follows it where it moves.
 
-    def __init__(self, connections: Connections, connection_id: str | None) -> None:
+    ``find`` gives the id of the connection that holds the session now, or None. Once nobody is
+    there, nothing is posted any more.
+    """
+
+    def __init__(
+        self,
+        connections: Connections,
+        connection_id: str | None,
+        find: Callable[[], str | None] = lambda: None,
+    ) -> None:
         self._connections = connections
         self._connection_id = connection_id
-        self.is_gone = False
+        self._find = find
 
     def __call__(self, message: Message) -> None:
-        if self._connection_id is not None and not self.is_gone:
-            self.is_gone = not self._connections.post(self._connection_id, message)
+        connection_id = self._connection_id
+        while connection_id is not None and not self._connections.post(connection_id, message):
+            found = self._find()
+            # Where it still is what it was, the session only does not know yet.
+            connection_id = None if found == connection_id else found
+            self._connection_id = connection_id
 
 
 def handle(event: Event, record: Record, manager: Manager) -> Any:
@@ -78,7 +95,11 @@ def handle(event: Event, record: Record, manager: Manager) -> Any:
 
 def instrument(request: dict[str, Any], record: Record, manager: Manager) -> dict[str, Any]:
     """Redirects the chosen functions; if the session ends meanwhile, restores them at once."""
-    tell = Teller(manager.connections, request["connectionId"])
+    tell = Teller(
+        manager.connections,
+        request["connectionId"],
+        lambda: manager.connection_of(request["token"]),
+    )
     try:
         return _instrument(request, record, manager, tell)
     except Exception as error:
@@ -93,7 +114,7 @@ def _instrument(
 ) -> dict[str, Any]:
     own = request | {"connectionId": None}
     # A late or repeated request must not take functions from a newer session.
-    if not manager.is_attached(request["token"]):
+    if manager.connection_of(request["token"]) is None:
         return restore(own, record, manager)
     targets = _chosen(request, manager, tell)
     limits = manager.functions.timeout_limits({target.name for target in targets.chosen})
@@ -108,20 +129,40 @@ def _instrument(
 
     taken = _in_parallel(take, targets.chosen)
     # Asked after the last change: a session that ended before is restored here, one that ends
-    # later has its own restoring, which sees all changes.
-    if tell.is_gone or not manager.is_attached(request["token"]):
+    # later has its own restoring, which sees all changes. That a connection is gone says nothing:
+    # the session may have moved to another.
+    if manager.connection_of(request["token"]) is None:
         return restore(own, record, manager)
+    _give_back_rest_of_former(request, record, manager, tell)
     record |= {"outcome": "ready", "instrumented": sum(taken)}
     skipped = len(taken) - sum(taken) + targets.unmatched
     tell(messages.ready(sum(taken), skipped))
     return {"instrumented": sum(taken), "skipped": skipped}
 
 
+def _give_back_rest_of_former(
+    request: dict[str, Any], record: Record, manager: Manager, tell: Teller
+) -> None:
+    """What the replaced session held and this one did not take."""
+    if request["replaces"] is None:
+        return
+    former = request | {"sessionRef": request["replaces"], "replaces": None, "connectionId": None}
+    try:
+        restore(former, {}, manager)
+    except NotRestoredError as error:
+        # Each is restored with its next invocation, at the latest.
+        record["level"] = "ERROR"
+        reason = f"not restored after the former session: {error}"
+        tell(messages.warning(request["stackName"], reason))
+
+
 def restore(request: dict[str, Any], record: Record, manager: Manager) -> dict[str, Any]:
     """``{"restored": [logical ids], "failed": {logical id: reason}}``.
 
-    Nobody sees the answer where a session's functions are restored: raises NotRestoredError then.
+    Of a session, and of the one that it replaces; or all that is instrumented. Nobody sees the
+    answer where a session's functions are restored: raises NotRestoredError then.
     """
+    holders = {request["sessionRef"], request.get("replaces")} - {None}
     tell = Teller(manager.connections, request["connectionId"])
     targets = [
         Target(logical_id, name)
@@ -133,7 +174,7 @@ def restore(request: dict[str, Any], record: Record, manager: Manager) -> dict[s
 
     def give_back(target: Target) -> None:
         try:
-            if _given_back(target, request["sessionRef"], manager):
+            if _given_back(target, holders, manager):
                 restored.append(target.logical_id)
                 tell(messages.restored(target.logical_id))
         except RefusedError as error:
@@ -259,8 +300,11 @@ def _warn_of_bypasses(target: Target, manager: Manager, tell: Teller) -> None:
         tell(messages.warning(target.logical_id, f"its aliases can't be read: {reason}"))
 
 
-def _given_back(target: Target, session: str | None, manager: Manager) -> bool:
-    """Restores one function; False if there was nothing to restore. Raises RefusedError."""
+def _given_back(target: Target, holders: set[str], manager: Manager) -> bool:
+    """Restores one function, if it is held by one of these, or by anybody if none is named.
+
+    False if there was nothing to restore. Raises RefusedError.
+    """
     try:
         for _ in range(_ATTEMPTS):
             found = manager.functions.get(target.name)
@@ -269,7 +313,7 @@ def _given_back(target: Target, session: str | None, manager: Manager) -> bool:
             is_lost = undone.handler == redirection.SHIM_HANDLER
             holder = redirection.holder(current)
             # One that lost its variables may be anybody's.
-            if session not in (None, holder) and not (is_lost and holder is None):
+            if holders and holder not in holders and not (is_lost and holder is None):
                 return False
             if is_lost:
                 raise RefusedError(_LOST_ORIGINAL)

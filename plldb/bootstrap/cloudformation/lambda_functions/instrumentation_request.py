@@ -22,10 +22,12 @@ def instrument_request(
     when_absent: str,
     take_over: bool,
     open_sessions: dict[str, dict[str, str]],
+    replaces: str | None = None,
 ) -> dict[str, Any]:
     """``session`` is the shortened id; ``open_sessions`` are the stack's others.
 
-    They are by shortened id, each with its ``owner`` and, once connected, its ``connectionId``.
+    ``replaces``, shortened too, is closed: what it holds and is not taken is restored. The others
+    are by shortened id, each with its ``owner`` and, once connected, its ``connectionId``.
     """
     return {
         "operation": INSTRUMENT,
@@ -38,6 +40,7 @@ def instrument_request(
         "whenAbsent": when_absent,
         "takeOver": take_over,
         "activeSessions": open_sessions,
+        "replaces": replaces,
     }
 
 

@@ -1,4 +1,4 @@
-"""Invocations and tokens in the PLLDBDebugger table. Each operation is one DynamoDB call.
+"""Invocations and tokens in the PLLDBDebugger table. Each operation but ``stale`` is one call.
 
 The names of the table's attributes are spelled here and in template.yaml (key and TTL), nowhere
 else.
@@ -7,12 +7,22 @@ else.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from .dynamodb import update_if
-from .invocations import RETENTION, Answer, Invocation, State, token_key
+from .invocations import (
+    RETENTION,
+    TOKEN_RETENTION,
+    Answer,
+    Grant,
+    Invocation,
+    Recorded,
+    State,
+    token_key,
+)
 
 _NAMES = {
     "#state": "State",
@@ -31,38 +41,50 @@ class DynamoDbInvocationStore:
         self._client = client
         self._table = table
 
-    def add_token(self, token: str, session_id: str, now: float) -> None:
+    def add_token(self, token: str, grant: Grant, now: float) -> None:
         self._client.put_item(
             TableName=self._table,
             Item={
                 "RequestId": {"S": token_key(token)},
-                "SessionId": {"S": session_id},
-                "TTL": {"N": str(int(now) + RETENTION)},
+                "SessionId": {"S": grant.session_id},
+                "StackName": {"S": grant.stack_name},
+                "TTL": {"N": str(int(now) + TOKEN_RETENTION)},
             },
         )
 
-    def session_of(self, token: str) -> str | None:
+    def grant_of(self, token: str) -> Grant | None:
         item = self._get(token_key(token))
-        return str(item["SessionId"]["S"]) if item else None
+        if item is None:
+            return None
+        # Tokens of earlier versions know no stack.
+        return Grant(item["SessionId"]["S"], item.get("StackName", {}).get("S", ""))
 
-    def record(self, invocation: Invocation) -> bool:
+    def record(self, invocation: Invocation) -> Recorded:
+        """A second call tells why, only where the first one finds something in its way."""
+        item = _item(invocation)
         try:
             self._client.put_item(
                 TableName=self._table,
-                Item=_item(invocation),
-                ConditionExpression="attribute_not_exists(RequestId) OR #session = :session"
-                " OR #state <> :waiting",
-                ExpressionAttributeNames={n: _NAMES[n] for n in ("#session", "#state")},
+                Item=item,
+                ConditionExpression="attribute_not_exists(RequestId)"
+                " OR #session = :session AND #deadline <> :deadline"
+                " OR #session <> :session AND #state <> :waiting",
+                ExpressionAttributeNames={
+                    n: _NAMES[n] for n in ("#session", "#deadline", "#state")
+                },
                 ExpressionAttributeValues={
-                    ":session": {"S": invocation.session_id},
+                    ":session": item["SessionId"],
+                    ":deadline": item["Deadline"],
                     ":waiting": {"S": State.WAITING},
                 },
             )
         except ClientError as error:
-            if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
-                return False
-            raise
-        return True
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
+            found = self._get(invocation.request_id) or {}
+            is_own = found.get("SessionId") == item["SessionId"]
+            return Recorded.REPEATED if is_own else Recorded.REFUSED
+        return Recorded.NEW
 
     def get(self, request_id: str) -> Invocation | None:
         item = self._get(request_id)
@@ -92,6 +114,31 @@ class DynamoDbInvocationStore:
                 ":abandoned": {"S": State.ABANDONED},
                 ":waiting": {"S": State.WAITING},
                 ":session": {"S": session_id},
+            },
+        )
+
+    def stale(self, now: float) -> Iterator[str]:
+        pages = self._client.get_paginator("scan").paginate(
+            TableName=self._table,
+            FilterExpression="#state = :waiting AND #deadline <= :now",
+            ProjectionExpression="RequestId",
+            ExpressionAttributeNames={n: _NAMES[n] for n in ("#deadline", "#state")},
+            ExpressionAttributeValues={
+                ":waiting": {"S": State.WAITING},
+                ":now": {"N": str(round(now, 3))},
+            },
+        )
+        return (str(item["RequestId"]["S"]) for page in pages for item in page["Items"])
+
+    def expire(self, request_id: str, now: float) -> bool:
+        return self._update(
+            request_id,
+            "SET #state = :expired",
+            "#state = :waiting AND #deadline <= :now",
+            {
+                ":expired": {"S": State.EXPIRED},
+                ":waiting": {"S": State.WAITING},
+                ":now": {"N": str(round(now, 3))},
             },
         )
 

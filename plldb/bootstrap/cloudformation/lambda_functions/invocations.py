@@ -4,6 +4,7 @@
 
     WAITING --answer of the session's owner, once, before the deadline--> ANSWERED
        \\--the session ended, or its connection is gone--> ABANDONED
+       \\--nobody asked any more, and the deadline passed--> EXPIRED
 
 Functions prove which session they belong to by a token. Only its hash is stored, and looking the
 hash up is the comparison.
@@ -13,18 +14,31 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from typing import Any, Protocol
 
-# Seconds for which tokens and records are kept; payloads in the bucket live as long.
+# Seconds for which records are kept; payloads in the bucket live as long.
 RETENTION = 24 * 3600
+# Heartbeats keep a session alive for days, and a token must outlive it: a function that still
+# shows one is restored then.
+TOKEN_RETENTION = 30 * 24 * 3600
 
 
 class State(StrEnum):
     WAITING = "WAITING"
     ANSWERED = "ANSWERED"
     ABANDONED = "ABANDONED"
+    EXPIRED = "EXPIRED"
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What a token opens: one session's invocations. The stack is where its functions are."""
+
+    session_id: str
+    stack_name: str
 
 
 @dataclass(frozen=True)
@@ -58,20 +72,28 @@ class Invocation:
     answer: Answer | None = field(default=None, repr=False)
 
 
+class Recorded(Enum):
+    """REPEATED: the same session has sent this very one before, whatever became of it since.
+    REFUSED: another session waits for that id.
+
+    Lambda tries an asynchronous invocation again under the same id, but with another deadline:
+    that is a NEW one.
+    """
+
+    NEW = auto()
+    REPEATED = auto()
+    REFUSED = auto()
+
+
 class InvocationStore(Protocol):
     """Where invocations and tokens live. Each call is atomic."""
 
-    def add_token(self, token: str, session_id: str, now: float) -> None: ...
+    def add_token(self, token: str, grant: Grant, now: float) -> None: ...
 
-    def session_of(self, token: str) -> str | None:
-        """The id of the session that a token opens."""
-        ...
+    def grant_of(self, token: str) -> Grant | None: ...
 
-    def record(self, invocation: Invocation) -> bool:
-        """Stores it as WAITING. False, and no change, if another session waits for that id.
-
-        Lambda retries asynchronous invocations under the same request id.
-        """
+    def record(self, invocation: Invocation) -> Recorded:
+        """Stores it as WAITING if it is NEW; otherwise there is no change."""
         ...
 
     def get(self, request_id: str) -> Invocation | None: ...
@@ -82,6 +104,14 @@ class InvocationStore(Protocol):
 
     def abandon(self, request_id: str, session_id: str) -> None:
         """WAITING → ABANDONED; no change in any other state."""
+        ...
+
+    def stale(self, now: float) -> Iterator[str]:
+        """The request ids of what is WAITING though its deadline is over."""
+        ...
+
+    def expire(self, request_id: str, now: float) -> bool:
+        """WAITING → EXPIRED, once its deadline is over. False, and no change, otherwise."""
         ...
 
 

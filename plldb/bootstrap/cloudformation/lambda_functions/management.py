@@ -1,39 +1,62 @@
-"""The management API: REST, and signed by AWS_IAM before anything arrives here."""
+"""``POST /sessions``: REST, and signed by AWS_IAM before anything arrives here."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 from .log import Event, Record
-from .rest import BadRequestError, caller, json_body, response
+from .pending import PendingCap
+from .rest import BadRequestError, caller, json_body, rejection, response
 from .sessions import SessionStore, new_session, shortened
 
-MAX_BODY_BYTES = 8 * 1024
 # CloudFormation's own rule for stack names:
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateStack.html
 _STACK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}")
+_NO_STACK_NAME = "stackName must be a letter, followed by letters, digits and hyphens, 128 at most."
 
 
-def create_session(event: Event, record: Record, store: SessionStore, now: float) -> Any:
-    """``POST /sessions`` ``{"stackName": …}`` → 201 ``{"sessionId": …}``."""
-    stack_name = _stack_name(json_body(event, MAX_BODY_BYTES))
+@dataclass(frozen=True)
+class Management:
+    """What the operation acts on, and its limits."""
+
+    sessions: SessionStore
+    pending: PendingCap
+    max_body_bytes: int
+
+
+def create_session(event: Event, record: Record, management: Management, now: float) -> Any:
+    """``POST /sessions`` ``{"stackName": …}`` → 201 ``{"sessionId": …}``.
+
+    429 with Retry-After where nobody connects to the sessions that the stack has already.
+    """
+    stack_name = _stack_name(json_body(event, management.max_body_bytes))
+    record["stackName"] = stack_name
+    seconds = management.pending.retry_after(stack_name, now)
+    if seconds is not None:
+        refused = rejection(
+            record, 429, "The stack has too many sessions that nobody connected to."
+        )
+        refused["headers"]["Retry-After"] = str(seconds)
+        return refused
     session = new_session(stack_name, caller(event), now)
-    store.create(session)
-    record |= {
-        "outcome": "created",
-        "sessionId": shortened(session.session_id),
-        "stackName": stack_name,
-    }
+    management.sessions.create(session)
+    record |= {"outcome": "created", "sessionId": shortened(session.session_id)}
     return response(201, {"sessionId": session.session_id})
+
+
+def checked_stack_name(name: str) -> str:
+    """The same name. Raises BadRequestError."""
+    if not _STACK_NAME.fullmatch(name):
+        raise BadRequestError(_NO_STACK_NAME)
+    return name
 
 
 def _stack_name(body: dict[str, Any]) -> str:
     name = body.get("stackName")
     if name is None:
         raise BadRequestError("stackName is missing.")
-    if not isinstance(name, str) or not _STACK_NAME.fullmatch(name):
-        raise BadRequestError(
-            "stackName must be a letter, followed by letters, digits and hyphens, 128 at most."
-        )
-    return name
+    if not isinstance(name, str):
+        raise BadRequestError(_NO_STACK_NAME)
+    return checked_stack_name(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import urllib.error
 import urllib.request
@@ -27,17 +28,19 @@ _CONFIG = Config(
 _SESSION_CHECK_SECONDS = 10
 
 
-def _is_attached(token: str) -> bool:
-    """Asks the broker whether the token's session is still attached."""
+def _connection_of(token: str) -> str | None:
+    """Asks the broker which connection holds the token's session; None if it is over."""
     url = f"{_broker_url}/debug/session"
     headers = {"Authorization": f"Bearer {token}"}
     request = urllib.request.Request(url, headers=headers)  # noqa: S310 - the template's URL
     try:
-        with urllib.request.urlopen(request, timeout=_SESSION_CHECK_SECONDS):  # noqa: S310
-            return True
+        with urllib.request.urlopen(  # nosec B310  # noqa: S310 - the same
+            request, timeout=_SESSION_CHECK_SECONDS
+        ) as answer:
+            return str(json.load(answer)["connectionId"])
     except urllib.error.HTTPError as error:
         if error.code in (HTTPStatus.GONE, HTTPStatus.UNAUTHORIZED):
-            return False
+            return None
         raise
 
 
@@ -57,7 +60,7 @@ _manager = instrumentation.Manager(
     ),
     layer=Layer(os.environ["PLLDB_LAYER_ARN"]),
     broker_url=_broker_url,
-    is_attached=_is_attached,
+    connection_of=_connection_of,
 )
 
 handle_instrumentation = logged(

@@ -9,17 +9,29 @@ from . import messages
 from .authorizer import session_id_of
 from .connection import connection_id_of
 from .connections import Connections
-from .ending import end_session
+from .ending import close_as_seen, end_session
 from .instrumentation_request import Instrumentation, instrument_request
-from .invocations import InvocationStore, new_token
+from .invocations import Grant, InvocationStore, new_token
 from .log import Event, Record
 from .messages import Action, ErrorCode, WhenAbsent
-from .sessions import SessionStore, shortened
+from .sessions import (
+    REFRESH_LIFETIME,
+    RefreshOffer,
+    Session,
+    SessionStore,
+    Status,
+    is_session_id,
+    new_refresh_token,
+    refresh_hash,
+    shortened,
+)
 
 # Far more than a stack has functions (CloudFormation's limit is 500 resources).
 _MAX_PATTERNS = 500
 # A pattern may be a function's name, 64 characters, or a logical id, 255.
 _MAX_PATTERN_LENGTH = 255
+# How often a former session is looked at again because it moved in between.
+_ATTEMPTS = 5
 
 Reply = dict[str, Any] | None
 
@@ -38,6 +50,7 @@ class Backend:
     invocations: InvocationStore
     instrumentation: Instrumentation
     connections: Connections
+    max_message_bytes: int
 
 
 def answer(event: Event, record: Record, backend: Backend, now: float) -> Any:
@@ -55,14 +68,26 @@ def answer(event: Event, record: Record, backend: Backend, now: float) -> Any:
 
 def _reply(event: Event, record: Record, sender: Sender, backend: Backend, now: float) -> Reply:
     """The answer; None where the instrumentation function gives it."""
-    message = messages.parse(event.get("body") or "")
+    body = event.get("body") or ""
+    if len(body.encode("utf-8", "replace")) > backend.max_message_bytes:
+        limit = f"The message is over {backend.max_message_bytes} bytes."
+        return _error(record, ErrorCode.BAD_REQUEST, limit)
+    message = messages.parse(body)
     if message is None:
         return _error(record, ErrorCode.NOT_JSON, "The message is not a JSON object.")
+    return _act(message, record, sender, backend, now)
+
+
+def _act(
+    message: dict[str, Any], record: Record, sender: Sender, backend: Backend, now: float
+) -> Reply:
     match message.get("action"):
         case Action.CLOSE:
             return _close(record, sender, backend)
         case Action.HEARTBEAT:
             return _heartbeat(record, sender, backend, now)
+        case Action.REFRESH:
+            return _refresh(record, sender, backend, now)
         case Action.INSTRUMENT:
             return _instrument(message, record, sender, backend, now)
     known = ", ".join(Action)
@@ -89,6 +114,15 @@ def _heartbeat(record: Record, sender: Sender, backend: Backend, now: float) -> 
     return messages.heartbeat(ttl)
 
 
+def _refresh(record: Record, sender: Sender, backend: Backend, now: float) -> Reply:
+    token = new_refresh_token()
+    offer = RefreshOffer(refresh_hash(token), int(now) + REFRESH_LIFETIME)
+    if not backend.sessions.offer_refresh(sender.session_id, sender.connection_id, offer):
+        return _closed_already(record)
+    record["outcome"] = "offered"
+    return messages.refresh(token, offer.expires)
+
+
 def _instrument(
     message: dict[str, Any],
     record: Record,
@@ -97,7 +131,7 @@ def _instrument(
     now: float,
 ) -> Reply:
     functions, when_absent = message.get("functions"), message.get("whenAbsent")
-    take_over = message.get("takeOver")
+    take_over, replaces = message.get("takeOver"), message.get("replaces")
     if not _are_patterns(functions):
         return _error(record, ErrorCode.BAD_REQUEST, "'functions' must be a list of patterns.")
     if when_absent not in list(WhenAbsent):
@@ -105,11 +139,15 @@ def _instrument(
         return _error(record, ErrorCode.BAD_REQUEST, f"'whenAbsent' must be one of: {known}.")
     if not isinstance(take_over, bool):
         return _error(record, ErrorCode.BAD_REQUEST, "'takeOver' must be true or false.")
+    if replaces is not None and not (isinstance(replaces, str) and is_session_id(replaces)):
+        return _error(record, ErrorCode.BAD_REQUEST, "'replaces' must be the id of a session.")
     session = backend.sessions.mark_instrumenting(sender.session_id, sender.connection_id)
     if session is None:
         return _closed_already(record)
+    former = None if replaces is None else _replaced(replaces, session, backend)
     token = new_token()
-    backend.invocations.add_token(token, session.session_id, now)
+    grant = Grant(session.session_id, session.stack_name)
+    backend.invocations.add_token(token, grant, now)
     others = backend.sessions.open_sessions(session.stack_name, now)
     backend.instrumentation.start(
         instrument_request(
@@ -125,11 +163,33 @@ def _instrument(
                 shortened(other.session_id): {"owner": other.owner}
                 | ({"connectionId": other.connection_id} if other.connection_id else {})
                 for other in others
-                if other.session_id != session.session_id
+                # What the index says of the former session may be a second old.
+                if other.session_id not in (session.session_id, former)
             },
+            replaces=None if former is None else shortened(former),
         )
     )
     record |= {"outcome": "instrumenting", "stackName": session.stack_name}
+    return None
+
+
+def _replaced(former_id: str, session: Session, backend: Backend) -> str | None:
+    """Closes the former session, which is not restored; its id, or None if it is no such one.
+
+    What it holds is taken or restored by the instrumentation function.
+    """
+    for _ in range(_ATTEMPTS):
+        former = backend.sessions.get(former_id)
+        if former is None or former.session_id == session.session_id:
+            return None
+        if (former.owner, former.stack_name) != (session.owner, session.stack_name):
+            return None
+        if former.status is Status.CLOSED:
+            return former_id
+        if close_as_seen(former, backend.sessions) is not None:
+            if former.connection_id is not None:
+                backend.connections.drop(former.connection_id)
+            return former_id
     return None
 
 

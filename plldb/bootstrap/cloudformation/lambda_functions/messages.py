@@ -7,12 +7,14 @@ A client's message is a JSON object whose ``action`` names what it wants. The se
 
     client                                     server
     instrument {functions, whenAbsent,    →    instrumented, skipped, warning: one a function
-                takeOver}                      ready {instrumented, skipped}: counts, once all are
+                takeOver, replaces}            ready {instrumented, skipped}: counts, once all are
                                                done
                                           ←    invocation: one to run, see ``invocation``
                                           ←    taken: another session took a function over
     heartbeat                             →    heartbeat {ttl}
+    refresh                               →    refresh {token, expires}
     close                                 →    restored: one a function; closed
+                                          ←    closed {reason}: somebody else ended the session
     anything else                         →    error {code, message}
 """
 
@@ -24,6 +26,8 @@ from typing import Any
 
 # The query parameter that carries the session's id to $connect.
 SESSION_ID_PARAMETER = "sessionId"
+# With this one beside it, an ACTIVE session moves to the new connection.
+REFRESH_TOKEN_PARAMETER = "refreshToken"  # nosec B105  # noqa: S105 - a name
 
 
 class Action(StrEnum):
@@ -32,6 +36,7 @@ class Action(StrEnum):
     CLOSE = "close"
     HEARTBEAT = "heartbeat"
     INSTRUMENT = "instrument"
+    REFRESH = "refresh"
 
 
 class MessageType(StrEnum):
@@ -43,6 +48,7 @@ class MessageType(StrEnum):
     INSTRUMENTED = "instrumented"
     INVOCATION = "invocation"
     READY = "ready"
+    REFRESH = "refresh"
     RESTORED = "restored"
     SKIPPED = "skipped"
     TAKEN = "taken"
@@ -70,23 +76,37 @@ def heartbeat_request() -> str:
     return json.dumps({"action": Action.HEARTBEAT})
 
 
+def refresh_request() -> str:
+    return json.dumps({"action": Action.REFRESH})
+
+
 def instrument_request(
-    functions: list[str], when_absent: WhenAbsent = WhenAbsent.ORIGINAL, take_over: bool = False
+    functions: list[str],
+    when_absent: WhenAbsent = WhenAbsent.ORIGINAL,
+    take_over: bool = False,
+    replaces: str | None = None,
 ) -> str:
-    """``functions`` are shell patterns of logical ids or function names; all, if empty."""
-    return json.dumps(
-        {
-            "action": Action.INSTRUMENT,
-            "functions": functions,
-            "whenAbsent": when_absent,
-            "takeOver": take_over,
-        }
-    )
+    """``functions`` are shell patterns of logical ids or function names; all, if empty.
+
+    ``replaces`` is the whole id of a former session of the same owner and stack: it ends, and what
+    it holds is taken without a question.
+    """
+    message = {
+        "action": Action.INSTRUMENT,
+        "functions": functions,
+        "whenAbsent": when_absent,
+        "takeOver": take_over,
+    }
+    return json.dumps(message | ({"replaces": replaces} if replaces is not None else {}))
 
 
-def closed() -> dict[str, Any]:
-    """The session is CLOSED and its functions are restored; the client may hang up."""
-    return {"type": MessageType.CLOSED}
+def closed(reason: str | None = None) -> dict[str, Any]:
+    """The session is CLOSED.
+
+    Without a reason, the client asked for it, and its functions are restored: it may hang up. With
+    one, somebody else wished the end, and the client does not attach again by itself.
+    """
+    return {"type": MessageType.CLOSED} | ({} if reason is None else {"reason": reason})
 
 
 def error(code: ErrorCode, message: str) -> dict[str, Any]:
@@ -96,6 +116,15 @@ def error(code: ErrorCode, message: str) -> dict[str, Any]:
 def heartbeat(ttl: int) -> dict[str, Any]:
     """The session lives until ``ttl``, seconds since the epoch, unless there is another one."""
     return {"type": MessageType.HEARTBEAT, "ttl": ttl}
+
+
+def refresh(token: str, expires: int) -> dict[str, Any]:
+    """``token`` opens a second connection, once, until ``expires`` (seconds since the epoch).
+
+    The session moves there. What is being posted to this connection still arrives: it must stay
+    open for a while.
+    """
+    return {"type": MessageType.REFRESH, "token": token, "expires": expires}
 
 
 def instrumented(
@@ -148,9 +177,18 @@ def restored(function: str) -> dict[str, Any]:
 
 
 def invocation(
-    request_id: str, function: str, *, deadline: float, context: dict[str, Any], event: str | None
+    request_id: str,
+    function: str,
+    *,
+    deadline: float,
+    sent_at: float,
+    context: dict[str, Any],
+    event: str | None,
 ) -> dict[str, Any]:
     """An invocation to run. ``deadline``: seconds since the epoch, when the function gives up.
+
+    ``sent_at`` is what time it was here, in the same unit: the client's clock may be off, but
+    what is left is ``deadline - sent_at``.
 
     ``context`` has what Lambda's context object has, under the same names. ``event`` is the
     event's JSON text; where it is too long for a message it is None, and fetched by request id.
@@ -160,6 +198,7 @@ def invocation(
         "requestId": request_id,
         "function": function,
         "deadline": deadline,
+        "sentAt": sent_at,
         "context": context,
         "event": event,
     }

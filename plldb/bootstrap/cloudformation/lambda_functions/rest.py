@@ -16,10 +16,19 @@ class BadRequestError(Exception):
     """What is wrong with the request, in words for its sender."""
 
 
+class RefusedRequestError(Exception):
+    """A request that is well-formed, but can't be fulfilled: the status says in which way."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 def dispatch(operations: Mapping[str, Operation]) -> Operation:
     """One operation out of several, by ``"<method> <resource>"`` as template.yaml has them.
 
-    A BadRequestError of an operation is answered with 400 ``{"message": …}``.
+    A BadRequestError of an operation is answered with 400 ``{"message": …}``, a
+    RefusedRequestError with its status, any other exception with 500; the log has its type.
     """
 
     def handle(event: Event, record: Record) -> Any:
@@ -32,6 +41,12 @@ def dispatch(operations: Mapping[str, Operation]) -> Operation:
             return operation(event, record)
         except BadRequestError as error:
             return rejection(record, 400, str(error))
+        except RefusedRequestError as error:
+            return rejection(record, error.status, str(error))
+        except Exception as error:  # noqa: BLE001 - not every gateway hides what went wrong inside
+            record |= {"level": "ERROR", "outcome": "error", "error": type(error).__name__}
+            where = f"its log says why, at request {record.get('requestId')}"
+            return response(500, {"message": f"The helper stack failed; {where}."})
 
     return handle
 
@@ -43,6 +58,11 @@ def caller(event: Event) -> str:
 
 def path_parameter(event: Event, name: str) -> str:
     return str((event.get("pathParameters") or {}).get(name) or "")
+
+
+def query_parameter(event: Event, name: str) -> str | None:
+    value = (event.get("queryStringParameters") or {}).get(name)
+    return None if value is None else str(value)
 
 
 def json_body(event: Event, max_bytes: int) -> dict[str, Any]:

@@ -9,9 +9,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lambda_functions.authorizer import authorize, session_id_of
+from lambda_functions.authorizer import authorize, refresh_hash_of, session_id_of
 from lambda_functions.memory import MemorySessionStore
-from lambda_functions.sessions import Session, Status, new_session
+from lambda_functions.sessions import (
+    RefreshOffer,
+    Session,
+    Status,
+    new_session,
+    refresh_hash,
+)
 
 NOW = 1_800_000_000.0
 ARN = "arn:aws:execute-api:us-east-1:123456789012:ws1/plldb/$connect"
@@ -64,6 +70,56 @@ class TestAllow:
 
     def test_until_its_last_second(self) -> None:
         assert ask(query(PENDING), replace(PENDING, ttl=int(NOW) + 1))[0] == "Allow"
+
+
+OFFER = RefreshOffer(refresh_hash("token"), int(NOW) + 60)
+ATTACHED = replace(PENDING, status=Status.ACTIVE, connection_id="c", offer=OFFER)
+
+
+class TestRefresh:
+    def test_an_attached_session_with_its_token(self) -> None:
+        given_query = query(ATTACHED) | {"refreshToken": "token"}
+        effect, answer, record, store = ask(given_query, ATTACHED)
+        assert (effect, record["outcome"], store.lookups) == ("Allow", "allowed", 1)
+        event = {"requestContext": {"authorizer": answer["context"]}}
+        assert session_id_of(event) == ATTACHED.session_id
+        assert refresh_hash_of(event) == OFFER.token_hash
+        assert '"token"' not in json.dumps([answer, record])
+
+    def test_a_first_connection_has_no_such_thing(self) -> None:
+        _, answer, _, _ = ask(query(PENDING), PENDING)
+        assert refresh_hash_of({"requestContext": {"authorizer": answer["context"]}}) is None
+
+    @pytest.mark.parametrize(
+        ("session", "token"),
+        [
+            (ATTACHED, ""),
+            (ATTACHED, "wrong"),
+            (ATTACHED, OFFER.token_hash),
+            (ATTACHED, "\ud800"),
+            (ATTACHED, "x" * 100_000),
+            (replace(ATTACHED, offer=None), "token"),
+            (replace(ATTACHED, offer=replace(OFFER, expires=int(NOW))), "token"),
+            (replace(ATTACHED, ttl=int(NOW)), "token"),
+            (replace(ATTACHED, status=Status.CLOSED), "token"),
+            (replace(ATTACHED, status=Status.PENDING), "token"),
+            (PENDING, "token"),
+            (PENDING, ""),
+        ],
+    )
+    def test_everything_else_is_denied(self, session: Session, token: str) -> None:
+        effect, answer, _, _ = ask(query(session) | {"refreshToken": token}, session)
+        assert effect == "Deny"
+        assert "context" not in answer
+
+    def test_the_token_of_one_session_opens_no_other(self) -> None:
+        other = replace(
+            ATTACHED,
+            session_id=new_session("app", "me", NOW).session_id,
+            offer=RefreshOffer(refresh_hash("another"), int(NOW) + 60),
+        )
+        given_query = query(other) | {"refreshToken": "token"}
+        assert ask(given_query, ATTACHED, other)[0] == "Deny"
 
 
 class TestDeny:

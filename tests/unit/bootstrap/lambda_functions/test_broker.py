@@ -12,10 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lambda_functions import broker
 from lambda_functions.instrumentation_request import restore_request
-from lambda_functions.invocations import Answer, State
+from lambda_functions.invocations import Answer, Grant, State
 from lambda_functions.memory import MemoryInvocationStore, MemorySessionStore
 from lambda_functions.rest import dispatch
-from lambda_functions.sessions import LIFETIME, Status, new_session, shortened
+from lambda_functions.sessions import (
+    LIFETIME,
+    RefreshOffer,
+    Status,
+    new_session,
+    refresh_hash,
+    shortened,
+)
 
 from tests.unit.fakes import FakeConnections, FakeInstrumentation
 
@@ -63,7 +70,7 @@ class Scene:
         active = {"status": Status.ACTIVE, "connection_id": CONNECTION, "instruments": True}
         self.session = replace(new_session("app", "me", NOW), **(active | changes))
         self.sessions.create(self.session)
-        self.invocations.add_token("token", self.session.session_id, NOW)
+        self.invocations.add_token("token", Grant(self.session.session_id, "app"), NOW)
         self.broker = broker.Broker(
             self.sessions,
             self.invocations,
@@ -142,7 +149,7 @@ class TestInvoke:
         assert scene.invoke() == (200, {"state": "answered"} | expected)
         ((connection, message),) = scene.connections.posted
         assert connection == CONNECTION
-        assert message == {"type": "invocation"} | INVOCATION
+        assert message == {"type": "invocation", "sentAt": NOW} | INVOCATION
         assert scene.record["outcome"] == "answered"
 
     def test_a_small_event_is_not_stored(self) -> None:
@@ -183,6 +190,30 @@ class TestInvoke:
         found = scene.invocations.get("r")
         assert found is not None
         assert (found.event, found.event_key) == (None, KEY)
+
+    def test_one_that_is_sent_again_is_handed_over_again_while_it_waits(self) -> None:
+        """Its first request may have broken off before the debugger heard of it."""
+        scene = Scene()
+        assert scene.invoke() == (202, {"state": "waiting"})
+        scene.answer_after(scene.clock.now() - NOW + 1, Answer(result="1"))
+        assert scene.invoke() == (200, {"state": "answered", "result": "1"})
+        first, second = (message for _, message in scene.connections.posted)
+        assert (first["requestId"], first["deadline"]) == (second["requestId"], second["deadline"])
+
+    def test_but_not_once_it_has_its_answer(self) -> None:
+        scene = Scene()
+        scene.answer_after(0, Answer(result="1"))
+        for _ in range(2):
+            assert scene.invoke() == (200, {"state": "answered", "result": "1"})
+        assert len(scene.connections.posted) == 1
+
+    def test_lambdas_next_try_is_another_one(self) -> None:
+        scene = Scene()
+        scene.answer_after(0, Answer(result="1"))
+        scene.invoke()
+        scene.answer_after(scene.clock.now() - NOW + 1, Answer(result="2"))
+        assert scene.invoke(deadline=NOW + 800)[1]["result"] == "2"
+        assert len(scene.connections.posted) == 2
 
     def test_who_waits_too_long_for_one_request_asks_again(self) -> None:
         scene = Scene()
@@ -247,6 +278,27 @@ class TestGone:
         scene.invoke()
         assert len(scene.instrumentation.requests) == 1
 
+    def test_one_whose_session_was_deleted_is_restored_too(self) -> None:
+        """DynamoDB deletes a session's item once its TTL is over; its token is kept longer."""
+        scene = Scene()
+        scene.invocations.add_token("orphan", Grant("12345678-gone", "shop"), NOW)
+        scene.invocations.add_token("old", Grant("87654321-gone", ""), NOW)
+        for token in ("orphan", "orphan", "old"):
+            assert scene.call("POST /debug/invocations", INVOCATION, token)[0] == 410
+        assert scene.instrumentation.requests == [restore_request("shop", "12345678")]
+
+    def test_a_token_of_a_version_that_knew_no_stack_has_its_session_restored(self) -> None:
+        scene = Scene(status=Status.CLOSED, connection_id=None)
+        scene.invocations.add_token("token", Grant(scene.session.session_id, ""), NOW)
+        assert scene.invoke()[0] == 410
+        wanted = restore_request("app", shortened(scene.session.session_id))
+        assert scene.instrumentation.requests == [wanted]
+
+    def test_one_that_expired_while_it_waited(self) -> None:
+        scene = Scene()
+        scene.clock.at.append((3, lambda: scene.invocations.expire("r", NOW + 900)))
+        assert scene.invoke() == (410, {"state": "gone"})
+
     @pytest.mark.parametrize("how", ["closed", "expired"])
     def test_the_session_ends_while_it_waits(self, how: str) -> None:
         scene = Scene(ttl=int(NOW) + (5 if how == "expired" else LIFETIME))
@@ -285,6 +337,71 @@ class TestGone:
         assert scene.invoke() == (200, {"state": "answered", "result": "1"})
 
 
+class TestMoved:
+    """The session is refreshed: it moves to another connection while functions call."""
+
+    def scene(self) -> Scene:
+        scene = Scene()
+        offer = RefreshOffer(refresh_hash("t"), int(NOW) + 60)
+        scene.sessions.offer_refresh(scene.session.session_id, CONNECTION, offer)
+        scene.answer_after(0.1, Answer(result="1"))
+        return scene
+
+    def move(self, scene: Scene) -> None:
+        assert scene.sessions.refresh(scene.session.session_id, "new", refresh_hash("t"), NOW)
+
+    def test_messages_go_to_the_new_connection(self) -> None:
+        scene = self.scene()
+        self.move(scene)
+        assert scene.invoke()[0] == 200
+        assert [connection for connection, _ in scene.connections.posted] == ["new"]
+
+    def test_or_to_the_former_while_the_new_one_is_not_open_yet(self) -> None:
+        scene = self.scene()
+        self.move(scene)
+        scene.connections.gone = {"new"}
+        assert scene.invoke()[0] == 200
+        assert [connection for connection, _ in scene.connections.posted] == [CONNECTION]
+        session = scene.sessions.get(scene.session.session_id)
+        assert session is not None
+        assert session.status is Status.ACTIVE
+
+    def test_also_if_it_moves_between_the_look_and_the_message(self) -> None:
+        scene = self.scene()
+        post = scene.connections.post
+
+        def move_first(connection_id: str, message: dict[str, Any]) -> bool:
+            if connection_id == CONNECTION:
+                self.move(scene)
+                scene.connections.gone = {CONNECTION}
+            return post(connection_id, message)
+
+        scene.connections.post = move_first  # type: ignore[method-assign]
+        assert scene.invoke()[0] == 200
+        assert [connection for connection, _ in scene.connections.posted] == ["new"]
+        assert scene.instrumentation.requests == []
+
+    def test_if_both_are_gone_so_is_the_debugger(self) -> None:
+        scene = self.scene()
+        self.move(scene)
+        scene.connections.gone = {"new", CONNECTION}
+        assert scene.invoke() == (410, {"state": "gone"})
+        session = scene.sessions.get(scene.session.session_id)
+        assert session is not None
+        assert session.status is Status.CLOSED
+        assert len(scene.instrumentation.requests) == 1
+
+    def test_the_instrumentation_function_learns_where_it_is_now(self) -> None:
+        scene = self.scene()
+        for connection in (CONNECTION, "new"):
+            assert scene.call("GET /debug/session") == (
+                200,
+                {"state": "active", "connectionId": connection},
+            )
+            if connection == CONNECTION:
+                self.move(scene)
+
+
 class TestTokens:
     ROUTES = (
         "POST /debug/uploads",
@@ -314,7 +431,7 @@ class TestTokens:
         scene = Scene()
         other = replace(scene.session, session_id=new_session("app", "you", NOW).session_id)
         scene.sessions.create(other)
-        scene.invocations.add_token("other", other.session_id, NOW)
+        scene.invocations.add_token("other", Grant(other.session_id, "app"), NOW)
         assert scene.invoke() == (202, {"state": "waiting"})
         ask = ("GET /debug/invocations/{requestId}", None, "other")
         assert scene.call(*ask)[0] == 404
@@ -328,13 +445,13 @@ class TestTokens:
     def test_looking_one_up_is_needed_once(self) -> None:
         scene = Scene()
         looked_up = []
-        look_up = scene.invocations.session_of
+        look_up = scene.invocations.grant_of
 
-        def counting(token: str) -> str | None:
+        def counting(token: str) -> Grant | None:
             looked_up.append(token)
             return look_up(token)
 
-        scene.invocations.session_of = counting  # type: ignore[method-assign]
+        scene.invocations.grant_of = counting  # type: ignore[method-assign]
         for token in ("token", "wrong", "token", "wrong"):
             scene.call("GET /debug/session", token=token)
         assert looked_up == ["token", "wrong", "wrong"]

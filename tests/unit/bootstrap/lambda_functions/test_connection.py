@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 from lambda_functions.connection import connect, disconnect
 from lambda_functions.memory import MemorySessionStore
-from lambda_functions.sessions import Session, Status, new_session
+from lambda_functions.sessions import (
+    RefreshOffer,
+    Session,
+    Status,
+    new_session,
+    refresh_hash,
+)
 
 from tests.unit.fakes import FakeInstrumentation
 
@@ -45,7 +51,7 @@ class TestConnect:
         record: dict[str, Any] = {}
         assert connect(event(session), record, store, NOW) == {"statusCode": 200}
         assert found(store, session) == replace(
-            session, status=Status.ACTIVE, connection_id=CONNECTION
+            session, status=Status.ACTIVE, connection_id=CONNECTION, connected_at=int(NOW)
         )
         assert record["outcome"] == "connected"
 
@@ -76,6 +82,42 @@ class TestConnect:
         assert connect(event(session), {}, store, NOW)["statusCode"] == 403
         disconnect(event(session), {}, store, FakeInstrumentation())
         assert connect(event(session), {}, store, NOW)["statusCode"] == 403
+
+
+class TestRefresh:
+    OFFER = RefreshOffer(refresh_hash("token"), int(NOW) + 60)
+
+    def attached(self) -> tuple[MemorySessionStore, Session]:
+        return store_with(status=Status.ACTIVE, connection_id="before", offer=self.OFFER)
+
+    def event(self, session: Session, token: str = "token") -> dict[str, Any]:
+        given = event(session)
+        given["requestContext"]["authorizer"]["refreshHash"] = refresh_hash(token)
+        return given
+
+    def test_the_session_moves(self) -> None:
+        store, session = self.attached()
+        record: dict[str, Any] = {}
+        assert connect(self.event(session), record, store, NOW) == {"statusCode": 200}
+        assert found(store, session).connection_id == CONNECTION
+        assert record["outcome"] == "refreshed"
+
+    def test_and_the_end_of_the_connection_before_does_not_matter(self) -> None:
+        store, session = self.attached()
+        connect(self.event(session), {}, store, NOW)
+        moved = found(store, session)
+        instrumentation = FakeInstrumentation()
+        disconnect(event(session, "before"), {}, store, instrumentation)
+        assert (found(store, session), instrumentation.requests) == (moved, [])
+
+    def test_no_token_counts_twice_or_if_it_is_another_or_for_a_pending_session(self) -> None:
+        store, session = self.attached()
+        assert connect(self.event(session, "wrong"), {}, store, NOW)["statusCode"] == 403
+        assert connect(self.event(session), {}, store, NOW)["statusCode"] == 200
+        assert connect(self.event(session), {}, store, NOW)["statusCode"] == 403
+        store, session = store_with()
+        assert connect(self.event(session), {}, store, NOW)["statusCode"] == 403
+        assert found(store, session) == session
 
 
 class TestDisconnect:

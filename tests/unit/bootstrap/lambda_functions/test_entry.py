@@ -18,18 +18,24 @@ class Context:
 
 
 class Cloud:
-    """The table, what was posted to connections, and how many HTTP requests it took."""
+    """The tables, and what was posted to connections."""
 
     def __init__(self) -> None:
         self.table = FakeDynamoDb()
         self.posts: list[Request] = []
-        self._dynamodb = dynamodb_over_http(self.table)
+        self.invocations = FakeDynamoDb("RequestId")
+        self._tables = {
+            "PLLDBSessions": dynamodb_over_http(self.table),
+            "PLLDBDebugger": dynamodb_over_http(self.invocations),
+        }
 
     def respond(self, request: Request) -> Answer:
         if "/@connections/" in request.path:
             self.posts.append(request)
             return Answer(200)
-        return self._dynamodb(request)
+        body = json.loads(request.body)
+        (name,) = body.get("RequestItems", [body.get("TableName")])
+        return self._tables[name](request)
 
 
 @pytest.fixture
@@ -40,6 +46,9 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, Cloud]]:
             "PLLDB_SESSIONS_TABLE": "PLLDBSessions",
             "PLLDB_DEBUGGER_TABLE": "PLLDBDebugger",
             "PLLDB_INSTRUMENTATION_FUNCTION": "instrumentation",
+            "PLLDB_MAX_PENDING_SESSIONS": "1000",
+            "PLLDB_MAX_REQUEST_BYTES": "8192",
+            "PLLDB_MAX_MESSAGE_BYTES": "131072",
             "PLLDB_CONNECTIONS_URL": f"{server.url}/_aws/execute-api/ws1/plldb",
             "AWS_ENDPOINT_URL": server.url,
             "AWS_REGION": "us-east-1",
@@ -54,6 +63,10 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, Cloud]]:
             yield entry, cloud
         finally:
             entry._store._client.close()
+            for made in (entry._connections, entry._probe_client):
+                if made.cache_info().currsize:
+                    closable = made()
+                    getattr(closable, "_client", closable).close()
             monkeypatch.delitem(sys.modules, "lambda_functions.entry")
 
 
@@ -91,8 +104,6 @@ def test_a_session_lives_and_each_step_is_one_call_to_the_table(
     (post,) = aws.posts
     assert post.url.endswith("/_aws/execute-api/ws1/plldb/@connections/c%3D")
     assert json.loads(post.body) == {"type": "closed"}
-    entry._connections()._client.close()
-
     assert entry.handle_disconnect(event, Context()) == {"statusCode": 200}
     assert aws.table.calls[4:] == ["UpdateItem"]
 
@@ -104,3 +115,73 @@ def test_a_session_lives_and_each_step_is_one_call_to_the_table(
         ("message", "closed"),
         ("$disconnect", "unchanged"),
     ]
+
+
+def test_a_refresh_is_one_call_a_step(cloud: tuple[Any, Cloud]) -> None:
+    entry, aws = cloud
+    session_id, event = connected(entry, aws)
+
+    entry.handle_message(event | {"body": '{"action": "refresh"}'}, Context())
+    assert aws.table.calls == ["UpdateItem"]
+    token = json.loads(aws.posts[-1].body)["token"]
+
+    query = {"sessionId": session_id, "refreshToken": token}
+    asked = {"methodArn": "arn", "queryStringParameters": query}
+    admitted = entry.handle_authorizer(asked, Context())
+    assert aws.table.calls[1:] == ["GetItem"]
+
+    moved = {"requestContext": {"connectionId": "d=", "authorizer": admitted["context"]}}
+    assert entry.handle_connect(moved, Context()) == {"statusCode": 200}
+    assert aws.table.calls[2:] == ["UpdateItem"]
+    assert aws.table.items[session_id]["ConnectionId"] == {"S": "d="}
+
+    assert entry.handle_disconnect(event, Context()) == {"statusCode": 200}
+    assert aws.table.calls[3:] == ["UpdateItem"]
+    assert aws.table.items[session_id]["Status"] == {"S": "ACTIVE"}
+
+
+def test_sessions_are_listed_shown_and_closed(cloud: tuple[Any, Cloud]) -> None:
+    entry, aws = cloud
+    session_id, _ = connected(entry, aws)
+    request = {"requestContext": {"identity": {"userArn": "me"}}}
+
+    def call(method: str, resource: str, **parameters: Any) -> dict[str, Any]:
+        given = request | {"httpMethod": method, "resource": resource} | parameters
+        answer = entry.handle_management(given, Context())
+        assert answer["statusCode"] == 200, answer
+        body: dict[str, Any] = json.loads(answer["body"])
+        return body
+
+    of_stack = {"queryStringParameters": {"stackName": "app"}}
+    named = {"pathParameters": {"sessionId": session_id}}
+    (listed,) = call("GET", "/sessions")["sessions"]
+    assert call("GET", "/sessions", **of_stack)["sessions"] == [listed]
+    assert call("GET", "/sessions/{sessionId}", **named) == listed
+    closed = call("DELETE", "/sessions/{sessionId}", **named)
+    assert closed == listed | {"status": "CLOSED"}
+    assert [post.method for post in aws.posts[-2:]] == ["POST", "DELETE"]
+    assert call("DELETE", "/sessions", **of_stack) == {"closed": 0}
+
+
+def test_health_reads_both_tables(cloud: tuple[Any, Cloud]) -> None:
+    entry, aws = cloud
+    answer = entry.handle_management({"httpMethod": "GET", "resource": "/health"}, Context())
+    assert answer["statusCode"] == 200
+    assert json.loads(answer["body"])["tables"] == {
+        "sessions": "reachable",
+        "debugger": "reachable",
+    }
+    assert (aws.table.calls, aws.invocations.calls) == (["GetItem"], ["GetItem"])
+
+
+def connected(entry: Any, aws: Cloud) -> tuple[str, dict[str, Any]]:
+    """An attached session's id, and the context of its events. The calls are forgotten."""
+    body = {"body": '{"stackName": "app"}', "requestContext": {"identity": {"userArn": "me"}}}
+    created = entry.handle_management(
+        body | {"httpMethod": "POST", "resource": "/sessions"}, Context()
+    )
+    session_id = json.loads(created["body"])["sessionId"]
+    context = {"connectionId": "c=", "authorizer": {"sessionId": session_id}}
+    assert entry.handle_connect({"requestContext": context}, Context()) == {"statusCode": 200}
+    aws.table.calls.clear()
+    return session_id, {"requestContext": context}

@@ -96,6 +96,7 @@ class Scene:
         self.functions = FakeFunctions(*names)
         self.connections = FakeConnections()
         self.is_attached = True
+        self.moved_to: str | None = None
         self.first_checks: list[bool] = []
         self.record: dict[str, Any] = {}
         functions: Functions = self.functions
@@ -103,8 +104,10 @@ class Scene:
             functions, self.connections, LAYER, "https://broker", self._check
         )
 
-    def _check(self, token: str) -> bool:
-        return self.first_checks.pop(0) if self.first_checks else self.is_attached
+    def _check(self, token: str) -> str | None:
+        is_attached = self.first_checks.pop(0) if self.first_checks else self.is_attached
+        name = token.removeprefix("token of ")
+        return (self.moved_to or f"connection of {name}") if is_attached else None
 
     def handle(self, request: dict[str, Any]) -> Any:
         self.record = {}
@@ -259,12 +262,22 @@ class TestTheSessionEnds:
         assert without_revision(scene.functions.found) == without_revision(before)
         assert scene.record["outcome"] == "restored"
 
-    def test_and_its_connection_is_gone(self) -> None:
+    def test_its_connection_is_gone_but_it_is_not_over(self) -> None:
+        """It may be about to move; if not, whoever closes it has it restored."""
         scene = Scene("One")
-        before = {name: dict(found) for name, found in scene.functions.found.items()}
         scene.connections.gone = {"connection of mine"}
-        scene.instrument()
-        assert without_revision(scene.functions.found) == without_revision(before)
+        assert scene.instrument() == []
+        assert scene.functions.found["app-One"]["Handler"] == SHIM_HANDLER
+        assert scene.record["outcome"] == "ready"
+
+    def test_it_moves_and_hears_of_everything_where_it_is(self) -> None:
+        scene = Scene(*(f"Fn{number}" for number in range(30)))
+        scene.connections.gone = {"connection of mine"}
+        scene.moved_to = "connection of moved"
+        assert scene.instrument() == []
+        messages = scene.told("moved")
+        assert len(of_type(messages, "instrumented")) == 30
+        assert messages[-1] == {"type": "ready", "instrumented": 30, "skipped": 0}
 
     def test_what_others_hold_stays(self) -> None:
         scene = Scene("One", "Two")
@@ -295,6 +308,37 @@ class TestTheSessionEnds:
         assert (warning["type"], warning["function"]) == ("warning", "app")
         assert "KeyError; see the helper stack's log group" in warning["message"]
         assert "secret" not in warning["message"]
+
+
+class TestReplaced:
+    def test_what_the_former_session_held_is_taken_or_restored(self) -> None:
+        scene = Scene("One", "Two", "Three")
+        scene.instrument("One", "Two", session="former")
+        scene.instrument("Three", session="yours")
+        messages = scene.instrument("One", replaces="former", open_sessions=OPEN)
+        assert of_type(messages, "instrumented").keys() == {"One"}
+        assert messages[-1] == {"type": "ready", "instrumented": 1, "skipped": 0}
+        assert scene.functions.variables("app-One")["PLLDB_SESSION"] == "mine"
+        assert scene.functions.found["app-Two"]["Handler"] == "app.handler"
+        assert scene.functions.variables("app-Three")["PLLDB_SESSION"] == "yours"
+        assert scene.record["outcome"] == "ready"
+
+    def test_all_of_it_is_restored_if_the_new_session_ends_at_once(self) -> None:
+        scene = Scene("One", "Two")
+        scene.instrument(session="former")
+        scene.is_attached = False
+        assert scene.instrument("One", replaces="former") == []
+        handlers = {found["Handler"] for found in scene.functions.found.values()}
+        assert handlers == {"app.handler"}
+
+    def test_what_can_not_be_restored_is_told(self) -> None:
+        scene = Scene("One", "Two")
+        scene.instrument(session="former")
+        scene.functions.refusals = {"app-Two": "not for you"}
+        messages = scene.instrument("One", replaces="former")
+        assert "former session: Two" in of_type(messages, "warning")["app"]["message"]
+        assert messages[-1]["type"] == "ready"
+        assert scene.record["level"] == "ERROR"
 
 
 def without_revision(found: dict[str, Any]) -> dict[str, Any]:

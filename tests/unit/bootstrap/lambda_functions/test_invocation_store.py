@@ -11,9 +11,12 @@ from lambda_functions.dynamodb import DynamoDbSessionStore
 from lambda_functions.invocation_table import DynamoDbInvocationStore
 from lambda_functions.invocations import (
     RETENTION,
+    TOKEN_RETENTION,
     Answer,
+    Grant,
     Invocation,
     InvocationStore,
+    Recorded,
     State,
     new_token,
     token_key,
@@ -28,6 +31,7 @@ MAKERS: dict[str, Callable[[], InvocationStore]] = {
     "memory": MemoryInvocationStore,
     "dynamodb": lambda: DynamoDbInvocationStore(FakeDynamoDb("RequestId"), "PLLDBDebugger"),
 }
+GRANT = Grant("session", "app")
 WAITING = Invocation("r", "session", "me", "Fn", NOW, NOW + 60)
 ANSWERS = [
     Answer(result="null"),
@@ -50,29 +54,42 @@ class TestContract:
     def test_what_was_recorded_is_found_unchanged(
         self, store: InvocationStore, invocation: Invocation
     ) -> None:
-        assert store.record(invocation)
+        assert store.record(invocation) is Recorded.NEW
         assert store.get("r") == invocation
 
     def test_what_was_not_is_none(self, store: InvocationStore) -> None:
         assert store.get("r") is None
 
-    def test_a_retry_under_the_same_id_waits_again(self, store: InvocationStore) -> None:
+    def test_lambdas_retry_under_the_same_id_waits_again(self, store: InvocationStore) -> None:
         store.record(WAITING)
         store.answer("r", "me", ANSWERS[0], NOW)
-        assert store.record(WAITING)
-        assert store.get("r") == WAITING
+        retry = replace(WAITING, deadline=WAITING.deadline + 60)
+        assert store.record(retry) is Recorded.NEW
+        assert store.get("r") == retry
+
+    @pytest.mark.parametrize("is_answered", [False, True])
+    def test_the_same_one_sent_again_changes_nothing(
+        self, store: InvocationStore, is_answered: bool
+    ) -> None:
+        store.record(WAITING)
+        if is_answered:
+            store.answer("r", "me", ANSWERS[0], NOW)
+        before = store.get("r")
+        assert store.record(WAITING) is Recorded.REPEATED
+        assert store.get("r") == before
 
     def test_another_session_can_not_take_one_that_is_waited_for(
         self, store: InvocationStore
     ) -> None:
         store.record(WAITING)
-        assert not store.record(replace(WAITING, session_id="other", owner="you"))
+        other = replace(WAITING, session_id="other", owner="you", deadline=NOW + 99)
+        assert store.record(other) is Recorded.REFUSED
         assert store.get("r") == WAITING
 
     def test_but_may_have_the_retry_of_one_that_is_over(self, store: InvocationStore) -> None:
         store.record(WAITING)
         store.abandon("r", "session")
-        assert store.record(replace(WAITING, session_id="other"))
+        assert store.record(replace(WAITING, session_id="other")) is Recorded.NEW
 
     @pytest.mark.parametrize("answer", ANSWERS)
     def test_an_answer(self, store: InvocationStore, answer: Answer) -> None:
@@ -110,20 +127,46 @@ class TestContract:
         assert store.get("r") == replace(WAITING, state=State.ABANDONED)
         assert not store.answer("r", "me", ANSWERS[0], NOW)
 
+    def test_what_nobody_waits_for_any_more_is_found_and_expires(
+        self, store: InvocationStore
+    ) -> None:
+        for number in range(5):
+            store.record(replace(WAITING, request_id=f"r{number}", deadline=NOW + number))
+        store.answer("r1", "me", ANSWERS[0], NOW)
+        store.abandon("r2", "session")
+        store.add_token("t", GRANT, NOW)
+        assert sorted(store.stale(NOW + 3)) == ["r0", "r3"]
+        assert [store.expire(f"r{number}", NOW + 3) for number in range(6)] == [
+            True,
+            False,
+            False,
+            True,
+            False,
+            False,
+        ]
+        found = store.get("r0")
+        assert found is not None
+        assert found.state is State.EXPIRED
+        assert not store.expire("r0", NOW + 3)
+        assert not store.answer("r0", "me", ANSWERS[0], NOW - 1)
+        assert list(store.stale(NOW + 3)) == []
+        other = replace(WAITING, request_id="r0", session_id="other")
+        assert store.record(other) is Recorded.NEW
+
     def test_a_token_opens_its_session(self, store: InvocationStore) -> None:
         one, two = new_token(), new_token()
-        store.add_token(one, "first", NOW)
-        store.add_token(two, "second", NOW)
-        assert [store.session_of(token) for token in (one, two, new_token(), "")] == [
-            "first",
-            "second",
+        store.add_token(one, Grant("first", "app"), NOW)
+        store.add_token(two, Grant("second", "other"), NOW)
+        assert [store.grant_of(token) for token in (one, two, new_token(), "")] == [
+            Grant("first", "app"),
+            Grant("second", "other"),
             None,
             None,
         ]
 
     def test_a_token_is_no_invocation(self, store: InvocationStore) -> None:
         token = new_token()
-        store.add_token(token, "session", NOW)
+        store.add_token(token, GRANT, NOW)
         assert store.get(token_key(token)) is None
 
 
@@ -131,27 +174,37 @@ class TestDynamoDb:
     def test_each_operation_is_one_call(self) -> None:
         client = FakeDynamoDb("RequestId")
         store = DynamoDbInvocationStore(client, "t")
-        store.add_token("t", "s", NOW)
-        store.session_of("t")
+        store.add_token("t", GRANT, NOW)
+        store.grant_of("t")
         store.record(WAITING)
         store.get("r")
         store.answer("r", "me", ANSWERS[0], NOW)
         store.abandon("r", "s")
-        expected = ["PutItem", "GetItem", "PutItem", "GetItem", "UpdateItem", "UpdateItem"]
+        store.expire("r", NOW)
+        expected = ["PutItem", "GetItem"] * 2 + ["UpdateItem"] * 3
         assert client.calls == expected
 
     def test_no_token_is_stored_as_it_is(self) -> None:
         client = FakeDynamoDb("RequestId")
         token = new_token()
-        DynamoDbInvocationStore(client, "t").add_token(token, "session", NOW)
+        DynamoDbInvocationStore(client, "t").add_token(token, GRANT, NOW)
         assert token not in str(client.items)
 
-    def test_everything_is_deleted_after_a_day(self) -> None:
+    def test_invocations_are_deleted_after_a_day_and_tokens_outlive_long_sessions(self) -> None:
         client = FakeDynamoDb("RequestId")
         store = DynamoDbInvocationStore(client, "t")
-        store.add_token("t", "s", NOW)
+        store.add_token("t", GRANT, NOW)
         store.record(WAITING)
-        assert {item["TTL"]["N"] for item in client.items.values()} == {str(int(NOW) + RETENTION)}
+        ttls = [int(item["TTL"]["N"]) - int(NOW) for item in client.items.values()]
+        assert ttls == [TOKEN_RETENTION, RETENTION]
+        assert (TOKEN_RETENTION, RETENTION) == (30 * 24 * 3600, 24 * 3600)
+
+    def test_a_token_of_a_version_that_knew_no_stack_still_opens_its_session(self) -> None:
+        client = FakeDynamoDb("RequestId")
+        store = DynamoDbInvocationStore(client, "t")
+        store.add_token("t", GRANT, NOW)
+        del client.items[token_key("t")]["StackName"]
+        assert store.grant_of("t") == Grant("session", "")
 
     @pytest.mark.parametrize("failing", ["put_item", "update_item"])
     def test_a_failure_that_is_no_condition_is_raised(self, failing: str) -> None:
@@ -180,6 +233,22 @@ class TestRepeatedRequests:
         client.lost_answers = 2
         assert store.answer("r", "me", ANSWERS[0], NOW)
         assert not store.answer("r", "me", ANSWERS[1], NOW)
+
+    def test_an_invocation_is_recorded_once(self) -> None:
+        """And handed over: who can't tell whether it was the first has to."""
+        client = FakeDynamoDb("RequestId")
+        store = DynamoDbInvocationStore(client, "t")
+        client.lost_answers = 1
+        assert store.record(WAITING) is Recorded.REPEATED
+        assert store.get("r") == WAITING
+
+    def test_a_session_is_created(self) -> None:
+        client = FakeDynamoDb()
+        store = DynamoDbSessionStore(client, "t")
+        session = new_session("app", "me", NOW)
+        client.lost_answers = 2
+        store.create(session)
+        assert store.get(session.session_id) == session
 
     def test_a_session_is_taken_and_closed(self) -> None:
         client = FakeDynamoDb()

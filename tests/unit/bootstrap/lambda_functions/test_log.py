@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from lambda_functions import connection, management
 from lambda_functions.authorizer import authorize
-from lambda_functions.log import logged
+from lambda_functions.log import COUNTS, logged
 from lambda_functions.memory import MemorySessionStore
+from lambda_functions.pending import PendingCap
 
 from tests.unit.fakes import FakeInstrumentation
 
@@ -36,6 +40,8 @@ def test_the_line_and_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
     assert logged("GET /x", handle)({"x": 42}, Context()) == 42
     record = only_line(capsys)
     assert record.pop("durationMs") >= 0
+    written = datetime.fromisoformat(record.pop("timestamp"))
+    assert (datetime.now(UTC) - written).total_seconds() < 60
     assert record == {
         "level": "INFO",
         "route": "GET /x",
@@ -76,7 +82,8 @@ def test_it_works_without_a_context(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_whole_life_is_logged_without_one_whole_id(capsys: pytest.CaptureFixture[str]) -> None:
     store, now, connection_id = MemorySessionStore(), 1_800_000_000.0, "L0SM9cOFvHcCIhw="
     none = FakeInstrumentation()
-    create = logged("create", lambda e, r: management.create_session(e, r, store, now))
+    sessions = management.Management(store, PendingCap(store, cap=1), max_body_bytes=1000)
+    create = logged("create", lambda e, r: management.create_session(e, r, sessions, now))
     admit = logged("authorizer", lambda e, r: authorize(e, r, store, now))
     connect = logged("connect", lambda e, r: connection.connect(e, r, store, now))
     disconnect = logged("disconnect", lambda e, r: connection.disconnect(e, r, store, none))
@@ -106,3 +113,97 @@ def test_a_whole_life_is_logged_without_one_whole_id(capsys: pytest.CaptureFixtu
     assert output.count(session_id[:8]) == len(outcomes)
     assert session_id not in output
     assert connection_id not in output
+
+
+class TestMetrics:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html"""
+
+    @pytest.fixture(autouse=True)
+    def _on(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PLLDB_METRICS", "true")
+        monkeypatch.setenv("PLLDB_HELPER_STACK", "the-helper")
+
+    def metrics_of(self, record: dict[str, Any]) -> dict[str, tuple[Any, str]]:
+        """Name → value and unit, as CloudWatch Logs would take them."""
+        assert record["_aws"].keys() == {"Timestamp", "CloudWatchMetrics"}
+        assert abs(record["_aws"]["Timestamp"] - time.time() * 1000) < 60_000
+        (directive,) = record["_aws"]["CloudWatchMetrics"]
+        assert directive.keys() == {"Namespace", "Dimensions", "Metrics"}
+        assert re.fullmatch(r"[A-Za-z0-9._/#:-]{1,255}", directive["Namespace"])
+        assert not directive["Namespace"].startswith("AWS/")
+        for dimensions in directive["Dimensions"]:
+            assert len(dimensions) <= 30
+            for name in dimensions:
+                assert isinstance(record[name], str)
+                assert 0 < len(record[name].strip()) <= 1024
+                assert record[name].isascii()
+        assert len(directive["Metrics"]) <= 100
+        for metric in directive["Metrics"]:
+            assert metric.keys() == {"Name", "Unit"}
+            assert type(record[metric["Name"]]) in (int, float)
+        return {m["Name"]: (record[m["Name"]], m["Unit"]) for m in directive["Metrics"]}
+
+    def test_each_line_carries_its_duration_and_its_errors(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        logged("management", lambda event, record: record.update(route="GET /x"))({}, Context())
+        record = only_line(capsys)
+        assert self.metrics_of(record) == {
+            "durationMs": (record["durationMs"], "Milliseconds"),
+            "errors": (0, "Count"),
+        }
+        (directive,) = record["_aws"]["CloudWatchMetrics"]
+        assert directive["Namespace"] == "plldb"
+        assert directive["Dimensions"] == [["HelperStack", "Function"]]
+        assert (record["HelperStack"], record["Function"]) == ("the-helper", "management")
+        assert record["route"] == "GET /x"
+
+    def test_and_what_was_counted(self, capsys: pytest.CaptureFixture[str]) -> None:
+        counted = {name: number for number, name in enumerate(COUNTS)}
+        other = {"seconds": 3, "attempts": 7}
+        logged("x", lambda event, record: record.update(counted | other))({}, Context())
+        metrics = self.metrics_of(only_line(capsys))
+        assert metrics.keys() == {"durationMs", "errors", *COUNTS}
+        for name, number in counted.items():
+            assert metrics[name] == (number, "Count")
+
+    @pytest.mark.parametrize("value", ["3", None, True, {"Fn0": "reason"}])
+    def test_what_is_no_number_is_no_metric(
+        self, capsys: pytest.CaptureFixture[str], value: Any
+    ) -> None:
+        logged("x", lambda event, record: record.update(failed=value))({}, Context())
+        record = only_line(capsys)
+        assert record["failed"] == value
+        assert self.metrics_of(record).keys() == {"durationMs", "errors"}
+
+    @pytest.mark.parametrize("raised", [True, False])
+    def test_a_failure_is_an_error_whether_it_was_caught_or_not(
+        self, capsys: pytest.CaptureFixture[str], raised: bool
+    ) -> None:
+        def handle(event: dict[str, Any], record: dict[str, Any]) -> None:
+            record |= {"level": "ERROR", "reaped": 2}
+            if raised:
+                raise ValueError("secret")
+
+        handler = logged("x", handle)
+        if raised:
+            with pytest.raises(ValueError, match="secret"):
+                handler({}, Context())
+        else:
+            handler({}, Context())
+        metrics = self.metrics_of(only_line(capsys))
+        assert metrics["errors"] == (1, "Count")
+        assert metrics["reaped"] == (2, "Count")
+
+    @pytest.mark.parametrize("value", ["false", "", "TRUE", None])
+    def test_they_can_be_off(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, value: str | None
+    ) -> None:
+        monkeypatch.delenv("PLLDB_METRICS")
+        monkeypatch.delenv("PLLDB_HELPER_STACK")
+        if value is not None:
+            monkeypatch.setenv("PLLDB_METRICS", value)
+        logged("x", lambda event, record: record.update(reaped=1))({}, Context())
+        record = only_line(capsys)
+        assert "_aws" not in record
+        assert record["reaped"] == 1

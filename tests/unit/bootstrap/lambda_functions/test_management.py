@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from lambda_functions.management import MAX_BODY_BYTES, create_session
+from lambda_functions.management import Management, create_session
 from lambda_functions.memory import MemorySessionStore
+from lambda_functions.pending import PendingCap
 from lambda_functions.rest import dispatch
 from lambda_functions.sessions import LIFETIME, Session, Status
 
 NOW = 1_800_000_000.25
+MAX_BYTES = 8192
 CALLER = "arn:aws:iam::123456789012:user/someone"
 
 
@@ -30,6 +32,10 @@ class CountingStore(MemorySessionStore):
         super().create(session)
 
 
+def management_of(store: MemorySessionStore, cap: int = 1000) -> Management:
+    return Management(store, PendingCap(store, cap), MAX_BYTES)
+
+
 def event(body: Any, *, base64_encoded: bool = False) -> dict[str, Any]:
     return {
         "body": body,
@@ -40,7 +46,8 @@ def event(body: Any, *, base64_encoded: bool = False) -> dict[str, Any]:
 
 def post(given: dict[str, Any]) -> tuple[int, dict[str, Any], CountingStore, dict[str, Any]]:
     store, record = CountingStore(), {}
-    operation = dispatch({"POST /sessions": lambda e, r: create_session(e, r, store, NOW)})
+    management = management_of(store)
+    operation = dispatch({"POST /sessions": lambda e, r: create_session(e, r, management, NOW)})
     answer = operation(given | {"httpMethod": "POST", "resource": "/sessions"}, record)
     return answer["statusCode"], json.loads(answer["body"]), store, record
 
@@ -83,7 +90,7 @@ class TestCreated:
         assert len({post(named("app"))[1]["sessionId"] for _ in range(100)}) == 100
 
     def test_the_answer_is_json_that_nobody_may_keep(self) -> None:
-        answer = create_session(named("app"), {}, MemorySessionStore(), NOW)
+        answer = create_session(named("app"), {}, management_of(MemorySessionStore()), NOW)
         assert answer["headers"] == {
             "Content-Type": "application/json",
             "Cache-Control": "no-store",
@@ -121,7 +128,25 @@ class TestCreated:
                 raise ConnectionError
 
         with pytest.raises(ConnectionError):
-            create_session(named("app"), {}, Broken(), NOW)
+            create_session(named("app"), {}, management_of(Broken()), NOW)
+
+
+class TestTooMany:
+    def test_a_stack_has_so_many_that_nobody_connected_to(self) -> None:
+        store = MemorySessionStore()
+        management = management_of(store, cap=3)
+        for _ in range(3):
+            assert create_session(named("app"), {}, management, NOW)["statusCode"] == 201
+        record: dict[str, Any] = {}
+        answer = create_session(named("app"), record, management, NOW + 10)
+        assert answer["statusCode"] == 429
+        assert json.loads(answer["body"])["message"]
+        # Until the first of them expires.
+        assert answer["headers"]["Retry-After"] == str(LIFETIME - 10)
+        assert answer["headers"]["Content-Type"] == "application/json"
+        assert (record["outcome"], record["level"]) == ("refused", "WARNING")
+        assert create_session(named("other"), {}, management, NOW)["statusCode"] == 201
+        assert len(store.open_sessions("app", NOW)) == 3
 
 
 class TestBadRequest:
@@ -212,8 +237,7 @@ class TestBadRequest:
         assert_bad_request(given)
 
     def test_the_border_of_the_size_is_8_kb(self) -> None:
-        assert MAX_BODY_BYTES == 8192
-        padding = MAX_BODY_BYTES - len('{"stackName": "app", "x": ""}')
+        padding = MAX_BYTES - len('{"stackName": "app", "x": ""}')
         fits = '{"stackName": "app", "x": "' + "x" * padding + '"}'
         assert post(event(fits))[0] == 201
         assert_bad_request(event(fits + " "))
@@ -222,7 +246,7 @@ class TestBadRequest:
 
     def test_the_size_counts_bytes_and_not_characters(self) -> None:
         body = json.dumps({"stackName": "app", "x": "ä" * 5000}, ensure_ascii=False)
-        assert len(body) < MAX_BODY_BYTES < len(body.encode())
+        assert len(body) < MAX_BYTES < len(body.encode())
         assert_bad_request(event(body))
 
     def test_the_log_does_not_quote_the_body(self) -> None:

@@ -10,9 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lambda_functions.connections import ApiGatewayConnections
+from lambda_functions.invocations import Grant
 from lambda_functions.memory import MemoryInvocationStore, MemorySessionStore
 from lambda_functions.message import Backend, answer
-from lambda_functions.sessions import LIFETIME, Session, Status, new_session
+from lambda_functions.sessions import (
+    LIFETIME,
+    RefreshOffer,
+    Session,
+    Status,
+    new_session,
+    refresh_hash,
+)
 
 from tests.unit.fakes import FakeConnections, FakeInstrumentation, client_error
 
@@ -20,6 +28,7 @@ CONNECTION = "L0SM9cOFvHcCIhw="
 
 
 NOW = 1_800_000_000.0
+MAX_BYTES = 131_072
 
 
 class Scene:
@@ -34,20 +43,32 @@ class Scene:
         active = replace(new_session("app", "me", NOW), status=Status.ACTIVE, connection_id=held_by)
         self.session = replace(active, **changes)
         self.store.create(self.session)
+        self.secrets = [self.session.session_id]
+
+    def former(self, **changes: Any) -> Session:
+        """Another session, of the same owner and stack unless told otherwise."""
+        former = replace(self.session, session_id=new_session("app", "me", NOW).session_id)
+        former = replace(former, **({"connection_id": "former", "instruments": True} | changes))
+        self.store.create(former)
+        self.secrets.append(former.session_id)
+        return former
 
     def send(self, body: str | dict[str, Any] | None) -> list[dict[str, Any]]:
         """The replies."""
         text = json.dumps(body) if isinstance(body, dict) else body
         authorizer = {"sessionId": self.session.session_id}
         context = {"connectionId": CONNECTION, "authorizer": authorizer}
-        backend = Backend(self.store, self.invocations, self.instrumentation, self.connections)
+        backend = Backend(
+            self.store, self.invocations, self.instrumentation, self.connections, MAX_BYTES
+        )
         event = {"body": text, "requestContext": context}
         self.record = {}
         assert answer(event, self.record, backend, NOW + 1) == {"statusCode": 200}
         replies = [reply for connection, reply in self.connections.posted]
         assert {connection for connection, _ in self.connections.posted} <= {CONNECTION}
         told = json.dumps([self.record, replies, self.instrumentation.requests])
-        assert self.session.session_id not in told
+        for session_id in self.secrets:
+            assert session_id not in told
         self.connections.posted.clear()
         return replies
 
@@ -114,6 +135,29 @@ class TestHeartbeat:
         assert scene.after == scene.session
 
 
+class TestRefresh:
+    def test_the_session_gets_a_token_of_which_the_hash_is_kept(self) -> None:
+        scene = Scene()
+        (reply,) = scene.send('{"action": "refresh"}')
+        expires = int(NOW) + 1 + 60
+        assert (reply["type"], reply["expires"]) == ("refresh", expires)
+        assert len(reply["token"]) >= 43
+        offer = RefreshOffer(refresh_hash(reply["token"]), expires)
+        assert scene.after == replace(scene.session, offer=offer)
+        assert reply["token"] not in json.dumps(scene.record)
+
+    def test_each_is_another(self) -> None:
+        scene = Scene()
+        tokens = {scene.send('{"action": "refresh"}')[0]["token"] for _ in range(10)}
+        assert len(tokens) == 10
+
+    def test_of_another_connections_session_there_is_none(self) -> None:
+        scene = Scene(held_by="another")
+        (reply,) = scene.send('{"action": "refresh"}')
+        assert (reply["type"], reply["code"]) == ("error", "bad_request")
+        assert scene.after == scene.session
+
+
 GOOD = {"action": "instrument", "functions": ["A*"], "whenAbsent": "error", "takeOver": True}
 
 
@@ -133,8 +177,9 @@ class TestInstrument:
             "whenAbsent": "error",
             "takeOver": True,
             "activeSessions": {},
+            "replaces": None,
         }
-        assert scene.invocations.session_of(token) == scene.session.session_id
+        assert scene.invocations.grant_of(token) == Grant(scene.session.session_id, "app")
         assert scene.after == replace(scene.session, instruments=True)
         assert token not in json.dumps(scene.record)
 
@@ -182,6 +227,9 @@ class TestInstrument:
             {"whenAbsent": {}},
             {"takeOver": None},
             {"takeOver": 1},
+            {"replaces": "short"},
+            {"replaces": 1},
+            {"replaces": {}},
         ],
     )
     def test_a_request_that_makes_no_sense(self, change: dict[str, Any]) -> None:
@@ -196,6 +244,69 @@ class TestInstrument:
         (reply,) = scene.send(GOOD)
         assert (reply["type"], reply["code"]) == ("error", "bad_request")
         assert scene.instrumentation.requests == []
+
+
+class TestReplaces:
+    """A debugger that lost its connection comes back with a new session."""
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {},
+            {"status": Status.CLOSED, "connection_id": None},
+            {"status": Status.PENDING, "connection_id": None},
+        ],
+    )
+    def test_the_former_session_ends_and_what_it_held_is_no_longer_its(
+        self, changes: dict[str, Any]
+    ) -> None:
+        scene = Scene()
+        former = scene.former(**changes)
+        assert scene.send(GOOD | {"replaces": former.session_id}) == []
+        after = scene.store.get(former.session_id)
+        assert after is not None
+        assert after.status is Status.CLOSED
+        # There is no restoring beside the request that takes over what the former session held.
+        (request,) = scene.instrumentation.requests
+        assert request["operation"] == "instrument"
+        assert request["replaces"] == former.session_id[:8]
+        assert request["activeSessions"] == {}
+        assert scene.connections.dropped == (["former"] if not changes else [])
+
+    @pytest.mark.parametrize(
+        "changes", [{"owner": "you"}, {"stack_name": "other"}], ids=["owner", "stack"]
+    )
+    def test_a_session_of_another_owner_or_stack_stays(self, changes: dict[str, Any]) -> None:
+        scene = Scene()
+        former = scene.former(**changes)
+        assert scene.send(GOOD | {"replaces": former.session_id}) == []
+        assert scene.store.get(former.session_id) == former
+        assert scene.instrumentation.requests[0]["replaces"] is None
+        assert scene.connections.dropped == []
+
+    def test_one_that_is_unknown_or_the_session_itself_means_nothing(self) -> None:
+        scene = Scene()
+        for name in (new_session("app", "me", NOW).session_id, scene.session.session_id):
+            assert scene.send(GOOD | {"replaces": name}) == []
+        assert [r["replaces"] for r in scene.instrumentation.requests] == [None, None]
+        assert scene.after.status is Status.ACTIVE
+
+    def test_one_that_moves_meanwhile_is_closed_where_it_is(self) -> None:
+        scene = Scene()
+        former = scene.former(offer=RefreshOffer(refresh_hash("t"), int(NOW) + 60))
+        look = scene.store.get
+
+        def move_after(session_id: str) -> Session | None:
+            found = look(session_id)
+            scene.store.refresh(former.session_id, "moved", refresh_hash("t"), NOW)
+            return found
+
+        scene.store.get = move_after  # type: ignore[method-assign]
+        scene.send(GOOD | {"replaces": former.session_id})
+        after = look(former.session_id)
+        assert after is not None
+        assert after.status is Status.CLOSED
+        assert scene.connections.dropped == ["moved"]
 
 
 class TestEverythingElse:
@@ -216,6 +327,17 @@ class TestEverythingElse:
         assert (reply["type"], reply["code"]) == ("error", "unknown_action")
         assert "close" in reply["message"]
         assert (session.status, record["level"]) == (Status.ACTIVE, "WARNING")
+
+    def test_the_border_of_the_size(self) -> None:
+        """In bytes: a character may take four."""
+        scene = Scene()
+        padding = MAX_BYTES - len('{"action": "heartbeat", "x": ""}')
+        fits = '{"action": "heartbeat", "x": "' + "x" * padding + '"}'
+        assert scene.send(fits)[0]["type"] == "heartbeat"
+        for body in (fits + " ", fits.replace("xxx", "ääx")):
+            (reply,) = scene.send(body)
+            assert (reply["type"], reply["code"]) == ("error", "bad_request")
+            assert f"over {MAX_BYTES} bytes" in reply["message"]
 
     def test_to_a_debugger_that_is_gone_is_no_error(self) -> None:
         _, session, record = send("x", gone=True)
@@ -240,6 +362,8 @@ class TestPosting:
             if self._error:
                 raise self._error
 
+        delete_connection = get_connection = post_to_connection
+
     def test_a_message_is_sent_as_json(self) -> None:
         client = self.Client()
         assert ApiGatewayConnections(client).post("c", {"type": "x", "text": "ä"})
@@ -249,9 +373,20 @@ class TestPosting:
 
     def test_a_connection_that_is_gone_is_told(self) -> None:
         client = self.Client(client_error("GoneException"))
-        assert ApiGatewayConnections(client).post("c", {}) is False
+        connections = ApiGatewayConnections(client)
+        assert connections.post("c", {}) is False
+        assert connections.drop("c") is False
+        assert connections.is_open("c") is False
+
+    def test_one_that_is_there_is_dropped_or_found(self) -> None:
+        client = self.Client()
+        assert ApiGatewayConnections(client).drop("c")
+        assert ApiGatewayConnections(client).is_open("c")
+        assert client.calls == [{"ConnectionId": "c"}] * 2
 
     def test_any_other_failure_is_one(self) -> None:
         client = self.Client(client_error("ForbiddenException"))
-        with pytest.raises(Exception, match="ForbiddenException"):
-            ApiGatewayConnections(client).post("c", {})
+        connections = ApiGatewayConnections(client)
+        for act in (lambda: connections.post("c", {}), lambda: connections.is_open("c")):
+            with pytest.raises(Exception, match="ForbiddenException"):
+                act()

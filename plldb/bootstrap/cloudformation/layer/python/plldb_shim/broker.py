@@ -13,6 +13,7 @@ from . import remote, variables
 
 TYPE_CHECKING = False  # without importing typing, which is no small module
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from http.client import HTTPConnection
     from typing import Any
     from urllib.parse import SplitResult
@@ -96,23 +97,31 @@ class _Request:
             body["eventKey"] = self._upload(text)
         else:
             body["event"] = text
-        try:
-            return self._exchange("POST", "/debug/invocations", json.dumps(body))
-        except OSError as error:
-            if self._connection is None:
-                raise AbsentError("the broker can't be reached: " + repr(error)) from None
-            # It may have arrived, and must not run twice: ask for it instead.
-            self.close()
-            return self.wait()
+        content = json.dumps(body)
+        return self._patiently(lambda: self._post(content))
 
     def wait(self) -> dict[str, Any] | None:
         """Asks for the answer; None if there is none yet."""
+        return self._patiently(self._look)
+
+    def _patiently(self, call: Callable[[], dict[str, Any] | None]) -> dict[str, Any] | None:
         for _ in range(BUSY_ATTEMPTS):
             try:
-                return self._look()
+                return call()
             except _BusyError:
                 time.sleep(min(BUSY_SECONDS, self._seconds_left()))
-        return self._look()
+        return call()
+
+    def _post(self, content: str) -> dict[str, Any] | None:
+        try:
+            return self._exchange("POST", "/debug/invocations", content)
+        except OSError as error:
+            if self._connection is None:
+                raise AbsentError("the broker can't be reached: " + repr(error)) from None
+            # It may have arrived all the same. It can be sent again: the broker knows an
+            # invocation by its id and deadline, and hands it over once.
+            self.close()
+            raise _BusyError("the broker hung up: " + repr(error)) from None
 
     def _look(self) -> dict[str, Any] | None:
         path = "/debug/invocations/" + self._id

@@ -73,8 +73,9 @@ def _parsed(entry: str) -> _Entry | None:
 def _frame(filename: str, name: str) -> FrameType:
     """A frame of a function that has that name in that file."""
     code = compile("raise StopIteration", filename, "exec")
+    named = code.replace(co_name=name, **_qualified(code, name))
     try:
-        exec(code.replace(co_name=name, **_qualified(code, name)), {})  # noqa: S102 - the line above
+        exec(named, {})  # nosec B102  # noqa: S102 - the code above, and none of anybody else
     except StopIteration as stop:
         # Behind this function's own frame.
         traceback: Any = stop.__traceback__

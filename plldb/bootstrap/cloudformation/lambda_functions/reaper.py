@@ -1,0 +1,141 @@
+"""What nobody ended is ended on a schedule: sessions, and invocations that nobody waits for.
+
+``$disconnect`` is best effort, a laptop may vanish without a word, and a debugger may forget its
+heartbeat. Each change is conditional, so a refresh or a heartbeat in between wins, and so two
+reapers at once do no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from . import messages
+from .connections import Connections
+from .dynamodb import OverloadedError
+from .ending import end_session
+from .instrumentation_request import Instrumentation, restore_request
+from .invocations import InvocationStore
+from .log import Record
+from .sessions import Session, SessionStore, shortened
+
+# A session is ACTIVE before its socket is open, which happens only after $connect has returned:
+# until then, its connection looks as if it were gone.
+CONNECTING_SECONDS = 60
+EXPIRED = "expired"
+_THREADS = 16
+# As many ids as a log line shows.
+_SHOWN = 50
+
+_T = TypeVar("_T")
+_REFUSALS = (BotoCoreError, ClientError, OverloadedError)
+
+
+class NotReapedError(Exception):
+    """Something could not be ended; it is tried again when the schedule says so."""
+
+
+@dataclass(frozen=True)
+class Reaper:
+    """What the operation acts on."""
+
+    sessions: SessionStore
+    invocations: InvocationStore
+    connections: Connections
+    instrumentation: Instrumentation
+
+
+def reap(record: Record, reaper: Reaper, now: float) -> dict[str, int]:
+    """``{"reaped": sessions closed, "stale": invocations marked EXPIRED}``.
+
+    A failure stops nothing else. Raises NotReapedError at the end if there was any.
+    """
+    sweep = _Sweep()
+    sessions = sweep.each(reaper.sessions.attached, lambda session: _end(session, reaper, now))
+
+    def expire(request_id: str) -> str | None:
+        return request_id if reaper.invocations.expire(request_id, now) else None
+
+    invocations = sweep.each(lambda: reaper.invocations.stale(now), expire)
+    counts = {"reaped": len(sessions), "stale": len(invocations)}
+    record |= counts | {"outcome": "reaped", "reapedSessions": sorted(sessions)[:_SHOWN]}
+    if sweep.failures:
+        record |= {"outcome": "error", "failed": len(sweep.failures)}
+        record["reason"] = ", ".join(sorted(set(sweep.failures)))
+        raise NotReapedError(f"{len(sweep.failures)} failures: {record['reason']}")
+    return counts
+
+
+def _end(session: Session, reaper: Reaper, now: float) -> str | None:
+    """The shortened id of the session if it was ended; None if it may live on."""
+    connection_id = session.connection_id
+    if connection_id is None:
+        return None
+    ended = (
+        _end_vanished(session, connection_id, reaper, now)
+        if session.is_attached(now)
+        else _end_expired(session, connection_id, reaper, now)
+    )
+    return shortened(session.session_id) if ended else None
+
+
+def _end_vanished(session: Session, connection_id: str, reaper: Reaper, now: float) -> bool:
+    """Ends it if its connection is gone."""
+    connected_at = session.connected_at
+    if connected_at is not None and connected_at > now - CONNECTING_SECONDS:
+        return False
+    if reaper.connections.is_open(connection_id):
+        return False
+    ended = end_session(
+        session.session_id, connection_id, reaper.sessions, reaper.instrumentation, tell=False
+    )
+    return ended is not None
+
+
+def _end_expired(session: Session, connection_id: str, reaper: Reaper, now: float) -> bool:
+    """Ends it unless a heartbeat came first; whoever is connected is told, then hung up on."""
+    closed = reaper.sessions.close_expired(session.session_id, connection_id, now)
+    if closed is None:
+        return False
+    if closed.instruments:
+        reaper.instrumentation.start(
+            restore_request(closed.stack_name, shortened(closed.session_id))
+        )
+    reaper.connections.post(connection_id, messages.closed(EXPIRED))
+    reaper.connections.drop(connection_id)
+    return True
+
+
+@dataclass(frozen=True)
+class _Sweep:
+    """Acts on many things at once, and collects what AWS refused: by its code, or its type."""
+
+    failures: list[str] = field(default_factory=list)
+
+    def each(self, find: Callable[[], Iterable[_T]], act: Callable[[_T], str | None]) -> list[str]:
+        """What ``act`` gave for each thing found, None left out."""
+        attempts: list[Future[str | None]] = []
+        with ThreadPoolExecutor(_THREADS) as pool:
+            try:
+                for one in find():
+                    attempts.append(pool.submit(act, one))
+            except _REFUSALS as error:
+                self._failed(error)
+        return [done for attempt in attempts if (done := self._result(attempt)) is not None]
+
+    def _result(self, attempt: Future[str | None]) -> str | None:
+        try:
+            return attempt.result()
+        except _REFUSALS as error:
+            self._failed(error)
+            return None
+
+    def _failed(self, error: Exception) -> None:
+        if isinstance(error, ClientError):
+            self.failures.append(error.response["Error"]["Code"])
+        else:
+            self.failures.append(type(error).__name__)

@@ -1,0 +1,198 @@
+"""What nobody ended is ended: sessions are closed and their functions restored, on a schedule."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from lambda_functions.invocation_table import DynamoDbInvocationStore
+from lambda_functions.invocations import Invocation, State
+from lambda_functions.reaper import CONNECTING_SECONDS
+from websockets.exceptions import ConnectionClosed
+
+from plldb.aws import Target
+from plldb.stacks import find_helper_stack
+
+from .debugging import Debuggee, attached, deployed, function, restore
+from .policies import DeployedTemplate
+from .support import Backend, Plldb, poll, random_name
+
+OWNER = "arn:aws:iam::000000000000:user/me"
+
+
+@pytest.fixture(scope="module")
+def app(target: Target) -> Iterator[Debuggee]:
+    with deployed(target, {"Fn0": function(), "Fn1": function()}) as debuggee:
+        yield debuggee
+
+
+def reap(backend: Backend) -> dict[str, int]:
+    """What one run of the reaper says that it did."""
+    answer = backend.target.client("lambda").invoke(
+        FunctionName=backend.function_name("ReaperFunction")
+    )
+    counts = json.load(answer["Payload"])
+    assert "FunctionError" not in answer, counts
+    assert isinstance(counts, dict)
+    return counts
+
+
+def lose_connection(
+    backend: Backend, session_id: str, seconds_ago: float = 2 * CONNECTING_SECONDS
+) -> None:
+    """Leaves the session as it is when no ``$disconnect`` told of the connection's end."""
+    backend.target.client("dynamodb").update_item(
+        TableName=backend.helper.sessions_table,
+        Key={"SessionId": {"S": session_id}},
+        UpdateExpression="SET ConnectionId = :gone, ConnectedAt = :then",
+        ExpressionAttributeValues={
+            ":gone": {"S": "L0SM9cOFvHcCIhw="},
+            ":then": {"N": str(int(time.time() - seconds_ago))},
+        },
+    )
+
+
+def restored(app: Debuggee, before: dict[str, Any]) -> Callable[[], bool]:
+    return lambda: app.configurations() == before
+
+
+def test_the_rule_invokes_it(backend: Backend) -> None:
+    deployed_template = DeployedTemplate(backend.target, backend.helper.name)
+    events = backend.target.client("events")
+    name = deployed_template.ref("ReaperRule").rpartition("|")[2]
+    rule = events.describe_rule(Name=name)
+    assert (rule["ScheduleExpression"], rule["State"]) == ("rate(5 minutes)", "ENABLED")
+    (found,) = events.list_targets_by_rule(Rule=name)["Targets"]
+    assert found["Arn"] == deployed_template.arn("ReaperFunction")
+
+
+def test_a_session_whose_client_vanished_is_closed_and_restored(
+    backend: Backend, app: Debuggee
+) -> None:
+    before = app.configurations()
+
+    async def run() -> None:
+        async with attached(backend, app.name) as vanished, attached(backend, app.name) as healthy:
+            await vanished.instrument("Fn0")
+            await healthy.instrument("Fn1")
+            lose_connection(backend, vanished.session_id)
+            assert reap(backend)["reaped"] >= 1
+
+            closed = backend.item(vanished.session_id)
+            assert closed["Status"] == "CLOSED"
+            assert "ConnectionId" not in closed
+            poll(lambda: not app.is_held("Fn0"), "Fn0 is restored")
+            assert backend.item(healthy.session_id)["Status"] == "ACTIVE"
+            assert app.is_held("Fn1")
+            assert reap(backend)["reaped"] == 0
+
+    asyncio.run(run())
+    assert app.configurations() == before
+
+
+def test_a_session_that_is_just_connecting_is_left_alone(backend: Backend, app: Debuggee) -> None:
+    async def run() -> None:
+        async with attached(backend, app.name) as debugger:
+            connection = backend.item(debugger.session_id)["ConnectionId"]
+            lose_connection(backend, debugger.session_id, seconds_ago=0)
+            reap(backend)
+            assert backend.item(debugger.session_id)["Status"] == "ACTIVE"
+            assert backend.item(debugger.session_id)["ConnectionId"] != connection
+            lose_connection(backend, debugger.session_id)
+            reap(backend)
+            assert backend.item(debugger.session_id)["Status"] == "CLOSED"
+
+    asyncio.run(run())
+
+
+def test_connecting_notes_when(backend: Backend, app: Debuggee) -> None:
+    """Otherwise there were no grace."""
+
+    async def run() -> None:
+        async with attached(backend, app.name) as debugger:
+            connected_at = int(backend.item(debugger.session_id)["ConnectedAt"])
+            assert abs(connected_at - time.time()) < CONNECTING_SECONDS
+
+    asyncio.run(run())
+
+
+def test_a_session_whose_time_is_over_is_told_hung_up_on_and_restored(
+    backend: Backend, app: Debuggee
+) -> None:
+    before = app.configurations()
+
+    async def expire() -> bool:
+        """False if the table forgot the session before the reaper came."""
+        async with attached(backend, app.name) as debugger:
+            await debugger.instrument("Fn0")
+            backend.set_ttl(debugger.session_id, int(time.time()))
+            reap(backend)
+            if not (item := backend.item(debugger.session_id)):
+                restore(backend, app.name)
+                return False
+            assert item["Status"] == "CLOSED"
+            *_, told = await debugger.until("closed")
+            assert told == {"type": "closed", "reason": "expired"}
+            with pytest.raises(ConnectionClosed):
+                await debugger.receive()
+            poll(restored(app, before), "restored")
+            return True
+
+    # Emulators delete expired items within a minute, and perhaps this very moment.
+    assert any(asyncio.run(expire()) for _ in range(3))
+    assert restored(app, before)()
+
+
+def test_a_heartbeat_keeps_a_session_from_it(backend: Backend, app: Debuggee) -> None:
+    async def run() -> None:
+        async with attached(backend, app.name) as debugger:
+            backend.set_ttl(debugger.session_id, int(time.time()) + 30)
+            await debugger.send(action="heartbeat")
+            await debugger.until("heartbeat")
+            reap(backend)
+            assert backend.item(debugger.session_id)["Status"] == "ACTIVE"
+
+    asyncio.run(run())
+
+
+def test_an_invocation_that_nobody_waits_for_any_more_is_marked(backend: Backend) -> None:
+    store = DynamoDbInvocationStore(
+        backend.target.client("dynamodb"), backend.helper.debugger_table
+    )
+    now = time.time()
+    late, in_time = random_name("late"), random_name("in-time")
+    for request_id, deadline in ((late, now - 1), (in_time, now + 600)):
+        assert store.record(Invocation(request_id, "some-session", OWNER, "Fn", now, deadline))
+
+    def state(request_id: str) -> State:
+        found = store.get(request_id)
+        assert found is not None
+        return found.state
+
+    assert reap(backend)["stale"] >= 1
+    assert (state(late), state(in_time)) == (State.EXPIRED, State.WAITING)
+
+
+@pytest.mark.needs("schedules")
+def test_it_runs_by_itself(plldb: Plldb, target: Target) -> None:
+    name = random_name("plldb-reaping")
+    setup = ("bootstrap", "--stack-name", name, "--parameter", "ReaperSchedule=rate(1 minute)")
+    try:
+        plldb(*setup, timeout=1800).succeeded()
+        other = Backend(target, find_helper_stack(target, name))
+
+        async def run() -> None:
+            session_id = other.new_session()
+            async with other.connect(session_id):
+                other.wait_for_status(session_id, "ACTIVE")
+                lose_connection(other, session_id)
+                closed = lambda: other.item(session_id)["Status"] == "CLOSED"  # noqa: E731
+                await asyncio.to_thread(poll, closed, "the reaper came", 100)
+
+        asyncio.run(run())
+    finally:
+        plldb("bootstrap", "destroy", "--yes", "--stack-name", name, timeout=1800)
