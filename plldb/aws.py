@@ -14,13 +14,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
+import botocore.auth
 import botocore.config
 import botocore.exceptions as botocore_errors
 import botocore.session
 import localstack_client.session
 from localstack_client.config import get_service_endpoints
+from requests import PreparedRequest, Response, codes
+from requests.auth import AuthBase
 from requests_aws4auth import AWS4Auth
 
+from plldb.clock import ClockSkew
 from plldb.config import TargetSettings
 from plldb.errors import (
     AccessDeniedError,
@@ -53,6 +57,7 @@ class Target:
     def __init__(self, settings: TargetSettings) -> None:
         self._settings = settings
         self._clients: dict[str, Any] = {}
+        self._clock = ClockSkew()
 
     @property
     def is_aws(self) -> bool:
@@ -129,7 +134,9 @@ class Target:
 
     def _make_client(self, service: str, config: botocore.config.Config) -> Any:
         with aws_errors(f"make a client for {service}"):
-            return self._session.client(service, config=config, region_name=self.region)
+            client = self._session.client(service, config=config, region_name=self.region)
+            _ClockCorrection(client, self._clock, self._session.get_credentials()).install()
+            return client
 
     def execute_api_url(self, api_id: str, aws_url: str) -> str:
         """The URL at which an API of this target is reached from here.
@@ -184,15 +191,92 @@ class Target:
             if value is not None
         }
 
-    def execute_api_auth(self) -> AWS4Auth:
-        """SigV4 for requests to an API under AWS_IAM; refreshes expiring credentials itself."""
+    def execute_api_auth(self) -> AuthBase:
+        """SigV4 for requests to an API under AWS_IAM; refreshes expiring credentials itself.
+
+        A request that is refused since the local clock is off is signed again with the right time.
+        """
         with aws_errors("load the credentials"):
             credentials = self._session.get_credentials()
         if credentials is None:
             raise CredentialsError("There are no AWS credentials.", _CREDENTIALS_HINT)
-        return AWS4Auth(
+        signature = AWS4Auth(
             region=self.region, service="execute-api", refreshable_credentials=credentials
         )
+        return _CorrectedSignature(signature, self._clock)
+
+
+class _CorrectedSignature(AuthBase):
+    """AWS4Auth with the time that a refusal taught; see ``ClockSkew``."""
+
+    def __init__(self, signature: AWS4Auth, clock: ClockSkew) -> None:
+        self._signature = signature
+        self._clock = clock
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        request.hooks["response"].append(self._sign_again)
+        return self._signed(request)
+
+    def _signed(self, request: PreparedRequest) -> PreparedRequest:
+        request.headers["x-amz-date"] = self._clock.timestamp()
+        signed: PreparedRequest = self._signature(request)
+        return signed
+
+    def _sign_again(self, refused: Response, **arguments: Any) -> Response:
+        """Once, as requests' own HTTPDigestAuth does it."""
+        if refused.status_code != codes.forbidden:
+            return refused
+        if not self._clock.learn(refused.headers.get("Date")):
+            return refused
+        # The connection is free once the refusal is read.
+        _ = refused.content
+        refused.close()
+        request = refused.request.copy()
+        del request.headers["Authorization"]
+        answer: Response = refused.connection.send(self._signed(request), **arguments)
+        answer.history.append(refused)
+        answer.request = request
+        return answer
+
+
+class _ClockCorrection:
+    """The same for a boto3 client, which does not do it: https://github.com/boto/boto3/issues/1252"""
+
+    def __init__(self, client: Any, clock: ClockSkew, credentials: Any) -> None:
+        self._client = client
+        self._clock = clock
+        self._credentials = credentials
+
+    def install(self) -> None:
+        events = self._client.meta.events
+        events.register_first("needs-retry", self._retry_delay)
+        events.register_last("request-created", self._sign_again)
+
+    def _retry_delay(self, response: Any, **_: Any) -> int | None:
+        """In seconds; None leaves it to the others whether a call is made again."""
+        if response is None:
+            return None
+        http, parsed = response
+        is_refused = http.status_code in (codes.bad_request, codes.unauthorized, codes.forbidden)
+        date = parsed.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+        return 0 if is_refused and self._clock.learn(date) else None
+
+    def _sign_again(self, request: Any, **_: Any) -> None:
+        """Replaces a signature by one of the right time."""
+        if not self._clock.seconds or "Authorization" not in request.headers:
+            return
+        meta = self._client.meta
+        name = meta.service_model.signing_name
+        base = botocore.auth.S3SigV4Auth if name == "s3" else botocore.auth.SigV4Auth
+        clock = self._clock
+
+        class Signature(base):  # type: ignore[valid-type, misc]
+            def _modify_request_before_signing(self, request: Any) -> None:
+                request.context["timestamp"] = clock.timestamp()
+                super()._modify_request_before_signing(request)
+
+        frozen = self._credentials.get_frozen_credentials()
+        Signature(frozen, name, meta.region_name).add_auth(request)
 
 
 class _EmulatorSession(localstack_client.session.Session):  # type: ignore[misc]

@@ -96,6 +96,10 @@ def attach(
 
     The code of its functions is found from its template. While attached, whoever invokes them
     gets the answer that the code on this machine gives.
+
+    A lost connection is opened again by itself, and a long one is replaced before API Gateway ends
+    it. For gateways with shorter limits than 10 minutes idle and 2 hours in all, set
+    PLLDB_HEARTBEAT_SECONDS (300) and PLLDB_REFRESH_SECONDS (6300).
     """
     if pdb and debugpy:
         raise click.UsageError("Choose one of --pdb and --debugpy.")
@@ -115,8 +119,10 @@ def attach(
     from plldb.debugger.invoker import Debugpy
     from plldb.debugger.protocol import Connected, Skipped
     from plldb.debugger.sources import parse_code_options
+    from plldb.debugger.timing import timing_from_environment
 
     folder = Path.cwd()
+    timing = timing_from_environment(os.environ)
     mode = _debug_mode(pdb, debugpy, wait_for_client)
     options = CodeOptions(folder, template, parse_code_options(codes, folder), functions)
     choice = choose_sources(options, stack_name)
@@ -124,10 +130,13 @@ def attach(
     interpreter = find_interpreter(python, _project_folders(folder, template, sources), os.environ)
     factory = make_factory()
     with AttachView(factory.console, is_live=not pdb) as view:
+        has_connected = False
 
         def show(event: Event) -> None:
+            nonlocal has_connected
             view.show(event)
-            if isinstance(event, Connected):
+            if isinstance(event, Connected) and not has_connected:
+                has_connected = True
                 for function, reason in sorted(choice.left_out.items()):
                     view.show(Skipped(function, reason))
                 if not sources:
@@ -154,6 +163,7 @@ def attach(
             sources,
             make_invoker,
             show,
+            timing,
         )
 
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from plldb.debugger.attach import Event, NothingToDebug, SessionCreated
+from plldb.debugger.attach import Event, NothingToDebug, Reconnecting, SessionCreated
 from plldb.debugger.debugging import InvocationFinished, NotPrepared
 from plldb.debugger.invoker import Progress, State
 from plldb.debugger.protocol import (
@@ -18,7 +18,10 @@ from plldb.debugger.protocol import (
     JunkArrived,
     MessageArrived,
     Ready,
+    Refreshed,
+    RefreshFailed,
     Restored,
+    Silent,
     Skipped,
     Taken,
     Warned,
@@ -100,6 +103,16 @@ class AttachView:
                 self._console.warn(f"something arrived that is no message: {preview}")
             case Warned(function, message):
                 self._console.warn(f"{function}: {message}")
+            case RefreshFailed(reason, delay):
+                self._console.warn(
+                    f"the connection could not be replaced: {reason.rstrip('.')}. "
+                    f"Next attempt in {delay:.1f} s."
+                )
+            case Silent(seconds):
+                self._console.warn(
+                    f"the helper stack has said nothing for {seconds:.0f} s about the functions "
+                    "that are to run here. The log group /plldb/<helper stack> may say why."
+                )
             case Ended():
                 self._show_end(event)
             case _:
@@ -165,7 +178,19 @@ def _answer(event: Event) -> tuple[dict[str, Any], str] | None:
             )
         case MessageArrived(message):
             return {"event": "message", "message": message}, f"← {message}"
-    return _function_answer(event)
+    return _connection_answer(event) or _function_answer(event)
+
+
+def _connection_answer(event: Event) -> tuple[dict[str, Any], str] | None:
+    match event:
+        case Reconnecting(attempt, delay, reason):
+            return (
+                {"event": "reconnecting", "attempt": attempt, "delay": delay, "reason": reason},
+                f"Disconnected: {reason}. Attempt {attempt} in {delay:.1f} s.",
+            )
+        case Refreshed():
+            return {"event": "refreshed"}, "The session has moved to a new connection."
+    return None
 
 
 def _function_answer(event: Event) -> tuple[dict[str, Any], str] | None:

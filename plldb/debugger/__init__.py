@@ -3,7 +3,10 @@
 ::
 
     management   the helper stack's REST API                          (requests)
+    timing       how long to wait for what, and to try again          (pure)
     protocol     the session, without I/O: frames in, events out      (pure)
-    connection   the session's WebSocket, a thin shell around it      (websockets)
-    attach       the six steps of REQ_FN_0003
+    connection   the session's WebSockets, a thin shell around it     (websockets)
+    attach       the six steps of REQ_FN_0003, and again after a loss
+    debugging    invocations: run here, by the invoker, and answered
+    sources      whose code that is                                   (pure)
 """

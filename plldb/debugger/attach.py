@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 from plldb.aws import Target
 from plldb.bootstrap.cloudformation.lambda_functions import messages
@@ -19,9 +22,21 @@ from plldb.debugger.debugging import Debugging
 from plldb.debugger.invoker import Invoker
 from plldb.debugger.management import ManagementClient
 from plldb.debugger.sources import CodeSource, find_sources
-from plldb.errors import ConnectionLostError, SourceError
+from plldb.debugger.threads import in_thread
+from plldb.debugger.timing import Backoff, Timing
+from plldb.errors import (
+    AccessDeniedError,
+    ConnectionLostError,
+    CredentialsError,
+    PlldbError,
+    SourceError,
+    StackError,
+)
 from plldb.stacks import HelperStack, find_helper_stack, require_debuggable_stack
 
+_T = TypeVar("_T")
+# Trying again changes nothing about these.
+_LASTING = (AccessDeniedError, CredentialsError, StackError)
 _SHOWN_CHARACTERS = 8
 
 
@@ -40,7 +55,18 @@ class NothingToDebug:
     reason: str
 
 
-Event = SessionCreated | NothingToDebug | protocol.Event | debugging.Event
+@dataclass(frozen=True)
+class Reconnecting:
+    """The connection was lost, or could not be had again: ``reason``. The next attempt, counted
+    from 1, is made after ``delay`` seconds.
+    """
+
+    attempt: int
+    delay: float
+    reason: str
+
+
+Event = SessionCreated | NothingToDebug | Reconnecting | protocol.Event | debugging.Event
 
 
 @dataclass(frozen=True)
@@ -74,13 +100,17 @@ def attach(
     sources: Mapping[str, CodeSource],
     make_invoker: Callable[[], Invoker],
     report: Callable[[Event], None],
+    timing: Timing | None = None,
 ) -> protocol.Ended:
     """Opens a session for the stack and stays in it until Ctrl-C or SIGTERM.
 
     The functions that ``sources`` names (see ``choose_sources``) are instrumented, and their
-    invocations run here. Raises StackError if the stack or the helper stack is not there,
-    AccessDeniedError, EndpointError or SessionError if the session can't be opened,
-    ConnectionLostError if it ends unasked.
+    invocations run here. When the connection is lost, a new session takes the place of the old one;
+    invocations that run go on meanwhile.
+
+    Raises StackError if the stack or the helper stack is not there, AccessDeniedError,
+    EndpointError or SessionError if the session can't be opened, ConnectionLostError if somebody
+    else ends it, or if it is lost for good.
     """
     stack = require_debuggable_stack(target, session.stack_name)
     helper = find_helper_stack(target, session.helper_stack)
@@ -91,7 +121,7 @@ def attach(
     invoker = make_invoker()
     session_id = management.create_session(stack.name)
     report(SessionCreated(session_id[:_SHOWN_CHARACTERS], stack.name))
-    run = _AttachedSession(target, helper, management, session, sources, report)
+    run = _Attached(target, helper, management, session, sources, report, timing or Timing())
     return asyncio.run(run.until_signal(session_id, invoker))
 
 
@@ -130,7 +160,26 @@ def choose_sources(options: CodeOptions, stack_name: str) -> Choice:
     )
 
 
-class _AttachedSession:
+class _Outage:
+    """The time since the connection was lost, and when to try again."""
+
+    def __init__(self, timing: Timing) -> None:
+        self._started = asyncio.get_running_loop().time()
+        self._backoff = Backoff(
+            timing.first_retry, timing.longest_retry, random.random, timing.give_up
+        )
+
+    @property
+    def attempt(self) -> int:
+        return self._backoff.attempt
+
+    def delay(self) -> float | None:
+        return self._backoff.delay(asyncio.get_running_loop().time() - self._started)
+
+
+class _Attached:
+    """One ``plldb attach``: a session, and those that replace it after a loss."""
+
     def __init__(
         self,
         target: Target,
@@ -139,6 +188,7 @@ class _AttachedSession:
         options: SessionOptions,
         sources: Mapping[str, CodeSource],
         report: Callable[[Event], None],
+        timing: Timing,
     ) -> None:
         self._target = target
         self._helper = helper
@@ -146,44 +196,163 @@ class _AttachedSession:
         self._options = options
         self._sources = sources
         self._report = report
+        self._timing = timing
+        # Ids of sessions that may be open still, the newest last.
+        self._open: list[str] = []
+        # The last session of which it is known that it instrumented something, or the first one.
+        self._holder: str | None = None
+        self._outage: _Outage | None = None
+        self._was_ready = False
 
     async def until_signal(self, session_id: str, invoker: Invoker) -> protocol.Ended:
-        stop = asyncio.Event()
-        _stop_on_signals(stop)
-        debugging_ = Debugging(
-            self._sources, self._target.region, invoker, self._management, self._report
+        self._stop = asyncio.Event()
+        _stop_on_signals(self._stop)
+        self._debugging = Debugging(
+            self._sources,
+            self._target.region,
+            invoker,
+            self._management,
+            self._report,
+            self._timing,
         )
         try:
-            return await run_session(
-                self._helper.websocket_url,
-                session_id,
-                stop,
-                lambda event: self._handle(event, debugging_),
-                self._first_message(),
-            )
+            return await self._stay_attached(session_id)
         except asyncio.CancelledError:
             raise ConnectionLostError(
                 "Detaching was interrupted; the helper stack restores the functions by itself.",
                 f"To be sure: plldb restore --stack-name {self._options.stack_name}",
             ) from None
         finally:
-            await debugging_.close()
+            await self._debugging.close()
+
+    async def _stay_attached(self, session_id: str) -> protocol.Ended:
+        ended = await self._run(session_id)
+        while not (ended.expected or ended.confirmed):
+            ended = await self._attach_again(ended.reason)
+        if not ended.confirmed and await self._close_sessions():
+            ended = replace(ended, confirmed=True)
+        self._report(ended)
+        if not ended.expected:
+            raise ConnectionLostError(
+                f"The session ended: {ended.reason}.", "Run 'plldb attach' again for a new session."
+            )
+        return ended
+
+    async def _run(self, session_id: str) -> protocol.Ended:
+        """One session, until it ends."""
+        first_message = self._first_message()
+        self._open.append(session_id)
+        self._holder = self._holder or session_id
+        try:
+            return await run_session(
+                self._helper.websocket_url,
+                session_id,
+                self._stop,
+                partial(self._handle, session_id),
+                first_message,
+                self._timing,
+            )
+        except PlldbError:
+            # It never opened.
+            self._open.remove(session_id)
+            raise
 
     def _first_message(self) -> str | None:
         if not self._sources:
             return None
+        # Whoever took a function since then keeps it: two that take over would do so for ever.
+        take_over = self._options.take_over and not self._was_ready
         return messages.instrument_request(
-            sorted(self._sources), self._options.when_absent, self._options.take_over
+            sorted(self._sources), self._options.when_absent, take_over, replaces=self._holder
         )
 
-    def _handle(self, event: protocol.Event, debugging_: Debugging) -> None:
+    def _handle(self, session_id: str, event: protocol.Event) -> None:
         match event:
-            case protocol.Instrumented():
-                debugging_.instrumented(event)
             case protocol.InvocationArrived():
-                debugging_.start(event)
+                self._debugging.start(event)
                 return
+            case protocol.Instrumented():
+                self._holder = session_id
+                self._debugging.instrumented(event)
+            case protocol.Ready():
+                self._was_ready = True
+                self._is_back(session_id)
+            case protocol.Connected() if not self._sources:
+                self._is_back(session_id)
         self._report(event)
+
+    def _is_back(self, session_id: str) -> None:
+        self._outage = None
+        self._holder = session_id
+        self._open = [session_id]
+
+    # --- After a loss ---------------------------------------------------------
+
+    async def _attach_again(self, reason: str) -> protocol.Ended:
+        """Tries until there is a new session, and runs it. Raises what can't be helped."""
+        self._outage = self._outage or _Outage(self._timing)
+        while (delay := self._outage.delay()) is not None:
+            self._report(Reconnecting(self._outage.attempt, round(delay, 2), reason))
+            try:
+                await self._unless_stopped(asyncio.sleep(delay))
+                if self._stop.is_set():
+                    return _STOPPED
+                session_id = await self._unless_stopped(in_thread(self._new_session))
+                if session_id is None:
+                    return _STOPPED
+                self._report(
+                    SessionCreated(session_id[:_SHOWN_CHARACTERS], self._options.stack_name)
+                )
+                return await self._run(session_id)
+            except _LASTING as error:
+                await self._give_up(error.message.rstrip("."))
+                raise
+            except PlldbError as error:
+                reason = error.message.rstrip(".")
+        await self._give_up(reason)
+        raise ConnectionLostError(
+            f"The session is lost: {reason}.",
+            "Run 'plldb attach' once the network is back. To restore the functions: "
+            f"plldb restore --stack-name {self._options.stack_name}",
+        )
+
+    async def _give_up(self, reason: str) -> None:
+        await self._close_sessions()
+        self._report(protocol.Ended(expected=False, confirmed=False, reason=reason))
+
+    def _new_session(self) -> str:
+        """Blocks. The helper stack may have been deployed anew meanwhile, with other URLs."""
+        self._helper = find_helper_stack(self._target, self._options.helper_stack)
+        self._management.move_to(self._helper.management_api_url)
+        return self._management.create_session(self._options.stack_name)
+
+    async def _unless_stopped(self, work: Coroutine[Any, Any, _T]) -> _T | None:
+        """What comes of it; None as soon as the user wants to detach."""
+        working = asyncio.create_task(work)
+        stopping = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            return None if self._stop.is_set() else await working
+        finally:
+            for task in (working, stopping):
+                task.cancel()
+            await asyncio.gather(working, stopping, return_exceptions=True)
+
+    async def _close_sessions(self) -> bool:
+        """Has functions restored now, rather than once the helper stack notices; whether it did."""
+        calls = [
+            in_thread(partial(self._management.close_session, session_id))
+            for session_id in self._open
+        ]
+        try:
+            async with asyncio.timeout(self._timing.farewell):
+                problems = await asyncio.gather(*calls, return_exceptions=True)
+        except TimeoutError:
+            return False
+        return not any(isinstance(problem, PlldbError) for problem in problems)
+
+
+_STOPPED = protocol.Ended(expected=True, confirmed=False, reason="detached while disconnected")
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:

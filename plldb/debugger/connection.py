@@ -1,9 +1,12 @@
-"""The session's WebSocket: moves frames between the network and ``SessionProtocol``."""
+"""The session's WebSockets: move frames between the network and ``SessionProtocol``."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any
 from urllib.parse import urlencode
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -11,20 +14,30 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 
 from plldb import __version__
 from plldb.bootstrap.cloudformation.lambda_functions import messages
-from plldb.bootstrap.cloudformation.lambda_functions.messages import SESSION_ID_PARAMETER
-from plldb.debugger.protocol import Ended, Event, SessionProtocol, State
-from plldb.errors import ConnectionLostError, EndpointError, SessionError
+from plldb.bootstrap.cloudformation.lambda_functions.messages import (
+    REFRESH_TOKEN_PARAMETER,
+    SESSION_ID_PARAMETER,
+)
+from plldb.debugger.protocol import (
+    Ended,
+    Event,
+    RefreshFailed,
+    RefreshGranted,
+    SessionProtocol,
+    Silent,
+    State,
+)
+from plldb.debugger.timing import Backoff, Timing
+from plldb.errors import EndpointError, PlldbError, SessionError
 
-# The authorizer and $connect may both have to start first.
-_OPEN_SECONDS = 30
-# Without a word from the server; restoring many functions takes longer, but tells of each.
-_CLOSE_SECONDS = 10
-_HEARTBEAT_SECONDS = 5 * 60
 # API Gateway's largest message: https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
 _MAX_MESSAGE_BYTES = 128 * 1024
 _MAX_FRAME_BYTES = 32 * 1024
 _MAX_BYTES_PER_CHARACTER = 4  # in UTF-8
 _ABNORMAL_CLOSURE = 1006
+# Many clients that attached together do not come back together.
+_REFRESH_JITTER = 0.1
+_TIMING = Timing()
 
 
 async def run_session(
@@ -33,82 +46,201 @@ async def run_session(
     stop: asyncio.Event,
     report: Callable[[Event], None],
     first_message: str | None = None,
+    timing: Timing = _TIMING,
 ) -> Ended:
-    """Connects, reports every event, and returns when the session ended as the user wished.
+    """Connects, reports every event but the end, and returns that, however it came.
 
-    ``stop`` asks for that. A used id is never tried again. Raises SessionError if the connection
-    is refused, EndpointError if nobody answers, ConnectionLostError if it ends unasked.
+    ``stop`` asks for it. ``first_message`` is a ``messages.instrument_request``. A used id is never
+    tried again. Raises SessionError if the connection is refused, EndpointError if nobody answers.
     """
-    websocket = await _open_unless_stopped(url, session_id, stop)
+    opening = _open(url, {SESSION_ID_PARAMETER: session_id}, timing)
+    websocket = await _unless_stopped(opening, stop, timing)
     if websocket is None:
-        ended = Ended(expected=True, confirmed=False, reason="stopped before it was connected")
-        report(ended)
-        return ended
-    async with websocket:
-        session = _Session(websocket, report)
-        ended = await session.run(stop, first_message)
-    report(ended)
-    if not ended.expected:
-        raise ConnectionLostError(
-            f"The session ended: {ended.reason}.", "Run 'plldb attach' again for a new session."
-        )
-    return ended
+        return Ended(expected=True, confirmed=False, reason="stopped before it was connected")
+    session = _Session(url, session_id, report, timing)
+    return await session.run(websocket, stop, first_message)
 
 
 class _Session:
-    """One open connection: receives, keeps it alive, and closes it when asked to."""
+    """Keeps a session alive, moves it to new connections in time, and ends it when asked to."""
 
-    def __init__(self, websocket: ClientConnection, report: Callable[[Event], None]) -> None:
-        self._websocket = websocket
+    def __init__(
+        self, url: str, session_id: str, report: Callable[[Event], None], timing: Timing
+    ) -> None:
+        self._url = url
+        self._session_id = session_id
         self._report = report
+        self._timing = timing
         self._protocol = SessionProtocol()
+        self._websockets: list[ClientConnection] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._end: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
         self._activity = asyncio.Event()
+        self._ready = asyncio.Event()
+        self._token: asyncio.Future[str] | None = None
+        self._move = asyncio.Lock()
 
-    async def run(self, stop: asyncio.Event, first_message: str | None) -> Ended:
+    async def run(
+        self, websocket: ClientConnection, stop: asyncio.Event, first_message: str | None
+    ) -> Ended:
         self._report(self._protocol.opened())
-        tasks = [asyncio.create_task(self._stop(stop)), asyncio.create_task(self._keep_alive())]
         try:
-            return await self._receive(None if stop.is_set() else first_message)
+            self._receive_from(websocket)
+            if first_message is not None and not stop.is_set():
+                await self._send(self._protocol.instrument(first_message))
+                self._spawn(self._watch_instrumenting())
+            else:
+                self._ready.set()
+            for work in (self._stop(stop), self._keep_alive(), self._refresh_in_time()):
+                self._spawn(work)
+            return await self._end
+        except asyncio.CancelledError:
+            for each in self._websockets:
+                each.transport.abort()
+            raise
         finally:
-            for task in tasks:
+            for task in self._tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            closing = (each.close() for each in self._websockets)
+            await asyncio.gather(*self._tasks, *closing, return_exceptions=True)
 
-    async def _receive(self, first_message: str | None) -> Ended:
-        """Reports what arrives until the session ends."""
+    # --- Tasks ----------------------------------------------------------------
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._has_ended)
+
+    def _has_ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (bug := task.exception()) and not self._end.done():
+            self._end.set_exception(bug)
+
+    def _finish(self, ended: Ended | None) -> None:
+        if ended is not None and not self._end.done():
+            self._end.set_result(ended)
+
+    def _receive_from(self, websocket: ClientConnection) -> int:
+        """Another connection to receive from; its number."""
+        self._websockets.append(websocket)
+        number = len(self._websockets) - 1
+        self._spawn(self._receive(number, websocket))
+        return number
+
+    async def _receive(self, number: int, websocket: ClientConnection) -> None:
         try:
-            if first_message is not None:
-                await self._websocket.send(_frames(first_message))
-            while True:
-                event = self._protocol.received(await self._websocket.recv())
-                self._activity.set()
-                if isinstance(event, Ended):
-                    return event
-                self._report(event)
+            while not self._end.done():
+                self._arrived(await websocket.recv(), number)
         except ConnectionClosed as closed:
             code = closed.rcvd.code if closed.rcvd else _ABNORMAL_CLOSURE
             reason = closed.rcvd.reason if closed.rcvd else ""
-            return self._protocol.connection_closed(code, reason)
+            self._finish(self._protocol.connection_closed(number, code, reason))
+
+    def _arrived(self, frame: str | bytes, number: int) -> None:
+        event = self._protocol.received(frame, number)
+        match event:
+            case Ended():
+                self._finish(event)
+            case RefreshGranted(token):
+                if self._token is not None and not self._token.done():
+                    self._token.set_result(token)
+            case _:
+                self._report(event)
+        if self._protocol.is_ready:
+            self._ready.set()
+        self._activity.set()
+
+    async def _send(self, frames: list[str]) -> None:
+        # Whoever receives from it tells of its end.
+        with suppress(ConnectionClosed):
+            for frame in frames:
+                await self._websockets[self._protocol.current].send(_frames(frame))
 
     async def _keep_alive(self) -> None:
         """API Gateway drops a connection that is idle for 10 minutes, a session lives one hour."""
         while True:
-            await asyncio.sleep(_HEARTBEAT_SECONDS)
-            await self._websocket.send(messages.heartbeat_request())
+            await asyncio.sleep(self._timing.heartbeat)
+            await self._send([messages.heartbeat_request()])
+
+    async def _watch_instrumenting(self) -> None:
+        while not self._ready.is_set():
+            if not await self._hears_within(self._timing.silence):
+                self._report(Silent(self._timing.silence))
+                return
 
     async def _stop(self, stop: asyncio.Event) -> None:
         """Once asked to, closes the session; then the connection, if the server falls silent."""
         await stop.wait()
-        for frame in self._protocol.stop():
-            await self._websocket.send(frame)
+        with suppress(TimeoutError):
+            # To the connection that has the session, not to the one that is losing it.
+            async with asyncio.timeout(self._timing.closing), self._move:
+                pass
+        await self._send(self._protocol.stop())
         while self._protocol.state is State.CLOSING:
-            self._activity.clear()
-            try:
-                async with asyncio.timeout(_CLOSE_SECONDS):
-                    await self._activity.wait()
-            except TimeoutError:
-                await self._websocket.close()
+            if not await self._hears_within(self._timing.closing):
+                await self._websockets[self._protocol.current].close()
                 return
+
+    async def _hears_within(self, seconds: float) -> bool:
+        """Whether anything arrives."""
+        self._activity.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._activity.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    # --- Moving to a new connection -------------------------------------------
+
+    async def _refresh_in_time(self) -> None:
+        """API Gateway ends every connection after 2 hours."""
+        while True:
+            jitter = _REFRESH_JITTER * random.random()  # nosec B311  # noqa: S311 - no secret
+            age = self._timing.refresh * (1 - jitter)
+            await asyncio.sleep(age)
+            backoff = Backoff(self._timing.first_retry, self._timing.longest_retry, random.random)
+            while (problem := await self._refresh()) is not None:
+                delay = backoff.delay(elapsed=0) or 0.0
+                self._report(RefreshFailed(problem, delay))
+                await asyncio.sleep(delay)
+
+    async def _refresh(self) -> str | None:
+        """Moves the session to a new connection; why not, if it fails."""
+        await self._ready.wait()
+        try:
+            token = await self._ask_for_token()
+            async with self._move:
+                if self._protocol.state is State.ATTACHED:
+                    await self._move_with(token)
+        except PlldbError as error:
+            return error.message
+        except TimeoutError:
+            return "the helper stack does not answer"
+        return None
+
+    async def _ask_for_token(self) -> str:
+        self._token = asyncio.get_running_loop().create_future()
+        await self._send(self._protocol.request_refresh())
+        async with asyncio.timeout(self._timing.answer):
+            return await self._token
+
+    async def _move_with(self, token: str) -> None:
+        self._protocol.moving()
+        parameters = {SESSION_ID_PARAMETER: self._session_id, REFRESH_TOKEN_PARAMETER: token}
+        try:
+            websocket = await _open(self._url, parameters, self._timing)
+        except PlldbError:
+            self._finish(self._protocol.not_moved())
+            raise
+        old = self._websockets[self._protocol.current]
+        self._report(self._protocol.moved(self._receive_from(websocket)))
+        self._spawn(self._retire(old))
+
+    async def _retire(self, websocket: ClientConnection) -> None:
+        """What was being posted to it when the session moved still arrives."""
+        await asyncio.sleep(self._timing.grace)
+        await websocket.close()
 
 
 def _frames(message: str) -> list[str]:
@@ -117,15 +249,15 @@ def _frames(message: str) -> list[str]:
     return [message[start : start + step] for start in range(0, len(message), step)]
 
 
-async def _open_unless_stopped(
-    url: str, session_id: str, stop: asyncio.Event
+async def _unless_stopped(
+    opened: Coroutine[Any, Any, ClientConnection], stop: asyncio.Event, timing: Timing
 ) -> ClientConnection | None:
-    opening = asyncio.create_task(_open(url, session_id))
+    opening = asyncio.create_task(opened)
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
         # The session may be ACTIVE by now: one that opens in time can still be closed in order.
-        await asyncio.wait({opening}, timeout=_CLOSE_SECONDS)
+        await asyncio.wait({opening}, timeout=timing.closing)
         if stop.is_set() and (not opening.done() or opening.exception() is not None):
             return None
         return await opening
@@ -135,12 +267,14 @@ async def _open_unless_stopped(
         await asyncio.gather(opening, stopping, return_exceptions=True)
 
 
-async def _open(url: str, session_id: str) -> ClientConnection:
+async def _open(url: str, parameters: dict[str, str], timing: Timing) -> ClientConnection:
     try:
         return await connect(
-            f"{url}?{urlencode({SESSION_ID_PARAMETER: session_id})}",
-            open_timeout=_OPEN_SECONDS,
-            close_timeout=_CLOSE_SECONDS,
+            f"{url}?{urlencode(parameters)}",
+            open_timeout=timing.opening,
+            close_timeout=timing.closing,
+            ping_interval=timing.ping,
+            ping_timeout=timing.ping,
             max_size=_MAX_MESSAGE_BYTES,
             user_agent_header=f"plldb/{__version__}",
         )

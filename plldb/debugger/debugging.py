@@ -7,16 +7,22 @@ of them run at once.
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 from plldb.debugger.invoker import Invoker, LocalFunction, Outcome
 from plldb.debugger.management import ManagementClient
 from plldb.debugger.protocol import Instrumented, InvocationArrived
 from plldb.debugger.sources import CodeSource
-from plldb.errors import InvocationError, PlldbError
+from plldb.debugger.threads import in_thread
+from plldb.debugger.timing import Backoff, Timing
+from plldb.errors import AnsweredError, EndpointError, InvocationError, PlldbError
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,8 @@ class NotPrepared:
 
 Event = InvocationFinished | NotPrepared
 
+# Far more than can be repeated within the seconds in which a broker is asked again.
+_REMEMBERED = 1000
 _NO_CODE = "there is no code for it on the machine that is attached"
 
 
@@ -58,7 +66,7 @@ class Broker(Protocol):
 
 
 class Debugging:
-    """The local end of one session. Use it from one event loop."""
+    """The local end of a session, and of those that replace it. Use it from one event loop."""
 
     def __init__(
         self,
@@ -67,7 +75,9 @@ class Debugging:
         invoker: Invoker,
         broker: Broker | ManagementClient,
         report: Callable[[Event], None],
+        timing: Timing | None = None,
     ) -> None:
+        self._timing = timing or Timing()
         self._sources = sources
         self._region = region
         self._invoker = invoker
@@ -76,6 +86,9 @@ class Debugging:
         # Done once it is known how the function is deployed.
         self._functions: dict[str, asyncio.Future[LocalFunction]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._under_way: set[str] = set()
+        # Id and deadline of those that were run: a try of the same id later has another deadline.
+        self._taken: dict[tuple[str, float], None] = {}
 
     def instrumented(self, event: Instrumented) -> None:
         """The function as it is deployed, and the code that takes its place."""
@@ -102,7 +115,18 @@ class Debugging:
         self._spawn(self._prepare(function))
 
     def start(self, invocation: InvocationArrived) -> None:
-        self._spawn(self._run(invocation))
+        """Runs it once: it may arrive on two connections, or again after a failure of the broker.
+
+        Lambda's own retries come under the same id, with a deadline of their own.
+        """
+        this = (invocation.request_id, invocation.deadline)
+        if invocation.request_id in self._under_way or this in self._taken:
+            return
+        self._under_way.add(invocation.request_id)
+        self._taken[this] = None
+        if len(self._taken) > _REMEMBERED:
+            del self._taken[next(iter(self._taken))]
+        self._spawn(self._run(_by_local_clock(invocation)))
 
     def _known(self, function: str) -> asyncio.Future[LocalFunction]:
         if function not in self._functions:
@@ -136,22 +160,55 @@ class Debugging:
         try:
             outcome = await self._invoke(invocation)
             was_paused = outcome.was_paused
-            await asyncio.to_thread(
-                self._broker.answer_invocation,
-                request_id,
-                result=outcome.result,
-                error=outcome.error,
-            )
+            await self._answer(invocation, outcome)
         except PlldbError as error:
             # The function runs its original handler, or reports a timeout: nothing is lost.
             ended, reason = "abandoned", error.message
         else:
             ended = "succeeded" if outcome.error is None else "failed"
             reason = "" if outcome.error is None else str(outcome.error.get("errorType"))
+        finally:
+            self._under_way.discard(request_id)
         elapsed = (asyncio.get_running_loop().time() - started) * 1000
         self._report(
             InvocationFinished(function, request_id, ended, round(elapsed, 1), reason, was_paused)
         )
+
+    async def _answer(self, invocation: InvocationArrived, outcome: Outcome) -> None:
+        answer = partial(
+            self._broker.answer_invocation,
+            invocation.request_id,
+            result=outcome.result,
+            error=outcome.error,
+        )
+        has_failed = False
+
+        def answer_once() -> None:
+            nonlocal has_failed
+            try:
+                answer()
+            except EndpointError:
+                has_failed = True
+                raise
+            except AnsweredError:
+                # By an attempt of ours, of which only the confirmation was lost.
+                if not has_failed:
+                    raise
+
+        await self._until_deadline(invocation, answer_once)
+
+    async def _until_deadline(self, invocation: InvocationArrived, call: Callable[[], _T]) -> _T:
+        """What ``call`` gives; as long as the network is down, it is made again."""
+        timing = self._timing
+        backoff = Backoff(timing.first_retry, timing.longest_retry, random.random)
+        while True:
+            try:
+                return await in_thread(call)
+            except EndpointError:
+                left = invocation.deadline - time.time()
+                if left <= 0:
+                    raise
+                await asyncio.sleep(min(backoff.delay(elapsed=0) or 0.0, left))
 
     async def _invoke(self, invocation: InvocationArrived) -> Outcome:
         if invocation.function not in self._sources:
@@ -164,7 +221,8 @@ class Debugging:
             return Outcome(None, error, 0)
         event = invocation.event
         if event is None:
-            event = await asyncio.to_thread(self._broker.event_of, invocation.request_id)
+            fetch = partial(self._broker.event_of, invocation.request_id)
+            event = await self._until_deadline(invocation, fetch)
         function = await self._deployed(invocation)
         context = invocation.context | {"aws_request_id": invocation.request_id}
         return await self._invoker.invoke(function, event, context, invocation.deadline)
@@ -178,3 +236,11 @@ class Debugging:
             raise InvocationError(
                 "The helper stack has not said how the function is deployed."
             ) from None
+
+
+def _by_local_clock(invocation: InvocationArrived) -> InvocationArrived:
+    """With a deadline of this machine's clock, which may be off: what is left counts."""
+    if invocation.sent_at is None:
+        return invocation
+    left = invocation.deadline - invocation.sent_at
+    return replace(invocation, deadline=time.time() + left)

@@ -71,7 +71,8 @@ def _named(python: str) -> Path:
 def check_interpreter(path: Path, what: str) -> Interpreter:
     """Asks a program for its version; ``what`` names it in the error."""
     try:
-        answer = subprocess.run(
+        # The program is the user's choice; no shell reads it.
+        answer = subprocess.run(  # nosec B603
             [path, "-c", _QUESTION],
             stdin=subprocess.DEVNULL,
             capture_output=True,

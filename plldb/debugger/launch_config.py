@@ -22,7 +22,8 @@ _VERSION = "0.2.0"
 _INDENT = "    "
 _BYTE_ORDER_MARK = "\ufeff"
 # Addresses to listen at that are none to connect to.
-_ANY_ADDRESS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+_ANY_IPV4 = "0.0.0.0"  # nosec B104  # noqa: S104
+_ANY_ADDRESS = {"": "127.0.0.1", _ANY_IPV4: "127.0.0.1", "::": "::1"}
 
 
 def launch_config(name: str, host: str, port: int, code_dir: Path) -> dict[str, Any]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any
-from urllib.parse import quote
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+from urllib.parse import quote, urlencode
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -13,13 +15,22 @@ from requests.auth import AuthBase
 from urllib3.util import Retry
 
 from plldb import __version__
-from plldb.errors import AccessDeniedError, EndpointError, InvocationError, SessionError
+from plldb.clock import TOLERANCE_SECONDS, clock_difference
+from plldb.errors import (
+    AccessDeniedError,
+    AnsweredError,
+    EndpointError,
+    InvocationError,
+    PlldbError,
+    SessionError,
+)
 
 _TIMEOUT_SECONDS = (5, 30)
 # What the broker takes within a request; longer results go through the artifacts bucket.
 _INLINE_RESULT_BYTES = 200_000
 # Of an error that is longer.
 _SHOWN_CHARACTERS = 10_000
+_SHOWN_ID_CHARACTERS = 8
 # Answered already, abandoned by the function, unknown.
 _UNANSWERABLE = {requests.codes.conflict, requests.codes.gone, requests.codes.not_found}
 # Kept open at once, for as many invocations as may run at once.
@@ -31,7 +42,48 @@ _RETRY = Retry(
     status_forcelist=(429, 500, 502, 503, 504),
     allowed_methods=None,
     raise_on_status=False,
+    # It may be an hour, which nobody is to wait for without a word.
+    respect_retry_after_header=False,
 )
+_NO_RETRY = Retry(total=0, raise_on_status=False)
+
+
+@dataclass(frozen=True)
+class SessionView:
+    """A session as it may be shown. ``session`` is the beginning of its id, ``owner`` an ARN.
+
+    Times are in ISO 8601; ``status`` is PENDING, ACTIVE or CLOSED.
+    """
+
+    session: str
+    stack_name: str
+    status: str
+    owner: str
+    created_at: str
+    expires_at: str
+
+    @classmethod
+    def from_answer(cls, answer: Mapping[str, Any]) -> Self:
+        """Raises KeyError where something is missing."""
+        return cls(
+            session=str(answer["session"]),
+            stack_name=str(answer["stackName"]),
+            status=str(answer["status"]),
+            owner=str(answer["owner"]),
+            created_at=str(answer["createdAt"]),
+            expires_at=str(answer["expiresAt"]),
+        )
+
+
+@dataclass(frozen=True)
+class Health:
+    """``tables``: whether each table answers. ``clock_difference`` is what the helper stack's clock
+    is ahead of this machine's, in seconds; negative, if it is behind.
+    """
+
+    is_healthy: bool
+    tables: Mapping[str, bool]
+    clock_difference: float
 
 
 class ManagementClient:
@@ -45,21 +97,102 @@ class ManagementClient:
     ) -> None:
         self._url = url
         self._reachable = reachable
-        self._http = _http_session()
+        self._http = _http_session(_RETRY)
         self._http.auth = auth
+        self._impatient = _http_session(_NO_RETRY)
+        self._impatient.auth = auth
         # For what is signed already, in its URL.
-        self._presigned = _http_session()
+        self._presigned = _http_session(_RETRY)
+
+    def move_to(self, url: str) -> None:
+        """The API is at another URL from now on: the helper stack was deployed anew."""
+        self._url = url
+
+    # --- Sessions -------------------------------------------------------------
 
     def create_session(self, stack_name: str) -> str:
         """Opens a session for a stack and returns its id, a credential.
 
         Raises AccessDeniedError, EndpointError or SessionError.
         """
-        answer = self._request("POST", "/sessions", {"stackName": stack_name})
+        response, answer = self._call(self._http, "POST", "/sessions", {"stackName": stack_name})
+        # Without that header it is API Gateway's own throttling.
+        if response.status_code == requests.codes.too_many and "Retry-After" in response.headers:
+            raise SessionError(
+                _refused("POST", f"{self._url}/sessions", response, answer),
+                "To close those that were left behind: "
+                f"plldb sessions close --all --stack-name {stack_name}",
+            )
+        answer = self._checked("POST", "/sessions", response, answer)
         session_id = answer.get("sessionId")
         if not isinstance(session_id, str):
             raise SessionError(f"{self._url}/sessions answered without a session.", _UPDATE_HINT)
         return session_id
+
+    def list_sessions(self, stack_name: str | None = None) -> Iterator[SessionView]:
+        """The open sessions of a stack, or the attached ones of all; page by page as they are read.
+
+        Raises AccessDeniedError, EndpointError or SessionError.
+        """
+        for page in self._pages("GET", stack_name):
+            yield from (self._view(one) for one in page.get("sessions") or [])
+
+    def find_session(self, session_id: str, stack_name: str | None = None) -> SessionView:
+        """``session_id`` is a whole id or, with a stack's name, 8 or more of its first characters.
+
+        Raises SessionError if there is none (that this caller may see), or if there are several.
+        """
+        return self._view(self._request("GET", _session_path(session_id, stack_name)))
+
+    def close_session(self, session_id: str, stack_name: str | None = None) -> SessionView:
+        """Closes it, whoever is attached, and has its functions restored. Repeatable.
+
+        ``session_id`` and what is raised are as for ``find_session``.
+        """
+        return self._view(self._request("DELETE", _session_path(session_id, stack_name)))
+
+    def close_sessions(self, stack_name: str) -> int:
+        """Closes all open sessions of a stack that this caller may see; says how many."""
+        return sum(int(page.get("closed") or 0) for page in self._pages("DELETE", stack_name))
+
+    def health(self) -> Health:
+        """How the helper stack is. Raises AccessDeniedError, EndpointError or SessionError."""
+        # "Unhealthy" is an answer, not a reason to ask again.
+        response, answer = self._call(self._impatient, "GET", "/health")
+        now = time.time()
+        is_unhealthy = response.status_code == requests.codes.service_unavailable
+        if answer is None or not (is_unhealthy and "status" in answer):
+            answer = self._checked("GET", "/health", response, answer)
+        try:
+            tables = answer.get("tables") or {}
+            return Health(
+                is_healthy=answer["status"] == "ok",
+                tables={str(name): state == "reachable" for name, state in tables.items()},
+                clock_difference=float(answer["time"]) - now,
+            )
+        except (KeyError, AttributeError, TypeError, ValueError):
+            raise SessionError(
+                f"{self._url}/health answered with no health.", _UPDATE_HINT
+            ) from None
+
+    def _pages(self, method: str, stack_name: str | None) -> Iterator[dict[str, Any]]:
+        query = {} if stack_name is None else {"stackName": stack_name}
+        while True:
+            page = self._request(method, f"/sessions?{urlencode(query)}".rstrip("?"))
+            yield page
+            if not (token := page.get("nextToken")):
+                return
+            query["nextToken"] = str(token)
+
+    def _view(self, answer: Any) -> SessionView:
+        try:
+            return SessionView.from_answer(answer)
+        except (KeyError, TypeError):
+            raise SessionError(
+                f"{self._url}/sessions answered with no session.", _UPDATE_HINT
+            ) from None
+
+    # --- Invocations ----------------------------------------------------------
 
     def event_of(self, request_id: str) -> str:
         """The event of an invocation, as JSON text. Raises InvocationError if it has gone."""
@@ -73,7 +206,8 @@ class ManagementClient:
     ) -> None:
         """Sends the result, as JSON text, or the error of an invocation.
 
-        Raises InvocationError if nobody waits for it any more, or it has an answer already.
+        Raises InvocationError if nobody waits for it any more, AnsweredError if it has an answer
+        already.
         """
         path = f"/invocations/{quote(request_id, safe='')}"
         if result is None:
@@ -86,16 +220,35 @@ class ManagementClient:
             answer = {"resultKey": upload["key"]}
         self._request("POST", f"{path}/result", answer)
 
+    # --- HTTP -----------------------------------------------------------------
+
     def _request(
         self, method: str, path: str, body: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        url = self._url + path
-        response = self._send(self._http, method, url, json=body)
-        answer = _json_object(response)
+        response, answer = self._call(self._http, method, path, body)
+        return self._checked(method, path, response, answer)
+
+    def _call(
+        self,
+        http: requests.Session,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+    ) -> tuple[requests.Response, dict[str, Any] | None]:
+        response = self._send(http, method, self._url + path, json=body)
+        return response, _json_object(response)
+
+    def _checked(
+        self,
+        method: str,
+        path: str,
+        response: requests.Response,
+        answer: dict[str, Any] | None,
+    ) -> dict[str, Any]:
+        """The answer, unless it is a refusal."""
         if response.ok and answer is not None:
             return answer
-        message = str((answer or {}).get("message") or (answer or {}).get("Message") or "")
-        raise _refusal(f"{method} {url}", response.status_code, message or response.reason)
+        raise _refusal(method, self._url + path, response, answer)
 
     def _transfer(self, method: str, url: str, data: bytes | None = None) -> requests.Response:
         response = self._send(self._presigned, method, self._reachable(url), data=data)
@@ -113,7 +266,7 @@ class ManagementClient:
         try:
             return http.request(method, url, timeout=_TIMEOUT_SECONDS, **content)
         except requests.RequestException as error:
-            where = url.partition("?")[0]
+            where = _shown(url)
             raise EndpointError(
                 f"{where} does not answer: {_reason(error).replace(url, where)}.",
                 "Check the network and --region, or the emulator: plldb local status",
@@ -121,11 +274,16 @@ class ManagementClient:
             ) from None
 
 
-def _http_session() -> requests.Session:
+def _session_path(session_id: str, stack_name: str | None) -> str:
+    query = "" if stack_name is None else f"?{urlencode({'stackName': stack_name})}"
+    return f"/sessions/{quote(session_id, safe='')}{query}"
+
+
+def _http_session(retry: Retry) -> requests.Session:
     http = requests.Session()
     http.headers["User-Agent"] = f"plldb/{__version__}"
     for scheme in ("http://", "https://"):
-        http.mount(scheme, HTTPAdapter(max_retries=_RETRY, pool_maxsize=_CONNECTIONS))
+        http.mount(scheme, HTTPAdapter(max_retries=retry, pool_maxsize=_CONNECTIONS))
     return http
 
 
@@ -140,6 +298,7 @@ def _fitting(error: dict[str, Any] | None) -> dict[str, Any] | None:
     }
 
 
+_ACCESS_HINT = "Allow these credentials execute-api:Invoke on the helper stack's management API."
 _UPDATE_HINT = "Run 'plldb bootstrap' to bring the helper stack up to date."
 
 
@@ -151,19 +310,48 @@ def _json_object(response: requests.Response) -> dict[str, Any] | None:
     return answer if isinstance(answer, dict) else None
 
 
-def _refusal(call: str, status: int, message: str) -> Exception:
-    text = f"{call} was refused: {status} {message}"
+def _refused(
+    method: str, url: str, response: requests.Response, answer: dict[str, Any] | None
+) -> str:
+    """What was refused, and why. A session's id is a credential: of a path, the beginning."""
+    said = str((answer or {}).get("message") or (answer or {}).get("Message") or "")
+    where = _shown(url)
+    return f"{method} {where} was refused: {response.status_code} {said or response.reason}"
+
+
+def _shown(url: str) -> str:
+    """A URL without its query, and with no whole session id."""
+    path = url.partition("?")[0]
+    start, found, session_id = path.partition("/sessions/")
+    return f"{start}{found}{session_id[:_SHOWN_ID_CHARACTERS]}"
+
+
+def _refusal(
+    method: str, url: str, response: requests.Response, answer: dict[str, Any] | None
+) -> PlldbError:
+    text, status = _refused(method, url, response, answer), response.status_code
     if status == requests.codes.forbidden:
-        return AccessDeniedError(
-            text, "Allow these credentials execute-api:Invoke on the helper stack's management API."
-        )
+        return AccessDeniedError(text, _clock_hint(response) or _ACCESS_HINT)
     if status == requests.codes.too_many_requests:
         return SessionError(text, "Wait a moment, then try again.")
-    if status in _UNANSWERABLE and "/invocations/" in call:
-        return InvocationError(text)
+    if status in _UNANSWERABLE and "/invocations/" in url:
+        return (AnsweredError if status == requests.codes.conflict else InvocationError)(text)
     if status >= requests.codes.server_error:
         return SessionError(text, "The log group /plldb/<helper stack> says why.")
+    if status in _UNANSWERABLE and "/sessions/" in url and answer is not None:
+        return SessionError(text, "'plldb sessions list' shows those that there are.")
     return SessionError(text, _UPDATE_HINT)
+
+
+def _clock_hint(response: requests.Response) -> str | None:
+    """What to do where it is the time that was refused, though it was corrected."""
+    off = clock_difference(response.headers.get("Date"), time.time())
+    if abs(off) <= TOLERANCE_SECONDS:
+        return None
+    return (
+        f"This machine's clock is {abs(off):.0f} s {'behind' if off > 0 else 'ahead'}. "
+        f"Set it, or else: {_ACCESS_HINT}"
+    )
 
 
 def _reason(error: requests.RequestException) -> str:

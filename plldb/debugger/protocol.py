@@ -4,19 +4,27 @@
 
     CONNECTING --opened--> ATTACHED --stop--> CLOSING --"closed"--> ENDED
                                \\--the server ends it, or the connection is lost--> ENDED
+
+While ATTACHED, it may move to another connection: what is sent goes to the new one from then on,
+and what arrives on either counts. ::
+
+    request_refresh → RefreshGranted → moving → moved       (the new connection is the current one)
+                                          \\--> not_moved   (the old one still is, if it is there)
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
 
 from plldb.bootstrap.cloudformation.lambda_functions import messages
-from plldb.bootstrap.cloudformation.lambda_functions.messages import MessageType
+from plldb.bootstrap.cloudformation.lambda_functions.messages import ErrorCode, MessageType
 
 _PREVIEW_CHARACTERS = 80
+_REFUSAL = (MessageType.ERROR, ErrorCode.BAD_REQUEST)
+_NO_SESSION = "the helper stack has closed the session"
 
 
 class State(Enum):
@@ -88,11 +96,39 @@ class InvocationArrived:
     deadline: float
     context: dict[str, Any]
     event: str | None
+    sent_at: float | None = None
 
 
 @dataclass(frozen=True)
 class Prolonged:
     """A heartbeat was answered."""
+
+
+@dataclass(frozen=True)
+class RefreshGranted:
+    """A second connection may be opened with ``token``, a credential."""
+
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """The session has moved to a new connection."""
+
+
+@dataclass(frozen=True)
+class RefreshFailed:
+    """It has not moved, and is tried again after ``delay`` seconds."""
+
+    reason: str
+    delay: float
+
+
+@dataclass(frozen=True)
+class Silent:
+    """Nothing was heard for so many seconds of functions that are being instrumented."""
+
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -122,29 +158,62 @@ Event = (
     | Restored
     | InvocationArrived
     | Prolonged
+    | RefreshGranted
+    | Refreshed
+    | RefreshFailed
+    | Silent
     | JunkArrived
     | Ended
 )
 
 
 class SessionProtocol:
+    """Connections are numbered by their user, from 0; ``current`` is the one to send on."""
+
     def __init__(self) -> None:
         self.state = State.CONNECTING
+        self.current = 0
+        # Whether the functions that were asked for are all done; until then, nothing moves.
+        self.is_ready = True
+        self._is_moving = False
+        # How the current connection ended while the session may have moved already.
+        self._lost: tuple[int, str] | None = None
 
     def opened(self) -> Event:
         self.state = State.ATTACHED
         return Connected()
 
-    def received(self, frame: str | bytes) -> Event:
+    def instrument(self, request: str) -> list[str]:
+        """The frames to send to ask for functions; ``request``: ``messages.instrument_request``."""
+        self.is_ready = False
+        return [request]
+
+    def received(self, frame: str | bytes, connection: int = 0) -> Event:
+        """What arrived on any of the connections."""
         message = messages.parse(frame)
         if message is None or not isinstance(message.get("type"), str):
             return JunkArrived(_preview(frame))
-        if message["type"] == MessageType.CLOSED:
+        kind = message["type"]
+        if kind == MessageType.CLOSED:
             return self._ended(confirmed=True, reason=str(message.get("reason") or "closed"))
         try:
-            return _EVENTS.get(message["type"], MessageArrived)(message)
+            event = _EVENTS.get(kind, MessageArrived)(message)
         except (KeyError, TypeError, ValueError):
-            return JunkArrived(_preview(frame))
+            # The frame itself may hold a token.
+            return JunkArrived(kind if kind == MessageType.REFRESH else _preview(frame))
+        self.is_ready = self.is_ready or isinstance(event, Ready)
+        if self._says_that_it_has_no_session(message, connection):
+            return self._ended(confirmed=False, reason=_NO_SESSION)
+        return event
+
+    def _says_that_it_has_no_session(self, message: dict[str, Any], connection: int) -> bool:
+        """Heartbeats and refreshes have nothing in them that could be wrong.
+
+        They are refused if the session was closed, or has moved to a connection that never opened.
+        """
+        is_refusal = (message["type"], message.get("code")) == _REFUSAL
+        is_ours = self.is_ready and not self._is_moving and connection == self.current
+        return is_refusal and is_ours and self.state is State.ATTACHED
 
     def stop(self) -> list[str]:
         """The user wants to end it: the frames to send. Asking twice sends nothing more."""
@@ -153,8 +222,38 @@ class SessionProtocol:
         self.state = State.CLOSING
         return [messages.close_request()]
 
-    def connection_closed(self, code: int, reason: str) -> Ended:
-        """The WebSocket is closed, with this code and reason (RFC 6455, section 7.4)."""
+    def request_refresh(self) -> list[str]:
+        """The frames to send; none while functions are being instrumented, or the session ends."""
+        may_move = self.state is State.ATTACHED and self.is_ready and not self._is_moving
+        return [messages.refresh_request()] if may_move else []
+
+    def moving(self) -> None:
+        """A second connection is being opened: the server may give it the session any moment."""
+        self._is_moving = True
+
+    def moved(self, connection: int) -> Event:
+        """The second connection is open: it is the current one."""
+        self.current = connection
+        self._is_moving, self._lost = False, None
+        return Refreshed()
+
+    def not_moved(self) -> Ended | None:
+        """The second connection did not open; the end, if the first was lost meanwhile."""
+        self._is_moving = False
+        if self._lost is None or self.state is State.ENDED:
+            return None
+        return self._ended(confirmed=False, reason=close_reason(*self._lost))
+
+    def connection_closed(self, connection: int, code: int, reason: str) -> Ended | None:
+        """A WebSocket is closed, with this code and reason (RFC 6455, section 7.4).
+
+        None if the session lives on, or perhaps does, by another one.
+        """
+        if connection != self.current or self.state is State.ENDED:
+            return None
+        if self._is_moving and self.state is State.ATTACHED:
+            self._lost = (code, reason)
+            return None
         return self._ended(confirmed=False, reason=close_reason(code, reason))
 
     def _ended(self, confirmed: bool, reason: str) -> Ended:
@@ -170,7 +269,14 @@ def _invocation(message: dict[str, Any]) -> InvocationArrived:
         deadline=float(message["deadline"]),
         context=dict(message["context"]),
         event=None if message["event"] is None else str(message["event"]),
+        sent_at=None if message.get("sentAt") is None else float(message["sentAt"]),
     )
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("not a text")
+    return value
 
 
 _EVENTS: dict[str, Callable[[dict[str, Any]], Event]] = {
@@ -178,6 +284,7 @@ _EVENTS: dict[str, Callable[[dict[str, Any]], Event]] = {
     MessageType.INSTRUMENTED: lambda m: Instrumented(str(m["function"]), m),
     MessageType.INVOCATION: _invocation,
     MessageType.READY: lambda m: Ready(int(m["instrumented"]), int(m["skipped"])),
+    MessageType.REFRESH: lambda m: RefreshGranted(_text(m["token"])),
     MessageType.RESTORED: lambda m: Restored(str(m["function"])),
     MessageType.SKIPPED: lambda m: Skipped(str(m["function"]), str(m["reason"])),
     MessageType.TAKEN: lambda m: Taken(str(m["function"]), str(m["by"])),

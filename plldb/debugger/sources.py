@@ -200,7 +200,7 @@ def _load(path: Path) -> dict[str, Any]:
 def _parse(text: str, is_json: bool) -> Any:
     if is_json:
         return json.loads(text)
-    return yaml.load(text, Loader=_TemplateLoader)  # noqa: S506 (a SafeLoader)
+    return yaml.load(text, Loader=_TemplateLoader)  # nosec B506  # noqa: S506 (a SafeLoader)
 
 
 def _read_functions(

@@ -86,7 +86,7 @@ def test_messages_are_shown_and_junk_is_survived(
         assert "\x1b" not in attached.errors()
 
 
-def test_a_close_by_the_server_says_why_and_exits_with_1(
+def test_a_connection_that_the_server_closes_is_replaced_by_a_new_session(
     plldb: Plldb, backend: Backend, stack: str
 ) -> None:
     with plldb.attach(stack) as attached:
@@ -94,10 +94,15 @@ def test_a_close_by_the_server_says_why_and_exits_with_1(
         session = only_session(backend, stack)
         connections(backend).delete_connection(ConnectionId=session["ConnectionId"])
 
-        assert attached.wait_for("closed")["expected"] is False
-        assert attached.exit_code() == 1
-        assert "closed the connection" in attached.errors()
+        assert "closed the connection" in attached.wait_for("reconnecting")["reason"]
+        again = attached.wait_for("session.created")
+        assert not session["SessionId"].startswith(again["session"])
+        attached.wait_for("connected")
         backend.wait_for_status(session["SessionId"], "CLOSED")
+
+        attached.signal(signal.SIGINT)
+        assert attached.exit_code() == 0
+        assert {one["Status"] for one in backend.sessions_of(stack)} == {"CLOSED"}
 
 
 def test_each_attach_has_a_session_of_its_own(plldb: Plldb, backend: Backend, stack: str) -> None:

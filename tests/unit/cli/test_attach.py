@@ -68,6 +68,15 @@ def test_2_for_options_that_make_no_sense(options: list[str], said: str) -> None
     assert said in text
 
 
+@pytest.mark.parametrize("name", ["PLLDB_HEARTBEAT_SECONDS", "PLLDB_REFRESH_SECONDS"])
+@pytest.mark.usefixtures("project")
+def test_2_for_an_interval_that_makes_no_sense(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "soon")
+    code, text = attach()
+    assert code == 2
+    assert name in text
+
+
 def test_2_without_a_stack() -> None:
     done = CliRunner().invoke(plldb, ["attach"])
     assert done.exit_code == 2

@@ -10,7 +10,7 @@ import pytest
 
 from plldb.cli.attach_view import AttachView
 from plldb.cli.console import Console
-from plldb.debugger.attach import Event, NothingToDebug, SessionCreated
+from plldb.debugger.attach import Event, NothingToDebug, Reconnecting, SessionCreated
 from plldb.debugger.debugging import InvocationFinished, NotPrepared
 from plldb.debugger.invoker import Progress, State
 from plldb.debugger.protocol import (
@@ -22,7 +22,11 @@ from plldb.debugger.protocol import (
     MessageArrived,
     Prolonged,
     Ready,
+    Refreshed,
+    RefreshFailed,
+    RefreshGranted,
     Restored,
+    Silent,
     Skipped,
     Taken,
     Warned,
@@ -60,6 +64,17 @@ ANSWERS: list[tuple[Event, dict[str, Any], str]] = [
         "taken over by arn:aws:iam::1:user/eve",
     ),
     (Restored("Greeter"), {"event": "restored", "function": "Greeter"}, "Greeter is restored"),
+    (Refreshed(), {"event": "refreshed"}, "moved to a new connection"),
+    (
+        Reconnecting(2, 0.75, "the connection broke"),
+        {
+            "event": "reconnecting",
+            "attempt": 2,
+            "delay": 0.75,
+            "reason": "the connection broke",
+        },
+        "Disconnected: the connection broke. Attempt 2 in 0.8 s.",
+    ),
     (
         MessageArrived({"type": "news"}),
         {"event": "message", "message": {"type": "news"}},
@@ -117,12 +132,15 @@ ANSWERS: list[tuple[Event, dict[str, Any], str]] = [
 ]
 WARNINGS: list[tuple[Event, str]] = [
     (NotPrepared("Greeter", "it has no debugpy"), "Greeter: it has no debugpy"),
+    (RefreshFailed("nobody answers.", 0.5), "nobody answers. Next attempt in 0.5 s."),
+    (Silent(60), "has said nothing for 60 s"),
     (NothingToDebug("There is no template."), "There is no template."),
     (JunkArrived("\ufffd"), "\ufffd"),
     (Warned("Greeter", "its alias is not debugged"), "Greeter: its alias is not debugged"),
 ]
 QUIET: list[Event] = [
     Prolonged(),
+    RefreshGranted("secret"),
     InvocationArrived(REQUEST_ID, "Greeter", 0, {}, "{}"),
 ]
 

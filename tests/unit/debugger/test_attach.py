@@ -198,7 +198,12 @@ def test_the_functions_with_code_here_are_instrumented_and_their_invocations_ans
         variables={"SECRET": "s"},
     )
     invocation = messages.invocation(
-        "request-1", "Greeter", deadline=time.time() + 20, context={}, event='"hello"'
+        "request-1",
+        "Greeter",
+        deadline=time.time() + 20,
+        sent_at=time.time(),
+        context={},
+        event='"hello"',
     )
     with (
         local_server(respond) as rest,

@@ -7,6 +7,7 @@ import http
 import json
 import socket
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,10 @@ from websockets.asyncio.server import Request, Response, ServerConnection, serve
 from websockets.datastructures import Headers
 
 from plldb.bootstrap.cloudformation.lambda_functions import messages
-from plldb.debugger import connection
+from plldb.bootstrap.cloudformation.lambda_functions.messages import (
+    REFRESH_TOKEN_PARAMETER,
+    ErrorCode,
+)
 from plldb.debugger.connection import run_session
 from plldb.debugger.protocol import (
     Connected,
@@ -24,11 +28,16 @@ from plldb.debugger.protocol import (
     MessageArrived,
     Prolonged,
     Ready,
+    Refreshed,
+    RefreshFailed,
+    Silent,
 )
-from plldb.errors import ConnectionLostError, EndpointError, PlldbError, SessionError
+from plldb.debugger.timing import Timing
+from plldb.errors import EndpointError, PlldbError, SessionError
 
 SESSION_ID = "0a1b2c3d-2222-4333-8444-5e6f708192a3"
 DEADLINE = 10
+TIMING = Timing(first_retry=0.001, longest_retry=0.01)
 
 Serve = Callable[[ServerConnection], Awaitable[None]]
 Refuse = Callable[[ServerConnection, Request], Response | None]
@@ -50,6 +59,7 @@ def play(
     stop_on: Callable[[Event], bool] = lambda _: False,
     refuse: Refuse | None = None,
     first_message: str | None = None,
+    timing: Timing = TIMING,
 ) -> Played:
     """``stop_on`` says at which event the user presses Ctrl-C."""
     played = Played()
@@ -73,7 +83,12 @@ def play(
             async with asyncio.timeout(DEADLINE):
                 try:
                     played.ended = await run_session(
-                        f"ws://127.0.0.1:{port}/plldb", SESSION_ID, stop, report, first_message
+                        f"ws://127.0.0.1:{port}/plldb",
+                        SESSION_ID,
+                        stop,
+                        report,
+                        first_message,
+                        timing,
                     )
                 except PlldbError as error:
                     played.error = error
@@ -116,7 +131,7 @@ class TestExpectedEnd:
         played = play(handler, stop_on=on_connected)
         assert received == [{"action": "close"}]
         assert played.ended == Ended(expected=True, confirmed=True, reason="closed")
-        assert played.events == [Connected(), played.ended]
+        assert played.events == [Connected()]
 
     def test_the_id_goes_in_the_query_once(self) -> None:
         played = play(confirm_close, stop_on=on_connected)
@@ -135,21 +150,16 @@ class TestExpectedEnd:
             JunkArrived,
             JunkArrived,
             MessageArrived,
-            Ended,
         ]
         assert played.ended is not None
         assert played.ended.expected
 
-    def test_a_server_that_never_confirms_does_not_hold_up_the_user(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(connection, "_CLOSE_SECONDS", 0.05)
-
+    def test_a_server_that_never_confirms_does_not_hold_up_the_user(self) -> None:
         async def handler(server: ServerConnection) -> None:
             async for _ in server:
                 pass
 
-        played = play(handler, stop_on=on_connected)
+        played = play(handler, stop_on=on_connected, timing=replace(TIMING, closing=0.05))
         assert played.ended is not None
         assert (played.ended.expected, played.ended.confirmed) == (True, False)
 
@@ -185,7 +195,8 @@ class TestFirstMessage:
             server.transport.abort()
 
         played = play(handler, first_message="x" * 10_000_000)
-        assert isinstance(played.error, ConnectionLostError)
+        assert played.ended is not None
+        assert not played.ended.expected
 
     def test_none_is_sent_by_who_has_changed_his_mind_meanwhile(self) -> None:
         received: list[Any] = []
@@ -200,8 +211,7 @@ class TestFirstMessage:
 
 
 class TestHeartbeat:
-    def test_it_is_sent_again_and_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(connection, "_HEARTBEAT_SECONDS", 0.01)
+    def test_it_is_sent_again_and_again(self) -> None:
         received: list[Any] = []
 
         async def handler(server: ServerConnection) -> None:
@@ -218,19 +228,281 @@ class TestHeartbeat:
             seen.append(event)
             return seen.count(Prolonged()) == 3
 
-        played = play(handler, stop_on=at_the_third)
+        played = play(handler, stop_on=at_the_third, timing=replace(TIMING, heartbeat=0.01))
         assert received.count({"action": "heartbeat"}) >= 3
         assert {message["action"] for message in received} == {"heartbeat", "close"}
         assert played.ended is not None
         assert played.ended.confirmed
 
 
+class Gateway:
+    """A server that moves sessions as the helper stack does.
+
+    ``frames`` are what arrived, as (number of the connection, JSON); ``refusals`` are statuses of
+    the next second connections, and ``tokens`` those that it gave out.
+    """
+
+    def __init__(self) -> None:
+        self.servers: list[ServerConnection] = []
+        self.frames: list[tuple[int, Any]] = []
+        self.refusals: list[int] = []
+        self.tokens: list[str] = []
+        self.deaf_to_refresh = 0
+        self.has_lost_session = False
+        self.on_second: Callable[[], Awaitable[None]] | None = None
+
+    async def handle(self, server: ServerConnection) -> None:
+        number = len(self.servers)
+        self.servers.append(server)
+        async for frame in server:
+            message = json.loads(frame)
+            self.frames.append((number, message))
+            match message["action"]:
+                case "close":
+                    await server.send(json.dumps(messages.closed()))
+                case "refresh" if self.has_lost_session:
+                    refusal = messages.error(ErrorCode.BAD_REQUEST, "The session is closed.")
+                    await server.send(json.dumps(refusal))
+                case "refresh" if self.deaf_to_refresh:
+                    self.deaf_to_refresh -= 1
+                case "refresh":
+                    self.tokens.append(f"token-{len(self.tokens)}")
+                    await server.send(json.dumps(messages.refresh(self.tokens[-1], 0)))
+
+    async def admit(self, server: ServerConnection, request: Request) -> Response | None:
+        if REFRESH_TOKEN_PARAMETER not in request.path:
+            return None
+        assert request.path.endswith(f"={SESSION_ID}&{REFRESH_TOKEN_PARAMETER}={self.tokens[-1]}")
+        if self.on_second is not None:
+            await self.on_second()
+        if self.refusals:
+            return server.respond(http.HTTPStatus(self.refusals.pop()), "")
+        return None
+
+
+def moved(
+    gateway: Gateway, on_event: Callable[[Event, asyncio.Event], None], **timing: float
+) -> Played:
+    """A session with a refresh at once, and what ``on_event`` makes of it: it may stop it."""
+    played = Played()
+    fast = replace(TIMING, refresh=0.01, **timing)
+
+    async def main() -> None:
+        stop = asyncio.Event()
+
+        def report(event: Event) -> None:
+            played.events.append(event)
+            on_event(event, stop)
+
+        async with serve(
+            gateway.handle, "127.0.0.1", 0, process_request=gateway.admit, close_timeout=1
+        ) as server:
+            url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/plldb"
+            async with asyncio.timeout(DEADLINE):
+                played.ended = await run_session(url, SESSION_ID, stop, report, None, fast)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(main())
+    return played
+
+
+def stop_when(*kinds: type) -> Callable[[Event, asyncio.Event], None]:
+    def on_event(event: Event, stop: asyncio.Event) -> None:
+        if isinstance(event, kinds):
+            stop.set()
+
+    return on_event
+
+
+class TestRefresh:
+    def test_the_session_moves_and_what_is_sent_goes_to_the_new_connection(self) -> None:
+        gateway = Gateway()
+        played = moved(gateway, stop_when(Refreshed))
+        assert gateway.frames == [(0, {"action": "refresh"}), (1, {"action": "close"})]
+        assert played.events == [Connected(), Refreshed()]
+        assert played.ended == Ended(True, True, "closed")
+
+    def test_again_and_again(self) -> None:
+        gateway = Gateway()
+        count = 0
+
+        def on_event(event: Event, stop: asyncio.Event) -> None:
+            nonlocal count
+            count += isinstance(event, Refreshed)
+            if count == 5:
+                stop.set()
+
+        played = moved(gateway, on_event)
+        asked = [number for number, message in gateway.frames if message["action"] == "refresh"]
+        assert asked[:5] == [0, 1, 2, 3, 4]
+        assert played.ended is not None
+        assert played.ended.confirmed
+
+    def test_what_comes_over_the_old_connection_counts_until_the_grace_is_over(self) -> None:
+        gateway = Gateway()
+
+        async def say_on_both() -> None:
+            for number, server in enumerate(gateway.servers[:2]):
+                await server.send(json.dumps({"type": f"news {number}"}))
+
+        seen: set[str] = set()
+        talks: list[asyncio.Task[None]] = []
+
+        def on_event(event: Event, stop: asyncio.Event) -> None:
+            match event:
+                case Refreshed() if not talks:
+                    talks.append(asyncio.create_task(say_on_both()))
+                case MessageArrived(message):
+                    seen.add(message["type"])
+            if len(seen) == 2:
+                stop.set()
+
+        moved(gateway, on_event)
+        assert seen == {"news 0", "news 1"}
+
+    def test_the_old_connection_is_closed_after_the_grace_and_the_session_goes_on(self) -> None:
+        gateway = Gateway()
+
+        async def hang_up_was_seen(stop: asyncio.Event) -> None:
+            await gateway.servers[0].wait_closed()
+            stop.set()
+
+        waits: list[asyncio.Task[None]] = []
+
+        def on_event(event: Event, stop: asyncio.Event) -> None:
+            if isinstance(event, Refreshed) and not waits:
+                waits.append(asyncio.create_task(hang_up_was_seen(stop)))
+
+        played = moved(gateway, on_event, grace=0.01)
+        assert gateway.servers[0].close_code == 1000
+        assert played.ended == Ended(True, True, "closed")
+
+    @pytest.mark.parametrize("status", [403, 429, 500])
+    def test_refused_it_is_tried_again_with_a_new_token(self, status: int) -> None:
+        gateway = Gateway()
+        gateway.refusals = [status] * 2
+        played = moved(gateway, stop_when(Refreshed))
+        assert [type(event) for event in played.events] == [
+            Connected,
+            RefreshFailed,
+            RefreshFailed,
+            Refreshed,
+        ]
+        assert str(status) in repr(played.events[1])
+        assert len(set(gateway.tokens)) == len(gateway.tokens) == 3
+        assert not any(token in repr(played.events) for token in gateway.tokens)
+
+    def test_without_an_answer_it_is_asked_again(self) -> None:
+        gateway = Gateway()
+        gateway.deaf_to_refresh = 1
+        played = moved(gateway, stop_when(Refreshed), answer=0.05)
+        assert [type(event) for event in played.events] == [Connected, RefreshFailed, Refreshed]
+
+    @pytest.mark.parametrize("is_refused", [True, False])
+    def test_an_old_connection_that_goes_meanwhile_does_no_harm_unless_it_fails(
+        self, is_refused: bool
+    ) -> None:
+        gateway = Gateway()
+        if is_refused:
+            gateway.refusals = [500]
+
+        async def lose_the_first() -> None:
+            gateway.on_second = None
+            gateway.servers[0].transport.abort()
+            await gateway.servers[0].wait_closed()
+
+        gateway.on_second = lose_the_first
+        played = moved(gateway, stop_when(Refreshed))
+        assert played.ended is not None
+        assert played.ended.expected is not is_refused
+
+    def test_a_session_that_moved_to_a_connection_that_never_opened_is_lost(self) -> None:
+        """Its old connection is open still, and has no session; it is not waited for its end."""
+        gateway = Gateway()
+        gateway.refusals = [500]
+
+        async def keep_it() -> None:
+            gateway.has_lost_session = True
+
+        gateway.on_second = keep_it
+        played = moved(gateway, stop_when(Refreshed))
+        assert played.ended is not None
+        assert (played.ended.expected, played.ended.confirmed) == (False, False)
+
+    def test_ctrl_c_while_it_moves_goes_to_the_connection_that_has_the_session(self) -> None:
+        gateway = Gateway()
+        stops: list[asyncio.Event] = []
+
+        async def press_ctrl_c() -> None:
+            stops[0].set()
+            await asyncio.sleep(0)
+
+        def on_event(_: Event, stop: asyncio.Event) -> None:
+            stops.append(stop)
+
+        gateway.on_second = press_ctrl_c
+        played = moved(gateway, on_event)
+        assert gateway.frames[-1] == (1, {"action": "close"})
+        assert played.ended == Ended(True, True, "closed")
+
+    def test_not_while_functions_are_being_instrumented(self) -> None:
+        received: list[str] = []
+
+        async def handler(server: ServerConnection) -> None:
+            async for frame in server:
+                received.append(json.loads(frame)["action"])
+                match received[-1]:
+                    case "heartbeat" if received.count("heartbeat") == 3:
+                        await server.send(json.dumps(messages.ready(1, 0)))
+                    case "close":
+                        await server.send(json.dumps(messages.closed()))
+
+        timing = replace(TIMING, refresh=0.001, heartbeat=0.02, answer=0.02)
+        play(
+            handler,
+            first_message='{"action": "instrument"}',
+            stop_on=lambda event: isinstance(event, RefreshFailed),
+            timing=timing,
+        )
+        assert received.index("refresh") > 3
+        assert received[:4] == ["instrument", "heartbeat", "heartbeat", "heartbeat"]
+
+
+class TestSilence:
+    def test_of_functions_that_are_to_be_instrumented_is_told_once(self) -> None:
+        async def handler(server: ServerConnection) -> None:
+            await server.recv()
+            async for frame in server:
+                if json.loads(frame)["action"] == "close":
+                    await server.send(json.dumps(messages.closed()))
+                else:
+                    await server.send(json.dumps(messages.heartbeat(1)))
+
+        beats = 0
+
+        def at_the_tenth(event: Event) -> bool:
+            nonlocal beats
+            beats += isinstance(event, Prolonged)
+            return beats == 10
+
+        timing = replace(TIMING, silence=0.005, heartbeat=0.02)
+        played = play(handler, first_message="{}", stop_on=at_the_tenth, timing=timing)
+        assert played.events.count(Silent(0.005)) == 1
+
+    def test_a_network_that_lets_nothing_through_is_noticed(self) -> None:
+        async def handler(server: ServerConnection) -> None:
+            server.transport.pause_reading()
+            await server.wait_closed()
+
+        played = play(handler, timing=replace(TIMING, ping=0.02, closing=0.05))
+        assert played.ended is not None
+        assert (played.ended.expected, played.ended.confirmed) == (False, False)
+
+
 class TestStopWhileConnecting:
-    def stop_before(self, answer: Response | None, monkeypatch: pytest.MonkeyPatch) -> Played:
+    def stop_before(self, answer: Response | None, timing: Timing) -> Played:
         """The user presses Ctrl-C while the server takes its time; it gives this answer, if any."""
         played = Played()
-        if answer is None:
-            monkeypatch.setattr(connection, "_CLOSE_SECONDS", 0.05)
 
         async def main() -> None:
             stop, left = asyncio.Event(), asyncio.Event()
@@ -248,7 +520,11 @@ class TestStopWhileConnecting:
                 async with asyncio.timeout(DEADLINE):
                     try:
                         played.ended = await run_session(
-                            f"ws://127.0.0.1:{port}/plldb", SESSION_ID, stop, played.events.append
+                            f"ws://127.0.0.1:{port}/plldb",
+                            SESSION_ID,
+                            stop,
+                            played.events.append,
+                            timing=timing,
                         )
                     except PlldbError as error:
                         played.error = error
@@ -258,13 +534,11 @@ class TestStopWhileConnecting:
         asyncio.run(main())
         return played
 
-    def test_a_server_that_does_not_answer_is_left_alone(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        played = self.stop_before(None, monkeypatch)
+    def test_a_server_that_does_not_answer_is_left_alone(self) -> None:
+        played = self.stop_before(None, replace(TIMING, closing=0.05))
         assert played.ended is not None
         assert (played.ended.expected, played.ended.confirmed) == (True, False)
-        assert played.events == [played.ended]
+        assert played.events == []
 
     def test_a_session_that_opens_all_the_same_is_closed_in_order(self) -> None:
         opened: list[Any] = []
@@ -301,13 +575,10 @@ class TestUnexpectedEnd:
             await server.close(code, reason)
 
         played = play(handler)
-        assert isinstance(played.error, ConnectionLostError)
-        assert f"code {code}" in played.error.message
-        assert reason in played.error.message
-        assert "plldb attach" in str(played.error.hint)
-        ended = played.events[-1]
-        assert isinstance(ended, Ended)
-        assert not ended.expected
+        assert played.ended is not None
+        assert f"code {code}" in played.ended.reason
+        assert reason in played.ended.reason
+        assert (played.ended.expected, played.ended.confirmed) == (False, False)
 
     def test_the_server_ends_the_session(self) -> None:
         async def handler(server: ServerConnection) -> None:
@@ -315,23 +586,24 @@ class TestUnexpectedEnd:
             await server.wait_closed()
 
         played = play(handler)
-        assert isinstance(played.error, ConnectionLostError)
-        assert "closed by its owner" in played.error.message
+        assert played.ended == Ended(False, True, "closed by its owner")
 
     def test_the_connection_drops(self) -> None:
         async def handler(server: ServerConnection) -> None:
             server.transport.abort()
 
         played = play(handler)
-        assert isinstance(played.error, ConnectionLostError)
-        assert "1006" in played.error.message
+        assert played.ended is not None
+        assert "1006" in played.ended.reason
 
     def test_text_that_is_no_text_ends_it_as_any_other_break(self) -> None:
         async def handler(server: ServerConnection) -> None:
             await server.send(b"\xff\xfe", text=True)
             await server.wait_closed()
 
-        assert isinstance(play(handler).error, ConnectionLostError)
+        ended = play(handler).ended
+        assert ended is not None
+        assert not ended.expected
 
 
 class TestRefusal:
@@ -411,7 +683,7 @@ class TestSecrecy:
         async def handler(server: ServerConnection) -> None:
             server.transport.abort()
 
-        assert SESSION_ID not in everything_said_by(play(handler).error)
+        assert SESSION_ID not in repr(play(handler).ended)
 
     def test_of_nobody_there(self) -> None:
         with pytest.raises(EndpointError) as raised:

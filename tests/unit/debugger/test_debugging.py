@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
 
 from plldb.bootstrap.cloudformation.lambda_functions import messages
 from plldb.debugger.debugging import Debugging, Event, InvocationFinished, NotPrepared
 from plldb.debugger.invoker import LocalFunction, Outcome
 from plldb.debugger.protocol import Instrumented, InvocationArrived
 from plldb.debugger.sources import CodeSource
-from plldb.errors import EndpointError, InvocationError, PlldbError, SourceError
+from plldb.debugger.timing import Timing
+from plldb.errors import AnsweredError, EndpointError, InvocationError, PlldbError, SourceError
 
 DEADLINE = 10
 DIVISION = {"errorType": "ZeroDivisionError", "errorMessage": "division by zero", "stackTrace": []}
@@ -59,8 +63,16 @@ class FakeBroker:
         self.events: dict[str, str] = {}
         self.answers: dict[str, tuple[str | None, dict[str, Any] | None]] = {}
         self.refusal: PlldbError | None = None
+        self.outages = self.event_outages = 0
+        self.takes_during_outages = False
+        self.is_asked = False
+        self.stalled = threading.Event()
+        self.stalled.set()
 
     def event_of(self, request_id: str) -> str:
+        if self.event_outages:
+            self.event_outages -= 1
+            raise EndpointError("the network is down")
         if request_id not in self.events:
             raise InvocationError("it has gone")
         return self.events[request_id]
@@ -68,9 +80,17 @@ class FakeBroker:
     def answer_invocation(
         self, request_id: str, *, result: str | None, error: dict[str, Any] | None
     ) -> None:
+        self.is_asked = True
+        self.stalled.wait(DEADLINE)
         if self.refusal is not None:
             raise self.refusal
-        assert request_id not in self.answers
+        if self.outages:
+            self.outages -= 1
+            if self.takes_during_outages:
+                self.answers[request_id] = (result, error)
+            raise EndpointError("the network is down")
+        if request_id in self.answers:
+            raise AnsweredError("it has its answer")
         self.answers[request_id] = (result, error)
 
 
@@ -91,6 +111,7 @@ class Session:
             self.invoker,  # type: ignore[arg-type]
             self.broker,
             self._report,
+            Timing(first_retry=0.001, longest_retry=0.01),
         )
 
     def _report(self, event: Event) -> None:
@@ -209,11 +230,49 @@ class TestAnswers:
         async def work(one: Session) -> None:
             one.broker.refusal = refusal
             one.debugging.instrumented(instrumented())
-            one.debugging.start(arrived())
+            one.debugging.start(arrived(seconds=0.05))
             (finished,) = await one.finished()
             assert (finished.outcome, finished.error) == ("abandoned", refusal.message)
 
         session(work)
+
+    @pytest.mark.parametrize("was_taken", [True, False])
+    def test_one_that_does_not_get_through_is_sent_again(self, was_taken: bool) -> None:
+        """``was_taken``: it got through, but the confirmation did not."""
+
+        async def work(one: Session) -> None:
+            one.broker.outages = 3
+            one.broker.takes_during_outages = was_taken
+            one.debugging.instrumented(instrumented())
+            one.debugging.start(arrived())
+            (finished,) = await one.finished()
+            assert finished.outcome == "succeeded"
+
+        assert session(work).broker.answers == {"request-1": ("42", None)}
+
+    def test_an_answer_that_somebody_else_gave_is_told(self) -> None:
+        async def work(one: Session) -> None:
+            one.broker.answers["request-1"] = ("1", None)
+            one.debugging.instrumented(instrumented())
+            one.debugging.start(arrived())
+            (finished,) = await one.finished()
+            assert finished.outcome == "abandoned"
+
+        session(work)
+
+    def test_an_end_meanwhile_does_not_wait_for_the_network(self) -> None:
+        async def work(one: Session) -> None:
+            one.broker.stalled.clear()
+            one.debugging.instrumented(instrumented())
+            one.debugging.start(arrived())
+            async with asyncio.timeout(DEADLINE):
+                while not one.broker.is_asked:
+                    await asyncio.sleep(0)
+
+        one = session(work)
+        assert one.invoker.is_closed
+        assert one.broker.answers == {}
+        one.broker.stalled.set()
 
     @pytest.mark.parametrize("refusal", [None, InvocationError("nobody waits")])
     def test_that_it_was_paused_when_its_time_was_over_is_told(
@@ -230,6 +289,71 @@ class TestAnswers:
             assert finished.was_paused
 
         session(work)
+
+
+class TestTwice:
+    def test_one_that_arrives_on_two_connections_runs_once(self) -> None:
+        async def work(one: Session) -> None:
+            one.debugging.instrumented(instrumented())
+            one.debugging.start(arrived())
+            one.debugging.start(arrived())
+            await one.finished()
+
+        assert len(session(work).invoker.invoked) == 1
+
+    def test_one_that_is_handed_over_again_after_its_end_does_not_run_again(self) -> None:
+        """The broker broke down after it had handed it over, and its function asked again."""
+
+        async def work(one: Session) -> None:
+            one.debugging.instrumented(instrumented())
+            same = arrived()
+            one.debugging.start(same)
+            await one.finished()
+            one.debugging.start(same)
+            one.debugging.start(arrived("another"))
+            await one.finished(2)
+
+        assert len(session(work).invoker.invoked) == 2
+
+    def test_lambdas_next_try_runs_again(self) -> None:
+        """It repeats an asynchronous invocation that failed, under the same id."""
+
+        async def work(one: Session) -> None:
+            one.debugging.instrumented(instrumented())
+            first = arrived()
+            one.debugging.start(first)
+            await one.finished()
+            one.broker.answers.clear()
+            one.debugging.start(replace(first, deadline=first.deadline + 60))
+            await one.finished(2)
+
+        assert len(session(work).invoker.invoked) == 2
+
+
+class TestClock:
+    @pytest.mark.parametrize("off", [-600, -1, 0, 1, 600])
+    def test_what_is_left_counts_not_what_time_it_is_here(self, off: float) -> None:
+        """The clock here is ahead of the server's by ``off`` seconds."""
+        here = 1_790_000_000
+
+        async def work(one: Session) -> None:
+            one.debugging.instrumented(instrumented())
+            invocation = arrived()
+            one.debugging.start(replace(invocation, sent_at=here - off, deadline=here - off + 20))
+            await one.finished()
+
+        with time_machine.travel(here, tick=False):
+            ((_, _, _, deadline),) = session(work).invoker.invoked
+        assert deadline == here + 20
+
+    def test_a_helper_stack_that_does_not_say_is_believed(self) -> None:
+        async def work(one: Session) -> None:
+            one.debugging.instrumented(instrumented())
+            one.debugging.start(replace(arrived(), deadline=2_000_000_000))
+            await one.finished()
+
+        ((_, _, _, deadline),) = session(work).invoker.invoked
+        assert deadline == 2_000_000_000
 
 
 class TestEvents:
@@ -252,6 +376,17 @@ class TestEvents:
 
         done = session(work)
         assert (done.invoker.invoked, done.broker.answers) == ([], {})
+
+    def test_one_that_does_not_get_through_is_fetched_again(self) -> None:
+        async def work(one: Session) -> None:
+            one.broker.events["request-1"] = "{}"
+            one.broker.event_outages = 2
+            one.debugging.instrumented(instrumented())
+            one.debugging.start(arrived(event=None))
+            (finished,) = await one.finished()
+            assert finished.outcome == "succeeded"
+
+        session(work)
 
 
 class TestManyAtOnce:

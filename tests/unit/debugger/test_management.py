@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import formatdate
 from typing import Any, TypeVar
 
 import pytest
 import requests.auth
+import time_machine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from plldb import __version__
-from plldb.debugger.management import ManagementClient
+from plldb.aws import Target
+from plldb.config import EmulatorAddress, TargetSettings
+from plldb.debugger.management import Health, ManagementClient, SessionView
 from plldb.errors import (
     AccessDeniedError,
+    AnsweredError,
     EndpointError,
     InvocationError,
     PlldbError,
@@ -205,8 +213,8 @@ def talk(respond: Callable[[Request], Answer], work: Callable[[ManagementClient]
         try:
             return work(client)
         finally:
-            client._http.close()
-            client._presigned.close()
+            for http in (client._http, client._impatient, client._presigned):
+                http.close()
 
 
 def answer(
@@ -285,10 +293,13 @@ class TestAnswers:
         assert sent["errorMessage"]
         assert len(json.dumps(sent)) < 200_000
 
-    @pytest.mark.parametrize("status", [404, 409, 410])
-    def test_nobody_waits_for_it_any_more(self, status: int) -> None:
-        with pytest.raises(InvocationError, match="why"):
+    @pytest.mark.parametrize(
+        ("status", "kind"), [(404, InvocationError), (409, AnsweredError), (410, InvocationError)]
+    )
+    def test_nobody_waits_for_it_any_more(self, status: int, kind: type[PlldbError]) -> None:
+        with pytest.raises(PlldbError, match="why") as raised:
             answer(lambda _: Answer(status, '{"message": "why"}'), result="1")
+        assert type(raised.value) is kind
 
     @pytest.mark.parametrize(("status", "kind"), [(403, AccessDeniedError), (400, SessionError)])
     def test_refused_otherwise(self, status: int, kind: type[PlldbError]) -> None:
@@ -349,3 +360,214 @@ def _upload(client: ManagementClient) -> None:
 
 def _download(client: ManagementClient) -> None:
     client.event_of("r-1")
+
+
+# --- Sessions -------------------------------------------------------------------------------------
+
+WHOLE_ID = "0a1b2c3d-2222-4333-8444-5e6f708192a3"
+
+
+def view(session: str = "0a1b2c3d", **changes: str) -> dict[str, str]:
+    return {
+        "session": session,
+        "stackName": "app",
+        "status": "ACTIVE",
+        "owner": "arn:aws:iam::1:user/eve",
+        "createdAt": "2026-11-21T10:00:00.000+00:00",
+        "expiresAt": "2026-11-21T11:00:00.000+00:00",
+    } | changes
+
+
+def ok(body: Any) -> Answer:
+    return Answer(200, json.dumps(body))
+
+
+class TestSessions:
+    def test_pages_are_read_as_they_are_needed(self) -> None:
+        asked: list[str] = []
+
+        def respond(request: Request) -> Answer:
+            assert (request.method, request.path) == ("GET", "/plldb/sessions")
+            asked.append(request.url.partition("?")[2])
+            if "nextToken" in request.url:
+                return ok({"sessions": [view("cccccccc")]})
+            return ok({"sessions": [view("aaaaaaaa"), view("bbbbbbbb")], "nextToken": "a/b+c="})
+
+        def work(client: ManagementClient) -> list[str]:
+            sessions = client.list_sessions("app")
+            seen = [next(sessions).session, next(sessions).session]
+            assert len(asked) == 1
+            return seen + [one.session for one in sessions]
+
+        assert talk(respond, work) == ["aaaaaaaa", "bbbbbbbb", "cccccccc"]
+        assert asked == ["stackName=app", "stackName=app&nextToken=a%2Fb%2Bc%3D"]
+
+    def test_those_of_every_stack(self) -> None:
+        def respond(request: Request) -> Answer:
+            assert request.url.endswith("/plldb/sessions")
+            return ok({"sessions": [view()]})
+
+        (only,) = talk(respond, lambda client: list(client.list_sessions()))
+        assert only == SessionView(
+            session="0a1b2c3d",
+            stack_name="app",
+            status="ACTIVE",
+            owner="arn:aws:iam::1:user/eve",
+            created_at="2026-11-21T10:00:00.000+00:00",
+            expires_at="2026-11-21T11:00:00.000+00:00",
+        )
+
+    @pytest.mark.parametrize(
+        ("stack_name", "url"),
+        [(None, "/sessions/0a1b2c3d"), ("app", "/sessions/0a1b2c3d?stackName=app")],
+    )
+    @pytest.mark.parametrize("method", ["GET", "DELETE"])
+    def test_one_is_found_or_closed(self, method: str, stack_name: str | None, url: str) -> None:
+        def respond(request: Request) -> Answer:
+            assert request.method == method
+            assert request.url.endswith(f"/plldb{url}")
+            return ok(view(status="CLOSED"))
+
+        def work(client: ManagementClient) -> SessionView:
+            act = client.find_session if method == "GET" else client.close_session
+            return act("0a1b2c3d", stack_name)
+
+        assert talk(respond, work).status == "CLOSED"
+
+    def test_all_of_a_stack_are_closed_page_by_page(self) -> None:
+        def respond(request: Request) -> Answer:
+            assert request.method == "DELETE"
+            return ok({"closed": 1} if "nextToken=x" in request.url else _PAGE)
+
+        assert talk(respond, lambda client: client.close_sessions("app")) == 51
+
+    @pytest.mark.parametrize("status", [400, 404, 409])
+    def test_a_refusal_says_why_and_keeps_the_id_to_itself(self, status: int) -> None:
+        refused = Answer(status, '{"message": "There is no such session."}')
+        with pytest.raises(SessionError, match="There is no such session") as raised:
+            talk(lambda _: refused, lambda client: client.close_session(WHOLE_ID))
+        assert type(raised.value) is SessionError
+        assert raised.value.hint
+        assert WHOLE_ID not in raised.value.message
+        assert WHOLE_ID[:8] in raised.value.message
+
+    def test_nor_is_it_quoted_where_nobody_answers(self) -> None:
+        with pytest.raises(EndpointError) as raised:
+            ManagementClient("http://127.0.0.1:9/plldb", Signature()).close_session(WHOLE_ID)
+        assert WHOLE_ID not in raised.value.message
+
+    @pytest.mark.parametrize(
+        "body", [{}, {"sessions": [{}]}, {"sessions": [1]}, {"sessions": [view() | {"x": 1}]}]
+    )
+    def test_whatever_is_answered(self, body: Any) -> None:
+        with contextlib.suppress(SessionError):
+            for one in talk(lambda _: ok(body), lambda client: list(client.list_sessions())):
+                assert one.session == "0a1b2c3d"
+
+    def test_too_many_pending_ones_are_told_at_once_with_what_to_do(self) -> None:
+        """The header may ask for an hour; a command does not sleep through it."""
+        said = '{"message": "Stack app has 1000 sessions that nobody has connected to."}'
+        error = refusal(Answer(429, said, {"Retry-After": "3600"}))
+        assert type(error) is SessionError
+        assert "1000 sessions" in error.message
+        assert "plldb sessions close --all --stack-name app" in str(error.hint)
+
+
+_PAGE = {"closed": 50, "nextToken": "x"}
+
+
+class TestHealth:
+    def health(self, answer: Answer) -> Health:
+        return talk(lambda _: answer, lambda client: client.health())
+
+    @time_machine.travel(1_000_000, tick=False)
+    def test_all_is_well(self) -> None:
+        tables = {"sessions": "reachable", "debugger": "reachable"}
+        health = self.health(ok({"status": "ok", "time": 1_000_012.5, "tables": tables}))
+        assert health == Health(True, {"sessions": True, "debugger": True}, 12.5)
+
+    def test_what_is_unhealthy_says_so_and_is_asked_once(self) -> None:
+        tables = {"sessions": "unreachable", "debugger": "reachable"}
+        body = {"status": "unhealthy", "time": time.time(), "tables": tables}
+        asked: list[Request] = []
+
+        def respond(request: Request) -> Answer:
+            asked.append(request)
+            return Answer(503, json.dumps(body))
+
+        health = talk(respond, lambda client: client.health())
+        assert not health.is_healthy
+        assert health.tables == {"sessions": False, "debugger": True}
+        assert len(asked) == 1
+
+    @pytest.mark.parametrize("status", [200, 503, 404])
+    @pytest.mark.parametrize("body", ["", "{}", '{"status": "ok"}', '{"status": 1, "tables": [1]}'])
+    def test_what_is_none_is_an_error(self, status: int, body: str) -> None:
+        with pytest.raises(SessionError) as raised:
+            self.health(Answer(status, body))
+        assert raised.value.hint
+
+
+# --- The clock ------------------------------------------------------------------------------------
+
+NOW = 1_790_000_000
+
+
+def refuse_by_time(request: Request) -> Answer:
+    """As API Gateway does: https://docs.aws.amazon.com/IAM/latest/UserGuide/signing-elements.html"""
+    signed = datetime.strptime(request.headers["x-amz-date"], "%Y%m%dT%H%M%SZ")
+    off = signed.replace(tzinfo=UTC).timestamp() - NOW
+    date = {"Date": formatdate(NOW, usegmt=True)}
+    if abs(off) > 300:
+        return Answer(403, '{"message": "Signature expired"}', date)
+    assert request.credential_scope[1] == request.headers["x-amz-date"][:8]
+    return Answer(201, CREATED.body, date)
+
+
+class TestClock:
+    def attempt(self, off: float, respond: Callable[[Request], Answer]) -> LocalServer:
+        """Opens two sessions while the local clock is off by so many seconds."""
+        target = Target(
+            TargetSettings(
+                "emulator", "us-east-1", emulator=EmulatorAddress("http://x", "http://x")
+            )
+        )
+        with (
+            local_server(respond) as server,
+            time_machine.travel(NOW + off, tick=False),
+        ):
+            client = ManagementClient(f"{server.url}/plldb", target.execute_api_auth())
+            try:
+                client.create_session("app")
+                client.create_session("app")
+            finally:
+                client._http.close()
+        return server
+
+    @pytest.mark.parametrize("off", [-86_400, -600, 600, 86_400])
+    def test_a_request_is_signed_again_with_the_right_time_which_is_kept(self, off: int) -> None:
+        assert len(self.attempt(off, refuse_by_time).requests) == 3
+
+    @pytest.mark.parametrize("off", [-290, 0, 290])
+    def test_one_that_is_nearly_right_is_taken(self, off: int) -> None:
+        assert len(self.attempt(off, refuse_by_time).requests) == 2
+
+    def test_refused_all_the_same_it_is_an_error_that_names_the_clock(self) -> None:
+        def respond(_: Request) -> Answer:
+            return Answer(403, "{}", {"Date": formatdate(NOW, usegmt=True)})
+
+        with pytest.raises(AccessDeniedError) as raised:
+            self.attempt(600, respond)
+        assert "600 s ahead" in str(raised.value.hint)
+
+    def test_a_missing_permission_is_not_tried_again(self) -> None:
+        seen: list[Request] = []
+
+        def respond(request: Request) -> Answer:
+            seen.append(request)
+            return Answer(403, "{}", {"Date": formatdate(NOW, usegmt=True)})
+
+        with pytest.raises(AccessDeniedError) as raised:
+            self.attempt(1, respond)
+        assert "clock" not in str(raised.value.hint)
+        assert len(seen) == 1

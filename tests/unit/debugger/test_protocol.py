@@ -16,6 +16,8 @@ from plldb.debugger.protocol import (
     Ended,
     JunkArrived,
     MessageArrived,
+    Refreshed,
+    RefreshGranted,
     SessionProtocol,
     State,
     close_reason,
@@ -57,7 +59,8 @@ class TestLife:
     def test_the_user_ends_it_and_the_connection_goes_first(self) -> None:
         protocol = attached()
         protocol.stop()
-        ended = protocol.connection_closed(1000, "")
+        ended = protocol.connection_closed(0, 1000, "")
+        assert ended is not None
         assert (ended.expected, ended.confirmed) == (True, False)
 
     def test_the_server_ends_it(self) -> None:
@@ -65,7 +68,8 @@ class TestLife:
         assert ended == Ended(expected=False, confirmed=True, reason="taken over")
 
     def test_the_connection_is_lost(self) -> None:
-        ended = attached().connection_closed(1006, "")
+        ended = attached().connection_closed(0, 1006, "")
+        assert ended is not None
         assert (ended.expected, ended.confirmed) == (False, False)
         assert "broke" in ended.reason
 
@@ -77,7 +81,7 @@ class TestLife:
     def test_there_is_nothing_to_stop_before_and_after(self) -> None:
         assert SessionProtocol().stop() == []
         protocol = attached()
-        protocol.connection_closed(1006, "")
+        protocol.connection_closed(0, 1006, "")
         assert protocol.stop() == []
 
     def test_messages_still_arrive_while_it_closes(self) -> None:
@@ -138,17 +142,124 @@ class TestCloseReason:
         assert reason in close_reason(code, reason)
 
 
+class TestMoving:
+    def test_what_is_sent_goes_to_the_new_connection_from_then_on(self) -> None:
+        protocol = attached()
+        (frame,) = protocol.request_refresh()
+        assert json.loads(frame) == {"action": "refresh"}
+        assert protocol.received(json.dumps(messages.refresh("t", 1))) == RefreshGranted("t")
+        protocol.moving()
+        assert protocol.current == 0
+        assert protocol.moved(1) == Refreshed()
+        assert protocol.current == 1
+
+    def test_the_end_of_the_old_connection_is_not_that_of_the_session(self) -> None:
+        protocol = attached()
+        protocol.moving()
+        protocol.moved(1)
+        assert protocol.connection_closed(0, 1000, "") is None
+        assert protocol.state is State.ATTACHED
+        ended = protocol.connection_closed(1, 1006, "")
+        assert ended is not None
+        assert "broke" in ended.reason
+
+    def test_while_it_moves_it_is_not_over_before_that_has_failed(self) -> None:
+        protocol = attached()
+        protocol.moving()
+        assert protocol.connection_closed(0, 1001, "") is None
+        ended = protocol.not_moved()
+        assert ended is not None
+        assert (ended.expected, ended.confirmed) == (False, False)
+        assert "code 1001" in ended.reason
+
+    def test_a_move_that_failed_changes_nothing(self) -> None:
+        protocol = attached()
+        protocol.moving()
+        assert protocol.request_refresh() == []
+        assert protocol.not_moved() is None
+        assert protocol.request_refresh() != []
+        assert protocol.current == 0
+
+    def test_the_server_can_end_it_on_either_connection(self) -> None:
+        for _ in range(2):
+            protocol = attached()
+            protocol.moving()
+            protocol.moved(1)
+            closed = json.dumps(messages.closed("closed by eve"))
+            assert protocol.received(closed) == Ended(False, True, "closed by eve")
+
+    def test_nothing_moves_while_functions_are_being_instrumented(self) -> None:
+        protocol = attached()
+        assert protocol.instrument("{}") == ["{}"]
+        assert protocol.request_refresh() == []
+        protocol.received(json.dumps(messages.ready(1, 0)))
+        assert protocol.request_refresh() != []
+
+    def test_nor_before_and_after_the_session(self) -> None:
+        assert SessionProtocol().request_refresh() == []
+        protocol = attached()
+        protocol.stop()
+        assert protocol.request_refresh() == []
+
+    @pytest.mark.parametrize("token", [None, 1, "", ["s3cret"]])
+    def test_a_token_that_is_none_is_junk(self, token: object) -> None:
+        event = attached().received(json.dumps({"type": "refresh", "token": token}))
+        assert event == JunkArrived("refresh")
+
+    def test_a_token_is_not_shown(self) -> None:
+        assert "s3cret" not in repr(RefreshGranted("s3cret"))
+
+
+class TestSessionGone:
+    """The connection is there, and the helper stack says that it has no session (any more)."""
+
+    REFUSAL = json.dumps(messages.error(ErrorCode.BAD_REQUEST, "The session is closed."))
+
+    def test_it_is_over(self) -> None:
+        event = attached().received(self.REFUSAL)
+        assert isinstance(event, Ended)
+        assert (event.expected, event.confirmed) == (False, False)
+
+    def test_not_if_it_may_be_the_answer_to_instrumenting(self) -> None:
+        protocol = attached()
+        protocol.instrument("{}")
+        assert isinstance(protocol.received(self.REFUSAL), MessageArrived)
+
+    def test_not_if_the_session_moves_or_has_moved_away(self) -> None:
+        protocol = attached()
+        protocol.moving()
+        assert isinstance(protocol.received(self.REFUSAL, 0), MessageArrived)
+        protocol.moved(1)
+        assert isinstance(protocol.received(self.REFUSAL, 0), MessageArrived)
+        assert isinstance(protocol.received(self.REFUSAL, 1), Ended)
+
+    def test_not_for_other_errors(self) -> None:
+        error = messages.error(ErrorCode.UNKNOWN_ACTION, "why")
+        assert attached().received(json.dumps(error)) == MessageArrived(error)
+
+
 class Life(RuleBasedStateMachine):
-    """Whatever happens in any order: an ending is expected exactly if the user asked for it."""
+    """Whatever happens in any order: an ending is expected exactly if the user asked for it, and
+    comes exactly once, when no connection is left that has the session.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.protocol = attached()
         self.asked = False
         self.sent = 0
+        self.ends = 0
+        self.connections = {0}
+        self.is_moving = False
 
     def still_on(self) -> bool:
         return self.protocol.state is not State.ENDED
+
+    def can_move(self) -> bool:
+        return self.still_on() and bool(self.protocol.request_refresh())
+
+    def moves(self) -> bool:
+        return self.still_on() and self.is_moving
 
     @rule()
     def stop(self) -> None:
@@ -161,20 +272,56 @@ class Life(RuleBasedStateMachine):
     def frame_arrives(self, frame: str | bytes) -> None:
         self.check(self.protocol.received(frame))
 
+    @precondition(can_move)
+    @rule()
+    def begin_to_move(self) -> None:
+        self.protocol.moving()
+        self.is_moving = True
+
+    @precondition(moves)
+    @rule()
+    def move(self) -> None:
+        new = max({*self.connections, self.protocol.current}) + 1
+        self.protocol.moved(new)
+        self.connections.add(new)
+        self.is_moving = False
+
+    @precondition(moves)
+    @rule()
+    def fail_to_move(self) -> None:
+        self.is_moving = False
+        self.check(self.protocol.not_moved())
+
     @precondition(still_on)
-    @rule(code=st.integers(1000, 4999), reason=st.text())
-    def connection_ends(self, code: int, reason: str) -> None:
-        self.check(self.protocol.connection_closed(code, reason))
-        assert not self.still_on()
+    @rule(data=st.data(), code=st.integers(1000, 4999), reason=st.text())
+    def connection_ends(self, data: st.DataObject, code: int, reason: str) -> None:
+        if not self.connections:
+            return
+        number = data.draw(st.sampled_from(sorted(self.connections)))
+        self.connections.discard(number)
+        is_current = number == self.protocol.current
+        self.check(self.protocol.connection_closed(number, code, reason))
+        may_move = self.is_moving and not self.asked
+        assert self.still_on() is (may_move or not is_current)
 
     def check(self, event: object) -> None:
         if isinstance(event, Ended):
+            self.ends += 1
             assert event.expected is self.asked
             assert not self.still_on()
 
     @invariant()
     def close_is_sent_once_at_most(self) -> None:
         assert self.sent <= 1
+
+    @invariant()
+    def it_ends_once(self) -> None:
+        assert self.ends == (0 if self.still_on() else 1)
+
+    @invariant()
+    def there_is_a_connection_or_may_be_one(self) -> None:
+        alive = self.protocol.current in self.connections
+        assert alive or self.is_moving or not self.still_on()
 
 
 TestLifeInAnyOrder = Life.TestCase

@@ -1,0 +1,92 @@
+"""How long the attached side waits for what, and how it tries again.
+
+No package for retries: what is needed is the next delay alone, since each is told to the user and
+ends when the user detaches, and since the waiting itself is the event loop's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from plldb.errors import UsageError
+
+HEARTBEAT_VARIABLE = "PLLDB_HEARTBEAT_SECONDS"
+REFRESH_VARIABLE = "PLLDB_REFRESH_SECONDS"
+_MAX_BACKOFF_EXPONENT = 30
+
+
+@dataclass(frozen=True)
+class Timing:
+    """All in seconds. The first two answer API Gateway's limits, 10 minutes idle and 2 hours:
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html
+    """
+
+    heartbeat: float = 5 * 60
+    # Between WebSocket pings, and for their answer: a dead network is noticed in 40 s. API Gateway
+    # answers them by itself; whether they count as activity to it is not documented.
+    ping: float = 20
+    # The age at which a connection is replaced, at the latest; a tenth earlier at the earliest.
+    refresh: float = 105 * 60
+    # How long the replaced one still receives what was under way to it.
+    grace: float = 30
+    # The authorizer and $connect may both have to start first.
+    opening: float = 30
+    # Until the server's answer to a refresh; the function may have to start first.
+    answer: float = 30
+    # Without a word from the server; restoring many functions takes longer, but tells of each.
+    closing: float = 10
+    # The same for instrumenting, which may wait for updates of the functions by others.
+    silence: float = 60
+    # For closing a session over REST on the way out.
+    farewell: float = 5
+    first_retry: float = 0.5
+    longest_retry: float = 30
+    give_up: float = 15 * 60
+
+
+def timing_from_environment(environ: Mapping[str, str]) -> Timing:
+    """Raises UsageError for a value that makes no sense."""
+    default = Timing()
+    return Timing(
+        heartbeat=_seconds(environ, HEARTBEAT_VARIABLE, default.heartbeat),
+        refresh=_seconds(environ, REFRESH_VARIABLE, default.refresh),
+    )
+
+
+def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:
+    text = environ.get(name)
+    if not text:
+        return default
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0.1 <= seconds <= 86_400:
+        raise UsageError(f"{name} is {text!r}.", "Give seconds, from 0.1 to 86400 (a day).")
+    return seconds
+
+
+class Backoff:
+    """Delays with full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+
+    ``random`` gives numbers from 0 to 1. ``attempt`` is how many delays were given so far.
+    """
+
+    def __init__(
+        self, first: float, longest: float, random: Callable[[], float], give_up: float = math.inf
+    ) -> None:
+        self._first = first
+        self._longest = longest
+        self._random = random
+        self._give_up = give_up
+        self.attempt = 0
+
+    def delay(self, elapsed: float) -> float | None:
+        """How long to wait now; None: so much time has elapsed that it is not tried again."""
+        if elapsed >= self._give_up:
+            return None
+        ceiling = min(self._longest, self._first * 2.0 ** min(self.attempt, _MAX_BACKOFF_EXPONENT))
+        self.attempt += 1
+        return min(ceiling * self._random(), self._give_up - elapsed)
