@@ -1,17 +1,23 @@
-"""Where calls go, decided once from flags, environment and defaults.
+"""What to do and where calls go, decided once from every source of options.
 
-The order is: ``--profile`` or ``--target aws`` → AWS; ``--endpoint-url`` or ``AWS_ENDPOINT_URL``
-→ that emulator; otherwise the emulator that ``plldb local up`` started. AWS credentials in the
-environment never select AWS by themselves. A flag wins over any environment variable.
+The sources, from the one that wins to the one that yields: the command line; the ``PLLDB_…``
+variables; AWS's own variables for an endpoint and a region; the chosen environment of
+``plldb.toml``; defaults.
+
+Calls go to AWS with a profile or the target ``aws``, to an emulator with an endpoint URL or the
+target ``emulator``. The first source that says one of these decides, and nothing that a source
+below it says contradicts it. Without any, they go to the emulator that ``plldb local up`` started.
+AWS credentials in the environment never select AWS by themselves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
-from typing import Literal
-from urllib.parse import urlsplit
+from typing import Generic, Literal, TypeVar
 
 from plldb.errors import TargetError, UsageError
 
@@ -26,12 +32,50 @@ VERSION_TAG = "plldb:version"
 DEFAULT_EMULATOR_REGION = "us-east-1"
 # Emulators take any account's worth of rights from these; they open nothing on AWS.
 EMULATOR_ACCESS_KEY_ID = "test"
-EMULATOR_SECRET_ACCESS_KEY = "test"  # noqa: S105
+EMULATOR_SECRET_ACCESS_KEY = "test"  # nosec B105  # noqa: S105
+
+DEFAULT_ENVIRONMENT = "development"
+# What an environment makes of the template's parameters before plldb.toml is asked; development
+# leaves them as they are.
+BUILT_IN_ENVIRONMENTS: Mapping[str, Mapping[str, str]] = {
+    DEFAULT_ENVIRONMENT: {},
+    "production": {
+        "LogRetentionDays": "90",
+        "PointInTimeRecovery": "true",
+        "DeletionProtection": "true",
+        "Dashboard": "true",
+        "MaxPendingSessions": "100",
+        "ThrottlingRate": "200",
+        "ThrottlingBurst": "400",
+    },
+}
+
+# Names another settings file than the nearest plldb.toml.
+CONFIG_VARIABLE = "PLLDB_CONFIG"
+# The source of what nobody set.
+DEFAULT = "default"
+_OFF = ("0", "false", "no")
+# CloudFormation's rule; shorter, since table names with the stack's name as suffix must fit too.
+_HELPER_STACK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,99}")
+
+_T_co = TypeVar("_T_co", covariant=True)
+
+
+@dataclass(frozen=True)
+class Setting(Generic[_T_co]):
+    """A value, and where it comes from, in the user's words: ``--region``, ``PLLDB_REGION``, …"""
+
+    value: _T_co
+    source: str
+
+
+# What one source says: option (as ``Options`` names it) → setting.
+Source = Mapping[str, Setting[str]]
 
 
 @dataclass(frozen=True)
 class Options:
-    """The global options of the command line; ``None`` is one that was not given."""
+    """The options of the command line that settings are made of; ``None`` was not given."""
 
     profile: str | None = None
     target: str | None = None
@@ -39,21 +83,50 @@ class Options:
     endpoint_url: str | None = None
     output: str | None = None
     verbose: bool | None = None
+    environment: str | None = None
+    helper_stack: str | None = None
 
-    @classmethod
-    def from_environment(cls, environ: Mapping[str, str]) -> Options:
-        """Each option's ``PLLDB_…`` variable; an empty one counts as not set."""
-        values: dict[str, str | bool | None] = {
-            field.name: environ.get(environment_variable(field.name)) or None
-            for field in fields(cls)
+    def as_source(self) -> Source:
+        """An empty one counts as not given."""
+        given = {name: getattr(self, name) for name in OPTIONS}
+        return {
+            name: Setting(str(value).lower() if isinstance(value, bool) else value, flag(name))
+            for name, value in given.items()
+            if value not in (None, "")
         }
-        if values["verbose"] is not None:
-            values["verbose"] = str(values["verbose"]).lower() not in ("0", "false", "no")
-        return cls(**values)  # type: ignore[arg-type]
+
+
+OPTIONS = tuple(option.name for option in fields(Options))
+
+
+def flag(option: str) -> str:
+    return f"--{option.replace('_', '-')}"
 
 
 def environment_variable(option: str) -> str:
     return f"PLLDB_{option.upper()}"
+
+
+@dataclass(frozen=True)
+class FileEnvironment:
+    """One ``[environments.NAME]`` of plldb.toml; all values are text."""
+
+    options: Mapping[str, str]
+    parameters: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ConfigFile:
+    """A plldb.toml that was read and checked; ``found_by`` is ``--config``, ``PLLDB_CONFIG``, …"""
+
+    path: Path
+    found_by: str
+    environment: str | None
+    environments: Mapping[str, FileEnvironment]
+
+    def table(self, environment: str) -> str:
+        """How messages name the table of an environment."""
+        return f"{self.path.name} [environments.{environment}]"
 
 
 @dataclass(frozen=True)
@@ -80,98 +153,268 @@ class TargetSettings:
 
 
 @dataclass(frozen=True)
+class TargetChoice:
+    """Where calls go, as far as it is known without looking for an emulator that runs.
+
+    ``endpoint_url`` is None for AWS and for the emulator that ``plldb local up`` started.
+    """
+
+    kind: Setting[Kind]
+    profile: Setting[str | None]
+    region: Setting[str | None]
+    endpoint_url: Setting[str | None]
+
+
+@dataclass(frozen=True)
 class Settings:
     output: Output
     verbose: bool
     home: Path
+    environment: str
+    helper_stack: str
 
 
-def load_settings(flags: Options, environ: Mapping[str, str], default_home: Path) -> Settings:
-    """How plldb talks and where it keeps its state (``PLLDB_HOME``)."""
-    variables = Options.from_environment(environ)
-    output = flags.output or variables.output or "text"
-    if output not in OUTPUTS:
+class Configuration:
+    """All sources of options of one run, in order. Each setting is looked at when it is asked for.
+
+    Raises UsageError for a value that makes no sense, and says where it stands.
+    """
+
+    def __init__(
+        self, flags: Options, environ: Mapping[str, str], file: ConfigFile | None = None
+    ) -> None:
+        self.environ = environ
+        self.file = file
+        self._above_the_file = (flags.as_source(), _variables(environ), _aws_variables(environ))
+
+    @cached_property
+    def environment(self) -> Setting[str]:
+        file = self.file
+        chosen = _first(self._above_the_file, "environment")
+        if chosen is None and file is not None and file.environment is not None:
+            chosen = Setting(file.environment, file.path.name)
+        if chosen is None:
+            return Setting(DEFAULT_ENVIRONMENT, DEFAULT)
+        known = sorted({*BUILT_IN_ENVIRONMENTS, *(file.environments if file else ())})
+        if chosen.value not in known:
+            raise UsageError(
+                f"{chosen.source}: there is no environment {chosen.value!r}.",
+                one_of(chosen.value, known),
+            )
+        return chosen
+
+    @cached_property
+    def target(self) -> TargetChoice:
+        return _choose_target(self._sources)
+
+    @property
+    def output(self) -> Setting[Output]:
+        found = self._first("output")
+        if found is None:
+            return Setting("text", DEFAULT)
+        for output in OUTPUTS:
+            if found.value == output:
+                return Setting(output, found.source)
         raise UsageError(
-            f"PLLDB_OUTPUT is {output!r}, which is no output format.", "Use 'text' or 'json'."
+            f"{found.source}: {found.value!r} is no output format.", one_of(found.value, OUTPUTS)
         )
-    home = environ.get("PLLDB_HOME")
+
+    @property
+    def verbose(self) -> Setting[bool]:
+        found = self._first("verbose")
+        if found is None:
+            return Setting(False, DEFAULT)
+        return Setting(found.value.lower() not in _OFF, found.source)
+
+    @property
+    def helper_stack(self) -> Setting[str]:
+        return self._first("helper_stack") or Setting(DEFAULT_HELPER_STACK, DEFAULT)
+
+    def home(self, default: Path) -> Setting[Path]:
+        """Where plldb keeps its state."""
+        given = self.environ.get("PLLDB_HOME")
+        if not given:
+            return Setting(default, DEFAULT)
+        return Setting(Path(given).expanduser(), "PLLDB_HOME")
+
+    @cached_property
+    def _sources(self) -> tuple[Source, ...]:
+        # Also without a file: an unknown environment is an error whether or not anything uses it.
+        name = self.environment.value
+        if self.file is None or name not in self.file.environments:
+            return self._above_the_file
+        options = self.file.environments[name].options
+        of_file = {key: Setting(value, self.file.table(name)) for key, value in options.items()}
+        return (*self._above_the_file, of_file)
+
+    def _first(self, option: str) -> Setting[str] | None:
+        return _first(self._sources, option)
+
+
+def load_settings(
+    flags: Options,
+    environ: Mapping[str, str],
+    default_home: Path,
+    file: ConfigFile | None = None,
+) -> Settings:
+    """How plldb talks, where it keeps its state (``PLLDB_HOME``), which helper stack it uses."""
+    configuration = Configuration(flags, environ, file)
     return Settings(
-        output=output,
-        verbose=bool(flags.verbose if flags.verbose is not None else variables.verbose),
-        home=Path(home).expanduser() if home else default_home,
+        output=configuration.output.value,
+        verbose=configuration.verbose.value,
+        home=configuration.home(default_home).value,
+        environment=configuration.environment.value,
+        helper_stack=configuration.helper_stack.value,
     )
 
 
 def load_target(
-    flags: Options, environ: Mapping[str, str], running: EmulatorAddress | None
+    flags: Options,
+    environ: Mapping[str, str],
+    running: EmulatorAddress | None,
+    file: ConfigFile | None = None,
 ) -> TargetSettings:
     """Decide where calls go. ``running`` is the emulator that ``plldb local up`` started."""
-    variables = Options.from_environment(environ)
-    chosen = _choose(flags) or _choose(variables)
-    if chosen is None and (url := environ.get("AWS_ENDPOINT_URL")):
-        chosen = Options(endpoint_url=url)
-    region = flags.region or variables.region
-    region = region or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or None
-    if chosen is not None and _is_aws(chosen):
-        # `--target aws` says where, not as whom: a profile in the environment still counts.
-        return TargetSettings("aws", region, profile=chosen.profile or variables.profile)
+    choice = Configuration(flags, environ, file).target
+    if choice.kind.value == "aws":
+        return TargetSettings("aws", choice.region.value, profile=choice.profile.value)
     return TargetSettings(
         "emulator",
-        region or DEFAULT_EMULATOR_REGION,
-        emulator=_emulator_address(chosen, environ, running),
+        choice.region.value,
+        emulator=_emulator_address(choice.endpoint_url.value, environ, running),
         access_key_id=environ.get("PLLDB_EMULATOR_ACCESS_KEY_ID") or EMULATOR_ACCESS_KEY_ID,
         secret_access_key=environ.get("PLLDB_EMULATOR_SECRET_ACCESS_KEY")
         or EMULATOR_SECRET_ACCESS_KEY,
     )
 
 
-def _choose(options: Options) -> Options | None:
-    """The options, if they name a target; a contradiction is refused."""
-    if options.target not in (None, *KINDS):
-        raise UsageError(f"{options.target!r} is no target.", "Use 'aws' or 'emulator'.")
-    if _is_aws(options) and options.endpoint_url:
-        raise UsageError(
-            "An endpoint URL selects an emulator, but AWS was selected as well.",
-            "Give either --profile (or --target aws) or --endpoint-url, not both.",
+def is_helper_stack_name(name: str) -> bool:
+    return bool(_HELPER_STACK_NAME.fullmatch(name))
+
+
+def one_of(word: str, known: Iterable[str]) -> str:
+    """A hint for a word that is none of those that are known."""
+    from difflib import get_close_matches
+
+    known = list(known)
+    likely = get_close_matches(word, known, n=1)
+    guess = f"Did you mean {likely[0]!r}? " if likely else ""
+    return f"{guess}It is one of {', '.join(known)}."
+
+
+# --- Sources ------------------------------------------------------------------------------------
+
+
+def _variables(environ: Mapping[str, str]) -> Source:
+    """Each option's ``PLLDB_…`` variable; an empty one counts as not set."""
+    return _from_variables(environ, {environment_variable(name): name for name in OPTIONS})
+
+
+def _aws_variables(environ: Mapping[str, str]) -> Source:
+    """What AWS's own tools read too. Nothing of it can select AWS."""
+    names = {
+        "AWS_ENDPOINT_URL": "endpoint_url",
+        "AWS_DEFAULT_REGION": "region",
+        "AWS_REGION": "region",  # the later one wins
+    }
+    return _from_variables(environ, names)
+
+
+def _from_variables(environ: Mapping[str, str], names: Mapping[str, str]) -> Source:
+    return {
+        option: Setting(environ[variable], variable)
+        for variable, option in names.items()
+        if environ.get(variable)
+    }
+
+
+def _first(sources: Iterable[Source], option: str) -> Setting[str] | None:
+    return next((source[option] for source in sources if option in source), None)
+
+
+# --- The target ---------------------------------------------------------------------------------
+
+
+def _choose_target(sources: tuple[Source, ...]) -> TargetChoice:
+    kind = next((kind for source in sources if (kind := target_of(source))), None)
+    kind = kind or Setting("emulator", DEFAULT)
+    region = _first(sources, "region")
+    if kind.value == "aws":
+        # `target = aws` says where, not as whom: a profile of a source below it still counts.
+        return TargetChoice(
+            kind,
+            profile=_first(sources, "profile") or Setting(None, DEFAULT),
+            region=region or Setting(None, "AWS's own configuration"),
+            endpoint_url=Setting(None, DEFAULT),
         )
-    if options.profile and options.target == "emulator":
-        raise UsageError("--profile selects AWS, --target emulator does not.", "Give one of them.")
-    return options if _is_aws(options) or options.endpoint_url or options.target else None
+    # And `target = emulator` says of which kind, not where.
+    endpoint = _first(sources, "endpoint_url")
+    return TargetChoice(
+        kind,
+        profile=Setting(None, DEFAULT),
+        region=region or Setting(DEFAULT_EMULATOR_REGION, DEFAULT),
+        endpoint_url=Setting(checked_url(endpoint), endpoint.source)
+        if endpoint
+        else Setting(None, DEFAULT),
+    )
 
 
-def _is_aws(options: Options) -> bool:
-    return bool(options.profile) or options.target == "aws"
+def target_of(source: Source) -> Setting[Kind] | None:
+    """What one source selects. Raises UsageError if it contradicts itself."""
+    target, profile, endpoint = (source.get(o) for o in ("target", "profile", "endpoint_url"))
+    if target and target.value not in KINDS:
+        raise UsageError(
+            f"{target.source}: {target.value!r} is no target.", one_of(target.value, KINDS)
+        )
+    selects_aws = target if target and target.value == "aws" else profile
+    if selects_aws and endpoint:
+        raise UsageError(
+            f"An endpoint URL ({endpoint.source}) selects an emulator, but AWS was selected as "
+            f"well ({selects_aws.source}).",
+            "Give either a profile (or the target aws) or an endpoint URL, not both.",
+        )
+    if profile and target and target.value == "emulator":
+        raise UsageError(
+            f"A profile ({profile.source}) selects AWS, the target emulator ({target.source}) "
+            "does not.",
+            "Give one of them.",
+        )
+    if selects_aws:
+        return Setting("aws", (target or selects_aws).source)
+    selects_emulator = target or endpoint
+    return Setting("emulator", selects_emulator.source) if selects_emulator else None
 
 
 def _emulator_address(
-    chosen: Options | None, environ: Mapping[str, str], running: EmulatorAddress | None
+    url: str | None, environ: Mapping[str, str], running: EmulatorAddress | None
 ) -> EmulatorAddress:
-    url = chosen.endpoint_url if chosen else None
-    if chosen is not None:
-        # `--target emulator` says of which kind, not where.
-        url = url or environ.get(environment_variable("endpoint_url"))
-        url = url or environ.get("AWS_ENDPOINT_URL")
-    if not url:
+    if url is None:
         if running is None:
             raise TargetError(
                 "No emulator is running, and no AWS profile is selected.",
                 "Run 'plldb local up' for a local emulator, or give --profile NAME for AWS.",
             )
         return running
-    url = _checked_url(url)
     if running is not None and running.endpoint_url == url:
         return running
-    inside_url = environ.get("PLLDB_INSIDE_ENDPOINT_URL")
-    return EmulatorAddress(url, _checked_url(inside_url) if inside_url else url)
+    name = "PLLDB_INSIDE_ENDPOINT_URL"
+    inside_url = environ.get(name)
+    return EmulatorAddress(url, checked_url(Setting(inside_url, name)) if inside_url else url)
 
 
-def _checked_url(url: str) -> str:
+def checked_url(url: Setting[str]) -> str:
+    """The endpoint URL without a slash at its end. Raises UsageError for anything else."""
+    from urllib.parse import urlsplit
+
     hint = "Give it as http://HOST:PORT, as in http://127.0.0.1:4566."
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(url.value)
         valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         valid = False
+    if valid and "@" in parts.netloc:
+        # Not shown: it would be a password.
+        raise UsageError(f"{url.source}: an endpoint URL takes no user and no password.", hint)
     if not valid or parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise UsageError(f"{url!r} is no endpoint URL.", hint)
+        raise UsageError(f"{url.source}: {url.value!r} is no endpoint URL.", hint)
     return f"{parts.scheme}://{parts.netloc}"

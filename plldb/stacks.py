@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StackState:
-    """One CloudFormation stack; ``outputs`` and ``tags`` are key → value."""
+    """One CloudFormation stack; ``outputs``, ``tags`` and ``parameters`` are key → value."""
 
     name: str
     stack_id: str
@@ -29,6 +29,8 @@ class StackState:
     reason: str
     outputs: dict[str, str]
     tags: dict[str, str]
+    parameters: dict[str, str] = field(default_factory=dict)
+    has_termination_protection: bool = False
 
     @property
     def is_usable(self) -> bool:
@@ -137,6 +139,8 @@ def _stack_state(stack: StackTypeDef) -> StackState:
         reason=stack.get("StackStatusReason", ""),
         outputs={o["OutputKey"]: o["OutputValue"] for o in stack.get("Outputs", [])},
         tags={t["Key"]: t["Value"] for t in stack.get("Tags", [])},
+        parameters={p["ParameterKey"]: p["ParameterValue"] for p in stack.get("Parameters", [])},
+        has_termination_protection=stack.get("EnableTerminationProtection", False),
     )
 
 

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 # DeleteObjects takes this many at once:
 # https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
 _DELETE_BATCH = 1000
+# A table of another status is not of the stack; least of all one that made the creation fail by
+# being there already.
+_PRESENT = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "DELETE_FAILED"}
 
 
 class Executor:
@@ -64,6 +67,16 @@ class Executor:
                 self._protect_bucket(bucket, protection)
             case planner.UploadArtifact(bucket, artifact):
                 self._s3.put_object(Bucket=bucket, Key=artifact.key, Body=artifact.body)
+            case planner.DeleteObjects(bucket, prefix, keys):
+                self._delete_objects(bucket, prefix, keys)
+            case planner.DeleteBucket(bucket):
+                self._delete_bucket(bucket)
+            case _:
+                return self._execute_on_stack(step)
+        return True
+
+    def _execute_on_stack(self, step: Step) -> bool:
+        match step:
             case planner.AwaitStack(stack_name):
                 self._await_stack(stack_name)
             case planner.ContinueRollback(stack_name):
@@ -76,10 +89,10 @@ class Executor:
                 self._create_stack(release)
             case planner.UpdateStack(release):
                 return self._update_stack(release)
-            case planner.DeleteObjects(bucket, prefix, keys):
-                self._delete_objects(bucket, prefix, keys)
-            case planner.DeleteBucket(bucket):
-                self._delete_bucket(bucket)
+            case planner.SetTerminationProtection(stack_name, enabled):
+                self._set_termination_protection(stack_name, enabled)
+            case planner.UnprotectTables(stack_name):
+                self._unprotect_tables(stack_name)
         return True
 
     # --- Bucket ---------------------------------------------------------------------------------
@@ -162,9 +175,15 @@ class Executor:
     # --- Stack ----------------------------------------------------------------------------------
 
     def _create_stack(self, release: Release) -> None:
-        created = self._cloudformation.create_stack(**_stack_arguments(release))  # type: ignore[arg-type]
+        created = self._cloudformation.create_stack(
+            **_stack_arguments(release),  # type: ignore[arg-type]
+            EnableTerminationProtection=release.is_protected,
+        )
         operation = StackOperation(self._target, release.stack_name)
-        operation.follow(self._on_resource, stack_id=created["StackId"])
+        stack = operation.follow(self._on_resource, stack_id=created["StackId"])
+        # LocalStack overlooks it at creation.
+        if stack is not None and stack.has_termination_protection != release.is_protected:
+            self._set_termination_protection(release.stack_name, release.is_protected)
 
     def _update_stack(self, release: Release) -> bool:
         """False if CloudFormation finds nothing to do, as after a rollback."""
@@ -190,6 +209,26 @@ class Executor:
         operation = self._operation(stack_name)
         self._cloudformation.delete_stack(StackName=stack_name)
         operation.follow(self._on_resource)
+
+    def _set_termination_protection(self, stack_name: str, enabled: bool) -> None:
+        self._cloudformation.update_termination_protection(
+            StackName=stack_name, EnableTerminationProtection=enabled
+        )
+
+    def _unprotect_tables(self, stack_name: str) -> None:
+        dynamodb: DynamoDBClient = self._target.client("dynamodb")
+        resources = self._cloudformation.describe_stack_resources(StackName=stack_name)
+        for resource in resources["StackResources"]:
+            table = resource.get("PhysicalResourceId")
+            is_table = resource["ResourceType"] == "AWS::DynamoDB::Table"
+            if not table or not is_table or resource["ResourceStatus"] not in _PRESENT:
+                continue
+            try:
+                dynamodb.update_table(TableName=table, DeletionProtectionEnabled=False)
+            except ClientError as error:
+                # Somebody was faster.
+                if error_code(error) != "ResourceNotFoundException":
+                    raise
 
     def _continue_rollback(self, stack_name: str) -> None:
         operation = self._operation(stack_name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from plldb.aws import Target
@@ -40,13 +40,17 @@ class Operation:
     release: Release | None
 
     @classmethod
-    def setup(cls, target: Target, stack_name: str) -> Operation:
+    def setup(
+        cls, target: Target, stack_name: str, parameters: Mapping[str, str] | None = None
+    ) -> Operation:
+        """``parameters`` are the template's, as ``plldb.bootstrap.parameters`` settles them."""
         check_stack_name(stack_name)
         release = build_release(
             stack_name=stack_name,
             region=target.region,
             account_id=target.account_id,
             execute_api_base_url=target.execute_api_base_url,
+            parameters=parameters,
         )
         return cls(target, stack_name, release.bucket, release)
 

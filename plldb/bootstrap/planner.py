@@ -7,6 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from plldb.bootstrap.packager import Artifact
+from plldb.bootstrap.parameters import DELETION_PROTECTION, FLAG
 from plldb.bootstrap.release import FINGERPRINT_TAG, Release, payloads_prefix
 from plldb.config import VERSION_TAG
 from plldb.errors import BootstrapError
@@ -124,6 +125,25 @@ class UpdateStack:
 
 
 @dataclass(frozen=True)
+class SetTerminationProtection:
+    stack_name: str
+    enabled: bool
+
+    def __str__(self) -> str:
+        return f"turn {'on' if self.enabled else 'off'} protection of stack {self.stack_name}"
+
+
+@dataclass(frozen=True)
+class UnprotectTables:
+    """Of a stack that can only be deleted: protected tables would outlive it."""
+
+    stack_name: str
+
+    def __str__(self) -> str:
+        return f"turn off deletion protection of the tables of stack {self.stack_name}"
+
+
+@dataclass(frozen=True)
 class DeleteObjects:
     """Deletes objects with all their versions: those given, or all below ``prefix``."""
 
@@ -154,6 +174,8 @@ Step = (
     | DeleteStack
     | CreateStack
     | UpdateStack
+    | SetTerminationProtection
+    | UnprotectTables
     | DeleteObjects
     | DeleteBucket
 )
@@ -191,18 +213,22 @@ def plan_setup(release: Release, observed: Observed, prefix: str) -> Plan:
 
 
 def plan_destroy(stack_name: str, bucket: str, observed: Observed, prefix: str) -> Plan:
-    """The steps that leave nothing of the helper stack; none if nothing is there."""
+    """The steps that leave nothing of the helper stack; none if nothing is there.
+
+    Raises BootstrapError for a stack that is protected, unless it never came up.
+    """
     steps: list[Step] = []
     stack = observed.stack
     if stack is not None:
         _check_ours(stack)
+        _check_unprotected(stack)
         if stack.status.endswith("_IN_PROGRESS") and stack.status.startswith(
             ("DELETE_", "UPDATE_", "IMPORT_")
         ):
             return (AwaitStack(stack_name, stack.status),)
         if stack.is_usable:
             steps.append(RestoreStacks(stack_name))
-        steps.append(DeleteStack(stack_name, stack.status))
+        steps += _deletion_steps(stack)
     if observed.bucket is not None:
         steps.append(DeleteObjects(bucket, prefix))
         if observed.bucket.has_payloads:
@@ -237,12 +263,44 @@ def _stack_steps(release: Release, stack: StackState | None) -> list[Step]:
     if stack is None:
         return [CreateStack(release)]
     if stack.status in _DEAD:
-        return [DeleteStack(release.stack_name, stack.status), CreateStack(release)]
-    is_current = stack.tags.get(FINGERPRINT_TAG) == release.fingerprint
+        return [*_deletion_steps(stack), CreateStack(release)]
+    update: list[Step] = [] if _is_current(release, stack) else [UpdateStack(release)]
+    if release.is_protected == stack.has_termination_protection:
+        return update
+    protection = SetTerminationProtection(release.stack_name, release.is_protected)
+    # In this order, no interruption leaves tables that can't be deleted in a stack that can.
+    return [protection, *update] if release.is_protected else [*update, protection]
+
+
+def _is_current(release: Release, stack: StackState) -> bool:
     # A rolled back update may have left the tags of what it failed to reach.
-    if is_current and not stack.status.startswith(("UPDATE_ROLLBACK", "UPDATE_FAILED")):
-        return []
-    return [UpdateStack(release)]
+    was_reached = not stack.status.startswith(("UPDATE_ROLLBACK", "UPDATE_FAILED"))
+    return was_reached and stack.tags.get(FINGERPRINT_TAG) == release.fingerprint
+
+
+def _deletion_steps(stack: StackState) -> list[Step]:
+    steps: list[Step] = []
+    if stack.has_termination_protection:
+        steps.append(SetTerminationProtection(stack.name, enabled=False))
+    if _protects_tables(stack):
+        steps.append(UnprotectTables(stack.name))
+    return [*steps, DeleteStack(stack.name, stack.status)]
+
+
+def _protects_tables(stack: StackState) -> bool:
+    return stack.parameters.get(DELETION_PROTECTION) == "true"
+
+
+def _check_unprotected(stack: StackState) -> None:
+    """A stack that never came up has nothing to protect; for one that goes, it is too late."""
+    if stack.status in _DEAD - {"DELETE_FAILED"} or stack.status == "DELETE_IN_PROGRESS":
+        return
+    if stack.has_termination_protection or _protects_tables(stack):
+        raise BootstrapError(
+            f"Stack {stack.name!r} is protected against deletion. Nothing was changed.",
+            f"'plldb bootstrap --stack-name {stack.name} {FLAG} {DELETION_PROTECTION}=false' "
+            "lifts the protection; then destroy it again.",
+        )
 
 
 def _check_ours(stack: StackState) -> None:

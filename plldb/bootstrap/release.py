@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from plldb import __version__
 from plldb.bootstrap.packager import Artifact, package
-from plldb.config import DEFAULT_HELPER_STACK, VERSION_TAG
+from plldb.bootstrap.parameters import DELETION_PROTECTION
+from plldb.config import DEFAULT_HELPER_STACK, VERSION_TAG, is_helper_stack_name
 from plldb.errors import UsageError
 
 _SOURCES = Path(__file__).parent / "cloudformation"
-# CloudFormation's rule; shorter, since table names with the stack's name as suffix must fit too.
-_STACK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,99}")
 
 PAYLOADS = "payloads/"
 
@@ -39,14 +38,31 @@ class Release:
         return hashlib.sha256(seen.encode()).hexdigest()[:32]
 
     @property
+    def is_protected(self) -> bool:
+        """Whether neither the tables nor the stack can be deleted."""
+        return self.parameters.get(DELETION_PROTECTION) == "true"
+
+    @property
     def tags(self) -> dict[str, str]:
         return {FINGERPRINT_TAG: self.fingerprint, VERSION_TAG: __version__}
 
 
+def read_template() -> str:
+    return (_SOURCES / "template.yaml").read_text(encoding="utf-8")
+
+
 def build_release(
-    *, stack_name: str, region: str, account_id: str, execute_api_base_url: str
+    *,
+    stack_name: str,
+    region: str,
+    account_id: str,
+    execute_api_base_url: str,
+    parameters: Mapping[str, str] | None = None,
 ) -> Release:
-    """The helper stack of this version, for one account and region."""
+    """The helper stack of this version, for one account and region.
+
+    ``parameters`` are those that users may set, as ``plldb.bootstrap.parameters`` settles them.
+    """
     check_stack_name(stack_name)
     prefix = artifacts_prefix(stack_name)
     functions = package(_SOURCES / "lambda_functions", prefix)
@@ -57,8 +73,9 @@ def build_release(
         stack_name=stack_name,
         bucket=bucket,
         artifacts=(functions, layer),
-        template=(_SOURCES / "template.yaml").read_text(encoding="utf-8"),
+        template=read_template(),
         parameters={
+            **(parameters or {}),
             "ArtifactsBucket": bucket,
             "FunctionsCodeKey": functions.key,
             "LayerCodeKey": layer.key,
@@ -86,7 +103,7 @@ def payloads_prefix(stack_name: str) -> str:
 
 
 def check_stack_name(name: str) -> None:
-    if not _STACK_NAME.fullmatch(name) or artifacts_prefix(name) == PAYLOADS:
+    if not is_helper_stack_name(name) or artifacts_prefix(name) == PAYLOADS:
         raise UsageError(
             f"{name!r} is no name for a helper stack.",
             "Use a letter, then letters, digits and hyphens, 100 at most; but not 'payloads'.",

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from plldb.cli.options import global_options
-from plldb.config import DEFAULT_HELPER_STACK
+from plldb.cli.options import global_options, remembered_helper_stack
 
 if TYPE_CHECKING:
     from plldb.aws import Target
@@ -17,38 +16,43 @@ if TYPE_CHECKING:
     from plldb.bootstrap.planner import Plan, Step
     from plldb.cli.console import Console
 
-_stack_name = click.option(
-    "--stack-name",
-    default=DEFAULT_HELPER_STACK,
-    show_default=True,
-    help="Name of the helper stack.",
-)
+_stack_name = remembered_helper_stack("--stack-name")
 _dry_run = click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
+_parameter = click.option(
+    "--parameter",
+    "parameters",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Set a parameter of the helper stack's template; 'plldb config' lists them. Repeatable.",
+)
 
 
 @click.group(invoke_without_command=True)
 @_stack_name
+@_parameter
 @_dry_run
 @global_options
 @click.pass_context
-def bootstrap(ctx: click.Context, stack_name: str, dry_run: bool) -> None:
+def bootstrap(ctx: click.Context, parameters: tuple[str, ...], dry_run: bool) -> None:
     """Deploy the helper stack that 'plldb attach' needs.
 
     'plldb bootstrap' alone is 'plldb bootstrap setup'.
     """
-    ctx.obj = {"stack_name": stack_name, "dry_run": dry_run}
+    ctx.obj = {"parameters": parameters, "dry_run": dry_run}
     if ctx.invoked_subcommand is None:
-        _setup(stack_name, dry_run)
+        _setup(parameters, dry_run)
 
 
 @bootstrap.command()
 @_stack_name
+@_parameter
 @_dry_run
 @global_options
 @click.pass_context
-def setup(ctx: click.Context, stack_name: str, dry_run: bool) -> None:
+def setup(ctx: click.Context, parameters: tuple[str, ...], dry_run: bool) -> None:
     """Deploy or update the helper stack; repeat it as often as you like."""
-    _setup(_nearest(ctx, stack_name), dry_run or ctx.obj["dry_run"])
+    parameters = (*ctx.obj["parameters"], *parameters)
+    _setup(parameters, dry_run or ctx.obj["dry_run"])
 
 
 @bootstrap.command()
@@ -57,26 +61,23 @@ def setup(ctx: click.Context, stack_name: str, dry_run: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @global_options
 @click.pass_context
-def destroy(ctx: click.Context, stack_name: str, dry_run: bool, yes: bool) -> None:
+def destroy(ctx: click.Context, dry_run: bool, yes: bool) -> None:
     """Remove the helper stack and its artifacts."""
-    _destroy(_nearest(ctx, stack_name), dry_run or ctx.obj["dry_run"], yes)
+    if ctx.obj["parameters"]:
+        raise click.UsageError("--parameter goes with setup.")
+    _destroy(dry_run or ctx.obj["dry_run"], yes)
 
 
-def _nearest(ctx: click.Context, stack_name: str) -> str:
-    """--stack-name may stand before the subcommand or after it."""
-    given_here = ctx.get_parameter_source("stack_name") is click.core.ParameterSource.COMMANDLINE
-    name: str = stack_name if given_here else ctx.obj["stack_name"]
-    return name
-
-
-def _setup(stack_name: str, dry_run: bool) -> None:
+def _setup(parameters: tuple[str, ...], dry_run: bool) -> None:
     from plldb.bootstrap.operations import Operation
     from plldb.cli.factory import make_factory
     from plldb.stacks import find_helper_stack
 
     factory = make_factory()
+    settled = {name: found.value for name, found in factory.parameters(parameters).items()}
+    stack_name = factory.settings.helper_stack
     console, target = factory.console, factory.target
-    operation = Operation.setup(target, stack_name)
+    operation = Operation.setup(target, stack_name, settled)
     if dry_run:
         _show_plan(console, stack_name, operation.plan())
         return
@@ -95,6 +96,7 @@ def _setup(stack_name: str, dry_run: bool) -> None:
             "sessionsTable": helper.sessions_table,
             "debuggerTable": helper.debugger_table,
             "region": target.region,
+            "environment": factory.settings.environment,
         },
         f"Stack {stack_name} {what} at {target.description}\n"
         f"  management API  {helper.management_api_url}\n"
@@ -102,12 +104,13 @@ def _setup(stack_name: str, dry_run: bool) -> None:
     )
 
 
-def _destroy(stack_name: str, dry_run: bool, yes: bool) -> None:
+def _destroy(dry_run: bool, yes: bool) -> None:
     from plldb.bootstrap.operations import Operation
     from plldb.cli.factory import make_factory
     from plldb.errors import UsageError
 
     factory = make_factory()
+    stack_name = factory.settings.helper_stack
     console, target = factory.console, factory.target
     operation = Operation.destroy(target, stack_name)
     if dry_run:

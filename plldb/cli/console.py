@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +23,9 @@ if TYPE_CHECKING:
 # Commands to a terminal, and what turns the direction of text around: output of the user's code may
 # hold them. And halves of surrogate pairs, which no terminal can be sent.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+# Columns; a file or a pipe has no edge at which to break lines.
+_UNLIMITED = 10_000
 
 
 class Console:
@@ -50,6 +52,20 @@ class Console:
             sys.stdout.flush()
         else:
             self._stdout.print(_printable(text), markup=False)
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Rows under their headings, for people only; as wide as it needs where no one watches."""
+        if self._stdout is None:
+            return
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+        for row in rows:
+            table.add_row(*(Text(_printable(cell), overflow="fold") for cell in row))
+        if not self._stdout.is_terminal:
+            self._stdout.width = _UNLIMITED
+        self._stdout.print(table, soft_wrap=False)
 
     def title(self, text: str) -> None:
         """A heading, for people only."""
@@ -107,19 +123,10 @@ def _never_fail_on_a_character() -> None:
             stream.reconfigure(errors="replace")
 
 
-def show_error(error: PlldbError, arguments: Sequence[str]) -> None:
-    """One line and a hint; in JSON if that was asked for, however far the command had come."""
+def show_error(error: PlldbError, as_json: bool) -> None:
+    """One line and a hint."""
     text = f"Error: {error.message}" + (f"\nHint: {error.hint}" if error.hint else "")
-    data = {"error": error.message, "hint": error.hint}
-    _write_to_stderr(data, text, _wants_json(arguments))
-
-
-def _wants_json(arguments: Sequence[str]) -> bool:
-    words = [word for argument in arguments for word in argument.split("=", 1)]
-    if "--output" in words:
-        position = len(words) - 1 - words[::-1].index("--output")
-        return words[position + 1 : position + 2] == ["json"]
-    return os.environ.get("PLLDB_OUTPUT") == "json"
+    _write_to_stderr({"error": error.message, "hint": error.hint}, text, as_json)
 
 
 def _printable(text: str) -> str:

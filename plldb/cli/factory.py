@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plldb.cli.console import Console
-from plldb.cli.options import given_options
-from plldb.config import EmulatorAddress, Options, Settings, load_settings, load_target
+from plldb.cli.options import given_config, given_options, remember_output
+from plldb.config import (
+    Configuration,
+    EmulatorAddress,
+    Options,
+    Setting,
+    Settings,
+    load_settings,
+    load_target,
+)
 
 if TYPE_CHECKING:
     from plldb.aws import Target
+    from plldb.config import ConfigFile
     from plldb.emulators.base import Emulator
     from plldb.emulators.lifecycle import Lifecycle
 
@@ -20,15 +30,35 @@ if TYPE_CHECKING:
 class Factory:
     """Each collaborator is made once, when it is first asked for."""
 
-    def __init__(self, flags: Options) -> None:
+    def __init__(self, flags: Options, config: str | None = None) -> None:
+        """``config`` names another settings file than the nearest."""
         self._flags = flags
+        self._config = config
 
     @cached_property
     def settings(self) -> Settings:
+        settings = load_settings(self._flags, os.environ, self.default_home, self._file)
+        remember_output(settings.output)
+        return settings
+
+    @cached_property
+    def configuration(self) -> Configuration:
+        """Every setting with its source."""
+        return Configuration(self._flags, os.environ, self._file)
+
+    def parameters(self, given: Iterable[str] = ()) -> dict[str, Setting[str]]:
+        """The template's parameters; ``given`` are the ``NAME=VALUE`` of the command line."""
+        from plldb.bootstrap.parameters import settle_parameters
+        from plldb.bootstrap.release import read_template
+
+        environment = self.settings.environment
+        return settle_parameters(read_template(), environment, self._file, given)
+
+    @property
+    def default_home(self) -> Path:
         import platformdirs
 
-        home = Path(platformdirs.user_state_dir("plldb", appauthor=False))
-        return load_settings(self._flags, os.environ, home)
+        return Path(platformdirs.user_state_dir("plldb", appauthor=False))
 
     @cached_property
     def console(self) -> Console:
@@ -38,7 +68,8 @@ class Factory:
     def target(self) -> Target:
         from plldb.aws import Target
 
-        target = Target(load_target(self._flags, os.environ, self._running_emulator()))
+        running = self.running_emulator()
+        target = Target(load_target(self._flags, os.environ, running, self._file))
         if self.console.verbose:
             self.console.note(f"Calls go to {target.description}.")
         return target
@@ -51,9 +82,15 @@ class Factory:
         """``image`` is the container image to start, instead of plldb's own."""
         from plldb.emulators.lifecycle import Lifecycle
 
-        return Lifecycle(self.settings.home, partial(self._make_emulator, image=image))
+        return Lifecycle(self.settings.home, partial(self.make_emulator, image=image))
 
-    def _running_emulator(self) -> EmulatorAddress | None:
+    @cached_property
+    def _file(self) -> ConfigFile | None:
+        from plldb import settings_file
+
+        return settings_file.load(self._config, os.environ, Path.cwd())
+
+    def running_emulator(self) -> EmulatorAddress | None:
         from plldb.emulators.state import StateFile
 
         if StateFile(self.settings.home).read() is None:
@@ -61,7 +98,7 @@ class Factory:
         running = self.lifecycle.status()
         return running.address if running else None
 
-    def _make_emulator(self, name: str, image: str | None = None) -> Emulator:
+    def make_emulator(self, name: str, image: str | None = None) -> Emulator:
         if name == "localstack":
             from plldb.emulators.container import LocalStack
 
@@ -73,4 +110,4 @@ class Factory:
 
 def make_factory() -> Factory:
     """The factory for the command that is running."""
-    return Factory(given_options())
+    return Factory(given_options(), given_config())

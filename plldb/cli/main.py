@@ -4,25 +4,39 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from typing import Any
 
 import click
 
 from plldb import __version__
-from plldb.cli.options import global_options
+from plldb.cli.options import asked_output, global_options
 from plldb.errors import PlldbError
 
 # name → (module, attribute)
 _COMMANDS = {
     "attach": ("plldb.cli.attach", "attach"),
     "bootstrap": ("plldb.cli.bootstrap", "bootstrap"),
+    "config": ("plldb.cli.config", "config"),
     "demo": ("plldb.cli.demo", "demo"),
+    "doctor": ("plldb.cli.doctor", "doctor"),
     "local": ("plldb.cli.local", "local"),
     "restore": ("plldb.cli.restore", "restore"),
+    "sessions": ("plldb.cli.sessions", "sessions"),
 }
 
 
 class _Commands(click.Group):
     """Loads a command's module when the command is asked for."""
+
+    # Of the command that failed: outside of it, nobody knows any more.
+    failed_in_json = False
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except PlldbError:
+            self.failed_in_json = asked_output() == "json"
+            raise
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(_COMMANDS)
@@ -43,7 +57,8 @@ def plldb() -> None:
 
     Calls go to AWS with --profile NAME, to an emulator with --endpoint-url URL, and otherwise to
     the emulator that 'plldb local up' started. Every global option can also be given after the
-    command, or as an environment variable: PLLDB_PROFILE, PLLDB_REGION and so on.
+    command, as an environment variable (PLLDB_PROFILE, PLLDB_REGION and so on) or in plldb.toml;
+    'plldb config' shows what holds, and why.
     """
 
 
@@ -54,5 +69,5 @@ def main() -> None:
     except PlldbError as error:
         from plldb.cli.console import show_error
 
-        show_error(error, sys.argv)
+        show_error(error, plldb.failed_in_json)
         sys.exit(error.exit_code)

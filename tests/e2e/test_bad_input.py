@@ -87,6 +87,39 @@ def test_a_profile_and_an_endpoint_contradict_each_other(bare: Plldb) -> None:
     assert "not both" in complaint(bare, *arguments, exit_code=2)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("environment = production", "line 1"),
+        ('environment = "prod"', "'prod'"),
+        ('enviroment = "production"', "Did you mean 'environment'?"),
+        ("[environments.production]\nendpoint_url = ''", "Did you mean 'endpoint-url'?"),
+        ("[environments.production.parameters]\nLogRetentionDays = 2", "1, 3, 5, 7, 14"),
+        ("[environments.production.parameters]\nLogRetention = 7", "LogRetentionDays"),
+    ],
+)
+def test_a_settings_file_that_makes_no_sense(
+    bare: Plldb, tmp_path: Path, text: str, said: str
+) -> None:
+    (tmp_path / "plldb.toml").write_text(text)
+
+    for command in ("bootstrap", "config"):
+        error = complaint(bare.within(tmp_path), command, exit_code=2)
+        assert "plldb.toml" in error
+        assert said in error
+
+
+def test_a_settings_file_that_is_not_there(bare: Plldb) -> None:
+    assert "no.toml" in complaint(bare, "config", "--config", "no.toml", exit_code=2)
+
+
+def test_a_parameter_that_the_template_does_not_have(bare: Plldb) -> None:
+    for wrong in ("Retention=7", "ArtifactsBucket=mine", "LogRetentionDays=2", "LogRetentionDays"):
+        assert wrong.partition("=")[0] in complaint(
+            bare, "bootstrap", "--parameter", wrong, exit_code=2
+        )
+
+
 def test_errors_are_json_where_that_was_asked_for(bare: Plldb) -> None:
     error = json.loads(bare("bootstrap", "--output", "json").failed().stderr)
 

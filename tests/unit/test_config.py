@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plldb.config import (
+    BUILT_IN_ENVIRONMENTS,
+    ConfigFile,
+    Configuration,
     EmulatorAddress,
+    FileEnvironment,
     Options,
     TargetSettings,
     load_settings,
@@ -26,6 +32,16 @@ CREDENTIALS = {
     "AWS_PROFILE": "production",
     "AWS_DEFAULT_REGION": "eu-west-1",
 }
+
+
+def config_file(environment: str | None = None, **tables: Mapping[str, str]) -> ConfigFile:
+    """A plldb.toml; ``tables`` are the options of its environments."""
+    return ConfigFile(
+        Path("/project/plldb.toml"),
+        "--config",
+        environment,
+        {name: FileEnvironment(options, {}) for name, options in tables.items()},
+    )
 
 
 def where(settings: TargetSettings) -> str:
@@ -165,6 +181,197 @@ class TestContradictions:
         with pytest.raises(UsageError):
             load_target(Options(), environ, LOCAL)
 
+    def test_also_when_they_stand_in_the_file(self) -> None:
+        file = config_file(development={"profile": "dev", "endpoint_url": "http://h:1"})
+        with pytest.raises(UsageError, match=r"plldb\.toml \[environments\.development\]"):
+            load_target(Options(), {}, LOCAL, file)
+
+    def test_but_not_in_a_source_that_something_above_it_makes_void(self) -> None:
+        environ = {"PLLDB_PROFILE": "dev", "PLLDB_ENDPOINT_URL": "http://h:1"}
+        settings = load_target(Options(profile="mine"), environ, LOCAL)
+        assert where(settings) == "aws:mine"
+
+
+# What sets an option in each source, from the one that wins to the one that yields.
+SOURCES = {
+    "flag": lambda option, value: ({option: value}, {}, {}),
+    "variable": lambda option, value: ({}, {f"PLLDB_{option.upper()}": value}, {}),
+    "file": lambda option, value: ({}, {}, {option: value}),
+}
+
+
+def configuration(option: str, given: Mapping[str, str]) -> Configuration:
+    """``given``: source → value. In the environment production, so that a table counts."""
+    flags: dict[str, Any] = {}
+    environ: dict[str, str] = {"PLLDB_ENVIRONMENT": "production"}
+    table: dict[str, str] = {}
+    for source, value in given.items():
+        flag, variable, of_file = SOURCES[source](option, value)
+        flags |= flag
+        environ |= variable
+        table |= of_file
+    return Configuration(Options(**flags), environ, config_file(production=table))
+
+
+NAMES = {
+    "flag": "--{flag}",
+    "variable": "PLLDB_{variable}",
+    "file": "plldb.toml [environments.production]",
+}
+
+
+class TestEverySource:
+    @pytest.mark.parametrize(
+        ("option", "values", "default"),
+        [
+            ("helper_stack", ("one", "two", "three"), "plldb"),
+            ("output", ("json", "text", "json"), "text"),
+            ("verbose", ("true", "false", "true"), False),
+        ],
+    )
+    def test_wins_over_those_below_it_in_each_combination(
+        self, option: str, values: tuple[str, ...], default: object
+    ) -> None:
+        for which in itertools.product([True, False], repeat=len(SOURCES)):
+            by_source = dict(zip(SOURCES, values, strict=True))
+            given = {
+                s: by_source[s] for s, is_there in zip(SOURCES, which, strict=True) if is_there
+            }
+            found = getattr(configuration(option, given), option)
+            if not given:
+                assert (found.value, found.source) == (default, "default")
+                continue
+            winner = next(source for source in SOURCES if source in given)
+            expected: object = given[winner]
+            if option == "verbose":
+                expected = expected == "true"
+            assert found.value == expected
+            assert found.source == NAMES[winner].format(
+                flag=option.replace("_", "-"), variable=option.upper()
+            )
+
+    @given(
+        given=st.fixed_dictionaries(
+            {},
+            optional={
+                name: st.sampled_from(["", f"r-{name.lower()}"])
+                for name in ("--region", "PLLDB_REGION", "AWS_REGION", "AWS_DEFAULT_REGION", "file")
+            },
+        ),
+        running=st.sampled_from([None, LOCAL]),
+    )
+    def test_of_the_region_too_with_what_aws_reads_between_ours_and_the_file(
+        self, given: dict[str, str], running: EmulatorAddress | None
+    ) -> None:
+        environ = {name: value for name, value in given.items() if name.isupper() or "_" in name}
+        table = {"region": given["file"]} if given.get("file") else {}
+        found = Configuration(
+            Options(region=given.get("--region")), environ, config_file(development=table)
+        ).target.region
+        order = ["--region", "PLLDB_REGION", "AWS_REGION", "AWS_DEFAULT_REGION", "file"]
+        winner = next((name for name in order if given.get(name)), None)
+        assert found.value == (given[winner] if winner else "us-east-1")
+        table_name = "plldb.toml [environments.development]"
+        assert found.source == {None: "default", "file": table_name}.get(winner, winner)
+
+    @given(st.data())
+    def test_of_the_target_and_none_below_contradicts_it(self, data: st.DataObject) -> None:
+        """Against a model: the first source that says anything of the target decides."""
+        consistent = [
+            (profile, target, url)
+            for profile in (None, "p")
+            for target in (None, "aws", "emulator")
+            for url in (None, "http://u:1")
+            if not (url and (profile or target == "aws")) and not (profile and target == "emulator")
+        ]
+        names = ["flags", "variables", "aws", "file"]
+        triples = {
+            name: tuple(
+                value and (f"{value}{number}" if value in ("p", "http://u:1") else value)
+                for value in data.draw(st.sampled_from(consistent), label=name)
+            )
+            for number, name in enumerate(names, start=1)
+        }
+        triples["aws"] = (None, None, triples["aws"][2])
+        environ = dict(CREDENTIALS)
+        for option, value in zip(
+            ("PROFILE", "TARGET", "ENDPOINT_URL"), triples["variables"], strict=True
+        ):
+            environ |= {f"PLLDB_{option}": value} if value else {}
+        environ |= {"AWS_ENDPOINT_URL": url} if (url := triples["aws"][2]) else {}
+        table = {
+            option: value
+            for option, value in zip(
+                ("profile", "target", "endpoint_url"), triples["file"], strict=True
+            )
+            if value
+        }
+        profile, target, url = triples["flags"]
+        settings = load_target(
+            Options(profile=profile, target=target, endpoint_url=url),
+            environ,
+            LOCAL,
+            config_file(development=table),
+        )
+        assert where(settings) == model(list(triples.values()))
+
+
+def model(triples: list[tuple[str | None, ...]]) -> str:
+    """What DESIGN says, spelled out once more: (profile, target, endpoint URL) of each source."""
+    first = next((triple for triple in triples if any(triple)), (None, None, None))
+    if first[0] or first[1] == "aws":
+        return f"aws:{next((profile for profile, _, _ in triples if profile), None)}"
+    return next((url for _, _, url in triples if url), LOCAL.endpoint_url)
+
+
+class TestEnvironment:
+    @pytest.mark.parametrize(
+        ("flag", "variable", "of_file", "expected"),
+        [
+            (None, None, None, ("development", "default")),
+            (None, None, "mine", ("mine", "plldb.toml")),
+            (None, "production", "mine", ("production", "PLLDB_ENVIRONMENT")),
+            ("development", "production", "mine", ("development", "--environment")),
+            (None, "", "mine", ("mine", "plldb.toml")),
+        ],
+    )
+    def test_flag_then_variable_then_file_then_development(
+        self, flag: str | None, variable: str | None, of_file: str | None, expected: tuple[str, str]
+    ) -> None:
+        environ = {} if variable is None else {"PLLDB_ENVIRONMENT": variable}
+        found = Configuration(
+            Options(environment=flag), environ, config_file(of_file, mine={})
+        ).environment
+        assert (found.value, found.source) == expected
+
+    @pytest.mark.parametrize("name", BUILT_IN_ENVIRONMENTS)
+    def test_the_built_in_ones_need_no_file(self, name: str) -> None:
+        assert Configuration(Options(environment=name), {}).environment.value == name
+
+    def test_an_unknown_one_is_wrong_usage_and_says_who_named_it(self) -> None:
+        for flags, environ, source in [
+            (Options(environment="prodution"), {}, "--environment"),
+            (Options(), {"PLLDB_ENVIRONMENT": "prodution"}, "PLLDB_ENVIRONMENT"),
+        ]:
+            with pytest.raises(UsageError, match=f"{source}.*'prodution'") as raised:
+                load_settings(flags, environ, Path(), config_file(mine={}))
+            assert "Did you mean 'production'?" in str(raised.value.hint)
+            assert "development, mine, production" in str(raised.value.hint)
+
+    def test_even_if_nothing_depends_on_it(self) -> None:
+        with pytest.raises(UsageError):
+            load_target(Options(environment="nope", profile="p"), {}, None)
+
+    def test_only_its_own_table_counts(self) -> None:
+        file = config_file(development={"profile": "dev"}, production={"profile": "prod"})
+        assert where(load_target(Options(), {}, LOCAL, file)) == "aws:dev"
+        assert where(load_target(Options(environment="production"), {}, LOCAL, file)) == "aws:prod"
+
+    def test_a_profile_of_the_file_yields_to_an_endpoint_of_the_environment(self) -> None:
+        file = config_file(development={"profile": "dev"})
+        settings = load_target(Options(), {"AWS_ENDPOINT_URL": "http://aws:3"}, LOCAL, file)
+        assert where(settings) == "http://aws:3"
+
 
 class TestEndpointUrl:
     @pytest.mark.parametrize(
@@ -182,6 +389,7 @@ class TestEndpointUrl:
             "http://h?query=1",
             "http://h#fragment",
             "http://[::1",
+            "http://user:secret@h:1",
         ],
     )
     @pytest.mark.parametrize("origin", ["flag", "PLLDB_ENDPOINT_URL", "AWS_ENDPOINT_URL"])
@@ -192,6 +400,11 @@ class TestEndpointUrl:
         with pytest.raises(UsageError) as raised:
             load_target(flags, environ, None)
         assert "http://" in str(raised.value.hint)
+
+    def test_a_password_in_one_is_not_repeated(self) -> None:
+        with pytest.raises(UsageError) as raised:
+            load_target(Options(endpoint_url="http://user:secret@h:1"), {}, None)
+        assert "secret" not in f"{raised.value.message} {raised.value.hint}"
 
     @given(st.text())
     def test_any_text_is_either_a_url_or_wrong_usage(self, url: str) -> None:

@@ -74,6 +74,20 @@ class TestFindStack:
         assert (by_name.name, by_name.stack_id, by_name.reason) == ("app", arn, "because")
         assert (by_name.outputs, by_name.tags) == ({"Url": "u"}, {"team": "blue"})
 
+    def test_its_parameters_and_its_protection(self, target: Any) -> None:
+        target.cloudformation.add("plain", "CREATE_COMPLETE")
+        target.cloudformation.add(
+            "protected",
+            "CREATE_COMPLETE",
+            Parameters=[{"ParameterKey": "Size", "ParameterValue": "3"}],
+            EnableTerminationProtection=True,
+        )
+        plain, protected = (find_stack(target, name) for name in ("plain", "protected"))
+        assert plain is not None
+        assert protected is not None
+        assert (plain.parameters, plain.has_termination_protection) == ({}, False)
+        assert (protected.parameters, protected.has_termination_protection) == ({"Size": "3"}, True)
+
     def test_a_deleted_one_counts_as_none(self, target: Any) -> None:
         arn = target.cloudformation.add("app", "DELETE_COMPLETE")
         assert find_stack(target, "app") is None

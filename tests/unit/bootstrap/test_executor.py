@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -282,6 +283,53 @@ class TestStack:
 
     def test_a_stack_that_went_away_meanwhile_needs_no_waiting(self) -> None:
         execute(FakeTarget(), planner.AwaitStack("plldb", "DELETE_IN_PROGRESS"))
+
+
+class TestProtection:
+    def test_a_stack_is_born_with_it_or_without(self) -> None:
+        for value in ("true", "false"):
+            target = FakeTarget()
+            protected = replace(RELEASE, parameters={"DeletionProtection": value})
+            execute(target, planner.CreateStack(protected))
+            found = look(target).stack
+            assert found is not None
+            assert found.has_termination_protection is (value == "true")
+            assert found.parameters == {"DeletionProtection": value}
+
+    def test_even_where_the_engine_overlooks_it(self) -> None:
+        target = FakeTarget()
+        target.cloudformation.overlooks = {"EnableTerminationProtection"}
+        protected = replace(RELEASE, parameters={"DeletionProtection": "true"})
+        execute(target, planner.CreateStack(protected))
+        found = look(target).stack
+        assert found is not None
+        assert found.has_termination_protection
+
+    def test_it_is_put_on_and_off(self) -> None:
+        target = FakeTarget()
+        target.cloudformation.add("plldb", "CREATE_COMPLETE")
+        for enabled in (True, True, False, False):
+            execute(target, planner.SetTerminationProtection("plldb", enabled))
+            found = look(target).stack
+            assert found is not None
+            assert found.has_termination_protection is enabled
+
+    def test_tables_are_freed_as_far_as_they_are_the_stacks(self) -> None:
+        target = FakeTarget()
+        target.sessions.tables = {"sessions", "other", "of-somebody-else"}
+        target.cloudformation.resources["plldb"] = [
+            {"ResourceType": kind, "PhysicalResourceId": name, "ResourceStatus": status}
+            for kind, name, status in [
+                ("AWS::DynamoDB::Table", "sessions", "DELETE_FAILED"),
+                ("AWS::DynamoDB::Table", "other", "CREATE_COMPLETE"),
+                ("AWS::DynamoDB::Table", "gone", "CREATE_COMPLETE"),
+                ("AWS::DynamoDB::Table", "", "CREATE_COMPLETE"),
+                ("AWS::DynamoDB::Table", "of-somebody-else", "CREATE_FAILED"),
+                ("AWS::IAM::Role", "role", "CREATE_COMPLETE"),
+            ]
+        ]
+        execute(target, planner.UnprotectTables("plldb"))
+        assert target.sessions.unprotected == ["sessions", "other"]
 
 
 class TestRestoringStacks:

@@ -25,8 +25,8 @@ def run(target: FakeTarget, operation: Operation) -> tuple[bool, list[str]]:
     return operation.run(make_executor), told
 
 
-def setup(target: FakeTarget, name: str = "plldb") -> tuple[bool, list[str]]:
-    return run(target, Operation.setup(target, name))  # type: ignore[arg-type]
+def setup(target: FakeTarget, name: str = "plldb", **parameters: str) -> tuple[bool, list[str]]:
+    return run(target, Operation.setup(target, name, parameters))  # type: ignore[arg-type]
 
 
 def destroy(target: FakeTarget, name: str = "plldb") -> tuple[bool, list[str]]:
@@ -143,6 +143,52 @@ class TestSetup:
             with pytest.raises(BootstrapError):
                 act(target)
         assert (target.cloudformation.calls, target.s3.buckets) == ([], {})
+
+
+class TestParameters:
+    def test_what_the_settings_say_holds_after_each_run(self) -> None:
+        """Also what somebody else deployed with other settings."""
+        target = FakeTarget()
+        setup(target, LogRetentionDays="14")
+        assert setup(target, LogRetentionDays="14") == (False, [])
+        assert setup(target, LogRetentionDays="90") == (True, ["update stack plldb"])
+        assert setup(target, LogRetentionDays="14") == (True, ["update stack plldb"])
+
+    def test_deletion_protection_from_birth_to_the_end(self) -> None:
+        target = FakeTarget()
+        assert setup(target, DeletionProtection="true")[1][-1] == "create stack plldb"
+        assert setup(target, DeletionProtection="true") == (False, [])
+
+        calls = list(target.cloudformation.calls)
+        with pytest.raises(BootstrapError, match="protected against deletion"):
+            destroy(target)
+        assert target.cloudformation.calls == calls
+        assert (target.restoring.requests, target.sessions.scans) == ([], [])
+        assert target.s3.buckets
+
+        _, told = setup(target, DeletionProtection="false")
+        assert told == ["update stack plldb", "turn off protection of stack plldb"]
+        assert destroy(target)[0]
+        assert target.s3.buckets == {}
+
+    def test_protection_that_was_taken_off_by_hand_is_put_back(self) -> None:
+        target = FakeTarget()
+        setup(target, DeletionProtection="true")
+        target.cloudformation.update_termination_protection(
+            StackName="plldb", EnableTerminationProtection=False
+        )
+        changed, told = setup(target, DeletionProtection="true")
+        assert (changed, told) == (True, ["turn on protection of stack plldb"])
+
+    def test_a_protected_stack_that_failed_to_be_created_is_no_dead_end(self) -> None:
+        target = FakeTarget()
+        target.cloudformation.scripts["create"] = [Scene("ROLLBACK_FAILED")]
+        with pytest.raises(BootstrapError):
+            setup(target, DeletionProtection="true")
+        target.cloudformation.scripts.clear()
+        _, told = setup(target, DeletionProtection="true")
+        assert [step.split()[0] for step in told] == ["turn", "turn", "delete", "create"]
+        assert setup(target, DeletionProtection="true") == (False, [])
 
 
 class TestDestroy:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,6 +24,8 @@ from plldb.bootstrap.planner import (
     ProtectBucket,
     Protection,
     RestoreStacks,
+    SetTerminationProtection,
+    UnprotectTables,
     UpdateStack,
     UploadArtifact,
     plan_destroy,
@@ -188,6 +191,81 @@ class TestDestroy:
         assert destroy(None, None) == ()
 
 
+PROTECTED = replace(RELEASE, parameters={"Key": "value", "DeletionProtection": "true"})
+ON = SetTerminationProtection("plldb", enabled=True)
+OFF = SetTerminationProtection("plldb", enabled=False)
+TABLES = {"DeletionProtection": "true"}
+
+
+def protected(status: str, tags: dict[str, str], *, tables: bool = True) -> StackState:
+    return StackState("plldb", "arn", status, "", {}, tags, TABLES if tables else {}, True)
+
+
+class TestProtection:
+    def plan(self, release: Release, found: StackState | None) -> list[Any]:
+        return list(plan_setup(release, Observed(BUCKETS["current"], found), "plldb/"))
+
+    @pytest.mark.parametrize("status", HEALTHY)
+    def test_it_is_put_on_and_off_and_then_there_is_nothing_to_do(self, status: str) -> None:
+        assert self.plan(PROTECTED, stack(status, PROTECTED.tags)) == [ON]
+        assert self.plan(PROTECTED, protected(status, PROTECTED.tags)) == []
+        assert self.plan(RELEASE, protected(status, RELEASE.tags)) == [OFF]
+        assert self.plan(RELEASE, stack(status, RELEASE.tags)) == []
+
+    @pytest.mark.parametrize("status", [*HEALTHY, *HALF_WAY, *ROLLED_BACK])
+    def test_tables_that_can_not_be_deleted_are_never_in_a_stack_that_can(
+        self, status: str
+    ) -> None:
+        """A run may be interrupted between any two steps."""
+        assert self.plan(PROTECTED, stack(status, OLD_TAGS)) == [ON, UpdateStack(PROTECTED)]
+        assert self.plan(RELEASE, protected(status, OLD_TAGS)) == [UpdateStack(RELEASE), OFF]
+
+    def test_a_new_stack_is_born_with_it(self) -> None:
+        assert self.plan(PROTECTED, None) == [CreateStack(PROTECTED)]
+
+    @pytest.mark.parametrize("status", DEAD)
+    @pytest.mark.parametrize("release", [RELEASE, PROTECTED])
+    def test_a_stack_that_can_only_be_deleted_is_freed_of_it(
+        self, release: Release, status: str
+    ) -> None:
+        steps = [OFF, UnprotectTables("plldb"), DeleteStack("plldb", status)]
+        found = protected(status, OLD_TAGS)
+        assert self.plan(release, found) == [*steps, CreateStack(release)]
+        if status != "DELETE_FAILED":  # that one did come up
+            assert list(destroy(None, found)) == steps
+
+    @pytest.mark.parametrize(
+        "status",
+        [
+            *HEALTHY,
+            *HALF_WAY,
+            *ROLLED_BACK,
+            *STUCK,
+            *(s for s in BUSY if not s.startswith("DELETE_")),
+            "DELETE_FAILED",
+        ],
+    )
+    @pytest.mark.parametrize(
+        "found",
+        [
+            protected("", OLD_TAGS),
+            protected("", OLD_TAGS, tables=False),
+            replace(stack("", OLD_TAGS), parameters=TABLES),
+        ],
+        ids=["both", "stack only", "tables only"],
+    )
+    def test_destroying_is_refused_with_the_command_that_lifts_it(
+        self, found: StackState, status: str
+    ) -> None:
+        with pytest.raises(BootstrapError, match="'plldb' is protected") as raised:
+            destroy(BUCKETS["current"], replace(found, status=status))
+        assert "--stack-name plldb --parameter DeletionProtection=false" in str(raised.value.hint)
+
+    def test_a_deletion_that_is_under_way_is_awaited(self) -> None:
+        found = protected("DELETE_IN_PROGRESS", OLD_TAGS)
+        assert destroy(None, found) == (AwaitStack("plldb", "DELETE_IN_PROGRESS"),)
+
+
 class TestForeignStacks:
     @pytest.mark.parametrize("bucket", BUCKETS)
     @pytest.mark.parametrize("status", ALL)
@@ -248,6 +326,9 @@ class TestEveryPlan:
             DeleteStack("plldb", "X"),
             CreateStack(RELEASE),
             UpdateStack(RELEASE),
+            ON,
+            OFF,
+            UnprotectTables("plldb"),
             DeleteObjects("b", "plldb/"),
             DeleteObjects("b", "plldb/", frozenset({OLD_KEY})),
             DeleteBucket("b"),

@@ -25,10 +25,18 @@ from plldb.errors import UsageError
 
 
 def release(
-    stack_name: str = "plldb", region: str = "us-east-1", account_id: str = "1", base: str = ""
+    stack_name: str = "plldb",
+    region: str = "us-east-1",
+    account_id: str = "1",
+    base: str = "",
+    **parameters: str,
 ) -> Release:
     return build_release(
-        stack_name=stack_name, region=region, account_id=account_id, execute_api_base_url=base
+        stack_name=stack_name,
+        region=region,
+        account_id=account_id,
+        execute_api_base_url=base,
+        parameters=parameters,
     )
 
 
@@ -76,6 +84,24 @@ class TestFingerprint:
         tags = release().tags
         assert tags == {FINGERPRINT_TAG: release().fingerprint, VERSION_TAG: __version__}
         assert all(len(value) <= 256 for value in tags.values())
+
+
+class TestParameters:
+    def test_those_of_the_settings_are_seen_by_cloudformation(self) -> None:
+        assert release(LogRetentionDays="7").parameters["LogRetentionDays"] == "7"
+        fingerprints = {release(LogRetentionDays=days).fingerprint for days in ("7", "14")}
+        assert len(fingerprints) == 2
+
+    def test_plldbs_own_stay_its_own(self) -> None:
+        own = release().parameters
+        assert release(**dict.fromkeys(own, "x")).parameters == own
+
+    @pytest.mark.parametrize(("value", "expected"), [("true", True), ("false", False)])
+    def test_protection_of_the_tables_is_protection_of_the_stack(
+        self, value: str, expected: bool
+    ) -> None:
+        assert release(DeletionProtection=value).is_protected is expected
+        assert not release().is_protected
 
 
 class TestNames:

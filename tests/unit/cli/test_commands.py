@@ -12,12 +12,13 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from plldb import __version__
 from plldb.cli.main import plldb
 
 README = Path(__file__).parents[3] / "README.md"
-HEAVY = ("boto3", "botocore", "requests", "rich", "websockets", "psutil", "yaml")
+HEAVY = ("boto3", "botocore", "requests", "rich", "websockets", "psutil", "yaml", "tomllib")
 
 
 def walk(
@@ -68,6 +69,8 @@ class TestHelp:
             "--target",
             "--region",
             "--endpoint-url",
+            "--environment",
+            "--config",
             "--output",
             "--verbose",
             "-v",
@@ -76,10 +79,17 @@ class TestHelp:
     def test_every_global_option_names_its_variable(self) -> None:
         texts = [p.help or "" for p in plldb.params if isinstance(p, click.Option)]
         variables = set(re.findall(r"\[env: (\w+)\]", " ".join(texts)))
-        assert variables == {
-            f"PLLDB_{name}"
-            for name in ("PROFILE", "TARGET", "REGION", "ENDPOINT_URL", "OUTPUT", "VERBOSE")
-        }
+        names = "PROFILE TARGET REGION ENDPOINT_URL ENVIRONMENT CONFIG OUTPUT VERBOSE"
+        assert variables == {f"PLLDB_{name}" for name in names.split()}
+
+    @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+    def test_it_needs_no_settings_file(
+        self, path: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "plldb.toml").write_text("this is no TOML")
+        done = CliRunner().invoke(plldb, [*path, "--help"])
+        assert (done.exit_code, done.exception) == (0, None)
 
     @pytest.mark.parametrize("path", [path for path in COMMANDS if len(path) == 1], ids=" ".join)
     def test_every_command_is_in_the_readme(self, path: tuple[str, ...]) -> None:
@@ -166,6 +176,22 @@ class TestJsonErrors:
     def test_also_by_variable(self, tmp_path: Path) -> None:
         done = run("bootstrap", "--dry-run", home=tmp_path, PLLDB_OUTPUT="json")
         assert json.loads(done.stderr)["error"]
+
+    def test_also_by_the_file(self, tmp_path: Path) -> None:
+        file = tmp_path / "plldb.toml"
+        file.write_text('[environments.development]\noutput = "json"\n')
+        done = run("--config", str(file), "bootstrap", "--dry-run", home=tmp_path)
+        assert "plldb local up" in json.loads(done.stderr)["hint"]
+        done = run("--config", str(file), "local", "status", home=tmp_path, PLLDB_OUTPUT="text")
+        assert done.stdout == "No emulator is running.\n"
+
+    def test_a_file_that_is_wrong_is_told_of_in_the_output_that_was_asked_for(
+        self, tmp_path: Path
+    ) -> None:
+        (file := tmp_path / "plldb.toml").write_text("output")
+        done = run("--config", str(file), "local", "status", home=tmp_path, PLLDB_OUTPUT="json")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert str(file) in json.loads(done.stderr)["error"]
 
     def test_a_flag_wins_over_the_variable(self, tmp_path: Path) -> None:
         done = run("--output", "text", "bootstrap", "--dry-run", home=tmp_path, PLLDB_OUTPUT="json")

@@ -1,0 +1,185 @@
+"""``plldb.toml``: where it lies, and whether it says anything that makes no sense.
+
+Everything in it is checked when it is read, the environments that are not used included, except
+for the names and values of parameters: those are the template's to judge.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from plldb.config import (
+    CONFIG_VARIABLE,
+    OPTIONS,
+    OUTPUTS,
+    ConfigFile,
+    FileEnvironment,
+    Setting,
+    checked_url,
+    flag,
+    is_helper_stack_name,
+    one_of,
+    target_of,
+)
+from plldb.errors import UsageError
+
+NAME = "plldb.toml"
+_ENVIRONMENT_NAME = re.compile(r"[a-z][a-z0-9-]*")
+# An environment can't choose itself.
+_OPTIONS = {
+    flag(option).removeprefix("--"): option for option in OPTIONS if option != "environment"
+}
+_PARAMETERS = "parameters"
+
+
+def load(flag_value: str | None, environ: Mapping[str, str], folder: Path) -> ConfigFile | None:
+    """The settings file of a run, None if there is none.
+
+    It is the one that ``--config`` (``flag_value``) or else PLLDB_CONFIG names, where an empty name
+    means none; otherwise the nearest plldb.toml in ``folder`` or above it. Raises UsageError if the
+    one that was named is missing, and for whatever is wrong in it.
+    """
+    for name, named_by in (
+        (flag_value, "--config"),
+        (environ.get(CONFIG_VARIABLE), CONFIG_VARIABLE),
+    ):
+        if name is not None:
+            return read(folder / Path(name).expanduser(), named_by) if name else None
+    found = _nearest(folder)
+    return read(found, "found in this folder or above it") if found else None
+
+
+def read(path: Path, found_by: str) -> ConfigFile:
+    document = _parsed(path, found_by)
+    _check_keys(f"{path}", document, ("environment", "environments"))
+    environment = document.get("environment")
+    if environment is not None and not isinstance(environment, str):
+        raise _wrong_type(f"{path}: environment", environment, "a string")
+    environments = document.get("environments", {})
+    if not isinstance(environments, dict):
+        raise _wrong_type(f"{path}: environments", environments, "a table")
+    return ConfigFile(
+        path,
+        found_by,
+        environment or None,
+        {name: _environment(path, name, table) for name, table in environments.items()},
+    )
+
+
+def _nearest(folder: Path) -> Path | None:
+    candidates = (parent / NAME for parent in (folder, *folder.parents))
+    # os.path's says no, where Path's raises, for a folder that is closed to us.
+    return next((path for path in candidates if os.path.isfile(path)), None)  # noqa: PTH113
+
+
+def _parsed(path: Path, found_by: str) -> dict[str, Any]:
+    import tomllib
+
+    try:
+        return tomllib.loads(_text(path, found_by))
+    except RecursionError:
+        raise _no_toml(path, "it is nested too deeply") from None
+    except ValueError as error:
+        # tomllib's own end with "(at line 3, column 5)", or this.
+        reason = str(error).replace("at end of document", "at its last line")
+        raise _no_toml(path, reason) from None
+
+
+def _text(path: Path, found_by: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise UsageError(
+            f"There is no file {path}, which {found_by} names.",
+            f"Name one that is there, or switch it off with an empty {CONFIG_VARIABLE}.",
+        ) from None
+    except OSError as error:
+        raise UsageError(f"{path} can't be read: {error.strerror}.", "Name another file.") from None
+
+
+def _no_toml(path: Path, reason: str) -> UsageError:
+    return UsageError(
+        f"{path} is no valid TOML: {reason}.", "Mend it; see https://toml.io for the format."
+    )
+
+
+def _environment(path: Path, name: str, table: object) -> FileEnvironment:
+    if not _ENVIRONMENT_NAME.fullmatch(name):
+        raise UsageError(
+            f"{path} [environments]: {name!r} is no name for an environment.",
+            "Use lower-case letters, digits and hyphens.",
+        )
+    where = f"{path} [environments.{name}]"
+    if not isinstance(table, dict):
+        raise _wrong_type(where, table, "a table")
+    _check_keys(where, table, (*_OPTIONS, _PARAMETERS))
+    options = {
+        _OPTIONS[key]: _option(where, key, value) for key, value in table.items() if key in _OPTIONS
+    }
+    # It must not contradict itself, whether or not something above the file wins.
+    target_of({option: Setting(value, where) for option, value in options.items()})
+    parameters = table.get(_PARAMETERS, {})
+    where = f"{path} [environments.{name}.{_PARAMETERS}]"
+    if not isinstance(parameters, dict):
+        raise _wrong_type(where, parameters, "a table")
+    return FileEnvironment(
+        options, {key: _parameter(where, key, value) for key, value in parameters.items()}
+    )
+
+
+def _option(where: str, key: str, value: object) -> str:
+    """Text; a switch as ``true`` or ``false``."""
+    if key == "verbose":
+        if not isinstance(value, bool):
+            raise _wrong_type(f"{where}: {key}", value, "true or false")
+        return str(value).lower()
+    if not isinstance(value, str):
+        raise _wrong_type(f"{where}: {key}", value, "a string")
+    if not value:
+        raise UsageError(f"{where}: {key} is empty.", "Leave it out, or give it a value.")
+    if key == "output" and value not in OUTPUTS:
+        raise UsageError(f"{where}: {value!r} is no output format.", one_of(value, OUTPUTS))
+    if key == "endpoint-url":
+        return checked_url(Setting(value, f"{where}: {key}"))
+    if key == "helper-stack" and not is_helper_stack_name(value):
+        raise UsageError(
+            f"{where}: {value!r} is no name for a helper stack.",
+            "Use a letter, then letters, digits and hyphens, 100 at most.",
+        )
+    return value
+
+
+def _parameter(where: str, key: str, value: object) -> str:
+    """As CloudFormation takes it: text."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str | float) or (isinstance(value, int) and abs(value) < 2**63):
+        return str(value)
+    raise _wrong_type(f"{where}: {key!r}", value, "a string, a number, true or false")
+
+
+def _check_keys(where: str, table: Mapping[str, object], known: Iterable[str]) -> None:
+    known = list(known)
+    for key in table:
+        if key not in known:
+            raise UsageError(f"{where}: there is no setting {key!r}.", one_of(key, known))
+
+
+# As TOML calls them: https://toml.io/en/v1.0.0
+_TYPES = {
+    bool: "a boolean",
+    dict: "a table",
+    float: "a float",
+    int: "an integer",
+    list: "an array",
+    str: "a string",
+}
+
+
+def _wrong_type(where: str, value: object, wanted: str) -> UsageError:
+    found = _TYPES.get(type(value), "a date or time")
+    return UsageError(f"{where} is {found}.", f"Give {wanted}.")
