@@ -1,0 +1,101 @@
+"""``plldb doctor``: what is wrong, and what to do."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from plldb.cli.options import asked_output, global_options, remembered_helper_stack
+from plldb.config import DEFAULT_HELPER_STACK
+from plldb.errors import PlldbError
+
+if TYPE_CHECKING:
+    from plldb.aws import Target
+    from plldb.bootstrap.release import Release
+    from plldb.cli.console import Console
+    from plldb.cli.factory import Factory
+    from plldb.doctor.facts import Question
+    from plldb.doctor.findings import Finding
+
+_MARKS = {"ok": "✓", "warning": "!", "problem": "✗", "skipped": "-"}
+
+
+@click.command()
+@click.option("--stack-name", help="Also look at this stack, the one to debug.")
+@remembered_helper_stack("--helper-stack")
+@global_options
+def doctor(stack_name: str | None) -> None:
+    """Find out what is wrong, and say what to do.
+
+    It looks at this machine, the emulator, credentials, clock, helper stack, permissions, and at
+    what crashed sessions left. It changes nothing. The exit code is 1 if there is any problem.
+    """
+    from plldb.cli.factory import make_factory
+    from plldb.doctor.checkup import examine
+    from plldb.doctor.facts import Facts
+    from plldb.doctor.findings import Status
+
+    factory = make_factory()
+    console = _console(factory)
+    problems = 0
+    with console.progress("Looking…"):
+        for finding in examine(Facts(_question(factory, stack_name))):
+            problems += finding.result.status is Status.PROBLEM
+            console.answer(finding.to_json(), _described(finding))
+    if problems:
+        count = f"{problems} problems were" if problems > 1 else "1 problem was"
+        raise PlldbError(f"{count} found.", "What to do stands beside each.")
+
+
+def _console(factory: Factory) -> Console:
+    """Also where the settings can't be read: that is one of the things to tell."""
+    from plldb.cli.console import Console
+
+    try:
+        return factory.console
+    except PlldbError:
+        return Console("json" if asked_output() == "json" else "text")
+
+
+def _question(factory: Factory, stack_name: str | None) -> Question:
+    from plldb.doctor.facts import Question
+
+    def make_release(target: Target) -> Release:
+        from plldb.bootstrap.operations import Operation
+
+        parameters = {name: one.value for name, one in factory.parameters().items()}
+        release = Operation.setup(target, helper_stack, parameters).release
+        assert release is not None
+        return release
+
+    try:
+        helper_stack, home = factory.settings.helper_stack, factory.settings.home
+    except PlldbError:
+        helper_stack, home = DEFAULT_HELPER_STACK, factory.default_home
+    return Question(
+        helper_stack=helper_stack,
+        stack_name=stack_name,
+        home=home,
+        describe_settings=lambda: _settings(factory),
+        make_target=lambda: factory.target,
+        make_release=make_release,
+        make_emulator=factory.make_emulator,
+        ca_bundle=os.environ.get("AWS_CA_BUNDLE"),
+    )
+
+
+def _settings(factory: Factory) -> str:
+    """Raises UsageError for whatever is wrong in them."""
+    factory.parameters()
+    environment, file = factory.settings.environment, factory.configuration.file
+    where = f"from {file.path}" if file else "without a plldb.toml"
+    return f"environment {environment}, {where}"
+
+
+def _described(finding: Finding) -> str:
+    result = finding.result
+    label = "" if result.status == "ok" else f" [{result.status}]"
+    line = f"{_MARKS[result.status]} {finding.check}{label}: {result.found}"
+    return f"{line}\n    → {result.hint}" if result.hint else line

@@ -1,0 +1,205 @@
+"""``plldb sessions``: who is attached, and how to put an end to it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from plldb.cli.options import global_options, helper_stack_option
+
+if TYPE_CHECKING:
+    from plldb.cli.factory import Factory
+    from plldb.debugger.management import ManagementClient, SessionView
+
+# A whole id, or so much of one that it is worth looking for.
+_ID = re.compile(r"[0-9a-f]{8}[0-9a-f-]{0,28}")
+_WHOLE_ID_LENGTH = 36
+_SHOWN_LENGTH = 8
+_COLUMNS = ("session", "stack", "status", "owner", "created", "expires")
+_stack_name = click.option("--stack-name", help="Only sessions of this stack.")
+
+
+@click.group()
+@global_options
+def sessions() -> None:
+    """See who is attached, and close sessions."""
+
+
+@sessions.command("list")
+@_stack_name
+@click.option("--all", "with_closed", is_flag=True, help="Closed ones too; takes --stack-name.")
+@helper_stack_option
+@global_options
+def list_(stack_name: str | None, with_closed: bool, helper_stack: str) -> None:
+    """List who is attached.
+
+    Those are the sessions of all stacks, or of one; of one, also your own that nobody has
+    connected to yet. A session's id is a credential, so only its beginning is shown.
+    """
+    from plldb.cli.factory import make_factory
+
+    if with_closed and stack_name is None:
+        raise click.UsageError("--all takes --stack-name: closed sessions are kept by their stack.")
+    factory = make_factory()
+    console = factory.console
+    with console.progress("Listing sessions…"):
+        found = _management(factory, helper_stack).list_sessions(stack_name)
+        views = [view for view in found if with_closed or view.status != "CLOSED"]
+    _show(factory, views)
+    if not views:
+        of_stack = f" to stack {stack_name}" if stack_name else ""
+        console.note(f"Nobody is attached{of_stack}.")
+
+
+@sessions.command()
+@click.argument("session_id", metavar="ID", required=False)
+@_stack_name
+@click.option("--all", "every", is_flag=True, help="All open ones of the stack; not with an ID.")
+@click.option("--yes", is_flag=True, help="Do not ask before closing all.")
+@helper_stack_option
+@global_options
+def close(
+    session_id: str | None, stack_name: str | None, every: bool, yes: bool, helper_stack: str
+) -> None:
+    """Close a session, whoever is attached.
+
+    ID is what 'plldb sessions list' shows, or a whole id. The stack's functions are restored;
+    whoever was attached is told who closed the session, and their 'plldb attach' ends with exit
+    code 1. Closing what is closed changes nothing; by the beginning of its id, it is found with
+    --stack-name only.
+    """
+    from plldb.cli.factory import make_factory
+
+    if every == (session_id is not None):
+        raise click.UsageError("Name one session by its ID, or close --all of a stack.")
+    if session_id is not None:
+        _check_id(session_id)
+        factory = make_factory()
+        _close_one(factory, _management(factory, helper_stack), session_id, stack_name)
+        return
+    if stack_name is None:
+        raise click.UsageError("--all takes --stack-name.")
+    factory = make_factory()
+    _close_all(factory, _management(factory, helper_stack), stack_name, yes)
+
+
+def _check_id(session_id: str) -> None:
+    if not _ID.fullmatch(session_id):
+        raise click.UsageError(
+            "That is no session: give its id, or the 8 characters that 'plldb sessions list' shows."
+        )
+
+
+def _close_one(
+    factory: Factory, management: ManagementClient, session_id: str, stack_name: str | None
+) -> None:
+    with factory.console.progress("Closing the session…"):
+        if stack_name is None and len(session_id) < _WHOLE_ID_LENGTH:
+            stack_name = find_stack_name(session_id, list(management.list_sessions()))
+        closed = management.close_session(session_id, stack_name)
+    text = f"Session {closed.session} of stack {closed.stack_name} is closed."
+    factory.console.answer(_as_data(closed), text)
+
+
+def _close_all(factory: Factory, management: ManagementClient, stack_name: str, yes: bool) -> None:
+    from plldb.errors import UsageError
+
+    question = f"Close all sessions of stack {stack_name} at {factory.target.description}?"
+    if not yes and not factory.console.confirm(question):
+        raise UsageError("Nothing was closed.", "Agree when asked, or give --yes.")
+    with factory.console.progress("Closing sessions…"):
+        count = management.close_sessions(stack_name)
+    what = f"{count} sessions are" if count != 1 else "1 session is"
+    text = f"{what} closed." if count else f"Stack {stack_name} had no open session."
+    factory.console.answer({"stackName": stack_name, "closed": count}, text)
+
+
+def find_stack_name(beginning: str, attached: Sequence[SessionView]) -> str:
+    """The stack of the attached session whose id begins so.
+
+    Raises SessionError if there is none, or if there are several, of different stacks.
+    """
+    from plldb.errors import SessionError
+
+    stacks = sorted(
+        {view.stack_name for view in attached if view.session == beginning[:_SHOWN_LENGTH]}
+    )
+    match stacks:
+        case [stack_name]:
+            return stack_name
+        case []:
+            raise SessionError(
+                f"No attached session begins with {beginning[:_SHOWN_LENGTH]}.",
+                "'plldb sessions list' shows who is attached; one that is not attached is found "
+                "with --stack-name.",
+            )
+    raise SessionError(
+        f"Sessions of several stacks begin with {beginning[:_SHOWN_LENGTH]}: {', '.join(stacks)}.",
+        "Name the one that you mean with --stack-name.",
+    )
+
+
+def _management(factory: Factory, helper_stack: str) -> ManagementClient:
+    from plldb.debugger.management import ManagementClient
+    from plldb.stacks import find_helper_stack
+
+    target = factory.target
+    helper = find_helper_stack(target, helper_stack)
+    return ManagementClient(
+        helper.management_api_url, target.execute_api_auth(), target.reachable_url
+    )
+
+
+# --- What is shown --------------------------------------------------------------------------------
+
+
+def _show(factory: Factory, views: Sequence[SessionView]) -> None:
+    if factory.console.is_json:
+        for view in views:
+            factory.console.answer(_as_data(view), "")
+    elif views:
+        now = datetime.now(UTC)
+        factory.console.table(_COLUMNS, [row(view, now) for view in views])
+
+
+def _as_data(view: SessionView) -> dict[str, str]:
+    """As the management API spells it."""
+    return {
+        "session": view.session,
+        "stackName": view.stack_name,
+        "status": view.status,
+        "owner": view.owner,
+        "createdAt": view.created_at,
+        "expiresAt": view.expires_at,
+    }
+
+
+def row(view: SessionView, now: datetime) -> tuple[str, ...]:
+    """A session in the columns of the table."""
+    expires = "-" if view.status == "CLOSED" else _span(view.expires_at, now)
+    return (
+        view.session,
+        view.stack_name,
+        view.status,
+        view.owner,
+        _span(view.created_at, now),
+        expires,
+    )
+
+
+_UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+
+
+def _span(time: str, now: datetime) -> str:
+    """``in 43 min`` or ``17 min ago``; the text itself, if it is no time."""
+    try:
+        seconds = round((datetime.fromisoformat(time) - now).total_seconds())
+    except (ValueError, TypeError):
+        return time
+    length, unit = next((one for one in _UNITS if abs(seconds) >= one[0]), _UNITS[-1])
+    amount = f"{abs(seconds) // length} {unit}"
+    return f"in {amount}" if seconds > 0 else f"{amount} ago"

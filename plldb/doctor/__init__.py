@@ -1,0 +1,14 @@
+"""What is wrong, and what to do: everything that ``plldb doctor`` looks at. It changes nothing.
+
+::
+
+    findings      what a check comes back with                                     (pure)
+    facts         what checks look at, each looked up once
+    checkup       all checks in order: what fails hides no other, what it needs is skipped
+    machine       this machine: Python, settings, emulator, Docker
+    account       where calls go: clock, region, credentials
+    helper        the helper stack: version, drift, management API, reaper
+    requirements  what each command needs to be allowed, as data                    (pure)
+    permissions   which of it is not allowed: simulated by IAM, else tried
+    leftovers     what crashed sessions left behind
+"""

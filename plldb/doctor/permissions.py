@@ -1,0 +1,271 @@
+"""Which permissions are missing: as IAM simulates it, or else as harmless calls tell.
+
+The simulation knows the identity's policies, its permissions boundary and the organization's
+service control policies, but no session policies:
+https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_testing-policies.html
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from plldb import __version__
+from plldb.aws import aws_errors
+from plldb.bootstrap.release import bucket_name
+from plldb.config import VERSION_TAG
+from plldb.doctor import requirements
+from plldb.doctor.facts import Facts
+from plldb.doctor.findings import Result, ok, problem, skipped, warning
+from plldb.doctor.requirements import Permission, Purpose
+from plldb.errors import AccessDeniedError, AwsError, EndpointError, PlldbError, SessionError
+from plldb.stacks import find_stack
+
+if TYPE_CHECKING:
+    from mypy_boto3_iam import IAMClient
+
+# Of a longer list, people see the beginning; JSON has it whole.
+_SHOWN = 8
+
+
+class Verdict(Enum):
+    ALLOWED = auto()
+    DENIED = auto()
+    # The policies have conditions on what a simulation does not know.
+    DEPENDS = auto()
+    UNKNOWN = auto()
+
+
+Verdicts = Mapping[Permission, Verdict]
+
+
+def look(purpose: Purpose, facts: Facts) -> Result:
+    """The permissions of a purpose, each missing one by its action and resource."""
+    if facts.identity.endswith(":root"):
+        return ok("the account's root user may do everything")
+    names = Names(facts)
+    wanted = {
+        replace(permission, resource=resource): permission
+        for permission in purpose.permissions
+        if (resource := names.fill(permission.resource)) is not None
+    }
+    if not wanted:
+        return skipped("not looked at: without the helper stack, there is nothing to ask about")
+    verdicts = _simulated(facts, wanted)
+    if verdicts is None:
+        verdicts = _tried(facts, wanted)
+    return _result(purpose, verdicts, facts)
+
+
+class Names:
+    """What the names in a permission's resource stand for."""
+
+    def __init__(self, facts: Facts) -> None:
+        account = facts.identity.split(":")[4]
+        parameters = facts.release.parameters
+        self._values = {
+            "partition": facts.target.partition,
+            "region": facts.target.region,
+            "account": account,
+            "identity": facts.identity,
+            "helper": facts.question.helper_stack,
+            "bucket": bucket_name(facts.target.region, account),
+            "sessions_table": parameters["SessionsTableName"],
+            "debugger_table": parameters["DebuggerTableName"],
+        }
+        if facts.question.stack_name is not None:
+            self._values["stack"] = facts.question.stack_name
+        with suppress(PlldbError):
+            self._values["management_api"] = facts.helper.management_api_id
+            self._values["instrumentation_function"] = facts.helper.instrumentation_function
+
+    def fill(self, resource: str) -> str | None:
+        """The ARN; None where a name is not known, such as the API of a stack that is not there."""
+        try:
+            return resource.format_map(self._values)
+        except KeyError:
+            return None
+
+
+# --- Simulation -----------------------------------------------------------------------------------
+
+
+def _simulated(facts: Facts, wanted: Iterable[Permission]) -> Verdicts | None:
+    """None if this caller may not simulate, or is nobody whom IAM can simulate."""
+    iam: IAMClient = facts.target.client("iam")
+    by_resource: dict[str, list[Permission]] = {}
+    for permission in wanted:
+        by_resource.setdefault(permission.resource, []).append(permission)
+    verdicts: dict[Permission, Verdict] = {}
+    with aws_errors("have IAM simulate what is allowed"):
+        source = _policy_source(facts.identity, iam)
+        if source is None:
+            return None
+        try:
+            for resource, permissions in by_resource.items():
+                verdicts |= _simulate(iam, source, resource, permissions)
+        except ClientError:
+            # Not allowed, or a role under another path than it seemed.
+            return None
+    return verdicts
+
+
+def _policy_source(identity: str, iam: IAMClient) -> str | None:
+    """The user or role that IAM simulates; None for what is neither.
+
+    The ARN of an assumed role lacks the role's path, so it is looked up.
+    """
+    _, partition, service, _, account, name = identity.split(":", 5)
+    if service == "iam":
+        return identity
+    kind, _, rest = name.partition("/")
+    if kind != "assumed-role":
+        return None
+    role = rest.partition("/")[0]
+    try:
+        return iam.get_role(RoleName=role)["Role"]["Arn"]
+    except ClientError:
+        return f"arn:{partition}:iam::{account}:role/{role}"
+
+
+def _simulate(
+    iam: IAMClient, source: str, resource: str, permissions: list[Permission]
+) -> dict[Permission, Verdict]:
+    pages = iam.get_paginator("simulate_principal_policy").paginate(
+        PolicySourceArn=source,
+        ActionNames=[permission.action for permission in permissions],
+        ResourceArns=[resource],
+    )
+    return {
+        Permission(one["EvalActionName"], resource): _verdict(
+            one["EvalDecision"], one.get("MissingContextValues")
+        )
+        for page in pages
+        for one in page["EvaluationResults"]
+    }
+
+
+def _verdict(decision: str, missing_context: list[str] | None) -> Verdict:
+    if decision == "allowed":
+        return Verdict.ALLOWED
+    return Verdict.DEPENDS if missing_context else Verdict.DENIED
+
+
+# --- Trial ----------------------------------------------------------------------------------------
+
+
+def _tried(facts: Facts, wanted: Mapping[Permission, Permission]) -> Verdicts:
+    """``wanted`` is permission → the same with names, by which its trial is found."""
+    return {permission: _try(facts, template) for permission, template in wanted.items()}
+
+
+def _try(facts: Facts, template: Permission) -> Verdict:
+    trial = _TRIALS.get(template)
+    if trial is None:
+        return Verdict.UNKNOWN
+    try:
+        trial(facts)
+    except AccessDeniedError:
+        return Verdict.DENIED
+    except EndpointError:
+        return Verdict.UNKNOWN
+    except (AwsError, SessionError):
+        # That there is no such thing is only told to who may ask.
+        return Verdict.ALLOWED
+    except PlldbError:
+        return Verdict.UNKNOWN
+    return Verdict.ALLOWED
+
+
+def _invoke_dry(facts: Facts) -> None:
+    """Lambda checks the permission, and runs nothing."""
+    with aws_errors("invoke the instrumentation function"):
+        facts.target.client("lambda").invoke(
+            FunctionName=facts.helper.instrumentation_function, InvocationType="DryRun"
+        )
+
+
+def _list_bucket(facts: Facts) -> None:
+    bucket = facts.release.bucket
+    with aws_errors(f"list bucket {bucket}"):
+        facts.target.client("s3").list_objects_v2(Bucket=bucket, MaxKeys=1)
+
+
+def _read_events(facts: Facts) -> None:
+    with aws_errors("read the helper stack's events"):
+        facts.target.client("cloudformation").describe_stack_events(
+            StackName=facts.question.helper_stack
+        )
+
+
+_TRIALS: dict[Permission, Callable[[Facts], object]] = {
+    requirements.DESCRIBE_HELPER: lambda facts: facts.helper_state,
+    requirements.DESCRIBE_STACK: lambda facts: find_stack(
+        facts.target, facts.question.stack_name or ""
+    ),
+    requirements.FETCH_EVENT: lambda facts: facts.management.event_of(str(uuid.uuid4())),
+    requirements.RESTORE_FUNCTIONS: _invoke_dry,
+    requirements.GET_HEALTH: lambda facts: facts.management.health(),
+    requirements.LIST_SESSIONS: lambda facts: facts.attached,
+    requirements.GET_SESSION: lambda facts: facts.management.find_session(str(uuid.uuid4())),
+    requirements.LIST_BUCKET: _list_bucket,
+    requirements.DESCRIBE_EVENTS: _read_events,
+}
+
+
+# --- What is made of it ---------------------------------------------------------------------------
+
+
+def _result(purpose: Purpose, verdicts: Verdicts, facts: Facts) -> Result:
+    def of(verdict: Verdict) -> list[Permission]:
+        return [permission for permission, found in verdicts.items() if found is verdict]
+
+    denied, depends, unknown = of(Verdict.DENIED), of(Verdict.DEPENDS), of(Verdict.UNKNOWN)
+    data = {
+        "missing": [{"action": p.action, "resource": p.resource} for p in denied],
+        "unknown": [{"action": p.action, "resource": p.resource} for p in (*depends, *unknown)],
+    }
+    if denied:
+        hint = f"Have an administrator allow them to {facts.identity}."
+        if purpose.is_essential or (purpose is requirements.BOOTSTRAP and _is_due(facts)):
+            return problem(f"missing: {_listed(denied)}", hint, **data)
+        return warning(
+            f"missing: {_listed(denied)}",
+            f"If you need plldb {purpose.name}: {hint[0].lower()}{hint[1:]}",
+            **data,
+        )
+    if depends:
+        return warning(
+            f"it depends on conditions of your policies: {_listed(depends)}",
+            "Try the command itself: IAM's simulation does not know what the conditions ask for.",
+            **data,
+        )
+    if unknown:
+        return skipped(
+            f"could not be found out: {_listed(unknown)}",
+            "Allow iam:SimulatePrincipalPolicy (and iam:GetRole, for a role) to have it found out.",
+            **data,
+        )
+    return ok(f"nothing is missing of {len(verdicts)}", **data)
+
+
+def _is_due(facts: Facts) -> bool:
+    """Whether somebody has to run ``plldb bootstrap`` now."""
+    try:
+        state = facts.helper_state
+    except PlldbError:
+        return False
+    return state is None or not state.is_usable or state.tags.get(VERSION_TAG) != __version__
+
+
+def _listed(permissions: list[Permission]) -> str:
+    shown = [f"{p.action} on {p.resource}" for p in permissions[:_SHOWN]]
+    if rest := len(permissions) - len(shown):
+        shown.append(f"and {rest} more, which --output json lists")
+    return "; ".join(shown)

@@ -1,0 +1,192 @@
+"""What crashed sessions left is found, and told without anything secret."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from lambda_functions import configuration
+
+from plldb.doctor import leftovers
+from plldb.doctor.facts import Greeting
+from plldb.doctor.findings import Result, Status
+from tests.unit.doctor.patient import API, USER, FakeManagement, FakeTargetWith, patient, view
+from tests.unit.fakes import FakeDynamoDb, client_error
+
+TOKEN = "a-secret-token"
+AWS_BROKER = f"https://{API}.execute-api.us-east-1.amazonaws.com/plldb"
+EMULATED_BROKER = f"http://localhost:4566/_aws/execute-api/{API}/plldb"
+OTHER_BROKER = "https://other.execute-api.us-east-1.amazonaws.com/plldb"
+
+
+def test_an_instrumented_function_looks_as_instrumenting_makes_it_look() -> None:
+    assert leftovers.SHIM_HANDLER == configuration.SHIM_HANDLER
+    assert leftovers.SESSION == configuration.SESSION
+    assert leftovers.HELD_BY == configuration.HELD_BY
+    assert leftovers.BROKER_URL == configuration.BROKER_URL
+
+
+def instrumented(name: str, session: str, broker: str = AWS_BROKER) -> dict[str, Any]:
+    variables = {
+        configuration.SESSION: session,
+        configuration.HELD_BY: USER,
+        configuration.BROKER_URL: broker,
+        configuration.TOKEN: TOKEN,
+    }
+    return {
+        "FunctionName": name,
+        "FunctionArn": f"arn:{name}",
+        "Handler": configuration.SHIM_HANDLER,
+        "Environment": {"Variables": variables},
+    }
+
+
+class FakeLambda:
+    """Functions, and the stacks that they are of by their tags; None: tags can't be read."""
+
+    def __init__(self, *functions: dict[str, Any], **stacks: str | None) -> None:
+        self._functions = functions
+        self._stacks = stacks
+
+    def get_paginator(self, operation: str) -> Any:
+        assert operation == "list_functions"
+        return SimpleNamespace(paginate=lambda: ({"Functions": [one]} for one in self._functions))
+
+    def list_tags(self, *, Resource: str) -> dict[str, Any]:  # noqa: N803
+        name = Resource.removeprefix("arn:")
+        stack = self._stacks.get(name, "app")
+        if stack is None:
+            raise client_error("AccessDeniedException", "no", "ListTags")
+        return {"Tags": {"aws:cloudformation:stack-name": stack}}
+
+
+class FakeResources:
+    """CloudFormation with the physical ids of one stack; None: they can't be read."""
+
+    def __init__(self, members: list[str] | None) -> None:
+        self._members = members
+
+    def get_paginator(self, operation: str) -> Any:
+        assert operation == "list_stack_resources"
+        return SimpleNamespace(paginate=self._pages)
+
+    def _pages(self, **_: Any) -> Iterator[dict[str, Any]]:
+        if self._members is None:
+            raise client_error("AccessDenied", "no", "ListStackResources")
+        # One that failed to be made has none.
+        yield {"StackResourceSummaries": [{"ResourceStatus": "CREATE_FAILED"}]}
+        for name in self._members:
+            yield {"StackResourceSummaries": [{"PhysicalResourceId": name}]}
+
+
+def functions(
+    lambda_: FakeLambda,
+    *attached: str,
+    stack_name: str | None = None,
+    members: list[str] | None = None,
+) -> Result:
+    management = FakeManagement(*(view(session) for session in attached))
+    target = FakeTargetWith(**{"lambda": lambda_, "cloudformation": FakeResources(members)})
+    return leftovers.functions(patient(target, management=management, stack_name=stack_name))
+
+
+class TestFunctions:
+    def test_none(self) -> None:
+        plain = {"FunctionName": "f", "FunctionArn": "arn:f", "Handler": "app.handler"}
+        assert functions(FakeLambda(plain)).status is Status.OK
+
+    @pytest.mark.parametrize("broker", [AWS_BROKER, EMULATED_BROKER])
+    def test_one_whose_holder_is_attached_is_in_order(self, broker: str) -> None:
+        found = functions(FakeLambda(instrumented("f", "11112222", broker)), "11112222")
+        assert found.status is Status.OK
+        assert found.found.startswith("1 instrumented")
+
+    @pytest.mark.parametrize("broker", [AWS_BROKER, EMULATED_BROKER])
+    def test_one_whose_holder_is_gone_is_named_with_its_stack(self, broker: str) -> None:
+        found = functions(FakeLambda(instrumented("f", "11112222", broker)), "33334444")
+        assert found.status is Status.PROBLEM
+        assert f"f of stack app (by {USER})" in found.found
+        assert found.hint == "plldb restore --stack-name app"
+        assert found.data["functions"] == [
+            {"name": "f", "stackName": "app", "session": "11112222", "owner": USER}
+        ]
+        assert TOKEN not in str(found)
+
+    def test_an_image_function_without_a_handler_is_passed_over(self) -> None:
+        assert functions(FakeLambda({"FunctionName": "i"})).status is Status.OK
+
+    def test_the_stack_may_not_be_known(self) -> None:
+        found = functions(FakeLambda(instrumented("f", "1"), f=None))
+        assert "f of an unknown stack" in found.found
+        assert "plldb restore --stack-name S" in (found.hint or "")
+
+    def test_several_stacks(self) -> None:
+        lambda_ = FakeLambda(instrumented("f", "1"), instrumented("g", "1"), f="b", g="a")
+        hint = functions(lambda_).hint
+        assert hint == "plldb restore --stack-name a and plldb restore --stack-name b"
+
+    def test_only_the_stack_that_was_asked_for(self) -> None:
+        lambda_ = FakeLambda(instrumented("f", "1"), instrumented("g", "1"), f="a", g="b")
+        found = functions(lambda_, stack_name="b")
+        assert [one["name"] for one in found.data["functions"]] == ["g"]
+        assert functions(lambda_, stack_name="c").status is Status.OK
+
+    def test_which_is_known_of_the_named_stack_without_tags(self) -> None:
+        lambda_ = FakeLambda(instrumented("f", "1"), instrumented("g", "1"), f=None, g=None)
+        found = functions(lambda_, stack_name="b", members=["g"])
+        assert [(one["name"], one["stackName"]) for one in found.data["functions"]] == [("g", "b")]
+
+    def test_those_of_other_helper_stacks_are_counted_only(self) -> None:
+        found = functions(FakeLambda(instrumented("f", "1", OTHER_BROKER)))
+        assert found.status is Status.OK
+        assert "1 held through other helper stacks" in found.found
+
+
+def item(number: int, ttl: int, status: str = "ACTIVE", stack: str = "app") -> dict[str, Any]:
+    return {
+        "SessionId": {"S": f"id{number}"},
+        "StackName": {"S": stack},
+        "Status": {"S": status},
+        "TTL": {"N": str(ttl)},
+        "ConnectionId": {"S": f"c{number}"},
+    }
+
+
+def sessions(*items: dict[str, Any], ahead: float = 0.0, stack_name: str | None = None) -> Result:
+    """At second 1000 of the target's clock."""
+    table = FakeDynamoDb()
+    for one in items:
+        table.items[one["SessionId"]["S"]] = one
+    greeting = Greeting("http://x", "Thu, 01 Jan 1970 00:16:40 GMT", 1000 + ahead)
+    facts = patient(
+        FakeTargetWith(dynamodb=table),
+        greeting=greeting,
+        clock=lambda: 1000 + ahead,
+        stack_name=stack_name,
+    )
+    return leftovers.sessions(facts)
+
+
+class TestSessions:
+    def test_none(self) -> None:
+        assert sessions().status is Status.OK
+
+    def test_those_in_their_time_are_in_order(self) -> None:
+        assert sessions(item(1, 1001), item(2, 999, "CLOSED")).status is Status.OK
+
+    def test_those_past_it_are_counted_by_stack(self) -> None:
+        items: Iterator[dict[str, Any]] = (item(n, 990, stack=f"s{n % 2}") for n in range(7))
+        found = sessions(*items)
+        assert found.status is Status.WARNING
+        assert "7 open past their time, of stacks: s0, s1" in found.found
+        assert "id1" not in str(found)
+
+    def test_it_is_the_targets_clock_that_counts(self) -> None:
+        assert sessions(item(1, 1001), ahead=5000).status is Status.OK
+        assert sessions(item(1, 999), ahead=-5000).status is Status.WARNING
+
+    def test_only_the_stack_that_was_asked_for(self) -> None:
+        found = sessions(item(1, 990, stack="a"), item(2, 990, stack="b"), stack_name="b")
+        assert found.data == {"stacks": ["b"]}

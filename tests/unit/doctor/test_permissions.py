@@ -1,0 +1,191 @@
+"""Which permissions are missing: simulated where that is allowed, tried otherwise."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from plldb.doctor import permissions, requirements
+from plldb.doctor.facts import Facts
+from plldb.doctor.findings import Result, Status
+from plldb.doctor.requirements import ATTACH, BOOTSTRAP, CHECKED, RESTORE, SESSIONS, Purpose
+from plldb.errors import AccessDeniedError, SessionError, StackError
+from tests.unit.doctor.patient import (
+    USER,
+    FakeIam,
+    FakeManagement,
+    FakeTargetWith,
+    helper_state,
+    patient,
+)
+from tests.unit.fakes import ACCOUNT, client_error
+
+
+@pytest.fixture
+def iam() -> FakeIam:
+    return FakeIam()
+
+
+def look(purpose: Purpose, iam: FakeIam, **known: Any) -> Result:
+    lambda_ = known.pop("lambda_", SimpleNamespace())
+    target = FakeTargetWith(iam=iam, **{"lambda": lambda_})
+    return permissions.look(purpose, patient(target, **known))
+
+
+def actions(entries: Any) -> list[str]:
+    return [entry["action"] for entry in entries]
+
+
+@pytest.mark.parametrize("purpose", CHECKED, ids=lambda purpose: purpose.name)
+class TestAll:
+    def test_root_may_do_everything(self, purpose: Purpose, iam: FakeIam) -> None:
+        found = look(purpose, iam, identity=f"arn:aws:iam::{ACCOUNT}:root")
+        assert found.status is Status.OK
+        assert not iam.sources, "IAM does not simulate it"
+
+    def test_nothing_is_missing(self, purpose: Purpose, iam: FakeIam) -> None:
+        found = look(purpose, iam, stack_name="app")
+        assert found.status is Status.OK
+        assert found.found == f"nothing is missing of {len(purpose.permissions)}"
+
+    def test_each_action_that_is_missing_is_named(self, purpose: Purpose, iam: FakeIam) -> None:
+        action = purpose.permissions[-1].action
+        iam.denies = {action}
+        found = look(purpose, iam)
+        assert set(actions(found.data["missing"])) == {action}
+        assert f"{action} on arn:aws:" in found.found
+        assert USER in (found.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("purpose", "status"),
+    [
+        (ATTACH, Status.PROBLEM),
+        (RESTORE, Status.WARNING),
+        (SESSIONS, Status.WARNING),
+        (BOOTSTRAP, Status.WARNING),
+    ],
+)
+def test_only_what_everybody_needs_is_a_problem(
+    purpose: Purpose, status: Status, iam: FakeIam
+) -> None:
+    iam.denies = {permission.action for permission in purpose.permissions}
+    assert look(purpose, iam).status is status
+
+
+@pytest.mark.parametrize("state", [None, helper_state(version="0.0.1")])
+def test_to_bootstrap_is_everybodys_business_where_it_is_due(state: Any, iam: FakeIam) -> None:
+    iam.denies = {"s3:PutObject"}
+    assert look(BOOTSTRAP, iam, helper_state=state).status is Status.PROBLEM
+
+
+def test_conditions_that_a_simulation_does_not_know_are_no_denial(iam: FakeIam) -> None:
+    iam.depends = {"iam:PassRole"}
+    found = look(BOOTSTRAP, iam)
+    assert found.status is Status.WARNING
+    assert "depends on conditions" in found.found
+    assert actions(found.data["unknown"]) == ["iam:PassRole"]
+
+
+def test_of_a_long_list_people_see_the_beginning(iam: FakeIam) -> None:
+    iam.denies = {permission.action for permission in BOOTSTRAP.permissions}
+    found = look(BOOTSTRAP, iam)
+    assert f"and {len(BOOTSTRAP.permissions) - 8} more" in found.found
+    assert len(found.data["missing"]) == len(BOOTSTRAP.permissions)
+
+
+def test_methods_of_an_api_that_is_not_there_are_left_out(iam: FakeIam) -> None:
+    class Lost(Facts):
+        @property
+        def helper(self) -> Any:  # type: ignore[override]
+            raise StackError("It is not there.")
+
+    well = patient(FakeTargetWith(iam=iam))
+    facts = Lost(well.question)
+    vars(facts).update({k: v for k, v in vars(well).items() if k != "helper"})
+    assert permissions.look(ATTACH, facts).found == "nothing is missing of 1"
+    assert permissions.look(RESTORE, facts).status is Status.SKIPPED
+
+
+class TestWhoIsSimulated:
+    @pytest.mark.parametrize(
+        ("identity", "source"),
+        [
+            (USER, USER),
+            (
+                f"arn:aws:sts::{ACCOUNT}:assumed-role/Dev/ada",
+                f"arn:aws:iam::{ACCOUNT}:role/team/Dev",
+            ),
+            (
+                f"arn:aws-cn:sts::{ACCOUNT}:assumed-role/Hidden/ada",
+                f"arn:aws-cn:iam::{ACCOUNT}:role/Hidden",
+            ),
+        ],
+    )
+    def test_a_role_is_looked_up_by_its_name(
+        self, identity: str, source: str, iam: FakeIam
+    ) -> None:
+        iam.roles = {"Dev": f"arn:aws:iam::{ACCOUNT}:role/team/Dev"}
+        look(RESTORE, iam, identity=identity)
+        assert iam.sources == {source}
+
+    def test_nobody_for_a_federated_user(self, iam: FakeIam) -> None:
+        found = look(ATTACH, iam, identity=f"arn:aws:sts::{ACCOUNT}:federated-user/ada")
+        assert not iam.sources
+        assert found.status is Status.SKIPPED
+
+
+class TestTrial:
+    @pytest.fixture(autouse=True)
+    def _no_simulation(self, iam: FakeIam) -> None:
+        iam.refusal = client_error("AccessDenied", "no", "SimulatePrincipalPolicy")
+
+    def test_what_can_not_be_tried_could_not_be_found_out(self, iam: FakeIam) -> None:
+        found = look(ATTACH, iam)
+        assert found.status is Status.SKIPPED
+        assert "could not be found out" in found.found
+        assert "iam:SimulatePrincipalPolicy" in (found.hint or "")
+        paths = [one["resource"].partition("/plldb/")[2] for one in found.data["unknown"]]
+        assert paths == ["POST/sessions", "POST/invocations/*/uploads", "POST/invocations/*/result"]
+
+    def test_what_is_refused_is_missing(self, iam: FakeIam) -> None:
+        management = FakeManagement()
+        management.refusal = AccessDeniedError("no")
+        found = look(ATTACH, iam, management=management)
+        assert found.status is Status.PROBLEM
+        (missing,) = found.data["missing"]
+        assert missing["resource"].endswith("/GET/invocations/*/event")
+
+    def test_that_there_is_no_such_thing_is_only_told_to_who_may_ask(self, iam: FakeIam) -> None:
+        management = FakeManagement()
+        management.refusal = SessionError("404 There is no such session.")
+        found = look(SESSIONS, iam, management=management)
+        assert found.data["missing"] == []
+        assert [one["resource"].partition("/plldb/")[2] for one in found.data["unknown"]] == [
+            "DELETE/sessions",
+            "DELETE/sessions/*",
+        ]
+
+    def test_functions_are_invoked_dry_only(self, iam: FakeIam) -> None:
+        calls = []
+
+        def invoke(**request: Any) -> dict[str, Any]:
+            calls.append(request)
+            return {"StatusCode": 204}
+
+        found = look(RESTORE, iam, lambda_=SimpleNamespace(invoke=invoke))
+        assert found.status is Status.OK
+        assert [call["InvocationType"] for call in calls] == ["DryRun"]
+
+    def test_a_refused_dry_run_is_a_missing_permission(self, iam: FakeIam) -> None:
+        def invoke(**_: Any) -> None:
+            raise client_error("AccessDeniedException", "no", "Invoke")
+
+        found = look(RESTORE, iam, lambda_=SimpleNamespace(invoke=invoke))
+        assert actions(found.data["missing"]) == ["lambda:InvokeFunction"]
+
+    def test_every_trial_is_of_a_permission_that_is_needed(self) -> None:
+        needed = {p for purpose in requirements.PURPOSES for p in purpose.permissions}
+        assert set(permissions._TRIALS) <= needed
