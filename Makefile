@@ -13,7 +13,7 @@ EMULATOR ?= auto
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit e2e lint format lock bench clean
+.PHONY: help setup demo test unit e2e lint format docs lock bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,17 +39,21 @@ e2e: setup ## End-to-end tests in a LocalStack container where Docker runs (EMUL
 	EMULATOR=$(EMULATOR) ENDPOINT=$(ENDPOINT) PROFILE=$(PROFILE) $(BIN)/pytest tests/e2e $(PYTEST_ARGS)
 
 # W3002: the sample's code is a local path on purpose, as a developer has it.
-lint: setup ## ruff, mypy --strict and cfn-lint
+lint: setup ## ruff, mypy --strict, bandit and cfn-lint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	cd $(EXTENSION) && $(CURDIR)/$(BIN)/mypy --config-file pyproject.toml
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive plldb
 	$(BIN)/cfn-lint plldb/bootstrap/cloudformation/template.yaml
 	$(BIN)/cfn-lint --ignore-checks W3002 -- plldb/demo/sample/template.yaml
 
 format: setup ## Format the code
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+docs: setup ## Write docs/reference from the code
+	$(BIN)/python -m tools.reference
 
 lock: setup ## Pin what the LocalStack image installs, from requirements.in
 	$(BIN)/pip install --quiet uv

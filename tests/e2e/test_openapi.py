@@ -1,0 +1,272 @@
+"""The running management API keeps to docs/openapi.yaml, whatever it is sent."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import secrets
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import schemathesis
+import yaml
+from hypothesis import HealthCheck, Phase, settings
+from lambda_functions import messages
+from lambda_functions.invocations import token_key
+from requests.auth import AuthBase
+from schemathesis import Case
+from schemathesis.checks import not_a_server_error
+from schemathesis.config import SchemathesisConfig
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from websockets.asyncio.client import ClientConnection
+
+from .support import DEADLINE_SECONDS, Backend, Keys, ask, random_name
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.yaml"
+# Requests for each operation, on top of those for the limits of each of its parameters. All of them
+# take about a minute.
+EXAMPLES = 100
+# Its gateway fails on a multipart body without a boundary, before any function sees it.
+LOCALSTACK_FAULT = "Error in apigateway invocation"
+GATEWAY_CHECKS = [not_a_server_error, status_code_conformance]
+CHECKS = [
+    *GATEWAY_CHECKS,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+# Credentials are not invented, but signed and shown: see Api.auth.
+_CONFIG = SchemathesisConfig.from_dict({"generation": {"with-security-parameters": False}})
+SCHEMA = schemathesis.openapi.from_dict(
+    yaml.safe_load(DOCUMENT.read_text(encoding="utf-8")), config=_CONFIG
+)
+
+
+class BearerToken(AuthBase):
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+@dataclass
+class Api:
+    """The API, and who calls it: a developer by signature, a function by token."""
+
+    backend: Backend
+    developer: Keys
+
+    def auth(self, operation: Any) -> AuthBase:
+        if is_signed(operation):
+            return self.backend.signed_by(self.developer)
+        return BearerToken(next(self.tokens))
+
+    def __post_init__(self) -> None:
+        ended = self.new_token(self.new_session())
+        self.tokens = itertools.cycle([ended, ended, ended, "nobody-knows-it"])
+        self.sessions = itertools.cycle([None, self.new_session(), str(uuid.uuid4()), None])
+
+    def new_session(self) -> str:
+        answer = self.call("POST", "/sessions", json={"stackName": "described"})
+        return str(answer.json()["sessionId"])
+
+    def add_twin(self, session_id: str) -> str:
+        """Another session, whose id begins in the same way."""
+        dynamodb = self.backend.target.client("dynamodb")
+        table = self.backend.helper.sessions_table
+        key = {"SessionId": {"S": session_id}}
+        item = dynamodb.get_item(TableName=table, Key=key, ConsistentRead=True)["Item"]
+        twin = session_id[:8] + str(uuid.uuid4())[8:]
+        dynamodb.put_item(TableName=table, Item=item | {"SessionId": {"S": twin}})
+        return twin
+
+    def new_token(self, session_id: str) -> str:
+        """As instrumenting makes one."""
+        token = secrets.token_urlsafe(32)
+        self.backend.target.client("dynamodb").put_item(
+            TableName=self.backend.helper.debugger_table,
+            Item={
+                "RequestId": {"S": token_key(token)},
+                "SessionId": {"S": session_id},
+                "TTL": {"N": str(int(time.time()) + 3600)},
+            },
+        )
+        return token
+
+    def call(
+        self, method: str, path: str, *, of: str | None = None, token: str = "", **content: Any
+    ) -> requests.Response:
+        """One request; the answer is as the document says of ``of`` (the path, templated)."""
+        auth = BearerToken(token) if token else self.backend.signed_by(self.developer)
+        return self.call_as(auth, method, path, of=of, **content)
+
+    def call_as(
+        self, auth: AuthBase | None, method: str, path: str, *, of: str | None, **content: Any
+    ) -> requests.Response:
+        url = self.backend.helper.management_api_url + path
+        answer = requests.request(method, url, auth=auth, timeout=DEADLINE_SECONDS, **content)
+        operation = SCHEMA[of or path.partition("?")[0]][method]
+        assert str(answer.status_code) in operation.definition.raw["responses"], answer.text
+        operation.validate_response(answer)
+        return answer
+
+
+def is_signed(operation: Any) -> bool:
+    return operation.definition.raw["security"] == [{"sigv4": []}]
+
+
+@pytest.fixture(scope="module")
+def api(backend: Backend) -> Iterator[Api]:
+    iam = backend.target.client("iam")
+    name = random_name("developer")
+    iam.create_user(UserName=name)
+    arn = f"arn:aws:execute-api:*:*:{backend.helper.management_api_id}/plldb/*"
+    policy = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": arn}
+    iam.put_user_policy(
+        UserName=name,
+        PolicyName="debug",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [policy]}),
+    )
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    try:
+        yield Api(backend, Keys(key["AccessKeyId"], key["SecretAccessKey"]))
+    finally:
+        iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
+        iam.delete_user_policy(UserName=name, PolicyName="debug")
+        iam.delete_user(UserName=name)
+
+
+@SCHEMA.parametrize()
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+def test_whatever_it_is_sent_it_answers_as_described(case: Case, api: Api) -> None:
+    if "sessionId" in case.path_parameters:
+        case.path_parameters["sessionId"] = next(api.sessions) or case.path_parameters["sessionId"]
+    answer = case.call(
+        base_url=api.backend.helper.management_api_url,
+        auth=api.auth(case.operation),
+        timeout=DEADLINE_SECONDS,
+    )
+    if answer.text.startswith(LOCALSTACK_FAULT):
+        return
+    # An emulator's gateway has its own words for what it refuses before any function sees it.
+    is_ours = answer.headers.get("cache-control") == ["no-store"]
+    case.validate_response(answer, checks=CHECKS if is_ours else GATEWAY_CHECKS)
+    assert "Traceback" not in answer.text
+
+
+SIGNED = [operation.ok() for operation in SCHEMA.get_all_operations() if is_signed(operation.ok())]
+
+
+@pytest.mark.parametrize("operation", SIGNED, ids=lambda operation: operation.label)
+def test_without_a_signature_it_refuses_as_described(operation: Any, api: Api) -> None:
+    path = operation.path.replace("{sessionId}", str(uuid.uuid4())).replace("{requestId}", "r")
+    answer = api.call_as(None, operation.method.upper(), path, of=operation.path)
+    assert answer.status_code == 403
+
+
+def test_the_life_of_a_session_is_as_described(api: Api) -> None:
+    stack, one = random_name("described"), "/sessions/{sessionId}"
+    ids = [
+        api.call("POST", "/sessions", json={"stackName": stack}).json()["sessionId"]
+        for _ in range(3)
+    ]
+
+    assert api.call("GET", "/health").json()["status"] == "ok"
+    first = api.call("GET", f"/sessions?stackName={stack}&limit=2").json()
+    rest = api.call("GET", "/sessions", params={"stackName": stack} | _next(first)).json()
+    shown = [session["session"] for page in (first, rest) for session in page["sessions"]]
+    assert sorted(shown) == sorted(session_id[:8] for session_id in ids)
+    assert "nextToken" not in rest
+    assert api.call("GET", "/sessions").status_code == 200
+    assert api.call("GET", f"/sessions/{ids[0]}", of=one).status_code == 200
+    prefix = f"/sessions/{ids[0][:8]}"
+    assert api.call("GET", prefix, of=one).status_code == 400
+    twin = api.add_twin(ids[0])
+    assert api.call("GET", f"{prefix}?stackName={stack}", of=one).status_code == 409
+    assert api.call("DELETE", f"/sessions/{twin}", of=one).status_code == 200
+    closed = api.call("DELETE", f"/sessions/{ids[1][:8]}?stackName={stack}", of=one)
+    assert (closed.status_code, closed.json()["status"]) == (200, "CLOSED")
+    assert api.call("DELETE", f"/sessions?stackName={stack}").json() == {"closed": 2}
+    assert api.call("DELETE", f"/sessions/{uuid.uuid4()}", of=one).status_code == 404
+
+
+def _next(page: dict[str, Any]) -> dict[str, str]:
+    return {"nextToken": page["nextToken"]}
+
+
+def test_the_life_of_an_invocation_is_as_described(api: Api) -> None:
+    session_id = api.new_session()
+    token = api.new_token(session_id)
+
+    async def run() -> None:
+        async with api.backend.connect(session_id) as websocket:
+            upload = api.call("POST", "/debug/uploads", token=token).json()
+            with_event = await _debugged(api, token, websocket, {"event": "{}"}, "result")
+            assert with_event == {"state": "answered", "result": "null"}
+            with_key = await _debugged(api, token, websocket, {"eventKey": upload["key"]}, "error")
+            assert with_key["error"]["errorType"] == "ValueError"
+            assert api.call("GET", "/debug/session", token=token).json()["state"] == "active"
+            await ask(websocket, messages.close_request())
+
+    asyncio.run(run())
+
+    for method, path in (("GET", "/debug/session"), ("POST", "/debug/uploads")):
+        assert api.call(method, path, token=token).json() == {"state": "gone"}
+    answer = api.call("POST", "/debug/invocations", token=token, json=_invocation({"event": "1"}))
+    assert answer.json() == {"state": "gone"}
+
+
+def _invocation(event: dict[str, str]) -> dict[str, Any]:
+    return {
+        "requestId": str(uuid.uuid4()),
+        "function": "Fn",
+        "deadline": time.time() + 60,
+        "context": {},
+    } | event
+
+
+async def _debugged(
+    api: Api, token: str, websocket: ClientConnection, event: dict[str, str], kind: str
+) -> dict[str, Any]:
+    """What the function gets, if the debugger answers with a result or an error."""
+    invocation = _invocation(event)
+    path, one = f"/invocations/{invocation['requestId']}", "/invocations/{requestId}"
+    waiting = asyncio.create_task(
+        asyncio.to_thread(api.call, "POST", "/debug/invocations", token=token, json=invocation)
+    )
+    message = json.loads(await asyncio.wait_for(websocket.recv(), DEADLINE_SECONDS))
+    assert message["requestId"] == invocation["requestId"]
+    fetched = api.call("GET", f"{path}/event", of=f"{one}/event")
+    assert fetched.status_code == (404 if "event" in event else 200)
+    assert api.call("POST", f"{path}/uploads", of=f"{one}/uploads").status_code == 200
+    answers: dict[str, Any] = {
+        "result": "null",
+        "error": {"errorType": "ValueError", "errorMessage": "no", "stackTrace": []},
+    }
+    for status in (200, 409):
+        answer = {kind: answers[kind]}
+        sent = api.call("POST", f"{path}/result", of=f"{one}/result", json=answer)
+        assert sent.status_code == status
+    got: dict[str, Any] = (await waiting).json()
+    again = api.call("GET", f"/debug{path}", of=f"/debug{one}", token=token)
+    assert again.json() == got
+    return got

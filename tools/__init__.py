@@ -1,0 +1,1 @@
+"""What makers of plldb run; none of it is installed."""
