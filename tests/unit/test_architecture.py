@@ -26,22 +26,28 @@ FOREIGN = [
 
 # A module may import what stands in a row above its own, and its own part.
 LAYERS = [
-    {"errors"},
+    {"errors", "clock"},
     {"config"},
+    {"settings_file"},
     {"aws"},
     {"stacks"},
     {"bootstrap", "debugger", "emulators"},
-    {"demo"},
+    {"demo", "doctor"},
     {"cli"},
 ]
 PURE = [
+    "plldb.clock",
     "plldb.bootstrap.planner",
     "plldb.bootstrap.packager",
+    "plldb.bootstrap.parameters",
     "plldb.bootstrap.release",
+    "plldb.doctor.findings",
+    "plldb.doctor.requirements",
     "plldb.debugger.launch_config",
     "plldb.debugger.protocol",
     "plldb.debugger.snapshot",
     "plldb.debugger.sources",
+    "plldb.debugger.timing",
     f"{FUNCTIONS}.messages",
     f"{FUNCTIONS}.sessions",
 ]

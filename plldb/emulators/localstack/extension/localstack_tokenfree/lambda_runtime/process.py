@@ -36,7 +36,8 @@ class LambdaProcess:
         self._output_lock = threading.Lock()
         lifeline, self._lifeline = os.pipe()
         try:
-            self._child = subprocess.Popen(
+            # No shell reads it; that functions run is what this is for.
+            self._child = subprocess.Popen(  # nosec B603
                 [sys.executable, str(BOOTSTRAP), handler, str(lifeline)],
                 cwd=task_root,
                 env=child_environment(environment, task_root, layers, self.api.address),
