@@ -61,7 +61,7 @@ lock: setup ## Pin what the LocalStack image installs, from requirements.in
 	  --python-platform x86_64-unknown-linux-gnu --generate-hashes --no-header \
 	  --output-file requirements.lock requirements.in
 
-bench: setup ## Measure, and print ratios beside the goals (ENGINES='ministack localstack')
+bench: setup ## Measure; a table, and bench/results/*.json and *.png (ENGINES='ministack localstack')
 	$(BIN)/python -m bench.sessions $(ENGINES)
 
 clean: ## Remove .venv and caches

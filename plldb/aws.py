@@ -48,6 +48,8 @@ _BAD_CREDENTIALS = {
 }
 _CREDENTIAL_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _AWS_FILES = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
+# Of one call: a proxy's time may be wrong and then AWS's right, but no clock leaps for ever.
+_CORRECTIONS = 2
 _CREDENTIALS_HINT = "Check the profile: 'aws sts get-caller-identity --profile NAME' must succeed."
 
 
@@ -252,9 +254,9 @@ class _ClockCorrection:
         events.register_first("needs-retry", self._retry_delay)
         events.register_last("request-created", self._sign_again)
 
-    def _retry_delay(self, response: Any, **_: Any) -> int | None:
+    def _retry_delay(self, response: Any, attempts: int = 1, **_: Any) -> int | None:
         """In seconds; None leaves it to the others whether a call is made again."""
-        if response is None:
+        if response is None or attempts > _CORRECTIONS:
             return None
         http, parsed = response
         is_refused = http.status_code in (codes.bad_request, codes.unauthorized, codes.forbidden)

@@ -169,7 +169,6 @@ class TargetChoice:
 class Settings:
     output: Output
     verbose: bool
-    home: Path
     environment: str
     helper_stack: str
 
@@ -252,17 +251,13 @@ class Configuration:
 
 
 def load_settings(
-    flags: Options,
-    environ: Mapping[str, str],
-    default_home: Path,
-    file: ConfigFile | None = None,
+    flags: Options, environ: Mapping[str, str], file: ConfigFile | None = None
 ) -> Settings:
-    """How plldb talks, where it keeps its state (``PLLDB_HOME``), which helper stack it uses."""
+    """How plldb talks, and which helper stack it uses."""
     configuration = Configuration(flags, environ, file)
     return Settings(
         output=configuration.output.value,
         verbose=configuration.verbose.value,
-        home=configuration.home(default_home).value,
         environment=configuration.environment.value,
         helper_stack=configuration.helper_stack.value,
     )

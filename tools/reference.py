@@ -347,8 +347,10 @@ _PERMISSIONS = """# Permissions
 
 What each command needs to be allowed, by IAM resource and action. `plldb doctor` tells what of it
 is missing. Names in braces stand for the account, the region, the helper stack (`{helper}`), the
-stack to debug (`{stack}`) and what belongs to the helper stack; `{identity}` is who asks.
-CloudFormation acts with the permissions of whoever runs `plldb bootstrap`.
+stack to debug (`{stack}`) and what belongs to the helper stack; `{identity}` is who asks. Restoring
+and looking at sessions find the helper stack as attaching does: they need its
+`cloudformation:DescribeStacks` as well. CloudFormation acts with the permissions of whoever runs
+`plldb bootstrap`.
 """
 
 

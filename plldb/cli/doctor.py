@@ -71,13 +71,13 @@ def _question(factory: Factory, stack_name: str | None) -> Question:
         return release
 
     try:
-        helper_stack, home = factory.settings.helper_stack, factory.settings.home
+        helper_stack = factory.settings.helper_stack
     except PlldbError:
-        helper_stack, home = DEFAULT_HELPER_STACK, factory.default_home
+        helper_stack = DEFAULT_HELPER_STACK
     return Question(
         helper_stack=helper_stack,
         stack_name=stack_name,
-        home=home,
+        home=factory.home,
         describe_settings=lambda: _settings(factory),
         make_target=lambda: factory.target,
         make_release=make_release,

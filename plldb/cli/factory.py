@@ -37,7 +37,7 @@ class Factory:
 
     @cached_property
     def settings(self) -> Settings:
-        settings = load_settings(self._flags, os.environ, self.default_home, self._file)
+        settings = load_settings(self._flags, os.environ, self._file)
         remember_output(settings.output)
         return settings
 
@@ -61,6 +61,11 @@ class Factory:
         return Path(platformdirs.user_state_dir("plldb", appauthor=False))
 
     @cached_property
+    def home(self) -> Path:
+        """Where the state lies; no settings file says it, so it is known whatever one says."""
+        return Configuration(Options(), os.environ).home(self.default_home).value
+
+    @cached_property
     def console(self) -> Console:
         return Console(self.settings.output, self.settings.verbose)
 
@@ -82,7 +87,7 @@ class Factory:
         """``image`` is the container image to start, instead of plldb's own."""
         from plldb.emulators.lifecycle import Lifecycle
 
-        return Lifecycle(self.settings.home, partial(self.make_emulator, image=image))
+        return Lifecycle(self.home, partial(self.make_emulator, image=image))
 
     @cached_property
     def _file(self) -> ConfigFile | None:
@@ -93,7 +98,7 @@ class Factory:
     def running_emulator(self) -> EmulatorAddress | None:
         from plldb.emulators.state import StateFile
 
-        if StateFile(self.settings.home).read() is None:
+        if StateFile(self.home).read() is None:
             return None
         running = self.lifecycle.status()
         return running.address if running else None
@@ -102,10 +107,10 @@ class Factory:
         if name == "localstack":
             from plldb.emulators.container import LocalStack
 
-            return LocalStack(self.settings.home, image, self.console.note)
+            return LocalStack(self.home, image, self.console.note)
         from plldb.emulators.process import MiniStack
 
-        return MiniStack(self.settings.home)
+        return MiniStack(self.home)
 
 
 def make_factory() -> Factory:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -23,11 +23,10 @@ from plldb.debugger.invoker import Invoker
 from plldb.debugger.management import ManagementClient
 from plldb.debugger.sources import CodeSource, find_sources
 from plldb.debugger.threads import in_thread
-from plldb.debugger.timing import Backoff, Timing
+from plldb.debugger.timing import Outages, Timing
 from plldb.errors import (
     AccessDeniedError,
     ConnectionLostError,
-    CredentialsError,
     PlldbError,
     SourceError,
     StackError,
@@ -35,8 +34,9 @@ from plldb.errors import (
 from plldb.stacks import HelperStack, find_helper_stack, require_debuggable_stack
 
 _T = TypeVar("_T")
-# Trying again changes nothing about these.
-_LASTING = (AccessDeniedError, CredentialsError, StackError)
+# Trying again changes nothing about these. Credentials are none of them: they may be renewed
+# meanwhile, and those that are renewed over the network can't be while it is down.
+_LASTING = (AccessDeniedError, StackError)
 _SHOWN_CHARACTERS = 8
 
 
@@ -160,23 +160,6 @@ def choose_sources(options: CodeOptions, stack_name: str) -> Choice:
     )
 
 
-class _Outage:
-    """The time since the connection was lost, and when to try again."""
-
-    def __init__(self, timing: Timing) -> None:
-        self._started = asyncio.get_running_loop().time()
-        self._backoff = Backoff(
-            timing.first_retry, timing.longest_retry, random.random, timing.give_up
-        )
-
-    @property
-    def attempt(self) -> int:
-        return self._backoff.attempt
-
-    def delay(self) -> float | None:
-        return self._backoff.delay(asyncio.get_running_loop().time() - self._started)
-
-
 class _Attached:
     """One ``plldb attach``: a session, and those that replace it after a loss."""
 
@@ -201,7 +184,7 @@ class _Attached:
         self._open: list[str] = []
         # The last session of which it is known that it instrumented something, or the first one.
         self._holder: str | None = None
-        self._outage: _Outage | None = None
+        self._outages = Outages(timing, random.random)
         self._was_ready = False
 
     async def until_signal(self, session_id: str, invoker: Invoker) -> protocol.Ended:
@@ -229,7 +212,7 @@ class _Attached:
         ended = await self._run(session_id)
         while not (ended.expected or ended.confirmed):
             ended = await self._attach_again(ended.reason)
-        if not ended.confirmed and await self._close_sessions():
+        if not ended.confirmed and await self._close_sessions(self._open):
             ended = replace(ended, confirmed=True)
         self._report(ended)
         if not ended.expected:
@@ -253,8 +236,9 @@ class _Attached:
                 self._timing,
             )
         except PlldbError:
-            # It never opened.
+            # It never opened: of those that wait for a connection, a stack can have so many only.
             self._open.remove(session_id)
+            await self._close_sessions([session_id])
             raise
 
     def _first_message(self) -> str | None:
@@ -277,12 +261,14 @@ class _Attached:
             case protocol.Ready():
                 self._was_ready = True
                 self._is_back(session_id)
-            case protocol.Connected() if not self._sources:
-                self._is_back(session_id)
+            case protocol.Connected():
+                self._outages.connected(_now())
+                if not self._sources:
+                    self._is_back(session_id)
         self._report(event)
 
     def _is_back(self, session_id: str) -> None:
-        self._outage = None
+        self._outages.works()
         self._holder = session_id
         self._open = [session_id]
 
@@ -290,9 +276,9 @@ class _Attached:
 
     async def _attach_again(self, reason: str) -> protocol.Ended:
         """Tries until there is a new session, and runs it. Raises what can't be helped."""
-        self._outage = self._outage or _Outage(self._timing)
-        while (delay := self._outage.delay()) is not None:
-            self._report(Reconnecting(self._outage.attempt, round(delay, 2), reason))
+        self._outages.lost(_now())
+        while (delay := self._outages.delay(_now())) is not None:
+            self._report(Reconnecting(self._outages.attempt, round(delay, 2), reason))
             try:
                 await self._unless_stopped(asyncio.sleep(delay))
                 if self._stop.is_set():
@@ -317,7 +303,7 @@ class _Attached:
         )
 
     async def _give_up(self, reason: str) -> None:
-        await self._close_sessions()
+        await self._close_sessions(self._open)
         self._report(protocol.Ended(expected=False, confirmed=False, reason=reason))
 
     def _new_session(self) -> str:
@@ -338,11 +324,11 @@ class _Attached:
                 task.cancel()
             await asyncio.gather(working, stopping, return_exceptions=True)
 
-    async def _close_sessions(self) -> bool:
+    async def _close_sessions(self, session_ids: Iterable[str]) -> bool:
         """Has functions restored now, rather than once the helper stack notices; whether it did."""
         calls = [
             in_thread(partial(self._management.close_session, session_id))
-            for session_id in self._open
+            for session_id in session_ids
         ]
         try:
             async with asyncio.timeout(self._timing.farewell):
@@ -350,6 +336,10 @@ class _Attached:
         except TimeoutError:
             return False
         return not any(isinstance(problem, PlldbError) for problem in problems)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 _STOPPED = protocol.Ended(expected=True, confirmed=False, reason="detached while disconnected")

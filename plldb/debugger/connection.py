@@ -10,7 +10,13 @@ from typing import Any
 from urllib.parse import urlencode
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidProxy,
+    InvalidStatus,
+    InvalidURI,
+)
 
 from plldb import __version__
 from plldb.bootstrap.cloudformation.lambda_functions import messages
@@ -286,6 +292,15 @@ async def _open(url: str, parameters: dict[str, str], timing: Timing) -> ClientC
         raise EndpointError(
             f"The WebSocket API at {url} is, or leads to, no WebSocket URL.",
             "Run 'plldb bootstrap' to repair the API.",
+        ) from None
+    except (InvalidProxy, ImportError) as error:
+        # It goes through the system's proxies; those of SOCKS take a package more. The proxy's
+        # URL may hold a password.
+        reason = error.msg if isinstance(error, InvalidProxy) else str(error)
+        raise EndpointError(
+            f"The WebSocket API at {url} can't be reached through a proxy: {reason}.",
+            "Mend the proxy settings of this system or HTTPS_PROXY, name the host in NO_PROXY, "
+            "or, for SOCKS: pip install python-socks",
         ) from None
     except (InvalidHandshake, OSError, TimeoutError) as error:
         raise EndpointError(

@@ -101,8 +101,9 @@ class ManagementClient:
         self._http.auth = auth
         self._impatient = _http_session(_NO_RETRY)
         self._impatient.auth = auth
-        # For what is signed already, in its URL.
+        # For what is signed already, in its URL: with a second authentication, S3 refuses it.
         self._presigned = _http_session(_RETRY)
+        self._presigned.auth = _no_auth
 
     def move_to(self, url: str) -> None:
         """The API is at another URL from now on: the helper stack was deployed anew."""
@@ -287,6 +288,11 @@ def _http_session(retry: Retry) -> requests.Session:
     return http
 
 
+def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Keeps requests from taking the credentials of ~/.netrc for a request without any."""
+    return request
+
+
 def _fitting(error: dict[str, Any] | None) -> dict[str, Any] | None:
     """An error as the broker takes it: of an enormous one, the beginning."""
     if error is None or len(json.dumps(error)) <= _INLINE_RESULT_BYTES:
@@ -331,7 +337,7 @@ def _refusal(
 ) -> PlldbError:
     text, status = _refused(method, url, response, answer), response.status_code
     if status == requests.codes.forbidden:
-        return AccessDeniedError(text, _clock_hint(response) or _ACCESS_HINT)
+        return _denial(text, response, answer)
     if status == requests.codes.too_many_requests:
         return SessionError(text, "Wait a moment, then try again.")
     if status in _UNANSWERABLE and "/invocations/" in url:
@@ -341,6 +347,16 @@ def _refusal(
     if status in _UNANSWERABLE and "/sessions/" in url and answer is not None:
         return SessionError(text, "'plldb sessions list' shows those that there are.")
     return SessionError(text, _UPDATE_HINT)
+
+
+def _denial(text: str, response: requests.Response, answer: dict[str, Any] | None) -> PlldbError:
+    if answer is None:
+        # API Gateway refuses in JSON.
+        return EndpointError(
+            f"{text}, but not by the helper stack.",
+            "A proxy, or the sign-in page of a network, may be in between: check the network.",
+        )
+    return AccessDeniedError(text, _clock_hint(response) or _ACCESS_HINT)
 
 
 def _clock_hint(response: requests.Response) -> str | None:

@@ -44,6 +44,8 @@ class Timing:
     first_retry: float = 0.5
     longest_retry: float = 30
     give_up: float = 15 * 60
+    # A connection that was there for so long had its delays: they start over after it.
+    lasting: float = 30
 
 
 def timing_from_environment(environ: Mapping[str, str]) -> Timing:
@@ -90,3 +92,52 @@ class Backoff:
         ceiling = min(self._longest, self._first * 2.0 ** min(self.attempt, _MAX_BACKOFF_EXPONENT))
         self.attempt += 1
         return min(ceiling * self._random(), self._give_up - elapsed)
+
+
+class Outages:
+    """When to attach again after a loss. ``now`` is in seconds, by one monotonic clock.
+
+    ::
+
+        connected → lost → delay, delay, … → connected (→ works) → lost → delay, …
+
+    An outage ends when the session works, or when its connection has lasted: what follows is
+    another one. While sessions work, but are lost at once each time, delays grow all the same.
+    """
+
+    def __init__(self, timing: Timing, random: Callable[[], float]) -> None:
+        self._timing = timing
+        self._random = random
+        self._connected_at = math.inf
+        self._short_lived = 0
+        # Since when there is an outage, and its delays; None while there is none.
+        self._outage: tuple[float, Backoff] | None = None
+
+    def connected(self, now: float) -> None:
+        self._connected_at = now
+
+    def works(self) -> None:
+        self._outage = None
+
+    def lost(self, now: float) -> None:
+        has_lasted = now - self._connected_at >= self._timing.lasting
+        if has_lasted:
+            self._outage, self._short_lived = None, 0
+        if self._outage is None:
+            first = self._timing.first_retry * 2.0 ** min(self._short_lived, _MAX_BACKOFF_EXPONENT)
+            longest, give_up = self._timing.longest_retry, self._timing.give_up
+            self._outage = now, Backoff(first, longest, self._random, give_up)
+            self._short_lived += 1
+        self._connected_at = math.inf
+
+    @property
+    def attempt(self) -> int:
+        """How many delays there were since it was lost."""
+        return 0 if self._outage is None else self._outage[1].attempt
+
+    def delay(self, now: float) -> float | None:
+        """How long to wait now; None: the outage has lasted so long that nothing is tried again."""
+        if self._outage is None:
+            return 0.0
+        since, backoff = self._outage
+        return backoff.delay(now - since)

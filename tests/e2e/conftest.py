@@ -212,7 +212,7 @@ def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     """Every case of this run, beside what the last runs against other engines gave."""
-    cache_ = config.cache
+    cache_ = getattr(config, "cache", None)  # -p no:cacheprovider
     if cache_ is None or not _outcomes:
         return
     cache_.set(f"{_RESULTS}/{engine().name}", _outcomes)

@@ -60,13 +60,22 @@ def function(code: str = ORIGINAL, **properties: Any) -> dict[str, Any]:
     }
 
 
-@dataclass
-class Outcome:
-    """What an Invoke gave: its payload, the error's kind, and the end of the log."""
+def template(resources: dict[str, Any]) -> str:
+    """Of these resources, and the role Role."""
+    return json.dumps({"Resources": resources | {"Role": _ROLE}})
 
-    payload: Any
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an Invoke gave: its payload as it came, the error's kind, and the end of the log."""
+
+    text: str
     error: str | None
     log: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.text)
 
 
 class Debuggee:
@@ -87,11 +96,9 @@ class Debuggee:
         answer = self._lambda.invoke(
             FunctionName=self.physical[function], Payload=json.dumps(event), LogType="Tail"
         )
-        return Outcome(
-            payload=json.load(answer["Payload"]),
-            error=answer.get("FunctionError"),
-            log=base64.b64decode(answer.get("LogResult", "")).decode(),
-        )
+        # The log is its last 4 KB, which may begin in the middle of a character.
+        log = base64.b64decode(answer.get("LogResult", "")).decode(errors="replace")
+        return Outcome(answer["Payload"].read().decode(), answer.get("FunctionError"), log)
 
     def found(self, function: str) -> dict[str, Any]:
         answer = self._lambda.get_function_configuration(FunctionName=self.physical[function])
@@ -124,18 +131,18 @@ class Debuggee:
 
 
 @contextmanager
-def deployed(target: Target, resources: dict[str, Any]) -> Iterator[Debuggee]:
+def deployed(
+    target: Target, resources: dict[str, Any], prefix: str = "debuggee"
+) -> Iterator[Debuggee]:
     """A stack of these resources, and the role Role."""
-    name = random_name("debuggee")
+    name = random_name(prefix)
     cloudformation = target.client("cloudformation")
     cloudformation.create_stack(
-        StackName=name,
-        TemplateBody=json.dumps({"Resources": resources | {"Role": _ROLE}}),
-        Capabilities=["CAPABILITY_IAM"],
+        StackName=name, TemplateBody=template(resources), Capabilities=["CAPABILITY_IAM"]
     )
     waiter = cloudformation.get_waiter("stack_create_complete")
     try:
-        waiter.wait(StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+        waiter.wait(StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 120})
         yield Debuggee(target, name)
     finally:
         cloudformation.delete_stack(StackName=name)

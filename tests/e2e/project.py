@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import io
-import json
 import textwrap
-import time
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from plldb.aws import Target
 
+from .debugging import Debuggee, Outcome, deployed, function, template
 from .support import poll, random_name
 
 # What is deployed answers differently from what lies here, so that a test can tell who ran.
@@ -34,33 +31,14 @@ _VARIABLES = {"GREETING": "hello", "EMPTY": ""}
 _TIMEOUT_SECONDS = 30
 
 
-@dataclass(frozen=True)
-class Answer:
-    """``text`` is the payload as it came, ``log`` the last 4 KB of the function's log."""
-
-    text: str
-    error: str | None
-    log: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.text)
-
-
 class Project:
-    def __init__(self, target: Target, stack_name: str, folder: Path, functions: list[str]) -> None:
-        self.target = target
-        self.stack_name = stack_name
+    def __init__(self, stack: Debuggee, folder: Path, functions: list[str]) -> None:
+        self.target = stack.target
+        self.stack_name = stack.name
         self.folder = folder
         self.functions = functions
-        self._lambda = target.client("lambda")
-        resources = target.client("cloudformation")
-        self._names = {
-            logical_id: resources.describe_stack_resource(
-                StackName=stack_name, LogicalResourceId=logical_id
-            )["StackResourceDetail"]["PhysicalResourceId"]
-            for logical_id in functions
-        }
+        self._stack = stack
+        self._lambda = stack.target.client("lambda")
 
     @property
     def template(self) -> str:
@@ -73,16 +51,10 @@ class Project:
         self.code(logical_id).write_text(textwrap.dedent(source))
 
     def name(self, logical_id: str) -> str:
-        return str(self._names[logical_id])
+        return str(self._stack.physical[logical_id])
 
-    def invoke(self, logical_id: str, event: Any = None) -> Answer:
-        answer = self._lambda.invoke(
-            FunctionName=self.name(logical_id),
-            Payload=json.dumps(event).encode(),
-            LogType="Tail",
-        )
-        log = base64.b64decode(answer.get("LogResult", "")).decode(errors="replace")
-        return Answer(answer["Payload"].read().decode(), answer.get("FunctionError"), log)
+    def invoke(self, logical_id: str, event: Any = None) -> Outcome:
+        return self._stack.invoke(logical_id, event)
 
     def deploy(self, logical_id: str, source: str) -> None:
         """Other code for a function, as another deployment would bring."""
@@ -116,11 +88,9 @@ class Project:
     def update(self, logical_id: str, **changes: Any) -> None:
         self._lambda.update_function_configuration(FunctionName=self.name(logical_id), **changes)
 
-    def wait_until_restored(self, before: Mapping[str, Any], seconds: float = 10) -> float:
-        """How long it took until every configuration was as before."""
-        started = time.monotonic()
-        poll(lambda: self.configurations() == before, "restored", seconds)
-        return time.monotonic() - started
+    def wait_until_restored(self, before: Mapping[str, Any]) -> None:
+        """Until every configuration is as before."""
+        poll(lambda: self.configurations() == before, "restored")
 
 
 @contextmanager
@@ -128,29 +98,21 @@ def deployed_project(
     target: Target, folder: Path, functions: list[str], variables: Mapping[str, str] = _VARIABLES
 ) -> Iterator[Project]:
     """A stack of zip functions that answer "deployed", and local code that answers "here"."""
-    name = random_name("project")
-    cloudformation, s3 = target.client("cloudformation"), target.client("s3")
-    bucket = f"{name}-code"
+    s3 = target.client("s3")
+    bucket = random_name("project-code")
     s3.create_bucket(Bucket=bucket)
     s3.put_object(Bucket=bucket, Key="code.zip", Body=_zipped(DEPLOYED))
     for logical_id in functions:
         (folder / logical_id).mkdir(parents=True)
         (folder / logical_id / "app.py").write_text(LOCAL)
-    here = {logical_id: logical_id for logical_id in functions}
-    there = {name: {"S3Bucket": bucket, "S3Key": "code.zip"} for name in functions}
-    (folder / "template.json").write_text(_template(here, variables))
+    here = {name: _function(name, variables) for name in functions}
+    (folder / "template.json").write_text(template(here))
+    zipped = {"S3Bucket": bucket, "S3Key": "code.zip"}
+    there = {name: _function(zipped, variables) for name in functions}
     try:
-        cloudformation.create_stack(
-            StackName=name,
-            TemplateBody=_template(there, variables),
-            Capabilities=["CAPABILITY_IAM"],
-        )
-        cloudformation.get_waiter("stack_create_complete").wait(
-            StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 120}
-        )
-        yield Project(target, name, folder, functions)
+        with deployed(target, there, "project") as stack:
+            yield Project(stack, folder, functions)
     finally:
-        cloudformation.delete_stack(StackName=name)
         s3.delete_object(Bucket=bucket, Key="code.zip")
         s3.delete_bucket(Bucket=bucket)
 
@@ -162,30 +124,10 @@ def _zipped(source: str) -> bytes:
     return archive.getvalue()
 
 
-def _template(code: Mapping[str, Any], variables: Mapping[str, str]) -> str:
-    statement = {
-        "Effect": "Allow",
-        "Principal": {"Service": "lambda.amazonaws.com"},
-        "Action": "sts:AssumeRole",
-    }
-    role = {
-        "Type": "AWS::IAM::Role",
-        "Properties": {
-            "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [statement]}
-        },
-    }
-    functions = {
-        logical_id: {
-            "Type": "AWS::Lambda::Function",
-            "Properties": {
-                "Runtime": "python3.13",
-                "Handler": "app.handler",
-                "Role": {"Fn::GetAtt": ["Role", "Arn"]},
-                "Timeout": _TIMEOUT_SECONDS,
-                "Environment": {"Variables": dict(variables)},
-                "Code": where,
-            },
-        }
-        for logical_id, where in code.items()
-    }
-    return json.dumps({"Resources": {"Role": role} | functions})
+def _function(code: Any, variables: Mapping[str, str]) -> dict[str, Any]:
+    return function(
+        Handler="app.handler",
+        Timeout=_TIMEOUT_SECONDS,
+        Environment={"Variables": dict(variables)},
+        Code=code,
+    )

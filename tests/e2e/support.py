@@ -235,8 +235,9 @@ class Backend:
             keys.access_key_id, keys.secret_access_key, self.target.region, "execute-api"
         )
 
-    def new_session(self, stack_name: str = "some-stack") -> str:
-        response = self.post_sessions({"stackName": stack_name})
+    def new_session(self, stack_name: str | None = None) -> str:
+        """PENDING; unless a stack is named, of one that no other test knows."""
+        response = self.post_sessions({"stackName": stack_name or random_name("stack")})
         assert response.status_code == 201, response.text
         return str(response.json()["sessionId"])
 
@@ -286,8 +287,15 @@ class Backend:
 
     def put_sessions(self, sessions: Iterable[dict[str, Any]]) -> None:
         """Items, attribute → typed value, straight into the table, many at once."""
+        self._write([{"PutRequest": {"Item": item}} for item in sessions])
+
+    def delete_sessions(self, session_ids: Iterable[str]) -> None:
+        """Out of the table, whatever became of them."""
+        keys = [{"SessionId": {"S": session_id}} for session_id in session_ids]
+        self._write([{"DeleteRequest": {"Key": key}} for key in keys])
+
+    def _write(self, requests_left: list[dict[str, Any]]) -> None:
         name = self.helper.sessions_table
-        requests_left = [{"PutRequest": {"Item": item}} for item in sessions]
         while requests_left:
             batch, requests_left = requests_left[:25], requests_left[25:]
             answer = self._dynamodb.batch_write_item(RequestItems={name: batch})
@@ -340,14 +348,17 @@ def developer(target: Target) -> Iterator[tuple[str, Keys]]:
         iam.delete_user(UserName=name)
 
 
-def function_logs(backend: Backend) -> str:
-    """From the helper stack's log group; LocalStack keeps one for each function instead."""
+def function_logs(backend: Backend, since: float = 0) -> str:
+    """From the helper stack's log group; LocalStack keeps one for each function instead.
+
+    ``since`` is in seconds since the epoch.
+    """
     logs = backend.target.client("logs")
     lines = []
     for prefix in (f"/plldb/{backend.helper.name}", f"/aws/lambda/{backend.helper.name}-"):
         for group in logs.describe_log_groups(logGroupNamePrefix=prefix)["logGroups"]:
             pages = logs.get_paginator("filter_log_events").paginate(
-                logGroupName=group["logGroupName"]
+                logGroupName=group["logGroupName"], startTime=int(since * 1000)
             )
             lines += [event["message"].rstrip() for page in pages for event in page["events"]]
     return "\n".join(lines)

@@ -78,10 +78,13 @@ def test_without_its_table_the_helper_stack_refuses_and_explains_nothing_of_its_
 
     with dynamodb.failing(fault, every=True):
         answer = backend.post_sessions({"stackName": "some-stack"})
+        health = backend.call("GET", "/health")
         refused = plldb("attach", "--stack-name", project.stack_name).failed()
         connected = backend.refusal(session_id)
 
-    assert answer.status_code >= 500
+    assert (answer.status_code, answer.json().keys()) == (500, {"message"})
+    assert (health.status_code, health.json()["status"]) == (503, "unhealthy")
+    assert health.json()["tables"]["sessions"] == "unreachable"
     for inside in ("Traceback", "botocore", "dynamodb", "lambda_functions", "a bad day"):
         assert inside not in answer.text
     assert "/sessions was refused" in refused.stderr

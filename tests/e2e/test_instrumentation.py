@@ -64,7 +64,7 @@ def test_a_function_is_told_of_as_its_user_deployed_it(backend: Backend, app: De
 
     asyncio.run(run())
     assert app.configurations() == before
-    assert app.invoke("Fn0", 1).payload == {"original": 1, "plldb": []}
+    assert app.invoke("Fn0", 1).json == {"original": 1, "plldb": []}
 
 
 def test_again_changes_nothing_and_tells_the_same(backend: Backend, app: Debuggee) -> None:
@@ -158,7 +158,7 @@ class TestEnds:
                 await debugger.instrument()
                 reset(debugger.websocket)
                 restored = lambda: app.configurations() == before  # noqa: E731
-                await asyncio.to_thread(poll, restored, "restored", 10)
+                await asyncio.to_thread(poll, restored, "restored")
 
         asyncio.run(run())
 
@@ -176,7 +176,7 @@ class TestEnds:
                 await debugger.close()
             # Instrumenting may end after that, and finds the session gone.
             await asyncio.sleep(1)
-            poll(lambda: app.configurations() == before, "restored", seconds=10)
+            poll(lambda: app.configurations() == before, "restored")
 
         for pause in (0.0, 0.2, 0.5):
             asyncio.run(run(pause))
@@ -231,7 +231,7 @@ class TestTwoSessions:
                     one.serve(lambda message, _: result(f"one: {message['function']}")),
                     other.serve(lambda message, _: result(f"other: {message['function']}")),
                 )
-                assert [o.payload for o in outcomes[:2]] == ["one: Fn0", "other: Fn1"]
+                assert [o.json for o in outcomes[:2]] == ["one: Fn0", "other: Fn1"]
                 await one.close()
                 assert not app.is_held("Fn0")
                 assert app.is_held("Fn1")
@@ -277,7 +277,7 @@ class TestTwoSessions:
                     asyncio.to_thread(app.invoke, "Fn0"),
                     other.serve(lambda *_: result("the second's")),
                 )
-                assert outcome.payload == "the second's"
+                assert outcome.json == "the second's"
 
         asyncio.run(run())
         assert app.configuration("Fn0") == before

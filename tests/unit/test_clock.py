@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime
 from email.utils import formatdate
 
@@ -113,3 +114,18 @@ class TestBoto3:
                 find_stack(target, "app")
             target.client("cloudformation").close()
         assert len(server.requests) == 1
+
+    def test_a_time_that_leaps_is_not_followed_for_ever(self) -> None:
+        """As where a proxy refuses, with a Date of its own making."""
+        dates = (formatdate(NOW + day * 86_400, usegmt=True) for day in itertools.count(1))
+
+        def respond(_: Request) -> Answer:
+            return Answer(403, REFUSED, {"Date": next(dates)})
+
+        with local_server(respond) as server, time_machine.travel(NOW, tick=False):
+            address = EmulatorAddress(server.url, server.url)
+            target = Target(TargetSettings("emulator", "us-east-1", emulator=address))
+            with pytest.raises(PlldbError):
+                find_stack(target, "app")
+            target.client("cloudformation").close()
+        assert len(server.requests) == 3

@@ -354,7 +354,7 @@ class TestEnvironment:
             (Options(), {"PLLDB_ENVIRONMENT": "prodution"}, "PLLDB_ENVIRONMENT"),
         ]:
             with pytest.raises(UsageError, match=f"{source}.*'prodution'") as raised:
-                load_settings(flags, environ, Path(), config_file(mine={}))
+                load_settings(flags, environ, config_file(mine={}))
             assert "Did you mean 'production'?" in str(raised.value.hint)
             assert "development, mine, production" in str(raised.value.hint)
 
@@ -472,31 +472,36 @@ class TestRegion:
         assert load_target(Options(profile="dev", region="r1"), {}, None).region == "r1"
 
 
+def home_of(environ: Mapping[str, str], default: Path) -> Path:
+    return Configuration(Options(), environ).home(default).value
+
+
 class TestSettings:
     def test_text_and_the_users_state_folder_by_default(self, tmp_path: Path) -> None:
-        settings = load_settings(Options(), {}, tmp_path)
-        assert (settings.output, settings.verbose, settings.home) == ("text", False, tmp_path)
+        settings = load_settings(Options(), {})
+        assert (settings.output, settings.verbose) == ("text", False)
+        assert home_of({}, tmp_path) == tmp_path
 
     def test_plldb_home_moves_the_state(self, tmp_path: Path) -> None:
-        assert load_settings(Options(), {"PLLDB_HOME": str(tmp_path)}, Path("/x")).home == tmp_path
+        assert home_of({"PLLDB_HOME": str(tmp_path)}, Path("/x")) == tmp_path
 
     def test_plldb_home_may_begin_with_a_tilde(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HOME", "/home/someone")
-        settings = load_settings(Options(), {"PLLDB_HOME": "~/plldb"}, Path("/x"))
-        assert settings.home == Path("/home/someone/plldb")
+        home = home_of({"PLLDB_HOME": "~/plldb"}, Path("/x"))
+        assert home == Path("/home/someone/plldb")
 
     def test_a_flag_wins_over_the_variable(self) -> None:
         environ = {"PLLDB_OUTPUT": "json", "PLLDB_VERBOSE": "1"}
-        assert load_settings(Options(output="text"), environ, Path()).output == "text"
-        assert load_settings(Options(), environ, Path()).output == "json"
+        assert load_settings(Options(output="text"), environ).output == "text"
+        assert load_settings(Options(), environ).output == "json"
 
     @pytest.mark.parametrize(
         ("value", "expected"),
         [("1", True), ("true", True), ("0", False), ("false", False), ("No", False), ("", False)],
     )
     def test_verbose_by_variable(self, value: str, expected: bool) -> None:
-        assert load_settings(Options(), {"PLLDB_VERBOSE": value}, Path()).verbose is expected
+        assert load_settings(Options(), {"PLLDB_VERBOSE": value}).verbose is expected
 
     def test_an_unknown_output_is_wrong_usage(self) -> None:
         with pytest.raises(UsageError, match="yaml"):
-            load_settings(Options(), {"PLLDB_OUTPUT": "yaml"}, Path())
+            load_settings(Options(), {"PLLDB_OUTPUT": "yaml"})

@@ -210,7 +210,7 @@ def test_endless_loop_is_ended(create: Factory) -> None:
     error = function.error("spin")
     assert error["errorType"] == "Sandbox.Timedout"
     assert error["errorMessage"].endswith("Task timed out after 1.00 seconds")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     assert function.invoke("echo", value=1) == 1
 
 

@@ -256,6 +256,10 @@ class TestFunctions:
         functions = of_type("AWS::Lambda::Function").values()
         assert {function["Properties"]["Handler"] for function in functions} == defined
 
+    def test_none_is_inlined(self) -> None:
+        for function in of_type("AWS::Lambda::Function").values():
+            assert function["Properties"]["Code"].keys() == {"S3Bucket", "S3Key"}
+
     def test_each_has_the_variables_that_its_environment_needs(self) -> None:
         for role, module in ENTRY_OF.items():
             code = source_of(module) + source_of("log")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ from click.testing import CliRunner, Result
 from plldb.cli.doctor import _described
 from plldb.cli.main import plldb
 from plldb.doctor.findings import Finding, ok, problem, skipped, warning
+from plldb.emulators.base import RunningEmulator
+from plldb.emulators.process import MiniStack
+from plldb.emulators.state import StateFile
 from plldb.errors import PlldbError
 
 
@@ -61,6 +65,18 @@ def test_settings_that_make_no_sense_are_one_of_the_problems(text: str, said: st
     assert isinstance(result.exception, PlldbError)
     assert statuses(result)["settings"] == "problem"
     assert said in result.stdout.splitlines()[0]
+
+
+def test_the_emulator_is_found_whatever_is_wrong_with_the_settings() -> None:
+    home = Path(os.environ["PLLDB_HOME"])
+    gone = RunningEmulator(MiniStack.name, "http://127.0.0.1:1", "http://127.0.0.1:1", pid=2**22)
+    StateFile(home).write(gone)
+    Path("plldb.toml").write_text("environment =", encoding="utf-8")
+
+    result = doctor("--output", "json")
+
+    (line,) = [line for line in result.stdout.splitlines() if '"check": "emulator"' in line]
+    assert "gone without being stopped" in line
 
 
 def test_text_has_marks_and_hints() -> None:

@@ -667,6 +667,25 @@ class TestNobodyThere:
         assert SESSION_ID not in everything_said_by(raised.value)
 
 
+class TestProxy:
+    """What requests would do without, websockets asks the system for."""
+
+    @pytest.mark.parametrize(
+        "proxy", ["nonsense://eve:secret@127.0.0.1:1", "socks5h://eve:secret@127.0.0.1:1"]
+    )
+    def test_one_of_no_use_is_told(self, proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("no_proxy", "NO_PROXY", "ws_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("socks_proxy", proxy)
+        stop = asyncio.Event()
+        with pytest.raises(EndpointError) as raised:
+            asyncio.run(run_session("ws://plldb.invalid/x", SESSION_ID, stop, print, None, TIMING))
+        said = everything_said_by(raised.value)
+        assert SESSION_ID not in said
+        assert "secret" not in said
+        assert raised.value.hint
+
+
 class TestSecrecy:
     """A session id is a credential: no error may quote it, nor may what caused the error."""
 

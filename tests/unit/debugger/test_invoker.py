@@ -154,16 +154,20 @@ class TestWarmth:
         assert project.run(work) == ["a", "b", "a"]
 
     def test_it_is_cheap(self, project: Project) -> None:
-        """The goal is 5 ms; this allows for a busy machine."""
+        """Less than starting Python takes, on a machine as busy as it is."""
         project.write(ECHO)
 
-        async def work(invoker: Invoker) -> float:
-            durations = [
-                (await invoke(invoker, project.function(), 1)).duration_seconds for _ in range(50)
-            ]
-            return sorted(durations)[25]
+        def python_starts() -> float:
+            started = time.perf_counter()
+            subprocess.run([sys.executable, "-c", ""], check=True)
+            return time.perf_counter() - started
 
-        assert project.run(work) < 0.02
+        async def work(invoker: Invoker) -> float:
+            return min(
+                [(await invoke(invoker, project.function(), 1)).duration_seconds for _ in range(50)]
+            )
+
+        assert project.run(work) < min(python_starts() for _ in range(10))
 
 
 class TestFreshness:
@@ -271,8 +275,9 @@ class TestConcurrency:
                 )
                 for name in "abc"
             ]
-            await asyncio.sleep(0.1)
-            assert (invoker.waiting, invoker.running) == (2, 1)
+            async with asyncio.timeout(10):
+                while (invoker.waiting, invoker.running) != (2, 1):
+                    await asyncio.sleep(0)
             await asyncio.gather(*tasks)
             assert (invoker.waiting, invoker.running) == (0, 0)
 
@@ -286,14 +291,15 @@ class TestConcurrency:
     def test_no_more_children_stay_than_are_of_use(self, project: Project) -> None:
         project.write("import time\ndef handler(event, context): time.sleep(0.1)")
 
-        async def work(invoker: Invoker) -> int:
+        async def work(invoker: Invoker) -> None:
             for name in ("A", "B", "C"):
                 function = project.function(logical_id=name)
                 await asyncio.gather(*(invoke(invoker, function) for _ in range(4)))
-            await asyncio.sleep(0.2)
-            return len(processes_in(project.folder))
+            async with asyncio.timeout(10):
+                while len(processes_in(project.folder)) > 6:
+                    await asyncio.sleep(0.01)
 
-        assert project.run(work, max_concurrency=4) <= 6
+        project.run(work, max_concurrency=4)
 
     def test_time_passes_while_one_waits(self, project: Project) -> None:
         project.write("import time\ndef handler(event, context): time.sleep(0.5); return 1")
@@ -384,7 +390,7 @@ class TestCrashes:
         async def work(invoker: Invoker) -> Any:
             pid = value(await invoke(invoker, project.function()))
             outcome = await invoke(invoker, project.function(), 1, seconds=0.5)
-            assert 0.4 < outcome.duration_seconds < 2
+            assert 0.4 < outcome.duration_seconds < 30
             assert value(await invoke(invoker, project.function())) != pid
             return outcome
 
@@ -516,8 +522,9 @@ class TestEnd:
                     await task
                 assert task.cancelled()
                 assert (invoker.running, invoker.waiting) == (0, 0)
-            await asyncio.sleep(0.2)
-            assert processes_in(project.folder) == []
+            async with asyncio.timeout(10):
+                while processes_in(project.folder):
+                    await asyncio.sleep(0.01)
 
         project.run(work, max_concurrency=1)
 

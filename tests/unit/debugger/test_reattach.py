@@ -31,7 +31,7 @@ from plldb.errors import (
     StackError,
 )
 from tests.unit.debugger.test_attach import FakeInvoker, Target, source
-from tests.unit.fakes import Answer, Request, local_server
+from tests.unit.fakes import Answer, Request, client_error, local_server
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
@@ -259,6 +259,28 @@ class TestAfterALoss:
         for reason, expected in zip(reasons, ["1006", "500", "429", "403", "403"], strict=True):
             assert expected in reason
         assert stack.instruments[-1]["replaces"] == session_id(1)
+        assert stack.deleted == [session_id(2), session_id(3)], "those that nobody could connect"
+
+    def test_credentials_may_be_renewed_meanwhile(self) -> None:
+        """As 'aws sso login' in another terminal does; or they can't be without a network."""
+
+        def expired(**_: Any) -> Any:
+            raise client_error("ExpiredToken", "The token has expired.", "DescribeStacks")
+
+        def on_event(event: Event, attached: Attached) -> None:
+            if isinstance(event, Reconnecting):
+                cloudformation: Any = attached.target.cloudformation
+                match event.attempt:
+                    case 1:
+                        cloudformation.describe_stacks = expired
+                    case 3:
+                        del cloudformation.describe_stacks
+            at_ready(2)(event, attached)
+
+        attached = run(HelperStack([(ALL_DONE, DROPS), (ALL_DONE, STAYS)]), on_event)
+        assert [lost.attempt for lost in attached.all(Reconnecting)] == [1, 2, 3]
+        assert "expired" in attached.all(Reconnecting)[-1].reason
+        assert attached.ended == Ended(True, True, "closed")
 
     def test_a_session_that_got_no_answer_replaces_nothing(self) -> None:
         """What the first one holds is held by it still, as far as anybody can tell."""
@@ -329,6 +351,7 @@ class TestNot:
         attached = run(stack, never)
         assert type(attached.error) is SessionError
         assert stack.created == 1
+        assert stack.deleted == [session_id(1)]
         assert attached.all(Reconnecting) == []
 
     def test_if_somebody_ended_the_session(self) -> None:
@@ -369,7 +392,9 @@ class TestNot:
         assert "403" in attached.error.message
         assert isinstance(attached.events[-1], Ended)
         assert "plldb restore --stack-name app" in str(attached.error.hint)
-        assert stack.deleted == [session_id(1)]
+        *unused, last = stack.deleted
+        assert last == session_id(1), "it may hold functions still"
+        assert unused == [session_id(number) for number in range(2, stack.created + 1)]
 
 
 class TestCtrlCWhileDisconnected:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plldb.debugger.timing import Backoff, Timing, timing_from_environment
+from plldb.debugger.timing import Backoff, Outages, Timing, timing_from_environment
 from plldb.errors import UsageError
 
 seconds = st.floats(0.001, 1000)
@@ -53,6 +53,60 @@ class TestBackoff:
         backoff = Backoff(0.5, 30, lambda: 1.0)
         delays = [backoff.delay(elapsed=1e9) for _ in range(5000)]
         assert delays[-1] == 30
+
+
+def outages(timing: Timing = Timing()) -> Outages:  # noqa: B008 - frozen
+    return Outages(timing, lambda: 1.0)
+
+
+class TestOutages:
+    def test_it_is_tried_again_until_it_has_taken_too_long(self) -> None:
+        outage = outages(Timing(first_retry=1, longest_retry=4, give_up=10))
+        outage.lost(now=100)
+        assert [outage.delay(now) for now in (100, 101, 103, 107, 109.5)] == [1, 2, 4, 3, 0.5]
+        assert outage.attempt == 5
+        assert outage.delay(now=110) is None
+
+    def test_a_connection_that_is_lost_before_the_session_works_ends_no_outage(self) -> None:
+        outage = outages()
+        for now in range(0, 900, 10):
+            outage.lost(now)
+            assert outage.delay(now) is not None
+            outage.connected(now + 1)
+        assert outage.attempt == 90
+        outage.lost(now=900)
+        assert outage.delay(now=900) is None
+
+    def test_sessions_that_work_but_do_not_last_make_no_storm(self) -> None:
+        outage = outages()
+        delays = []
+        for now in range(0, 9000, 10):
+            outage.connected(now)
+            outage.works()
+            outage.lost(now + 1)
+            delays.append(outage.delay(now + 1))
+            assert outage.attempt == 1
+        assert delays[:8] == [0.5, 1, 2, 4, 8, 16, 30, 30]
+        assert delays[-1] == 30, "nor are they given up"
+
+    def test_a_session_that_lasted_starts_anew(self) -> None:
+        outage = outages()
+        for now in (0, 1, 2, 3):
+            outage.connected(now)
+            outage.works()
+            outage.lost(now)
+        outage.connected(4)
+        outage.works()
+        outage.lost(4 + Timing().lasting)
+        assert outage.delay(4 + Timing().lasting) == 0.5
+
+    def test_so_does_a_connection_that_lasted_without_a_word_from_the_helper_stack(self) -> None:
+        outage = outages()
+        outage.lost(0)
+        outage.connected(1)
+        outage.lost(7200)
+        assert outage.delay(7200) == 0.5
+        assert outage.attempt == 1
 
 
 class TestTiming:

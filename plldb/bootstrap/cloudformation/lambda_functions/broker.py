@@ -42,6 +42,8 @@ _FIRST_PAUSE = 0.005
 _LAST_PAUSE = 0.25
 _PAUSE_GROWTH = 1.25
 _SESSION_CHECK_SECONDS = 1.0
+# What the instrumentation function has. A function that still calls was not restored.
+_RESTORING_SECONDS = 900.0
 # API Gateway cuts messages into frames of 32 KB, and closes on a larger one:
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
 MAX_MESSAGE_BYTES = 32_000
@@ -63,7 +65,7 @@ class Clock(Protocol):
 class Broker:
     """What the operations act on. ``grants`` remembers what tokens open: that never changes.
 
-    ``restoring`` are the sessions whose restoring was started from here.
+    ``restoring`` are the sessions whose restoring was started from here, and when.
     """
 
     sessions: SessionStore
@@ -73,7 +75,7 @@ class Broker:
     instrumentation: Instrumentation
     clock: Clock
     grants: dict[str, Grant] = field(default_factory=dict)
-    restoring: set[str] = field(default_factory=set)
+    restoring: dict[str, float] = field(default_factory=dict)
 
     def grant(self, event: Event) -> Grant | None:
         """What the request's bearer token opens."""
@@ -99,14 +101,18 @@ class Broker:
             return session
         if session is None or session.instruments:
             stack_name = grant.stack_name if session is None else session.stack_name
-            self._restore_once(stack_name, grant.session_id)
+            self._restore(stack_name, grant.session_id)
         return None
 
-    def _restore_once(self, stack_name: str, session_id: str) -> None:
-        if session_id in self.restoring or not stack_name:
+    def _restore(self, stack_name: str, session_id: str) -> None:
+        """Starts it, unless that was done a short while ago."""
+        started = self.restoring.get(session_id)
+        if not stack_name or (
+            started is not None and self.clock.now() < started + _RESTORING_SECONDS
+        ):
             return
-        self.restoring.add(session_id)
         self.instrumentation.start(restore_request(stack_name, shortened(session_id)))
+        self.restoring[session_id] = self.clock.now()
 
 
 def upload(event: Event, record: Record, broker: Broker) -> Any:
@@ -142,9 +148,9 @@ def invoke(event: Event, record: Record, broker: Broker) -> Any:
     record["sessionId"] = shortened(grant.session_id)
     body = _checked(json_body(event, _MAX_BODY_BYTES), broker.payloads)
     session = broker.attached_to_function(grant)
-    if session is None:
-        return _gone(record)
     record |= {"function": body["function"], "invocation": body["requestId"]}
+    if session is None:
+        return _given_before(body, grant, record, broker) or _gone(record)
     message = _message(body, broker.clock.now())
     invocation = Invocation(
         request_id=body["requestId"],
@@ -164,10 +170,23 @@ def invoke(event: Event, record: Record, broker: Broker) -> Any:
     # One that still waits is handed over again: the first time may have failed in between. The
     # debugger knows it again by its id and deadline.
     if not _notify(session, message, broker):
-        broker.restoring.add(grant.session_id)
+        broker.restoring[grant.session_id] = broker.clock.now()
         return _abandoned(invocation, record, broker)
     broker.clock.sleep(_SOONEST_ANSWER)
     return _await_answer(invocation, record, broker)
+
+
+def _given_before(body: dict[str, Any], grant: Grant, record: Record, broker: Broker) -> Any:
+    """The answer that this very invocation had, and that got lost on its way; None if none.
+
+    The session may have ended since: what the debugger has run, the function must not run again.
+    """
+    found = broker.invocations.get(body["requestId"])
+    if found is None or found.session_id != grant.session_id or found.answer is None:
+        return None
+    # Lambda tries a failed one again under the same id, but with another deadline.
+    is_same = round(found.deadline, 3) == round(body["deadline"], 3)
+    return _answered(found.answer, record, broker) if is_same else None
 
 
 def _is_waiting(invocation: Invocation, broker: Broker) -> bool:

@@ -47,6 +47,8 @@ _BATCH_ATTEMPTS = 8
 _FIRST_PAUSE = 0.05
 _QUERY_SIZE = 250
 _QUERY_GROWTH = 4
+# A page has 1 MB at most, which are fewer items; and DynamoDB takes no number over 32 bits.
+_MAX_QUERY_SIZE = 16_000
 
 
 class OverloadedError(Exception):
@@ -64,14 +66,23 @@ class DynamoDbSessionStore:
         self._sleep = sleep
 
     def create(self, session: Session) -> None:
-        # With a mark, for the same reason as in ``update_if``.
-        attempt = {"S": uuid.uuid4().hex}
+        item = _item(session)
+        # Or it is the very same: botocore repeats a request whose answer got lost.
         self._client.put_item(
             TableName=self._table,
-            Item=_item(session) | {"Attempt": attempt},
-            ConditionExpression="attribute_not_exists(SessionId) OR #attempt = :attempt",
-            ExpressionAttributeNames={"#attempt": "Attempt"},
-            ExpressionAttributeValues={":attempt": attempt},
+            Item=item,
+            ConditionExpression="attribute_not_exists(SessionId)"
+            " OR #status = :pending AND #created = :created AND #owner = :owner",
+            ExpressionAttributeNames={
+                "#status": "Status",
+                "#created": "CreatedAt",
+                "#owner": "Owner",
+            },
+            ExpressionAttributeValues={
+                ":pending": {"S": Status.PENDING},
+                ":created": item["CreatedAt"],
+                ":owner": item["Owner"],
+            },
         )
 
     def get(self, session_id: str) -> Session | None:
@@ -241,7 +252,7 @@ class DynamoDbSessionStore:
         page = self._client.query(**request, Limit=size)
         yield from page["Items"]
         while "LastEvaluatedKey" in page:
-            size *= _QUERY_GROWTH
+            size = min(size * _QUERY_GROWTH, _MAX_QUERY_SIZE)
             page = self._client.query(
                 **request, Limit=size, ExclusiveStartKey=page["LastEvaluatedKey"]
             )

@@ -31,12 +31,8 @@ def end_session(
     restored function, and of the end.
     """
     session = store.close(session_id, connection_id)
-    if session is not None and session.instruments:
-        instrumentation.start(
-            restore_request(
-                session.stack_name, shortened(session_id), connection_id if tell else None
-            )
-        )
+    if session is not None:
+        _start_restoring(session, instrumentation, connection_id if tell else None)
     return session
 
 
@@ -49,19 +45,17 @@ def force_end(
 ) -> tuple[Session, bool]:
     """The session, CLOSED, and whether it is so by this call; whoever holds it.
 
-    If it instrumented anything, restoring begins. Its connection hears the reason and is dropped.
+    If it instrumented anything, restoring begins, or begins again: there may be nothing left to
+    do. Its connection hears the reason and is dropped.
     """
     for _ in range(_ATTEMPTS):
         if session.status is Status.CLOSED:
+            # Whoever closed it may have failed right after that.
+            _start_restoring(session, instrumentation)
             return session, False
         closed = close_as_seen(session, store)
         if closed is not None:
-            if closed.instruments:
-                restoring = restore_request(closed.stack_name, shortened(closed.session_id))
-                instrumentation.start(restoring)
-            if session.connection_id is not None:
-                connections.post(session.connection_id, messages.closed(reason))
-                connections.drop(session.connection_id)
+            finish(closed, session.connection_id, reason, instrumentation, connections)
             return closed, True
         seen = store.get(session.session_id)
         if seen is None:
@@ -75,3 +69,26 @@ def close_as_seen(session: Session, store: SessionStore) -> Session | None:
     if session.connection_id is None:
         return store.cancel(session.session_id)
     return store.close(session.session_id, session.connection_id)
+
+
+def finish(
+    closed: Session,
+    connection_id: str | None,
+    reason: str,
+    instrumentation: Instrumentation,
+    connections: Connections,
+) -> None:
+    """What follows an end that the debugger did not wish: restoring, a word to it, hanging up."""
+    _start_restoring(closed, instrumentation)
+    if connection_id is not None:
+        connections.post(connection_id, messages.closed(reason))
+        connections.drop(connection_id)
+
+
+def _start_restoring(
+    closed: Session, instrumentation: Instrumentation, connection_id: str | None = None
+) -> None:
+    """If it instrumented anything; ``connection_id`` hears of it."""
+    if closed.instruments:
+        session = shortened(closed.session_id)
+        instrumentation.start(restore_request(closed.stack_name, session, connection_id))

@@ -243,8 +243,7 @@ def _try_to_take(
     current = Configuration.from_lambda(found)
     undone = redirection.original(current, manager.layer)
     holder = redirection.holder(current)
-    # One that is not among the open sessions left its hold behind: it is simply taken.
-    rival = request["activeSessions"].get(holder)
+    rival = _rival(current, request, manager)
     if reason := redirection.obstacle(found):
         return messages.skipped(target.logical_id, reason)
     if rival is not None and not request["takeOver"]:
@@ -279,6 +278,27 @@ def _try_to_take(
         memory_size=found.get("MemorySize", 128),
         variables=undone.variables,
     )
+
+
+def _rival(
+    current: Configuration, request: dict[str, Any], manager: Manager
+) -> dict[str, str] | None:
+    """The other session that holds the function: its ``owner``, and its ``connectionId`` if known.
+
+    None if there is none, or if it is over and left its hold behind: that is simply taken.
+    """
+    holder = redirection.holder(current)
+    if holder in (None, request["sessionRef"], request["replaces"]):
+        return None
+    if holder in request["activeSessions"]:
+        known: dict[str, str] = request["activeSessions"][holder]
+        return known
+    # It may have come since the request was made: its own token tells.
+    token = current.variables.get(redirection.TOKEN)
+    connection_id = manager.connection_of(token) if token else None
+    if connection_id is None:
+        return None
+    return {"owner": redirection.owner(current), "connectionId": connection_id}
 
 
 def _hold(request: dict[str, Any], manager: Manager) -> Hold:

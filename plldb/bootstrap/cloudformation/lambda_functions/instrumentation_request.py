@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import cache
+from threading import Lock
 from typing import Any, Protocol
 
 INSTRUMENT = "instrument"
@@ -67,10 +68,15 @@ class LambdaInstrumentation:
 
     def __init__(self, make_client: Callable[[], Any], function_name: str) -> None:
         self._client = cache(make_client)
+        self._making = Lock()
         self._function_name = function_name
 
     def start(self, request: dict[str, Any]) -> None:
-        self._client().invoke(
+        # Many sessions are closed by several threads, which must not make clients at once:
+        # https://boto3.amazonaws.com/v1/documentation/api/latest/guide/clients.html
+        with self._making:
+            client = self._client()
+        client.invoke(
             FunctionName=self._function_name,
             InvocationType="Event",
             Payload=json.dumps(request).encode(),

@@ -144,11 +144,14 @@ def _instrument(
     session = backend.sessions.mark_instrumenting(sender.session_id, sender.connection_id)
     if session is None:
         return _closed_already(record)
-    former = None if replaces is None else _replaced(replaces, session, backend)
     token = new_token()
     grant = Grant(session.session_id, session.stack_name)
     backend.invocations.add_token(token, grant, now)
     others = backend.sessions.open_sessions(session.stack_name, now)
+    # The former one is not restored, so as little as possible comes between its end and the request
+    # that takes what it held.
+    former = None if replaces is None else _replaced(replaces, session, backend)
+    former_id = None if former is None else former.session_id
     backend.instrumentation.start(
         instrument_request(
             stack_name=session.stack_name,
@@ -164,17 +167,19 @@ def _instrument(
                 | ({"connectionId": other.connection_id} if other.connection_id else {})
                 for other in others
                 # What the index says of the former session may be a second old.
-                if other.session_id not in (session.session_id, former)
+                if other.session_id not in (session.session_id, former_id)
             },
-            replaces=None if former is None else shortened(former),
+            replaces=None if former_id is None else shortened(former_id),
         )
     )
+    if former is not None and former.connection_id is not None:
+        backend.connections.drop(former.connection_id)
     record |= {"outcome": "instrumenting", "stackName": session.stack_name}
     return None
 
 
-def _replaced(former_id: str, session: Session, backend: Backend) -> str | None:
-    """Closes the former session, which is not restored; its id, or None if it is no such one.
+def _replaced(former_id: str, session: Session, backend: Backend) -> Session | None:
+    """Closes the former session; what it was until now, or None if it is no such one.
 
     What it holds is taken or restored by the instrumentation function.
     """
@@ -184,12 +189,9 @@ def _replaced(former_id: str, session: Session, backend: Backend) -> str | None:
             return None
         if (former.owner, former.stack_name) != (session.owner, session.stack_name):
             return None
-        if former.status is Status.CLOSED:
-            return former_id
-        if close_as_seen(former, backend.sessions) is not None:
-            if former.connection_id is not None:
-                backend.connections.drop(former.connection_id)
-            return former_id
+        is_closed = former.status is Status.CLOSED
+        if is_closed or close_as_seen(former, backend.sessions) is not None:
+            return former
     return None
 
 

@@ -14,11 +14,10 @@ from typing import TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from . import messages
 from .connections import Connections
 from .dynamodb import OverloadedError
-from .ending import end_session
-from .instrumentation_request import Instrumentation, restore_request
+from .ending import end_session, finish
+from .instrumentation_request import Instrumentation
 from .invocations import InvocationStore
 from .log import Record
 from .sessions import Session, SessionStore, shortened
@@ -101,12 +100,7 @@ def _end_expired(session: Session, connection_id: str, reaper: Reaper, now: floa
     closed = reaper.sessions.close_expired(session.session_id, connection_id, now)
     if closed is None:
         return False
-    if closed.instruments:
-        reaper.instrumentation.start(
-            restore_request(closed.stack_name, shortened(closed.session_id))
-        )
-    reaper.connections.post(connection_id, messages.closed(EXPIRED))
-    reaper.connections.drop(connection_id)
+    finish(closed, connection_id, EXPIRED, reaper.instrumentation, reaper.connections)
     return True
 
 

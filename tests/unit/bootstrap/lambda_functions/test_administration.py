@@ -300,7 +300,22 @@ class TestClose:
         assert scene.call("DELETE", session.session_id) == first
         assert scene.call("DELETE", session.session_id[:8], stackName="app") == first
         assert scene.record["outcome"] == "unchanged"
-        assert len(scene.instrumentation.requests) == len(scene.connections.dropped) == 1
+        assert len(scene.connections.dropped) == 1
+
+    def test_again_makes_up_for_a_restoring_that_could_not_be_started(self) -> None:
+        scene = Scene()
+        session = scene.attached(instruments=True)
+        start = scene.instrumentation.start
+
+        def refuse(_: Any) -> None:
+            raise ConnectionError
+
+        scene.instrumentation.start = refuse  # type: ignore[method-assign]
+        assert scene.call("DELETE", session.session_id)[0] == 500
+        assert scene.after(session).status is Status.CLOSED
+        scene.instrumentation.start = start  # type: ignore[method-assign]
+        assert scene.call("DELETE", session.session_id)[0] == 200
+        assert scene.instrumentation.requests == [restore_request("app", session.session_id[:8])]
 
     def test_a_pending_session_of_ones_own(self) -> None:
         scene = Scene()

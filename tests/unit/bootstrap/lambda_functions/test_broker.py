@@ -252,6 +252,23 @@ class TestGone:
         assert scene.connections.posted == []
         assert scene.invocations.get("r") is None
 
+    def test_an_answer_that_got_lost_is_given_again_though_the_session_ended(self) -> None:
+        """The debugger ran the invocation: the function must not run it as well."""
+        scene = Scene()
+        scene.answer_after(0.1, Answer(result="1"))
+        assert scene.invoke() == (200, {"state": "answered", "result": "1"})
+        scene.sessions.close(scene.session.session_id, CONNECTION)
+        assert scene.invoke() == (200, {"state": "answered", "result": "1"})
+        # Lambda's own attempt after a failed one is another invocation.
+        assert scene.invoke(deadline=NOW + 901) == (410, {"state": "gone"})
+
+    def test_but_not_to_another_session(self) -> None:
+        scene = Scene()
+        scene.answer_after(0.1, Answer(result="1"))
+        scene.invoke()
+        scene.invocations.add_token("another", Grant("87654321-gone", "app"), NOW)
+        assert scene.call("POST /debug/invocations", INVOCATION, "another")[0] == 410
+
     @pytest.mark.parametrize("instruments", [True, False])
     def test_a_restoring_that_never_began_is_made_up_for_once(self, instruments: bool) -> None:
         scene = Scene(status=Status.CLOSED, connection_id=None, instruments=instruments)
@@ -262,6 +279,21 @@ class TestGone:
             assert scene.call("POST /debug/uploads")[0] == 410
         wanted = restore_request("app", shortened(scene.session.session_id))
         assert scene.instrumentation.requests == [wanted] * instruments
+
+    def test_and_again_if_it_could_not_be_started_or_did_not_help(self) -> None:
+        scene = Scene(status=Status.CLOSED, connection_id=None)
+        start = scene.instrumentation.start
+
+        def refuse(_: Any) -> None:
+            raise ConnectionError
+
+        scene.instrumentation.start = refuse  # type: ignore[method-assign]
+        assert scene.invoke()[0] == 500
+        scene.instrumentation.start = start  # type: ignore[method-assign]
+        for minutes in (0, 14, 2):
+            scene.clock.sleep(minutes * 60)
+            assert scene.invoke()[0] == 410
+        assert len(scene.instrumentation.requests) == 2
 
     def test_a_connection_that_broke_unheard_ends_the_session(self) -> None:
         scene = Scene()

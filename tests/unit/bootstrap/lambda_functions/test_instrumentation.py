@@ -96,6 +96,7 @@ class Scene:
         self.functions = FakeFunctions(*names)
         self.connections = FakeConnections()
         self.is_attached = True
+        self.ended: set[str] = set()
         self.moved_to: str | None = None
         self.first_checks: list[bool] = []
         self.record: dict[str, Any] = {}
@@ -107,7 +108,9 @@ class Scene:
     def _check(self, token: str) -> str | None:
         is_attached = self.first_checks.pop(0) if self.first_checks else self.is_attached
         name = token.removeprefix("token of ")
-        return (self.moved_to or f"connection of {name}") if is_attached else None
+        if not is_attached or name in self.ended:
+            return None
+        return self.moved_to or f"connection of {name}"
 
     def handle(self, request: dict[str, Any]) -> Any:
         self.record = {}
@@ -375,9 +378,26 @@ class TestTwoSessions:
     def test_one_that_is_not_there_any_more_is_not_asked(self) -> None:
         scene = Scene("One")
         scene.instrument(session="yours")
+        scene.ended.add("yours")
+        scene.told("yours")
         messages = scene.instrument()
         assert of_type(messages, "instrumented").keys() == {"One"}
         assert scene.told("yours") == []
+
+    def test_one_that_came_after_the_request_keeps_what_it_took(self) -> None:
+        scene = Scene("One")
+        scene.instrument(session="yours")
+        messages = scene.instrument()
+        assert YOU in of_type(messages, "skipped")["One"]["reason"]
+        assert scene.functions.variables("app-One")["PLLDB_SESSION"] == "yours"
+
+    def test_unless_it_is_taken_over_and_then_it_is_told(self) -> None:
+        scene = Scene("One")
+        scene.instrument(session="yours")
+        scene.told("yours")
+        messages = scene.instrument(take_over=True)
+        assert of_type(messages, "instrumented").keys() == {"One"}
+        assert scene.told("yours") == [{"type": "taken", "function": "One", "by": ME}]
 
     def test_of_two_at_once_one_gets_it(self) -> None:
         scene = Scene("One")

@@ -291,6 +291,20 @@ class TestReplaces:
         assert [r["replaces"] for r in scene.instrumentation.requests] == [None, None]
         assert scene.after.status is Status.ACTIVE
 
+    def test_what_it_held_is_taken_though_its_connection_can_not_be_dropped(self) -> None:
+        """Nothing else would have it restored before its next invocation."""
+        scene = Scene()
+        former = scene.former()
+
+        def fail(_: str) -> bool:
+            raise ConnectionError
+
+        scene.connections.drop = fail  # type: ignore[method-assign]
+        with pytest.raises(ConnectionError):
+            scene.send(GOOD | {"replaces": former.session_id})
+        (request,) = scene.instrumentation.requests
+        assert request["replaces"] == former.session_id[:8]
+
     def test_one_that_moves_meanwhile_is_closed_where_it_is(self) -> None:
         scene = Scene()
         former = scene.former(offer=RefreshOffer(refresh_hash("t"), int(NOW) + 60))

@@ -427,6 +427,20 @@ class TestDynamoDb:
         assert store.page("app", "me", NOW, limit=9, open_only=True).sessions == []
         assert len(client.calls) == 3
 
+    def test_but_never_asks_for_more_than_dynamodb_can_count(self) -> None:
+        """``Limit`` is a number of 32 bits; a page of 1 MB ends long before."""
+        sizes: list[int] = []
+
+        class Endless:
+            def query(self, **request: Any) -> dict[str, Any]:
+                sizes.append(request["Limit"])
+                more = {"LastEvaluatedKey": {}} if len(sizes) < 30 else {}
+                return {"Items": []} | more
+
+        DynamoDbSessionStore(Endless(), "t").find("app", "12345678")
+        assert len(sizes) == 30
+        assert max(sizes) < 2**31
+
     def test_what_a_batch_left_unread_is_read_again_and_not_at_once(self) -> None:
         client = FakeDynamoDb(page_size=50, batch_size=30)
         pauses: list[float] = []

@@ -70,6 +70,11 @@ class _BusyError(AbsentError):
     """The broker failed, or was throttled, this once."""
 
 
+def _refusal(status: int, reason: str) -> AbsentError:
+    kind = _BusyError if status == 429 or status >= 500 else AbsentError
+    return kind(reason)
+
+
 class _Request:
     """One invocation's conversation with the broker, over one connection."""
 
@@ -132,7 +137,8 @@ class _Request:
         try:
             return self._exchange("GET", path)
         except OSError as error:
-            raise AbsentError("the broker can't be reached: " + repr(error)) from None
+            self.close()
+            raise _BusyError("the broker can't be reached: " + repr(error)) from None
 
     def close(self) -> None:
         if self._connection is not None:
@@ -158,8 +164,7 @@ class _Request:
         if status == 202:
             return None
         if status != 200:
-            kind = _BusyError if status == 429 or status >= 500 else AbsentError
-            raise kind(f"the broker answered {status}")
+            raise _refusal(status, f"the broker answered {status}")
         answer = json.loads(content)
         if "error" in answer:
             return {"error": answer["error"]}
@@ -170,7 +175,7 @@ class _Request:
     def _download(self, url: str) -> bytes:
         status, content = _fetch("GET", url, self._seconds_left())
         if status != 200:
-            raise AbsentError(f"the result's download was answered with {status}")
+            raise _refusal(status, f"the result's download was answered with {status}")
         return content
 
     def _send(self, method: str, path: str, body: str | None = None) -> tuple[int, bytes]:
