@@ -101,7 +101,8 @@ class SessionLife(RuleBasedStateMachine):
     @rule(session_id=ids, connection=_connections)
     def heartbeat(self, session_id: str, connection: str) -> None:
         ttl = int(self.now) + LIFETIME
-        held = self.model[session_id].connection_id == connection
+        session = self.model[session_id]
+        held = session.connection_id == connection and session.ttl > self.now
         answer = self.ask(lambda store: store.extend(session_id, connection, self.now))
         assert answer == (ttl if held else None)
         self.change(session_id, held, ttl=ttl)

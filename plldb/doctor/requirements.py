@@ -60,6 +60,7 @@ RESTORE_FUNCTIONS = Permission(
 GET_HEALTH = _method("GET", "/health")
 LIST_SESSIONS = _method("GET", "/sessions")
 GET_SESSION = _method("GET", "/sessions/*")
+CLOSE_SESSION = _method("DELETE", "/sessions/*")
 
 ATTACH = Purpose(
     "attach",
@@ -71,18 +72,23 @@ ATTACH = Purpose(
         FETCH_EVENT,
         _method("POST", "/invocations/*/uploads"),
         _method("POST", "/invocations/*/result"),
+        # Where it ends while it is disconnected.
+        CLOSE_SESSION,
     ),
     is_essential=True,
 )
-RESTORE = Purpose("restore", "what plldb restore calls", (RESTORE_FUNCTIONS,))
+RESTORE = Purpose(
+    "restore", "what plldb restore calls", (DESCRIBE_HELPER, DESCRIBE_STACK, RESTORE_FUNCTIONS)
+)
 SESSIONS = Purpose(
     "sessions",
     "what plldb sessions calls, and the health of the helper stack",
     (
+        DESCRIBE_HELPER,
         LIST_SESSIONS,
         GET_SESSION,
         _method("DELETE", "/sessions"),
-        _method("DELETE", "/sessions/*"),
+        CLOSE_SESSION,
         GET_HEALTH,
     ),
 )

@@ -339,8 +339,8 @@ class FakeDynamoDb:
             return self._name(term[len("attribute_not_exists(") : -1], request) not in item
         if term.startswith("begins_with("):
             name, value = term[len("begins_with(") : -1].split(",")
-            text = str(item[self._name(name, request)]["S"])
-            return text.startswith(self._value(value, request)["S"])
+            text = item.get(self._name(name, request), {}).get("S")
+            return text is not None and text.startswith(self._value(value, request)["S"])
         name, operator, value = term.split()
         actual = item.get(self._name(name, request))
         expected = self._value(value, request)

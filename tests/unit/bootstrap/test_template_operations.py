@@ -142,6 +142,7 @@ class TestPolicies:
         found = statements("PLLDBReaperRole", traced=False)
         assert {a for s in found for a in as_list(s["Action"])} == {
             "dynamodb:BatchGetItem",
+            "dynamodb:GetItem",
             "dynamodb:Scan",
             "dynamodb:UpdateItem",
             "execute-api:ManageConnections",

@@ -10,7 +10,15 @@ import pytest
 from plldb.doctor import permissions, requirements
 from plldb.doctor.facts import Facts
 from plldb.doctor.findings import Result, Status
-from plldb.doctor.requirements import ATTACH, BOOTSTRAP, CHECKED, RESTORE, SESSIONS, Purpose
+from plldb.doctor.requirements import (
+    ATTACH,
+    BOOTSTRAP,
+    CHECKED,
+    RESTORE,
+    RESTORE_FUNCTIONS,
+    SESSIONS,
+    Purpose,
+)
 from plldb.errors import AccessDeniedError, SessionError, StackError
 from tests.unit.doctor.patient import (
     USER,
@@ -106,7 +114,8 @@ def test_methods_of_an_api_that_is_not_there_are_left_out(iam: FakeIam) -> None:
     facts = Lost(well.question)
     vars(facts).update({k: v for k, v in vars(well).items() if k != "helper"})
     assert permissions.look(ATTACH, facts).found == "nothing is missing of 1"
-    assert permissions.look(RESTORE, facts).status is Status.SKIPPED
+    only_there = Purpose("restore", "what needs the helper stack", (RESTORE_FUNCTIONS,))
+    assert permissions.look(only_there, facts).status is Status.SKIPPED
 
 
 class TestWhoIsSimulated:
@@ -148,7 +157,12 @@ class TestTrial:
         assert "could not be found out" in found.found
         assert "iam:SimulatePrincipalPolicy" in (found.hint or "")
         paths = [one["resource"].partition("/plldb/")[2] for one in found.data["unknown"]]
-        assert paths == ["POST/sessions", "POST/invocations/*/uploads", "POST/invocations/*/result"]
+        assert paths == [
+            "POST/sessions",
+            "POST/invocations/*/uploads",
+            "POST/invocations/*/result",
+            "DELETE/sessions/*",
+        ]
 
     def test_what_is_refused_is_missing(self, iam: FakeIam) -> None:
         management = FakeManagement()

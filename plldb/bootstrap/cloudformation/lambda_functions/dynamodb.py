@@ -107,8 +107,16 @@ class DynamoDbSessionStore:
         return activated is not None
 
     def extend(self, session_id: str, connection_id: str, now: float) -> int | None:
-        extended = self._update_held(
-            session_id, connection_id, "SET #ttl = :ttl", {":ttl": {"N": str(int(now) + LIFETIME)}}
+        # One that is expired stays so: its functions may have been restored already.
+        extended = self._update(
+            session_id,
+            "SET #ttl = :ttl",
+            "#connection = :connection AND #ttl > :now",
+            {
+                ":ttl": {"N": str(int(now) + LIFETIME)},
+                ":connection": {"S": connection_id},
+                ":now": {"N": str(int(now))},
+            },
         )
         return extended.ttl if extended else None
 

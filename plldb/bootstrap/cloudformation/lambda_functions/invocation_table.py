@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from .dynamodb import update_if
 from .invocations import (
     RETENTION,
+    TOKEN_PREFIX,
     TOKEN_RETENTION,
     Answer,
     Grant,
@@ -31,6 +32,7 @@ _NAMES = {
     "#deadline": "Deadline",
     "#answer": "Answer",
     "#answered_at": "AnsweredAt",
+    "#settled": "Settled",
 }
 
 
@@ -54,10 +56,24 @@ class DynamoDbInvocationStore:
 
     def grant_of(self, token: str) -> Grant | None:
         item = self._get(token_key(token))
-        if item is None:
-            return None
-        # Tokens of earlier versions know no stack.
-        return Grant(item["SessionId"]["S"], item.get("StackName", {}).get("S", ""))
+        return None if item is None else _grant(item)
+
+    def unsettled(self) -> Iterator[tuple[str, Grant]]:
+        pages = self._client.get_paginator("scan").paginate(
+            TableName=self._table,
+            FilterExpression="begins_with(RequestId, :token) AND attribute_not_exists(#settled)",
+            ExpressionAttributeNames={"#settled": _NAMES["#settled"]},
+            ExpressionAttributeValues={":token": {"S": TOKEN_PREFIX}},
+        )
+        return ((item["RequestId"]["S"], _grant(item)) for page in pages for item in page["Items"])
+
+    def settle(self, key: str) -> None:
+        self._update(
+            key,
+            "SET #settled = :true",
+            "begins_with(RequestId, :token)",
+            {":true": {"BOOL": True}, ":token": {"S": TOKEN_PREFIX}},
+        )
 
     def record(self, invocation: Invocation) -> Recorded:
         """A second call tells why, only where the first one finds something in its way."""
@@ -68,7 +84,8 @@ class DynamoDbInvocationStore:
                 Item=item,
                 ConditionExpression="attribute_not_exists(RequestId)"
                 " OR #session = :session AND #deadline <> :deadline"
-                " OR #session <> :session AND #state <> :waiting",
+                " OR #session <> :session AND #state <> :waiting"
+                " OR #session <> :session AND #deadline <= :now",
                 ExpressionAttributeNames={
                     n: _NAMES[n] for n in ("#session", "#deadline", "#state")
                 },
@@ -76,6 +93,7 @@ class DynamoDbInvocationStore:
                     ":session": item["SessionId"],
                     ":deadline": item["Deadline"],
                     ":waiting": {"S": State.WAITING},
+                    ":now": item["CreatedAt"],
                 },
             )
         except ClientError as error:
@@ -154,6 +172,11 @@ class DynamoDbInvocationStore:
         found = self._client.get_item(TableName=self._table, Key=_key(key), ConsistentRead=True)
         item: dict[str, Any] | None = found.get("Item")
         return item
+
+
+def _grant(item: dict[str, Any]) -> Grant:
+    # Tokens of earlier versions know no stack.
+    return Grant(item["SessionId"]["S"], item.get("StackName", {}).get("S", ""))
 
 
 def _key(request_id: str) -> dict[str, Any]:

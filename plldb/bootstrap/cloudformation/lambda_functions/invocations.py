@@ -26,6 +26,10 @@ RETENTION = 24 * 3600
 TOKEN_RETENTION = 30 * 24 * 3600
 
 
+# Of the keys of tokens, which lie among the invocations.
+TOKEN_PREFIX = "token#"  # noqa: S105 # nosec B105 - no secret
+
+
 class State(StrEnum):
     WAITING = "WAITING"
     ANSWERED = "ANSWERED"
@@ -92,6 +96,15 @@ class InvocationStore(Protocol):
 
     def grant_of(self, token: str) -> Grant | None: ...
 
+    def unsettled(self) -> Iterator[tuple[str, Grant]]:
+        """The tokens of which nobody has noted that their session is over and restored.
+
+        Each with the key by which ``settle`` knows it.
+        """
+        ...
+
+    def settle(self, key: str) -> None: ...
+
     def record(self, invocation: Invocation) -> Recorded:
         """Stores it as WAITING if it is NEW; otherwise there is no change."""
         ...
@@ -121,4 +134,4 @@ def new_token() -> str:
 
 def token_key(token: str) -> str:
     """Where a token is stored. It has 256 random bits: a plain hash can't be searched."""
-    return f"token#{hashlib.sha256(token.encode()).hexdigest()}"
+    return f"{TOKEN_PREFIX}{hashlib.sha256(token.encode()).hexdigest()}"

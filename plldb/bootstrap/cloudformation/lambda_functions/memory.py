@@ -45,7 +45,9 @@ class MemorySessionStore:
         return activated is not None
 
     def extend(self, session_id: str, connection_id: str, now: float) -> int | None:
-        extended = self._change(session_id, _held_by(connection_id), ttl=int(now) + LIFETIME)
+        is_held = _held_by(connection_id)
+        ttl = int(now) + LIFETIME
+        extended = self._change(session_id, lambda s: is_held(s) and s.ttl > now, ttl=ttl)
         return extended.ttl if extended else None
 
     def mark_instrumenting(self, session_id: str, connection_id: str) -> Session | None:
@@ -146,6 +148,7 @@ def _held_by(connection_id: str) -> Callable[[Session], bool]:
 class MemoryInvocationStore:
     def __init__(self) -> None:
         self._tokens: dict[str, Grant] = {}
+        self._settled: set[str] = set()
         self._invocations: dict[str, Invocation] = {}
         self._lock = Lock()
 
@@ -155,13 +158,19 @@ class MemoryInvocationStore:
     def grant_of(self, token: str) -> Grant | None:
         return self._tokens.get(token_key(token))
 
+    def unsettled(self) -> Iterator[tuple[str, Grant]]:
+        return iter([(k, grant) for k, grant in self._tokens.items() if k not in self._settled])
+
+    def settle(self, key: str) -> None:
+        self._settled.add(key)
+
     def record(self, invocation: Invocation) -> Recorded:
         with self._lock:
             found = self._invocations.get(invocation.request_id)
             if found and found.session_id == invocation.session_id:
                 if found.deadline == invocation.deadline:
                     return Recorded.REPEATED
-            elif found and found.state is State.WAITING:
+            elif found and found.state is State.WAITING and found.deadline > invocation.created_at:
                 return Recorded.REFUSED
             self._invocations[invocation.request_id] = invocation
             return Recorded.NEW

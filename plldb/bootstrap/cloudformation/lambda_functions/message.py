@@ -163,11 +163,15 @@ def _instrument(
             when_absent=str(when_absent),
             take_over=take_over,
             open_sessions={
-                shortened(other.session_id): {"owner": other.owner}
-                | ({"connectionId": other.connection_id} if other.connection_id else {})
+                shortened(other.session_id): {
+                    "owner": other.owner,
+                    "connectionId": other.connection_id,
+                }
                 for other in others
                 # What the index says of the former session may be a second old.
                 if other.session_id not in (session.session_id, former_id)
+                # One that nobody has connected to holds nothing.
+                and other.connection_id is not None
             },
             replaces=None if former_id is None else shortened(former_id),
         )

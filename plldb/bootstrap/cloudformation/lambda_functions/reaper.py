@@ -17,10 +17,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from .connections import Connections
 from .dynamodb import OverloadedError
 from .ending import end_session, finish
-from .instrumentation_request import Instrumentation
-from .invocations import InvocationStore
+from .instrumentation_request import Instrumentation, restore_request
+from .invocations import Grant, InvocationStore
 from .log import Record
-from .sessions import Session, SessionStore, shortened
+from .sessions import Session, SessionStore, Status, shortened
 
 # A session is ACTIVE before its socket is open, which happens only after $connect has returned:
 # until then, its connection looks as if it were gone.
@@ -60,8 +60,10 @@ def reap(record: Record, reaper: Reaper, now: float) -> dict[str, int]:
         return request_id if reaper.invocations.expire(request_id, now) else None
 
     invocations = sweep.each(lambda: reaper.invocations.stale(now), expire)
+    leases = sweep.each(reaper.invocations.unsettled, lambda one: _settle(*one, reaper))
     counts = {"reaped": len(sessions), "stale": len(invocations)}
     record |= counts | {"outcome": "reaped", "reapedSessions": sorted(sessions)[:_SHOWN]}
+    record["settled"] = len(leases)
     if sweep.failures:
         record |= {"outcome": "error", "failed": len(sweep.failures)}
         record["reason"] = ", ".join(sorted(set(sweep.failures)))
@@ -102,6 +104,21 @@ def _end_expired(session: Session, connection_id: str, reaper: Reaper, now: floa
         return False
     finish(closed, connection_id, EXPIRED, reaper.instrumentation, reaper.connections)
     return True
+
+
+def _settle(key: str, grant: Grant, reaper: Reaper) -> str | None:
+    """Has a session's functions restored once more after its end, whoever ended it and however.
+
+    Who closed it may have failed right after that, and DynamoDB may have deleted it by its TTL.
+    """
+    session = reaper.sessions.get(grant.session_id)
+    if session is not None and session.status is not Status.CLOSED:
+        return None
+    stack_name = grant.stack_name or (session.stack_name if session else "")
+    if stack_name:
+        reaper.instrumentation.start(restore_request(stack_name, shortened(grant.session_id)))
+    reaper.invocations.settle(key)
+    return shortened(grant.session_id)
 
 
 @dataclass(frozen=True)

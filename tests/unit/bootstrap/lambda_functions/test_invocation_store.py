@@ -86,6 +86,24 @@ class TestContract:
         assert store.record(other) is Recorded.REFUSED
         assert store.get("r") == WAITING
 
+    def test_one_whose_time_is_over_stands_in_nobodys_way(self, store: InvocationStore) -> None:
+        """Its function was ended before it could say so; Lambda's retry finds another session."""
+        store.record(WAITING)
+        late = WAITING.deadline + 1
+        retry = replace(WAITING, session_id="other", created_at=late, deadline=late + 60)
+        assert store.record(retry) is Recorded.NEW
+
+    def test_tokens_are_unsettled_until_somebody_settles_them(self, store: InvocationStore) -> None:
+        store.record(WAITING)
+        for token in ("a", "b"):
+            store.add_token(token, GRANT, NOW)
+        assert sorted(store.unsettled()) == sorted((token_key(t), GRANT) for t in ("a", "b"))
+        store.settle(token_key("a"))
+        store.settle(token_key("unknown"))
+        assert list(store.unsettled()) == [(token_key("b"), GRANT)]
+        assert store.grant_of("a") == GRANT
+        assert store.grant_of("unknown") is None
+
     def test_but_may_have_the_retry_of_one_that_is_over(self, store: InvocationStore) -> None:
         store.record(WAITING)
         store.abandon("r", "session")

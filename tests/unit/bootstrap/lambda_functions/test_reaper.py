@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from lambda_functions.dynamodb import OverloadedError
-from lambda_functions.invocations import Invocation, State
+from lambda_functions.invocations import Grant, Invocation, State
 from lambda_functions.log import logged
 from lambda_functions.memory import MemoryInvocationStore, MemorySessionStore
 from lambda_functions.reaper import CONNECTING_SECONDS, NotReapedError, Reaper, reap
@@ -194,10 +194,10 @@ class TestSessions:
         assert world.reap()["reaped"] == 1
 
     def test_a_heartbeat_in_between_wins(self, world: World) -> None:
-        """The reaper saw it expired; by the time it closes it, it lives again."""
+        """It was late, and the reaper, whose clock is ahead, saw it expired."""
         session = world.attach("here", at=NOW - LIFETIME)
         attached = world.sessions.attached()
-        world.sessions.extend(session.session_id, "here", NOW)
+        world.sessions.extend(session.session_id, "here", NOW - 1)
         world.sessions.attached = lambda: attached  # type: ignore[method-assign]
         assert world.reap()["reaped"] == 0
         assert world.status(session) is Status.ACTIVE
@@ -313,3 +313,64 @@ def test_its_line_counts_and_shows_no_whole_id(
     assert metrics == {"durationMs", "errors", "reaped", "stale"}
     assert len(record["reapedSessions"]) == 50
     assert not [session for session in sessions if session.session_id in output]
+
+
+class TestLeases:
+    """A token is in functions until they are restored."""
+
+    def lease(self, world: World, session: Session, stack_name: str = "app") -> None:
+        world.invocations.add_token(
+            f"token of {session.session_id}", Grant(session.session_id, stack_name), NOW
+        )
+
+    def test_who_closed_a_session_may_not_have_come_to_restoring(self, world: World) -> None:
+        session = world.attach("c", instruments=True)
+        self.lease(world, session)
+        world.sessions.close(session.session_id, "c")
+        world.reap()
+        assert world.instrumentation.requests == [restoring(session)]
+        assert world.record["settled"] == 1
+
+    def test_dynamodb_may_have_deleted_the_session(self, world: World) -> None:
+        session = new_session("app", OWNER, NOW)
+        self.lease(world, session)
+        world.reap()
+        assert world.instrumentation.requests == [restoring(session)]
+
+    def test_each_is_seen_to_once(self, world: World) -> None:
+        self.lease(world, new_session("app", OWNER, NOW))
+        world.reap()
+        world.reap()
+        assert len(world.instrumentation.requests) == 1
+        assert world.record["settled"] == 0
+
+    def test_that_of_a_session_which_lives_is_left_alone(self, world: World) -> None:
+        self.lease(world, world.attach("c", instruments=True))
+        world.reap()
+        assert world.instrumentation.requests == []
+
+    def test_one_of_an_earlier_version_knows_its_stack_through_its_session(
+        self, world: World
+    ) -> None:
+        session = world.attach("c", instruments=True)
+        self.lease(world, session, stack_name="")
+        world.sessions.close(session.session_id, "c")
+        self.lease(world, new_session("app", OWNER, NOW), stack_name="")
+        world.reap()
+        assert world.instrumentation.requests == [restoring(session)]
+        assert world.record["settled"] == 2
+
+    def test_if_restoring_can_not_begin_it_is_tried_again(self, world: World) -> None:
+        session = new_session("app", OWNER, NOW)
+        self.lease(world, session)
+        start = world.instrumentation.start
+
+        def fail(_: object) -> None:
+            raise client_error("TooManyRequestsException")
+
+        world.instrumentation.start = fail  # type: ignore[method-assign]
+        with pytest.raises(NotReapedError):
+            world.reap()
+        world.instrumentation.start = start  # type: ignore[method-assign]
+        world.reap()
+        assert world.instrumentation.requests == [restoring(session)]
