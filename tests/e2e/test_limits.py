@@ -20,11 +20,11 @@ from .support import Plldb, clean_environment
 pytestmark = pytest.mark.needs("container")
 
 # On AWS 10 minutes and 2 hours. A heartbeat and a refresh of `plldb attach` come well before each.
-_IDLE_SECONDS, _HEARTBEAT_SECONDS = "3", "1"
-_MAX_SECONDS, _REFRESH_SECONDS = "10", "4"
+_IDLE_SECONDS, _HEARTBEAT_SECONDS = "6", "1"
+_MAX_SECONDS, _REFRESH_SECONDS = "15", "5"
 _INSIDE = "http://localhost:4566"
 
-# As long as half a connection's life: some of them begin on one and end on another.
+# A third of a connection's life: some of them begin on one and end on another.
 _SLOW = """
     import time
 
@@ -84,7 +84,7 @@ def test_a_session_outlives_its_connections_and_loses_no_invocation(
         ThreadPoolExecutor(4) as pool,
     ):
         attached.wait_for("ready", 60)
-        # Three times the life of a connection.
+        # Twice the life of a connection.
         slow = [pool.submit(project.invoke, "Slow", n) for n in range(24)]
         answers = [call.result(120).json for call in slow]
         fast = [project.invoke("Fast", n).json["ran"] for n in range(5)]
