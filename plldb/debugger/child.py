@@ -83,7 +83,12 @@ class Child:
         self._loop = asyncio.get_running_loop()
         self._answer: asyncio.Future[Answer] | None = None
         self._ready: asyncio.Future[Header] = self._loop.create_future()
-        self.is_alive = True
+        self._is_running = True
+
+    @property
+    def is_alive(self) -> bool:
+        """As the system says: asyncio notices a death a moment later."""
+        return self._is_running and not _has_exited(self._process.pid)
 
     @classmethod
     async def start(cls, launch: Launch, listener: Listener) -> Child:
@@ -160,8 +165,8 @@ class Child:
 
     def kill(self) -> None:
         """The whole process group, at once; ``closed`` waits for its end."""
-        if self.is_alive:
-            self.is_alive = False
+        if self._is_running:
+            self._is_running = False
             self._kill_group(self._process.pid)
 
     async def closed(self) -> None:
@@ -199,7 +204,7 @@ class Child:
 
     async def _await_exit(self) -> None:
         status = await self._process.wait()
-        self.is_alive = False
+        self._is_running = False
         # Its children outlive it, unless somebody ends them.
         self._kill_group(self._process.pid)
         self._answers.drain()
@@ -231,6 +236,16 @@ class Child:
         # macOS says PermissionError of a group that has zombies only.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(group, signal.SIGKILL)
+
+
+def _has_exited(pid: int) -> bool:
+    """Whether a child has; where the system can't tell, as macOS before Python 3.13, it has not."""
+    if not hasattr(os, "waitid"):
+        return False
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True  # somebody has been told already
 
 
 def _pipe() -> tuple[int, int]:
