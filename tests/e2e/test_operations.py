@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -137,10 +138,11 @@ class TestByDefault:
         assert not [a for a in deployed.role_actions(role) if a.startswith("xray:")]
 
     def test_each_line_carries_metrics(self, backend: Backend) -> None:
+        began = time.time()
         session_id = backend.new_session()
 
         def line() -> dict[str, Any] | None:
-            for text in function_logs(backend).splitlines():
+            for text in function_logs(backend, began).splitlines():
                 if session_id[:8] in text:
                     return dict(json.loads(text[text.index("{") :]))
             return None
@@ -215,9 +217,10 @@ class TestWithEverythingOn:
         assert found["ScheduleExpression"] == "rate(1 hour)"
 
     def test_it_works_and_its_lines_carry_no_metrics(self, guarded: Backend) -> None:
+        began = time.time()
         session_id = guarded.new_session()
         lines = poll(
-            lambda: [t for t in function_logs(guarded).splitlines() if session_id[:8] in t],
+            lambda: [t for t in function_logs(guarded, began).splitlines() if session_id[:8] in t],
             "the line of POST /sessions",
         )
         assert not [text for text in lines if "_aws" in text]
