@@ -52,14 +52,14 @@ def live_through_everything(plldb: Plldb, backend: Backend, stack: str) -> None:
 def test_no_session_id_is_whole_in_any_log_or_output(
     plldb: Plldb, backend: Backend, stack: str, request: pytest.FixtureRequest
 ) -> None:
-    before = set(backend.all_session_ids())
+    began, before = time.time(), set(backend.all_session_ids())
     live_through_everything(plldb, backend, stack)
 
     # Other tests name sessions in paths, which an engine may log.
     ids = set(backend.all_session_ids()) - before
     assert len(ids) > 1
     for place, text in {
-        "the functions' logs": function_logs(backend),
+        "the functions' logs": function_logs(backend, began),
         "the emulator's log": request.getfixturevalue("emulator_log"),
         "the command line": "\n".join(plldb.said),
     }.items():
