@@ -18,7 +18,7 @@ from plldb.aws import Target
 from plldb.stacks import find_helper_stack
 
 from .debugging import Debuggee, Debugger, attached, deployed, function, result
-from .support import Backend, Keys, Plldb, ask, developer, poll, random_name
+from .support import DEADLINE_SECONDS, Backend, Keys, Plldb, ask, developer, poll, random_name
 
 FUNCTIONS = ["Fn0", "Fn1"]
 
@@ -399,8 +399,15 @@ def test_a_new_session_replaces_one_that_lost_its_connection(
 
 
 async def answered(app: Debuggee, debugger: Debugger) -> Any:
-    called = asyncio.to_thread(app.invoke, "Fn0", 1)
-    outcome, _ = await asyncio.gather(called, debugger.serve(lambda *_: result("here")))
+    """What an invocation gives once this debugger has one.
+
+    The first may still find an environment of the function from before it was taken.
+    """
+    serving = asyncio.create_task(debugger.serve(lambda *_: result("here")))
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while (outcome := await asyncio.to_thread(app.invoke, "Fn0", 1)).json != "here":
+            assert not serving.done(), outcome
+        await serving
     return outcome.json
 
 
