@@ -243,9 +243,9 @@ def _try_to_take(
     current = Configuration.from_lambda(found)
     undone = redirection.original(current, manager.layer)
     holder = redirection.holder(current)
-    rival = _rival(current, request, manager)
     if reason := redirection.obstacle(found):
         return messages.skipped(target.logical_id, reason)
+    rival = _rival(current, request, manager)
     if rival is not None and not request["takeOver"]:
         return messages.skipped(
             target.logical_id, f"held by {redirection.owner(current)}, session {holder}"
