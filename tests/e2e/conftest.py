@@ -24,7 +24,7 @@ from plldb.emulators.process import MiniStack
 from plldb.emulators.state import StateFile
 from plldb.stacks import find_helper_stack
 
-from .support import Backend, Keys, Plldb, clean_environment, random_name
+from .support import Backend, Keys, Plldb, clean_environment, random_name, user
 
 CAPABILITIES = {
     "iam": "IAM policies and signatures are enforced",
@@ -180,15 +180,8 @@ def stack(target: Target) -> Iterator[str]:
 @pytest.fixture
 def nobody(target: Target) -> Iterator[Keys]:
     """Working credentials of a user who may do nothing."""
-    iam = target.client("iam")
-    name = random_name("nobody")
-    iam.create_user(UserName=name)
-    key = iam.create_access_key(UserName=name)["AccessKey"]
-    try:
-        yield Keys(key["AccessKeyId"], key["SecretAccessKey"])
-    finally:
-        iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
-        iam.delete_user(UserName=name)
+    with user(target) as (_, keys):
+        yield keys
 
 
 # --- The table of engines and cases -------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import signal
 import textwrap
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -13,7 +14,7 @@ from typing import Any
 from plldb.aws import Target
 
 from .debugging import Debuggee, Outcome, deployed, function, template
-from .support import poll, random_name
+from .support import Attached, Plldb, poll, random_name
 
 # What is deployed answers differently from what lies here, so that a test can tell who ran.
 DEPLOYED = """
@@ -91,6 +92,15 @@ class Project:
     def wait_until_restored(self, before: Mapping[str, Any]) -> None:
         """Until every configuration is as before."""
         poll(lambda: self.configurations() == before, "restored")
+
+
+def attach(plldb: Plldb, project: Project, *arguments: str) -> Attached:
+    return plldb.attach(project.stack_name, "--template", project.template, *arguments)
+
+
+def detach(attached: Attached) -> None:
+    attached.signal(signal.SIGINT)
+    assert attached.exit_code(60) == 0, attached.errors()
 
 
 @contextmanager

@@ -331,21 +331,34 @@ class Backend:
 
 
 @contextmanager
-def developer(target: Target) -> Iterator[tuple[str, Keys]]:
-    """Another user, who may call every API of the account: the ARN, and an access key."""
-    iam = target.client("iam")
-    name = random_name("developer")
+def user(target: Target, *statements: dict[str, Any]) -> Iterator[tuple[str, Keys]]:
+    """The ARN and working credentials of a user whose policy has these statements, or none."""
+    iam, name = target.client("iam"), random_name("user")
     arn = str(iam.create_user(UserName=name)["User"]["Arn"])
-    statement = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": "*"}
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    iam.put_user_policy(UserName=name, PolicyName="invoke", PolicyDocument=policy)
     key = iam.create_access_key(UserName=name)["AccessKey"]
+    policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
     try:
+        if statements:
+            iam.put_user_policy(UserName=name, PolicyName="all", PolicyDocument=policy)
         yield arn, Keys(key["AccessKeyId"], key["SecretAccessKey"])
     finally:
+        if statements:
+            iam.delete_user_policy(UserName=name, PolicyName="all")
         iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
-        iam.delete_user_policy(UserName=name, PolicyName="invoke")
         iam.delete_user(UserName=name)
+
+
+def allowed(*actions: str, on: str = "*") -> dict[str, Any]:
+    """A statement of a policy."""
+    return {"Effect": "Allow", "Action": list(actions), "Resource": on}
+
+
+def signed_in(plldb: Plldb, keys: Keys) -> Plldb:
+    """The command line as that user."""
+    return plldb.with_environment(
+        PLLDB_EMULATOR_ACCESS_KEY_ID=keys.access_key_id,
+        PLLDB_EMULATOR_SECRET_ACCESS_KEY=keys.secret_access_key,
+    )
 
 
 def function_logs(backend: Backend, since: float = 0) -> str:

@@ -12,7 +12,7 @@ from plldb.aws import Target
 from plldb.config import EmulatorAddress, TargetSettings
 from plldb.stacks import find_stack
 
-from .support import Backend, Plldb, clean_environment, poll, random_name
+from .support import Backend, Keys, Plldb, clean_environment, poll, random_name, signed_in
 from .test_bootstrap import BROKEN_TEMPLATE
 
 
@@ -184,17 +184,8 @@ def test_a_bucket_of_somebody_else(plldb: Plldb, address: EmulatorAddress) -> No
 
 
 @pytest.mark.needs("iam")
-def test_credentials_that_may_not(plldb: Plldb, target: Target) -> None:
-    iam = target.client("iam")
-    name = random_name("powerless")
-    iam.create_user(UserName=name)
-    key = iam.create_access_key(UserName=name)["AccessKey"]
-    powerless = plldb.with_environment(
-        PLLDB_EMULATOR_ACCESS_KEY_ID=key["AccessKeyId"],
-        PLLDB_EMULATOR_SECRET_ACCESS_KEY=key["SecretAccessKey"],
-    )
-
-    assert "AccessDenied" in complaint(powerless, "bootstrap")
+def test_credentials_that_may_not(plldb: Plldb, nobody: Keys) -> None:
+    assert "AccessDenied" in complaint(signed_in(plldb, nobody), "bootstrap")
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,11 @@ from .support import (
     DEADLINE_SECONDS,
     Backend,
     Keys,
+    allowed,
     function_logs,
     poll,
-    random_name,
     reset,
+    user,
 )
 
 FUNCTIONS = [f"Fn{number}" for number in range(5)]
@@ -345,19 +346,8 @@ class TestAnswers:
 @pytest.fixture
 def colleague(target: Target) -> Iterator[Keys]:
     """Somebody else who may call every API."""
-    iam = target.client("iam")
-    name = random_name("colleague")
-    iam.create_user(UserName=name)
-    allowed = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": "*"}
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
-    iam.put_user_policy(UserName=name, PolicyName="apis", PolicyDocument=policy)
-    key = iam.create_access_key(UserName=name)["AccessKey"]
-    try:
-        yield Keys(key["AccessKeyId"], key["SecretAccessKey"])
-    finally:
-        iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
-        iam.delete_user_policy(UserName=name, PolicyName="apis")
-        iam.delete_user(UserName=name)
+    with user(target, allowed("execute-api:Invoke")) as (_, keys):
+        yield keys
 
 
 class TestTokens:

@@ -21,8 +21,8 @@ import pytest
 from plldb.aws import Target
 from tests.unit.debugger.dap import DapClient
 
-from .project import Project, deployed_project
-from .support import Attached, Backend, Plldb, poll
+from .project import Project, attach, deployed_project, detach
+from .support import Backend, Plldb, poll
 
 FUNCTIONS = ["Alpha", "Beta", "Gamma", "Delta", "Epsilon"]
 
@@ -31,15 +31,6 @@ FUNCTIONS = ["Alpha", "Beta", "Gamma", "Delta", "Epsilon"]
 def project(backend: Backend, target: Target, tmp_path: Path) -> Iterator[Project]:
     with deployed_project(target, tmp_path / "project", ["Alpha", "Beta"]) as project:
         yield project
-
-
-def attach(plldb: Plldb, project: Project, *arguments: str) -> Attached:
-    return plldb.attach(project.stack_name, "--template", project.template, *arguments)
-
-
-def detach(attached: Attached) -> None:
-    attached.signal(signal.SIGINT)
-    assert attached.exit_code(60) == 0, attached.errors()
 
 
 def test_invocations_run_here_while_attached_and_there_before_and_after(

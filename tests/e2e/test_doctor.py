@@ -24,7 +24,18 @@ from plldb.emulators.base import RunningEmulator
 from plldb.emulators.state import StateFile
 
 from .debugging import Debuggee, attached, deployed, function
-from .support import Backend, Keys, Plldb, Result, clean_environment, poll, random_name
+from .support import (
+    Backend,
+    Keys,
+    Plldb,
+    Result,
+    allowed,
+    clean_environment,
+    poll,
+    random_name,
+    signed_in,
+    user,
+)
 
 Finding = dict[str, Any]
 # Runs the command line with this machine's clock so many seconds ahead.
@@ -80,39 +91,16 @@ def names_of(backend: Backend, stack: str) -> dict[str, str]:
 
 
 @contextmanager
-def user(target: Target, permissions: list[Permission]) -> Iterator[Keys]:
+def user_with(target: Target, permissions: list[Permission]) -> Iterator[Keys]:
     """Working credentials of a user who may do just this."""
-    iam, name = target.client("iam"), random_name("patient")
     by_resource: dict[str, list[str]] = {}
     for permission in permissions:
         by_resource.setdefault(permission.resource, []).append(permission.action)
-    statements = [
-        {"Effect": "Allow", "Action": actions, "Resource": resource}
-        for resource, actions in by_resource.items()
-    ]
+    statements = [allowed(*actions, on=resource) for resource, actions in by_resource.items()]
     # AWS has no bus in the ARN of a rule on the default one; MiniStack has.
     rules = f"arn:aws:events:{target.region}:{target.account_id}:rule/default/*"
-    statements.append({"Effect": "Allow", "Action": ["events:DescribeRule"], "Resource": rules})
-    iam.create_user(UserName=name)
-    iam.put_user_policy(
-        UserName=name,
-        PolicyName="all",
-        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": statements}),
-    )
-    key = iam.create_access_key(UserName=name)["AccessKey"]
-    try:
-        yield Keys(key["AccessKeyId"], key["SecretAccessKey"])
-    finally:
-        iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
-        iam.delete_user_policy(UserName=name, PolicyName="all")
-        iam.delete_user(UserName=name)
-
-
-def signed_in(plldb: Plldb, keys: Keys) -> Plldb:
-    return plldb.with_environment(
-        PLLDB_EMULATOR_ACCESS_KEY_ID=keys.access_key_id,
-        PLLDB_EMULATOR_SECRET_ACCESS_KEY=keys.secret_access_key,
-    )
+    with user(target, *statements, allowed("events:DescribeRule", on=rules)) as (_, keys):
+        yield keys
 
 
 def permissions_of(names: dict[str, str], *purposes: Purpose) -> list[Permission]:
@@ -318,7 +306,7 @@ class TestPermissions:
         everything = permissions_of(names_of(backend, stack), *requirements.PURPOSES)
         lacking = [p for p in everything if p.action == action and resource_has in p.resource]
         assert lacking
-        with user(backend.target, [p for p in everything if p not in lacking]) as keys:
+        with user_with(backend.target, [p for p in everything if p not in lacking]) as keys:
             found = doctor(signed_in(plldb, keys), "--stack-name", stack)
 
         assert missing(found) == sorted({(p.action, p.resource) for p in lacking})
@@ -328,7 +316,7 @@ class TestPermissions:
 
     def test_a_whole_policy_lacks_nothing(self, plldb: Plldb, backend: Backend, stack: str) -> None:
         everything = permissions_of(names_of(backend, stack), *requirements.PURPOSES)
-        with user(backend.target, everything) as keys:
+        with user_with(backend.target, everything) as keys:
             found = doctor(signed_in(plldb, keys), "--stack-name", stack)
 
         assert {check: one for check, one in found.items() if one["status"] != "ok"} == {}
@@ -338,7 +326,7 @@ class TestPermissions:
         self, plldb: Plldb, backend: Backend, stack: str
     ) -> None:
         developer = permissions_of(names_of(backend, stack), requirements.ATTACH)
-        with user(backend.target, developer) as keys:
+        with user_with(backend.target, developer) as keys:
             found = doctor(signed_in(plldb, keys), "--stack-name", stack)
 
         attach, restore = found["permissions: attach"], found["permissions: restore"]

@@ -19,23 +19,14 @@ from plldb.config import EmulatorAddress, TargetSettings
 from plldb.emulators.state import StateFile
 
 from .faulty_dynamodb import Fault, FaultyDynamoDb, faulty_dynamodb
-from .project import Project, deployed_project
-from .support import Attached, Backend, Plldb, clean_environment, poll, random_name
+from .project import Project, attach, deployed_project, detach
+from .support import Backend, Plldb, clean_environment, poll, random_name
 
 
 @pytest.fixture
 def project(backend: Backend, target: Target, tmp_path: Path) -> Iterator[Project]:
     with deployed_project(target, tmp_path / "project", ["Alpha"]) as project:
         yield project
-
-
-def attach(plldb: Plldb, project: Project, *arguments: str) -> Attached:
-    return plldb.attach(project.stack_name, "--template", project.template, *arguments)
-
-
-def detach(attached: Attached) -> None:
-    attached.signal(signal.SIGINT)
-    assert attached.exit_code(60) == 0, attached.errors()
 
 
 # --- DynamoDB ------------------------------------------------------------------------------------

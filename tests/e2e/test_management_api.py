@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from .support import Backend, Keys, random_name
+from .support import Backend, Keys, allowed, user
 
 
 def test_a_signed_request_opens_a_pending_session(backend: Backend) -> None:
@@ -96,19 +96,8 @@ def test_a_principal_without_permission_is_refused(backend: Backend, nobody: Key
 
 @pytest.mark.needs("iam")
 def test_the_owner_is_the_caller_who_was_allowed(backend: Backend) -> None:
-    iam = backend.target.client("iam")
-    name = random_name("developer")
-    arn = iam.create_user(UserName=name)["User"]["Arn"]
-    iam.put_user_policy(
-        UserName=name,
-        PolicyName="invoke",
-        PolicyDocument="""{"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
-            "Action": "execute-api:Invoke", "Resource": "*"}]}""",
-    )
-    key = iam.create_access_key(UserName=name)["AccessKey"]
-    keys = Keys(key["AccessKeyId"], key["SecretAccessKey"])
-
-    response = backend.post_sessions({"stackName": "owned"}, keys)
+    with user(backend.target, allowed("execute-api:Invoke")) as (arn, keys):
+        response = backend.post_sessions({"stackName": "owned"}, keys)
 
     assert response.status_code == 201
     assert backend.item(response.json()["sessionId"])["Owner"] == arn

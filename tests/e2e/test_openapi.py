@@ -32,7 +32,7 @@ from schemathesis.specs.openapi.checks import (
 )
 from websockets.asyncio.client import ClientConnection
 
-from .support import DEADLINE_SECONDS, Backend, Keys, ask, random_name
+from .support import DEADLINE_SECONDS, Backend, Keys, allowed, ask, random_name, user
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.yaml"
 # Requests for each operation, on top of those for the limits of each of its parameters. All of them
@@ -131,23 +131,9 @@ def is_signed(operation: Any) -> bool:
 
 @pytest.fixture(scope="module")
 def api(backend: Backend) -> Iterator[Api]:
-    iam = backend.target.client("iam")
-    name = random_name("developer")
-    iam.create_user(UserName=name)
     arn = f"arn:aws:execute-api:*:*:{backend.helper.management_api_id}/plldb/*"
-    policy = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": arn}
-    iam.put_user_policy(
-        UserName=name,
-        PolicyName="debug",
-        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [policy]}),
-    )
-    key = iam.create_access_key(UserName=name)["AccessKey"]
-    try:
-        yield Api(backend, Keys(key["AccessKeyId"], key["SecretAccessKey"]))
-    finally:
-        iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
-        iam.delete_user_policy(UserName=name, PolicyName="debug")
-        iam.delete_user(UserName=name)
+    with user(backend.target, allowed("execute-api:Invoke", on=arn)) as (_, keys):
+        yield Api(backend, keys)
 
 
 @SCHEMA.parametrize()

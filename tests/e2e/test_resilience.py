@@ -19,9 +19,9 @@ from plldb.aws import Target
 from plldb.config import EmulatorAddress
 from plldb.debugger.management import ManagementClient
 
-from .project import Project, deployed_project
+from .project import Project, attach, deployed_project, detach
 from .proxy import Proxy, proxy_to
-from .support import Attached, Backend, Plldb, poll
+from .support import Backend, Plldb, poll
 
 pytestmark = pytest.mark.needs("local")
 
@@ -68,15 +68,6 @@ def remote(plldb: Plldb, network: Proxy, address: EmulatorAddress) -> Plldb:
 @pytest.fixture
 def management(backend: Backend) -> ManagementClient:
     return ManagementClient(backend.helper.management_api_url, backend.target.execute_api_auth())
-
-
-def attach(plldb: Plldb, project: Project, *arguments: str) -> Attached:
-    return plldb.attach(project.stack_name, "--template", project.template, *arguments)
-
-
-def detach(attached: Attached) -> None:
-    attached.signal(signal.SIGINT)
-    assert attached.exit_code(60) == 0, attached.errors()
 
 
 def statuses(backend: Backend, project: Project) -> list[str]:

@@ -18,7 +18,17 @@ from plldb.aws import Target
 from plldb.stacks import find_helper_stack
 
 from .debugging import Debuggee, Debugger, attached, deployed, function, result
-from .support import DEADLINE_SECONDS, Backend, Keys, Plldb, ask, developer, poll, random_name
+from .support import (
+    DEADLINE_SECONDS,
+    Backend,
+    Keys,
+    Plldb,
+    allowed,
+    ask,
+    poll,
+    random_name,
+    user,
+)
 
 FUNCTIONS = ["Fn0", "Fn1"]
 
@@ -31,8 +41,8 @@ def app(target: Target) -> Iterator[Debuggee]:
 
 @pytest.fixture(scope="module")
 def other_user(target: Target) -> Iterator[tuple[str, Keys]]:
-    with developer(target) as user:
-        yield user
+    with user(target, allowed("execute-api:Invoke")) as other:
+        yield other
 
 
 def pages(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -14,32 +14,19 @@ from websockets.exceptions import ConnectionClosed
 from plldb.aws import Target
 
 from .debugging import Debuggee, attached, deployed, function
-from .support import DEADLINE_SECONDS, Backend, Keys, Plldb, poll, random_name
+from .support import (
+    DEADLINE_SECONDS,
+    Backend,
+    Keys,
+    Plldb,
+    allowed,
+    poll,
+    random_name,
+    signed_in,
+    user,
+)
 
-_INVOKE = """{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Resource": "*",
-    "Action": ["execute-api:Invoke", "cloudformation:DescribeStacks"]}]}"""
-
-
-@contextmanager
-def developer(target: Target) -> Iterator[tuple[str, Keys]]:
-    """The ARN and working credentials of a user who may do what debugging takes."""
-    iam, name = target.client("iam"), random_name("developer")
-    arn = iam.create_user(UserName=name)["User"]["Arn"]
-    iam.put_user_policy(UserName=name, PolicyName="debug", PolicyDocument=_INVOKE)
-    key = iam.create_access_key(UserName=name)["AccessKey"]
-    try:
-        yield arn, Keys(key["AccessKeyId"], key["SecretAccessKey"])
-    finally:
-        iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
-        iam.delete_user_policy(UserName=name, PolicyName="debug")
-        iam.delete_user(UserName=name)
-
-
-def signed_in(plldb: Plldb, keys: Keys) -> Plldb:
-    return plldb.with_environment(
-        PLLDB_EMULATOR_ACCESS_KEY_ID=keys.access_key_id,
-        PLLDB_EMULATOR_SECRET_ACCESS_KEY=keys.secret_access_key,
-    )
+_ACTIONS = ("execute-api:Invoke", "cloudformation:DescribeStacks")
 
 
 def opened_by(backend: Backend, stack: str, keys: Keys) -> str:
@@ -106,7 +93,11 @@ def test_closed_ones_are_listed_if_asked_for(plldb: Plldb, backend: Backend, sta
 def test_of_those_that_wait_each_user_sees_and_closes_their_own(
     plldb: Plldb, backend: Backend, stack: str
 ) -> None:
-    with developer(backend.target) as (_, keys_a), developer(backend.target) as (arn_b, keys_b):
+    rights = allowed(*_ACTIONS)
+    with (
+        user(backend.target, rights) as (_, keys_a),
+        user(backend.target, rights) as (arn_b, keys_b),
+    ):
         a, b = signed_in(plldb, keys_a), signed_in(plldb, keys_b)
         of_a, of_b = opened_by(backend, stack, keys_a), opened_by(backend, stack, keys_b)
 
