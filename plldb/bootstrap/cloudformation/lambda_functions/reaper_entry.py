@@ -16,8 +16,7 @@ from .instrumentation_request import LambdaInstrumentation
 from .invocation_table import DynamoDbInvocationStore
 from .log import logged
 
-# What fails is tried again when the schedule says so. Threads share the clients, none of which may
-# be made in one: https://boto3.amazonaws.com/v1/documentation/api/latest/guide/clients.html
+# What fails is tried again when the schedule says so. Threads share the clients.
 _CONFIG = Config(
     connect_timeout=2,
     read_timeout=10,
@@ -30,13 +29,13 @@ _dynamodb: Any = boto3.client("dynamodb", config=_CONFIG)
 _connections: Any = boto3.client(
     "apigatewaymanagementapi", endpoint_url=os.environ["PLLDB_CONNECTIONS_URL"], config=_CONFIG
 )
-_lambda: Any = boto3.client("lambda", config=_CONFIG)
 _reaper = reaper.Reaper(
     sessions=DynamoDbSessionStore(_dynamodb, os.environ["PLLDB_SESSIONS_TABLE"]),
     invocations=DynamoDbInvocationStore(_dynamodb, os.environ["PLLDB_DEBUGGER_TABLE"]),
     connections=ApiGatewayConnections(_connections),
     instrumentation=LambdaInstrumentation(
-        lambda: _lambda, os.environ["PLLDB_INSTRUMENTATION_FUNCTION"]
+        lambda: boto3.client("lambda", config=_CONFIG),
+        os.environ["PLLDB_INSTRUMENTATION_FUNCTION"],
     ),
 )
 

@@ -66,7 +66,8 @@ def reaping(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, Cloud]]:
         try:
             yield entry, cloud
         finally:
-            for client in (entry._dynamodb, entry._connections, entry._lambda):
+            lambda_ = entry._reaper.instrumentation._client()
+            for client in (entry._dynamodb, entry._connections, lambda_):
                 client.close()
             monkeypatch.delitem(sys.modules, "lambda_functions.reaper_entry")
 
