@@ -9,7 +9,8 @@ Docker engine answers). A test that needs what an engine does not have says so w
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -129,10 +130,31 @@ def plldb(home: Path, helper_name: str) -> Iterator[Plldb]:
 @pytest.fixture
 def emulator_log(plldb: Plldb, home: Path) -> str:
     """All that the emulator has logged so far."""
+    log = _log_of_emulator(home, 1_000_000)
+    assert log is not None, "mark the test with needs('local')"
+    return log
+
+
+def _log_of_emulator(home: Path, lines: int) -> str | None:
+    """The last lines of it; None if this suite started none."""
     running = StateFile(home).read()
-    assert running is not None, "mark the test with needs('local')"
+    if running is None:
+        return None
     emulator = MiniStack(home) if running.emulator == MiniStack.name else LocalStack(home)
-    return "\n".join(emulator.last_log_lines(running, 1_000_000))
+    return "\n".join(emulator.last_log_lines(running, lines))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What fails is shown with what the emulator said of it, and how busy the machine was."""
+    report = yield
+    home = getattr(item, "funcargs", {}).get("home")
+    if report.failed and home is not None and (log := _log_of_emulator(home, 100)):
+        now = time.strftime("%H:%M:%S", time.gmtime())
+        report.sections.append((f"emulator's log, {now} UTC, load {os.getloadavg()}", log))
+    return report
 
 
 @pytest.fixture(scope="session")

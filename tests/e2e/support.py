@@ -30,7 +30,7 @@ from websockets.exceptions import InvalidStatus
 from plldb.aws import Target
 from plldb.stacks import HelperStack
 
-DEADLINE_SECONDS = 30
+DEADLINE_SECONDS = 90
 _T = TypeVar("_T")
 
 
