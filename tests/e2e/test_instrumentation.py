@@ -15,12 +15,22 @@ import pytest
 from plldb.aws import Target
 
 from .debugging import Debuggee, attached, deployed, function, restore, result
-from .support import Backend, ask, poll, random_name, reset
+from .support import Backend, ask, function_logs, poll, random_name, reset
 
 
 def told(messages: list[dict[str, Any]], kind: str) -> dict[str, dict[str, Any]]:
     """The messages of one type, by function."""
     return {message["function"]: message for message in messages if message["type"] == kind}
+
+
+def has_instrumented(backend: Backend, session_id: str, since: float) -> bool:
+    """Whether the function that was asked to instrument for the session has come to its end."""
+    lines = function_logs(backend, since).splitlines()
+    records = [json.loads(line) for line in lines if line.startswith("{")]
+    return any(
+        record["route"] == "instrument" and record["sessionId"].startswith(session_id[:8])
+        for record in records
+    )
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +178,7 @@ class TestEnds:
         before = app.configurations()
 
         async def run(pause: float) -> None:
+            began = time.time()
             async with attached(backend, app.name) as debugger:
                 await debugger.send(
                     action="instrument", functions=[], whenAbsent="original", takeOver=False
@@ -175,7 +186,8 @@ class TestEnds:
                 await asyncio.sleep(pause)
                 await debugger.close()
             # Instrumenting may end after that, and finds the session gone.
-            await asyncio.sleep(1)
+            ended = lambda: has_instrumented(backend, debugger.session_id, began)  # noqa: E731
+            await asyncio.to_thread(poll, ended, "the end of instrumenting")
             poll(lambda: app.configurations() == before, "restored")
 
         for pause in (0.0, 0.2, 0.5):
