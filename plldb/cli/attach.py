@@ -47,7 +47,8 @@ _LAUNCH_CONFIG = Path(".vscode/launch.json")
 @click.option(
     "--python",
     metavar="PATH",
-    help="The interpreter that runs the code; the project's .venv by default.",
+    help="The interpreter that runs the code, or its environment. By default that of VIRTUAL_ENV, "
+    "else .venv or venv of the project, else plldb's own.",
 )
 @click.option("--pdb", is_flag=True, help="breakpoint() talks to this terminal.")
 @click.option(

@@ -108,7 +108,10 @@ def _close_one(
 def _close_all(factory: Factory, management: ManagementClient, stack_name: str, yes: bool) -> None:
     from plldb.errors import UsageError
 
-    question = f"Close all sessions of stack {stack_name} at {factory.target.description}?"
+    question = (
+        f"Close all sessions of stack {stack_name} at {factory.target.description}, "
+        "attached ones included?"
+    )
     if not yes and not factory.console.confirm(question):
         raise UsageError("Nothing was closed.", "Agree when asked, or give --yes.")
     with factory.console.progress("Closing sessions…"):

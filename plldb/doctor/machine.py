@@ -26,7 +26,7 @@ _OPTIONAL = {
 }
 # Modules that watching a local emulator takes.
 _LOCAL_EXTRA = ("docker", "filelock", "psutil", "testcontainers")
-_INSTALL_LOCAL = "Install it with: pip install 'plldb[local]'"
+_INSTALL_LOCAL = "Install it, in plldb's checkout: pip install '.[local]'"
 
 
 def python(_: Facts) -> Result:

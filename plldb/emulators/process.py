@@ -41,7 +41,7 @@ class MiniStack:
         if importlib.util.find_spec("ministack") is None:
             raise EmulatorError(
                 "MiniStack, the embedded emulator, is not installed.",
-                "Install it with: pip install 'plldb[local]'",
+                "Install it, in plldb's checkout: pip install '.[local]'",
             )
         port = port_to_use(port)
         shutil.rmtree(self._temporary, ignore_errors=True)

@@ -259,6 +259,25 @@ class Backend:
             ExpressionAttributeValues={":ttl": {"N": str(ttl)}},
         )
 
+    def set_connected_at(self, session_id: str, connected_at: float) -> None:
+        """For a while after that, the reaper leaves it alone."""
+        self._dynamodb.update_item(
+            TableName=self.helper.sessions_table,
+            Key={"SessionId": {"S": session_id}},
+            UpdateExpression="SET ConnectedAt = :then",
+            ExpressionAttributeValues={":then": {"N": str(int(connected_at))}},
+        )
+
+    def reap(self) -> dict[str, int]:
+        """What one run of the reaper says that it did."""
+        answer = self.target.client("lambda").invoke(
+            FunctionName=self.function_name("ReaperFunction")
+        )
+        counts = json.load(answer["Payload"])
+        assert "FunctionError" not in answer, counts
+        assert isinstance(counts, dict)
+        return counts
+
     def wait_for_status(self, session_id: str, status: str) -> dict[str, Any]:
         return poll(
             lambda: item if (item := self.item(session_id)).get("Status") == status else None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -13,6 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
+from lambda_functions.reaper import CONNECTING_SECONDS
 
 from plldb.aws import Target
 from plldb.config import EmulatorAddress, TargetSettings
@@ -196,10 +198,6 @@ def deliver(backend: Backend, logical_id: str, event: bytes) -> dict[str, Any]:
     return result
 
 
-def reap(backend: Backend) -> None:
-    deliver(backend, "ReaperFunction", b"{}")
-
-
 def test_the_same_disconnect_twice_changes_nothing_the_second_time(backend: Backend) -> None:
     session_id = backend.new_session()
 
@@ -234,12 +232,13 @@ def test_a_disconnect_before_connect_has_finished_leaves_nothing_active(backend:
 
     for number in range(len(sessions)):
         both(number)
+        backend.set_connected_at(sessions[number], time.time() - CONNECTING_SECONDS)
 
     def all_closed() -> bool:
-        reap(backend)
+        backend.reap()
         return {backend.item(one)["Status"] for one in sessions} == {"CLOSED"}
 
-    poll(all_closed, "all are closed", 90)
+    poll(all_closed, "all are closed")
 
 
 def test_a_client_that_is_gone_before_the_socket_opens_leaves_nothing_active(
@@ -262,10 +261,12 @@ def test_a_client_that_is_gone_before_the_socket_opens_leaves_nothing_active(
     asyncio.run(all_at_different_moments())
 
     def none_active() -> bool:
-        reap(backend)
+        for session_id in sessions:
+            backend.set_connected_at(session_id, time.time() - CONNECTING_SECONDS)
+        backend.reap()
         return "ACTIVE" not in {backend.item(one)["Status"] for one in sessions}
 
-    poll(none_active, "none is active", 90)
+    poll(none_active, "none is active")
 
 
 # --- The emulator --------------------------------------------------------------------------------

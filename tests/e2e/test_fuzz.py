@@ -68,8 +68,9 @@ def assert_refused_in_order(answer: requests.Response) -> None:
     for inside in _INSIDE:
         assert inside not in answer.text
     if answer.status_code >= 400:
-        message = answer.json()
-        assert isinstance(message.get("message") or message.get("Message"), str | type(None))
+        error = answer.json()
+        # API Gateway itself writes it with a capital, or null, now and then.
+        assert error.keys() & {"message", "Message"}, answer.text
 
 
 JSON = st.recursive(

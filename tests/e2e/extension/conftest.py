@@ -30,9 +30,15 @@ def cloud() -> Iterator[Cloud]:
 
 @pytest.fixture(scope="session")
 def impatient_cloud() -> Iterator[Cloud]:
-    """An emulator whose connections may idle for one second and live for three."""
-    limits = {"TOKENFREE_WEBSOCKET_IDLE_SECONDS": "1", "TOKENFREE_WEBSOCKET_MAX_SECONDS": "3"}
-    with container(limits) as endpoint:
+    """An emulator whose connections may idle for one second."""
+    with container({"TOKENFREE_WEBSOCKET_IDLE_SECONDS": "1"}) as endpoint:
+        yield Cloud(endpoint)
+
+
+@pytest.fixture(scope="session")
+def aging_cloud() -> Iterator[Cloud]:
+    """An emulator whose connections may live for three seconds."""
+    with container({"TOKENFREE_WEBSOCKET_MAX_SECONDS": "3"}) as endpoint:
         yield Cloud(endpoint)
 
 

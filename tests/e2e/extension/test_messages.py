@@ -185,13 +185,29 @@ def test_wss_on_the_same_port(cloud: Cloud, playground: Stack) -> None:
 
 def test_idle_limit(impatient_cloud: Cloud) -> None:
     with impatient_cloud.stack("playground") as stack:
-        with connect(impatient_cloud, stack) as socket:
-            connection_id = inspect(socket)["requestContext"]["connectionId"]
-            assert closed_with(socket) == 1001
+        with connect(impatient_cloud, stack) as busy, connect(impatient_cloud, stack) as idle:
+            connection_id = inspect(idle)["requestContext"]["connectionId"]
+            assert wait_for(lambda: is_over(busy) or has_ended(idle), seconds=10)
+            assert closed_with(idle) == 1001
+            assert not is_over(busy)
         event = journal(impatient_cloud, stack, connection_id, "$disconnect")["$disconnect"]
         assert event["requestContext"]["disconnectReason"] == "Going away"
-        with connect(impatient_cloud, stack) as socket:  # never idle, yet not for ever
-            assert wait_for(lambda: is_over(socket), seconds=10)
+
+
+def test_age_limit(aging_cloud: Cloud) -> None:
+    """Never idle, yet not for ever."""
+    with aging_cloud.stack("playground") as stack, connect(aging_cloud, stack) as socket:
+        assert wait_for(lambda: is_over(socket), seconds=10)
+
+
+def has_ended(socket: ClientConnection) -> bool:
+    try:
+        socket.recv(timeout=0)
+    except TimeoutError:
+        return False
+    except ConnectionClosed:
+        return True
+    raise AssertionError("nobody asked it anything")
 
 
 def is_over(socket: ClientConnection) -> bool:

@@ -81,7 +81,7 @@ class TestEmulator:
         monkeypatch.setattr(machine, "_LOCAL_EXTRA", ("no_such_module",))
         found = machine.emulator(facts)
         assert found.status is Status.SKIPPED
-        assert "plldb[local]" in (found.hint or "")
+        assert ".[local]" in (found.hint or "")
 
 
 class TestDocker:

@@ -1,5 +1,8 @@
 """What travels over the WebSocket, in both directions. The debugger's side imports this module too.
 
+A client connects with the query parameter ``sessionId`` and, to move the session to that connection,
+``refreshToken`` beside it.
+
 A client's message is a JSON object whose ``action`` names what it wants. The server's is one whose
 ``type`` says what it is; a client ignores a type that it does not know.
 
@@ -187,11 +190,11 @@ def invocation(
 ) -> dict[str, Any]:
     """An invocation to run. ``deadline``: seconds since the epoch, when the function gives up.
 
-    ``sent_at`` is what time it was here, in the same unit: the client's clock may be off, but
-    what is left is ``deadline - sent_at``.
+    ``sentAt`` is what time it was here, in the same unit: the client's clock may be off, but
+    what is left is ``deadline - sentAt``.
 
     ``context`` has what Lambda's context object has, under the same names. ``event`` is the
-    event's JSON text; where it is too long for a message it is None, and fetched by request id.
+    event's JSON text; where it is too long for a message it is null, and fetched by request id.
     """
     return {
         "type": MessageType.INVOCATION,
