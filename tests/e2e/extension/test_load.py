@@ -6,12 +6,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from .cloud import Cloud, Stack, message, wait_for
 
 CLIENTS = 100
 ECHOES = 20
 CYCLES = 200
+REFUSALS = 600
 AT_ONCE = 10
 COUNTED = ("connections", "fileDescriptors", "subprocesses", "threads", "zombies")
 
@@ -39,6 +41,24 @@ def test_many_clients_at_once(cloud: Cloud, playground: Stack) -> None:
             (client, number) for number in range(ECHOES)
         ]
     assert wait_for(lambda: cloud.diagnostics()["connections"], lambda count: count == 0) == 0
+
+
+def test_many_refusals_at_once(cloud: Cloud, playground: Stack) -> None:
+    """Each is heard, and whoever comes next, too."""
+    base = cloud.stage_url(playground.outputs["ApiId"], "test").replace("http", "ws", 1)
+
+    async def refused() -> int:
+        try:
+            await connect(f"{base}?token=deny", open_timeout=30)
+        except InvalidStatus as refusal:
+            return refusal.response.status_code
+        raise AssertionError("it was let in")
+
+    async def everybody() -> list[int]:
+        return await asyncio.gather(*(refused() for _ in range(AT_ONCE * 3)))
+
+    for _ in range(REFUSALS // (AT_ONCE * 3)):
+        assert asyncio.run(everybody()) == [403] * AT_ONCE * 3
 
 
 async def cycle(url: str, times: int) -> None:

@@ -16,7 +16,7 @@ from . import events, policy
 from .events import ConnectionFacts, Event, Handshake
 from .expressions import has_identity, select_route_key
 from .integrations import IntegrationError, call_function, call_integration, status_of
-from .transport import Socket
+from .transport import Socket, refuse
 
 LOG = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ def connect(request: WebSocketRequest, api_id: str, stage: str) -> Response:
             raise RefusedError(403, {"message": "Forbidden"})
         open_connection(request, view)
     except RefusedError as refusal:
-        return refusal.response()
+        return refuse(request, refusal.response())
     except WebSocketDisconnectedError:
         LOG.debug("A client of %s left during the handshake", api_id)
     return Response(status=101)

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 from typing import Protocol as TypingProtocol
 
+from rolo import Response
 from rolo.websocket import WebSocketRequest
 from twisted.internet import reactor
 from twisted.internet.protocol import Protocol
@@ -60,6 +61,22 @@ class SerialQueue:
                 self._running = bool(self._tasks)
             if self._running:
                 reactor.callInThread(self._run)
+
+
+def refuse(request: WebSocketRequest, response: Response) -> Response:
+    """Answer the handshake with ``response``; returns what is left for rolo to do.
+
+    rolo would write the answer on the worker's thread, where nothing of Twisted may be touched: now
+    and then the reactor then never reads the next connection that gets the same file descriptor.
+    """
+    return blockingCallFromThread(reactor, _refuse, request, response)
+
+
+def _refuse(request: WebSocketRequest, response: Response) -> Response:
+    if request.socket.channel.closed:
+        return Response(status=101)  # the client has left: there is nobody to answer
+    request.reject(response)
+    return response
 
 
 class Socket(Protocol):
