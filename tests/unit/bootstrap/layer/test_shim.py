@@ -358,6 +358,18 @@ class TestAbsent:
         ):
             assert plldb_shim.handler(1, Context()) == {"own": 1}
 
+    @pytest.mark.parametrize("event", ["x", "x" * 30_000])
+    def test_too_little_time_to_ask_anybody(
+        self, monkeypatch: pytest.MonkeyPatch, event: str
+    ) -> None:
+        with instrumented(monkeypatch, answering(result(1))) as server:
+            assert plldb_shim.handler(event, Context(0.9)) == {"own": event}
+            monkeypatch.setitem(variables.TAKEN, variables.WHEN_ABSENT, "error")
+            shown = reported(event, Context(0.9))
+        assert shown["errorType"] == "PlldbNoDebugger"
+        assert "time" in shown["errorMessage"]
+        assert server.requests == []
+
     def test_its_own_error_is_its_own(
         self, monkeypatch: pytest.MonkeyPatch, own_code: Path
     ) -> None:
@@ -394,6 +406,44 @@ class TestAbsent:
             shown = reported()
         assert shown["errorType"] == name
         assert words in shown["errorMessage"]
+
+
+class TestAddresses:
+    """A host may have several, of which some lead nowhere."""
+
+    def resolve(self, monkeypatch: pytest.MonkeyPatch, *ports: int) -> str:
+        """The URL of a host whose addresses are these ports of this machine."""
+        resolve = socket.getaddrinfo
+
+        def addresses(host: str, *args: Any, **options: Any) -> list[Any]:
+            if host != "many.example":
+                return resolve(host, *args, **options)
+            kind = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+            return [(*kind, ("127.0.0.1", port)) for port in ports]
+
+        monkeypatch.setattr(socket, "getaddrinfo", addresses)
+        return "http://many.example/plldb"
+
+    def test_all_of_them_together_get_the_time_of_one(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(broker, "CONNECT_SECONDS", 0.5)
+        with full_port() as port:
+            url = self.resolve(monkeypatch, *[port] * 5)
+            with instrumented(monkeypatch, answering(GONE), PLLDB_BROKER_URL=url):
+                began = time.monotonic()
+                assert plldb_shim.handler(1, Context()) == {"own": 1}
+                assert time.monotonic() - began < 1.5
+
+    def test_one_that_works_is_found_behind_those_that_do_not(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(broker, "CONNECT_SECONDS", 0.9)
+        with full_port() as hole, instrumented(monkeypatch, answering(result("x"))) as server:
+            works = int(server.url.rpartition(":")[2])
+            url = self.resolve(monkeypatch, hole, 1, works)
+            monkeypatch.setitem(variables.TAKEN, variables.BROKER_URL, url)
+            assert plldb_shim.handler({}, Context()) == "x"
 
 
 class TestPublishedVersions:

@@ -15,6 +15,7 @@ TYPE_CHECKING = False  # without importing typing, which is no small module
 if TYPE_CHECKING:
     from collections.abc import Callable
     from http.client import HTTPConnection
+    from socket import socket
     from typing import Any
     from urllib.parse import SplitResult
 
@@ -29,6 +30,9 @@ MAX_EVENT_BYTES = 24000
 BUSY_ATTEMPTS = 5
 BUSY_SECONDS = 1.0
 
+_INVOCATIONS = "/debug/invocations"
+# For what remains of opening a connection, however late it was that an address took it.
+_SHORTEST_TIMEOUT = 0.05
 _CONTEXT = (
     "function_name",
     "function_version",
@@ -88,6 +92,8 @@ class _Request:
             time.time() + context.get_remaining_time_in_millis() / 1000 - MARGIN_SECONDS
         )
         self._connection: HTTPConnection | None = None
+        # Whether the debugger may be running it.
+        self._may_run = False
 
     def start(self, event: Any) -> dict[str, Any] | None:
         """Sends the invocation; the answer, or None if there is none yet."""
@@ -119,7 +125,7 @@ class _Request:
 
     def _post(self, content: str) -> dict[str, Any] | None:
         try:
-            return self._exchange("POST", "/debug/invocations", content)
+            return self._exchange("POST", _INVOCATIONS, content)
         except OSError as error:
             if self._connection is None:
                 raise AbsentError("the broker can't be reached: " + repr(error)) from None
@@ -129,7 +135,7 @@ class _Request:
             raise _BusyError("the broker hung up: " + repr(error)) from None
 
     def _look(self) -> dict[str, Any] | None:
-        path = "/debug/invocations/" + self._id
+        path = _INVOCATIONS + "/" + self._id
         try:
             return self._exchange("GET", path)
         except OSError:
@@ -192,6 +198,7 @@ class _Request:
         if body is not None:
             headers["Content-Type"] = "application/json"
         self._connection.sock.settimeout(min(ANSWER_SECONDS, self._seconds_left()))
+        self._may_run = self._may_run or path == _INVOCATIONS
         try:
             self._connection.request(method, prefix + path, body, headers)
             response = self._connection.getresponse()
@@ -200,8 +207,13 @@ class _Request:
             raise ConnectionError(repr(error)) from None
 
     def _seconds_left(self) -> float:
-        """Until the function must answer by itself. Raises the error for the caller at the end."""
+        """Until the function must answer by itself.
+
+        At the end, raises the error for the caller; or AbsentError if nobody runs it elsewhere.
+        """
         left = self._deadline - time.time()
+        if left <= 0 and not self._may_run:
+            raise AbsentError("too little of the function's time was left to ask for one")
         if left <= 0:
             raise remote.error(
                 "PlldbTimeout", "plldb: the debugger did not answer before the function's timeout"
@@ -247,14 +259,41 @@ def _fetch(method: str, url: str, timeout: float, body: bytes | None = None) -> 
 
 
 def _connect(url: str, timeout: float) -> HTTPConnection:
-    """An open connection. Raises OSError if there is none within two seconds."""
+    """An open connection. Raises OSError if there is none within two seconds.
+
+    http.client would give so long to each of the host's addresses.
+    """
     from http.client import HTTPConnection, HTTPSConnection
 
     parts = _split(url)
     kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
     connection = kind(parts.hostname or "", parts.port, timeout=min(CONNECT_SECONDS, timeout))
+    connection._create_connection = _open_socket  # type: ignore[attr-defined]
     connection.connect()
     return connection
+
+
+def _open_socket(address: tuple[str, int], timeout: float, _source: object = None) -> socket:
+    """A connection to one of a host's addresses, which share the time: one may be a black hole.
+
+    What is left of it is the timeout of what follows, which is TLS.
+    """
+    import socket
+
+    deadline = time.monotonic() + timeout
+    addresses = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)
+    error: OSError = TimeoutError("timed out")
+    for number, (*_, found) in enumerate(addresses):
+        share = (deadline - time.monotonic()) / (len(addresses) - number)
+        one: Any = found[:2]
+        try:
+            opened = socket.create_connection(one, max(share, _SHORTEST_TIMEOUT))
+        except OSError as refused:
+            error = refused
+            continue
+        opened.settimeout(max(deadline - time.monotonic(), _SHORTEST_TIMEOUT))
+        return opened
+    raise error
 
 
 def _split(url: str) -> SplitResult:
