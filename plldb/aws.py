@@ -221,7 +221,8 @@ class _CorrectedSignature(AuthBase):
 
     def _signed(self, request: PreparedRequest) -> PreparedRequest:
         request.headers["x-amz-date"] = self._clock.timestamp()
-        signed: PreparedRequest = self._signature(request)
+        with _signing_errors():
+            signed: PreparedRequest = self._signature(request)
         return signed
 
     def _sign_again(self, refused: Response, **arguments: Any) -> Response:
@@ -326,6 +327,19 @@ def aws_errors(action: str) -> Iterator[None]:
         yield
     except (botocore_errors.BotoCoreError, botocore_errors.ClientError) as error:
         raise translated(error, action) from error
+
+
+@contextmanager
+def _signing_errors() -> Iterator[None]:
+    """Each signature may have to renew the credentials first, over the network."""
+    action = "sign the request"
+    with aws_errors(action):
+        try:
+            yield
+        except RuntimeError as error:
+            # Botocore's own for renewed credentials that have expired as well.
+            reason = f"Could not {action}: {_sentence(error)}"
+            raise CredentialsError(reason, _CREDENTIALS_HINT) from error
 
 
 def error_code(error: botocore_errors.ClientError) -> str:

@@ -197,6 +197,8 @@ class _Attached:
             self._management,
             self._report,
             self._timing,
+            # The session ends in order, so that its functions are restored before it is raised.
+            on_bug=self._stop.set,
         )
         try:
             return await self._stay_attached(session_id)
@@ -335,7 +337,7 @@ class _Attached:
                 problems = await asyncio.gather(*calls, return_exceptions=True)
         except TimeoutError:
             return False
-        return not any(isinstance(problem, PlldbError) for problem in problems)
+        return not any(isinstance(problem, BaseException) for problem in problems)
 
 
 def _now() -> float:

@@ -20,9 +20,18 @@ from plldb.debugger.protocol import Instrumented, InvocationArrived
 from plldb.debugger.sources import CodeSource
 from plldb.debugger.threads import in_thread
 from plldb.debugger.timing import Backoff, Timing
-from plldb.errors import AnsweredError, EndpointError, InvocationError, PlldbError
+from plldb.errors import (
+    AnsweredError,
+    CredentialsError,
+    EndpointError,
+    InvocationError,
+    PlldbError,
+)
 
 _T = TypeVar("_T")
+# What may be over soon. Credentials are renewed by 'aws sso login' in another terminal, and those
+# that are renewed over the network can't be while it is down.
+_PASSING = (EndpointError, CredentialsError)
 
 
 @dataclass(frozen=True)
@@ -66,7 +75,10 @@ class Broker(Protocol):
 
 
 class Debugging:
-    """The local end of a session, and of those that replace it. Use it from one event loop."""
+    """The local end of a session, and of those that replace it. Use it from one event loop.
+
+    ``on_bug`` is called when a task ends with an error that is none of ours; ``close`` raises it.
+    """
 
     def __init__(
         self,
@@ -76,8 +88,11 @@ class Debugging:
         broker: Broker | ManagementClient,
         report: Callable[[Event], None],
         timing: Timing | None = None,
+        on_bug: Callable[[], None] = lambda: None,
     ) -> None:
         self._timing = timing or Timing()
+        self._on_bug = on_bug
+        self._bug: BaseException | None = None
         self._sources = sources
         self._region = region
         self._invoker = invoker
@@ -136,7 +151,14 @@ class Debugging:
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._has_ended)
+
+    def _has_ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (bug := task.exception()) is not None:
+            if self._bug is None:
+                self._bug = bug
+            self._on_bug()
 
     async def _prepare(self, function: LocalFunction) -> None:
         """A warm child for the first invocation; with debugpy, an editor can attach from now on."""
@@ -147,11 +169,16 @@ class Debugging:
             self._report(NotPrepared(function.logical_id, reason))
 
     async def close(self) -> None:
-        """Ends what is under way, without an answer: the functions fall back by themselves."""
+        """Ends what is under way, without an answer: the functions fall back by themselves.
+
+        Raises the first bug that ended a task.
+        """
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._invoker.close()
+        if self._bug is not None:
+            raise self._bug
 
     async def _run(self, invocation: InvocationArrived) -> None:
         function, request_id = invocation.function, invocation.request_id
@@ -198,13 +225,13 @@ class Debugging:
         await self._until_deadline(invocation, answer_once)
 
     async def _until_deadline(self, invocation: InvocationArrived, call: Callable[[], _T]) -> _T:
-        """What ``call`` gives; as long as the network is down, it is made again."""
+        """What ``call`` gives; it is made again while the network is down, or credentials are."""
         timing = self._timing
         backoff = Backoff(timing.first_retry, timing.longest_retry, random.random)
         while True:
             try:
                 return await in_thread(call)
-            except EndpointError:
+            except _PASSING:
                 left = invocation.deadline - time.time()
                 if left <= 0:
                     raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -31,10 +32,13 @@ _INLINE_RESULT_BYTES = 200_000
 # Of an error that is longer.
 _SHOWN_CHARACTERS = 10_000
 _SHOWN_ID_CHARACTERS = 8
+_ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 # Answered already, abandoned by the function, unknown.
 _UNANSWERABLE = {requests.codes.conflict, requests.codes.gone, requests.codes.not_found}
 # Kept open at once, for as many invocations as may run at once.
 _CONNECTIONS = 32
+# How often all sessions of a stack are gone through, at most.
+_CLOSING_PASSES = 5
 # A repeated POST /sessions leaves at worst a session that nobody uses and that expires.
 _RETRY = Retry(
     total=3,
@@ -121,8 +125,8 @@ class ManagementClient:
         if response.status_code == requests.codes.too_many and "Retry-After" in response.headers:
             raise SessionError(
                 _refused("POST", f"{self._url}/sessions", response, answer),
-                "To close those that were left behind: "
-                f"plldb sessions close --all --stack-name {stack_name}",
+                "Those that nobody uses expire within an hour. To see them, and close them by ID: "
+                f"plldb sessions list --stack-name {stack_name}",
             )
         answer = self._checked("POST", "/sessions", response, answer)
         session_id = answer.get("sessionId")
@@ -153,8 +157,18 @@ class ManagementClient:
         return self._view(self._request("DELETE", _session_path(session_id, stack_name)))
 
     def close_sessions(self, stack_name: str) -> int:
-        """Closes all open sessions of a stack that this caller may see; says how many."""
-        return sum(int(page.get("closed") or 0) for page in self._pages("DELETE", stack_name))
+        """Closes all open sessions of a stack that this caller may see; says how many.
+
+        Pages go by the time at which sessions expire. One that is extended meanwhile moves in front
+        of what is being read, so they are read again until there is nothing left to close.
+        """
+        total = 0
+        for _ in range(_CLOSING_PASSES):
+            closed = sum(int(page.get("closed") or 0) for page in self._pages("DELETE", stack_name))
+            total += closed
+            if not closed:
+                break
+        return total
 
     def health(self) -> Health:
         """How the helper stack is. Raises AccessDeniedError, EndpointError or SessionError."""
@@ -196,19 +210,23 @@ class ManagementClient:
     # --- Invocations ----------------------------------------------------------
 
     def event_of(self, request_id: str) -> str:
-        """The event of an invocation, as JSON text. Raises InvocationError if it has gone."""
+        """The event of an invocation, as JSON text.
+
+        Raises InvocationError if it has gone, EndpointError for what may be over soon.
+        """
         answer = self._request("GET", f"/invocations/{quote(request_id, safe='')}/event")
         if isinstance(text := answer.get("event"), str):
             return text
-        return self._transfer("GET", str(answer["url"])).content.decode()
+        return self._transfer("GET", self._told(answer, "url")).content.decode()
 
     def answer_invocation(
         self, request_id: str, *, result: str | None, error: dict[str, Any] | None
     ) -> None:
-        """Sends the result, as JSON text, or the error of an invocation.
+        """Sends the result, as JSON text, or the error of an invocation. Once: whoever repeats it
+        after a failure knows that an answer which is there by then may be its own.
 
         Raises InvocationError if nobody waits for it any more, AnsweredError if it has an answer
-        already.
+        already, EndpointError for what may be over soon.
         """
         path = f"/invocations/{quote(request_id, safe='')}"
         if result is None:
@@ -217,16 +235,25 @@ class ManagementClient:
             answer = {"result": result}
         else:
             upload = self._request("POST", f"{path}/uploads", {})
-            self._transfer("PUT", str(upload["url"]), payload)
-            answer = {"resultKey": upload["key"]}
-        self._request("POST", f"{path}/result", answer)
+            self._transfer("PUT", self._told(upload, "url"), payload)
+            answer = {"resultKey": self._told(upload, "key")}
+        self._request("POST", f"{path}/result", answer, self._impatient)
+
+    def _told(self, answer: Mapping[str, Any], name: str) -> str:
+        if isinstance(value := answer.get(name), str):
+            return value
+        raise SessionError(f"{self._url}/invocations answered with no {name}.", _UPDATE_HINT)
 
     # --- HTTP -----------------------------------------------------------------
 
     def _request(
-        self, method: str, path: str, body: dict[str, Any] | None = None
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        http: requests.Session | None = None,
     ) -> dict[str, Any]:
-        response, answer = self._call(self._http, method, path, body)
+        response, answer = self._call(http or self._http, method, path, body)
         return self._checked(method, path, response, answer)
 
     def _call(
@@ -268,8 +295,9 @@ class ManagementClient:
             return http.request(method, url, timeout=_TIMEOUT_SECONDS, **content)
         except requests.RequestException as error:
             where = _shown(url)
+            reason = _without_ids(_reason(error).replace(url, where))
             raise EndpointError(
-                f"{where} does not answer: {_reason(error).replace(url, where)}.",
+                f"{where} does not answer: {reason}.",
                 "Check the network and --region, or the emulator: plldb local status",
                 # The cause would quote a presigned URL, and so its signature.
             ) from None
@@ -305,6 +333,7 @@ def _fitting(error: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 _ACCESS_HINT = "Allow these credentials execute-api:Invoke on the helper stack's management API."
+_LOG_HINT = "The log group /plldb/<helper stack> says why."
 _UPDATE_HINT = "Run 'plldb bootstrap' to bring the helper stack up to date."
 
 
@@ -319,8 +348,11 @@ def _json_object(response: requests.Response) -> dict[str, Any] | None:
 def _refused(
     method: str, url: str, response: requests.Response, answer: dict[str, Any] | None
 ) -> str:
-    """What was refused, and why. A session's id is a credential: of a path, the beginning."""
-    said = str((answer or {}).get("message") or (answer or {}).get("Message") or "")
+    """What was refused, and why. A session's id is a credential: of a path, the beginning.
+
+    API Gateway's own refusals name the path as well.
+    """
+    said = _without_ids(str((answer or {}).get("message") or (answer or {}).get("Message") or ""))
     where = _shown(url)
     return f"{method} {where} was refused: {response.status_code} {said or response.reason}"
 
@@ -332,21 +364,36 @@ def _shown(url: str) -> str:
     return f"{start}{found}{session_id[:_SHOWN_ID_CHARACTERS]}"
 
 
+def _without_ids(text: str) -> str:
+    return _ID.sub(lambda found: found[0][:_SHOWN_ID_CHARACTERS], text)
+
+
 def _refusal(
     method: str, url: str, response: requests.Response, answer: dict[str, Any] | None
 ) -> PlldbError:
     text, status = _refused(method, url, response, answer), response.status_code
     if status == requests.codes.forbidden:
         return _denial(text, response, answer)
+    if "/invocations/" in url and (error := _invocations_refusal(text, status)) is not None:
+        return error
     if status == requests.codes.too_many_requests:
         return SessionError(text, "Wait a moment, then try again.")
-    if status in _UNANSWERABLE and "/invocations/" in url:
-        return (AnsweredError if status == requests.codes.conflict else InvocationError)(text)
     if status >= requests.codes.server_error:
-        return SessionError(text, "The log group /plldb/<helper stack> says why.")
+        return SessionError(text, _LOG_HINT)
     if status in _UNANSWERABLE and "/sessions/" in url and answer is not None:
         return SessionError(text, "'plldb sessions list' shows those that there are.")
     return SessionError(text, _UPDATE_HINT)
+
+
+def _invocations_refusal(text: str, status: int) -> PlldbError | None:
+    if status == requests.codes.conflict:
+        return AnsweredError(text)
+    if status in _UNANSWERABLE:
+        return InvocationError(text)
+    if status == requests.codes.too_many_requests or status >= requests.codes.server_error:
+        # It passes, as what a network does: whoever tries again goes on doing so.
+        return EndpointError(text, _LOG_HINT)
+    return None
 
 
 def _denial(text: str, response: requests.Response, answer: dict[str, Any] | None) -> PlldbError:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -28,6 +29,9 @@ _STACK_TAG = "aws:cloudformation:stack-name"
 # BatchGetItem takes this many at once:
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
 _BATCH = 100
+# With pauses that double, as the same page asks for: 6 s in all.
+_BATCH_ATTEMPTS = 8
+_FIRST_PAUSE = 0.05
 
 
 @dataclass(frozen=True)
@@ -129,12 +133,12 @@ def _members(facts: Facts) -> set[str]:
         return set()
 
 
-def sessions(facts: Facts) -> Result:
+def sessions(facts: Facts, sleep: Callable[[float], None] = time.sleep) -> Result:
     """ACTIVE sessions past their TTL: the reaper closes those, unless it does not run."""
     now = facts.now
     late = sorted(
         item["StackName"]["S"]
-        for item in _connected(facts)
+        for item in _connected(facts, sleep)
         if item["Status"]["S"] == "ACTIVE" and int(item["TTL"]["N"]) <= now
         if facts.question.stack_name in (None, item["StackName"]["S"])
     )
@@ -148,7 +152,7 @@ def sessions(facts: Facts) -> Result:
     )
 
 
-def _connected(facts: Facts) -> Iterator[dict[str, Any]]:
+def _connected(facts: Facts, sleep: Callable[[float], None]) -> Iterator[dict[str, Any]]:
     """The sessions that have a connection, through the index that holds only those."""
     client: DynamoDBClient = facts.target.client("dynamodb")
     table = facts.helper.sessions_table
@@ -158,9 +162,23 @@ def _connected(facts: Facts) -> Iterator[dict[str, Any]]:
         )
         ids = [item["SessionId"]["S"] for page in pages for item in page["Items"]]
         for start in range(0, len(ids), _BATCH):
-            keys = [{"SessionId": {"S": one}} for one in ids[start : start + _BATCH]]
-            request: dict[str, Any] = {table: {"Keys": keys}}
-            while request:
-                answer: Any = client.batch_get_item(RequestItems=request)
-                yield from answer["Responses"].get(table, [])
-                request = answer.get("UnprocessedKeys") or {}
+            yield from _read(client, table, ids[start : start + _BATCH], sleep)
+
+
+def _read(
+    client: DynamoDBClient, table: str, ids: list[str], sleep: Callable[[float], None]
+) -> Iterator[dict[str, Any]]:
+    """Those that are there. Raises AwsError if a throttled table does not give all of them."""
+    request: dict[str, Any] = {table: {"Keys": [{"SessionId": {"S": one}} for one in ids]}}
+    for attempt in range(_BATCH_ATTEMPTS):
+        if attempt:
+            sleep(_FIRST_PAUSE * 2 ** (attempt - 1))
+        answer: Any = client.batch_get_item(RequestItems=request)
+        yield from answer["Responses"].get(table, [])
+        request = answer.get("UnprocessedKeys") or {}
+        if not request:
+            return
+    raise AwsError(
+        f"Could not read the sessions: table {table} is throttled.",
+        "Wait a moment, then run 'plldb doctor' again.",
+    )

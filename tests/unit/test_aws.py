@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import botocore.exceptions as foreign
 import pytest
+from botocore.credentials import RefreshableCredentials
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,6 +28,7 @@ from plldb.errors import (
     AwsError,
     CredentialsError,
     EndpointError,
+    PlldbError,
     StackError,
     TargetError,
 )
@@ -466,6 +470,70 @@ class TestRealAwsByProfile:
         target = aws_target(Wire(lambda _: Answer(403, body)), Options(profile="work"))
         with pytest.raises(CredentialsError, match="old"):
             _ = target.account_id
+
+
+class TestRenewedCredentials:
+    """Those of SSO or of a role expire, and every signature may have to renew them first."""
+
+    def target(self, renew: Callable[[], dict[str, str]]) -> Target:
+        """Its credentials have a minute left, within which botocore insists on new ones."""
+        expiring = RefreshableCredentials.create_from_metadata(
+            credentials(timedelta(minutes=1)), refresh_using=renew, method="test"
+        )
+        target = Target(TargetSettings("aws", "eu-west-1"))
+        provider = SimpleNamespace(load_credentials=lambda: expiring)
+        target._session._session.register_component("credential_provider", provider)
+        return target
+
+    def create_session(self, target: Target, wire: Wire) -> None:
+        management = ManagementClient("https://x.example/plldb", target.execute_api_auth())
+        management._http.mount("https://", wire.adapter())
+        management.create_session("app")
+
+    def test_a_request_is_signed_with_the_new_ones(self) -> None:
+        wire = Wire(aws_answers("eu-west-1", "amazonaws.com"))
+        target = self.target(lambda: credentials(timedelta(hours=1)) | {"token": "new"})
+        self.create_session(target, wire)
+        assert wire.requests[-1].headers["x-amz-security-token"] == "new"
+
+    @pytest.mark.parametrize(
+        ("error", "kind"),
+        [
+            (foreign.CredentialRetrievalError(provider="p", error_msg="x"), CredentialsError),
+            (foreign.UnauthorizedSSOTokenError(), CredentialsError),
+            (client_error("ExpiredToken", "old", "AssumeRole"), CredentialsError),
+            (foreign.ConnectTimeoutError(endpoint_url="https://sts"), EndpointError),
+            (client_error("AccessDenied", "no", "AssumeRole"), AccessDeniedError),
+        ],
+        ids=lambda value: type(value).__name__,
+    )
+    def test_that_they_can_not_be_had_is_an_error_of_ours(
+        self, error: Exception, kind: type[PlldbError]
+    ) -> None:
+        def renew() -> dict[str, str]:
+            raise error
+
+        wire = Wire(aws_answers("eu-west-1", "amazonaws.com"))
+        with pytest.raises(PlldbError, match="Could not sign the request") as raised:
+            self.create_session(self.target(renew), wire)
+        assert type(raised.value) is kind
+        assert raised.value.hint
+        assert wire.requests == []
+
+    def test_so_are_new_ones_that_have_expired_too(self) -> None:
+        wire = Wire(aws_answers("eu-west-1", "amazonaws.com"))
+        with pytest.raises(CredentialsError, match="still expired"):
+            self.create_session(self.target(lambda: credentials(timedelta(minutes=-1))), wire)
+        assert wire.requests == []
+
+
+def credentials(lifetime: timedelta) -> dict[str, str]:
+    return {
+        "access_key": KEY_ID,
+        "secret_key": SECRET,
+        "token": "old",
+        "expiry_time": (datetime.now(UTC) + lifetime).isoformat(),
+    }
 
 
 def test_aws_without_any_credentials_says_so() -> None:

@@ -5,9 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from lambda_functions import instrumentation_request
 
 from plldb.errors import AccessDeniedError, StackError
-from plldb.stacks import find_helper_stack, find_stack, require_debuggable_stack
+from plldb.stacks import (
+    find_helper_stack,
+    find_stack,
+    require_debuggable_stack,
+    restore_functions,
+)
 from tests.unit.fakes import FakeTarget, client_error
 
 USABLE = [
@@ -154,3 +160,11 @@ class TestStackToDebug:
         with pytest.raises(StackError, match=r"'app', the one to debug, does not exist") as raised:
             require_debuggable_stack(target, "app")
         assert "--stack-name" in str(raised.value.hint)
+
+
+def test_restoring_is_asked_for_as_the_helper_stack_takes_it(target: Any) -> None:
+    """The request is written on both sides, of which neither imports the other."""
+    restore_functions(target, "plldb-instrument", "app")
+    ((function, request),) = target.restoring.requests
+    assert function == "plldb-instrument"
+    assert request == instrumentation_request.restore_request("app")

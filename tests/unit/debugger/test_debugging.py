@@ -19,7 +19,14 @@ from plldb.debugger.invoker import LocalFunction, Outcome
 from plldb.debugger.protocol import Instrumented, InvocationArrived
 from plldb.debugger.sources import CodeSource
 from plldb.debugger.timing import Timing
-from plldb.errors import AnsweredError, EndpointError, InvocationError, PlldbError, SourceError
+from plldb.errors import (
+    AnsweredError,
+    CredentialsError,
+    EndpointError,
+    InvocationError,
+    PlldbError,
+    SourceError,
+)
 
 DEADLINE = 10
 DIVISION = {"errorType": "ZeroDivisionError", "errorMessage": "division by zero", "stackTrace": []}
@@ -63,6 +70,7 @@ class FakeBroker:
         self.events: dict[str, str] = {}
         self.answers: dict[str, tuple[str | None, dict[str, Any] | None]] = {}
         self.refusal: PlldbError | None = None
+        self.outage: PlldbError = EndpointError("the network is down")
         self.outages = self.event_outages = 0
         self.takes_during_outages = False
         self.is_asked = False
@@ -72,7 +80,7 @@ class FakeBroker:
     def event_of(self, request_id: str) -> str:
         if self.event_outages:
             self.event_outages -= 1
-            raise EndpointError("the network is down")
+            raise self.outage
         if request_id not in self.events:
             raise InvocationError("it has gone")
         return self.events[request_id]
@@ -88,7 +96,7 @@ class FakeBroker:
             self.outages -= 1
             if self.takes_during_outages:
                 self.answers[request_id] = (result, error)
-            raise EndpointError("the network is down")
+            raise self.outage
         if request_id in self.answers:
             raise AnsweredError("it has its answer")
         self.answers[request_id] = (result, error)
@@ -100,6 +108,7 @@ class Session:
     def __init__(self) -> None:
         self.invoker, self.broker = FakeInvoker(), FakeBroker()
         self.events: list[Event] = []
+        self.bugs = 0
         self._news = asyncio.Event()
         sources = {
             name: CodeSource(name, Path("/code", name), "template.handler")
@@ -112,7 +121,12 @@ class Session:
             self.broker,
             self._report,
             Timing(first_retry=0.001, longest_retry=0.01),
+            self._count_bug,
         )
+
+    def _count_bug(self) -> None:
+        self.bugs += 1
+        self._news.set()
 
     def _report(self, event: Event) -> None:
         self.events.append(event)
@@ -225,7 +239,10 @@ class TestAnswers:
 
         assert session(work).broker.answers == {"request-1": (None, DIVISION)}
 
-    @pytest.mark.parametrize("refusal", [InvocationError("nobody waits"), EndpointError("down")])
+    @pytest.mark.parametrize(
+        "refusal",
+        [InvocationError("nobody waits"), EndpointError("down"), CredentialsError("expired")],
+    )
     def test_an_answer_that_nobody_takes_is_abandoned(self, refusal: PlldbError) -> None:
         async def work(one: Session) -> None:
             one.broker.refusal = refusal
@@ -245,6 +262,18 @@ class TestAnswers:
             one.broker.takes_during_outages = was_taken
             one.debugging.instrumented(instrumented())
             one.debugging.start(arrived())
+            (finished,) = await one.finished()
+            assert finished.outcome == "succeeded"
+
+        assert session(work).broker.answers == {"request-1": ("42", None)}
+
+    def test_so_is_one_that_can_not_be_signed_until_there_are_credentials_again(self) -> None:
+        async def work(one: Session) -> None:
+            one.broker.events["request-1"] = "{}"
+            one.broker.outage = CredentialsError("expired")
+            one.broker.event_outages = one.broker.outages = 2
+            one.debugging.instrumented(instrumented())
+            one.debugging.start(arrived(event=None))
             (finished,) = await one.finished()
             assert finished.outcome == "succeeded"
 
@@ -503,6 +532,42 @@ class TestPreparing:
             await one.until(lambda: bool(one.events))
 
         assert session(work).events == [NotPrepared("Greeter", "It has no debugpy. Install it.")]
+
+
+class TestBugs:
+    def test_one_is_told_at_once_and_raised_at_the_end(self) -> None:
+        seen: list[Session] = []
+
+        async def crash(*_: Any) -> Outcome:
+            raise ZeroDivisionError("a bug")
+
+        async def work(one: Session) -> None:
+            seen.append(one)
+            one.invoker.run = crash
+            one.debugging.instrumented(instrumented())
+            one.debugging.start(arrived())
+            await one.until(lambda: one.bugs == 1)
+
+        with pytest.raises(ZeroDivisionError, match="a bug") as raised:
+            session(work)
+        assert "crash" in [entry.name for entry in raised.traceback]
+        (one,) = seen
+        assert one.invoker.is_closed
+
+    def test_the_first_of_several_is_raised(self) -> None:
+        async def crash(_: Any, event: str, *__: Any) -> Outcome:
+            raise KeyError(event)
+
+        async def work(one: Session) -> None:
+            one.invoker.run = crash
+            one.debugging.instrumented(instrumented())
+            one.debugging.start(arrived("1", event="first"))
+            await one.until(lambda: one.bugs == 1)
+            one.debugging.start(arrived("2", event="second"))
+            await one.until(lambda: one.bugs == 2)
+
+        with pytest.raises(KeyError, match="first"):
+            session(work)
 
 
 class TestClosing:

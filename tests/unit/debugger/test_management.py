@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import socket
@@ -20,8 +21,13 @@ from hypothesis import strategies as st
 
 from plldb import __version__
 from plldb.aws import Target
+from plldb.bootstrap.cloudformation.lambda_functions import messages
 from plldb.config import EmulatorAddress, TargetSettings
+from plldb.debugger.debugging import Debugging, InvocationFinished
 from plldb.debugger.management import Health, ManagementClient, SessionView
+from plldb.debugger.protocol import Instrumented, InvocationArrived
+from plldb.debugger.sources import CodeSource
+from plldb.debugger.timing import Timing
 from plldb.errors import (
     AccessDeniedError,
     AnsweredError,
@@ -30,6 +36,7 @@ from plldb.errors import (
     PlldbError,
     SessionError,
 )
+from tests.unit.debugger.test_attach import FakeInvoker
 from tests.unit.fakes import Answer, LocalServer, Request, local_server
 
 T = TypeVar("T")
@@ -311,11 +318,81 @@ class TestAnswers:
             answer(lambda _: Answer(status, '{"message": "why"}'), result="1")
         assert type(raised.value) is kind
 
+    @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+    def test_what_may_pass_is_left_to_whoever_waits_for_it(self, status: int) -> None:
+        """What is repeated unseen may meet its own answer, and take it for another's."""
+        asked: list[Request] = []
+
+        def respond(request: Request) -> Answer:
+            asked.append(request)
+            return Answer(status, '{"message": "busy"}')
+
+        with pytest.raises(EndpointError, match=f"{status} busy") as raised:
+            answer(respond, result="1")
+        assert raised.value.hint
+        assert len(asked) == 1
+
+    @pytest.mark.parametrize("lost", [None, 502, 504])
+    def test_one_whose_confirmation_gets_lost_has_succeeded(self, lost: int | None) -> None:
+        """``lost`` is what comes instead of the confirmation; None: the connection breaks."""
+        results: list[Any] = []
+
+        def respond(request: Request) -> Answer:
+            results.append(json.loads(request.body))
+            if len(results) > 1:
+                return Answer(409, '{"message": "It has an answer already."}')
+            if lost is None:
+                raise ConnectionResetError
+            return Answer(lost, "{}")
+
+        finished = talk(respond, run_an_invocation)
+        assert (finished.outcome, finished.error) == ("succeeded", "")
+        assert results == [{"result": '"hello"'}] * 2
+
+    @pytest.mark.parametrize("large", [False, True])
+    @pytest.mark.parametrize("body", [{}, {"url": 1, "key": 1}, {"url": None}])
+    def test_an_answer_that_is_none_is_an_error_of_ours(self, body: Any, large: bool) -> None:
+        def work(client: ManagementClient) -> None:
+            _upload(client) if large else _download(client)
+
+        with pytest.raises(SessionError) as raised:
+            talk(lambda _: ok(body), work)
+        assert raised.value.hint
+
     @pytest.mark.parametrize(("status", "kind"), [(403, AccessDeniedError), (400, SessionError)])
     def test_refused_otherwise(self, status: int, kind: type[PlldbError]) -> None:
         with pytest.raises(PlldbError) as raised:
             answer(lambda _: Answer(status, "{}"), result="1")
         assert type(raised.value) is kind
+
+
+def run_an_invocation(client: ManagementClient) -> InvocationFinished:
+    """One that answers with its own event."""
+
+    async def main() -> InvocationFinished:
+        finished: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        sources = {"Greeter": CodeSource("Greeter", Path("/code"), None)}
+        timing = Timing(first_retry=0.001, longest_retry=0.01)
+        invoker: Any = FakeInvoker()
+        debugging = Debugging(sources, "r", invoker, client, finished.set_result, timing)
+        info = messages.instrumented(
+            "Greeter",
+            function_name="f",
+            function_arn="arn",
+            handler="app.handler",
+            runtime="python3.13",
+            timeout=3,
+            memory_size=128,
+            variables={},
+        )
+        debugging.instrumented(Instrumented("Greeter", info))
+        debugging.start(InvocationArrived("r-1", "Greeter", time.time() + 20, {}, '"hello"'))
+        try:
+            return await asyncio.wait_for(finished, 10)
+        finally:
+            await debugging.close()
+
+    return asyncio.run(main())
 
 
 class TestPresignedUrls:
@@ -463,11 +540,43 @@ class TestSessions:
         assert talk(respond, work).status == "CLOSED"
 
     def test_all_of_a_stack_are_closed_page_by_page(self) -> None:
+        pages = [_PAGE, {"closed": 1}, {"closed": 0}]
+        asked: list[str] = []
+
         def respond(request: Request) -> Answer:
             assert request.method == "DELETE"
-            return ok({"closed": 1} if "nextToken=x" in request.url else _PAGE)
+            asked.append(request.url.partition("?")[2])
+            return ok(pages.pop(0))
 
         assert talk(respond, lambda client: client.close_sessions("app")) == 51
+        assert asked == ["stackName=app", "stackName=app&nextToken=x", "stackName=app"]
+
+    def test_one_that_moves_in_front_of_what_is_being_read_is_closed_too(self) -> None:
+        """A heartbeat extends it meanwhile, and those that expire last come first."""
+        sessions = ["c", "b", "a"]
+
+        def respond(request: Request) -> Answer:
+            position = request.url.partition("nextToken=")[2] or "z"
+            found = next((one for one in sessions if one < position), None)
+            if found is None:
+                return ok({"closed": 0})
+            sessions.remove(found)
+            if "a" in sessions:
+                sessions[sessions.index("a")] = "d"
+            return ok({"closed": 1, "nextToken": found})
+
+        assert talk(respond, lambda client: client.close_sessions("app")) == 3
+        assert sessions == []
+
+    def test_others_that_open_ever_more_do_not_keep_it_for_ever(self) -> None:
+        asked: list[Request] = []
+
+        def respond(request: Request) -> Answer:
+            asked.append(request)
+            return ok({"closed": 2})
+
+        assert talk(respond, lambda client: client.close_sessions("app")) == 2 * len(asked)
+        assert len(asked) == 5
 
     @pytest.mark.parametrize("status", [400, 404, 409])
     def test_a_refusal_says_why_and_keeps_the_id_to_itself(self, status: int) -> None:
@@ -478,6 +587,17 @@ class TestSessions:
         assert raised.value.hint
         assert WHOLE_ID not in raised.value.message
         assert WHOLE_ID[:8] in raised.value.message
+
+    def test_nor_is_it_quoted_from_what_api_gateway_says(self) -> None:
+        said = (
+            "User: arn:aws:iam::1:user/eve is not authorized to perform: execute-api:Invoke on "
+            f"resource: arn:aws:execute-api:eu-west-1:1:rest1/plldb/DELETE/sessions/{WHOLE_ID}"
+        )
+        refused = Answer(403, json.dumps({"Message": said}))
+        with pytest.raises(AccessDeniedError) as raised:
+            talk(lambda _: refused, lambda client: client.close_session(WHOLE_ID))
+        assert raised.value.message.endswith("/DELETE/sessions/0a1b2c3d")
+        assert WHOLE_ID not in str(raised.value)
 
     def test_nor_is_it_quoted_where_nobody_answers(self) -> None:
         with pytest.raises(EndpointError) as raised:
@@ -498,7 +618,7 @@ class TestSessions:
         error = refusal(Answer(429, said, {"Retry-After": "3600"}))
         assert type(error) is SessionError
         assert "1000 sessions" in error.message
-        assert "plldb sessions close --all --stack-name app" in str(error.hint)
+        assert "plldb sessions list --stack-name app" in str(error.hint)
 
 
 _PAGE = {"closed": 50, "nextToken": "x"}

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from requests import PreparedRequest
 from websockets.asyncio.server import Request as Handshake
 from websockets.asyncio.server import Response, ServerConnection, serve
 
@@ -26,6 +27,7 @@ from plldb.debugger.timing import Timing
 from plldb.errors import (
     AccessDeniedError,
     ConnectionLostError,
+    CredentialsError,
     PlldbError,
     SessionError,
     StackError,
@@ -168,6 +170,7 @@ def run(
     timing: Timing = TIMING,
     invoker: FakeInvoker | None = None,
     take_over: bool = False,
+    sign: Callable[[PreparedRequest], PreparedRequest] | None = None,
 ) -> Attached:
     attached = Attached()
     attached.invoker = invoker or attached.invoker
@@ -180,6 +183,8 @@ def run(
         websocket = servers.enter_context(websocket_server(stack))
         rest = servers.enter_context(local_server(stack.respond))
         attached.target = Target(rest.url + "/plldb", websocket).deploy("plldb", "app")
+        if sign is not None:
+            attached.target.execute_api_auth = lambda: sign  # type: ignore[method-assign]
         try:
             attached.ended = attach(
                 attached.target,  # type: ignore[arg-type]
@@ -282,6 +287,22 @@ class TestAfterALoss:
         assert "expired" in attached.all(Reconnecting)[-1].reason
         assert attached.ended == Ended(True, True, "closed")
 
+    def test_nor_is_it_lasting_that_a_request_can_not_be_signed(self) -> None:
+        signed: list[PreparedRequest] = []
+
+        def sign(request: PreparedRequest) -> PreparedRequest:
+            signed.append(request)
+            if len(signed) in (2, 3):
+                raise CredentialsError("Could not sign the request: the token has expired")
+            return request
+
+        stack = HelperStack([(ALL_DONE, DROPS), (ALL_DONE, STAYS)])
+        attached = run(stack, at_ready(2), sign=sign)
+        reasons = [lost.reason for lost in attached.all(Reconnecting)]
+        assert len(reasons) == 3
+        assert "expired" in reasons[-1]
+        assert attached.ended == Ended(True, True, "closed")
+
     def test_a_session_that_got_no_answer_replaces_nothing(self) -> None:
         """What the first one holds is held by it still, as far as anybody can tell."""
         stack = HelperStack([(ALL_DONE, DROPS), ([], DROPS), ([GREETER], DROPS), (ALL_DONE, STAYS)])
@@ -345,6 +366,32 @@ class TestAfterALoss:
         assert stack.results == [json.dumps({"result": '"hello"'})]
 
 
+def test_a_bug_in_an_invocation_ends_the_session_in_order_and_is_raised() -> None:
+    """So that its caller gets an answer, and whoever is attached a traceback."""
+
+    class Invoker(FakeInvoker):
+        async def invoke(self, *_: Any) -> Outcome:
+            raise ZeroDivisionError("a bug")
+
+    invocation = messages.invocation(
+        "r-1",
+        "Greeter",
+        deadline=time.time() + 60,
+        sent_at=time.time(),
+        context={},
+        event='"hello"',
+    )
+    stack, events, invoker = HelperStack([([*ALL_DONE, invocation], STAYS)]), [], Invoker()
+
+    def on_event(event: Event, _: Attached) -> None:
+        events.append(event)
+
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        run(stack, on_event, invoker=invoker)
+    assert events[-1] == Ended(True, True, "closed")
+    assert invoker.is_closed
+
+
 class TestNot:
     def test_if_the_first_connection_is_refused(self) -> None:
         stack = HelperStack([([], IS_REFUSED)])
@@ -398,15 +445,19 @@ class TestNot:
 
 
 class TestCtrlCWhileDisconnected:
-    def leave(self, stack: HelperStack, **timing: float) -> Attached:
+    def leave(
+        self,
+        stack: HelperStack,
+        sign: Callable[[PreparedRequest], PreparedRequest] | None = None,
+    ) -> Attached:
         """The next attempt is far away when the user presses Ctrl-C."""
 
         def on_event(event: Event, _: Attached) -> None:
             if isinstance(event, Reconnecting):
                 ctrl_c()
 
-        patient = Timing(**{"first_retry": 1e9, "longest_retry": 1e9, "give_up": 1e9} | timing)
-        return run(stack, on_event, patient)
+        patient = Timing(first_retry=1e9, longest_retry=1e9, give_up=1e9)
+        return run(stack, on_event, patient, sign=sign)
 
     def test_the_session_is_closed_over_rest(self) -> None:
         stack = HelperStack([(ALL_DONE, DROPS)])
@@ -422,6 +473,19 @@ class TestCtrlCWhileDisconnected:
         attached = self.leave(stack)
         assert attached.ended is not None
         assert (attached.ended.expected, attached.ended.confirmed) == (True, False)
+
+    @pytest.mark.parametrize("error", [CredentialsError("expired"), ZeroDivisionError("a bug")])
+    def test_what_was_not_even_sent_is_not_confirmed(self, error: Exception) -> None:
+        def sign(request: PreparedRequest) -> PreparedRequest:
+            if request.method == "DELETE":
+                raise error
+            return request
+
+        stack = HelperStack([(ALL_DONE, DROPS)])
+        attached = self.leave(stack, sign)
+        assert attached.ended is not None
+        assert (attached.ended.expected, attached.ended.confirmed) == (True, False)
+        assert stack.deleted == []
 
     def test_nor_does_an_answer_that_never_comes_hold_it_up(self) -> None:
         go = threading.Event()

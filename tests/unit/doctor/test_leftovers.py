@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +12,7 @@ from lambda_functions import configuration
 from plldb.doctor import leftovers
 from plldb.doctor.facts import Greeting
 from plldb.doctor.findings import Result, Status
+from plldb.errors import AwsError
 from tests.unit.doctor.patient import API, USER, FakeManagement, FakeTargetWith, patient, view
 from tests.unit.fakes import FakeDynamoDb, client_error
 
@@ -154,9 +155,15 @@ def item(number: int, ttl: int, status: str = "ACTIVE", stack: str = "app") -> d
     }
 
 
-def sessions(*items: dict[str, Any], ahead: float = 0.0, stack_name: str | None = None) -> Result:
+def sessions(
+    *items: dict[str, Any],
+    ahead: float = 0.0,
+    stack_name: str | None = None,
+    table: FakeDynamoDb | None = None,
+    sleep: Callable[[float], None] = lambda _: None,
+) -> Result:
     """At second 1000 of the target's clock."""
-    table = FakeDynamoDb()
+    table = table or FakeDynamoDb()
     for one in items:
         table.items[one["SessionId"]["S"]] = one
     greeting = Greeting("http://x", "Thu, 01 Jan 1970 00:16:40 GMT", 1000 + ahead)
@@ -166,7 +173,7 @@ def sessions(*items: dict[str, Any], ahead: float = 0.0, stack_name: str | None 
         clock=lambda: 1000 + ahead,
         stack_name=stack_name,
     )
-    return leftovers.sessions(facts)
+    return leftovers.sessions(facts, sleep)
 
 
 class TestSessions:
@@ -190,3 +197,19 @@ class TestSessions:
     def test_only_the_stack_that_was_asked_for(self) -> None:
         found = sessions(item(1, 990, stack="a"), item(2, 990, stack="b"), stack_name="b")
         assert found.data == {"stacks": ["b"]}
+
+    def test_a_busy_table_is_asked_again_ever_more_patiently(self) -> None:
+        pauses: list[float] = []
+        items = [item(number, 990) for number in range(7)]
+        assert "7 open" in sessions(*items, sleep=pauses.append).found
+        assert len(pauses) == 3
+        assert pauses == sorted(set(pauses))
+
+    def test_but_not_for_ever(self) -> None:
+        pauses: list[float] = []
+        table = FakeDynamoDb(batch_size=0)
+        with pytest.raises(AwsError, match="PLLDBSessions is throttled") as raised:
+            sessions(item(1, 990), table=table, sleep=pauses.append)
+        assert raised.value.hint
+        assert sum(pauses) < 10
+        assert table.calls.count("BatchGetItem") == len(pauses) + 1
