@@ -219,6 +219,9 @@ RESOURCE_TYPES: dict[str, tuple[Permission, ...]] = {
         "events:ListTargetsByRule",
         "events:RemoveTargets",
     ),
+    "AWS::IAM::Policy": _on(
+        _ROLES, "iam:PutRolePolicy", "iam:GetRolePolicy", "iam:DeleteRolePolicy"
+    ),
     "AWS::IAM::Role": _on(
         _ROLES,
         "iam:CreateRole",

@@ -361,6 +361,23 @@ class TestLimits:
             asyncio.run(run())
             assert mixed.configurations() == before
 
+    def test_a_function_of_another_helper_stack_is_left_alone(
+        self, backend: Backend, target: Target
+    ) -> None:
+        variables = {"PLLDB_HELPER_STACK": "another-plldb"}
+        resources = {"Fn0": function(), "Fn1": function(Environment={"Variables": variables})}
+        with deployed(target, resources) as helper:
+            before = helper.found("Fn1")["RevisionId"]
+
+            async def run() -> None:
+                async with attached(backend, helper.name) as debugger:
+                    messages = await debugger.instrument(take_over=True)
+                    assert told(messages, "instrumented").keys() == {"Fn0"}
+                    assert "another-plldb" in told(messages, "skipped")["Fn1"]["reason"]
+                    assert helper.found("Fn1")["RevisionId"] == before
+
+            asyncio.run(run())
+
     def test_a_timeout_stays_within_the_queues_visibility_timeout(
         self, backend: Backend, target: Target
     ) -> None:

@@ -20,7 +20,7 @@ from plldb.aws import Target
 
 from .calls import CALLS, Call, filled_in
 from .conftest import engine
-from .policies import ROLES, DeployedTemplate
+from .policies import ROLES, TEMPLATE, DeployedTemplate
 from .support import Backend, poll, random_name
 
 pytestmark = pytest.mark.needs("iam")
@@ -243,3 +243,31 @@ def test_a_role_may_do_what_it_lists_and_nothing_else(
     if is_listed and outcome in _DENIED and call.mistaken and engine().name == "ministack":
         pytest.xfail(f"the engine asks about another right: {call.mistaken}")
     assert (outcome not in _DENIED) == is_listed, outcome
+
+
+def test_of_the_helper_stack_itself_there_is_no_session(backend: Backend) -> None:
+    """Whoever debugged its functions would act with their rights."""
+    response = backend.post_sessions({"stackName": backend.helper.name})
+    assert response.status_code == 400
+    assert "own helper stack" in response.json()["message"]
+
+
+def test_nobody_debugs_the_helper_stack_whatever_its_functions_are_asked_for(
+    backend: Backend, template: DeployedTemplate
+) -> None:
+    """Denied by a policy of its own: what the role may do to functions names none of them."""
+    own = [
+        template.ref(name)
+        for name, resource in TEMPLATE["Resources"].items()
+        if resource["Type"] == "AWS::Lambda::Function"
+    ]
+    # The last two are nobody's, and the role may try.
+    tried = [*own, f"{backend.helper.name}-no-such-function", "no-such-function"]
+    calls = [
+        Call("lambda", "update_function_configuration", "", "", {"FunctionName": name})
+        for name in tried
+    ]
+    with probing(backend.target, template.arn("PLLDBManagerRole")) as probe:
+        outcomes = probe([asdict(call) for call in calls])
+    denied = {name for name, outcome in zip(tried, outcomes, strict=True) if outcome in _DENIED}
+    assert denied == set(own)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
@@ -199,7 +199,8 @@ class FakeDynamoDb:
     Understands ``SET a = :b, …`` (or another attribute's value), ``REMOVE a, …``, and conditions
     that are comparisons, attribute_not_exists() and begins_with(), joined by AND and OR. An alias
     that was not declared, or one that was declared and is not used, is refused as DynamoDB refuses
-    it. Queries and scans come in pages, and of a batch no more than ``batch_size`` is read at once.
+    it. Where a condition does not hold, the error has the item, if it is asked for. Queries and
+    scans come in pages, and of a batch no more than ``batch_size`` is read at once.
     """
 
     def __init__(self, key: str = "SessionId", page_size: int = 3, batch_size: int = 2) -> None:
@@ -298,7 +299,8 @@ class FakeDynamoDb:
             self.calls.append(call)
             while self.lost_answers:
                 self.lost_answers -= 1
-                act()
+                with suppress(ClientError):
+                    act()
             return act()
 
     def _put(self, item: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
@@ -326,7 +328,11 @@ class FakeDynamoDb:
         _check_aliases(request)
         condition = request.get("ConditionExpression", "")
         if condition and not self._fulfils(item, condition, request):
-            raise client_error("ConditionalCheckFailedException", "The conditional request failed")
+            reason = "The conditional request failed"
+            error = client_error("ConditionalCheckFailedException", reason)
+            if item and request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD":
+                error.response["Item"] = dict(item)  # type: ignore[typeddict-unknown-key]
+            raise error
 
     def _fulfils(self, item: dict[str, Any], condition: str, request: dict[str, Any]) -> bool:
         return any(
@@ -407,6 +413,8 @@ def dynamodb_over_http(table: FakeDynamoDb) -> Responder:
                 "__type": f"com.amazonaws.dynamodb.v20120810#{problem['Code']}",
                 "message": problem["Message"],
             }
+            if "Item" in error.response:
+                body["Item"] = error.response["Item"]
             return Answer(400, json.dumps(body), headers)
         return Answer(200, json.dumps(answer), headers)
 

@@ -235,8 +235,22 @@ class TestRoles:
             assert statement["Principal"] == {"Service": "lambda.amazonaws.com"}
             assert statement["Action"] == "sts:AssumeRole"
 
-    def test_no_other_policies_exist(self) -> None:
-        assert not [name for name, r in RESOURCES.items() if "Policy" in r["Type"]]
+    def test_the_only_other_policy_keeps_the_helper_stack_from_debugging_itself(self) -> None:
+        (policy,) = [r for r in RESOURCES.values() if "Policy" in r["Type"]]
+        assert policy["Type"] == "AWS::IAM::Policy"
+        assert policy["Properties"]["Roles"] == [{"Ref": "PLLDBManagerRole"}]
+        (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
+        own = [{"Fn::GetAtt": [name, "Arn"]} for name in of_type("AWS::Lambda::Function")]
+        assert statement.pop("Resource") == own
+        assert statement == {"Effect": "Deny", "Action": "lambda:UpdateFunctionConfiguration"}
+
+    def test_each_function_tells_that_it_is_of_a_helper_stack(self) -> None:
+        """By that, the instrumentation function of another one leaves it alone."""
+        from lambda_functions.instrumentation import _HELPER_STACK
+
+        for function in of_type("AWS::Lambda::Function").values():
+            variables = function["Properties"]["Environment"]["Variables"]
+            assert variables[_HELPER_STACK] == {"Ref": "AWS::StackName"}
 
     def test_names_are_cloudformations_so_that_no_named_iam_capability_is_needed(self) -> None:
         for role in of_type("AWS::IAM::Role").values():

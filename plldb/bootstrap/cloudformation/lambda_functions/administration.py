@@ -69,7 +69,10 @@ class Administration:
 
 
 def list_sessions(event: Event, record: Record, store: SessionStore, now: float) -> Any:
-    """``GET /sessions``: of a stack, newest first; without one, all that are attached."""
+    """``GET /sessions``: of a stack, latest to expire first; without one, all that are attached.
+
+    Of a stack, those that are CLOSED are among them until they expire.
+    """
     limit, after = _limit(event), _position(event)
     stack_name = _stack_name(event)
     if stack_name is None:

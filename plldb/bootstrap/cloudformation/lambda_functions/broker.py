@@ -11,6 +11,8 @@ An instrumented function has no right in AWS; it shows the bearer token of its s
          200 {"state": "answered", "result" (JSON text) or "resultUrl" or "error"}
          202 {"state": "waiting"}: ask again
          410 {"state": "gone"}: nobody is attached any more
+         429 {"message"}, of POST: the debugger is just moving to another connection, which is
+         not open yet; send it again in a second
     GET  /debug/session                        → 200 {"state": "active", "connectionId"}
                                                  410 {"state": "gone"}
     401 {"message"}: the token is unknown
@@ -30,8 +32,15 @@ from .instrumentation_request import Instrumentation, restore_request
 from .invocations import Answer, Grant, Invocation, InvocationStore, Recorded, State
 from .log import Event, Record
 from .payloads import Payloads
-from .rest import BadRequestError, json_body, path_parameter, rejection, response
-from .sessions import Session, SessionStore, shortened
+from .rest import (
+    BadRequestError,
+    RefusedRequestError,
+    json_body,
+    path_parameter,
+    rejection,
+    response,
+)
+from .sessions import CONNECTING_SECONDS, Session, SessionStore, shortened
 
 # API Gateway gives up after 29 s.
 WAIT_SECONDS = 20.0
@@ -198,7 +207,9 @@ def _notify(session: Session, message: dict[str, Any], broker: Broker) -> bool:
     """Posts to the connection that holds the session. False if that is gone: the session ends.
 
     A session may move between being looked at and being posted to. And a connection that has just
-    taken it is not open before $connect has returned; the one before still is.
+    taken it is not open before $connect has returned; the one before still is, unless it broke
+    meanwhile. Raises RefusedRequestError then: the function asks again, a few times, and if nobody
+    has come by then, does without.
     """
     seen: Session | None = session
     while seen is not None:
@@ -206,12 +217,23 @@ def _notify(session: Session, message: dict[str, Any], broker: Broker) -> bool:
         if any(broker.connections.post(one, message) for one in connections if one is not None):
             return True
         assert seen.connection_id is not None  # an attached session has one
+        if _is_moving(seen, broker.clock.now()):
+            raise RefusedRequestError(429, "The debugger is just connecting; try again.")
         # No event told of its end: $disconnect is best effort.
         ended = end_session(
             seen.session_id, seen.connection_id, broker.sessions, broker.instrumentation, tell=False
         )
         seen = None if ended else broker.attached(seen.session_id)
     return False
+
+
+def _is_moving(session: Session, now: float) -> bool:
+    """Whether the connection that it moved to may still be about to open.
+
+    A session's first one was open before: over that, it had the function instrumented that calls.
+    """
+    has_moved = session.previous_connection_id is not None
+    return has_moved and session.connected_within(CONNECTING_SECONDS, now)
 
 
 def await_answer(event: Event, record: Record, broker: Broker) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice, takewhile
 from typing import Any
 
@@ -327,12 +327,12 @@ def update_if(
 ) -> dict[str, Any] | None:
     """The item after ``SET …``; None, and no change, if the condition does not hold.
 
-    botocore repeats a request whose answer got lost. The repetition must not find its condition
-    broken by the first try, so each call leaves a mark by which it knows its own work. Of
-    ``names``, those are used that occur.
+    botocore repeats a request whose answer got lost. The repetition finds its condition broken by
+    the first try, so each call leaves a mark by which it knows its own work, and which comes with
+    the refusal. Of ``names``, those are used that occur.
     """
+    attempt = {"S": uuid.uuid4().hex}
     expression = expression.replace("SET ", "SET #attempt = :attempt, ", 1)
-    condition = f"{condition} OR #attempt = :attempt"
     names = _names_in(f"{expression} {condition}", names | {"#attempt": "Attempt"})
     try:
         updated = client.update_item(
@@ -341,15 +341,24 @@ def update_if(
             UpdateExpression=expression,
             ConditionExpression=condition,
             ExpressionAttributeNames=names,
-            ExpressionAttributeValues=values | {":attempt": {"S": uuid.uuid4().hex}},
+            ExpressionAttributeValues=values | {":attempt": attempt},
             ReturnValues="ALL_NEW",
+            ReturnValuesOnConditionCheckFailure="ALL_OLD",
         )
     except ClientError as error:
-        if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
-            return None
-        raise
+        if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+            raise
+        found = _item_of(error)
+        return found if found.get("Attempt") == attempt else None
     attributes: dict[str, Any] = updated["Attributes"]
     return attributes
+
+
+def _item_of(error: ClientError) -> dict[str, Any]:
+    """The item that did not fulfil the condition; empty if there is none."""
+    answer: Mapping[str, Any] = error.response
+    item: dict[str, Any] = answer.get("Item", {})
+    return item
 
 
 def _names_in(expressions: str, names: dict[str, str]) -> dict[str, str]:

@@ -78,10 +78,23 @@ def finish(
     instrumentation: Instrumentation,
     connections: Connections,
 ) -> None:
-    """What follows an end that the debugger did not wish: restoring, a word to it, hanging up."""
-    _start_restoring(closed, instrumentation)
-    if connection_id is not None:
+    """What follows an end that the debugger did not wish: restoring, a word to it, hanging up.
+
+    None of it waits for the success of what comes before, which is raised only afterwards: the
+    session knows its connection no more, so nobody could make up for the rest. A debugger that is
+    just cut off attaches again.
+    """
+    try:
+        _start_restoring(closed, instrumentation)
+    finally:
+        if connection_id is not None:
+            _hang_up(connection_id, reason, connections)
+
+
+def _hang_up(connection_id: str, reason: str, connections: Connections) -> None:
+    try:
         connections.post(connection_id, messages.closed(reason))
+    finally:
         connections.drop(connection_id)
 
 

@@ -92,7 +92,10 @@ def _answers() -> answers.Answers:
 def _management() -> management.Management:
     cap = int(os.environ["PLLDB_MAX_PENDING_SESSIONS"])
     return management.Management(
-        _store, PendingCap(_store, cap), int(os.environ["PLLDB_MAX_REQUEST_BYTES"])
+        _store,
+        PendingCap(_store, cap),
+        int(os.environ["PLLDB_MAX_REQUEST_BYTES"]),
+        os.environ["PLLDB_HELPER_STACK"],
     )
 
 

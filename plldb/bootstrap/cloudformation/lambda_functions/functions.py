@@ -33,6 +33,10 @@ class RefusedError(Exception):
     """Lambda refused the call, in its own words."""
 
 
+class UnseenUpdateError(RefusedError):
+    """Lambda took the update, but nobody saw its end: it is in effect, or will be, or will fail."""
+
+
 class _ConflictError(RefusedError):
     """Another update is under way."""
 
@@ -60,7 +64,7 @@ class Functions(Protocol):
     def update(self, name: str, revision: str, changes: dict[str, Any]) -> Found | None:
         """The configuration after the change; None if it is no longer the one of ``revision``.
 
-        Raises GoneError or RefusedError.
+        Raises GoneError or RefusedError; of the latter, UnseenUpdateError if the change may stand.
         """
         ...
 
@@ -134,7 +138,10 @@ class AwsFunctions:
             except _StaleError:
                 return None
             break
-        settled = self.get(name)
+        try:
+            settled = self.get(name)
+        except RefusedError as error:
+            raise UnseenUpdateError(str(error)) from error
         if settled.get("LastUpdateStatus") == "Failed":
             raise RefusedError(str(settled.get("LastUpdateStatusReason") or "the update failed"))
         return settled

@@ -18,14 +18,17 @@ from . import configuration as redirection
 from . import messages
 from .configuration import MAX_TIMEOUT, Configuration, Hold, Layer
 from .connections import Connections
-from .functions import STACK_TYPE, Functions, GoneError, RefusedError
+from .functions import STACK_TYPE, Functions, GoneError, RefusedError, UnseenUpdateError
 from .instrumentation_request import INSTRUMENT
 from .log import Event, Record
 
+# The variable that tells a function of any helper stack which one it is of: see template.yaml.
+_HELPER_STACK = "PLLDB_HELPER_STACK"
 _THREADS = 16
 # How often a function is looked at again because somebody else changed it in between.
 _ATTEMPTS = 5
 _CHANGING = "somebody else keeps changing it"
+_UNSEEN = "Lambda took the change, but it is not known whether it is through"
 _LOST_ORIGINAL = "it runs plldb's shim, but its own handler is not known any more; deploy it again"
 
 Message = dict[str, Any]
@@ -120,9 +123,10 @@ def _instrument(
     limits = manager.functions.timeout_limits({target.name for target in targets.chosen})
 
     def take(target: Target) -> bool:
-        message = _taken(target, request, limits.get(target.name, MAX_TIMEOUT), manager)
-        tell(message)
-        is_instrumented: bool = message["type"] == messages.MessageType.INSTRUMENTED
+        told = _taken(target, request, limits.get(target.name, MAX_TIMEOUT), manager)
+        for message in told:
+            tell(message)
+        is_instrumented: bool = told[0]["type"] == messages.MessageType.INSTRUMENTED
         if is_instrumented:
             _warn_of_bypasses(target, manager, tell)
         return is_instrumented
@@ -221,53 +225,82 @@ def _chosen(request: dict[str, Any], manager: Manager, tell: Teller) -> _Choice:
 
 def _taken(
     target: Target, request: dict[str, Any], timeout_limit: int, manager: Manager
-) -> Message:
-    """Redirects one function, and gives the message that tells of it."""
+) -> list[Message]:
+    """Redirects one function, and gives what tells of it: what became of it, then any warning."""
     try:
         for _ in range(_ATTEMPTS):
-            message = _try_to_take(target, request, timeout_limit, manager)
-            if message is not None:
-                return message
+            told = _try_to_take(target, request, timeout_limit, manager)
+            if told:
+                return told
     except GoneError:
-        return messages.skipped(target.logical_id, "it was deleted")
+        return [messages.skipped(target.logical_id, "it was deleted")]
     except RefusedError as error:
-        return messages.skipped(target.logical_id, str(error))
-    return messages.skipped(target.logical_id, _CHANGING)
+        return [messages.skipped(target.logical_id, str(error))]
+    return [messages.skipped(target.logical_id, _CHANGING)]
 
 
 def _try_to_take(
     target: Target, request: dict[str, Any], timeout_limit: int, manager: Manager
-) -> Message | None:
-    """None if somebody else changed the function in between."""
+) -> list[Message]:
+    """As above; nothing, if somebody else changed the function in between."""
     found = manager.functions.get(target.name)
     current = Configuration.from_lambda(found)
     undone = redirection.original(current, manager.layer)
     holder = redirection.holder(current)
-    if reason := redirection.obstacle(found):
-        return messages.skipped(target.logical_id, reason)
+    if reason := redirection.obstacle(found) or _guard(current):
+        return [messages.skipped(target.logical_id, reason)]
     rival = _rival(current, request, manager)
     if rival is not None and not request["takeOver"]:
-        return messages.skipped(
-            target.logical_id, f"held by {redirection.owner(current)}, session {holder}"
-        )
+        reason = f"held by {redirection.owner(current)}, session {holder}"
+        return [messages.skipped(target.logical_id, reason)]
     if undone.handler == redirection.SHIM_HANDLER:
-        return messages.skipped(target.logical_id, _LOST_ORIGINAL)
+        return [messages.skipped(target.logical_id, _LOST_ORIGINAL)]
     hold = _hold(request, manager)
     if holder == hold.session:
         # Its own token still opens the session: nothing to change.
         hold = replace(hold, token=current.variables.get(redirection.TOKEN, hold.token))
     wanted = redirection.redirected(undone, target.logical_id, hold, manager.layer, timeout_limit)
     if reason := redirection.lack_of_room(wanted):
-        return messages.skipped(target.logical_id, reason)
-    if changes := current.changes(wanted):
-        updated = manager.functions.update(target.name, found["RevisionId"], changes)
-        if updated is None:
-            return None
-    if rival is not None and "connectionId" in rival:
+        return [messages.skipped(target.logical_id, reason)]
+    warnings = _redirect(target, found, current.changes(wanted), manager)
+    if warnings is None:
+        return []
+    if rival is not None:
         # Whether that one is still there to hear it makes no difference.
         manager.connections.post(
             rival["connectionId"], messages.taken(target.logical_id, request["owner"])
         )
+    return [_instrumented(target, found, undone), *warnings]
+
+
+def _redirect(
+    target: Target, found: dict[str, Any], changes: dict[str, Any], manager: Manager
+) -> list[Message] | None:
+    """Warnings, mostly none. None, and no change, if it is not any more what was found."""
+    if not changes:
+        return []
+    try:
+        updated = manager.functions.update(target.name, found["RevisionId"], changes)
+    except UnseenUpdateError as error:
+        # Its invocations come here, now or in a while: a debugger that was told of no such function
+        # would leave them waiting.
+        return [messages.warning(target.logical_id, f"{_UNSEEN}: {error}")]
+    return None if updated is None else []
+
+
+def _guard(current: Configuration) -> str | None:
+    """Why a function is not to be had, though it could be redirected; None if it is.
+
+    One of a helper stack, ours or another, sees everybody's sessions, and has rights of its own.
+    """
+    helper_stack = current.variables.get(_HELPER_STACK)
+    if helper_stack is None:
+        return None
+    return f"it belongs to plldb itself: its helper stack is {helper_stack}"
+
+
+def _instrumented(target: Target, found: dict[str, Any], undone: Configuration) -> Message:
+    """``found`` is as before the change; ``undone`` as the user deployed it."""
     return messages.instrumented(
         target.logical_id,
         function_name=target.name,
@@ -283,7 +316,7 @@ def _try_to_take(
 def _rival(
     current: Configuration, request: dict[str, Any], manager: Manager
 ) -> dict[str, str] | None:
-    """The other session that holds the function: its ``owner``, and its ``connectionId`` if known.
+    """The other session that holds the function: its ``owner`` and ``connectionId``.
 
     None if there is none, or if it is over and left its hold behind: that is simply taken.
     """

@@ -28,7 +28,7 @@ def instrument_request(
     """``session`` is the shortened id; ``open_sessions`` are the stack's others.
 
     ``replaces``, shortened too, is closed: what it holds and is not taken is restored. The others
-    are by shortened id, each with its ``owner`` and, once connected, its ``connectionId``.
+    are by shortened id, each with its ``owner`` and ``connectionId``: they are connected.
     """
     return {
         "operation": INSTRUMENT,

@@ -1,4 +1,7 @@
-"""Invocations and tokens in the PLLDBDebugger table. Each operation but ``stale`` is one call.
+"""Invocations and tokens in the PLLDBDebugger table. Each change, and each look-up, is one call.
+
+Two where ``record`` finds something in its way. ``stale`` and ``unsettled`` read the whole table,
+page by page.
 
 The names of the table's attributes are spelled here and in template.yaml (key and TTL), nowhere
 else.

@@ -15,24 +15,29 @@ from .sessions import SessionStore, new_session, shortened
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateStack.html
 _STACK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}")
 _NO_STACK_NAME = "stackName must be a letter, followed by letters, digits and hyphens, 128 at most."
+_HELPER_STACK = "stackName is plldb's own helper stack, which it can't debug."
 
 
 @dataclass(frozen=True)
 class Management:
-    """What the operation acts on, and its limits."""
+    """What the operation acts on, and its limits. ``helper_stack`` is the one that this runs in."""
 
     sessions: SessionStore
     pending: PendingCap
     max_body_bytes: int
+    helper_stack: str
 
 
 def create_session(event: Event, record: Record, management: Management, now: float) -> Any:
     """``POST /sessions`` ``{"stackName": …}`` → 201 ``{"sessionId": …}``.
 
-    429 with Retry-After where nobody connects to the sessions that the stack has already.
+    429 with Retry-After where nobody connects to the sessions that the stack has already. Of the
+    helper stack there are none: whoever debugged its functions would act with their rights.
     """
     stack_name = _stack_name(json_body(event, management.max_body_bytes))
     record["stackName"] = stack_name
+    if stack_name == management.helper_stack:
+        raise BadRequestError(_HELPER_STACK)
     seconds = management.pending.retry_after(stack_name, now)
     if seconds is not None:
         refused = rejection(

@@ -1,7 +1,7 @@
 """What travels over the WebSocket, in both directions. The debugger's side imports this module too.
 
-A client connects with the query parameter ``sessionId`` and, to move the session to that connection,
-``refreshToken`` beside it.
+A client connects with the query parameter ``sessionId`` and, to move the session to that
+connection, ``refreshToken`` beside it.
 
 A client's message is a JSON object whose ``action`` names what it wants. The server's is one whose
 ``type`` says what it is; a client ignores a type that it does not know.

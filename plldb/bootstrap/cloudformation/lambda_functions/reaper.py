@@ -20,11 +20,8 @@ from .ending import end_session, finish
 from .instrumentation_request import Instrumentation, restore_request
 from .invocations import Grant, InvocationStore
 from .log import Record
-from .sessions import Session, SessionStore, Status, shortened
+from .sessions import CONNECTING_SECONDS, Session, SessionStore, Status, shortened
 
-# A session is ACTIVE before its socket is open, which happens only after $connect has returned:
-# until then, its connection looks as if it were gone.
-CONNECTING_SECONDS = 60
 EXPIRED = "expired"
 _THREADS = 16
 # As many ids as a log line shows.
@@ -86,8 +83,7 @@ def _end(session: Session, reaper: Reaper, now: float) -> str | None:
 
 def _end_vanished(session: Session, connection_id: str, reaper: Reaper, now: float) -> bool:
     """Ends it if its connection is gone."""
-    connected_at = session.connected_at
-    if connected_at is not None and connected_at > now - CONNECTING_SECONDS:
+    if session.connected_within(CONNECTING_SECONDS, now):
         return False
     if reaper.connections.is_open(connection_id):
         return False

@@ -26,6 +26,9 @@ from typing import Protocol
 
 # Seconds from creation until a session that nobody connected to is refused (REQ_FN_0003: 1 hour).
 LIFETIME = 3600
+# Seconds for which a connection may look as if it were gone though it is only about to open: its
+# session is ACTIVE before that, as its socket opens after $connect has returned.
+CONNECTING_SECONDS = 60
 # Seconds for which a token that moves a session to another connection is good.
 REFRESH_LIFETIME = 60
 # Characters of an id that may be shown, and by which a session may be named.
@@ -85,6 +88,10 @@ class Session:
     def is_attached(self, now: float) -> bool:
         """Somebody is connected, and no debugger forgot it for an hour."""
         return self.status is Status.ACTIVE and self.ttl > now
+
+    def connected_within(self, seconds: float, now: float) -> bool:
+        """Whether its connection took it so short a while ago; no, if that is not known."""
+        return self.connected_at is not None and self.connected_at > now - seconds
 
     def is_visible_to(self, viewer: str, now: float) -> bool:
         """A PENDING id opens a connection: nobody but its owner learns that there is one.

@@ -292,6 +292,7 @@ class TestClose:
         assert scene.call("DELETE", session.session_id)[0] == 500
         assert scene.record["error"] == "ConnectionError"
         assert len(scene.instrumentation.requests) == 1
+        assert scene.connections.dropped == ["c0"]
 
     def test_again_changes_nothing(self) -> None:
         scene = Scene()
@@ -312,7 +313,12 @@ class TestClose:
 
         scene.instrumentation.start = refuse  # type: ignore[method-assign]
         assert scene.call("DELETE", session.session_id)[0] == 500
+        assert scene.record["error"] == "ConnectionError"
         assert scene.after(session).status is Status.CLOSED
+        # Otherwise its debugger would know of nothing, and attach again.
+        message = {"type": "closed", "reason": f"closed by {ME}"}
+        assert scene.connections.posted == [("c0", message)]
+        assert scene.connections.dropped == ["c0"]
         scene.instrumentation.start = start  # type: ignore[method-assign]
         assert scene.call("DELETE", session.session_id)[0] == 200
         assert scene.instrumentation.requests == [restore_request("app", session.session_id[:8])]

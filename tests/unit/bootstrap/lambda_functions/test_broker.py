@@ -16,6 +16,7 @@ from lambda_functions.invocations import Answer, Grant, State
 from lambda_functions.memory import MemoryInvocationStore, MemorySessionStore
 from lambda_functions.rest import dispatch
 from lambda_functions.sessions import (
+    CONNECTING_SECONDS,
     LIFETIME,
     RefreshOffer,
     Status,
@@ -379,8 +380,8 @@ class TestMoved:
         scene.answer_after(0.1, Answer(result="1"))
         return scene
 
-    def move(self, scene: Scene) -> None:
-        assert scene.sessions.refresh(scene.session.session_id, "new", refresh_hash("t"), NOW)
+    def move(self, scene: Scene, at: float = NOW) -> None:
+        assert scene.sessions.refresh(scene.session.session_id, "new", refresh_hash("t"), at)
 
     def test_messages_go_to_the_new_connection(self) -> None:
         scene = self.scene()
@@ -413,9 +414,42 @@ class TestMoved:
         assert [connection for connection, _ in scene.connections.posted] == ["new"]
         assert scene.instrumentation.requests == []
 
+    def test_while_the_new_one_may_be_about_to_open_the_function_asks_again(self) -> None:
+        """The former one may break right after the new one has taken the session."""
+        scene = self.scene()
+        scene.clock.at.clear()
+        self.move(scene)
+        scene.connections.gone = {"new", CONNECTION}
+        for _ in range(3):
+            status, body = scene.invoke()
+            assert (status, body.keys()) == (429, {"message"})
+            assert scene.record["level"] == "WARNING"
+        assert scene.instrumentation.requests == []
+        scene.connections.gone = {CONNECTION}
+        scene.answer_after(1, Answer(result="1"))
+        assert scene.invoke() == (200, {"state": "answered", "result": "1"})
+        assert [connection for connection, _ in scene.connections.posted] == ["new"]
+
+    def test_but_not_for_longer_than_connecting_takes(self) -> None:
+        scene = self.scene()
+        scene.clock.at.clear()
+        self.move(scene)
+        scene.connections.gone = {"new", CONNECTION}
+        assert scene.invoke()[0] == 429
+        scene.clock.sleep(CONNECTING_SECONDS)
+        assert scene.invoke() == (410, {"state": "gone"})
+        assert len(scene.instrumentation.requests) == 1
+
+    def test_a_first_connection_that_is_gone_was_open_before(self) -> None:
+        """Over it, the session had the function instrumented: there is nothing to wait for."""
+        scene = Scene(connected_at=int(NOW))
+        scene.connections.gone = {CONNECTION}
+        assert scene.invoke() == (410, {"state": "gone"})
+        assert len(scene.instrumentation.requests) == 1
+
     def test_if_both_are_gone_so_is_the_debugger(self) -> None:
         scene = self.scene()
-        self.move(scene)
+        self.move(scene, NOW - CONNECTING_SECONDS)
         scene.connections.gone = {"new", CONNECTION}
         assert scene.invoke() == (410, {"state": "gone"})
         session = scene.sessions.get(scene.session.session_id)

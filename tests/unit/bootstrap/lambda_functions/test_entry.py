@@ -43,6 +43,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, Cloud]]:
     cloud = Cloud()
     with local_server(cloud.respond) as server:
         for name, value in {
+            "PLLDB_HELPER_STACK": "the-helper",
             "PLLDB_SESSIONS_TABLE": "PLLDBSessions",
             "PLLDB_DEBUGGER_TABLE": "PLLDBDebugger",
             "PLLDB_INSTRUMENTATION_FUNCTION": "instrumentation",
@@ -115,6 +116,14 @@ def test_a_session_lives_and_each_step_is_one_call_to_the_table(
         ("message", "closed"),
         ("$disconnect", "unchanged"),
     ]
+
+
+def test_of_its_own_stack_there_is_no_session(cloud: tuple[Any, Cloud]) -> None:
+    entry, aws = cloud
+    request = {"httpMethod": "POST", "resource": "/sessions", "requestContext": {"identity": {}}}
+    answer = entry.handle_management(request | {"body": '{"stackName": "the-helper"}'}, Context())
+    assert answer["statusCode"] == 400
+    assert aws.table.calls == []
 
 
 def test_a_refresh_is_one_call_a_step(cloud: tuple[Any, Cloud]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from lambda_functions.functions import AwsFunctions, GoneError, RefusedError
+from lambda_functions.functions import AwsFunctions, GoneError, RefusedError, UnseenUpdateError
 
 from tests.unit.fakes import client_error
 
@@ -157,8 +157,24 @@ class TestUpdate:
     def test_one_that_fails_says_why(self) -> None:
         failed = {"LastUpdateStatus": "Failed", "LastUpdateStatusReason": "no such subnet"}
         scene = Scene(update_function_configuration=[{}], get_function_configuration=[failed])
-        with pytest.raises(RefusedError, match="no such subnet"):
+        with pytest.raises(RefusedError, match="no such subnet") as refused:
             scene.functions.update("f", "rev", {})
+        assert not isinstance(refused.value, UnseenUpdateError)
+
+    @pytest.mark.parametrize(
+        ("answer", "reason"),
+        [(BUSY, "under way"), (client_error("TooManyRequestsException"), "TooManyRequests")],
+    )
+    def test_one_that_was_taken_and_whose_end_nobody_saw(self, answer: Any, reason: str) -> None:
+        scene = Scene(update_function_configuration=[{}], get_function_configuration=[answer])
+        with pytest.raises(UnseenUpdateError, match=reason):
+            scene.functions.update("f", "rev", {})
+
+    def test_one_that_was_not_taken_is_another_matter(self) -> None:
+        scene = Scene(update_function_configuration=[client_error("TooManyRequestsException")])
+        with pytest.raises(RefusedError, match="TooManyRequests") as refused:
+            scene.functions.update("f", "rev", {})
+        assert not isinstance(refused.value, UnseenUpdateError)
 
     def test_no_more_than_15_a_second(self) -> None:
         scene = Scene(update_function_configuration=[{}], get_function_configuration=[SETTLED])

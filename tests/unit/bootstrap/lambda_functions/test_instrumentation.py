@@ -15,6 +15,7 @@ from lambda_functions.functions import (
     Functions,
     GoneError,
     RefusedError,
+    UnseenUpdateError,
 )
 from lambda_functions.instrumentation_request import instrument_request, restore_request
 
@@ -25,13 +26,17 @@ ME, YOU = "arn:aws:iam::1:user/me", "arn:aws:iam::1:user/you"
 
 
 class FakeFunctions:
-    """A stack's functions in memory; ``before_update`` lets others be quicker."""
+    """A stack's functions in memory; ``before_update`` lets others be quicker.
+
+    The updates of those in ``unseen`` are carried out, and nobody sees their end.
+    """
 
     def __init__(self, *names: str) -> None:
         self.found: dict[str, dict[str, Any]] = {f"app-{n}": self.plain(n) for n in names}
         self.nested: list[str] = []
         self.limits: dict[str, int] = {}
         self.refusals: dict[str, str] = {}
+        self.unseen: set[str] = set()
         self.passing_by: dict[str, list[str]] = {}
         self.before_update: list[Callable[[str], None]] = []
         self.updates: list[str] = []
@@ -71,6 +76,8 @@ class FakeFunctions:
                 return None
             self.change(name, **changes)
             self.updates.append(name)
+            if name in self.unseen:
+                raise UnseenUpdateError("still under way")
             return self.found[name]
 
     def change(self, name: str, **changes: Any) -> None:
@@ -225,6 +232,35 @@ class TestInstrument:
         }
         assert messages[-1] == {"type": "ready", "instrumented": 1, "skipped": 6}
         assert scene.functions.updates == ["app-One"]
+
+    def test_a_function_of_any_helper_stack_is_left_alone(self) -> None:
+        scene = Scene("Broker", "One")
+        variables = {"PLLDB_HELPER_STACK": "another-plldb"}
+        scene.functions.found["app-Broker"] |= {"Environment": {"Variables": variables}}
+        messages = scene.instrument(take_over=True)
+        reason = of_type(messages, "skipped")["Broker"]["reason"]
+        assert reason == "it belongs to plldb itself: its helper stack is another-plldb"
+        assert messages[-1] == {"type": "ready", "instrumented": 1, "skipped": 1}
+        assert scene.functions.updates == ["app-One"]
+
+    def test_an_update_whose_end_nobody_saw_counts_and_is_warned_of(self) -> None:
+        """Lambda took it: the function's invocations come here, and have to be known."""
+        scene = Scene("One", "Two")
+        scene.functions.unseen = {"app-One"}
+        messages = scene.instrument()
+        assert of_type(messages, "instrumented").keys() == {"One", "Two"}
+        (warning,) = [message for message in messages if message["type"] == "warning"]
+        assert warning["function"] == "One"
+        assert warning["message"].endswith("not known whether it is through: still under way")
+        assert messages[-1] == {"type": "ready", "instrumented": 2, "skipped": 0}
+
+    def test_and_who_held_the_function_before_is_told(self) -> None:
+        scene = Scene("One")
+        scene.instrument(session="yours")
+        scene.told("yours")
+        scene.functions.unseen = {"app-One"}
+        scene.instrument(open_sessions=OPEN, take_over=True)
+        assert scene.told("yours") == [{"type": "taken", "function": "One", "by": ME}]
 
     def test_a_queue_limits_the_timeout(self) -> None:
         scene = Scene("One", "Two")
@@ -403,7 +439,8 @@ class TestTwoSessions:
         scene = Scene("One")
 
         def be_quicker(_: str) -> None:
-            scene.instrument(session="yours", open_sessions={"mine": {"owner": ME}})
+            mine = {"owner": ME, "connectionId": "connection of mine"}
+            scene.instrument(session="yours", open_sessions={"mine": mine})
 
         scene.functions.before_update = [be_quicker]
         messages = scene.instrument(open_sessions=OPEN)

@@ -82,7 +82,7 @@ def test_it_works_without_a_context(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_whole_life_is_logged_without_one_whole_id(capsys: pytest.CaptureFixture[str]) -> None:
     store, now, connection_id = MemorySessionStore(), 1_800_000_000.0, "L0SM9cOFvHcCIhw="
     none = FakeInstrumentation()
-    sessions = management.Management(store, PendingCap(store, cap=1), max_body_bytes=1000)
+    sessions = management.Management(store, PendingCap(store, cap=1), 1000, helper_stack="plldb")
     create = logged("create", lambda e, r: management.create_session(e, r, sessions, now))
     admit = logged("authorizer", lambda e, r: authorize(e, r, store, now))
     connect = logged("connect", lambda e, r: connection.connect(e, r, store, now))

@@ -19,6 +19,7 @@ from lambda_functions.sessions import LIFETIME, Session, Status
 
 NOW = 1_800_000_000.25
 MAX_BYTES = 8192
+HELPER_STACK = "plldb-helper"
 CALLER = "arn:aws:iam::123456789012:user/someone"
 
 
@@ -33,7 +34,7 @@ class CountingStore(MemorySessionStore):
 
 
 def management_of(store: MemorySessionStore, cap: int = 1000) -> Management:
-    return Management(store, PendingCap(store, cap), MAX_BYTES)
+    return Management(store, PendingCap(store, cap), MAX_BYTES, HELPER_STACK)
 
 
 def event(body: Any, *, base64_encoded: bool = False) -> dict[str, Any]:
@@ -248,6 +249,15 @@ class TestBadRequest:
         body = json.dumps({"stackName": "app", "x": "ä" * 5000}, ensure_ascii=False)
         assert len(body) < MAX_BYTES < len(body.encode())
         assert_bad_request(event(body))
+
+    def test_the_helper_stack_itself_is_not_to_be_debugged(self) -> None:
+        """Whoever debugs its functions has their rights, and sees the sessions of others."""
+        assert_bad_request(named(HELPER_STACK))
+        _, body, _, record = post(named(HELPER_STACK))
+        assert "plldb's own helper stack" in body["message"]
+        assert record["stackName"] == HELPER_STACK
+        for other in (f"{HELPER_STACK}-2", HELPER_STACK.removesuffix("-helper")):
+            assert post(named(other))[0] == 201
 
     def test_the_log_does_not_quote_the_body(self) -> None:
         _, _, _, record = post(event('{"stackName": "secret secret"}'))

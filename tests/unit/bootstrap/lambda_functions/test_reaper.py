@@ -13,8 +13,9 @@ from lambda_functions.dynamodb import OverloadedError
 from lambda_functions.invocations import Grant, Invocation, State
 from lambda_functions.log import logged
 from lambda_functions.memory import MemoryInvocationStore, MemorySessionStore
-from lambda_functions.reaper import CONNECTING_SECONDS, NotReapedError, Reaper, reap
+from lambda_functions.reaper import NotReapedError, Reaper, reap
 from lambda_functions.sessions import (
+    CONNECTING_SECONDS,
     LIFETIME,
     RefreshOffer,
     Session,
@@ -288,6 +289,21 @@ class TestFailures:
             world.reap()
         assert world.status(session) is Status.CLOSED
         assert world.instrumentation.requests == [restoring(session)]
+        assert world.connections.dropped == ["broken"]
+
+    def test_nor_does_restoring_that_can_not_start_keep_it_from_being_told(
+        self, world: World
+    ) -> None:
+        world.attach("here", at=NOW - LIFETIME, instruments=True)
+
+        def fail(_: object) -> None:
+            raise client_error("TooManyRequestsException")
+
+        world.instrumentation.start = fail  # type: ignore[method-assign]
+        with pytest.raises(NotReapedError, match="1 failures: TooManyRequestsException"):
+            world.reap()
+        assert world.connections.posted == [("here", {"type": "closed", "reason": "expired"})]
+        assert world.connections.dropped == ["here"]
 
     def test_a_mistake_of_its_own_is_no_failure_of_aws(self, world: World) -> None:
         world.attach("gone", is_open=False)

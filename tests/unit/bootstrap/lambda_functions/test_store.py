@@ -470,9 +470,23 @@ class TestDynamoDb:
         store.create(session)
         store.activate(session.session_id, "c", NOW)
         store.offer_refresh(session.session_id, "c", OFFER)
-        client.lost_answers = 1
+        client.lost_answers = 2
         assert store.refresh(session.session_id, "d", HASH, NOW)
         assert not store.refresh(session.session_id, "e", HASH, NOW)
+
+    def test_and_is_carried_out_once(self) -> None:
+        """Carried out again, the session would have come from where it is already."""
+        client = FakeDynamoDb()
+        store = DynamoDbSessionStore(client, "t")
+        session = new_session("app", "me", NOW)
+        store.create(session)
+        store.activate(session.session_id, "c", NOW)
+        store.offer_refresh(session.session_id, "c", OFFER)
+        client.lost_answers = 1
+        assert store.refresh(session.session_id, "d", HASH, NOW)
+        moved = store.get(session.session_id)
+        assert moved is not None
+        assert (moved.connection_id, moved.previous_connection_id) == ("d", "c")
 
     def test_no_token_is_stored_as_it_is(self) -> None:
         assert "token" not in HASH
@@ -533,6 +547,21 @@ class TestDynamoDb:
             session, status=Status.CLOSED, connected_at=int(NOW)
         )
         assert len(table.calls) == 7
+
+    def test_botocore_tells_of_a_repeated_request_what_it_did(
+        self, over_http: tuple[Any, FakeDynamoDb]
+    ) -> None:
+        store, table = over_http
+        session = new_session("app", "me", NOW)
+        store.create(session)
+        table.lost_answers = 1
+        assert store.activate(session.session_id, "c", NOW)
+        table.lost_answers = 1
+        closed = store.close(session.session_id, "c")
+        assert closed == store.get(session.session_id)
+        table.lost_answers = 1
+        assert store.close(session.session_id, "c") is None
+        assert store.close(new_session("app", "me", NOW).session_id, "c") is None
 
     def test_also_those_that_read_many(self, over_http: tuple[Any, FakeDynamoDb]) -> None:
         store, _ = over_http
