@@ -616,13 +616,6 @@ class TestImport:
         loaded = set(self.run(code).split())
         assert not loaded & {"http.client", "ssl", "socket", "typing", "urllib.request", "email"}
 
-    def test_it_takes_less_than_30_ms(self) -> None:
-        code = (
-            "import time; t = time.perf_counter(); import plldb_shim;"
-            "print((time.perf_counter() - t) * 1000)"
-        )
-        assert min(float(self.run(code)) for _ in range(5)) < 30
-
     def test_on_aws_signals_stay_as_they_are(self) -> None:
         code = "import signal, plldb_shim; print(signal.getsignal(15) is signal.SIG_DFL)"
         assert self.run(code) == "True"
