@@ -47,6 +47,32 @@ OUTPUTS = {
 }
 
 
+def greeter(**variables: str) -> dict[str, Any]:
+    """The message that tells of the function Greeter."""
+    return messages.instrumented(
+        "Greeter",
+        function_name="app-Greeter-1",
+        function_arn="arn",
+        handler="app.handler",
+        runtime="python3.13",
+        timeout=3,
+        memory_size=128,
+        variables=variables,
+    )
+
+
+def greeting(request_id: str) -> dict[str, Any]:
+    """An invocation of it, with "hello", that may take a minute."""
+    return messages.invocation(
+        request_id,
+        "Greeter",
+        deadline=time.time() + 60,
+        sent_at=time.time(),
+        context={},
+        event='"hello"',
+    )
+
+
 class Target(FakeTarget):
     """One whose two APIs are at the given URLs."""
 
@@ -187,27 +213,9 @@ def test_the_functions_with_code_here_are_instrumented_and_their_invocations_ans
     def respond(request: Request) -> Answer:
         return CREATED if request.path.endswith("/sessions") else Answer(200, "{}")
 
-    instrumented = messages.instrumented(
-        "Greeter",
-        function_name="app-Greeter-1",
-        function_arn="arn",
-        handler="app.handler",
-        runtime="python3.13",
-        timeout=3,
-        memory_size=128,
-        variables={"SECRET": "s"},
-    )
-    invocation = messages.invocation(
-        "request-1",
-        "Greeter",
-        deadline=time.time() + 20,
-        sent_at=time.time(),
-        context={},
-        event='"hello"',
-    )
     with (
         local_server(respond) as rest,
-        websocket_server(instrumented, invocation) as websocket,
+        websocket_server(greeter(SECRET="s"), greeting("request-1")) as websocket,
     ):
         target = Target(rest.url + "/plldb", websocket.url).deploy("plldb", "app")
         attach(

@@ -21,7 +21,6 @@ from hypothesis import strategies as st
 
 from plldb import __version__
 from plldb.aws import Target
-from plldb.bootstrap.cloudformation.lambda_functions import messages
 from plldb.config import EmulatorAddress, TargetSettings
 from plldb.debugger.debugging import Debugging, InvocationFinished
 from plldb.debugger.management import Health, ManagementClient, SessionView
@@ -36,7 +35,7 @@ from plldb.errors import (
     PlldbError,
     SessionError,
 )
-from tests.unit.debugger.test_attach import FakeInvoker
+from tests.unit.debugger.test_attach import FakeInvoker, greeter
 from tests.unit.fakes import Answer, LocalServer, Request, local_server
 
 T = TypeVar("T")
@@ -375,17 +374,7 @@ def run_an_invocation(client: ManagementClient) -> InvocationFinished:
         timing = Timing(first_retry=0.001, longest_retry=0.01)
         invoker: Any = FakeInvoker()
         debugging = Debugging(sources, "r", invoker, client, finished.set_result, timing)
-        info = messages.instrumented(
-            "Greeter",
-            function_name="f",
-            function_arn="arn",
-            handler="app.handler",
-            runtime="python3.13",
-            timeout=3,
-            memory_size=128,
-            variables={},
-        )
-        debugging.instrumented(Instrumented("Greeter", info))
+        debugging.instrumented(Instrumented("Greeter", greeter()))
         debugging.start(InvocationArrived("r-1", "Greeter", time.time() + 20, {}, '"hello"'))
         try:
             return await asyncio.wait_for(finished, 10)

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -32,23 +31,14 @@ from plldb.errors import (
     SessionError,
     StackError,
 )
-from tests.unit.debugger.test_attach import FakeInvoker, Target, source
+from tests.unit.debugger.test_attach import FakeInvoker, Target, greeter, greeting, source
 from tests.unit.fakes import Answer, Request, client_error, local_server
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
 DEADLINE = 10
 TIMING = Timing(first_retry=0.001, longest_retry=0.01, closing=1, farewell=5)
-GREETER = messages.instrumented(
-    "Greeter",
-    function_name="app-Greeter-1",
-    function_arn="arn",
-    handler="app.handler",
-    runtime="python3.13",
-    timeout=3,
-    memory_size=128,
-    variables={},
-)
+GREETER = greeter()
 VIEW = {
     "session": "x",
     "stackName": "app",
@@ -331,15 +321,7 @@ class TestAfterALoss:
         assert other.created == 1
 
     def test_an_invocation_that_runs_meanwhile_is_answered(self) -> None:
-        invocation = messages.invocation(
-            "r-1",
-            "Greeter",
-            deadline=time.time() + 60,
-            sent_at=time.time(),
-            context={},
-            event='"hello"',
-        )
-        stack = HelperStack([([*ALL_DONE, invocation], DROPS), (ALL_DONE, STAYS)])
+        stack = HelperStack([([*ALL_DONE, greeting("r-1")], DROPS), (ALL_DONE, STAYS)])
 
         class Invoker(FakeInvoker):
             """Takes until the connection is back."""
@@ -373,15 +355,7 @@ def test_a_bug_in_an_invocation_ends_the_session_in_order_and_is_raised() -> Non
         async def invoke(self, *_: Any) -> Outcome:
             raise ZeroDivisionError("a bug")
 
-    invocation = messages.invocation(
-        "r-1",
-        "Greeter",
-        deadline=time.time() + 60,
-        sent_at=time.time(),
-        context={},
-        event='"hello"',
-    )
-    stack, events, invoker = HelperStack([([*ALL_DONE, invocation], STAYS)]), [], Invoker()
+    stack, events, invoker = HelperStack([([*ALL_DONE, greeting("r-1")], STAYS)]), [], Invoker()
 
     def on_event(event: Event, _: Attached) -> None:
         events.append(event)

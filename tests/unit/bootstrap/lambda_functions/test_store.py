@@ -385,6 +385,17 @@ TestSessionLife = BothStores.TestCase
 TestSessionLife.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 
 
+def offered() -> tuple[FakeDynamoDb, DynamoDbSessionStore, Session]:
+    """A session on connection c, which has been offered to move."""
+    client = FakeDynamoDb()
+    store = DynamoDbSessionStore(client, "t")
+    session = new_session("app", "me", NOW)
+    store.create(session)
+    store.activate(session.session_id, "c", NOW)
+    store.offer_refresh(session.session_id, "c", OFFER)
+    return client, store, session
+
+
 class TestDynamoDb:
     def test_each_operation_is_one_call(self) -> None:
         client = FakeDynamoDb()
@@ -464,24 +475,14 @@ class TestDynamoDb:
             store.attached()
 
     def test_a_refresh_whose_answer_got_lost_counts(self) -> None:
-        client = FakeDynamoDb()
-        store = DynamoDbSessionStore(client, "t")
-        session = new_session("app", "me", NOW)
-        store.create(session)
-        store.activate(session.session_id, "c", NOW)
-        store.offer_refresh(session.session_id, "c", OFFER)
+        client, store, session = offered()
         client.lost_answers = 2
         assert store.refresh(session.session_id, "d", HASH, NOW)
         assert not store.refresh(session.session_id, "e", HASH, NOW)
 
     def test_and_is_carried_out_once(self) -> None:
         """Carried out again, the session would have come from where it is already."""
-        client = FakeDynamoDb()
-        store = DynamoDbSessionStore(client, "t")
-        session = new_session("app", "me", NOW)
-        store.create(session)
-        store.activate(session.session_id, "c", NOW)
-        store.offer_refresh(session.session_id, "c", OFFER)
+        client, store, session = offered()
         client.lost_answers = 1
         assert store.refresh(session.session_id, "d", HASH, NOW)
         moved = store.get(session.session_id)
