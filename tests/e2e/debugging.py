@@ -278,13 +278,5 @@ async def attached(backend: Backend, stack: str) -> AsyncIterator[Debugger]:
 
 def restore(backend: Backend, stack: str) -> dict[str, Any]:
     """As ``plldb restore`` does it: through the Lambda API, and without a session."""
-    answer = backend.target.client("lambda").invoke(
-        FunctionName=backend.helper.instrumentation_function,
-        Payload=json.dumps(
-            {"operation": "restore", "stackName": stack, "sessionRef": None, "connectionId": None}
-        ),
-    )
-    assert "FunctionError" not in answer, answer["Payload"].read()
-    restored = json.load(answer["Payload"])
-    assert isinstance(restored, dict)
-    return restored
+    request = {"operation": "restore", "stackName": stack, "sessionRef": None, "connectionId": None}
+    return backend.invoke("InstrumentationFunction", json.dumps(request))

@@ -250,33 +250,39 @@ class Backend:
         )
         return {name: next(iter(value.values())) for name, value in found.get("Item", {}).items()}
 
-    def set_ttl(self, session_id: str, ttl: int) -> None:
+    def set_attributes(self, session_id: str, **values: int | str) -> None:
+        """Of the session's item, past every rule of the helper stack."""
         self._dynamodb.update_item(
             TableName=self.helper.sessions_table,
             Key={"SessionId": {"S": session_id}},
-            UpdateExpression="SET #ttl = :ttl",
-            ExpressionAttributeNames={"#ttl": "TTL"},
-            ExpressionAttributeValues={":ttl": {"N": str(ttl)}},
+            UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in values),
+            ExpressionAttributeNames={f"#{name}": name for name in values},
+            ExpressionAttributeValues={
+                f":{name}": {"N": str(value)} if isinstance(value, int) else {"S": value}
+                for name, value in values.items()
+            },
         )
+
+    def set_ttl(self, session_id: str, ttl: int) -> None:
+        self.set_attributes(session_id, TTL=ttl)
 
     def set_connected_at(self, session_id: str, connected_at: float) -> None:
         """For a while after that, the reaper leaves it alone."""
-        self._dynamodb.update_item(
-            TableName=self.helper.sessions_table,
-            Key={"SessionId": {"S": session_id}},
-            UpdateExpression="SET ConnectedAt = :then",
-            ExpressionAttributeValues={":then": {"N": str(int(connected_at))}},
+        self.set_attributes(session_id, ConnectedAt=int(connected_at))
+
+    def invoke(self, logical_id: str, event: str | bytes = "{}") -> dict[str, Any]:
+        """What one of the helper stack's functions returns, called through the Lambda API."""
+        answer = self.target.client("lambda").invoke(
+            FunctionName=self.function_name(logical_id), Payload=event
         )
+        returned = json.load(answer["Payload"])
+        assert "FunctionError" not in answer, returned
+        assert isinstance(returned, dict)
+        return returned
 
     def reap(self) -> dict[str, int]:
         """What one run of the reaper says that it did."""
-        answer = self.target.client("lambda").invoke(
-            FunctionName=self.function_name("ReaperFunction")
-        )
-        counts = json.load(answer["Payload"])
-        assert "FunctionError" not in answer, counts
-        assert isinstance(counts, dict)
-        return counts
+        return self.invoke("ReaperFunction")
 
     def wait_for_status(self, session_id: str, status: str) -> dict[str, Any]:
         return poll(
@@ -394,6 +400,12 @@ def function_logs(backend: Backend, since: float = 0) -> str:
             )
             lines += [event["message"].rstrip() for page in pages for event in page["events"]]
     return "\n".join(lines)
+
+
+def function_records(backend: Backend, since: float) -> list[dict[str, Any]]:
+    """What the helper stack's functions logged of their invocations."""
+    lines = function_logs(backend, since).splitlines()
+    return [json.loads(line) for line in lines if line.startswith("{")]
 
 
 async def ask(websocket: ClientConnection, message: str | list[str]) -> dict[str, Any]:

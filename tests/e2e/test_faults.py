@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -188,16 +187,6 @@ def event_of(route: str, session_id: str, connection_id: str) -> bytes:
     return json.dumps({"requestContext": context}).encode()
 
 
-def deliver(backend: Backend, logical_id: str, event: bytes) -> dict[str, Any]:
-    answer = backend.target.client("lambda").invoke(
-        FunctionName=backend.function_name(logical_id), Payload=event
-    )
-    assert "FunctionError" not in answer
-    result = json.load(answer["Payload"])
-    assert isinstance(result, dict)
-    return result
-
-
 def test_the_same_disconnect_twice_changes_nothing_the_second_time(backend: Backend) -> None:
     session_id = backend.new_session()
 
@@ -210,7 +199,7 @@ def test_the_same_disconnect_twice_changes_nothing_the_second_time(backend: Back
 
     for _ in range(2):
         event = event_of("$disconnect", session_id, connection_id)
-        assert deliver(backend, "DisconnectFunction", event) == {"statusCode": 200}
+        assert backend.invoke("DisconnectFunction", event) == {"statusCode": 200}
         assert backend.item(session_id) == closed
 
 
@@ -227,7 +216,7 @@ def test_a_disconnect_before_connect_has_finished_leaves_nothing_active(backend:
         with ThreadPoolExecutor(2) as pool:
             # Half of them in order, half of them at once.
             mapping = pool.map if number % 2 else map
-            for _ in mapping(lambda call: deliver(backend, *call), calls):
+            for _ in mapping(lambda call: backend.invoke(*call), calls):
                 pass
 
     for number in range(len(sessions)):

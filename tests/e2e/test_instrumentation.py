@@ -15,7 +15,7 @@ import pytest
 from plldb.aws import Target
 
 from .debugging import Debuggee, attached, deployed, function, restore, result
-from .support import Backend, ask, function_logs, poll, random_name, reset
+from .support import Backend, ask, function_records, poll, random_name, reset
 
 
 def told(messages: list[dict[str, Any]], kind: str) -> dict[str, dict[str, Any]]:
@@ -25,11 +25,9 @@ def told(messages: list[dict[str, Any]], kind: str) -> dict[str, dict[str, Any]]
 
 def has_instrumented(backend: Backend, session_id: str, since: float) -> bool:
     """Whether the function that was asked to instrument for the session has come to its end."""
-    lines = function_logs(backend, since).splitlines()
-    records = [json.loads(line) for line in lines if line.startswith("{")]
     return any(
         record["route"] == "instrument" and record["sessionId"].startswith(session_id[:8])
-        for record in records
+        for record in function_records(backend, since)
     )
 
 

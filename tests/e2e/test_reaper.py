@@ -33,15 +33,8 @@ def lose_connection(
     backend: Backend, session_id: str, seconds_ago: float = 2 * CONNECTING_SECONDS
 ) -> None:
     """Leaves the session as it is when no ``$disconnect`` told of the connection's end."""
-    backend.target.client("dynamodb").update_item(
-        TableName=backend.helper.sessions_table,
-        Key={"SessionId": {"S": session_id}},
-        UpdateExpression="SET ConnectionId = :gone, ConnectedAt = :then",
-        ExpressionAttributeValues={
-            ":gone": {"S": "L0SM9cOFvHcCIhw="},
-            ":then": {"N": str(int(time.time() - seconds_ago))},
-        },
-    )
+    then = int(time.time() - seconds_ago)
+    backend.set_attributes(session_id, ConnectionId="L0SM9cOFvHcCIhw=", ConnectedAt=then)
 
 
 def restored(app: Debuggee, before: dict[str, Any]) -> Callable[[], bool]:

@@ -9,20 +9,16 @@ import time
 
 import pytest
 
-from .support import Backend, Plldb, ask, function_logs
+from .support import Backend, Plldb, ask, function_logs, function_records
 
 
 def invoke_websocket_functions(backend: Backend, session_id: str) -> None:
     """As API Gateway would, but through Lambda: not every engine logs what a WebSocket invokes."""
     functions = backend.target.client("lambda")
-    resources = backend.target.client("cloudformation")
     context = {"connectionId": "L0SM9cOFvHcCIhw=", "authorizer": {"sessionId": session_id}}
     for logical_id in ("ConnectFunction", "MessageFunction", "DisconnectFunction"):
-        resource = resources.describe_stack_resource(
-            StackName=backend.helper.name, LogicalResourceId=logical_id
-        )
         functions.invoke(
-            FunctionName=resource["StackResourceDetail"]["PhysicalResourceId"],
+            FunctionName=backend.function_name(logical_id),
             Payload=json.dumps({"requestContext": context, "body": session_id}),
         )
 
@@ -70,9 +66,7 @@ def test_each_invocation_writes_one_json_line(plldb: Plldb, backend: Backend, st
     began = time.time()
     live_through_everything(plldb, backend, stack)
 
-    logs = function_logs(backend, began).splitlines()
-    lines = [json.loads(line) for line in logs if line.startswith("{")]
-
+    lines = function_records(backend, began)
     outcomes = {(line["route"], line["outcome"]) for line in lines}
     assert outcomes >= {
         ("POST /sessions", "created"),

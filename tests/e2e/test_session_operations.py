@@ -372,12 +372,7 @@ class TestRefresh:
 
 
 def expire_offer(backend: Backend, session_id: str) -> None:
-    backend.target.client("dynamodb").update_item(
-        TableName=backend.helper.sessions_table,
-        Key={"SessionId": {"S": session_id}},
-        UpdateExpression="SET RefreshExpires = :now",
-        ExpressionAttributeValues={":now": {"N": str(int(time.time()))}},
-    )
+    backend.set_attributes(session_id, RefreshExpires=int(time.time()))
 
 
 def test_a_new_session_replaces_one_that_lost_its_connection(
