@@ -403,9 +403,13 @@ def function_logs(backend: Backend, since: float = 0) -> str:
 
 
 def function_records(backend: Backend, since: float) -> list[dict[str, Any]]:
-    """What the helper stack's functions logged of their invocations."""
+    """What the helper stack's functions logged of their invocations.
+
+    In a new environment, Lambda's runtime adds what botocore tells its logger.
+    """
     lines = function_logs(backend, since).splitlines()
-    return [json.loads(line) for line in lines if line.startswith("{")]
+    records = [json.loads(line) for line in lines if line.startswith("{")]
+    return [record for record in records if "logger" not in record]
 
 
 async def ask(websocket: ClientConnection, message: str | list[str]) -> dict[str, Any]:
