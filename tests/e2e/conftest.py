@@ -9,6 +9,7 @@ Docker engine answers). A test that needs what an engine does not have says so w
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -83,6 +84,8 @@ _TINY_TEMPLATE = '{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}'
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(*capabilities): what the engine must have")
+    # In the background of a script it is ignored, and so it would be by whatever is started here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> str:
