@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from plldb.aws import Target, aws_errors, error_code
+from plldb.bootstrap.cloudformation.lambda_functions.instrumentation.request import restore_request
 from plldb.config import VERSION_TAG
 from plldb.errors import StackError
 
@@ -165,12 +166,7 @@ def restore_functions(
     Failing calls raise botocore's exceptions: see ``plldb.aws.aws_errors``.
     """
     client: LambdaClient = target.patient_client("lambda", _LAMBDA_SECONDS)
-    request = {
-        "operation": "restore",
-        "stackName": stack_name,
-        "sessionRef": None,
-        "connectionId": None,
-    }
+    request = restore_request(stack_name)
     answer = client.invoke(FunctionName=instrumentation_function, Payload=json.dumps(request))
     payload = json.loads(answer["Payload"].read())
     if answer.get("FunctionError"):

@@ -8,18 +8,16 @@ from typing import Any, ClassVar
 
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
-from lambda_functions.sessions import (
+from lambda_functions.sessions.session import (
     LIFETIME,
-    Page,
-    Position,
     RefreshOffer,
     Session,
-    SessionStore,
     Status,
     digest,
     new_session,
     refresh_hash,
 )
+from lambda_functions.sessions.store import Page, Position, SessionStore
 
 # Ahead of the clock on the wall: tables delete what is expired by that one.
 NOW = 1_900_000_000.0

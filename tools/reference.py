@@ -18,7 +18,7 @@ from typing import Any
 import click
 import yaml
 
-from plldb.bootstrap.cloudformation.lambda_functions import messages
+from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
 from plldb.cli.main import plldb
 from plldb.doctor.requirements import PURPOSES, Purpose
 
@@ -145,7 +145,7 @@ def api_page() -> str:
     document = yaml.safe_load(OPENAPI.read_text(encoding="utf-8"))
     resolve = _resolver(document)
     parts = [
-        _MADE.format("docs/openapi.yaml and lambda_functions/messages.py"),
+        _MADE.format("docs/openapi.yaml and lambda_functions/websocket/wire.py"),
         "# The APIs of the helper stack\n",
         "The same, for machines: [openapi.yaml](../openapi.yaml).\n",
         "## Management API\n",
@@ -277,10 +277,10 @@ def _rule(schema: dict[str, Any]) -> str:
 
 
 def _messages_part() -> list[str]:
-    overview, _, dialogue = (messages.__doc__ or "").partition("::\n")
+    overview, _, dialogue = (wire.__doc__ or "").partition("::\n")
     kinds: tuple[tuple[str, type[Any], str], ...] = (
-        ("From the debugger", messages.Action, "action"),
-        ("From the server", messages.MessageType, "type"),
+        ("From the debugger", wire.Action, "action"),
+        ("From the server", wire.MessageType, "type"),
     )
     parts = [
         "## WebSocket API\n",
@@ -296,15 +296,15 @@ def _messages_part() -> list[str]:
             others = ", ".join(f"`{field}`" for field in fields if field != key)
             rows.append((f"`{member.value}`", others, text))
         parts.append(_table((f"`{key}`", "with", ""), rows))
-    codes = ", ".join(f"`{code.value}`" for code in messages.ErrorCode)
+    codes = ", ".join(f"`{code.value}`" for code in wire.ErrorCode)
     return [*parts, f"The `code` of an error is one of {codes}.\n"]
 
 
 def _builders(enum: type[Any]) -> dict[str, tuple[list[str], str]]:
     """Member of the enum → (the message's fields, what its docstring says), from its function."""
     found = {}
-    for function in vars(messages).values():
-        if isinstance(function, FunctionType) and function.__module__ == messages.__name__:
+    for function in vars(wire).values():
+        if isinstance(function, FunctionType) and function.__module__ == wire.__name__:
             tree = ast.parse(inspect.getsource(function))
             fields, members = _fields(tree), _members(tree, enum.__name__)
             if fields and members:

@@ -106,7 +106,7 @@ def attach(
         raise click.UsageError("Choose one of --pdb and --debugpy.")
     if (wait_for_client or write_launch_config) and not debugpy:
         raise click.UsageError("--wait-for-client and --write-launch-config go with --debugpy.")
-    from plldb.bootstrap.cloudformation.lambda_functions.messages import WhenAbsent
+    from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import WhenAbsent
     from plldb.cli.attach_view import AttachView
     from plldb.cli.factory import make_factory
     from plldb.debugger.attach import (

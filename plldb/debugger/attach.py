@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from plldb.aws import Target
-from plldb.bootstrap.cloudformation.lambda_functions import messages
-from plldb.bootstrap.cloudformation.lambda_functions.messages import WhenAbsent
+from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
+from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import WhenAbsent
 from plldb.debugger import debugging, protocol
 from plldb.debugger.connection import run_session
 from plldb.debugger.debugging import Debugging
@@ -248,7 +248,7 @@ class _Attached:
             return None
         # Whoever took a function since then keeps it: two that take over would do so for ever.
         take_over = self._options.take_over and not self._was_ready
-        return messages.instrument_request(
+        return wire.instrument_message(
             sorted(self._sources), self._options.when_absent, take_over, replaces=self._holder
         )
 

@@ -19,8 +19,8 @@ from websockets.exceptions import (
 )
 
 from plldb import __version__
-from plldb.bootstrap.cloudformation.lambda_functions import messages
-from plldb.bootstrap.cloudformation.lambda_functions.messages import (
+from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
+from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import (
     REFRESH_TOKEN_PARAMETER,
     SESSION_ID_PARAMETER,
 )
@@ -56,7 +56,7 @@ async def run_session(
 ) -> Ended:
     """Connects, reports every event but the end, and returns that, however it came.
 
-    ``stop`` asks for it. ``first_message`` is a ``messages.instrument_request``. A used id is never
+    ``stop`` asks for it. ``first_message`` is a ``wire.instrument_message``. A used id is never
     tried again. Raises SessionError if the connection is refused, EndpointError if nobody answers.
     """
     opening = _open(url, {SESSION_ID_PARAMETER: session_id}, timing)
@@ -166,7 +166,7 @@ class _Session:
         """API Gateway drops a connection that is idle for 10 minutes, a session lives one hour."""
         while True:
             await asyncio.sleep(self._timing.heartbeat)
-            await self._send([messages.heartbeat_request()])
+            await self._send([wire.heartbeat_message()])
 
     async def _watch_instrumenting(self) -> None:
         while not self._ready.is_set():

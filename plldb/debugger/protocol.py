@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
 
-from plldb.bootstrap.cloudformation.lambda_functions import messages
-from plldb.bootstrap.cloudformation.lambda_functions.messages import ErrorCode, MessageType
+from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
+from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import ErrorCode, MessageType
 
 _PREVIEW_CHARACTERS = 80
 _REFUSAL = (MessageType.ERROR, ErrorCode.BAD_REQUEST)
@@ -46,7 +46,7 @@ class MessageArrived:
 
 @dataclass(frozen=True)
 class Instrumented:
-    """The function's invocations come here from now on; ``info``: see ``messages.instrumented``."""
+    """The function's invocations come here from now on; ``info``: see ``wire.instrumented``."""
 
     function: str
     info: dict[str, Any]
@@ -89,7 +89,7 @@ class Restored:
 
 @dataclass(frozen=True)
 class InvocationArrived:
-    """An invocation to run here, as in ``messages.invocation``."""
+    """An invocation to run here, as in ``wire.invocation``."""
 
     request_id: str
     function: str
@@ -184,13 +184,13 @@ class SessionProtocol:
         return Connected()
 
     def instrument(self, request: str) -> list[str]:
-        """The frames to send to ask for functions; ``request``: ``messages.instrument_request``."""
+        """The frames to send to ask for functions; ``request``: ``wire.instrument_message``."""
         self.is_ready = False
         return [request]
 
     def received(self, frame: str | bytes, connection: int = 0) -> Event:
         """What arrived on any of the connections."""
-        message = messages.parse(frame)
+        message = wire.parse(frame)
         if message is None or not isinstance(message.get("type"), str):
             return JunkArrived(_preview(frame))
         kind = message["type"]
@@ -220,12 +220,12 @@ class SessionProtocol:
         if self.state is not State.ATTACHED:
             return []
         self.state = State.CLOSING
-        return [messages.close_request()]
+        return [wire.close_message()]
 
     def request_refresh(self) -> list[str]:
         """The frames to send; none while functions are being instrumented, or the session ends."""
         may_move = self.state is State.ATTACHED and self.is_ready and not self._is_moving
-        return [messages.refresh_request()] if may_move else []
+        return [wire.refresh_message()] if may_move else []
 
     def moving(self) -> None:
         """A second connection is being opened: the server may give it the session any moment."""

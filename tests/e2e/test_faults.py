@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from lambda_functions.reaper import CONNECTING_SECONDS
+from lambda_functions.sessions.reaping import CONNECTING_SECONDS
 
 from plldb.aws import Target
 from plldb.config import EmulatorAddress, TargetSettings

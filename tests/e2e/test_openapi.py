@@ -18,8 +18,8 @@ import requests
 import schemathesis
 import yaml
 from hypothesis import HealthCheck, Phase, settings
-from lambda_functions import messages
-from lambda_functions.invocations import token_key
+from lambda_functions.invocations.invocation import token_key
+from lambda_functions.websocket import wire
 from requests.auth import AuthBase
 from schemathesis import Case
 from schemathesis.checks import not_a_server_error
@@ -211,7 +211,7 @@ def test_the_life_of_an_invocation_is_as_described(api: Api) -> None:
             with_key = await _debugged(api, token, websocket, {"eventKey": upload["key"]}, "error")
             assert with_key["error"]["errorType"] == "ValueError"
             assert api.call("GET", "/debug/session", token=token).json()["state"] == "active"
-            await ask(websocket, messages.close_request())
+            await ask(websocket, wire.close_message())
 
     asyncio.run(run())
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from lambda_functions.invocation_table import DynamoDbInvocationStore
-from lambda_functions.invocations import Invocation, State
-from lambda_functions.reaper import CONNECTING_SECONDS
+from lambda_functions.invocations.dynamodb import DynamoDbInvocationStore
+from lambda_functions.invocations.invocation import Invocation, InvocationState
+from lambda_functions.sessions.reaping import CONNECTING_SECONDS
 from websockets.exceptions import ConnectionClosed
 
 from plldb.aws import Target
@@ -150,13 +150,13 @@ def test_an_invocation_that_nobody_waits_for_any_more_is_marked(backend: Backend
     for request_id, deadline in ((late, now - 1), (in_time, now + 600)):
         assert store.record(Invocation(request_id, "some-session", OWNER, "Fn", now, deadline))
 
-    def state(request_id: str) -> State:
+    def state(request_id: str) -> InvocationState:
         found = store.get(request_id)
         assert found is not None
         return found.state
 
     assert backend.reap()["stale"] >= 1
-    assert (state(late), state(in_time)) == (State.EXPIRED, State.WAITING)
+    assert (state(late), state(in_time)) == (InvocationState.EXPIRED, InvocationState.WAITING)
 
 
 @pytest.mark.needs("schedules")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
-from lambda_functions.dynamodb import DynamoDbSessionStore
-from lambda_functions.memory import MemorySessionStore
-from lambda_functions.sessions import SessionStore
+from lambda_functions.sessions.dynamodb import DynamoDbSessionStore
+from lambda_functions.sessions.store import SessionStore
 
+from tests.memory_stores import MemorySessionStore
 from tests.session_life import SessionLife
 
 from .support import Backend

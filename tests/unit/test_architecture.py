@@ -1,22 +1,30 @@
-"""Imports go one way, side effects stay at the edges, and one place writes to the terminal."""
+"""Imports go one way, side effects stay at the edges, and one place writes to the terminal.
+
+Each rule is one test, which names every module that breaks it.
+"""
 
 from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-
-import pytest
 
 import plldb
 
 PACKAGE = Path(plldb.__file__).parent
-WIRE_MESSAGES = "plldb.bootstrap.cloudformation.lambda_functions.messages"
 FUNCTIONS = "plldb.bootstrap.cloudformation.lambda_functions"
 LAYER = "plldb.bootstrap.cloudformation.layer"
-# Runs in a child process, under the interpreter of the user's project, which has no plldb.
-RUNNER = "plldb.debugger.runner"
+# Names, ids, requests and messages: what the developer's machine shares with the helper stack.
+SHARED_WITH_THE_LOCAL_SIDE = {
+    f"{FUNCTIONS}.websocket.wire",
+    f"{FUNCTIONS}.instrumentation.request",
+    f"{FUNCTIONS}.shared.constants",
+    f"{FUNCTIONS}.shared.ids",
+}
+# Run in a child process, under the interpreter of the user's project, which has no plldb.
+CHILD = {"plldb.debugger.runner"}
 FOREIGN = [
     # Runs inside the emulator's container, as a package of its own.
     PACKAGE / "emulators" / "localstack",
@@ -35,6 +43,8 @@ LAYERS = [
     {"demo", "doctor"},
     {"cli"},
 ]
+# Inside the helper stack: handlers put rooms together, and what is shared uses no room.
+ROOMS = {"api", "websocket", "sessions", "invocations", "instrumentation"}
 PURE = [
     "plldb.clock",
     "plldb.bootstrap.planner",
@@ -48,10 +58,15 @@ PURE = [
     "plldb.debugger.snapshot",
     "plldb.debugger.sources",
     "plldb.debugger.timing",
-    f"{FUNCTIONS}.messages",
-    f"{FUNCTIONS}.sessions",
+    *sorted(SHARED_WITH_THE_LOCAL_SIDE),
+    f"{FUNCTIONS}.sessions.session",
+    f"{FUNCTIONS}.sessions.store",
+    f"{FUNCTIONS}.invocations.invocation",
+    f"{FUNCTIONS}.invocations.store",
+    f"{FUNCTIONS}.instrumentation.redirect",
 ]
 EFFECTS = {"boto3", "botocore", "asyncio", "click", "requests", "websockets", "rich", "subprocess"}
+HEAVY = {"boto3", "botocore", "requests", "rich", "websockets", "psutil", "filelock"}
 
 
 def module_name(path: Path) -> str:
@@ -65,6 +80,7 @@ SOURCES = {
     if not {*FOREIGN} & {*path.parents} and "__pycache__" not in path.parts
 }
 TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in SOURCES.items()}
+LOCAL = [name for name in SOURCES if not name.startswith((FUNCTIONS, LAYER))]
 
 
 def part_of(name: str) -> str:
@@ -73,20 +89,39 @@ def part_of(name: str) -> str:
     return rest.partition(".")[0]
 
 
+def room_of(name: str) -> str:
+    """``…lambda_functions.sessions.store`` → ``sessions``."""
+    return name.removeprefix(f"{FUNCTIONS}.").partition(".")[0]
+
+
+def tops(modules: Iterable[str]) -> set[str]:
+    return {module.partition(".")[0] for module in modules}
+
+
 def imported(name: str, *, at_run_time_only: bool = False) -> Iterator[str]:
     """The modules that a module imports, anywhere in it, by their full names."""
-    package = name if SOURCES[name].name == "__init__.py" else name.rpartition(".")[0]
     for node in _nodes(TREES[name], at_run_time_only):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                anchor = package.split(".")[: len(package.split(".")) - node.level + 1]
-                base = ".".join([*anchor, *([base] if base else [])])
-            for alias in node.names:
-                full = f"{base}.{alias.name}"
-                yield full if full in SOURCES else base
+        yield from _imported_by(node, name)
+
+
+def imported_at_import(name: str) -> Iterator[str]:
+    """The modules that are imported as soon as the module is."""
+    for node in TREES[name].body:
+        yield from _imported_by(node, name)
+
+
+def _imported_by(node: ast.AST, name: str) -> Iterator[str]:
+    package = name if SOURCES[name].name == "__init__.py" else name.rpartition(".")[0]
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        base = node.module or ""
+        if node.level:
+            anchor = package.split(".")[: len(package.split(".")) - node.level + 1]
+            base = ".".join([*anchor, *([base] if base else [])])
+        for alias in node.names:
+            full = f"{base}.{alias.name}"
+            yield full if full in SOURCES else base
 
 
 def _nodes(tree: ast.AST, at_run_time_only: bool) -> Iterator[ast.AST]:
@@ -98,99 +133,145 @@ def _nodes(tree: ast.AST, at_run_time_only: bool) -> Iterator[ast.AST]:
             yield from _nodes(node, at_run_time_only)
 
 
+def absolute_imports_of_siblings(name: str) -> list[str]:
+    return [
+        ast.unparse(node)
+        for node in ast.walk(TREES[name])
+        if isinstance(node, ast.ImportFrom)
+        and not node.level
+        and (node.module or "").startswith(("plldb", "lambda_functions"))
+    ]
+
+
+# --- Where things are -----------------------------------------------------------------------------
+
+
 def test_every_part_has_its_place() -> None:
     known = set().union(*LAYERS) | {"", "__main__"}
     assert {part_of(name) for name in SOURCES} <= known
 
 
-@pytest.mark.parametrize("name", SOURCES)
-def test_imports_go_one_way(name: str) -> None:
-    part = part_of(name)
-    if part in ("", "__main__") or name.startswith(FUNCTIONS):
-        return
-    row = next(number for number, layer in enumerate(LAYERS) if part in layer)
-    allowed = {part, ""}.union(*LAYERS[:row])
-    wrong = {
-        module
-        for module in imported(name)
-        if module.partition(".")[0] == "plldb"
-        and part_of(module) not in allowed
-        and module != WIRE_MESSAGES
+def test_modules_share_a_name_only_if_they_play_the_same_part() -> None:
+    """A command's file has the command's name; stores are a folder's ``store`` and ``dynamodb``."""
+    by_name = defaultdict(set)
+    for name, path in SOURCES.items():
+        is_package = path.name == "__init__.py"
+        if not (is_package or name.startswith(("plldb.cli.", f"{FUNCTIONS}.handlers."))):
+            by_name[name.rpartition(".")[2]].add(name)
+    stores = {
+        part: {f"{FUNCTIONS}.sessions.{part}", f"{FUNCTIONS}.invocations.{part}"}
+        for part in ("store", "dynamodb")
     }
+    stores["dynamodb"].add(f"{FUNCTIONS}.shared.dynamodb")
+    links = {"constants": {f"{FUNCTIONS}.shared.constants", f"{LAYER}.python.plldb_shim.constants"}}
+    shared = {short: names for short, names in by_name.items() if len(names) > 1}
+    assert shared == stores | links
+
+
+# --- Who imports whom -----------------------------------------------------------------------------
+
+
+def test_imports_go_one_way() -> None:
+    wrong = []
+    for name in LOCAL:
+        part = part_of(name)
+        if part in ("", "__main__"):
+            continue
+        row = next(number for number, layer in enumerate(LAYERS) if part in layer)
+        allowed = {part, ""}.union(*LAYERS[:row])
+        wrong += [
+            (name, module)
+            for module in imported(name)
+            if module.partition(".")[0] == "plldb"
+            and part_of(module) not in allowed
+            and module not in SHARED_WITH_THE_LOCAL_SIDE
+            and not any(shared.startswith(f"{module}.") for shared in SHARED_WITH_THE_LOCAL_SIDE)
+        ]
     assert not wrong
 
 
-@pytest.mark.parametrize("name", [name for name in SOURCES if not name.startswith(FUNCTIONS)])
-def test_of_the_helper_stacks_code_the_local_side_takes_the_messages_only(name: str) -> None:
-    taken = {module for module in imported(name) if module.startswith(FUNCTIONS)}
-    # ``from …lambda_functions import messages`` names the package and the module.
-    assert taken <= {WIRE_MESSAGES}
+def test_of_the_helper_stacks_code_the_local_side_takes_names_and_messages_only() -> None:
+    taken = {
+        (name, module)
+        for name in LOCAL
+        for module in imported(name)
+        if module.startswith(FUNCTIONS)
+    }
+    # ``from ….websocket import wire`` names the module in full.
+    assert {module for _, module in taken} <= SHARED_WITH_THE_LOCAL_SIDE, sorted(taken)
 
 
-@pytest.mark.parametrize("name", [name for name in SOURCES if name.startswith(FUNCTIONS)])
-def test_what_runs_on_aws_needs_nothing_that_is_not_there(name: str) -> None:
-    for module in imported(name):
-        top = module.partition(".")[0]
-        is_there = top in sys.stdlib_module_names or top in ("boto3", "botocore")
-        assert is_there or module.startswith(FUNCTIONS), module
-    relative = [
-        node
-        for node in ast.walk(TREES[name])
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("plldb")
+def test_what_runs_on_aws_needs_nothing_that_is_not_there() -> None:
+    names = [name for name in SOURCES if name.startswith(FUNCTIONS)]
+    foreign = {
+        (name, module)
+        for name in names
+        for module in imported(name)
+        if module.partition(".")[0] not in {*sys.stdlib_module_names, "boto3", "botocore"}
+        and not module.startswith(FUNCTIONS)
+    }
+    assert not foreign
+    # On AWS there is no plldb: siblings are imported relatively.
+    assert not [one for name in names for one in absolute_imports_of_siblings(name)]
+
+
+def test_rooms_know_no_handler_and_what_is_shared_knows_no_room() -> None:
+    wrong = [
+        (name, module)
+        for name in SOURCES
+        if name.startswith(f"{FUNCTIONS}.")
+        for module in imported(name)
+        if (room_of(name) in ROOMS and room_of(module) == "handlers")
+        or (room_of(name) == "shared" and room_of(module) in {*ROOMS, "handlers"})
     ]
-    assert not relative, "siblings are imported relatively: on AWS there is no plldb"
+    assert not wrong
 
 
-@pytest.mark.parametrize("name", [name for name in SOURCES if name.startswith(LAYER)])
-def test_what_runs_in_a_users_function_needs_the_standard_library_only(name: str) -> None:
-    for module in imported(name):
-        assert module.partition(".")[0] in sys.stdlib_module_names or module.startswith(LAYER)
-    absolute = [
-        node
-        for node in ast.walk(TREES[name])
-        if isinstance(node, ast.ImportFrom) and not node.level
-        if (node.module or "").startswith(("plldb", "plldb_shim"))
-    ]
-    assert not absolute, "siblings are imported relatively"
+def test_what_runs_in_a_users_function_needs_the_standard_library_only() -> None:
+    names = [name for name in SOURCES if name.startswith(LAYER)]
+    foreign = {
+        (name, module)
+        for name in names
+        for module in imported(name)
+        if module.partition(".")[0] not in sys.stdlib_module_names and not module.startswith(LAYER)
+    }
+    assert not foreign
+    assert not [one for name in names for one in absolute_imports_of_siblings(name)]
 
 
 def test_what_runs_under_the_users_interpreter_needs_the_standard_library_only() -> None:
     """But for the editor's debugger, where that is asked for."""
-    tops = {module.partition(".")[0] for module in imported(RUNNER)}
-    assert tops - sys.stdlib_module_names <= {"debugpy"}
-    at_import = {
-        name
-        for node in TREES[RUNNER].body
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for name in [
-            *([node.module or ""] if isinstance(node, ast.ImportFrom) else []),
-            *(alias.name for alias in node.names if isinstance(node, ast.Import)),
-        ]
-    }
-    assert "debugpy" not in {name.partition(".")[0] for name in at_import}
+    for name in CHILD:
+        own = {module for module in imported(name) if module in CHILD}
+        assert tops({*imported(name)} - own) - sys.stdlib_module_names <= {"debugpy"}
+        assert "debugpy" not in tops(imported_at_import(name))
 
 
-@pytest.mark.parametrize("name", [name for name in SOURCES if name != RUNNER])
-def test_and_nothing_of_plldb_imports_it(name: str) -> None:
+def test_and_nothing_of_plldb_imports_it() -> None:
     """It is started as a program, by its path."""
-    assert RUNNER not in imported(name)
+    assert not [name for name in SOURCES if name not in CHILD and {*imported(name)} & {*CHILD}]
 
 
-@pytest.mark.parametrize("name", PURE)
-def test_what_decides_does_nothing(name: str) -> None:
-    assert not {module.partition(".")[0] for module in imported(name)} & EFFECTS
+# --- Side effects ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", PURE)
-def test_nor_does_anything_that_it_imports(name: str) -> None:
+def test_what_decides_does_nothing() -> None:
+    assert not [name for name in PURE if tops(imported(name)) & EFFECTS]
+
+
+def test_nor_does_anything_that_it_imports() -> None:
     """Importing it loads none of these: through no module of ours, either."""
-    loaded, queue = set(), [name]
-    while queue:
-        for module in imported(queue.pop(), at_run_time_only=True):
-            if module not in loaded:
-                loaded.add(module)
-                queue += [module] if module in SOURCES else []
-    assert not {module for module in loaded if module.partition(".")[0] in EFFECTS}
+    wrong = {}
+    for name in PURE:
+        loaded, queue = set(), [name]
+        while queue:
+            for module in imported(queue.pop(), at_run_time_only=True):
+                if module not in loaded:
+                    loaded.add(module)
+                    queue += [module] if module in SOURCES else []
+        if effects := tops(loaded) & EFFECTS:
+            wrong[name] = effects
+    assert not wrong
 
 
 def test_importing_the_package_imports_nothing() -> None:
@@ -213,52 +294,45 @@ def _writes_to_the_terminal(tree: ast.AST) -> Iterator[str]:
             yield from (name for name in names if name.partition(".")[0] == "rich")
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        name
+def test_only_the_console_writes_to_the_terminal() -> None:
+    # On AWS, a function's stdout is its log and no terminal; so it is for what runs in a
+    # user's function. The runner is a process of its own, whose output plldb reads.
+    exempt = {"plldb.cli.console", f"{FUNCTIONS}.shared.log", *CHILD}
+    wrong = {
+        name: written
         for name in SOURCES
-        # On AWS, a function's stdout is its log and no terminal; so it is for what runs in a
-        # user's function. The runner is a process of its own, whose output plldb reads.
-        if name not in ("plldb.cli.console", f"{FUNCTIONS}.log", RUNNER)
-        if not name.startswith(LAYER)
-    ],
-)
-def test_only_the_console_writes_to_the_terminal(name: str) -> None:
-    assert not list(_writes_to_the_terminal(TREES[name]))
+        if name not in exempt and not name.startswith(LAYER)
+        if (written := list(_writes_to_the_terminal(TREES[name])))
+    }
+    assert not wrong
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        name
-        for name in SOURCES
-        # The process that the runner ends is its own, and so is that of the layer: a function that
-        # is being stopped, on an emulator.
-        if part_of(name) != "cli" and name != RUNNER and not name.startswith(LAYER)
-    ],
-)
-def test_only_the_command_line_ends_the_process(name: str) -> None:
-    calls = {ast.unparse(node.func) for node in ast.walk(TREES[name]) if isinstance(node, ast.Call)}
-    assert not calls & {"sys.exit", "exit", "quit", "os._exit"}
+def _ends_the_process(tree: ast.AST) -> bool:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in (
+            "sys.exit",
+            "exit",
+            "quit",
+            "os._exit",
+        ):
+            return True
+        if isinstance(node, ast.Raise) and node.exc and "SystemExit" in ast.unparse(node.exc):
+            return True
+    return False
+
+
+def test_only_the_command_line_ends_the_process() -> None:
+    # The process that the runner ends is its own, and so is that of the layer: a function that
+    # is being stopped, on an emulator.
     assert not [
-        node
-        for node in ast.walk(TREES[name])
-        if isinstance(node, ast.Raise) and node.exc and "SystemExit" in ast.unparse(node.exc)
+        name
+        for name in SOURCES
+        if part_of(name) != "cli" and name not in CHILD and not name.startswith(LAYER)
+        if _ends_the_process(TREES[name])
     ]
 
 
-@pytest.mark.parametrize("name", [n for n in SOURCES if n.startswith("plldb.cli.")])
-def test_commands_load_what_they_need_when_they_run(name: str) -> None:
+def test_commands_load_what_they_need_when_they_run() -> None:
     """So that ``plldb --help`` loads click, and nothing heavy."""
-    heavy = {"boto3", "botocore", "requests", "rich", "websockets", "psutil", "filelock"}
-    at_import = {
-        module.partition(".")[0]
-        for node in TREES[name].body
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for module in [
-            *([node.module or ""] if isinstance(node, ast.ImportFrom) else []),
-            *(alias.name for alias in node.names if isinstance(node, ast.Import)),
-        ]
-    }
-    assert not at_import & heavy
+    commands = [name for name in SOURCES if name.startswith("plldb.cli.")]
+    assert not [name for name in commands if tops(imported_at_import(name)) & HEAVY]

@@ -49,7 +49,10 @@ class TestReference:
             assert f"`{option}`" in section or f"`{option}`" in of_all, option
 
     def test_the_messages_are_in_it(self) -> None:
-        from plldb.bootstrap.cloudformation.lambda_functions.messages import Action, MessageType
+        from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import (
+            Action,
+            MessageType,
+        )
 
         page = text_of(reference.REFERENCE / "api.md").partition("## WebSocket API")[2]
         for member in (*Action, *MessageType):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from lambda_functions import instrumentation_request
+from lambda_functions.instrumentation.request import restore_request
 
 from plldb.errors import AccessDeniedError, StackError
 from plldb.stacks import (
@@ -167,4 +167,4 @@ def test_restoring_is_asked_for_as_the_helper_stack_takes_it(target: Any) -> Non
     restore_functions(target, "plldb-instrument", "app")
     ((function, request),) = target.restoring.requests
     assert function == "plldb-instrument"
-    assert request == instrumentation_request.restore_request("app")
+    assert request == restore_request("app")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
+import os
 import re
 from typing import Any
 
@@ -12,15 +12,9 @@ import pytest
 
 from plldb.bootstrap.release import build_release
 from tests.template import TEMPLATE, as_list, load
+from tests.unit.bootstrap.lambda_functions.handlers.loading import fresh_handlers
 
 FUNCTIONS = TEMPLATE.parent / "lambda_functions"
-
-
-ENTRY_OF = {
-    "PLLDBDebuggerRole": "entry",
-    "PLLDBManagerRole": "manager_entry",
-    "PLLDBReaperRole": "reaper_entry",
-}
 RESOURCES: dict[str, dict[str, Any]] = load()["Resources"]
 
 
@@ -55,6 +49,22 @@ def statements(role: str) -> list[dict[str, Any]]:
     """Without those that tracing adds."""
     policies = [p for p in RESOURCES[role]["Properties"]["Policies"] if "Fn::If" not in p]
     return [s for policy in policies for s in as_list(policy["PolicyDocument"]["Statement"])]
+
+
+class RecordingEnviron(dict[str, str]):
+    """The environment's variables, and which of them were read."""
+
+    def __init__(self, variables: dict[str, str]) -> None:
+        super().__init__(variables)
+        self.read: set[str] = set()
+
+    def __getitem__(self, name: str) -> str:
+        self.read.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.read.add(name)
+        return super().get(name, default)
 
 
 class TestSizeAndShape:
@@ -131,8 +141,8 @@ class TestTables:
     def test_the_store_writes_the_attributes_that_the_table_has(self) -> None:
         from dataclasses import replace
 
-        from lambda_functions.dynamodb import DynamoDbSessionStore
-        from lambda_functions.sessions import new_session
+        from lambda_functions.sessions.dynamodb import DynamoDbSessionStore
+        from lambda_functions.sessions.session import new_session
 
         from tests.unit.fakes import FakeDynamoDb
 
@@ -246,11 +256,11 @@ class TestRoles:
 
     def test_each_function_tells_that_it_is_of_a_helper_stack(self) -> None:
         """By that, the instrumentation function of another one leaves it alone."""
-        from lambda_functions.instrumentation import _HELPER_STACK
+        from lambda_functions.shared import constants
 
         for function in of_type("AWS::Lambda::Function").values():
             variables = function["Properties"]["Environment"]["Variables"]
-            assert variables[_HELPER_STACK] == {"Ref": "AWS::StackName"}
+            assert variables[constants.HELPER_STACK] == {"Ref": "AWS::StackName"}
 
     def test_names_are_cloudformations_so_that_no_named_iam_capability_is_needed(self) -> None:
         for role in of_type("AWS::IAM::Role").values():
@@ -258,34 +268,31 @@ class TestRoles:
 
 
 class TestFunctions:
-    def test_each_handler_exists(self) -> None:
-        defined = {
-            f"lambda_functions.{module}.{target.id}"
-            for module in ENTRY_OF.values()
-            for node in ast.parse(source_of(module)).body
-            if isinstance(node, ast.Assign)
-            for target in node.targets
-            if isinstance(target, ast.Name) and target.id.startswith("handle_")
+    def test_each_has_a_file_of_its_own_that_is_named_after_it(self) -> None:
+        names = {
+            name.removesuffix("Function").lower(): function["Properties"]["Handler"]
+            for name, function in of_type("AWS::Lambda::Function").items()
         }
-        functions = of_type("AWS::Lambda::Function").values()
-        assert {function["Properties"]["Handler"] for function in functions} == defined
+        files = {file.stem for file in (FUNCTIONS / "handlers").glob("[a-z]*.py")}
+        assert names == {stem: f"lambda_functions.handlers.{stem}.handler" for stem in files}
 
     def test_none_is_inlined(self) -> None:
         for function in of_type("AWS::Lambda::Function").values():
             assert function["Properties"]["Code"].keys() == {"S3Bucket", "S3Key"}
 
-    def test_each_has_the_variables_that_its_environment_needs(self) -> None:
-        for role, module in ENTRY_OF.items():
-            code = source_of(module) + source_of("log")
-            read = set(re.findall(r'os\.environ(?:\.get)?[\[(]"(PLLDB_\w+)"', code))
-            given = [
-                set(function["Properties"]["Environment"]["Variables"])
-                for function in of_type("AWS::Lambda::Function").values()
-                if function["Properties"]["Role"] == {"Fn::GetAtt": [role, "Arn"]}
-            ]
-            assert set().union(*given) == read
-            if role == "PLLDBDebuggerRole":
-                assert all("PLLDB_SESSIONS_TABLE" in variables for variables in given)
+    @pytest.mark.parametrize("name", of_type("AWS::Lambda::Function"))
+    def test_each_has_the_variables_that_it_reads_and_no_others(
+        self, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        properties = RESOURCES[name]["Properties"]
+        given = dict.fromkeys(properties["Environment"]["Variables"], "0")
+        environ = RecordingEnviron(os.environ | given | {"AWS_DEFAULT_REGION": "eu-west-1"})
+        monkeypatch.setattr(os, "environ", environ)
+        with fresh_handlers(monkeypatch) as handlers:
+            assert handlers[properties["Handler"].split(".")[2]]
+        if "PLLDB_METRICS" in given:
+            environ["PLLDB_HELPER_STACK"]  # which the log reads where metrics are on
+        assert {one for one in environ.read if one.startswith("PLLDB_")} == given.keys()
 
     def test_each_runs_as_its_role_and_logs_to_the_group_with_retention(self) -> None:
         for name, function in of_type("AWS::Lambda::Function").items():
@@ -296,13 +303,12 @@ class TestFunctions:
             }
             role = others.get(name, "PLLDBDebuggerRole")
             assert properties["Role"] == {"Fn::GetAtt": [role, "Arn"]}, name
-            assert properties["Handler"].split(".")[1] == ENTRY_OF[role]
             assert properties["LoggingConfig"]["LogGroup"] == {"Ref": "FunctionsLogGroup"}, name
             # API Gateway waits for 29 s; nobody waits for the others.
             assert name in others or properties["Timeout"] < 29, name
 
     def test_the_broker_answers_before_its_time_is_up(self) -> None:
-        from lambda_functions.broker import WAIT_SECONDS
+        from lambda_functions.api.broker import WAIT_SECONDS
 
         assert RESOURCES["BrokerFunction"]["Properties"]["Timeout"] > WAIT_SECONDS + 5
 
@@ -346,11 +352,19 @@ class TestApis:
             assert function == ("BrokerFunction" if is_debugged else "ManagementFunction"), route
 
     def test_there_is_a_method_for_every_operation(self) -> None:
-        operations = re.findall(r'^    "([A-Z]+ /\S+)":', source_of("entry"), re.MULTILINE)
+        operations = [
+            operation
+            for handler in ("management", "broker")
+            for operation in re.findall(
+                r'^    "([A-Z]+ /\S+)":', source_of(f"handlers/{handler}"), re.MULTILINE
+            )
+        ]
         assert sorted(operations) == sorted(routes())
 
     def test_connecting_asks_the_authorizer(self) -> None:
-        from plldb.bootstrap.cloudformation.lambda_functions.messages import SESSION_ID_PARAMETER
+        from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import (
+            SESSION_ID_PARAMETER,
+        )
 
         (authorizer,) = of_type("AWS::ApiGatewayV2::Authorizer").values()
         source = f"route.request.querystring.{SESSION_ID_PARAMETER}"
@@ -362,7 +376,7 @@ class TestApis:
         assert connect["AuthorizerId"] == {"Ref": "SessionAuthorizer"}
 
     def test_each_route_is_of_an_action_or_for_everything_else(self) -> None:
-        from plldb.bootstrap.cloudformation.lambda_functions.messages import Action
+        from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import Action
 
         routes = of_type("AWS::ApiGatewayV2::Route")
         keys = {route["Properties"]["RouteKey"] for route in routes.values()}

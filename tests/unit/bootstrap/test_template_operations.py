@@ -287,7 +287,7 @@ class TestDashboard:
     def test_its_own_metrics_are_those_that_lines_carry(
         self, widgets: list[dict[str, Any]]
     ) -> None:
-        from lambda_functions.log import COUNTS, DIMENSIONS, NAMESPACE
+        from lambda_functions.shared.log import COUNTS, DIMENSIONS, NAMESPACE
 
         own = [w["metrics"] for w in widgets if w["metrics"][0][0] == NAMESPACE]
         assert own

@@ -18,8 +18,8 @@ import pytest
 import requests.auth
 from websockets.asyncio.server import ServerConnection, serve
 
-from plldb.bootstrap.cloudformation.lambda_functions import messages
-from plldb.bootstrap.cloudformation.lambda_functions.messages import WhenAbsent
+from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
+from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import WhenAbsent
 from plldb.debugger.attach import (
     CodeOptions,
     Event,
@@ -49,7 +49,7 @@ OUTPUTS = {
 
 def greeter(**variables: str) -> dict[str, Any]:
     """The message that tells of the function Greeter."""
-    return messages.instrumented(
+    return wire.instrumented(
         "Greeter",
         function_name="app-Greeter-1",
         function_arn="arn",
@@ -63,7 +63,7 @@ def greeter(**variables: str) -> dict[str, Any]:
 
 def greeting(request_id: str) -> dict[str, Any]:
     """An invocation of it, with "hello", that may take a minute."""
-    return messages.invocation(
+    return wire.invocation(
         request_id,
         "Greeter",
         deadline=time.time() + 60,
@@ -123,7 +123,7 @@ def websocket_server(
         async for frame in server:
             websocket.frames.append(json.loads(frame))
             if websocket.frames[-1]["action"] == "close":
-                await server.send(json.dumps(closing or messages.closed()))
+                await server.send(json.dumps(closing or wire.closed()))
             else:
                 for message in on_instrument:
                     await server.send(json.dumps(message))
@@ -257,7 +257,7 @@ def test_a_second_ctrl_c_ends_it_at_once_and_says_how_to_restore() -> None:
 
     with (
         local_server(lambda _: CREATED) as rest,
-        websocket_server(closing=messages.restored("Greeter")) as websocket,
+        websocket_server(closing=wire.restored("Greeter")) as websocket,
     ):
         target = Target(rest.url + "/plldb", websocket.url).deploy("plldb", "app")
         with pytest.raises(ConnectionLostError) as raised:

@@ -14,8 +14,8 @@ import pytest
 from websockets.asyncio.server import Request, Response, ServerConnection, serve
 from websockets.datastructures import Headers
 
-from plldb.bootstrap.cloudformation.lambda_functions import messages
-from plldb.bootstrap.cloudformation.lambda_functions.messages import (
+from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
+from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import (
     REFRESH_TOKEN_PARAMETER,
     ErrorCode,
 )
@@ -219,8 +219,8 @@ class TestHeartbeat:
                 message = json.loads(frame)
                 received.append(message)
                 ttl = len(received)
-                reply = messages.closed() if message["action"] == "close" else None
-                await server.send(json.dumps(reply or messages.heartbeat(ttl)))
+                reply = wire.closed() if message["action"] == "close" else None
+                await server.send(json.dumps(reply or wire.heartbeat(ttl)))
 
         seen: list[Event] = []
 
@@ -259,15 +259,15 @@ class Gateway:
             self.frames.append((number, message))
             match message["action"]:
                 case "close":
-                    await server.send(json.dumps(messages.closed()))
+                    await server.send(json.dumps(wire.closed()))
                 case "refresh" if self.has_lost_session:
-                    refusal = messages.error(ErrorCode.BAD_REQUEST, "The session is closed.")
+                    refusal = wire.error(ErrorCode.BAD_REQUEST, "The session is closed.")
                     await server.send(json.dumps(refusal))
                 case "refresh" if self.deaf_to_refresh:
                     self.deaf_to_refresh -= 1
                 case "refresh":
                     self.tokens.append(f"token-{len(self.tokens)}")
-                    await server.send(json.dumps(messages.refresh(self.tokens[-1], 0)))
+                    await server.send(json.dumps(wire.refresh(self.tokens[-1], 0)))
 
     async def admit(self, server: ServerConnection, request: Request) -> Response | None:
         if REFRESH_TOKEN_PARAMETER not in request.path:
@@ -453,9 +453,9 @@ class TestRefresh:
                 received.append(json.loads(frame)["action"])
                 match received[-1]:
                     case "heartbeat" if received.count("heartbeat") == 3:
-                        await server.send(json.dumps(messages.ready(1, 0)))
+                        await server.send(json.dumps(wire.ready(1, 0)))
                     case "close":
-                        await server.send(json.dumps(messages.closed()))
+                        await server.send(json.dumps(wire.closed()))
 
         timing = replace(TIMING, refresh=0.001, heartbeat=0.02, answer=0.02)
         play(
@@ -474,9 +474,9 @@ class TestSilence:
             await server.recv()
             async for frame in server:
                 if json.loads(frame)["action"] == "close":
-                    await server.send(json.dumps(messages.closed()))
+                    await server.send(json.dumps(wire.closed()))
                 else:
-                    await server.send(json.dumps(messages.heartbeat(1)))
+                    await server.send(json.dumps(wire.heartbeat(1)))
 
         beats = 0
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import time_machine
 
-from plldb.bootstrap.cloudformation.lambda_functions import messages
+from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
 from plldb.debugger.debugging import Debugging, Event, InvocationFinished, NotPrepared
 from plldb.debugger.invoker import LocalFunction, Outcome
 from plldb.debugger.protocol import Instrumented, InvocationArrived
@@ -171,7 +171,7 @@ def instrumented(function: str = "Greeter", **changes: Any) -> Instrumented:
         "memory_size": 256,
         "variables": {"TABLE": "t"},
     }
-    return Instrumented(function, messages.instrumented(function, **given | changes))
+    return Instrumented(function, wire.instrumented(function, **given | changes))
 
 
 def arrived(

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from plldb.bootstrap.cloudformation.lambda_functions import messages
-from plldb.bootstrap.cloudformation.lambda_functions.messages import ErrorCode
+from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
+from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import ErrorCode
 from plldb.debugger.protocol import (
     Connected,
     Ended,
@@ -23,7 +23,7 @@ from plldb.debugger.protocol import (
     close_reason,
 )
 
-CLOSED = json.dumps(messages.closed())
+CLOSED = json.dumps(wire.closed())
 
 
 def attached() -> SessionProtocol:
@@ -93,7 +93,7 @@ class TestLife:
 
 class TestFrames:
     def test_a_message(self) -> None:
-        error = messages.error(ErrorCode.NOT_JSON, "why")
+        error = wire.error(ErrorCode.NOT_JSON, "why")
         assert attached().received(json.dumps(error)) == MessageArrived(error)
         assert attached().received(json.dumps(error).encode()) == MessageArrived(error)
 
@@ -147,7 +147,7 @@ class TestMoving:
         protocol = attached()
         (frame,) = protocol.request_refresh()
         assert json.loads(frame) == {"action": "refresh"}
-        assert protocol.received(json.dumps(messages.refresh("t", 1))) == RefreshGranted("t")
+        assert protocol.received(json.dumps(wire.refresh("t", 1))) == RefreshGranted("t")
         protocol.moving()
         assert protocol.current == 0
         assert protocol.moved(1) == Refreshed()
@@ -185,14 +185,14 @@ class TestMoving:
             protocol = attached()
             protocol.moving()
             protocol.moved(1)
-            closed = json.dumps(messages.closed("closed by eve"))
+            closed = json.dumps(wire.closed("closed by eve"))
             assert protocol.received(closed) == Ended(False, True, "closed by eve")
 
     def test_nothing_moves_while_functions_are_being_instrumented(self) -> None:
         protocol = attached()
         assert protocol.instrument("{}") == ["{}"]
         assert protocol.request_refresh() == []
-        protocol.received(json.dumps(messages.ready(1, 0)))
+        protocol.received(json.dumps(wire.ready(1, 0)))
         assert protocol.request_refresh() != []
 
     def test_nor_before_and_after_the_session(self) -> None:
@@ -213,7 +213,7 @@ class TestMoving:
 class TestSessionGone:
     """The connection is there, and the helper stack says that it has no session (any more)."""
 
-    REFUSAL = json.dumps(messages.error(ErrorCode.BAD_REQUEST, "The session is closed."))
+    REFUSAL = json.dumps(wire.error(ErrorCode.BAD_REQUEST, "The session is closed."))
 
     def test_it_is_over(self) -> None:
         event = attached().received(self.REFUSAL)
@@ -234,7 +234,7 @@ class TestSessionGone:
         assert isinstance(protocol.received(self.REFUSAL, 1), Ended)
 
     def test_not_for_other_errors(self) -> None:
-        error = messages.error(ErrorCode.UNKNOWN_ACTION, "why")
+        error = wire.error(ErrorCode.UNKNOWN_ACTION, "why")
         assert attached().received(json.dumps(error)) == MessageArrived(error)
 
 

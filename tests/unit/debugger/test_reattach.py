@@ -17,7 +17,7 @@ from requests import PreparedRequest
 from websockets.asyncio.server import Request as Handshake
 from websockets.asyncio.server import Response, ServerConnection, serve
 
-from plldb.bootstrap.cloudformation.lambda_functions import messages
+from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
 from plldb.debugger.attach import Event, Reconnecting, SessionCreated, SessionOptions, attach
 from plldb.debugger.debugging import InvocationFinished
 from plldb.debugger.invoker import LocalFunction, Outcome
@@ -94,7 +94,7 @@ class HelperStack:
         async for frame in server:
             message = json.loads(frame)
             if message["action"] == "close":
-                await server.send(json.dumps(messages.closed()))
+                await server.send(json.dumps(wire.closed()))
                 continue
             self.instruments.append(message)
             for reply in replies:
@@ -205,7 +205,7 @@ def never(_: Event, __: Attached) -> None:
     pass
 
 
-ALL_DONE = [GREETER, messages.ready(1, 0)]
+ALL_DONE = [GREETER, wire.ready(1, 0)]
 
 
 class TestAfterALoss:
@@ -376,7 +376,7 @@ class TestNot:
         assert attached.all(Reconnecting) == []
 
     def test_if_somebody_ended_the_session(self) -> None:
-        forced_off = messages.closed("closed by arn:aws:iam::1:user/eve")
+        forced_off = wire.closed("closed by arn:aws:iam::1:user/eve")
         stack = HelperStack([([*ALL_DONE, forced_off], STAYS)])
         attached = run(stack, never)
         assert isinstance(attached.error, ConnectionLostError)

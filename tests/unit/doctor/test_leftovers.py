@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from lambda_functions import configuration
+from lambda_functions.shared import constants
 
 from plldb.doctor import leftovers
 from plldb.doctor.facts import Greeting
@@ -23,23 +23,23 @@ OTHER_BROKER = "https://other.execute-api.us-east-1.amazonaws.com/plldb"
 
 
 def test_an_instrumented_function_looks_as_instrumenting_makes_it_look() -> None:
-    assert leftovers.SHIM_HANDLER == configuration.SHIM_HANDLER
-    assert leftovers.SESSION == configuration.SESSION
-    assert leftovers.HELD_BY == configuration.HELD_BY
-    assert leftovers.BROKER_URL == configuration.BROKER_URL
+    assert leftovers.SHIM_HANDLER == constants.SHIM_HANDLER
+    assert leftovers.SESSION == constants.SESSION
+    assert leftovers.HELD_BY == constants.HELD_BY
+    assert leftovers.BROKER_URL == constants.BROKER_URL
 
 
 def instrumented(name: str, session: str, broker: str = AWS_BROKER) -> dict[str, Any]:
     variables = {
-        configuration.SESSION: session,
-        configuration.HELD_BY: USER,
-        configuration.BROKER_URL: broker,
-        configuration.TOKEN: TOKEN,
+        constants.SESSION: session,
+        constants.HELD_BY: USER,
+        constants.BROKER_URL: broker,
+        constants.TOKEN: TOKEN,
     }
     return {
         "FunctionName": name,
         "FunctionArn": f"arn:{name}",
-        "Handler": configuration.SHIM_HANDLER,
+        "Handler": constants.SHIM_HANDLER,
         "Environment": {"Variables": variables},
     }
 

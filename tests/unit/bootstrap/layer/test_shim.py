@@ -21,8 +21,7 @@ from typing import Any
 
 import plldb_shim
 import pytest
-from lambda_functions import configuration
-from plldb_shim import bootstrap, broker, original, remote, variables
+from plldb_shim import bootstrap, broker_client, constants, original, remote, variables
 
 from tests.unit.fakes import Answer, LocalServer, Request, local_server
 
@@ -78,13 +77,13 @@ def instrumented(
     """The function as plldb left it, with a broker that answers so."""
     with local_server(respond) as server:
         taken = {
-            variables.ORIGINAL_HANDLER: OWN_HANDLER,
-            variables.FUNCTION: "Fn",
-            variables.BROKER_URL: f"{server.url}/plldb",
-            variables.TOKEN: "the-token",
-            variables.SESSION: "12345678",
-            variables.HELD_BY: "arn:aws:iam::1:user/me",
-            variables.WHEN_ABSENT: "original",
+            constants.ORIGINAL_HANDLER: OWN_HANDLER,
+            constants.FUNCTION: "Fn",
+            constants.BROKER_URL: f"{server.url}/plldb",
+            constants.TOKEN: "the-token",
+            constants.SESSION: "12345678",
+            constants.HELD_BY: "arn:aws:iam::1:user/me",
+            constants.WHEN_ABSENT: "original",
         }
         monkeypatch.setattr(variables, "TAKEN", taken | changes)
         yield server
@@ -324,7 +323,7 @@ class TestAbsent:
         capsys: pytest.CaptureFixture[str],
         answer: Answer,
     ) -> None:
-        monkeypatch.setattr(broker, "BUSY_SECONDS", 0.001)
+        monkeypatch.setattr(broker_client, "BUSY_SECONDS", 0.001)
         with instrumented(monkeypatch, answering(answer)):
             assert plldb_shim.handler("x", Context()) == {"own": "x"}
         expected = "plldb: no debugger attached, running the original handler\n"
@@ -349,7 +348,7 @@ class TestAbsent:
             assert plldb_shim.handler(1, Context()) == {"own": 1}
 
     def test_a_broker_that_takes_no_connection(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(broker, "CONNECT_SECONDS", 0.2)
+        monkeypatch.setattr(broker_client, "CONNECT_SECONDS", 0.2)
         with (
             full_port() as port,
             instrumented(
@@ -364,7 +363,7 @@ class TestAbsent:
     ) -> None:
         with instrumented(monkeypatch, answering(result(1))) as server:
             assert plldb_shim.handler(event, Context(0.9)) == {"own": event}
-            monkeypatch.setitem(variables.TAKEN, variables.WHEN_ABSENT, "error")
+            monkeypatch.setitem(variables.TAKEN, constants.WHEN_ABSENT, "error")
             shown = reported(event, Context(0.9))
         assert shown["errorType"] == "PlldbNoDebugger"
         assert "time" in shown["errorMessage"]
@@ -427,7 +426,7 @@ class TestAddresses:
     def test_all_of_them_together_get_the_time_of_one(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(broker, "CONNECT_SECONDS", 0.5)
+        monkeypatch.setattr(broker_client, "CONNECT_SECONDS", 0.5)
         with full_port() as port:
             url = self.resolve(monkeypatch, *[port] * 5)
             with instrumented(monkeypatch, answering(GONE), PLLDB_BROKER_URL=url):
@@ -438,11 +437,11 @@ class TestAddresses:
     def test_one_that_works_is_found_behind_those_that_do_not(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(broker, "CONNECT_SECONDS", 0.9)
+        monkeypatch.setattr(broker_client, "CONNECT_SECONDS", 0.9)
         with full_port() as hole, instrumented(monkeypatch, answering(result("x"))) as server:
             works = int(server.url.rpartition(":")[2])
             url = self.resolve(monkeypatch, hole, 1, works)
-            monkeypatch.setitem(variables.TAKEN, variables.BROKER_URL, url)
+            monkeypatch.setitem(variables.TAKEN, constants.BROKER_URL, url)
             assert plldb_shim.handler({}, Context()) == "x"
 
 
@@ -451,7 +450,7 @@ class TestPublishedVersions:
     def test_they_run_themselves(self, monkeypatch: pytest.MonkeyPatch, when_absent: str) -> None:
         context = Context()
         context.function_version = "7"
-        changes = {variables.WHEN_ABSENT: when_absent}
+        changes = {constants.WHEN_ABSENT: when_absent}
         with instrumented(monkeypatch, answering(result(1)), **changes) as server:
             assert plldb_shim.handler(1, context) == {"own": 1}
         assert server.requests == []
@@ -469,23 +468,23 @@ class TestConnection:
     def test_a_broker_that_fails_for_a_while_is_asked_again(
         self, monkeypatch: pytest.MonkeyPatch, status: int
     ) -> None:
-        monkeypatch.setattr(broker, "BUSY_SECONDS", 0.001)
+        monkeypatch.setattr(broker_client, "BUSY_SECONDS", 0.001)
         busy = Answer(status, "{}")
         with instrumented(monkeypatch, answering(WAITING, *[busy] * 5, result("x"))):
             assert plldb_shim.handler({}, Context()) == "x"
 
     def test_but_not_for_ever(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(broker, "BUSY_SECONDS", 0.001)
+        monkeypatch.setattr(broker_client, "BUSY_SECONDS", 0.001)
         with instrumented(monkeypatch, answering(WAITING, Answer(500, "{}"))) as server:
             assert plldb_shim.handler(1, Context()) == {"own": 1}
-        assert len(server.requests) == 1 + broker.BUSY_ATTEMPTS + 1
+        assert len(server.requests) == 1 + broker_client.BUSY_ATTEMPTS + 1
 
     @pytest.mark.parametrize("failure", [None, 429, 502])
     def test_an_invocation_whose_answer_is_lost_is_sent_again_as_it_was(
         self, monkeypatch: pytest.MonkeyPatch, failure: int | None
     ) -> None:
         """The broker may have it already: it tells the same one by its id and deadline."""
-        monkeypatch.setattr(broker, "BUSY_SECONDS", 0.001)
+        monkeypatch.setattr(broker_client, "BUSY_SECONDS", 0.001)
         bodies: list[str] = []
 
         def respond(request: Request) -> Answer:
@@ -506,7 +505,7 @@ class TestConnection:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The debugger has run the invocation: the function must not run it as well."""
-        monkeypatch.setattr(broker, "BUSY_SECONDS", 0.001)
+        monkeypatch.setattr(broker_client, "BUSY_SECONDS", 0.001)
         downloads = iter([503, 500, 200])
 
         def respond(request: Request) -> Answer:
@@ -523,7 +522,7 @@ class TestConnection:
         self, monkeypatch: pytest.MonkeyPatch, breaks: int
     ) -> None:
         """The debugger may be running the invocation: the function must not run it as well."""
-        monkeypatch.setattr(broker, "BUSY_SECONDS", 0.001)
+        monkeypatch.setattr(broker_client, "BUSY_SECONDS", 0.001)
         answers = iter([WAITING, *[None] * breaks, result("x")])
 
         def respond(request: Request) -> Answer:
@@ -538,7 +537,7 @@ class TestConnection:
     def test_but_one_that_lasts_means_that_nobody_is_there(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(broker, "BUSY_SECONDS", 0.001)
+        monkeypatch.setattr(broker_client, "BUSY_SECONDS", 0.001)
 
         def respond(request: Request) -> Answer:
             if request.method == "POST":
@@ -555,7 +554,7 @@ class TestConnection:
             time.sleep(0.05)
             return WAITING
 
-        monkeypatch.setattr(broker, "MARGIN_SECONDS", 0.3)
+        monkeypatch.setattr(broker_client, "MARGIN_SECONDS", 0.3)
         context = Context(0.8)
         with instrumented(monkeypatch, respond):
             shown = reported({}, context)
@@ -567,29 +566,21 @@ class TestConnection:
             time.sleep(1)
             return WAITING
 
-        monkeypatch.setattr(broker, "MARGIN_SECONDS", 0.3)
+        monkeypatch.setattr(broker_client, "MARGIN_SECONDS", 0.3)
         with instrumented(monkeypatch, respond):
             assert reported({}, Context(0.7))["errorType"] == "PlldbTimeout"
 
 
 class TestVariables:
-    def test_both_sides_spell_them_alike(self) -> None:
-        assert frozenset(variables.VARIABLES) == configuration.VARIABLES
-        assert variables.SHIM_HANDLER == configuration.SHIM_HANDLER
-        for name in dir(configuration):
-            value = getattr(configuration, name)
-            if isinstance(value, str) and value.startswith("PLLDB_"):
-                assert getattr(variables, name) == value
-
     def test_the_function_does_not_see_them(self) -> None:
-        environ = dict.fromkeys(variables.VARIABLES, "x") | {
+        environ = dict.fromkeys(constants.FUNCTION_VARIABLES, "x") | {
             "COLOUR": "green",
             "PLLDB_OWN": "the user's",
             "_HANDLER": "plldb_shim.handler",
-            variables.ORIGINAL_HANDLER: "app.handler",
+            constants.ORIGINAL_HANDLER: "app.handler",
         }
         taken = variables.take(environ)
-        assert taken.keys() == set(variables.VARIABLES)
+        assert taken.keys() == set(constants.FUNCTION_VARIABLES)
         assert environ == {"COLOUR": "green", "PLLDB_OWN": "the user's", "_HANDLER": "app.handler"}
 
     def test_a_function_without_them_stays_as_it_is(self) -> None:
@@ -667,9 +658,9 @@ class TestTermination:
             env={
                 "PYTHONPATH": f"{SHIM.parent}{os.pathsep}{own_code}",
                 "AWS_ENDPOINT_URL": "http://localhost",
-                variables.BROKER_URL: url,
-                variables.ORIGINAL_HANDLER: OWN_HANDLER,
-                variables.TOKEN: "t",
+                constants.BROKER_URL: url,
+                constants.ORIGINAL_HANDLER: OWN_HANDLER,
+                constants.TOKEN: "t",
             },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

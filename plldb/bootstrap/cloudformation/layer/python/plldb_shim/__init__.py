@@ -4,7 +4,7 @@
 
     bootstrap    the handler that Lambda calls
     variables    what plldb wrote into the function's environment
-    broker       asking the debugger, over HTTP
+    broker_client  asking the debugger, over HTTP
     original     the function's own handler
     remote       errors of the debugger's side, raised again here
     termination  being stopped in the middle, on an emulator

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from . import broker, original, remote, termination, variables
+from . import broker_client, constants, original, remote, termination, variables
 
 TYPE_CHECKING = False  # without importing typing, which is no small module
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def _handle(event: Any, context: Any) -> Any:
     try:
         answer = _ask(event, context)
         if answer is None:
-            own_handler = original.load(variables.TAKEN.get(variables.ORIGINAL_HANDLER, ""))
+            own_handler = original.load(variables.TAKEN.get(constants.ORIGINAL_HANDLER, ""))
     except remote.ReportedError as error:
         raise error.with_traceback(None) from None
     if answer is None:
@@ -52,11 +52,11 @@ def _ask(event: Any, context: Any) -> dict[str, Any] | None:
     try:
         _termination.is_asking = True
         try:
-            return broker.ask(event, context, variables.TAKEN)
+            return broker_client.ask(event, context, variables.TAKEN)
         finally:
             _termination.is_asking = False
-    except broker.AbsentError as absent:
-        if variables.TAKEN.get(variables.WHEN_ABSENT) == variables.ERROR:
+    except broker_client.AbsentError as absent:
+        if variables.TAKEN.get(constants.WHEN_ABSENT) == variables.ERROR:
             reason = f"plldb: no debugger attached: {absent}"
             raise remote.error("PlldbNoDebugger", reason) from None
     print(_FALLBACK, flush=True)  # noqa: T201

@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 
-from .broker import AbsentError
+from .broker_client import AbsentError
 
 TYPE_CHECKING = False  # without importing typing, which is no small module
 if TYPE_CHECKING:

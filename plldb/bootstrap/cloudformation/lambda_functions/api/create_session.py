@@ -1,0 +1,58 @@
+"""``POST /sessions``: REST, and signed by AWS_IAM before anything arrives here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..sessions.pending_cap import PendingCap
+from ..sessions.session import new_session
+from ..sessions.store import SessionStore
+from ..shared.ids import shortened
+from ..shared.log import LambdaEvent, Record
+from .rest import BadRequestError, caller, json_body, rejection, response
+from .session_requests import check_stack_name
+
+_HELPER_STACK = "stackName is plldb's own helper stack, which it can't debug."
+
+
+@dataclass(frozen=True)
+class SessionCreation:
+    """What the operation acts on, and its limits. ``helper_stack`` is the one that this runs in."""
+
+    sessions: SessionStore
+    pending: PendingCap
+    max_body_bytes: int
+    helper_stack: str
+
+
+def create_session(
+    event: LambdaEvent, record: Record, now: float, creation: SessionCreation
+) -> dict[str, Any]:
+    """``POST /sessions`` ``{"stackName": …}`` → 201 ``{"sessionId": …}``.
+
+    429 with Retry-After where nobody connects to the sessions that the stack has already. Of the
+    helper stack there are none: whoever debugged its functions would act with their rights.
+    """
+    stack_name = _stack_name(json_body(event, creation.max_body_bytes))
+    record["stackName"] = stack_name
+    if stack_name == creation.helper_stack:
+        raise BadRequestError(_HELPER_STACK)
+    seconds = creation.pending.retry_after(stack_name, now)
+    if seconds is not None:
+        refused = rejection(
+            record, 429, "The stack has too many sessions that nobody connected to."
+        )
+        refused["headers"]["Retry-After"] = str(seconds)
+        return refused
+    session = new_session(stack_name, caller(event), now)
+    creation.sessions.create(session)
+    record |= {"outcome": "created", "sessionId": shortened(session.session_id)}
+    return response(201, {"sessionId": session.session_id})
+
+
+def _stack_name(body: dict[str, Any]) -> str:
+    name = body.get("stackName")
+    if name is None:
+        raise BadRequestError("stackName is missing.")
+    return check_stack_name(name)

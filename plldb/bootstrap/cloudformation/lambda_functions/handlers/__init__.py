@@ -1,0 +1,1 @@
+"""The handlers that template.yaml names: one file for each Lambda function."""

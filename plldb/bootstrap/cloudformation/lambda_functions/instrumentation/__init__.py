@@ -1,0 +1,1 @@
+"""Functions that are redirected to a session, and restored."""

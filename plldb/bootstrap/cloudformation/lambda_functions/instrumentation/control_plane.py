@@ -1,0 +1,231 @@
+"""Lambda's control plane: a stack's functions are read and changed, within Lambda's rules."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+from botocore.exceptions import ClientError
+
+from .rate_limit import RateLimit
+
+# Lambda's quota of control plane requests a second, for an account and region:
+# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+UPDATES_PER_SECOND = 15
+# An update ends within seconds; in a VPC it may take a minute or two.
+_SETTLE_SECONDS = 300
+_FIRST_PAUSE = 0.1
+_LAST_PAUSE = 2.0
+_CONFLICT_ATTEMPTS = 12
+
+FUNCTION_TYPE = "AWS::Lambda::Function"
+STACK_TYPE = "AWS::CloudFormation::Stack"
+
+Found = dict[str, Any]
+
+
+class GoneError(Exception):
+    """The function was deleted."""
+
+
+class RefusedError(Exception):
+    """Lambda refused the call, in its own words."""
+
+
+class UnseenUpdateError(RefusedError):
+    """Lambda took the update, but nobody saw its end: it is in effect, or will be, or will fail."""
+
+
+class _ConflictError(RefusedError):
+    """Another update is under way."""
+
+
+class _StaleError(RefusedError):
+    """The function has another revision by now."""
+
+
+class _DeniedError(RefusedError):
+    """The role does not allow it."""
+
+
+class ControlPlane(Protocol):
+    def of_stack(self, stack_name: str) -> Iterator[tuple[str, str, str]]:
+        """(logical id, physical id, resource type) of its functions and nested stacks."""
+        ...
+
+    def get(self, name: str) -> Found:
+        """What GetFunctionConfiguration answers, once no update is under way.
+
+        Raises GoneError.
+        """
+        ...
+
+    def update(self, name: str, revision: str, changes: dict[str, Any]) -> Found | None:
+        """The configuration after the change; None if it is no longer the one of ``revision``.
+
+        Raises GoneError or RefusedError; of the latter, UnseenUpdateError if the change may stand.
+        """
+        ...
+
+    def bypasses(self, name: str) -> list[str]:
+        """What invokes the function past ``$LATEST``, each in a few words."""
+        ...
+
+    def timeout_limits(self, names: set[str]) -> dict[str, int]:
+        """Function name → the least visibility timeout of the SQS queues that feed it.
+
+        0 for a queue that can't be read: it may allow no longer timeout than there is.
+        """
+        ...
+
+
+class LambdaControlPlane:
+    """``lambda_``, ``cloudformation`` and ``sqs`` are boto3 clients."""
+
+    def __init__(
+        self,
+        lambda_: Any,
+        cloudformation: Any,
+        sqs: Any,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._lambda = lambda_
+        self._cloudformation = cloudformation
+        self._sqs = sqs
+        self._sleep = sleep
+        self._updates = RateLimit(UPDATES_PER_SECOND, sleep=sleep)
+
+    def of_stack(self, stack_name: str) -> Iterator[tuple[str, str, str]]:
+        pages = self._cloudformation.get_paginator("list_stack_resources")
+        try:
+            for page in pages.paginate(StackName=stack_name):
+                for resource in page["StackResourceSummaries"]:
+                    if resource["ResourceType"] in (FUNCTION_TYPE, STACK_TYPE):
+                        physical_id = resource.get("PhysicalResourceId", "")
+                        yield resource["LogicalResourceId"], physical_id, resource["ResourceType"]
+        except ClientError as error:
+            # CloudFormation has no code of its own for a stack that is gone.
+            if _code(error) != "ValidationError" or "does not exist" not in str(error):
+                raise
+
+    def get(self, name: str) -> Found:
+        pauses = _pauses(_SETTLE_SECONDS)
+        while True:
+            found: Found = self._call(self._lambda.get_function_configuration, FunctionName=name)
+            if found.get("LastUpdateStatus") != "InProgress" and found.get("State") != "Pending":
+                return found
+            pause = next(pauses, None)
+            if pause is None:
+                raise RefusedError(f"its last update is still under way after {_SETTLE_SECONDS} s")
+            self._sleep(pause)
+
+    def update(self, name: str, revision: str, changes: dict[str, Any]) -> Found | None:
+        for pause in (*_first(_pauses(_SETTLE_SECONDS), _CONFLICT_ATTEMPTS - 1), None):
+            self._updates.acquire()
+            try:
+                self._call(
+                    self._lambda.update_function_configuration,
+                    FunctionName=name,
+                    RevisionId=revision,
+                    **changes,
+                )
+            except _ConflictError:
+                if pause is None:
+                    raise RefusedError("another update of it is under way") from None
+                self._sleep(pause)
+                continue
+            except _StaleError:
+                return None
+            break
+        try:
+            settled = self.get(name)
+        except RefusedError as error:
+            raise UnseenUpdateError(str(error)) from error
+        if settled.get("LastUpdateStatus") == "Failed":
+            raise RefusedError(str(settled.get("LastUpdateStatusReason") or "the update failed"))
+        return settled
+
+    def bypasses(self, name: str) -> list[str]:
+        aliases = self._call(self._lambda.list_aliases, FunctionName=name)["Aliases"]
+        return [
+            f"alias {alias['Name']} invokes version {alias['FunctionVersion']}"
+            for alias in aliases
+            if alias["FunctionVersion"] != "$LATEST"
+        ] + [
+            f"{config['FunctionArn'].rpartition(':')[2]} has provisioned concurrency"
+            for config in self._provisioned(name)
+        ]
+
+    def _provisioned(self, name: str) -> list[dict[str, Any]]:
+        try:
+            answer = self._call(
+                self._lambda.list_provisioned_concurrency_configs, FunctionName=name
+            )
+        except _DeniedError:
+            # The role allows it. An emulator that takes it for another action has none of these.
+            return []
+        configs: list[dict[str, Any]] = answer["ProvisionedConcurrencyConfigs"]
+        return configs
+
+    def timeout_limits(self, names: set[str]) -> dict[str, int]:
+        limits: dict[str, int] = {}
+        timeouts: dict[str, int] = {}
+        for page in self._lambda.get_paginator("list_event_source_mappings").paginate():
+            for mapping in page["EventSourceMappings"]:
+                queue = mapping.get("EventSourceArn", "")
+                # …:function:name; with a further part, it is a version, which stays as it is.
+                *_, kind, name = mapping.get("FunctionArn", ":").split(":")
+                if kind != "function" or name not in names or ":sqs:" not in queue:
+                    continue
+                if queue not in timeouts:
+                    timeouts[queue] = self._visibility_timeout(queue)
+                limits[name] = min(limits.get(name, timeouts[queue]), timeouts[queue])
+        return limits
+
+    def _visibility_timeout(self, queue_arn: str) -> int:
+        # arn:partition:sqs:region:account:name; its URL is made of the same parts.
+        *_, account, name = queue_arn.split(":")
+        try:
+            attributes = self._sqs.get_queue_attributes(
+                QueueUrl=f"{self._sqs.meta.endpoint_url}/{account}/{name}",
+                AttributeNames=["VisibilityTimeout"],
+            )
+        except ClientError:
+            return 0  # it was deleted, or is another account's
+        return int(attributes["Attributes"]["VisibilityTimeout"])
+
+    def _call(self, call: Callable[..., Any], **parameters: Any) -> Any:
+        try:
+            return call(**parameters)
+        except ClientError as error:
+            code = _code(error)
+            if code == "ResourceNotFoundException":
+                raise GoneError from error
+            kind = _KINDS.get(code, RefusedError)
+            reason = error.response["Error"].get("Message") or code
+            raise kind(f"{reason} ({code})") from error
+
+
+_KINDS: dict[str, type[RefusedError]] = {
+    "AccessDeniedException": _DeniedError,
+    "PreconditionFailedException": _StaleError,
+    "ResourceConflictException": _ConflictError,
+}
+
+
+def _pauses(total: float) -> Iterator[float]:
+    """Growing pauses, as long as they stay within the total."""
+    pause, waited = _FIRST_PAUSE, 0.0
+    while waited < total:
+        yield pause
+        waited += pause
+        pause = min(pause * 1.5, _LAST_PAUSE)
+
+
+def _first(pauses: Iterator[float], count: int) -> list[float]:
+    return [pause for pause, _ in zip(pauses, range(count), strict=False)]
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response["Error"]["Code"])

@@ -1,0 +1,76 @@
+"""What the instrumentation function is asked to do, and how it is asked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, Protocol
+
+INSTRUMENT = "instrument"
+RESTORE = "restore"
+
+
+def instrument_request(
+    *,
+    stack_name: str,
+    session: str,
+    owner: str,
+    connection_id: str,
+    token: str,
+    functions: list[str],
+    when_absent: str,
+    take_over: bool,
+    open_sessions: dict[str, dict[str, str]],
+    replaces: str | None = None,
+) -> dict[str, Any]:
+    """``session`` is the shortened id; ``open_sessions`` are the stack's others.
+
+    ``replaces``, shortened too, is closed: what it holds and is not taken is restored. The others
+    are by shortened id, each with its ``owner`` and ``connectionId``: they are connected.
+    """
+    return {
+        "operation": INSTRUMENT,
+        "stackName": stack_name,
+        "session": session,
+        "owner": owner,
+        "connectionId": connection_id,
+        "token": token,
+        "functions": functions,
+        "whenAbsent": when_absent,
+        "takeOver": take_over,
+        "openSessions": open_sessions,
+        "replaces": replaces,
+    }
+
+
+def restore_request(
+    stack_name: str, session: str | None = None, connection_id: str | None = None
+) -> dict[str, Any]:
+    """``session`` (shortened) restores only what that one holds; otherwise everything is."""
+    return {
+        "operation": RESTORE,
+        "stackName": stack_name,
+        "session": session,
+        "connectionId": connection_id,
+    }
+
+
+class Instrumentation(Protocol):
+    def start(self, request: dict[str, Any]) -> None:
+        """Hands the request over; what comes of it is told over the connection that it names."""
+        ...
+
+
+class LambdaInstrumentation:
+    """``client`` gives a boto3 Lambda client."""
+
+    def __init__(self, client: Callable[[], Any], function_name: str) -> None:
+        self._client = client
+        self._function_name = function_name
+
+    def start(self, request: dict[str, Any]) -> None:
+        self._client().invoke(
+            FunctionName=self._function_name,
+            InvocationType="Event",
+            Payload=json.dumps(request).encode(),
+        )

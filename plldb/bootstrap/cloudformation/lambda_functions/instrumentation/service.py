@@ -1,0 +1,416 @@
+"""Instruments and restores the functions of a stack, and tells the debugger of each.
+
+Runs as PLLDBManagerRole, which has no right on the sessions: whether the session still lives is
+asked of the broker. Both operations are idempotent, since Lambda repeats a failed one that was
+asked for by a session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+from ..shared.log import LambdaEvent, Record
+from ..websocket import wire
+from ..websocket.connections import Connections
+from .control_plane import STACK_TYPE, ControlPlane, GoneError, RefusedError, UnseenUpdateError
+from .redirect import (
+    MAX_TIMEOUT,
+    FunctionConfiguration,
+    Hold,
+    Layer,
+    find_lack_of_room,
+    find_obstacle,
+    redirect,
+    undo,
+)
+from .request import INSTRUMENT
+
+_THREADS = 16
+# How often a function is looked at again because somebody else changed it in between.
+_ATTEMPTS = 5
+_CHANGING = "somebody else keeps changing it"
+_UNSEEN = "Lambda took the change, but it is not known whether it is through"
+_LOST_ORIGINAL = "it runs plldb's shim, but its own handler is not known any more; deploy it again"
+
+Message = dict[str, Any]
+
+
+class NotRestoredError(Exception):
+    """Some functions were not restored; Lambda is to try again."""
+
+
+@dataclass(frozen=True)
+class Instrumenter:
+    """What the operations act on.
+
+    ``find_connection`` takes a session's token, and gives the id of the connection that holds the
+    session now; None if nobody is attached any more.
+    """
+
+    control_plane: ControlPlane
+    connections: Connections
+    layer: Layer
+    broker_url: str
+    find_connection: Callable[[str], str | None]
+
+
+@dataclass(frozen=True)
+class FunctionRef:
+    """One function of the stack, by its logical id and its name."""
+
+    logical_id: str
+    name: str
+
+
+class Notifier:
+    """Posts to the debugger's connection, if there is one, and follows the session where it moves.
+
+    ``find`` gives the id of the connection that holds the session now, or None. Once nobody is
+    there, nothing is posted any more.
+    """
+
+    def __init__(
+        self,
+        connections: Connections,
+        connection_id: str | None,
+        find: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        self._connections = connections
+        self._connection_id = connection_id
+        self._find = find
+
+    def notify(self, message: Message) -> None:
+        connection_id = self._connection_id
+        while connection_id is not None and not self._connections.post(connection_id, message):
+            found = self._find()
+            # A session that is still where it was has only not heard of the end.
+            connection_id = None if found == connection_id else found
+            self._connection_id = connection_id
+
+
+def handle(event: LambdaEvent, record: Record, instrumenter: Instrumenter) -> dict[str, Any]:
+    """Carries out one request of request.py."""
+    record |= {"stackName": event["stackName"], "sessionId": event["session"]}
+    record["route"] = event["operation"]
+    if event["operation"] == INSTRUMENT:
+        return instrument(event, record, instrumenter)
+    return restore(event, record, instrumenter)
+
+
+def instrument(
+    request: dict[str, Any], record: Record, instrumenter: Instrumenter
+) -> dict[str, Any]:
+    """Redirects the chosen functions; if the session ends meanwhile, restores them at once.
+
+    Gives ``{"instrumented": count, "skipped": count}``, or what ``restore`` gives.
+    """
+    notifier = Notifier(
+        instrumenter.connections,
+        request["connectionId"],
+        lambda: instrumenter.find_connection(request["token"]),
+    )
+    try:
+        return _instrument(request, record, instrumenter, notifier)
+    except Exception as error:
+        reason = f"instrumenting failed: {type(error).__name__}; see the helper stack's log group"
+        with suppress(Exception):  # the first error is the one to report
+            notifier.notify(wire.warning(request["stackName"], reason))
+        raise
+
+
+def _instrument(
+    request: dict[str, Any], record: Record, instrumenter: Instrumenter, notifier: Notifier
+) -> dict[str, Any]:
+    own = request | {"connectionId": None}
+    # A late or repeated request must not take functions from a newer session.
+    if instrumenter.find_connection(request["token"]) is None:
+        return restore(own, record, instrumenter)
+    selection = _select(request, instrumenter, notifier)
+    limits = instrumenter.control_plane.timeout_limits({one.name for one in selection.functions})
+
+    def take(function: FunctionRef) -> bool:
+        limit = limits.get(function.name, MAX_TIMEOUT)
+        return _take_and_tell(function, request, limit, instrumenter, notifier)
+
+    taken = _in_parallel(take, selection.functions)
+    # Asked after the last change: a session that ended before is restored here, one that ends
+    # later has its own restoring, which sees all changes. That a connection is gone says nothing:
+    # the session may have moved to another.
+    if instrumenter.find_connection(request["token"]) is None:
+        return restore(own, record, instrumenter)
+    _restore_rest_of_former(request, record, instrumenter, notifier)
+    record |= {"outcome": "ready", "instrumented": sum(taken)}
+    skipped = len(taken) - sum(taken) + selection.idle_patterns
+    notifier.notify(wire.ready(sum(taken), skipped))
+    return {"instrumented": sum(taken), "skipped": skipped}
+
+
+def _restore_rest_of_former(
+    request: dict[str, Any], record: Record, instrumenter: Instrumenter, notifier: Notifier
+) -> None:
+    """Restores what the replaced session held and this one did not take."""
+    if request["replaces"] is None:
+        return
+    former = request | {"session": request["replaces"], "replaces": None, "connectionId": None}
+    try:
+        restore(former, {}, instrumenter)
+    except NotRestoredError as error:
+        # Each is restored with its next invocation, at the latest.
+        record["level"] = "ERROR"
+        reason = f"not restored after the former session: {error}"
+        notifier.notify(wire.warning(request["stackName"], reason))
+
+
+def restore(request: dict[str, Any], record: Record, instrumenter: Instrumenter) -> dict[str, Any]:
+    """``{"restored": [logical ids], "failed": {logical id: reason}}``.
+
+    Restores what a session holds, and the session that it replaces; without a session, all that is
+    instrumented. Nobody sees the answer where a session's functions are restored: raises
+    NotRestoredError then.
+    """
+    holders = {request["session"], request.get("replaces")} - {None}
+    notifier = Notifier(instrumenter.connections, request["connectionId"])
+    functions = [
+        FunctionRef(logical_id, name)
+        for logical_id, name, kind in instrumenter.control_plane.of_stack(request["stackName"])
+        if kind != STACK_TYPE
+    ]
+    restored: list[str] = []
+    failed: dict[str, str] = {}
+
+    def give_back(function: FunctionRef) -> None:
+        try:
+            if _give_back(function, holders, instrumenter):
+                restored.append(function.logical_id)
+                notifier.notify(wire.restored(function.logical_id))
+        except RefusedError as error:
+            failed[function.logical_id] = str(error)
+            notifier.notify(wire.warning(function.logical_id, f"not restored: {error}"))
+
+    _in_parallel(give_back, functions)
+    notifier.notify(wire.closed())
+    record |= {"outcome": "restored", "restored": len(restored), "failed": len(failed)}
+    if failed:
+        record["level"] = "ERROR"
+        if request["session"] is not None:
+            raise NotRestoredError(", ".join(sorted(failed)))
+    return {"restored": sorted(restored), "failed": failed}
+
+
+@dataclass(frozen=True)
+class _Selection:
+    """The functions to take, and how many patterns name none."""
+
+    functions: list[FunctionRef]
+    idle_patterns: int
+
+
+def _select(request: dict[str, Any], instrumenter: Instrumenter, notifier: Notifier) -> _Selection:
+    """The functions that the patterns name; tells of nested stacks and of idle patterns."""
+    patterns: list[str] = request["functions"]
+    functions: list[FunctionRef] = []
+    idle = set(patterns)
+    for logical_id, name, kind in instrumenter.control_plane.of_stack(request["stackName"]):
+        matching = {p for p in patterns if fnmatchcase(logical_id, p) or fnmatchcase(name, p)}
+        if kind == STACK_TYPE:
+            nested = name.rpartition(":stack/")[2].partition("/")[0]
+            reason = f"a nested stack: attach to {nested} to debug its functions"
+            notifier.notify(wire.warning(logical_id, reason))
+        elif matching or not patterns:
+            idle -= matching
+            functions.append(FunctionRef(logical_id, name))
+    for pattern in sorted(idle):
+        notifier.notify(wire.skipped(pattern, "no function of the stack has such a name"))
+    return _Selection(functions, len(idle))
+
+
+def _take_and_tell(
+    function: FunctionRef,
+    request: dict[str, Any],
+    timeout_limit: int,
+    instrumenter: Instrumenter,
+    notifier: Notifier,
+) -> bool:
+    """Whether the function's invocations go to the session from now on."""
+    messages = _take(function, request, timeout_limit, instrumenter)
+    for message in messages:
+        notifier.notify(message)
+    is_instrumented: bool = messages[0]["type"] == wire.MessageType.INSTRUMENTED
+    if is_instrumented:
+        _warn_of_bypasses(function, instrumenter, notifier)
+    return is_instrumented
+
+
+def _take(
+    function: FunctionRef, request: dict[str, Any], timeout_limit: int, instrumenter: Instrumenter
+) -> list[Message]:
+    """Redirects one function; the messages say what became of it, and then any warning."""
+    try:
+        for _ in range(_ATTEMPTS):
+            messages = _try_to_take(function, request, timeout_limit, instrumenter)
+            if messages:
+                return messages
+    except GoneError:
+        return [wire.skipped(function.logical_id, "it was deleted")]
+    except RefusedError as error:
+        return [wire.skipped(function.logical_id, str(error))]
+    return [wire.skipped(function.logical_id, _CHANGING)]
+
+
+def _try_to_take(
+    function: FunctionRef, request: dict[str, Any], timeout_limit: int, instrumenter: Instrumenter
+) -> list[Message]:
+    """As ``_take``; no messages, if somebody else changed the function in between."""
+    found = instrumenter.control_plane.get(function.name)
+    current = FunctionConfiguration.from_lambda(found)
+    original = undo(current, instrumenter.layer)
+    if reason := find_obstacle(found) or _guard(current):
+        return [wire.skipped(function.logical_id, reason)]
+    rival = _find_rival(current, request, instrumenter)
+    if rival is not None and not request["takeOver"]:
+        reason = f"held by {current.owner}, session {current.holder}"
+        return [wire.skipped(function.logical_id, reason)]
+    if original.runs_shim:
+        return [wire.skipped(function.logical_id, _LOST_ORIGINAL)]
+    hold = _make_hold(request, current, instrumenter)
+    wanted = redirect(original, function.logical_id, hold, instrumenter.layer, timeout_limit)
+    if reason := find_lack_of_room(wanted):
+        return [wire.skipped(function.logical_id, reason)]
+    warnings = _update(function, found, current.changes(wanted), instrumenter)
+    if warnings is None:
+        return []
+    if rival is not None:
+        # Whether that one is still there to hear it makes no difference.
+        instrumenter.connections.post(
+            rival["connectionId"], wire.taken(function.logical_id, request["owner"])
+        )
+    return [_instrumented_message(function, found, original), *warnings]
+
+
+def _update(
+    function: FunctionRef,
+    found: dict[str, Any],
+    changes: dict[str, Any],
+    instrumenter: Instrumenter,
+) -> list[Message] | None:
+    """Warnings, mostly none. None, and no change, if it is not any more what was found."""
+    if not changes:
+        return []
+    try:
+        updated = instrumenter.control_plane.update(function.name, found["RevisionId"], changes)
+    except UnseenUpdateError as error:
+        # Its invocations come here, now or in a while: a debugger that was told of no such function
+        # would leave them waiting.
+        return [wire.warning(function.logical_id, f"{_UNSEEN}: {error}")]
+    return None if updated is None else []
+
+
+def _guard(current: FunctionConfiguration) -> str | None:
+    """Why a function is not to be had, though it could be redirected; None if it is.
+
+    One of a helper stack, ours or another, sees everybody's sessions, and has rights of its own.
+    """
+    if current.helper_stack is None:
+        return None
+    return f"it belongs to plldb itself: its helper stack is {current.helper_stack}"
+
+
+def _instrumented_message(
+    function: FunctionRef, found: dict[str, Any], original: FunctionConfiguration
+) -> Message:
+    """``found`` is as before the change; ``original`` as the user deployed it."""
+    return wire.instrumented(
+        function.logical_id,
+        function_name=function.name,
+        function_arn=found["FunctionArn"],
+        handler=original.handler,
+        runtime=found["Runtime"],
+        timeout=original.timeout,
+        memory_size=found.get("MemorySize", 128),
+        variables=original.variables,
+    )
+
+
+def _find_rival(
+    current: FunctionConfiguration, request: dict[str, Any], instrumenter: Instrumenter
+) -> dict[str, str] | None:
+    """The other session that holds the function: its ``owner`` and ``connectionId``.
+
+    None if there is none, or if it is over and left its hold behind: that is simply taken.
+    """
+    holder = current.holder
+    if holder in (None, request["session"], request["replaces"]):
+        return None
+    if holder in request["openSessions"]:
+        known: dict[str, str] = request["openSessions"][holder]
+        return known
+    # The rival may have come since the request was made: its own token tells.
+    connection_id = instrumenter.find_connection(current.token) if current.token else None
+    if connection_id is None:
+        return None
+    return {"owner": current.owner, "connectionId": connection_id}
+
+
+def _make_hold(
+    request: dict[str, Any], current: FunctionConfiguration, instrumenter: Instrumenter
+) -> Hold:
+    """The session's hold on a function, which keeps a token of the same session."""
+    hold = Hold(
+        session=request["session"],
+        owner=request["owner"],
+        token=request["token"],
+        broker_url=instrumenter.broker_url,
+        when_absent=request["whenAbsent"],
+    )
+    if current.holder == hold.session and current.token is not None:
+        return replace(hold, token=current.token)
+    return hold
+
+
+def _warn_of_bypasses(
+    function: FunctionRef, instrumenter: Instrumenter, notifier: Notifier
+) -> None:
+    try:
+        for bypass in instrumenter.control_plane.bypasses(function.name):
+            notifier.notify(wire.warning(function.logical_id, f"{bypass}, which is not debugged"))
+    except (GoneError, RefusedError) as error:
+        reason = str(error) or "the function was deleted"
+        notifier.notify(wire.warning(function.logical_id, f"its aliases can't be read: {reason}"))
+
+
+def _give_back(function: FunctionRef, holders: set[str], instrumenter: Instrumenter) -> bool:
+    """Restores one function, if it is held by one of these, or by anybody if none is named.
+
+    False if there was nothing to restore. Raises RefusedError.
+    """
+    try:
+        for _ in range(_ATTEMPTS):
+            found = instrumenter.control_plane.get(function.name)
+            current = FunctionConfiguration.from_lambda(found)
+            original = undo(current, instrumenter.layer)
+            is_lost = original.runs_shim
+            # A function that lost its variables may be anybody's.
+            is_meant = current.holder in holders or (is_lost and current.holder is None)
+            if holders and not is_meant:
+                return False
+            if is_lost:
+                raise RefusedError(_LOST_ORIGINAL)
+            changes = current.changes(original)
+            if not changes:
+                return False
+            revision = found["RevisionId"]
+            if instrumenter.control_plane.update(function.name, revision, changes) is not None:
+                return True
+    except GoneError:
+        return False
+    raise RefusedError(_CHANGING)
+
+
+def _in_parallel(act: Callable[[FunctionRef], Any], functions: Iterable[FunctionRef]) -> list[Any]:
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return list(pool.map(act, functions))

@@ -1,0 +1,1 @@
+"""Invocations under debugging: their states, their store and their payloads."""

@@ -1,0 +1,1 @@
+"""Debugging sessions: their states, their store and their end."""

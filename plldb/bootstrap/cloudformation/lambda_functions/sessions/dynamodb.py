@@ -1,0 +1,347 @@
+"""Sessions in the PLLDBSessions table. Each change, and each ``get``, is one DynamoDB call.
+
+The names of the table's attributes are spelled here and in template.yaml (keys and TTL), nowhere
+else. Every attribute name is aliased in expressions: Status and TTL are reserved words.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice, takewhile
+from typing import Any
+
+from ..shared.dynamodb import OverloadedError, names_in, update_if
+from .session import LIFETIME, RefreshOffer, Session, Status
+from .store import Page, Position, page_by_ttl
+
+_NAMES = {
+    "#status": "Status",
+    "#stack": "StackName",
+    "#owner": "Owner",
+    "#session": "SessionId",
+    "#ttl": "TTL",
+    "#connection": "ConnectionId",
+    "#connected_at": "ConnectedAt",
+    "#previous": "PreviousConnectionId",
+    "#instruments": "Instruments",
+    "#refresh_hash": "RefreshHash",
+    "#refresh_expires": "RefreshExpires",
+}
+_BY_STACK = "GSI-StackName"
+_BY_CONNECTION = "GSI-ConnectionId"
+_END_OF_TIME = 2**40
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
+_BATCH = 100
+_BATCH_ATTEMPTS = 8
+_FIRST_PAUSE = 0.05
+_QUERY_SIZE = 250
+_QUERY_GROWTH = 4
+# A page has 1 MB at most, which are fewer items; and DynamoDB takes no number over 32 bits.
+_MAX_QUERY_SIZE = 16_000
+
+
+class DynamoDbSessionStore:
+    """``client`` is a boto3 DynamoDB client (the low-level one: typed values, least overhead)."""
+
+    def __init__(
+        self, client: Any, table: str, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._client = client
+        self._table = table
+        self._sleep = sleep
+
+    def create(self, session: Session) -> None:
+        item = _item(session)
+        # Or it is the very same: botocore repeats a request whose answer got lost.
+        self._client.put_item(
+            TableName=self._table,
+            Item=item,
+            ConditionExpression="attribute_not_exists(SessionId)"
+            " OR #status = :pending AND #created = :created AND #owner = :owner",
+            ExpressionAttributeNames={
+                "#status": "Status",
+                "#created": "CreatedAt",
+                "#owner": "Owner",
+            },
+            ExpressionAttributeValues={
+                ":pending": {"S": Status.PENDING},
+                ":created": item["CreatedAt"],
+                ":owner": item["Owner"],
+            },
+        )
+
+    def get(self, session_id: str) -> Session | None:
+        """Reads consistently: an id may be used the moment after it was created."""
+        found = self._client.get_item(
+            TableName=self._table, Key=_key(session_id), ConsistentRead=True
+        )
+        return _session(found["Item"]) if "Item" in found else None
+
+    def activate(self, session_id: str, connection_id: str, now: float) -> bool:
+        activated = self._update(
+            session_id,
+            "SET #status = :active, #connection = :connection, #connected_at = :now",
+            "#status = :pending AND #ttl > :now",
+            {
+                ":active": {"S": Status.ACTIVE},
+                ":pending": {"S": Status.PENDING},
+                ":connection": {"S": connection_id},
+                ":now": {"N": str(int(now))},
+            },
+        )
+        return activated is not None
+
+    def extend(self, session_id: str, connection_id: str, now: float) -> int | None:
+        # One that is expired stays so: its functions may have been restored already.
+        extended = self._update(
+            session_id,
+            "SET #ttl = :ttl",
+            "#connection = :connection AND #ttl > :now",
+            {
+                ":ttl": {"N": str(int(now) + LIFETIME)},
+                ":connection": {"S": connection_id},
+                ":now": {"N": str(int(now))},
+            },
+        )
+        return extended.ttl if extended else None
+
+    def mark_instrumenting(self, session_id: str, connection_id: str) -> Session | None:
+        return self._update_held(
+            session_id, connection_id, "SET #instruments = :true", {":true": {"BOOL": True}}
+        )
+
+    def offer_refresh(self, session_id: str, connection_id: str, offer: RefreshOffer) -> bool:
+        offered = self._update_held(
+            session_id,
+            connection_id,
+            "SET #refresh_hash = :hash, #refresh_expires = :expires",
+            {":hash": {"S": offer.token_hash}, ":expires": {"N": str(offer.expires)}},
+        )
+        return offered is not None
+
+    def refresh(self, session_id: str, connection_id: str, token_hash: str, now: float) -> bool:
+        refreshed = self._update(
+            session_id,
+            "SET #previous = #connection, #connection = :connection, #ttl = :ttl,"
+            " #connected_at = :now REMOVE #refresh_hash, #refresh_expires",
+            "#status = :active AND #ttl > :now"
+            " AND #refresh_hash = :hash AND #refresh_expires > :now",
+            {
+                ":active": {"S": Status.ACTIVE},
+                ":connection": {"S": connection_id},
+                ":hash": {"S": token_hash},
+                ":now": {"N": str(int(now))},
+                ":ttl": {"N": str(int(now) + LIFETIME)},
+            },
+        )
+        return refreshed is not None
+
+    def close(self, session_id: str, connection_id: str) -> Session | None:
+        return self._close(
+            session_id, "#connection = :connection", {":connection": {"S": connection_id}}
+        )
+
+    def close_expired(self, session_id: str, connection_id: str, now: float) -> Session | None:
+        return self._close(
+            session_id,
+            "#connection = :connection AND #ttl <= :now",
+            {":connection": {"S": connection_id}, ":now": {"N": str(int(now))}},
+        )
+
+    def cancel(self, session_id: str) -> Session | None:
+        return self._close(session_id, "#status = :pending", {":pending": {"S": Status.PENDING}})
+
+    def open_sessions(self, stack_name: str, now: float) -> list[Session]:
+        """Through GSI-StackName, which is eventually consistent, as the following are."""
+        items = self._query(
+            "#stack = :stack AND #ttl > :now",
+            "#status <> :closed",
+            {
+                ":stack": {"S": stack_name},
+                ":now": {"N": str(int(now))},
+                ":closed": {"S": Status.CLOSED},
+            },
+        )
+        return [_session(item) for item in items]
+
+    def attached(self) -> list[Session]:
+        """Only sessions with a connection are in GSI-ConnectionId, which has their keys alone."""
+        pages = self._client.get_paginator("scan").paginate(
+            TableName=self._table, IndexName=_BY_CONNECTION
+        )
+        # One that moves while the index is read may come twice.
+        ids = dict.fromkeys(item["SessionId"]["S"] for page in pages for item in page["Items"])
+        found = (_session(item) for item in self._get_all(ids))
+        return [session for session in found if session.connection_id is not None]
+
+    def page(
+        self,
+        stack_name: str,
+        viewer: str,
+        now: float,
+        *,
+        limit: int,
+        after: Position | None = None,
+        open_only: bool = False,
+    ) -> Page:
+        values = {
+            ":stack": {"S": stack_name},
+            ":latest": {"N": str(-after.rank if after else _END_OF_TIME)},
+            ":pending": {"S": Status.PENDING},
+            ":viewer": {"S": viewer},
+        }
+        visible = "#status <> :pending OR #owner = :viewer"
+        if open_only:
+            visible = "#status = :active OR #status = :pending AND #owner = :viewer"
+            values[":active"] = {"S": Status.ACTIVE}
+        items = self._query(
+            "#stack = :stack AND #ttl <= :latest", visible, values, highest_ttl_first=True
+        )
+        sessions = takewhile(lambda session: session.ttl > now, map(_session, items))
+        return page_by_ttl(sessions, limit, after)
+
+    def find(self, stack_name: str, prefix: str) -> list[Session]:
+        items = self._query(
+            "#stack = :stack",
+            "begins_with(#session, :prefix)",
+            {":stack": {"S": stack_name}, ":prefix": {"S": prefix}},
+        )
+        return [_session(item) for item in items]
+
+    def pending_ttls(self, stack_name: str, now: float, at_most: int) -> list[int]:
+        items = self._query(
+            "#stack = :stack AND #ttl > :now",
+            "#status = :pending",
+            {
+                ":stack": {"S": stack_name},
+                ":now": {"N": str(int(now))},
+                ":pending": {"S": Status.PENDING},
+            },
+        )
+        return [int(item["TTL"]["N"]) for item in islice(items, at_most)]
+
+    def _query(
+        self,
+        key_condition: str,
+        condition: str,
+        values: dict[str, Any],
+        *,
+        highest_ttl_first: bool = False,
+    ) -> Iterator[dict[str, Any]]:
+        """Items of one stack in the order of their TTL; read page by page, as they are taken.
+
+        Most need the first few only; where conditions leave many out, the pages grow.
+        """
+        request = {
+            "TableName": self._table,
+            "IndexName": _BY_STACK,
+            "KeyConditionExpression": key_condition,
+            "FilterExpression": condition,
+            "ExpressionAttributeNames": names_in(f"{key_condition} {condition}", _NAMES),
+            "ExpressionAttributeValues": values,
+            "ScanIndexForward": not highest_ttl_first,
+        }
+        size = _QUERY_SIZE
+        page = self._client.query(**request, Limit=size)
+        yield from page["Items"]
+        while "LastEvaluatedKey" in page:
+            size = min(size * _QUERY_GROWTH, _MAX_QUERY_SIZE)
+            page = self._client.query(
+                **request, Limit=size, ExclusiveStartKey=page["LastEvaluatedKey"]
+            )
+            yield from page["Items"]
+
+    def _get_all(self, session_ids: Iterable[str]) -> Iterator[dict[str, Any]]:
+        """The items that (still) are there, read consistently. Raises OverloadedError."""
+        ids = iter(session_ids)
+        while batch := [_key(session_id) for session_id in islice(ids, _BATCH)]:
+            yield from self._get_batch(batch)
+
+    def _get_batch(self, keys: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        pause = _FIRST_PAUSE
+        for _ in range(_BATCH_ATTEMPTS):
+            answer = self._client.batch_get_item(
+                RequestItems={self._table: {"Keys": keys, "ConsistentRead": True}}
+            )
+            yield from answer["Responses"].get(self._table, [])
+            unread = answer.get("UnprocessedKeys", {}).get(self._table)
+            if not unread:
+                return
+            keys = unread["Keys"]
+            self._sleep(pause)
+            pause *= 2
+        raise OverloadedError(f"{len(keys)} items were not read")
+
+    def _close(self, session_id: str, condition: str, values: dict[str, Any]) -> Session | None:
+        # A key of an index can't be NULL: the connection's id is removed.
+        return self._update(
+            session_id,
+            "SET #status = :closed REMOVE #connection, #previous, #refresh_hash, #refresh_expires",
+            condition,
+            values | {":closed": {"S": Status.CLOSED}},
+        )
+
+    def _update_held(
+        self, session_id: str, connection_id: str, expression: str, values: dict[str, Any]
+    ) -> Session | None:
+        return self._update(
+            session_id,
+            expression,
+            "#connection = :connection",
+            values | {":connection": {"S": connection_id}},
+        )
+
+    def _update(
+        self, session_id: str, expression: str, condition: str, values: dict[str, Any]
+    ) -> Session | None:
+        """The session after the update; None if the condition does not hold."""
+        updated = update_if(
+            self._client, self._table, _key(session_id), expression, condition, _NAMES, values
+        )
+        return _session(updated) if updated else None
+
+
+def _key(session_id: str) -> dict[str, Any]:
+    return {"SessionId": {"S": session_id}}
+
+
+def _item(session: Session) -> dict[str, Any]:
+    item = _key(session.session_id) | {
+        "StackName": {"S": session.stack_name},
+        "Status": {"S": session.status},
+        "TTL": {"N": str(session.ttl)},
+        "CreatedAt": {"S": session.created_at},
+        "Owner": {"S": session.owner},
+    }
+    if session.connection_id is not None:
+        item["ConnectionId"] = {"S": session.connection_id}
+    if session.instruments:
+        item["Instruments"] = {"BOOL": True}
+    if session.connected_at is not None:
+        item["ConnectedAt"] = {"N": str(session.connected_at)}
+    if session.previous_connection_id is not None:
+        item["PreviousConnectionId"] = {"S": session.previous_connection_id}
+    if session.offer is not None:
+        item["RefreshHash"] = {"S": session.offer.token_hash}
+        item["RefreshExpires"] = {"N": str(session.offer.expires)}
+    return item
+
+
+def _session(item: dict[str, Any]) -> Session:
+    offer = None
+    if "RefreshHash" in item:
+        offer = RefreshOffer(item["RefreshHash"]["S"], int(item["RefreshExpires"]["N"]))
+    return Session(
+        session_id=item["SessionId"]["S"],
+        stack_name=item["StackName"]["S"],
+        status=Status(item["Status"]["S"]),
+        ttl=int(item["TTL"]["N"]),
+        created_at=item["CreatedAt"]["S"],
+        owner=item["Owner"]["S"],
+        connection_id=item.get("ConnectionId", {}).get("S"),
+        instruments=item.get("Instruments", {}).get("BOOL", False),
+        connected_at=int(item["ConnectedAt"]["N"]) if "ConnectedAt" in item else None,
+        previous_connection_id=item.get("PreviousConnectionId", {}).get("S"),
+        offer=offer,
+    )

@@ -1,0 +1,150 @@
+"""What nobody ended is ended on a schedule: sessions, and invocations that nobody waits for.
+
+``$disconnect`` is best effort, a laptop may vanish without a word, and a debugger may forget its
+heartbeat. Each change is conditional, so a refresh or a heartbeat in between wins, and so two
+reapers at once do no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ..instrumentation.request import Instrumentation, restore_request
+from ..invocations.invocation import Grant
+from ..invocations.store import InvocationStore
+from ..shared.dynamodb import OverloadedError
+from ..shared.ids import shortened
+from ..shared.log import Record
+from ..websocket.connections import Connections
+from .ending import end_session, finish
+from .session import CONNECTING_SECONDS, Session, Status
+from .store import SessionStore
+
+EXPIRED = "expired"
+_THREADS = 16
+# As many ids as a log line shows.
+_SHOWN = 50
+
+_T = TypeVar("_T")
+_REFUSALS = (BotoCoreError, ClientError, OverloadedError)
+
+
+class NotReapedError(Exception):
+    """Something could not be ended; it is tried again when the schedule says so."""
+
+
+@dataclass(frozen=True)
+class Reaper:
+    """What the operation acts on."""
+
+    sessions: SessionStore
+    invocations: InvocationStore
+    connections: Connections
+    instrumentation: Instrumentation
+
+
+def reap(record: Record, reaper: Reaper, now: float) -> dict[str, int]:
+    """``{"reaped": sessions closed, "stale": invocations marked EXPIRED}``.
+
+    A failure stops nothing else. Raises NotReapedError at the end if there was any.
+    """
+    sweep = _Sweep()
+    sessions = sweep.each(reaper.sessions.attached, lambda session: _end(session, reaper, now))
+
+    def expire(request_id: str) -> str | None:
+        return request_id if reaper.invocations.expire(request_id, now) else None
+
+    invocations = sweep.each(lambda: reaper.invocations.stale(now), expire)
+    leases = sweep.each(reaper.invocations.unsettled, lambda one: _settle(*one, reaper))
+    counts = {"reaped": len(sessions), "stale": len(invocations)}
+    record |= counts | {"outcome": "reaped", "reapedSessions": sorted(sessions)[:_SHOWN]}
+    record["settled"] = len(leases)
+    if sweep.failures:
+        record |= {"outcome": "error", "failed": len(sweep.failures)}
+        record["reason"] = ", ".join(sorted(set(sweep.failures)))
+        raise NotReapedError(f"{len(sweep.failures)} failures: {record['reason']}")
+    return counts
+
+
+def _end(session: Session, reaper: Reaper, now: float) -> str | None:
+    """The shortened id of the session if it was ended; None if it may live on."""
+    connection_id = session.connection_id
+    if connection_id is None:
+        return None
+    ended = (
+        _end_vanished(session, connection_id, reaper, now)
+        if session.is_attached(now)
+        else _end_expired(session, connection_id, reaper, now)
+    )
+    return shortened(session.session_id) if ended else None
+
+
+def _end_vanished(session: Session, connection_id: str, reaper: Reaper, now: float) -> bool:
+    """Ends it if its connection is gone."""
+    if session.connected_within(CONNECTING_SECONDS, now):
+        return False
+    if reaper.connections.is_open(connection_id):
+        return False
+    ended = end_session(
+        session.session_id, connection_id, reaper.sessions, reaper.instrumentation, tell=False
+    )
+    return ended is not None
+
+
+def _end_expired(session: Session, connection_id: str, reaper: Reaper, now: float) -> bool:
+    """Ends it unless a heartbeat came first; whoever is connected is told, then hung up on."""
+    closed = reaper.sessions.close_expired(session.session_id, connection_id, now)
+    if closed is None:
+        return False
+    finish(closed, connection_id, EXPIRED, reaper.instrumentation, reaper.connections)
+    return True
+
+
+def _settle(key: str, grant: Grant, reaper: Reaper) -> str | None:
+    """Has a session's functions restored once more after its end, whoever ended it and however.
+
+    Who closed it may have failed right after that, and DynamoDB may have deleted it by its TTL.
+    """
+    session = reaper.sessions.get(grant.session_id)
+    if session is not None and session.status is not Status.CLOSED:
+        return None
+    request = restore_request(grant.stack_name, shortened(grant.session_id))
+    reaper.instrumentation.start(request)
+    reaper.invocations.settle(key)
+    return shortened(grant.session_id)
+
+
+@dataclass(frozen=True)
+class _Sweep:
+    """Acts on many things at once, and collects what AWS refused: by its code, or its type."""
+
+    failures: list[str] = field(default_factory=list)
+
+    def each(self, find: Callable[[], Iterable[_T]], act: Callable[[_T], str | None]) -> list[str]:
+        """What ``act`` gave for each thing found, None left out."""
+        attempts: list[Future[str | None]] = []
+        with ThreadPoolExecutor(_THREADS) as pool:
+            try:
+                for one in find():
+                    attempts.append(pool.submit(act, one))
+            except _REFUSALS as error:
+                self._failed(error)
+        return [done for attempt in attempts if (done := self._result(attempt)) is not None]
+
+    def _result(self, attempt: Future[str | None]) -> str | None:
+        try:
+            return attempt.result()
+        except _REFUSALS as error:
+            self._failed(error)
+            return None
+
+    def _failed(self, error: Exception) -> None:
+        if isinstance(error, ClientError):
+            self.failures.append(error.response["Error"]["Code"])
+        else:
+            self.failures.append(type(error).__name__)

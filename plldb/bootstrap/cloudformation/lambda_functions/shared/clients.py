@@ -1,0 +1,86 @@
+"""boto3 clients, as the helper stack's functions need them: made once for each environment.
+
+Their parameters are built by this package, so botocore need not validate them on every call.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import cache
+from threading import Lock
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from . import constants
+
+# Somebody waits for the answer: fail within the function's timeout.
+AWAITED = Config(
+    connect_timeout=2,
+    read_timeout=3,
+    retries={"mode": "standard", "total_max_attempts": 3},
+    parameter_validation=False,
+    tcp_keepalive=True,
+)
+# Whoever asks whether all is well needs an answer rather than patience.
+PROBING = AWAITED.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
+# On AWS, presigned URLs name the bucket's own region in the host; emulators are reached by path.
+PRESIGNING = AWAITED.merge(
+    Config(
+        signature_version="s3v4",
+        s3={"addressing_style": "path" if os.environ.get("AWS_ENDPOINT_URL") else "virtual"},
+    )
+)
+# Lambda's control plane throttles: adaptive retries slow down with it. Threads share the client.
+CONTROL_PLANE = Config(
+    connect_timeout=2,
+    read_timeout=20,
+    retries={"mode": "adaptive", "total_max_attempts": 10},
+    parameter_validation=False,
+    max_pool_connections=32,
+)
+# What fails is tried again when the schedule says so. Threads share the client.
+SCHEDULED = Config(
+    connect_timeout=2,
+    read_timeout=10,
+    retries={"mode": "standard", "total_max_attempts": 4},
+    parameter_validation=False,
+    max_pool_connections=32,
+)
+
+Client = Callable[[], Any]
+
+# Threads must not make clients at once:
+# https://boto3.amazonaws.com/v1/documentation/api/latest/guide/clients.html
+_making = Lock()
+
+
+def lazily(make: Client) -> Client:
+    """Gives what ``make`` gives; it is called once, by the first who needs it, in any thread."""
+    make_once = cache(make)
+
+    def client() -> Any:
+        with _making:
+            return make_once()
+
+    return client
+
+
+def dynamodb(config: Config = AWAITED) -> Any:
+    return boto3.client("dynamodb", config=config)
+
+
+def connections(config: Config = AWAITED) -> Client:
+    """The client that posts to the connections of this helper stack's WebSocket API."""
+    url = os.environ[constants.CONNECTIONS_URL]
+    return lazily(lambda: boto3.client("apigatewaymanagementapi", endpoint_url=url, config=config))
+
+
+def lambda_(config: Config = AWAITED) -> Client:
+    return lazily(lambda: boto3.client("lambda", config=config))
+
+
+def s3() -> Client:
+    return lazily(lambda: boto3.client("s3", config=PRESIGNING))

@@ -1,0 +1,54 @@
+"""Every name that two sides have to spell alike, once.
+
+plldb's layer carries this file too (``plldb_shim/constants.py`` is a link to it), and the
+developer's machine reads it. So it is plain Python 3.9, and imports nothing.
+"""
+
+from __future__ import annotations
+
+# --- Variables of an instrumented function --------------------------------------------------------
+
+# The handler that Lambda calls while a function is instrumented: plldb's, out of the layer.
+SHIM_HANDLER = "plldb_shim.handler"
+# What restoring needs: the configuration as the user deployed it.
+ORIGINAL_HANDLER = "PLLDB_ORIGINAL_HANDLER"
+ORIGINAL_TIMEOUT = "PLLDB_ORIGINAL_TIMEOUT"
+RAISED_TIMEOUT = "PLLDB_RAISED_TIMEOUT"
+# The function's logical id.
+FUNCTION = "PLLDB_FUNCTION"
+BROKER_URL = "PLLDB_BROKER_URL"
+# What admits the function to its session, and to nothing else.
+TOKEN = "PLLDB_TOKEN"  # nosec B105  # noqa: S105 - the name of a variable
+# Who holds the function: the beginning of the session's id, and the ARN of its owner.
+SESSION = "PLLDB_SESSION"
+HELD_BY = "PLLDB_HELD_BY"
+# What the function does while nobody is attached: "original" or "error".
+WHEN_ABSENT = "PLLDB_WHEN_ABSENT"
+
+FUNCTION_VARIABLES = (
+    ORIGINAL_HANDLER,
+    ORIGINAL_TIMEOUT,
+    RAISED_TIMEOUT,
+    FUNCTION,
+    BROKER_URL,
+    TOKEN,
+    SESSION,
+    HELD_BY,
+    WHEN_ABSENT,
+)
+
+# --- Variables of the helper stack's functions: see template.yaml ---------------------------------
+
+# The helper stack's name. Every function of a helper stack has it, and no other function does.
+HELPER_STACK = "PLLDB_HELPER_STACK"
+METRICS = "PLLDB_METRICS"
+SESSIONS_TABLE = "PLLDB_SESSIONS_TABLE"
+DEBUGGER_TABLE = "PLLDB_DEBUGGER_TABLE"
+PAYLOADS_BUCKET = "PLLDB_PAYLOADS_BUCKET"
+PAYLOADS_PREFIX = "PLLDB_PAYLOADS_PREFIX"
+INSTRUMENTATION_FUNCTION = "PLLDB_INSTRUMENTATION_FUNCTION"
+LAYER_ARN = "PLLDB_LAYER_ARN"
+CONNECTIONS_URL = "PLLDB_CONNECTIONS_URL"
+MAX_PENDING_SESSIONS = "PLLDB_MAX_PENDING_SESSIONS"
+MAX_REQUEST_BYTES = "PLLDB_MAX_REQUEST_BYTES"
+MAX_MESSAGE_BYTES = "PLLDB_MAX_MESSAGE_BYTES"

@@ -1,0 +1,1 @@
+"""The WebSocket API: who may connect, what is sent, and by which words."""

@@ -1,0 +1,188 @@
+"""The handlers as AWS calls them, with the real boto3 and a table behind HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.unit.bootstrap.lambda_functions.handlers.loading import Handlers, fresh_handlers
+from tests.unit.fakes import Answer, FakeDynamoDb, Request, dynamodb_over_http, local_server
+
+
+class Context:
+    aws_request_id = "r"
+
+
+class Cloud:
+    """The tables, and what was posted to connections."""
+
+    def __init__(self) -> None:
+        self.table = FakeDynamoDb()
+        self.posts: list[Request] = []
+        self.invocations = FakeDynamoDb("RequestId")
+        self._tables = {
+            "PLLDBSessions": dynamodb_over_http(self.table),
+            "PLLDBDebugger": dynamodb_over_http(self.invocations),
+        }
+
+    def respond(self, request: Request) -> Answer:
+        if "/@connections/" in request.path:
+            self.posts.append(request)
+            return Answer(200)
+        body = json.loads(request.body)
+        (name,) = body.get("RequestItems", [body.get("TableName")])
+        return self._tables[name](request)
+
+
+@pytest.fixture
+def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Handlers, Cloud]]:
+    cloud = Cloud()
+    with local_server(cloud.respond) as server:
+        for name, value in {
+            "PLLDB_HELPER_STACK": "the-helper",
+            "PLLDB_SESSIONS_TABLE": "PLLDBSessions",
+            "PLLDB_DEBUGGER_TABLE": "PLLDBDebugger",
+            "PLLDB_INSTRUMENTATION_FUNCTION": "instrumentation",
+            "PLLDB_PAYLOADS_BUCKET": "bucket",
+            "PLLDB_PAYLOADS_PREFIX": "payloads/plldb/",
+            "PLLDB_MAX_PENDING_SESSIONS": "1000",
+            "PLLDB_MAX_REQUEST_BYTES": "8192",
+            "PLLDB_MAX_MESSAGE_BYTES": "131072",
+            "PLLDB_CONNECTIONS_URL": f"{server.url}/_aws/execute-api/ws1/plldb",
+            "AWS_ENDPOINT_URL": server.url,
+            "AWS_REGION": "us-east-1",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+        }.items():
+            monkeypatch.setenv(name, value)
+        with fresh_handlers(monkeypatch) as handlers:
+            yield handlers, cloud
+
+
+def test_a_session_lives_and_each_step_is_one_call_to_the_table(
+    cloud: tuple[Handlers, Cloud], capsys: pytest.CaptureFixture[str]
+) -> None:
+    handlers, aws = cloud
+    created = handlers["management"](
+        {
+            "httpMethod": "POST",
+            "resource": "/sessions",
+            "body": '{"stackName": "app"}',
+            "requestContext": {"identity": {}},
+        },
+        Context(),
+    )
+    assert created["statusCode"] == 201
+    session_id = json.loads(created["body"])["sessionId"]
+    assert aws.table.calls == ["PutItem"]
+
+    admitted = handlers["authorizer"](
+        {"methodArn": "arn", "queryStringParameters": {"sessionId": session_id}}, Context()
+    )
+    assert admitted["policyDocument"]["Statement"][0]["Effect"] == "Allow"
+    assert aws.table.calls[1:] == ["GetItem"]
+
+    event = {"requestContext": {"connectionId": "c=", "authorizer": admitted["context"]}}
+    assert handlers["connect"](event, Context()) == {"statusCode": 200}
+    assert aws.table.calls[2:] == ["UpdateItem"]
+
+    assert handlers["message"](event | {"body": '{"action": "close"}'}, Context()) == {
+        "statusCode": 200
+    }
+    assert aws.table.calls[3:] == ["UpdateItem"]
+    (post,) = aws.posts
+    assert post.url.endswith("/_aws/execute-api/ws1/plldb/@connections/c%3D")
+    assert json.loads(post.body) == {"type": "closed"}
+    assert handlers["disconnect"](event, Context()) == {"statusCode": 200}
+    assert aws.table.calls[4:] == ["UpdateItem"]
+
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["route"], line["outcome"]) for line in lines] == [
+        ("POST /sessions", "created"),
+        ("authorizer", "allowed"),
+        ("$connect", "connected"),
+        ("message", "closed"),
+        ("$disconnect", "unchanged"),
+    ]
+
+
+def test_of_its_own_stack_there_is_no_session(cloud: tuple[Handlers, Cloud]) -> None:
+    handlers, aws = cloud
+    request = {"httpMethod": "POST", "resource": "/sessions", "requestContext": {"identity": {}}}
+    answer = handlers["management"](request | {"body": '{"stackName": "the-helper"}'}, Context())
+    assert answer["statusCode"] == 400
+    assert aws.table.calls == []
+
+
+def test_a_refresh_is_one_call_a_step(cloud: tuple[Handlers, Cloud]) -> None:
+    handlers, aws = cloud
+    session_id, event = connected(handlers, aws)
+
+    handlers["message"](event | {"body": '{"action": "refresh"}'}, Context())
+    assert aws.table.calls == ["UpdateItem"]
+    token = json.loads(aws.posts[-1].body)["token"]
+
+    query = {"sessionId": session_id, "refreshToken": token}
+    asked = {"methodArn": "arn", "queryStringParameters": query}
+    admitted = handlers["authorizer"](asked, Context())
+    assert aws.table.calls[1:] == ["GetItem"]
+
+    moved = {"requestContext": {"connectionId": "d=", "authorizer": admitted["context"]}}
+    assert handlers["connect"](moved, Context()) == {"statusCode": 200}
+    assert aws.table.calls[2:] == ["UpdateItem"]
+    assert aws.table.items[session_id]["ConnectionId"] == {"S": "d="}
+
+    assert handlers["disconnect"](event, Context()) == {"statusCode": 200}
+    assert aws.table.calls[3:] == ["UpdateItem"]
+    assert aws.table.items[session_id]["Status"] == {"S": "ACTIVE"}
+
+
+def test_sessions_are_listed_shown_and_closed(cloud: tuple[Handlers, Cloud]) -> None:
+    handlers, aws = cloud
+    session_id, _ = connected(handlers, aws)
+    request = {"requestContext": {"identity": {"userArn": "me"}}}
+
+    def call(method: str, resource: str, **parameters: Any) -> dict[str, Any]:
+        given = request | {"httpMethod": method, "resource": resource} | parameters
+        answer = handlers["management"](given, Context())
+        assert answer["statusCode"] == 200, answer
+        body: dict[str, Any] = json.loads(answer["body"])
+        return body
+
+    of_stack = {"queryStringParameters": {"stackName": "app"}}
+    named = {"pathParameters": {"sessionId": session_id}}
+    (listed,) = call("GET", "/sessions")["sessions"]
+    assert call("GET", "/sessions", **of_stack)["sessions"] == [listed]
+    assert call("GET", "/sessions/{sessionId}", **named) == listed
+    closed = call("DELETE", "/sessions/{sessionId}", **named)
+    assert closed == listed | {"status": "CLOSED"}
+    assert [post.method for post in aws.posts[-2:]] == ["POST", "DELETE"]
+    assert call("DELETE", "/sessions", **of_stack) == {"closed": 0}
+
+
+def test_health_reads_both_tables(cloud: tuple[Handlers, Cloud]) -> None:
+    handlers, aws = cloud
+    answer = handlers["management"]({"httpMethod": "GET", "resource": "/health"}, Context())
+    assert answer["statusCode"] == 200
+    assert json.loads(answer["body"])["tables"] == {
+        "sessions": "reachable",
+        "debugger": "reachable",
+    }
+    assert (aws.table.calls, aws.invocations.calls) == (["GetItem"], ["GetItem"])
+
+
+def connected(handlers: Handlers, aws: Cloud) -> tuple[str, dict[str, Any]]:
+    """An attached session's id, and the context of its events. The calls are forgotten."""
+    body = {"body": '{"stackName": "app"}', "requestContext": {"identity": {"userArn": "me"}}}
+    created = handlers["management"](
+        body | {"httpMethod": "POST", "resource": "/sessions"}, Context()
+    )
+    session_id = json.loads(created["body"])["sessionId"]
+    context = {"connectionId": "c=", "authorizer": {"sessionId": session_id}}
+    assert handlers["connect"]({"requestContext": context}, Context()) == {"statusCode": 200}
+    aws.table.calls.clear()
+    return session_id, {"requestContext": context}

@@ -1,0 +1,261 @@
+"""Lambda's control plane, with all that it answers besides success."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from lambda_functions.instrumentation.control_plane import (
+    GoneError,
+    LambdaControlPlane,
+    RefusedError,
+    UnseenUpdateError,
+)
+
+from tests.unit.fakes import client_error
+
+ARN = "arn:aws:lambda:eu-west-1:1:function:app-Fn"
+
+
+class FakeClient:
+    """Answers each call from a list of results, the last of which stays; exceptions are raised."""
+
+    def __init__(self, **answers: list[Any]) -> None:
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        self._answers = answers
+        self.meta = type("Meta", (), {"endpoint_url": "https://sqs.eu-west-1.amazonaws.com"})
+
+    def __getattr__(self, operation: str) -> Any:
+        def call(**parameters: Any) -> Any:
+            self.calls.append((operation, parameters))
+            answers = self._answers[operation]
+            answer = answers.pop(0) if len(answers) > 1 else answers[0]
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        return call
+
+    def get_paginator(self, operation: str) -> Any:
+        def paginate(**parameters: Any) -> Iterator[Any]:
+            self.calls.append((operation, parameters))
+            for page in self._answers[operation]:
+                if isinstance(page, Exception):
+                    raise page
+                yield page
+
+        return type("Paginator", (), {"paginate": staticmethod(paginate)})
+
+
+class Scene:
+    def __init__(self, **answers: list[Any]) -> None:
+        self.client = FakeClient(**answers)
+        self.slept: list[float] = []
+        self.functions = LambdaControlPlane(
+            self.client, self.client, self.client, self.slept.append
+        )
+
+    def calls(self, operation: str) -> list[dict[str, Any]]:
+        return [parameters for name, parameters in self.client.calls if name == operation]
+
+
+BUSY = {"LastUpdateStatus": "InProgress"}
+SETTLED = {"LastUpdateStatus": "Successful", "State": "Active"}
+
+
+class TestStack:
+    def test_functions_and_nested_stacks_of_all_pages(self) -> None:
+        def resource(kind: str, name: str) -> dict[str, str]:
+            return {
+                "ResourceType": f"AWS::{kind}",
+                "LogicalResourceId": name,
+                "PhysicalResourceId": f"app-{name}",
+            }
+
+        scene = Scene(
+            list_stack_resources=[
+                {"StackResourceSummaries": [resource("Lambda::Function", "One")]},
+                {
+                    "StackResourceSummaries": [
+                        resource("SNS::Topic", "Topic"),
+                        resource("CloudFormation::Stack", "Nested"),
+                        resource("Lambda::Function", "Two"),
+                    ]
+                },
+            ]
+        )
+        assert list(scene.functions.of_stack("app")) == [
+            ("One", "app-One", "AWS::Lambda::Function"),
+            ("Nested", "app-Nested", "AWS::CloudFormation::Stack"),
+            ("Two", "app-Two", "AWS::Lambda::Function"),
+        ]
+
+    def test_a_stack_that_is_gone_has_none(self) -> None:
+        gone = client_error("ValidationError", "Stack with id app does not exist")
+        assert list(Scene(list_stack_resources=[gone]).functions.of_stack("app")) == []
+
+    def test_any_other_failure_is_one(self) -> None:
+        denied = client_error("AccessDenied")
+        with pytest.raises(Exception, match="AccessDenied"):
+            list(Scene(list_stack_resources=[denied]).functions.of_stack("app"))
+
+
+class TestGet:
+    def test_it_waits_until_no_update_is_under_way(self) -> None:
+        pending = {"State": "Pending", "LastUpdateStatus": "Successful"}
+        scene = Scene(get_function_configuration=[BUSY, pending, BUSY, SETTLED])
+        assert scene.functions.get("f") == SETTLED
+        assert len(scene.slept) == 3
+        assert scene.slept == sorted(scene.slept)
+
+    def test_but_not_for_ever(self) -> None:
+        scene = Scene(get_function_configuration=[BUSY])
+        with pytest.raises(RefusedError, match="under way"):
+            scene.functions.get("f")
+        assert 250 < sum(scene.slept) < 400
+
+    def test_a_deleted_one(self) -> None:
+        scene = Scene(get_function_configuration=[client_error("ResourceNotFoundException")])
+        with pytest.raises(GoneError):
+            scene.functions.get("f")
+
+    def test_a_refusal_in_lambdas_words(self) -> None:
+        refusal = client_error("AccessDeniedException", "not for you")
+        scene = Scene(get_function_configuration=[refusal])
+        with pytest.raises(RefusedError, match=r"not for you \(AccessDeniedException\)"):
+            scene.functions.get("f")
+
+
+class TestUpdate:
+    def test_with_the_revision_that_was_read(self) -> None:
+        scene = Scene(update_function_configuration=[{}], get_function_configuration=[SETTLED])
+        assert scene.functions.update("f", "rev", {"Timeout": 9}) == SETTLED
+        expected = {"FunctionName": "f", "RevisionId": "rev", "Timeout": 9}
+        assert scene.calls("update_function_configuration") == [expected]
+
+    def test_it_waits_for_the_end(self) -> None:
+        scene = Scene(
+            update_function_configuration=[{}], get_function_configuration=[BUSY, SETTLED]
+        )
+        assert scene.functions.update("f", "rev", {}) == SETTLED
+
+    def test_one_that_somebody_changed_meanwhile_is_not_updated(self) -> None:
+        stale = client_error("PreconditionFailedException")
+        scene = Scene(update_function_configuration=[stale])
+        assert scene.functions.update("f", "rev", {}) is None
+
+    def test_another_update_under_way_is_awaited(self) -> None:
+        conflict = client_error("ResourceConflictException")
+        scene = Scene(
+            update_function_configuration=[conflict, conflict, {}],
+            get_function_configuration=[SETTLED],
+        )
+        assert scene.functions.update("f", "rev", {}) == SETTLED
+        assert len(scene.slept) == 2
+
+    def test_but_not_for_ever(self) -> None:
+        conflict = client_error("ResourceConflictException")
+        scene = Scene(update_function_configuration=[conflict])
+        with pytest.raises(RefusedError, match="under way"):
+            scene.functions.update("f", "rev", {})
+        assert len(scene.calls("update_function_configuration")) == 12
+
+    def test_one_that_fails_says_why(self) -> None:
+        failed = {"LastUpdateStatus": "Failed", "LastUpdateStatusReason": "no such subnet"}
+        scene = Scene(update_function_configuration=[{}], get_function_configuration=[failed])
+        with pytest.raises(RefusedError, match="no such subnet") as refused:
+            scene.functions.update("f", "rev", {})
+        assert not isinstance(refused.value, UnseenUpdateError)
+
+    @pytest.mark.parametrize(
+        ("answer", "reason"),
+        [(BUSY, "under way"), (client_error("TooManyRequestsException"), "TooManyRequests")],
+    )
+    def test_one_that_was_taken_and_whose_end_nobody_saw(self, answer: Any, reason: str) -> None:
+        scene = Scene(update_function_configuration=[{}], get_function_configuration=[answer])
+        with pytest.raises(UnseenUpdateError, match=reason):
+            scene.functions.update("f", "rev", {})
+
+    def test_one_that_was_not_taken_is_another_matter(self) -> None:
+        scene = Scene(update_function_configuration=[client_error("TooManyRequestsException")])
+        with pytest.raises(RefusedError, match="TooManyRequests") as refused:
+            scene.functions.update("f", "rev", {})
+        assert not isinstance(refused.value, UnseenUpdateError)
+
+    def test_no_more_than_15_a_second(self) -> None:
+        scene = Scene(update_function_configuration=[{}], get_function_configuration=[SETTLED])
+        for _ in range(20):
+            scene.functions.update("f", "rev", {})
+        assert len(scene.slept) == 5
+
+
+class TestBypasses:
+    def test_aliases_of_versions_and_provisioned_concurrency(self) -> None:
+        scene = Scene(
+            list_aliases=[
+                {
+                    "Aliases": [
+                        {"Name": "live", "FunctionVersion": "7"},
+                        {"Name": "dev", "FunctionVersion": "$LATEST"},
+                    ]
+                }
+            ],
+            list_provisioned_concurrency_configs=[
+                {"ProvisionedConcurrencyConfigs": [{"FunctionArn": f"{ARN}:live"}]}
+            ],
+        )
+        assert scene.functions.bypasses("f") == [
+            "alias live invokes version 7",
+            "live has provisioned concurrency",
+        ]
+
+    def test_where_provisioned_concurrency_is_unknown_there_is_none(self) -> None:
+        scene = Scene(
+            list_aliases=[{"Aliases": []}],
+            list_provisioned_concurrency_configs=[client_error("AccessDeniedException")],
+        )
+        assert scene.functions.bypasses("f") == []
+
+
+class TestTimeoutLimits:
+    def mapping(self, queue: str, function: str = ARN, service: str = "sqs") -> dict[str, str]:
+        source = f"arn:aws:{service}:eu-west-1:1:{queue}"
+        return {"EventSourceArn": source, "FunctionArn": function}
+
+    def limits(self, *mappings: dict[str, str], timeouts: list[int]) -> tuple[Any, Scene]:
+        scene = Scene(
+            list_event_source_mappings=[{"EventSourceMappings": list(mappings)}],
+            get_queue_attributes=[
+                {"Attributes": {"VisibilityTimeout": str(timeout)}} for timeout in timeouts
+            ],
+        )
+        return scene.functions.timeout_limits({"app-Fn"}), scene
+
+    def test_the_least_of_its_queues(self) -> None:
+        limits, scene = self.limits(
+            self.mapping("a"), self.mapping("b"), self.mapping("a"), timeouts=[60, 30]
+        )
+        assert limits == {"app-Fn": 30}
+        assert [call["QueueUrl"] for call in scene.calls("get_queue_attributes")] == [
+            "https://sqs.eu-west-1.amazonaws.com/1/a",
+            "https://sqs.eu-west-1.amazonaws.com/1/b",
+        ]
+
+    def test_a_queue_that_can_not_be_read_lets_nothing_be_raised(self) -> None:
+        scene = Scene(
+            list_event_source_mappings=[{"EventSourceMappings": [self.mapping("gone")]}],
+            get_queue_attributes=[client_error("AWS.SimpleQueueService.NonExistentQueue")],
+        )
+        assert scene.functions.timeout_limits({"app-Fn"}) == {"app-Fn": 0}
+
+    def test_other_sources_functions_and_versions_set_none(self) -> None:
+        limits, scene = self.limits(
+            self.mapping("stream", service="kinesis"),
+            self.mapping("a", ARN + "-other"),
+            self.mapping("a", ARN + ":live"),
+            {"UUID": "of a self-managed Kafka", "FunctionArn": ARN},
+            timeouts=[1],
+        )
+        assert limits == {}
+        assert scene.calls("get_queue_attributes") == []

@@ -1,0 +1,208 @@
+"""Redirecting and undoing it: whatever else happens to a function, the rest of it stays."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from lambda_functions.instrumentation.redirect import (
+    FunctionConfiguration,
+    Hold,
+    Layer,
+    find_lack_of_room,
+    find_obstacle,
+    redirect,
+    undo,
+)
+from lambda_functions.shared import constants
+
+LAYER = Layer("arn:aws:lambda:eu-west-1:1:layer:plldb-debugger:7")
+OLD_LAYER = "arn:aws:lambda:eu-west-1:1:layer:plldb-debugger:3"
+OTHER_LAYERS = [
+    "arn:aws:lambda:eu-west-1:1:layer:requests:7",
+    "arn:aws:lambda:eu-west-1:1:layer:plldb-debugger-two:7",
+    "arn:aws:lambda:eu-west-1:2:layer:plldb-debugger:7",
+]
+HOLD = Hold("12345678", "arn:aws:iam::1:user/me", "t" * 43, "https://broker/plldb", "original")
+PLAIN = FunctionConfiguration("app.handler", 3, (OTHER_LAYERS[0],), {"COLOUR": "green"})
+
+names = st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,9}", fullmatch=True)
+configurations = st.builds(
+    FunctionConfiguration,
+    handler=st.from_regex(r"[a-z/.]{1,9}\.[a-z]{1,9}", fullmatch=True),
+    timeout=st.integers(1, 900),
+    layers=st.lists(st.sampled_from(OTHER_LAYERS), max_size=4, unique=True).map(tuple),
+    variables=st.dictionaries(names, st.text(max_size=9), max_size=5),
+)
+holds = st.builds(
+    Hold,
+    session=st.text("0123456789abcdef", min_size=8, max_size=8),
+    owner=st.text(max_size=30),
+    token=st.text(max_size=43),
+    broker_url=st.text(max_size=30),
+    when_absent=st.sampled_from(["original", "error"]),
+)
+
+
+def redirected(undone: FunctionConfiguration = PLAIN, limit: int = 900) -> FunctionConfiguration:
+    return redirect(undone, "Fn", HOLD, LAYER, limit)
+
+
+class TestThereAndBack:
+    @given(configurations, holds, st.integers(0, 50_000))
+    def test_nothing_is_left(self, before: FunctionConfiguration, hold: Hold, limit: int) -> None:
+        during = redirect(before, "Fn", hold, LAYER, limit)
+        assert undo(during, LAYER) == before
+        assert undo(before, LAYER) == before
+
+    @given(configurations, holds, holds, st.integers(0, 50_000))
+    def test_taken_over_it_still_is(
+        self, before: FunctionConfiguration, first: Hold, second: Hold, limit: int
+    ) -> None:
+        during = redirect(before, "Fn", first, LAYER, limit)
+        undone = undo(during, LAYER)
+        during = redirect(undone, "Fn", second, LAYER, limit)
+        assert during.holder == second.session
+        assert undo(during, LAYER) == before
+
+    @given(configurations, configurations, st.integers(1, 899))
+    def test_edits_made_meanwhile_stay(
+        self, before: FunctionConfiguration, edit: FunctionConfiguration, timeout: int
+    ) -> None:
+        during = redirected(before)
+        edited = replace(
+            during,
+            handler=edit.handler,
+            timeout=timeout,
+            layers=(*edit.layers, LAYER.version_arn),
+            variables=during.variables | edit.variables,
+        )
+        after = undo(edited, LAYER)
+        # 900 is what plldb set, so it counts as untouched.
+        assert after == FunctionConfiguration(
+            edit.handler, timeout, edit.layers, before.variables | edit.variables
+        )
+
+    def test_older_versions_of_the_layer_go_too(self) -> None:
+        held = replace(redirected(), layers=(OLD_LAYER, *OTHER_LAYERS, LAYER.version_arn))
+        assert undo(held, LAYER).layers == tuple(OTHER_LAYERS)
+
+    def test_what_lost_its_variables_keeps_the_shim_and_is_known_by_that(self) -> None:
+        broken = replace(redirected(), variables={})
+        assert undo(broken, LAYER).handler == constants.SHIM_HANDLER
+
+
+class TestRedirected:
+    def test_what_it_looks_like(self) -> None:
+        held = redirected()
+        assert held.handler == "plldb_shim.handler"
+        assert held.timeout == 900
+        assert held.layers == (OTHER_LAYERS[0], LAYER.version_arn)
+        assert held.variables == {
+            "COLOUR": "green",
+            "PLLDB_ORIGINAL_HANDLER": "app.handler",
+            "PLLDB_ORIGINAL_TIMEOUT": "3",
+            "PLLDB_RAISED_TIMEOUT": "900",
+            "PLLDB_FUNCTION": "Fn",
+            "PLLDB_BROKER_URL": "https://broker/plldb",
+            "PLLDB_TOKEN": "t" * 43,
+            "PLLDB_SESSION": "12345678",
+            "PLLDB_HELD_BY": "arn:aws:iam::1:user/me",
+            "PLLDB_WHEN_ABSENT": "original",
+        }
+        assert held.holder == "12345678"
+        assert held.owner == "arn:aws:iam::1:user/me"
+
+    @pytest.mark.parametrize(
+        ("own", "limit", "raised"),
+        [(3, 900, 900), (3, 45, 45), (60, 45, 60), (900, 30, 900), (3, 43_200, 900), (3, 0, 3)],
+    )
+    def test_the_timeout_is_raised_within_the_limit_and_never_lowered(
+        self, own: int, limit: int, raised: int
+    ) -> None:
+        assert redirected(replace(PLAIN, timeout=own), limit).timeout == raised
+
+    def test_a_function_that_nobody_holds(self) -> None:
+        assert PLAIN.holder is None
+        assert PLAIN.owner == "unknown"
+
+    def test_no_secret_in_what_python_shows_of_it(self) -> None:
+        assert HOLD.token not in repr(HOLD)
+        assert HOLD.token not in repr(redirected())
+
+
+class TestFromAndToLambda:
+    def test_what_is_not_there_is_empty(self) -> None:
+        for found in (
+            {"Handler": "a.b", "Timeout": 3},
+            {"Handler": "a.b", "Timeout": 3, "Layers": None, "Environment": None},
+            {"Handler": "a.b", "Timeout": 3, "Layers": [], "Environment": {}},
+        ):
+            assert FunctionConfiguration.from_lambda(found) == FunctionConfiguration("a.b", 3)
+
+    def test_what_is(self) -> None:
+        found = {
+            "Handler": "a.b",
+            "Timeout": 3,
+            "Layers": [{"Arn": OTHER_LAYERS[0], "CodeSize": 1}],
+            "Environment": {"Variables": {"A": ""}},
+        }
+        expected = FunctionConfiguration("a.b", 3, (OTHER_LAYERS[0],), {"A": ""})
+        assert FunctionConfiguration.from_lambda(found) == expected
+
+    def test_only_what_differs_is_changed(self) -> None:
+        assert PLAIN.changes(PLAIN) == {}
+        assert PLAIN.changes(replace(PLAIN, timeout=4)) == {"Timeout": 4}
+        assert PLAIN.changes(FunctionConfiguration("x.y", 3)) == {
+            "Handler": "x.y",
+            "Layers": [],
+            "Environment": {"Variables": {}},
+        }
+
+
+class TestObstacles:
+    @pytest.mark.parametrize("runtime", [f"python3.{minor}" for minor in range(9, 15)])
+    def test_python_has_none(self, runtime: str) -> None:
+        assert find_obstacle({"Runtime": runtime}) is None
+        assert find_obstacle({"Runtime": runtime, "PackageType": "Zip"}) is None
+
+    @pytest.mark.parametrize(
+        ("found", "word"),
+        [
+            ({"PackageType": "Image"}, "container image"),
+            ({"Runtime": "nodejs22.x"}, "nodejs22.x"),
+            ({"Runtime": "python2.7"}, "python2.7"),
+            ({"Runtime": "python3.8"}, "Python 3.9 and later"),
+            ({"Runtime": "python3.x"}, "python3.x"),
+            ({"Runtime": "provided.al2023"}, "provided.al2023"),
+            ({}, "unknown"),
+            (
+                {
+                    "Runtime": "python3.13",
+                    "Environment": {"Error": {"ErrorCode": "X", "Message": "no kms:Decrypt"}},
+                },
+                "no kms:Decrypt",
+            ),
+        ],
+    )
+    def test_others_are_named(self, found: dict[str, Any], word: str) -> None:
+        assert word in str(find_obstacle(found))
+
+    def test_layers(self) -> None:
+        full = tuple(f"arn:aws:lambda:eu-west-1:1:layer:l{number}:1" for number in range(5))
+        assert find_lack_of_room(redirected(replace(PLAIN, layers=full[:4]))) is None
+        assert "5 layers" in str(find_lack_of_room(redirected(replace(PLAIN, layers=full))))
+
+    @pytest.mark.parametrize("character", ["x", "ä", '"'])
+    def test_variables(self, character: str) -> None:
+        """Lambda measures their JSON text in UTF-8."""
+        room = 4096 - len(json.dumps(redirected().variables | {"P": ""}, separators=(",", ":")))
+        size = len(json.dumps(character, ensure_ascii=False).encode()) - 2
+        for excess in (0, 1):
+            padding = character * (room // size + excess)
+            wanted = redirected(replace(PLAIN, variables=PLAIN.variables | {"P": padding}))
+            assert (find_lack_of_room(wanted) is None) is (excess == 0)

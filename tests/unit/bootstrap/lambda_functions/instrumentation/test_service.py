@@ -1,0 +1,521 @@
+"""A stack's functions are taken and given back, each told of, whatever others do meanwhile."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from lambda_functions.instrumentation import service
+from lambda_functions.instrumentation.control_plane import (
+    FUNCTION_TYPE,
+    STACK_TYPE,
+    ControlPlane,
+    GoneError,
+    RefusedError,
+    UnseenUpdateError,
+)
+from lambda_functions.instrumentation.redirect import Layer
+from lambda_functions.instrumentation.request import instrument_request, restore_request
+from lambda_functions.shared.constants import SHIM_HANDLER
+
+from tests.unit.fakes import FakeConnections
+
+LAYER = Layer("arn:aws:lambda:eu-west-1:1:layer:plldb-debugger:7")
+ME, YOU = "arn:aws:iam::1:user/me", "arn:aws:iam::1:user/you"
+
+
+class FakeFunctions:
+    """A stack's functions in memory; ``before_update`` lets others be quicker.
+
+    The updates of those in ``unseen`` are carried out, and nobody sees their end.
+    """
+
+    def __init__(self, *names: str) -> None:
+        self.found: dict[str, dict[str, Any]] = {f"app-{n}": self.plain(n) for n in names}
+        self.nested: list[str] = []
+        self.limits: dict[str, int] = {}
+        self.refusals: dict[str, str] = {}
+        self.unseen: set[str] = set()
+        self.passing_by: dict[str, list[str]] = {}
+        self.before_update: list[Callable[[str], None]] = []
+        self.updates: list[str] = []
+        self._lock = threading.Lock()
+
+    def plain(self, name: str) -> dict[str, Any]:
+        return {
+            "FunctionArn": f"arn:aws:lambda:eu-west-1:1:function:app-{name}",
+            "Handler": "app.handler",
+            "Runtime": "python3.13",
+            "Timeout": 3,
+            "MemorySize": 256,
+            "Environment": {"Variables": {"NAME": name}},
+            "RevisionId": "0",
+        }
+
+    def of_stack(self, stack_name: str) -> Iterator[tuple[str, str, str]]:
+        if stack_name == "app":
+            for name in self.nested:
+                arn = f"arn:aws:cloudformation:eu-west-1:1:stack/app-{name}-X/id"
+                yield name, arn, STACK_TYPE
+            for name in list(self.found):
+                yield name.removeprefix("app-"), name, FUNCTION_TYPE
+
+    def get(self, name: str) -> dict[str, Any]:
+        if self.refusals.get(name) == "gone":
+            raise GoneError
+        return dict(self.found[name])
+
+    def update(self, name: str, revision: str, changes: dict[str, Any]) -> dict[str, Any] | None:
+        if self.before_update:
+            self.before_update.pop(0)(name)
+        if name in self.refusals:
+            raise RefusedError(self.refusals[name])
+        with self._lock:
+            if self.found[name]["RevisionId"] != revision:
+                return None
+            self.change(name, **changes)
+            self.updates.append(name)
+            if name in self.unseen:
+                raise UnseenUpdateError("still under way")
+            return self.found[name]
+
+    def change(self, name: str, **changes: Any) -> None:
+        layers = changes.get("Layers")
+        if layers is not None:
+            changes["Layers"] = [{"Arn": arn} for arn in layers]
+        revision = str(int(self.found[name]["RevisionId"]) + 1)
+        self.found[name] = self.found[name] | changes | {"RevisionId": revision}
+
+    def bypasses(self, name: str) -> list[str]:
+        return self.passing_by.get(name, [])
+
+    def timeout_limits(self, names: set[str]) -> dict[str, int]:
+        return {name: limit for name, limit in self.limits.items() if name in names}
+
+    def variables(self, name: str) -> dict[str, str]:
+        variables: dict[str, str] = self.found[name]["Environment"]["Variables"]
+        return variables
+
+
+class Scene:
+    def __init__(self, *names: str) -> None:
+        self.functions = FakeFunctions(*names)
+        self.connections = FakeConnections()
+        self.is_attached = True
+        self.ended: set[str] = set()
+        self.moved_to: str | None = None
+        self.first_checks: list[bool] = []
+        self.record: dict[str, Any] = {}
+        functions: ControlPlane = self.functions
+        self.manager = service.Instrumenter(
+            functions, self.connections, LAYER, "https://broker", self._check
+        )
+
+    def _check(self, token: str) -> str | None:
+        is_attached = self.first_checks.pop(0) if self.first_checks else self.is_attached
+        name = token.removeprefix("token of ")
+        if not is_attached or name in self.ended:
+            return None
+        return self.moved_to or f"connection of {name}"
+
+    def handle(self, request: dict[str, Any]) -> Any:
+        self.record = {}
+        return service.handle(request, self.record, self.manager)
+
+    def instrument(self, *patterns: str, session: str = "mine", **changes: Any) -> list[Any]:
+        """The messages that the session's connection got."""
+        request: dict[str, Any] = {
+            "stack_name": "app",
+            "session": session,
+            "owner": ME if session == "mine" else YOU,
+            "connection_id": f"connection of {session}",
+            "token": f"token of {session}",
+            "functions": list(patterns),
+            "when_absent": "original",
+            "take_over": False,
+            "open_sessions": {},
+        }
+        self.handle(instrument_request(**request | changes))
+        return self.told(session)
+
+    def restore(self, session: str | None = None, tell: bool = False) -> Any:
+        connection = f"connection of {session}" if tell else None
+        return self.handle(restore_request("app", session, connection))
+
+    def told(self, session: str) -> list[Any]:
+        """What its connection got since it was last asked for, in an order of its own."""
+        name = f"connection of {session}"
+        messages = [
+            message for connection, message in self.connections.posted if connection == name
+        ]
+        self.connections.posted = [p for p in self.connections.posted if p[0] != name]
+        return messages
+
+
+def of_type(messages: list[Any], kind: str) -> dict[str, Any]:
+    return {message["function"]: message for message in messages if message["type"] == kind}
+
+
+OPEN = {"yours": {"owner": YOU, "connectionId": "connection of yours"}}
+
+
+class TestInstrument:
+    def test_every_function_is_told_of_and_at_the_end_their_number(self) -> None:
+        scene = Scene("One", "Two")
+        messages = scene.instrument()
+        assert of_type(messages, "instrumented").keys() == {"One", "Two"}
+        assert of_type(messages, "instrumented")["One"] == {
+            "type": "instrumented",
+            "function": "One",
+            "functionName": "app-One",
+            "functionArn": "arn:aws:lambda:eu-west-1:1:function:app-One",
+            "handler": "app.handler",
+            "runtime": "python3.13",
+            "timeout": 3,
+            "memorySize": 256,
+            "variables": {"NAME": "One"},
+        }
+        assert messages[-1] == {"type": "ready", "instrumented": 2, "skipped": 0}
+        assert scene.functions.found["app-One"]["Handler"] == SHIM_HANDLER
+        assert scene.record["outcome"] == "ready"
+
+    def test_again_changes_nothing_and_tells_the_same(self) -> None:
+        scene = Scene("One")
+        first = scene.instrument()
+        before = scene.functions.found["app-One"]
+        assert scene.instrument(token="another token") == first
+        assert scene.functions.found["app-One"] == before
+
+    @pytest.mark.parametrize(
+        ("patterns", "expected", "idle"),
+        [
+            ([], {"One", "Two", "Third"}, set()),
+            (["One"], {"One"}, set()),
+            (["T*"], {"Two", "Third"}, set()),
+            (["app-T*", "One"], {"One", "Two", "Third"}, set()),
+            (["one"], set(), {"one"}),
+            (["One", "One", "X", "?"], {"One"}, {"X", "?"}),
+            (["Nested"], set(), {"Nested"}),
+        ],
+    )
+    def test_patterns(self, patterns: list[str], expected: set[str], idle: set[str]) -> None:
+        scene = Scene("One", "Two", "Third")
+        scene.functions.nested = ["Nested"]
+        messages = scene.instrument(*patterns)
+        assert of_type(messages, "instrumented").keys() == expected
+        assert of_type(messages, "skipped").keys() == idle
+        assert messages[-1]["skipped"] == len(idle)
+        assert "attach to app-Nested-X" in of_type(messages, "warning")["Nested"]["message"]
+
+    def test_a_stack_without_functions(self) -> None:
+        assert Scene().instrument() == [{"type": "ready", "instrumented": 0, "skipped": 0}]
+
+    def test_what_stands_in_the_way_is_named(self) -> None:
+        scene = Scene("One", "Image", "Node", "Gone", "Denied", "Large", "Lost")
+        found, refusals = scene.functions.found, scene.functions.refusals
+        found["app-Image"] |= {"PackageType": "Image"}
+        found["app-Node"] |= {"Runtime": "nodejs22.x"}
+        found["app-Large"] |= {"Environment": {"Variables": {"X": "x" * 4000}}}
+        found["app-Lost"] |= {"Handler": SHIM_HANDLER}
+        refusals |= {"app-Gone": "gone", "app-Denied": "not for you"}
+        messages = scene.instrument()
+        assert of_type(messages, "instrumented").keys() == {"One"}
+        reasons = {name: m["reason"] for name, m in of_type(messages, "skipped").items()}
+        assert {name: reasons[name].split()[-1] for name in reasons} == {
+            "Image": "functions",
+            "Node": "Python",
+            "Gone": "deleted",
+            "Denied": "you",
+            "Large": "missing",
+            "Lost": "again",
+        }
+        assert messages[-1] == {"type": "ready", "instrumented": 1, "skipped": 6}
+        assert scene.functions.updates == ["app-One"]
+
+    def test_a_function_of_any_helper_stack_is_left_alone(self) -> None:
+        scene = Scene("Broker", "One")
+        variables = {"PLLDB_HELPER_STACK": "another-plldb"}
+        scene.functions.found["app-Broker"] |= {"Environment": {"Variables": variables}}
+        messages = scene.instrument(take_over=True)
+        reason = of_type(messages, "skipped")["Broker"]["reason"]
+        assert reason == "it belongs to plldb itself: its helper stack is another-plldb"
+        assert messages[-1] == {"type": "ready", "instrumented": 1, "skipped": 1}
+        assert scene.functions.updates == ["app-One"]
+
+    def test_an_update_whose_end_nobody_saw_counts_and_is_warned_of(self) -> None:
+        """Lambda took it: the function's invocations come here, and have to be known."""
+        scene = Scene("One", "Two")
+        scene.functions.unseen = {"app-One"}
+        messages = scene.instrument()
+        assert of_type(messages, "instrumented").keys() == {"One", "Two"}
+        (warning,) = [message for message in messages if message["type"] == "warning"]
+        assert warning["function"] == "One"
+        assert warning["message"].endswith("not known whether it is through: still under way")
+        assert messages[-1] == {"type": "ready", "instrumented": 2, "skipped": 0}
+
+    def test_and_who_held_the_function_before_is_told(self) -> None:
+        scene = Scene("One")
+        scene.instrument(session="yours")
+        scene.told("yours")
+        scene.functions.unseen = {"app-One"}
+        scene.instrument(open_sessions=OPEN, take_over=True)
+        assert scene.told("yours") == [{"type": "taken", "function": "One", "by": ME}]
+
+    def test_a_queue_limits_the_timeout(self) -> None:
+        scene = Scene("One", "Two")
+        scene.functions.limits = {"app-One": 30}
+        messages = scene.instrument()
+        timeouts = {name: f["Timeout"] for name, f in scene.functions.found.items()}
+        assert timeouts == {"app-One": 30, "app-Two": 900}
+        assert of_type(messages, "instrumented")["One"]["timeout"] == 3
+
+    def test_what_bypasses_the_debugger_is_warned_of(self) -> None:
+        scene = Scene("One")
+        scene.functions.passing_by = {"app-One": ["alias live invokes version 7"]}
+        messages = scene.instrument()
+        kinds = [message["type"] for message in messages]
+        assert kinds == ["instrumented", "warning", "ready"]
+        assert messages[1]["message"].startswith("alias live invokes version 7")
+
+    def test_one_that_is_changed_in_between_is_looked_at_again(self) -> None:
+        scene = Scene("One")
+        scene.functions.before_update = [lambda name: scene.functions.change(name, Timeout=5)]
+        messages = scene.instrument()
+        assert of_type(messages, "instrumented")["One"]["timeout"] == 5
+        assert scene.functions.variables("app-One")["PLLDB_ORIGINAL_TIMEOUT"] == "5"
+
+    def test_but_not_for_ever(self) -> None:
+        scene = Scene("One")
+        scene.functions.before_update = [lambda name: scene.functions.change(name, Timeout=5)] * 100
+        assert "keeps changing" in of_type(scene.instrument(), "skipped")["One"]["reason"]
+
+
+class TestTheSessionEnds:
+    def test_while_instrumenting_and_everything_is_given_back(self) -> None:
+        scene = Scene("One", "Two")
+        before = {name: dict(found) for name, found in scene.functions.found.items()}
+        scene.first_checks, scene.is_attached = [True], False
+        messages = scene.instrument()
+        assert [m["type"] for m in messages] == ["instrumented", "instrumented"]
+        assert without_revision(scene.functions.found) == without_revision(before)
+        assert scene.record["outcome"] == "restored"
+
+    def test_its_connection_is_gone_but_it_is_not_over(self) -> None:
+        """It may be about to move; if not, whoever closes it has it restored."""
+        scene = Scene("One")
+        scene.connections.gone = {"connection of mine"}
+        assert scene.instrument() == []
+        assert scene.functions.found["app-One"]["Handler"] == SHIM_HANDLER
+        assert scene.record["outcome"] == "ready"
+
+    def test_it_moves_and_hears_of_everything_where_it_is(self) -> None:
+        scene = Scene(*(f"Fn{number}" for number in range(30)))
+        scene.connections.gone = {"connection of mine"}
+        scene.moved_to = "connection of moved"
+        assert scene.instrument() == []
+        messages = scene.told("moved")
+        assert len(of_type(messages, "instrumented")) == 30
+        assert messages[-1] == {"type": "ready", "instrumented": 30, "skipped": 0}
+
+    def test_what_others_hold_stays(self) -> None:
+        scene = Scene("One", "Two")
+        scene.instrument("Two", session="yours")
+        scene.first_checks, scene.is_attached = [True], False
+        scene.instrument("One")
+        assert scene.functions.variables("app-Two")["PLLDB_SESSION"] == "yours"
+
+    def test_before_and_nothing_is_taken_but_what_is_its_own_is_restored(self) -> None:
+        scene = Scene("One", "Two")
+        scene.instrument("One")
+        scene.instrument("Two", session="yours")
+        scene.is_attached = False
+        assert scene.instrument() == []
+        assert scene.functions.found["app-One"]["Handler"] == "app.handler"
+        assert scene.functions.variables("app-Two")["PLLDB_SESSION"] == "yours"
+
+    def test_a_failure_is_told_and_raised(self) -> None:
+        scene = Scene("One")
+
+        def fail(_: str) -> None:
+            raise KeyError("secret")
+
+        scene.functions.before_update = [fail]
+        with pytest.raises(KeyError):
+            scene.instrument()
+        (warning,) = scene.told("mine")
+        assert (warning["type"], warning["function"]) == ("warning", "app")
+        assert "KeyError; see the helper stack's log group" in warning["message"]
+        assert "secret" not in warning["message"]
+
+
+class TestReplaced:
+    def test_what_the_former_session_held_is_taken_or_restored(self) -> None:
+        scene = Scene("One", "Two", "Three")
+        scene.instrument("One", "Two", session="former")
+        scene.instrument("Three", session="yours")
+        messages = scene.instrument("One", replaces="former", open_sessions=OPEN)
+        assert of_type(messages, "instrumented").keys() == {"One"}
+        assert messages[-1] == {"type": "ready", "instrumented": 1, "skipped": 0}
+        assert scene.functions.variables("app-One")["PLLDB_SESSION"] == "mine"
+        assert scene.functions.found["app-Two"]["Handler"] == "app.handler"
+        assert scene.functions.variables("app-Three")["PLLDB_SESSION"] == "yours"
+        assert scene.record["outcome"] == "ready"
+
+    def test_all_of_it_is_restored_if_the_new_session_ends_at_once(self) -> None:
+        scene = Scene("One", "Two")
+        scene.instrument(session="former")
+        scene.is_attached = False
+        assert scene.instrument("One", replaces="former") == []
+        handlers = {found["Handler"] for found in scene.functions.found.values()}
+        assert handlers == {"app.handler"}
+
+    def test_what_can_not_be_restored_is_told(self) -> None:
+        scene = Scene("One", "Two")
+        scene.instrument(session="former")
+        scene.functions.refusals = {"app-Two": "not for you"}
+        messages = scene.instrument("One", replaces="former")
+        assert "former session: Two" in of_type(messages, "warning")["app"]["message"]
+        assert messages[-1]["type"] == "ready"
+        assert scene.record["level"] == "ERROR"
+
+
+def without_revision(found: dict[str, Any]) -> dict[str, Any]:
+    """Configurations as they count: no layers are no layers."""
+    return {
+        name: {"Layers": []} | {k: v for k, v in one.items() if k != "RevisionId"}
+        for name, one in found.items()
+    }
+
+
+class TestTwoSessions:
+    def test_the_second_is_told_who_holds_it(self) -> None:
+        scene = Scene("One")
+        scene.instrument(session="yours")
+        before = scene.functions.found["app-One"]
+        messages = scene.instrument(open_sessions=OPEN)
+        reason = of_type(messages, "skipped")["One"]["reason"]
+        assert YOU in reason
+        assert "yours" in reason
+        assert scene.functions.found["app-One"] == before
+
+    def test_taking_over_tells_the_first(self) -> None:
+        scene = Scene("One")
+        scene.instrument(session="yours")
+        messages = scene.instrument(open_sessions=OPEN, take_over=True)
+        assert of_type(messages, "instrumented")["One"]["handler"] == "app.handler"
+        assert scene.told("yours") == [{"type": "taken", "function": "One", "by": ME}]
+        variables = scene.functions.variables("app-One")
+        assert (variables["PLLDB_SESSION"], variables["PLLDB_TOKEN"]) == ("mine", "token of mine")
+        assert scene.restore("yours") == {"restored": [], "failed": {}}
+        assert scene.restore("mine") == {"restored": ["One"], "failed": {}}
+        assert scene.functions.found["app-One"]["Handler"] == "app.handler"
+
+    def test_one_that_is_not_there_any_more_is_not_asked(self) -> None:
+        scene = Scene("One")
+        scene.instrument(session="yours")
+        scene.ended.add("yours")
+        scene.told("yours")
+        messages = scene.instrument()
+        assert of_type(messages, "instrumented").keys() == {"One"}
+        assert scene.told("yours") == []
+
+    def test_one_that_came_after_the_request_keeps_what_it_took(self) -> None:
+        scene = Scene("One")
+        scene.instrument(session="yours")
+        messages = scene.instrument()
+        assert YOU in of_type(messages, "skipped")["One"]["reason"]
+        assert scene.functions.variables("app-One")["PLLDB_SESSION"] == "yours"
+
+    def test_unless_it_is_taken_over_and_then_it_is_told(self) -> None:
+        scene = Scene("One")
+        scene.instrument(session="yours")
+        scene.told("yours")
+        messages = scene.instrument(take_over=True)
+        assert of_type(messages, "instrumented").keys() == {"One"}
+        assert scene.told("yours") == [{"type": "taken", "function": "One", "by": ME}]
+
+    def test_of_two_at_once_one_gets_it(self) -> None:
+        scene = Scene("One")
+
+        def be_quicker(_: str) -> None:
+            mine = {"owner": ME, "connectionId": "connection of mine"}
+            scene.instrument(session="yours", open_sessions={"mine": mine})
+
+        scene.functions.before_update = [be_quicker]
+        messages = scene.instrument(open_sessions=OPEN)
+        assert of_type(messages, "skipped").keys() == {"One"}
+        assert scene.functions.variables("app-One")["PLLDB_SESSION"] == "yours"
+
+
+class TestRestore:
+    def test_each_is_told_of_and_at_the_end_that_it_is_over(self) -> None:
+        scene = Scene("One", "Two", "Three")
+        before = {name: dict(found) for name, found in scene.functions.found.items()}
+        scene.instrument("One", "Two")
+        assert scene.restore("mine", tell=True) == {"restored": ["One", "Two"], "failed": {}}
+        messages = scene.told("mine")
+        assert of_type(messages, "restored").keys() == {"One", "Two"}
+        assert messages[-1] == {"type": "closed"}
+        assert without_revision(scene.functions.found) == without_revision(before)
+
+    def test_again_there_is_nothing_to_do(self) -> None:
+        scene = Scene("One")
+        scene.instrument()
+        scene.restore("mine")
+        before = scene.functions.found["app-One"]
+        assert scene.restore("mine") == {"restored": [], "failed": {}}
+        assert scene.restore() == {"restored": [], "failed": {}}
+        assert scene.functions.found["app-One"] == before
+
+    def test_without_a_session_everything_is_restored(self) -> None:
+        scene = Scene("One", "Two", "Three")
+        scene.instrument("One")
+        scene.instrument("Two", session="yours")
+        assert scene.restore() == {"restored": ["One", "Two"], "failed": {}}
+
+    def test_one_that_fails_holds_the_others_not_up(self) -> None:
+        scene = Scene("One", "Two", "Gone", "Lost")
+        scene.instrument()
+        scene.functions.refusals = {"app-One": "not for you", "app-Gone": "gone"}
+        scene.functions.found["app-Lost"] |= {"Environment": {"Variables": {}}}
+        answer = scene.restore()
+        assert answer["restored"] == ["Two"]
+        assert answer["failed"].keys() == {"One", "Lost"}
+        assert answer["failed"]["One"] == "not for you"
+        assert scene.record["level"] == "ERROR"
+
+    def test_a_failure_is_told(self) -> None:
+        scene = Scene("One")
+        scene.instrument()
+        scene.functions.refusals = {"app-One": "not for you"}
+        with pytest.raises(service.NotRestoredError, match="One"):
+            scene.restore("mine", tell=True)
+        messages = scene.told("mine")
+        assert [message["type"] for message in messages] == ["warning", "closed"]
+        assert "not for you" in messages[0]["message"]
+
+    def test_one_whose_variables_are_gone_is_no_silent_loss(self) -> None:
+        scene = Scene("One", "Two")
+        scene.instrument()
+        scene.functions.found["app-One"] |= {"Environment": {"Variables": {"NEW": "1"}}}
+        with pytest.raises(service.NotRestoredError):
+            scene.restore("mine", tell=True)
+        messages = scene.told("mine")
+        assert of_type(messages, "restored").keys() == {"Two"}
+        assert "own handler is not known" in of_type(messages, "warning")["One"]["message"]
+
+    def test_an_edit_in_between_stays(self) -> None:
+        scene = Scene("One")
+        scene.instrument()
+        edit = scene.functions.variables("app-One") | {"NEW": "1"}
+        scene.functions.before_update = [
+            lambda name: scene.functions.change(name, Environment={"Variables": edit})
+        ]
+        scene.restore()
+        assert scene.functions.variables("app-One") == {"NAME": "One", "NEW": "1"}
+
+    def test_a_stack_that_is_gone(self) -> None:
+        scene = Scene("One")
+        assert scene.handle(restore_request("other")) == {"restored": [], "failed": {}}

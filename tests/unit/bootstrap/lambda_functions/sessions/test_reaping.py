@@ -1,0 +1,381 @@
+"""What nobody ended is ended; whoever is alive is left alone."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from lambda_functions.invocations.invocation import Grant, Invocation, InvocationState
+from lambda_functions.sessions.reaping import NotReapedError, Reaper, reap
+from lambda_functions.sessions.session import (
+    CONNECTING_SECONDS,
+    LIFETIME,
+    RefreshOffer,
+    Session,
+    Status,
+    new_session,
+)
+from lambda_functions.shared.dynamodb import OverloadedError
+from lambda_functions.shared.ids import shortened
+from lambda_functions.shared.log import logged
+
+from tests.memory_stores import MemoryInvocationStore, MemorySessionStore
+from tests.unit.fakes import FakeInstrumentation, client_error
+
+NOW = 1_800_000_000.0
+OWNER = "arn:aws:iam::1:user/me"
+
+
+class Connections:
+    """Those that are open; asking for one in ``broken`` fails."""
+
+    def __init__(self) -> None:
+        self.open: set[str] = set()
+        self.broken: set[str] = set()
+        self.posted: list[tuple[str, dict[str, Any]]] = []
+        self.dropped: list[str] = []
+        self.looked: Callable[[str], object] = lambda connection_id: None
+
+    def is_open(self, connection_id: str) -> bool:
+        self._fail(connection_id)
+        self.looked(connection_id)
+        return connection_id in self.open
+
+    def post(self, connection_id: str, message: dict[str, Any]) -> bool:
+        self._fail(connection_id)
+        if connection_id in self.open:
+            self.posted.append((connection_id, json.loads(json.dumps(message))))
+        return connection_id in self.open
+
+    def drop(self, connection_id: str) -> bool:
+        self.dropped.append(connection_id)
+        was_open = connection_id in self.open
+        self.open.discard(connection_id)
+        return was_open
+
+    def _fail(self, connection_id: str) -> None:
+        if connection_id in self.broken:
+            raise client_error("InternalServerErrorException")
+
+
+class World:
+    """Stores in memory, and sessions in whatever state a test needs."""
+
+    def __init__(self) -> None:
+        self.sessions = MemorySessionStore()
+        self.invocations = MemoryInvocationStore()
+        self.connections = Connections()
+        self.instrumentation = FakeInstrumentation()
+        self.record: dict[str, Any] = {}
+
+    def reap(self, now: float = NOW) -> dict[str, int]:
+        reaper = Reaper(self.sessions, self.invocations, self.connections, self.instrumentation)
+        return reap(self.record, reaper, now)
+
+    def attach(
+        self,
+        connection_id: str,
+        *,
+        at: float = NOW - 600,
+        is_open: bool = True,
+        instruments: bool = False,
+    ) -> Session:
+        session = new_session("app", OWNER, at)
+        self.sessions.create(session)
+        assert self.sessions.activate(session.session_id, connection_id, at)
+        if is_open:
+            self.connections.open.add(connection_id)
+        if instruments:
+            self.sessions.mark_instrumenting(session.session_id, connection_id)
+        return session
+
+    def status(self, session: Session) -> Status:
+        found = self.sessions.get(session.session_id)
+        assert found is not None
+        return found.status
+
+    def invoked(self, request_id: str, deadline: float) -> None:
+        self.invocations.record(
+            Invocation(request_id, "some-session", OWNER, "Fn", deadline - 30, deadline)
+        )
+
+    def state(self, request_id: str) -> InvocationState:
+        found = self.invocations.get(request_id)
+        assert found is not None
+        return found.state
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def restoring(session: Session) -> dict[str, Any]:
+    return {
+        "operation": "restore",
+        "stackName": "app",
+        "session": shortened(session.session_id),
+        "connectionId": None,
+    }
+
+
+def test_with_nothing_to_do_it_does_nothing(world: World) -> None:
+    assert world.reap() == {"reaped": 0, "stale": 0}
+    assert world.record["outcome"] == "reaped"
+
+
+class TestSessions:
+    def test_one_whose_connection_is_gone_is_closed_and_restored(self, world: World) -> None:
+        session = world.attach("gone", is_open=False, instruments=True)
+        assert world.reap() == {"reaped": 1, "stale": 0}
+        assert world.status(session) is Status.CLOSED
+        assert world.instrumentation.requests == [restoring(session)]
+        assert world.record["reapedSessions"] == [shortened(session.session_id)]
+        assert world.reap() == {"reaped": 0, "stale": 0}
+        assert len(world.instrumentation.requests) == 1
+
+    def test_one_that_instrumented_nothing_has_nothing_to_restore(self, world: World) -> None:
+        world.attach("gone", is_open=False)
+        assert world.reap()["reaped"] == 1
+        assert world.instrumentation.requests == []
+
+    def test_a_healthy_one_is_left_alone(self, world: World) -> None:
+        session = world.attach("here", instruments=True)
+        before = world.sessions.get(session.session_id)
+        assert world.reap()["reaped"] == 0
+        assert world.sessions.get(session.session_id) == before
+        assert world.connections.posted == []
+        assert world.connections.dropped == []
+
+    def test_a_pending_one_is_left_to_expire(self, world: World) -> None:
+        session = new_session("app", OWNER, NOW - 2 * LIFETIME)
+        world.sessions.create(session)
+        assert world.reap()["reaped"] == 0
+        assert world.status(session) is Status.PENDING
+
+    def test_one_whose_time_is_over_is_told_dropped_closed_and_restored(self, world: World) -> None:
+        session = world.attach("here", at=NOW - LIFETIME, instruments=True)
+        assert world.reap()["reaped"] == 1
+        assert world.status(session) is Status.CLOSED
+        assert world.connections.posted == [("here", {"type": "closed", "reason": "expired"})]
+        assert world.connections.dropped == ["here"]
+        assert world.instrumentation.requests == [restoring(session)]
+
+    def test_even_if_nobody_is_there_to_be_told(self, world: World) -> None:
+        session = world.attach("gone", at=NOW - LIFETIME, is_open=False)
+        assert world.reap()["reaped"] == 1
+        assert world.status(session) is Status.CLOSED
+        assert world.connections.posted == []
+
+    @pytest.mark.parametrize("seconds", [0, 1, CONNECTING_SECONDS - 1])
+    def test_one_that_is_just_connecting_is_left_alone(self, world: World, seconds: float) -> None:
+        """Its socket opens after $connect has returned; until then it looks as if it were gone."""
+        session = world.attach("opening", at=NOW - seconds, is_open=False)
+        assert world.reap()["reaped"] == 0
+        assert world.status(session) is Status.ACTIVE
+        assert world.reap(NOW + CONNECTING_SECONDS)["reaped"] == 1
+
+    def test_an_old_id_that_connects_only_now_has_the_same_grace(self, world: World) -> None:
+        session = new_session("app", OWNER, NOW - LIFETIME + 1)
+        world.sessions.create(session)
+        world.sessions.activate(session.session_id, "opening", NOW)
+        assert world.reap()["reaped"] == 0
+
+    def test_one_of_an_older_version_has_no_time_of_connecting_and_no_grace(
+        self, world: World
+    ) -> None:
+        session = replace(
+            new_session("app", OWNER, NOW - 5), status=Status.ACTIVE, connection_id="gone"
+        )
+        world.sessions.create(session)
+        assert world.reap()["reaped"] == 1
+
+    def test_a_heartbeat_in_between_wins(self, world: World) -> None:
+        """It was late, and the reaper, whose clock is ahead, saw it expired."""
+        session = world.attach("here", at=NOW - LIFETIME)
+        attached = world.sessions.attached()
+        world.sessions.extend(session.session_id, "here", NOW - 1)
+        world.sessions.attached = lambda: attached  # type: ignore[method-assign]
+        assert world.reap()["reaped"] == 0
+        assert world.status(session) is Status.ACTIVE
+        assert world.connections.dropped == []
+
+    def test_a_move_to_another_connection_in_between_wins(self, world: World) -> None:
+        session = world.attach("old", is_open=False, instruments=True)
+        offer = RefreshOffer("hash", int(NOW) + 60)
+        world.sessions.offer_refresh(session.session_id, "old", offer)
+        world.connections.looked = lambda _: world.sessions.refresh(
+            session.session_id, "new", "hash", NOW
+        )
+        assert world.reap()["reaped"] == 0
+        assert world.status(session) is Status.ACTIVE
+        assert world.instrumentation.requests == []
+
+    def test_two_at_once_close_each_session_once(self, world: World) -> None:
+        sessions = [world.attach(f"gone-{n}", is_open=False, instruments=True) for n in range(20)]
+        both = threading.Barrier(2)
+        counts: list[int] = []
+
+        def run() -> None:
+            other = Reaper(
+                world.sessions, world.invocations, world.connections, world.instrumentation
+            )
+            both.wait()
+            counts.append(reap({}, other, NOW)["reaped"])
+
+        threads = [threading.Thread(target=run) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sum(counts) == 20
+        assert len(world.instrumentation.requests) == 20
+        assert {world.status(session) for session in sessions} == {Status.CLOSED}
+
+
+class TestInvocations:
+    def test_one_whose_deadline_passed_is_marked(self, world: World) -> None:
+        world.invoked("late", NOW)
+        world.invoked("in-time", NOW + 1)
+        assert world.reap() == {"reaped": 0, "stale": 1}
+        assert world.state("late") is InvocationState.EXPIRED
+        assert world.state("in-time") is InvocationState.WAITING
+        assert world.reap()["stale"] == 0
+
+    def test_one_that_was_given_up_stays_so(self, world: World) -> None:
+        world.invoked("given-up", NOW - 1)
+        world.invocations.abandon("given-up", "some-session")
+        assert world.reap()["stale"] == 0
+        assert world.state("given-up") is InvocationState.ABANDONED
+
+
+class TestFailures:
+    def test_one_stops_no_other_and_is_told_at_the_end(self, world: World) -> None:
+        broken = world.attach("broken", is_open=False)
+        gone = world.attach("gone", is_open=False)
+        world.connections.broken.add("broken")
+        world.invoked("late", NOW)
+        with pytest.raises(NotReapedError, match="1 failures: InternalServerErrorException"):
+            world.reap()
+        assert world.status(broken) is Status.ACTIVE
+        assert world.status(gone) is Status.CLOSED
+        assert world.state("late") is InvocationState.EXPIRED
+        assert {k: world.record[k] for k in ("reaped", "stale", "failed")} == {
+            "reaped": 1,
+            "stale": 1,
+            "failed": 1,
+        }
+        world.connections.broken.clear()
+        assert world.reap()["reaped"] == 1
+
+    def test_sessions_that_can_not_be_listed_keep_no_invocation_waiting(self, world: World) -> None:
+        def attached() -> list[Session]:
+            raise OverloadedError
+
+        world.sessions.attached = attached  # type: ignore[method-assign]
+        world.invoked("late", NOW)
+        with pytest.raises(NotReapedError, match="OverloadedError"):
+            world.reap()
+        assert world.state("late") is InvocationState.EXPIRED
+
+    def test_an_end_that_could_not_be_told_still_starts_restoring(self, world: World) -> None:
+        session = world.attach("broken", at=NOW - LIFETIME, instruments=True)
+        world.connections.broken.add("broken")
+        with pytest.raises(NotReapedError):
+            world.reap()
+        assert world.status(session) is Status.CLOSED
+        assert world.instrumentation.requests == [restoring(session)]
+        assert world.connections.dropped == ["broken"]
+
+    def test_nor_does_restoring_that_can_not_start_keep_it_from_being_told(
+        self, world: World
+    ) -> None:
+        world.attach("here", at=NOW - LIFETIME, instruments=True)
+
+        def fail(_: object) -> None:
+            raise client_error("TooManyRequestsException")
+
+        world.instrumentation.start = fail  # type: ignore[method-assign]
+        with pytest.raises(NotReapedError, match="1 failures: TooManyRequestsException"):
+            world.reap()
+        assert world.connections.posted == [("here", {"type": "closed", "reason": "expired"})]
+        assert world.connections.dropped == ["here"]
+
+    def test_a_mistake_of_its_own_is_no_failure_of_aws(self, world: World) -> None:
+        world.attach("gone", is_open=False)
+        world.connections.looked = lambda _: 1 / 0
+        with pytest.raises(ZeroDivisionError):
+            world.reap()
+
+
+def test_its_line_counts_and_shows_no_whole_id(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLLDB_METRICS", "true")
+    monkeypatch.setenv("PLLDB_HELPER_STACK", "the-helper")
+    sessions = [world.attach(f"connection-{n}", is_open=False) for n in range(60)]
+    reaper = Reaper(world.sessions, world.invocations, world.connections, world.instrumentation)
+    handler = logged("reaper", lambda _, record, now: reap(record, reaper, NOW))
+    assert handler({"source": "aws.events"}, None) == {"reaped": 60, "stale": 0}
+    output = capsys.readouterr().out
+    (line,) = output.splitlines()
+    record = json.loads(line)
+    assert (record["route"], record["outcome"]) == ("reaper", "reaped")
+    metrics = {m["Name"] for m in record["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+    assert metrics == {"durationMs", "errors", "reaped", "stale"}
+    assert len(record["reapedSessions"]) == 50
+    assert not [session for session in sessions if session.session_id in output]
+
+
+class TestLeases:
+    """A token is in functions until they are restored."""
+
+    def lease(self, world: World, session: Session, stack_name: str = "app") -> None:
+        world.invocations.add_token(
+            f"token of {session.session_id}", Grant(session.session_id, stack_name), NOW
+        )
+
+    def test_who_closed_a_session_may_not_have_come_to_restoring(self, world: World) -> None:
+        session = world.attach("c", instruments=True)
+        self.lease(world, session)
+        world.sessions.close(session.session_id, "c")
+        world.reap()
+        assert world.instrumentation.requests == [restoring(session)]
+        assert world.record["settled"] == 1
+
+    def test_dynamodb_may_have_deleted_the_session(self, world: World) -> None:
+        session = new_session("app", OWNER, NOW)
+        self.lease(world, session)
+        world.reap()
+        assert world.instrumentation.requests == [restoring(session)]
+
+    def test_each_is_seen_to_once(self, world: World) -> None:
+        self.lease(world, new_session("app", OWNER, NOW))
+        world.reap()
+        world.reap()
+        assert len(world.instrumentation.requests) == 1
+        assert world.record["settled"] == 0
+
+    def test_that_of_a_session_which_lives_is_left_alone(self, world: World) -> None:
+        self.lease(world, world.attach("c", instruments=True))
+        world.reap()
+        assert world.instrumentation.requests == []
+
+    def test_if_restoring_can_not_begin_it_is_tried_again(self, world: World) -> None:
+        session = new_session("app", OWNER, NOW)
+        self.lease(world, session)
+        start = world.instrumentation.start
+
+        def fail(_: object) -> None:
+            raise client_error("TooManyRequestsException")
+
+        world.instrumentation.start = fail  # type: ignore[method-assign]
+        with pytest.raises(NotReapedError):
+            world.reap()
+        world.instrumentation.start = start  # type: ignore[method-assign]
+        world.reap()
+        assert world.instrumentation.requests == [restoring(session)]
