@@ -1,7 +1,7 @@
 """plldb, the Python Lambda Local DeBugger.
 
 Imports go one way: cli → demo, doctor → bootstrap, debugger, emulators → stacks → aws →
-settings_file → config → errors, clock. docs/development.md says what each of them is for; what
+settings_file → config → errors, clock_skew. docs/development.md says what each of them is for; what
 writes the references from the code, tools/, lies beside the package. Importing this package loads
 nothing else.
 """

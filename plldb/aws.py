@@ -24,7 +24,7 @@ from requests import PreparedRequest, Response, codes
 from requests.auth import AuthBase
 from requests_aws4auth import AWS4Auth
 
-from plldb.clock import ClockSkew
+from plldb.clock_skew import ClockSkew
 from plldb.config import TargetSettings
 from plldb.errors import (
     AccessDeniedError,

@@ -13,7 +13,7 @@ from plldb.cli.options import global_options, helper_stack_option
 
 if TYPE_CHECKING:
     from plldb.cli.factory import Factory
-    from plldb.debugger.management import ManagementClient, SessionView
+    from plldb.debugger.api_client import ApiClient, SessionView
 
 # A whole id, or so much of one that it is worth looking for.
 _ID = re.compile(r"[0-9a-f]{8}[0-9a-f-]{0,28}")
@@ -95,7 +95,7 @@ def _check_id(session_id: str) -> None:
 
 
 def _close_one(
-    factory: Factory, management: ManagementClient, session_id: str, stack_name: str | None
+    factory: Factory, management: ApiClient, session_id: str, stack_name: str | None
 ) -> None:
     with factory.console.progress("Closing the session…"):
         if stack_name is None and len(session_id) < _WHOLE_ID_LENGTH:
@@ -105,7 +105,7 @@ def _close_one(
     factory.console.answer(_as_data(closed), text)
 
 
-def _close_all(factory: Factory, management: ManagementClient, stack_name: str, yes: bool) -> None:
+def _close_all(factory: Factory, management: ApiClient, stack_name: str, yes: bool) -> None:
     from plldb.errors import UsageError
 
     question = (
@@ -146,15 +146,13 @@ def find_stack_name(beginning: str, attached: Sequence[SessionView]) -> str:
     )
 
 
-def _management(factory: Factory, helper_stack: str) -> ManagementClient:
-    from plldb.debugger.management import ManagementClient
+def _management(factory: Factory, helper_stack: str) -> ApiClient:
+    from plldb.debugger.api_client import ApiClient
     from plldb.stacks import find_helper_stack
 
     target = factory.target
     helper = find_helper_stack(target, helper_stack)
-    return ManagementClient(
-        helper.management_api_url, target.execute_api_auth(), target.reachable_url
-    )
+    return ApiClient(helper.management_api_url, target.execute_api_auth(), target.reachable_url)
 
 
 # --- What is shown --------------------------------------------------------------------------------

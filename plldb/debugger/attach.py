@@ -17,10 +17,10 @@ from plldb.aws import Target
 from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
 from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import WhenAbsent
 from plldb.debugger import debugging, protocol
+from plldb.debugger.api_client import ApiClient
 from plldb.debugger.connection import run_session
 from plldb.debugger.debugging import Debugging
 from plldb.debugger.invoker import Invoker
-from plldb.debugger.management import ManagementClient
 from plldb.debugger.sources import CodeSource, find_sources
 from plldb.debugger.threads import in_thread
 from plldb.debugger.timing import Outages, Timing
@@ -114,7 +114,7 @@ def attach(
     """
     stack = require_debuggable_stack(target, session.stack_name)
     helper = find_helper_stack(target, session.helper_stack)
-    management = ManagementClient(
+    management = ApiClient(
         helper.management_api_url, target.execute_api_auth(), target.reachable_url
     )
     # Before there is a session: what is wrong with the terminal or a port leaves none behind.
@@ -167,7 +167,7 @@ class _Attached:
         self,
         target: Target,
         helper: HelperStack,
-        management: ManagementClient,
+        management: ApiClient,
         options: SessionOptions,
         sources: Mapping[str, CodeSource],
         report: Callable[[Event], None],

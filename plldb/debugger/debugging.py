@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
+from plldb.debugger.api_client import ApiClient
 from plldb.debugger.invoker import Invoker, LocalFunction, Outcome
-from plldb.debugger.management import ManagementClient
 from plldb.debugger.protocol import Instrumented, InvocationArrived
 from plldb.debugger.sources import CodeSource
 from plldb.debugger.threads import in_thread
@@ -65,7 +65,7 @@ _NO_CODE = "there is no code for it on the machine that is attached"
 
 
 class Broker(Protocol):
-    """What ``ManagementClient`` does for invocations."""
+    """What ``ApiClient`` does for invocations."""
 
     def event_of(self, request_id: str) -> str: ...
 
@@ -85,7 +85,7 @@ class Debugging:
         sources: Mapping[str, CodeSource],
         region: str,
         invoker: Invoker,
-        broker: Broker | ManagementClient,
+        broker: Broker | ApiClient,
         report: Callable[[Event], None],
         timing: Timing | None = None,
         on_bug: Callable[[], None] = lambda: None,

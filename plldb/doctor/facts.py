@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import requests
 
 from plldb.aws import aws_errors
-from plldb.clock import TOLERANCE_SECONDS, clock_difference
-from plldb.debugger.management import ManagementClient, SessionView
+from plldb.clock_skew import TOLERANCE_SECONDS, clock_difference
+from plldb.debugger.api_client import ApiClient, SessionView
 from plldb.errors import EndpointError
 from plldb.stacks import HelperStack, StackState, find_helper_stack, find_stack
 
@@ -122,9 +122,9 @@ class Facts:
         return self.question.make_release(self.target)
 
     @cached_property
-    def management(self) -> ManagementClient:
+    def management(self) -> ApiClient:
         target = self.target
-        return ManagementClient(
+        return ApiClient(
             self.helper.management_api_url, target.execute_api_auth(), target.reachable_url
         )
 

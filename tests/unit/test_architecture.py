@@ -34,7 +34,7 @@ FOREIGN = [
 
 # A module may import what stands in a row above its own, and its own part.
 LAYERS = [
-    {"errors", "clock"},
+    {"errors", "clock_skew"},
     {"config"},
     {"settings_file"},
     {"aws"},
@@ -46,7 +46,7 @@ LAYERS = [
 # Inside the helper stack: handlers put rooms together, and what is shared uses no room.
 ROOMS = {"api", "websocket", "sessions", "invocations", "instrumentation"}
 PURE = [
-    "plldb.clock",
+    "plldb.clock_skew",
     "plldb.bootstrap.planner",
     "plldb.bootstrap.packager",
     "plldb.bootstrap.parameters",

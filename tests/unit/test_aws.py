@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from plldb.aws import Target, aws_errors, translated
 from plldb.bootstrap.operations import Operation
 from plldb.config import EmulatorAddress, Options, TargetSettings, load_target
-from plldb.debugger.management import ManagementClient
+from plldb.debugger.api_client import ApiClient
 from plldb.errors import (
     AccessDeniedError,
     AwsError,
@@ -360,7 +360,7 @@ class TestRealAwsByProfile:
         wire = Wire(aws_answers(region, domain))
         target = aws_target(wire, Options(profile="work", region=region))
         helper = find_helper_stack(target, "plldb")
-        management = ManagementClient(helper.management_api_url, target.execute_api_auth())
+        management = ApiClient(helper.management_api_url, target.execute_api_auth())
         management._http.mount("https://", wire.adapter())
 
         session_id = management.create_session("app")
@@ -431,7 +431,7 @@ class TestRealAwsByProfile:
         monkeypatch.setenv("AWS_SESSION_TOKEN", "the-token")
         wire = Wire(aws_answers("eu-west-1", "amazonaws.com"))
         target = aws_target(wire, Options(target="aws", region="eu-west-1"))
-        management = ManagementClient("https://x.example/plldb", target.execute_api_auth())
+        management = ApiClient("https://x.example/plldb", target.execute_api_auth())
         management._http.mount("https://", wire.adapter())
         management.create_session("app")
         assert wire.requests[-1].headers["x-amz-security-token"] == "the-token"
@@ -486,7 +486,7 @@ class TestRenewedCredentials:
         return target
 
     def create_session(self, target: Target, wire: Wire) -> None:
-        management = ManagementClient("https://x.example/plldb", target.execute_api_auth())
+        management = ApiClient("https://x.example/plldb", target.execute_api_auth())
         management._http.mount("https://", wire.adapter())
         management.create_session("app")
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from plldb.cli.console import Console
 from plldb.cli.main import plldb
 from plldb.cli.sessions import find_stack_name, row
-from plldb.debugger.management import SessionView
+from plldb.debugger.api_client import SessionView
 from plldb.errors import SessionError
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -16,7 +16,7 @@ from requests.auth import AuthBase
 from urllib3.util import Retry
 
 from plldb import __version__
-from plldb.clock import TOLERANCE_SECONDS, clock_difference
+from plldb.clock_skew import TOLERANCE_SECONDS, clock_difference
 from plldb.errors import (
     AccessDeniedError,
     AnsweredError,
@@ -90,7 +90,7 @@ class Health:
     clock_difference: float
 
 
-class ManagementClient:
+class ApiClient:
     """``url`` is the API's stage, without a slash at the end.
 
     ``reachable`` turns a URL that the helper stack hands out into one that is reached from here.

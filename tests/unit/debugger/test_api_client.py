@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from plldb import __version__
 from plldb.aws import Target
 from plldb.config import EmulatorAddress, TargetSettings
+from plldb.debugger.api_client import ApiClient, Health, SessionView
 from plldb.debugger.debugging import Debugging, InvocationFinished
-from plldb.debugger.management import Health, ManagementClient, SessionView
 from plldb.debugger.protocol import Instrumented, InvocationArrived
 from plldb.debugger.sources import CodeSource
 from plldb.debugger.timing import Timing
@@ -51,7 +51,7 @@ class Signature(requests.auth.AuthBase):
 
 def create(respond: Callable[[Request], Answer]) -> tuple[str, LocalServer]:
     with local_server(respond) as server:
-        client = ManagementClient(f"{server.url}/plldb", Signature())
+        client = ApiClient(f"{server.url}/plldb", Signature())
         try:
             return client.create_session("app"), server
         finally:
@@ -130,7 +130,7 @@ def test_nobody_there() -> None:
         probe.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{probe.getsockname()[1]}/plldb"
         with pytest.raises(EndpointError, match="refused") as raised:
-            ManagementClient(url, Signature()).create_session("app")
+            ApiClient(url, Signature()).create_session("app")
     assert url in raised.value.message
     assert raised.value.hint
 
@@ -221,9 +221,9 @@ class FakeHelperStack:
         return Answer(200, json.dumps({"url": url}))
 
 
-def talk(respond: Callable[[Request], Answer], work: Callable[[ManagementClient], T]) -> T:
+def talk(respond: Callable[[Request], Answer], work: Callable[[ApiClient], T]) -> T:
     with local_server(respond) as server:
-        client = ManagementClient(
+        client = ApiClient(
             f"{server.url}/plldb", Signature(), lambda url: url.replace(INSIDE, server.url)
         )
         try:
@@ -351,7 +351,7 @@ class TestAnswers:
     @pytest.mark.parametrize("large", [False, True])
     @pytest.mark.parametrize("body", [{}, {"url": 1, "key": 1}, {"url": None}])
     def test_an_answer_that_is_none_is_an_error_of_ours(self, body: Any, large: bool) -> None:
-        def work(client: ManagementClient) -> None:
+        def work(client: ApiClient) -> None:
             _upload(client) if large else _download(client)
 
         with pytest.raises(SessionError) as raised:
@@ -365,7 +365,7 @@ class TestAnswers:
         assert type(raised.value) is kind
 
 
-def run_an_invocation(client: ManagementClient) -> InvocationFinished:
+def run_an_invocation(client: ApiClient) -> InvocationFinished:
     """One that answers with its own event."""
 
     async def main() -> InvocationFinished:
@@ -385,7 +385,7 @@ def run_an_invocation(client: ManagementClient) -> InvocationFinished:
 
 
 class TestPresignedUrls:
-    def said(self, stack: FakeHelperStack, work: Callable[[ManagementClient], Any]) -> str:
+    def said(self, stack: FakeHelperStack, work: Callable[[ApiClient], Any]) -> str:
         """All that an error says, and what led to it."""
         with pytest.raises(PlldbError) as raised:
             talk(stack.respond, work)
@@ -410,7 +410,7 @@ class TestPresignedUrls:
             return Answer(200, "")
 
         with local_server(respond) as server:
-            ManagementClient(server.url, Signature())._transfer("GET", f"{server.url}/x")
+            ApiClient(server.url, Signature())._transfer("GET", f"{server.url}/x")
         (request,) = seen
         assert "authorization" not in request.headers
 
@@ -430,7 +430,7 @@ class TestPresignedUrls:
             probe.bind(("127.0.0.1", 0))
             nowhere = f"http://127.0.0.1:{probe.getsockname()[1]}"
 
-            def work(client: ManagementClient) -> None:
+            def work(client: ApiClient) -> None:
                 client._reachable = lambda url: url.replace(INSIDE, nowhere)
                 (_upload if is_upload else _download)(client)
 
@@ -441,18 +441,18 @@ class TestPresignedUrls:
     @pytest.mark.parametrize("url", ["no-url", "http://", "ftp://h/x", "http://[bad/x"])
     @pytest.mark.parametrize("is_upload", [True, False])
     def test_nor_does_one_that_is_none(self, url: str, is_upload: bool) -> None:
-        def work(client: ManagementClient) -> None:
+        def work(client: ApiClient) -> None:
             client._reachable = lambda _: f"{url}?{SIGNATURE}"
             (_upload if is_upload else _download)(client)
 
         assert SIGNATURE not in self.said(FakeHelperStack(), work)
 
 
-def _upload(client: ManagementClient) -> None:
+def _upload(client: ApiClient) -> None:
     client.answer_invocation("r-1", result="1" * 300_000, error=None)
 
 
-def _download(client: ManagementClient) -> None:
+def _download(client: ApiClient) -> None:
     client.event_of("r-1")
 
 
@@ -487,7 +487,7 @@ class TestSessions:
                 return ok({"sessions": [view("cccccccc")]})
             return ok({"sessions": [view("aaaaaaaa"), view("bbbbbbbb")], "nextToken": "a/b+c="})
 
-        def work(client: ManagementClient) -> list[str]:
+        def work(client: ApiClient) -> list[str]:
             sessions = client.list_sessions("app")
             seen = [next(sessions).session, next(sessions).session]
             assert len(asked) == 1
@@ -522,7 +522,7 @@ class TestSessions:
             assert request.url.endswith(f"/plldb{url}")
             return ok(view(status="CLOSED"))
 
-        def work(client: ManagementClient) -> SessionView:
+        def work(client: ApiClient) -> SessionView:
             act = client.find_session if method == "GET" else client.close_session
             return act("0a1b2c3d", stack_name)
 
@@ -590,7 +590,7 @@ class TestSessions:
 
     def test_nor_is_it_quoted_where_nobody_answers(self) -> None:
         with pytest.raises(EndpointError) as raised:
-            ManagementClient("http://127.0.0.1:9/plldb", Signature()).close_session(WHOLE_ID)
+            ApiClient("http://127.0.0.1:9/plldb", Signature()).close_session(WHOLE_ID)
         assert WHOLE_ID not in raised.value.message
 
     @pytest.mark.parametrize(
@@ -673,7 +673,7 @@ class TestClock:
             local_server(respond) as server,
             time_machine.travel(NOW + off, tick=False),
         ):
-            client = ManagementClient(f"{server.url}/plldb", target.execute_api_auth())
+            client = ApiClient(f"{server.url}/plldb", target.execute_api_auth())
             try:
                 client.create_session("app")
                 client.create_session("app")

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plldb.aws import Target
-from plldb.clock import ClockSkew, clock_difference
+from plldb.clock_skew import ClockSkew, clock_difference
 from plldb.config import EmulatorAddress, TargetSettings
 from plldb.errors import PlldbError
 from plldb.stacks import find_stack
