@@ -34,7 +34,7 @@ FOREIGN = [
 
 # A module may import what stands in a row above its own, and its own part.
 LAYERS = [
-    {"errors", "clock_skew"},
+    {"errors", "clock_skew", "diagnostic_log"},
     {"config"},
     {"settings_file"},
     {"aws"},
