@@ -24,7 +24,7 @@ _LAUNCH_CONFIG = Path(".vscode/launch.json")
 
 @click.command()
 @click.option("--stack-name", required=True, help="The stack to debug.")
-@helper_stack_option
+@helper_stack_option()
 @click.option(
     "--function",
     "functions",
@@ -80,7 +80,6 @@ _LAUNCH_CONFIG = Path(".vscode/launch.json")
 @global_options
 def attach(
     stack_name: str,
-    helper_stack: str,
     functions: tuple[str, ...],
     template: Path | None,
     codes: tuple[str, ...],
@@ -122,6 +121,8 @@ def attach(
     from plldb.debugger.sources import parse_code_options
     from plldb.debugger.timing import timing_from_environment
 
+    factory = make_factory()
+    factory.keep_log("attach")
     folder = Path.cwd()
     timing = timing_from_environment(os.environ)
     mode = _debug_mode(pdb, debugpy, wait_for_client)
@@ -129,7 +130,6 @@ def attach(
     choice = choose_sources(options, stack_name)
     sources = choice.found
     interpreter = find_interpreter(python, _project_folders(folder, template, sources), os.environ)
-    factory = make_factory()
     with AttachView(factory.console, is_live=not pdb) as view:
         has_connected = False
 
@@ -160,7 +160,9 @@ def attach(
 
         attach_to(
             factory.target,
-            SessionOptions(stack_name, helper_stack, WhenAbsent(when_absent), take_over),
+            SessionOptions(
+                stack_name, factory.settings.helper_stack, WhenAbsent(when_absent), take_over
+            ),
             sources,
             make_invoker,
             show,

@@ -2,7 +2,7 @@
 
 ::
 
-    management   the helper stack's REST API                          (requests)
+    api_client   the helper stack's REST API                          (requests)
     timing       how long to wait for what, and to try again          (pure)
     protocol     the session, without I/O: frames in, events out      (pure)
     connection   the session's WebSockets, a thin shell around it     (websockets)

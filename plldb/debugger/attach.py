@@ -114,15 +114,13 @@ def attach(
     """
     stack = require_debuggable_stack(target, session.stack_name)
     helper = find_helper_stack(target, session.helper_stack)
-    management = ApiClient(
-        helper.management_api_url, target.execute_api_auth(), target.reachable_url
-    )
-    # Before there is a session: what is wrong with the terminal or a port leaves none behind.
-    invoker = make_invoker()
-    session_id = management.create_session(stack.name)
-    report(SessionCreated(session_id[:_SHOWN_CHARACTERS], stack.name))
-    run = _Attached(target, helper, management, session, sources, report, timing or Timing())
-    return asyncio.run(run.until_signal(session_id, invoker))
+    with ApiClient.of_helper_stack(helper, target) as management:
+        # Before there is a session: what is wrong with the terminal or a port leaves none behind.
+        invoker = make_invoker()
+        session_id = management.create_session(stack.name)
+        report(SessionCreated(session_id[:_SHOWN_CHARACTERS], stack.name))
+        run = _Attached(target, helper, management, session, sources, report, timing or Timing())
+        return asyncio.run(run.until_signal(session_id, invoker))
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,9 @@ def embedded_emulator(home: Path) -> Iterator[Target]:
     lifecycle = Lifecycle(home, lambda _: MiniStack(home))
     try:
         running = lifecycle.up(MiniStack.name, port=None).running
-        yield Target(TargetSettings("emulator", DEFAULT_EMULATOR_REGION, emulator=running.address))
+        settings = TargetSettings("emulator", DEFAULT_EMULATOR_REGION, emulator=running.address)
+        with Target(settings) as target:
+            yield target
     finally:
         lifecycle.down()
 

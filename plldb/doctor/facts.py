@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -63,6 +64,11 @@ class Facts:
 
     def __init__(self, question: Question) -> None:
         self.question = question
+        self._to_close = ExitStack()
+
+    def close(self) -> None:
+        """Ends the connections of what was opened here; the target is whose who made it."""
+        self._to_close.close()
 
     @cached_property
     def target(self) -> Target:
@@ -123,10 +129,7 @@ class Facts:
 
     @cached_property
     def management(self) -> ApiClient:
-        target = self.target
-        return ApiClient(
-            self.helper.management_api_url, target.execute_api_auth(), target.reachable_url
-        )
+        return self._to_close.enter_context(ApiClient.of_helper_stack(self.helper, self.target))
 
     @cached_property
     def attached(self) -> list[SessionView]:
