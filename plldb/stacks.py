@@ -92,10 +92,9 @@ def find_stack(target: Target, name: str) -> StackState | None:
             found = cloudformation.describe_stacks(StackName=name)["Stacks"]
         except ClientError as error:
             # CloudFormation has no code of its own for a missing stack.
-            if error_code(error) == "ValidationError" and "does not exist" in str(error):
-                found = []
-            else:
+            if error_code(error) != "ValidationError" or "does not exist" not in str(error):
                 raise
+            found = []
     states = [_read_stack(stack) for stack in found]
     state = next((state for state in states if state.status != "DELETE_COMPLETE"), None)
     logger.debug("stack %s: %s", name, state.status if state else "there is none")
