@@ -23,7 +23,7 @@ from plldb import __version__
 from plldb.aws import Target
 from plldb.config import EmulatorAddress, TargetSettings
 from plldb.debugger.api_client import ApiClient, Health, SessionView
-from plldb.debugger.debugging import Debugging, InvocationFinished
+from plldb.debugger.invocation_runner import InvocationFinished, InvocationRunner
 from plldb.debugger.protocol import Instrumented, InvocationArrived
 from plldb.debugger.sources import CodeSource
 from plldb.debugger.timing import Timing
@@ -35,7 +35,7 @@ from plldb.errors import (
     PlldbError,
     SessionError,
 )
-from tests.unit.debugger.test_attach import FakeInvoker, greeter
+from tests.unit.debugger.test_attachment import FakeInvoker, greeter
 from tests.unit.fakes import Answer, LocalServer, Request, count_connections, local_server
 
 T = TypeVar("T")
@@ -385,8 +385,8 @@ def run_an_invocation(client: ApiClient) -> InvocationFinished:
         sources = {"Greeter": CodeSource("Greeter", Path("/code"), None)}
         timing = Timing(first_retry=0.001, longest_retry=0.01)
         invoker: Any = FakeInvoker()
-        debugging = Debugging(sources, "r", invoker, client, finished.set_result, timing)
-        debugging.instrumented(Instrumented("Greeter", greeter()))
+        debugging = InvocationRunner(sources, "r", invoker, client, finished.set_result, timing)
+        debugging.add_function(Instrumented("Greeter", greeter()))
         debugging.start(InvocationArrived("r-1", "Greeter", time.time() + 20, {}, '"hello"'))
         try:
             return await asyncio.wait_for(finished, 10)

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from plldb.debugger.invoker import Invoker, LocalFunction, State, child_environment
+from plldb.debugger.invoker import Invoker, LocalFunction, RunState, child_environment
 from plldb.errors import SourceError
 from tests.unit.debugger.local_code import (
     CONTEXT,
@@ -31,8 +31,6 @@ from tests.unit.debugger.local_code import (
     processes_in,
     value,
 )
-
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pipes and process groups")
 
 ECHO = "def handler(event, context): return event\n"
 PID = "import os\ndef handler(event, context): return os.getpid()\n"
@@ -163,9 +161,12 @@ class TestWarmth:
             return time.perf_counter() - started
 
         async def work(invoker: Invoker) -> float:
-            return min(
-                [(await invoke(invoker, project.function(), 1)).duration_seconds for _ in range(50)]
-            )
+            durations = []
+            for _ in range(50):
+                started = time.perf_counter()
+                await invoke(invoker, project.function(), 1)
+                durations.append(time.perf_counter() - started)
+            return min(durations)
 
         assert project.run(work) < min(python_starts() for _ in range(10))
 
@@ -262,7 +263,7 @@ class TestConcurrency:
         times = project.run(work, max_concurrency=2)
         for number, (started, _) in enumerate(times):
             assert sum(a <= started < b for a, b in times) <= 2, number
-        order = [progress for progress in project.progress if progress.state is State.RUNNING]
+        order = [progress for progress in project.progress if progress.state is RunState.RUNNING]
         assert [one.function for one in order] == [one.logical_id for one in functions]
 
     def test_what_waits_and_what_runs_can_be_seen(self, project: Project) -> None:
@@ -283,7 +284,7 @@ class TestConcurrency:
 
         project.run(work, max_concurrency=1)
         states = [one.state for one in project.progress if one.request_id == "c"]
-        assert states == [State.QUEUED, State.RUNNING, State.FINISHED]
+        assert states == [RunState.QUEUED, RunState.RUNNING, RunState.FINISHED]
         assert max(one.waiting for one in project.progress) == 2
         assert max(one.running for one in project.progress) == 1
         assert {one.deadline > time.time() for one in project.progress} == {True}
@@ -393,8 +394,9 @@ class TestCrashes:
 
         async def work(invoker: Invoker) -> Any:
             pid = value(await invoke(invoker, project.function()))
+            started = time.monotonic()
             outcome = await invoke(invoker, project.function(), 1, seconds=0.5)
-            assert 0.4 < outcome.duration_seconds < 30
+            assert 0.4 < time.monotonic() - started < 30
             assert value(await invoke(invoker, project.function())) != pid
             return outcome
 

@@ -5,23 +5,19 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import socket
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from plldb.debugger.interpreter import Interpreter
-from plldb.debugger.invoker import Debugpy, Invoker, Outcome, State
+from plldb.debugger.invoker import Debugpy, Invoker, Outcome, RunState
 from plldb.debugger.launch_config import launch_config
 from plldb.errors import SourceError
 from tests.unit.debugger.dap import DapClient
 from tests.unit.debugger.local_code import HERE, Project, error, interpreters, invoke, value
 
-pytestmark = [
-    pytest.mark.skipif(sys.platform == "win32", reason="pipes and process groups"),
-    pytest.mark.skipif(importlib.util.find_spec("debugpy") is None, reason="no debugpy"),
-]
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("debugpy") is None, reason="no debugpy")
 
 CODE = """
     def handler(event, context):
@@ -98,8 +94,8 @@ def test_break_look_and_go_on(project: Project, python: Interpreter, port: int) 
     assert project.output("stderr") == []
     assert is_free(port)
     states = [progress.state for progress in project.progress]
-    running = State.RUNNING
-    assert states == [State.QUEUED, running, State.PAUSED, running, State.FINISHED]
+    running = RunState.RUNNING
+    assert states == [RunState.QUEUED, running, RunState.PAUSED, running, RunState.FINISHED]
 
 
 def test_the_deadline_holds_while_it_is_paused(project: Project, port: int) -> None:
@@ -143,7 +139,7 @@ def test_waiting_for_a_client(project: Project, port: int) -> None:
     async def work(invoker: Invoker) -> Outcome:
         await invoker.prepare(project.function())
         outcome = asyncio.ensure_future(invoke(invoker, project.function()))
-        while State.AWAITING_DEBUGGER not in [one.state for one in project.progress]:
+        while RunState.AWAITING_DEBUGGER not in [one.state for one in project.progress]:
             await asyncio.sleep(0.02)
         client = await asyncio.to_thread(attached, project, invoker, [1])
         with client:
@@ -155,13 +151,13 @@ def test_waiting_for_a_client(project: Project, port: int) -> None:
     assert value(project.run(work, debug=debug)) == 1
     states = [progress.state for progress in project.progress]
     assert states == [
-        State.QUEUED,
-        State.RUNNING,
-        State.AWAITING_DEBUGGER,
-        State.RUNNING,
-        State.PAUSED,
-        State.RUNNING,
-        State.FINISHED,
+        RunState.QUEUED,
+        RunState.RUNNING,
+        RunState.AWAITING_DEBUGGER,
+        RunState.RUNNING,
+        RunState.PAUSED,
+        RunState.RUNNING,
+        RunState.FINISHED,
     ]
 
 
@@ -262,8 +258,7 @@ def test_a_port_that_is_taken(project: Project, port: int) -> None:
         assert str(port) in answer["errorMessage"]
 
 
-def test_no_debugpy(project: Project, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("plldb.debugger.invoker._supports", lambda *_: False)
+def test_no_debugpy(project: Project, port: int) -> None:
     bare = next((one for one in interpreters() if one.path != HERE.path), None)
     if bare is None:
         pytest.skip("no interpreter without debugpy")
@@ -272,6 +267,7 @@ def test_no_debugpy(project: Project, port: int, monkeypatch: pytest.MonkeyPatch
             lambda invoker: invoker.prepare(project.function()),
             python=bare,
             debug=Debugpy(port=port),
+            fallback_packages={},
         )
     assert raised.value.hint == f"Install it there: {bare.path} -m pip install debugpy"
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pty
 import re
 import select
-import sys
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,15 +17,9 @@ from typing import Any
 import pytest
 
 from plldb.debugger.interpreter import Interpreter
-from plldb.debugger.invoker import Invoker, Outcome, Pdb, State
+from plldb.debugger.invoker import Invoker, Outcome, Pdb, RunState
 from plldb.errors import SourceError
 from tests.unit.debugger.local_code import Project, error, interpreters, invoke, value
-
-if sys.platform == "win32":
-    pytest.skip("no pseudo-terminals", allow_module_level=True)
-
-import pty
-import termios
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x01|\x02")
 
@@ -126,11 +121,11 @@ def test_look_and_continue(project: Project, terminal: Terminal, python: Interpr
     assert project.output("stderr") == []
     states = [progress.state for progress in project.progress]
     assert states == [
-        State.QUEUED,
-        State.RUNNING,
-        State.PAUSED,
-        State.RUNNING,
-        State.FINISHED,
+        RunState.QUEUED,
+        RunState.RUNNING,
+        RunState.PAUSED,
+        RunState.RUNNING,
+        RunState.FINISHED,
     ]
 
 

@@ -20,17 +20,19 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
 from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import WhenAbsent
-from plldb.debugger.attach import (
+from plldb.debugger.attachment import (
+    AttachEvent,
+    ChosenSources,
     CodeOptions,
-    Event,
+    NothingToDebug,
     SessionCreated,
     SessionOptions,
     attach,
     choose_sources,
 )
-from plldb.debugger.debugging import InvocationFinished
+from plldb.debugger.invocation_runner import InvocationFinished
 from plldb.debugger.invoker import LocalFunction, Outcome
-from plldb.debugger.protocol import Connected, Ended, Instrumented, Restored
+from plldb.debugger.protocol import Connected, Ended, Instrumented, Restored, Skipped
 from plldb.debugger.sources import CodeSource
 from plldb.errors import ConnectionLostError, SourceError, StackError
 from tests.unit.fakes import Answer, FakeTarget, Request, local_server
@@ -158,7 +160,7 @@ class FakeInvoker:
         self.prepared.append(function.logical_id)
 
     async def invoke(self, function: LocalFunction, event: str, *_: Any) -> Outcome:
-        return Outcome(event, None, 0)
+        return Outcome(event, None)
 
     async def close(self) -> None:
         self.is_closed = True
@@ -174,10 +176,10 @@ def source(name: str) -> CodeSource:
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 def test_from_the_first_call_to_ctrl_c(signal_number: signal.Signals) -> None:
-    events: list[Event] = []
+    events: list[AttachEvent] = []
     invoker = FakeInvoker()
 
-    def report(event: Event) -> None:
+    def report(event: AttachEvent) -> None:
         events.append(event)
         if isinstance(event, Connected):
             os.kill(os.getpid(), signal_number)
@@ -187,11 +189,17 @@ def test_from_the_first_call_to_ctrl_c(signal_number: signal.Signals) -> None:
         ended = attach(
             target,  # type: ignore[arg-type]
             SessionOptions("app", "plldb"),
-            {},
+            ChosenSources({}, {"Image": "it is a container image"}, "There is no template."),
             lambda: invoker,  # type: ignore[arg-type,return-value]
             report,
         )
-    assert events == [SessionCreated(SESSION_ID[:8], "app"), Connected(), ended]
+    assert events == [
+        SessionCreated(SESSION_ID[:8], "app"),
+        Connected(),
+        Skipped("Image", "it is a container image"),
+        NothingToDebug("There is no template."),
+        ended,
+    ]
     assert ended == Ended(expected=True, confirmed=True, reason="closed")
     assert SESSION_ID not in repr(events)
     assert [json.loads(request.body) for request in rest.requests] == [{"stackName": "app"}]
@@ -202,10 +210,10 @@ def test_from_the_first_call_to_ctrl_c(signal_number: signal.Signals) -> None:
 
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 def test_the_functions_with_code_here_are_instrumented_and_their_invocations_answered() -> None:
-    events: list[Event] = []
+    events: list[AttachEvent] = []
     invoker = FakeInvoker()
 
-    def report(event: Event) -> None:
+    def report(event: AttachEvent) -> None:
         events.append(event)
         if isinstance(event, InvocationFinished):
             os.kill(os.getpid(), signal.SIGINT)
@@ -221,7 +229,7 @@ def test_the_functions_with_code_here_are_instrumented_and_their_invocations_ans
         attach(
             target,  # type: ignore[arg-type]
             SessionOptions("app", "plldb", WhenAbsent.ERROR, take_over=True),
-            {"Greeter": source("Greeter"), "Aardvark": source("Aardvark")},
+            ChosenSources({"Greeter": source("Greeter"), "Aardvark": source("Aardvark")}),
             lambda: invoker,  # type: ignore[arg-type,return-value]
             report,
         )
@@ -251,7 +259,7 @@ def test_the_functions_with_code_here_are_instrumented_and_their_invocations_ans
 def test_a_second_ctrl_c_ends_it_at_once_and_says_how_to_restore() -> None:
     invoker = FakeInvoker()
 
-    def report(event: Event) -> None:
+    def report(event: AttachEvent) -> None:
         if isinstance(event, Connected | Restored):
             os.kill(os.getpid(), signal.SIGINT)
 
@@ -264,7 +272,7 @@ def test_a_second_ctrl_c_ends_it_at_once_and_says_how_to_restore() -> None:
             attach(
                 target,  # type: ignore[arg-type]
                 SessionOptions("app", "plldb"),
-                {"Greeter": source("Greeter")},
+                ChosenSources({"Greeter": source("Greeter")}),
                 lambda: invoker,  # type: ignore[arg-type,return-value]
                 report,
             )
@@ -285,7 +293,7 @@ def test_a_missing_stack_is_named_before_any_session_is_opened(
             attach(
                 target,  # type: ignore[arg-type]
                 SessionOptions("app", "plldb"),
-                {},
+                ChosenSources({}),
                 make_invoker,
                 lambda _: None,
             )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from plldb.debugger.snapshot import take_snapshot
+from plldb.debugger.file_changes import take_snapshot
 
 
 @pytest.fixture
