@@ -2,9 +2,9 @@
 
 A child ends in steps, so that the user's ``finally`` and ``atexit`` run::
 
-    idle              told to end → SIGTERM → SIGKILL      a second at most for each step
+    idle              told to end → SIGTERM → SIGKILL
     busy              SIGTERM → SIGKILL
-    held by debugpy   SIGKILL: anything less would make it run on from where it was stopped
+    held by debugpy   SIGKILL: pydevd may swallow anything less, and let it run on
 
 The last step takes all that the child started along.
 """
@@ -37,8 +37,6 @@ logger = logging.getLogger(__name__)
 _CHUNK_BYTES = 1024 * 1024
 # A line may be as long as it likes; it is not kept in memory for ever.
 _MAX_LINE_CHARACTERS = 1024 * 1024
-# How long a child may take to end once it is told to, and then again after SIGTERM.
-_END_SECONDS = 1.0
 _ADAPTER_SECONDS = 1.0
 _ADAPTER_KILLED_SECONDS = 1.0
 _POLL_SECONDS = 0.02
@@ -49,12 +47,16 @@ _STOPS = {"stopped": 1, "resumed": -1}
 
 @dataclass(frozen=True)
 class Launch:
-    """How to start a child. ``start`` is the first frame; ``inherited`` are further descriptors."""
+    """How to start a child. ``start`` is the first frame; ``inherited`` are further descriptors.
+
+    ``patience`` is how many seconds the child gets for each step of its end but the last.
+    """
 
     command: Sequence[str]
     folder: Path
     environment: Mapping[str, str]
     start: Header
+    patience: float
     inherited: tuple[int, ...] = ()
 
 
@@ -96,10 +98,13 @@ class Listener:
 
 
 class Child:
-    """Started by ``start``. It is gone once ``end`` returns, and all that it started with it."""
+    """Started by ``start``. It is gone once ``end`` returns, and what it started is killed."""
 
-    def __init__(self, process: asyncio.subprocess.Process, listener: Listener) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, listener: Listener, patience: float
+    ) -> None:
         self._process = process
+        self._patience = patience
         self._listener = listener
         self._loop = asyncio.get_running_loop()
         self._reply: asyncio.Future[Reply] | None = None
@@ -147,9 +152,9 @@ class Child:
             raise
         finally:
             _close(theirs)
-        child = cls(process, listener)
+        child = cls(process, listener, launch.patience)
         child._connect(*ours)
-        child._send(launch.start)
+        child._send({"type": "start", "patience": launch.patience} | launch.start)
         logger.debug("Child %d runs %s in %s.", child.pid, launch.command[0], launch.folder)
         return child
 
@@ -204,7 +209,7 @@ class Child:
         try:
             for ask in self._list_gentle_ways():
                 ask()
-                if await self._exits_within(_END_SECONDS):
+                if await self._exits_within(self._patience):
                     break
         finally:
             if self._process.returncode is None:

@@ -163,7 +163,8 @@ class Invoker:
 
     ``on_output`` gets a function's logical id, ``stdout`` or ``stderr``, and a line. Both callbacks
     are called in the event loop. ``fallback_packages`` are folders of packages, by their names,
-    that the project need not have; see ``find_fallback_packages`` for the default. Raises
+    that the project need not have; see ``find_fallback_packages`` for the default. ``patience`` is
+    how many seconds a child gets for each step of its end, which see child.py for. Raises
     SourceError if there is no terminal for pdb, or if ``python`` is a path (which see
     ``find_interpreter`` for) and no Python.
     """
@@ -178,6 +179,7 @@ class Invoker:
         on_progress: Callable[[Progress], None] = _ignore,
         credentials: Mapping[str, str] | None = None,
         fallback_packages: Mapping[str, str] | None = None,
+        patience: float = 1.0,
     ) -> None:
         if isinstance(python, Path):
             python = check_interpreter(python, "the interpreter")
@@ -200,6 +202,7 @@ class Invoker:
         self._started: set[str] = set()
         self._progress: dict[int, Progress] = {}
         self._closing = asyncio.Event()
+        self._patience = patience
         self._fallback_packages = dict(fallback_packages)
         self._terminal = _Terminal(debug.terminal) if isinstance(debug, Pdb) else None
         logger.info("Functions run under %s, Python %s.", python.path, python.version_text)
@@ -284,8 +287,8 @@ class Invoker:
     async def close(self) -> None:
         """Ends all children and waits until they are gone; an invocation that runs has failed.
 
-        Those that are idle get a second to shut down, and one more after SIGTERM; those that are
-        busy get SIGTERM and a second. If this is cancelled, they are killed at once.
+        They end side by side, so that it takes no longer than the last of them. If this is
+        cancelled, they are killed at once.
         """
         self._closing.set()
         try:
@@ -471,12 +474,12 @@ class Invoker:
             folder=function.code_dir,
             environment=child_environment(function, os.environ, self._credentials),
             start={
-                "type": "start",
                 "handler": function.handler,
                 "codeDir": str(function.code_dir),
                 "debugger": debugger,
                 "fallbackPackages": self._fallback_packages,
             },
+            patience=self._patience,
             inherited=inherited,
         )
 

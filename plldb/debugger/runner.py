@@ -72,8 +72,6 @@ _TASK_ROOT = "/var/task"
 _MAX_RESPONSE_BYTES = 6 * 1024 * 1024 + 100
 _LISTEN_RETRY_SECONDS = 0.1
 _CHUNK_BYTES = 1024 * 1024
-# How long the user's code may take to end after SIGTERM, once plldb is gone.
-_ORPHAN_SECONDS = 1.0
 
 
 # --- The pipes, and the end -----------------------------------------------------------------------
@@ -91,6 +89,8 @@ class Channel:
         self._sending = threading.Lock()
         # Those that a debugger holds. Code that is stopped must not go on by itself.
         self.stopped_threads: set[int] = set()
+        # How many seconds the user's code has to end after SIGTERM, once plldb is gone.
+        self.patience = 0.0
         self._is_orphan = False
         # Registered before the user's code registers anything, it runs after all of that.
         atexit.register(self._end_group_of_orphan)
@@ -127,7 +127,7 @@ class Channel:
         self._is_orphan = True
         if not self.stopped_threads:
             _signal_group(signal.SIGTERM)
-            time.sleep(_ORPHAN_SECONDS)
+            time.sleep(self.patience)
         self._end_group_of_orphan()
         os._exit(1)
 
@@ -774,6 +774,7 @@ def main(arguments: list[str]) -> None:
     channel = Channel(int(arguments[0]), int(arguments[1]))
     end_on_sigterm(channel)
     start, _ = channel.receive()
+    channel.patience = start["patience"]
     try:
         runtime = Runtime(channel, start)
     except DebuggerFailed as failure:

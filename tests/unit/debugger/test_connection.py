@@ -727,3 +727,35 @@ class TestSecrecy:
         with pytest.raises(PlldbError) as raised:
             asyncio.run(run_session(url, SESSION_ID, asyncio.Event(), lambda _: None))
         assert SESSION_ID not in everything_said_by(raised.value)
+
+
+def test_whoever_has_no_patience_does_not_wait_for_the_servers_farewell() -> None:
+    """The second Ctrl-C cancels the session; a server that is stuck says nothing to that."""
+
+    async def main() -> None:
+        is_stuck, is_connected, go = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        async def handler(server: ServerConnection) -> None:
+            server.transport.pause_reading()
+            is_stuck.set()
+            await go.wait()
+
+        async with serve(handler, "127.0.0.1", 0, close_timeout=0.1) as server:
+            port = server.sockets[0].getsockname()[1]
+            running = asyncio.create_task(
+                run_session(
+                    f"ws://127.0.0.1:{port}/plldb",
+                    SESSION_ID,
+                    asyncio.Event(),
+                    lambda _: is_connected.set(),
+                    timing=Timing(closing=2 * DEADLINE),
+                )
+            )
+            async with asyncio.timeout(DEADLINE):
+                await asyncio.gather(is_stuck.wait(), is_connected.wait())
+            running.cancel()
+            await asyncio.wait({running}, timeout=DEADLINE)
+            go.set()
+            assert running.cancelled()
+
+    asyncio.run(main())

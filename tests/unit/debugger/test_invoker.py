@@ -516,6 +516,21 @@ class TestEnd:
         outcomes = project.run(work, max_concurrency=2)
         assert {error(outcome)["errorType"] for outcome in outcomes} == {"Runtime.ExitError"}
 
+    def test_closing_ends_what_is_just_being_started(self, project: Project) -> None:
+        """The process is there already, and the invoker does not know it yet."""
+        project.write(ECHO)
+
+        async def work(invoker: Invoker) -> Any:
+            task = asyncio.ensure_future(invoke(invoker, project.function()))
+            async with asyncio.timeout(10):
+                while not processes_in(project.folder):
+                    await asyncio.sleep(0)
+            await invoker.close()
+            assert processes_in(project.folder) == []
+            return await task
+
+        assert error(project.run(work))["errorType"] == "Runtime.ExitError"
+
     def test_cancelling_ends_the_child(self, project: Project) -> None:
         project.write("import time\ndef handler(event, context): time.sleep(60)")
 

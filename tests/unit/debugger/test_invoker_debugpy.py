@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import socket
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ CODE = """
         return total
 """
 BREAK_LINE = 5
+COMPILED = next(Path(sysconfig.get_path("stdlib")).glob("lib-dynload/_bisect.*.so"), None)
 
 
 @pytest.fixture
@@ -98,7 +100,12 @@ def test_break_look_and_go_on(project: Project, python: Interpreter, port: int) 
     assert states == [RunState.QUEUED, running, RunState.PAUSED, running, RunState.FINISHED]
 
 
-def test_the_deadline_holds_while_it_is_paused(project: Project, port: int) -> None:
+def test_the_deadline_holds_while_it_is_paused_and_it_never_goes_on(
+    project: Project, port: int
+) -> None:
+    """Whoever stopped before a line does not expect it to run because time was over."""
+    project.write(CODE.replace("return total", 'print("went on")'))
+
     async def work(invoker: Invoker) -> Outcome:
         await invoker.prepare(project.function())
         client = await asyncio.to_thread(attached, project, invoker, [BREAK_LINE])
@@ -108,6 +115,7 @@ def test_the_deadline_holds_while_it_is_paused(project: Project, port: int) -> N
     outcome = project.run(work, debug=Debugpy(port=port))
     assert error(outcome)["errorType"] == "Sandbox.Timedout"
     assert outcome.was_paused
+    assert project.output() == ["before"]
 
 
 def test_nobody_need_attach(project: Project, port: int) -> None:
@@ -190,6 +198,35 @@ def test_an_edit_is_picked_up_and_the_editor_stays_attached(project: Project, po
     first, second, third, fourth = project.run(work, debug=Debugpy(port=port))
     assert [value(first), value(second), value(fourth)] == [2, 3, 2]
     assert error(third)["errorType"] == "Runtime.UserCodeSyntaxError"
+
+
+@pytest.mark.skipif(COMPILED is None, reason="this Python has no _bisect of its own")
+def test_a_package_with_compiled_parts_is_not_read_again(project: Project, port: int) -> None:
+    """Such a part can't be loaded twice. The rest of the code is read again after an edit."""
+    project.write("""
+        import builtins, sys
+        import native, plain
+        def handler(event, context):
+            return builtins.loaded
+    """)
+    count = """
+        import builtins
+        builtins.loaded = getattr(builtins, "loaded", []) + [__name__]
+    """
+    project.write(count, "plain.py")
+    project.write(count + "    from . import _bisect\n", "native/__init__.py")
+    (project.folder / "native" / COMPILED.name).write_bytes(COMPILED.read_bytes())
+
+    async def work(invoker: Invoker) -> list[Any]:
+        answers = []
+        for edit in range(2):
+            project.write(f"VALUE = {edit}", "unused.py")
+            answers.append(value(await invoke(invoker, project.function())))
+        return answers
+
+    once, twice = project.run(work, debug=Debugpy(port=port))
+    assert once == ["native", "plain"]
+    assert twice == ["native", "plain", "plain"]
 
 
 def test_it_is_there_again_after_a_crash(project: Project, port: int) -> None:

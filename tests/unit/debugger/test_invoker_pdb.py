@@ -181,14 +181,23 @@ def test_pdb_itself(project: Project, terminal: Terminal) -> None:
 def test_the_deadline_holds_and_the_terminal_is_as_it_was(
     project: Project, terminal: Terminal
 ) -> None:
+    project.write("""
+        def handler(event, context):
+            try:
+                breakpoint()
+                print("went on")
+            finally:
+                print("finally")
+    """)
     before = termios.tcgetattr(terminal.slave)
 
     def developer() -> None:
         terminal.expect("(Pdb) ")
 
-    outcome = debug(project, terminal, developer, seconds=3)
+    outcome = debug(project, terminal, developer, seconds=2, patience=20)
     assert error(outcome)["errorType"] == "Sandbox.Timedout"
     assert outcome.was_paused
+    assert project.output() == ["finally"]
     assert termios.tcgetattr(terminal.slave) == before
 
 
