@@ -14,9 +14,9 @@ from plldb.cli.attach_view import AttachView
 from plldb.debugger.attachment import CodeOptions, SessionOptions, choose_sources
 from plldb.debugger.interpreter import find_interpreter
 from plldb.debugger.invoker import Debugpy, Invoker
-from plldb.debugger.launch_config import launch_config, write_launch_config
+from plldb.debugger.launch_config import make_launch_config, write_launch_config
 from plldb.debugger.sources import parse_code_options
-from plldb.debugger.timing import timing_from_environment
+from plldb.debugger.timing import read_timing
 
 if TYPE_CHECKING:
     from plldb.aws import Target
@@ -36,7 +36,7 @@ class AttachFactory:
         self._factory = factory
         self._options = options
         self._folder = folder
-        self.timing = timing_from_environment(os.environ)
+        self.timing = read_timing(os.environ)
         self._debug = parse_debug_mode(options.pdb, options.debugpy, options.wait_for_client)
         self.session = SessionOptions(
             options.stack_name,
@@ -79,8 +79,8 @@ class AttachFactory:
         """A VS Code configuration for each function: written, or shown to be copied."""
         write = self._options.write_launch_config
         for logical_id, source in sorted(self.sources.found.items()):
-            host, port = invoker.debug_address(logical_id)
-            config = launch_config(logical_id, host, port, code_dir=source.code_dir)
+            host, port = invoker.assign_debug_address(logical_id)
+            config = make_launch_config(logical_id, host, port, code_dir=source.code_dir)
             if write:
                 write_launch_config(LAUNCH_CONFIG, config)
             self._factory.console.answer(

@@ -24,7 +24,7 @@ from plldb.debugger.invoker import Invoker
 from plldb.debugger.protocol import SessionEvent
 from plldb.debugger.sources import CodeSource, find_sources
 from plldb.debugger.tasks import unless_stopped
-from plldb.debugger.threads import in_thread
+from plldb.debugger.threads import run_in_thread
 from plldb.debugger.timing import Outages, Timing
 from plldb.errors import (
     AccessDeniedError,
@@ -291,7 +291,7 @@ class _Attachment:
                 await unless_stopped(asyncio.sleep(delay), self._stop)
                 if self._stop.is_set():
                     return _STOPPED
-                session_id = await unless_stopped(in_thread(self._create_session), self._stop)
+                session_id = await unless_stopped(run_in_thread(self._create_session), self._stop)
                 if session_id is None:
                     return _STOPPED
                 self._report(SessionCreated(shortened(session_id), self._options.stack_name))
@@ -321,7 +321,7 @@ class _Attachment:
     async def _close_sessions(self, session_ids: Iterable[str]) -> bool:
         """Has functions restored now, rather than once the helper stack notices; whether it did."""
         calls = [
-            in_thread(partial(self._management.close_session, session_id))
+            run_in_thread(partial(self._management.close_session, session_id))
             for session_id in session_ids
         ]
         try:

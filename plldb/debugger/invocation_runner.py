@@ -20,7 +20,7 @@ from plldb.debugger.invoker import Invoker, LocalFunction, Outcome
 from plldb.debugger.protocol import Instrumented, InvocationArrived
 from plldb.debugger.sources import CodeSource
 from plldb.debugger.tasks import TaskSet
-from plldb.debugger.threads import in_thread
+from plldb.debugger.threads import run_in_thread
 from plldb.debugger.timing import Backoff, Timing
 from plldb.errors import (
     AnsweredError,
@@ -228,7 +228,7 @@ class InvocationRunner:
         backoff = Backoff(timing.first_retry, timing.longest_retry, random.random)
         while True:
             try:
-                return await in_thread(call)
+                return await run_in_thread(call)
             except _PASSING_ERRORS as error:
                 left = invocation.deadline - time.time()
                 if left <= 0:

@@ -222,7 +222,7 @@ class Invoker:
     def running(self) -> int:
         return len(self._progress) - self.waiting
 
-    def debug_address(self, logical_id: str) -> tuple[str, int]:
+    def assign_debug_address(self, logical_id: str) -> tuple[str, int]:
         """Where debugpy listens for a function: ports are given out in the order of asking."""
         assert isinstance(self._debug, Debugpy)
         port = self._ports.setdefault(logical_id, self._debug.port + len(self._ports))
@@ -457,7 +457,7 @@ class Invoker:
         if isinstance(self._debug, Debugpy):
             is_first = function.logical_id not in self._started
             self._started.add(function.logical_id)
-            host, port = self.debug_address(function.logical_id)
+            host, port = self.assign_debug_address(function.logical_id)
             debugger = {
                 "kind": "debugpy",
                 "host": host,
@@ -472,7 +472,7 @@ class Invoker:
             # -B: what was compiled a moment ago must not be taken for what was saved since.
             command=(str(self._python.path), "-u", "-B", "-X", "utf8", str(RUNNER)),
             folder=function.code_dir,
-            environment=child_environment(function, os.environ, self._credentials),
+            environment=make_child_environment(function, os.environ, self._credentials),
             start={
                 "handler": function.handler,
                 "codeDir": str(function.code_dir),
@@ -547,7 +547,7 @@ class _Terminal:
 # --- The child's surroundings ---------------------------------------------------------------------
 
 
-def child_environment(
+def make_child_environment(
     function: LocalFunction, environ: Mapping[str, str], credentials: Mapping[str, str]
 ) -> dict[str, str]:
     """https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import signal
 import threading
@@ -209,7 +210,10 @@ def test_from_the_first_call_to_ctrl_c(signal_number: signal.Signals) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-def test_the_functions_with_code_here_are_instrumented_and_their_invocations_answered() -> None:
+def test_the_functions_with_code_here_are_instrumented_and_their_invocations_answered(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="plldb")
     events: list[AttachEvent] = []
     invoker = FakeInvoker()
 
@@ -223,7 +227,7 @@ def test_the_functions_with_code_here_are_instrumented_and_their_invocations_ans
 
     with (
         local_server(respond) as rest,
-        websocket_server(greeter(SECRET="s"), greeting("request-1")) as websocket,
+        websocket_server(greeter(SECRET="s3cret"), greeting("request-1")) as websocket,
     ):
         target = Target(rest.url + "/plldb", websocket.url).deploy("plldb", "app")
         attach(
@@ -245,6 +249,11 @@ def test_the_functions_with_code_here_are_instrumented_and_their_invocations_ans
     assert invoker.prepared == ["Greeter"]
     path, answer = rest.requests[-1].path, json.loads(rest.requests[-1].body)
     assert (path, answer) == ("/plldb/invocations/request-1/result", {"result": '"hello"'})
+    # The log names the invocation, and holds no secret, no event and no answer.
+    assert "request-1" in caplog.text
+    assert SESSION_ID[:8] in caplog.text
+    for secret in (SESSION_ID, "s3cret", "hello"):
+        assert secret not in caplog.text
     # An invocation is reported once, when it has ended.
     assert [type(event) for event in events] == [
         SessionCreated,

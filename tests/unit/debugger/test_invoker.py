@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -19,7 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from plldb.debugger.invoker import Invoker, LocalFunction, RunState, child_environment
+from plldb.debugger.invoker import Invoker, LocalFunction, RunState, make_child_environment
 from plldb.errors import SourceError
 from tests.unit.debugger.local_code import (
     CONTEXT,
@@ -595,6 +596,35 @@ class TestEnd:
             project.run(work, python=Path("/bin/true"))
 
 
+class TestLog:
+    def test_it_tells_of_children_invocations_and_edits_and_of_nothing_in_them(
+        self, project: Project, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.DEBUG, logger="plldb")
+        project.write("""
+            import os
+            def handler(event, context):
+                if event["kind"] == "event-secret":
+                    return {"answer-secret": os.getpid()}
+                raise ValueError("error-secret")
+        """)
+        function = project.function(variables={"TABLE": "variable-secret"})
+
+        async def work(invoker: Invoker) -> int:
+            outcome = await invoke(invoker, function, {"kind": "event-secret"})
+            error(await invoke(invoker, function, {"kind": "other"}))
+            project.write("VALUE = 1", "lib/edited.py")
+            await invoke(invoker, function, {"kind": "event-secret"})
+            return int(value(outcome)["answer-secret"])
+
+        pid = project.run(work, credentials={"AWS_SECRET_ACCESS_KEY": "key-secret"})
+        assert f"Child {pid} runs {sys.executable}" in caplog.text
+        assert f"Child {pid} gets invocation request-1" in caplog.text
+        assert f"Child {pid} has ended with status 0" in caplog.text
+        assert str(project.folder / "lib" / "edited.py") in caplog.text
+        assert "secret" not in caplog.text
+
+
 class TestEnvironment:
     FUNCTION = LocalFunction(
         logical_id="Greeter",
@@ -618,7 +648,7 @@ class TestEnvironment:
             "PYTHONPATH": "/y",
         }
         credentials = {"AWS_ACCESS_KEY_ID": "test", "AWS_ENDPOINT_URL": "http://localhost:1"}
-        assert child_environment(self.FUNCTION, environ, credentials) == {
+        assert make_child_environment(self.FUNCTION, environ, credentials) == {
             "PATH": "/bin",
             "HOME": "/home/me",
             "TERM": "xterm",
@@ -645,7 +675,7 @@ class TestEnvironment:
         }
 
     def test_a_profile_needs_its_files(self) -> None:
-        environment = child_environment(self.FUNCTION, {}, {"AWS_PROFILE": "me"})
+        environment = make_child_environment(self.FUNCTION, {}, {"AWS_PROFILE": "me"})
         assert environment["AWS_PROFILE"] == "me"
         assert "AWS_CONFIG_FILE" not in environment
 
@@ -656,7 +686,7 @@ class TestEnvironment:
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
         project.write("import os\ndef handler(event, context): return dict(os.environ)")
         seen = value(project.invoke(variables={"MINE": "é"}))
-        expected = child_environment(project.function(variables={"MINE": "é"}), os.environ, {})
+        expected = make_child_environment(project.function(variables={"MINE": "é"}), os.environ, {})
         assert seen == expected
         assert seen["TZ"] == ":UTC"
         assert seen["MINE"] == "é"

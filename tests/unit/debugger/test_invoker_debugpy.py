@@ -13,7 +13,7 @@ import pytest
 
 from plldb.debugger.interpreter import Interpreter
 from plldb.debugger.invoker import Debugpy, Invoker, Outcome, RunState
-from plldb.debugger.launch_config import launch_config
+from plldb.debugger.launch_config import make_launch_config
 from plldb.errors import SourceError
 from tests.unit.debugger.dap import DapClient
 from tests.unit.debugger.local_code import HERE, Project, error, interpreters, invoke, value
@@ -45,10 +45,11 @@ def project(tmp_path: Path) -> Project:
 
 
 def attached(project: Project, invoker: Invoker, lines: list[int]) -> DapClient:
-    host, port = invoker.debug_address("Greeter")
+    host, port = invoker.assign_debug_address("Greeter")
     client = DapClient(host, port)
     client.attach(
-        launch_config("Greeter", host, port, project.folder), {project.folder / "app.py": lines}
+        make_launch_config("Greeter", host, port, project.folder),
+        {project.folder / "app.py": lines},
     )
     return client
 
@@ -256,8 +257,8 @@ def test_each_function_has_a_port_and_one_invocation_at_a_time(project: Project,
     functions = [project.function(logical_id=name) for name in ("A", "B", "A", "B")]
 
     async def work(invoker: Invoker) -> list[int]:
-        assert invoker.debug_address("A") == ("127.0.0.1", port)
-        assert invoker.debug_address("B") == ("127.0.0.1", port + 1)
+        assert invoker.assign_debug_address("A") == ("127.0.0.1", port)
+        assert invoker.assign_debug_address("B") == ("127.0.0.1", port + 1)
         return [
             value(one) for one in await asyncio.gather(*(invoke(invoker, one) for one in functions))
         ]
