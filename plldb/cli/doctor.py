@@ -67,10 +67,10 @@ def _make_question(factory: Factory, stack_name: str | None) -> Question:
     from plldb.doctor.facts import Question
 
     def make_release(target: Target) -> Release:
-        from plldb.bootstrap.operations import Operation
+        from plldb.bootstrap.operations import BootstrapOperation
 
         parameters = {name: one.value for name, one in factory.settle_parameters().items()}
-        release = Operation.setup(target, helper_stack, parameters).release
+        release = BootstrapOperation.for_setup(target, helper_stack, parameters).release
         assert release is not None
         return release
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from plldb.aws import Target, aws_errors
 from plldb.bootstrap.executor import Executor
-from plldb.bootstrap.operations import Operation
+from plldb.bootstrap.operations import BootstrapOperation
 from plldb.config import DEFAULT_EMULATOR_REGION, DEFAULT_HELPER_STACK, TargetSettings
 from plldb.debugger.attachment import (
     AttachEvent,
@@ -65,7 +65,7 @@ def embedded_emulator(home: Path) -> Iterator[Target]:
 def bootstrap(target: Target, tell: Tell) -> HelperStack:
     steps: list[str] = []
     resources: set[str] = set()
-    operation = Operation.setup(target, DEFAULT_HELPER_STACK)
+    operation = BootstrapOperation.for_setup(target, DEFAULT_HELPER_STACK)
     operation.run(
         lambda target: Executor(
             target,

@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 
 from plldb import __version__
 from plldb.aws import aws_errors
-from plldb.bootstrap.release import bucket_name
+from plldb.bootstrap.release import make_bucket_name
 from plldb.config import VERSION_TAG
 from plldb.doctor import requirements
 from plldb.doctor.facts import Facts
@@ -75,7 +75,7 @@ class Names:
             "account": account,
             "identity": facts.identity,
             "helper": facts.question.helper_stack,
-            "bucket": bucket_name(facts.target.region, account),
+            "bucket": make_bucket_name(facts.target.region, account),
             "sessions_table": parameters["SessionsTableName"],
             "debugger_table": parameters["DebuggerTableName"],
         }
