@@ -272,7 +272,7 @@ class Executor:
             # Somebody deleted the table or the function by hand: deleting the rest can't wait
             # for what will never come back.
             if error_code(error) == "ResourceNotFoundException":
-                logger.warning("nothing is restored: %s", error)
+                logger.info("nothing is restored: %s", error)
                 return False
             raise
         if failures:
