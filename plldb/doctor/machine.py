@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 _HEALTH_SECONDS = 5
 # Distribution → what it is good for. None of them is needed by everybody.
-_OPTIONAL = {
+OPTIONAL_PACKAGES = {
     "debugpy": "debugging in an editor",
     "ministack": "the embedded emulator",
     "testcontainers": "LocalStack in a container",
 }
 # Modules that it takes to look at a local emulator.
-_LOCAL_EXTRA = ("docker", "filelock", "psutil", "testcontainers")
+LOCAL_EXTRA = ("docker", "filelock", "psutil", "testcontainers")
 _INSTALL_LOCAL = "Install it, in plldb's checkout: pip install '.[local]'"
 
 
@@ -36,7 +36,7 @@ def check_python(_: Facts) -> CheckResult:
 def check_packages(_: Facts) -> CheckResult:
     """For information only: who does not use them does not miss them."""
     return CheckResult.ok(
-        "; ".join(_describe_package(name, use) for name, use in _OPTIONAL.items())
+        "; ".join(_describe_package(name, use) for name, use in OPTIONAL_PACKAGES.items())
     )
 
 
@@ -69,7 +69,7 @@ def check_emulator(facts: Facts) -> CheckResult:
 
 
 def _find_missing_modules() -> list[str]:
-    return [name for name in _LOCAL_EXTRA if importlib.util.find_spec(name) is None]
+    return [name for name in LOCAL_EXTRA if importlib.util.find_spec(name) is None]
 
 
 def _check_state(known: RunningEmulator, facts: Facts) -> CheckResult:

@@ -33,7 +33,7 @@ def test_python_and_the_version(facts: Facts) -> None:
 
 
 def test_packages_are_for_information(facts: Facts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(machine._OPTIONAL, "no-such-package", "nothing")
+    monkeypatch.setitem(machine.OPTIONAL_PACKAGES, "no-such-package", "nothing")
     found = machine.check_packages(facts)
     assert found.status is CheckStatus.OK
     assert "no-such-package is not installed (nothing)" in found.found
@@ -78,7 +78,7 @@ class TestEmulator:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         facts = started(tmp_path, FakeEmulator("http://127.0.0.1:9"))
-        monkeypatch.setattr(machine, "_LOCAL_EXTRA", ("no_such_module",))
+        monkeypatch.setattr(machine, "LOCAL_EXTRA", ("no_such_module",))
         found = machine.check_emulator(facts)
         assert found.status is CheckStatus.SKIPPED
         assert ".[local]" in (found.hint or "")
@@ -99,5 +99,5 @@ class TestDocker:
         assert machine.check_docker(facts).status is CheckStatus.PROBLEM
 
     def test_it_may_not_be_installed(self, facts: Facts, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(machine, "_LOCAL_EXTRA", ("no_such_module",))
+        monkeypatch.setattr(machine, "LOCAL_EXTRA", ("no_such_module",))
         assert "not installed: no_such_module" in machine.check_docker(facts).found
