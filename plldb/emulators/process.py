@@ -20,7 +20,7 @@ from plldb.errors import EmulatorError
 
 logger = logging.getLogger(__name__)
 
-_STOP_SECONDS = 0.5
+_STOP_SECONDS = 1
 _KILL_SECONDS = 5
 _POLL_SECONDS = 0.02
 # An invocation that calls back into the gateway holds one of its threads while it waits for
@@ -33,12 +33,14 @@ _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "VIRTUAL_ENV")
 class MiniStack:
     """MiniStack, with its log and its temporary files in ``folder``, which is its own.
 
-    The process may outlive this object, and another object for the same folder can stop it.
+    The process may outlive this object, and another object for the same folder can stop it. Being
+    asked to end, it has ``stop_seconds`` to do so before it is killed.
     """
 
     name = "ministack"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, stop_seconds: float = _STOP_SECONDS) -> None:
+        self._stop_seconds = stop_seconds
         self._child: psutil.Popen | None = None
         folder = folder.resolve()
         self._log = folder / "ministack.log"
@@ -89,7 +91,7 @@ class MiniStack:
             return []
 
     def stop(self) -> None:
-        """Terminates it and its Lambda workers, and kills what is left after half a second.
+        """Terminates it and its Lambda workers, and kills what is left after a short wait.
 
         All that MiniStack knows is in memory, and so it is lost anyway.
         """
@@ -98,7 +100,7 @@ class MiniStack:
         for process in family:
             with suppress(psutil.NoSuchProcess):
                 process.terminate()
-        _wait_until_gone(family, _STOP_SECONDS)
+        _wait_until_gone(family, self._stop_seconds)
         # Including those that were started meanwhile.
         rest = self._find_family()
         if rest:

@@ -97,13 +97,13 @@ time.sleep(60)
 
 def test_what_ends_when_it_is_asked_is_not_killed(home: Path) -> None:
     with worker(home, "end") as process:
-        MiniStack(home).stop()
+        MiniStack(home, stop_seconds=60).stop()
         assert process.wait(10) == _ENDED_IN_ORDER
 
 
 def test_what_does_not_end_when_it_is_asked_is_killed(home: Path) -> None:
     with worker(home, "signal.SIG_IGN") as process:
-        MiniStack(home).stop()
+        MiniStack(home, stop_seconds=0.1).stop()
         assert process.wait(10) == -signal.SIGKILL
 
 
