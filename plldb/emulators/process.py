@@ -113,9 +113,14 @@ class MiniStack:
         shutil.rmtree(self._temporary, ignore_errors=True)
 
     def _reap(self) -> None:
-        """Takes the exit code of an ended child, which stays a zombie until somebody does."""
-        if self._child is not None and self._child.poll() is not None:
-            self._child = None
+        """Takes the exit code of an ended child, which stays a zombie until somebody does.
+
+        A process looks like a zombie as soon as its first thread has ended.
+        """
+        if self._child is not None:
+            with suppress(psutil.TimeoutExpired):
+                self._child.wait(_KILL_SECONDS)
+                self._child = None
 
     def _find_family(self) -> list[psutil.Process]:
         """Finds the emulator and its Lambda workers, by the temporary folder that is theirs."""
