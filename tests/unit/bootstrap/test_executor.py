@@ -374,7 +374,7 @@ class TestRestoringStacks:
                 {
                     "operation": "restore",
                     "stackName": name,
-                    "sessionRef": None,
+                    "session": None,
                     "connectionId": None,
                 },
             )

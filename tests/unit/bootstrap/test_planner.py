@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 from dataclasses import replace
+from itertools import compress, product
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plldb.bootstrap.packager import Artifact
@@ -66,18 +68,29 @@ OWN_PAYLOADS = ["payloads/plldb/1", "payloads/plldb/2"]
 
 # --- Accounts as they may be found ----------------------------------------------------------------
 
+# Each status has examples of its own, so that not many are needed.
+few = settings(max_examples=20)
+interruptions = st.integers(0, 9)
 releases = st.sampled_from([RELEASE, PROTECTED])
+
+
+def subsets(values: Iterable[Any]) -> st.SearchStrategy[set[Any]]:
+    """Any subset, by one draw: drawing sets takes longer than all the rest."""
+    everything = list(values)
+    chosen = product([True, False], repeat=len(everything))
+    return st.sampled_from([tuple(compress(everything, bits)) for bits in chosen]).map(set)
+
+
 buckets = st.builds(
     Bucket,
-    protections=st.sets(st.sampled_from(BucketProtection)),
-    keys=st.sets(st.sampled_from([*OWN_KEYS, *OWN_PAYLOADS, *OTHER_KEYS])),
+    protections=subsets(BucketProtection),
+    keys=subsets([*OWN_KEYS, *OWN_PAYLOADS, *OTHER_KEYS]),
 )
 
 
 @st.composite
-def stacks(draw: st.DrawFn, statuses: list[str]) -> Stack:
+def stacks(draw: st.DrawFn, status: str) -> Stack:
     """A stack that plldb made, with whatever somebody may have changed by hand since."""
-    status = draw(st.sampled_from(statuses))
     deployed = claimed = draw(st.sampled_from([RELEASE, PROTECTED, OLD, OLD_PROTECTED]))
     if status.startswith(("UPDATE_ROLLBACK", "UPDATE_FAILED", "UPDATE_IN_PROGRESS")):
         claimed = draw(st.sampled_from([deployed, RELEASE, PROTECTED]))
@@ -93,12 +106,14 @@ def stacks(draw: st.DrawFn, statuses: list[str]) -> Stack:
     return stack
 
 
-@st.composite
-def accounts(draw: st.DrawFn, statuses: list[str] = STATUSES) -> Account:
-    def choose_end(ends: list[str | None]) -> str | None:
-        return draw(st.sampled_from(ends))
+def draw_account(data: st.DataObject, status: str | None) -> Account:
+    """An account with a stack of that status, if any, and whatever may be in the bucket."""
 
-    return Account(draw(st.none() | buckets), draw(st.none() | stacks(statuses)), choose_end)
+    def choose_end(ends: list[str | None]) -> str | None:
+        return data.draw(st.sampled_from(ends))
+
+    stack = None if status is None else data.draw(stacks(status))
+    return Account(data.draw(st.none() | buckets), stack, choose_end)
 
 
 def set_up(account: Account, release: Release = RELEASE) -> Plan:
@@ -133,14 +148,14 @@ def payloads(account: Account) -> set[str]:
     return account.bucket.under(PAYLOADS) if account.bucket else set()
 
 
-interruptions = st.integers(0, 9)
-
-
 class TestSetup:
-    @given(account=accounts(), release=releases, interrupted_after=interruptions)
+    @pytest.mark.parametrize("status", [None, *STATUSES])
+    @few
+    @given(data=st.data(), release=releases, interrupted_after=interruptions)
     def test_from_whatever_is_there_it_reaches_the_release(
-        self, account: Account, release: Release, interrupted_after: int
+        self, status: str | None, data: st.DataObject, release: Release, interrupted_after: int
     ) -> None:
+        account = draw_account(data, status)
         found = deepcopy((others(account), payloads(account)))
         run(account, lambda account: set_up(account, release), interrupted_after)
         stack, bucket = account.stack, account.bucket
@@ -153,21 +168,27 @@ class TestSetup:
         assert bucket.under(ARTIFACTS) == {artifact.key for artifact in release.artifacts}
         assert (others(account), payloads(account)) == found
 
-    @given(account=accounts(CAME_UP), release=releases)
-    def test_a_stack_that_came_up_is_kept(self, account: Account, release: Release) -> None:
+    @pytest.mark.parametrize("status", CAME_UP)
+    @few
+    @given(data=st.data(), release=releases)
+    def test_a_stack_that_came_up_is_kept(
+        self, status: str, data: st.DataObject, release: Release
+    ) -> None:
         """Its sessions go on: it is neither deleted nor are its functions restored."""
-        had_stack = account.stack is not None
+        account = draw_account(data, status)
         run(account, lambda account: set_up(account, release), 0)
         kinds = {type(step) for step in account.taken}
-        assert not kinds & {DeleteStack, RestoreStacks, UnprotectTables, DeleteBucket}
-        assert (CreateStack in kinds) is not had_stack
+        assert not kinds & {DeleteStack, CreateStack, RestoreStacks, UnprotectTables}
 
 
 class TestDestroy:
-    @given(account=accounts(), interrupted_after=interruptions)
+    @pytest.mark.parametrize("status", [None, *STATUSES])
+    @few
+    @given(data=st.data(), interrupted_after=interruptions)
     def test_it_leaves_nothing_unless_it_refuses_to_begin(
-        self, account: Account, interrupted_after: int
+        self, status: str | None, data: st.DataObject, interrupted_after: int
     ) -> None:
+        account = draw_account(data, status)
         found = set(others(account))
         try:
             run(account, tear_down, interrupted_after)
@@ -192,16 +213,21 @@ class TestDestroy:
         assert "'plldb' is protected" in refusal.message
         assert "--stack-name plldb --parameter DeletionProtection=false" in str(refusal.hint)
 
-    @given(
-        stack=stacks([*CAME_UP, "DELETE_FAILED", *(s for s in ENDS if s != "DELETE_IN_PROGRESS")])
+    @pytest.mark.parametrize(
+        "status", [*CAME_UP, "DELETE_FAILED", *(s for s in ENDS if s != "DELETE_IN_PROGRESS")]
     )
-    def test_what_is_protected_and_came_up_or_may_come_up_is_refused(self, stack: Stack) -> None:
+    @few
+    @given(data=st.data())
+    def test_what_is_protected_and_came_up_or_may_come_up_is_refused(
+        self, status: str, data: st.DataObject
+    ) -> None:
+        stack = data.draw(stacks(status))
         if not stack.has_termination_protection and not stack.deployed.is_protected:
             stack.has_termination_protection = True
         with pytest.raises(BootstrapError, match="is protected"):
             tear_down(Account(Bucket(), stack))
 
-    @given(stack=stacks(["DELETE_IN_PROGRESS"]))
+    @given(stack=stacks("DELETE_IN_PROGRESS"))
     def test_for_a_deletion_under_way_it_is_too_late_to_refuse(self, stack: Stack) -> None:
         assert tear_down(Account(Bucket(), stack)) == (AwaitStack(STACK, "DELETE_IN_PROGRESS"),)
 
