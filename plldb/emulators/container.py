@@ -31,7 +31,7 @@ CONTEXT = Path(__file__).parent / "localstack"
 # LocalStack's port inside the container, on every image of it.
 _PORT = 4566
 _HOME_LABEL = "plldb.home"
-# As the state is in memory, an end in order is worth no more.
+# LocalStack's state is in memory: it has nothing to save when it is asked to end.
 _STOP_SECONDS = 2
 _PING_SECONDS = 5
 # An engine that goes away in the middle is an error of the HTTP client below.
@@ -129,6 +129,7 @@ def build_image(progress: Callable[[str], None], context: Path = CONTEXT) -> str
     with _open_client(f"build the image {tag}") as client:
         if client.images.list(name=tag):
             return tag
+        logger.info("building image %s", tag)
         progress(f"building {tag}; the first time takes a minute or two")
         arguments = {"BASE_IMAGE": base_image} if base_image else {}
         lines = client.api.build(
