@@ -47,7 +47,6 @@ class MiniStack:
         self._temporary = folder / "tmp"
 
     def start(self, port: int | None) -> RunningEmulator:
-        """See ``Emulator.start``."""
         if importlib.util.find_spec("ministack") is None:
             raise EmulatorError(
                 "MiniStack, the embedded emulator, is not installed.",
