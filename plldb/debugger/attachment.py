@@ -122,7 +122,7 @@ def attach(
         session_id = management.create_session(stack.name)
         report(SessionCreated(shortened(session_id), stack.name))
         run = _Attachment(target, helper, management, session, sources, report, timing or Timing())
-        return asyncio.run(run.until_signal(session_id, invoker))
+        return asyncio.run(run.run_until_signal(session_id, invoker))
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ class _Attachment:
         self._outages = Outages(timing, random.random)
         self._was_ready = False
 
-    async def until_signal(self, session_id: str, invoker: Invoker) -> protocol.Ended:
+    async def run_until_signal(self, session_id: str, invoker: Invoker) -> protocol.Ended:
         self._stop = asyncio.Event()
         _stop_on_signals(self._stop)
         self._runner = InvocationRunner(

@@ -220,9 +220,11 @@ class InvocationRunner:
                 if not has_failed:
                     raise
 
-        await self._until_deadline(invocation, answer_once)
+        await self._repeat_until_deadline(invocation, answer_once)
 
-    async def _until_deadline(self, invocation: InvocationArrived, call: Callable[[], _T]) -> _T:
+    async def _repeat_until_deadline(
+        self, invocation: InvocationArrived, call: Callable[[], _T]
+    ) -> _T:
         """What ``call`` gives; it is made again while the network is down, or credentials are."""
         timing = self._timing
         backoff = Backoff(timing.first_retry, timing.longest_retry, random.random)
@@ -249,7 +251,7 @@ class InvocationRunner:
         event = invocation.event
         if event is None:
             fetch = partial(self._answer_api.event_of, invocation.request_id)
-            event = await self._until_deadline(invocation, fetch)
+            event = await self._repeat_until_deadline(invocation, fetch)
         function = await self._wait_for_function(invocation)
         context = invocation.context | {"aws_request_id": invocation.request_id}
         return await self._invoker.invoke(function, event, context, invocation.deadline)
