@@ -120,6 +120,7 @@ def attach(
         # Before there is a session: what is wrong with the terminal or a port leaves none behind.
         invoker = make_invoker()
         session_id = management.create_session(stack.name)
+        logger.info("session %s is open for stack %s", shortened(session_id), stack.name)
         report(SessionCreated(shortened(session_id), stack.name))
         run = _Attachment(target, helper, management, session, sources, report, timing or Timing())
         return asyncio.run(run.run_until_signal(session_id, invoker))
@@ -285,7 +286,12 @@ class _Attachment:
         """Tries until there is a new session, and runs it. Raises what can't be helped."""
         self._outages.lost(_now())
         while (delay := self._outages.delay(_now())) is not None:
-            logger.info("Attempt %d in %.2f s: %s", self._outages.attempt, delay, reason)
+            logger.info(
+                "the session was lost; attempt %d is in %.2f s: %s",
+                self._outages.attempt,
+                delay,
+                reason,
+            )
             self._report(Reconnecting(self._outages.attempt, round(delay, 2), reason))
             try:
                 await unless_stopped(asyncio.sleep(delay), self._stop)
@@ -352,7 +358,7 @@ def _stop_on_signals(stop: asyncio.Event) -> None:
     this = asyncio.current_task()
 
     def on_signal() -> None:
-        logger.info("Told to detach%s.", " at once" if stop.is_set() else "")
+        logger.info("told to detach %s", "at once" if stop.is_set() else "in order")
         if stop.is_set() and this is not None:
             this.cancel()
         stop.set()

@@ -69,9 +69,9 @@ async def run_session(
     if websocket is None:
         return Ended(expected=True, confirmed=False, reason="stopped before it was connected")
     session = _Session(url, session_id, report, timing)
-    logger.info("Session %s is connected to %s.", shortened(session_id), url)
+    logger.info("session %s is connected to %s", shortened(session_id), url)
     ended = await session.run(websocket, stop, first_message)
-    logger.info("Session %s has ended: %s", shortened(session_id), ended.reason)
+    logger.info("session %s has ended: %s", shortened(session_id), ended.reason)
     return ended
 
 
@@ -141,6 +141,7 @@ class _Session:
 
     def _handle_frame(self, frame: str | bytes, number: int) -> None:
         event = self._protocol.received(frame, number)
+        logger.debug("session %s: %s", shortened(self._session_id), type(event).__name__)
         match event:
             case Ended():
                 self._finish(event)
@@ -203,7 +204,10 @@ class _Session:
             backoff = Backoff(self._timing.first_retry, self._timing.longest_retry, random.random)
             while (problem := await self._refresh()) is not None:
                 delay = backoff.delay(elapsed=0) or 0.0
-                logger.info("The connection could not be replaced: %s", problem)
+                logger.info(
+                    "session %s stays on its connection, and tries again in %.1f s: %s",
+                    *(shortened(self._session_id), delay, problem),
+                )
                 self._report(RefreshFailed(problem, delay))
                 await asyncio.sleep(delay)
 
@@ -236,7 +240,7 @@ class _Session:
         except PlldbError:
             self._finish(self._protocol.not_moved())
             raise
-        logger.info("Session %s moves to a new connection.", shortened(self._session_id))
+        logger.info("session %s moves to a new connection", shortened(self._session_id))
         old = self._websockets[self._protocol.current]
         self._report(self._protocol.moved(self._receive_from(websocket)))
         self._tasks.start(self._retire(old))

@@ -178,7 +178,7 @@ class InvocationRunner:
 
     async def _run(self, invocation: InvocationArrived) -> None:
         function, request_id = invocation.function, invocation.request_id
-        logger.info("Invocation %s of %s has arrived.", request_id, function)
+        logger.info("invocation %s of %s has arrived", request_id, function)
         started = asyncio.get_running_loop().time()
         was_paused = False
         try:
@@ -194,7 +194,7 @@ class InvocationRunner:
         finally:
             self._under_way.discard(request_id)
         elapsed = (asyncio.get_running_loop().time() - started) * 1000
-        logger.info("Invocation %s of %s %s after %.1f ms.", request_id, function, ended, elapsed)
+        logger.info("invocation %s of %s %s after %.1f ms", request_id, function, ended, elapsed)
         self._report(
             InvocationFinished(function, request_id, ended, round(elapsed, 1), reason, was_paused)
         )
@@ -237,10 +237,8 @@ class InvocationRunner:
                     raise
                 delay = min(backoff.delay(elapsed=0) or 0.0, left)
                 logger.info(
-                    "Invocation %s is tried again in %.1f s: %s",
-                    invocation.request_id,
-                    delay,
-                    error.message,
+                    "invocation %s: the next attempt is in %.1f s: %s",
+                    *(invocation.request_id, delay, error.message),
                 )
                 await asyncio.sleep(delay)
 
