@@ -1,8 +1,8 @@
 """How the tests are spread over the cores of this machine.
 
-``-n auto``, which pyproject.toml gives to every run, starts one worker for each core. The tests of a
-directory are worth that; a few named files or tests run in pytest's own process, where they begin
-at once and a debugger has the terminal. ``-n 0`` does so for any run.
+``-n auto``, which pyproject.toml gives to every run, starts one worker for each core. The tests of
+a directory are worth that; a few named files or tests run in pytest's own process, where they
+begin at once and a debugger has the terminal. ``-n 0`` does so for any run.
 """
 
 from __future__ import annotations

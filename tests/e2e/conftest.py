@@ -78,6 +78,9 @@ def engine() -> Engine:
     return Engine(name)
 
 
+_HERE = Path(__file__).parent
+# Seconds for one test, once what it needs is there: with all cores busy, the longest takes a third.
+_TIMEOUT_SECONDS = 300
 # A stack to debug: deployed in no time, and good for nothing else.
 _TINY_TEMPLATE = '{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}'
 
@@ -90,6 +93,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_report_header() -> str:
     return f"end-to-end target: {engine()}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(_HERE) and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(_TIMEOUT_SECONDS, func_only=True))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
