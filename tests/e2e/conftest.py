@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from filelock import FileLock
 
 from plldb.aws import Target
 from plldb.config import EmulatorAddress, TargetSettings
@@ -121,7 +122,13 @@ def helper_name() -> str:
 
 
 @pytest.fixture(scope="session")
-def plldb(home: Path, helper_name: str) -> Iterator[Plldb]:
+def starts(tmp_path_factory: pytest.TempPathFactory) -> FileLock:
+    """Held while an emulator starts: the first worker builds the image, the others find it."""
+    return FileLock(tmp_path_factory.getbasetemp().parent / "emulator-starts.lock")
+
+
+@pytest.fixture(scope="session")
+def plldb(home: Path, helper_name: str, starts: FileLock) -> Iterator[Plldb]:
     """The command line, which finds the target by itself."""
     chosen = engine()
     variables = {"PLLDB_HOME": str(home), "PLLDB_HELPER_STACK": helper_name}
@@ -133,7 +140,8 @@ def plldb(home: Path, helper_name: str) -> Iterator[Plldb]:
         yield command.with_environment(PLLDB_ENDPOINT_URL=chosen.endpoint_url)
         return
     try:
-        command("local", "up", "--detach", "--emulator", chosen.name, timeout=900).succeeded()
+        with starts:
+            command("local", "up", "--detach", "--emulator", chosen.name, timeout=900).succeeded()
         yield command
     finally:
         command("local", "down").succeeded()
