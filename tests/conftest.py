@@ -8,7 +8,9 @@ begin at once and a debugger has the terminal. ``-n 0`` does so for any run.
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from xdist.remote import Producer
@@ -36,6 +38,24 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
     if all(path.is_relative_to(UNIT_TESTS) for path in _asked_for(config)):
         return None
     return LoadFileScheduling(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    """A worker's reports go to pytest as UTF-8, also of tests that log half a character."""
+    return _as_unicode((yield))
+
+
+def _as_unicode(value: Any) -> Any:
+    """The same with lone surrogates escaped, in all strings that are in it."""
+    match value:
+        case str():
+            return value.encode(errors="backslashreplace").decode()
+        case dict():
+            return {_as_unicode(key): _as_unicode(one) for key, one in value.items()}
+        case list() | tuple():
+            return type(value)(_as_unicode(one) for one in value)
+    return value
 
 
 def _asked_for(config: pytest.Config) -> list[Path]:
