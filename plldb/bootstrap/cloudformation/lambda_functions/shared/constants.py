@@ -16,7 +16,8 @@ ORIGINAL_TIMEOUT = "PLLDB_ORIGINAL_TIMEOUT"
 RAISED_TIMEOUT = "PLLDB_RAISED_TIMEOUT"
 # The function's logical id.
 FUNCTION = "PLLDB_FUNCTION"
-BROKER_URL = "PLLDB_BROKER_URL"
+# Where the helper stack's WebSocket API is: wss://HOST/STAGE, or ws:// on an emulator.
+WEBSOCKET_URL = "PLLDB_WEBSOCKET_URL"
 # What admits the function to its session, and to nothing else.
 TOKEN = "PLLDB_TOKEN"  # nosec B105  # noqa: S105 - the name of a variable
 # Who holds the function: the beginning of the session's id, and the ARN of its owner.
@@ -30,7 +31,7 @@ FUNCTION_VARIABLES = (
     ORIGINAL_TIMEOUT,
     RAISED_TIMEOUT,
     FUNCTION,
-    BROKER_URL,
+    WEBSOCKET_URL,
     TOKEN,
     SESSION,
     HELD_BY,
@@ -52,3 +53,4 @@ CONNECTIONS_URL = "PLLDB_CONNECTIONS_URL"
 MAX_PENDING_SESSIONS = "PLLDB_MAX_PENDING_SESSIONS"
 MAX_REQUEST_BYTES = "PLLDB_MAX_REQUEST_BYTES"
 MAX_MESSAGE_BYTES = "PLLDB_MAX_MESSAGE_BYTES"
+MAX_WAITING_INVOCATIONS = "PLLDB_MAX_WAITING_INVOCATIONS"
