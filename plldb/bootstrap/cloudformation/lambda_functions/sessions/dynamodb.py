@@ -12,7 +12,8 @@ from itertools import islice, takewhile
 from typing import Any
 
 from ..shared.dynamodb import OverloadedError, names_in, update_if
-from .session import LIFETIME, RefreshOffer, Session, Status
+from ..shared.ids import shortened
+from .session import GRACE, LEASE, RESTORING_SECONDS, Session, Status
 from .store import Page, Position, page_by_ttl
 
 _NAMES = {
@@ -23,10 +24,11 @@ _NAMES = {
     "#ttl": "TTL",
     "#connection": "ConnectionId",
     "#connected_at": "ConnectedAt",
-    "#previous": "PreviousConnectionId",
-    "#instruments": "Instruments",
-    "#refresh_hash": "RefreshHash",
-    "#refresh_expires": "RefreshExpires",
+    "#holds": "Holds",
+    "#tokens": "Tokens",
+    "#heir": "Heir",
+    "#silent": "Silent",
+    "#restoring": "RestoringSince",
 }
 _BY_STACK = "GSI-StackName"
 _BY_CONNECTION = "GSI-ConnectionId"
@@ -81,13 +83,14 @@ class DynamoDbSessionStore:
     def activate(self, session_id: str, connection_id: str, now: float) -> bool:
         activated = self._update(
             session_id,
-            "SET #status = :active, #connection = :connection, #connected_at = :now",
+            "SET #status = :active, #connection = :connection, #connected_at = :now, #ttl = :ttl",
             "#status = :pending AND #ttl > :now",
             {
                 ":active": {"S": Status.ACTIVE},
                 ":pending": {"S": Status.PENDING},
                 ":connection": {"S": connection_id},
-                ":now": {"N": str(int(now))},
+                ":now": _seconds(now),
+                ":ttl": _seconds(now, LEASE),
             },
         )
         return activated is not None
@@ -96,61 +99,112 @@ class DynamoDbSessionStore:
         # One that is expired stays so: its functions may have been restored already.
         extended = self._update(
             session_id,
-            "SET #ttl = :ttl",
+            "SET #ttl = :ttl REMOVE #silent",
             "#connection = :connection AND #ttl > :now",
             {
-                ":ttl": {"N": str(int(now) + LIFETIME)},
+                ":ttl": _seconds(now, LEASE),
                 ":connection": {"S": connection_id},
-                ":now": {"N": str(int(now))},
+                ":now": _seconds(now),
             },
         )
         return extended.ttl if extended else None
 
-    def mark_instrumenting(self, session_id: str, connection_id: str) -> Session | None:
+    def mark_instrumenting(
+        self, session_id: str, connection_id: str, token_key: str
+    ) -> Session | None:
         return self._update_held(
-            session_id, connection_id, "SET #instruments = :true", {":true": {"BOOL": True}}
-        )
-
-    def offer_refresh(self, session_id: str, connection_id: str, offer: RefreshOffer) -> bool:
-        offered = self._update_held(
             session_id,
             connection_id,
-            "SET #refresh_hash = :hash, #refresh_expires = :expires",
-            {":hash": {"S": offer.token_hash}, ":expires": {"N": str(offer.expires)}},
+            "ADD #holds :holds, #tokens :tokens",
+            {":holds": {"SS": [shortened(session_id)]}, ":tokens": {"SS": [token_key]}},
         )
-        return offered is not None
 
-    def refresh(self, session_id: str, connection_id: str, token_hash: str, now: float) -> bool:
-        refreshed = self._update(
+    def mark_silent(self, session_id: str, connection_id: str) -> None:
+        self._update_held(
+            session_id, connection_id, "SET #silent = :true", {":true": {"BOOL": True}}
+        )
+
+    def appoint_heir(self, session_id: str, heir: str) -> Session | None:
+        return self._update(
             session_id,
-            "SET #previous = #connection, #connection = :connection, #ttl = :ttl,"
-            " #connected_at = :now REMOVE #refresh_hash, #refresh_expires",
-            "#status = :active AND #ttl > :now"
-            " AND #refresh_hash = :hash AND #refresh_expires > :now",
+            "SET #status = :closed, #heir = :heir REMOVE #connection",
+            "#status <> :pending AND attribute_not_exists(#restoring)"
+            " AND (attribute_not_exists(#heir) OR #heir = :heir)",
             {
-                ":active": {"S": Status.ACTIVE},
-                ":connection": {"S": connection_id},
-                ":hash": {"S": token_hash},
-                ":now": {"N": str(int(now))},
-                ":ttl": {"N": str(int(now) + LIFETIME)},
+                ":closed": {"S": Status.CLOSED},
+                ":pending": {"S": Status.PENDING},
+                ":heir": {"S": heir},
             },
         )
-        return refreshed is not None
 
-    def close(self, session_id: str, connection_id: str) -> Session | None:
+    def inherit(self, session_id: str, connection_id: str, former: Session) -> Session | None:
+        added = {
+            name: values
+            for name, values in ((":holds", former.holds), (":tokens", former.tokens))
+            if values
+        }
+        clauses = [f"#{name.removeprefix(':')} {name}" for name in added]
+        return self._update_held(
+            session_id,
+            connection_id,
+            f"ADD {', '.join(clauses)}" if clauses else "",
+            {name: {"SS": sorted(values)} for name, values in added.items()},
+        )
+
+    def disconnect(self, session_id: str, connection_id: str, now: float) -> Session | None:
+        return self._update_held(
+            session_id,
+            connection_id,
+            "SET #status = :closed, #ttl = :ttl REMOVE #connection",
+            {":closed": {"S": Status.CLOSED}, ":ttl": _seconds(now, GRACE)},
+        )
+
+    def close(self, session_id: str, connection_id: str, now: float) -> Session | None:
         return self._close(
-            session_id, "#connection = :connection", {":connection": {"S": connection_id}}
+            session_id, "#connection = :connection", {":connection": {"S": connection_id}}, now
         )
 
     def close_expired(self, session_id: str, connection_id: str, now: float) -> Session | None:
         return self._close(
             session_id,
             "#connection = :connection AND #ttl <= :now",
-            {":connection": {"S": connection_id}, ":now": {"N": str(int(now))}},
+            {":connection": {"S": connection_id}},
+            now,
         )
 
     def cancel(self, session_id: str) -> Session | None:
-        return self._close(session_id, "#status = :pending", {":pending": {"S": Status.PENDING}})
+        return self._update(
+            session_id,
+            "SET #status = :closed",
+            "#status = :pending",
+            {":closed": {"S": Status.CLOSED}, ":pending": {"S": Status.PENDING}},
+        )
+
+    def begin_restoring(self, session_id: str, now: float) -> bool:
+        begun = self._update(
+            session_id,
+            "SET #restoring = :now",
+            "#status = :closed AND attribute_not_exists(#heir)"
+            " AND (attribute_not_exists(#restoring) OR #restoring <= :again)",
+            {
+                ":closed": {"S": Status.CLOSED},
+                ":now": _seconds(now),
+                ":again": _seconds(now, -RESTORING_SECONDS),
+            },
+        )
+        return begun is not None
+
+    def by_connection(self, connection_id: str) -> Session | None:
+        found = self._client.query(
+            TableName=self._table,
+            IndexName=_BY_CONNECTION,
+            KeyConditionExpression="#connection = :connection",
+            ExpressionAttributeNames={"#connection": _NAMES["#connection"]},
+            ExpressionAttributeValues={":connection": {"S": connection_id}},
+        )
+        # The index has keys alone.
+        ids = [item["SessionId"]["S"] for item in found["Items"]]
+        return self.get(ids[0]) if ids else None
 
     def open_sessions(self, stack_name: str, now: float) -> list[Session]:
         """Through GSI-StackName, which is eventually consistent, as the following are."""
@@ -273,13 +327,15 @@ class DynamoDbSessionStore:
             pause *= 2
         raise OverloadedError(f"{len(keys)} items were not read")
 
-    def _close(self, session_id: str, condition: str, values: dict[str, Any]) -> Session | None:
+    def _close(
+        self, session_id: str, condition: str, values: dict[str, Any], now: float
+    ) -> Session | None:
         # A key of an index can't be NULL: the connection's id is removed.
         return self._update(
             session_id,
-            "SET #status = :closed REMOVE #connection, #previous, #refresh_hash, #refresh_expires",
+            "SET #status = :closed, #restoring = :now REMOVE #connection",
             condition,
-            values | {":closed": {"S": Status.CLOSED}},
+            values | {":closed": {"S": Status.CLOSED}, ":now": _seconds(now)},
         )
 
     def _update_held(
@@ -299,7 +355,11 @@ class DynamoDbSessionStore:
         updated = update_if(
             self._client, self._table, _key(session_id), expression, condition, _NAMES, values
         )
-        return _session(updated) if updated else None
+        return _session(updated.item) if updated.is_applied and updated.item else None
+
+
+def _seconds(now: float, more: float = 0) -> dict[str, str]:
+    return {"N": str(int(now + more))}
 
 
 def _key(session_id: str) -> dict[str, Any]:
@@ -316,22 +376,22 @@ def _item(session: Session) -> dict[str, Any]:
     }
     if session.connection_id is not None:
         item["ConnectionId"] = {"S": session.connection_id}
-    if session.instruments:
-        item["Instruments"] = {"BOOL": True}
     if session.connected_at is not None:
         item["ConnectedAt"] = {"N": str(session.connected_at)}
-    if session.previous_connection_id is not None:
-        item["PreviousConnectionId"] = {"S": session.previous_connection_id}
-    if session.offer is not None:
-        item["RefreshHash"] = {"S": session.offer.token_hash}
-        item["RefreshExpires"] = {"N": str(session.offer.expires)}
+    if session.holds:
+        item["Holds"] = {"SS": sorted(session.holds)}
+    if session.tokens:
+        item["Tokens"] = {"SS": sorted(session.tokens)}
+    if session.heir is not None:
+        item["Heir"] = {"S": session.heir}
+    if session.is_silent:
+        item["Silent"] = {"BOOL": True}
+    if session.restoring_since is not None:
+        item["RestoringSince"] = {"N": str(session.restoring_since)}
     return item
 
 
 def _session(item: dict[str, Any]) -> Session:
-    offer = None
-    if "RefreshHash" in item:
-        offer = RefreshOffer(item["RefreshHash"]["S"], int(item["RefreshExpires"]["N"]))
     return Session(
         session_id=item["SessionId"]["S"],
         stack_name=item["StackName"]["S"],
@@ -340,8 +400,14 @@ def _session(item: dict[str, Any]) -> Session:
         created_at=item["CreatedAt"]["S"],
         owner=item["Owner"]["S"],
         connection_id=item.get("ConnectionId", {}).get("S"),
-        instruments=item.get("Instruments", {}).get("BOOL", False),
-        connected_at=int(item["ConnectedAt"]["N"]) if "ConnectedAt" in item else None,
-        previous_connection_id=item.get("PreviousConnectionId", {}).get("S"),
-        offer=offer,
+        connected_at=_number(item, "ConnectedAt"),
+        holds=frozenset(item.get("Holds", {}).get("SS", ())),
+        tokens=frozenset(item.get("Tokens", {}).get("SS", ())),
+        heir=item.get("Heir", {}).get("S"),
+        is_silent=item.get("Silent", {}).get("BOOL", False),
+        restoring_since=_number(item, "RestoringSince"),
     )
+
+
+def _number(item: dict[str, Any], name: str) -> int | None:
+    return int(item[name]["N"]) if name in item else None

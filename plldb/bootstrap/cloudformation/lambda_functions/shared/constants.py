@@ -38,6 +38,9 @@ FUNCTION_VARIABLES = (
     WHEN_ABSENT,
 )
 
+# What plldb 0.1.0 wrote as well: restoring takes it away.
+FORMER_FUNCTION_VARIABLES = ("PLLDB_BROKER_URL",)
+
 # --- Variables of the helper stack's functions: see template.yaml ---------------------------------
 
 # The helper stack's name. Every function of a helper stack has it, and no other function does.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -12,6 +13,14 @@ from botocore.exceptions import ClientError
 
 class OverloadedError(Exception):
     """DynamoDB keeps leaving items of a batch unread."""
+
+
+@dataclass(frozen=True)
+class Update:
+    """Whether an item was changed, and what it is now; None if there is none."""
+
+    is_applied: bool
+    item: dict[str, Any] | None
 
 
 def update_if(
@@ -22,15 +31,17 @@ def update_if(
     condition: str,
     names: dict[str, str],
     values: dict[str, Any],
-) -> dict[str, Any] | None:
-    """The item after ``SET …``; None, and no change, if the condition does not hold.
+) -> Update:
+    """Changes one item if a condition holds.
 
     botocore repeats a request whose answer got lost. The repetition finds its condition broken by
     the first try, so each call leaves a mark by which it knows its own work, and which comes with
     the refusal. Of ``names``, those are used that occur.
     """
     attempt = {"S": uuid.uuid4().hex}
-    expression = expression.replace("SET ", "SET #attempt = :attempt, ", 1)
+    mark = "SET #attempt = :attempt"
+    is_set = expression.startswith("SET ")
+    expression = mark + (", " + expression[4:] if is_set else " " + expression)
     names = names_in(f"{expression} {condition}", names | {"#attempt": "Attempt"})
     try:
         updated = client.update_item(
@@ -47,9 +58,8 @@ def update_if(
         if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
             raise
         found = _item_of(error)
-        return found if found.get("Attempt") == attempt else None
-    attributes: dict[str, Any] = updated["Attributes"]
-    return attributes
+        return Update(bool(found) and found.get("Attempt") == attempt, found or None)
+    return Update(True, updated["Attributes"])
 
 
 def _item_of(error: ClientError) -> dict[str, Any]:
