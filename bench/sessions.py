@@ -29,7 +29,7 @@ from plldb.config import (
     EmulatorAddress,
     TargetSettings,
 )
-from plldb.debugger.management import ManagementClient
+from plldb.debugger.api_client import ApiClient
 from plldb.emulators.state import StateFile
 from plldb.stacks import HelperStack, find_helper_stack
 from tests.e2e.load import Shape, run_load
@@ -95,7 +95,7 @@ class Routes:
 
     def __init__(self, target: Target, helper: HelperStack) -> None:
         self._helper = helper
-        self._management = ManagementClient(helper.management_api_url, target.execute_api_auth())
+        self._management = ApiClient(helper.management_api_url, target.execute_api_auth())
 
     def post(self) -> float:
         return milliseconds(self.new_session)

@@ -6,11 +6,13 @@ really differ (``is_aws``).
 
 from __future__ import annotations
 
+import logging
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import boto3
@@ -19,12 +21,11 @@ import botocore.config
 import botocore.exceptions as botocore_errors
 import botocore.session
 import localstack_client.session
-from localstack_client.config import get_service_endpoints
 from requests import PreparedRequest, Response, codes
 from requests.auth import AuthBase
 from requests_aws4auth import AWS4Auth
 
-from plldb.clock import ClockSkew
+from plldb.clock_skew import ClockSkew
 from plldb.config import TargetSettings
 from plldb.errors import (
     AccessDeniedError,
@@ -34,6 +35,8 @@ from plldb.errors import (
     PlldbError,
     TargetError,
 )
+
+logger = logging.getLogger(__name__)
 
 _ACCESS_DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
 _BAD_CREDENTIALS = {
@@ -54,12 +57,27 @@ _CREDENTIALS_HINT = "Check the profile: 'aws sts get-caller-identity --profile N
 
 
 class Target:
-    """AWS clients for one target, region and set of credentials; made once and reused."""
+    """AWS clients for one target, region and set of credentials; made once and reused.
+
+    A context manager, which closes their connections at the end.
+    """
 
     def __init__(self, settings: TargetSettings) -> None:
         self._settings = settings
         self._clients: dict[str, Any] = {}
+        self._to_close = ExitStack()
         self._clock = ClockSkew()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the connections of all clients that were made here."""
+        self._clients.clear()
+        self._to_close.close()
 
     @property
     def is_aws(self) -> bool:
@@ -67,15 +85,8 @@ class Target:
 
     @cached_property
     def _session(self) -> Any:
-        emulator = self._settings.emulator
-        if emulator is not None:
-            return _EmulatorSession(
-                emulator.endpoint_url,
-                aws_access_key_id=self._settings.access_key_id,
-                aws_secret_access_key=self._settings.secret_access_key,
-                aws_session_token=None,
-                region_name=self._settings.region,
-            )
+        if self._settings.emulator is not None:
+            return _open_emulator_session(self._settings, self._settings.emulator.endpoint_url)
         with aws_errors("load the AWS profile"):
             return boto3.Session(
                 profile_name=self._settings.profile, region_name=self._settings.region
@@ -119,12 +130,12 @@ class Target:
     def execute_api_base_url(self) -> str:
         """The execute-api base as the helper stack's functions see it; empty on AWS."""
         emulator = self._settings.emulator
-        return _execute_api_base(emulator.inside_url) if emulator else ""
+        return _join_execute_api_base(emulator.inside_url) if emulator else ""
 
     def client(self, service: str) -> Any:
         """A boto3 client. Failing calls raise botocore's exceptions: see ``aws_errors``."""
         if service not in self._clients:
-            self._clients[service] = self._make_client(service, _client_config(self.is_aws))
+            self._clients[service] = self._make_client(service, _make_client_config(self.is_aws))
         return self._clients[service]
 
     def patient_client(self, service: str, seconds: int) -> Any:
@@ -132,13 +143,16 @@ class Target:
         patience = botocore.config.Config(
             read_timeout=seconds, retries={"mode": "standard", "total_max_attempts": 1}
         )
-        return self._make_client(service, _client_config(self.is_aws).merge(patience))
+        return self._make_client(service, _make_client_config(self.is_aws).merge(patience))
 
     def _make_client(self, service: str, config: botocore.config.Config) -> Any:
         with aws_errors(f"make a client for {service}"):
             client = self._session.client(service, config=config, region_name=self.region)
             _ClockCorrection(client, self._clock, self._session.get_credentials()).install()
-            return client
+        _log_calls(client)
+        self._to_close.callback(client.close)
+        logger.debug("%s is at %s", service, client.meta.endpoint_url)
+        return client
 
     def execute_api_url(self, api_id: str, aws_url: str) -> str:
         """The URL at which an API of this target is reached from here.
@@ -151,7 +165,7 @@ class Target:
         if emulator is None:
             return aws_url.rstrip("/")
         aws = urlsplit(aws_url)
-        base = _execute_api_base(emulator.endpoint_url)
+        base = _join_execute_api_base(emulator.endpoint_url)
         if aws.scheme == "wss":
             base = "ws" + base.removeprefix("http")
         return f"{base}/{api_id}/{aws.path.strip('/')}"
@@ -217,11 +231,11 @@ class _CorrectedSignature(AuthBase):
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         request.hooks["response"].append(self._sign_again)
-        return self._signed(request)
+        return self._sign(request)
 
-    def _signed(self, request: PreparedRequest) -> PreparedRequest:
+    def _sign(self, request: PreparedRequest) -> PreparedRequest:
         request.headers["x-amz-date"] = self._clock.timestamp()
-        with _signing_errors():
+        with _translating_signing_errors():
             signed: PreparedRequest = self._signature(request)
         return signed
 
@@ -236,7 +250,7 @@ class _CorrectedSignature(AuthBase):
         refused.close()
         request = refused.request.copy()
         del request.headers["Authorization"]
-        answer: Response = refused.connection.send(self._signed(request), **arguments)
+        answer: Response = refused.connection.send(self._sign(request), **arguments)
         answer.history.append(refused)
         answer.request = request
         return answer
@@ -282,29 +296,68 @@ class _ClockCorrection:
         Signature(frozen, name, meta.region_name).add_auth(request)
 
 
-class _EmulatorSession(localstack_client.session.Session):  # type: ignore[misc]
-    """localstack-client's session, bound to one endpoint whatever AWS_ENDPOINT_URL says."""
+def _log_calls(client: Any) -> None:
+    """Has each call logged: what it was, what came of it, and how long it took."""
+    service = client.meta.service_model.service_name
 
-    def __init__(self, endpoint_url: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._service_endpoint_mapping: dict[str, str] = dict.fromkeys(
-            get_service_endpoints(), endpoint_url
-        )
-        # A session of its own: AWS_PROFILE may name a profile that is not there.
-        no_profile = {"profile": (None, None, None, None)}
-        self._session: Any = boto3.Session(
-            botocore_session=botocore.session.Session(session_vars=no_profile)
-        )
+    def remember_start(context: dict[str, Any], **_: Any) -> None:
+        context["plldb_began"] = time.perf_counter()
 
-    def client(self, service_name: str, **kwargs: Any) -> Any:
-        return self._session.client(
-            service_name,
-            endpoint_url=self._service_endpoint_mapping[service_name],
-            **kwargs | self.common_protected_kwargs,
+    def log_answer(model: Any, context: dict[str, Any], parsed: dict[str, Any], **_: Any) -> None:
+        answer = parsed.get("ResponseMetadata", {})
+        logger.debug(
+            "%s %s: %s in %.0f ms, repeated %d times",
+            *(service, model.name, answer.get("HTTPStatusCode")),
+            (time.perf_counter() - context["plldb_began"]) * 1000,
+            answer.get("RetryAttempts", 0),
         )
 
+    def log_failure(
+        event_name: str, context: dict[str, Any], exception: Exception, **_: Any
+    ) -> None:
+        logger.debug(
+            "%s: %s after %.0f ms",
+            *(event_name.removeprefix("after-call-error."), type(exception).__name__),
+            (time.perf_counter() - context["plldb_began"]) * 1000,
+        )
 
-def _client_config(is_aws: bool) -> botocore.config.Config:
+    client.meta.events.register("before-call", remember_start)
+    client.meta.events.register("after-call", log_answer)
+    client.meta.events.register("after-call-error", log_failure)
+
+
+def _open_emulator_session(settings: TargetSettings, endpoint_url: str) -> Any:
+    """localstack-client's session, with all services at one endpoint.
+
+    It takes the endpoint from AWS_ENDPOINT_URL, which may name another one in this environment; and
+    it makes its clients by boto3's default session, which fails if AWS_PROFILE names a profile that
+    is not there.
+    """
+    no_profile = {"profile": (None, None, None, None)}
+    boto3.setup_default_session(botocore_session=botocore.session.Session(session_vars=no_profile))
+    with _environment_variable("AWS_ENDPOINT_URL", endpoint_url):
+        return localstack_client.session.Session(
+            aws_access_key_id=settings.access_key_id,
+            aws_secret_access_key=settings.secret_access_key,
+            aws_session_token=None,
+            region_name=settings.region,
+        )
+
+
+@contextmanager
+def _environment_variable(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+def _make_client_config(is_aws: bool) -> botocore.config.Config:
     """Retries as AWS advises; AWS_ENDPOINT_URL never redirects a client that is meant for AWS."""
     return botocore.config.Config(  # type: ignore[call-arg]  # the stubs lack the last but one
         retries={"mode": "standard", "total_max_attempts": 5 if is_aws else 2},
@@ -316,7 +369,7 @@ def _client_config(is_aws: bool) -> botocore.config.Config:
     )
 
 
-def _execute_api_base(endpoint_url: str) -> str:
+def _join_execute_api_base(endpoint_url: str) -> str:
     return f"{endpoint_url}/_aws/execute-api"
 
 
@@ -326,11 +379,11 @@ def aws_errors(action: str) -> Iterator[None]:
     try:
         yield
     except (botocore_errors.BotoCoreError, botocore_errors.ClientError) as error:
-        raise translated(error, action) from error
+        raise translate_error(error, action) from error
 
 
 @contextmanager
-def _signing_errors() -> Iterator[None]:
+def _translating_signing_errors() -> Iterator[None]:
     """Each signature may have to renew the credentials first, over the network."""
     action = "sign the request"
     with aws_errors(action):
@@ -338,7 +391,7 @@ def _signing_errors() -> Iterator[None]:
             yield
         except RuntimeError as error:
             # Botocore's own for renewed credentials that have expired as well.
-            reason = f"Could not {action}: {_sentence(error)}"
+            reason = f"Could not {action}: {_shorten_reason(error)}"
             raise CredentialsError(reason, _CREDENTIALS_HINT) from error
 
 
@@ -346,11 +399,11 @@ def error_code(error: botocore_errors.ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
-def translated(error: Exception, action: str) -> PlldbError:
+def translate_error(error: Exception, action: str) -> PlldbError:
     """The PlldbError for one of botocore's exceptions."""
     failed = f"Could not {action}"
     if isinstance(error, botocore_errors.ClientError):
-        return _translated_refusal(error, failed)
+        return _translate_refusal(error, failed)
     match error:
         case botocore_errors.ProfileNotFound():
             return CredentialsError(
@@ -365,20 +418,20 @@ def translated(error: Exception, action: str) -> PlldbError:
             | botocore_errors.SSOError()
             | botocore_errors.LoginError()
         ):
-            return CredentialsError(f"{failed}: {_sentence(error)}", _CREDENTIALS_HINT)
+            return CredentialsError(f"{failed}: {_shorten_reason(error)}", _CREDENTIALS_HINT)
         case botocore_errors.HTTPClientError() | botocore_errors.ConnectionError():
             return EndpointError(
-                f"{failed}: {_sentence(error)}",
+                f"{failed}: {_shorten_reason(error)}",
                 "Check that the endpoint is right and up: 'plldb local status' for an emulator, "
                 "--region and the network for AWS.",
             )
-    return AwsError(f"{failed}: {_sentence(error)}", "Check --region and the flags.")
+    return AwsError(f"{failed}: {_shorten_reason(error)}", "Check --region and the flags.")
 
 
-def _translated_refusal(error: botocore_errors.ClientError, failed: str) -> PlldbError:
+def _translate_refusal(error: botocore_errors.ClientError, failed: str) -> PlldbError:
     code = error_code(error)
     reason = str(error.response.get("Error", {}).get("Message") or error)
-    message = f"{failed}: {_sentence(reason)} ({code}, {error.operation_name})"
+    message = f"{failed}: {_shorten_reason(reason)} ({code}, {error.operation_name})"
     if code in _BAD_CREDENTIALS:
         return CredentialsError(message, _CREDENTIALS_HINT)
     if code in _ACCESS_DENIED:
@@ -387,7 +440,7 @@ def _translated_refusal(error: botocore_errors.ClientError, failed: str) -> Plld
     return AwsError(message, code=code)
 
 
-def _sentence(text: object) -> str:
+def _shorten_reason(text: object) -> str:
     """The first line, without a trailing full stop or what follows it on other lines."""
     lines = str(text).strip().splitlines()
     return lines[0] if lines else "no reason was given"

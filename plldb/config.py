@@ -13,8 +13,8 @@ AWS credentials in the environment never select AWS by themselves.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Generic, Literal, TypeVar
@@ -54,7 +54,16 @@ BUILT_IN_ENVIRONMENTS: Mapping[str, Mapping[str, str]] = {
 CONFIG_VARIABLE = "PLLDB_CONFIG"
 # The source of what nobody set.
 DEFAULT = "default"
-_OFF = ("0", "false", "no")
+# How often -v may be given, in the words of a variable.
+_VERBOSITIES: Mapping[str, int] = {
+    "0": 0,
+    "false": 0,
+    "no": 0,
+    "1": 1,
+    "true": 1,
+    "yes": 1,
+    "2": 2,
+}
 # CloudFormation's rule; shorter, since table names with the stack's name as suffix must fit too.
 _HELPER_STACK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,99}")
 
@@ -67,6 +76,9 @@ class Setting(Generic[_T_co]):
 
     value: _T_co
     source: str
+
+    def __str__(self) -> str:
+        return f"{self.value} ({self.source})"
 
 
 # What one source says: option (as ``Options`` names it) → setting.
@@ -82,7 +94,7 @@ class Options:
     region: str | None = None
     endpoint_url: str | None = None
     output: str | None = None
-    verbose: bool | None = None
+    verbose: int | None = None
     environment: str | None = None
     helper_stack: str | None = None
 
@@ -90,7 +102,7 @@ class Options:
         """An empty one counts as not given."""
         given = {name: getattr(self, name) for name in OPTIONS}
         return {
-            name: Setting(str(value).lower() if isinstance(value, bool) else value, flag(name))
+            name: Setting(str(value), name_flag(name))
             for name, value in given.items()
             if value not in (None, "")
         }
@@ -99,11 +111,11 @@ class Options:
 OPTIONS = tuple(option.name for option in fields(Options))
 
 
-def flag(option: str) -> str:
+def name_flag(option: str) -> str:
     return f"--{option.replace('_', '-')}"
 
 
-def environment_variable(option: str) -> str:
+def name_variable(option: str) -> str:
     return f"PLLDB_{option.upper()}"
 
 
@@ -149,11 +161,11 @@ class TargetSettings:
     profile: str | None = None
     emulator: EmulatorAddress | None = None
     access_key_id: str = EMULATOR_ACCESS_KEY_ID
-    secret_access_key: str = EMULATOR_SECRET_ACCESS_KEY
+    secret_access_key: str = field(default=EMULATOR_SECRET_ACCESS_KEY, repr=False)
 
 
 @dataclass(frozen=True)
-class TargetChoice:
+class TargetSelection:
     """Where calls go, as far as it is known without looking for an emulator that runs.
 
     ``endpoint_url`` is None for AWS and for the emulator that ``plldb local up`` started.
@@ -167,13 +179,15 @@ class TargetChoice:
 
 @dataclass(frozen=True)
 class Settings:
+    """How plldb talks, and which helper stack it uses; ``verbosity`` is how often -v was given."""
+
     output: Output
-    verbose: bool
+    verbosity: int
     environment: str
     helper_stack: str
 
 
-class Configuration:
+class SettingsResolver:
     """All sources of options of one run, in order. Each setting is looked at when it is asked for.
 
     Raises UsageError for a value that makes no sense, and says where it stands.
@@ -184,12 +198,16 @@ class Configuration:
     ) -> None:
         self.environ = environ
         self.file = file
-        self._above_the_file = (flags.as_source(), _variables(environ), _aws_variables(environ))
+        self._above_the_file = (
+            flags.as_source(),
+            _read_our_variables(environ),
+            _read_aws_variables(environ),
+        )
 
     @cached_property
     def environment(self) -> Setting[str]:
         file = self.file
-        chosen = _first(self._above_the_file, "environment")
+        chosen = _find_first(self._above_the_file, "environment")
         if chosen is None and file is not None and file.environment is not None:
             chosen = Setting(file.environment, file.path.name)
         if chosen is None:
@@ -198,43 +216,66 @@ class Configuration:
         if chosen.value not in known:
             raise UsageError(
                 f"{chosen.source}: there is no environment {chosen.value!r}.",
-                one_of(chosen.value, known),
+                suggest(chosen.value, known),
             )
         return chosen
 
     @cached_property
-    def target(self) -> TargetChoice:
-        return _choose_target(self._sources)
+    def target(self) -> TargetSelection:
+        return _select_target(self._sources)
 
     @property
     def output(self) -> Setting[Output]:
-        found = self._first("output")
+        found = self._find("output")
         if found is None:
             return Setting("text", DEFAULT)
         for output in OUTPUTS:
             if found.value == output:
                 return Setting(output, found.source)
         raise UsageError(
-            f"{found.source}: {found.value!r} is no output format.", one_of(found.value, OUTPUTS)
+            f"{found.source}: {found.value!r} is no output format.", suggest(found.value, OUTPUTS)
         )
 
     @property
-    def verbose(self) -> Setting[bool]:
-        found = self._first("verbose")
+    def verbosity(self) -> Setting[int]:
+        found = self._find("verbose")
         if found is None:
-            return Setting(False, DEFAULT)
-        return Setting(found.value.lower() not in _OFF, found.source)
+            return Setting(0, DEFAULT)
+        verbosity = _VERBOSITIES.get(found.value.lower())
+        if verbosity is None:
+            raise UsageError(f"{found.source}: {found.value!r} is no verbosity.", "Give 0, 1 or 2.")
+        return Setting(verbosity, found.source)
 
     @property
     def helper_stack(self) -> Setting[str]:
-        return self._first("helper_stack") or Setting(DEFAULT_HELPER_STACK, DEFAULT)
+        return self._find("helper_stack") or Setting(DEFAULT_HELPER_STACK, DEFAULT)
 
-    def home(self, default: Path) -> Setting[Path]:
-        """Where plldb keeps its state."""
-        given = self.environ.get("PLLDB_HOME")
-        if not given:
-            return Setting(default, DEFAULT)
-        return Setting(Path(given).expanduser(), "PLLDB_HOME")
+    def resolve(self) -> Settings:
+        return Settings(
+            output=self.output.value,
+            verbosity=self.verbosity.value,
+            environment=self.environment.value,
+            helper_stack=self.helper_stack.value,
+        )
+
+    def resolve_target(self, find_running: Callable[[], EmulatorAddress | None]) -> TargetSettings:
+        """Decides where calls go.
+
+        ``find_running`` gives the address of the emulator that ``plldb local up`` started, or None.
+        Nobody looks for it if calls go to AWS. Raises TargetError if calls have nowhere to go.
+        """
+        target = self.target
+        if target.kind.value == "aws":
+            return TargetSettings("aws", target.region.value, profile=target.profile.value)
+        environ = self.environ
+        return TargetSettings(
+            "emulator",
+            target.region.value,
+            emulator=_locate_emulator(target.endpoint_url.value, environ, find_running()),
+            access_key_id=environ.get("PLLDB_EMULATOR_ACCESS_KEY_ID") or EMULATOR_ACCESS_KEY_ID,
+            secret_access_key=environ.get("PLLDB_EMULATOR_SECRET_ACCESS_KEY")
+            or EMULATOR_SECRET_ACCESS_KEY,
+        )
 
     @cached_property
     def _sources(self) -> tuple[Source, ...]:
@@ -246,48 +287,23 @@ class Configuration:
         of_file = {key: Setting(value, self.file.table(name)) for key, value in options.items()}
         return (*self._above_the_file, of_file)
 
-    def _first(self, option: str) -> Setting[str] | None:
-        return _first(self._sources, option)
+    def _find(self, option: str) -> Setting[str] | None:
+        return _find_first(self._sources, option)
 
 
-def load_settings(
-    flags: Options, environ: Mapping[str, str], file: ConfigFile | None = None
-) -> Settings:
-    """How plldb talks, and which helper stack it uses."""
-    configuration = Configuration(flags, environ, file)
-    return Settings(
-        output=configuration.output.value,
-        verbose=configuration.verbose.value,
-        environment=configuration.environment.value,
-        helper_stack=configuration.helper_stack.value,
-    )
-
-
-def load_target(
-    flags: Options,
-    environ: Mapping[str, str],
-    running: EmulatorAddress | None,
-    file: ConfigFile | None = None,
-) -> TargetSettings:
-    """Decide where calls go. ``running`` is the emulator that ``plldb local up`` started."""
-    choice = Configuration(flags, environ, file).target
-    if choice.kind.value == "aws":
-        return TargetSettings("aws", choice.region.value, profile=choice.profile.value)
-    return TargetSettings(
-        "emulator",
-        choice.region.value,
-        emulator=_emulator_address(choice.endpoint_url.value, environ, running),
-        access_key_id=environ.get("PLLDB_EMULATOR_ACCESS_KEY_ID") or EMULATOR_ACCESS_KEY_ID,
-        secret_access_key=environ.get("PLLDB_EMULATOR_SECRET_ACCESS_KEY")
-        or EMULATOR_SECRET_ACCESS_KEY,
-    )
+def find_home(environ: Mapping[str, str], default: Path) -> Setting[Path]:
+    """The folder of plldb's state. No settings file names it, so that it is known without any."""
+    given = environ.get("PLLDB_HOME")
+    if not given:
+        return Setting(default, DEFAULT)
+    return Setting(Path(given).expanduser(), "PLLDB_HOME")
 
 
 def is_helper_stack_name(name: str) -> bool:
     return bool(_HELPER_STACK_NAME.fullmatch(name))
 
 
-def one_of(word: str, known: Iterable[str]) -> str:
+def suggest(word: str, known: Iterable[str]) -> str:
     """A hint for a word that is none of those that are known."""
     from difflib import get_close_matches
 
@@ -300,22 +316,22 @@ def one_of(word: str, known: Iterable[str]) -> str:
 # --- Sources ------------------------------------------------------------------------------------
 
 
-def _variables(environ: Mapping[str, str]) -> Source:
+def _read_our_variables(environ: Mapping[str, str]) -> Source:
     """Each option's ``PLLDB_…`` variable; an empty one counts as not set."""
-    return _from_variables(environ, {environment_variable(name): name for name in OPTIONS})
+    return _read_variables(environ, {name_variable(name): name for name in OPTIONS})
 
 
-def _aws_variables(environ: Mapping[str, str]) -> Source:
+def _read_aws_variables(environ: Mapping[str, str]) -> Source:
     """What AWS's own tools read too. Nothing of it can select AWS."""
     names = {
         "AWS_ENDPOINT_URL": "endpoint_url",
         "AWS_DEFAULT_REGION": "region",
         "AWS_REGION": "region",  # the later one wins
     }
-    return _from_variables(environ, names)
+    return _read_variables(environ, names)
 
 
-def _from_variables(environ: Mapping[str, str], names: Mapping[str, str]) -> Source:
+def _read_variables(environ: Mapping[str, str], names: Mapping[str, str]) -> Source:
     return {
         option: Setting(environ[variable], variable)
         for variable, option in names.items()
@@ -323,43 +339,43 @@ def _from_variables(environ: Mapping[str, str], names: Mapping[str, str]) -> Sou
     }
 
 
-def _first(sources: Iterable[Source], option: str) -> Setting[str] | None:
+def _find_first(sources: Iterable[Source], option: str) -> Setting[str] | None:
     return next((source[option] for source in sources if option in source), None)
 
 
 # --- The target ---------------------------------------------------------------------------------
 
 
-def _choose_target(sources: tuple[Source, ...]) -> TargetChoice:
-    kind = next((kind for source in sources if (kind := target_of(source))), None)
+def _select_target(sources: tuple[Source, ...]) -> TargetSelection:
+    kind = next((kind for source in sources if (kind := select_kind(source))), None)
     kind = kind or Setting("emulator", DEFAULT)
-    region = _first(sources, "region")
+    region = _find_first(sources, "region")
     if kind.value == "aws":
         # `target = aws` says where, not as whom: a profile of a source below it still counts.
-        return TargetChoice(
+        return TargetSelection(
             kind,
-            profile=_first(sources, "profile") or Setting(None, DEFAULT),
+            profile=_find_first(sources, "profile") or Setting(None, DEFAULT),
             region=region or Setting(None, "AWS's own configuration"),
             endpoint_url=Setting(None, DEFAULT),
         )
     # And `target = emulator` says of which kind, not where.
-    endpoint = _first(sources, "endpoint_url")
-    return TargetChoice(
+    endpoint = _find_first(sources, "endpoint_url")
+    return TargetSelection(
         kind,
         profile=Setting(None, DEFAULT),
         region=region or Setting(DEFAULT_EMULATOR_REGION, DEFAULT),
-        endpoint_url=Setting(checked_url(endpoint), endpoint.source)
+        endpoint_url=Setting(check_url(endpoint), endpoint.source)
         if endpoint
         else Setting(None, DEFAULT),
     )
 
 
-def target_of(source: Source) -> Setting[Kind] | None:
+def select_kind(source: Source) -> Setting[Kind] | None:
     """What one source selects. Raises UsageError if it contradicts itself."""
     target, profile, endpoint = (source.get(o) for o in ("target", "profile", "endpoint_url"))
     if target and target.value not in KINDS:
         raise UsageError(
-            f"{target.source}: {target.value!r} is no target.", one_of(target.value, KINDS)
+            f"{target.source}: {target.value!r} is no target.", suggest(target.value, KINDS)
         )
     selects_aws = target if target and target.value == "aws" else profile
     if selects_aws and endpoint:
@@ -375,12 +391,12 @@ def target_of(source: Source) -> Setting[Kind] | None:
             "Give one of them.",
         )
     if selects_aws:
-        return Setting("aws", (target or selects_aws).source)
+        return Setting("aws", selects_aws.source)
     selects_emulator = target or endpoint
     return Setting("emulator", selects_emulator.source) if selects_emulator else None
 
 
-def _emulator_address(
+def _locate_emulator(
     url: str | None, environ: Mapping[str, str], running: EmulatorAddress | None
 ) -> EmulatorAddress:
     if url is None:
@@ -394,10 +410,10 @@ def _emulator_address(
         return running
     name = "PLLDB_INSIDE_ENDPOINT_URL"
     inside_url = environ.get(name)
-    return EmulatorAddress(url, checked_url(Setting(inside_url, name)) if inside_url else url)
+    return EmulatorAddress(url, check_url(Setting(inside_url, name)) if inside_url else url)
 
 
-def checked_url(url: Setting[str]) -> str:
+def check_url(url: Setting[str]) -> str:
     """The endpoint URL without a slash at its end. Raises UsageError for anything else."""
     from urllib.parse import urlsplit
 

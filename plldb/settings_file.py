@@ -19,11 +19,11 @@ from plldb.config import (
     ConfigFile,
     FileEnvironment,
     Setting,
-    checked_url,
-    flag,
+    check_url,
     is_helper_stack_name,
-    one_of,
-    target_of,
+    name_flag,
+    select_kind,
+    suggest,
 )
 from plldb.errors import UsageError
 
@@ -31,7 +31,7 @@ NAME = "plldb.toml"
 _ENVIRONMENT_NAME = re.compile(r"[a-z][a-z0-9-]*")
 # An environment can't choose itself.
 _OPTIONS = {
-    flag(option).removeprefix("--"): option for option in OPTIONS if option != "environment"
+    name_flag(option).removeprefix("--"): option for option in OPTIONS if option != "environment"
 }
 _PARAMETERS = "parameters"
 
@@ -49,12 +49,16 @@ def load(flag_value: str | None, environ: Mapping[str, str], folder: Path) -> Co
     ):
         if name is not None:
             return read(folder / Path(name).expanduser(), named_by) if name else None
-    found = _nearest(folder)
+    found = _find_nearest(folder)
     return read(found, "found in this folder or above it") if found else None
 
 
 def read(path: Path, found_by: str) -> ConfigFile:
-    document = _parsed(path, found_by)
+    """The settings file at ``path``. Raises UsageError if it can't be read or makes no sense.
+
+    ``found_by`` says in the user's words what names it: ``--config``, PLLDB_CONFIG, …
+    """
+    document = _parse(path, found_by)
     _check_keys(f"{path}", document, ("environment", "environments"))
     environment = document.get("environment")
     if environment is not None and not isinstance(environment, str):
@@ -66,30 +70,30 @@ def read(path: Path, found_by: str) -> ConfigFile:
         path,
         found_by,
         environment or None,
-        {name: _environment(path, name, table) for name, table in environments.items()},
+        {name: _read_environment(path, name, table) for name, table in environments.items()},
     )
 
 
-def _nearest(folder: Path) -> Path | None:
+def _find_nearest(folder: Path) -> Path | None:
     candidates = (parent / NAME for parent in (folder, *folder.parents))
     # os.path's says no, where Path's raises, for a folder that is closed to us.
     return next((path for path in candidates if os.path.isfile(path)), None)  # noqa: PTH113
 
 
-def _parsed(path: Path, found_by: str) -> dict[str, Any]:
+def _parse(path: Path, found_by: str) -> dict[str, Any]:
     import tomllib
 
     try:
-        return tomllib.loads(_text(path, found_by))
+        return tomllib.loads(_read_text(path, found_by))
     except RecursionError:
-        raise _no_toml(path, "it is nested too deeply") from None
+        raise _invalid_toml(path, "it is nested too deeply") from None
     except ValueError as error:
         # tomllib's own end with "(at line 3, column 5)", or this.
         reason = str(error).replace("at end of document", "at its last line")
-        raise _no_toml(path, reason) from None
+        raise _invalid_toml(path, reason) from None
 
 
-def _text(path: Path, found_by: str) -> str:
+def _read_text(path: Path, found_by: str) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -101,13 +105,13 @@ def _text(path: Path, found_by: str) -> str:
         raise UsageError(f"{path} can't be read: {error.strerror}.", "Name another file.") from None
 
 
-def _no_toml(path: Path, reason: str) -> UsageError:
+def _invalid_toml(path: Path, reason: str) -> UsageError:
     return UsageError(
         f"{path} is no valid TOML: {reason}.", "Mend it; see https://toml.io for the format."
     )
 
 
-def _environment(path: Path, name: str, table: object) -> FileEnvironment:
+def _read_environment(path: Path, name: str, table: object) -> FileEnvironment:
     if not _ENVIRONMENT_NAME.fullmatch(name):
         raise UsageError(
             f"{path} [environments]: {name!r} is no name for an environment.",
@@ -118,33 +122,32 @@ def _environment(path: Path, name: str, table: object) -> FileEnvironment:
         raise _wrong_type(where, table, "a table")
     _check_keys(where, table, (*_OPTIONS, _PARAMETERS))
     options = {
-        _OPTIONS[key]: _option(where, key, value) for key, value in table.items() if key in _OPTIONS
+        _OPTIONS[key]: _read_option(where, key, value)
+        for key, value in table.items()
+        if key in _OPTIONS
     }
     # It must not contradict itself, whether or not something above the file wins.
-    target_of({option: Setting(value, where) for option, value in options.items()})
+    select_kind({option: Setting(value, where) for option, value in options.items()})
     parameters = table.get(_PARAMETERS, {})
     where = f"{path} [environments.{name}.{_PARAMETERS}]"
     if not isinstance(parameters, dict):
         raise _wrong_type(where, parameters, "a table")
     return FileEnvironment(
-        options, {key: _parameter(where, key, value) for key, value in parameters.items()}
+        options, {key: _read_parameter(where, key, value) for key, value in parameters.items()}
     )
 
 
-def _option(where: str, key: str, value: object) -> str:
-    """Text; a switch as ``true`` or ``false``."""
+def _read_option(where: str, key: str, value: object) -> str:
     if key == "verbose":
-        if not isinstance(value, bool):
-            raise _wrong_type(f"{where}: {key}", value, "true or false")
-        return str(value).lower()
+        return _read_verbosity(where, value)
     if not isinstance(value, str):
         raise _wrong_type(f"{where}: {key}", value, "a string")
     if not value:
         raise UsageError(f"{where}: {key} is empty.", "Leave it out, or give it a value.")
     if key == "output" and value not in OUTPUTS:
-        raise UsageError(f"{where}: {value!r} is no output format.", one_of(value, OUTPUTS))
+        raise UsageError(f"{where}: {value!r} is no output format.", suggest(value, OUTPUTS))
     if key == "endpoint-url":
-        return checked_url(Setting(value, f"{where}: {key}"))
+        return check_url(Setting(value, f"{where}: {key}"))
     if key == "helper-stack" and not is_helper_stack_name(value):
         raise UsageError(
             f"{where}: {value!r} is no name for a helper stack.",
@@ -153,7 +156,16 @@ def _option(where: str, key: str, value: object) -> str:
     return value
 
 
-def _parameter(where: str, key: str, value: object) -> str:
+def _read_verbosity(where: str, value: object) -> str:
+    """As text, a digit: ``true`` is 1."""
+    if not isinstance(value, int):
+        raise _wrong_type(f"{where}: verbose", value, "true, false, 0, 1 or 2")
+    if value not in (0, 1, 2):
+        raise UsageError(f"{where}: verbose is {value}.", "Give true, false, 0, 1 or 2.")
+    return str(int(value))
+
+
+def _read_parameter(where: str, key: str, value: object) -> str:
     """As CloudFormation takes it: text."""
     if isinstance(value, bool):
         return str(value).lower()
@@ -166,7 +178,7 @@ def _check_keys(where: str, table: Mapping[str, object], known: Iterable[str]) -
     known = list(known)
     for key in table:
         if key not in known:
-            raise UsageError(f"{where}: there is no setting {key!r}.", one_of(key, known))
+            raise UsageError(f"{where}: there is no setting {key!r}.", suggest(key, known))
 
 
 # As TOML calls them: https://toml.io/en/v1.0.0

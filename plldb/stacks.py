@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_cloudformation.type_defs import StackTypeDef
     from mypy_boto3_lambda import LambdaClient
+
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -88,11 +92,13 @@ def find_stack(target: Target, name: str) -> StackState | None:
             found = cloudformation.describe_stacks(StackName=name)["Stacks"]
         except ClientError as error:
             # CloudFormation has no code of its own for a missing stack.
-            if error_code(error) == "ValidationError" and "does not exist" in str(error):
-                return None
-            raise
-    states = [_stack_state(stack) for stack in found]
-    return next((state for state in states if state.status != "DELETE_COMPLETE"), None)
+            if error_code(error) != "ValidationError" or "does not exist" not in str(error):
+                raise
+            found = []
+    states = [_read_stack(stack) for stack in found]
+    state = next((state for state in states if state.status != "DELETE_COMPLETE"), None)
+    logger.debug("stack %s: %s", name, state.status if state else "there is none")
+    return state
 
 
 def find_helper_stack(target: Target, name: str) -> HelperStack:
@@ -132,7 +138,7 @@ def require_debuggable_stack(target: Target, name: str) -> StackState:
     return stack
 
 
-def _stack_state(stack: StackTypeDef) -> StackState:
+def _read_stack(stack: StackTypeDef) -> StackState:
     return StackState(
         name=stack["StackName"],
         stack_id=stack.get("StackId", ""),

@@ -121,7 +121,9 @@ def _option_row(option: click.Option) -> tuple[str, str, str, str]:
     if option.required:
         help_ += " Required."
     names = ", ".join(f"`{name}`" for name in [*option.opts, *option.secondary_opts])
-    if option.metavar or not (option.is_flag or isinstance(option.type, click.Choice)):
+    if option.metavar or not (
+        option.is_flag or option.count or isinstance(option.type, click.Choice)
+    ):
         names += f" `{option.metavar or option.type.name.split()[0].upper()}`"
     variables = ", ".join(f"`{name}`" for name in _variables(option))
     return names, help_.strip(), _default(option), variables

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from plldb.config import BUILT_IN_ENVIRONMENTS, DEFAULT, ConfigFile, Setting, one_of
+from plldb.config import BUILT_IN_ENVIRONMENTS, DEFAULT, ConfigFile, Setting, suggest
 from plldb.errors import UsageError
 
 # What plldb itself decides for each helper stack: see plldb.bootstrap.release.
@@ -141,7 +141,7 @@ def _check(known: Mapping[str, Parameter], layer: Mapping[str, Setting[str]]) ->
             )
         if name not in known:
             raise UsageError(
-                f"{setting.source}: there is no parameter {name!r}.", one_of(name, known)
+                f"{setting.source}: there is no parameter {name!r}.", suggest(name, known)
             )
         if complaint := known[name].complaint(setting.value):
             raise UsageError(

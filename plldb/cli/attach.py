@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
+from plldb.cli.attach_options import DEBUGPY_ADDRESS, LAUNCH_CONFIG, AttachOptions
 from plldb.cli.options import global_options, helper_stack_option
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from plldb.cli.console import Console
-    from plldb.debugger.attach import Event
-    from plldb.debugger.invoker import DebugMode, Invoker
-    from plldb.debugger.sources import CodeSource
-
-_DEBUGPY_ADDRESS = "127.0.0.1:5678"
-_LAUNCH_CONFIG = Path(".vscode/launch.json")
 
 
 @click.command()
 @click.option("--stack-name", required=True, help="The stack to debug.")
-@helper_stack_option
+@helper_stack_option()
 @click.option(
     "--function",
     "functions",
@@ -54,13 +43,13 @@ _LAUNCH_CONFIG = Path(".vscode/launch.json")
 @click.option(
     "--debugpy",
     is_flag=False,
-    flag_value=_DEBUGPY_ADDRESS,
+    flag_value=DEBUGPY_ADDRESS,
     metavar="[HOST:PORT]",
-    help=f"An IDE can attach, at {_DEBUGPY_ADDRESS} by default.",
+    help=f"An IDE can attach, at {DEBUGPY_ADDRESS} by default.",
 )
 @click.option("--wait-for-client", is_flag=True, help="With --debugpy: run nothing before that.")
 @click.option(
-    "--write-launch-config", is_flag=True, help=f"With --debugpy: add it to {_LAUNCH_CONFIG}."
+    "--write-launch-config", is_flag=True, help=f"With --debugpy: add it to {LAUNCH_CONFIG}."
 )
 @click.option(
     "--when-absent",
@@ -78,21 +67,7 @@ _LAUNCH_CONFIG = Path(".vscode/launch.json")
     help="How many invocations run at once; the others wait.",
 )
 @global_options
-def attach(
-    stack_name: str,
-    helper_stack: str,
-    functions: tuple[str, ...],
-    template: Path | None,
-    codes: tuple[str, ...],
-    python: str | None,
-    pdb: bool,
-    debugpy: str | None,
-    wait_for_client: bool,
-    write_launch_config: bool,
-    when_absent: str,
-    take_over: bool,
-    max_concurrency: int,
-) -> None:
+def attach(**given: Any) -> None:
     """Run a deployed stack's invocations here, until Ctrl-C.
 
     The code of its functions is found from its template. While attached, whoever invokes them
@@ -102,108 +77,17 @@ def attach(
     it. For gateways with shorter limits than 10 minutes idle and 2 hours in all, set
     PLLDB_HEARTBEAT_SECONDS (300) and PLLDB_REFRESH_SECONDS (6300).
     """
-    if pdb and debugpy:
-        raise click.UsageError("Choose one of --pdb and --debugpy.")
-    if (wait_for_client or write_launch_config) and not debugpy:
-        raise click.UsageError("--wait-for-client and --write-launch-config go with --debugpy.")
-    from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import WhenAbsent
-    from plldb.cli.attach_view import AttachView
+    options = AttachOptions(**given)
+    options.check()
+
+    from plldb.cli.attach_factory import AttachFactory
     from plldb.cli.factory import make_factory
-    from plldb.debugger.attach import (
-        CodeOptions,
-        NothingToDebug,
-        SessionOptions,
-        choose_sources,
-    )
-    from plldb.debugger.attach import attach as attach_to
-    from plldb.debugger.interpreter import find_interpreter
-    from plldb.debugger.invoker import Debugpy
-    from plldb.debugger.protocol import Connected, Skipped
-    from plldb.debugger.sources import parse_code_options
-    from plldb.debugger.timing import timing_from_environment
+    from plldb.debugger.attachment import attach as attach_to
 
-    folder = Path.cwd()
-    timing = timing_from_environment(os.environ)
-    mode = _debug_mode(pdb, debugpy, wait_for_client)
-    options = CodeOptions(folder, template, parse_code_options(codes, folder), functions)
-    choice = choose_sources(options, stack_name)
-    sources = choice.found
-    interpreter = find_interpreter(python, _project_folders(folder, template, sources), os.environ)
     factory = make_factory()
-    with AttachView(factory.console, is_live=not pdb) as view:
-        has_connected = False
-
-        def show(event: Event) -> None:
-            nonlocal has_connected
-            view.show(event)
-            if isinstance(event, Connected) and not has_connected:
-                has_connected = True
-                for function, reason in sorted(choice.left_out.items()):
-                    view.show(Skipped(function, reason))
-                if not sources:
-                    view.show(NothingToDebug(choice.why_none))
-
-        def make_invoker() -> Invoker:
-            from plldb.debugger.invoker import Invoker
-
-            invoker = Invoker(
-                python=interpreter,
-                debug=mode,
-                max_concurrency=max_concurrency,
-                on_output=view.output,
-                on_progress=view.progress,
-                credentials=factory.target.child_environment(),
-            )
-            if isinstance(mode, Debugpy):
-                _offer_launch_configs(factory.console, invoker, sources, write_launch_config)
-            return invoker
-
+    factory.keep_log("attach")
+    made = AttachFactory(factory, options, Path.cwd())
+    with made.view as view:
         attach_to(
-            factory.target,
-            SessionOptions(stack_name, helper_stack, WhenAbsent(when_absent), take_over),
-            sources,
-            make_invoker,
-            show,
-            timing,
-        )
-
-
-def _debug_mode(pdb: bool, debugpy: str | None, wait_for_client: bool) -> DebugMode:
-    from plldb.debugger.invoker import NO_DEBUGGER, Debugpy, Pdb
-
-    if debugpy is None:
-        return Pdb() if pdb else NO_DEBUGGER
-    host, _, port = debugpy.rpartition(":")
-    if not port.isdecimal() or not 0 < int(port) < 65536:
-        raise click.UsageError(f"--debugpy {debugpy}: give HOST:PORT, as in {_DEBUGPY_ADDRESS}.")
-    # Brackets are only there to tell the colons of an IPv6 address from the port's.
-    host = host.removeprefix("[").removesuffix("]")
-    return Debugpy(host or "127.0.0.1", int(port), wait_for_client)
-
-
-def _project_folders(
-    folder: Path, template: Path | None, sources: Mapping[str, CodeSource]
-) -> list[Path]:
-    """Where the project's virtual environment may be."""
-    of_template = [] if template is None else [(folder / template).parent]
-    return [*of_template, folder, *(source.code_dir for source in sources.values())]
-
-
-def _offer_launch_configs(
-    console: Console, invoker: Invoker, sources: Mapping[str, CodeSource], write: bool
-) -> None:
-    """A VS Code configuration for each function: written, or shown to be copied."""
-    import json
-
-    from plldb.debugger.launch_config import launch_config, write_launch_config
-
-    for logical_id, source in sorted(sources.items()):
-        config = launch_config(
-            logical_id, *invoker.debug_address(logical_id), code_dir=source.code_dir
-        )
-        if write:
-            write_launch_config(_LAUNCH_CONFIG, config)
-        console.answer(
-            {"event": "launch.configuration", "function": logical_id, "configuration": config},
-            f"{_LAUNCH_CONFIG}{' now has' if write else ' takes'}: {json.dumps(config, indent=2)}",
+            made.target, made.session, made.sources, made.make_invoker, view.show, made.timing
         )

@@ -8,9 +8,10 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from plldb.debugger.attach import Event, NothingToDebug, Reconnecting, SessionCreated
-from plldb.debugger.debugging import InvocationFinished, NotPrepared
-from plldb.debugger.invoker import Progress, State
+from plldb.bootstrap.cloudformation.lambda_functions.shared.ids import shortened
+from plldb.debugger.attachment import AttachEvent, NothingToDebug, Reconnecting, SessionCreated
+from plldb.debugger.invocation_runner import InvocationFinished, NotPrepared
+from plldb.debugger.invoker import Progress, RunState
 from plldb.debugger.protocol import (
     Connected,
     Ended,
@@ -30,7 +31,6 @@ from plldb.debugger.protocol import (
 if TYPE_CHECKING:
     from plldb.cli.console import Console
 
-_SHOWN_CHARACTERS = 8
 _MARKS = {"succeeded": "✔", "failed": "✘", "abandoned": "-"}
 
 
@@ -45,7 +45,7 @@ class AttachView:
         self._console = console
         self._is_live = is_live
         self._under_way: dict[str, Progress] = {}
-        self._kept: list[Callable[[], None]] = []
+        self._pending: list[Callable[[], None]] = []
         self._exit = ExitStack()
 
     def __enter__(self) -> Self:
@@ -56,7 +56,7 @@ class AttachView:
     def __exit__(self, *exception: Any) -> None:
         self._exit.close()
         self._under_way.clear()
-        self._show_kept()
+        self._show_pending()
 
     def output(self, function: str, stream: str, line: str) -> None:
         """A line that the user's code printed."""
@@ -68,30 +68,30 @@ class AttachView:
 
     def progress(self, progress: Progress) -> None:
         """An invocation waits, runs or is paused; for the live list."""
-        if progress.state is State.FINISHED:
+        if progress.state is RunState.FINISHED:
             self._under_way.pop(progress.request_id, None)
         else:
             self._under_way[progress.request_id] = progress
-        if not self._is_live and progress.state is State.PAUSED:
+        if not self._is_live and progress.state is RunState.PAUSED:
             self._console.note(
-                f"▶ {progress.function}  {progress.request_id[:_SHOWN_CHARACTERS]}  paused"
+                f"▶ {progress.function}  {shortened(progress.request_id)}  paused"
                 f"  {max(0, progress.deadline - time.time()):.0f} s left, {progress.waiting} wait"
             )
-        self._show_kept()
+        self._show_pending()
 
-    def show(self, event: Event) -> None:
+    def show(self, event: AttachEvent) -> None:
         self._say(self._show, event)
 
     def _say(self, write: Callable[..., None], *arguments: Any) -> None:
-        self._kept.append(partial(write, *arguments))
-        self._show_kept()
+        self._pending.append(partial(write, *arguments))
+        self._show_pending()
 
-    def _show_kept(self) -> None:
-        is_paused = any(one.state is State.PAUSED for one in self._under_way.values())
-        while self._kept and (self._is_live or not is_paused):
-            self._kept.pop(0)()
+    def _show_pending(self) -> None:
+        is_paused = any(one.state is RunState.PAUSED for one in self._under_way.values())
+        while self._pending and (self._is_live or not is_paused):
+            self._pending.pop(0)()
 
-    def _show(self, event: Event) -> None:
+    def _show(self, event: AttachEvent) -> None:
         match event:
             case InvocationFinished():
                 self._show_finished(event)
@@ -118,8 +118,8 @@ class AttachView:
             case _:
                 self._show_plain(event)
 
-    def _show_plain(self, event: Event) -> None:
-        answer = _answer(event)
+    def _show_plain(self, event: AttachEvent) -> None:
+        answer = _render(event)
         if answer is not None:
             self._console.answer(*answer)
 
@@ -135,7 +135,7 @@ class AttachView:
                 "error": event.error or None,
                 "wasPaused": event.was_paused,
             },
-            f"{_MARKS[event.outcome]} {event.function}  {event.request_id[:_SHOWN_CHARACTERS]}"
+            f"{_MARKS[event.outcome]} {event.function}  {shortened(event.request_id)}"
             f"  {event.duration_ms:.0f} ms{error}",
         )
         if event.was_paused:
@@ -153,13 +153,13 @@ class AttachView:
         """One line for each invocation under way, with the time left to answer it."""
         now = time.time()
         return [
-            f"▶ {one.function}  {one.request_id[:_SHOWN_CHARACTERS]}  {one.state.value}"
+            f"▶ {one.function}  {shortened(one.request_id)}  {one.state.value}"
             f"  {max(0, one.deadline - now):.0f} s left"
             for one in list(self._under_way.values())
         ]
 
 
-def _answer(event: Event) -> tuple[dict[str, Any], str] | None:
+def _render(event: AttachEvent) -> tuple[dict[str, Any], str] | None:
     """An event as JSON and as text; None for one that is shown to nobody."""
     match event:
         case SessionCreated(session, stack_name):
@@ -178,10 +178,10 @@ def _answer(event: Event) -> tuple[dict[str, Any], str] | None:
             )
         case MessageArrived(message):
             return {"event": "message", "message": message}, f"← {message}"
-    return _connection_answer(event) or _function_answer(event)
+    return _render_connection(event) or _render_function(event)
 
 
-def _connection_answer(event: Event) -> tuple[dict[str, Any], str] | None:
+def _render_connection(event: AttachEvent) -> tuple[dict[str, Any], str] | None:
     match event:
         case Reconnecting(attempt, delay, reason):
             return (
@@ -193,7 +193,7 @@ def _connection_answer(event: Event) -> tuple[dict[str, Any], str] | None:
     return None
 
 
-def _function_answer(event: Event) -> tuple[dict[str, Any], str] | None:
+def _render_function(event: AttachEvent) -> tuple[dict[str, Any], str] | None:
     match event:
         case Instrumented(function):
             return {"event": "instrumented", "function": function}, f"  {function} runs here now"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from plldb.cli.options import global_options, remembered_helper_stack
+from plldb.cli.options import global_options, helper_stack_option
 
 if TYPE_CHECKING:
     from plldb.aws import Target
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from plldb.bootstrap.planner import Plan, Step
     from plldb.cli.console import Console
 
-_stack_name = remembered_helper_stack("--stack-name")
+_stack_name = helper_stack_option("--stack-name")
 _dry_run = click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
 _parameter = click.option(
     "--parameter",
@@ -74,7 +74,7 @@ def _setup(parameters: tuple[str, ...], dry_run: bool) -> None:
     from plldb.stacks import find_helper_stack
 
     factory = make_factory()
-    settled = {name: found.value for name, found in factory.parameters(parameters).items()}
+    settled = {name: found.value for name, found in factory.settle_parameters(parameters).items()}
     stack_name = factory.settings.helper_stack
     console, target = factory.console, factory.target
     operation = Operation.setup(target, stack_name, settled)

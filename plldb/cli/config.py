@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from plldb.cli.options import global_options, remembered_helper_stack
+from plldb.cli.options import global_options, helper_stack_option
 
 if TYPE_CHECKING:
     from plldb.cli.factory import Factory
-    from plldb.config import Setting, TargetChoice
+    from plldb.config import Setting
 
 
 _NO_VALUE = "-"
 
 
 @click.command()
-@remembered_helper_stack("--helper-stack")
+@helper_stack_option()
 @click.option(
     "--parameter",
     "parameters",
@@ -36,69 +36,67 @@ def config(parameters: tuple[str, ...]) -> None:
     from plldb.cli.factory import make_factory
 
     factory = make_factory()
-    settings, settled = _settings(factory), factory.parameters(parameters)
-    calls_go_to = _destination(factory.configuration.target, factory)
+    settings, settled = _list_settings(factory), factory.settle_parameters(parameters)
+    calls_go_to = _describe_destination(factory)
     factory.console.answer(
         {
             "callsGoTo": calls_go_to,
-            "settings": _as_data(settings),
-            "parameters": _as_data(settled),
+            "settings": _encode(settings),
+            "parameters": _encode(settled),
         },
         f"Calls go to {calls_go_to}.\n\n"
-        f"{_table('setting', settings)}\n\n{_table('parameter', settled)}",
+        f"{_format_table('setting', settings)}\n\n{_format_table('parameter', settled)}",
     )
 
 
-def _settings(factory: Factory) -> dict[str, Setting[str | bool | None]]:
+def _list_settings(factory: Factory) -> dict[str, Setting[str | int | None]]:
     """By the names that they have in plldb.toml, where they may stand there."""
     from plldb.config import DEFAULT, Setting
 
-    configuration = factory.configuration
-    file, target = configuration.file, configuration.target
-    home = configuration.home(factory.default_home)
+    resolver, home = factory.resolver, factory.home
+    file, target = resolver.file, resolver.target
     return {
         "config": Setting(str(file.path), file.found_by) if file else Setting(None, DEFAULT),
-        "environment": configuration.environment,
+        "environment": resolver.environment,
         "target": target.kind,
         "profile": target.profile,
         "region": target.region,
         "endpoint-url": target.endpoint_url,
-        "helper-stack": configuration.helper_stack,
-        "output": configuration.output,
-        "verbose": configuration.verbose,
+        "helper-stack": resolver.helper_stack,
+        "output": resolver.output,
+        "verbose": resolver.verbosity,
         "home": Setting(str(home.value), home.source),
     }
 
 
-def _destination(target: TargetChoice, factory: Factory) -> str:
+def _describe_destination(factory: Factory) -> str:
+    target = factory.resolver.target
     if target.kind.value == "aws":
         profile = target.profile.value
         whose = f"the profile {profile}" if profile else "the credentials of the environment"
         return f"AWS, with {whose}"
     if target.endpoint_url.value is not None:
         return f"the emulator at {target.endpoint_url.value}"
-    running = factory.running_emulator()
+    running = factory.find_running_emulator()
     if running is None:
         return "the emulator of 'plldb local up', which does not run"
     return f"the emulator of 'plldb local up', at {running.endpoint_url}"
 
 
-def _as_data(settings: Mapping[str, Setting[str | bool | None]]) -> dict[str, object]:
+def _encode(settings: Mapping[str, Setting[str | int | None]]) -> dict[str, object]:
     return {
         name: {"value": setting.value, "source": setting.source}
         for name, setting in settings.items()
     }
 
 
-def _table(title: str, settings: Mapping[str, Setting[str | bool | None]]) -> str:
+def _format_table(title: str, settings: Mapping[str, Setting[str | int | None]]) -> str:
     """Columns as wide as what stands in them."""
     rows = [(title, "value", "source")]
-    rows += [(name, _shown(one.value), one.source) for name, one in settings.items()]
+    rows += [(name, _format(one.value), one.source) for name, one in settings.items()]
     first, second = (max(len(row[column]) for row in rows) for column in (0, 1))
     return "\n".join(f"{a:<{first}}  {b:<{second}}  {c}" for a, b, c in rows)
 
 
-def _shown(value: str | bool | None) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return value or _NO_VALUE
+def _format(value: str | int | None) -> str:
+    return str(value) if value not in (None, "") else _NO_VALUE

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from plldb.config import Output
+from plldb.diagnostic_log import FORMAT
 from plldb.errors import PlldbError
 
 if TYPE_CHECKING:
@@ -29,9 +32,8 @@ _UNLIMITED = 10_000
 
 
 class Console:
-    def __init__(self, output: Output, verbose: bool = False) -> None:
+    def __init__(self, output: Output) -> None:
         self._output = output
-        self.verbose = verbose
         self._stdout: RichConsole | None = None
         self._stderr: RichConsole | None = None
         if output == "text":
@@ -51,7 +53,7 @@ class Console:
             sys.stdout.write(json.dumps(data) + "\n")
             sys.stdout.flush()
         else:
-            self._stdout.print(_printable(text), markup=False)
+            self._stdout.print(_make_printable(text), markup=False)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Rows under their headings, for people only; as wide as it needs where no one watches."""
@@ -62,7 +64,7 @@ class Console:
 
         table = Table(*columns, box=None, pad_edge=False, header_style="bold")
         for row in rows:
-            table.add_row(*(Text(_printable(cell), overflow="fold") for cell in row))
+            table.add_row(*(Text(_make_printable(cell), overflow="fold") for cell in row))
         if not self._stdout.is_terminal:
             self._stdout.width = _UNLIMITED
         self._stdout.print(table, soft_wrap=False)
@@ -70,12 +72,12 @@ class Console:
     def title(self, text: str) -> None:
         """A heading, for people only."""
         if self._stdout is not None:
-            self._stdout.print(f"\n{_printable(text)}", style="bold", markup=False)
+            self._stdout.print(f"\n{_make_printable(text)}", style="bold", markup=False)
 
     def note(self, text: str) -> None:
         """What goes on, for people only."""
         if self._stderr is not None:
-            self._stderr.print(_printable(text), markup=False, style="dim")
+            self._stderr.print(_make_printable(text), markup=False, style="dim")
 
     def warn(self, text: str) -> None:
         """What the user should know, in either output."""
@@ -100,12 +102,20 @@ class Console:
         from rich.text import Text
 
         with Live(
-            get_renderable=lambda: Text(_printable("\n".join(lines()))),
+            get_renderable=lambda: Text(_make_printable("\n".join(lines()))),
             console=self._stdout,
             refresh_per_second=4,
             transient=True,
         ):
             yield
+
+    def make_log_handler(self) -> logging.Handler:
+        """Writes log records to stderr: lines that begin with the time, or JSON objects."""
+        handler = _StderrHandler()
+        handler.setFormatter(
+            _JsonFormatter() if self.is_json else logging.Formatter(FORMAT, "%H:%M:%S")
+        )
+        return handler
 
     def confirm(self, question: str) -> bool:
         """Asks; whoever can't be asked has not agreed."""
@@ -114,6 +124,27 @@ class Console:
         from rich.prompt import Confirm
 
         return Confirm.ask(question, console=self._stderr, default=False)
+
+
+class _StderrHandler(logging.StreamHandler[Any]):
+    """Looks for stderr each time: while something live is shown, that is what keeps clear of it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
+class _JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        text = "\n".join(filter(None, (record.getMessage(), record.exc_text, record.stack_info)))
+        return json.dumps(
+            {
+                "log": text,
+                "level": record.levelname.lower(),
+                "logger": record.name,
+                "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            }
+        )
 
 
 def _never_fail_on_a_character() -> None:
@@ -129,10 +160,10 @@ def show_error(error: PlldbError, as_json: bool) -> None:
     _write_to_stderr({"error": error.message, "hint": error.hint}, text, as_json)
 
 
-def _printable(text: str) -> str:
+def _make_printable(text: str) -> str:
     return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _write_to_stderr(data: dict[str, Any], text: str, as_json: bool) -> None:
-    sys.stderr.write((json.dumps(data) if as_json else _printable(text)) + "\n")
+    sys.stderr.write((json.dumps(data) if as_json else _make_printable(text)) + "\n")
     sys.stderr.flush()

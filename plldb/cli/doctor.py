@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import click
 
-from plldb.cli.options import asked_output, global_options, remembered_helper_stack
+from plldb.cli.options import find_output, global_options, helper_stack_option
 from plldb.config import DEFAULT_HELPER_STACK
 from plldb.errors import PlldbError
 
@@ -24,7 +25,7 @@ _MARKS = {"ok": "✓", "warning": "!", "problem": "✗", "skipped": "-"}
 
 @click.command()
 @click.option("--stack-name", help="Also look at this stack, the one to debug.")
-@remembered_helper_stack("--helper-stack")
+@helper_stack_option()
 @global_options
 def doctor(stack_name: str | None) -> None:
     """Find out what is wrong, and say what to do.
@@ -38,34 +39,37 @@ def doctor(stack_name: str | None) -> None:
     from plldb.doctor.findings import Status
 
     factory = make_factory()
-    console = _console(factory)
+    console = _find_console(factory)
     problems = 0
-    with console.progress("Looking…"):
-        for finding in examine(Facts(_question(factory, stack_name))):
+    with (
+        console.progress("Looking…"),
+        closing(Facts(_make_question(factory, stack_name))) as facts,
+    ):
+        for finding in examine(facts):
             problems += finding.result.status is Status.PROBLEM
-            console.answer(finding.to_json(), _described(finding))
+            console.answer(finding.to_json(), _describe(finding))
     if problems:
         count = f"{problems} problems were" if problems > 1 else "1 problem was"
         raise PlldbError(f"{count} found.", "What to do stands beside each.")
 
 
-def _console(factory: Factory) -> Console:
+def _find_console(factory: Factory) -> Console:
     """Also where the settings can't be read: that is one of the things to tell."""
     from plldb.cli.console import Console
 
     try:
         return factory.console
     except PlldbError:
-        return Console("json" if asked_output() == "json" else "text")
+        return Console("json" if find_output() == "json" else "text")
 
 
-def _question(factory: Factory, stack_name: str | None) -> Question:
+def _make_question(factory: Factory, stack_name: str | None) -> Question:
     from plldb.doctor.facts import Question
 
     def make_release(target: Target) -> Release:
         from plldb.bootstrap.operations import Operation
 
-        parameters = {name: one.value for name, one in factory.parameters().items()}
+        parameters = {name: one.value for name, one in factory.settle_parameters().items()}
         release = Operation.setup(target, helper_stack, parameters).release
         assert release is not None
         return release
@@ -77,8 +81,8 @@ def _question(factory: Factory, stack_name: str | None) -> Question:
     return Question(
         helper_stack=helper_stack,
         stack_name=stack_name,
-        home=factory.home,
-        describe_settings=lambda: _settings(factory),
+        home=factory.home.value,
+        describe_settings=lambda: _describe_settings(factory),
         make_target=lambda: factory.target,
         make_release=make_release,
         make_emulator=factory.make_emulator,
@@ -86,15 +90,15 @@ def _question(factory: Factory, stack_name: str | None) -> Question:
     )
 
 
-def _settings(factory: Factory) -> str:
+def _describe_settings(factory: Factory) -> str:
     """Raises UsageError for whatever is wrong in them."""
-    factory.parameters()
-    environment, file = factory.settings.environment, factory.configuration.file
+    factory.settle_parameters()
+    environment, file = factory.settings.environment, factory.resolver.file
     where = f"from {file.path}" if file else "without a plldb.toml"
     return f"environment {environment}, {where}"
 
 
-def _described(finding: Finding) -> str:
+def _describe(finding: Finding) -> str:
     result = finding.result
     label = "" if result.status == "ok" else f" [{result.status}]"
     line = f"{_MARKS[result.status]} {finding.check}{label}: {result.found}"

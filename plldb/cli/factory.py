@@ -2,117 +2,189 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable
+from contextlib import ExitStack
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
+from plldb import __version__
 from plldb.cli.console import Console
-from plldb.cli.options import given_config, given_options, remember_output
+from plldb.cli.options import collect_options, find_config_name, remember_output
 from plldb.config import (
-    Configuration,
     EmulatorAddress,
     Options,
     Setting,
     Settings,
-    load_settings,
-    load_target,
+    SettingsResolver,
+    TargetSettings,
+    find_home,
 )
+from plldb.diagnostic_log import choose_screen_level, keeping_log, logging_to
 
 if TYPE_CHECKING:
     from plldb.aws import Target
-    from plldb.config import ConfigFile
+    from plldb.debugger.api_client import ApiClient
     from plldb.emulators.base import Emulator
     from plldb.emulators.lifecycle import Lifecycle
 
+logger = logging.getLogger(__name__)
+
 
 class Factory:
-    """Each collaborator is made once, when it is first asked for."""
+    """Each collaborator is made once, when it is first asked for. ``close`` ends what holds
+    connections or files: the target, clients of the management API, the log.
+    """
 
     def __init__(self, flags: Options, config: str | None = None) -> None:
         """``config`` names another settings file than the nearest."""
         self._flags = flags
         self._config = config
+        self._to_close = ExitStack()
+
+    def close(self) -> None:
+        self._to_close.close()
+
+    # --- Settings -------------------------------------------------------------
+
+    @cached_property
+    def resolver(self) -> SettingsResolver:
+        """Every setting with its source. Raises UsageError if the settings file makes no sense."""
+        from plldb import settings_file
+
+        file = settings_file.load(self._config, os.environ, Path.cwd())
+        return SettingsResolver(self._flags, os.environ, file)
 
     @cached_property
     def settings(self) -> Settings:
-        settings = load_settings(self._flags, os.environ, self._file)
+        settings = self.resolver.resolve()
         remember_output(settings.output)
         return settings
 
-    @cached_property
-    def configuration(self) -> Configuration:
-        """Every setting with its source."""
-        return Configuration(self._flags, os.environ, self._file)
-
-    def parameters(self, given: Iterable[str] = ()) -> dict[str, Setting[str]]:
+    def settle_parameters(self, given: Iterable[str] = ()) -> dict[str, Setting[str]]:
         """The template's parameters; ``given`` are the ``NAME=VALUE`` of the command line."""
         from plldb.bootstrap.parameters import settle_parameters
         from plldb.bootstrap.release import read_template
 
         environment = self.settings.environment
-        return settle_parameters(read_template(), environment, self._file, given)
-
-    @property
-    def default_home(self) -> Path:
-        import platformdirs
-
-        return Path(platformdirs.user_state_dir("plldb", appauthor=False))
+        return settle_parameters(read_template(), environment, self.resolver.file, given)
 
     @cached_property
-    def home(self) -> Path:
-        """Where the state lies; no settings file says it, so it is known whatever one says."""
-        return Configuration(Options(), os.environ).home(self.default_home).value
+    def home(self) -> Setting[Path]:
+        """Where the state lies. It is known whatever is wrong with the settings file."""
+        import platformdirs
+
+        default = Path(platformdirs.user_state_dir("plldb", appauthor=False))
+        return find_home(os.environ, default)
+
+    # --- What is said, and what is logged -------------------------------------
 
     @cached_property
     def console(self) -> Console:
-        return Console(self.settings.output, self.settings.verbose)
+        console = Console(self.settings.output)
+        level = choose_screen_level(self.settings.verbosity)
+        self._to_close.enter_context(logging_to(console.make_log_handler(), level))
+        self._log_settings()
+        return console
+
+    def keep_log(self, command: str) -> None:
+        """Keeps what is logged from now on, in a file of its own for this run of ``command``.
+
+        It is to be called first, so that the settings are logged there too.
+        """
+        folder = self.home.value / "logs"
+        try:
+            kept = str(self._to_close.enter_context(keeping_log(folder, command)))
+        except OSError as error:
+            kept = f"nowhere: {error}"
+        self._start_log()
+        logger.info("plldb %s, process %d; this log is kept in %s", __version__, os.getpid(), kept)
+
+    def _start_log(self) -> None:
+        """Whoever logs something early has the console made, which shows it; once is enough."""
+        _ = self.console
+
+    def _log_settings(self) -> None:
+        resolver, file = self.resolver, self.resolver.file
+        logger.debug("settings file: %s", f"{file.path} ({file.found_by})" if file else "none")
+        logger.debug("environment: %s", resolver.environment)
+        logger.debug("helper stack: %s", resolver.helper_stack)
+        logger.debug("output: %s, verbosity: %s", resolver.output, resolver.verbosity)
+
+    # --- Where calls go -------------------------------------------------------
 
     @cached_property
     def target(self) -> Target:
         from plldb.aws import Target
 
-        running = self.running_emulator()
-        target = Target(load_target(self._flags, os.environ, running, self._file))
-        if self.console.verbose:
-            self.console.note(f"Calls go to {target.description}.")
-        return target
+        self._start_log()
+        settings = self.resolver.resolve_target(self.find_running_emulator)
+        self._log_target(settings)
+        return self._to_close.enter_context(Target(settings))
+
+    def _log_target(self, settings: TargetSettings) -> None:
+        selected = self.resolver.target
+        if settings.emulator is None:
+            logger.info(
+                "calls go to AWS; target: %s, profile: %s, region: %s",
+                *(selected.kind, selected.profile, selected.region),
+            )
+            return
+        logger.info(
+            "calls go to the emulator at %s, which its functions reach at %s; "
+            "target: %s, endpoint URL: %s, region: %s",
+            *(settings.emulator.endpoint_url, settings.emulator.inside_url),
+            *(selected.kind, selected.endpoint_url, selected.region),
+        )
+
+    def open_api(self) -> ApiClient:
+        """A client of the helper stack's management API. Raises StackError if there is none."""
+        from plldb.debugger.api_client import ApiClient
+        from plldb.stacks import find_helper_stack
+
+        helper = find_helper_stack(self.target, self.settings.helper_stack)
+        return self._to_close.enter_context(ApiClient.of_helper_stack(helper, self.target))
+
+    # --- Emulators ------------------------------------------------------------
 
     @cached_property
     def lifecycle(self) -> Lifecycle:
-        return self.lifecycle_of(image=None)
+        return self.make_lifecycle(image=None)
 
-    def lifecycle_of(self, image: str | None) -> Lifecycle:
+    def make_lifecycle(self, image: str | None) -> Lifecycle:
         """``image`` is the container image to start, instead of plldb's own."""
         from plldb.emulators.lifecycle import Lifecycle
 
-        return Lifecycle(self.home, partial(self.make_emulator, image=image))
+        return Lifecycle(self.home.value, partial(self.make_emulator, image=image))
 
-    @cached_property
-    def _file(self) -> ConfigFile | None:
-        from plldb import settings_file
-
-        return settings_file.load(self._config, os.environ, Path.cwd())
-
-    def running_emulator(self) -> EmulatorAddress | None:
+    def find_running_emulator(self) -> EmulatorAddress | None:
+        """The address of the emulator that ``plldb local up`` started."""
         from plldb.emulators.state import StateFile
 
-        if StateFile(self.home).read() is None:
+        if StateFile(self.home.value).read() is None:
+            logger.debug("no emulator was started: none is known in %s", self.home)
             return None
         running = self.lifecycle.status()
+        logger.debug("the emulator that was started: %s", running or "it does not run any more")
         return running.address if running else None
 
     def make_emulator(self, name: str, image: str | None = None) -> Emulator:
         if name == "localstack":
             from plldb.emulators.container import LocalStack
 
-            return LocalStack(self.home, image, self.console.note)
+            return LocalStack(self.home.value, image, self.console.note)
         from plldb.emulators.process import MiniStack
 
-        return MiniStack(self.home)
+        return MiniStack(self.home.value)
 
 
 def make_factory() -> Factory:
-    """The factory for the command that is running."""
-    return Factory(given_options(), given_config())
+    """The factory for the command that is running. It is closed when that has ended."""
+    factory = Factory(collect_options(), find_config_name())
+    # Not earlier: whoever shows an unexpected error names the log that is still open then.
+    click.get_current_context().find_root().call_on_close(factory.close)
+    return factory

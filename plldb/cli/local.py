@@ -45,7 +45,7 @@ def up(emulator: str, image: str | None, port: int | None, detach: bool) -> None
     if image is not None and emulator != "localstack":
         raise click.UsageError("--image goes with --emulator localstack.")
     factory = make_factory()
-    console, lifecycle = factory.console, factory.lifecycle_of(image)
+    console, lifecycle = factory.console, factory.make_lifecycle(image)
     # From the start: a SIGTERM cleans up as Ctrl-C does, however far this has come.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     in_front: RunningEmulator | None = None
@@ -56,7 +56,7 @@ def up(emulator: str, image: str | None, port: int | None, detach: bool) -> None
         if started.is_new and not detach:
             in_front = running
         state = "is ready" if started.is_new else "runs already"
-        console.answer(_described(running), f"{running.emulator} {state} at {running.endpoint_url}")
+        console.answer(_describe(running), f"{running.emulator} {state} at {running.endpoint_url}")
         if in_front:
             console.note("Press Ctrl-C to stop it.")
             _watch(lifecycle, running)
@@ -92,12 +92,12 @@ def status() -> None:
         factory.console.answer({"running": False}, "No emulator is running.")
         return
     factory.console.answer(
-        {"running": True} | _described(running),
+        {"running": True} | _describe(running),
         f"{running.emulator} runs at {running.endpoint_url}",
     )
 
 
-def _described(running: RunningEmulator) -> dict[str, object]:
+def _describe(running: RunningEmulator) -> dict[str, object]:
     return {
         "endpointUrl": running.endpoint_url,
         "emulator": running.emulator,

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from plldb import __version__
-from plldb.cli.options import asked_output, global_options
+from plldb.cli.options import find_output, global_options
 from plldb.errors import PlldbError
 
 # name → (module, attribute)
@@ -34,8 +34,15 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except PlldbError:
-            self.failed_in_json = asked_output() == "json"
+        except PlldbError as error:
+            self.failed_in_json = find_output() == "json"
+            _log_failure("an expected error: %s", error)
+            raise
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as bug:
+            _log_failure("an unexpected error: %s", bug)
+            _name_the_log(bug)
             raise
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -47,6 +54,21 @@ class _Commands(click.Group):
         module, attribute = _COMMANDS[cmd_name]
         command: click.Command = getattr(import_module(module), attribute)
         return command
+
+
+def _log_failure(text: str, error: Exception) -> None:
+    """Imported here, as all that 'plldb --help' does not need."""
+    import logging
+
+    logging.getLogger(__name__).debug(text, type(error).__name__, exc_info=error)
+
+
+def _name_the_log(bug: Exception) -> None:
+    """The traceback ends with where this run's log is, if one is kept."""
+    from plldb.diagnostic_log import find_kept_log
+
+    if (path := find_kept_log()) is not None:
+        bug.add_note(f"This is a bug in plldb. What led to it is in its log: {path}")
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

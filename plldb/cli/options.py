@@ -8,26 +8,26 @@ from typing import Any, TypeVar
 
 import click
 
-from plldb.config import CONFIG_VARIABLE, KINDS, OUTPUTS, Options, environment_variable
+from plldb.config import CONFIG_VARIABLE, KINDS, OUTPUTS, Options, name_variable
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def global_options(command: _F) -> _F:
-    """Adds the global options; ``given_options`` tells what was given, wherever it was."""
+    """Adds the global options; ``collect_options`` tells what was given, wherever it was."""
     for declare in reversed(_DECLARATIONS):
         command = declare(command)
     return command
 
 
-def given_options() -> Options:
+def collect_options() -> Options:
     """The options on this command line; the one nearest to its end counts."""
-    return Options(**{name: value for name, value in _given().items() if name != _CONFIG})
+    return Options(**{name: value for name, value in _load_given().items() if name != _CONFIG})
 
 
-def given_config() -> str | None:
+def find_config_name() -> str | None:
     """What ``--config`` names on this command line."""
-    name: str | None = _given().get(_CONFIG)
+    name: str | None = _load_given().get(_CONFIG)
     return name
 
 
@@ -36,10 +36,10 @@ def remember_output(output: str) -> None:
     click.get_current_context().find_root().meta[_OUTPUT] = output
 
 
-def asked_output() -> str | None:
+def find_output() -> str | None:
     """The output that was asked for, as far as it is known when a command fails."""
     settled: str | None = click.get_current_context().find_root().meta.get(_OUTPUT)
-    return settled or given_options().output or os.environ.get(environment_variable("output"))
+    return settled or collect_options().output or os.environ.get(name_variable("output"))
 
 
 # Where an empty one would mean another stack, or less protection, than the caller has in mind.
@@ -49,7 +49,7 @@ _OUTPUT = "plldb.output"
 _CONFIG = "config"
 
 
-def _given() -> dict[str, Any]:
+def _load_given() -> dict[str, Any]:
     given: dict[str, Any] = click.get_current_context().find_root().meta.get(_META, {})
     return given
 
@@ -61,18 +61,13 @@ def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
         ctx.find_root().meta.setdefault(_META, {})[param.name] = value
 
 
-def _settle(ctx: click.Context, param: click.Parameter, value: str | None) -> str:
-    """The name, from the settings if need be: click hands options that were given in first."""
-    _remember(ctx, param, value)
-    if value or ctx.resilient_parsing:
-        return value or ""
-    from plldb.cli.factory import make_factory
-
-    return make_factory().settings.helper_stack
+def _remember_verbosity(ctx: click.Context, param: click.Parameter, value: int | None) -> None:
+    """More than twice is as twice."""
+    _remember(ctx, param, min(value, 2) if value else None)
 
 
 def _option(*names: str, variable: str | None = None, help: str, **more: Any) -> Callable[[_F], _F]:
-    variable = variable or environment_variable(names[0].removeprefix("--").replace("-", "_"))
+    variable = variable or name_variable(names[0].removeprefix("--").replace("-", "_"))
     attributes: dict[str, Any] = {
         "expose_value": False,
         "callback": _remember,
@@ -81,23 +76,13 @@ def _option(*names: str, variable: str | None = None, help: str, **more: Any) ->
     return click.option(*names, help=f"{help}  [env: {variable}]", **attributes | more)
 
 
-# For commands on one helper stack: they get its name as `helper_stack`.
-helper_stack_option = _option(
-    "--helper-stack",
-    metavar="NAME",
-    callback=_settle,
-    expose_value=True,
-    help="The stack that 'plldb bootstrap' deployed.",
-)
-
-
-def remembered_helper_stack(name: str) -> Callable[[_F], _F]:
-    """An option that goes into the settings as the global ones do."""
+def helper_stack_option(name: str = "--helper-stack") -> Callable[[_F], _F]:
+    """For commands on one helper stack. It goes into the settings as the global options do."""
     return _option(
         name,
         "helper_stack",
         metavar="NAME",
-        variable=environment_variable("helper_stack"),
+        variable=name_variable("helper_stack"),
         help="Name of the helper stack.",
     )
 
@@ -119,5 +104,11 @@ _DECLARATIONS = (
         help="Another settings file than the nearest plldb.toml.",
     ),
     _option("--output", type=click.Choice(OUTPUTS), help="How to answer; text by default."),
-    _option("--verbose", "-v", is_flag=True, flag_value=True, help="Say where calls go."),
+    _option(
+        "--verbose",
+        "-v",
+        count=True,
+        callback=_remember_verbosity,
+        help="Log what goes on to stderr; -vv logs every call.",
+    ),
 )

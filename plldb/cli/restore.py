@@ -9,9 +9,9 @@ from plldb.cli.options import global_options, helper_stack_option
 
 @click.command()
 @click.option("--stack-name", required=True, help="The stack to restore.")
-@helper_stack_option
+@helper_stack_option()
 @global_options
-def restore(stack_name: str, helper_stack: str) -> None:
+def restore(stack_name: str) -> None:
     """Give a stack's functions back their own handlers.
 
     It needs no session, and ends the debugging of whoever is attached to that stack.
@@ -23,7 +23,7 @@ def restore(stack_name: str, helper_stack: str) -> None:
     factory = make_factory()
     console = factory.console
     with console.progress(f"Restoring stack {stack_name}…"):
-        restoration = restore_stack(factory.target, stack_name, helper_stack)
+        restoration = restore_stack(factory.target, stack_name, factory.settings.helper_stack)
     names = ", ".join(restoration.restored) or "nothing: no function is instrumented"
     console.answer(
         {

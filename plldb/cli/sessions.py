@@ -13,7 +13,7 @@ from plldb.cli.options import global_options, helper_stack_option
 
 if TYPE_CHECKING:
     from plldb.cli.factory import Factory
-    from plldb.debugger.management import ManagementClient, SessionView
+    from plldb.debugger.api_client import SessionView
 
 # A whole id, or so much of one that it is worth looking for.
 _ID = re.compile(r"[0-9a-f]{8}[0-9a-f-]{0,28}")
@@ -32,9 +32,9 @@ def sessions() -> None:
 @sessions.command("list")
 @_stack_name
 @click.option("--all", "with_closed", is_flag=True, help="Closed ones too; takes --stack-name.")
-@helper_stack_option
+@helper_stack_option()
 @global_options
-def list_(stack_name: str | None, with_closed: bool, helper_stack: str) -> None:
+def list_(stack_name: str | None, with_closed: bool) -> None:
     """List who is attached.
 
     Those are the sessions of all stacks, or of one; of one, also your own that nobody has
@@ -47,7 +47,7 @@ def list_(stack_name: str | None, with_closed: bool, helper_stack: str) -> None:
     factory = make_factory()
     console = factory.console
     with console.progress("Listing sessions…"):
-        found = _management(factory, helper_stack).list_sessions(stack_name)
+        found = factory.open_api().list_sessions(stack_name)
         views = [view for view in found if with_closed or view.status != "CLOSED"]
     _show(factory, views)
     if not views:
@@ -60,11 +60,9 @@ def list_(stack_name: str | None, with_closed: bool, helper_stack: str) -> None:
 @_stack_name
 @click.option("--all", "every", is_flag=True, help="All open ones of the stack; not with an ID.")
 @click.option("--yes", is_flag=True, help="Do not ask before closing all.")
-@helper_stack_option
+@helper_stack_option()
 @global_options
-def close(
-    session_id: str | None, stack_name: str | None, every: bool, yes: bool, helper_stack: str
-) -> None:
+def close(session_id: str | None, stack_name: str | None, every: bool, yes: bool) -> None:
     """Close a session, whoever is attached.
 
     ID is what 'plldb sessions list' shows, or a whole id. The stack's functions are restored;
@@ -78,13 +76,11 @@ def close(
         raise click.UsageError("Name one session by its ID, or close --all of a stack.")
     if session_id is not None:
         _check_id(session_id)
-        factory = make_factory()
-        _close_one(factory, _management(factory, helper_stack), session_id, stack_name)
+        _close_one(make_factory(), session_id, stack_name)
         return
     if stack_name is None:
         raise click.UsageError("--all takes --stack-name.")
-    factory = make_factory()
-    _close_all(factory, _management(factory, helper_stack), stack_name, yes)
+    _close_all(make_factory(), stack_name, yes)
 
 
 def _check_id(session_id: str) -> None:
@@ -94,20 +90,20 @@ def _check_id(session_id: str) -> None:
         )
 
 
-def _close_one(
-    factory: Factory, management: ManagementClient, session_id: str, stack_name: str | None
-) -> None:
+def _close_one(factory: Factory, session_id: str, stack_name: str | None) -> None:
+    api = factory.open_api()
     with factory.console.progress("Closing the session…"):
         if stack_name is None and len(session_id) < _WHOLE_ID_LENGTH:
-            stack_name = find_stack_name(session_id, list(management.list_sessions()))
-        closed = management.close_session(session_id, stack_name)
+            stack_name = find_stack_name(session_id, list(api.list_sessions()))
+        closed = api.close_session(session_id, stack_name)
     text = f"Session {closed.session} of stack {closed.stack_name} is closed."
-    factory.console.answer(_as_data(closed), text)
+    factory.console.answer(_encode(closed), text)
 
 
-def _close_all(factory: Factory, management: ManagementClient, stack_name: str, yes: bool) -> None:
+def _close_all(factory: Factory, stack_name: str, yes: bool) -> None:
     from plldb.errors import UsageError
 
+    api = factory.open_api()
     question = (
         f"Close all sessions of stack {stack_name} at {factory.target.description}, "
         "attached ones included?"
@@ -115,7 +111,7 @@ def _close_all(factory: Factory, management: ManagementClient, stack_name: str, 
     if not yes and not factory.console.confirm(question):
         raise UsageError("Nothing was closed.", "Agree when asked, or give --yes.")
     with factory.console.progress("Closing sessions…"):
-        count = management.close_sessions(stack_name)
+        count = api.close_sessions(stack_name)
     what = f"{count} sessions are" if count != 1 else "1 session is"
     text = f"{what} closed." if count else f"Stack {stack_name} had no open session."
     factory.console.answer({"stackName": stack_name, "closed": count}, text)
@@ -146,30 +142,19 @@ def find_stack_name(beginning: str, attached: Sequence[SessionView]) -> str:
     )
 
 
-def _management(factory: Factory, helper_stack: str) -> ManagementClient:
-    from plldb.debugger.management import ManagementClient
-    from plldb.stacks import find_helper_stack
-
-    target = factory.target
-    helper = find_helper_stack(target, helper_stack)
-    return ManagementClient(
-        helper.management_api_url, target.execute_api_auth(), target.reachable_url
-    )
-
-
 # --- What is shown --------------------------------------------------------------------------------
 
 
 def _show(factory: Factory, views: Sequence[SessionView]) -> None:
     if factory.console.is_json:
         for view in views:
-            factory.console.answer(_as_data(view), "")
+            factory.console.answer(_encode(view), "")
     elif views:
         now = datetime.now(UTC)
-        factory.console.table(_COLUMNS, [row(view, now) for view in views])
+        factory.console.table(_COLUMNS, [format_row(view, now) for view in views])
 
 
-def _as_data(view: SessionView) -> dict[str, str]:
+def _encode(view: SessionView) -> dict[str, str]:
     """As the management API spells it."""
     return {
         "session": view.session,
@@ -181,15 +166,15 @@ def _as_data(view: SessionView) -> dict[str, str]:
     }
 
 
-def row(view: SessionView, now: datetime) -> tuple[str, ...]:
+def format_row(view: SessionView, now: datetime) -> tuple[str, ...]:
     """A session in the columns of the table."""
-    expires = "-" if view.status == "CLOSED" else _span(view.expires_at, now)
+    expires = "-" if view.status == "CLOSED" else _format_span(view.expires_at, now)
     return (
         view.session,
         view.stack_name,
         view.status,
         view.owner,
-        _span(view.created_at, now),
+        _format_span(view.created_at, now),
         expires,
     )
 
@@ -197,7 +182,7 @@ def row(view: SessionView, now: datetime) -> tuple[str, ...]:
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
-def _span(time: str, now: datetime) -> str:
+def _format_span(time: str, now: datetime) -> str:
     """``in 43 min`` or ``17 min ago``; the text itself, if it is no time."""
     try:
         seconds = round((datetime.fromisoformat(time) - now).total_seconds())

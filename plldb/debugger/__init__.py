@@ -2,11 +2,19 @@
 
 ::
 
-    management   the helper stack's REST API                          (requests)
-    timing       how long to wait for what, and to try again          (pure)
-    protocol     the session, without I/O: frames in, events out      (pure)
-    connection   the session's WebSockets, a thin shell around it     (websockets)
-    attach       the six steps of REQ_FN_0003, and again after a loss
-    debugging    invocations: run here, by the invoker, and answered
-    sources      whose code that is                                   (pure)
+    attachment          the six steps of REQ_FN_0003, and again after a loss
+    api_client          the helper stack's REST API                       (requests)
+    protocol            the session, without I/O: frames in, events out   (pure)
+    connection          the session's WebSockets, a thin shell around it  (websockets)
+    timing              how long to wait for what, and to try again       (pure)
+    invocation_runner   a session's invocations: run here, and answered
+    invoker             children, warm and fresh, and what waits for them
+    child               one child process, from its start to its end
+    runner, frames      what runs in the child, and what it exchanges with plldb
+    file_changes        whether the code of a child has changed           (pure)
+    sources             whose code that is, according to the template     (pure)
+    interpreter         the Python of the user's project
+    launch_config       how an editor attaches                            (pure)
+    restoring           taking instrumentation off without a session
+    tasks, threads      what goes on side by side
 """

@@ -1,4 +1,13 @@
-"""One process that runs one Lambda function: its pipes, its output, its end. See runner.py."""
+"""One process that runs one Lambda function: its pipes, its output, its end. See runner.py.
+
+A child ends in steps, so that the user's ``finally`` and ``atexit`` run::
+
+    idle              told to end → SIGTERM → SIGKILL
+    busy              SIGTERM → SIGKILL
+    held by debugpy   SIGKILL: pydevd may swallow anything less, and let it run on
+
+The last step takes all that the child started along.
+"""
 
 from __future__ import annotations
 
@@ -7,46 +16,60 @@ import asyncio
 import codecs
 import contextlib
 import fcntl
-import json
+import logging
 import os
 import signal
 import socket
-import struct
 import termios
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-_LENGTHS = struct.Struct(">II")
+from plldb.debugger.frames import ErrorReport, FrameParser, encode_frame
+
+if TYPE_CHECKING:
+    from plldb.debugger.frames import Header
+
+logger = logging.getLogger(__name__)
+
 _CHUNK_BYTES = 1024 * 1024
 # A line may be as long as it likes; it is not kept in memory for ever.
 _MAX_LINE_CHARACTERS = 1024 * 1024
 _ADAPTER_SECONDS = 1.0
 _ADAPTER_KILLED_SECONDS = 1.0
 _POLL_SECONDS = 0.02
-
-Header = dict[str, Any]
+# How the number of threads that debugpy holds changes with a frame. ``resumed`` comes after other
+# frames, too, while debugpy holds none.
+_STOPS = {"stopped": 1, "resumed": -1}
 
 
 @dataclass(frozen=True)
 class Launch:
-    """How to start a child. ``start`` is the first frame; ``inherited`` are further descriptors."""
+    """How to start a child. ``start`` is the first frame; ``inherited`` are further descriptors.
+
+    ``patience`` is how many seconds the child gets for each step of its end but the last.
+    """
 
     command: Sequence[str]
     folder: Path
     environment: Mapping[str, str]
     start: Header
+    patience: float
     inherited: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A ``result`` with its JSON text, or an ``error``: see runner.py."""
+class Reply:
+    """What a handler returned, as JSON text, or how it failed: one of the two is None.
 
-    header: Header
-    text: str
+    ``is_loaded``: the handler was found, and is there for the next invocation.
+    """
+
+    result: str | None
+    error: ErrorReport | None
+    is_loaded: bool = True
 
 
 class ChildFailedError(Exception):
@@ -75,28 +98,40 @@ class Listener:
 
 
 class Child:
-    """Started by ``start``. It is gone once ``closed`` returns, and all that it started with it."""
+    """Started by ``start``. It is gone once ``end`` returns, and what it started is killed."""
 
-    def __init__(self, process: asyncio.subprocess.Process, listener: Listener) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, listener: Listener, patience: float
+    ) -> None:
         self._process = process
+        self._patience = patience
         self._listener = listener
         self._loop = asyncio.get_running_loop()
-        self._answer: asyncio.Future[Answer] | None = None
+        self._reply: asyncio.Future[Reply] | None = None
         self._ready: asyncio.Future[Header] = self._loop.create_future()
         self._is_running = True
+        self._is_ending = False
+        # From an invocation's arrival until its reply, whether anybody waits for that or not.
+        self._is_busy = False
+        # How many threads of the user's code a debugger holds.
+        self._stops = 0
 
     @property
-    def is_alive(self) -> bool:
-        """As the system says: asyncio notices a death a moment later."""
-        return self._is_running and not _has_exited(self._process.pid)
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it can take an invocation. asyncio notices a death a moment after the system."""
+        return self._is_running and not self._is_ending and not _has_exited(self.pid)
 
     @classmethod
     async def start(cls, launch: Launch, listener: Listener) -> Child:
         """Raises OSError if the process can't be started."""
-        requests_in, requests = _pipe()
-        answers, answers_out = _pipe()
-        out, out_out = _pipe()
-        err, err_out = _pipe()
+        requests_in, requests = _open_pipe()
+        answers, answers_out = _open_pipe()
+        out, out_out = _open_pipe()
+        err, err_out = _open_pipe()
         ours, theirs = (requests, answers, out, err), (requests_in, answers_out, out_out, err_out)
         try:
             process = await asyncio.create_subprocess_exec(
@@ -117,9 +152,10 @@ class Child:
             raise
         finally:
             _close(theirs)
-        child = cls(process, listener)
+        child = cls(process, listener, launch.patience)
         child._connect(*ours)
-        child._send(launch.start)
+        child._send({"type": "start", "patience": launch.patience} | launch.start)
+        logger.debug("Child %d runs %s in %s.", child.pid, launch.command[0], launch.folder)
         return child
 
     def _connect(self, requests: int, answers: int, out: int, err: int) -> None:
@@ -130,28 +166,29 @@ class Child:
             _Pipe(self._loop, descriptor, splitter.feed)
             for descriptor, splitter in zip((out, err), self._splitters, strict=True)
         ]
-        self._answers = _Pipe(self._loop, answers, _FrameParser(self._received).feed)
+        self._answers = _Pipe(self._loop, answers, FrameParser(self._handle_frame).feed)
         self._requests = _Writer(self._loop, requests)
         self._exit = asyncio.create_task(self._await_exit())
 
-    async def ready(self) -> Header:
+    async def wait_ready(self) -> Header:
         """Returns once a debugger can attach. Raises ChildFailedError or ChildExitedError."""
         return await asyncio.shield(self._ready)
 
-    async def request(self, header: Header, text: str) -> Answer:
-        """One invocation; its output has been reported when this returns.
+    async def request(self, header: Header, text: str) -> Reply:
+        """Runs one invocation; its output has been reported when this returns.
 
         Raises ChildFailedError or ChildExitedError. If it is cancelled, the child is still busy and
         of no use any more.
         """
-        if not self.is_alive:
+        if not self.is_usable:
             raise ChildExitedError(self._process.returncode or 0)
-        self._answer = self._loop.create_future()
-        self._send(header, text)
+        self._is_busy = True
+        self._reply = self._loop.create_future()
+        self._send({"type": "invoke"} | header, text)
         try:
-            return await self._answer
+            return await self._reply
         finally:
-            self._answer = None
+            self._reply = None
 
     def go(self) -> None:
         """Answers ``paused``: what the child wrote so far is on the terminal."""
@@ -163,39 +200,71 @@ class Child:
             pipe.drain()
             splitter.flush()
 
-    def kill(self) -> None:
-        """The whole process group, at once; ``closed`` waits for its end."""
-        if self._is_running:
-            self._is_running = False
-            self._kill_group(self._process.pid)
+    async def end(self) -> None:
+        """Ends the child and all that it started, as gently as it lets itself be ended.
 
-    async def closed(self) -> None:
+        If this is cancelled, the child is killed at once.
+        """
+        self._is_ending = True
+        try:
+            for ask in self._list_gentle_ways():
+                ask()
+                if await self._exits_within(self._patience):
+                    break
+        finally:
+            if self._process.returncode is None:
+                logger.debug("Child %d is killed.", self.pid)
+                _signal_group(self.pid, signal.SIGKILL)
         await asyncio.shield(self._exit)
 
+    def _list_gentle_ways(self) -> list[Callable[[], None]]:
+        if self._stops:
+            return []
+        return [self._terminate] if self._is_busy else [self._tell_to_end, self._terminate]
+
+    def _tell_to_end(self) -> None:
+        logger.debug("Child %d is told to end.", self.pid)
+        self._send({"type": "end"})
+
+    def _terminate(self) -> None:
+        logger.debug("Child %d gets SIGTERM.", self.pid)
+        _signal_group(self.pid, signal.SIGTERM)
+
+    async def _exits_within(self, seconds: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._process.wait()
+        return self._process.returncode is not None
+
     def _send(self, header: Header, text: str = "") -> None:
-        encoded = json.dumps(header).encode()
-        payload = text.encode("utf-8", "surrogatepass")
-        self._requests.write(_LENGTHS.pack(len(encoded), len(payload)) + encoded + payload)
+        self._requests.write(encode_frame(header, text))
 
     def _on_line(self, stream: str, line: str) -> None:
         self._listener.on_line(stream, line)
 
-    def _received(self, header: Header, text: str) -> None:
+    def _handle_frame(self, header: Header, text: str) -> None:
         match header["type"]:
-            case "result" | "error":
-                self.flush_output()
-                if self._answer is not None and not self._answer.done():
-                    self._answer.set_result(Answer(header, text))
+            case "result":
+                self._settle(Reply(text, None))
+            case "error":
+                self._settle(Reply(None, header["error"], header["isLoaded"]))
             case "ready":
                 if not self._ready.done():
                     self._ready.set_result(header)
             case "failed":
                 self._give_up(ChildFailedError(header["message"], header["hint"]))
-            case _:
+            case kind:
+                self._stops = max(0, self._stops + _STOPS.get(kind, 0))
                 self._listener.on_frame(header)
 
+    def _settle(self, reply: Reply) -> None:
+        self._is_busy = False
+        self.flush_output()
+        if self._reply is not None and not self._reply.done():
+            self._reply.set_result(reply)
+
     def _give_up(self, error: Exception) -> None:
-        for future in (self._answer, self._ready):
+        for future in (self._reply, self._ready):
             if future is not None and not future.done():
                 future.set_exception(error)
         # Nobody need have asked.
@@ -204,9 +273,10 @@ class Child:
 
     async def _await_exit(self) -> None:
         status = await self._process.wait()
+        logger.debug("Child %d has ended with status %d.", self.pid, status)
         self._is_running = False
         # Its children outlive it, unless somebody ends them.
-        self._kill_group(self._process.pid)
+        _signal_group(self.pid, signal.SIGKILL)
         self._answers.drain()
         self.flush_output()
         self._give_up(ChildExitedError(status))
@@ -229,13 +299,13 @@ class Child:
             while not _is_free(ready["host"], ready["port"]) and self._loop.time() < give_up:
                 await asyncio.sleep(_POLL_SECONDS)
             if ready["adapterGroup"] is not None:
-                self._kill_group(ready["adapterGroup"])
+                _signal_group(ready["adapterGroup"], signal.SIGKILL)
 
-    @staticmethod
-    def _kill_group(group: int) -> None:
-        # macOS says PermissionError of a group that has zombies only.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(group, signal.SIGKILL)
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    # macOS says PermissionError of a group that has zombies only.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
 
 
 def _has_exited(pid: int) -> bool:
@@ -248,7 +318,7 @@ def _has_exited(pid: int) -> bool:
         return True  # somebody has been told already
 
 
-def _pipe() -> tuple[int, int]:
+def _open_pipe() -> tuple[int, int]:
     reader, writer = os.pipe()
     # Large enough that most results pass in one piece; Linux only, and only if there is room.
     with contextlib.suppress(OSError, AttributeError):
@@ -347,27 +417,6 @@ class _Writer:
             self._left = memoryview(b"")
         if not self._left:
             self._loop.remove_writer(self._descriptor)
-
-
-class _FrameParser:
-    """Bytes in, frames out: see runner.py."""
-
-    def __init__(self, on_frame: Callable[[Header, str], None]) -> None:
-        self._on_frame = on_frame
-        self._buffer = bytearray()
-
-    def feed(self, data: bytes) -> None:
-        self._buffer += data
-        while len(self._buffer) >= _LENGTHS.size:
-            header_size, text_size = _LENGTHS.unpack_from(self._buffer)
-            text_start = _LENGTHS.size + header_size
-            end = text_start + text_size
-            if len(self._buffer) < end:
-                return
-            header = json.loads(self._buffer[_LENGTHS.size : text_start])
-            text = self._buffer[text_start:end].decode("utf-8", "surrogatepass")
-            del self._buffer[:end]
-            self._on_frame(header, text)
 
 
 class _LineSplitter:

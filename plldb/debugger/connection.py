@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 from urllib.parse import urlencode
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -19,6 +19,7 @@ from websockets.exceptions import (
 )
 
 from plldb import __version__
+from plldb.bootstrap.cloudformation.lambda_functions.shared.ids import shortened
 from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
 from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import (
     REFRESH_TOKEN_PARAMETER,
@@ -26,15 +27,18 @@ from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import (
 )
 from plldb.debugger.protocol import (
     Ended,
-    Event,
     RefreshFailed,
     RefreshGranted,
+    SessionEvent,
     SessionProtocol,
+    SessionState,
     Silent,
-    State,
 )
+from plldb.debugger.tasks import TaskSet, unless_stopped
 from plldb.debugger.timing import Backoff, Timing
 from plldb.errors import EndpointError, PlldbError, SessionError
+
+logger = logging.getLogger(__name__)
 
 # API Gateway's largest message: https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
 _MAX_MESSAGE_BYTES = 128 * 1024
@@ -50,7 +54,7 @@ async def run_session(
     url: str,
     session_id: str,
     stop: asyncio.Event,
-    report: Callable[[Event], None],
+    report: Callable[[SessionEvent], None],
     first_message: str | None = None,
     timing: Timing = _TIMING,
 ) -> Ended:
@@ -60,18 +64,22 @@ async def run_session(
     tried again. Raises SessionError if the connection is refused, EndpointError if nobody answers.
     """
     opening = _open(url, {SESSION_ID_PARAMETER: session_id}, timing)
-    websocket = await _unless_stopped(opening, stop, timing)
+    # The session may be ACTIVE by now: one that opens in time can still be closed in order.
+    websocket = await unless_stopped(opening, stop, grace=timing.closing)
     if websocket is None:
         return Ended(expected=True, confirmed=False, reason="stopped before it was connected")
     session = _Session(url, session_id, report, timing)
-    return await session.run(websocket, stop, first_message)
+    logger.info("Session %s is connected to %s.", shortened(session_id), url)
+    ended = await session.run(websocket, stop, first_message)
+    logger.info("Session %s has ended: %s", shortened(session_id), ended.reason)
+    return ended
 
 
 class _Session:
     """Keeps a session alive, moves it to new connections in time, and ends it when asked to."""
 
     def __init__(
-        self, url: str, session_id: str, report: Callable[[Event], None], timing: Timing
+        self, url: str, session_id: str, report: Callable[[SessionEvent], None], timing: Timing
     ) -> None:
         self._url = url
         self._session_id = session_id
@@ -79,10 +87,9 @@ class _Session:
         self._timing = timing
         self._protocol = SessionProtocol()
         self._websockets: list[ClientConnection] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = TaskSet(on_bug=self._fail)
         self._end: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
         self._activity = asyncio.Event()
-        self._ready = asyncio.Event()
         self._token: asyncio.Future[str] | None = None
         self._move = asyncio.Lock()
 
@@ -94,32 +101,22 @@ class _Session:
             self._receive_from(websocket)
             if first_message is not None and not stop.is_set():
                 await self._send(self._protocol.instrument(first_message))
-                self._spawn(self._watch_instrumenting())
-            else:
-                self._ready.set()
+                self._tasks.start(self._watch_instrumenting())
             for work in (self._stop(stop), self._keep_alive(), self._refresh_in_time()):
-                self._spawn(work)
+                self._tasks.start(work)
             return await self._end
         except asyncio.CancelledError:
             for each in self._websockets:
                 each.transport.abort()
             raise
         finally:
-            for task in self._tasks:
-                task.cancel()
             closing = (each.close() for each in self._websockets)
-            await asyncio.gather(*self._tasks, *closing, return_exceptions=True)
+            await asyncio.gather(self._tasks.cancel(), *closing, return_exceptions=True)
 
     # --- Tasks ----------------------------------------------------------------
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._has_ended)
-
-    def _has_ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (bug := task.exception()) and not self._end.done():
+    def _fail(self, bug: BaseException) -> None:
+        if not self._end.done():
             self._end.set_exception(bug)
 
     def _finish(self, ended: Ended | None) -> None:
@@ -130,19 +127,19 @@ class _Session:
         """Another connection to receive from; its number."""
         self._websockets.append(websocket)
         number = len(self._websockets) - 1
-        self._spawn(self._receive(number, websocket))
+        self._tasks.start(self._receive(number, websocket))
         return number
 
     async def _receive(self, number: int, websocket: ClientConnection) -> None:
         try:
             while not self._end.done():
-                self._arrived(await websocket.recv(), number)
+                self._handle_frame(await websocket.recv(), number)
         except ConnectionClosed as closed:
             code = closed.rcvd.code if closed.rcvd else _ABNORMAL_CLOSURE
             reason = closed.rcvd.reason if closed.rcvd else ""
             self._finish(self._protocol.connection_closed(number, code, reason))
 
-    def _arrived(self, frame: str | bytes, number: int) -> None:
+    def _handle_frame(self, frame: str | bytes, number: int) -> None:
         event = self._protocol.received(frame, number)
         match event:
             case Ended():
@@ -152,15 +149,13 @@ class _Session:
                     self._token.set_result(token)
             case _:
                 self._report(event)
-        if self._protocol.is_ready:
-            self._ready.set()
         self._activity.set()
 
     async def _send(self, frames: list[str]) -> None:
         # Whoever receives from it tells of its end.
         with suppress(ConnectionClosed):
             for frame in frames:
-                await self._websockets[self._protocol.current].send(_frames(frame))
+                await self._websockets[self._protocol.current].send(_split_into_frames(frame))
 
     async def _keep_alive(self) -> None:
         """API Gateway drops a connection that is idle for 10 minutes, a session lives one hour."""
@@ -169,7 +164,7 @@ class _Session:
             await self._send([wire.heartbeat_message()])
 
     async def _watch_instrumenting(self) -> None:
-        while not self._ready.is_set():
+        while not self._protocol.is_ready:
             if not await self._hears_within(self._timing.silence):
                 self._report(Silent(self._timing.silence))
                 return
@@ -182,7 +177,7 @@ class _Session:
             async with asyncio.timeout(self._timing.closing), self._move:
                 pass
         await self._send(self._protocol.stop())
-        while self._protocol.state is State.CLOSING:
+        while self._protocol.state is SessionState.CLOSING:
             if not await self._hears_within(self._timing.closing):
                 await self._websockets[self._protocol.current].close()
                 return
@@ -208,16 +203,18 @@ class _Session:
             backoff = Backoff(self._timing.first_retry, self._timing.longest_retry, random.random)
             while (problem := await self._refresh()) is not None:
                 delay = backoff.delay(elapsed=0) or 0.0
+                logger.info("The connection could not be replaced: %s", problem)
                 self._report(RefreshFailed(problem, delay))
                 await asyncio.sleep(delay)
 
     async def _refresh(self) -> str | None:
         """Moves the session to a new connection; why not, if it fails."""
-        await self._ready.wait()
+        while not self._protocol.is_ready:
+            await self._hears_within(self._timing.silence)
         try:
             token = await self._ask_for_token()
             async with self._move:
-                if self._protocol.state is State.ATTACHED:
+                if self._protocol.state is SessionState.ATTACHED:
                     await self._move_with(token)
         except PlldbError as error:
             return error.message
@@ -239,9 +236,10 @@ class _Session:
         except PlldbError:
             self._finish(self._protocol.not_moved())
             raise
+        logger.info("Session %s moves to a new connection.", shortened(self._session_id))
         old = self._websockets[self._protocol.current]
         self._report(self._protocol.moved(self._receive_from(websocket)))
-        self._spawn(self._retire(old))
+        self._tasks.start(self._retire(old))
 
     async def _retire(self, websocket: ClientConnection) -> None:
         """What was being posted to it when the session moved still arrives."""
@@ -249,28 +247,10 @@ class _Session:
         await websocket.close()
 
 
-def _frames(message: str) -> list[str]:
+def _split_into_frames(message: str) -> list[str]:
     """The message in pieces that each fit into a frame."""
     step = _MAX_FRAME_BYTES // _MAX_BYTES_PER_CHARACTER
     return [message[start : start + step] for start in range(0, len(message), step)]
-
-
-async def _unless_stopped(
-    opened: Coroutine[Any, Any, ClientConnection], stop: asyncio.Event, timing: Timing
-) -> ClientConnection | None:
-    opening = asyncio.create_task(opened)
-    stopping = asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        # The session may be ACTIVE by now: one that opens in time can still be closed in order.
-        await asyncio.wait({opening}, timeout=timing.closing)
-        if stop.is_set() and (not opening.done() or opening.exception() is not None):
-            return None
-        return await opening
-    finally:
-        stopping.cancel()
-        opening.cancel()
-        await asyncio.gather(opening, stopping, return_exceptions=True)
 
 
 async def _open(url: str, parameters: dict[str, str], timing: Timing) -> ClientConnection:
@@ -286,7 +266,7 @@ async def _open(url: str, parameters: dict[str, str], timing: Timing) -> ClientC
         )
     except InvalidStatus as error:
         # `from None`: the cause would quote the URL, and so the session's id.
-        raise _refusal(url, error.response.status_code) from None
+        raise _make_refusal_error(url, error.response.status_code) from None
     except (InvalidURI, ValueError):
         # Of a redirect, or of the stack's outputs; both exceptions would quote the id.
         raise EndpointError(
@@ -309,7 +289,7 @@ async def _open(url: str, parameters: dict[str, str], timing: Timing) -> ClientC
         ) from None
 
 
-def _refusal(url: str, status: int) -> SessionError:
+def _make_refusal_error(url: str, status: int) -> SessionError:
     what = f"The WebSocket API at {url} refused the connection with {status}"
     match status:
         case 401:

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import importlib.metadata
 import importlib.util
+import logging
 import os
 import re
 import signal
@@ -22,19 +23,25 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from plldb.debugger.child import (
     Child,
     ChildExitedError,
     ChildFailedError,
-    Header,
     Launch,
     Listener,
+    Reply,
 )
+from plldb.debugger.file_changes import Snapshot, find_changes, take_snapshot
+from plldb.debugger.frames import ErrorReport, make_error_report
 from plldb.debugger.interpreter import Interpreter, check_interpreter
-from plldb.debugger.snapshot import Snapshot, take_snapshot
 from plldb.errors import SourceError
+
+if TYPE_CHECKING:
+    from plldb.debugger.frames import Header
+
+logger = logging.getLogger(__name__)
 
 RUNNER = Path(__file__).with_name("runner.py")
 # What a child may know of our environment.
@@ -43,6 +50,8 @@ _INHERITED = ("PATH", "HOME", "LANG", "TERM", "TMPDIR")
 _ON_LAMBDA = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
 # How long the child before may take to leave a debugger's port.
 _PORT_PATIENCE_SECONDS = 5.0
+# Files that have changed; of more, a log line has only the number.
+_SHOWN_CHANGES = 5
 
 
 # --- What goes in and comes out -------------------------------------------------------------------
@@ -68,18 +77,17 @@ class LocalFunction:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Either ``result``, JSON text, or ``error``: errorType, errorMessage and stackTrace.
+    """Either ``result``, JSON text, or ``error``.
 
-    ``was_paused``: a debugger had it, or was waited for, when its time was over.
+    ``was_paused``: a debugger had the invocation, or was waited for, when its time was over.
     """
 
     result: str | None
-    error: dict[str, Any] | None
-    duration_seconds: float
+    error: ErrorReport | None
     was_paused: bool = False
 
 
-class State(Enum):
+class RunState(Enum):
     QUEUED = "queued"
     RUNNING = "running"
     # A debugger has it. If that is pdb, it has the terminal, too: nobody else may write to it.
@@ -98,7 +106,7 @@ class Progress:
     request_id: str
     function: str
     deadline: float
-    state: State
+    state: RunState
     waiting: int = 0
     running: int = 0
 
@@ -154,8 +162,11 @@ class Invoker:
     ~/.aws unless AWS_PROFILE is among them: so it can't reach another account by accident.
 
     ``on_output`` gets a function's logical id, ``stdout`` or ``stderr``, and a line. Both callbacks
-    are called in the event loop. Raises SourceError if there is no terminal for pdb, or
-    if ``python`` is a path (which see ``find_interpreter`` for) and no Python.
+    are called in the event loop. ``fallback_packages`` are folders of packages, by their names,
+    that the project need not have; see ``find_fallback_packages`` for the default. ``patience`` is
+    how many seconds a child gets for each step of its end, which see child.py for. Raises
+    SourceError if there is no terminal for pdb, or if ``python`` is a path (which see
+    ``find_interpreter`` for) and no Python.
     """
 
     def __init__(
@@ -167,9 +178,13 @@ class Invoker:
         on_output: Callable[[str, str, str], None] = _ignore,
         on_progress: Callable[[Progress], None] = _ignore,
         credentials: Mapping[str, str] | None = None,
+        fallback_packages: Mapping[str, str] | None = None,
+        patience: float = 1.0,
     ) -> None:
         if isinstance(python, Path):
             python = check_interpreter(python, "the interpreter")
+        if fallback_packages is None:
+            fallback_packages = find_fallback_packages(python, debug)
         self._python = python
         self._debug = debug
         self._on_output = on_output
@@ -180,13 +195,17 @@ class Invoker:
         self._turns: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._idle: dict[str, list[_Worker]] = defaultdict(list)
         self._workers: list[_Worker] = []
-        self._ending: set[asyncio.Task[None]] = set()
+        # One for each child that is being started, or ended.
+        self._starts: set[asyncio.Future[None]] = set()
+        self._ends: set[asyncio.Task[None]] = set()
         self._ports: dict[str, int] = {}
         self._started: set[str] = set()
         self._progress: dict[int, Progress] = {}
-        self._has_closed = False
-        self._fallback_packages = _fallback_packages(python, debug)
+        self._closing = asyncio.Event()
+        self._patience = patience
+        self._fallback_packages = dict(fallback_packages)
         self._terminal = _Terminal(debug.terminal) if isinstance(debug, Pdb) else None
+        logger.info("Functions run under %s, Python %s.", python.path, python.version_text)
 
     async def __aenter__(self) -> Self:
         return self
@@ -197,13 +216,13 @@ class Invoker:
     @property
     def waiting(self) -> int:
         """How many invocations wait for their turn."""
-        return sum(one.state is State.QUEUED for one in self._progress.values())
+        return sum(one.state is RunState.QUEUED for one in self._progress.values())
 
     @property
     def running(self) -> int:
         return len(self._progress) - self.waiting
 
-    def debug_address(self, logical_id: str) -> tuple[str, int]:
+    def assign_debug_address(self, logical_id: str) -> tuple[str, int]:
         """Where debugpy listens for a function: ports are given out in the order of asking."""
         assert isinstance(self._debug, Debugpy)
         port = self._ports.setdefault(logical_id, self._debug.port + len(self._ports))
@@ -214,20 +233,20 @@ class Invoker:
 
         Raises SourceError if it can't be started, or the debugger in it.
         """
-        async with self._turn(function):
-            worker, _ = await self._worker(function)
+        async with self._take_turn(function):
+            worker, _ = await self._get_worker(function)
             try:
                 if isinstance(self._debug, Debugpy):
-                    await worker.child.ready()
+                    await worker.child.wait_ready()
             except ChildFailedError as failure:
-                self._end(worker)
+                self._retire(worker)
                 raise SourceError(failure.message, failure.hint) from None
             except ChildExitedError as exited:
-                self._end(worker)
-                what = _exit_reason(exited.status)
+                self._retire(worker)
+                what = _describe_exit(exited.status)
                 raise SourceError(f"{self._python.path} can't run a function: {what}.") from None
             except BaseException:
-                self._end(worker)
+                self._retire(worker)
                 raise
             self._idle[function.logical_id].append(worker)
 
@@ -240,42 +259,49 @@ class Invoker:
         ``deadline`` is in seconds since the epoch: whoever waits for the outcome gives up then, so
         the child is ended. Cancelling this ends the child, too.
         """
-        started = time.monotonic()
         request_id = str(context.get("aws_request_id") or "")
         allowed = max(0.0, deadline - time.time())
-        progress = _Tracker(self, Progress(request_id, function.logical_id, deadline, State.QUEUED))
-        result, error, was_paused = None, None, False
+        progress = _Tracker(
+            self, Progress(request_id, function.logical_id, deadline, RunState.QUEUED)
+        )
         try:
             async with asyncio.timeout(allowed) as timer:
-                result, error = await self._run(function, event, context, deadline, progress)
+                reply = await self._run(function, event, context, deadline, progress)
+                return Outcome(reply.result, reply.error)
         except ChildExitedError as exited:
-            what = f"RequestId: {request_id} Error: {_exit_reason(exited.status)}"
-            error = _error("Runtime.ExitError", what)
+            kind, what = "Runtime.ExitError", _describe_exit(exited.status)
         except (ChildFailedError, SourceError) as failure:
-            what = f"RequestId: {request_id} Error: {failure.message} {failure.hint or ''}".strip()
-            error = _error("Runtime.InvalidEntrypoint", what)
+            kind = "Runtime.InvalidEntrypoint"
+            what = f"{failure.message} {failure.hint or ''}".strip()
         except TimeoutError:
             if not timer.expired():
                 raise
-            was_paused = progress.state in (State.PAUSED, State.AWAITING_DEBUGGER)
-            what = f"RequestId: {request_id} Error: Task timed out after {allowed:.2f} seconds"
-            error = _error("Sandbox.Timedout", what)
+            kind, what = "Sandbox.Timedout", f"Task timed out after {allowed:.2f} seconds"
         finally:
-            progress.change(State.FINISHED)
-        return Outcome(result, error, time.monotonic() - started, was_paused)
+            was_paused = progress.state in (RunState.PAUSED, RunState.AWAITING_DEBUGGER)
+            progress.change(RunState.FINISHED)
+        logger.info("Invocation %s of %s: %s", request_id, function.logical_id, what)
+        error = make_error_report(kind, f"RequestId: {request_id} Error: {what}")
+        return Outcome(None, error, was_paused and kind == "Sandbox.Timedout")
 
     async def close(self) -> None:
-        """Ends all children and waits until they are gone; an invocation that runs has failed."""
-        self._has_closed = True
-        for worker in list(self._workers):
-            self._end(worker)
-        while self._ending:
-            await asyncio.gather(*self._ending)
-        if self._terminal is not None:
-            self._terminal.close()
+        """Ends all children and waits until they are gone; an invocation that runs has failed.
 
-    def _is_closed(self) -> bool:
-        return self._has_closed
+        They end side by side, so that it takes no longer than the last of them. If this is
+        cancelled, they are killed at once.
+        """
+        self._closing.set()
+        try:
+            while self._starts:
+                await asyncio.wait(self._starts)
+            for worker in list(self._workers):
+                self._retire(worker)
+            await self._wait_for_ends()
+        finally:
+            for task in self._ends:
+                task.cancel()
+            if self._terminal is not None:
+                self._terminal.close()
 
     async def _run(
         self,
@@ -284,124 +310,154 @@ class Invoker:
         context: dict[str, Any],
         deadline: float,
         progress: _Tracker,
-    ) -> tuple[str | None, dict[str, Any] | None]:
-        async with self._turn(function), self._slots:
-            progress.change(State.RUNNING)
-            worker, is_changed = await self._worker(function)
-            worker.listener.on_frame = partial(self._told, worker, progress)
+    ) -> Reply:
+        async with self._take_turn(function), self._slots:
+            progress.change(RunState.RUNNING)
+            worker, is_changed = await self._get_worker(function)
+            worker.listener.on_frame = partial(self._follow_debugger, worker, progress)
+            header = {"isChanged": is_changed, "context": context, "deadline": deadline}
+            logger.debug("Child %d gets invocation %s.", worker.child.pid, progress.request_id)
             try:
-                answer = await worker.child.request(
-                    {
-                        "type": "invoke",
-                        "isChanged": is_changed,
-                        "context": context,
-                        "deadline": deadline,
-                    },
-                    event,
-                )
+                reply = await worker.child.request(header, event)
             except BaseException:
-                self._end(worker)
+                self._retire(worker)
                 raise
-            self._give_back(worker, is_reusable=answer.header.get("isLoaded", True))
-        if answer.header["type"] == "error":
-            return None, answer.header["error"]
-        return answer.text, None
+            self._keep(worker, is_reusable=reply.is_loaded)
+        return reply
 
     @contextlib.asynccontextmanager
-    async def _turn(self, function: LocalFunction) -> AsyncIterator[None]:
+    async def _take_turn(self, function: LocalFunction) -> AsyncIterator[None]:
         if not isinstance(self._debug, Debugpy):
             yield
             return
         async with self._turns[function.logical_id]:
             yield
 
-    def _told(self, worker: _Worker, progress: _Tracker, header: Header) -> None:
+    def _follow_debugger(self, worker: _Worker, progress: _Tracker, header: Header) -> None:
         match header["type"]:
             case "paused":
                 worker.child.flush_output()
-                progress.change(State.PAUSED)
+                progress.change(RunState.PAUSED)
                 if self._terminal is not None:
                     self._terminal.lend()
                 worker.child.go()
             case "stopped":
-                progress.change(State.PAUSED)
+                progress.change(RunState.PAUSED)
             case "waiting":
-                progress.change(State.AWAITING_DEBUGGER)
+                progress.change(RunState.AWAITING_DEBUGGER)
             case "resumed":
                 if self._terminal is not None:
                     self._terminal.take_back()
-                progress.change(State.RUNNING)
+                progress.change(RunState.RUNNING)
 
     # --- Children -------------------------------------------------------------
 
-    async def _worker(self, function: LocalFunction) -> tuple[_Worker, bool]:
+    async def _get_worker(self, function: LocalFunction) -> tuple[_Worker, bool]:
         """A child to use, and whether it must read its code again.
 
         Only with debugpy it must: a new child would cost the editor its connection.
         """
         snapshot = await asyncio.to_thread(take_snapshot, function.code_dir)
-        reads_again = isinstance(self._debug, Debugpy)
+        await self._wait_for_those_before()
+        worker, is_changed = self._take_idle(function, snapshot)
+        if worker is None:
+            await self._wait_for_those_before()
+            worker = await self._start(function, snapshot)
+        return worker, is_changed
+
+    def _take_idle(
+        self, function: LocalFunction, snapshot: Snapshot
+    ) -> tuple[_Worker | None, bool]:
+        """An idle child that still serves, if there is one; the others of its function are ended.
+
+        The second value tells whether its code has changed since it was read.
+        """
         idle = self._idle[function.logical_id]
-        while idle:
+        changes: list[str] = []
+        found = None
+        while idle and found is None:
             worker = idle.pop()
-            is_fresh = worker.snapshot == snapshot
-            is_same = worker.function == function and worker.child.is_alive
-            if is_same and (is_fresh or reads_again):
+            changes = find_changes(worker.snapshot, snapshot)
+            is_same = worker.function == function and worker.child.is_usable
+            if is_same and (not changes or isinstance(self._debug, Debugpy)):
                 worker.snapshot = snapshot
-                return worker, not is_fresh
-            self._end(worker)
-        if reads_again:
-            # The child before must have left the port.
-            while self._ending:
-                await asyncio.gather(*self._ending)
-        return await self._start(function, snapshot), False
+                found = worker
+            else:
+                self._retire(worker)
+        if changes:
+            shown = ", ".join(changes[:_SHOWN_CHANGES])
+            logger.info("%s: %d files have changed: %s", function.logical_id, len(changes), shown)
+        return found, bool(changes)
 
     async def _start(self, function: LocalFunction, snapshot: Snapshot) -> _Worker:
-        if self._is_closed():
+        if self._closing.is_set():
             raise ChildExitedError(0)
         listener = Listener(on_line=partial(self._on_output, function.logical_id), on_frame=_ignore)
+        starting = asyncio.get_running_loop().create_future()
+        self._starts.add(starting)
         try:
-            child = await Child.start(self._launch(function), listener)
+            child = await Child.start(self._make_launch(function), listener)
+            worker = _Worker(child, function, snapshot, listener)
+            self._workers.append(worker)
         except OSError as error:
             raise SourceError(
                 f"{function.logical_id} can't be started in {function.code_dir}: "
                 f"{error.strerror or error}."
             ) from error
-        worker = _Worker(child, function, snapshot, listener)
-        self._workers.append(worker)
-        if self._is_closed():
-            self._end(worker)
+        finally:
+            self._starts.discard(starting)
+            starting.set_result(None)
+        logger.debug("Child %d is for %s.", child.pid, function.logical_id)
         return worker
 
-    def _give_back(self, worker: _Worker, is_reusable: bool) -> None:
+    def _keep(self, worker: _Worker, is_reusable: bool) -> None:
         """Keeps a child for later: one for each function, more while there are few in all."""
         worker.listener.on_frame = _ignore
         idle = self._idle[worker.function.logical_id]
         has_room = not idle or len(self._workers) <= self._max_concurrency
         # With debugpy it reads its code again before the next invocation.
         is_reusable = is_reusable or isinstance(self._debug, Debugpy)
-        if is_reusable and has_room and worker.child.is_alive and not self._is_closed():
+        if is_reusable and has_room and worker.child.is_usable:
             idle.append(worker)
         else:
-            self._end(worker)
+            self._retire(worker)
 
-    def _end(self, worker: _Worker) -> None:
-        worker.child.kill()
-        if self._terminal is not None:
-            self._terminal.take_back()
+    def _retire(self, worker: _Worker) -> None:
+        """Has a child ended while others go on. One that is ending already is left to that."""
         if worker in self._workers:
             self._workers.remove(worker)
-            task = asyncio.create_task(worker.child.closed())
-            self._ending.add(task)
-            task.add_done_callback(self._ending.discard)
+            worker.listener.on_frame = _ignore
+            if self._terminal is not None:
+                self._terminal.restore()
+            task = asyncio.create_task(self._end(worker))
+            self._ends.add(task)
+            task.add_done_callback(self._ends.discard)
 
-    def _launch(self, function: LocalFunction) -> Launch:
+    async def _end(self, worker: _Worker) -> None:
+        try:
+            await worker.child.end()
+        finally:
+            if self._terminal is not None:
+                self._terminal.take_back()
+
+    async def _wait_for_ends(self) -> None:
+        while self._ends:
+            done, _ = await asyncio.wait(self._ends)
+            for task in done:
+                task.result()
+
+    async def _wait_for_those_before(self) -> None:
+        """Until children that have ended, or are about to, have left the port or the terminal."""
+        if not isinstance(self._debug, NoDebugger):
+            await self._wait_for_ends()
+
+    def _make_launch(self, function: LocalFunction) -> Launch:
         debugger: Header = {"kind": "none"}
         inherited: tuple[int, ...] = ()
         if isinstance(self._debug, Debugpy):
             is_first = function.logical_id not in self._started
             self._started.add(function.logical_id)
-            host, port = self.debug_address(function.logical_id)
+            host, port = self.assign_debug_address(function.logical_id)
             debugger = {
                 "kind": "debugpy",
                 "host": host,
@@ -416,14 +472,14 @@ class Invoker:
             # -B: what was compiled a moment ago must not be taken for what was saved since.
             command=(str(self._python.path), "-u", "-B", "-X", "utf8", str(RUNNER)),
             folder=function.code_dir,
-            environment=child_environment(function, os.environ, self._credentials),
+            environment=make_child_environment(function, os.environ, self._credentials),
             start={
-                "type": "start",
                 "handler": function.handler,
                 "codeDir": str(function.code_dir),
                 "debugger": debugger,
                 "fallbackPackages": self._fallback_packages,
             },
+            patience=self._patience,
             inherited=inherited,
         )
 
@@ -434,17 +490,21 @@ class _Tracker:
     def __init__(self, invoker: Invoker, progress: Progress) -> None:
         self._invoker = invoker
         self._progress = progress
-        self.change(State.QUEUED)
+        self.change(RunState.QUEUED)
 
     @property
-    def state(self) -> State:
+    def request_id(self) -> str:
+        return self._progress.request_id
+
+    @property
+    def state(self) -> RunState:
         return self._progress.state
 
-    def change(self, state: State) -> None:
+    def change(self, state: RunState) -> None:
         invoker, key = self._invoker, id(self)
         self._progress = replace(self._progress, state=state)
         invoker._progress[key] = self._progress
-        if state is State.FINISHED:
+        if state is RunState.FINISHED:
             del invoker._progress[key]
         invoker._on_progress(
             replace(self._progress, waiting=invoker.waiting, running=invoker.running)
@@ -462,17 +522,22 @@ class _Terminal:
                 f"pdb needs a terminal, and there is none: {path}: {error.strerror}.",
                 "Run it in a terminal, or attach an editor: --debugpy",
             ) from None
-        self._lent: list[Any] | None = None
+        # What it was before it was lent; None while it is not.
+        self._settings: list[Any] | None = None
 
     def lend(self) -> None:
         with contextlib.suppress(termios.error):
-            self._lent = termios.tcgetattr(self.descriptor)
+            self._settings = termios.tcgetattr(self.descriptor)
+
+    def restore(self) -> None:
+        """Makes it what it was, even if the child may not be done with it."""
+        if self._settings is not None:
+            with contextlib.suppress(termios.error):
+                termios.tcsetattr(self.descriptor, termios.TCSANOW, self._settings)
 
     def take_back(self) -> None:
-        if self._lent is not None:
-            with contextlib.suppress(termios.error):
-                termios.tcsetattr(self.descriptor, termios.TCSANOW, self._lent)
-            self._lent = None
+        self.restore()
+        self._settings = None
 
     def close(self) -> None:
         self.take_back()
@@ -482,7 +547,7 @@ class _Terminal:
 # --- The child's surroundings ---------------------------------------------------------------------
 
 
-def child_environment(
+def make_child_environment(
     function: LocalFunction, environ: Mapping[str, str], credentials: Mapping[str, str]
 ) -> dict[str, str]:
     """https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
@@ -515,8 +580,8 @@ def child_environment(
     return {"LANG": "en_US.UTF-8"} | inherited | changeable | own | reserved | dict(credentials)
 
 
-def _fallback_packages(python: Interpreter, debug: DebugMode) -> dict[str, str]:
-    """Packages that a child finds in our own installation if the project has none, by folder."""
+def find_fallback_packages(python: Interpreter, debug: DebugMode) -> dict[str, str]:
+    """The folders of packages of our own installation that a child has if its project has none."""
     names = [*(_ON_LAMBDA if _supports("boto3", python) else ())]
     if isinstance(debug, Debugpy) and _supports("debugpy", python):
         names.append("debugpy")
@@ -539,11 +604,7 @@ def _supports(distribution: str, python: Interpreter) -> bool:
     return minimum is None or python.version[:2] >= (int(minimum[1]), int(minimum[2]))
 
 
-def _error(kind: str, message: str) -> dict[str, Any]:
-    return {"errorType": kind, "errorMessage": message, "stackTrace": []}
-
-
-def _exit_reason(status: int) -> str:
+def _describe_exit(status: int) -> str:
     """In the words of Lambda, which are those of Go's os.ProcessState."""
     if status == 0:
         return "Runtime exited without providing a reason"

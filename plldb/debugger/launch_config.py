@@ -26,7 +26,7 @@ _ANY_IPV4 = "0.0.0.0"  # nosec B104  # noqa: S104
 _ANY_ADDRESS = {"": "127.0.0.1", _ANY_IPV4: "127.0.0.1", "::": "::1"}
 
 
-def launch_config(name: str, host: str, port: int, code_dir: Path) -> dict[str, Any]:
+def make_launch_config(name: str, host: str, port: int, code_dir: Path) -> dict[str, Any]:
     """Attaches VS Code to a function; ``name`` is the function's or the stack's.
 
     https://code.visualstudio.com/docs/python/debugging#_set-configuration-options

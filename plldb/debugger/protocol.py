@@ -27,7 +27,7 @@ _REFUSAL = (MessageType.ERROR, ErrorCode.BAD_REQUEST)
 _NO_SESSION = "the helper stack has closed the session"
 
 
-class State(Enum):
+class SessionState(Enum):
     CONNECTING = auto()
     ATTACHED = auto()
     CLOSING = auto()
@@ -147,7 +147,7 @@ class Ended:
     reason: str
 
 
-Event = (
+SessionEvent = (
     Connected
     | MessageArrived
     | Instrumented
@@ -171,7 +171,7 @@ class SessionProtocol:
     """Connections are numbered by their user, from 0; ``current`` is the one to send on."""
 
     def __init__(self) -> None:
-        self.state = State.CONNECTING
+        self.state = SessionState.CONNECTING
         self.current = 0
         # Whether the functions that were asked for are all done; until then, nothing moves.
         self.is_ready = True
@@ -179,8 +179,8 @@ class SessionProtocol:
         # How the current connection ended while the session may have moved already.
         self._lost: tuple[int, str] | None = None
 
-    def opened(self) -> Event:
-        self.state = State.ATTACHED
+    def opened(self) -> SessionEvent:
+        self.state = SessionState.ATTACHED
         return Connected()
 
     def instrument(self, request: str) -> list[str]:
@@ -188,7 +188,7 @@ class SessionProtocol:
         self.is_ready = False
         return [request]
 
-    def received(self, frame: str | bytes, connection: int = 0) -> Event:
+    def received(self, frame: str | bytes, connection: int = 0) -> SessionEvent:
         """What arrived on any of the connections."""
         message = wire.parse(frame)
         if message is None or not isinstance(message.get("type"), str):
@@ -213,25 +213,25 @@ class SessionProtocol:
         """
         is_refusal = (message["type"], message.get("code")) == _REFUSAL
         is_ours = self.is_ready and not self._is_moving and connection == self.current
-        return is_refusal and is_ours and self.state is State.ATTACHED
+        return is_refusal and is_ours and self.state is SessionState.ATTACHED
 
     def stop(self) -> list[str]:
         """The user wants to end it: the frames to send. Asking twice sends nothing more."""
-        if self.state is not State.ATTACHED:
+        if self.state is not SessionState.ATTACHED:
             return []
-        self.state = State.CLOSING
+        self.state = SessionState.CLOSING
         return [wire.close_message()]
 
     def request_refresh(self) -> list[str]:
         """The frames to send; none while functions are being instrumented, or the session ends."""
-        may_move = self.state is State.ATTACHED and self.is_ready and not self._is_moving
+        may_move = self.state is SessionState.ATTACHED and self.is_ready and not self._is_moving
         return [wire.refresh_message()] if may_move else []
 
     def moving(self) -> None:
         """A second connection is being opened: the server may give it the session any moment."""
         self._is_moving = True
 
-    def moved(self, connection: int) -> Event:
+    def moved(self, connection: int) -> SessionEvent:
         """The second connection is open: it is the current one."""
         self.current = connection
         self._is_moving, self._lost = False, None
@@ -240,7 +240,7 @@ class SessionProtocol:
     def not_moved(self) -> Ended | None:
         """The second connection did not open; the end, if the first was lost meanwhile."""
         self._is_moving = False
-        if self._lost is None or self.state is State.ENDED:
+        if self._lost is None or self.state is SessionState.ENDED:
             return None
         return self._ended(confirmed=False, reason=close_reason(*self._lost))
 
@@ -249,16 +249,16 @@ class SessionProtocol:
 
         None if the session lives on, or perhaps does, by another one.
         """
-        if connection != self.current or self.state is State.ENDED:
+        if connection != self.current or self.state is SessionState.ENDED:
             return None
-        if self._is_moving and self.state is State.ATTACHED:
+        if self._is_moving and self.state is SessionState.ATTACHED:
             self._lost = (code, reason)
             return None
         return self._ended(confirmed=False, reason=close_reason(code, reason))
 
     def _ended(self, confirmed: bool, reason: str) -> Ended:
-        expected = self.state is State.CLOSING
-        self.state = State.ENDED
+        expected = self.state is SessionState.CLOSING
+        self.state = SessionState.ENDED
         return Ended(expected=expected, confirmed=confirmed, reason=reason)
 
 
@@ -279,7 +279,7 @@ def _text(value: Any) -> str:
     return value
 
 
-_EVENTS: dict[str, Callable[[dict[str, Any]], Event]] = {
+_EVENTS: dict[str, Callable[[dict[str, Any]], SessionEvent]] = {
     MessageType.HEARTBEAT: lambda _: Prolonged(),
     MessageType.INSTRUMENTED: lambda m: Instrumented(str(m["function"]), m),
     MessageType.INVOCATION: _invocation,

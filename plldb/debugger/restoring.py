@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from plldb.aws import Target, aws_errors
 from plldb.errors import StackError
 from plldb.stacks import (
@@ -11,6 +13,8 @@ from plldb.stacks import (
     restore_functions,
 )
 
+logger = logging.getLogger(__name__)
+
 
 def restore(target: Target, stack_name: str, helper_stack: str) -> Restoration:
     """Restores every function of the stack that is instrumented, whoever did it.
@@ -19,6 +23,7 @@ def restore(target: Target, stack_name: str, helper_stack: str) -> Restoration:
     """
     stack = require_debuggable_stack(target, stack_name)
     helper = find_helper_stack(target, helper_stack)
+    logger.info("Restoring the functions of %s by %s", stack.name, helper.instrumentation_function)
     with aws_errors("invoke the helper stack's instrumentation function"):
         restoration = restore_functions(target, helper.instrumentation_function, stack.name)
     if restoration.error is not None:

@@ -1,13 +1,13 @@
 """What runs in the child: loads one Lambda function and calls it, as Lambda's Python runtime does.
 
 A script for the interpreter of the user's project: Python 3.8 or newer, standard library only. It
-is executed by its path and imports nothing of plldb. Rules and wordings are those of Lambda's own
-runtime (https://github.com/aws/aws-lambda-python-runtime-interface-client), named ``awslambdaric``
-below; what differs is said there.
+is executed by its path and imports nothing of plldb; of the files beside this one, it loads
+frames.py. Rules and wordings are those of Lambda's own runtime
+(https://github.com/aws/aws-lambda-python-runtime-interface-client), named ``awslambdaric`` below;
+what differs is said there.
 
 It talks to the invoker over two pipes, whose numbers are its arguments, and leaves stdin, stdout
-and stderr to the user's code. A frame is two lengths (4 bytes each, big-endian), a JSON object of
-the first length, and text of the second, which is never looked into on the way::
+and stderr to the user's code. These are the frames (see frames.py)::
 
     invoker → runner                         runner → invoker
     start {handler, codeDir, debugger, …}    ready {…}: a debugger can attach
@@ -16,17 +16,22 @@ the first length, and text of the second, which is never looked into on the way:
                                              waiting: for a debugger to attach; resumed: it has
                                              stopped: by a debugger; resumed: it goes on
     go                                 ←     paused: about to use the terminal; resumed: done
-                                             failed {message, hint}: the debugger can't be started
+    end: after the answer, if any            failed {message, hint}: the debugger can't be started
 
-The end of the first pipe is the end of this process and of all that it started.
+How it ends: ``end`` makes it leave its loop, so that the interpreter shuts down as it does after
+any program. SIGTERM does the same in the middle of an invocation, as ``sys.exit`` would. The end of
+the first pipe means that plldb itself is gone: then this process ends as by SIGTERM, or else by
+force, and takes along all that it started.
 """
 
 # Python 3.8 must be able to run this; it never looks at the annotations.
 from __future__ import annotations
 
+import atexit
 import contextlib
 import importlib
 import importlib.machinery
+import importlib.util
 import json
 import logging
 import os
@@ -34,7 +39,6 @@ import pathlib
 import queue
 import re
 import signal
-import struct
 import sys
 import threading
 import time
@@ -46,18 +50,31 @@ if TYPE_CHECKING:
     import types
     from collections.abc import Callable, Iterator
 
-    Header = dict[str, Any]
-    Handler = Callable[[Any, Any], Any]
+    from plldb.debugger import frames
+    from plldb.debugger.frames import Header
 
-_LENGTHS = struct.Struct(">II")
+    Handler = Callable[[Any, Any], Any]
+else:
+
+    def _load_frames() -> types.ModuleType:
+        """Loads frames.py without a name in sys.modules: that name may be one of the user's."""
+        path = pathlib.Path(__file__).with_name("frames.py")
+        spec = importlib.util.spec_from_file_location("plldb.debugger.frames", path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    frames = _load_frames()
+
 # Where Lambda has a function's code.
 _TASK_ROOT = "/var/task"
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 _MAX_RESPONSE_BYTES = 6 * 1024 * 1024 + 100
 _LISTEN_RETRY_SECONDS = 0.1
+_CHUNK_BYTES = 1024 * 1024
 
 
-# --- Frames ---------------------------------------------------------------------------------------
+# --- The pipes, and the end -----------------------------------------------------------------------
 
 
 class Channel:
@@ -70,6 +87,13 @@ class Channel:
         self._answers = answers
         self._received: queue.SimpleQueue[tuple[Header, str]] = queue.SimpleQueue()
         self._sending = threading.Lock()
+        # Those that a debugger holds. Code that is stopped must not go on by itself.
+        self.stopped_threads: set[int] = set()
+        # How many seconds the user's code has to end after SIGTERM, once plldb is gone.
+        self.patience = 0.0
+        self._is_orphan = False
+        # Registered before the user's code registers anything, it runs after all of that.
+        atexit.register(self._end_group_of_orphan)
         reader = threading.Thread(target=self._read, name="plldb", daemon=True)
         # pydevd leaves such a thread alone.
         reader.pydev_do_not_trace = True  # type: ignore[attr-defined]
@@ -79,35 +103,60 @@ class Channel:
     def receive(self) -> tuple[Header, str]:
         return self._received.get()
 
+    def request_end(self) -> None:
+        """Puts ``end`` behind the frames that were received."""
+        self._received.put(({"type": "end"}, ""))
+
     def send(self, kind: str, header: Header | None = None, text: str = "") -> None:
-        encoded = json.dumps({"type": kind, **(header or {})}).encode()
-        payload = text.encode("utf-8", "surrogatepass")
-        frame = memoryview(_LENGTHS.pack(len(encoded), len(payload)) + encoded + payload)
+        frame = memoryview(frames.encode_frame({"type": kind, **(header or {})}, text))
         with self._sending:
             while frame:
                 frame = frame[os.write(self._answers, frame) :]
 
     def _read(self) -> None:
-        with contextlib.suppress(OSError, EOFError), os.fdopen(self._requests, "rb") as pipe:
+        parser = frames.FrameParser(lambda header, text: self._received.put((header, text)))
+        with contextlib.suppress(OSError):
             while True:
-                lengths = _LENGTHS.unpack(_read_exactly(pipe, _LENGTHS.size))
-                header = json.loads(_read_exactly(pipe, lengths[0]))
-                text = _read_exactly(pipe, lengths[1]).decode("utf-8", "surrogatepass")
-                self._received.put((header, text))
-        _end_with_children()
+                data = os.read(self._requests, _CHUNK_BYTES)
+                if not data:
+                    break
+                parser.feed(data)
+        self._end_orphan()
+
+    def _end_orphan(self) -> None:
+        self._is_orphan = True
+        if not self.stopped_threads:
+            _signal_group(signal.SIGTERM)
+            time.sleep(self.patience)
+        self._end_group_of_orphan()
+        os._exit(1)
+
+    def _end_group_of_orphan(self) -> None:
+        if self._is_orphan:
+            _signal_group(signal.SIGKILL)
 
 
-def _read_exactly(pipe: Any, size: int) -> bytes:
-    data: bytes = pipe.read(size)
-    if len(data) < size:
-        raise EOFError
-    return data
-
-
-def _end_with_children() -> None:
+def _signal_group(number: int) -> None:
+    """Sends a signal to this process and all that it started; only to those of a child's group."""
     if os.getpgrp() == os.getpid():
-        os.killpg(0, signal.SIGKILL)
-    os._exit(1)
+        os.killpg(0, number)
+
+
+def end_on_sigterm(channel: Channel) -> None:
+    """Makes SIGTERM run the user's ``finally`` and ``atexit``, unless the user's code handles it.
+
+    Code that catches SystemExit is asked again after its answer.
+    """
+    this = os.getpid()
+
+    def on_sigterm(number: int, _frame: object) -> None:
+        if os.getpid() != this:  # forked by the user's code, and none of our business
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        channel.request_end()
+        sys.exit(128 + number)
+
+    signal.signal(signal.SIGTERM, on_sigterm)
 
 
 # --- The context ----------------------------------------------------------------------------------
@@ -158,21 +207,21 @@ class LambdaContext:
     def __init__(self, values: Header, deadline: float) -> None:
         environment = os.environ.get
         self.aws_request_id = values.get("aws_request_id")
-        self.function_name = _first(
+        self.function_name = _or_default(
             values.get("function_name"), environment("AWS_LAMBDA_FUNCTION_NAME")
         )
-        self.function_version = _first(
+        self.function_version = _or_default(
             values.get("function_version"), environment("AWS_LAMBDA_FUNCTION_VERSION")
         )
         self.memory_limit_in_mb = str(
-            _first(
+            _or_default(
                 values.get("memory_limit_in_mb"), environment("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "")
             )
         )
-        self.log_group_name = _first(
+        self.log_group_name = _or_default(
             values.get("log_group_name"), environment("AWS_LAMBDA_LOG_GROUP_NAME")
         )
-        self.log_stream_name = _first(
+        self.log_stream_name = _or_default(
             values.get("log_stream_name"), environment("AWS_LAMBDA_LOG_STREAM_NAME")
         )
         self.invoked_function_arn = values.get("invoked_function_arn")
@@ -186,7 +235,7 @@ class LambdaContext:
         return max(0, int(self._deadline * 1000) - int(time.time() * 1000))
 
     def log(self, message: object) -> None:
-        _stdout().write(str(message))
+        sys.stdout.write(str(message))
 
     def __repr__(self) -> str:
         names = (
@@ -205,7 +254,7 @@ class LambdaContext:
         return f"LambdaContext([{shown}])"
 
 
-def _first(value: Any, default: Any) -> Any:
+def _or_default(value: Any, default: Any) -> Any:
     return default if value is None else value
 
 
@@ -222,30 +271,31 @@ class Fault(Exception):  # noqa: N818
         self.trace = trace or []
 
 
-class Frames:
-    """Stack traces, without this file's frames and with the code folder as Lambda has it."""
+class TraceFormatter:
+    """Formats stack traces without this file's frames, with the code folder as Lambda has it."""
 
     def __init__(self, code_dir: str) -> None:
         self._folders = sorted({code_dir, os.path.realpath(code_dir)}, key=len, reverse=True)
 
     def format(self, trace: types.TracebackType | None) -> list[str]:
         """One string a frame, as awslambdaric has them: file, line, function and source line."""
-        frames = [
-            (self.shown(frame.filename), frame.lineno, frame.name, frame.line)
-            for frame in traceback.extract_tb(trace)
-            if not _is_import_machinery(frame.filename)
+        entries = [
+            (self.lambda_path(entry.filename), entry.lineno, entry.name, entry.line)
+            for entry in traceback.extract_tb(trace)
+            if not _is_import_machinery(entry.filename)
         ]
-        return traceback.format_list(frames)  # type: ignore[arg-type]
+        return traceback.format_list(entries)  # type: ignore[arg-type]
 
-    def shown(self, filename: str) -> str:
+    def lambda_path(self, filename: str) -> str:
+        """Where the file would be on Lambda; a file outside of the code folder stays as it is."""
         for folder in self._folders:
             if filename == folder or filename.startswith(folder.rstrip("/") + "/"):
                 return _TASK_ROOT + filename[len(folder.rstrip("/")) :]
         return filename
 
 
-def user_traceback(trace: types.TracebackType | None) -> types.TracebackType | None:
-    """From the first frame that is the user's on."""
+def skip_to_user_code(trace: types.TracebackType | None) -> types.TracebackType | None:
+    """The rest of a traceback from the first frame on that is the user's."""
     while trace is not None:
         filename = trace.tb_frame.f_code.co_filename
         if not _is_ours(filename) and not _is_import_machinery(filename):
@@ -265,7 +315,7 @@ def _is_import_machinery(filename: str) -> bool:
 # --- Loading --------------------------------------------------------------------------------------
 
 
-def load_handler(name: str, frames: Frames) -> Handler:
+def load_handler(name: str, traces: TraceFormatter) -> Handler:
     """The function of ``module.function`` or ``folder/module.function``.
 
     Raises Fault, or whatever the module raises while it is imported. Where awslambdaric gives an
@@ -288,11 +338,11 @@ def load_handler(name: str, frames: Frames) -> Handler:
         raise Fault(
             "Runtime.ImportModuleError",
             f"Unable to import module '{module_name}': {error}",
-            frames.format(user_traceback(error.__traceback__)),
+            traces.format(skip_to_user_code(error.__traceback__)),
         ) from error
     except SyntaxError as error:
         where = '  File "{}" Line {}\n    {}'.format(
-            frames.shown(error.filename or ""), error.lineno, (error.text or "").strip()
+            traces.lambda_path(error.filename or ""), error.lineno, (error.text or "").strip()
         )
         raise Fault(
             "Runtime.UserCodeSyntaxError",
@@ -323,7 +373,7 @@ def forget_modules(code_dir: str) -> None:
         )
     }
     for name, module in list(sys.modules.items()):
-        path = pathlib.Path(os.path.realpath(_path_of(module)))
+        path = pathlib.Path(os.path.realpath(_find_path(module)))
         inside = path.relative_to(root).parts if root in path.parents else ()
         is_code = inside and not any(
             part.startswith(".") or part == "site-packages" for part in inside
@@ -333,7 +383,7 @@ def forget_modules(code_dir: str) -> None:
     importlib.invalidate_caches()
 
 
-def _path_of(module: types.ModuleType) -> str:
+def _find_path(module: types.ModuleType) -> str:
     path = getattr(module, "__file__", None)
     if path is None:
         with contextlib.suppress(Exception):
@@ -373,7 +423,7 @@ def encode_result(value: Any) -> str:
     bytes as the text that they hold. bytes by themselves are the text of the answer.
     """
     try:
-        text = _raw(value) if isinstance(value, bytes) else _encode(value)
+        text = _check_json(value) if isinstance(value, bytes) else _encode(value)
     except Exception as error:  # noqa: BLE001 (as awslambdaric)
         raise Fault("Runtime.MarshalError", f"Unable to marshal response: {error}") from None
     size = len(text.encode("utf-8", "surrogatepass"))
@@ -386,7 +436,7 @@ def encode_result(value: Any) -> str:
     return text
 
 
-def _raw(value: bytes) -> str:
+def _check_json(value: bytes) -> str:
     text = value.decode("utf-8")
     json.loads(text)
     return text
@@ -408,7 +458,7 @@ def _encode(value: Any) -> str:
         raise TypeError(f"Object of type {type(item).__name__} is not JSON serializable")
 
     if _has_named_tuple(value):
-        value = _plain(value)
+        value = _expand_named_tuples(value)
     text = json.dumps(value, ensure_ascii=False, default=default)
     if not text.isascii():
         try:
@@ -433,21 +483,17 @@ def _has_named_tuple(value: Any) -> bool:
     return False
 
 
-def _plain(value: Any) -> Any:
+def _expand_named_tuples(value: Any) -> Any:
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
         value = value._asdict()
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: _expand_named_tuples(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [_expand_named_tuples(item) for item in value]
     return value
 
 
 # --- Logging --------------------------------------------------------------------------------------
-
-
-def _stdout() -> Any:
-    return sys.stdout
 
 
 class LogHandler(logging.Handler):
@@ -457,7 +503,7 @@ class LogHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         record.aws_request_id = self.request_id
-        _stdout().write(self.format(record) + "\n")
+        sys.stdout.write(self.format(record) + "\n")
 
 
 def set_up_logging() -> LogHandler:
@@ -612,10 +658,13 @@ def report_stops(channel: Channel) -> None:
         return
 
     def do_wait_suspend(*arguments: Any, **options: Any) -> Any:
+        thread = threading.get_ident()
+        channel.stopped_threads.add(thread)
         channel.send("stopped")
         try:
             return suspend(*arguments, **options)
         finally:
+            channel.stopped_threads.discard(thread)
             channel.send("resumed")
 
     debugger.do_wait_suspend = do_wait_suspend  # type: ignore[union-attr]
@@ -630,7 +679,7 @@ class Runtime:
         self._code_dir: str = start["codeDir"]
         self._name: str = start["handler"]
         self._debugger: Header = start["debugger"]
-        self._frames = Frames(self._code_dir)
+        self._traces = TraceFormatter(self._code_dir)
         self._handler: Handler | None = None
         # In place of our own folder, which Python put there unless it was told not to.
         ours = str(pathlib.Path(__file__).parent)
@@ -653,8 +702,11 @@ class Runtime:
             sys.breakpointhook = say_that_nothing_stops
 
     def serve(self) -> None:
+        """Answers invocations until it is told to end."""
         while True:
             header, event = self._channel.receive()
+            if header["type"] == "end":
+                return
             if header["isChanged"]:
                 self._forget()
             self._log_handler.request_id = str(header["context"].get("aws_request_id") or "")
@@ -667,8 +719,8 @@ class Runtime:
         except Fault as fault:
             self._report(fault.kind, fault.message, fault.trace, fault.__cause__)
         except Exception as error:  # noqa: BLE001 (whatever the user's code raises)
-            trace = user_traceback(error.__traceback__)
-            self._report(type(error).__name__, str(error), self._frames.format(trace), error)
+            trace = skip_to_user_code(error.__traceback__)
+            self._report(type(error).__name__, str(error), self._traces.format(trace), error)
         else:
             self._flush()
             self._channel.send("result", text=result)
@@ -678,7 +730,7 @@ class Runtime:
         if self._handler is None:
             # Whatever an import that failed left behind is read again, too.
             forget_modules(self._code_dir)
-            self._handler = load_handler(self._name, self._frames)
+            self._handler = load_handler(self._name, self._traces)
         context = LambdaContext(header["context"], header["deadline"])
         try:
             return self._handler(decode_event(event), context)
@@ -706,9 +758,10 @@ class Runtime:
         with contextlib.suppress(Exception):  # whatever the user's code made of stderr
             sys.stderr.write(f"[ERROR] {kind}: {message}\n")
             if cause is not None:
-                traceback.print_exception(type(cause), cause, user_traceback(cause.__traceback__))
+                rest = skip_to_user_code(cause.__traceback__)
+                traceback.print_exception(type(cause), cause, rest)
         self._flush()
-        error = {"errorType": kind, "errorMessage": message, "stackTrace": trace}
+        error = frames.make_error_report(kind, message, trace)
         self._channel.send("error", {"error": error, "isLoaded": self._handler is not None})
 
     def _flush(self) -> None:
@@ -719,7 +772,9 @@ class Runtime:
 
 def main(arguments: list[str]) -> None:
     channel = Channel(int(arguments[0]), int(arguments[1]))
+    end_on_sigterm(channel)
     start, _ = channel.receive()
+    channel.patience = start["patience"]
     try:
         runtime = Runtime(channel, start)
     except DebuggerFailed as failure:

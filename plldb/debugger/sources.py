@@ -7,6 +7,7 @@ was written, never as it was built or packaged, so that what runs is what the de
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from typing import Any
 import yaml
 
 from plldb.errors import SourceError, UsageError
+
+logger = logging.getLogger(__name__)
 
 _TEMPLATE_NAMES = ("template.yaml", "template.yml", "template.json")
 _CDK_FOLDER = "cdk.out"
@@ -56,7 +59,7 @@ class Sources:
     found: Mapping[str, CodeSource]
     missing: Mapping[str, str]
 
-    def reason(self, logical_id: str) -> str:
+    def explain_missing(self, logical_id: str) -> str:
         """Why a function has no source here; it may be one that the template does not have."""
         if logical_id in self.missing:
             return self.missing[logical_id]
@@ -68,7 +71,7 @@ class Sources:
         """Raises SourceError if its code is not on this machine."""
         if logical_id not in self.found:
             raise SourceError(
-                f"There is no code for {logical_id} here: {self.reason(logical_id)}.",
+                f"There is no code for {logical_id} here: {self.explain_missing(logical_id)}.",
                 _CODE_HINT.format(logical_id),
             )
         return self.found[logical_id]
@@ -90,7 +93,7 @@ def parse_code_options(values: Iterable[str], folder: Path) -> dict[str, Path]:
             )
         if logical_id in folders:
             raise UsageError(f"--code names {logical_id} twice.", "Leave one out.")
-        path = _absolute(folder / Path(text).expanduser())
+        path = _make_absolute(folder / Path(text).expanduser())
         if not path.is_dir():
             raise UsageError(
                 f"--code {value}: there is no folder {path}.",
@@ -113,20 +116,23 @@ def find_sources(
     (unless ``code`` names at least one function), or if it can't be read.
     """
     code = code or {}
-    path = _absolute(folder / template) if template else _find_template(folder, stack_name)
+    path = _make_absolute(folder / template) if template else _find_template(folder, stack_name)
     if path is None:
         if not code:
-            raise SourceError(f"There is no template in {_absolute(folder)}.", _TEMPLATE_HINT)
+            raise SourceError(f"There is no template in {_make_absolute(folder)}.", _TEMPLATE_HINT)
         return Sources(None, {name: CodeSource(name, at, None) for name, at in code.items()}, {})
     found, missing = _read_functions(_load(path), path.parent)
     for logical_id, code_dir in code.items():
         handler = found[logical_id].handler if logical_id in found else None
         found[logical_id] = CodeSource(logical_id, code_dir, handler)
         missing.pop(logical_id, None)
+    logger.info("%s: code of %d functions is here, of %d not", path, len(found), len(missing))
+    for logical_id, source in found.items():
+        logger.debug("The code of %s is in %s.", logical_id, source.code_dir)
     return Sources(path, found, missing)
 
 
-def _absolute(path: Path) -> Path:
+def _make_absolute(path: Path) -> Path:
     """Without following links: an editor knows the file by the path that the developer uses."""
     return Path(os.path.abspath(path))  # noqa: PTH100 (Path.absolute keeps "..")
 
@@ -134,7 +140,7 @@ def _absolute(path: Path) -> Path:
 def _find_template(folder: Path, stack_name: str | None) -> Path | None:
     for name in _TEMPLATE_NAMES:
         if (folder / name).is_file():
-            return _absolute(folder / name)
+            return _make_absolute(folder / name)
     candidates = sorted(
         path
         for path in (folder / _CDK_FOLDER).glob("*" + _CDK_SUFFIX)
@@ -145,10 +151,10 @@ def _find_template(folder: Path, stack_name: str | None) -> Path | None:
         case []:
             return None
         case [path]:
-            return _absolute(path)
+            return _make_absolute(path)
     names = ", ".join(path.name for path in candidates)
     raise SourceError(
-        f"{_absolute(folder / _CDK_FOLDER)} has several templates: {names}.",
+        f"{_make_absolute(folder / _CDK_FOLDER)} has several templates: {names}.",
         "Choose one: --template cdk.out/<stack>.template.json",
     )
 
@@ -208,15 +214,15 @@ def _read_functions(
 ) -> tuple[dict[str, CodeSource], dict[str, str]]:
     found: dict[str, CodeSource] = {}
     missing: dict[str, str] = {}
-    defaults = _dict(_dict(template.get("Globals")).get("Function"))
+    defaults = _as_dict(_as_dict(template.get("Globals")).get("Function"))
     for logical_id, resource in template["Resources"].items():
-        kind = _dict(resource).get("Type")
+        kind = _as_dict(resource).get("Type")
         if kind not in (_LAMBDA_FUNCTION, _SAM_FUNCTION):
             continue
-        properties = _dict(resource.get("Properties"))
+        properties = _as_dict(resource.get("Properties"))
         if kind == _SAM_FUNCTION:
             properties = defaults | properties
-        metadata = _dict(resource.get("Metadata"))
+        metadata = _as_dict(resource.get("Metadata"))
         code = _locate(str(kind), properties, metadata, folder)
         if isinstance(code, str):
             missing[str(logical_id)] = code
@@ -228,7 +234,7 @@ def _read_functions(
     return found, missing
 
 
-def _dict(value: Any) -> dict[str, Any]:
+def _as_dict(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
@@ -242,28 +248,32 @@ def _locate(
     if isinstance(runtime, str) and not runtime.startswith("python"):
         return f"its runtime is {runtime}"
     if isinstance(metadata.get(_CDK_ASSET_PATH), str):
-        return _folder(folder, metadata[_CDK_ASSET_PATH])
+        return _find_folder(folder, metadata[_CDK_ASSET_PATH])
     if properties.get("InlineCode") is not None:
         return "its code stands in the template itself"
     name = "CodeUri" if kind == _SAM_FUNCTION else "Code"
     value = properties.get(name)
-    return _folder(folder, value) if isinstance(value, str) else _no_folder(name, value)
+    return (
+        _find_folder(folder, value)
+        if isinstance(value, str)
+        else _explain_missing_folder(name, value)
+    )
 
 
-def _no_folder(name: str, value: Any) -> str:
+def _explain_missing_folder(name: str, value: Any) -> str:
     if value is None:
         return f"the template gives it no {name}"
-    if "ZipFile" in _dict(value):
+    if "ZipFile" in _as_dict(value):
         return "its code stands in the template itself"
-    if isinstance(value, _Intrinsic) or any(key.startswith("Fn::") for key in _dict(value)):
+    if isinstance(value, _Intrinsic) or any(key.startswith("Fn::") for key in _as_dict(value)):
         return f"its {name} is computed by CloudFormation"
     return f"its {name} is in S3"
 
 
-def _folder(folder: Path, value: str) -> Path | str:
+def _find_folder(folder: Path, value: str) -> Path | str:
     if value.startswith(("s3://", "https://", "http://")):
         return f"its code is at {value}"
-    path = _absolute(folder / value)
+    path = _make_absolute(folder / value)
     if path.is_dir():
         return path
     if path.is_file():

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 _T = TypeVar("_T")
 
 
-async def in_thread(call: Callable[[], _T]) -> _T:
+async def run_in_thread(call: Callable[[], _T]) -> _T:
     """What ``call`` gives, or raises, while the event loop goes on.
 
     Unlike ``asyncio.to_thread``, whoever is cancelled meanwhile does not wait for it, nor does the

@@ -48,7 +48,7 @@ class Timing:
     lasting: float = 30
 
 
-def timing_from_environment(environ: Mapping[str, str]) -> Timing:
+def read_timing(environ: Mapping[str, str]) -> Timing:
     """Raises UsageError for a value that makes no sense."""
     default = Timing()
     return Timing(
@@ -89,9 +89,13 @@ class Backoff:
         """How long to wait now; None: so much time has elapsed that it is not tried again."""
         if elapsed >= self._give_up:
             return None
-        ceiling = min(self._longest, self._first * 2.0 ** min(self.attempt, _MAX_BACKOFF_EXPONENT))
+        ceiling = min(self._longest, _double(self._first, self.attempt))
         self.attempt += 1
         return min(ceiling * self._random(), self._give_up - elapsed)
+
+
+def _double(seconds: float, times: int) -> float:
+    return seconds * 2.0 ** min(times, _MAX_BACKOFF_EXPONENT)
 
 
 class Outages:
@@ -124,7 +128,7 @@ class Outages:
         if has_lasted:
             self._outage, self._short_lived = None, 0
         if self._outage is None:
-            first = self._timing.first_retry * 2.0 ** min(self._short_lived, _MAX_BACKOFF_EXPONENT)
+            first = _double(self._timing.first_retry, self._short_lived)
             longest, give_up = self._timing.longest_retry, self._timing.give_up
             self._outage = now, Backoff(first, longest, self._random, give_up)
             self._short_lived += 1

@@ -21,9 +21,9 @@ from plldb.aws import Target, aws_errors
 from plldb.bootstrap.executor import Executor
 from plldb.bootstrap.operations import Operation
 from plldb.config import DEFAULT_EMULATOR_REGION, DEFAULT_HELPER_STACK, TargetSettings
-from plldb.debugger.attach import (
+from plldb.debugger.attachment import (
+    AttachEvent,
     CodeOptions,
-    Event,
     SessionCreated,
     SessionOptions,
     attach,
@@ -55,7 +55,9 @@ def embedded_emulator(home: Path) -> Iterator[Target]:
     lifecycle = Lifecycle(home, lambda _: MiniStack(home))
     try:
         running = lifecycle.up(MiniStack.name, port=None).running
-        yield Target(TargetSettings("emulator", DEFAULT_EMULATOR_REGION, emulator=running.address))
+        settings = TargetSettings("emulator", DEFAULT_EMULATOR_REGION, emulator=running.address)
+        with Target(settings) as target:
+            yield target
     finally:
         lifecycle.down()
 
@@ -162,11 +164,11 @@ def attach_and_debug(
 ) -> None:
     """Attaches, lets the function be called while it is edited, and detaches with Ctrl-C."""
     narrator = _Narrator(target, helper, project, caller, tell)
-    choice = choose_sources(CodeOptions(project.folder), SAMPLE_STACK)
+    sources = choose_sources(CodeOptions(project.folder), SAMPLE_STACK)
     attach(
         target,
         SessionOptions(SAMPLE_STACK, helper.name),
-        choice.found,
+        sources,
         lambda: Invoker(
             python=Path(sys.executable),
             debug=NO_DEBUGGER,
@@ -198,7 +200,7 @@ class _Narrator:
         self._thread = ThreadPoolExecutor(1)
         self.calls: Future[None] | None = None
 
-    def show(self, event: Event) -> None:
+    def show(self, event: AttachEvent) -> None:
         match event:
             case SessionCreated(session, _):
                 self._tell_status(f"POST /sessions opened session {session}…")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plldb.clock import TOLERANCE_SECONDS, clock_difference
+from plldb.clock_skew import TOLERANCE_SECONDS, clock_difference
 from plldb.doctor.facts import Facts
 from plldb.doctor.findings import Result, ok, problem, warning
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,8 +13,8 @@ from typing import TYPE_CHECKING
 import requests
 
 from plldb.aws import aws_errors
-from plldb.clock import TOLERANCE_SECONDS, clock_difference
-from plldb.debugger.management import ManagementClient, SessionView
+from plldb.clock_skew import TOLERANCE_SECONDS, clock_difference
+from plldb.debugger.api_client import ApiClient, SessionView
 from plldb.errors import EndpointError
 from plldb.stacks import HelperStack, StackState, find_helper_stack, find_stack
 
@@ -63,6 +64,11 @@ class Facts:
 
     def __init__(self, question: Question) -> None:
         self.question = question
+        self._to_close = ExitStack()
+
+    def close(self) -> None:
+        """Ends the connections of what was opened here; the target is whose who made it."""
+        self._to_close.close()
 
     @cached_property
     def target(self) -> Target:
@@ -122,11 +128,8 @@ class Facts:
         return self.question.make_release(self.target)
 
     @cached_property
-    def management(self) -> ManagementClient:
-        target = self.target
-        return ManagementClient(
-            self.helper.management_api_url, target.execute_api_auth(), target.reachable_url
-        )
+    def management(self) -> ApiClient:
+        return self._to_close.enter_context(ApiClient.of_helper_stack(self.helper, self.target))
 
     @cached_property
     def attached(self) -> list[SessionView]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from plldb import __version__
 from plldb.aws import aws_errors
 from plldb.bootstrap.release import FINGERPRINT_TAG
-from plldb.clock import TOLERANCE_SECONDS
+from plldb.clock_skew import TOLERANCE_SECONDS
 from plldb.config import VERSION_TAG
 from plldb.doctor.facts import Facts
 from plldb.doctor.findings import Result, ok, problem, warning

@@ -14,7 +14,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as connect_websocket
 
 from plldb.aws import Target
-from plldb.debugger.management import ManagementClient
+from plldb.debugger.api_client import ApiClient
 from plldb.stacks import HelperStack
 
 from .support import DEADLINE_SECONDS, random_name
@@ -72,7 +72,7 @@ def run_load(target: Target, helper: HelperStack, emulator_pid: int, shape: Shap
 
 
 def _create(target: Target, helper: HelperStack, count: int, figures: Figures) -> list[str]:
-    management = ManagementClient(helper.management_api_url, target.execute_api_auth())
+    management = ApiClient(helper.management_api_url, target.execute_api_auth())
     stacks = [random_name("load") for _ in range(_STACKS)]
 
     def create(number: int) -> str:

@@ -17,7 +17,7 @@ import pytest
 
 from plldb.aws import Target
 from plldb.config import EmulatorAddress
-from plldb.debugger.management import ManagementClient
+from plldb.debugger.api_client import ApiClient
 
 from .project import Project, attach, deployed_project, detach
 from .proxy import Proxy, proxy_to
@@ -66,8 +66,8 @@ def remote(plldb: Plldb, network: Proxy, address: EmulatorAddress) -> Plldb:
 
 
 @pytest.fixture
-def management(backend: Backend) -> ManagementClient:
-    return ManagementClient(backend.helper.management_api_url, backend.target.execute_api_auth())
+def management(backend: Backend) -> ApiClient:
+    return ApiClient(backend.helper.management_api_url, backend.target.execute_api_auth())
 
 
 def statuses(backend: Backend, project: Project) -> list[str]:
@@ -231,7 +231,7 @@ class TestRefresh:
 
 class TestEnds:
     def test_forced_off_it_stays_off(
-        self, remote: Plldb, project: Project, backend: Backend, management: ManagementClient
+        self, remote: Plldb, project: Project, backend: Backend, management: ApiClient
     ) -> None:
         before = project.configurations()
         with attach(remote, project) as attached:

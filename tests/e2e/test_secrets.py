@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -38,10 +39,15 @@ def live_through_everything(plldb: Plldb, backend: Backend, stack: str) -> None:
     backend.refusal(session_id)
     backend.post_sessions({"stackName": 1})
     invoke_websocket_functions(backend, backend.new_session())
-    with plldb.attach(stack, "--verbose") as attached:
+    with plldb.attach(stack, "-vv") as attached:
         attached.wait_for("connected")
         attached.signal(signal.SIGINT)
         attached.exit_code()
+
+
+def kept_logs(plldb: Plldb) -> str:
+    folder = Path(plldb.environment["PLLDB_HOME"]) / "logs"
+    return "\n".join(path.read_text("utf-8") for path in folder.iterdir())
 
 
 @pytest.mark.needs("local")
@@ -58,7 +64,9 @@ def test_no_session_id_is_whole_in_any_log_or_output(
         "the functions' logs": function_logs(backend, began),
         "the emulator's log": request.getfixturevalue("emulator_log"),
         "the command line": "\n".join(plldb.said),
+        "the logs that plldb attach keeps": kept_logs(plldb),
     }.items():
+        assert text, place
         assert [one for one in ids if one in text] == [], place
 
 

@@ -12,6 +12,7 @@ from io import BytesIO
 from typing import Any
 from urllib.parse import urlsplit
 
+import psutil
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
 
@@ -116,6 +117,16 @@ def local_server(respond: Responder) -> Iterator[LocalServer]:
         httpd.shutdown()
         thread.join()
         httpd.socket.close()
+
+
+def count_connections(server: LocalServer) -> int:
+    """How many connections to the server this process holds open."""
+    port = int(server.url.rpartition(":")[2])
+    connections = psutil.Process().net_connections("tcp")
+    return sum(
+        bool(one.raddr) and one.raddr.port == port and one.status == psutil.CONN_ESTABLISHED
+        for one in connections
+    )
 
 
 class Wire:

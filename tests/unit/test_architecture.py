@@ -23,8 +23,11 @@ SHARED_WITH_THE_LOCAL_SIDE = {
     f"{FUNCTIONS}.shared.constants",
     f"{FUNCTIONS}.shared.ids",
 }
-# Run in a child process, under the interpreter of the user's project, which has no plldb.
-CHILD = {"plldb.debugger.runner"}
+# Runs in a child process, under the interpreter of the user's project, which has no plldb.
+RUNNER = "plldb.debugger.runner"
+# The runner loads this module by its path; plldb imports it as any other.
+FRAMES = "plldb.debugger.frames"
+CHILD = {RUNNER, FRAMES}
 FOREIGN = [
     # Runs inside the emulator's container, as a package of its own.
     PACKAGE / "emulators" / "localstack",
@@ -34,7 +37,7 @@ FOREIGN = [
 
 # A module may import what stands in a row above its own, and its own part.
 LAYERS = [
-    {"errors", "clock"},
+    {"errors", "clock_skew", "diagnostic_log"},
     {"config"},
     {"settings_file"},
     {"aws"},
@@ -46,7 +49,7 @@ LAYERS = [
 # Inside the helper stack: handlers put rooms together, and what is shared uses no room.
 ROOMS = {"api", "websocket", "sessions", "invocations", "instrumentation"}
 PURE = [
-    "plldb.clock",
+    "plldb.clock_skew",
     "plldb.bootstrap.planner",
     "plldb.bootstrap.packager",
     "plldb.bootstrap.parameters",
@@ -55,7 +58,8 @@ PURE = [
     "plldb.doctor.requirements",
     "plldb.debugger.launch_config",
     "plldb.debugger.protocol",
-    "plldb.debugger.snapshot",
+    "plldb.debugger.file_changes",
+    FRAMES,
     "plldb.debugger.sources",
     "plldb.debugger.timing",
     *sorted(SHARED_WITH_THE_LOCAL_SIDE),
@@ -249,7 +253,7 @@ def test_what_runs_under_the_users_interpreter_needs_the_standard_library_only()
 
 def test_and_nothing_of_plldb_imports_it() -> None:
     """It is started as a program, by its path."""
-    assert not [name for name in SOURCES if name not in CHILD and {*imported(name)} & {*CHILD}]
+    assert not [name for name in SOURCES if RUNNER in imported(name)]
 
 
 # --- Side effects ---------------------------------------------------------------------------------

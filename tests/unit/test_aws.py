@@ -7,22 +7,23 @@ AWS configuration, and what it would send is looked at: host, region and signatu
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
+import boto3
 import botocore.exceptions as foreign
 import pytest
 from botocore.credentials import RefreshableCredentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plldb.aws import Target, aws_errors, translated
+from plldb.aws import Target, aws_errors, translate_error
 from plldb.bootstrap.operations import Operation
-from plldb.config import EmulatorAddress, Options, TargetSettings, load_target
-from plldb.debugger.management import ManagementClient
+from plldb.config import EmulatorAddress, Options, SettingsResolver, TargetSettings
+from plldb.debugger.api_client import ApiClient
 from plldb.errors import (
     AccessDeniedError,
     AwsError,
@@ -33,7 +34,15 @@ from plldb.errors import (
     TargetError,
 )
 from plldb.stacks import find_helper_stack, find_stack
-from tests.unit.fakes import ACCOUNT, Answer, Request, Wire, client_error, local_server
+from tests.unit.fakes import (
+    ACCOUNT,
+    Answer,
+    Request,
+    Wire,
+    client_error,
+    count_connections,
+    local_server,
+)
 
 KEY_ID = "AKIAIOSFODNN7EXAMPLE"
 SECRET = "wJalrXUtnFEMIbPxRfiCYEXAMPLEKEY"
@@ -57,7 +66,7 @@ class TestTranslation:
         ids=lambda error: type(error).__name__,
     )
     def test_missing_or_stale_credentials(self, error: Exception) -> None:
-        ours = translated(error, "look")
+        ours = translate_error(error, "look")
         assert isinstance(ours, CredentialsError)
         assert ours.message.startswith("Could not look: ")
         assert ours.hint
@@ -76,7 +85,7 @@ class TestTranslation:
         ],
     )
     def test_credentials_that_the_service_refuses(self, code: str) -> None:
-        ours = translated(client_error(code, "bad token", "DescribeStacks"), "look")
+        ours = translate_error(client_error(code, "bad token", "DescribeStacks"), "look")
         assert type(ours) is CredentialsError
         assert ours.message == f"Could not look: bad token ({code}, DescribeStacks)"
 
@@ -84,13 +93,13 @@ class TestTranslation:
         "code", ["AccessDenied", "AccessDeniedException", "UnauthorizedOperation"]
     )
     def test_a_missing_permission_names_the_operation(self, code: str) -> None:
-        ours = translated(client_error(code, "no", "CreateStack"), "make it")
+        ours = translate_error(client_error(code, "no", "CreateStack"), "make it")
         assert isinstance(ours, AccessDeniedError)
         assert ours.code == code
         assert "CreateStack" in str(ours.hint)
 
     def test_any_other_refusal_keeps_its_code(self) -> None:
-        ours = translated(client_error("LimitExceeded", "full", "CreateStack"), "make it")
+        ours = translate_error(client_error("LimitExceeded", "full", "CreateStack"), "make it")
         assert type(ours) is AwsError
         assert (ours.code, ours.exit_code) == ("LimitExceeded", 1)
         assert ours.message == "Could not make it: full (LimitExceeded, CreateStack)"
@@ -108,7 +117,7 @@ class TestTranslation:
         ids=lambda error: type(error).__name__,
     )
     def test_an_endpoint_that_does_not_answer(self, error: Exception) -> None:
-        ours = translated(error, "look")
+        ours = translate_error(error, "look")
         assert isinstance(ours, EndpointError)
         assert "plldb local status" in str(ours.hint)
 
@@ -123,14 +132,14 @@ class TestTranslation:
         ids=lambda error: type(error).__name__,
     )
     def test_the_rest_of_botocores_own(self, error: Exception) -> None:
-        assert type(translated(error, "look")) is AwsError
+        assert type(translate_error(error, "look")) is AwsError
 
     def test_a_message_is_one_line_however_long_the_reason(self) -> None:
-        ours = translated(client_error("X", "first\nsecond\nthird", "Y"), "look")
+        ours = translate_error(client_error("X", "first\nsecond\nthird", "Y"), "look")
         assert "\n" not in ours.message
 
     def test_a_refusal_without_a_message_still_says_something(self) -> None:
-        ours = translated(foreign.ClientError({}, "HeadBucket"), "look")
+        ours = translate_error(foreign.ClientError({}, "HeadBucket"), "look")
         assert "HeadBucket" in ours.message
 
     def test_the_cause_is_kept(self) -> None:
@@ -276,10 +285,32 @@ def aws_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
 
 
+class WiredTarget(Target):
+    """Its calls go to the wire, and nowhere else."""
+
+    def __init__(self, wire: Wire, settings: TargetSettings) -> None:
+        super().__init__(settings)
+        self._wire = wire
+
+    def client(self, service: str) -> Any:
+        client = super().client(service)
+        client.meta.events.register("before-send", self._wire.before_send, unique_id="wire")
+        return client
+
+
+def resolve(flags: Options, environ: dict[str, str] | None = None) -> TargetSettings:
+    """Where calls go while no emulator runs."""
+    return SettingsResolver(flags, environ or {}).resolve_target(lambda: None)
+
+
 def aws_target(wire: Wire, flags: Options, environ: dict[str, str] | None = None) -> Target:
-    target = Target(load_target(flags, environ or {}, None))
-    target._session.events.register("before-send", wire.before_send)
-    return target
+    return WiredTarget(wire, resolve(flags, environ))
+
+
+def create_session(target: Target, wire: Wire, url: str = "https://x.example/plldb") -> str:
+    auth = target.execute_api_auth()
+    with ApiClient(url, auth, make_adapter=lambda _: wire.adapter()) as api:
+        return api.create_session("app")
 
 
 def aws_answers(region: str, domain: str) -> Callable[[Request], Answer]:
@@ -360,10 +391,8 @@ class TestRealAwsByProfile:
         wire = Wire(aws_answers(region, domain))
         target = aws_target(wire, Options(profile="work", region=region))
         helper = find_helper_stack(target, "plldb")
-        management = ManagementClient(helper.management_api_url, target.execute_api_auth())
-        management._http.mount("https://", wire.adapter())
 
-        session_id = management.create_session("app")
+        session_id = create_session(target, wire, helper.management_api_url)
 
         assert session_id == "11111111-2222-4333-8444-555555555555"
         request = wire.requests[-1]
@@ -431,9 +460,7 @@ class TestRealAwsByProfile:
         monkeypatch.setenv("AWS_SESSION_TOKEN", "the-token")
         wire = Wire(aws_answers("eu-west-1", "amazonaws.com"))
         target = aws_target(wire, Options(target="aws", region="eu-west-1"))
-        management = ManagementClient("https://x.example/plldb", target.execute_api_auth())
-        management._http.mount("https://", wire.adapter())
-        management.create_session("app")
+        create_session(target, wire)
         assert wire.requests[-1].headers["x-amz-security-token"] == "the-token"
 
     def test_the_account_is_asked_for_once(self) -> None:
@@ -447,17 +474,17 @@ class TestRealAwsByProfile:
         [("eu-west-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")],
     )
     def test_partitions(self, region: str, partition: str) -> None:
-        target = Target(load_target(Options(profile="work", region=region), {}, None))
+        target = Target(resolve(Options(profile="work", region=region)))
         assert (target.partition, target.is_aws, target.uses_tls) == (partition, True, True)
 
     def test_a_profile_without_region_asks_for_one(self) -> None:
-        target = Target(load_target(Options(profile="nowhere"), {}, None))
+        target = Target(resolve(Options(profile="nowhere")))
         with pytest.raises(TargetError) as raised:
             _ = target.region
         assert "--region" in str(raised.value.hint)
 
     def test_an_unknown_profile_is_named(self) -> None:
-        target = Target(load_target(Options(profile="nope"), {}, None))
+        target = Target(resolve(Options(profile="nope")))
         with pytest.raises(CredentialsError, match="nope") as raised:
             target.client("sts")
         assert "list-profiles" in str(raised.value.hint)
@@ -475,25 +502,22 @@ class TestRealAwsByProfile:
 class TestRenewedCredentials:
     """Those of SSO or of a role expire, and every signature may have to renew them first."""
 
+    @pytest.fixture(autouse=True)
+    def _monkeypatch(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._set = monkeypatch.setattr
+
     def target(self, renew: Callable[[], dict[str, str]]) -> Target:
         """Its credentials have a minute left, within which botocore insists on new ones."""
         expiring = RefreshableCredentials.create_from_metadata(
             credentials(timedelta(minutes=1)), refresh_using=renew, method="test"
         )
-        target = Target(TargetSettings("aws", "eu-west-1"))
-        provider = SimpleNamespace(load_credentials=lambda: expiring)
-        target._session._session.register_component("credential_provider", provider)
-        return target
-
-    def create_session(self, target: Target, wire: Wire) -> None:
-        management = ManagementClient("https://x.example/plldb", target.execute_api_auth())
-        management._http.mount("https://", wire.adapter())
-        management.create_session("app")
+        self._set(boto3.Session, "get_credentials", lambda _: expiring)
+        return Target(TargetSettings("aws", "eu-west-1"))
 
     def test_a_request_is_signed_with_the_new_ones(self) -> None:
         wire = Wire(aws_answers("eu-west-1", "amazonaws.com"))
         target = self.target(lambda: credentials(timedelta(hours=1)) | {"token": "new"})
-        self.create_session(target, wire)
+        create_session(target, wire)
         assert wire.requests[-1].headers["x-amz-security-token"] == "new"
 
     @pytest.mark.parametrize(
@@ -515,7 +539,7 @@ class TestRenewedCredentials:
 
         wire = Wire(aws_answers("eu-west-1", "amazonaws.com"))
         with pytest.raises(PlldbError, match="Could not sign the request") as raised:
-            self.create_session(self.target(renew), wire)
+            create_session(self.target(renew), wire)
         assert type(raised.value) is kind
         assert raised.value.hint
         assert wire.requests == []
@@ -523,7 +547,7 @@ class TestRenewedCredentials:
     def test_so_are_new_ones_that_have_expired_too(self) -> None:
         wire = Wire(aws_answers("eu-west-1", "amazonaws.com"))
         with pytest.raises(CredentialsError, match="still expired"):
-            self.create_session(self.target(lambda: credentials(timedelta(minutes=-1))), wire)
+            create_session(self.target(lambda: credentials(timedelta(minutes=-1))), wire)
         assert wire.requests == []
 
 
@@ -564,7 +588,7 @@ class TestEmulator:
             {"AWS_ENDPOINT_URL_STS": "http://127.0.0.1:1"},
             {"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET},
             {"AWS_SESSION_TOKEN": "real"},
-            {"LOCALSTACK_HOST": "127.0.0.1:1"},
+            {"LOCALSTACK_HOST": "127.0.0.1:1", "USE_SSL": "1"},
             {"AWS_PROFILE": "nope"},
         ],
         ids=str,
@@ -574,28 +598,49 @@ class TestEmulator:
     ) -> None:
         for name, value in environ.items():
             monkeypatch.setenv(name, value)
-        with local_server(answer_as_sts) as server:
-            target = emulator_target(server.url)
+        before = dict(os.environ)
+        with local_server(answer_as_sts) as server, emulator_target(server.url) as target:
             assert target.account_id == "000000000000"
-            target.client("sts").close()
+        assert dict(os.environ) == before
         (request,) = server.requests
         key_id, _, *scope = request.credential_scope
         assert (key_id, scope) == ("test", ["us-east-1", "sts", "aws4_request"])
         assert "x-amz-security-token" not in request.headers
 
+    def test_two_of_them_are_two_places(self) -> None:
+        with (
+            local_server(answer_as_sts) as one,
+            local_server(answer_as_sts) as other,
+            emulator_target(one.url) as target_one,
+            emulator_target(other.url) as target_other,
+        ):
+            for target in (target_one, target_other, target_one):
+                target.client("sts").get_caller_identity()
+        assert (len(one.requests), len(other.requests)) == (2, 1)
+
+    def test_all_connections_are_closed_at_the_end(self) -> None:
+        with local_server(answer_as_sts) as server:
+            with emulator_target(server.url) as target:
+                target.client("sts").get_caller_identity()
+                target.patient_client("sts", seconds=5).get_caller_identity()
+                assert count_connections(server) == 2
+            assert count_connections(server) == 0
+
     def test_buckets_are_paths_and_not_host_names(self) -> None:
-        with local_server(lambda _: Answer(404)) as server:
-            client = emulator_target(server.url).client("s3")
+        with local_server(lambda _: Answer(404)) as server, emulator_target(server.url) as target:
+            client = target.client("s3")
             with pytest.raises(foreign.ClientError):
                 client.head_bucket(Bucket="some-bucket")
-            client.close()
         assert (server.requests[0].host, server.requests[0].path) == ("127.0.0.1", "/some-bucket")
 
     def test_one_that_is_not_there_is_an_endpoint_error(self) -> None:
         with local_server(answer_as_sts) as server:
             url = server.url
-        with pytest.raises(EndpointError, match="Could not find out the account"):
-            _ = emulator_target(url).account_id
+        with (
+            emulator_target(url) as target,
+            pytest.raises(EndpointError, match="Could not find out the account"),
+        ):
+            _ = target.account_id
 
     @pytest.mark.parametrize(("endpoint", "tls"), [("http://h:1", False), ("https://h:1", True)])
     def test_tls_is_told_by_its_url(self, endpoint: str, tls: bool) -> None:

@@ -14,13 +14,12 @@ from hypothesis import strategies as st
 from plldb.config import (
     BUILT_IN_ENVIRONMENTS,
     ConfigFile,
-    Configuration,
     EmulatorAddress,
     FileEnvironment,
     Options,
+    SettingsResolver,
     TargetSettings,
-    load_settings,
-    load_target,
+    find_home,
 )
 from plldb.errors import TargetError, UsageError
 
@@ -42,6 +41,16 @@ def config_file(environment: str | None = None, **tables: Mapping[str, str]) -> 
         environment,
         {name: FileEnvironment(options, {}) for name, options in tables.items()},
     )
+
+
+def resolve_target(
+    flags: Options,
+    environ: Mapping[str, str],
+    running: EmulatorAddress | None,
+    file: ConfigFile | None = None,
+) -> TargetSettings:
+    """Where calls go, if ``running`` is the emulator that 'plldb local up' started."""
+    return SettingsResolver(flags, environ, file).resolve_target(lambda: running)
 
 
 def where(settings: TargetSettings) -> str:
@@ -101,22 +110,22 @@ class TestPrecedence:
         ],
     )
     def test_the_order(self, flags: dict[str, Any], environ: dict[str, str], expected: str) -> None:
-        assert where(load_target(Options(**flags), environ, LOCAL)) == expected
+        assert where(resolve_target(Options(**flags), environ, LOCAL)) == expected
 
     def test_credentials_in_the_environment_alone_never_select_aws(self) -> None:
         with pytest.raises(TargetError):
-            load_target(Options(), CREDENTIALS, None)
+            resolve_target(Options(), CREDENTIALS, None)
 
     def test_without_any_target_the_hint_names_both_ways_out(self) -> None:
         with pytest.raises(TargetError) as raised:
-            load_target(Options(), {}, None)
+            resolve_target(Options(), {}, None)
         assert raised.value.exit_code == 1
         assert "plldb local up" in str(raised.value.hint)
         assert "--profile" in str(raised.value.hint)
 
     def test_an_emulator_that_was_asked_for_and_does_not_run_is_no_reason_to_use_aws(self) -> None:
         with pytest.raises(TargetError):
-            load_target(Options(target="emulator"), CREDENTIALS, None)
+            resolve_target(Options(target="emulator"), CREDENTIALS, None)
 
     @given(
         environ=st.dictionaries(
@@ -135,7 +144,7 @@ class TestPrecedence:
         self, environ: dict[str, str], flags: Options, running: EmulatorAddress | None
     ) -> None:
         try:
-            settings = load_target(flags, environ, running)
+            settings = resolve_target(flags, environ, running)
         except TargetError:
             return
         assert settings.kind == "emulator"
@@ -155,9 +164,18 @@ class TestPrecedence:
     def test_a_profile_flag_always_selects_aws(
         self, environ: dict[str, str], running: EmulatorAddress | None
     ) -> None:
-        settings = load_target(Options(profile="dev"), environ, running)
+        settings = resolve_target(Options(profile="dev"), environ, running)
         assert (settings.kind, settings.profile) == ("aws", "dev")
         assert settings.emulator is None
+
+
+class TestTheRunningEmulator:
+    @pytest.mark.parametrize("flags", [Options(profile="dev"), Options(target="aws")])
+    def test_nobody_looks_for_it_when_calls_go_to_aws(self, flags: Options) -> None:
+        def find_running() -> EmulatorAddress | None:
+            raise AssertionError("it was looked for")
+
+        assert SettingsResolver(flags, {}).resolve_target(find_running).kind == "aws"
 
 
 class TestContradictions:
@@ -172,23 +190,23 @@ class TestContradictions:
     )
     def test_they_are_refused_as_wrong_usage(self, flags: dict[str, str]) -> None:
         with pytest.raises(UsageError) as raised:
-            load_target(Options(**flags), {}, LOCAL)
+            resolve_target(Options(**flags), {}, LOCAL)
         assert raised.value.exit_code == 2
         assert raised.value.hint
 
     def test_also_when_they_stand_in_the_environment(self) -> None:
         environ = {"PLLDB_PROFILE": "dev", "PLLDB_ENDPOINT_URL": "http://h:1"}
         with pytest.raises(UsageError):
-            load_target(Options(), environ, LOCAL)
+            resolve_target(Options(), environ, LOCAL)
 
     def test_also_when_they_stand_in_the_file(self) -> None:
         file = config_file(development={"profile": "dev", "endpoint_url": "http://h:1"})
         with pytest.raises(UsageError, match=r"plldb\.toml \[environments\.development\]"):
-            load_target(Options(), {}, LOCAL, file)
+            resolve_target(Options(), {}, LOCAL, file)
 
     def test_but_not_in_a_source_that_something_above_it_makes_void(self) -> None:
         environ = {"PLLDB_PROFILE": "dev", "PLLDB_ENDPOINT_URL": "http://h:1"}
-        settings = load_target(Options(profile="mine"), environ, LOCAL)
+        settings = resolve_target(Options(profile="mine"), environ, LOCAL)
         assert where(settings) == "aws:mine"
 
 
@@ -200,7 +218,7 @@ SOURCES = {
 }
 
 
-def configuration(option: str, given: Mapping[str, str]) -> Configuration:
+def resolver(option: str, given: Mapping[str, str]) -> SettingsResolver:
     """``given``: source → value. In the environment production, so that a table counts."""
     flags: dict[str, Any] = {}
     environ: dict[str, str] = {"PLLDB_ENVIRONMENT": "production"}
@@ -210,9 +228,11 @@ def configuration(option: str, given: Mapping[str, str]) -> Configuration:
         flags |= flag
         environ |= variable
         table |= of_file
-    return Configuration(Options(**flags), environ, config_file(production=table))
+    return SettingsResolver(Options(**flags), environ, config_file(production=table))
 
 
+# Where a setting is not called as its option is.
+NAMES_OF_SETTINGS = {"verbose": "verbosity"}
 NAMES = {
     "flag": "--{flag}",
     "variable": "PLLDB_{variable}",
@@ -226,7 +246,7 @@ class TestEverySource:
         [
             ("helper_stack", ("one", "two", "three"), "plldb"),
             ("output", ("json", "text", "json"), "text"),
-            ("verbose", ("true", "false", "true"), False),
+            ("verbose", ("1", "0", "2"), 0),
         ],
     )
     def test_wins_over_those_below_it_in_each_combination(
@@ -237,14 +257,14 @@ class TestEverySource:
             given = {
                 s: by_source[s] for s, is_there in zip(SOURCES, which, strict=True) if is_there
             }
-            found = getattr(configuration(option, given), option)
+            found = getattr(resolver(option, given), NAMES_OF_SETTINGS.get(option, option))
             if not given:
                 assert (found.value, found.source) == (default, "default")
                 continue
             winner = next(source for source in SOURCES if source in given)
             expected: object = given[winner]
             if option == "verbose":
-                expected = expected == "true"
+                expected = int(given[winner])
             assert found.value == expected
             assert found.source == NAMES[winner].format(
                 flag=option.replace("_", "-"), variable=option.upper()
@@ -265,7 +285,7 @@ class TestEverySource:
     ) -> None:
         environ = {name: value for name, value in given.items() if name.isupper() or "_" in name}
         table = {"region": given["file"]} if given.get("file") else {}
-        found = Configuration(
+        found = SettingsResolver(
             Options(region=given.get("--region")), environ, config_file(development=table)
         ).target.region
         order = ["--region", "PLLDB_REGION", "AWS_REGION", "AWS_DEFAULT_REGION", "file"]
@@ -307,7 +327,7 @@ class TestEverySource:
             if value
         }
         profile, target, url = triples["flags"]
-        settings = load_target(
+        settings = resolve_target(
             Options(profile=profile, target=target, endpoint_url=url),
             environ,
             LOCAL,
@@ -339,14 +359,14 @@ class TestEnvironment:
         self, flag: str | None, variable: str | None, of_file: str | None, expected: tuple[str, str]
     ) -> None:
         environ = {} if variable is None else {"PLLDB_ENVIRONMENT": variable}
-        found = Configuration(
+        found = SettingsResolver(
             Options(environment=flag), environ, config_file(of_file, mine={})
         ).environment
         assert (found.value, found.source) == expected
 
     @pytest.mark.parametrize("name", BUILT_IN_ENVIRONMENTS)
     def test_the_built_in_ones_need_no_file(self, name: str) -> None:
-        assert Configuration(Options(environment=name), {}).environment.value == name
+        assert SettingsResolver(Options(environment=name), {}).environment.value == name
 
     def test_an_unknown_one_is_wrong_usage_and_says_who_named_it(self) -> None:
         for flags, environ, source in [
@@ -354,22 +374,24 @@ class TestEnvironment:
             (Options(), {"PLLDB_ENVIRONMENT": "prodution"}, "PLLDB_ENVIRONMENT"),
         ]:
             with pytest.raises(UsageError, match=f"{source}.*'prodution'") as raised:
-                load_settings(flags, environ, config_file(mine={}))
+                SettingsResolver(flags, environ, config_file(mine={})).resolve()
             assert "Did you mean 'production'?" in str(raised.value.hint)
             assert "development, mine, production" in str(raised.value.hint)
 
     def test_even_if_nothing_depends_on_it(self) -> None:
         with pytest.raises(UsageError):
-            load_target(Options(environment="nope", profile="p"), {}, None)
+            resolve_target(Options(environment="nope", profile="p"), {}, None)
 
     def test_only_its_own_table_counts(self) -> None:
         file = config_file(development={"profile": "dev"}, production={"profile": "prod"})
-        assert where(load_target(Options(), {}, LOCAL, file)) == "aws:dev"
-        assert where(load_target(Options(environment="production"), {}, LOCAL, file)) == "aws:prod"
+        assert where(resolve_target(Options(), {}, LOCAL, file)) == "aws:dev"
+        assert (
+            where(resolve_target(Options(environment="production"), {}, LOCAL, file)) == "aws:prod"
+        )
 
     def test_a_profile_of_the_file_yields_to_an_endpoint_of_the_environment(self) -> None:
         file = config_file(development={"profile": "dev"})
-        settings = load_target(Options(), {"AWS_ENDPOINT_URL": "http://aws:3"}, LOCAL, file)
+        settings = resolve_target(Options(), {"AWS_ENDPOINT_URL": "http://aws:3"}, LOCAL, file)
         assert where(settings) == "http://aws:3"
 
 
@@ -398,45 +420,45 @@ class TestEndpointUrl:
         if origin == "flag":
             flags, environ = Options(endpoint_url=url), {}
         with pytest.raises(UsageError) as raised:
-            load_target(flags, environ, None)
+            resolve_target(flags, environ, None)
         assert "http://" in str(raised.value.hint)
 
     def test_a_password_in_one_is_not_repeated(self) -> None:
         with pytest.raises(UsageError) as raised:
-            load_target(Options(endpoint_url="http://user:secret@h:1"), {}, None)
+            resolve_target(Options(endpoint_url="http://user:secret@h:1"), {}, None)
         assert "secret" not in f"{raised.value.message} {raised.value.hint}"
 
     @given(st.text())
     def test_any_text_is_either_a_url_or_wrong_usage(self, url: str) -> None:
         try:
-            settings = load_target(Options(endpoint_url=url), {}, LOCAL)
+            settings = resolve_target(Options(endpoint_url=url), {}, LOCAL)
         except UsageError:
             return
         assert settings.emulator is not None
         assert settings.emulator.endpoint_url.startswith(("http://", "https://"))
 
     def test_a_slash_at_its_end_makes_no_difference(self) -> None:
-        assert where(load_target(Options(endpoint_url="http://h:1/"), {}, None)) == "http://h:1"
+        assert where(resolve_target(Options(endpoint_url="http://h:1/"), {}, None)) == "http://h:1"
 
 
 class TestEmulatorAddress:
     def test_functions_find_an_emulator_where_we_do_unless_told_otherwise(self) -> None:
-        settings = load_target(Options(endpoint_url="http://h:1"), {}, None)
+        settings = resolve_target(Options(endpoint_url="http://h:1"), {}, None)
         assert settings.emulator == EmulatorAddress("http://h:1", "http://h:1")
 
     def test_the_inside_url_can_be_given(self) -> None:
         environ = {"PLLDB_INSIDE_ENDPOINT_URL": "http://inside:4566/"}
-        settings = load_target(Options(endpoint_url="http://h:1"), environ, None)
+        settings = resolve_target(Options(endpoint_url="http://h:1"), environ, None)
         assert settings.emulator == EmulatorAddress("http://h:1", "http://inside:4566")
 
     def test_a_bad_inside_url_is_wrong_usage(self) -> None:
         with pytest.raises(UsageError):
-            load_target(
+            resolve_target(
                 Options(endpoint_url="http://h:1"), {"PLLDB_INSIDE_ENDPOINT_URL": "inside"}, None
             )
 
     def test_the_running_emulators_own_inside_url_is_kept_if_its_url_is_given(self) -> None:
-        settings = load_target(Options(endpoint_url=LOCAL.endpoint_url + "/"), {}, LOCAL)
+        settings = resolve_target(Options(endpoint_url=LOCAL.endpoint_url + "/"), {}, LOCAL)
         assert settings.emulator == LOCAL
 
     def test_emulators_can_be_given_other_credentials(self) -> None:
@@ -444,7 +466,7 @@ class TestEmulatorAddress:
             "PLLDB_EMULATOR_ACCESS_KEY_ID": "someone",
             "PLLDB_EMULATOR_SECRET_ACCESS_KEY": "else",
         }
-        settings = load_target(Options(), environ, LOCAL)
+        settings = resolve_target(Options(), environ, LOCAL)
         assert (settings.access_key_id, settings.secret_access_key) == ("someone", "else")
 
 
@@ -465,21 +487,21 @@ class TestRegion:
     def test_of_an_emulator(
         self, flags: dict[str, str], environ: dict[str, str], expected: str
     ) -> None:
-        assert load_target(Options(**flags), environ, LOCAL).region == expected
+        assert resolve_target(Options(**flags), environ, LOCAL).region == expected
 
     def test_of_aws_is_the_profiles_unless_one_is_given(self) -> None:
-        assert load_target(Options(profile="dev"), {}, None).region is None
-        assert load_target(Options(profile="dev", region="r1"), {}, None).region == "r1"
+        assert resolve_target(Options(profile="dev"), {}, None).region is None
+        assert resolve_target(Options(profile="dev", region="r1"), {}, None).region == "r1"
 
 
 def home_of(environ: Mapping[str, str], default: Path) -> Path:
-    return Configuration(Options(), environ).home(default).value
+    return find_home(environ, default).value
 
 
 class TestSettings:
     def test_text_and_the_users_state_folder_by_default(self, tmp_path: Path) -> None:
-        settings = load_settings(Options(), {})
-        assert (settings.output, settings.verbose) == ("text", False)
+        settings = SettingsResolver(Options(), {}).resolve()
+        assert (settings.output, settings.verbosity) == ("text", 0)
         assert home_of({}, tmp_path) == tmp_path
 
     def test_plldb_home_moves_the_state(self, tmp_path: Path) -> None:
@@ -492,16 +514,27 @@ class TestSettings:
 
     def test_a_flag_wins_over_the_variable(self) -> None:
         environ = {"PLLDB_OUTPUT": "json", "PLLDB_VERBOSE": "1"}
-        assert load_settings(Options(output="text"), environ).output == "text"
-        assert load_settings(Options(), environ).output == "json"
+        settings = SettingsResolver(Options(output="text", verbose=2), environ).resolve()
+        assert (settings.output, settings.verbosity) == ("text", 2)
+        settings = SettingsResolver(Options(), environ).resolve()
+        assert (settings.output, settings.verbosity) == ("json", 1)
 
     @pytest.mark.parametrize(
         ("value", "expected"),
-        [("1", True), ("true", True), ("0", False), ("false", False), ("No", False), ("", False)],
+        [
+            *[("0", 0), ("false", 0), ("No", 0), ("", 0)],
+            *[("1", 1), ("true", 1), ("YES", 1)],
+            ("2", 2),
+        ],
     )
-    def test_verbose_by_variable(self, value: str, expected: bool) -> None:
-        assert load_settings(Options(), {"PLLDB_VERBOSE": value}).verbose is expected
+    def test_verbosity_by_variable(self, value: str, expected: int) -> None:
+        settings = SettingsResolver(Options(), {"PLLDB_VERBOSE": value}).resolve()
+        assert settings.verbosity == expected
 
-    def test_an_unknown_output_is_wrong_usage(self) -> None:
-        with pytest.raises(UsageError, match="yaml"):
-            load_settings(Options(), {"PLLDB_OUTPUT": "yaml"})
+    @pytest.mark.parametrize(
+        ("variable", "value"),
+        [("PLLDB_OUTPUT", "yaml"), ("PLLDB_VERBOSE", "3"), ("PLLDB_VERBOSE", "very")],
+    )
+    def test_what_makes_no_sense_is_wrong_usage(self, variable: str, value: str) -> None:
+        with pytest.raises(UsageError, match=f"{variable}: '{value}'"):
+            SettingsResolver(Options(), {variable: value}).resolve()

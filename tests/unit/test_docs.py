@@ -155,7 +155,7 @@ def resolved(line: str) -> tuple[click.Command, list[str]]:
     command, options = COMMANDS["plldb"], []
     for word in words:
         if word.startswith("-"):
-            options.append(word.partition("=")[0])
+            options.append(re.sub(r"^-(\w)\1+$", r"-\1", word.partition("=")[0]))
             if "=" not in word and takes_a_value(command, word):
                 next(words, None)
         elif isinstance(command, click.Group):
@@ -167,7 +167,7 @@ def resolved(line: str) -> tuple[click.Command, list[str]]:
 
 def takes_a_value(command: click.Command, name: str) -> bool:
     return any(
-        name in option.opts and not option.is_flag
+        name in option.opts and not (option.is_flag or option.count)
         for option in command.params
         if isinstance(option, click.Option)
     )

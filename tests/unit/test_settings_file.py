@@ -69,7 +69,7 @@ class TestContents:
             ["development", "laptop", "production"],
         )
         development = file.environments["development"]
-        assert development.options == {"region": "eu-central-1", "verbose": "true"}
+        assert development.options == {"region": "eu-central-1", "verbose": "1"}
         assert development.parameters == {
             "LogRetentionDays": "7",
             "PointInTimeRecovery": "true",
@@ -170,7 +170,9 @@ class TestWhatMakesNoSense:
             ("[[environments.x]]", ["[environments.x] is an array", "Give a table"]),
             ("[environments.x]\nregion = 1", ["region is an integer", "Give a string"]),
             ("[environments.x]\nregion = ''", ["region is empty"]),
-            ("[environments.x]\nverbose = 'yes'", ["verbose is a string", "true or false"]),
+            ("[environments.x]\nverbose = 'yes'", ["verbose is a string", "true, false, 0"]),
+            ("[environments.x]\nverbose = 3", ["verbose is 3", "true, false, 0, 1 or 2"]),
+            ("[environments.x]\nverbose = -1", ["verbose is -1", "true, false, 0, 1 or 2"]),
             ("[environments.x]\nprofile = ['a']", ["profile is an array"]),
             ("[environments.x]\nparameters = 3", [".parameters] is an integer", "Give a table"]),
             (

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plldb.cli.attach import _debug_mode
+from plldb.cli.attach_options import parse_debug_mode
 from plldb.cli.main import plldb
 from plldb.debugger.invoker import NO_DEBUGGER, Debugpy, Pdb
 from plldb.errors import PlldbError
@@ -125,12 +125,12 @@ class TestDebugMode:
     def test_it_is_what_the_options_say(
         self, pdb: bool, debugpy: str | None, waits: bool, expected: Any
     ) -> None:
-        assert _debug_mode(pdb, debugpy, waits) == expected
+        assert parse_debug_mode(pdb, debugpy, waits) == expected
 
     @given(text=st.text() | st.integers().map(lambda port: f"localhost:{port}"))
     def test_whatever_is_given_as_an_address(self, text: str) -> None:
         try:
-            mode = _debug_mode(False, text, False)
+            mode = parse_debug_mode(False, text, False)
         except click.UsageError:
             return
         assert isinstance(mode, Debugpy)

@@ -10,9 +10,9 @@ import pytest
 
 from plldb.cli.attach_view import AttachView
 from plldb.cli.console import Console
-from plldb.debugger.attach import Event, NothingToDebug, Reconnecting, SessionCreated
-from plldb.debugger.debugging import InvocationFinished, NotPrepared
-from plldb.debugger.invoker import Progress, State
+from plldb.debugger.attachment import AttachEvent, NothingToDebug, Reconnecting, SessionCreated
+from plldb.debugger.invocation_runner import InvocationFinished, NotPrepared
+from plldb.debugger.invoker import Progress, RunState
 from plldb.debugger.protocol import (
     Connected,
     Ended,
@@ -35,7 +35,7 @@ from plldb.debugger.protocol import (
 REQUEST_ID = "0a1b2c3d-2222-4333-8444-5e6f708192a3"
 
 # (event, its JSON, what the line for people has)
-ANSWERS: list[tuple[Event, dict[str, Any], str]] = [
+ANSWERS: list[tuple[AttachEvent, dict[str, Any], str]] = [
     (
         SessionCreated("0a1b2c3d", "app"),
         {"event": "session.created", "session": "0a1b2c3d", "stackName": "app"},
@@ -130,7 +130,7 @@ ANSWERS: list[tuple[Event, dict[str, Any], str]] = [
         "the connection broke",
     ),
 ]
-WARNINGS: list[tuple[Event, str]] = [
+WARNINGS: list[tuple[AttachEvent, str]] = [
     (NotPrepared("Greeter", "it has no debugpy"), "Greeter: it has no debugpy"),
     (RefreshFailed("nobody answers.", 0.5), "nobody answers. Next attempt in 0.5 s."),
     (Silent(60), "has said nothing for 60 s"),
@@ -138,20 +138,20 @@ WARNINGS: list[tuple[Event, str]] = [
     (JunkArrived("\ufffd"), "\ufffd"),
     (Warned("Greeter", "its alias is not debugged"), "Greeter: its alias is not debugged"),
 ]
-QUIET: list[Event] = [
+QUIET: list[AttachEvent] = [
     Prolonged(),
     RefreshGranted("secret"),
     InvocationArrived(REQUEST_ID, "Greeter", 0, {}, "{}"),
 ]
 
 
-def progress(state: State, request_id: str = REQUEST_ID, **more: Any) -> Progress:
+def progress(state: RunState, request_id: str = REQUEST_ID, **more: Any) -> Progress:
     return Progress(request_id, "Greeter", time.time() + 30, state, **more)
 
 
 @pytest.mark.parametrize(("event", "data", "_"), ANSWERS, ids=lambda value: str(value)[:30])
 def test_in_json_every_event_is_an_object_on_a_line(
-    event: Event, data: dict[str, Any], _: str, capsys: pytest.CaptureFixture[str]
+    event: AttachEvent, data: dict[str, Any], _: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with AttachView(Console("json")) as view:
         view.show(event)
@@ -163,7 +163,7 @@ def test_in_json_every_event_is_an_object_on_a_line(
 
 @pytest.mark.parametrize(("event", "_", "text"), ANSWERS, ids=lambda value: str(value)[:30])
 def test_for_people_it_is_a_line(
-    event: Event, _: Any, text: str, capsys: pytest.CaptureFixture[str]
+    event: AttachEvent, _: Any, text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with AttachView(Console("text")) as view:
         view.show(event)
@@ -177,7 +177,7 @@ def test_for_people_it_is_a_line(
 @pytest.mark.parametrize(("event", "text"), WARNINGS, ids=lambda value: str(value)[:30])
 @pytest.mark.parametrize("output", ["text", "json"])
 def test_a_warning_is_no_answer(
-    event: Event, text: str, output: Any, capsys: pytest.CaptureFixture[str]
+    event: AttachEvent, text: str, output: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     AttachView(Console(output)).show(event)
     captured = capsys.readouterr()
@@ -189,7 +189,7 @@ def test_a_warning_is_no_answer(
 @pytest.mark.parametrize("event", QUIET, ids=lambda value: str(value)[:30])
 @pytest.mark.parametrize("output", ["text", "json"])
 def test_what_nobody_needs_to_see(
-    event: Event, output: Any, capsys: pytest.CaptureFixture[str]
+    event: AttachEvent, output: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     AttachView(Console(output)).show(event)
     assert capsys.readouterr() == ("", "")
@@ -197,7 +197,7 @@ def test_what_nobody_needs_to_see(
 
 def test_every_event_is_tested_here() -> None:
     tested = {type(event) for event, *_ in [*ANSWERS, *WARNINGS]} | {type(e) for e in QUIET}
-    assert tested == set(Event.__args__)
+    assert tested == set(AttachEvent.__args__)
 
 
 @pytest.mark.parametrize("output", ["text", "json"])
@@ -289,18 +289,18 @@ class TestLiveList:
         with view_of(console) as view:
             (lines,) = console.lists
             assert lines() == []
-            view.progress(progress(State.RUNNING, "first-1-and-more"))
-            view.progress(progress(State.QUEUED, "second-1"))
-            view.progress(progress(State.AWAITING_DEBUGGER, "third-1-"))
+            view.progress(progress(RunState.RUNNING, "first-1-and-more"))
+            view.progress(progress(RunState.QUEUED, "second-1"))
+            view.progress(progress(RunState.AWAITING_DEBUGGER, "third-1-"))
             first, second, third = lines()
             assert first.startswith("▶ Greeter  first-1-  running  ")
             assert first.endswith((" 30 s left", " 29 s left"))
             assert "queued" in second
             assert "awaiting debugger" in third
-            view.progress(progress(State.PAUSED, "first-1-and-more"))
+            view.progress(progress(RunState.PAUSED, "first-1-and-more"))
             assert "paused" in lines()[0]
-            view.progress(progress(State.FINISHED, "first-1-and-more"))
-            view.progress(progress(State.FINISHED, "unheard-of"))
+            view.progress(progress(RunState.FINISHED, "first-1-and-more"))
+            view.progress(progress(RunState.FINISHED, "unheard-of"))
             assert len(lines()) == 2
         assert console.lists == []
         assert console.written == []
@@ -308,13 +308,13 @@ class TestLiveList:
     def test_time_that_is_over_is_none_left(self) -> None:
         console = FakeConsole()
         with view_of(console) as view:
-            view.progress(Progress(REQUEST_ID, "Greeter", time.time() - 5, State.PAUSED))
+            view.progress(Progress(REQUEST_ID, "Greeter", time.time() - 5, RunState.PAUSED))
             assert console.lists[0]()[0].endswith("  0 s left")
 
     def test_events_are_shown_above_it_while_an_editor_has_paused_something(self) -> None:
         console = FakeConsole()
         with view_of(console) as view:
-            view.progress(progress(State.PAUSED))
+            view.progress(progress(RunState.PAUSED))
             view.output("Greeter", "stdout", "hello")
             assert console.written == ["  Greeter │ hello"]
 
@@ -330,7 +330,7 @@ class TestPdb:
     def test_who_is_paused_is_told_before_pdb_talks(self) -> None:
         console = FakeConsole()
         with view_of(console, is_live=False) as view:
-            view.progress(progress(State.PAUSED, waiting=2))
+            view.progress(progress(RunState.PAUSED, waiting=2))
             (line,) = console.written
         assert "Greeter  0a1b2c3d  paused" in line
         assert "2 wait" in line
@@ -340,14 +340,14 @@ class TestPdb:
         console = FakeConsole()
         with view_of(console, is_live=False) as view:
             view.output("Greeter", "stdout", "before")
-            view.progress(progress(State.PAUSED))
+            view.progress(progress(RunState.PAUSED))
             console.written.clear()
-            view.progress(progress(State.QUEUED, "another"))
+            view.progress(progress(RunState.QUEUED, "another"))
             view.show(Warned("Greeter", "careful"))
             view.output("Other", "stdout", "meanwhile")
             view.show(Restored("Greeter"))
             assert console.written == []
-            view.progress(progress(State.RUNNING))
+            view.progress(progress(RunState.RUNNING))
             view.output("Greeter", "stdout", "after")
             assert console.written == [
                 "warning: Greeter: careful",
@@ -360,8 +360,8 @@ class TestPdb:
     def test_nothing_is_lost_at_the_end(self, has_finished: bool) -> None:
         console = FakeConsole()
         with view_of(console, is_live=False) as view:
-            view.progress(progress(State.PAUSED))
+            view.progress(progress(RunState.PAUSED))
             view.show(Ended(True, True, "closed"))
             if has_finished:
-                view.progress(progress(State.FINISHED))
+                view.progress(progress(RunState.FINISHED))
         assert console.written[-1] == "Detached."

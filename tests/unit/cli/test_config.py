@@ -12,9 +12,10 @@ from click.testing import CliRunner, Result
 
 from plldb.bootstrap.parameters import settable_parameters, settle_parameters
 from plldb.bootstrap.release import read_template
+from plldb.cli.factory import make_factory
 from plldb.cli.main import plldb
 from plldb.cli.options import global_options, helper_stack_option
-from plldb.config import OPTIONS, environment_variable, flag
+from plldb.config import OPTIONS, name_flag, name_variable
 from plldb.errors import PlldbError, UsageError
 
 FILE = """
@@ -127,14 +128,14 @@ class TestAnswers:
         assert setting(answer, "region") == (None, "AWS's own configuration")
         assert setting(answer, "environment") == ("development", "--environment")
         assert setting(answer, "helper-stack") == ("yours", "--helper-stack")
-        assert setting(answer, "verbose") == (True, "--verbose")
+        assert setting(answer, "verbose") == (1, "--verbose")
         assert answer["parameters"]["LogRetentionDays"] == {"value": "90", "source": "--parameter"}
 
     def test_as_text(self, file: Path) -> None:
         lines = run("config", "--output", "text").output.splitlines()
         assert lines[0] == "Calls go to AWS, with the profile prod."
         assert "region        eu-central-1" in "\n".join(lines)
-        assert any(line.split() == ["verbose", "false", "default"] for line in lines)
+        assert any(line.split() == ["verbose", "0", "default"] for line in lines)
 
     def test_another_file_or_none(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         moved = file.rename(file.with_name("other.toml"))
@@ -222,8 +223,8 @@ class TestDocumentation:
 
     @pytest.mark.parametrize("option", [*OPTIONS, "config"])
     def test_every_option_with_its_variable(self, option: str) -> None:
-        assert f"`{environment_variable(option)}`" in self.TEXT
-        assert f"`{flag(option)}" in self.TEXT
+        assert f"`{name_variable(option)}`" in self.TEXT
+        assert f"`{name_flag(option)}" in self.TEXT
 
     @pytest.mark.parametrize("name", settable_parameters(read_template()))
     def test_every_parameter_with_its_value_in_each_environment(self, name: str) -> None:
@@ -235,11 +236,11 @@ class TestDocumentation:
 
 
 @click.command()
-@helper_stack_option
+@helper_stack_option()
 @global_options
-def command(helper_stack: str) -> None:
+def command() -> None:
     """One that needs a helper stack."""
-    click.echo(helper_stack)
+    click.echo(make_factory().settings.helper_stack)
 
 
 class TestHelperStackOfOtherCommands:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import logging
+import re
 import unicodedata
+from datetime import datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from plldb.cli.console import Console, show_error
+from plldb.diagnostic_log import logging_to
 from plldb.errors import StackError
 
 # A terminal does what these say; the last is half a character, which can't be sent to any.
@@ -64,6 +68,39 @@ def test_an_error_in_json(capsys: pytest.CaptureFixture[str]) -> None:
     captured = capsys.readouterr()
     assert captured.out == ""
     assert json.loads(captured.err) == {"error": "gone", "hint": "look"}
+
+
+class TestLog:
+    def log(self, output: str) -> None:
+        console = Console(output)  # type: ignore[arg-type]
+        with logging_to(console.make_log_handler(), logging.INFO):
+            logging.getLogger("plldb.x").info("hello %s", "\x1b[2J")
+            logging.getLogger("plldb.x").debug("not this")
+
+    def test_text_is_lines_with_the_time_on_stderr(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        self.log("text")
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert re.fullmatch(
+            r"\d\d:\d\d:\d\d\.\d{3} INFO    plldb\.x: hello \\x1b\[2J\n", captured.err
+        )
+
+    def test_json_is_one_object_a_line_on_stderr(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self.log("json")
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        record = json.loads(captured.err)
+        assert datetime.fromisoformat(record.pop("time")).tzinfo is not None
+        assert record == {"log": "hello \\x1b[2J", "level": "info", "logger": "plldb.x"}
+
+    def test_where_stderr_is_at_the_moment(self) -> None:
+        """While something live is shown, that has put itself in its place."""
+        handler, now = Console("text").make_log_handler(), io.StringIO()
+        with logging_to(handler, logging.INFO), contextlib.redirect_stderr(now):
+            logging.getLogger("plldb.x").info("hello")
+        assert now.getvalue().endswith("hello\n")
 
 
 class TestWhatATerminalTakesForACommand:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from plldb.cli.doctor import _described
+from plldb.cli.doctor import _describe
 from plldb.cli.main import plldb
 from plldb.doctor.findings import Finding, ok, problem, skipped, warning
 from plldb.emulators.base import RunningEmulator
@@ -98,4 +98,4 @@ def test_text_has_marks_and_hints() -> None:
     ],
 )
 def test_each_status_has_a_mark_of_its_own(result, text: str) -> None:
-    assert _described(Finding("a", result)) == text
+    assert _describe(Finding("a", result)) == text

@@ -9,8 +9,8 @@ from click.testing import CliRunner
 
 from plldb.cli.console import Console
 from plldb.cli.main import plldb
-from plldb.cli.sessions import find_stack_name, row
-from plldb.debugger.management import SessionView
+from plldb.cli.sessions import find_stack_name, format_row
+from plldb.debugger.api_client import SessionView
 from plldb.errors import SessionError
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -46,7 +46,7 @@ class TestWhichIsMeant:
 
 class TestRow:
     def test_times_are_told_from_now(self) -> None:
-        assert row(view(), NOW) == (
+        assert format_row(view(), NOW) == (
             "11112222",
             "app",
             "ACTIVE",
@@ -67,10 +67,10 @@ class TestRow:
         ],
     )
     def test_in_one_unit(self, time: str, text: str) -> None:
-        assert row(view(expires_at=time), NOW)[-1] == text
+        assert format_row(view(expires_at=time), NOW)[-1] == text
 
     def test_a_closed_one_expires_no_more(self) -> None:
-        assert row(view(status="CLOSED"), NOW)[-1] == "-"
+        assert format_row(view(status="CLOSED"), NOW)[-1] == "-"
 
 
 @pytest.mark.parametrize(

@@ -23,13 +23,13 @@ from plldb.debugger.connection import run_session
 from plldb.debugger.protocol import (
     Connected,
     Ended,
-    Event,
     JunkArrived,
     MessageArrived,
     Prolonged,
     Ready,
     Refreshed,
     RefreshFailed,
+    SessionEvent,
     Silent,
 )
 from plldb.debugger.timing import Timing
@@ -47,7 +47,7 @@ class Played:
     """One session against one server: what was reported, and how it ended."""
 
     def __init__(self) -> None:
-        self.events: list[Event] = []
+        self.events: list[SessionEvent] = []
         self.requests: list[str] = []
         self.ended: Ended | None = None
         self.error: PlldbError | None = None
@@ -56,7 +56,7 @@ class Played:
 def play(
     handler: Serve,
     *,
-    stop_on: Callable[[Event], bool] = lambda _: False,
+    stop_on: Callable[[SessionEvent], bool] = lambda _: False,
     refuse: Refuse | None = None,
     first_message: str | None = None,
     timing: Timing = TIMING,
@@ -71,7 +71,7 @@ def play(
     async def main() -> None:
         stop = asyncio.Event()
 
-        def report(event: Event) -> None:
+        def report(event: SessionEvent) -> None:
             played.events.append(event)
             if stop_on(event):
                 stop.set()
@@ -115,7 +115,7 @@ async def confirm_close(server: ServerConnection) -> None:
             await server.send('{"type": "closed"}')
 
 
-def on_connected(event: Event) -> bool:
+def on_connected(event: SessionEvent) -> bool:
     return isinstance(event, Connected)
 
 
@@ -222,9 +222,9 @@ class TestHeartbeat:
                 reply = wire.closed() if message["action"] == "close" else None
                 await server.send(json.dumps(reply or wire.heartbeat(ttl)))
 
-        seen: list[Event] = []
+        seen: list[SessionEvent] = []
 
-        def at_the_third(event: Event) -> bool:
+        def at_the_third(event: SessionEvent) -> bool:
             seen.append(event)
             return seen.count(Prolonged()) == 3
 
@@ -281,7 +281,7 @@ class Gateway:
 
 
 def moved(
-    gateway: Gateway, on_event: Callable[[Event, asyncio.Event], None], **timing: float
+    gateway: Gateway, on_event: Callable[[SessionEvent, asyncio.Event], None], **timing: float
 ) -> Played:
     """A session with a refresh at once, and what ``on_event`` makes of it: it may stop it."""
     played = Played()
@@ -290,7 +290,7 @@ def moved(
     async def main() -> None:
         stop = asyncio.Event()
 
-        def report(event: Event) -> None:
+        def report(event: SessionEvent) -> None:
             played.events.append(event)
             on_event(event, stop)
 
@@ -306,8 +306,8 @@ def moved(
     return played
 
 
-def stop_when(*kinds: type) -> Callable[[Event, asyncio.Event], None]:
-    def on_event(event: Event, stop: asyncio.Event) -> None:
+def stop_when(*kinds: type) -> Callable[[SessionEvent, asyncio.Event], None]:
+    def on_event(event: SessionEvent, stop: asyncio.Event) -> None:
         if isinstance(event, kinds):
             stop.set()
 
@@ -326,7 +326,7 @@ class TestRefresh:
         gateway = Gateway()
         count = 0
 
-        def on_event(event: Event, stop: asyncio.Event) -> None:
+        def on_event(event: SessionEvent, stop: asyncio.Event) -> None:
             nonlocal count
             count += isinstance(event, Refreshed)
             if count == 5:
@@ -348,7 +348,7 @@ class TestRefresh:
         seen: set[str] = set()
         talks: list[asyncio.Task[None]] = []
 
-        def on_event(event: Event, stop: asyncio.Event) -> None:
+        def on_event(event: SessionEvent, stop: asyncio.Event) -> None:
             match event:
                 case Refreshed() if not talks:
                     talks.append(asyncio.create_task(say_on_both()))
@@ -369,7 +369,7 @@ class TestRefresh:
 
         waits: list[asyncio.Task[None]] = []
 
-        def on_event(event: Event, stop: asyncio.Event) -> None:
+        def on_event(event: SessionEvent, stop: asyncio.Event) -> None:
             if isinstance(event, Refreshed) and not waits:
                 waits.append(asyncio.create_task(hang_up_was_seen(stop)))
 
@@ -437,7 +437,7 @@ class TestRefresh:
             stops[0].set()
             await asyncio.sleep(0)
 
-        def on_event(_: Event, stop: asyncio.Event) -> None:
+        def on_event(_: SessionEvent, stop: asyncio.Event) -> None:
             stops.append(stop)
 
         gateway.on_second = press_ctrl_c
@@ -480,7 +480,7 @@ class TestSilence:
 
         beats = 0
 
-        def at_the_tenth(event: Event) -> bool:
+        def at_the_tenth(event: SessionEvent) -> bool:
             nonlocal beats
             beats += isinstance(event, Prolonged)
             return beats == 10
@@ -727,3 +727,35 @@ class TestSecrecy:
         with pytest.raises(PlldbError) as raised:
             asyncio.run(run_session(url, SESSION_ID, asyncio.Event(), lambda _: None))
         assert SESSION_ID not in everything_said_by(raised.value)
+
+
+def test_whoever_has_no_patience_does_not_wait_for_the_servers_farewell() -> None:
+    """The second Ctrl-C cancels the session; a server that is stuck says nothing to that."""
+
+    async def main() -> None:
+        is_stuck, is_connected, go = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        async def handler(server: ServerConnection) -> None:
+            server.transport.pause_reading()
+            is_stuck.set()
+            await go.wait()
+
+        async with serve(handler, "127.0.0.1", 0, close_timeout=0.1) as server:
+            port = server.sockets[0].getsockname()[1]
+            running = asyncio.create_task(
+                run_session(
+                    f"ws://127.0.0.1:{port}/plldb",
+                    SESSION_ID,
+                    asyncio.Event(),
+                    lambda _: is_connected.set(),
+                    timing=Timing(closing=2 * DEADLINE),
+                )
+            )
+            async with asyncio.timeout(DEADLINE):
+                await asyncio.gather(is_stuck.wait(), is_connected.wait())
+            running.cancel()
+            await asyncio.wait({running}, timeout=DEADLINE)
+            go.set()
+            assert running.cancelled()
+
+    asyncio.run(main())

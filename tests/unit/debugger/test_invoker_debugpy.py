@@ -5,23 +5,20 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import socket
-import sys
+import sysconfig
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from plldb.debugger.interpreter import Interpreter
-from plldb.debugger.invoker import Debugpy, Invoker, Outcome, State
-from plldb.debugger.launch_config import launch_config
+from plldb.debugger.invoker import Debugpy, Invoker, Outcome, RunState
+from plldb.debugger.launch_config import make_launch_config
 from plldb.errors import SourceError
 from tests.unit.debugger.dap import DapClient
 from tests.unit.debugger.local_code import HERE, Project, error, interpreters, invoke, value
 
-pytestmark = [
-    pytest.mark.skipif(sys.platform == "win32", reason="pipes and process groups"),
-    pytest.mark.skipif(importlib.util.find_spec("debugpy") is None, reason="no debugpy"),
-]
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("debugpy") is None, reason="no debugpy")
 
 CODE = """
     def handler(event, context):
@@ -30,6 +27,7 @@ CODE = """
         return total
 """
 BREAK_LINE = 5
+COMPILED = next(Path(sysconfig.get_path("stdlib")).glob("lib-dynload/_bisect.*.so"), None)
 
 
 @pytest.fixture
@@ -47,10 +45,11 @@ def project(tmp_path: Path) -> Project:
 
 
 def attached(project: Project, invoker: Invoker, lines: list[int]) -> DapClient:
-    host, port = invoker.debug_address("Greeter")
+    host, port = invoker.assign_debug_address("Greeter")
     client = DapClient(host, port)
     client.attach(
-        launch_config("Greeter", host, port, project.folder), {project.folder / "app.py": lines}
+        make_launch_config("Greeter", host, port, project.folder),
+        {project.folder / "app.py": lines},
     )
     return client
 
@@ -98,11 +97,16 @@ def test_break_look_and_go_on(project: Project, python: Interpreter, port: int) 
     assert project.output("stderr") == []
     assert is_free(port)
     states = [progress.state for progress in project.progress]
-    running = State.RUNNING
-    assert states == [State.QUEUED, running, State.PAUSED, running, State.FINISHED]
+    running = RunState.RUNNING
+    assert states == [RunState.QUEUED, running, RunState.PAUSED, running, RunState.FINISHED]
 
 
-def test_the_deadline_holds_while_it_is_paused(project: Project, port: int) -> None:
+def test_the_deadline_holds_while_it_is_paused_and_it_never_goes_on(
+    project: Project, port: int
+) -> None:
+    """Whoever stopped before a line does not expect it to run because time was over."""
+    project.write(CODE.replace("return total", 'print("went on")'))
+
     async def work(invoker: Invoker) -> Outcome:
         await invoker.prepare(project.function())
         client = await asyncio.to_thread(attached, project, invoker, [BREAK_LINE])
@@ -112,6 +116,7 @@ def test_the_deadline_holds_while_it_is_paused(project: Project, port: int) -> N
     outcome = project.run(work, debug=Debugpy(port=port))
     assert error(outcome)["errorType"] == "Sandbox.Timedout"
     assert outcome.was_paused
+    assert project.output() == ["before"]
 
 
 def test_nobody_need_attach(project: Project, port: int) -> None:
@@ -143,7 +148,7 @@ def test_waiting_for_a_client(project: Project, port: int) -> None:
     async def work(invoker: Invoker) -> Outcome:
         await invoker.prepare(project.function())
         outcome = asyncio.ensure_future(invoke(invoker, project.function()))
-        while State.AWAITING_DEBUGGER not in [one.state for one in project.progress]:
+        while RunState.AWAITING_DEBUGGER not in [one.state for one in project.progress]:
             await asyncio.sleep(0.02)
         client = await asyncio.to_thread(attached, project, invoker, [1])
         with client:
@@ -155,13 +160,13 @@ def test_waiting_for_a_client(project: Project, port: int) -> None:
     assert value(project.run(work, debug=debug)) == 1
     states = [progress.state for progress in project.progress]
     assert states == [
-        State.QUEUED,
-        State.RUNNING,
-        State.AWAITING_DEBUGGER,
-        State.RUNNING,
-        State.PAUSED,
-        State.RUNNING,
-        State.FINISHED,
+        RunState.QUEUED,
+        RunState.RUNNING,
+        RunState.AWAITING_DEBUGGER,
+        RunState.RUNNING,
+        RunState.PAUSED,
+        RunState.RUNNING,
+        RunState.FINISHED,
     ]
 
 
@@ -196,6 +201,35 @@ def test_an_edit_is_picked_up_and_the_editor_stays_attached(project: Project, po
     assert error(third)["errorType"] == "Runtime.UserCodeSyntaxError"
 
 
+@pytest.mark.skipif(COMPILED is None, reason="this Python has no _bisect of its own")
+def test_a_package_with_compiled_parts_is_not_read_again(project: Project, port: int) -> None:
+    """Such a part can't be loaded twice. The rest of the code is read again after an edit."""
+    project.write("""
+        import builtins, sys
+        import native, plain
+        def handler(event, context):
+            return builtins.loaded
+    """)
+    count = """
+        import builtins
+        builtins.loaded = getattr(builtins, "loaded", []) + [__name__]
+    """
+    project.write(count, "plain.py")
+    project.write(count + "    from . import _bisect\n", "native/__init__.py")
+    (project.folder / "native" / COMPILED.name).write_bytes(COMPILED.read_bytes())
+
+    async def work(invoker: Invoker) -> list[Any]:
+        answers = []
+        for edit in range(2):
+            project.write(f"VALUE = {edit}", "unused.py")
+            answers.append(value(await invoke(invoker, project.function())))
+        return answers
+
+    once, twice = project.run(work, debug=Debugpy(port=port))
+    assert once == ["native", "plain"]
+    assert twice == ["native", "plain", "plain"]
+
+
 def test_it_is_there_again_after_a_crash(project: Project, port: int) -> None:
     project.write("import os\ndef handler(event, context):\n    return event or os._exit(3)")
 
@@ -223,8 +257,8 @@ def test_each_function_has_a_port_and_one_invocation_at_a_time(project: Project,
     functions = [project.function(logical_id=name) for name in ("A", "B", "A", "B")]
 
     async def work(invoker: Invoker) -> list[int]:
-        assert invoker.debug_address("A") == ("127.0.0.1", port)
-        assert invoker.debug_address("B") == ("127.0.0.1", port + 1)
+        assert invoker.assign_debug_address("A") == ("127.0.0.1", port)
+        assert invoker.assign_debug_address("B") == ("127.0.0.1", port + 1)
         return [
             value(one) for one in await asyncio.gather(*(invoke(invoker, one) for one in functions))
         ]
@@ -262,8 +296,7 @@ def test_a_port_that_is_taken(project: Project, port: int) -> None:
         assert str(port) in answer["errorMessage"]
 
 
-def test_no_debugpy(project: Project, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("plldb.debugger.invoker._supports", lambda *_: False)
+def test_no_debugpy(project: Project, port: int) -> None:
     bare = next((one for one in interpreters() if one.path != HERE.path), None)
     if bare is None:
         pytest.skip("no interpreter without debugpy")
@@ -272,6 +305,7 @@ def test_no_debugpy(project: Project, port: int, monkeypatch: pytest.MonkeyPatch
             lambda invoker: invoker.prepare(project.function()),
             python=bare,
             debug=Debugpy(port=port),
+            fallback_packages={},
         )
     assert raised.value.hint == f"Install it there: {bare.path} -m pip install debugpy"
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pty
 import re
 import select
-import sys
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,15 +17,9 @@ from typing import Any
 import pytest
 
 from plldb.debugger.interpreter import Interpreter
-from plldb.debugger.invoker import Invoker, Outcome, Pdb, State
+from plldb.debugger.invoker import Invoker, Outcome, Pdb, RunState
 from plldb.errors import SourceError
 from tests.unit.debugger.local_code import Project, error, interpreters, invoke, value
-
-if sys.platform == "win32":
-    pytest.skip("no pseudo-terminals", allow_module_level=True)
-
-import pty
-import termios
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x01|\x02")
 
@@ -126,11 +121,11 @@ def test_look_and_continue(project: Project, terminal: Terminal, python: Interpr
     assert project.output("stderr") == []
     states = [progress.state for progress in project.progress]
     assert states == [
-        State.QUEUED,
-        State.RUNNING,
-        State.PAUSED,
-        State.RUNNING,
-        State.FINISHED,
+        RunState.QUEUED,
+        RunState.RUNNING,
+        RunState.PAUSED,
+        RunState.RUNNING,
+        RunState.FINISHED,
     ]
 
 
@@ -186,14 +181,23 @@ def test_pdb_itself(project: Project, terminal: Terminal) -> None:
 def test_the_deadline_holds_and_the_terminal_is_as_it_was(
     project: Project, terminal: Terminal
 ) -> None:
+    project.write("""
+        def handler(event, context):
+            try:
+                breakpoint()
+                print("went on")
+            finally:
+                print("finally")
+    """)
     before = termios.tcgetattr(terminal.slave)
 
     def developer() -> None:
         terminal.expect("(Pdb) ")
 
-    outcome = debug(project, terminal, developer, seconds=3)
+    outcome = debug(project, terminal, developer, seconds=2, patience=20)
     assert error(outcome)["errorType"] == "Sandbox.Timedout"
     assert outcome.was_paused
+    assert project.output() == ["finally"]
     assert termios.tcgetattr(terminal.slave) == before
 
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plldb.debugger.launch_config import edit, launch_config, write_launch_config
+from plldb.debugger.launch_config import edit, make_launch_config, write_launch_config
 from plldb.errors import SourceError
 
-CONFIG = launch_config("Greeter", "127.0.0.1", 5678, Path("/project/greeter"))
+CONFIG = make_launch_config("Greeter", "127.0.0.1", 5678, Path("/project/greeter"))
 
 COMMENTED = """\
 {
@@ -53,7 +53,7 @@ class TestConfig:
 
     @pytest.mark.parametrize("host", ["0.0.0.0", ""])
     def test_it_connects_to_an_address_that_can_be_connected_to(self, host: str) -> None:
-        assert launch_config("x", host, 1, Path("/"))["connect"]["host"] == "127.0.0.1"
+        assert make_launch_config("x", host, 1, Path("/"))["connect"]["host"] == "127.0.0.1"
 
 
 class TestEdit:
@@ -75,13 +75,13 @@ class TestEdit:
 
     def test_only_our_own_entry_is_replaced(self) -> None:
         once = edit(COMMENTED, CONFIG)
-        other = launch_config("Greeter", "127.0.0.1", 6000, Path("/elsewhere"))
+        other = make_launch_config("Greeter", "127.0.0.1", 6000, Path("/elsewhere"))
         twice = edit(once, other)
         assert edit(twice, CONFIG) == once
         assert stripped(twice)["configurations"][1] == other  # type: ignore[index]
 
     def test_entries_of_several_functions(self) -> None:
-        second = launch_config("Other", "127.0.0.1", 5679, Path("/other"))
+        second = make_launch_config("Other", "127.0.0.1", 5679, Path("/other"))
         both = edit(edit(COMMENTED, CONFIG), second)
         assert stripped(both)["configurations"][1:] == [CONFIG, second]  # type: ignore[index]
 

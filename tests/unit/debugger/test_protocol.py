@@ -19,7 +19,7 @@ from plldb.debugger.protocol import (
     Refreshed,
     RefreshGranted,
     SessionProtocol,
-    State,
+    SessionState,
     close_reason,
 )
 
@@ -44,17 +44,17 @@ frames = (
 class TestLife:
     def test_opened(self) -> None:
         protocol = SessionProtocol()
-        assert protocol.state is State.CONNECTING
+        assert protocol.state is SessionState.CONNECTING
         assert protocol.opened() == Connected()
-        assert protocol.state is State.ATTACHED
+        assert protocol.state is SessionState.ATTACHED
 
     def test_the_user_ends_it_and_the_server_confirms(self) -> None:
         protocol = attached()
         (frame,) = protocol.stop()
         assert json.loads(frame) == {"action": "close"}
-        assert protocol.state is State.CLOSING
+        assert protocol.state is SessionState.CLOSING
         assert protocol.received(CLOSED) == Ended(True, True, "closed")
-        assert protocol.state is State.ENDED
+        assert protocol.state is SessionState.ENDED
 
     def test_the_user_ends_it_and_the_connection_goes_first(self) -> None:
         protocol = attached()
@@ -88,7 +88,7 @@ class TestLife:
         protocol = attached()
         protocol.stop()
         assert protocol.received('{"type": "x"}') == MessageArrived({"type": "x"})
-        assert protocol.state is State.CLOSING
+        assert protocol.state is SessionState.CLOSING
 
 
 class TestFrames:
@@ -106,7 +106,7 @@ class TestFrames:
     def test_junk(self, frame: str | bytes) -> None:
         protocol = attached()
         assert isinstance(protocol.received(frame), JunkArrived)
-        assert protocol.state is State.ATTACHED
+        assert protocol.state is SessionState.ATTACHED
 
     def test_the_preview_of_junk_can_not_harm_a_terminal(self) -> None:
         event = attached().received("\x1b[2J\x07\r\n\u202eabc")
@@ -158,7 +158,7 @@ class TestMoving:
         protocol.moving()
         protocol.moved(1)
         assert protocol.connection_closed(0, 1000, "") is None
-        assert protocol.state is State.ATTACHED
+        assert protocol.state is SessionState.ATTACHED
         ended = protocol.connection_closed(1, 1006, "")
         assert ended is not None
         assert "broke" in ended.reason
@@ -253,7 +253,7 @@ class Life(RuleBasedStateMachine):
         self.is_moving = False
 
     def still_on(self) -> bool:
-        return self.protocol.state is not State.ENDED
+        return self.protocol.state is not SessionState.ENDED
 
     def can_move(self) -> bool:
         return self.still_on() and bool(self.protocol.request_refresh())

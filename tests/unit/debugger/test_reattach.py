@@ -18,8 +18,15 @@ from websockets.asyncio.server import Request as Handshake
 from websockets.asyncio.server import Response, ServerConnection, serve
 
 from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
-from plldb.debugger.attach import Event, Reconnecting, SessionCreated, SessionOptions, attach
-from plldb.debugger.debugging import InvocationFinished
+from plldb.debugger.attachment import (
+    AttachEvent,
+    ChosenSources,
+    Reconnecting,
+    SessionCreated,
+    SessionOptions,
+    attach,
+)
+from plldb.debugger.invocation_runner import InvocationFinished
 from plldb.debugger.invoker import LocalFunction, Outcome
 from plldb.debugger.protocol import Connected, Ended, Instrumented, Ready
 from plldb.debugger.timing import Timing
@@ -31,7 +38,7 @@ from plldb.errors import (
     SessionError,
     StackError,
 )
-from tests.unit.debugger.test_attach import FakeInvoker, Target, greeter, greeting, source
+from tests.unit.debugger.test_attachment import FakeInvoker, Target, greeter, greeting, source
 from tests.unit.fakes import Answer, Request, client_error, local_server
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
@@ -140,7 +147,7 @@ class Attached:
     """What was reported, and how it ended."""
 
     def __init__(self) -> None:
-        self.events: list[Event] = []
+        self.events: list[AttachEvent] = []
         self.ended: Ended | None = None
         self.error: PlldbError | None = None
         self.invoker = FakeInvoker()
@@ -156,7 +163,7 @@ def ctrl_c() -> None:
 
 def run(
     stack: HelperStack,
-    on_event: Callable[[Event, Attached], None],
+    on_event: Callable[[AttachEvent, Attached], None],
     timing: Timing = TIMING,
     invoker: FakeInvoker | None = None,
     take_over: bool = False,
@@ -165,7 +172,7 @@ def run(
     attached = Attached()
     attached.invoker = invoker or attached.invoker
 
-    def report(event: Event) -> None:
+    def report(event: AttachEvent) -> None:
         attached.events.append(event)
         on_event(event, attached)
 
@@ -179,7 +186,7 @@ def run(
             attached.ended = attach(
                 attached.target,  # type: ignore[arg-type]
                 SessionOptions("app", "plldb", take_over=take_over),
-                {"Greeter": source("Greeter")},
+                ChosenSources({"Greeter": source("Greeter")}),
                 lambda: attached.invoker,  # type: ignore[arg-type,return-value]
                 report,
                 timing,
@@ -191,17 +198,17 @@ def run(
     return attached
 
 
-def at_ready(number: int) -> Callable[[Event, Attached], None]:
+def at_ready(number: int) -> Callable[[AttachEvent, Attached], None]:
     """The user presses Ctrl-C when it is ready for the so manyeth time."""
 
-    def on_event(event: Event, attached: Attached) -> None:
+    def on_event(event: AttachEvent, attached: Attached) -> None:
         if isinstance(event, Ready) and len(attached.all(Ready)) == number:
             ctrl_c()
 
     return on_event
 
 
-def never(_: Event, __: Attached) -> None:
+def never(_: AttachEvent, __: Attached) -> None:
     pass
 
 
@@ -262,7 +269,7 @@ class TestAfterALoss:
         def expired(**_: Any) -> Any:
             raise client_error("ExpiredToken", "The token has expired.", "DescribeStacks")
 
-        def on_event(event: Event, attached: Attached) -> None:
+        def on_event(event: AttachEvent, attached: Attached) -> None:
             if isinstance(event, Reconnecting):
                 cloudformation: Any = attached.target.cloudformation
                 match event.attempt:
@@ -311,7 +318,7 @@ class TestAfterALoss:
         other = HelperStack([(ALL_DONE, STAYS)])
         with websocket_server(other) as websocket, local_server(other.respond) as rest:
 
-            def on_event(event: Event, attached: Attached) -> None:
+            def on_event(event: AttachEvent, attached: Attached) -> None:
                 if isinstance(event, Reconnecting):
                     attached.target._urls = {"rest1": rest.url + "/plldb", "ws1": websocket}
                 at_ready(2)(event, attached)
@@ -333,11 +340,11 @@ class TestAfterALoss:
             async def invoke(self, function: LocalFunction, event: str, *_: Any) -> Outcome:
                 while not self.is_back:
                     await asyncio.sleep(0.001)
-                return Outcome(event, None, 0)
+                return Outcome(event, None)
 
         invoker = Invoker()
 
-        def on_event(event: Event, attached: Attached) -> None:
+        def on_event(event: AttachEvent, attached: Attached) -> None:
             invoker.is_back = len(attached.all(Ready)) == 2
             if isinstance(event, InvocationFinished):
                 ctrl_c()
@@ -357,7 +364,7 @@ def test_a_bug_in_an_invocation_ends_the_session_in_order_and_is_raised() -> Non
 
     stack, events, invoker = HelperStack([([*ALL_DONE, greeting("r-1")], STAYS)]), [], Invoker()
 
-    def on_event(event: Event, _: Attached) -> None:
+    def on_event(event: AttachEvent, _: Attached) -> None:
         events.append(event)
 
     with pytest.raises(ZeroDivisionError, match="a bug"):
@@ -396,7 +403,7 @@ class TestNot:
         assert (ended.expected, ended.confirmed) == (False, False)
 
     def test_if_the_helper_stack_is_gone(self) -> None:
-        def on_event(event: Event, attached: Attached) -> None:
+        def on_event(event: AttachEvent, attached: Attached) -> None:
             if isinstance(event, Reconnecting):
                 for stack in attached.target.cloudformation.stacks.values():
                     stack["StackStatus"] = "DELETE_COMPLETE"
@@ -426,7 +433,7 @@ class TestCtrlCWhileDisconnected:
     ) -> Attached:
         """The next attempt is far away when the user presses Ctrl-C."""
 
-        def on_event(event: Event, _: Attached) -> None:
+        def on_event(event: AttachEvent, _: Attached) -> None:
             if isinstance(event, Reconnecting):
                 ctrl_c()
 
@@ -468,7 +475,7 @@ class TestCtrlCWhileDisconnected:
             go.wait(DEADLINE)
             return Answer(404, "{}")
 
-        def on_event(event: Event, _: Attached) -> None:
+        def on_event(event: AttachEvent, _: Attached) -> None:
             if isinstance(event, Reconnecting):
                 ctrl_c()
             if isinstance(event, Ended):
@@ -491,7 +498,7 @@ class TestCtrlCWhileDisconnected:
 
         stack = HelperStack([(ALL_DONE, DROPS)], delete=hang)
 
-        def on_event(event: Event, _: Attached) -> None:
+        def on_event(event: AttachEvent, _: Attached) -> None:
             if isinstance(event, Reconnecting):
                 ctrl_c()
 

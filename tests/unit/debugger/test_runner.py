@@ -6,15 +6,14 @@ import ast
 import json
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-from plldb.debugger import runner
-from plldb.debugger.interpreter import Interpreter
+from plldb.debugger import frames, runner
+from plldb.debugger.interpreter import MINIMUM, Interpreter
 from tests.unit.debugger.local_code import CONTEXT, HERE, Project, error, interpreters, value
-
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pipes and process groups")
 
 
 @pytest.fixture(
@@ -33,21 +32,11 @@ def project(tmp_path: Path) -> Project:
 class TestFile:
     """It runs in an interpreter that we know little about."""
 
-    def tree(self) -> ast.Module:
-        return ast.parse(Path(runner.__file__).read_text(encoding="utf-8"), feature_version=(3, 8))
-
-    def test_it_imports_the_standard_library_only(self) -> None:
-        imported = {
-            name.partition(".")[0]
-            for node in ast.walk(self.tree())
-            if isinstance(node, ast.Import | ast.ImportFrom)
-            for name in (
-                [alias.name for alias in node.names]
-                if isinstance(node, ast.Import)
-                else [node.module or ""]
-            )
-        }
-        assert imported - {"debugpy"} <= sys.stdlib_module_names
+    @pytest.mark.parametrize("module", [runner, frames])
+    def test_every_python_can_read_it(self, module: ModuleType) -> None:
+        """Also those that this machine does not have."""
+        text = Path(str(module.__file__)).read_text(encoding="utf-8")
+        ast.parse(text, feature_version=MINIMUM)
 
     def test_no_neighbour_can_be_taken_for_the_standard_library(self) -> None:
         """Its folder is on sys.path while it starts."""
@@ -149,6 +138,22 @@ class TestSurroundings:
         if bare is None:
             pytest.skip("no interpreter without plldb's packages")
         assert value(project.invoke(["plldb", "rich", "websockets"], python=bare)) == []
+
+    def test_no_file_of_plldb_hides_one_of_the_users(
+        self, project: Project, python: Interpreter
+    ) -> None:
+        """Nor is any of them there to be imported by mistake."""
+        project.write("""
+            import sys, frames
+            def handler(event, context):
+                try:
+                    import invoker
+                except ImportError:
+                    ours = [name for name in sys.modules if "plldb" in name]
+                    return [frames.VALUE, ours]
+        """)
+        project.write("VALUE = 1", "frames.py")
+        assert value(project.invoke(python=python)) == [1, []]
 
     def test_boto3_is_there_as_on_lambda(self, project: Project, python: Interpreter) -> None:
         if python.version < (3, 10):

@@ -208,7 +208,7 @@ class TestCode:
     def test_it_needs_no_template(self, project: Path) -> None:
         sources = find_sources(project, code=parse_code_options(["One=src/one"], project))
         assert sources == Sources(None, {"One": source("One", project / "src/one", None)}, {})
-        assert "--code" in sources.reason("Two")
+        assert "--code" in sources.explain_missing("Two")
 
     @pytest.mark.parametrize("value", ["", "One", "One=", "=src/one", "O-ne=src/one", "Ö=src/one"])
     def test_malformed(self, project: Path, value: str) -> None:

@@ -7,14 +7,14 @@ import threading
 
 import pytest
 
-from plldb.debugger.threads import in_thread
+from plldb.debugger.threads import run_in_thread
 from plldb.errors import EndpointError
 
 DEADLINE = 10
 
 
 def test_its_answer_comes_back() -> None:
-    assert asyncio.run(in_thread(lambda: threading.current_thread().daemon)) is True
+    assert asyncio.run(run_in_thread(lambda: threading.current_thread().daemon)) is True
 
 
 def test_so_does_its_error() -> None:
@@ -22,7 +22,7 @@ def test_so_does_its_error() -> None:
         raise EndpointError("down")
 
     with pytest.raises(EndpointError, match="down"):
-        asyncio.run(in_thread(fail))
+        asyncio.run(run_in_thread(fail))
 
 
 def test_meanwhile_the_loop_goes_on() -> None:
@@ -33,7 +33,7 @@ def test_meanwhile_the_loop_goes_on() -> None:
             assert go.wait(DEADLINE)
             return "thread"
 
-        call = asyncio.create_task(in_thread(wait))
+        call = asyncio.create_task(run_in_thread(wait))
         await asyncio.sleep(0)
         said.append("loop")
         go.set()
@@ -50,7 +50,7 @@ def test_one_that_hangs_holds_up_neither_who_is_cancelled_nor_the_end_of_the_loo
         has_ended.set()
 
     async def main() -> None:
-        call = asyncio.create_task(in_thread(hang))
+        call = asyncio.create_task(run_in_thread(hang))
         await asyncio.sleep(0)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):

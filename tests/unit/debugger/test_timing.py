@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plldb.debugger.timing import Backoff, Outages, Timing, timing_from_environment
+from plldb.debugger.timing import Backoff, Outages, Timing, read_timing
 from plldb.errors import UsageError
 
 seconds = st.floats(0.001, 1000)
@@ -120,17 +120,17 @@ class TestTiming:
 
     def test_two_can_be_set(self) -> None:
         given_ = {"PLLDB_HEARTBEAT_SECONDS": "1", "PLLDB_REFRESH_SECONDS": "2.5"}
-        assert timing_from_environment(given_) == Timing(heartbeat=1, refresh=2.5)
+        assert read_timing(given_) == Timing(heartbeat=1, refresh=2.5)
 
     @pytest.mark.parametrize("environ", [{}, {"PLLDB_REFRESH_SECONDS": ""}])
     def test_without_a_value_they_are_as_ever(self, environ: dict[str, str]) -> None:
-        assert timing_from_environment(environ) == Timing()
+        assert read_timing(environ) == Timing()
 
     @pytest.mark.parametrize("name", ["PLLDB_HEARTBEAT_SECONDS", "PLLDB_REFRESH_SECONDS"])
     @pytest.mark.parametrize("text", ["0", "-1", "soon", "nan", "inf", "1e9", "5m", "0.01"])
     def test_what_makes_no_sense_is_refused(self, name: str, text: str) -> None:
         with pytest.raises(UsageError) as raised:
-            timing_from_environment({name: text})
+            read_timing({name: text})
         assert name in raised.value.message
         assert text in raised.value.message
         assert raised.value.hint

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from plldb import __version__
 from plldb.bootstrap.release import FINGERPRINT_TAG, Release, build_release
 from plldb.config import VERSION_TAG
-from plldb.debugger.management import Health, SessionView
+from plldb.debugger.api_client import Health, SessionView
 from plldb.doctor.facts import Facts, Greeting, Question
 from plldb.errors import PlldbError
 from plldb.stacks import HelperStack, StackState

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from plldb.debugger.management import Health
+from plldb.debugger.api_client import Health
 from plldb.doctor import helper
 from plldb.doctor.facts import Facts
 from plldb.doctor.findings import Status

@@ -6,10 +6,13 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/signing-elements.html
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+
+logger = logging.getLogger(__name__)
 
 # Less is not why a signature is refused, and may be how long the answer was under way.
 TOLERANCE_SECONDS = 60
@@ -40,6 +43,7 @@ class ClockSkew:
         if not date or abs(found - self.seconds) <= TOLERANCE_SECONDS:
             return False
         self.seconds = found
+        logger.info("this machine's clock is off: AWS's is %+.0f s from it, and is used now", found)
         return True
 
     def now(self) -> datetime:

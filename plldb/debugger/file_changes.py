@@ -40,3 +40,10 @@ def take_snapshot(folder: Path) -> Snapshot:
             except OSError:
                 continue
     return snapshot
+
+
+def find_changes(before: Snapshot, after: Snapshot) -> list[str]:
+    """The paths of the files that were changed, added or removed between two snapshots."""
+    if before == after:
+        return []
+    return sorted({path for path, _ in before.items() ^ after.items()})

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-import re
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlencode
 
 import requests
-from requests.adapters import HTTPAdapter
+from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.auth import AuthBase
 from urllib3.util import Retry
 
 from plldb import __version__
-from plldb.clock import TOLERANCE_SECONDS, clock_difference
+from plldb.clock_skew import TOLERANCE_SECONDS, clock_difference
+from plldb.diagnostic_log import shorten_ids
 from plldb.errors import (
     AccessDeniedError,
     AnsweredError,
@@ -26,13 +27,18 @@ from plldb.errors import (
     SessionError,
 )
 
+if TYPE_CHECKING:
+    from plldb.aws import Target
+    from plldb.stacks import HelperStack
+
+logger = logging.getLogger(__name__)
+
 _TIMEOUT_SECONDS = (5, 30)
 # What the broker takes within a request; longer results go through the artifacts bucket.
 _INLINE_RESULT_BYTES = 200_000
 # Of an error that is longer.
 _SHOWN_CHARACTERS = 10_000
 _SHOWN_ID_CHARACTERS = 8
-_ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 # Answered already, abandoned by the function, unknown.
 _UNANSWERABLE = {requests.codes.conflict, requests.codes.gone, requests.codes.not_found}
 # Kept open at once, for as many invocations as may run at once.
@@ -90,24 +96,42 @@ class Health:
     clock_difference: float
 
 
-class ManagementClient:
-    """``url`` is the API's stage, without a slash at the end.
+class ApiClient:
+    """A context manager, which closes its connections at the end.
 
-    ``reachable`` turns a URL that the helper stack hands out into one that is reached from here.
+    ``url`` is the API's stage, without a slash at the end. ``find_reachable`` turns a URL that the
+    helper stack hands out into one that is reached from here. ``make_adapter`` makes what sends
+    requests and repeats them as it is told to.
     """
 
     def __init__(
-        self, url: str, auth: AuthBase, reachable: Callable[[str], str] = lambda url: url
+        self,
+        url: str,
+        auth: AuthBase,
+        find_reachable: Callable[[str], str] = lambda url: url,
+        make_adapter: Callable[[Retry], BaseAdapter] | None = None,
     ) -> None:
         self._url = url
-        self._reachable = reachable
-        self._http = _http_session(_RETRY)
-        self._http.auth = auth
-        self._impatient = _http_session(_NO_RETRY)
-        self._impatient.auth = auth
-        # For what is signed already, in its URL: with a second authentication, S3 refuses it.
-        self._presigned = _http_session(_RETRY)
-        self._presigned.auth = _no_auth
+        self._auth = auth
+        self._find_reachable = find_reachable
+        make_adapter = make_adapter or _make_adapter
+        self._http = _open_http_session(make_adapter(_RETRY))
+        self._impatient = _open_http_session(make_adapter(_NO_RETRY))
+
+    @classmethod
+    def of_helper_stack(cls, helper: HelperStack, target: Target) -> Self:
+        """Raises CredentialsError if there are none to sign with."""
+        return cls(helper.management_api_url, target.execute_api_auth(), target.reachable_url)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+        self._impatient.close()
 
     def move_to(self, url: str) -> None:
         """The API is at another URL from now on: the helper stack was deployed anew."""
@@ -120,15 +144,15 @@ class ManagementClient:
 
         Raises AccessDeniedError, EndpointError or SessionError.
         """
-        response, answer = self._call(self._http, "POST", "/sessions", {"stackName": stack_name})
+        response, answer = self._call("POST", "/sessions", {"stackName": stack_name})
         # Without that header it is API Gateway's own throttling.
         if response.status_code == requests.codes.too_many and "Retry-After" in response.headers:
             raise SessionError(
-                _refused("POST", f"{self._url}/sessions", response, answer),
+                _describe_refusal("POST", f"{self._url}/sessions", response, answer),
                 "Those that nobody uses expire within an hour. To see them, and close them by ID: "
                 f"plldb sessions list --stack-name {stack_name}",
             )
-        answer = self._checked("POST", "/sessions", response, answer)
+        answer = self._check("POST", "/sessions", response, answer)
         session_id = answer.get("sessionId")
         if not isinstance(session_id, str):
             raise SessionError(f"{self._url}/sessions answered without a session.", _UPDATE_HINT)
@@ -139,22 +163,24 @@ class ManagementClient:
 
         Raises AccessDeniedError, EndpointError or SessionError.
         """
-        for page in self._pages("GET", stack_name):
-            yield from (self._view(one) for one in page.get("sessions") or [])
+        for page in self._read_pages("GET", stack_name):
+            yield from (self._read_session(one) for one in page.get("sessions") or [])
 
     def find_session(self, session_id: str, stack_name: str | None = None) -> SessionView:
         """``session_id`` is a whole id or, with a stack's name, 8 or more of its first characters.
 
         Raises SessionError if there is none (that this caller may see), or if there are several.
         """
-        return self._view(self._request("GET", _session_path(session_id, stack_name)))
+        return self._read_session(self._request("GET", _make_session_path(session_id, stack_name)))
 
     def close_session(self, session_id: str, stack_name: str | None = None) -> SessionView:
         """Closes it, whoever is attached, and has its functions restored. Repeatable.
 
         ``session_id`` and what is raised are as for ``find_session``.
         """
-        return self._view(self._request("DELETE", _session_path(session_id, stack_name)))
+        return self._read_session(
+            self._request("DELETE", _make_session_path(session_id, stack_name))
+        )
 
     def close_sessions(self, stack_name: str) -> int:
         """Closes all open sessions of a stack that this caller may see; says how many.
@@ -164,7 +190,9 @@ class ManagementClient:
         """
         total = 0
         for _ in range(_CLOSING_PASSES):
-            closed = sum(int(page.get("closed") or 0) for page in self._pages("DELETE", stack_name))
+            closed = sum(
+                int(page.get("closed") or 0) for page in self._read_pages("DELETE", stack_name)
+            )
             total += closed
             if not closed:
                 break
@@ -173,11 +201,11 @@ class ManagementClient:
     def health(self) -> Health:
         """How the helper stack is. Raises AccessDeniedError, EndpointError or SessionError."""
         # "Unhealthy" is an answer, not a reason to ask again.
-        response, answer = self._call(self._impatient, "GET", "/health")
+        response, answer = self._call("GET", "/health", http=self._impatient)
         now = time.time()
         is_unhealthy = response.status_code == requests.codes.service_unavailable
         if answer is None or not (is_unhealthy and "status" in answer):
-            answer = self._checked("GET", "/health", response, answer)
+            answer = self._check("GET", "/health", response, answer)
         try:
             tables = answer.get("tables") or {}
             return Health(
@@ -190,7 +218,7 @@ class ManagementClient:
                 f"{self._url}/health answered with no health.", _UPDATE_HINT
             ) from None
 
-    def _pages(self, method: str, stack_name: str | None) -> Iterator[dict[str, Any]]:
+    def _read_pages(self, method: str, stack_name: str | None) -> Iterator[dict[str, Any]]:
         query = {} if stack_name is None else {"stackName": stack_name}
         while True:
             page = self._request(method, f"/sessions?{urlencode(query)}".rstrip("?"))
@@ -199,7 +227,7 @@ class ManagementClient:
                 return
             query["nextToken"] = str(token)
 
-    def _view(self, answer: Any) -> SessionView:
+    def _read_session(self, answer: Any) -> SessionView:
         try:
             return SessionView.from_answer(answer)
         except (KeyError, TypeError):
@@ -217,7 +245,7 @@ class ManagementClient:
         answer = self._request("GET", f"/invocations/{quote(request_id, safe='')}/event")
         if isinstance(text := answer.get("event"), str):
             return text
-        return self._transfer("GET", self._told(answer, "url")).content.decode()
+        return self._transfer("GET", self._read_text(answer, "url")).content.decode()
 
     def answer_invocation(
         self, request_id: str, *, result: str | None, error: dict[str, Any] | None
@@ -230,16 +258,16 @@ class ManagementClient:
         """
         path = f"/invocations/{quote(request_id, safe='')}"
         if result is None:
-            answer: dict[str, Any] = {"error": _fitting(error)}
+            answer: dict[str, Any] = {"error": _shorten_error(error)}
         elif len(payload := result.encode()) <= _INLINE_RESULT_BYTES:
             answer = {"result": result}
         else:
             upload = self._request("POST", f"{path}/uploads", {})
-            self._transfer("PUT", self._told(upload, "url"), payload)
-            answer = {"resultKey": self._told(upload, "key")}
+            self._transfer("PUT", self._read_text(upload, "url"), payload)
+            answer = {"resultKey": self._read_text(upload, "key")}
         self._request("POST", f"{path}/result", answer, self._impatient)
 
-    def _told(self, answer: Mapping[str, Any], name: str) -> str:
+    def _read_text(self, answer: Mapping[str, Any], name: str) -> str:
         if isinstance(value := answer.get(name), str):
             return value
         raise SessionError(f"{self._url}/invocations answered with no {name}.", _UPDATE_HINT)
@@ -253,33 +281,38 @@ class ManagementClient:
         body: dict[str, Any] | None = None,
         http: requests.Session | None = None,
     ) -> dict[str, Any]:
-        response, answer = self._call(http or self._http, method, path, body)
-        return self._checked(method, path, response, answer)
+        response, answer = self._call(method, path, body, http)
+        return self._check(method, path, response, answer)
 
     def _call(
         self,
-        http: requests.Session,
         method: str,
         path: str,
         body: dict[str, Any] | None = None,
+        http: requests.Session | None = None,
     ) -> tuple[requests.Response, dict[str, Any] | None]:
-        response = self._send(http, method, self._url + path, json=body)
-        return response, _json_object(response)
+        """``http`` is the patient session, which repeats what may pass, unless another is given."""
+        response = self._send(
+            http or self._http, method, self._url + path, auth=self._auth, json=body
+        )
+        return response, _read_object(response)
 
-    def _checked(
+    def _check(
         self,
         method: str,
         path: str,
         response: requests.Response,
         answer: dict[str, Any] | None,
     ) -> dict[str, Any]:
-        """The answer, unless it is a refusal."""
+        """The answer. Raises the error for it if it is a refusal."""
         if response.ok and answer is not None:
             return answer
-        raise _refusal(method, self._url + path, response, answer)
+        raise _make_error(method, self._url + path, response, answer)
 
     def _transfer(self, method: str, url: str, data: bytes | None = None) -> requests.Response:
-        response = self._send(self._presigned, method, self._reachable(url), data=data)
+        """A presigned URL is signed already: with a second authentication, S3 would refuse it."""
+        reachable = self._find_reachable(url)
+        response = self._send(self._http, method, reachable, auth=_add_nothing, data=data)
         if not response.ok:
             # Without the URL: whoever has it can read the payload.
             raise SessionError(
@@ -291,38 +324,54 @@ class ManagementClient:
     def _send(
         self, http: requests.Session, method: str, url: str, **content: Any
     ) -> requests.Response:
+        where, began = _shorten_url(url), time.perf_counter()
         try:
-            return http.request(method, url, timeout=_TIMEOUT_SECONDS, **content)
+            response = http.request(method, url, timeout=_TIMEOUT_SECONDS, **content)
         except requests.RequestException as error:
-            where = _shown(url)
-            reason = _without_ids(_reason(error).replace(url, where))
+            reason = shorten_ids(_find_reason(error).replace(url, where))
+            logger.debug("%s %s: %s", method, where, reason)
             raise EndpointError(
                 f"{where} does not answer: {reason}.",
                 "Check the network and --region, or the emulator: plldb local status",
                 # The cause would quote a presigned URL, and so its signature.
             ) from None
+        _log_call(method, where, response, time.perf_counter() - began)
+        return response
 
 
-def _session_path(session_id: str, stack_name: str | None) -> str:
+def _log_call(method: str, where: str, response: requests.Response, seconds: float) -> None:
+    retries = getattr(response.raw, "retries", None)
+    logger.debug(
+        "%s %s: %d in %.0f ms, repeated %d times",
+        *(method, where, response.status_code, seconds * 1000),
+        len(retries.history) if isinstance(retries, Retry) else 0,
+    )
+
+
+def _make_session_path(session_id: str, stack_name: str | None) -> str:
     query = "" if stack_name is None else f"?{urlencode({'stackName': stack_name})}"
     return f"/sessions/{quote(session_id, safe='')}{query}"
 
 
-def _http_session(retry: Retry) -> requests.Session:
+def _make_adapter(retry: Retry) -> BaseAdapter:
+    return HTTPAdapter(max_retries=retry, pool_maxsize=_CONNECTIONS)
+
+
+def _open_http_session(adapter: BaseAdapter) -> requests.Session:
     http = requests.Session()
     http.headers["User-Agent"] = f"plldb/{__version__}"
     for scheme in ("http://", "https://"):
-        http.mount(scheme, HTTPAdapter(max_retries=retry, pool_maxsize=_CONNECTIONS))
+        http.mount(scheme, adapter)
     return http
 
 
-def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
+def _add_nothing(request: requests.PreparedRequest) -> requests.PreparedRequest:
     """Keeps requests from taking the credentials of ~/.netrc for a request without any."""
     return request
 
 
-def _fitting(error: dict[str, Any] | None) -> dict[str, Any] | None:
-    """An error as the broker takes it: of an enormous one, the beginning."""
+def _shorten_error(error: dict[str, Any] | None) -> dict[str, Any] | None:
+    """An error as the helper stack takes it: of an enormous one, the beginning."""
     if error is None or len(json.dumps(error)) <= _INLINE_RESULT_BYTES:
         return error
     return {
@@ -337,7 +386,7 @@ _LOG_HINT = "The log group /plldb/<helper stack> says why."
 _UPDATE_HINT = "Run 'plldb bootstrap' to bring the helper stack up to date."
 
 
-def _json_object(response: requests.Response) -> dict[str, Any] | None:
+def _read_object(response: requests.Response) -> dict[str, Any] | None:
     try:
         answer = response.json()
     except (requests.JSONDecodeError, RecursionError):
@@ -345,36 +394,32 @@ def _json_object(response: requests.Response) -> dict[str, Any] | None:
     return answer if isinstance(answer, dict) else None
 
 
-def _refused(
+def _describe_refusal(
     method: str, url: str, response: requests.Response, answer: dict[str, Any] | None
 ) -> str:
     """What was refused, and why. A session's id is a credential: of a path, the beginning.
 
     API Gateway's own refusals name the path as well.
     """
-    said = _without_ids(str((answer or {}).get("message") or (answer or {}).get("Message") or ""))
-    where = _shown(url)
+    said = shorten_ids(str((answer or {}).get("message") or (answer or {}).get("Message") or ""))
+    where = _shorten_url(url)
     return f"{method} {where} was refused: {response.status_code} {said or response.reason}"
 
 
-def _shown(url: str) -> str:
+def _shorten_url(url: str) -> str:
     """A URL without its query, and with no whole session id."""
     path = url.partition("?")[0]
     start, found, session_id = path.partition("/sessions/")
     return f"{start}{found}{session_id[:_SHOWN_ID_CHARACTERS]}"
 
 
-def _without_ids(text: str) -> str:
-    return _ID.sub(lambda found: found[0][:_SHOWN_ID_CHARACTERS], text)
-
-
-def _refusal(
+def _make_error(
     method: str, url: str, response: requests.Response, answer: dict[str, Any] | None
 ) -> PlldbError:
-    text, status = _refused(method, url, response, answer), response.status_code
+    text, status = _describe_refusal(method, url, response, answer), response.status_code
     if status == requests.codes.forbidden:
-        return _denial(text, response, answer)
-    if "/invocations/" in url and (error := _invocations_refusal(text, status)) is not None:
+        return _make_denial(text, response, answer)
+    if "/invocations/" in url and (error := _make_invocation_error(text, status)) is not None:
         return error
     if status == requests.codes.too_many_requests:
         return SessionError(text, "Wait a moment, then try again.")
@@ -385,7 +430,7 @@ def _refusal(
     return SessionError(text, _UPDATE_HINT)
 
 
-def _invocations_refusal(text: str, status: int) -> PlldbError | None:
+def _make_invocation_error(text: str, status: int) -> PlldbError | None:
     if status == requests.codes.conflict:
         return AnsweredError(text)
     if status in _UNANSWERABLE:
@@ -396,17 +441,19 @@ def _invocations_refusal(text: str, status: int) -> PlldbError | None:
     return None
 
 
-def _denial(text: str, response: requests.Response, answer: dict[str, Any] | None) -> PlldbError:
+def _make_denial(
+    text: str, response: requests.Response, answer: dict[str, Any] | None
+) -> PlldbError:
     if answer is None:
         # API Gateway refuses in JSON.
         return EndpointError(
             f"{text}, but not by the helper stack.",
             "A proxy, or the sign-in page of a network, may be in between: check the network.",
         )
-    return AccessDeniedError(text, _clock_hint(response) or _ACCESS_HINT)
+    return AccessDeniedError(text, _find_clock_hint(response) or _ACCESS_HINT)
 
 
-def _clock_hint(response: requests.Response) -> str | None:
+def _find_clock_hint(response: requests.Response) -> str | None:
     """What to do where it is the time that was refused, though it was corrected."""
     off = clock_difference(response.headers.get("Date"), time.time())
     if abs(off) <= TOLERANCE_SECONDS:
@@ -417,7 +464,7 @@ def _clock_hint(response: requests.Response) -> str | None:
     )
 
 
-def _reason(error: requests.RequestException) -> str:
+def _find_reason(error: requests.RequestException) -> str:
     """The innermost cause: requests wraps urllib3, which wraps the system's error."""
     cause: BaseException = error
     while (inner := cause.__cause__ or cause.__context__) is not None:

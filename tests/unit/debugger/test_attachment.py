@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import signal
 import threading
@@ -20,17 +21,19 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
 from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import WhenAbsent
-from plldb.debugger.attach import (
+from plldb.debugger.attachment import (
+    AttachEvent,
+    ChosenSources,
     CodeOptions,
-    Event,
+    NothingToDebug,
     SessionCreated,
     SessionOptions,
     attach,
     choose_sources,
 )
-from plldb.debugger.debugging import InvocationFinished
+from plldb.debugger.invocation_runner import InvocationFinished
 from plldb.debugger.invoker import LocalFunction, Outcome
-from plldb.debugger.protocol import Connected, Ended, Instrumented, Restored
+from plldb.debugger.protocol import Connected, Ended, Instrumented, Restored, Skipped
 from plldb.debugger.sources import CodeSource
 from plldb.errors import ConnectionLostError, SourceError, StackError
 from tests.unit.fakes import Answer, FakeTarget, Request, local_server
@@ -158,7 +161,7 @@ class FakeInvoker:
         self.prepared.append(function.logical_id)
 
     async def invoke(self, function: LocalFunction, event: str, *_: Any) -> Outcome:
-        return Outcome(event, None, 0)
+        return Outcome(event, None)
 
     async def close(self) -> None:
         self.is_closed = True
@@ -174,10 +177,10 @@ def source(name: str) -> CodeSource:
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 def test_from_the_first_call_to_ctrl_c(signal_number: signal.Signals) -> None:
-    events: list[Event] = []
+    events: list[AttachEvent] = []
     invoker = FakeInvoker()
 
-    def report(event: Event) -> None:
+    def report(event: AttachEvent) -> None:
         events.append(event)
         if isinstance(event, Connected):
             os.kill(os.getpid(), signal_number)
@@ -187,11 +190,17 @@ def test_from_the_first_call_to_ctrl_c(signal_number: signal.Signals) -> None:
         ended = attach(
             target,  # type: ignore[arg-type]
             SessionOptions("app", "plldb"),
-            {},
+            ChosenSources({}, {"Image": "it is a container image"}, "There is no template."),
             lambda: invoker,  # type: ignore[arg-type,return-value]
             report,
         )
-    assert events == [SessionCreated(SESSION_ID[:8], "app"), Connected(), ended]
+    assert events == [
+        SessionCreated(SESSION_ID[:8], "app"),
+        Connected(),
+        Skipped("Image", "it is a container image"),
+        NothingToDebug("There is no template."),
+        ended,
+    ]
     assert ended == Ended(expected=True, confirmed=True, reason="closed")
     assert SESSION_ID not in repr(events)
     assert [json.loads(request.body) for request in rest.requests] == [{"stackName": "app"}]
@@ -201,11 +210,14 @@ def test_from_the_first_call_to_ctrl_c(signal_number: signal.Signals) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-def test_the_functions_with_code_here_are_instrumented_and_their_invocations_answered() -> None:
-    events: list[Event] = []
+def test_the_functions_with_code_here_are_instrumented_and_their_invocations_answered(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="plldb")
+    events: list[AttachEvent] = []
     invoker = FakeInvoker()
 
-    def report(event: Event) -> None:
+    def report(event: AttachEvent) -> None:
         events.append(event)
         if isinstance(event, InvocationFinished):
             os.kill(os.getpid(), signal.SIGINT)
@@ -215,13 +227,13 @@ def test_the_functions_with_code_here_are_instrumented_and_their_invocations_ans
 
     with (
         local_server(respond) as rest,
-        websocket_server(greeter(SECRET="s"), greeting("request-1")) as websocket,
+        websocket_server(greeter(SECRET="s3cret"), greeting("request-1")) as websocket,
     ):
         target = Target(rest.url + "/plldb", websocket.url).deploy("plldb", "app")
         attach(
             target,  # type: ignore[arg-type]
             SessionOptions("app", "plldb", WhenAbsent.ERROR, take_over=True),
-            {"Greeter": source("Greeter"), "Aardvark": source("Aardvark")},
+            ChosenSources({"Greeter": source("Greeter"), "Aardvark": source("Aardvark")}),
             lambda: invoker,  # type: ignore[arg-type,return-value]
             report,
         )
@@ -237,6 +249,11 @@ def test_the_functions_with_code_here_are_instrumented_and_their_invocations_ans
     assert invoker.prepared == ["Greeter"]
     path, answer = rest.requests[-1].path, json.loads(rest.requests[-1].body)
     assert (path, answer) == ("/plldb/invocations/request-1/result", {"result": '"hello"'})
+    # The log names the invocation, and holds no secret, no event and no answer.
+    assert "request-1" in caplog.text
+    assert SESSION_ID[:8] in caplog.text
+    for secret in (SESSION_ID, "s3cret", "hello"):
+        assert secret not in caplog.text
     # An invocation is reported once, when it has ended.
     assert [type(event) for event in events] == [
         SessionCreated,
@@ -251,7 +268,7 @@ def test_the_functions_with_code_here_are_instrumented_and_their_invocations_ans
 def test_a_second_ctrl_c_ends_it_at_once_and_says_how_to_restore() -> None:
     invoker = FakeInvoker()
 
-    def report(event: Event) -> None:
+    def report(event: AttachEvent) -> None:
         if isinstance(event, Connected | Restored):
             os.kill(os.getpid(), signal.SIGINT)
 
@@ -264,7 +281,7 @@ def test_a_second_ctrl_c_ends_it_at_once_and_says_how_to_restore() -> None:
             attach(
                 target,  # type: ignore[arg-type]
                 SessionOptions("app", "plldb"),
-                {"Greeter": source("Greeter")},
+                ChosenSources({"Greeter": source("Greeter")}),
                 lambda: invoker,  # type: ignore[arg-type,return-value]
                 report,
             )
@@ -285,7 +302,7 @@ def test_a_missing_stack_is_named_before_any_session_is_opened(
             attach(
                 target,  # type: ignore[arg-type]
                 SessionOptions("app", "plldb"),
-                {},
+                ChosenSources({}),
                 make_invoker,
                 lambda _: None,
             )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import formatdate
 
@@ -12,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plldb.aws import Target
-from plldb.clock import ClockSkew, clock_difference
+from plldb.clock_skew import ClockSkew, clock_difference
 from plldb.config import EmulatorAddress, TargetSettings
 from plldb.errors import PlldbError
 from plldb.stacks import find_stack
-from tests.unit.fakes import Answer, Request, local_server
+from tests.unit.fakes import Answer, LocalServer, Request, local_server
 
 NOW = 1_790_000_000
 DATE = formatdate(NOW, usegmt=True)
@@ -25,6 +27,17 @@ NO_STACKS = (
     "</DescribeStacksResponse>"
 )
 REFUSED = "<ErrorResponse><Error><Code>SignatureDoesNotMatch</Code></Error></ErrorResponse>"
+
+
+@contextmanager
+def emulator(
+    respond: Callable[[Request], Answer], off: float = 0
+) -> Iterator[tuple[LocalServer, Target]]:
+    """What answers so, and a target for it, while the local clock is off by so many seconds."""
+    with local_server(respond) as server, time_machine.travel(NOW + off, tick=False):
+        address = EmulatorAddress(server.url, server.url)
+        with Target(TargetSettings("emulator", "us-east-1", emulator=address)) as target:
+            yield server, target
 
 
 class TestClockSkew:
@@ -65,13 +78,8 @@ class TestBoto3:
                 return Answer(403, REFUSED, {"Date": DATE})
             return Answer(200, NO_STACKS, {"Date": DATE})
 
-        with local_server(respond) as server, time_machine.travel(NOW + off, tick=False):
-            address = EmulatorAddress(server.url, server.url)
-            target = Target(TargetSettings("emulator", "us-east-1", emulator=address))
-            try:
-                assert find_stack(target, "app") is None
-            finally:
-                target.client("cloudformation").close()
+        with emulator(respond, off) as (_, target):
+            assert find_stack(target, "app") is None
 
     @pytest.mark.parametrize("off", [-86_400, -600, 600, 86_400])
     def test_a_call_is_signed_again_with_the_right_time(self, off: int) -> None:
@@ -95,24 +103,16 @@ class TestBoto3:
             body = "<Error><Code>RequestTimeTooSkewed</Code></Error>" if is_first else ""
             return Answer(403 if is_first else 200, body, {"Date": DATE})
 
-        with local_server(respond) as server, time_machine.travel(NOW + 3600, tick=False):
-            address = EmulatorAddress(server.url, server.url)
-            target = Target(TargetSettings("emulator", "us-east-1", emulator=address))
-            s3 = target.client("s3")
-            s3.put_object(Bucket="b", Key="k", Body=b"hello")
-            s3.close()
+        with emulator(respond, 3600) as (_, target):
+            target.client("s3").put_object(Bucket="b", Key="k", Body=b"hello")
         assert bodies[0] == bodies[1]
 
     def test_other_refusals_are_as_ever(self) -> None:
         def respond(_: Request) -> Answer:
             return Answer(403, REFUSED, {"Date": DATE})
 
-        with local_server(respond) as server, time_machine.travel(NOW, tick=False):
-            address = EmulatorAddress(server.url, server.url)
-            target = Target(TargetSettings("emulator", "us-east-1", emulator=address))
-            with pytest.raises(PlldbError):
-                find_stack(target, "app")
-            target.client("cloudformation").close()
+        with emulator(respond) as (server, target), pytest.raises(PlldbError):
+            find_stack(target, "app")
         assert len(server.requests) == 1
 
     def test_a_time_that_leaps_is_not_followed_for_ever(self) -> None:
@@ -122,10 +122,6 @@ class TestBoto3:
         def respond(_: Request) -> Answer:
             return Answer(403, REFUSED, {"Date": next(dates)})
 
-        with local_server(respond) as server, time_machine.travel(NOW, tick=False):
-            address = EmulatorAddress(server.url, server.url)
-            target = Target(TargetSettings("emulator", "us-east-1", emulator=address))
-            with pytest.raises(PlldbError):
-                find_stack(target, "app")
-            target.client("cloudformation").close()
+        with emulator(respond) as (server, target), pytest.raises(PlldbError):
+            find_stack(target, "app")
         assert len(server.requests) == 3

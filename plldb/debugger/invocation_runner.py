@@ -7,18 +7,20 @@ of them run at once.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
+from plldb.debugger.frames import make_error_report
 from plldb.debugger.invoker import Invoker, LocalFunction, Outcome
-from plldb.debugger.management import ManagementClient
 from plldb.debugger.protocol import Instrumented, InvocationArrived
 from plldb.debugger.sources import CodeSource
-from plldb.debugger.threads import in_thread
+from plldb.debugger.tasks import TaskSet
+from plldb.debugger.threads import run_in_thread
 from plldb.debugger.timing import Backoff, Timing
 from plldb.errors import (
     AnsweredError,
@@ -28,10 +30,12 @@ from plldb.errors import (
     PlldbError,
 )
 
+logger = logging.getLogger(__name__)
+
 _T = TypeVar("_T")
 # What may be over soon. Credentials are renewed by 'aws sso login' in another terminal, and those
 # that are renewed over the network can't be while it is down.
-_PASSING = (EndpointError, CredentialsError)
+_PASSING_ERRORS = (EndpointError, CredentialsError)
 
 
 @dataclass(frozen=True)
@@ -57,15 +61,15 @@ class NotPrepared:
     reason: str
 
 
-Event = InvocationFinished | NotPrepared
+RunnerEvent = InvocationFinished | NotPrepared
 
 # Far more than can be repeated within the seconds in which a broker is asked again.
 _REMEMBERED = 1000
 _NO_CODE = "there is no code for it on the machine that is attached"
 
 
-class Broker(Protocol):
-    """What ``ManagementClient`` does for invocations."""
+class AnswerApi(Protocol):
+    """What the helper stack's REST API does for invocations."""
 
     def event_of(self, request_id: str) -> str: ...
 
@@ -74,7 +78,7 @@ class Broker(Protocol):
     ) -> None: ...
 
 
-class Debugging:
+class InvocationRunner:
     """The local end of a session, and of those that replace it. Use it from one event loop.
 
     ``on_bug`` is called when a task ends with an error that is none of ours; ``close`` raises it.
@@ -85,8 +89,8 @@ class Debugging:
         sources: Mapping[str, CodeSource],
         region: str,
         invoker: Invoker,
-        broker: Broker | ManagementClient,
-        report: Callable[[Event], None],
+        answer_api: AnswerApi,
+        report: Callable[[RunnerEvent], None],
         timing: Timing | None = None,
         on_bug: Callable[[], None] = lambda: None,
     ) -> None:
@@ -96,17 +100,17 @@ class Debugging:
         self._sources = sources
         self._region = region
         self._invoker = invoker
-        self._broker = broker
+        self._answer_api = answer_api
         self._report = report
         # Done once it is known how the function is deployed.
         self._functions: dict[str, asyncio.Future[LocalFunction]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = TaskSet(on_bug=self._note_bug)
         self._under_way: set[str] = set()
         # Id and deadline of those that were run: a try of the same id later has another deadline.
-        self._taken: dict[tuple[str, float], None] = {}
+        self._remembered: dict[tuple[str, float], None] = {}
 
-    def instrumented(self, event: Instrumented) -> None:
-        """The function as it is deployed, and the code that takes its place."""
+    def add_function(self, event: Instrumented) -> None:
+        """Takes in a function as it is deployed, and starts a child for the code in its place."""
         info, source = event.info, self._sources.get(event.function)
         if source is None:
             # Functions are asked for by names that may be another one's physical name.
@@ -124,10 +128,10 @@ class Debugging:
             region=self._region,
             runtime=str(info["runtime"]),
         )
-        if self._known(event.function).done():
+        if self._find_function(event.function).done():
             del self._functions[event.function]
-        self._known(event.function).set_result(function)
-        self._spawn(self._prepare(function))
+        self._find_function(event.function).set_result(function)
+        self._tasks.start(self._prepare(function))
 
     def start(self, invocation: InvocationArrived) -> None:
         """Runs it once: it may arrive on two connections, or again after a failure of the broker.
@@ -135,30 +139,24 @@ class Debugging:
         Lambda's own retries come under the same id, with a deadline of their own.
         """
         this = (invocation.request_id, invocation.deadline)
-        if invocation.request_id in self._under_way or this in self._taken:
+        if invocation.request_id in self._under_way or this in self._remembered:
             return
         self._under_way.add(invocation.request_id)
-        self._taken[this] = None
-        if len(self._taken) > _REMEMBERED:
-            del self._taken[next(iter(self._taken))]
-        self._spawn(self._run(_by_local_clock(invocation)))
+        self._remembered[this] = None
+        if len(self._remembered) > _REMEMBERED:
+            del self._remembered[next(iter(self._remembered))]
+        self._tasks.start(self._run(_move_to_local_clock(invocation)))
 
-    def _known(self, function: str) -> asyncio.Future[LocalFunction]:
+    def _find_function(self, function: str) -> asyncio.Future[LocalFunction]:
+        """Is done once it is known how the function is deployed."""
         if function not in self._functions:
             self._functions[function] = asyncio.get_running_loop().create_future()
         return self._functions[function]
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._has_ended)
-
-    def _has_ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (bug := task.exception()) is not None:
-            if self._bug is None:
-                self._bug = bug
-            self._on_bug()
+    def _note_bug(self, bug: BaseException) -> None:
+        if self._bug is None:
+            self._bug = bug
+        self._on_bug()
 
     async def _prepare(self, function: LocalFunction) -> None:
         """A warm child for the first invocation; with debugpy, an editor can attach from now on."""
@@ -173,15 +171,14 @@ class Debugging:
 
         Raises the first bug that ended a task.
         """
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.cancel()
         await self._invoker.close()
         if self._bug is not None:
             raise self._bug
 
     async def _run(self, invocation: InvocationArrived) -> None:
         function, request_id = invocation.function, invocation.request_id
+        logger.info("Invocation %s of %s has arrived.", request_id, function)
         started = asyncio.get_running_loop().time()
         was_paused = False
         try:
@@ -197,16 +194,17 @@ class Debugging:
         finally:
             self._under_way.discard(request_id)
         elapsed = (asyncio.get_running_loop().time() - started) * 1000
+        logger.info("Invocation %s of %s %s after %.1f ms.", request_id, function, ended, elapsed)
         self._report(
             InvocationFinished(function, request_id, ended, round(elapsed, 1), reason, was_paused)
         )
 
     async def _answer(self, invocation: InvocationArrived, outcome: Outcome) -> None:
         answer = partial(
-            self._broker.answer_invocation,
+            self._answer_api.answer_invocation,
             invocation.request_id,
             result=outcome.result,
-            error=outcome.error,
+            error=None if outcome.error is None else {**outcome.error},
         )
         has_failed = False
 
@@ -230,43 +228,45 @@ class Debugging:
         backoff = Backoff(timing.first_retry, timing.longest_retry, random.random)
         while True:
             try:
-                return await in_thread(call)
-            except _PASSING:
+                return await run_in_thread(call)
+            except _PASSING_ERRORS as error:
                 left = invocation.deadline - time.time()
                 if left <= 0:
                     raise
-                await asyncio.sleep(min(backoff.delay(elapsed=0) or 0.0, left))
+                delay = min(backoff.delay(elapsed=0) or 0.0, left)
+                logger.info(
+                    "Invocation %s is tried again in %.1f s: %s",
+                    invocation.request_id,
+                    delay,
+                    error.message,
+                )
+                await asyncio.sleep(delay)
 
     async def _invoke(self, invocation: InvocationArrived) -> Outcome:
         if invocation.function not in self._sources:
             what = f"RequestId: {invocation.request_id} Error: {_NO_CODE}"
-            error = {
-                "errorType": "Runtime.InvalidEntrypoint",
-                "errorMessage": what,
-                "stackTrace": [],
-            }
-            return Outcome(None, error, 0)
+            return Outcome(None, make_error_report("Runtime.InvalidEntrypoint", what))
         event = invocation.event
         if event is None:
-            fetch = partial(self._broker.event_of, invocation.request_id)
+            fetch = partial(self._answer_api.event_of, invocation.request_id)
             event = await self._until_deadline(invocation, fetch)
-        function = await self._deployed(invocation)
+        function = await self._wait_for_function(invocation)
         context = invocation.context | {"aws_request_id": invocation.request_id}
         return await self._invoker.invoke(function, event, context, invocation.deadline)
 
-    async def _deployed(self, invocation: InvocationArrived) -> LocalFunction:
+    async def _wait_for_function(self, invocation: InvocationArrived) -> LocalFunction:
         """An invocation may overtake the message that its function is instrumented."""
         try:
             async with asyncio.timeout(max(0.0, invocation.deadline - time.time())):
-                return await asyncio.shield(self._known(invocation.function))
+                return await asyncio.shield(self._find_function(invocation.function))
         except TimeoutError:
             raise InvocationError(
                 "The helper stack has not said how the function is deployed."
             ) from None
 
 
-def _by_local_clock(invocation: InvocationArrived) -> InvocationArrived:
-    """With a deadline of this machine's clock, which may be off: what is left counts."""
+def _move_to_local_clock(invocation: InvocationArrived) -> InvocationArrived:
+    """Sets the deadline by this machine's clock, which may be off: the time that is left counts."""
     if invocation.sent_at is None:
         return invocation
     left = invocation.deadline - invocation.sent_at

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import signal
-from collections.abc import Callable, Coroutine, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
 
 from plldb.aws import Target
+from plldb.bootstrap.cloudformation.lambda_functions.shared.ids import shortened
 from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
 from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import WhenAbsent
-from plldb.debugger import debugging, protocol
+from plldb.debugger import protocol
+from plldb.debugger.api_client import ApiClient
 from plldb.debugger.connection import run_session
-from plldb.debugger.debugging import Debugging
+from plldb.debugger.invocation_runner import InvocationRunner, RunnerEvent
 from plldb.debugger.invoker import Invoker
-from plldb.debugger.management import ManagementClient
+from plldb.debugger.protocol import SessionEvent
 from plldb.debugger.sources import CodeSource, find_sources
-from plldb.debugger.threads import in_thread
+from plldb.debugger.tasks import unless_stopped
+from plldb.debugger.threads import run_in_thread
 from plldb.debugger.timing import Outages, Timing
 from plldb.errors import (
     AccessDeniedError,
@@ -33,11 +35,11 @@ from plldb.errors import (
 )
 from plldb.stacks import HelperStack, find_helper_stack, require_debuggable_stack
 
-_T = TypeVar("_T")
+logger = logging.getLogger(__name__)
+
 # Trying again changes nothing about these. Credentials are none of them: they may be renewed
 # meanwhile, and those that are renewed over the network can't be while it is down.
-_LASTING = (AccessDeniedError, StackError)
-_SHOWN_CHARACTERS = 8
+_LASTING_ERRORS = (AccessDeniedError, StackError)
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Reconnecting:
     reason: str
 
 
-Event = SessionCreated | NothingToDebug | Reconnecting | protocol.Event | debugging.Event
+AttachEvent = SessionCreated | NothingToDebug | Reconnecting | SessionEvent | RunnerEvent
 
 
 @dataclass(frozen=True)
@@ -97,16 +99,16 @@ class SessionOptions:
 def attach(
     target: Target,
     session: SessionOptions,
-    sources: Mapping[str, CodeSource],
+    sources: ChosenSources,
     make_invoker: Callable[[], Invoker],
-    report: Callable[[Event], None],
+    report: Callable[[AttachEvent], None],
     timing: Timing | None = None,
 ) -> protocol.Ended:
     """Opens a session for the stack and stays in it until Ctrl-C or SIGTERM.
 
-    The functions that ``sources`` names (see ``choose_sources``) are instrumented, and their
-    invocations run here. When the connection is lost, a new session takes the place of the old one;
-    invocations that run go on meanwhile.
+    The functions that ``choose_sources`` found are instrumented, and their invocations run here;
+    those that were left out are reported once. When the connection is lost, a new session takes the
+    place of the old one; invocations that run go on meanwhile.
 
     Raises StackError if the stack or the helper stack is not there, AccessDeniedError,
     EndpointError or SessionError if the session can't be opened, ConnectionLostError if somebody
@@ -114,29 +116,27 @@ def attach(
     """
     stack = require_debuggable_stack(target, session.stack_name)
     helper = find_helper_stack(target, session.helper_stack)
-    management = ManagementClient(
-        helper.management_api_url, target.execute_api_auth(), target.reachable_url
-    )
-    # Before there is a session: what is wrong with the terminal or a port leaves none behind.
-    invoker = make_invoker()
-    session_id = management.create_session(stack.name)
-    report(SessionCreated(session_id[:_SHOWN_CHARACTERS], stack.name))
-    run = _Attached(target, helper, management, session, sources, report, timing or Timing())
-    return asyncio.run(run.until_signal(session_id, invoker))
+    with ApiClient.of_helper_stack(helper, target) as management:
+        # Before there is a session: what is wrong with the terminal or a port leaves none behind.
+        invoker = make_invoker()
+        session_id = management.create_session(stack.name)
+        report(SessionCreated(shortened(session_id), stack.name))
+        run = _Attachment(target, helper, management, session, sources, report, timing or Timing())
+        return asyncio.run(run.until_signal(session_id, invoker))
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChosenSources:
     """The code that runs here, by logical id; the functions ``left_out`` with the reason of each;
     and, if there is no code at all, ``why_none``.
     """
 
     found: Mapping[str, CodeSource]
-    left_out: Mapping[str, str]
-    why_none: str
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    why_none: str = ""
 
 
-def choose_sources(options: CodeOptions, stack_name: str) -> Choice:
+def choose_sources(options: CodeOptions, stack_name: str) -> ChosenSources:
     """The code of the chosen functions.
 
     Raises SourceError or UsageError for what the user named and is not there. That nothing is
@@ -147,37 +147,39 @@ def choose_sources(options: CodeOptions, stack_name: str) -> Choice:
     except SourceError as error:
         if not options.is_default:
             raise
-        return Choice({}, {}, f"{error.message} {error.hint or ''}".strip())
+        return ChosenSources({}, {}, f"{error.message} {error.hint or ''}".strip())
     for pattern in options.functions:
         names = {*sources.found, *sources.missing}
         matching = sorted(name for name in names if fnmatchcase(name, pattern))
         if not any(name in sources.found for name in matching):
             sources.require(matching[0] if matching else pattern)
-    return Choice(
+    return ChosenSources(
         {name: source for name, source in sources.found.items() if options.includes(name)},
         {name: reason for name, reason in sources.missing.items() if options.includes(name)},
         f"{sources.template} has no function with code on this machine.",
     )
 
 
-class _Attached:
+class _Attachment:
     """One ``plldb attach``: a session, and those that replace it after a loss."""
 
     def __init__(
         self,
         target: Target,
         helper: HelperStack,
-        management: ManagementClient,
+        management: ApiClient,
         options: SessionOptions,
-        sources: Mapping[str, CodeSource],
-        report: Callable[[Event], None],
+        sources: ChosenSources,
+        report: Callable[[AttachEvent], None],
         timing: Timing,
     ) -> None:
         self._target = target
         self._helper = helper
         self._management = management
         self._options = options
-        self._sources = sources
+        self._sources = sources.found
+        # What is reported once there is a connection.
+        self._left_out = _list_left_out(sources)
         self._report = report
         self._timing = timing
         # Ids of sessions that may be open still, the newest last.
@@ -190,7 +192,7 @@ class _Attached:
     async def until_signal(self, session_id: str, invoker: Invoker) -> protocol.Ended:
         self._stop = asyncio.Event()
         _stop_on_signals(self._stop)
-        self._debugging = Debugging(
+        self._runner = InvocationRunner(
             self._sources,
             self._target.region,
             invoker,
@@ -208,7 +210,7 @@ class _Attached:
                 f"To be sure: plldb restore --stack-name {self._options.stack_name}",
             ) from None
         finally:
-            await self._debugging.close()
+            await self._runner.close()
 
     async def _stay_attached(self, session_id: str) -> protocol.Ended:
         ended = await self._run(session_id)
@@ -225,7 +227,7 @@ class _Attached:
 
     async def _run(self, session_id: str) -> protocol.Ended:
         """One session, until it ends."""
-        first_message = self._first_message()
+        first_message = self._make_first_message()
         self._open.append(session_id)
         self._holder = self._holder or session_id
         try:
@@ -243,7 +245,7 @@ class _Attached:
             await self._close_sessions([session_id])
             raise
 
-    def _first_message(self) -> str | None:
+    def _make_first_message(self) -> str | None:
         if not self._sources:
             return None
         # Whoever took a function since then keeps it: two that take over would do so for ever.
@@ -252,24 +254,27 @@ class _Attached:
             sorted(self._sources), self._options.when_absent, take_over, replaces=self._holder
         )
 
-    def _handle(self, session_id: str, event: protocol.Event) -> None:
+    def _handle(self, session_id: str, event: SessionEvent) -> None:
         match event:
             case protocol.InvocationArrived():
-                self._debugging.start(event)
+                self._runner.start(event)
                 return
             case protocol.Instrumented():
                 self._holder = session_id
-                self._debugging.instrumented(event)
+                self._runner.add_function(event)
             case protocol.Ready():
                 self._was_ready = True
-                self._is_back(session_id)
+                self._note_success(session_id)
             case protocol.Connected():
                 self._outages.connected(_now())
                 if not self._sources:
-                    self._is_back(session_id)
+                    self._note_success(session_id)
         self._report(event)
+        if isinstance(event, protocol.Connected):
+            while self._left_out:
+                self._report(self._left_out.pop(0))
 
-    def _is_back(self, session_id: str) -> None:
+    def _note_success(self, session_id: str) -> None:
         self._outages.works()
         self._holder = session_id
         self._open = [session_id]
@@ -280,19 +285,18 @@ class _Attached:
         """Tries until there is a new session, and runs it. Raises what can't be helped."""
         self._outages.lost(_now())
         while (delay := self._outages.delay(_now())) is not None:
+            logger.info("Attempt %d in %.2f s: %s", self._outages.attempt, delay, reason)
             self._report(Reconnecting(self._outages.attempt, round(delay, 2), reason))
             try:
-                await self._unless_stopped(asyncio.sleep(delay))
+                await unless_stopped(asyncio.sleep(delay), self._stop)
                 if self._stop.is_set():
                     return _STOPPED
-                session_id = await self._unless_stopped(in_thread(self._new_session))
+                session_id = await unless_stopped(run_in_thread(self._create_session), self._stop)
                 if session_id is None:
                     return _STOPPED
-                self._report(
-                    SessionCreated(session_id[:_SHOWN_CHARACTERS], self._options.stack_name)
-                )
+                self._report(SessionCreated(shortened(session_id), self._options.stack_name))
                 return await self._run(session_id)
-            except _LASTING as error:
+            except _LASTING_ERRORS as error:
                 await self._give_up(error.message.rstrip("."))
                 raise
             except PlldbError as error:
@@ -308,28 +312,16 @@ class _Attached:
         await self._close_sessions(self._open)
         self._report(protocol.Ended(expected=False, confirmed=False, reason=reason))
 
-    def _new_session(self) -> str:
+    def _create_session(self) -> str:
         """Blocks. The helper stack may have been deployed anew meanwhile, with other URLs."""
         self._helper = find_helper_stack(self._target, self._options.helper_stack)
         self._management.move_to(self._helper.management_api_url)
         return self._management.create_session(self._options.stack_name)
 
-    async def _unless_stopped(self, work: Coroutine[Any, Any, _T]) -> _T | None:
-        """What comes of it; None as soon as the user wants to detach."""
-        working = asyncio.create_task(work)
-        stopping = asyncio.create_task(self._stop.wait())
-        try:
-            await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            return None if self._stop.is_set() else await working
-        finally:
-            for task in (working, stopping):
-                task.cancel()
-            await asyncio.gather(working, stopping, return_exceptions=True)
-
     async def _close_sessions(self, session_ids: Iterable[str]) -> bool:
         """Has functions restored now, rather than once the helper stack notices; whether it did."""
         calls = [
-            in_thread(partial(self._management.close_session, session_id))
+            run_in_thread(partial(self._management.close_session, session_id))
             for session_id in session_ids
         ]
         try:
@@ -338,6 +330,13 @@ class _Attached:
         except TimeoutError:
             return False
         return not any(isinstance(problem, BaseException) for problem in problems)
+
+
+def _list_left_out(sources: ChosenSources) -> list[AttachEvent]:
+    events: list[AttachEvent] = [
+        protocol.Skipped(function, reason) for function, reason in sorted(sources.left_out.items())
+    ]
+    return events if sources.found else [*events, NothingToDebug(sources.why_none)]
 
 
 def _now() -> float:
@@ -353,10 +352,10 @@ def _stop_on_signals(stop: asyncio.Event) -> None:
     this = asyncio.current_task()
 
     def on_signal() -> None:
+        logger.info("Told to detach%s.", " at once" if stop.is_set() else "")
         if stop.is_set() and this is not None:
             this.cancel()
         stop.set()
 
     for signal_number in (signal.SIGINT, signal.SIGTERM):
-        with suppress(NotImplementedError):  # Windows: Ctrl-C interrupts asyncio.run by itself
-            loop.add_signal_handler(signal_number, on_signal)
+        loop.add_signal_handler(signal_number, on_signal)

@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from plldb import __version__
 from plldb.aws import Target
 from plldb.config import EmulatorAddress, TargetSettings
-from plldb.debugger.debugging import Debugging, InvocationFinished
-from plldb.debugger.management import Health, ManagementClient, SessionView
+from plldb.debugger.api_client import ApiClient, Health, SessionView
+from plldb.debugger.invocation_runner import InvocationFinished, InvocationRunner
 from plldb.debugger.protocol import Instrumented, InvocationArrived
 from plldb.debugger.sources import CodeSource
 from plldb.debugger.timing import Timing
@@ -35,8 +35,8 @@ from plldb.errors import (
     PlldbError,
     SessionError,
 )
-from tests.unit.debugger.test_attach import FakeInvoker, greeter
-from tests.unit.fakes import Answer, LocalServer, Request, local_server
+from tests.unit.debugger.test_attachment import FakeInvoker, greeter
+from tests.unit.fakes import Answer, LocalServer, Request, count_connections, local_server
 
 T = TypeVar("T")
 
@@ -50,12 +50,11 @@ class Signature(requests.auth.AuthBase):
 
 
 def create(respond: Callable[[Request], Answer]) -> tuple[str, LocalServer]:
-    with local_server(respond) as server:
-        client = ManagementClient(f"{server.url}/plldb", Signature())
-        try:
-            return client.create_session("app"), server
-        finally:
-            client._http.close()
+    with (
+        local_server(respond) as server,
+        ApiClient(f"{server.url}/plldb", Signature()) as client,
+    ):
+        return client.create_session("app"), server
 
 
 def refusal(*answers: Answer) -> PlldbError:
@@ -75,6 +74,17 @@ def test_a_session_is_opened_by_one_signed_request() -> None:
     assert request.headers["authorization"] == "signed"
     assert request.headers["content-type"] == "application/json"
     assert request.headers["user-agent"] == f"plldb/{__version__}"
+
+
+def test_all_connections_are_closed_at_the_end() -> None:
+    stack = FakeHelperStack()
+    with local_server(stack.respond) as server:
+        with ApiClient(f"{server.url}/plldb", Signature(), lambda _: f"{server.url}/x") as client:
+            client.answer_invocation("r-1", result="1", error=None)
+            with pytest.raises(PlldbError):
+                client.create_session("app")
+            assert count_connections(server) == 2
+        assert count_connections(server) == 0
 
 
 def test_a_refused_request_says_why() -> None:
@@ -129,8 +139,11 @@ def test_nobody_there() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{probe.getsockname()[1]}/plldb"
-        with pytest.raises(EndpointError, match="refused") as raised:
-            ManagementClient(url, Signature()).create_session("app")
+        with (
+            ApiClient(url, Signature()) as client,
+            pytest.raises(EndpointError, match="refused") as raised,
+        ):
+            client.create_session("app")
     assert url in raised.value.message
     assert raised.value.hint
 
@@ -221,16 +234,15 @@ class FakeHelperStack:
         return Answer(200, json.dumps({"url": url}))
 
 
-def talk(respond: Callable[[Request], Answer], work: Callable[[ManagementClient], T]) -> T:
+def talk(
+    respond: Callable[[Request], Answer],
+    work: Callable[[ApiClient], T],
+    find_reachable: Callable[[str], str] | None = None,
+) -> T:
     with local_server(respond) as server:
-        client = ManagementClient(
-            f"{server.url}/plldb", Signature(), lambda url: url.replace(INSIDE, server.url)
-        )
-        try:
+        where = find_reachable or (lambda url: url.replace(INSIDE, server.url))
+        with ApiClient(f"{server.url}/plldb", Signature(), where) as client:
             return work(client)
-        finally:
-            for http in (client._http, client._impatient, client._presigned):
-                http.close()
 
 
 def answer(
@@ -351,7 +363,7 @@ class TestAnswers:
     @pytest.mark.parametrize("large", [False, True])
     @pytest.mark.parametrize("body", [{}, {"url": 1, "key": 1}, {"url": None}])
     def test_an_answer_that_is_none_is_an_error_of_ours(self, body: Any, large: bool) -> None:
-        def work(client: ManagementClient) -> None:
+        def work(client: ApiClient) -> None:
             _upload(client) if large else _download(client)
 
         with pytest.raises(SessionError) as raised:
@@ -365,7 +377,7 @@ class TestAnswers:
         assert type(raised.value) is kind
 
 
-def run_an_invocation(client: ManagementClient) -> InvocationFinished:
+def run_an_invocation(client: ApiClient) -> InvocationFinished:
     """One that answers with its own event."""
 
     async def main() -> InvocationFinished:
@@ -373,8 +385,8 @@ def run_an_invocation(client: ManagementClient) -> InvocationFinished:
         sources = {"Greeter": CodeSource("Greeter", Path("/code"), None)}
         timing = Timing(first_retry=0.001, longest_retry=0.01)
         invoker: Any = FakeInvoker()
-        debugging = Debugging(sources, "r", invoker, client, finished.set_result, timing)
-        debugging.instrumented(Instrumented("Greeter", greeter()))
+        debugging = InvocationRunner(sources, "r", invoker, client, finished.set_result, timing)
+        debugging.add_function(Instrumented("Greeter", greeter()))
         debugging.start(InvocationArrived("r-1", "Greeter", time.time() + 20, {}, '"hello"'))
         try:
             return await asyncio.wait_for(finished, 10)
@@ -385,10 +397,15 @@ def run_an_invocation(client: ManagementClient) -> InvocationFinished:
 
 
 class TestPresignedUrls:
-    def said(self, stack: FakeHelperStack, work: Callable[[ManagementClient], Any]) -> str:
+    def said(
+        self,
+        stack: FakeHelperStack,
+        is_upload: bool,
+        find_reachable: Callable[[str], str] | None = None,
+    ) -> str:
         """All that an error says, and what led to it."""
         with pytest.raises(PlldbError) as raised:
-            talk(stack.respond, work)
+            talk(stack.respond, _upload if is_upload else _download, find_reachable)
         texts, error = [], raised.value.with_traceback(None)
         cause: BaseException | None = error
         while cause is not None:
@@ -403,23 +420,17 @@ class TestPresignedUrls:
         netrc = tmp_path / "netrc"
         netrc.write_text("default login eve password secret\n", "utf-8")
         monkeypatch.setenv("NETRC", str(netrc))
-        seen: list[Request] = []
-
-        def respond(request: Request) -> Answer:
-            seen.append(request)
-            return Answer(200, "")
-
-        with local_server(respond) as server:
-            ManagementClient(server.url, Signature())._transfer("GET", f"{server.url}/x")
-        (request,) = seen
-        assert "authorization" not in request.headers
+        stack = FakeHelperStack()
+        stack.objects["/bucket/r-1"] = "{}"
+        talk(stack.respond, _download)
+        assert "authorization" not in stack.requests[-1].headers
 
     @pytest.mark.parametrize("status", [403, 404, 500])
     @pytest.mark.parametrize("is_upload", [True, False])
     def test_a_refusal_does_not_quote_them(self, status: int, is_upload: bool) -> None:
         stack = FakeHelperStack()
         stack.bucket_status = status
-        said = self.said(stack, _upload if is_upload else _download)
+        said = self.said(stack, is_upload)
         assert str(status) in said
         assert SIGNATURE not in said
 
@@ -430,29 +441,22 @@ class TestPresignedUrls:
             probe.bind(("127.0.0.1", 0))
             nowhere = f"http://127.0.0.1:{probe.getsockname()[1]}"
 
-            def work(client: ManagementClient) -> None:
-                client._reachable = lambda url: url.replace(INSIDE, nowhere)
-                (_upload if is_upload else _download)(client)
-
-            said = self.said(stack, work)
+            said = self.said(stack, is_upload, lambda url: url.replace(INSIDE, nowhere))
         assert nowhere in said
         assert SIGNATURE not in said
 
     @pytest.mark.parametrize("url", ["no-url", "http://", "ftp://h/x", "http://[bad/x"])
     @pytest.mark.parametrize("is_upload", [True, False])
     def test_nor_does_one_that_is_none(self, url: str, is_upload: bool) -> None:
-        def work(client: ManagementClient) -> None:
-            client._reachable = lambda _: f"{url}?{SIGNATURE}"
-            (_upload if is_upload else _download)(client)
-
-        assert SIGNATURE not in self.said(FakeHelperStack(), work)
+        said = self.said(FakeHelperStack(), is_upload, lambda _: f"{url}?{SIGNATURE}")
+        assert SIGNATURE not in said
 
 
-def _upload(client: ManagementClient) -> None:
+def _upload(client: ApiClient) -> None:
     client.answer_invocation("r-1", result="1" * 300_000, error=None)
 
 
-def _download(client: ManagementClient) -> None:
+def _download(client: ApiClient) -> None:
     client.event_of("r-1")
 
 
@@ -487,7 +491,7 @@ class TestSessions:
                 return ok({"sessions": [view("cccccccc")]})
             return ok({"sessions": [view("aaaaaaaa"), view("bbbbbbbb")], "nextToken": "a/b+c="})
 
-        def work(client: ManagementClient) -> list[str]:
+        def work(client: ApiClient) -> list[str]:
             sessions = client.list_sessions("app")
             seen = [next(sessions).session, next(sessions).session]
             assert len(asked) == 1
@@ -522,7 +526,7 @@ class TestSessions:
             assert request.url.endswith(f"/plldb{url}")
             return ok(view(status="CLOSED"))
 
-        def work(client: ManagementClient) -> SessionView:
+        def work(client: ApiClient) -> SessionView:
             act = client.find_session if method == "GET" else client.close_session
             return act("0a1b2c3d", stack_name)
 
@@ -589,8 +593,11 @@ class TestSessions:
         assert WHOLE_ID not in str(raised.value)
 
     def test_nor_is_it_quoted_where_nobody_answers(self) -> None:
-        with pytest.raises(EndpointError) as raised:
-            ManagementClient("http://127.0.0.1:9/plldb", Signature()).close_session(WHOLE_ID)
+        with (
+            ApiClient("http://127.0.0.1:9/plldb", Signature()) as client,
+            pytest.raises(EndpointError) as raised,
+        ):
+            client.close_session(WHOLE_ID)
         assert WHOLE_ID not in raised.value.message
 
     @pytest.mark.parametrize(
@@ -672,13 +679,10 @@ class TestClock:
         with (
             local_server(respond) as server,
             time_machine.travel(NOW + off, tick=False),
+            ApiClient(f"{server.url}/plldb", target.execute_api_auth()) as client,
         ):
-            client = ManagementClient(f"{server.url}/plldb", target.execute_api_auth())
-            try:
-                client.create_session("app")
-                client.create_session("app")
-            finally:
-                client._http.close()
+            client.create_session("app")
+            client.create_session("app")
         return server
 
     @pytest.mark.parametrize("off", [-86_400, -600, 600, 86_400])

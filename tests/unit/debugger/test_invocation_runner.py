@@ -14,7 +14,13 @@ import pytest
 import time_machine
 
 from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
-from plldb.debugger.debugging import Debugging, Event, InvocationFinished, NotPrepared
+from plldb.debugger.frames import make_error_report
+from plldb.debugger.invocation_runner import (
+    InvocationFinished,
+    InvocationRunner,
+    NotPrepared,
+    RunnerEvent,
+)
 from plldb.debugger.invoker import LocalFunction, Outcome
 from plldb.debugger.protocol import Instrumented, InvocationArrived
 from plldb.debugger.sources import CodeSource
@@ -29,8 +35,8 @@ from plldb.errors import (
 )
 
 DEADLINE = 10
-DIVISION = {"errorType": "ZeroDivisionError", "errorMessage": "division by zero", "stackTrace": []}
-SUCCESS = Outcome("42", None, 0.1)
+DIVISION = make_error_report("ZeroDivisionError", "division by zero")
+SUCCESS = Outcome("42", None)
 
 Run = Callable[[LocalFunction, str, dict[str, Any], float], Awaitable[Outcome]]
 
@@ -63,7 +69,7 @@ class FakeInvoker:
         return SUCCESS
 
 
-class FakeBroker:
+class FakeAnswerApi:
     """Holds ``events`` by request id, and keeps the answers."""
 
     def __init__(self) -> None:
@@ -106,19 +112,19 @@ class Session:
     """A session of which ``Greeter`` and ``Other`` have code here; ``reported`` wakes its test."""
 
     def __init__(self) -> None:
-        self.invoker, self.broker = FakeInvoker(), FakeBroker()
-        self.events: list[Event] = []
+        self.invoker, self.answer_api = FakeInvoker(), FakeAnswerApi()
+        self.events: list[RunnerEvent] = []
         self.bugs = 0
         self._news = asyncio.Event()
         sources = {
             name: CodeSource(name, Path("/code", name), "template.handler")
             for name in ("Greeter", "Other")
         }
-        self.debugging = Debugging(
+        self.runner = InvocationRunner(
             sources,
             "eu-west-1",
             self.invoker,  # type: ignore[arg-type]
-            self.broker,
+            self.answer_api,
             self._report,
             Timing(first_retry=0.001, longest_retry=0.01),
             self._count_bug,
@@ -128,7 +134,7 @@ class Session:
         self.bugs += 1
         self._news.set()
 
-    def _report(self, event: Event) -> None:
+    def _report(self, event: RunnerEvent) -> None:
         self.events.append(event)
         self._news.set()
 
@@ -154,7 +160,7 @@ def session(work: Callable[[Session], Awaitable[None]]) -> Session:
     async def main() -> Session:
         one = Session()
         await work(one)
-        await one.debugging.close()
+        await one.runner.close()
         assert asyncio.all_tasks() == {asyncio.current_task()}
         return one
 
@@ -187,8 +193,8 @@ def arrived(
 class TestAnswers:
     def test_the_function_runs_as_it_is_deployed_with_the_code_that_is_here(self) -> None:
         async def work(one: Session) -> None:
-            one.debugging.instrumented(instrumented())
-            one.debugging.start(arrived(event='{"name": null}'))
+            one.runner.add_function(instrumented())
+            one.runner.start(arrived(event='{"name": null}'))
             await one.finished()
 
         done = session(work)
@@ -208,36 +214,36 @@ class TestAnswers:
         assert (ran, event) == (function, '{"name": null}')
         assert context == {"function_name": "stack-Greeter-1", "aws_request_id": "request-1"}
         assert deadline > time.time()
-        assert done.broker.answers == {"request-1": ("42", None)}
+        assert done.answer_api.answers == {"request-1": ("42", None)}
 
     @pytest.mark.parametrize("result", ["null", "false", "0", '""', "[]", "{}"])
     def test_a_falsy_result_is_an_answer(self, result: str) -> None:
         async def run(*_: Any) -> Outcome:
-            return Outcome(result, None, 0)
+            return Outcome(result, None)
 
         async def work(one: Session) -> None:
             one.invoker.run = run
-            one.debugging.instrumented(instrumented())
-            one.debugging.start(arrived())
+            one.runner.add_function(instrumented())
+            one.runner.start(arrived())
             (finished,) = await one.finished()
             assert (finished.outcome, finished.error) == ("succeeded", "")
 
-        assert session(work).broker.answers == {"request-1": (result, None)}
+        assert session(work).answer_api.answers == {"request-1": (result, None)}
 
     def test_an_error_of_the_handler_is_an_answer(self) -> None:
         async def fail(*_: Any) -> Outcome:
-            return Outcome(None, DIVISION, 0)
+            return Outcome(None, DIVISION)
 
         async def work(one: Session) -> None:
             one.invoker.run = fail
-            one.debugging.instrumented(instrumented())
-            one.debugging.start(arrived())
+            one.runner.add_function(instrumented())
+            one.runner.start(arrived())
             (finished,) = await one.finished()
             assert (finished.function, finished.request_id) == ("Greeter", "request-1")
             assert (finished.outcome, finished.error) == ("failed", "ZeroDivisionError")
             assert finished.duration_ms >= 0
 
-        assert session(work).broker.answers == {"request-1": (None, DIVISION)}
+        assert session(work).answer_api.answers == {"request-1": (None, DIVISION)}
 
     @pytest.mark.parametrize(
         "refusal",
@@ -245,9 +251,9 @@ class TestAnswers:
     )
     def test_an_answer_that_nobody_takes_is_abandoned(self, refusal: PlldbError) -> None:
         async def work(one: Session) -> None:
-            one.broker.refusal = refusal
-            one.debugging.instrumented(instrumented())
-            one.debugging.start(arrived(seconds=0.05))
+            one.answer_api.refusal = refusal
+            one.runner.add_function(instrumented())
+            one.runner.start(arrived(seconds=0.05))
             (finished,) = await one.finished()
             assert (finished.outcome, finished.error) == ("abandoned", refusal.message)
 
@@ -258,32 +264,32 @@ class TestAnswers:
         """``was_taken``: it got through, but the confirmation did not."""
 
         async def work(one: Session) -> None:
-            one.broker.outages = 3
-            one.broker.takes_during_outages = was_taken
-            one.debugging.instrumented(instrumented())
-            one.debugging.start(arrived())
+            one.answer_api.outages = 3
+            one.answer_api.takes_during_outages = was_taken
+            one.runner.add_function(instrumented())
+            one.runner.start(arrived())
             (finished,) = await one.finished()
             assert finished.outcome == "succeeded"
 
-        assert session(work).broker.answers == {"request-1": ("42", None)}
+        assert session(work).answer_api.answers == {"request-1": ("42", None)}
 
     def test_so_is_one_that_can_not_be_signed_until_there_are_credentials_again(self) -> None:
         async def work(one: Session) -> None:
-            one.broker.events["request-1"] = "{}"
-            one.broker.outage = CredentialsError("expired")
-            one.broker.event_outages = one.broker.outages = 2
-            one.debugging.instrumented(instrumented())
-            one.debugging.start(arrived(event=None))
+            one.answer_api.events["request-1"] = "{}"
+            one.answer_api.outage = CredentialsError("expired")
+            one.answer_api.event_outages = one.answer_api.outages = 2
+            one.runner.add_function(instrumented())
+            one.runner.start(arrived(event=None))
             (finished,) = await one.finished()
             assert finished.outcome == "succeeded"
 
-        assert session(work).broker.answers == {"request-1": ("42", None)}
+        assert session(work).answer_api.answers == {"request-1": ("42", None)}
 
     def test_an_answer_that_somebody_else_gave_is_told(self) -> None:
         async def work(one: Session) -> None:
-            one.broker.answers["request-1"] = ("1", None)
-            one.debugging.instrumented(instrumented())
-            one.debugging.start(arrived())
+            one.answer_api.answers["request-1"] = ("1", None)
+            one.runner.add_function(instrumented())
+            one.runner.start(arrived())
             (finished,) = await one.finished()
             assert finished.outcome == "abandoned"
 
@@ -291,29 +297,29 @@ class TestAnswers:
 
     def test_an_end_meanwhile_does_not_wait_for_the_network(self) -> None:
         async def work(one: Session) -> None:
-            one.broker.stalled.clear()
-            one.debugging.instrumented(instrumented())
-            one.debugging.start(arrived())
+            one.answer_api.stalled.clear()
+            one.runner.add_function(instrumented())
+            one.runner.start(arrived())
             async with asyncio.timeout(DEADLINE):
-                while not one.broker.is_asked:
+                while not one.answer_api.is_asked:
                     await asyncio.sleep(0)
 
         one = session(work)
         assert one.invoker.is_closed
-        assert one.broker.answers == {}
-        one.broker.stalled.set()
+        assert one.answer_api.answers == {}
+        one.answer_api.stalled.set()
 
     @pytest.mark.parametrize("refusal", [None, InvocationError("nobody waits")])
     def test_that_it_was_paused_when_its_time_was_over_is_told(
         self, refusal: PlldbError | None
     ) -> None:
         async def run_out(*_: Any) -> Outcome:
-            return Outcome(None, {"errorType": "Sandbox.Timedout"}, 3, was_paused=True)
+            return Outcome(None, make_error_report("Sandbox.Timedout", "too late"), was_paused=True)
 
         async def work(one: Session) -> None:
-            one.invoker.run, one.broker.refusal = run_out, refusal
-            one.debugging.instrumented(instrumented())
-            one.debugging.start(arrived())
+            one.invoker.run, one.answer_api.refusal = run_out, refusal
+            one.runner.add_function(instrumented())
+            one.runner.start(arrived())
             (finished,) = await one.finished()
             assert finished.was_paused
 
@@ -323,9 +329,9 @@ class TestAnswers:
 class TestTwice:
     def test_one_that_arrives_on_two_connections_runs_once(self) -> None:
         async def work(one: Session) -> None:
-            one.debugging.instrumented(instrumented())
-            one.debugging.start(arrived())
-            one.debugging.start(arrived())
+            one.runner.add_function(instrumented())
+            one.runner.start(arrived())
+            one.runner.start(arrived())
             await one.finished()
 
         assert len(session(work).invoker.invoked) == 1
@@ -334,12 +340,12 @@ class TestTwice:
         """The broker broke down after it had handed it over, and its function asked again."""
 
         async def work(one: Session) -> None:
-            one.debugging.instrumented(instrumented())
+            one.runner.add_function(instrumented())
             same = arrived()
-            one.debugging.start(same)
+            one.runner.start(same)
             await one.finished()
-            one.debugging.start(same)
-            one.debugging.start(arrived("another"))
+            one.runner.start(same)
+            one.runner.start(arrived("another"))
             await one.finished(2)
 
         assert len(session(work).invoker.invoked) == 2
@@ -348,12 +354,12 @@ class TestTwice:
         """It repeats an asynchronous invocation that failed, under the same id."""
 
         async def work(one: Session) -> None:
-            one.debugging.instrumented(instrumented())
+            one.runner.add_function(instrumented())
             first = arrived()
-            one.debugging.start(first)
+            one.runner.start(first)
             await one.finished()
-            one.broker.answers.clear()
-            one.debugging.start(replace(first, deadline=first.deadline + 60))
+            one.answer_api.answers.clear()
+            one.runner.start(replace(first, deadline=first.deadline + 60))
             await one.finished(2)
 
         assert len(session(work).invoker.invoked) == 2
@@ -366,9 +372,9 @@ class TestClock:
         here = 1_790_000_000
 
         async def work(one: Session) -> None:
-            one.debugging.instrumented(instrumented())
+            one.runner.add_function(instrumented())
             invocation = arrived()
-            one.debugging.start(replace(invocation, sent_at=here - off, deadline=here - off + 20))
+            one.runner.start(replace(invocation, sent_at=here - off, deadline=here - off + 20))
             await one.finished()
 
         with time_machine.travel(here, tick=False):
@@ -377,8 +383,8 @@ class TestClock:
 
     def test_a_helper_stack_that_does_not_say_is_believed(self) -> None:
         async def work(one: Session) -> None:
-            one.debugging.instrumented(instrumented())
-            one.debugging.start(replace(arrived(), deadline=2_000_000_000))
+            one.runner.add_function(instrumented())
+            one.runner.start(replace(arrived(), deadline=2_000_000_000))
             await one.finished()
 
         ((_, _, _, deadline),) = session(work).invoker.invoked
@@ -388,9 +394,9 @@ class TestClock:
 class TestEvents:
     def test_one_that_did_not_fit_into_the_message_is_fetched(self) -> None:
         async def work(one: Session) -> None:
-            one.broker.events["request-1"] = '{"large": true}'
-            one.debugging.instrumented(instrumented())
-            one.debugging.start(arrived(event=None))
+            one.answer_api.events["request-1"] = '{"large": true}'
+            one.runner.add_function(instrumented())
+            one.runner.start(arrived(event=None))
             await one.finished()
 
         ((_, event, _, _),) = session(work).invoker.invoked
@@ -398,20 +404,20 @@ class TestEvents:
 
     def test_one_that_has_gone_is_abandoned(self) -> None:
         async def work(one: Session) -> None:
-            one.debugging.instrumented(instrumented())
-            one.debugging.start(arrived(event=None))
+            one.runner.add_function(instrumented())
+            one.runner.start(arrived(event=None))
             (finished,) = await one.finished()
             assert (finished.outcome, finished.error) == ("abandoned", "it has gone")
 
         done = session(work)
-        assert (done.invoker.invoked, done.broker.answers) == ([], {})
+        assert (done.invoker.invoked, done.answer_api.answers) == ([], {})
 
     def test_one_that_does_not_get_through_is_fetched_again(self) -> None:
         async def work(one: Session) -> None:
-            one.broker.events["request-1"] = "{}"
-            one.broker.event_outages = 2
-            one.debugging.instrumented(instrumented())
-            one.debugging.start(arrived(event=None))
+            one.answer_api.events["request-1"] = "{}"
+            one.answer_api.event_outages = 2
+            one.runner.add_function(instrumented())
+            one.runner.start(arrived(event=None))
             (finished,) = await one.finished()
             assert finished.outcome == "succeeded"
 
@@ -435,25 +441,23 @@ class TestManyAtOnce:
                 await turns[names[number]].wait()
                 if number:
                     turns[names[number - 1]].set()
-                return Outcome(event, None, 0)
+                return Outcome(event, None)
 
             one.invoker.run = run
-            one.debugging.instrumented(instrumented())
-            one.debugging.instrumented(instrumented("Other"))
+            one.runner.add_function(instrumented())
+            one.runner.add_function(instrumented("Other"))
             for number, name in enumerate(names):
-                one.debugging.start(
-                    arrived(name, ("Greeter", "Other")[number % 2], event=f'"{name}"')
-                )
+                one.runner.start(arrived(name, ("Greeter", "Other")[number % 2], event=f'"{name}"'))
             await one.finished(len(names))
 
         done = session(work)
-        assert done.broker.answers == {name: (f'"{name}"', None) for name in names}
+        assert done.answer_api.answers == {name: (f'"{name}"', None) for name in names}
 
     def test_one_that_fails_does_not_touch_the_others(self) -> None:
         async def work(one: Session) -> None:
-            one.debugging.instrumented(instrumented())
-            one.debugging.start(arrived("lost", event=None))
-            one.debugging.start(arrived("fine"))
+            one.runner.add_function(instrumented())
+            one.runner.start(arrived("lost", event=None))
+            one.runner.start(arrived("fine"))
             finished = await one.finished(2)
             assert {each.request_id: each.outcome for each in finished} == {
                 "lost": "abandoned",
@@ -468,7 +472,7 @@ class TestUnknownFunctions:
 
     def test_one_without_code_here_is_told(self) -> None:
         async def work(one: Session) -> None:
-            one.debugging.instrumented(instrumented("Stranger"))
+            one.runner.add_function(instrumented("Stranger"))
 
         done = session(work)
         (event,) = done.events
@@ -479,11 +483,11 @@ class TestUnknownFunctions:
 
     def test_and_its_callers_are_told_instead_of_being_kept_waiting(self) -> None:
         async def work(one: Session) -> None:
-            one.debugging.start(arrived(function="Stranger"))
+            one.runner.start(arrived(function="Stranger"))
             (finished,) = await one.finished()
             assert finished.outcome == "failed"
 
-        ((result, error),) = session(work).broker.answers.values()
+        ((result, error),) = session(work).answer_api.answers.values()
         assert result is None
         assert error is not None
         assert "request-1" in error["errorMessage"]
@@ -492,32 +496,32 @@ class TestUnknownFunctions:
 
     def test_an_invocation_that_overtakes_the_message_of_its_function_waits_for_it(self) -> None:
         async def work(one: Session) -> None:
-            one.debugging.start(arrived())
-            one.debugging.start(arrived("request-2"))
+            one.runner.start(arrived())
+            one.runner.start(arrived("request-2"))
             await asyncio.sleep(0)
             assert one.invoker.invoked == []
-            one.debugging.instrumented(instrumented())
+            one.runner.add_function(instrumented())
             await one.finished(2)
 
-        assert session(work).broker.answers.keys() == {"request-1", "request-2"}
+        assert session(work).answer_api.answers.keys() == {"request-1", "request-2"}
 
     def test_but_not_longer_than_its_caller(self) -> None:
         async def work(one: Session) -> None:
-            one.debugging.start(arrived(seconds=0.01))
+            one.runner.start(arrived(seconds=0.01))
             (finished,) = await one.finished()
             assert finished.outcome == "abandoned"
             # The others are not harmed.
-            one.debugging.start(arrived("request-2"))
-            one.debugging.instrumented(instrumented())
+            one.runner.start(arrived("request-2"))
+            one.runner.add_function(instrumented())
             await one.finished(2)
 
-        assert session(work).broker.answers.keys() == {"request-2"}
+        assert session(work).answer_api.answers.keys() == {"request-2"}
 
     def test_one_that_is_instrumented_again_runs_as_it_is_deployed_now(self) -> None:
         async def work(one: Session) -> None:
-            one.debugging.instrumented(instrumented())
-            one.debugging.instrumented(instrumented(handler="new.handler"))
-            one.debugging.start(arrived())
+            one.runner.add_function(instrumented())
+            one.runner.add_function(instrumented(handler="new.handler"))
+            one.runner.start(arrived())
             await one.finished()
 
         ((function, *_),) = session(work).invoker.invoked
@@ -528,7 +532,7 @@ class TestPreparing:
     def test_what_can_not_be_started_is_told_with_what_to_do(self) -> None:
         async def work(one: Session) -> None:
             one.invoker.refusal = SourceError("It has no debugpy.", "Install it.")
-            one.debugging.instrumented(instrumented())
+            one.runner.add_function(instrumented())
             await one.until(lambda: bool(one.events))
 
         assert session(work).events == [NotPrepared("Greeter", "It has no debugpy. Install it.")]
@@ -544,8 +548,8 @@ class TestBugs:
         async def work(one: Session) -> None:
             seen.append(one)
             one.invoker.run = crash
-            one.debugging.instrumented(instrumented())
-            one.debugging.start(arrived())
+            one.runner.add_function(instrumented())
+            one.runner.start(arrived())
             await one.until(lambda: one.bugs == 1)
 
         with pytest.raises(ZeroDivisionError, match="a bug") as raised:
@@ -560,10 +564,10 @@ class TestBugs:
 
         async def work(one: Session) -> None:
             one.invoker.run = crash
-            one.debugging.instrumented(instrumented())
-            one.debugging.start(arrived("1", event="first"))
+            one.runner.add_function(instrumented())
+            one.runner.start(arrived("1", event="first"))
             await one.until(lambda: one.bugs == 1)
-            one.debugging.start(arrived("2", event="second"))
+            one.runner.start(arrived("2", event="second"))
             await one.until(lambda: one.bugs == 2)
 
         with pytest.raises(KeyError, match="first"):
@@ -588,15 +592,15 @@ class TestClosing:
                 raise AssertionError("unreachable")
 
             one.invoker.run = run
-            one.debugging.instrumented(instrumented())
-            one.debugging.start(arrived())
-            one.debugging.start(arrived("too early", "Other"))
+            one.runner.add_function(instrumented())
+            one.runner.start(arrived())
+            one.runner.start(arrived("too early", "Other"))
             async with asyncio.timeout(DEADLINE):
                 await runs.wait()
 
         done = session(work)
         assert cancelled == ["it"]
-        assert done.broker.answers == {}
+        assert done.answer_api.answers == {}
         assert done.events == []
         assert done.invoker.is_closed
 

@@ -1,0 +1,90 @@
+"""Composition of ``plldb attach``: what it works with, made from its options."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import WhenAbsent
+from plldb.cli.attach_options import LAUNCH_CONFIG, parse_debug_mode
+from plldb.cli.attach_view import AttachView
+from plldb.debugger.attachment import CodeOptions, SessionOptions, choose_sources
+from plldb.debugger.interpreter import find_interpreter
+from plldb.debugger.invoker import Debugpy, Invoker
+from plldb.debugger.launch_config import make_launch_config, write_launch_config
+from plldb.debugger.sources import parse_code_options
+from plldb.debugger.timing import read_timing
+
+if TYPE_CHECKING:
+    from plldb.aws import Target
+    from plldb.cli.attach_options import AttachOptions
+    from plldb.cli.factory import Factory
+
+
+class AttachFactory:
+    """Makes the collaborators of ``plldb attach``.
+
+    ``folder`` is the one that the command runs in. Raises UsageError, click.UsageError or
+    SourceError for an option that makes no sense or names what is not there, before any call goes
+    to the target.
+    """
+
+    def __init__(self, factory: Factory, options: AttachOptions, folder: Path) -> None:
+        self._factory = factory
+        self._options = options
+        self._folder = folder
+        self.timing = read_timing(os.environ)
+        self._debug = parse_debug_mode(options.pdb, options.debugpy, options.wait_for_client)
+        self.session = SessionOptions(
+            options.stack_name,
+            factory.settings.helper_stack,
+            WhenAbsent(options.when_absent),
+            options.take_over,
+        )
+        codes = parse_code_options(options.codes, folder)
+        code_options = CodeOptions(folder, options.template, codes, options.functions)
+        self.sources = choose_sources(code_options, options.stack_name)
+        self._python = find_interpreter(options.python, [*self._list_project_folders()], os.environ)
+        self.view = AttachView(factory.console, is_live=not options.pdb)
+
+    @property
+    def target(self) -> Target:
+        return self._factory.target
+
+    def make_invoker(self) -> Invoker:
+        """With debugpy, it also shows how an editor attaches to each function."""
+        invoker = Invoker(
+            python=self._python,
+            debug=self._debug,
+            max_concurrency=self._options.max_concurrency,
+            on_output=self.view.output,
+            on_progress=self.view.progress,
+            credentials=self.target.child_environment(),
+        )
+        if isinstance(self._debug, Debugpy):
+            self._offer_launch_configs(invoker)
+        return invoker
+
+    def _list_project_folders(self) -> Iterator[Path]:
+        """Where the project's virtual environment may be."""
+        if self._options.template is not None:
+            yield (self._folder / self._options.template).parent
+        yield self._folder
+        yield from (source.code_dir for source in self.sources.found.values())
+
+    def _offer_launch_configs(self, invoker: Invoker) -> None:
+        """A VS Code configuration for each function: written, or shown to be copied."""
+        write = self._options.write_launch_config
+        for logical_id, source in sorted(self.sources.found.items()):
+            host, port = invoker.assign_debug_address(logical_id)
+            config = make_launch_config(logical_id, host, port, code_dir=source.code_dir)
+            if write:
+                write_launch_config(LAUNCH_CONFIG, config)
+            self._factory.console.answer(
+                {"event": "launch.configuration", "function": logical_id, "configuration": config},
+                f"{LAUNCH_CONFIG}{' now has' if write else ' takes'}: "
+                f"{json.dumps(config, indent=2)}",
+            )
