@@ -1,7 +1,8 @@
 """Runs the invocations of a session here and sends their answers back.
 
 An invocation is a task of its own: any number may be under way, and the invoker decides how many
-of them run at once.
+of them run at once. Each is claimed before it runs, so that the function and this machine never
+both run it.
 """
 
 from __future__ import annotations
@@ -11,31 +12,24 @@ import logging
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import TypeVar
 
-from plldb.debugger.frames import make_error_report
+from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
+from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import MessageType
 from plldb.debugger.invoker import Invoker, LocalFunction, Outcome
+from plldb.debugger.payload_transfer import PayloadTransfer
 from plldb.debugger.protocol import Instrumented, InvocationArrived
+from plldb.debugger.replies import Replies
 from plldb.debugger.sources import CodeSource
 from plldb.debugger.tasks import TaskSet
 from plldb.debugger.threads import run_in_thread
 from plldb.debugger.timing import Backoff, Timing
-from plldb.errors import (
-    AnsweredError,
-    CredentialsError,
-    EndpointError,
-    InvocationError,
-    PlldbError,
-)
+from plldb.errors import EndpointError, InvocationError, PlldbError
 
 logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
-# What may be over soon. Credentials are renewed by 'aws sso login' in another terminal, and those
-# that are renewed over the network can't be while it is down.
-_PASSING_ERRORS = (EndpointError, CredentialsError)
 
 
 @dataclass(frozen=True)
@@ -63,25 +57,23 @@ class NotPrepared:
 
 RunnerEvent = InvocationFinished | NotPrepared
 
-# Far more than can be repeated within the seconds in which a broker is asked again.
+# Far more than can be repeated within the seconds in which a function asks again.
 _REMEMBERED = 1000
 _NO_CODE = "there is no code for it on the machine that is attached"
-
-
-class AnswerApi(Protocol):
-    """What the helper stack's REST API does for invocations."""
-
-    def event_of(self, request_id: str) -> str: ...
-
-    def answer_invocation(
-        self, request_id: str, *, result: str | None, error: dict[str, Any] | None
-    ) -> None: ...
+# What the helper stack says of an invocation that is not to be run here, or not to be answered.
+_REASONS = {
+    "ABANDONED": "the function has run it by itself",
+    "ANSWERED": "it was answered before",
+    "EXPIRED": "its time was over",
+    "UNKNOWN": "the helper stack does not know it",
+}
 
 
 class InvocationRunner:
     """The local end of a session, and of those that replace it. Use it from one event loop.
 
-    ``on_bug`` is called when a task ends with an error that is none of ours; ``close`` raises it.
+    ``send`` hands a frame to the session's connection, and drops it if there is none. ``on_bug`` is
+    called when a task ends with an error that is none of ours; ``close`` raises it.
     """
 
     def __init__(
@@ -89,7 +81,8 @@ class InvocationRunner:
         sources: Mapping[str, CodeSource],
         region: str,
         invoker: Invoker,
-        answer_api: AnswerApi,
+        transfer: PayloadTransfer,
+        send: Callable[[str], None],
         report: Callable[[RunnerEvent], None],
         timing: Timing | None = None,
         on_bug: Callable[[], None] = lambda: None,
@@ -100,8 +93,12 @@ class InvocationRunner:
         self._sources = sources
         self._region = region
         self._invoker = invoker
-        self._answer_api = answer_api
+        self._transfer = transfer
+        self._send = send
         self._report = report
+        self.replies = Replies(send, self._timing.repeat)
+        # While so many are under way, further ones are declined.
+        self.max_waiting: int | None = None
         # Done once it is known how the function is deployed.
         self._functions: dict[str, asyncio.Future[LocalFunction]] = {}
         self._tasks = TaskSet(on_bug=self._note_bug)
@@ -134,18 +131,29 @@ class InvocationRunner:
         self._tasks.start(self._prepare(function))
 
     def start(self, invocation: InvocationArrived) -> None:
-        """Runs it once: it may arrive on two connections, or again after a failure of the broker.
+        """Claims an invocation and runs it, once: it may arrive on two connections.
 
         Lambda's own retries come under the same id, with a deadline of their own.
         """
         this = (invocation.request_id, invocation.deadline)
         if invocation.request_id in self._under_way or this in self._remembered:
             return
+        is_full = self.max_waiting is not None and len(self._under_way) >= self.max_waiting
+        if is_full or invocation.function not in self._sources:
+            self._decline(invocation, "too many wait" if is_full else _NO_CODE)
+            return
         self._under_way.add(invocation.request_id)
         self._remembered[this] = None
         if len(self._remembered) > _REMEMBERED:
             del self._remembered[next(iter(self._remembered))]
-        self._tasks.start(self._run(_move_to_local_clock(invocation)))
+        self._tasks.start(self._run(invocation))
+
+    def _decline(self, invocation: InvocationArrived, reason: str) -> None:
+        """The function runs the invocation by itself."""
+        logger.info("Invocation %s is declined: %s.", invocation.request_id, reason)
+        self._send(
+            wire.decline_message(invocation.session_id, invocation.request_id, invocation.deadline)
+        )
 
     def _find_function(self, function: str) -> asyncio.Future[LocalFunction]:
         """Is done once it is known how the function is deployed."""
@@ -182,9 +190,11 @@ class InvocationRunner:
         started = asyncio.get_running_loop().time()
         was_paused = False
         try:
-            outcome = await self._invoke(invocation)
+            deadline = _local_deadline(invocation)
+            await self._claim(invocation, deadline)
+            outcome = await self._invoke(invocation, deadline)
             was_paused = outcome.was_paused
-            await self._answer(invocation, outcome)
+            await self._answer(invocation, outcome, deadline)
         except PlldbError as error:
             # The function runs its original handler, or reports a timeout: nothing is lost.
             ended, reason = "abandoned", error.message
@@ -199,75 +209,82 @@ class InvocationRunner:
             InvocationFinished(function, request_id, ended, round(elapsed, 1), reason, was_paused)
         )
 
-    async def _answer(self, invocation: InvocationArrived, outcome: Outcome) -> None:
-        answer = partial(
-            self._answer_api.answer_invocation,
-            invocation.request_id,
-            result=outcome.result,
-            error=None if outcome.error is None else {**outcome.error},
+    async def _claim(self, invocation: InvocationArrived, deadline: float) -> None:
+        """Returns once the invocation is this machine's. Raises InvocationError."""
+        id = (invocation.session_id, invocation.request_id, invocation.deadline)
+        types = (MessageType.GO, MessageType.VOID)
+        reply = await self.replies.ask(
+            invocation.request_id, wire.claim_message(*id), types, deadline
         )
-        has_failed = False
+        if reply["type"] == MessageType.VOID:
+            raise _refusal(reply)
 
-        def answer_once() -> None:
-            nonlocal has_failed
-            try:
-                answer()
-            except EndpointError:
-                has_failed = True
-                raise
-            except AnsweredError:
-                # By an attempt of ours, of which only the confirmation was lost.
-                if not has_failed:
-                    raise
+    async def _answer(
+        self, invocation: InvocationArrived, outcome: Outcome, deadline: float
+    ) -> None:
+        """Returns once the answer is recorded. Raises InvocationError."""
+        body = outcome.to_body()
+        id = (invocation.session_id, invocation.request_id, invocation.deadline)
+        frame = wire.answer_message(*id, body=body)
+        if len(frame) > wire.MAX_MESSAGE_BYTES:
+            key = await self._upload(invocation, body, deadline)
+            frame = wire.answer_message(*id, body_key=key)
+        types = (MessageType.RECORDED,)
+        reply = await self.replies.ask(invocation.request_id, frame, types, deadline)
+        if reply.get("state") != "ANSWERED":
+            raise _refusal(reply)
 
-        await self._until_deadline(invocation, answer_once)
+    async def _upload(self, invocation: InvocationArrived, body: str, deadline: float) -> str:
+        """The key of the body in the artifacts bucket."""
+        reply = await self.replies.ask(
+            invocation.request_id,
+            wire.upload_message(invocation.session_id, invocation.request_id),
+            (MessageType.UPLOAD,),
+            deadline,
+        )
+        url, key = str(reply["url"]), str(reply["key"])
+        await self._until_deadline(deadline, lambda: self._transfer.upload(url, body))
+        return key
 
-    async def _until_deadline(self, invocation: InvocationArrived, call: Callable[[], _T]) -> _T:
-        """What ``call`` gives; it is made again while the network is down, or credentials are."""
-        timing = self._timing
-        backoff = Backoff(timing.first_retry, timing.longest_retry, random.random)
+    async def _until_deadline(self, deadline: float, call: Callable[[], _T]) -> _T:
+        """What ``call`` gives; it is made again while the network is down."""
+        backoff = Backoff(self._timing.first_retry, self._timing.longest_retry, random.random)
         while True:
             try:
                 return await run_in_thread(call)
-            except _PASSING_ERRORS as error:
-                left = invocation.deadline - time.time()
+            except EndpointError as error:
+                left = deadline - time.time()
                 if left <= 0:
                     raise
                 delay = min(backoff.delay(elapsed=0) or 0.0, left)
-                logger.info(
-                    "Invocation %s is tried again in %.1f s: %s",
-                    invocation.request_id,
-                    delay,
-                    error.message,
-                )
+                logger.info("Tried again in %.1f s: %s", delay, error.message)
                 await asyncio.sleep(delay)
 
-    async def _invoke(self, invocation: InvocationArrived) -> Outcome:
-        if invocation.function not in self._sources:
-            what = f"RequestId: {invocation.request_id} Error: {_NO_CODE}"
-            return Outcome(None, make_error_report("Runtime.InvalidEntrypoint", what))
+    async def _invoke(self, invocation: InvocationArrived, deadline: float) -> Outcome:
         event = invocation.event
         if event is None:
-            fetch = partial(self._answer_api.event_of, invocation.request_id)
-            event = await self._until_deadline(invocation, fetch)
-        function = await self._wait_for_function(invocation)
+            url = invocation.event_url or ""
+            event = await self._until_deadline(deadline, lambda: self._transfer.download(url))
+        function = await self._wait_for_function(invocation.function, deadline)
         context = invocation.context | {"aws_request_id": invocation.request_id}
-        return await self._invoker.invoke(function, event, context, invocation.deadline)
+        return await self._invoker.invoke(function, event, context, deadline)
 
-    async def _wait_for_function(self, invocation: InvocationArrived) -> LocalFunction:
+    async def _wait_for_function(self, function: str, deadline: float) -> LocalFunction:
         """An invocation may overtake the message that its function is instrumented."""
         try:
-            async with asyncio.timeout(max(0.0, invocation.deadline - time.time())):
-                return await asyncio.shield(self._find_function(invocation.function))
+            async with asyncio.timeout(max(0.0, deadline - time.time())):
+                return await asyncio.shield(self._find_function(function))
         except TimeoutError:
             raise InvocationError(
                 "The helper stack has not said how the function is deployed."
             ) from None
 
 
-def _move_to_local_clock(invocation: InvocationArrived) -> InvocationArrived:
-    """Sets the deadline by this machine's clock, which may be off: the time that is left counts."""
-    if invocation.sent_at is None:
-        return invocation
-    left = invocation.deadline - invocation.sent_at
-    return replace(invocation, deadline=time.time() + left)
+def _refusal(reply: Mapping[str, object]) -> InvocationError:
+    state = str(reply.get("state"))
+    return InvocationError(f"Nobody waits for the invocation: {_REASONS.get(state, state)}.")
+
+
+def _local_deadline(invocation: InvocationArrived) -> float:
+    """The deadline by this machine's clock, which may be off: the time that is left counts."""
+    return time.time() + invocation.deadline - invocation.sent_at

@@ -1,30 +1,39 @@
-"""The session as the debugger's side sees it, without I/O: frames go in, events come out.
+"""One session on one connection, without I/O: frames and times go in, frames and events come out.
 
 ::
 
-    CONNECTING --opened--> ATTACHED --stop--> CLOSING --"closed"--> ENDED
+    CONNECTING --opened--> ATTACHED --stop--> CLOSING --"closed", or silence--> ENDED
                                \\--the server ends it, or the connection is lost--> ENDED
 
-While ATTACHED, it may move to another connection: what is sent goes to the new one from then on,
-and what arrives on either counts. ::
+Whoever moves the bytes calls ``opened`` once, ``receive`` for each frame, ``advance`` when the time
+``due`` has come, and ``lose`` when the connection is gone; after each of these calls, and whenever
+``wake`` is called, ``take_frames`` are to be sent and ``take_events`` to be told, in this order.
 
-    request_refresh → RefreshGranted → moving → moved       (the new connection is the current one)
-                                          \\--> not_moved   (the old one still is, if it is there)
+All times are in seconds, by one monotonic clock.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
+from plldb.bootstrap.cloudformation.lambda_functions.shared.ids import shortened
 from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
-from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import ErrorCode, MessageType
+from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import (
+    ErrorCode,
+    MessageType,
+    WhenAbsent,
+)
+from plldb.debugger.timing import Timing
+
+logger = logging.getLogger(__name__)
 
 _PREVIEW_CHARACTERS = 80
-_REFUSAL = (MessageType.ERROR, ErrorCode.BAD_REQUEST)
 _NO_SESSION = "the helper stack has closed the session"
+_NO_ANSWER = "the helper stack does not answer"
 
 
 class SessionState(Enum):
@@ -68,10 +77,19 @@ class Warned:
 
 @dataclass(frozen=True)
 class Ready:
-    """All functions are done; counts."""
+    """All functions are done; counts. While ``max_waiting`` invocations wait, others are declined.
+
+    What another session had instrumented before is not counted: ``Resumed``.
+    """
 
     instrumented: int
     skipped: int
+    max_waiting: int
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """The session has taken over what its former one held; no function was changed."""
 
 
 @dataclass(frozen=True)
@@ -89,39 +107,27 @@ class Restored:
 
 @dataclass(frozen=True)
 class InvocationArrived:
-    """An invocation to run here, as in ``wire.invocation``."""
+    """An invocation to claim, as in ``wire.invocation``, and the id of the session it came to.
 
+    ``deadline`` is the helper stack's: with the request id, it names the invocation there.
+    """
+
+    session_id: str
     request_id: str
     function: str
     deadline: float
+    sent_at: float
     context: dict[str, Any]
     event: str | None
-    sent_at: float | None = None
+    event_url: str | None
 
 
 @dataclass(frozen=True)
-class Prolonged:
-    """A heartbeat was answered."""
+class Replied:
+    """What the helper stack answers to a message about one invocation, as in ``wire``."""
 
-
-@dataclass(frozen=True)
-class RefreshGranted:
-    """A second connection may be opened with ``token``, a credential."""
-
-    token: str = field(repr=False)
-
-
-@dataclass(frozen=True)
-class Refreshed:
-    """The session has moved to a new connection."""
-
-
-@dataclass(frozen=True)
-class RefreshFailed:
-    """It has not moved, and is tried again after ``delay`` seconds."""
-
-    reason: str
-    delay: float
+    request_id: str
+    message: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -154,137 +160,223 @@ SessionEvent = (
     | Skipped
     | Warned
     | Ready
+    | Resumed
     | Taken
     | Restored
     | InvocationArrived
-    | Prolonged
-    | RefreshGranted
-    | Refreshed
-    | RefreshFailed
+    | Replied
     | Silent
     | JunkArrived
     | Ended
 )
 
 
+@dataclass(frozen=True)
+class Wish:
+    """What a session is for: the functions to instrument (none: it only listens), and how.
+
+    ``former`` is the id of the session that it replaces, and ``is_complete`` says whether that one
+    had instrumented all of the functions.
+    """
+
+    functions: tuple[str, ...] = ()
+    when_absent: WhenAbsent = WhenAbsent.ORIGINAL
+    take_over: bool = False
+    former: str | None = None
+    is_complete: bool = False
+
+
 class SessionProtocol:
-    """Connections are numbered by their user, from 0; ``current`` is the one to send on."""
+    """``session_id`` is a credential. ``wake`` is called when there are frames to take."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, session_id: str, wish: Wish, timing: Timing, wake: Callable[[], None] = lambda: None
+    ) -> None:
+        self.session_id = session_id
+        self.wake = wake
         self.state = SessionState.CONNECTING
-        self.current = 0
-        # Whether the functions that were asked for are all done; until then, nothing moves.
-        self.is_ready = True
-        self._is_moving = False
-        # How the current connection ended while the session may have moved already.
-        self._lost: tuple[int, str] | None = None
+        # Whether the functions that were wished for are all done.
+        self.is_ready = not wish.functions
+        self._wish = wish
+        self._timing = timing
+        self._frames: list[str] = []
+        self._events: list[SessionEvent] = []
+        # When the next heartbeat is to be sent; until when the last one must be answered; when
+        # silence about functions is told; when a session that is being closed is given up.
+        self._heartbeat_at: float | None = None
+        self._answer_by: float | None = None
+        self._silent_at: float | None = None
+        self._give_up_at: float | None = None
 
-    def opened(self) -> SessionEvent:
-        self.state = SessionState.ATTACHED
-        return Connected()
+    # --- Out --------------------------------------------------------------------------------------
 
-    def instrument(self, request: str) -> list[str]:
-        """The frames to send to ask for functions; ``request``: ``wire.instrument_message``."""
-        self.is_ready = False
-        return [request]
+    def take_frames(self) -> list[str]:
+        frames, self._frames = self._frames, []
+        return frames
 
-    def received(self, frame: str | bytes, connection: int = 0) -> SessionEvent:
-        """What arrived on any of the connections."""
+    def take_events(self) -> list[SessionEvent]:
+        events, self._events = self._events, []
+        return events
+
+    @property
+    def due(self) -> float | None:
+        """When ``advance`` is to be called next; None if nothing is awaited."""
+        times = (self._heartbeat_at, self._answer_by, self._silent_at, self._give_up_at)
+        return min((time for time in times if time is not None), default=None)
+
+    # --- In ---------------------------------------------------------------------------------------
+
+    def opened(self, now: float) -> None:
+        """The connection is open: $connect has activated the session."""
+        self._change(SessionState.ATTACHED)
+        self._events.append(Connected())
+        self._heartbeat_at = now + self._timing.heartbeat
+        if self._wish.functions and self._wish.former is not None:
+            self._frames.append(wire.resume_message(self.session_id, self._wish.former))
+            self._silent_at = now + self._timing.silence
+        elif self._wish.functions:
+            self._instrument(now)
+
+    def receive(self, frame: str | bytes, now: float) -> None:
+        """What arrived on the connection."""
+        if self._silent_at is not None:
+            self._silent_at = now + self._timing.silence
+        if self._give_up_at is not None:
+            self._give_up_at = now + self._timing.closing
         message = wire.parse(frame)
         if message is None or not isinstance(message.get("type"), str):
-            return JunkArrived(_preview(frame))
-        kind = message["type"]
-        if kind == MessageType.CLOSED:
-            return self._ended(confirmed=True, reason=str(message.get("reason") or "closed"))
+            self._events.append(JunkArrived(_preview(frame)))
+            return
         try:
-            event = _EVENTS.get(kind, MessageArrived)(message)
+            self._act_on(message, now)
         except (KeyError, TypeError, ValueError):
-            # The frame itself may hold a token.
-            return JunkArrived(kind if kind == MessageType.REFRESH else _preview(frame))
-        self.is_ready = self.is_ready or isinstance(event, Ready)
-        if self._says_that_it_has_no_session(message, connection):
-            return self._ended(confirmed=False, reason=_NO_SESSION)
-        return event
+            self._events.append(JunkArrived(_preview(frame)))
 
-    def _says_that_it_has_no_session(self, message: dict[str, Any], connection: int) -> bool:
-        """Heartbeats and refreshes have nothing in them that could be wrong.
+    def advance(self, now: float) -> None:
+        """Time has passed."""
+        if _is_over(self._give_up_at, now) or _is_over(self._answer_by, now):
+            self._end(confirmed=False, reason=_NO_ANSWER)
+        if _is_over(self._silent_at, now):
+            self._silent_at = None
+            self._events.append(Silent(self._timing.silence))
+        if _is_over(self._heartbeat_at, now):
+            self._send_heartbeat(now)
 
-        They are refused if the session was closed, or has moved to a connection that never opened.
-        """
-        is_refusal = (message["type"], message.get("code")) == _REFUSAL
-        is_ours = self.is_ready and not self._is_moving and connection == self.current
-        return is_refusal and is_ours and self.state is SessionState.ATTACHED
+    def lose(self, code: int, reason: str) -> None:
+        """The connection is closed, with this code and reason (RFC 6455, section 7.4)."""
+        if self.state is not SessionState.ENDED:
+            self._end(confirmed=False, reason=explain_close(code, reason))
 
-    def stop(self) -> list[str]:
-        """The user wants to end it: the frames to send. Asking twice sends nothing more."""
-        if self.state is not SessionState.ATTACHED:
-            return []
-        self.state = SessionState.CLOSING
-        return [wire.close_message()]
+    def stop(self, now: float) -> None:
+        """The user wants to end the session. Asking twice sends nothing more."""
+        if self.state is SessionState.ATTACHED:
+            self._change(SessionState.CLOSING)
+            self._heartbeat_at = self._answer_by = self._silent_at = None
+            self._give_up_at = now + self._timing.closing
+            self.send(wire.close_message(self.session_id))
 
-    def request_refresh(self) -> list[str]:
-        """The frames to send; none while functions are being instrumented, or the session ends."""
-        may_move = self.state is SessionState.ATTACHED and self.is_ready and not self._is_moving
-        return [wire.refresh_message()] if may_move else []
+    def send(self, frame: str) -> None:
+        """Sends a message of ``wire`` about an invocation; it is lost if the session has ended."""
+        if self.state in (SessionState.ATTACHED, SessionState.CLOSING):
+            self._frames.append(frame)
+            self.wake()
 
-    def moving(self) -> None:
-        """A second connection is being opened: the server may give it the session any moment."""
-        self._is_moving = True
+    # --- Messages ---------------------------------------------------------------------------------
 
-    def moved(self, connection: int) -> SessionEvent:
-        """The second connection is open: it is the current one."""
-        self.current = connection
-        self._is_moving, self._lost = False, None
-        return Refreshed()
+    def _act_on(self, message: dict[str, Any], now: float) -> None:
+        match message["type"]:
+            case MessageType.CLOSED:
+                self._end(confirmed=True, reason=str(message.get("reason") or "closed"))
+            case MessageType.ERROR if message.get("code") == ErrorCode.SESSION_CLOSED:
+                self._end(confirmed=False, reason=_NO_SESSION)
+            case MessageType.HEARTBEAT:
+                self._answer_by = None
+            case MessageType.RESUMED:
+                self._resumed(now)
+            case MessageType.EXPIRED:
+                self._instrument(now)
+            case MessageType.READY:
+                self._become_ready()
+                self._events.append(_read_ready(message))
+            case MessageType.INVOCATION:
+                self._events.append(_read_invocation(message, self.session_id))
+            case MessageType.GO | MessageType.VOID | MessageType.RECORDED | MessageType.UPLOAD:
+                self._events.append(Replied(str(message["requestId"]), message))
+                if message["type"] == MessageType.VOID:
+                    # The helper stack may take this debugger for a silent one: a sign of life.
+                    self._send_heartbeat(now)
+            case kind:
+                self._events.append(_EVENTS.get(kind, MessageArrived)(message))
 
-    def not_moved(self) -> Ended | None:
-        """The second connection did not open; the end, if the first was lost meanwhile."""
-        self._is_moving = False
-        if self._lost is None or self.state is SessionState.ENDED:
-            return None
-        return self._ended(confirmed=False, reason=close_reason(*self._lost))
+    def _resumed(self, now: float) -> None:
+        self._events.append(Resumed())
+        if self._wish.is_complete:
+            self._become_ready()
+        else:
+            self._instrument(now)
 
-    def connection_closed(self, connection: int, code: int, reason: str) -> Ended | None:
-        """A WebSocket is closed, with this code and reason (RFC 6455, section 7.4).
+    def _become_ready(self) -> None:
+        self.is_ready = True
+        self._silent_at = None
 
-        None if the session lives on, or perhaps does, by another one.
-        """
-        if connection != self.current or self.state is SessionState.ENDED:
-            return None
-        if self._is_moving and self.state is SessionState.ATTACHED:
-            self._lost = (code, reason)
-            return None
-        return self._ended(confirmed=False, reason=close_reason(code, reason))
+    def _instrument(self, now: float) -> None:
+        wish = self._wish
+        self._silent_at = now + self._timing.silence
+        self._frames.append(
+            wire.instrument_message(
+                self.session_id, [*wish.functions], wish.when_absent, wish.take_over
+            )
+        )
 
-    def _ended(self, confirmed: bool, reason: str) -> Ended:
-        expected = self.state is SessionState.CLOSING
-        self.state = SessionState.ENDED
-        return Ended(expected=expected, confirmed=confirmed, reason=reason)
+    def _send_heartbeat(self, now: float) -> None:
+        if self.state is SessionState.ATTACHED:
+            self._heartbeat_at = now + self._timing.heartbeat
+            self._answer_by = self._answer_by or now + self._timing.answer
+            self._frames.append(wire.heartbeat_message(self.session_id))
+
+    def _end(self, confirmed: bool, reason: str) -> None:
+        if self.state is SessionState.ENDED:
+            return
+        is_expected = self.state is SessionState.CLOSING
+        self._heartbeat_at = self._answer_by = self._silent_at = self._give_up_at = None
+        self._change(SessionState.ENDED)
+        self._events.append(Ended(expected=is_expected, confirmed=confirmed, reason=reason))
+
+    def _change(self, state: SessionState) -> None:
+        logger.info("Session %s is %s.", shortened(self.session_id), state.name)
+        self.state = state
 
 
-def _invocation(message: dict[str, Any]) -> InvocationArrived:
-    return InvocationArrived(
-        request_id=str(message["requestId"]),
-        function=str(message["function"]),
-        deadline=float(message["deadline"]),
-        context=dict(message["context"]),
-        event=None if message["event"] is None else str(message["event"]),
-        sent_at=None if message.get("sentAt") is None else float(message["sentAt"]),
+def _is_over(time: float | None, now: float) -> bool:
+    return time is not None and now >= time
+
+
+def _read_ready(message: dict[str, Any]) -> Ready:
+    return Ready(
+        instrumented=int(message["instrumented"]),
+        skipped=int(message["skipped"]),
+        max_waiting=int(message["maxWaiting"]),
     )
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError("not a text")
-    return value
+def _read_invocation(message: dict[str, Any], session_id: str) -> InvocationArrived:
+    event, event_url = message["event"], message["eventUrl"]
+    if (event is None) == (event_url is None):
+        raise ValueError("either an event or its URL")
+    return InvocationArrived(
+        session_id=session_id,
+        request_id=str(message["requestId"]),
+        function=str(message["function"]),
+        deadline=float(message["deadline"]),
+        sent_at=float(message["sentAt"]),
+        context=dict(message["context"]),
+        event=None if event is None else str(event),
+        event_url=None if event_url is None else str(event_url),
+    )
 
 
 _EVENTS: dict[str, Callable[[dict[str, Any]], SessionEvent]] = {
-    MessageType.HEARTBEAT: lambda _: Prolonged(),
     MessageType.INSTRUMENTED: lambda m: Instrumented(str(m["function"]), m),
-    MessageType.INVOCATION: _invocation,
-    MessageType.READY: lambda m: Ready(int(m["instrumented"]), int(m["skipped"])),
-    MessageType.REFRESH: lambda m: RefreshGranted(_text(m["token"])),
     MessageType.RESTORED: lambda m: Restored(str(m["function"])),
     MessageType.SKIPPED: lambda m: Skipped(str(m["function"]), str(m["reason"])),
     MessageType.TAKEN: lambda m: Taken(str(m["function"]), str(m["by"])),
@@ -305,7 +397,7 @@ _CLOSE_CODES = {
 }
 
 
-def close_reason(code: int, reason: str) -> str:
+def explain_close(code: int, reason: str) -> str:
     """Why a connection was closed, in words."""
     text = _CLOSE_CODES.get(code, "the server closed the connection")
     return f"{text} (code {code}{': ' + reason if reason else ''})"

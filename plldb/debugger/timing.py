@@ -19,22 +19,24 @@ _MAX_BACKOFF_EXPONENT = 30
 
 @dataclass(frozen=True)
 class Timing:
-    """All in seconds. The first two answer API Gateway's limits, 10 minutes idle and 2 hours:
-    https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html
-    """
+    """All in seconds."""
 
-    heartbeat: float = 5 * 60
-    # Between WebSocket pings, and for their answer: a dead network is noticed in 40 s. API Gateway
-    # answers them by itself; whether they count as activity to it is not documented.
+    # A session is a lease of 150 s, which heartbeats renew; two of them may get lost.
+    heartbeat: float = 60
+    # Until the answer to a heartbeat: the helper stack's function may have to start first.
+    answer: float = 30
+    # Between WebSocket pings, and for their answer: a dead network is noticed in 40 s.
     ping: float = 20
     # The age at which a connection is replaced, at the latest; a tenth earlier at the earliest.
+    # API Gateway ends it after 2 hours:
+    # https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html
     refresh: float = 105 * 60
     # How long the replaced one still receives what was under way to it.
     grace: float = 30
     # The authorizer and $connect may both have to start first.
     opening: float = 30
-    # Until the server's answer to a refresh; the function may have to start first.
-    answer: float = 30
+    # After which a question about an invocation is asked again.
+    repeat: float = 5
     # Without a word from the server; restoring many functions takes longer, but tells of each.
     closing: float = 10
     # The same for instrumenting, which may wait for updates of the functions by others.
