@@ -5,11 +5,11 @@ the helper stack has them: ``lambda_functions/websocket/wire.py``. Nothing of th
 environment goes out: only its logical id, its token, what Lambda's context object says of this
 invocation, and the event.
 
-An invocation runs in one place. Whether that is here says the helper stack: as soon as it may have
-the invocation, only its word (``absent``) makes the function run its own handler. There is one
-exception, for a helper stack that says nothing at all: it records no invocation later than
-``acceptBefore``, so one that it has not accepted by then, over a connection that held, is not
-recorded. (``abandon`` is sent then as well, in case that the word was lost, not the invocation.)
+An invocation runs in one place, and the helper stack says where. As soon as it may have the
+invocation, only its word (``absent``) makes the function run its own handler. The one exception is
+a helper stack that says nothing at all: it records no invocation later than ``acceptBefore``, so
+one that it has not accepted by then, over a connection that held, is not recorded. (``abandon`` is
+sent then all the same: it may be that only the word was lost.)
 """
 
 from __future__ import annotations
@@ -17,39 +17,33 @@ from __future__ import annotations
 import json
 import time
 
-from . import constants, function_context, presigned, remote, rfc6455, websocket_client
+from . import constants, function_context, presigned, progress, remote, websocket_client
+from .idle_connection import IdleConnection
+from .progress import Progress
+from .rfc6455 import RefusedError
 
 TYPE_CHECKING = False  # without importing typing, which is no small module
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, TypeVar
 
     from .websocket_client import WebSocket
 
+    Used = TypeVar("Used")
+
 # Kept of the function's own time, for telling the caller what happened.
 MARGIN_SECONDS = 1.0
-# A connection: over all addresses of the host, with TLS; and what an answer to the handshake may
-# take, for which functions of the helper stack may have to be started.
+# A connection, over all addresses of the host and with TLS. Then, what an answer to the handshake
+# or for an upload may take: functions of the helper stack may have to be started for it.
 CONNECT_SECONDS = 2.0
 HANDSHAKE_SECONDS = 5.0
 UPLOAD_SECONDS = 5.0
 # How long a helper stack that is busy is tried to be reached with an invocation.
 BUSY_SECONDS = 2.0
-# A connection that nobody has used for so long may be dead without anybody having noticed: the
-# environment is frozen between invocations.
-IDLE_SECONDS = 120.0
-# When the helper stack has to have recorded an invocation; how long a message is on its way.
-ACCEPT_SECONDS = 2.0
-ON_THE_WAY_SECONDS = 0.25
-# When a debugger that is there has begun.
-START_SECONDS = 5.0
-# How often the helper stack is asked, for a debugger that may have gone, and when it has to answer.
-AWAIT_SECONDS = 30.0
-REPLY_SECONDS = 10.0
 # Between attempts: doubled each time, up to the longest.
 FIRST_PAUSE_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 5.0
-# A session that is lost has a minute to come back. Whom the helper stack does not admit for longer
+# A session that is lost has a minute to come back. Whoever is not admitted for longer than that
 # will not hear of it any more.
 DENIED_SECONDS = 90.0
 # What is left to an environment that is being stopped, and how soon it finds out.
@@ -59,9 +53,7 @@ LISTENING_SECONDS = 0.25
 MAX_INLINE_BYTES = 28000
 FETCH_ATTEMPTS = 5
 
-_NEVER = float("inf")
-# What the helper stack says of an invocation.
-_WORDS = ("accepted", "absent", "answer", "gone", "started")
+_idle = IdleConnection()
 
 
 class AbsentError(Exception):
@@ -92,93 +84,6 @@ def hang_up() -> None:
     _idle.close()
 
 
-class _IdleConnection:
-    """The environment's connection while no invocation uses it."""
-
-    def __init__(self) -> None:
-        self._connection: WebSocket | None = None
-        self._since = (0.0, 0.0)
-
-    def put(self, connection: WebSocket) -> None:
-        self.close()
-        self._connection = connection
-        self._since = time.monotonic(), time.time()
-
-    def take(self) -> WebSocket | None:
-        """None if there is none that is to be trusted.
-
-        What has come meanwhile is an answer that nobody waits for any more.
-        """
-        connection, self._connection = self._connection, None
-        if connection is None:
-            return None
-        if self._idle_seconds() <= IDLE_SECONDS and _is_alive(connection):
-            return connection
-        connection.close()
-        return None
-
-    def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def _idle_seconds(self) -> float:
-        """One of the clocks may have stood still while the environment did, or been put back."""
-        monotonic, wall = self._since
-        return max(time.monotonic() - monotonic, time.time() - wall)
-
-
-_idle = _IdleConnection()
-
-
-def _is_alive(connection: WebSocket) -> bool:
-    """As far as is known here. Reads all that has come."""
-    try:
-        while connection.receive(0) is not None:
-            pass
-    except OSError:
-        return False
-    return True
-
-
-class _Progress:
-    """How far an invocation is that was sent, as the helper stack says, and what is due when."""
-
-    def __init__(self, accept_by: float) -> None:
-        self.is_accepted = False
-        self.is_started = False
-        # Whether the connection has held, so that whatever was said has come.
-        self.has_held = True
-        # When to ask what has become of it, and when there has to be a word.
-        self.ask_at = accept_by + ON_THE_WAY_SECONDS
-        self.hear_by = accept_by + 2 * ON_THE_WAY_SECONDS
-
-    @property
-    def is_refused_by_silence(self) -> bool:
-        """What silence at ``hear_by`` means; else that the connection is dead."""
-        return self.has_held and not (self.is_accepted or self.is_started)
-
-    def hear(self, kind: str) -> None:
-        """A word about the invocation."""
-        now = time.monotonic()
-        self.hear_by = _NEVER
-        if kind in ("started", "answer"):
-            self.is_started = True
-            self.ask_at = now + AWAIT_SECONDS
-        elif kind == "accepted" and not (self.is_accepted or self.is_started):
-            self.is_accepted = True
-            self.ask_at = now + START_SECONDS
-
-    def asked(self, action: str) -> None:
-        now = time.monotonic()
-        if self.is_started:
-            self.ask_at = now + AWAIT_SECONDS
-        elif action == "abandon":
-            self.ask_at = now + REPLY_SECONDS
-        if not self.is_refused_by_silence:
-            self.hear_by = now + REPLY_SECONDS
-
-
 class _Invocation:
     """One invocation's conversation with the helper stack."""
 
@@ -187,7 +92,7 @@ class _Invocation:
     ) -> None:
         left = context.get_remaining_time_in_millis() / 1000 - MARGIN_SECONDS
         # When the caller has to be told something, and what that is.
-        self._end = time.monotonic() + left
+        self._end: float = time.monotonic() + left
         self._error = (
             "PlldbTimeout",
             "plldb: the debugger did not answer before the function's timeout",
@@ -199,7 +104,7 @@ class _Invocation:
         self._is_stopping = is_stopping
         self._connection: WebSocket | None = None
         # None as long as nobody can have the invocation.
-        self._progress: _Progress | None = None
+        self._progress: Progress | None = None
         self._pause_seconds = 0.0
 
     # --- Sending it -------------------------------------------------------------------------------
@@ -208,15 +113,15 @@ class _Invocation:
         """Raises AbsentError if it can't be sent."""
         self._check_time()
         self._connection = _idle.take()
+        text = json.dumps(event)
         try:
-            text = json.dumps(event)
             if self._is_short(text):
                 self._over_a_connection(lambda: self._invoke(event=text))
             else:
                 key = self._upload(text)
                 self._over_a_connection(lambda: self._invoke(eventKey=key))
         except OSError as error:
-            raise AbsentError("the helper stack can't be reached: " + _text_of(error)) from None
+            raise AbsentError("the helper stack can't be reached: " + _reason(error)) from None
         except ValueError as error:
             raise AbsentError("the helper stack can't be asked: " + str(error)) from None
 
@@ -226,9 +131,10 @@ class _Invocation:
         return len(self._invoke_message(0, event=event)) <= MAX_INLINE_BYTES
 
     def _invoke(self, **payload: str) -> None:
-        now = time.monotonic(), time.time()
-        self._opened().send(self._invoke_message(now[1] + ACCEPT_SECONDS, **payload))
-        self._progress = _Progress(now[0] + ACCEPT_SECONDS)
+        accept_by = time.monotonic() + progress.ACCEPT_SECONDS
+        accept_before = time.time() + progress.ACCEPT_SECONDS
+        self._opened().send(self._invoke_message(accept_before, **payload))
+        self._progress = Progress(accept_by)
         self._pause_seconds = 0.0
 
     def _invoke_message(self, accept_before: float, **payload: str) -> str:
@@ -245,7 +151,6 @@ class _Invocation:
         """Puts the event into the bucket, and gives its key. Raises OSError."""
         upload = self._over_a_connection(self._ask_for_upload)
         presigned.put(upload["url"], event.encode("ascii"), self._seconds_left())
-        self._check_time()
         return str(upload["key"])
 
     def _ask_for_upload(self) -> dict[str, Any]:
@@ -260,22 +165,22 @@ class _Invocation:
                 return message
         raise OSError("it does not answer")
 
-    def _over_a_connection(self, use: Callable[[], Any]) -> Any:
+    def _over_a_connection(self, use: Callable[[], Used]) -> Used:
         """What ``use`` gives, over a new connection if the one that was kept turns out dead."""
         if self._connection is not None:
             try:
                 return use()
             except OSError:
                 self._drop_connection()
-        self._connection = self._open_if_busy()
+        self._connection = self._open_unless_busy()
         return use()
 
-    def _open_if_busy(self) -> WebSocket:
+    def _open_unless_busy(self) -> WebSocket:
         by = time.monotonic() + BUSY_SECONDS
         while True:
             try:
                 return self._open()
-            except rfc6455.RefusedError as refused:
+            except RefusedError as refused:
                 if not refused.is_busy or time.monotonic() >= by:
                     raise
             self._pause()
@@ -283,40 +188,42 @@ class _Invocation:
     # --- Waiting for the answer -------------------------------------------------------------------
 
     def answer(self) -> dict[str, Any]:
+        """What the handler gave. Raises AbsentError, or the error for the caller."""
         attempts = 0
         while True:
+            was_started = self._sent().is_started
             message = self._next_word()
-            kind = message["type"]
-            if kind == "gone" or (kind == "absent" and self._sent().is_started):
+            word = message["type"]
+            if word == "gone" or (word == "absent" and was_started):
                 raise _lost("the debugger went away while it ran this invocation")
-            if kind == "absent":
+            if word == "absent":
                 raise _absent(message)
-            if kind == "answer":
+            if word == "answer":
                 attempts += 1
                 body = self._body(message, attempts)
                 if body is not None:
                     return body
-                self._sent().ask_at = 0
+                self._sent().ask_now()
 
     def _next_word(self) -> dict[str, Any]:
         """Of the helper stack, about this invocation; asks for it when it is time to."""
-        progress = self._sent()
+        sent = self._sent()
         while True:
             self._check_time()
             try:
                 if self._connection is None:
                     self._reopen()
-                if time.monotonic() >= progress.ask_at:
-                    self._ask("await" if progress.is_started else "abandon")
-                message = self._receive(min(progress.ask_at, progress.hear_by), _WORDS)
+                if time.monotonic() >= sent.ask_at:
+                    self._ask(sent.question)
+                message = self._receive(min(sent.ask_at, sent.hear_by), progress.WORDS)
             except OSError:
                 self._lose_connection()
                 continue
             if message is not None:
                 self._pause_seconds = 0.0
-                progress.hear(message["type"])
+                sent.hear(message["type"], time.monotonic())
                 return message
-            if time.monotonic() >= progress.hear_by:
+            if time.monotonic() >= sent.hear_by:
                 self._take_silence()
 
     def _take_silence(self) -> None:
@@ -326,29 +233,29 @@ class _Invocation:
 
     def _ask(self, action: str) -> None:
         self._opened().send(self._message(action, deadline=self._deadline))
-        self._sent().asked(action)
+        self._sent().asked(action, time.monotonic())
 
     def _lose_connection(self) -> None:
         self._drop_connection()
-        self._sent().has_held = False
+        self._sent().lost_connection()
 
     def _reopen(self) -> None:
-        """Raises the error for the caller if that does not succeed in time; or OSError."""
-        denied_at = _NEVER
-        while True:
-            # At once at first, and then only after a pause, unless something was heard meanwhile.
+        """Raises the error for the caller if it can't be done in time; OSError if it did not last.
+
+        At once at first, and then only after a pause, unless something was heard meanwhile.
+        """
+        denied_since: float | None = None
+        while self._connection is None:
             if self._pause_seconds:
                 self._pause()
             else:
                 self._pause_seconds = FIRST_PAUSE_SECONDS
             try:
                 self._connection = self._open()
-                break
-            except rfc6455.RefusedError as refused:
-                denied_at = min(denied_at, time.monotonic()) if refused.is_denied else _NEVER
-            except OSError:
-                denied_at = _NEVER
-            if time.monotonic() - denied_at >= DENIED_SECONDS:
+            except OSError as error:
+                is_denied = isinstance(error, RefusedError) and error.is_denied
+                denied_since = (denied_since or time.monotonic()) if is_denied else None
+            if denied_since is not None and time.monotonic() - denied_since >= DENIED_SECONDS:
                 raise _lost("the helper stack does not know this function any more")
         self._ask("await")
 
@@ -362,17 +269,17 @@ class _Invocation:
             if attempts < FETCH_ATTEMPTS:
                 self._sleep(FIRST_PAUSE_SECONDS * 2**attempts)
                 return None
-            raise _lost("the debugger's answer can't be fetched: " + _text_of(error)) from None
+            raise _lost("the debugger's answer can't be fetched: " + _reason(error)) from None
         body = _parsed(text)
         if body is None or not ("result" in body or "error" in body):
             raise _lost("the debugger's answer makes no sense")
         return body
 
-    # --- The connection, and the time -------------------------------------------------------------
+    # --- The connection ---------------------------------------------------------------------------
 
     def leave(self) -> None:
-        """The next invocation may use the connection, unless it has left a question unanswered."""
-        if self._progress is not None and self._progress.hear_by < _NEVER:
+        """The next invocation may use the connection, unless a question was left unanswered."""
+        if self._progress is not None and self._progress.is_word_due:
             self._drop_connection()
         if self._connection is not None:
             _idle.put(self._connection)
@@ -402,7 +309,7 @@ class _Invocation:
         assert self._connection is not None
         return self._connection
 
-    def _sent(self) -> _Progress:
+    def _sent(self) -> Progress:
         assert self._progress is not None
         return self._progress
 
@@ -412,12 +319,8 @@ class _Invocation:
             self._connection = None
 
     def _message(self, action: str, **fields: Any) -> str:
-        head = {
-            "action": action,
-            "token": self._taken.get(constants.TOKEN, ""),
-            "requestId": self._id,
-        }
-        return json.dumps({**head, **fields})
+        token = self._taken.get(constants.TOKEN, "")
+        return json.dumps({"action": action, "token": token, "requestId": self._id, **fields})
 
     def _receive(self, until: float, kinds: tuple[str, ...]) -> dict[str, Any] | None:
         """A message of these kinds about this invocation, by then; None if there is none yet.
@@ -429,6 +332,12 @@ class _Invocation:
         if message is None or message.get("requestId") != self._id:
             return None
         return message if message.get("type") in kinds else None
+
+    # --- The time ---------------------------------------------------------------------------------
+
+    def _seconds_left(self) -> float:
+        self._check_time()
+        return self._end - time.monotonic()
 
     def _listen_until(self, until: float) -> float:
         """Never beyond the end, and if the environment may be stopped, not for long."""
@@ -447,10 +356,6 @@ class _Invocation:
         while time.monotonic() < until:
             time.sleep(max(self._listen_until(until) - time.monotonic(), 0))
             self._check_time()
-
-    def _seconds_left(self) -> float:
-        self._check_time()
-        return self._end - time.monotonic()
 
     def _check_time(self) -> None:
         """Raises AbsentError, or the error for the caller, if there is none left."""
@@ -473,7 +378,7 @@ class _Invocation:
         )
         self._end = min(self._end, time.monotonic() + STOPPING_SECONDS)
         if not self._progress.is_started:
-            self._progress.ask_at = 0
+            self._progress.ask_now()
 
 
 def _parsed(text: str | bytes) -> dict[str, Any] | None:
@@ -489,10 +394,10 @@ def _absent(message: dict[str, Any]) -> AbsentError:
     return AbsentError(str(message.get("reason") or "the helper stack knows of none"))
 
 
-def _lost(what: str) -> Exception:
+def _lost(what: str) -> remote.ReportedError:
     return remote.error("PlldbDebuggerLost", "plldb: " + what)
 
 
-def _text_of(error: OSError) -> str:
-    """A sentence of ours as it is; else with the kind of error."""
-    return str(error) if type(error) in (OSError, rfc6455.RefusedError) else repr(error)
+def _reason(error: OSError) -> str:
+    """What is said here is clear; anything else is, with the kind of the error."""
+    return str(error) if type(error) in (OSError, RefusedError) else repr(error)

@@ -24,8 +24,8 @@ def open_socket(host: str, port: int, seconds: float) -> socket:
     deadline = time.monotonic() + seconds
     try:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except UnicodeError as error:
-        raise OSError("no name of a host: " + repr(error)) from None
+    except UnicodeError as invalid:
+        raise OSError("no name of a host: " + repr(invalid)) from None
     error: OSError = TimeoutError("timed out")
     for number, (*_, found) in enumerate(addresses):
         share = (deadline - time.monotonic()) / (len(addresses) - number)
