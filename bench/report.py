@@ -21,8 +21,8 @@ _COLORS = {"p50": "#2a6f97", "p95": "#a9d6e5", "floor p50": "#bdbdbd"}
 
 
 @dataclass(frozen=True)
-class Line:
-    """One measurement in milliseconds; ``goal`` in words. ``note`` is a ratio or a count."""
+class Measurement:
+    """A line of the report, in milliseconds; the goal is in words, the note a ratio or a count."""
 
     name: str
     p50: float
@@ -35,30 +35,37 @@ class Line:
 class Report:
     def __init__(self, title: str) -> None:
         self._title = title
-        self._lines: list[Line] = []
+        self._measurements: list[Measurement] = []
         self._memory: list[tuple[float, float]] = []
 
-    def compare(self, name: str, figures: list[float], floor: list[float], goal: str) -> None:
-        """``figures`` beside those of the floor, in milliseconds, and their ratio."""
+    def add_comparison(
+        self, name: str, figures: list[float], floor: list[float], goal: str
+    ) -> None:
+        """Adds figures beside those of the floor, in milliseconds, and their ratio."""
         p50, floor_p50 = statistics.median(figures), statistics.median(floor)
-        self._lines.append(
-            Line(name, p50, _p95(figures), floor_p50, f"{p50 / floor_p50:.2f} ×", goal)  # noqa: RUF001
+        ratio = f"{p50 / floor_p50:.2f} ×"  # noqa: RUF001
+        self._measurements.append(
+            Measurement(name, p50, _compute_p95(figures), floor_p50, ratio, goal)
         )
 
-    def many(self, name: str, figures: list[float], goal: str, note: str = "") -> None:
-        """Figures without a floor."""
-        self._lines.append(Line(name, statistics.median(figures), _p95(figures), None, note, goal))
+    def add_series(self, name: str, figures: list[float], goal: str, note: str = "") -> None:
+        """Adds figures that have no floor, in milliseconds."""
+        self._measurements.append(
+            Measurement(name, statistics.median(figures), _compute_p95(figures), None, note, goal)
+        )
 
-    def once(self, name: str, figure: float, goal: str, note: str = "") -> None:
-        self._lines.append(Line(name, figure, None, None, note, goal))
+    def add_figure(self, name: str, figure: float, goal: str, note: str = "") -> None:
+        """Adds a single figure, in milliseconds unless its name says otherwise."""
+        self._measurements.append(Measurement(name, figure, None, None, note, goal))
 
-    def memory(self, samples: list[tuple[float, float]]) -> None:
-        """(seconds, MB) while the load was held."""
+    def add_memory(self, samples: list[tuple[float, float]]) -> None:
+        """Adds pairs of seconds and megabytes, measured while the load was held."""
         self._memory = samples
 
     def show(self) -> None:
+        """Prints the table."""
         table = Table("", "p50 ms", "p95 ms", "floor p50 ms", "", "goal", title=self._title)
-        for line in self._lines:
+        for line in self._measurements:
             cells = (
                 "" if ms is None else f"{ms:.1f}" for ms in (line.p50, line.p95, line.floor_p50)
             )
@@ -66,12 +73,12 @@ class Report:
         Console(width=110).print(table)
 
     def write(self, folder: Path) -> list[Path]:
-        """``<title>.json`` and ``<title>.png``; what was there before is replaced."""
+        """Writes ``<title>.json`` and ``<title>.png`` anew, and returns their paths."""
         folder.mkdir(parents=True, exist_ok=True)
         numbers, chart = (
             folder / f"{self._title.replace(' ', '-')}.{kind}" for kind in ("json", "png")
         )
-        data = {"lines": [asdict(line) for line in self._lines], "memory": self._memory}
+        data = {"lines": [asdict(one) for one in self._measurements], "memory": self._memory}
         numbers.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
         self._draw(chart)
         return [numbers, chart]
@@ -83,7 +90,7 @@ class Report:
         mpl.use("Agg")
         from matplotlib import pyplot
 
-        lines = [line for line in self._lines if line.p95 is not None]
+        lines = [line for line in self._measurements if line.p95 is not None]
         panels = 2 if self._memory else 1
         height = 1.2 + _PANEL_INCHES * len(lines) + (3 if self._memory else 0)
         figure, axes = pyplot.subplots(
@@ -100,11 +107,11 @@ class Report:
         pyplot.close(figure)
 
 
-def _p95(figures: list[float]) -> float:
+def _compute_p95(figures: list[float]) -> float:
     return statistics.quantiles(figures, n=20)[-1] if len(figures) > 1 else figures[0]
 
 
-def _draw_times(axes: Axes, lines: list[Line], title: str) -> None:
+def _draw_times(axes: Axes, lines: list[Measurement], title: str) -> None:
     bars = {
         "p50": [line.p50 for line in lines],
         "p95": [line.p95 or 0.0 for line in lines],

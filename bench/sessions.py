@@ -56,30 +56,30 @@ print((time.perf_counter() - began) * 1000)
 """
 
 
-def milliseconds(call: Callable[[], object]) -> float:
+def time_call(call: Callable[[], object]) -> float:
     started = time.perf_counter()
     call()
     return (time.perf_counter() - started) * 1000
 
 
-def in_turns(*calls: Callable[[], float]) -> list[list[float]]:
-    """Each call's figures, the first ones left out."""
+def time_in_turns(*calls: Callable[[], float]) -> list[list[float]]:
+    """Makes the calls in turn, and returns the figures of each without the first ones."""
     rounds = [[call() for call in calls] for _ in range(_ROUNDS + _WARM_UP)][_WARM_UP:]
     return [list(figures) for figures in zip(*rounds, strict=True)]
 
 
-def process(*arguments: str) -> float:
-    """One run of Python with these arguments, as a whole process."""
+def time_process(*arguments: str) -> float:
+    """Times one run of Python with these arguments, as a whole process."""
     command = [sys.executable, *arguments]
-    return milliseconds(lambda: subprocess.run(command, check=True, capture_output=True))
+    return time_call(lambda: subprocess.run(command, check=True, capture_output=True))
 
 
-def fastest(*arguments: str) -> float:
-    return min(process(*arguments) for _ in range(10))
+def time_fastest(*arguments: str) -> float:
+    return min(time_process(*arguments) for _ in range(10))
 
 
-def shim_import() -> float:
-    """In an interpreter that has loaded nothing yet."""
+def time_shim_import() -> float:
+    """Times the import in an interpreter that has loaded nothing yet."""
     done = subprocess.run(
         [sys.executable, "-S", "-c", _IMPORT_SHIM],
         env={"PYTHONPATH": str(_LAYER)},
@@ -97,31 +97,31 @@ class Routes:
         self._helper = helper
         self._management = ApiClient(helper.management_api_url, target.execute_api_auth())
 
-    def post(self) -> float:
-        return milliseconds(self.new_session)
+    def time_post(self) -> float:
+        return time_call(self.create_session)
 
-    def new_session(self) -> str:
+    def create_session(self) -> str:
         return self._management.create_session("bench")
 
-    def url(self) -> str:
-        return f"{self._helper.websocket_url}?sessionId={self.new_session()}"
+    def make_url(self) -> str:
+        return f"{self._helper.websocket_url}?sessionId={self.create_session()}"
 
-    def connect(self) -> float:
-        """From the request to the open socket: authorizer and $connect."""
-        url = self.url()
+    def time_connect(self) -> float:
+        """Times from the request to the open socket: authorizer and $connect."""
+        url = self.make_url()
         started = time.perf_counter()
         with connect(url):
             return (time.perf_counter() - started) * 1000
 
-    async def crowd(self, size: int) -> int:
-        """That many sessions created and connected at once; how many succeeded."""
+    async def connect_crowd(self, size: int) -> int:
+        """Creates and connects so many sessions at once, and returns how many succeeded."""
 
-        async def one() -> None:
-            url = await asyncio.to_thread(self.url)
+        async def connect_one() -> None:
+            url = await asyncio.to_thread(self.make_url)
             async with connect_async(url, open_timeout=60):
                 pass
 
-        ends = await asyncio.gather(*(one() for _ in range(size)), return_exceptions=True)
+        ends = await asyncio.gather(*(connect_one() for _ in range(size)), return_exceptions=True)
         return sum(end is None for end in ends)
 
 
@@ -138,34 +138,44 @@ def deploy_floor(target: Target) -> HelperStack:
 
 
 def measure_sessions(report: Report, plldb: Plldb, target: Target) -> None:
-    report.once("bootstrap, clean", plldb("bootstrap").succeeded().seconds * 1000, "≤ 3000 ms")
-    report.once("bootstrap, unchanged", plldb("bootstrap").succeeded().seconds * 1000, "≤ 1000 ms")
+    report.add_figure(
+        "bootstrap, clean", plldb("bootstrap").succeeded().seconds * 1000, "≤ 3000 ms"
+    )
+    report.add_figure(
+        "bootstrap, unchanged", plldb("bootstrap").succeeded().seconds * 1000, "≤ 1000 ms"
+    )
     ours = Routes(target, find_helper_stack(target, DEFAULT_HELPER_STACK))
     floor = Routes(target, deploy_floor(target))
-    report.compare("POST /sessions", *in_turns(ours.post, floor.post), "≤ 1.6 floors")
-    report.compare("WebSocket connect", *in_turns(ours.connect, floor.connect), "≤ 1.6 floors")
+    report.add_comparison(
+        "POST /sessions", *time_in_turns(ours.time_post, floor.time_post), "≤ 1.6 floors"
+    )
+    report.add_comparison(
+        "WebSocket connect", *time_in_turns(ours.time_connect, floor.time_connect), "≤ 1.6 floors"
+    )
     started = time.perf_counter()
-    succeeded = asyncio.run(ours.crowd(_CROWD))
+    succeeded = asyncio.run(ours.connect_crowd(_CROWD))
     elapsed = (time.perf_counter() - started) * 1000
-    report.once(f"{_CROWD} sessions at once", elapsed, "all succeed", f"{succeeded} succeeded")
+    report.add_figure(
+        f"{_CROWD} sessions at once", elapsed, "all succeed", f"{succeeded} succeeded"
+    )
 
 
 def measure_debugging(report: Report, plldb: Plldb, target: Target, folder: Path) -> None:
     with deployed_project(target, folder / "one", ["Function"]) as project:
         project.deploy("Function", _HANDLER)
         project.write("Function", _HANDLER)
-        direct = invocations(project)
+        direct = time_invocations(project)
         with plldb.attach(project.stack_name, "--template", project.template) as attached:
             attached.wait_for("ready")
-            debugged = invocations(project)
+            debugged = time_invocations(project)
             attached.signal(signal.SIGINT)
             attached.exit_code()
-    report.compare("debugged invocation", debugged, direct, "≤ 6 floors")
+    report.add_comparison("debugged invocation", debugged, direct, "≤ 6 floors")
     with deployed_project(target, folder / "many", _MANY) as project:
         started = time.perf_counter()
         with plldb.attach(project.stack_name, "--template", project.template) as attached:
             ready = attached.wait_for("ready", 120)
-            report.once(
+            report.add_figure(
                 "attach to 30 functions",
                 (time.perf_counter() - started) * 1000,
                 "≤ 5000 ms",
@@ -175,39 +185,39 @@ def measure_debugging(report: Report, plldb: Plldb, target: Target, folder: Path
             attached.signal(signal.SIGINT)
             attached.exit_code(120)
             restored = (time.perf_counter() - started) * 1000
-            report.once("detach from 30 functions", restored, "≤ 5000 ms")
+            report.add_figure("detach from 30 functions", restored, "≤ 5000 ms")
 
 
 def measure_load(report: Report, target: Target, home: Path) -> None:
-    """What ``tests/e2e/test_load.py`` holds to be flat and lossless, in figures."""
+    """Measures what ``tests/e2e/test_load.py`` holds to be flat and lossless."""
     running = StateFile(home).read()
     if running is None or not running.pid:
         return  # a container's memory is another measure
     shape = Shape()
     figures = run_load(target, find_helper_stack(target, DEFAULT_HELPER_STACK), running.pid, shape)
     failed = f", {len(figures.errors)} errors" if figures.errors else ""
-    report.many(
+    report.add_series(
         f"load: {shape.created} created", figures.created, "no error", f"{len(figures.created)} ok"
     )
-    report.many(
+    report.add_series(
         f"load: {shape.held} connected",
         figures.connected,
         "no error",
         f"{len(figures.connected)} ok",
     )
-    report.many(
+    report.add_series(
         f"load: heartbeats, {shape.seconds:.0f} s",
         figures.heartbeats,
         "none lost",
         f"{figures.sent} sent, {figures.lost} lost{failed}",
     )
     growth = f"{figures.growth:.2f} of the start"
-    report.once("load: memory, MB", figures.memory[-1][1], "flat", growth)
-    report.memory(figures.memory)
+    report.add_figure("load: memory, MB", figures.memory[-1][1], "flat", growth)
+    report.add_memory(figures.memory)
 
 
-def invocations(project: Project) -> list[float]:
-    call = lambda: milliseconds(lambda: project.invoke("Function", {"n": 1}))  # noqa: E731
+def time_invocations(project: Project) -> list[float]:
+    call = lambda: time_call(lambda: project.invoke("Function", {"n": 1}))  # noqa: E731
     return [call() for _ in range(_ROUNDS + _WARM_UP)][_WARM_UP:]
 
 
@@ -218,7 +228,9 @@ def measure(engine: str) -> None:
         try:
             up = plldb("local", "up", "--detach", "--emulator", engine, timeout=900).succeeded()
             url = plldb("local", "status", "--output", "json").json["endpointUrl"]
-            report.once("local up", up.seconds * 1000, "≤ 5000 ms" if "local" in engine else "")
+            report.add_figure(
+                "local up", up.seconds * 1000, "≤ 5000 ms" if "local" in engine else ""
+            )
             inside = "http://localhost:4566" if engine == "localstack" else url
             address = EmulatorAddress(url, inside)
             target = Target(TargetSettings("emulator", DEFAULT_EMULATOR_REGION, emulator=address))
@@ -227,10 +239,10 @@ def measure(engine: str) -> None:
             measure_load(report, target, Path(folder))
         finally:
             plldb("local", "down")
-    finish(report)
+    publish(report)
 
 
-def finish(report: Report) -> None:
+def publish(report: Report) -> None:
     report.show()
     for path in report.write(_RESULTS):
         print(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
@@ -238,12 +250,12 @@ def finish(report: Report) -> None:
 
 def measure_command_line() -> None:
     report = Report("command line")
-    runs = [fastest("-m", "plldb", "--help")]
-    floor = [fastest("-c", "import click")]
-    report.compare("plldb --help, fastest of 10", runs * 2, floor * 2, "≤ 2 × import click")  # noqa: RUF001
-    imports = min(shim_import() for _ in range(10))
-    report.once("import of the shim, fastest of 10", imports, "≤ 30 ms")
-    finish(report)
+    runs = [time_fastest("-m", "plldb", "--help")]
+    floor = [time_fastest("-c", "import click")]
+    report.add_comparison("plldb --help, fastest of 10", runs * 2, floor * 2, "≤ 2 × import click")  # noqa: RUF001
+    imports = min(time_shim_import() for _ in range(10))
+    report.add_figure("import of the shim, fastest of 10", imports, "≤ 30 ms")
+    publish(report)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -10,33 +11,38 @@ from botocore.exceptions import ClientError
 
 from plldb.aws import Target, aws_errors, error_code
 from plldb.bootstrap import planner
-from plldb.bootstrap.deployment import ResourceEvent, StackOperation
-from plldb.bootstrap.inspector import (
-    foreign_bucket,
-    payloads_rule,
-    required_protections,
-    tls_only_policy,
+from plldb.bootstrap.observer import (
+    list_required_protections,
+    make_foreign_bucket_error,
+    make_payloads_rule,
+    make_tls_only_policy,
 )
-from plldb.bootstrap.planner import Plan, Protection, Step
+from plldb.bootstrap.planner import BucketProtection, Plan, Step
 from plldb.bootstrap.release import Release
+from plldb.bootstrap.stack_operation import ResourceEvent, StackOperation
 from plldb.errors import AwsError, BootstrapError
-from plldb.stacks import find_stack, restore_functions
+from plldb.stacks import StackState, find_stack, restore_functions
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
 
+logger = logging.getLogger(__name__)
+
 # DeleteObjects takes this many at once:
 # https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
 _DELETE_BATCH = 1000
-# A table of another status is not of the stack; least of all one that made the creation fail by
-# being there already.
+# A table of another status is not the stack's own: it may have made the creation fail by being
+# there already.
 _PRESENT = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "DELETE_FAILED"}
 
 
 class Executor:
-    """``on_step`` hears of each step before it is taken, ``on_resource`` of each stack event."""
+    """Carries out plans at one target.
+
+    ``on_step`` hears of each step before it is taken, ``on_resource`` of each stack event.
+    """
 
     def __init__(
         self,
@@ -51,9 +57,13 @@ class Executor:
         self._cloudformation: CloudFormationClient = target.client("cloudformation")
 
     def execute(self, plan: Plan) -> bool:
-        """Takes every step, and says whether any of them changed something."""
+        """Takes every step in turn, and returns whether any of them changed something.
+
+        Raises BootstrapError or AwsError for the first step that fails; none is taken after it.
+        """
         changed = False
         for step in plan:
+            logger.info("step: %s", step)
             self._on_step(step)
             with aws_errors(str(step)):
                 changed |= self._execute(step)
@@ -107,15 +117,15 @@ class Executor:
                 self._s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=location)  # type: ignore[arg-type]
         except ClientError as error:
             if error_code(error) == "BucketAlreadyExists":
-                raise foreign_bucket(bucket) from error
+                raise make_foreign_bucket_error(bucket) from error
             if error_code(error) != "BucketAlreadyOwnedByYou":
                 raise
-        for protection in required_protections(self._target):
+        for protection in list_required_protections(self._target):
             self._protect_bucket(bucket, protection)
 
-    def _protect_bucket(self, bucket: str, protection: Protection) -> None:
+    def _protect_bucket(self, bucket: str, protection: BucketProtection) -> None:
         match protection:
-            case Protection.NO_PUBLIC_ACCESS:
+            case BucketProtection.NO_PUBLIC_ACCESS:
                 self._s3.put_public_access_block(
                     Bucket=bucket,
                     PublicAccessBlockConfiguration={
@@ -125,7 +135,7 @@ class Executor:
                         "RestrictPublicBuckets": True,
                     },
                 )
-            case Protection.ENCRYPTION:
+            case BucketProtection.ENCRYPTION:
                 self._s3.put_bucket_encryption(
                     Bucket=bucket,
                     ServerSideEncryptionConfiguration={
@@ -134,13 +144,13 @@ class Executor:
                         ]
                     },
                 )
-            case Protection.TLS_ONLY:
-                policy = tls_only_policy(bucket, self._target.partition)
+            case BucketProtection.TLS_ONLY:
+                policy = make_tls_only_policy(bucket, self._target.partition)
                 self._s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
-            case Protection.PAYLOADS_EXPIRE:
+            case BucketProtection.PAYLOADS_EXPIRE:
                 self._s3.put_bucket_lifecycle_configuration(
                     Bucket=bucket,
-                    LifecycleConfiguration={"Rules": [payloads_rule()]},  # type: ignore[list-item]
+                    LifecycleConfiguration={"Rules": [make_payloads_rule()]},  # type: ignore[list-item]
                 )
 
     def _delete_objects(self, bucket: str, prefix: str, keys: frozenset[str] | None) -> None:
@@ -176,7 +186,7 @@ class Executor:
 
     def _create_stack(self, release: Release) -> None:
         created = self._cloudformation.create_stack(
-            **_stack_arguments(release),  # type: ignore[arg-type]
+            **_make_stack_arguments(release),  # type: ignore[arg-type]
             EnableTerminationProtection=release.is_protected,
         )
         operation = StackOperation(self._target, release.stack_name)
@@ -186,27 +196,29 @@ class Executor:
             self._set_termination_protection(release.stack_name, release.is_protected)
 
     def _update_stack(self, release: Release) -> bool:
-        """False if CloudFormation finds nothing to do, as after a rollback."""
-        operation = self._operation(release.stack_name)
+        """Returns False if CloudFormation finds nothing to do, as after a rollback."""
+        operation = self._make_operation(release.stack_name)
         try:
-            self._cloudformation.update_stack(**_stack_arguments(release))  # type: ignore[arg-type]
+            self._cloudformation.update_stack(**_make_stack_arguments(release))  # type: ignore[arg-type]
         except ClientError as error:
             if "No updates are to be performed" in str(error):
+                logger.info("CloudFormation found nothing to update in %s", release.stack_name)
                 return False
             raise
         operation.follow(self._on_resource)
         return True
 
     def _delete_stack(self, stack_name: str) -> None:
-        """Twice if need be: a resource that was still in use goes with the second deletion."""
+        """Deletes twice if need be: a resource that was in use goes with the second deletion."""
         try:
             self._delete_stack_once(stack_name)
-        except BootstrapError:
+        except BootstrapError as error:
             if find_stack(self._target, stack_name) is not None:
+                logger.info("deleting stack %s again: %s", stack_name, error.message)
                 self._delete_stack_once(stack_name)
 
     def _delete_stack_once(self, stack_name: str) -> None:
-        operation = self._operation(stack_name)
+        operation = self._make_operation(stack_name)
         self._cloudformation.delete_stack(StackName=stack_name)
         operation.follow(self._on_resource)
 
@@ -231,35 +243,36 @@ class Executor:
                     raise
 
     def _continue_rollback(self, stack_name: str) -> None:
-        operation = self._operation(stack_name)
+        operation = self._make_operation(stack_name)
         self._cloudformation.continue_update_rollback(StackName=stack_name)
         operation.await_end(self._on_resource)
 
     def _await_stack(self, stack_name: str) -> None:
         if find_stack(self._target, stack_name) is not None:
-            self._operation(stack_name).await_end(self._on_resource)
+            self._make_operation(stack_name).await_end(self._on_resource)
 
     # --- The stacks that were debugged ----------------------------------------------------------
 
     def _restore_stacks(self, stack_name: str) -> bool:
-        """Restores every stack that had a session; False if there is none, or no way to do it."""
+        """Restores every stack that had a session; returns False if there is nothing to restore.
+
+        Raises BootstrapError, which names the functions, if any of them could not be restored.
+        """
         stack = find_stack(self._target, stack_name)
-        outputs = stack.outputs if stack else {}
-        try:
-            # Older versions had no instrumentation, and no such outputs.
-            table = outputs["SessionsTableName"]
-            function = outputs["InstrumentationFunctionName"]
-        except KeyError:
+        if stack is None:
             return False
+        table = _get_output(stack, "SessionsTableName")
+        function = _get_output(stack, "InstrumentationFunctionName")
         failures: list[str] = []
         try:
-            debugged = self._debugged_stacks(table)
+            debugged = self._find_debugged_stacks(table)
             for name in debugged:
-                failures += _failures_to_restore(self._target, function, name)
+                failures += self._restore_stack(function, name)
         except ClientError as error:
             # Somebody deleted the table or the function by hand: deleting the rest can't wait
             # for what will never come back.
             if error_code(error) == "ResourceNotFoundException":
+                logger.info("nothing is restored: %s", error)
                 return False
             raise
         if failures:
@@ -270,7 +283,7 @@ class Executor:
             )
         return bool(debugged)
 
-    def _debugged_stacks(self, table: str) -> list[str]:
+    def _find_debugged_stacks(self, table: str) -> list[str]:
         dynamodb: DynamoDBClient = self._target.client("dynamodb")
         pages = dynamodb.get_paginator("scan").paginate(
             TableName=table,
@@ -280,23 +293,39 @@ class Executor:
         )
         return sorted({item["StackName"]["S"] for page in pages for item in page["Items"]})
 
-    def _operation(self, stack_name: str) -> StackOperation:
+    def _restore_stack(self, function: str, stack_name: str) -> list[str]:
+        """Restores one stack, and returns what went wrong, by function; a stack may be gone."""
+        restoration = restore_functions(self._target, function, stack_name)
+        logger.info(
+            "stack %s: %d functions restored, %d failed",
+            stack_name,
+            len(restoration.restored),
+            len(restoration.failed),
+        )
+        if restoration.error is not None:
+            return [f"those of stack {stack_name} ({restoration.error})"]
+        return [
+            f"{logical_id} of stack {stack_name} ({reason})"
+            for logical_id, reason in sorted(restoration.failed.items())
+        ]
+
+    def _make_operation(self, stack_name: str) -> StackOperation:
         stack = find_stack(self._target, stack_name)
         return StackOperation(self._target, stack_name, stack.stack_id if stack else None)
 
 
-def _failures_to_restore(target: Target, function: str, stack_name: str) -> list[str]:
-    """What went wrong, by function; nothing for a stack that is gone."""
-    restoration = restore_functions(target, function, stack_name)
-    if restoration.error is not None:
-        return [f"those of stack {stack_name} ({restoration.error})"]
-    return [
-        f"{logical_id} of stack {stack_name} ({reason})"
-        for logical_id, reason in sorted(restoration.failed.items())
-    ]
+def _get_output(stack: StackState, name: str) -> str:
+    """An output that every version of plldb has; not more, so that each can destroy the others."""
+    try:
+        return stack.outputs[name]
+    except KeyError:
+        raise BootstrapError(
+            f"Stack {stack.name!r} has no output {name}, without which nothing can be restored.",
+            "Run 'plldb bootstrap' to repair it, then destroy it again.",
+        ) from None
 
 
-def _stack_arguments(release: Release) -> dict[str, object]:
+def _make_stack_arguments(release: Release) -> dict[str, object]:
     return {
         "StackName": release.stack_name,
         "TemplateBody": release.template,

@@ -1,38 +1,43 @@
-"""Setup and destroy: observe, plan, execute, until nothing is left to do."""
+"""Setup and destroy: observe, plan and execute, until nothing is left to do."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from plldb.aws import Target
 from plldb.bootstrap.executor import Executor
-from plldb.bootstrap.inspector import observe
+from plldb.bootstrap.observer import observe
 from plldb.bootstrap.planner import (
     AwaitStack,
     ContinueRollback,
-    Observed,
     Plan,
     plan_destroy,
     plan_setup,
 )
 from plldb.bootstrap.release import (
     Release,
-    artifacts_prefix,
-    bucket_name,
     build_release,
     check_stack_name,
+    make_artifacts_prefix,
+    make_bucket_name,
 )
 from plldb.errors import BootstrapError
 
-# Waiting, or finishing a rollback, can each be needed before the real work once or twice; more
-# often, somebody else is at work on the same stack.
+logger = logging.getLogger(__name__)
+
+# Waiting, or finishing a rollback, can each be needed before the real work once or twice. If it is
+# needed more often, somebody else is at work on the same stack.
 _MAX_ROUNDS = 5
 
 
 @dataclass(frozen=True)
-class Operation:
-    """What to do with one helper stack at one target. ``plan`` looks, and changes nothing."""
+class BootstrapOperation:
+    """What to do with one helper stack at one target.
+
+    ``release`` is the helper stack as it shall be; None if nothing of it shall be left.
+    """
 
     target: Target
     stack_name: str
@@ -40,10 +45,14 @@ class Operation:
     release: Release | None
 
     @classmethod
-    def setup(
+    def for_setup(
         cls, target: Target, stack_name: str, parameters: Mapping[str, str] | None = None
-    ) -> Operation:
-        """``parameters`` are the template's, as ``plldb.bootstrap.parameters`` settles them."""
+    ) -> BootstrapOperation:
+        """Deploys the helper stack, or updates it.
+
+        ``parameters`` are those of the template, as ``plldb.bootstrap.parameters`` settles them.
+        Raises UsageError for a name that no helper stack can have.
+        """
         check_stack_name(stack_name)
         release = build_release(
             stack_name=stack_name,
@@ -55,21 +64,29 @@ class Operation:
         return cls(target, stack_name, release.bucket, release)
 
     @classmethod
-    def destroy(cls, target: Target, stack_name: str) -> Operation:
+    def for_destroy(cls, target: Target, stack_name: str) -> BootstrapOperation:
+        """Removes the helper stack. Raises UsageError for a name that no helper stack can have."""
         check_stack_name(stack_name)
-        return cls(target, stack_name, bucket_name(target.region, target.account_id), None)
+        return cls(target, stack_name, make_bucket_name(target.region, target.account_id), None)
 
     def plan(self) -> Plan:
-        prefix = artifacts_prefix(self.stack_name)
-        observed: Observed = observe(
+        """Looks at what is there, and plans the steps that are left. It changes nothing."""
+        prefix = make_artifacts_prefix(self.stack_name)
+        observation = observe(
             self.target, bucket=self.bucket, prefix=prefix, stack_name=self.stack_name
         )
         if self.release is None:
-            return plan_destroy(self.stack_name, self.bucket, observed, prefix)
-        return plan_setup(self.release, observed, prefix)
+            plan = plan_destroy(self.stack_name, self.bucket, observation, prefix)
+        else:
+            plan = plan_setup(self.release, observation, prefix)
+        logger.info("plan for stack %s: %d steps", self.stack_name, len(plan))
+        return plan
 
     def run(self, make_executor: Callable[[Target], Executor]) -> bool:
-        """Carries the plan out, and says whether anything changed."""
+        """Carries the plan out, and returns whether anything changed.
+
+        Raises BootstrapError if a step fails, or if somebody else keeps changing the stack.
+        """
         plan = self.plan()
         if not plan:
             return False

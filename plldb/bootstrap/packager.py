@@ -1,4 +1,4 @@
-"""Zips that depend on nothing but the content of the files: same code, same bytes, same key."""
+"""Makes zips that depend on the content of files alone: same code, same bytes, same key."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Artifact:
 
 
 def package(folder: Path, key_prefix: str = "", name: str | None = None) -> Artifact:
-    """The Python sources below ``folder``, in a zip that holds the folder itself.
+    """Zips the Python sources below ``folder``, with the folder itself as the root of the zip.
 
     The key is ``<key_prefix><name>-<hash>.zip``; the name is the folder's unless another is given.
     Entries are sorted, with fixed times and modes, and stored rather than deflated: zlib's output
@@ -32,19 +32,19 @@ def package(folder: Path, key_prefix: str = "", name: str | None = None) -> Arti
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for source in sorted(folder.rglob("*.py")):
-            archive.writestr(_entry(source.relative_to(folder.parent)), _content(source))
+            archive.writestr(_make_entry(source.relative_to(folder.parent)), _read_source(source))
     body = buffer.getvalue()
     digest = hashlib.sha256(body).hexdigest()[:16]
     return Artifact(f"{key_prefix}{name or folder.name}-{digest}.zip", body)
 
 
-def _entry(name: Path) -> zipfile.ZipInfo:
+def _make_entry(name: Path) -> zipfile.ZipInfo:
     entry = zipfile.ZipInfo(name.as_posix(), date_time=_EPOCH)
     entry.external_attr = _REGULAR_FILE
     entry.create_system = _UNIX
     return entry
 
 
-def _content(source: Path) -> bytes:
-    """Line ends as in the repository, whatever a checkout made of them."""
+def _read_source(source: Path) -> bytes:
+    """The line ends are those of the repository, whatever a checkout made of them."""
     return source.read_bytes().replace(b"\r\n", b"\n")

@@ -9,6 +9,11 @@ from typing import Any
 
 import yaml
 
+try:
+    from yaml import CSafeLoader as SafeLoader
+except ImportError:  # PyYAML without libyaml takes half a second for the template
+    from yaml import SafeLoader  # type: ignore[assignment]
+
 from plldb.config import BUILT_IN_ENVIRONMENTS, DEFAULT, ConfigFile, Setting, suggest
 from plldb.errors import UsageError
 
@@ -27,13 +32,11 @@ INTERNAL = frozenset(
 DELETION_PROTECTION = "DeletionProtection"
 FLAG = "--parameter"
 
-# The section alone: the whole template takes half a second to parse, and has tags of its own.
-_SECTION = re.compile(r"^Parameters:\n(?:(?:[ #].*)?\n)+", re.MULTILINE)
-
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter, with CloudFormation's rules for it:
+    """One parameter with the rules that CloudFormation has for its value.
+
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/parameters-section-structure.html
     """
 
@@ -47,21 +50,22 @@ class Parameter:
 
     @classmethod
     def from_template(cls, name: str, declared: Mapping[str, Any]) -> Parameter:
+        """``declared`` is what stands below the name in the template."""
         is_number = declared["Type"] == "Number"
         bounds = ("MinValue", "MaxValue") if is_number else ("MinLength", "MaxLength")
         minimum, maximum = (declared.get(bound) for bound in bounds)
         return cls(
             name=name,
-            default=_text(declared["Default"]),
+            default=_to_text(declared["Default"]),
             is_number=is_number,
-            allowed=tuple(_text(value) for value in declared.get("AllowedValues", ())),
+            allowed=tuple(_to_text(value) for value in declared.get("AllowedValues", ())),
             pattern=declared.get("AllowedPattern"),
             minimum=None if minimum is None else int(minimum),
             maximum=None if maximum is None else int(maximum),
         )
 
-    def complaint(self, value: str) -> str | None:
-        """What it must be, if the value is not."""
+    def describe_violation(self, value: str) -> str | None:
+        """Words for what the value would have to be, after "it must be"; None if it is right."""
         if self.allowed:
             return None if value in self.allowed else f"one of {', '.join(self.allowed)}"
         if self.is_number and not re.fullmatch(r"-?[0-9]{1,18}", value, re.ASCII):
@@ -77,10 +81,16 @@ class Parameter:
         return None
 
 
-def settable_parameters(template: str) -> dict[str, Parameter]:
-    """By name, in the order of the template (its text)."""
-    section = _SECTION.search(template)
-    declared = yaml.safe_load(section.group())["Parameters"] if section else {}
+class _TemplateLoader(SafeLoader):
+    """YAML in which the short forms of CloudFormation's functions count as nothing."""
+
+
+_TemplateLoader.add_multi_constructor("!", lambda *_: None)
+
+
+def read_settable_parameters(template: str) -> dict[str, Parameter]:
+    """Reads from a template's text what users may set: name → parameter, in its order."""
+    declared = yaml.load(template, _TemplateLoader).get("Parameters", {})  # nosec B506  # noqa: S506
     return {
         name: Parameter.from_template(name, declaration)
         for name, declaration in declared.items()
@@ -89,51 +99,52 @@ def settable_parameters(template: str) -> dict[str, Parameter]:
 
 
 def settle_parameters(
-    template: str, environment: str, file: ConfigFile | None, given: Iterable[str] = ()
+    template: str, environment: str, file: ConfigFile | None, assignments: Iterable[str] = ()
 ) -> dict[str, Setting[str]]:
-    """Each parameter's value and source. ``given``: the ``Name=Value`` of the command line, which
-    win over the file, which wins over the environment as it is built in.
+    """Settles the value of each parameter, and says where it comes from.
 
-    Raises UsageError for unknown names and for values that the template does not allow, of the
-    environments that are not used as well.
+    ``assignments`` are the ``NAME=VALUE`` of the command line. They win over the environment in the
+    file, which wins over the environment as it is built in, which wins over the template's default.
+    Raises UsageError for unknown names and for values that the template does not allow, also in
+    environments of the file that are not used.
     """
-    known = settable_parameters(template)
-    tables = {name: _of_file(file, name) for name in file.environments} if file else {}
-    flags = _given(given)
-    for source in (*tables.values(), flags):
-        _check(known, source)
+    known = read_settable_parameters(template)
+    tables = {name: _read_table(file, name) for name in file.environments} if file else {}
+    flags = _parse_assignments(assignments)
+    for settings in (*tables.values(), flags):
+        _check(settings, known)
     defaults = {name: Setting(parameter.default, DEFAULT) for name, parameter in known.items()}
-    return defaults | _built_in(environment) | tables.get(environment, {}) | flags
+    return defaults | _get_built_in(environment) | tables.get(environment, {}) | flags
 
 
-def _built_in(environment: str) -> dict[str, Setting[str]]:
+def _get_built_in(environment: str) -> dict[str, Setting[str]]:
     source = f"environment {environment} (built in)"
     values = BUILT_IN_ENVIRONMENTS.get(environment, {})
     return {name: Setting(value, source) for name, value in values.items()}
 
 
-def _of_file(file: ConfigFile, environment: str) -> dict[str, Setting[str]]:
+def _read_table(file: ConfigFile, environment: str) -> dict[str, Setting[str]]:
     source = file.table(f"{environment}.parameters")
     parameters = file.environments[environment].parameters
     return {name: Setting(value, source) for name, value in parameters.items()}
 
 
-def _given(assignments: Iterable[str]) -> dict[str, Setting[str]]:
-    given: dict[str, Setting[str]] = {}
+def _parse_assignments(assignments: Iterable[str]) -> dict[str, Setting[str]]:
+    settings: dict[str, Setting[str]] = {}
     for assignment in assignments:
         name, equals, value = assignment.partition("=")
         if not (name and equals):
             raise UsageError(
                 f"{FLAG} {assignment} is not NAME=VALUE.", f"For example: {FLAG} LogRetentionDays=7"
             )
-        if name in given:
+        if name in settings:
             raise UsageError(f"{FLAG} names {name} twice.", "Leave one out.")
-        given[name] = Setting(value, FLAG)
-    return given
+        settings[name] = Setting(value, FLAG)
+    return settings
 
 
-def _check(known: Mapping[str, Parameter], layer: Mapping[str, Setting[str]]) -> None:
-    for name, setting in layer.items():
+def _check(settings: Mapping[str, Setting[str]], known: Mapping[str, Parameter]) -> None:
+    for name, setting in settings.items():
         if name in INTERNAL:
             raise UsageError(
                 f"{setting.source}: the parameter {name} is plldb's own.",
@@ -143,11 +154,11 @@ def _check(known: Mapping[str, Parameter], layer: Mapping[str, Setting[str]]) ->
             raise UsageError(
                 f"{setting.source}: there is no parameter {name!r}.", suggest(name, known)
             )
-        if complaint := known[name].complaint(setting.value):
+        if needed := known[name].describe_violation(setting.value):
             raise UsageError(
-                f"{setting.source}: {name} can't be {setting.value!r}.", f"It must be {complaint}."
+                f"{setting.source}: {name} can't be {setting.value!r}.", f"It must be {needed}."
             )
 
 
-def _text(value: object) -> str:
+def _to_text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)

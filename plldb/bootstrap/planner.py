@@ -1,4 +1,4 @@
-"""From what is there and what shall be there to the steps in between. Decides, does nothing."""
+"""Plans the steps from what is there to what shall be there; decides, and does nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from plldb.bootstrap.packager import Artifact
 from plldb.bootstrap.parameters import DELETION_PROTECTION, FLAG
-from plldb.bootstrap.release import FINGERPRINT_TAG, Release, payloads_prefix
+from plldb.bootstrap.release import FINGERPRINT_TAG, Release, make_payloads_prefix
 from plldb.config import VERSION_TAG
 from plldb.errors import BootstrapError
 
@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from plldb.stacks import StackState
 
 
-class Protection(Enum):
-    """What keeps the artifacts bucket private; the value says it to people."""
+class BucketProtection(Enum):
+    """One of the settings that keep the artifacts bucket private and tidy.
+
+    The value is how a step names the setting to people.
+    """
 
     NO_PUBLIC_ACCESS = "block public access"
     ENCRYPTION = "encrypt"
@@ -27,18 +30,21 @@ class Protection(Enum):
 
 @dataclass(frozen=True)
 class BucketState:
-    """``keys`` are this helper stack's artifacts, ``has_payloads``: some of its sessions' payloads
-    are left; ``is_shared``: objects of other helper stacks are there too."""
+    """The artifacts bucket, as one helper stack sees it.
 
-    missing_protections: frozenset[Protection] = frozenset()
+    ``keys`` are the artifacts of this helper stack. ``has_payloads`` tells whether payloads of its
+    sessions are left, ``is_shared`` whether the bucket holds objects of other helper stacks, too.
+    """
+
+    missing_protections: frozenset[BucketProtection] = frozenset()
     keys: frozenset[str] = frozenset()
     has_payloads: bool = False
     is_shared: bool = False
 
 
 @dataclass(frozen=True)
-class Observed:
-    """What is there; None is what is not."""
+class Observation:
+    """The bucket and the stack as they were found; None is what does not exist."""
 
     bucket: BucketState | None
     stack: StackState | None
@@ -55,7 +61,7 @@ class CreateBucket:
 @dataclass(frozen=True)
 class ProtectBucket:
     bucket: str
-    protection: Protection
+    protection: BucketProtection
 
     def __str__(self) -> str:
         return f"{self.protection.value} on bucket {self.bucket}"
@@ -72,7 +78,7 @@ class UploadArtifact:
 
 @dataclass(frozen=True)
 class AwaitStack:
-    """Somebody's operation is under way, perhaps that of an earlier run that was interrupted."""
+    """Waits for an operation that is under way, perhaps that of a run that was interrupted."""
 
     stack_name: str
     status: str
@@ -91,7 +97,7 @@ class ContinueRollback:
 
 @dataclass(frozen=True)
 class RestoreStacks:
-    """Without the helper stack, nobody could give the functions their configuration back."""
+    """Restores every debugged stack: without the helper stack, nobody could restore it later."""
 
     stack_name: str
 
@@ -135,7 +141,7 @@ class SetTerminationProtection:
 
 @dataclass(frozen=True)
 class UnprotectTables:
-    """Of a stack that can only be deleted: protected tables would outlive it."""
+    """Lets the tables of a stack that is deleted next go: protected ones would outlive it."""
 
     stack_name: str
 
@@ -145,7 +151,7 @@ class UnprotectTables:
 
 @dataclass(frozen=True)
 class DeleteObjects:
-    """Deletes objects with all their versions: those given, or all below ``prefix``."""
+    """Deletes objects with all their versions: those of ``keys``, or all below ``prefix``."""
 
     bucket: str
     prefix: str
@@ -191,34 +197,38 @@ _DEAD = {
 }
 
 
-def plan_setup(release: Release, observed: Observed, prefix: str) -> Plan:
-    """The steps that bring the helper stack to ``release``; none if it is there already.
+def plan_setup(release: Release, observation: Observation, prefix: str) -> Plan:
+    """Plans the steps that bring the helper stack to ``release``; none if it is there already.
 
-    After ``AwaitStack`` or ``ContinueRollback``, which ends the plan, observe and plan again.
+    ``prefix`` is where in the bucket the artifacts of this helper stack lie. After ``AwaitStack``
+    or ``ContinueRollback``, each of which is a plan of its own, observe and plan again. Raises
+    BootstrapError for a stack of the same name that plldb did not make.
     """
-    pending = _unfinished(release.stack_name, observed.stack)
-    if pending is not None:
-        return (pending,)
+    waiting = _plan_waiting(release.stack_name, observation.stack)
+    if waiting is not None:
+        return (waiting,)
     wanted = {artifact.key for artifact in release.artifacts}
-    present = observed.bucket.keys if observed.bucket else frozenset()
+    present = observation.bucket.keys if observation.bucket else frozenset()
     steps: list[Step] = [
-        *_bucket_steps(release.bucket, observed.bucket),
+        *_plan_bucket(release.bucket, observation.bucket),
         *(UploadArtifact(release.bucket, a) for a in release.artifacts if a.key not in present),
-        *_stack_steps(release, observed.stack),
+        *_plan_stack(release, observation.stack),
     ]
     if unused := present - wanted:
-        # Last: until the update is through, a rollback may need the old code.
+        # Until the update is through, a rollback may need the old code.
         steps.append(DeleteObjects(release.bucket, prefix, unused))
     return tuple(steps)
 
 
-def plan_destroy(stack_name: str, bucket: str, observed: Observed, prefix: str) -> Plan:
-    """The steps that leave nothing of the helper stack; none if nothing is there.
+def plan_destroy(stack_name: str, bucket: str, observation: Observation, prefix: str) -> Plan:
+    """Plans the steps that leave nothing of the helper stack; none if nothing is there.
 
-    Raises BootstrapError for a stack that is protected, unless it never came up.
+    ``prefix`` is where in ``bucket`` the artifacts of this helper stack lie. After ``AwaitStack``,
+    which is a plan of its own, observe and plan again. Raises BootstrapError for a stack that is
+    protected, unless it never came up, and for one that plldb did not make.
     """
     steps: list[Step] = []
-    stack = observed.stack
+    stack = observation.stack
     if stack is not None:
         _check_ours(stack)
         _check_unprotected(stack)
@@ -228,17 +238,19 @@ def plan_destroy(stack_name: str, bucket: str, observed: Observed, prefix: str) 
             return (AwaitStack(stack_name, stack.status),)
         if stack.is_usable:
             steps.append(RestoreStacks(stack_name))
-        steps += _deletion_steps(stack)
-    if observed.bucket is not None:
-        steps.append(DeleteObjects(bucket, prefix))
-        if observed.bucket.has_payloads:
-            steps.append(DeleteObjects(bucket, payloads_prefix(stack_name)))
-        if not observed.bucket.is_shared:
+        steps += _plan_deletion(stack)
+    if observation.bucket is not None:
+        # S3 deletes no bucket with old versions in it, so that no key need be there to delete.
+        if observation.bucket.keys or not observation.bucket.is_shared:
+            steps.append(DeleteObjects(bucket, prefix))
+        if observation.bucket.has_payloads:
+            steps.append(DeleteObjects(bucket, make_payloads_prefix(stack_name)))
+        if not observation.bucket.is_shared:
             steps.append(DeleteBucket(bucket))
     return tuple(steps)
 
 
-def _unfinished(stack_name: str, stack: StackState | None) -> Step | None:
+def _plan_waiting(stack_name: str, stack: StackState | None) -> Step | None:
     if stack is None:
         return None
     _check_ours(stack)
@@ -249,21 +261,21 @@ def _unfinished(stack_name: str, stack: StackState | None) -> Step | None:
     return None
 
 
-def _bucket_steps(bucket: str, state: BucketState | None) -> list[Step]:
+def _plan_bucket(bucket: str, state: BucketState | None) -> list[Step]:
     if state is None:
         return [CreateBucket(bucket)]
     return [
         ProtectBucket(bucket, protection)
-        for protection in Protection
+        for protection in BucketProtection
         if protection in state.missing_protections
     ]
 
 
-def _stack_steps(release: Release, stack: StackState | None) -> list[Step]:
+def _plan_stack(release: Release, stack: StackState | None) -> list[Step]:
     if stack is None:
         return [CreateStack(release)]
     if stack.status in _DEAD:
-        return [*_deletion_steps(stack), CreateStack(release)]
+        return [*_plan_deletion(stack), CreateStack(release)]
     update: list[Step] = [] if _is_current(release, stack) else [UpdateStack(release)]
     if release.is_protected == stack.has_termination_protection:
         return update
@@ -273,12 +285,12 @@ def _stack_steps(release: Release, stack: StackState | None) -> list[Step]:
 
 
 def _is_current(release: Release, stack: StackState) -> bool:
-    # A rolled back update may have left the tags of what it failed to reach.
+    # An update that failed may have left the tags of the release that it did not reach.
     was_reached = not stack.status.startswith(("UPDATE_ROLLBACK", "UPDATE_FAILED"))
     return was_reached and stack.tags.get(FINGERPRINT_TAG) == release.fingerprint
 
 
-def _deletion_steps(stack: StackState) -> list[Step]:
+def _plan_deletion(stack: StackState) -> list[Step]:
     steps: list[Step] = []
     if stack.has_termination_protection:
         steps.append(SetTerminationProtection(stack.name, enabled=False))
@@ -292,7 +304,7 @@ def _protects_tables(stack: StackState) -> bool:
 
 
 def _check_unprotected(stack: StackState) -> None:
-    """A stack that never came up has nothing to protect; for one that goes, it is too late."""
+    """A stack that never came up has nothing to protect; one that is being deleted goes anyway."""
     if stack.status in _DEAD - {"DELETE_FAILED"} or stack.status == "DELETE_IN_PROGRESS":
         return
     if stack.has_termination_protection or _protects_tables(stack):
@@ -304,7 +316,7 @@ def _check_unprotected(stack: StackState) -> None:
 
 
 def _check_ours(stack: StackState) -> None:
-    """Never update or delete a stack that merely has the name."""
+    """A stack that merely has the name of a helper stack is never updated or deleted."""
     if VERSION_TAG not in stack.tags:
         raise BootstrapError(
             f"Stack {stack.name!r} exists already, and plldb did not make it.",

@@ -16,14 +16,15 @@ from plldb.errors import UsageError
 
 _SOURCES = Path(__file__).parent / "cloudformation"
 
-PAYLOADS = "payloads/"
-
+# The folder of the bucket that events and results pass through, of every helper stack.
+PAYLOADS_FOLDER = "payloads/"
+# On every helper stack, with the fingerprint of the release that was deployed last.
 FINGERPRINT_TAG = "plldb:fingerprint"
 
 
 @dataclass(frozen=True)
 class Release:
-    """One helper stack as it shall be. ``parameters`` are the template's, name → value."""
+    """One helper stack as it shall be; ``parameters`` are those of the template, name → value."""
 
     stack_name: str
     bucket: str
@@ -48,6 +49,7 @@ class Release:
 
 
 def read_template() -> str:
+    """The text of the helper stack's template."""
     return (_SOURCES / "template.yaml").read_text(encoding="utf-8")
 
 
@@ -59,16 +61,18 @@ def build_release(
     execute_api_base_url: str,
     parameters: Mapping[str, str] | None = None,
 ) -> Release:
-    """The helper stack of this version, for one account and region.
+    """Makes the helper stack of this version of plldb, for one account and region.
 
+    ``execute_api_base_url`` is where functions find execute-api on an emulator, empty on AWS.
     ``parameters`` are those that users may set, as ``plldb.bootstrap.parameters`` settles them.
+    Raises UsageError for a name that no helper stack can have.
     """
     check_stack_name(stack_name)
-    prefix = artifacts_prefix(stack_name)
+    prefix = make_artifacts_prefix(stack_name)
     functions = package(_SOURCES / "lambda_functions", prefix)
     # Lambda puts a layer's folder `python` on the path.
     layer = package(_SOURCES / "layer" / "python", prefix, name="layer")
-    bucket = bucket_name(region, account_id)
+    bucket = make_bucket_name(region, account_id)
     return Release(
         stack_name=stack_name,
         bucket=bucket,
@@ -79,36 +83,37 @@ def build_release(
             "ArtifactsBucket": bucket,
             "FunctionsCodeKey": functions.key,
             "LayerCodeKey": layer.key,
-            "PayloadsPrefix": payloads_prefix(stack_name),
-            "SessionsTableName": _physical_name("PLLDBSessions", stack_name),
-            "DebuggerTableName": _physical_name("PLLDBDebugger", stack_name),
+            "PayloadsPrefix": make_payloads_prefix(stack_name),
+            "SessionsTableName": _make_table_name("PLLDBSessions", stack_name),
+            "DebuggerTableName": _make_table_name("PLLDBDebugger", stack_name),
             "ExecuteApiBaseUrl": execute_api_base_url,
         },
     )
 
 
-def bucket_name(region: str, account_id: str) -> str:
-    """One bucket an account and region, whatever number of helper stacks there is."""
+def make_bucket_name(region: str, account_id: str) -> str:
+    """All helper stacks of an account and region share one bucket."""
     return f"plldb-core-infrastructure-{region}-{account_id}"
 
 
-def artifacts_prefix(stack_name: str) -> str:
-    """Where in the bucket a helper stack keeps what is its own."""
+def make_artifacts_prefix(stack_name: str) -> str:
+    """A helper stack keeps its code below this prefix of the bucket."""
     return f"{stack_name}/"
 
 
-def payloads_prefix(stack_name: str) -> str:
-    """Where in the bucket the events and results of its sessions pass through."""
-    return f"{PAYLOADS}{stack_name}/"
+def make_payloads_prefix(stack_name: str) -> str:
+    """Events and results of a helper stack's sessions pass through below this prefix."""
+    return f"{PAYLOADS_FOLDER}{stack_name}/"
 
 
 def check_stack_name(name: str) -> None:
-    if not is_helper_stack_name(name) or artifacts_prefix(name) == PAYLOADS:
+    """Raises UsageError for a name that no helper stack can have."""
+    if not is_helper_stack_name(name) or make_artifacts_prefix(name) == PAYLOADS_FOLDER:
         raise UsageError(
             f"{name!r} is no name for a helper stack.",
             "Use a letter, then letters, digits and hyphens, 100 at most; but not 'payloads'.",
         )
 
 
-def _physical_name(default: str, stack_name: str) -> str:
+def _make_table_name(default: str, stack_name: str) -> str:
     return default if stack_name == DEFAULT_HELPER_STACK else f"{default}-{stack_name}"

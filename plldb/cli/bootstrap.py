@@ -11,9 +11,9 @@ from plldb.cli.options import global_options, helper_stack_option
 
 if TYPE_CHECKING:
     from plldb.aws import Target
-    from plldb.bootstrap.deployment import ResourceEvent
     from plldb.bootstrap.executor import Executor
     from plldb.bootstrap.planner import Plan, Step
+    from plldb.bootstrap.stack_operation import ResourceEvent
     from plldb.cli.console import Console
 
 _stack_name = helper_stack_option("--stack-name")
@@ -69,7 +69,7 @@ def destroy(ctx: click.Context, dry_run: bool, yes: bool) -> None:
 
 
 def _setup(parameters: tuple[str, ...], dry_run: bool) -> None:
-    from plldb.bootstrap.operations import Operation
+    from plldb.bootstrap.operations import BootstrapOperation
     from plldb.cli.factory import make_factory
     from plldb.stacks import find_helper_stack
 
@@ -77,7 +77,7 @@ def _setup(parameters: tuple[str, ...], dry_run: bool) -> None:
     settled = {name: found.value for name, found in factory.settle_parameters(parameters).items()}
     stack_name = factory.settings.helper_stack
     console, target = factory.console, factory.target
-    operation = Operation.setup(target, stack_name, settled)
+    operation = BootstrapOperation.for_setup(target, stack_name, settled)
     if dry_run:
         _show_plan(console, stack_name, operation.plan())
         return
@@ -105,14 +105,14 @@ def _setup(parameters: tuple[str, ...], dry_run: bool) -> None:
 
 
 def _destroy(dry_run: bool, yes: bool) -> None:
-    from plldb.bootstrap.operations import Operation
+    from plldb.bootstrap.operations import BootstrapOperation
     from plldb.cli.factory import make_factory
     from plldb.errors import UsageError
 
     factory = make_factory()
     stack_name = factory.settings.helper_stack
     console, target = factory.console, factory.target
-    operation = Operation.destroy(target, stack_name)
+    operation = BootstrapOperation.for_destroy(target, stack_name)
     if dry_run:
         _show_plan(console, stack_name, operation.plan())
         return

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from plldb.bootstrap.release import Release
     from plldb.cli.console import Console
     from plldb.cli.factory import Factory
-    from plldb.doctor.facts import Question
+    from plldb.doctor.facts import CheckupContext
     from plldb.doctor.findings import Finding
 
 _MARKS = {"ok": "✓", "warning": "!", "problem": "✗", "skipped": "-"}
@@ -36,17 +36,17 @@ def doctor(stack_name: str | None) -> None:
     from plldb.cli.factory import make_factory
     from plldb.doctor.checkup import examine
     from plldb.doctor.facts import Facts
-    from plldb.doctor.findings import Status
+    from plldb.doctor.findings import CheckStatus
 
     factory = make_factory()
     console = _find_console(factory)
     problems = 0
     with (
         console.progress("Looking…"),
-        closing(Facts(_make_question(factory, stack_name))) as facts,
+        closing(Facts(_make_context(factory, stack_name))) as facts,
     ):
         for finding in examine(facts):
-            problems += finding.result.status is Status.PROBLEM
+            problems += finding.result.status is CheckStatus.PROBLEM
             console.answer(finding.to_json(), _describe(finding))
     if problems:
         count = f"{problems} problems were" if problems > 1 else "1 problem was"
@@ -63,14 +63,14 @@ def _find_console(factory: Factory) -> Console:
         return Console("json" if find_output() == "json" else "text")
 
 
-def _make_question(factory: Factory, stack_name: str | None) -> Question:
-    from plldb.doctor.facts import Question
+def _make_context(factory: Factory, stack_name: str | None) -> CheckupContext:
+    from plldb.doctor.facts import CheckupContext
 
     def make_release(target: Target) -> Release:
-        from plldb.bootstrap.operations import Operation
+        from plldb.bootstrap.operations import BootstrapOperation
 
         parameters = {name: one.value for name, one in factory.settle_parameters().items()}
-        release = Operation.setup(target, helper_stack, parameters).release
+        release = BootstrapOperation.for_setup(target, helper_stack, parameters).release
         assert release is not None
         return release
 
@@ -78,7 +78,7 @@ def _make_question(factory: Factory, stack_name: str | None) -> Question:
         helper_stack = factory.settings.helper_stack
     except PlldbError:
         helper_stack = DEFAULT_HELPER_STACK
-    return Question(
+    return CheckupContext(
         helper_stack=helper_stack,
         stack_name=stack_name,
         home=factory.home.value,

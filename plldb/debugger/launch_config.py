@@ -8,15 +8,13 @@ in it, and everything else stays as it is, byte for byte.
 from __future__ import annotations
 
 import json
-import os
 import re
-import tempfile
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
 from plldb.errors import SourceError
+from plldb.files import replace_file
 
 _VERSION = "0.2.0"
 _INDENT = "    "
@@ -55,7 +53,8 @@ def write_launch_config(path: Path, config: dict[str, Any]) -> bool:
         if edited == text:
             return False
         path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, edited.encode("utf-8"))
+        mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
+        replace_file(path, edited.encode("utf-8"), mode)
     except (OSError, ValueError, RecursionError) as error:
         reason = str(error) or type(error).__name__
         raise SourceError(
@@ -85,19 +84,6 @@ def edit(text: str, config: dict[str, Any]) -> str:
         if isinstance(item.value, dict) and item.value.get("name") == config["name"]:
             return mark + (text if item.value == config else style.substitute(item, config))
     return mark + style.insert(configurations, config)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        Path(name).chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
-        Path(name).replace(path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            Path(name).unlink()
-        raise
 
 
 # --- JSON with comments, and where everything stands in it ----------------------------------------

@@ -1,10 +1,11 @@
-"""The steps of the demo. Nothing outlives it: emulator, stacks and files are its own."""
+"""The steps of the demo. Nothing outlives the demo: emulator, stacks and files are its own."""
 
 from __future__ import annotations
 
 import base64
 import io
 import json
+import logging
 import os
 import shutil
 import signal
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from plldb.aws import Target, aws_errors
 from plldb.bootstrap.executor import Executor
-from plldb.bootstrap.operations import Operation
+from plldb.bootstrap.operations import BootstrapOperation
 from plldb.config import DEFAULT_EMULATOR_REGION, DEFAULT_HELPER_STACK, TargetSettings
 from plldb.debugger.attachment import (
     AttachEvent,
@@ -41,11 +42,14 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
 
+logger = logging.getLogger(__name__)
+
 SAMPLE_STACK = "sample"
+SAMPLE_EVENT = {"name": "plldb"}
 _SAMPLE = Path(__file__).with_name("sample")
 _FUNCTION = "Greeter"
-EVENT = {"name": "plldb"}
 
+# Takes what a line is about, as JSON output names it, and the line.
 Tell = Callable[[str, str], None]
 
 
@@ -62,10 +66,11 @@ def embedded_emulator(home: Path) -> Iterator[Target]:
         lifecycle.down()
 
 
-def bootstrap(target: Target, tell: Tell) -> HelperStack:
+def deploy_helper_stack(target: Target, tell: Tell) -> HelperStack:
+    """Does what ``plldb bootstrap`` does, and tells each step."""
     steps: list[str] = []
     resources: set[str] = set()
-    operation = Operation.setup(target, DEFAULT_HELPER_STACK)
+    operation = BootstrapOperation.for_setup(target, DEFAULT_HELPER_STACK)
     operation.run(
         lambda target: Executor(
             target,
@@ -89,7 +94,8 @@ class SampleProject:
     folder: Path
 
     @classmethod
-    def copied_to(cls, folder: Path) -> SampleProject:
+    def copy_to(cls, folder: Path) -> SampleProject:
+        """Copies the sample to a new folder."""
         shutil.copytree(_SAMPLE, folder)
         return cls(folder)
 
@@ -102,16 +108,20 @@ class SampleProject:
         return self.folder / "greeter" / "app.py"
 
     def edit(self, old: str, new: str) -> None:
+        """Replaces a piece of the function's code, and saves the file, as a developer does."""
         self.code.write_text(self.code.read_text("utf-8").replace(old, new), "utf-8")
 
 
 def deploy_sample(target: Target, project: SampleProject) -> str:
-    """Deploys it as ``aws cloudformation package`` and ``deploy`` would; the function's name."""
+    """Deploys the project as ``aws cloudformation package`` and ``deploy`` would.
+
+    Returns the name of its function.
+    """
     cloudformation: CloudFormationClient = target.client("cloudformation")
     with aws_errors("deploy the sample stack"):
         cloudformation.create_stack(
             StackName=SAMPLE_STACK,
-            TemplateBody=_packaged(target, project),
+            TemplateBody=_package(target, project),
             Capabilities=["CAPABILITY_IAM"],
         )
         cloudformation.get_waiter("stack_create_complete").wait(
@@ -120,10 +130,13 @@ def deploy_sample(target: Target, project: SampleProject) -> str:
         resource = cloudformation.describe_stack_resource(
             StackName=SAMPLE_STACK, LogicalResourceId=_FUNCTION
         )
-    return resource["StackResourceDetail"]["PhysicalResourceId"]
+    function = resource["StackResourceDetail"]["PhysicalResourceId"]
+    logger.info("stack %s is deployed, its function is %s", SAMPLE_STACK, function)
+    return function
 
 
-def _packaged(target: Target, project: SampleProject) -> str:
+def _package(target: Target, project: SampleProject) -> str:
+    """Uploads the function's code, and returns the template that refers to it."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as zipped:
         zipped.write(project.code, project.code.name)
@@ -136,33 +149,34 @@ def _packaged(target: Target, project: SampleProject) -> str:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """``payload`` is JSON text; ``log`` ends what the function's log has of the invocation."""
+class InvokeResult:
+    """What a caller gets: ``payload`` is JSON text, ``log`` the end of the invocation's log."""
 
     payload: str
     log: str
 
 
 class Caller:
-    """Whoever invokes the function: through the Lambda API, knowing nothing of plldb."""
+    """Somebody who invokes the function through the Lambda API, and knows nothing of plldb."""
 
     def __init__(self, target: Target, function: str) -> None:
         self._client: LambdaClient = target.client("lambda")
         self._function = function
 
-    def invoke(self, event: dict[str, str]) -> Answer:
+    def invoke(self, event: dict[str, str]) -> InvokeResult:
+        """Invokes the function and waits for its answer. Raises AwsError."""
         with aws_errors("invoke the sample function"):
             answer = self._client.invoke(
                 FunctionName=self._function, Payload=json.dumps(event), LogType="Tail"
             )
         log = base64.b64decode(answer.get("LogResult", "")).decode(errors="replace")
-        return Answer(answer["Payload"].read().decode(), log)
+        return InvokeResult(answer["Payload"].read().decode(), log)
 
 
 def attach_and_debug(
     target: Target, helper: HelperStack, project: SampleProject, caller: Caller, tell: Tell
 ) -> None:
-    """Attaches, lets the function be called while it is edited, and detaches with Ctrl-C."""
+    """Attaches, has the function called while it is edited, and detaches with Ctrl-C."""
     narrator = _Narrator(target, helper, project, caller, tell)
     sources = choose_sources(CodeOptions(project.folder), SAMPLE_STACK)
     attach(
@@ -209,7 +223,7 @@ class _Narrator:
             case Instrumented(function):
                 self._tell("instrumented", f"{function} runs here now")
             case Ready():
-                # Not in this thread: it is the one that answers.
+                # In another thread, since this one answers the calls.
                 self.calls = self._thread.submit(self._call_and_detach)
             case Restored(function):
                 self._tell("restored", f"{function} is restored")
@@ -217,7 +231,7 @@ class _Narrator:
                 self._tell_status("the session has ended")
 
     def _tell_status(self, text: str) -> None:
-        status = session_status(self._target, self._helper)
+        status = read_session_status(self._target, self._helper)
         self._tell("status", f"{text}; the table says {status}")
 
     def _call_and_detach(self) -> None:
@@ -229,24 +243,25 @@ class _Narrator:
 
     def _call(self) -> None:
         tell, invoke = self._tell, self._caller.invoke
-        tell("answer", f"the same call: {invoke(EVENT).payload}")
+        tell("answer", f"the same call: {invoke(SAMPLE_EVENT).payload}")
         self._project.edit("}!", "}, from your editor!")
         tell("edited", "app.py is edited and saved; nothing is deployed")
-        tell("answer", f"the same call: {invoke(EVENT).payload}")
+        tell("answer", f"the same call: {invoke(SAMPLE_EVENT).payload}")
         failed = invoke({})
         tell("failed", f"a call without a name: {failed.payload}")
         tell("trace", "and the function's log in the emulator has the trace of the code here:")
-        for line in _traceback(failed.log):
+        for line in _extract_traceback(failed.log):
             tell("trace", f"  {line}")
 
 
-def _traceback(log: str) -> list[str]:
+def _extract_traceback(log: str) -> list[str]:
     lines = log.splitlines()
     start = next((n for n, line in enumerate(lines) if line.startswith("Traceback")), len(lines))
     return [line for line in lines[start:] if not line.startswith(("END ", "REPORT "))]
 
 
-def session_status(target: Target, helper: HelperStack) -> str:
+def read_session_status(target: Target, helper: HelperStack) -> str:
+    """The status of the sample stack's session, as the sessions table has it."""
     dynamodb: DynamoDBClient = target.client("dynamodb")
     with aws_errors("read the sessions table"):
         items = dynamodb.query(

@@ -1,4 +1,4 @@
-"""What is wrong, and what to do: everything that ``plldb doctor`` looks at. It changes nothing.
+"""Finds out what is wrong, and what to do: all that ``plldb doctor`` looks at. It changes nothing.
 
 ::
 
@@ -7,7 +7,7 @@
     checkup       all checks in order: what fails hides no other, what it needs is skipped
     machine       this machine: Python, settings, emulator, Docker
     account       where calls go: clock, region, credentials
-    helper        the helper stack: version, drift, management API, reaper
+    helper_stack  the helper stack: version, drift, management API, reaper
     requirements  what each command needs to be allowed, as data                    (pure)
     permissions   which of it is not allowed: simulated by IAM, else tried
     leftovers     what crashed sessions left behind

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -25,18 +26,20 @@ if TYPE_CHECKING:
     from plldb.bootstrap.release import Release
     from plldb.emulators.base import Emulator
 
+logger = logging.getLogger(__name__)
 
 _TIMEOUT_SECONDS = 10
 
 
 @dataclass(frozen=True)
-class Question:
-    """What the doctor is asked to look at, and with what.
+class CheckupContext:
+    """What the doctor is asked to look at, and how to get at it.
 
-    ``describe_settings`` says in words where the settings come from, ``make_target`` decides where
-    calls go, ``make_release`` is what ``plldb bootstrap`` would deploy there; each raises
-    PlldbError. ``home`` is where the state of a local emulator lies, ``ca_bundle`` a file with the
-    certificates that AWS's own tools trust (``AWS_CA_BUNDLE``).
+    ``helper_stack`` is the helper stack's name, ``stack_name`` that of the stack to debug, if one
+    was named. ``describe_settings`` says in words where the settings come from, ``make_target``
+    decides where calls go, ``make_release`` makes what ``plldb bootstrap`` would deploy there; each
+    of these raises PlldbError. ``home`` is where the state of a local emulator lies, ``ca_bundle``
+    a file with the certificates that AWS's own tools trust (``AWS_CA_BUNDLE``).
     """
 
     helper_stack: str
@@ -51,8 +54,11 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Greeting:
-    """The first answer of the target: its Date header, and when it came by the local clock."""
+class EndpointAnswer:
+    """The first answer of the target: its Date header, and when it came by the local clock.
+
+    ``local`` is in seconds since the epoch.
+    """
 
     url: str
     date: str | None
@@ -60,10 +66,10 @@ class Greeting:
 
 
 class Facts:
-    """Every fact raises PlldbError if it can't be looked up."""
+    """Everything that checks look at. A fact that can't be looked up raises PlldbError."""
 
-    def __init__(self, question: Question) -> None:
-        self.question = question
+    def __init__(self, context: CheckupContext) -> None:
+        self.context = context
         self._to_close = ExitStack()
 
     def close(self) -> None:
@@ -72,19 +78,19 @@ class Facts:
 
     @cached_property
     def target(self) -> Target:
-        return self.question.make_target()
+        return self.context.make_target()
 
     @cached_property
-    def greeting(self) -> Greeting:
-        """Unsigned, so that neither credentials nor the clock matter."""
+    def endpoint_answer(self) -> EndpointAnswer:
+        """The answer to an unsigned request, so that neither credentials nor the clock matter."""
         url = self.target.client("sts").meta.endpoint_url
-        before = self.question.clock()
+        before = self.context.clock()
         try:
             answer = requests.get(
                 url,
                 timeout=_TIMEOUT_SECONDS,
                 allow_redirects=False,
-                verify=self.question.ca_bundle or True,
+                verify=self.context.ca_bundle or True,
             )
         except requests.exceptions.SSLError as error:
             raise EndpointError(
@@ -97,16 +103,17 @@ class Facts:
                 "Check that the endpoint is right and up: 'plldb local status' for an emulator, "
                 "--region and the network for AWS.",
             ) from error
-        local = (before + self.question.clock()) / 2
-        return Greeting(url, answer.headers.get("Date"), local)
+        logger.debug("%s answered %d", url, answer.status_code)
+        local = (before + self.context.clock()) / 2
+        return EndpointAnswer(url, answer.headers.get("Date"), local)
 
     @property
     def now(self) -> float:
         """The target's time, in seconds since the epoch."""
-        difference = clock_difference(self.greeting.date, self.greeting.local)
-        # Less may be how long the answer was under way.
+        difference = clock_difference(self.endpoint_answer.date, self.endpoint_answer.local)
+        # A smaller difference may be how long the answer was under way.
         is_off = abs(difference) > TOLERANCE_SECONDS
-        return self.question.clock() + (difference if is_off else 0)
+        return self.context.clock() + (difference if is_off else 0)
 
     @cached_property
     def identity(self) -> str:
@@ -116,22 +123,24 @@ class Facts:
             return str(sts.get_caller_identity()["Arn"])
 
     @cached_property
-    def helper_state(self) -> StackState | None:
-        return find_stack(self.target, self.question.helper_stack)
+    def helper_stack_state(self) -> StackState | None:
+        return find_stack(self.target, self.context.helper_stack)
 
     @cached_property
-    def helper(self) -> HelperStack:
-        return find_helper_stack(self.target, self.question.helper_stack)
+    def helper_stack(self) -> HelperStack:
+        return find_helper_stack(self.target, self.context.helper_stack)
 
     @cached_property
     def release(self) -> Release:
-        return self.question.make_release(self.target)
+        return self.context.make_release(self.target)
 
     @cached_property
-    def management(self) -> ApiClient:
-        return self._to_close.enter_context(ApiClient.of_helper_stack(self.helper, self.target))
+    def api_client(self) -> ApiClient:
+        return self._to_close.enter_context(
+            ApiClient.of_helper_stack(self.helper_stack, self.target)
+        )
 
     @cached_property
-    def attached(self) -> list[SessionView]:
+    def attached_sessions(self) -> list[SessionView]:
         """The attached sessions of every stack."""
-        return list(self.management.list_sessions())
+        return list(self.api_client.list_sessions())

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 
-class Status(StrEnum):
+class CheckStatus(StrEnum):
+    """How bad it is; the JSON output has the value."""
+
     OK = "ok"
     WARNING = "warning"
     PROBLEM = "problem"
@@ -16,13 +18,33 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True)
-class Result:
+class CheckResult:
     """``found`` says how things are, ``hint`` what to do; ``data`` goes to the JSON output."""
 
-    status: Status
+    status: CheckStatus
     found: str
     hint: str | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def ok(cls, found: str, **data: Any) -> Self:
+        """All is well."""
+        return cls(CheckStatus.OK, found, None, data)
+
+    @classmethod
+    def warning(cls, found: str, hint: str, **data: Any) -> Self:
+        """Things work, or what does not work is not needed by everybody."""
+        return cls(CheckStatus.WARNING, found, hint, data)
+
+    @classmethod
+    def problem(cls, found: str, hint: str | None, **data: Any) -> Self:
+        """Something that is needed does not work."""
+        return cls(CheckStatus.PROBLEM, found, hint, data)
+
+    @classmethod
+    def skipped(cls, found: str, hint: str | None = None, **data: Any) -> Self:
+        """Nobody looked, or it could not be found out."""
+        return cls(CheckStatus.SKIPPED, found, hint, data)
 
 
 @dataclass(frozen=True)
@@ -30,9 +52,10 @@ class Finding:
     """The result of the check of that name."""
 
     check: str
-    result: Result
+    result: CheckResult
 
     def to_json(self) -> dict[str, Any]:
+        """The finding as ``plldb doctor --output json`` prints it."""
         result = self.result
         own = {
             "check": self.check,
@@ -41,21 +64,3 @@ class Finding:
             "hint": result.hint,
         }
         return own | dict(result.data)
-
-
-def ok(found: str, **data: Any) -> Result:
-    return Result(Status.OK, found, None, data)
-
-
-def warning(found: str, hint: str, **data: Any) -> Result:
-    """Things work, or will not be needed by everybody."""
-    return Result(Status.WARNING, found, hint, data)
-
-
-def problem(found: str, hint: str | None, **data: Any) -> Result:
-    return Result(Status.PROBLEM, found, hint, data)
-
-
-def skipped(found: str, hint: str | None = None, **data: Any) -> Result:
-    """It was not looked at, or could not be found out."""
-    return Result(Status.SKIPPED, found, hint, data)

@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_testing-policie
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -18,17 +19,19 @@ from botocore.exceptions import ClientError
 
 from plldb import __version__
 from plldb.aws import aws_errors
-from plldb.bootstrap.release import bucket_name
+from plldb.bootstrap.release import make_bucket_name
 from plldb.config import VERSION_TAG
 from plldb.doctor import requirements
 from plldb.doctor.facts import Facts
-from plldb.doctor.findings import Result, ok, problem, skipped, warning
+from plldb.doctor.findings import CheckResult
 from plldb.doctor.requirements import Permission, Purpose
 from plldb.errors import AccessDeniedError, AwsError, EndpointError, PlldbError, SessionError
 from plldb.stacks import find_stack
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
+
+logger = logging.getLogger(__name__)
 
 # Of a longer list, people see the beginning; JSON has it whole.
 _SHOWN = 8
@@ -45,26 +48,29 @@ class Verdict(Enum):
 Verdicts = Mapping[Permission, Verdict]
 
 
-def look(purpose: Purpose, facts: Facts) -> Result:
-    """The permissions of a purpose, each missing one by its action and resource."""
+def check_permissions(purpose: Purpose, facts: Facts) -> CheckResult:
+    """Finds out which permissions of a purpose are missing, by their actions and resources."""
     if facts.identity.endswith(":root"):
-        return ok("the account's root user may do everything")
-    names = Names(facts)
+        return CheckResult.ok("the account's root user may do everything")
+    placeholders = Placeholders(facts)
     wanted = {
         replace(permission, resource=resource): permission
         for permission in purpose.permissions
-        if (resource := names.fill(permission.resource)) is not None
+        if (resource := placeholders.fill(permission.resource)) is not None
     }
     if not wanted:
-        return skipped("not looked at: without the helper stack, there is nothing to ask about")
-    verdicts = _simulated(facts, wanted)
+        return CheckResult.skipped(
+            "not looked at: without the helper stack, there is nothing to ask about"
+        )
+    verdicts = _simulate_all(facts, wanted)
     if verdicts is None:
-        verdicts = _tried(facts, wanted)
-    return _result(purpose, verdicts, facts)
+        logger.debug("permissions for %s are tried: they can't be simulated", purpose.name)
+        verdicts = _try_all(facts, wanted)
+    return _make_result(purpose, verdicts, facts)
 
 
-class Names:
-    """What the names in a permission's resource stand for."""
+class Placeholders:
+    """What the names in braces stand for, in the resource of a permission."""
 
     def __init__(self, facts: Facts) -> None:
         account = facts.identity.split(":")[4]
@@ -74,19 +80,19 @@ class Names:
             "region": facts.target.region,
             "account": account,
             "identity": facts.identity,
-            "helper": facts.question.helper_stack,
-            "bucket": bucket_name(facts.target.region, account),
+            "helper": facts.context.helper_stack,
+            "bucket": make_bucket_name(facts.target.region, account),
             "sessions_table": parameters["SessionsTableName"],
             "debugger_table": parameters["DebuggerTableName"],
         }
-        if facts.question.stack_name is not None:
-            self._values["stack"] = facts.question.stack_name
+        if facts.context.stack_name is not None:
+            self._values["stack"] = facts.context.stack_name
         with suppress(PlldbError):
-            self._values["management_api"] = facts.helper.management_api_id
-            self._values["instrumentation_function"] = facts.helper.instrumentation_function
+            self._values["management_api"] = facts.helper_stack.management_api_id
+            self._values["instrumentation_function"] = facts.helper_stack.instrumentation_function
 
     def fill(self, resource: str) -> str | None:
-        """The ARN; None where a name is not known, such as the API of a stack that is not there."""
+        """Makes the ARN; None if a name is not known, such as the API of a missing helper stack."""
         try:
             return resource.format_map(self._values)
         except KeyError:
@@ -96,28 +102,28 @@ class Names:
 # --- Simulation -----------------------------------------------------------------------------------
 
 
-def _simulated(facts: Facts, wanted: Iterable[Permission]) -> Verdicts | None:
-    """None if this caller may not simulate, or is nobody whom IAM can simulate."""
+def _simulate_all(facts: Facts, wanted: Iterable[Permission]) -> Verdicts | None:
+    """Has IAM simulate; None if the caller may not, or is nobody whom IAM can simulate."""
     iam: IAMClient = facts.target.client("iam")
     by_resource: dict[str, list[Permission]] = {}
     for permission in wanted:
         by_resource.setdefault(permission.resource, []).append(permission)
     verdicts: dict[Permission, Verdict] = {}
     with aws_errors("have IAM simulate what is allowed"):
-        source = _policy_source(facts.identity, iam)
+        source = _find_policy_source(facts.identity, iam)
         if source is None:
             return None
         try:
             for resource, permissions in by_resource.items():
                 verdicts |= _simulate(iam, source, resource, permissions)
         except ClientError:
-            # Not allowed, or a role under another path than it seemed.
+            # It is not allowed, or the role lies under another path than it seemed.
             return None
     return verdicts
 
 
-def _policy_source(identity: str, iam: IAMClient) -> str | None:
-    """The user or role that IAM simulates; None for what is neither.
+def _find_policy_source(identity: str, iam: IAMClient) -> str | None:
+    """Finds the ARN of the user or role that IAM simulates; None for what is neither.
 
     The ARN of an assumed role lacks the role's path, so it is looked up.
     """
@@ -143,7 +149,7 @@ def _simulate(
         ResourceArns=[resource],
     )
     return {
-        Permission(one["EvalActionName"], resource): _verdict(
+        Permission(one["EvalActionName"], resource): _judge(
             one["EvalDecision"], one.get("MissingContextValues")
         )
         for page in pages
@@ -151,7 +157,7 @@ def _simulate(
     }
 
 
-def _verdict(decision: str, missing_context: list[str] | None) -> Verdict:
+def _judge(decision: str, missing_context: list[str] | None) -> Verdict:
     if decision == "allowed":
         return Verdict.ALLOWED
     return Verdict.DEPENDS if missing_context else Verdict.DENIED
@@ -160,13 +166,16 @@ def _verdict(decision: str, missing_context: list[str] | None) -> Verdict:
 # --- Trial ----------------------------------------------------------------------------------------
 
 
-def _tried(facts: Facts, wanted: Mapping[Permission, Permission]) -> Verdicts:
-    """``wanted`` is permission → the same with names, by which its trial is found."""
+def _try_all(facts: Facts, wanted: Mapping[Permission, Permission]) -> Verdicts:
+    """Makes a harmless call for each permission that has one.
+
+    ``wanted`` is permission → the same with names in braces, by which its trial is found.
+    """
     return {permission: _try(facts, template) for permission, template in wanted.items()}
 
 
 def _try(facts: Facts, template: Permission) -> Verdict:
-    trial = _TRIALS.get(template)
+    trial = TRIALS.get(template)
     if trial is None:
         return Verdict.UNKNOWN
     try:
@@ -176,7 +185,7 @@ def _try(facts: Facts, template: Permission) -> Verdict:
     except EndpointError:
         return Verdict.UNKNOWN
     except (AwsError, SessionError):
-        # That there is no such thing is only told to who may ask.
+        # Only who may ask is told that there is no such thing.
         return Verdict.ALLOWED
     except PlldbError:
         return Verdict.UNKNOWN
@@ -187,7 +196,7 @@ def _invoke_dry(facts: Facts) -> None:
     """Lambda checks the permission, and runs nothing."""
     with aws_errors("invoke the instrumentation function"):
         facts.target.client("lambda").invoke(
-            FunctionName=facts.helper.instrumentation_function, InvocationType="DryRun"
+            FunctionName=facts.helper_stack.instrumentation_function, InvocationType="DryRun"
         )
 
 
@@ -200,29 +209,29 @@ def _list_bucket(facts: Facts) -> None:
 def _read_events(facts: Facts) -> None:
     with aws_errors("read the helper stack's events"):
         facts.target.client("cloudformation").describe_stack_events(
-            StackName=facts.question.helper_stack
+            StackName=facts.context.helper_stack
         )
 
 
-_TRIALS: dict[Permission, Callable[[Facts], object]] = {
-    requirements.DESCRIBE_HELPER: lambda facts: facts.helper_state,
+TRIALS: dict[Permission, Callable[[Facts], object]] = {
+    requirements.DESCRIBE_HELPER: lambda facts: facts.helper_stack_state,
     requirements.DESCRIBE_STACK: lambda facts: find_stack(
-        facts.target, facts.question.stack_name or ""
+        facts.target, facts.context.stack_name or ""
     ),
-    requirements.FETCH_EVENT: lambda facts: facts.management.event_of(str(uuid.uuid4())),
+    requirements.FETCH_EVENT: lambda facts: facts.api_client.event_of(str(uuid.uuid4())),
     requirements.RESTORE_FUNCTIONS: _invoke_dry,
-    requirements.GET_HEALTH: lambda facts: facts.management.health(),
-    requirements.LIST_SESSIONS: lambda facts: facts.attached,
-    requirements.GET_SESSION: lambda facts: facts.management.find_session(str(uuid.uuid4())),
+    requirements.GET_HEALTH: lambda facts: facts.api_client.health(),
+    requirements.LIST_SESSIONS: lambda facts: facts.attached_sessions,
+    requirements.GET_SESSION: lambda facts: facts.api_client.find_session(str(uuid.uuid4())),
     requirements.LIST_BUCKET: _list_bucket,
     requirements.DESCRIBE_EVENTS: _read_events,
 }
 
 
-# --- What is made of it ---------------------------------------------------------------------------
+# --- The result -----------------------------------------------------------------------------------
 
 
-def _result(purpose: Purpose, verdicts: Verdicts, facts: Facts) -> Result:
+def _make_result(purpose: Purpose, verdicts: Verdicts, facts: Facts) -> CheckResult:
     def of(verdict: Verdict) -> list[Permission]:
         return [permission for permission, found in verdicts.items() if found is verdict]
 
@@ -233,38 +242,38 @@ def _result(purpose: Purpose, verdicts: Verdicts, facts: Facts) -> Result:
     }
     if denied:
         hint = f"Have an administrator allow them to {facts.identity}."
-        if purpose.is_essential or (purpose is requirements.BOOTSTRAP and _is_due(facts)):
-            return problem(f"missing: {_listed(denied)}", hint, **data)
-        return warning(
-            f"missing: {_listed(denied)}",
+        if purpose.is_essential or (purpose is requirements.BOOTSTRAP and _is_bootstrap_due(facts)):
+            return CheckResult.problem(f"missing: {_describe(denied)}", hint, **data)
+        return CheckResult.warning(
+            f"missing: {_describe(denied)}",
             f"If you need plldb {purpose.name}: {hint[0].lower()}{hint[1:]}",
             **data,
         )
     if depends:
-        return warning(
-            f"it depends on conditions of your policies: {_listed(depends)}",
+        return CheckResult.warning(
+            f"it depends on conditions of your policies: {_describe(depends)}",
             "Try the command itself: IAM's simulation does not know what the conditions ask for.",
             **data,
         )
     if unknown:
-        return skipped(
-            f"could not be found out: {_listed(unknown)}",
+        return CheckResult.skipped(
+            f"could not be found out: {_describe(unknown)}",
             "Allow iam:SimulatePrincipalPolicy (and iam:GetRole, for a role) to have it found out.",
             **data,
         )
-    return ok(f"nothing is missing of {len(verdicts)}", **data)
+    return CheckResult.ok(f"nothing is missing of {len(verdicts)}", **data)
 
 
-def _is_due(facts: Facts) -> bool:
+def _is_bootstrap_due(facts: Facts) -> bool:
     """Whether somebody has to run ``plldb bootstrap`` now."""
     try:
-        state = facts.helper_state
+        state = facts.helper_stack_state
     except PlldbError:
         return False
     return state is None or not state.is_usable or state.tags.get(VERSION_TAG) != __version__
 
 
-def _listed(permissions: list[Permission]) -> str:
+def _describe(permissions: list[Permission]) -> str:
     shown = [f"{p.action} on {p.resource}" for p in permissions[:_SHOWN]]
     if rest := len(permissions) - len(shown):
         shown.append(f"and {rest} more, which --output json lists")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Permission:
-    """``resource`` is an ARN with names in braces, which ``permissions.Names`` knows."""
+    """An action on a resource: an ARN with names in braces, for ``permissions.Placeholders``."""
 
     action: str
     resource: str
@@ -22,7 +22,10 @@ class Permission:
 
 @dataclass(frozen=True)
 class Purpose:
-    """``is_essential``: without it, attaching fails; the rest is not for everybody."""
+    """What a command is for, and needs to be allowed.
+
+    Without a purpose that is essential, nobody can attach; the others are not for everybody.
+    """
 
     name: str
     description: str
@@ -30,37 +33,37 @@ class Purpose:
     is_essential: bool = False
 
 
-def _on(resource: str, *actions: str) -> tuple[Permission, ...]:
+def _list_permissions(resource: str, *actions: str) -> tuple[Permission, ...]:
     return tuple(Permission(action, resource) for action in actions)
 
 
-def _regional(service: str, rest: str) -> str:
+def _make_arn(service: str, rest: str) -> str:
     return f"arn:{{partition}}:{service}:{{region}}:{{account}}:{rest}"
 
 
-def _method(method: str, path: str) -> Permission:
+def _permit_method(method: str, path: str) -> Permission:
     """A method of the management API, as execute-api writes it."""
-    arn = _regional("execute-api", f"{{management_api}}/plldb/{method}{path}")
+    arn = _make_arn("execute-api", f"{{management_api}}/plldb/{method}{path}")
     return Permission("execute-api:Invoke", arn)
 
 
 # --- Attaching, restoring, sessions ---------------------------------------------------------------
 
-_HELPER = _regional("cloudformation", "stack/{helper}/*")
-_STACK = _regional("cloudformation", "stack/{stack}/*")
-_FUNCTIONS = _regional("lambda", "function:{helper}-*")
-_TABLE = _regional("dynamodb", "table/{sessions_table}")
+_HELPER = _make_arn("cloudformation", "stack/{helper}/*")
+_STACK = _make_arn("cloudformation", "stack/{stack}/*")
+_FUNCTIONS = _make_arn("lambda", "function:{helper}-*")
+_TABLE = _make_arn("dynamodb", "table/{sessions_table}")
 
 DESCRIBE_HELPER = Permission("cloudformation:DescribeStacks", _HELPER)
 DESCRIBE_STACK = Permission("cloudformation:DescribeStacks", _STACK)
-FETCH_EVENT = _method("GET", "/invocations/*/event")
+FETCH_EVENT = _permit_method("GET", "/invocations/*/event")
 RESTORE_FUNCTIONS = Permission(
-    "lambda:InvokeFunction", _regional("lambda", "function:{instrumentation_function}")
+    "lambda:InvokeFunction", _make_arn("lambda", "function:{instrumentation_function}")
 )
-GET_HEALTH = _method("GET", "/health")
-LIST_SESSIONS = _method("GET", "/sessions")
-GET_SESSION = _method("GET", "/sessions/*")
-CLOSE_SESSION = _method("DELETE", "/sessions/*")
+GET_HEALTH = _permit_method("GET", "/health")
+LIST_SESSIONS = _permit_method("GET", "/sessions")
+GET_SESSION = _permit_method("GET", "/sessions/*")
+CLOSE_SESSION = _permit_method("DELETE", "/sessions/*")
 
 ATTACH = Purpose(
     "attach",
@@ -68,10 +71,10 @@ ATTACH = Purpose(
     (
         DESCRIBE_HELPER,
         DESCRIBE_STACK,
-        _method("POST", "/sessions"),
+        _permit_method("POST", "/sessions"),
         FETCH_EVENT,
-        _method("POST", "/invocations/*/uploads"),
-        _method("POST", "/invocations/*/result"),
+        _permit_method("POST", "/invocations/*/uploads"),
+        _permit_method("POST", "/invocations/*/result"),
         # Where it ends while it is disconnected.
         CLOSE_SESSION,
     ),
@@ -87,7 +90,7 @@ SESSIONS = Purpose(
         DESCRIBE_HELPER,
         LIST_SESSIONS,
         GET_SESSION,
-        _method("DELETE", "/sessions"),
+        _permit_method("DELETE", "/sessions"),
         CLOSE_SESSION,
         GET_HEALTH,
     ),
@@ -97,25 +100,25 @@ SESSIONS = Purpose(
 
 _BUCKET = "arn:{partition}:s3:::{bucket}"
 _ROLES = "arn:{partition}:iam::{account}:role/{helper}-*"
-_TABLES = (_TABLE, _regional("dynamodb", "table/{debugger_table}"))
-_LOG_GROUP = _regional("logs", "log-group:/plldb/{helper}")
-_LAYERS = _regional("lambda", "layer:{helper}-debugger")
-_ALARMS = _regional("cloudwatch", "alarm:{helper}-*")
+_TABLES = (_TABLE, _make_arn("dynamodb", "table/{debugger_table}"))
+_LOG_GROUP = _make_arn("logs", "log-group:/plldb/{helper}")
+_LAYERS = _make_arn("lambda", "layer:{helper}-debugger")
+_ALARMS = _make_arn("cloudwatch", "alarm:{helper}-*")
 _DASHBOARDS = "arn:{partition}:cloudwatch::{account}:dashboard/{helper}*"
-_RULES = _regional("events", "rule/{helper}-*")
+_RULES = _make_arn("events", "rule/{helper}-*")
 
 
-def _api_gateway(path: str, *methods: str) -> tuple[Permission, ...]:
+def _list_api_gateway_permissions(path: str, *methods: str) -> tuple[Permission, ...]:
     resource = f"arn:{{partition}}:apigateway:{{region}}::{path}"
-    return _on(resource, *(f"apigateway:{method}" for method in methods))
+    return _list_permissions(resource, *(f"apigateway:{method}" for method in methods))
 
 
 LIST_BUCKET = Permission("s3:ListBucket", _BUCKET)
 DESCRIBE_EVENTS = Permission("cloudformation:DescribeStackEvents", _HELPER)
 
-# plldb's own calls: see inspector.py, executor.py and deployment.py.
+# plldb's own calls: see observer.py, executor.py and stack_operation.py.
 _CALLS = (
-    *_on(
+    *_list_permissions(
         _BUCKET,
         "s3:CreateBucket",
         "s3:ListBucketVersions",
@@ -130,12 +133,12 @@ _CALLS = (
         "s3:DeleteBucket",
     ),
     LIST_BUCKET,
-    *_on(
+    *_list_permissions(
         f"{_BUCKET}/*", "s3:PutObject", "s3:GetObject", "s3:DeleteObject", "s3:DeleteObjectVersion"
     ),
     DESCRIBE_HELPER,
     DESCRIBE_EVENTS,
-    *_on(
+    *_list_permissions(
         _HELPER,
         "cloudformation:CreateStack",
         "cloudformation:UpdateStack",
@@ -145,19 +148,19 @@ _CALLS = (
         "cloudformation:UpdateTerminationProtection",
     ),
     # Destroying restores what is still instrumented, first.
-    *_on(_TABLE, "dynamodb:Scan"),
-    *_on(_FUNCTIONS, "lambda:InvokeFunction"),
+    *_list_permissions(_TABLE, "dynamodb:Scan"),
+    *_list_permissions(_FUNCTIONS, "lambda:InvokeFunction"),
 )
 
 _REST_API = (
-    *_api_gateway("/restapis", "POST"),
-    *_api_gateway("/restapis/*", "GET", "POST", "PUT", "PATCH", "DELETE"),
-    *_api_gateway("/tags/*", "PUT", "DELETE"),
+    *_list_api_gateway_permissions("/restapis", "POST"),
+    *_list_api_gateway_permissions("/restapis/*", "GET", "POST", "PUT", "PATCH", "DELETE"),
+    *_list_api_gateway_permissions("/tags/*", "PUT", "DELETE"),
 )
 _WEBSOCKET_API = (
-    *_api_gateway("/apis", "POST"),
-    *_api_gateway("/apis/*", "GET", "POST", "PUT", "PATCH", "DELETE"),
-    *_api_gateway("/tags/*", "PUT", "DELETE"),
+    *_list_api_gateway_permissions("/apis", "POST"),
+    *_list_api_gateway_permissions("/apis/*", "GET", "POST", "PUT", "PATCH", "DELETE"),
+    *_list_api_gateway_permissions("/tags/*", "PUT", "DELETE"),
 )
 
 # Resource type of template.yaml → what its creation, update and deletion take.
@@ -173,7 +176,7 @@ RESOURCE_TYPES: dict[str, tuple[Permission, ...]] = {
     "AWS::ApiGatewayV2::Route": _WEBSOCKET_API,
     "AWS::ApiGatewayV2::Stage": _WEBSOCKET_API,
     "AWS::CloudWatch::Alarm": (
-        *_on(
+        *_list_permissions(
             _ALARMS,
             "cloudwatch:PutMetricAlarm",
             "cloudwatch:DescribeAlarms",
@@ -183,7 +186,7 @@ RESOURCE_TYPES: dict[str, tuple[Permission, ...]] = {
             "cloudwatch:UntagResource",
         ),
     ),
-    "AWS::CloudWatch::Dashboard": _on(
+    "AWS::CloudWatch::Dashboard": _list_permissions(
         _DASHBOARDS,
         "cloudwatch:PutDashboard",
         "cloudwatch:GetDashboard",
@@ -192,7 +195,7 @@ RESOURCE_TYPES: dict[str, tuple[Permission, ...]] = {
     "AWS::DynamoDB::Table": tuple(
         permission
         for table in _TABLES
-        for permission in _on(
+        for permission in _list_permissions(
             table,
             "dynamodb:CreateTable",
             "dynamodb:DescribeTable",
@@ -210,7 +213,7 @@ RESOURCE_TYPES: dict[str, tuple[Permission, ...]] = {
             "dynamodb:UntagResource",
         )
     ),
-    "AWS::Events::Rule": _on(
+    "AWS::Events::Rule": _list_permissions(
         _RULES,
         "events:PutRule",
         "events:DescribeRule",
@@ -219,10 +222,10 @@ RESOURCE_TYPES: dict[str, tuple[Permission, ...]] = {
         "events:ListTargetsByRule",
         "events:RemoveTargets",
     ),
-    "AWS::IAM::Policy": _on(
+    "AWS::IAM::Policy": _list_permissions(
         _ROLES, "iam:PutRolePolicy", "iam:GetRolePolicy", "iam:DeleteRolePolicy"
     ),
-    "AWS::IAM::Role": _on(
+    "AWS::IAM::Role": _list_permissions(
         _ROLES,
         "iam:CreateRole",
         "iam:GetRole",
@@ -239,7 +242,7 @@ RESOURCE_TYPES: dict[str, tuple[Permission, ...]] = {
         "iam:UntagRole",
     ),
     "AWS::Lambda::Function": (
-        *_on(
+        *_list_permissions(
             _FUNCTIONS,
             "lambda:CreateFunction",
             "lambda:GetFunction",
@@ -253,18 +256,18 @@ RESOURCE_TYPES: dict[str, tuple[Permission, ...]] = {
             "lambda:TagResource",
             "lambda:UntagResource",
         ),
-        *_on(_ROLES, "iam:PassRole"),
+        *_list_permissions(_ROLES, "iam:PassRole"),
     ),
     "AWS::Lambda::LayerVersion": (
-        *_on(_LAYERS, "lambda:PublishLayerVersion"),
-        *_on(f"{_LAYERS}:*", "lambda:GetLayerVersion", "lambda:DeleteLayerVersion"),
+        *_list_permissions(_LAYERS, "lambda:PublishLayerVersion"),
+        *_list_permissions(f"{_LAYERS}:*", "lambda:GetLayerVersion", "lambda:DeleteLayerVersion"),
     ),
-    "AWS::Lambda::Permission": _on(
+    "AWS::Lambda::Permission": _list_permissions(
         _FUNCTIONS, "lambda:AddPermission", "lambda:RemovePermission", "lambda:GetPolicy"
     ),
     "AWS::Logs::LogGroup": (
-        *_on(_regional("logs", "log-group:*"), "logs:DescribeLogGroups"),
-        *_on(
+        *_list_permissions(_make_arn("logs", "log-group:*"), "logs:DescribeLogGroups"),
+        *_list_permissions(
             f"{_LOG_GROUP}:*",
             "logs:CreateLogGroup",
             "logs:DeleteLogGroup",
@@ -273,7 +276,9 @@ RESOURCE_TYPES: dict[str, tuple[Permission, ...]] = {
             "logs:GetDataProtectionPolicy",
             "logs:DescribeIndexPolicies",
         ),
-        *_on(_LOG_GROUP, "logs:ListTagsForResource", "logs:TagResource", "logs:UntagResource"),
+        *_list_permissions(
+            _LOG_GROUP, "logs:ListTagsForResource", "logs:TagResource", "logs:UntagResource"
+        ),
     ),
 }
 
@@ -290,14 +295,14 @@ DOCTOR = Purpose(
     "doctor",
     "what plldb doctor reads, apart from the above",
     (
-        *_on(_HELPER, "cloudformation:ListStackResources"),
-        *_on(_STACK, "cloudformation:ListStackResources"),
-        *_on(_RULES, "events:DescribeRule"),
-        *_on("*", "lambda:ListFunctions"),
-        *_on(_regional("lambda", "function:*"), "lambda:ListTags"),
-        *_on(f"{_TABLE}/index/GSI-ConnectionId", "dynamodb:Scan"),
-        *_on(_TABLE, "dynamodb:BatchGetItem"),
-        *_on("{identity}", "iam:SimulatePrincipalPolicy", "iam:GetRole"),
+        *_list_permissions(_HELPER, "cloudformation:ListStackResources"),
+        *_list_permissions(_STACK, "cloudformation:ListStackResources"),
+        *_list_permissions(_RULES, "events:DescribeRule"),
+        *_list_permissions("*", "lambda:ListFunctions"),
+        *_list_permissions(_make_arn("lambda", "function:*"), "lambda:ListTags"),
+        *_list_permissions(f"{_TABLE}/index/GSI-ConnectionId", "dynamodb:Scan"),
+        *_list_permissions(_TABLE, "dynamodb:GetItem"),
+        *_list_permissions("{identity}", "iam:SimulatePrincipalPolicy", "iam:GetRole"),
     ),
 )
 

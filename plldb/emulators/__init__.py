@@ -1,4 +1,4 @@
-"""Starting, finding and stopping emulators.
+"""Starts, finds and stops emulators.
 
 ::
 

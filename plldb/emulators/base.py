@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import time
 from collections.abc import Callable
@@ -12,6 +13,8 @@ import requests
 
 from plldb.config import EmulatorAddress
 from plldb.errors import EmulatorError
+
+logger = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
 _POLL_SECONDS = 0.05
@@ -34,9 +37,11 @@ class RunningEmulator:
 
     @property
     def address(self) -> EmulatorAddress:
+        """Where it is reached, from here and from its functions."""
         return EmulatorAddress(self.endpoint_url, self.inside_url)
 
     def to_json(self) -> dict[str, Any]:
+        """The fields as JSON has them, for ``from_json``."""
         return asdict(self)
 
     @classmethod
@@ -51,19 +56,29 @@ class Emulator(Protocol):
     name: str
 
     def start(self, port: int | None) -> RunningEmulator:
-        """Starts it on 127.0.0.1, on a free port unless one is given; does not wait."""
+        """Starts it on 127.0.0.1, on a free port unless one is given. It does not wait.
+
+        Raises EmulatorError if that can't be done.
+        """
         ...
 
     def is_alive(self, running: RunningEmulator) -> bool:
-        """Whether it is the one that was started, and still there."""
+        """Whether the emulator that was started is still there, and not another one."""
         ...
 
-    def health_url(self, running: RunningEmulator) -> str: ...
+    def health_url(self, running: RunningEmulator) -> str:
+        """The URL that answers 200 once the emulator is ready."""
+        ...
 
-    def last_log_lines(self, running: RunningEmulator, count: int) -> list[str]: ...
+    def last_log_lines(self, running: RunningEmulator, count: int) -> list[str]:
+        """Reads the end of the emulator's own log, ``count`` lines at most."""
+        ...
 
     def stop(self) -> None:
-        """Leaves nothing behind of anything that was started here, known or forgotten."""
+        """Ends whatever was started here, known or forgotten, and leaves nothing behind.
+
+        What runs is asked to end, and killed if it does not end soon.
+        """
         ...
 
 
@@ -78,30 +93,38 @@ def wait_until_healthy(
     Raises EmulatorError, with the last log lines, if the emulator ends first or time runs out.
     Stopping it is up to the caller.
     """
-    deadline = clock() + timeout_seconds
-    while not _is_healthy(emulator.health_url(running)):
+    url = emulator.health_url(running)
+    started = clock()
+    while not _is_healthy(url):
         if not emulator.is_alive(running):
-            raise _not_healthy(emulator, running, "ended before it was ready")
-        if clock() > deadline:
-            raise _not_healthy(emulator, running, f"was not ready within {timeout_seconds:g} s")
+            raise _make_error(emulator, running, "ended before it was ready")
+        if clock() > started + timeout_seconds:
+            raise _make_error(emulator, running, f"was not ready within {timeout_seconds:g} s")
         time.sleep(_POLL_SECONDS)
+    logger.info("%s is healthy after %.1f s", emulator.name, clock() - started)
 
 
 def _is_healthy(url: str) -> bool:
     try:
-        return requests.get(url, timeout=2).ok
-    except requests.RequestException:
+        answer = requests.get(url, timeout=2)
+    except requests.RequestException as error:
+        logger.debug("%s: %s", url, type(error).__name__)
         return False
+    logger.debug("%s: %d", url, answer.status_code)
+    return answer.ok
 
 
-def _not_healthy(emulator: Emulator, running: RunningEmulator, what: str) -> EmulatorError:
+def _make_error(emulator: Emulator, running: RunningEmulator, what: str) -> EmulatorError:
     lines = emulator.last_log_lines(running, 10)
     log = "\n".join(f"  | {line}" for line in lines) or "  | (it logged nothing)"
     return EmulatorError(f"{emulator.name} {what}. Its last log lines:\n{log}")
 
 
-def port_to_use(port: int | None) -> int:
-    """The given port if it is free, any free one if none is given."""
+def choose_port(port: int | None) -> int:
+    """Chooses the given port, or any free one if none is given.
+
+    Raises EmulatorError if the given port is taken.
+    """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

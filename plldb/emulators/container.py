@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,24 +19,30 @@ import docker.errors
 import requests
 from testcontainers.core.container import DockerContainer
 
-from plldb.emulators.base import LOOPBACK, RunningEmulator, port_to_use
+from plldb.emulators.base import LOOPBACK, RunningEmulator, choose_port
 from plldb.errors import EmulatorError
 
 if TYPE_CHECKING:
     from docker.models.containers import Container
 
+logger = logging.getLogger(__name__)
+
 CONTEXT = Path(__file__).parent / "localstack"
 # LocalStack's port inside the container, on every image of it.
 _PORT = 4566
 _HOME_LABEL = "plldb.home"
+# LocalStack's state is in memory: it has nothing to save when it is asked to end.
+_STOP_SECONDS = 2
+_PING_SECONDS = 5
 # An engine that goes away in the middle is an error of the HTTP client below.
 _ERRORS = (docker.errors.DockerException, requests.RequestException)
 
 
 class LocalStack:
-    """``home`` tells one developer's containers from another's.
+    """LocalStack in a container.
 
-    ``image`` None is our own, built when it is missing. ``progress`` hears what the build does.
+    ``home`` tells one developer's containers from another's. Without an ``image`` it is our own,
+    which is built when it is missing; ``progress`` hears what the build does.
     """
 
     name = "localstack"
@@ -51,66 +58,78 @@ class LocalStack:
         self._progress = progress
 
     def start(self, port: int | None) -> RunningEmulator:
-        with _docker_errors("start LocalStack"):
+        with _translate_docker_errors("start LocalStack"):
             image = self._image or build_image(self._progress)
-            container = DockerContainer(image).with_kwargs(labels=_labels(self._label))
-            # On loopback only: whoever reaches LocalStack runs code in it.
-            host_port = port_to_use(port)
-            container.ports[f"{_PORT}/tcp"] = (LOOPBACK, host_port)  # type: ignore[assignment]  # docker takes it
-            if token := os.environ.get("LOCALSTACK_AUTH_TOKEN"):
-                container.with_env("LOCALSTACK_AUTH_TOKEN", token)
-            container.start()
+            container = DockerContainer(image).with_kwargs(labels=_parse_label(self._label))
+            with closing(container.get_docker_client().client):
+                # On loopback only: whoever reaches LocalStack runs code in it.
+                host_port = choose_port(port)
+                container.ports[f"{_PORT}/tcp"] = (LOOPBACK, host_port)  # type: ignore[assignment]  # docker takes it
+                if token := os.environ.get("LOCALSTACK_AUTH_TOKEN"):
+                    container.with_env("LOCALSTACK_AUTH_TOKEN", token)
+                container.start()
+                container_id = str(container.get_wrapped_container().id)
+        logger.info("LocalStack is container %s of image %s", container_id, image)
         return RunningEmulator(
             emulator=self.name,
             endpoint_url=f"http://{LOOPBACK}:{host_port}",
             inside_url=f"http://localhost:{_PORT}",
-            container_id=str(container.get_wrapped_container().id),
+            container_id=container_id,
         )
 
     def is_alive(self, running: RunningEmulator) -> bool:
-        # No engine, no container: after a restart of the machine, say.
-        return _engine_is_there() and any(
-            container.id == running.container_id and container.status == "running"
-            for container in self._containers()
-        )
+        # Without an engine there is no container, as after a restart of the machine.
+        if not _is_engine_there():
+            return False
+        with self._find_containers() as containers:
+            return any(
+                container.id == running.container_id and container.status == "running"
+                for container in containers
+            )
 
     def health_url(self, running: RunningEmulator) -> str:
         return f"{running.endpoint_url}/_localstack/health"
 
     def last_log_lines(self, running: RunningEmulator, count: int) -> list[str]:
-        for container in self._containers():
-            if container.id == running.container_id:
-                with _docker_errors("read LocalStack's log"):
-                    log: bytes = container.logs(tail=count)
-                return log.decode(errors="replace").splitlines()
+        with self._find_containers() as containers:
+            for container in containers:
+                if container.id == running.container_id:
+                    with _translate_docker_errors("read LocalStack's log"):
+                        log: bytes = container.logs(tail=count)
+                    return log.decode(errors="replace").splitlines()
         return []
 
     def stop(self) -> None:
-        if not _engine_is_there():
+        """Asks the containers to end, and removes them; one that does not end in time is killed."""
+        if not _is_engine_there():
             return  # and so no container runs
-        with _docker_errors("stop LocalStack"):
-            for container in self._containers():
+        with self._find_containers() as containers, _translate_docker_errors("stop LocalStack"):
+            for container in containers:
+                logger.info("stopping container %s, %s", container.id, container.status)
+                container.stop(timeout=_STOP_SECONDS)
                 container.remove(force=True, v=True)
 
-    def _containers(self) -> list[Container]:
-        with _docker_errors("look for LocalStack's container"):
-            found: list[Container] = docker.from_env().containers.list(
+    @contextmanager
+    def _find_containers(self) -> Iterator[list[Container]]:
+        with _open_client("look for LocalStack's container") as client:
+            found: list[Container] = client.containers.list(
                 all=True, filters={"label": self._label}, ignore_removed=True
             )
-            return found
+            yield found
 
 
 def build_image(progress: Callable[[str], None], context: Path = CONTEXT) -> str:
-    """The tag of our image, which names its content: built only when there is none yet.
+    """Builds our image, unless it is there, and returns its tag, which names its content.
 
-    The environment variable ``BASE_IMAGE`` replaces the Dockerfile's base image.
+    The environment variable ``BASE_IMAGE`` replaces the Dockerfile's base image. Raises
+    EmulatorError, with what the failed step said.
     """
     base_image = os.environ.get("BASE_IMAGE")
-    tag = f"plldb-localstack:{_context_hash(context, base_image)}"
-    with _docker_errors(f"build the image {tag}"):
-        client = docker.from_env()
+    tag = f"plldb-localstack:{_hash_context(context, base_image)}"
+    with _open_client(f"build the image {tag}") as client:
         if client.images.list(name=tag):
             return tag
+        logger.info("building image %s", tag)
         progress(f"building {tag}; the first time takes a minute or two")
         arguments = {"BASE_IMAGE": base_image} if base_image else {}
         lines = client.api.build(
@@ -123,17 +142,20 @@ def build_image(progress: Callable[[str], None], context: Path = CONTEXT) -> str
 def _follow_build(
     lines: Iterator[dict[str, Any]], tag: str, progress: Callable[[str], None]
 ) -> None:
+    """Reports the steps. Raises EmulatorError for a failed one, when the engine has said it all."""
+    error: str | None = None
     for line in lines:
-        if "error" in line:
-            raise EmulatorError(
-                f"The image {tag} could not be built: {str(line['error']).strip()}",
-                "Where no registry is in reach, name a local Python 3.13 image with BASE_IMAGE.",
-            )
+        error = line.get("error", error)
         if (text := str(line.get("stream", "")).strip()).startswith("Step "):
             progress(text)
+    if error is not None:
+        raise EmulatorError(
+            f"The image {tag} could not be built: {error.strip()}",
+            "Where no registry is in reach, name a local Python 3.13 image with BASE_IMAGE.",
+        )
 
 
-def _context_hash(context: Path, base_image: str | None) -> str:
+def _hash_context(context: Path, base_image: str | None) -> str:
     digest = hashlib.sha256((base_image or "").encode())
     for file in sorted(context.rglob("*")):
         if file.is_file() and "__pycache__" not in file.parts:
@@ -143,17 +165,20 @@ def _context_hash(context: Path, base_image: str | None) -> str:
 
 
 def engine_answers() -> bool:
-    """Whether there is a Docker engine to run containers."""
+    """Whether there is a Docker engine that runs containers."""
     try:
-        return bool(docker.from_env(timeout=5).ping())
-    except _ERRORS:
+        with closing(docker.from_env(timeout=_PING_SECONDS)) as client:
+            return bool(client.ping())
+    except _ERRORS as error:
+        logger.debug("no Docker engine answers: %s", error)
         return False
 
 
-def _engine_is_there() -> bool:
-    """Also one that refuses: only one that can't be reached runs nothing."""
+def _is_engine_there() -> bool:
+    """Whether an engine can be reached, even if it refuses: only then may containers run."""
     try:
-        docker.from_env(timeout=5).ping()
+        with closing(docker.from_env(timeout=_PING_SECONDS)) as client:
+            client.ping()
     except docker.errors.APIError:
         return True
     except _ERRORS:
@@ -162,7 +187,13 @@ def _engine_is_there() -> bool:
 
 
 @contextmanager
-def _docker_errors(action: str) -> Iterator[None]:
+def _open_client(action: str) -> Iterator[docker.DockerClient]:
+    with _translate_docker_errors(action), closing(docker.from_env()) as client:
+        yield client
+
+
+@contextmanager
+def _translate_docker_errors(action: str) -> Iterator[None]:
     try:
         yield
     except _ERRORS as error:
@@ -173,6 +204,6 @@ def _docker_errors(action: str) -> Iterator[None]:
         ) from error
 
 
-def _labels(label: str) -> dict[str, str]:
+def _parse_label(label: str) -> dict[str, str]:
     name, _, value = label.partition("=")
     return {name: value}

@@ -6,6 +6,7 @@ The state file says what is being started before anything is: whenever a crash c
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,49 +18,60 @@ from plldb.emulators.base import Emulator, RunningEmulator, wait_until_healthy
 from plldb.emulators.state import StateFile
 from plldb.errors import EmulatorError
 
+logger = logging.getLogger(__name__)
+
 _LOCK_SECONDS = 120
 
 
 @dataclass(frozen=True)
-class Started:
+class StartedEmulator:
+    """What ``up`` found or started; ``is_new`` if it was started."""
+
     running: RunningEmulator
     is_new: bool
 
 
 class Lifecycle:
-    """``make`` makes the emulator of a given name; its files lie in ``home``."""
+    """The emulator whose state lies in ``home``; ``make`` makes the emulator of a given name."""
 
     def __init__(self, home: Path, make: Callable[[str], Emulator]) -> None:
         self._home = home
         self._make = make
+        # By name: an emulator that starts a process is the one to take its exit code.
+        self._emulators: dict[str, Emulator] = {}
         self._state = StateFile(home)
 
-    def up(self, name: str, port: int | None, timeout_seconds: float = 60) -> Started:
-        """Starts it and waits until it is healthy; one that runs already is left as it is.
+    def up(self, name: str, port: int | None, timeout_seconds: float = 60) -> StartedEmulator:
+        """Starts the emulator and waits until it is healthy; one that runs is left as it is.
 
         Raises EmulatorError if another one runs, or if it does not get healthy; in that case
         nothing is left running.
         """
-        with self._exclusively():
+        with self._hold_lock():
             running = self.status()
             if running is not None:
                 _check_same(running, name, port)
-                return Started(running, is_new=False)
+                return StartedEmulator(running, is_new=False)
             self._sweep()
-            emulator = self._make(name)
+            emulator = self._get_emulator(name)
+            logger.info("starting %s on %s", name, f"port {port}" if port else "a free port")
             try:
                 self._state.write(RunningEmulator(name, endpoint_url="", inside_url=""))
                 running = emulator.start(port)
                 self._state.write(running)
                 wait_until_healthy(emulator, running, timeout_seconds)
-            except BaseException:
+            except BaseException as error:
+                logger.info("%s could not be started: %s", name, type(error).__name__)
                 self._sweep()
                 raise
-            return Started(running, is_new=True)
+            return StartedEmulator(running, is_new=True)
 
     def down(self, only: RunningEmulator | None = None) -> RunningEmulator | None:
-        """Stops what ``up`` started, or ``only`` that one; None if it does not run."""
-        with self._exclusively():
+        """Stops what ``up`` started, and returns it; None if nothing ran.
+
+        With ``only``, another emulator than that one is left alone.
+        """
+        with self._hold_lock():
             if only is not None and only != self._state.read():
                 return None
             running = self.status()
@@ -67,25 +79,31 @@ class Lifecycle:
             return running
 
     def status(self) -> RunningEmulator | None:
-        """What runs now; a state file whose emulator is gone counts as nothing."""
+        """Returns what runs now; None also if a state file names an emulator that is gone."""
         running = self._state.read()
-        if running is None or not self._make(running.emulator).is_alive(running):
+        if running is None or not self._get_emulator(running.emulator).is_alive(running):
             return None
         return running
 
     def ended_by_itself(self, running: RunningEmulator) -> bool:
-        """Whether it is gone without ``down`` having been called."""
+        """Whether the emulator is gone without ``down`` having been called."""
         return self._state.read() == running and self.status() is None
 
     def _sweep(self) -> None:
         """Stops what the state file names, whether it runs or a crash left parts of it."""
         known = self._state.read()
         if known is not None:
-            self._make(known.emulator).stop()
+            logger.info("stopping %s", known.emulator)
+            self._get_emulator(known.emulator).stop()
         self._state.clear()
 
+    def _get_emulator(self, name: str) -> Emulator:
+        if name not in self._emulators:
+            self._emulators[name] = self._make(name)
+        return self._emulators[name]
+
     @contextmanager
-    def _exclusively(self) -> Iterator[None]:
+    def _hold_lock(self) -> Iterator[None]:
         self._home.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(self._home / "emulator.lock")
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import shutil
 import subprocess
@@ -14,25 +15,33 @@ from pathlib import Path
 
 import psutil
 
-from plldb.emulators.base import LOOPBACK, RunningEmulator, port_to_use
+from plldb.emulators.base import LOOPBACK, RunningEmulator, choose_port
 from plldb.errors import EmulatorError
 
-_STOP_SECONDS = 0.5
+logger = logging.getLogger(__name__)
+
+_STOP_SECONDS = 1
 _KILL_SECONDS = 5
 _POLL_SECONDS = 0.02
 # An invocation that calls back into the gateway holds one of its threads while it waits for
 # another one; the default of 64 starves under nested waits.
 _WORKER_THREADS = "512"
 # What the child may know of our environment: nothing that selects or opens an AWS account.
-_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "SYSTEMROOT", "VIRTUAL_ENV")
+_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "VIRTUAL_ENV")
 
 
 class MiniStack:
-    """Its log and its temporary files lie in ``folder``, which is its own."""
+    """MiniStack, with its log and its temporary files in ``folder``, which is its own.
+
+    The process may outlive this object, and another object for the same folder can stop it. Being
+    asked to end, it has ``stop_seconds`` to do so before it is killed.
+    """
 
     name = "ministack"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, stop_seconds: float = _STOP_SECONDS) -> None:
+        self._stop_seconds = stop_seconds
+        self._child: psutil.Popen | None = None
         folder = folder.resolve()
         self._log = folder / "ministack.log"
         self._temporary = folder / "tmp"
@@ -43,30 +52,31 @@ class MiniStack:
                 "MiniStack, the embedded emulator, is not installed.",
                 "Install it, in plldb's checkout: pip install '.[local]'",
             )
-        port = port_to_use(port)
+        port = choose_port(port)
         shutil.rmtree(self._temporary, ignore_errors=True)
         self._temporary.mkdir(parents=True)
         with self._log.open("wb") as log:
-            process = psutil.Popen(
+            self._child = child = psutil.Popen(
                 [sys.executable, "-m", "ministack"],
-                env=self._environment(port),
+                env=self._make_environment(port),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 # Out of reach of the terminal's Ctrl-C, so that it is stopped in order.
                 start_new_session=True,
             )
+        logger.info("MiniStack is process %d, its log is %s", child.pid, self._log)
         url = f"http://{LOOPBACK}:{port}"
         return RunningEmulator(
             emulator=self.name,
             endpoint_url=url,
             inside_url=url,
-            pid=process.pid,
-            process_started=process.create_time(),
+            pid=child.pid,
+            process_started=child.create_time(),
         )
 
     def is_alive(self, running: RunningEmulator) -> bool:
-        process = _process(running)
+        process = _find_process(running)
         return process is not None and not _is_gone(process)
 
     def health_url(self, running: RunningEmulator) -> str:
@@ -80,29 +90,48 @@ class MiniStack:
             return []
 
     def stop(self) -> None:
-        """All it knows is in memory, and so lost anyway: a short wait, then an end by force."""
-        family = self._family()
+        """Terminates it and its Lambda workers, and kills what is left after a short wait.
+
+        All that MiniStack knows is in memory, and so it is lost anyway.
+        """
+        family = self._find_family()
+        logger.info("terminating MiniStack's processes: %s", [process.pid for process in family])
         for process in family:
             with suppress(psutil.NoSuchProcess):
                 process.terminate()
-        _wait_until_gone(family, _STOP_SECONDS)
-        for process in self._family():
+        _wait_until_gone(family, self._stop_seconds)
+        # Including those that were started meanwhile.
+        rest = self._find_family()
+        if rest:
+            logger.info("killing MiniStack's processes: %s", [process.pid for process in rest])
+        for process in rest:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        _wait_until_gone(family, _KILL_SECONDS)
+        _wait_until_gone([*family, *rest], _KILL_SECONDS)
+        self._reap()
         shutil.rmtree(self._temporary, ignore_errors=True)
 
-    def _family(self) -> list[psutil.Process]:
-        """The emulator and its Lambda workers, by the temporary folder that only they have."""
-        return [process for process in psutil.process_iter() if self._is_ours(process)]
+    def _reap(self) -> None:
+        """Takes the exit code of an ended child, which stays a zombie until somebody does.
 
-    def _is_ours(self, process: psutil.Process) -> bool:
+        A process looks like a zombie as soon as its first thread has ended.
+        """
+        if self._child is not None:
+            with suppress(psutil.TimeoutExpired):
+                self._child.wait(_KILL_SECONDS)
+                self._child = None
+
+    def _find_family(self) -> list[psutil.Process]:
+        """Finds the emulator and its Lambda workers, by the temporary folder that is theirs."""
+        return [process for process in psutil.process_iter() if self._is_member(process)]
+
+    def _is_member(self, process: psutil.Process) -> bool:
         try:
             return process.environ().get("TMPDIR") == str(self._temporary)
         except psutil.Error:
             return False
 
-    def _environment(self, port: int) -> dict[str, str]:
+    def _make_environment(self, port: int) -> dict[str, str]:
         inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         return inherited | {
             "GATEWAY_PORT": str(port),
@@ -115,8 +144,8 @@ class MiniStack:
         }
 
 
-def _process(running: RunningEmulator) -> psutil.Process | None:
-    """The process that was started; None if it is gone, even if its number is in use again."""
+def _find_process(running: RunningEmulator) -> psutil.Process | None:
+    """Finds the process that was started; None if it is gone, even if its pid is in use again."""
     try:
         process = psutil.Process(running.pid)
         same = abs(process.create_time() - running.process_started) < 1
@@ -126,7 +155,7 @@ def _process(running: RunningEmulator) -> psutil.Process | None:
 
 
 def _is_gone(process: psutil.Process) -> bool:
-    """A zombie counts: where nothing reaps orphans, it stays one."""
+    """Whether it has ended. A zombie has: where nothing reaps orphans, it stays one."""
     try:
         return bool(process.status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 
 from plldb.emulators.base import RunningEmulator
+from plldb.files import replace_file
 
 _FILE = "emulator.json"
 
 
 class StateFile:
+    """The file lies in ``home``, PLLDB_HOME."""
+
     def __init__(self, home: Path) -> None:
         self._path = home / _FILE
 
     def read(self) -> RunningEmulator | None:
-        """None if there is no file, or one that cannot be understood."""
+        """The emulator that was started; None without a file, or with one that makes no sense."""
         try:
             data = json.loads(self._path.read_text(encoding="utf-8"))
             return RunningEmulator.from_json(data)
@@ -25,12 +26,10 @@ class StateFile:
             return None
 
     def write(self, running: RunningEmulator) -> None:
-        """All or nothing: a reader never sees half a file."""
+        """Notes which emulator is started; a reader never sees half a file."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=self._path.parent, prefix=_FILE)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(running.to_json(), file)
-        Path(temporary).replace(self._path)
+        replace_file(self._path, json.dumps(running.to_json()).encode())
 
     def clear(self) -> None:
+        """Notes that no emulator runs."""
         self._path.unlink(missing_ok=True)

@@ -18,7 +18,7 @@ import pytest
 
 from plldb.aws import Target
 from plldb.bootstrap.executor import Executor
-from plldb.bootstrap.operations import Operation
+from plldb.bootstrap.operations import BootstrapOperation
 from plldb.config import EmulatorAddress, TargetSettings
 from plldb.errors import AwsError, BootstrapError
 from plldb.stacks import find_stack
@@ -166,7 +166,7 @@ Resources:
 
 def deploy(account: Account, template: str) -> None:
     """What ``plldb bootstrap`` would do if this were its template."""
-    setup = Operation.setup(account.target, account.stack_name)
+    setup = BootstrapOperation.for_setup(account.target, account.stack_name)
     assert setup.release is not None
     broken = replace(setup, release=replace(setup.release, template=template, parameters={}))
     broken.run(lambda target: Executor(target, lambda step: None, lambda event: None))

@@ -15,7 +15,7 @@ import pytest
 
 from plldb.aws import Target
 from plldb.bootstrap.executor import Executor
-from plldb.bootstrap.operations import Operation
+from plldb.bootstrap.operations import BootstrapOperation
 from plldb.errors import BootstrapError
 from plldb.stacks import find_stack
 
@@ -191,7 +191,7 @@ Resources:
 @pytest.mark.needs("rollback")
 def test_a_protected_stack_that_failed_to_be_created_is_no_dead_end(project: Project) -> None:
     parameters = {"DeletionProtection": "true"}
-    setup = Operation.setup(project.target, project.stack_name, parameters)
+    setup = BootstrapOperation.for_setup(project.target, project.stack_name, parameters)
     assert setup.release is not None
     broken = replace(setup.release, template=BROKEN_AND_PROTECTED, parameters=parameters)
     with pytest.raises(BootstrapError, match="Broken"):

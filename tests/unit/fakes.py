@@ -606,6 +606,8 @@ _KEPT = ("Tags", "Parameters", "EnableTerminationProtection")
 class FakeCloudFormation:
     """One account's stacks. ``scripts`` says what an operation leads to, look by look.
 
+    ``first_scripts`` says so of the first operations of a kind, one script each.
+
     The events of a scene are there as soon as its status is; a stack whose last scene is
     DELETE_COMPLETE is found by its ARN only.
     """
@@ -613,10 +615,16 @@ class FakeCloudFormation:
     def __init__(self) -> None:
         self.stacks: dict[str, dict[str, Any]] = {}  # by ARN
         self.scripts: dict[str, list[Scene]] = {}  # by operation
+        self.first_scripts: dict[str, list[list[Scene]]] = {}  # by operation
         self.calls: list[tuple[str, str]] = []
         self.refusals: dict[str, ClientError] = {}
         self.resources: dict[str, list[dict[str, str]]] = {}  # by stack name
         self.overlooks: set[str] = set()  # of a creation's arguments
+        # Of every stack that is created.
+        self.outputs = {
+            "SessionsTableName": "sessions",
+            "InstrumentationFunctionName": "instrument",
+        }
         self._events: dict[str, list[dict[str, str]]] = {}  # by ARN, oldest first
         self._pending: dict[str, list[Scene]] = {}
 
@@ -660,7 +668,8 @@ class FakeCloudFormation:
     def create_stack(self, *, StackName: str, **request: Any) -> dict[str, str]:  # noqa: N803
         self._called("create", StackName)
         kept = {key: request[key] for key in _KEPT if key in request and key not in self.overlooks}
-        arn = self.add(StackName, "CREATE_IN_PROGRESS", **kept)
+        outputs = [{"OutputKey": key, "OutputValue": self.outputs[key]} for key in self.outputs]
+        arn = self.add(StackName, "CREATE_IN_PROGRESS", Outputs=outputs, **kept)
         self._pending[arn] = list(self.scripts.get("create", [Scene("CREATE_COMPLETE")]))
         return {"StackId": arn}
 
@@ -706,7 +715,9 @@ class FakeCloudFormation:
     def _start(self, stack: dict[str, Any], operation: str, prefix: str) -> dict[str, str]:
         stack["StackStatus"] = f"{prefix}_IN_PROGRESS"
         end = [Scene(f"{prefix}_COMPLETE")]
-        self._pending[stack["StackId"]] = list(self.scripts.get(operation, end))
+        first = self.first_scripts.get(operation)
+        script = first.pop(0) if first else self.scripts.get(operation, end)
+        self._pending[stack["StackId"]] = list(script)
         return {"StackId": stack["StackId"]}
 
     def _called(self, operation: str, name: str) -> None:

@@ -37,7 +37,7 @@ FOREIGN = [
 
 # A module may import what stands in a row above its own, and its own part.
 LAYERS = [
-    {"errors", "clock_skew", "diagnostic_log"},
+    {"errors", "clock_skew", "diagnostic_log", "files"},
     {"config"},
     {"settings_file"},
     {"aws"},

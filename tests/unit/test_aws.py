@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plldb.aws import Target, aws_errors, translate_error
-from plldb.bootstrap.operations import Operation
+from plldb.bootstrap.operations import BootstrapOperation
 from plldb.config import EmulatorAddress, Options, SettingsResolver, TargetSettings
 from plldb.debugger.api_client import ApiClient
 from plldb.errors import (
@@ -367,7 +367,7 @@ class TestRealAwsByProfile:
         wire = Wire(aws_answers(region, domain))
         target = aws_target(wire, Options(profile="work", region=region))
 
-        plan = Operation.setup(target, "plldb").plan()
+        plan = BootstrapOperation.for_setup(target, "plldb").plan()
 
         bucket = f"plldb-core-infrastructure-{region}-{ACCOUNT}"
         assert str(plan[0]) == f"create bucket {bucket}"

@@ -20,7 +20,7 @@ from tools import reference
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 PAGES = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
-COMMANDS = dict(reference.commands())
+COMMANDS = dict(reference.find_commands())
 REQUIREMENTS = ROOT / "docs" / "requirements.md"
 
 
@@ -33,10 +33,10 @@ def text_of(path: Path) -> str:
 
 
 class TestReference:
-    @pytest.mark.parametrize("path", reference.pages(), ids=name_of)
+    @pytest.mark.parametrize("path", reference.make_pages(), ids=name_of)
     def test_it_is_current(self, path: Path) -> None:
         assert path.exists(), "run 'make docs'"
-        assert text_of(path) == reference.pages()[path], "run 'make docs'"
+        assert text_of(path) == reference.make_pages()[path], "run 'make docs'"
 
     @pytest.mark.parametrize("name", COMMANDS)
     def test_each_command_is_in_it_with_each_of_its_options(self, name: str) -> None:
@@ -45,7 +45,7 @@ class TestReference:
         assert found
         section = rest.partition("\n## ")[0]
         of_all = page.partition("\n## plldb\n")[2].partition("\n## ")[0]
-        for option in reference.options_of(COMMANDS[name]):
+        for option in reference.list_option_names(COMMANDS[name]):
             assert f"`{option}`" in section or f"`{option}`" in of_all, option
 
     def test_the_messages_are_in_it(self) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from plldb.bootstrap import planner
-from plldb.bootstrap.deployment import ResourceEvent
 from plldb.bootstrap.executor import Executor
-from plldb.bootstrap.inspector import observe
+from plldb.bootstrap.observer import observe
 from plldb.bootstrap.packager import Artifact
-from plldb.bootstrap.planner import BucketState, Observed, Plan, Protection, plan_setup
+from plldb.bootstrap.planner import BucketProtection, BucketState, Observation, Plan, plan_setup
 from plldb.bootstrap.release import Release
+from plldb.bootstrap.stack_operation import ResourceEvent
 from plldb.errors import AccessDeniedError, AwsError, BootstrapError
 from tests.unit.fakes import ACCOUNT, Bucket, FakeTarget, Scene, client_error
 
@@ -34,7 +34,7 @@ def execute(target: FakeTarget, *steps: Any) -> list[str]:
     return told
 
 
-def look(target: FakeTarget) -> Observed:
+def look(target: FakeTarget) -> Observation:
     return observe(target, bucket="bucket", prefix="plldb/", stack_name="plldb")  # type: ignore[arg-type]
 
 
@@ -91,20 +91,22 @@ class TestBucket:
         with pytest.raises(BootstrapError, match="'bucket'"):
             look(target)
 
-    @pytest.mark.parametrize("protection", Protection)
-    def test_a_protection_that_is_missing_is_seen_and_mended(self, protection: Protection) -> None:
+    @pytest.mark.parametrize("protection", BucketProtection)
+    def test_a_protection_that_is_missing_is_seen_and_mended(
+        self, protection: BucketProtection
+    ) -> None:
         target = FakeTarget(uses_tls=True)
         execute(target, planner.CreateBucket("bucket"))
         bucket = target.s3.buckets["bucket"]
         match protection:
-            case Protection.NO_PUBLIC_ACCESS:
+            case BucketProtection.NO_PUBLIC_ACCESS:
                 assert bucket.public_access_block is not None
                 bucket.public_access_block["BlockPublicAcls"] = False
-            case Protection.ENCRYPTION:
+            case BucketProtection.ENCRYPTION:
                 bucket.encryption = None
-            case Protection.TLS_ONLY:
+            case BucketProtection.TLS_ONLY:
                 bucket.policy = json.dumps({"Version": "2012-10-17", "Statement": []})
-            case Protection.PAYLOADS_EXPIRE:
+            case BucketProtection.PAYLOADS_EXPIRE:
                 assert bucket.lifecycle is not None
                 bucket.lifecycle["Rules"][0]["Status"] = "Disabled"
         found = look(target).bucket
@@ -254,6 +256,26 @@ class TestStack:
         assert told[1:] == ["Table DELETE_IN_PROGRESS", "Table DELETE_COMPLETE"]
         assert target.cloudformation.status("plldb") is None
 
+    def test_what_was_in_use_goes_with_a_second_deletion(self) -> None:
+        """Such as an API whose base path a domain still maps."""
+        target = FakeTarget()
+        target.cloudformation.add("plldb", "CREATE_COMPLETE")
+        in_use = Scene("DELETE_FAILED", [("Api", "DELETE_FAILED", "it is in use")])
+        target.cloudformation.first_scripts["delete"] = [[in_use]]
+        told = execute(target, planner.DeleteStack("plldb", "CREATE_COMPLETE"))
+        assert told[1:] == ["Api DELETE_FAILED"]
+        assert target.cloudformation.calls == [("delete", "plldb")] * 2
+        assert target.cloudformation.status("plldb") is None
+
+    def test_what_stays_in_use_is_named_after_the_second_deletion(self) -> None:
+        target = FakeTarget()
+        target.cloudformation.add("plldb", "CREATE_COMPLETE")
+        in_use = Scene("DELETE_FAILED", [("Api", "DELETE_FAILED", "it is in use")])
+        target.cloudformation.scripts["delete"] = [in_use]
+        with pytest.raises(BootstrapError, match=r"Api .*: it is in use"):
+            execute(target, planner.DeleteStack("plldb", "CREATE_COMPLETE"))
+        assert target.cloudformation.calls == [("delete", "plldb")] * 2
+
     def test_delete_and_create_again_in_one_plan(self) -> None:
         target = FakeTarget()
         target.cloudformation.add("plldb", "ROLLBACK_COMPLETE")
@@ -352,7 +374,7 @@ class TestRestoringStacks:
                 {
                     "operation": "restore",
                     "stackName": name,
-                    "sessionRef": None,
+                    "session": None,
                     "connectionId": None,
                 },
             )
@@ -367,16 +389,16 @@ class TestRestoringStacks:
         executor = Executor(target, lambda _: None, lambda _: None)  # type: ignore[arg-type]
         assert executor.execute((self.STEP,)) is changed
 
-    @pytest.mark.parametrize("left", ["SessionsTableName", "InstrumentationFunctionName", None])
-    def test_an_older_helper_stack_has_nothing_to_restore(self, left: str | None) -> None:
-        target = FakeTarget()
-        outputs = [{"OutputKey": left, "OutputValue": "x"}] if left else []
-        target.cloudformation.add("plldb", "CREATE_COMPLETE", Outputs=outputs)
-        target.sessions.stack_names = ["one"]
-        execute(target, self.STEP)
-        assert (target.sessions.scans, target.restoring.requests) == ([], [])
+    @pytest.mark.parametrize("missing", ["SessionsTableName", "InstrumentationFunctionName"])
+    def test_a_stack_that_does_not_say_what_could_restore_is_kept(self, missing: str) -> None:
+        target = self._with_sessions("one")
+        (stack,) = target.cloudformation.stacks.values()
+        stack["Outputs"] = [one for one in stack["Outputs"] if one["OutputKey"] != missing]
+        with pytest.raises(BootstrapError, match=f"no output {missing}"):
+            execute(target, self.STEP, planner.DeleteStack("plldb", "CREATE_COMPLETE"))
+        assert target.cloudformation.calls == []
 
-    def test_nor_has_one_that_went_away_meanwhile(self) -> None:
+    def test_one_that_went_away_meanwhile_has_nothing_to_restore(self) -> None:
         execute(FakeTarget(), self.STEP)
 
     def test_a_table_or_function_that_was_deleted_by_hand_holds_nothing_up(self) -> None:

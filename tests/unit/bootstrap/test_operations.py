@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from plldb.bootstrap.executor import Executor
-from plldb.bootstrap.operations import Operation
+from plldb.bootstrap.operations import BootstrapOperation
 from plldb.bootstrap.planner import AwaitStack
 from plldb.bootstrap.release import VERSION_TAG
 from plldb.errors import BootstrapError, UsageError
@@ -16,7 +16,7 @@ from tests.unit.fakes import FakeTarget, Scene, client_error
 OURS = [{"Key": VERSION_TAG, "Value": "0"}]
 
 
-def run(target: FakeTarget, operation: Operation) -> tuple[bool, list[str]]:
+def run(target: FakeTarget, operation: BootstrapOperation) -> tuple[bool, list[str]]:
     told: list[str] = []
 
     def make_executor(given: Any) -> Executor:
@@ -26,11 +26,11 @@ def run(target: FakeTarget, operation: Operation) -> tuple[bool, list[str]]:
 
 
 def setup(target: FakeTarget, name: str = "plldb", **parameters: str) -> tuple[bool, list[str]]:
-    return run(target, Operation.setup(target, name, parameters))  # type: ignore[arg-type]
+    return run(target, BootstrapOperation.for_setup(target, name, parameters))  # type: ignore[arg-type]
 
 
 def destroy(target: FakeTarget, name: str = "plldb") -> tuple[bool, list[str]]:
-    return run(target, Operation.destroy(target, name))  # type: ignore[arg-type]
+    return run(target, BootstrapOperation.for_destroy(target, name))  # type: ignore[arg-type]
 
 
 class TestSetup:
@@ -43,7 +43,7 @@ class TestSetup:
 
     def test_a_dry_run_changes_nothing(self) -> None:
         target = FakeTarget()
-        plan = Operation.setup(target, "plldb").plan()  # type: ignore[arg-type]
+        plan = BootstrapOperation.for_setup(target, "plldb").plan()  # type: ignore[arg-type]
         assert plan
         assert target.s3.buckets == {}
         assert target.cloudformation.stacks == {}
@@ -115,7 +115,7 @@ class TestSetup:
                 return True
 
         endless = Endless()
-        operation = Operation.setup(target, "plldb")  # type: ignore[arg-type]
+        operation = BootstrapOperation.for_setup(target, "plldb")  # type: ignore[arg-type]
         with pytest.raises(BootstrapError, match="somebody else"):
             operation.run(lambda _: endless)  # type: ignore[arg-type,return-value]
         assert 1 < endless.rounds < 20
@@ -132,7 +132,7 @@ class TestSetup:
         assert target.s3.buckets == {}
 
     def test_a_bad_name_is_wrong_usage(self) -> None:
-        for operation in (Operation.setup, Operation.destroy):
+        for operation in (BootstrapOperation.for_setup, BootstrapOperation.for_destroy):
             with pytest.raises(UsageError):
                 operation(FakeTarget(), "no_name")  # type: ignore[arg-type]
 

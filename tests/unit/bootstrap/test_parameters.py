@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from plldb.bootstrap.parameters import (
     INTERNAL,
     Parameter,
-    settable_parameters,
+    read_settable_parameters,
     settle_parameters,
 )
 from plldb.bootstrap.release import build_release, read_template
@@ -58,7 +58,7 @@ def settle(
 
 class TestTheTemplate:
     def test_all_but_plldbs_own_can_be_set_and_have_a_default(self) -> None:
-        known = settable_parameters(read_template())
+        known = read_settable_parameters(read_template())
         assert {"LogRetentionDays", "PointInTimeRecovery"} <= set(known)
         assert not INTERNAL & set(known)
 
@@ -70,17 +70,17 @@ class TestTheTemplate:
 
     @pytest.mark.parametrize("environment", BUILT_IN_ENVIRONMENTS)
     def test_what_is_built_in_goes_with_it(self, environment: str) -> None:
-        known = settable_parameters(read_template())
+        known = read_settable_parameters(read_template())
         for name, value in BUILT_IN_ENVIRONMENTS[environment].items():
-            assert known[name].complaint(value) is None
+            assert known[name].describe_violation(value) is None
 
-    @pytest.mark.parametrize("name", settable_parameters(read_template()))
+    @pytest.mark.parametrize("name", read_settable_parameters(read_template()))
     def test_each_default_goes_with_its_own_rules(self, name: str) -> None:
-        parameter = settable_parameters(read_template())[name]
-        assert parameter.complaint(parameter.default) is None
+        parameter = read_settable_parameters(read_template())[name]
+        assert parameter.describe_violation(parameter.default) is None
 
     def test_a_template_without_parameters_has_none(self) -> None:
-        assert settable_parameters("Resources: {}\n") == {}
+        assert read_settable_parameters("Resources: {}\n") == {}
 
 
 class TestPrecedence:
@@ -173,6 +173,6 @@ class TestRefusals:
         self, value: str, minimum: int | None, maximum: int | None
     ) -> None:
         one = Parameter("P", "1", is_number=True, minimum=minimum, maximum=maximum)
-        if one.complaint(value) is None:
+        if one.describe_violation(value) is None:
             assert minimum is None or int(value) >= minimum
             assert maximum is None or int(value) <= maximum

@@ -1,17 +1,21 @@
-"""From what is there to what shall be: which steps, in which order, for every state of a stack."""
+"""From whatever is there to what shall be: plans are carried out on a model of an account."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from copy import deepcopy
 from dataclasses import replace
+from itertools import compress, product
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plldb.bootstrap.packager import Artifact
 from plldb.bootstrap.planner import (
     AwaitStack,
+    BucketProtection,
     BucketState,
     ContinueRollback,
     CreateBucket,
@@ -19,320 +23,342 @@ from plldb.bootstrap.planner import (
     DeleteBucket,
     DeleteObjects,
     DeleteStack,
-    Observed,
+    Observation,
     Plan,
     ProtectBucket,
-    Protection,
     RestoreStacks,
     SetTerminationProtection,
+    Step,
     UnprotectTables,
     UpdateStack,
     UploadArtifact,
     plan_destroy,
     plan_setup,
 )
-from plldb.bootstrap.release import FINGERPRINT_TAG, VERSION_TAG, Release
+from plldb.bootstrap.release import VERSION_TAG, Release
 from plldb.errors import BootstrapError
 from plldb.stacks import StackState
+from tests.unit.bootstrap.account_model import (
+    ARTIFACTS,
+    BUCKET,
+    CAME_UP,
+    ENDS,
+    NEVER_CAME_UP,
+    PAYLOADS,
+    STACK,
+    STATUSES,
+    Account,
+    Bucket,
+    Stack,
+)
 
-ARTIFACT = Artifact("plldb/functions-1.zip", b"zip")
-RELEASE = Release("plldb", "bucket", (ARTIFACT,), "template", {"Key": "value"})
-OLD_KEY = "plldb/functions-0.zip"
-CURRENT_TAGS = RELEASE.tags
-OLD_TAGS = CURRENT_TAGS | {FINGERPRINT_TAG: "old"}
+FUNCTIONS, LAYER = Artifact("plldb/functions-1.zip", b"zip"), Artifact("plldb/layer-1.zip", b"zip")
+OLD_FUNCTIONS = Artifact("plldb/functions-0.zip", b"old")
+RELEASE = Release(STACK, BUCKET, (FUNCTIONS, LAYER), "template", {"Key": "value"})
+# The layer has not changed since.
+OLD = replace(RELEASE, artifacts=(OLD_FUNCTIONS, LAYER), template="old template")
+PROTECTION = {"DeletionProtection": "true"}
+PROTECTED = replace(RELEASE, parameters=RELEASE.parameters | PROTECTION)
+OLD_PROTECTED = replace(OLD, parameters=OLD.parameters | PROTECTION)
 
-# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events.html
-HEALTHY = ["CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"]
-HALF_WAY = ["UPDATE_FAILED"]  # an update without rollback: its resources may be anywhere
-ROLLED_BACK = ["UPDATE_ROLLBACK_COMPLETE"]
-DEAD = [
-    "CREATE_FAILED",
-    "ROLLBACK_COMPLETE",
-    "ROLLBACK_FAILED",
-    "DELETE_FAILED",
-    "REVIEW_IN_PROGRESS",
-]
-BUSY = [
-    "CREATE_IN_PROGRESS",
-    "ROLLBACK_IN_PROGRESS",
-    "DELETE_IN_PROGRESS",
-    "UPDATE_IN_PROGRESS",
-    "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS",
-    "UPDATE_ROLLBACK_IN_PROGRESS",
-    "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS",
-    "IMPORT_IN_PROGRESS",
-    "IMPORT_ROLLBACK_IN_PROGRESS",
-]
-STUCK = ["UPDATE_ROLLBACK_FAILED"]
-ALL = [*HEALTHY, *HALF_WAY, *ROLLED_BACK, *DEAD, *BUSY, *STUCK]
-
-BUCKETS = {
-    "none": None,
-    "empty": BucketState(),
-    "unprotected": BucketState(missing_protections=frozenset(Protection)),
-    "current": BucketState(keys=frozenset({ARTIFACT.key})),
-    "current and old": BucketState(keys=frozenset({ARTIFACT.key, OLD_KEY})),
-    "shared": BucketState(keys=frozenset({ARTIFACT.key}), is_shared=True),
-}
-BUCKET_STEPS = {
-    "none": [CreateBucket("bucket"), UploadArtifact("bucket", ARTIFACT)],
-    "empty": [UploadArtifact("bucket", ARTIFACT)],
-    "unprotected": [
-        *(ProtectBucket("bucket", protection) for protection in Protection),
-        UploadArtifact("bucket", ARTIFACT),
-    ],
-    "current": [],
-    "current and old": [],
-    "shared": [],
-}
-CLEANING = {"current and old": [DeleteObjects("bucket", "plldb/", frozenset({OLD_KEY}))]}
+OWN_KEYS = [artifact.key for artifact in (FUNCTIONS, LAYER, OLD_FUNCTIONS)]
+OTHER_KEYS = ["plldb-two/functions-1.zip", "payloads/plldb-two/1"]
+OWN_PAYLOADS = ["payloads/plldb/1", "payloads/plldb/2"]
 
 
-def stack(status: str, tags: dict[str, str]) -> StackState:
-    return StackState("plldb", "arn", status, "", {}, tags)
+# --- Accounts as they may be found ----------------------------------------------------------------
+
+# Each status has examples of its own, so that not many are needed.
+few = settings(max_examples=20)
+interruptions = st.integers(0, 9)
+releases = st.sampled_from([RELEASE, PROTECTED])
 
 
-def setup(bucket: BucketState | None, found: StackState | None) -> Plan:
-    return plan_setup(RELEASE, Observed(bucket, found), "plldb/")
+def subsets(values: Iterable[Any]) -> st.SearchStrategy[set[Any]]:
+    """Any subset, by one draw: drawing sets takes longer than all the rest."""
+    everything = list(values)
+    chosen = product([True, False], repeat=len(everything))
+    return st.sampled_from([tuple(compress(everything, bits)) for bits in chosen]).map(set)
 
 
-def destroy(bucket: BucketState | None, found: StackState | None) -> Plan:
-    return plan_destroy("plldb", "bucket", Observed(bucket, found), "plldb/")
+buckets = st.builds(
+    Bucket,
+    protections=subsets(BucketProtection),
+    keys=subsets([*OWN_KEYS, *OWN_PAYLOADS, *OTHER_KEYS]),
+)
 
 
-def stack_steps(status: str | None, tags: dict[str, str]) -> list[Any]:
-    if status is None:
-        return [CreateStack(RELEASE)]
-    if status in DEAD:
-        return [DeleteStack("plldb", status), CreateStack(RELEASE)]
-    if tags == CURRENT_TAGS and status in HEALTHY:
-        return []
-    return [UpdateStack(RELEASE)]
+@st.composite
+def stacks(draw: st.DrawFn, status: str) -> Stack:
+    """A stack that plldb made, with whatever somebody may have changed by hand since."""
+    deployed = claimed = draw(st.sampled_from([RELEASE, PROTECTED, OLD, OLD_PROTECTED]))
+    if status.startswith(("UPDATE_ROLLBACK", "UPDATE_FAILED", "UPDATE_IN_PROGRESS")):
+        claimed = draw(st.sampled_from([deployed, RELEASE, PROTECTED]))
+    stack = Stack(
+        status=status,
+        deployed=deployed,
+        claimed=claimed,
+        has_termination_protection=draw(st.booleans()),
+        has_protected_tables=deployed.is_protected,
+        instruments=False,
+    )
+    stack.instruments = stack.came_up and draw(st.booleans())
+    return stack
+
+
+def draw_account(data: st.DataObject, status: str | None) -> Account:
+    """An account with a stack of that status, if any, and whatever may be in the bucket."""
+
+    def choose_end(ends: list[str | None]) -> str | None:
+        return data.draw(st.sampled_from(ends))
+
+    stack = None if status is None else data.draw(stacks(status))
+    return Account(data.draw(st.none() | buckets), stack, choose_end)
+
+
+def set_up(account: Account, release: Release = RELEASE) -> Plan:
+    return plan_setup(release, account.observe(), ARTIFACTS)
+
+
+def tear_down(account: Account) -> Plan:
+    return plan_destroy(STACK, BUCKET, account.observe(), ARTIFACTS)
+
+
+def run(account: Account, make_plan: Callable[[Account], Plan], interrupted_after: int) -> None:
+    """Plans and executes until nothing is left to do; the first plan is cut short and made anew.
+
+    An operation under way may end in a failed rollback, or in a failed deletion, and each of these
+    is awaited, so that three more plans do.
+    """
+    account.execute(make_plan(account)[:interrupted_after])
+    for _ in range(4):
+        plan = make_plan(account)
+        assert make_plan(account) == plan, "a dry run plans what a run would do"
+        if not plan:
+            return
+        account.execute(plan)
+    raise AssertionError(f"it does not come to an end: {account.taken}")
+
+
+def others(account: Account) -> set[str]:
+    return account.bucket.others if account.bucket else set()
+
+
+def payloads(account: Account) -> set[str]:
+    return account.bucket.under(PAYLOADS) if account.bucket else set()
 
 
 class TestSetup:
-    @pytest.mark.parametrize("bucket", BUCKETS)
-    @pytest.mark.parametrize("tags", [CURRENT_TAGS, OLD_TAGS], ids=["current", "old"])
-    @pytest.mark.parametrize("status", [None, *HEALTHY, *ROLLED_BACK, *DEAD])
-    def test_bucket_then_code_then_stack_then_cleaning(
-        self, status: str | None, tags: dict[str, str], bucket: str
+    @pytest.mark.parametrize("status", [None, *STATUSES])
+    @few
+    @given(data=st.data(), release=releases, interrupted_after=interruptions)
+    def test_from_whatever_is_there_it_reaches_the_release(
+        self, status: str | None, data: st.DataObject, release: Release, interrupted_after: int
     ) -> None:
-        found = None if status is None else stack(status, tags)
-        expected = [*BUCKET_STEPS[bucket], *stack_steps(status, tags), *CLEANING.get(bucket, [])]
-        assert list(setup(BUCKETS[bucket], found)) == expected
+        account = draw_account(data, status)
+        found = deepcopy((others(account), payloads(account)))
+        run(account, lambda account: set_up(account, release), interrupted_after)
+        stack, bucket = account.stack, account.bucket
+        assert stack is not None
+        assert stack.is_settled
+        assert stack.deployed == release
+        assert stack.has_termination_protection is release.is_protected
+        assert bucket is not None
+        assert bucket.protections == set(BucketProtection)
+        assert bucket.under(ARTIFACTS) == {artifact.key for artifact in release.artifacts}
+        assert (others(account), payloads(account)) == found
 
-    @pytest.mark.parametrize("bucket", BUCKETS)
-    @pytest.mark.parametrize("tags", [CURRENT_TAGS, OLD_TAGS], ids=["current", "old"])
-    @pytest.mark.parametrize("status", BUSY)
-    def test_a_running_operation_is_awaited_first_and_alone(
-        self, status: str, tags: dict[str, str], bucket: str
+    @pytest.mark.parametrize("status", CAME_UP)
+    @few
+    @given(data=st.data(), release=releases)
+    def test_a_stack_that_came_up_is_kept(
+        self, status: str, data: st.DataObject, release: Release
     ) -> None:
-        assert setup(BUCKETS[bucket], stack(status, tags)) == (AwaitStack("plldb", status),)
-
-    @pytest.mark.parametrize("bucket", BUCKETS)
-    def test_a_failed_rollback_is_finished_first_and_alone(self, bucket: str) -> None:
-        found = stack("UPDATE_ROLLBACK_FAILED", CURRENT_TAGS)
-        assert setup(BUCKETS[bucket], found) == (ContinueRollback("plldb"),)
-
-    def test_an_update_that_failed_half_way_is_not_taken_for_current(self) -> None:
-        found = stack("UPDATE_FAILED", CURRENT_TAGS)
-        assert setup(BUCKETS["current"], found) == (UpdateStack(RELEASE),)
-
-    def test_nothing_to_do_is_an_empty_plan(self) -> None:
-        assert setup(BUCKETS["current"], stack("UPDATE_COMPLETE", CURRENT_TAGS)) == ()
-
-    def test_old_code_goes_last_because_a_rollback_may_need_it(self) -> None:
-        plan = setup(BucketState(keys=frozenset({OLD_KEY})), stack("CREATE_COMPLETE", OLD_TAGS))
-        assert [type(step) for step in plan] == [UploadArtifact, UpdateStack, DeleteObjects]
+        """Its sessions go on: it is neither deleted nor are its functions restored."""
+        account = draw_account(data, status)
+        run(account, lambda account: set_up(account, release), 0)
+        kinds = {type(step) for step in account.taken}
+        assert not kinds & {DeleteStack, CreateStack, RestoreStacks, UnprotectTables}
 
 
 class TestDestroy:
-    @pytest.mark.parametrize("bucket", BUCKETS)
-    @pytest.mark.parametrize("status", [None, *HEALTHY, *HALF_WAY, *ROLLED_BACK, *DEAD, *STUCK])
-    def test_users_functions_then_stack_then_code_then_bucket(
-        self, status: str | None, bucket: str
+    @pytest.mark.parametrize("status", [None, *STATUSES])
+    @few
+    @given(data=st.data(), interrupted_after=interruptions)
+    def test_it_leaves_nothing_unless_it_refuses_to_begin(
+        self, status: str | None, data: st.DataObject, interrupted_after: int
     ) -> None:
-        expected: list[Any] = [] if status is None else [DeleteStack("plldb", status)]
-        if status in (*HEALTHY, *HALF_WAY, *ROLLED_BACK, *STUCK):
-            expected.insert(0, RestoreStacks("plldb"))
-        if bucket != "none":
-            expected.append(DeleteObjects("bucket", "plldb/"))
-        if bucket not in ("none", "shared"):
-            expected.append(DeleteBucket("bucket"))
-        found = None if status is None else stack(status, OLD_TAGS)
-        assert list(destroy(BUCKETS[bucket], found)) == expected
+        account = draw_account(data, status)
+        found = set(others(account))
+        try:
+            run(account, tear_down, interrupted_after)
+        except BootstrapError as refusal:
+            self.check_refusal(refusal, account)
+            return
+        assert account.stack is None
+        assert others(account) == found
+        if found:
+            assert account.bucket is not None
+            assert account.bucket.keys == found
+        else:
+            assert account.bucket is None
 
-    def test_a_deletion_under_way_is_awaited(self) -> None:
-        found = stack("DELETE_IN_PROGRESS", OLD_TAGS)
-        assert destroy(None, found) == (AwaitStack("plldb", "DELETE_IN_PROGRESS"),)
-
-    @pytest.mark.parametrize("status", [s for s in BUSY if s.startswith(("UPDATE_", "IMPORT_"))])
-    def test_cloudformation_deletes_no_stack_during_an_update_so_that_is_awaited_too(
-        self, status: str
-    ) -> None:
-        """It answers: "Stack […] cannot be deleted while in status UPDATE_IN_PROGRESS"."""
-        assert destroy(BUCKETS["current"], stack(status, OLD_TAGS)) == (
-            AwaitStack("plldb", status),
-        )
-
-    def test_payloads_go_too(self) -> None:
-        with_payloads = BucketState(keys=frozenset({ARTIFACT.key}), has_payloads=True)
-        assert destroy(with_payloads, None) == (
-            DeleteObjects("bucket", "plldb/"),
-            DeleteObjects("bucket", "payloads/plldb/"),
-            DeleteBucket("bucket"),
-        )
-        assert setup(with_payloads, stack("CREATE_COMPLETE", CURRENT_TAGS)) == ()
-
-    def test_a_bucket_that_others_use_stays(self) -> None:
-        assert DeleteBucket("bucket") not in destroy(BUCKETS["shared"], None)
-
-    def test_nothing_there_is_an_empty_plan(self) -> None:
-        assert destroy(None, None) == ()
-
-
-PROTECTED = replace(RELEASE, parameters={"Key": "value", "DeletionProtection": "true"})
-ON = SetTerminationProtection("plldb", enabled=True)
-OFF = SetTerminationProtection("plldb", enabled=False)
-TABLES = {"DeletionProtection": "true"}
-
-
-def protected(status: str, tags: dict[str, str], *, tables: bool = True) -> StackState:
-    return StackState("plldb", "arn", status, "", {}, tags, TABLES if tables else {}, True)
-
-
-class TestProtection:
-    def plan(self, release: Release, found: StackState | None) -> list[Any]:
-        return list(plan_setup(release, Observed(BUCKETS["current"], found), "plldb/"))
-
-    @pytest.mark.parametrize("status", HEALTHY)
-    def test_it_is_put_on_and_off_and_then_there_is_nothing_to_do(self, status: str) -> None:
-        assert self.plan(PROTECTED, stack(status, PROTECTED.tags)) == [ON]
-        assert self.plan(PROTECTED, protected(status, PROTECTED.tags)) == []
-        assert self.plan(RELEASE, protected(status, RELEASE.tags)) == [OFF]
-        assert self.plan(RELEASE, stack(status, RELEASE.tags)) == []
-
-    @pytest.mark.parametrize("status", [*HEALTHY, *HALF_WAY, *ROLLED_BACK])
-    def test_tables_that_can_not_be_deleted_are_never_in_a_stack_that_can(
-        self, status: str
-    ) -> None:
-        """A run may be interrupted between any two steps."""
-        assert self.plan(PROTECTED, stack(status, OLD_TAGS)) == [ON, UpdateStack(PROTECTED)]
-        assert self.plan(RELEASE, protected(status, OLD_TAGS)) == [UpdateStack(RELEASE), OFF]
-
-    def test_a_new_stack_is_born_with_it(self) -> None:
-        assert self.plan(PROTECTED, None) == [CreateStack(PROTECTED)]
-
-    @pytest.mark.parametrize("status", DEAD)
-    @pytest.mark.parametrize("release", [RELEASE, PROTECTED])
-    def test_a_stack_that_can_only_be_deleted_is_freed_of_it(
-        self, release: Release, status: str
-    ) -> None:
-        steps = [OFF, UnprotectTables("plldb"), DeleteStack("plldb", status)]
-        found = protected(status, OLD_TAGS)
-        assert self.plan(release, found) == [*steps, CreateStack(release)]
-        if status != "DELETE_FAILED":  # that one did come up
-            assert list(destroy(None, found)) == steps
+    def check_refusal(self, refusal: BootstrapError, account: Account) -> None:
+        """Something is protected, and nothing was done but waiting."""
+        stack = account.stack
+        assert stack is not None
+        assert stack.has_termination_protection or stack.deployed.is_protected
+        assert stack.status not in NEVER_CAME_UP
+        assert all(isinstance(step, AwaitStack) for step in account.taken)
+        assert "'plldb' is protected" in refusal.message
+        assert "--stack-name plldb --parameter DeletionProtection=false" in str(refusal.hint)
 
     @pytest.mark.parametrize(
-        "status",
-        [
-            *HEALTHY,
-            *HALF_WAY,
-            *ROLLED_BACK,
-            *STUCK,
-            *(s for s in BUSY if not s.startswith("DELETE_")),
-            "DELETE_FAILED",
-        ],
+        "status", [*CAME_UP, "DELETE_FAILED", *(s for s in ENDS if s != "DELETE_IN_PROGRESS")]
     )
-    @pytest.mark.parametrize(
-        "found",
-        [
-            protected("", OLD_TAGS),
-            protected("", OLD_TAGS, tables=False),
-            replace(stack("", OLD_TAGS), parameters=TABLES),
-        ],
-        ids=["both", "stack only", "tables only"],
-    )
-    def test_destroying_is_refused_with_the_command_that_lifts_it(
-        self, found: StackState, status: str
+    @few
+    @given(data=st.data())
+    def test_what_is_protected_and_came_up_or_may_come_up_is_refused(
+        self, status: str, data: st.DataObject
     ) -> None:
-        with pytest.raises(BootstrapError, match="'plldb' is protected") as raised:
-            destroy(BUCKETS["current"], replace(found, status=status))
-        assert "--stack-name plldb --parameter DeletionProtection=false" in str(raised.value.hint)
+        stack = data.draw(stacks(status))
+        if not stack.has_termination_protection and not stack.deployed.is_protected:
+            stack.has_termination_protection = True
+        with pytest.raises(BootstrapError, match="is protected"):
+            tear_down(Account(Bucket(), stack))
 
-    def test_a_deletion_that_is_under_way_is_awaited(self) -> None:
-        found = protected("DELETE_IN_PROGRESS", OLD_TAGS)
-        assert destroy(None, found) == (AwaitStack("plldb", "DELETE_IN_PROGRESS"),)
+    @given(stack=stacks("DELETE_IN_PROGRESS"))
+    def test_for_a_deletion_under_way_it_is_too_late_to_refuse(self, stack: Stack) -> None:
+        assert tear_down(Account(Bucket(), stack)) == (AwaitStack(STACK, "DELETE_IN_PROGRESS"),)
 
 
 class TestForeignStacks:
-    @pytest.mark.parametrize("bucket", BUCKETS)
-    @pytest.mark.parametrize("status", ALL)
-    def test_a_stack_without_our_tag_is_never_touched(self, status: str, bucket: str) -> None:
-        for plan in (setup, destroy):
-            with pytest.raises(BootstrapError, match="'plldb' exists already") as raised:
-                plan(BUCKETS[bucket], stack(status, {"team": "blue"}))
-            assert "--stack-name" in str(raised.value.hint)
-
-    @given(
-        status=st.sampled_from(ALL),
-        tags=st.dictionaries(st.text(max_size=9), st.text(max_size=9)),
-        keys=st.frozensets(st.sampled_from([ARTIFACT.key, OLD_KEY])),
+    @pytest.mark.parametrize(
+        "plan",
+        [
+            lambda observation: plan_setup(RELEASE, observation, ARTIFACTS),
+            lambda observation: plan_destroy(STACK, BUCKET, observation, ARTIFACTS),
+        ],
+        ids=["setup", "destroy"],
     )
-    def test_whatever_other_tags_it_has(
-        self, status: str, tags: dict[str, str], keys: frozenset[str]
+    @given(
+        status=st.sampled_from(STATUSES),
+        tags=st.dictionaries(st.text(max_size=9), st.text(max_size=9)),
+        bucket=st.none() | buckets,
+    )
+    def test_one_without_our_tag_is_never_touched(
+        self,
+        plan: Callable[[Observation], Plan],
+        status: str,
+        tags: dict[str, str],
+        bucket: Bucket | None,
     ) -> None:
         tags.pop(VERSION_TAG, None)
-        with pytest.raises(BootstrapError):
-            setup(BucketState(keys=keys), stack(status, tags))
+        foreign = StackState(STACK, "arn", status, "", {}, tags)
+        observation = Observation(Account(bucket, None).observe().bucket, foreign)
+        with pytest.raises(BootstrapError, match="'plldb' exists already") as raised:
+            plan(observation)
+        assert "--stack-name" in str(raised.value.hint)
 
 
-class TestEveryPlan:
-    @given(
-        status=st.none() | st.sampled_from(ALL),
-        fingerprint=st.sampled_from(["old", RELEASE.fingerprint]),
-        bucket=st.none()
-        | st.builds(
-            BucketState,
-            missing_protections=st.frozensets(st.sampled_from(Protection)),
-            keys=st.frozensets(st.sampled_from([ARTIFACT.key, OLD_KEY])),
-            is_shared=st.booleans(),
-        ),
+ON = SetTerminationProtection(STACK, enabled=True)
+OFF = SetTerminationProtection(STACK, enabled=False)
+
+
+def found(status: str, release: Release = OLD) -> StackState:
+    has_protection = release.is_protected
+    tags = release.tags
+    return StackState(STACK, "arn", status, "", {}, tags, dict(release.parameters), has_protection)
+
+
+class TestExamples:
+    """Whole plans, as users see them with --dry-run."""
+
+    @pytest.mark.parametrize(
+        ("release", "observation", "plan"),
+        [
+            (
+                RELEASE,
+                Observation(None, None),
+                [
+                    CreateBucket(BUCKET),
+                    UploadArtifact(BUCKET, FUNCTIONS),
+                    UploadArtifact(BUCKET, LAYER),
+                    CreateStack(RELEASE),
+                ],
+            ),
+            (
+                PROTECTED,
+                Observation(
+                    BucketState(
+                        frozenset({BucketProtection.TLS_ONLY, BucketProtection.ENCRYPTION}),
+                        frozenset({OLD_FUNCTIONS.key, LAYER.key}),
+                    ),
+                    found("CREATE_COMPLETE"),
+                ),
+                [
+                    ProtectBucket(BUCKET, BucketProtection.ENCRYPTION),
+                    ProtectBucket(BUCKET, BucketProtection.TLS_ONLY),
+                    UploadArtifact(BUCKET, FUNCTIONS),
+                    ON,
+                    UpdateStack(PROTECTED),
+                    DeleteObjects(BUCKET, ARTIFACTS, frozenset({OLD_FUNCTIONS.key})),
+                ],
+            ),
+            (
+                RELEASE,
+                Observation(
+                    BucketState(keys=frozenset({FUNCTIONS.key, LAYER.key})),
+                    found("ROLLBACK_FAILED", OLD_PROTECTED),
+                ),
+                [
+                    OFF,
+                    UnprotectTables(STACK),
+                    DeleteStack(STACK, "ROLLBACK_FAILED"),
+                    CreateStack(RELEASE),
+                ],
+            ),
+            (
+                RELEASE,
+                Observation(None, found("UPDATE_ROLLBACK_FAILED")),
+                [ContinueRollback(STACK)],
+            ),
+        ],
+        ids=["fresh", "update", "recovery", "failed rollback"],
     )
-    def test_the_code_is_there_before_a_stack_that_needs_it(
-        self, status: str | None, fingerprint: str, bucket: BucketState | None
-    ) -> None:
-        tags = CURRENT_TAGS | {FINGERPRINT_TAG: fingerprint}
-        plan = setup(bucket, None if status is None else stack(status, tags))
-        present = set(bucket.keys) if bucket else set()
-        for step in plan:
-            if isinstance(step, UploadArtifact):
-                present.add(step.artifact.key)
-            if isinstance(step, CreateStack | UpdateStack):
-                assert ARTIFACT.key in present
-            if isinstance(step, DeleteObjects):
-                assert step.keys is not None
-                assert ARTIFACT.key not in step.keys
+    def test_setup(self, release: Release, observation: Observation, plan: list[Step]) -> None:
+        assert list(plan_setup(release, observation, ARTIFACTS)) == plan
 
-    def test_each_step_tells_people_what_it_does(self) -> None:
-        steps = [
-            CreateBucket("b"),
-            *(ProtectBucket("b", protection) for protection in Protection),
-            UploadArtifact("b", ARTIFACT),
-            AwaitStack("plldb", "X"),
-            ContinueRollback("plldb"),
-            RestoreStacks("plldb"),
-            DeleteStack("plldb", "X"),
-            CreateStack(RELEASE),
-            UpdateStack(RELEASE),
-            ON,
-            OFF,
-            UnprotectTables("plldb"),
-            DeleteObjects("b", "plldb/"),
-            DeleteObjects("b", "plldb/", frozenset({OLD_KEY})),
-            DeleteBucket("b"),
+    def test_destroy(self) -> None:
+        bucket = BucketState(keys=frozenset({FUNCTIONS.key}), has_payloads=True)
+        plan = plan_destroy(STACK, BUCKET, Observation(bucket, found("UPDATE_COMPLETE")), ARTIFACTS)
+        assert list(plan) == [
+            RestoreStacks(STACK),
+            DeleteStack(STACK, "UPDATE_COMPLETE"),
+            DeleteObjects(BUCKET, ARTIFACTS),
+            DeleteObjects(BUCKET, PAYLOADS),
+            DeleteBucket(BUCKET),
         ]
-        texts = [str(step) for step in steps]
-        assert len(set(texts)) == len(steps)
-        assert not [text for text in texts if "(" in text.split(" (")[0] or "template" in text]
+
+
+def test_each_step_tells_people_what_it_does() -> None:
+    steps = [
+        CreateBucket("b"),
+        *(ProtectBucket("b", protection) for protection in BucketProtection),
+        UploadArtifact("b", FUNCTIONS),
+        AwaitStack(STACK, "X"),
+        ContinueRollback(STACK),
+        RestoreStacks(STACK),
+        DeleteStack(STACK, "X"),
+        CreateStack(RELEASE),
+        UpdateStack(RELEASE),
+        ON,
+        OFF,
+        UnprotectTables(STACK),
+        DeleteObjects("b", "plldb/"),
+        DeleteObjects("b", "plldb/", frozenset({OLD_FUNCTIONS.key})),
+        DeleteBucket("b"),
+    ]
+    texts = [str(step) for step in steps]
+    assert len(set(texts)) == len(steps)
+    assert not [text for text in texts if "(" in text.split(" (")[0] or "template" in text]

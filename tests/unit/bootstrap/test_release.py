@@ -16,10 +16,10 @@ from plldb.bootstrap.release import (
     FINGERPRINT_TAG,
     VERSION_TAG,
     Release,
-    artifacts_prefix,
-    bucket_name,
     build_release,
     check_stack_name,
+    make_artifacts_prefix,
+    make_bucket_name,
 )
 from plldb.errors import UsageError
 
@@ -117,9 +117,9 @@ class TestNames:
 
     def test_all_stacks_share_the_bucket_and_not_its_keys(self) -> None:
         one, two = release("one"), release("two")
-        assert one.bucket == two.bucket == bucket_name("us-east-1", "1")
+        assert one.bucket == two.bucket == make_bucket_name("us-east-1", "1")
         assert not {a.key for a in one.artifacts} & {a.key for a in two.artifacts}
-        assert all(a.key.startswith(artifacts_prefix("one")) for a in one.artifacts)
+        assert all(a.key.startswith(make_artifacts_prefix("one")) for a in one.artifacts)
 
     def test_the_bucket_is_named_after_region_and_account(self) -> None:
         assert release(region="eu-west-1", account_id="123456789012").bucket == (
@@ -132,7 +132,7 @@ class TestNames:
             release("payloads")
 
     def test_no_stacks_keys_lie_below_those_of_another(self) -> None:
-        assert not artifacts_prefix("plldb-two").startswith(artifacts_prefix("plldb"))
+        assert not make_artifacts_prefix("plldb-two").startswith(make_artifacts_prefix("plldb"))
 
     @given(st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,99}", fullmatch=True))
     def test_good_ones(self, name: str) -> None:

@@ -10,7 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from plldb.bootstrap.parameters import settable_parameters, settle_parameters
+from plldb.bootstrap.parameters import read_settable_parameters, settle_parameters
 from plldb.bootstrap.release import read_template
 from plldb.cli.factory import make_factory
 from plldb.cli.main import plldb
@@ -226,7 +226,7 @@ class TestDocumentation:
         assert f"`{name_variable(option)}`" in self.TEXT
         assert f"`{name_flag(option)}" in self.TEXT
 
-    @pytest.mark.parametrize("name", settable_parameters(read_template()))
+    @pytest.mark.parametrize("name", read_settable_parameters(read_template()))
     def test_every_parameter_with_its_value_in_each_environment(self, name: str) -> None:
         values = [
             settle_parameters(read_template(), environment, None)[name].value or "none"

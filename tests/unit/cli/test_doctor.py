@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from plldb.cli.doctor import _describe
 from plldb.cli.main import plldb
-from plldb.doctor.findings import Finding, ok, problem, skipped, warning
+from plldb.doctor.findings import CheckResult, Finding
 from plldb.emulators.base import RunningEmulator
 from plldb.emulators.process import MiniStack
 from plldb.emulators.state import StateFile
@@ -91,10 +91,10 @@ def test_text_has_marks_and_hints() -> None:
 @pytest.mark.parametrize(
     ("result", "text"),
     [
-        (ok("fine"), "✓ a: fine"),
-        (warning("so so", "look"), "! a [warning]: so so\n    → look"),
-        (problem("bad", None), "✗ a [problem]: bad"),
-        (skipped("unseen"), "- a [skipped]: unseen"),
+        (CheckResult.ok("fine"), "✓ a: fine"),
+        (CheckResult.warning("so so", "look"), "! a [warning]: so so\n    → look"),
+        (CheckResult.problem("bad", None), "✗ a [problem]: bad"),
+        (CheckResult.skipped("unseen"), "- a [skipped]: unseen"),
     ],
 )
 def test_each_status_has_a_mark_of_its_own(result, text: str) -> None:

@@ -13,7 +13,7 @@ from plldb import __version__
 from plldb.bootstrap.release import FINGERPRINT_TAG, Release, build_release
 from plldb.config import VERSION_TAG
 from plldb.debugger.api_client import Health, SessionView
-from plldb.doctor.facts import Facts, Greeting, Question
+from plldb.doctor.facts import CheckupContext, EndpointAnswer, Facts
 from plldb.errors import PlldbError
 from plldb.stacks import HelperStack, StackState
 from tests.unit.fakes import ACCOUNT, FakeEmulator, FakeTarget, client_error
@@ -33,7 +33,7 @@ class FakeTargetWith(FakeTarget):
         return self._clients[service] if service in self._clients else super().client(service)
 
 
-class FakeManagement:
+class FakeApiClient:
     """The management API; ``refusal`` is raised by every call."""
 
     def __init__(self, *attached: SessionView, health: Health | None = None) -> None:
@@ -105,7 +105,7 @@ class FakeIam:
             }
 
 
-def helper_stack() -> HelperStack:
+def make_helper_stack() -> HelperStack:
     return HelperStack(
         name="plldb",
         status="CREATE_COMPLETE",
@@ -129,7 +129,9 @@ def release(parameters: Mapping[str, str] | None = None) -> Release:
     )
 
 
-def helper_state(deployed: Release | None = None, version: str = __version__) -> StackState:
+def make_helper_stack_state(
+    deployed: Release | None = None, version: str = __version__
+) -> StackState:
     deployed = deployed or release()
     return StackState(
         name="plldb",
@@ -153,7 +155,7 @@ def patient(
 ) -> Facts:
     """``known`` facts are as given; by default all is well."""
     target = target or FakeTargetWith()
-    question = Question(
+    context = CheckupContext(
         helper_stack="plldb",
         stack_name=stack_name,
         home=home,
@@ -163,13 +165,13 @@ def patient(
         make_emulator=lambda _: emulator or FakeEmulator("http://127.0.0.1:9"),
         clock=clock,
     )
-    facts = Facts(question)
+    facts = Facts(context)
     well = {
         "identity": USER,
-        "helper": helper_stack(),
-        "helper_state": helper_state(),
-        "management": FakeManagement(),
-        "greeting": Greeting("http://there", None, 1000.0),
+        "helper_stack": make_helper_stack(),
+        "helper_stack_state": make_helper_stack_state(),
+        "api_client": FakeApiClient(),
+        "endpoint_answer": EndpointAnswer("http://there", None, 1000.0),
     }
     vars(facts).update(well | known)
     return facts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,23 +10,16 @@ import pytest
 from lambda_functions.shared import constants
 
 from plldb.doctor import leftovers
-from plldb.doctor.facts import Greeting
-from plldb.doctor.findings import Result, Status
+from plldb.doctor.facts import EndpointAnswer
+from plldb.doctor.findings import CheckResult, CheckStatus
 from plldb.errors import AwsError
-from tests.unit.doctor.patient import API, USER, FakeManagement, FakeTargetWith, patient, view
+from tests.unit.doctor.patient import API, USER, FakeApiClient, FakeTargetWith, patient, view
 from tests.unit.fakes import FakeDynamoDb, client_error
 
 TOKEN = "a-secret-token"
 AWS_BROKER = f"https://{API}.execute-api.us-east-1.amazonaws.com/plldb"
 EMULATED_BROKER = f"http://localhost:4566/_aws/execute-api/{API}/plldb"
 OTHER_BROKER = "https://other.execute-api.us-east-1.amazonaws.com/plldb"
-
-
-def test_an_instrumented_function_looks_as_instrumenting_makes_it_look() -> None:
-    assert leftovers.SHIM_HANDLER == constants.SHIM_HANDLER
-    assert leftovers.SESSION == constants.SESSION
-    assert leftovers.HELD_BY == constants.HELD_BY
-    assert leftovers.BROKER_URL == constants.BROKER_URL
 
 
 def instrumented(name: str, session: str, broker: str = AWS_BROKER) -> dict[str, Any]:
@@ -87,27 +80,27 @@ def functions(
     *attached: str,
     stack_name: str | None = None,
     members: list[str] | None = None,
-) -> Result:
-    management = FakeManagement(*(view(session) for session in attached))
+) -> CheckResult:
+    api_client = FakeApiClient(*(view(session) for session in attached))
     target = FakeTargetWith(**{"lambda": lambda_, "cloudformation": FakeResources(members)})
-    return leftovers.functions(patient(target, management=management, stack_name=stack_name))
+    return leftovers.check_functions(patient(target, api_client=api_client, stack_name=stack_name))
 
 
 class TestFunctions:
     def test_none(self) -> None:
         plain = {"FunctionName": "f", "FunctionArn": "arn:f", "Handler": "app.handler"}
-        assert functions(FakeLambda(plain)).status is Status.OK
+        assert functions(FakeLambda(plain)).status is CheckStatus.OK
 
     @pytest.mark.parametrize("broker", [AWS_BROKER, EMULATED_BROKER])
     def test_one_whose_holder_is_attached_is_in_order(self, broker: str) -> None:
         found = functions(FakeLambda(instrumented("f", "11112222", broker)), "11112222")
-        assert found.status is Status.OK
+        assert found.status is CheckStatus.OK
         assert found.found.startswith("1 instrumented")
 
     @pytest.mark.parametrize("broker", [AWS_BROKER, EMULATED_BROKER])
     def test_one_whose_holder_is_gone_is_named_with_its_stack(self, broker: str) -> None:
         found = functions(FakeLambda(instrumented("f", "11112222", broker)), "33334444")
-        assert found.status is Status.PROBLEM
+        assert found.status is CheckStatus.PROBLEM
         assert f"f of stack app (by {USER})" in found.found
         assert found.hint == "plldb restore --stack-name app"
         assert found.data["functions"] == [
@@ -116,7 +109,7 @@ class TestFunctions:
         assert TOKEN not in str(found)
 
     def test_an_image_function_without_a_handler_is_passed_over(self) -> None:
-        assert functions(FakeLambda({"FunctionName": "i"})).status is Status.OK
+        assert functions(FakeLambda({"FunctionName": "i"})).status is CheckStatus.OK
 
     def test_the_stack_may_not_be_known(self) -> None:
         found = functions(FakeLambda(instrumented("f", "1"), f=None))
@@ -132,7 +125,7 @@ class TestFunctions:
         lambda_ = FakeLambda(instrumented("f", "1"), instrumented("g", "1"), f="a", g="b")
         found = functions(lambda_, stack_name="b")
         assert [one["name"] for one in found.data["functions"]] == ["g"]
-        assert functions(lambda_, stack_name="c").status is Status.OK
+        assert functions(lambda_, stack_name="c").status is CheckStatus.OK
 
     def test_which_is_known_of_the_named_stack_without_tags(self) -> None:
         lambda_ = FakeLambda(instrumented("f", "1"), instrumented("g", "1"), f=None, g=None)
@@ -141,7 +134,7 @@ class TestFunctions:
 
     def test_those_of_other_helper_stacks_are_counted_only(self) -> None:
         found = functions(FakeLambda(instrumented("f", "1", OTHER_BROKER)))
-        assert found.status is Status.OK
+        assert found.status is CheckStatus.OK
         assert "1 held through other helper stacks" in found.found
 
 
@@ -160,56 +153,64 @@ def sessions(
     ahead: float = 0.0,
     stack_name: str | None = None,
     table: FakeDynamoDb | None = None,
-    sleep: Callable[[float], None] = lambda _: None,
-) -> Result:
+) -> CheckResult:
     """At second 1000 of the target's clock."""
     table = table or FakeDynamoDb()
     for one in items:
         table.items[one["SessionId"]["S"]] = one
-    greeting = Greeting("http://x", "Thu, 01 Jan 1970 00:16:40 GMT", 1000 + ahead)
+    answer = EndpointAnswer("http://x", "Thu, 01 Jan 1970 00:16:40 GMT", 1000 + ahead)
     facts = patient(
         FakeTargetWith(dynamodb=table),
-        greeting=greeting,
+        endpoint_answer=answer,
         clock=lambda: 1000 + ahead,
         stack_name=stack_name,
     )
-    return leftovers.sessions(facts, sleep)
+    return leftovers.check_sessions(facts)
 
 
 class TestSessions:
     def test_none(self) -> None:
-        assert sessions().status is Status.OK
+        assert sessions().status is CheckStatus.OK
 
     def test_those_in_their_time_are_in_order(self) -> None:
-        assert sessions(item(1, 1001), item(2, 999, "CLOSED")).status is Status.OK
+        assert sessions(item(1, 1001), item(2, 999, "CLOSED")).status is CheckStatus.OK
 
     def test_those_past_it_are_counted_by_stack(self) -> None:
         items: Iterator[dict[str, Any]] = (item(n, 990, stack=f"s{n % 2}") for n in range(7))
         found = sessions(*items)
-        assert found.status is Status.WARNING
+        assert found.status is CheckStatus.WARNING
         assert "7 open past their time, of stacks: s0, s1" in found.found
         assert "id1" not in str(found)
 
     def test_it_is_the_targets_clock_that_counts(self) -> None:
-        assert sessions(item(1, 1001), ahead=5000).status is Status.OK
-        assert sessions(item(1, 999), ahead=-5000).status is Status.WARNING
+        assert sessions(item(1, 1001), ahead=5000).status is CheckStatus.OK
+        assert sessions(item(1, 999), ahead=-5000).status is CheckStatus.WARNING
 
     def test_only_the_stack_that_was_asked_for(self) -> None:
         found = sessions(item(1, 990, stack="a"), item(2, 990, stack="b"), stack_name="b")
         assert found.data == {"stacks": ["b"]}
 
-    def test_a_busy_table_is_asked_again_ever_more_patiently(self) -> None:
-        pauses: list[float] = []
-        items = [item(number, 990) for number in range(7)]
-        assert "7 open" in sessions(*items, sleep=pauses.append).found
-        assert len(pauses) == 3
-        assert pauses == sorted(set(pauses))
+    def test_each_is_read_once(self) -> None:
+        table = FakeDynamoDb()
+        found = sessions(*(item(number, 990) for number in range(7)), table=table)
+        assert "7 open" in found.found
+        assert table.calls.count("GetItem") == 7
 
-    def test_but_not_for_ever(self) -> None:
-        pauses: list[float] = []
-        table = FakeDynamoDb(batch_size=0)
-        with pytest.raises(AwsError, match="PLLDBSessions is throttled") as raised:
-            sessions(item(1, 990), table=table, sleep=pauses.append)
-        assert raised.value.hint
-        assert sum(pauses) < 10
-        assert table.calls.count("BatchGetItem") == len(pauses) + 1
+    def test_one_that_is_deleted_meanwhile_is_passed_over(self) -> None:
+        class Forgetful(FakeDynamoDb):
+            def get_item(self, *, Key: dict[str, Any], **request: Any) -> dict[str, Any]:  # noqa: N803
+                self.items.pop("id1", None)
+                return super().get_item(Key=Key, **request)
+
+        found = sessions(item(1, 990), item(2, 990), table=Forgetful())
+        assert "1 open" in found.found
+
+    def test_a_throttled_table_is_an_error_with_its_reason(self) -> None:
+        """The client repeats by itself what is throttled, before it gives up."""
+
+        class Busy(FakeDynamoDb):
+            def get_item(self, **_: Any) -> dict[str, Any]:  # type: ignore[override]
+                raise client_error("ProvisionedThroughputExceededException", "slow down")
+
+        with pytest.raises(AwsError, match="read the sessions: slow down"):
+            sessions(item(1, 990), table=Busy())

@@ -9,7 +9,7 @@ import pytest
 
 from plldb.doctor import permissions, requirements
 from plldb.doctor.facts import Facts
-from plldb.doctor.findings import Result, Status
+from plldb.doctor.findings import CheckResult, CheckStatus
 from plldb.doctor.requirements import (
     ATTACH,
     BOOTSTRAP,
@@ -22,10 +22,10 @@ from plldb.doctor.requirements import (
 from plldb.errors import AccessDeniedError, SessionError, StackError
 from tests.unit.doctor.patient import (
     USER,
+    FakeApiClient,
     FakeIam,
-    FakeManagement,
     FakeTargetWith,
-    helper_state,
+    make_helper_stack_state,
     patient,
 )
 from tests.unit.fakes import ACCOUNT, client_error
@@ -36,10 +36,10 @@ def iam() -> FakeIam:
     return FakeIam()
 
 
-def look(purpose: Purpose, iam: FakeIam, **known: Any) -> Result:
+def look(purpose: Purpose, iam: FakeIam, **known: Any) -> CheckResult:
     lambda_ = known.pop("lambda_", SimpleNamespace())
     target = FakeTargetWith(iam=iam, **{"lambda": lambda_})
-    return permissions.look(purpose, patient(target, **known))
+    return permissions.check_permissions(purpose, patient(target, **known))
 
 
 def actions(entries: Any) -> list[str]:
@@ -50,12 +50,12 @@ def actions(entries: Any) -> list[str]:
 class TestAll:
     def test_root_may_do_everything(self, purpose: Purpose, iam: FakeIam) -> None:
         found = look(purpose, iam, identity=f"arn:aws:iam::{ACCOUNT}:root")
-        assert found.status is Status.OK
+        assert found.status is CheckStatus.OK
         assert not iam.sources, "IAM does not simulate it"
 
     def test_nothing_is_missing(self, purpose: Purpose, iam: FakeIam) -> None:
         found = look(purpose, iam, stack_name="app")
-        assert found.status is Status.OK
+        assert found.status is CheckStatus.OK
         assert found.found == f"nothing is missing of {len(purpose.permissions)}"
 
     def test_each_action_that_is_missing_is_named(self, purpose: Purpose, iam: FakeIam) -> None:
@@ -70,29 +70,29 @@ class TestAll:
 @pytest.mark.parametrize(
     ("purpose", "status"),
     [
-        (ATTACH, Status.PROBLEM),
-        (RESTORE, Status.WARNING),
-        (SESSIONS, Status.WARNING),
-        (BOOTSTRAP, Status.WARNING),
+        (ATTACH, CheckStatus.PROBLEM),
+        (RESTORE, CheckStatus.WARNING),
+        (SESSIONS, CheckStatus.WARNING),
+        (BOOTSTRAP, CheckStatus.WARNING),
     ],
 )
 def test_only_what_everybody_needs_is_a_problem(
-    purpose: Purpose, status: Status, iam: FakeIam
+    purpose: Purpose, status: CheckStatus, iam: FakeIam
 ) -> None:
     iam.denies = {permission.action for permission in purpose.permissions}
     assert look(purpose, iam).status is status
 
 
-@pytest.mark.parametrize("state", [None, helper_state(version="0.0.1")])
+@pytest.mark.parametrize("state", [None, make_helper_stack_state(version="0.0.1")])
 def test_to_bootstrap_is_everybodys_business_where_it_is_due(state: Any, iam: FakeIam) -> None:
     iam.denies = {"s3:PutObject"}
-    assert look(BOOTSTRAP, iam, helper_state=state).status is Status.PROBLEM
+    assert look(BOOTSTRAP, iam, helper_stack_state=state).status is CheckStatus.PROBLEM
 
 
 def test_conditions_that_a_simulation_does_not_know_are_no_denial(iam: FakeIam) -> None:
     iam.depends = {"iam:PassRole"}
     found = look(BOOTSTRAP, iam)
-    assert found.status is Status.WARNING
+    assert found.status is CheckStatus.WARNING
     assert "depends on conditions" in found.found
     assert actions(found.data["unknown"]) == ["iam:PassRole"]
 
@@ -107,15 +107,15 @@ def test_of_a_long_list_people_see_the_beginning(iam: FakeIam) -> None:
 def test_methods_of_an_api_that_is_not_there_are_left_out(iam: FakeIam) -> None:
     class Lost(Facts):
         @property
-        def helper(self) -> Any:  # type: ignore[override]
+        def helper_stack(self) -> Any:  # type: ignore[override]
             raise StackError("It is not there.")
 
     well = patient(FakeTargetWith(iam=iam))
-    facts = Lost(well.question)
+    facts = Lost(well.context)
     vars(facts).update({k: v for k, v in vars(well).items() if k != "helper"})
-    assert permissions.look(ATTACH, facts).found == "nothing is missing of 1"
+    assert permissions.check_permissions(ATTACH, facts).found == "nothing is missing of 1"
     only_there = Purpose("restore", "what needs the helper stack", (RESTORE_FUNCTIONS,))
-    assert permissions.look(only_there, facts).status is Status.SKIPPED
+    assert permissions.check_permissions(only_there, facts).status is CheckStatus.SKIPPED
 
 
 class TestWhoIsSimulated:
@@ -143,7 +143,7 @@ class TestWhoIsSimulated:
     def test_nobody_for_a_federated_user(self, iam: FakeIam) -> None:
         found = look(ATTACH, iam, identity=f"arn:aws:sts::{ACCOUNT}:federated-user/ada")
         assert not iam.sources
-        assert found.status is Status.SKIPPED
+        assert found.status is CheckStatus.SKIPPED
 
 
 class TestTrial:
@@ -153,7 +153,7 @@ class TestTrial:
 
     def test_what_can_not_be_tried_could_not_be_found_out(self, iam: FakeIam) -> None:
         found = look(ATTACH, iam)
-        assert found.status is Status.SKIPPED
+        assert found.status is CheckStatus.SKIPPED
         assert "could not be found out" in found.found
         assert "iam:SimulatePrincipalPolicy" in (found.hint or "")
         paths = [one["resource"].partition("/plldb/")[2] for one in found.data["unknown"]]
@@ -165,17 +165,17 @@ class TestTrial:
         ]
 
     def test_what_is_refused_is_missing(self, iam: FakeIam) -> None:
-        management = FakeManagement()
-        management.refusal = AccessDeniedError("no")
-        found = look(ATTACH, iam, management=management)
-        assert found.status is Status.PROBLEM
+        api_client = FakeApiClient()
+        api_client.refusal = AccessDeniedError("no")
+        found = look(ATTACH, iam, api_client=api_client)
+        assert found.status is CheckStatus.PROBLEM
         (missing,) = found.data["missing"]
         assert missing["resource"].endswith("/GET/invocations/*/event")
 
     def test_that_there_is_no_such_thing_is_only_told_to_who_may_ask(self, iam: FakeIam) -> None:
-        management = FakeManagement()
-        management.refusal = SessionError("404 There is no such session.")
-        found = look(SESSIONS, iam, management=management)
+        api_client = FakeApiClient()
+        api_client.refusal = SessionError("404 There is no such session.")
+        found = look(SESSIONS, iam, api_client=api_client)
         assert found.data["missing"] == []
         assert [one["resource"].partition("/plldb/")[2] for one in found.data["unknown"]] == [
             "DELETE/sessions",
@@ -190,7 +190,7 @@ class TestTrial:
             return {"StatusCode": 204}
 
         found = look(RESTORE, iam, lambda_=SimpleNamespace(invoke=invoke))
-        assert found.status is Status.OK
+        assert found.status is CheckStatus.OK
         assert [call["InvocationType"] for call in calls] == ["DryRun"]
 
     def test_a_refused_dry_run_is_a_missing_permission(self, iam: FakeIam) -> None:
@@ -202,4 +202,4 @@ class TestTrial:
 
     def test_every_trial_is_of_a_permission_that_is_needed(self) -> None:
         needed = {p for purpose in requirements.PURPOSES for p in purpose.permissions}
-        assert set(permissions._TRIALS) <= needed
+        assert set(permissions.TRIALS) <= needed

@@ -62,8 +62,8 @@ def test_each_is_well_formed_and_there_once(purpose: Purpose) -> None:
 
 @pytest.mark.parametrize("purpose", PURPOSES, ids=lambda purpose: purpose.name)
 def test_every_name_in_a_resource_is_known(purpose: Purpose) -> None:
-    names = permissions.Names(patient(stack_name="app"))
-    filled = [names.fill(permission.resource) for permission in purpose.permissions]
+    placeholders = permissions.Placeholders(patient(stack_name="app"))
+    filled = [placeholders.fill(permission.resource) for permission in purpose.permissions]
     assert None not in filled
     assert not [resource for resource in filled if "{" in str(resource)]
 
@@ -73,7 +73,7 @@ def test_what_bootstrap_calls_itself_is_there() -> None:
     actions = {permission.action for permission in requirements.BOOTSTRAP.permissions}
     code = "".join(
         (LOCAL_CODE / "bootstrap" / name).read_text(encoding="utf-8")
-        for name in ("inspector.py", "executor.py", "deployment.py")
+        for name in ("observer.py", "executor.py", "stack_operation.py")
     )
     calls = set(re.findall(r"(?:s3|_s3|_cloudformation|cloudformation)\.(\w+_\w+)\(", code))
     calls -= {"get_paginator"}

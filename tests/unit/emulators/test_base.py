@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from plldb.emulators.base import RunningEmulator, port_to_use, wait_until_healthy
+from plldb.emulators.base import RunningEmulator, choose_port, wait_until_healthy
 from plldb.errors import EmulatorError
 from tests.unit.fakes import Answer, FakeEmulator, local_server
 
@@ -50,17 +50,17 @@ def test_one_that_logged_nothing_says_so() -> None:
 
 def test_a_free_port_is_found() -> None:
     with socket.socket() as taker:
-        taker.bind(("127.0.0.1", port_to_use(None)))
+        taker.bind(("127.0.0.1", choose_port(None)))
 
 
 def test_a_given_port_is_taken_if_it_is_free() -> None:
-    port = port_to_use(None)
-    assert port_to_use(port) == port
+    port = choose_port(None)
+    assert choose_port(port) == port
 
 
 def test_a_port_that_is_taken_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taker:
         port = taker.getsockname()[1]
         with pytest.raises(EmulatorError, match=str(port)) as raised:
-            port_to_use(port)
+            choose_port(port)
     assert "--port" in str(raised.value.hint)

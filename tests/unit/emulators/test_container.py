@@ -29,6 +29,7 @@ class FakeEngine:
         self.builds: list[dict[str, Any]] = []
         self.build_output: list[dict[str, Any]] = [{"stream": step} for step in STEPS]
         self.refusal: Answer | None = None
+        self.stopped: list[tuple[str, str]] = []  # container id, seconds until it is killed
         self._ids = (f"{number:064x}" for number in itertools.count(1))
 
     def respond(self, request: Request) -> Answer:  # noqa: PLR0911 (a table of routes)
@@ -82,6 +83,11 @@ class FakeEngine:
             case "POST", [one, "start"]:
                 self.containers[one]["State"]["Status"] = "running"
                 return Answer(204)
+            case "POST", [one, "stop"] if one in self.containers:
+                was_running = self.containers[one]["State"]["Status"] == "running"
+                self.containers[one]["State"]["Status"] = "exited"
+                self.stopped.append((one, query["t"]))
+                return Answer(204 if was_running else 304)
             case "GET", [one, "json"] if one in self.containers:
                 return _json(self.containers[one])
             case "GET", [one, "logs"]:
@@ -92,7 +98,7 @@ class FakeEngine:
                 return Answer(200, header.decode() + text)
             case "DELETE", [one]:
                 assert (query["force"], query["v"]) == ("True", "True")
-                del self.containers[one]
+                assert self.containers.pop(one)["State"]["Status"] == "exited", "it is not asked"
                 return Answer(204)
         return _json({"message": "No such container"}, 404)
 
@@ -132,9 +138,6 @@ def context(tmp_path: Path) -> Path:
 
 def ignore(_: str) -> None:
     pass
-
-
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
 
 class TestImage:

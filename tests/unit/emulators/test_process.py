@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,8 +37,6 @@ def still_runs(process: psutil.Process) -> bool:
         return False
 
 
-# It is to outlive whoever started it.
-@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
 def test_from_start_to_stop(home: Path) -> None:
     emulator = MiniStack(home)
     running = emulator.start(None)
@@ -63,6 +65,46 @@ def test_from_start_to_stop(home: Path) -> None:
     with socket.socket() as port:
         port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         port.bind(("127.0.0.1", int(running.endpoint_url.rpartition(":")[2])))
+
+
+_ENDED_IN_ORDER = 7
+
+
+@contextmanager
+def worker(home: Path, on_terminate: str) -> Iterator[subprocess.Popen[str]]:
+    """A process of the emulator's own, such as runs Lambda functions; it is ready to be asked."""
+    program = f"""
+import signal, sys, time
+def end(*_):
+    sys.exit({_ENDED_IN_ORDER})
+signal.signal(signal.SIGTERM, {on_terminate})
+print("ready", flush=True)
+time.sleep(60)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        env={"TMPDIR": str(home / "tmp")},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def test_what_ends_when_it_is_asked_is_not_killed(home: Path) -> None:
+    with worker(home, "end") as process:
+        MiniStack(home, stop_seconds=60).stop()
+        assert process.wait(10) == _ENDED_IN_ORDER
+
+
+def test_what_does_not_end_when_it_is_asked_is_killed(home: Path) -> None:
+    with worker(home, "signal.SIG_IGN") as process:
+        MiniStack(home, stop_seconds=0.1).stop()
+        assert process.wait(10) == -signal.SIGKILL
 
 
 def test_a_port_that_is_taken_starts_nothing(home: Path) -> None:

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from plldb.debugger.api_client import Health
-from plldb.doctor import helper
+from plldb.doctor import helper_stack
 from plldb.doctor.facts import Facts
-from plldb.doctor.findings import Status
+from plldb.doctor.findings import CheckStatus
 from plldb.errors import AccessDeniedError, StackError
 from tests.unit.doctor.patient import (
-    FakeManagement,
+    FakeApiClient,
     FakeTargetWith,
-    helper_stack,
-    helper_state,
+    make_helper_stack,
+    make_helper_stack_state,
     patient,
     release,
 )
@@ -25,94 +25,93 @@ from tests.unit.doctor.patient import (
 
 class TestDeployed:
     def test_it_is_there(self) -> None:
-        assert "CREATE_COMPLETE" in helper.deployed(patient()).found
+        assert "CREATE_COMPLETE" in helper_stack.check_deployed(patient()).found
 
     @pytest.mark.parametrize("status", ["UPDATE_ROLLBACK_COMPLETE", "UPDATE_FAILED"])
     def test_it_may_be_there_though_its_update_failed(self, status: str) -> None:
-        found = helper.deployed(patient(helper=replace(helper_stack(), status=status)))
-        assert found.status is Status.WARNING
+        found = helper_stack.check_deployed(
+            patient(helper_stack=replace(make_helper_stack(), status=status))
+        )
+        assert found.status is CheckStatus.WARNING
         assert "plldb bootstrap" in (found.hint or "")
 
     def test_one_that_is_missing_is_an_error_with_a_hint(self) -> None:
         facts = patient()
-        del vars(facts)["helper"]
+        del vars(facts)["helper_stack"]
         with pytest.raises(StackError, match="does not exist"):
-            helper.deployed(facts)
+            helper_stack.check_deployed(facts)
 
     def test_who_may_not_look_can_not_attach_either(self) -> None:
         class Closed(Facts):
             @property
-            def helper(self) -> Any:  # type: ignore[override]
+            def helper_stack(self) -> Any:  # type: ignore[override]
                 raise AccessDeniedError("No.", "Ask.")
 
-        assert helper.deployed(Closed(patient().question)).status is Status.PROBLEM
+        assert helper_stack.check_deployed(Closed(patient().context)).status is CheckStatus.PROBLEM
 
     def test_a_stack_to_debug_is_looked_at_if_it_is_named(self) -> None:
-        assert helper.debugged_stack(patient()).status is Status.OK
+        assert helper_stack.check_debugged_stack(patient()).status is CheckStatus.OK
         with pytest.raises(StackError, match="'app', the one to debug, does not exist"):
-            helper.debugged_stack(patient(stack_name="app"))
+            helper_stack.check_debugged_stack(patient(stack_name="app"))
 
 
 class TestVersion:
     def test_the_same(self) -> None:
-        assert helper.version(patient()).status is Status.OK
+        assert helper_stack.check_version(patient()).status is CheckStatus.OK
 
     @pytest.mark.parametrize(
         ("version", "said"),
         [("0.0.9", "older (0.0.9)"), ("0.10.0", "newer (0.10.0)"), ("unknown", "older (unknown)")],
     )
     def test_another_one(self, version: str, said: str) -> None:
-        found = helper.version(patient(helper_state=helper_state(version=version)))
-        assert found.status is Status.PROBLEM
+        found = helper_stack.check_version(
+            patient(helper_stack_state=make_helper_stack_state(version=version))
+        )
+        assert found.status is CheckStatus.PROBLEM
         assert said in found.found
         assert "plldb bootstrap" in (found.hint or "")
 
 
 class TestDrift:
     def test_none(self) -> None:
-        assert helper.drift(patient()).status is Status.OK
+        assert helper_stack.check_drift(patient()).status is CheckStatus.OK
 
     def test_parameters_are_named(self) -> None:
         deployed = release({"LogRetentionDays": "30"})
         facts = patient(
-            helper_state=helper_state(deployed), release=release({"LogRetentionDays": "14"})
+            helper_stack_state=make_helper_stack_state(deployed),
+            release=release({"LogRetentionDays": "14"}),
         )
-        found = helper.drift(facts)
-        assert found.status is Status.WARNING
+        found = helper_stack.check_drift(facts)
+        assert found.status is CheckStatus.WARNING
         assert found.data == {"differing": ["LogRetentionDays"]}
 
     def test_else_it_is_the_template(self) -> None:
-        other = helper_state()
+        other = make_helper_stack_state()
         other.tags.clear()
-        assert "the template" in helper.drift(patient(helper_state=other)).found
+        assert "the template" in helper_stack.check_drift(patient(helper_stack_state=other)).found
 
 
 class TestManagementApi:
     @pytest.mark.parametrize(
         ("health", "status", "said"),
         [
-            (Health(True, {"sessions": True}, 0.2), Status.OK, "is healthy"),
-            (Health(True, {"sessions": True}, -90.0), Status.WARNING, "by -90 s"),
-            (Health(False, {"a": True, "b": False}, 0), Status.PROBLEM, "its tables: b"),
-            (Health(False, {}, 0), Status.PROBLEM, "not healthy"),
+            (Health(True, {"sessions": True}, 0.2), CheckStatus.OK, "is healthy"),
+            (Health(True, {"sessions": True}, -90.0), CheckStatus.WARNING, "by -90 s"),
+            (Health(False, {"a": True, "b": False}, 0), CheckStatus.PROBLEM, "its tables: b"),
+            (Health(False, {}, 0), CheckStatus.PROBLEM, "not healthy"),
         ],
     )
-    def test_its_health(self, health: Health, status: Status, said: str) -> None:
-        found = helper.api(patient(management=FakeManagement(health=health)))
+    def test_its_health(self, health: Health, status: CheckStatus, said: str) -> None:
+        found = helper_stack.check_management_api(patient(api_client=FakeApiClient(health=health)))
         assert found.status is status
         assert said in found.found
 
-    def test_one_of_an_older_version(self) -> None:
-        management = FakeManagement()
-        management.refusal = AccessDeniedError("GET /health: 403 Missing Authentication Token")
-        found = helper.api(patient(management=management))
-        assert (found.status, found.hint) == (Status.PROBLEM, "plldb bootstrap")
-
     def test_one_that_is_closed_to_the_caller(self) -> None:
-        management = FakeManagement()
-        management.refusal = AccessDeniedError("GET /health: 403 not authorized")
+        api_client = FakeApiClient()
+        api_client.refusal = AccessDeniedError("GET /health: 403 not authorized")
         with pytest.raises(AccessDeniedError):
-            helper.api(patient(management=management))
+            helper_stack.check_management_api(patient(api_client=api_client))
 
 
 class FakeResources:
@@ -133,14 +132,13 @@ class TestReaper:
     @pytest.mark.parametrize(
         ("types", "state", "status", "hint"),
         [
-            (["AWS::Events::Rule"], "ENABLED", Status.OK, ""),
-            (["AWS::Events::Rule"], "DISABLED", Status.WARNING, "enable-rule --name rule0"),
-            (["AWS::SNS::Topic"], "", Status.WARNING, "plldb bootstrap"),
+            (["AWS::SNS::Topic", "AWS::Events::Rule"], "ENABLED", CheckStatus.OK, ""),
+            (["AWS::Events::Rule"], "DISABLED", CheckStatus.WARNING, "enable-rule --name rule0"),
         ],
     )
-    def test_its_rule(self, types: list[str], state: str, status: Status, hint: str) -> None:
+    def test_its_rule(self, types: list[str], state: str, status: CheckStatus, hint: str) -> None:
         events = SimpleNamespace(describe_rule=lambda **_: {"State": state})
         target = FakeTargetWith(cloudformation=FakeResources(*types), events=events)
-        found = helper.reaper(patient(target))
+        found = helper_stack.check_reaper(patient(target))
         assert found.status is status
         assert hint in (found.hint or "")

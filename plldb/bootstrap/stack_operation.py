@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,18 +18,20 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_cloudformation.type_defs import StackEventTypeDef
 
-# CloudFormation's own operations are over within this; API Gateway and DynamoDB take minutes.
-_DEADLINE_SECONDS = 30 * 60
+logger = logging.getLogger(__name__)
+
+# CloudFormation's own operations are over within this time; API Gateway and DynamoDB take minutes.
+_TIMEOUT_SECONDS = 30 * 60
 _POLL_SECONDS_AWS = 2.0
 _POLL_SECONDS_EMULATOR = 0.05
-# What CloudFormation says of resources that fell with another one, the one worth naming.
+# CloudFormation says so of resources that failed because another one did: that one is worth naming.
 _COLLATERAL = "cancelled"
 _GOOD_ENDS = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE", "DELETE_COMPLETE"}
 
 
 @dataclass(frozen=True)
 class ResourceEvent:
-    """One resource changed its state."""
+    """A resource of a stack changed its status."""
 
     logical_id: str
     resource_type: str
@@ -37,30 +40,39 @@ class ResourceEvent:
 
     @property
     def is_failure(self) -> bool:
+        """Whether the resource failed by itself, and not because another one did."""
         return self.status.endswith("_FAILED") and _COLLATERAL not in self.reason.lower()
 
 
 class StackOperation:
-    """One operation on one stack. Make it before the operation starts, then ``follow`` it.
+    """One operation on one stack. Make this before the operation starts, then ``follow`` it.
 
-    ``stack_id`` is the stack's ARN where it is known: a deleted stack is found by that only.
+    ``stack_id`` is the stack's ARN where it is known: a deleted stack is found by its ARN only.
     """
 
-    def __init__(self, target: Target, stack_name: str, stack_id: str | None = None) -> None:
+    def __init__(
+        self,
+        target: Target,
+        stack_name: str,
+        stack_id: str | None = None,
+        timeout_seconds: float = _TIMEOUT_SECONDS,
+    ) -> None:
         self._target = target
         self._name = stack_name
         self._id = stack_id or stack_name
+        self._timeout_seconds = timeout_seconds
         self._poll_seconds = _POLL_SECONDS_AWS if target.is_aws else _POLL_SECONDS_EMULATOR
         self._seen: set[str] = set()
         if stack_id is not None:
-            self._seen.update(event["EventId"] for event in self._new_events())
+            self._seen.update(event["EventId"] for event in self._fetch_new_events())
 
     def follow(
         self, report: Callable[[ResourceEvent], None], stack_id: str | None = None
     ) -> StackState | None:
-        """The stack once nothing is in progress; None if it is gone. Reports every event.
+        """Waits until nothing is in progress, and reports every event on the way.
 
-        Raises BootstrapError, naming the resource and the reason, if the operation failed.
+        Returns the stack, or None if it is gone. Raises BootstrapError, which names the resource
+        and the reason, if the operation failed, and if it is not over in time.
         """
         self._id = stack_id or self._id
         failures: list[ResourceEvent] = []
@@ -81,10 +93,10 @@ class StackOperation:
         )
 
     def await_end(self, report: Callable[[ResourceEvent], None]) -> StackState | None:
-        """Like ``follow``, whatever the end is."""
-        deadline = time.monotonic() + _DEADLINE_SECONDS
+        """Like ``follow``, but a failed operation is as good an end as any other."""
+        deadline = time.monotonic() + self._timeout_seconds
         while True:
-            # The state first: once it is final, no event is missing from the answer after it.
+            # The state is read first: once it is final, the events read after it are complete.
             stack = find_stack(self._target, self._id)
             self._report_new_events(report)
             if stack is None or not stack.status.endswith("_IN_PROGRESS"):
@@ -92,36 +104,36 @@ class StackOperation:
             if time.monotonic() > deadline:
                 raise BootstrapError(
                     f"Stack {self._name!r} is still in state {stack.status} after "
-                    f"{_DEADLINE_SECONDS // 60} minutes.",
+                    f"{self._timeout_seconds // 60} minutes.",
                     "Look at it in the CloudFormation console, then run the same command again.",
                 )
             time.sleep(self._poll_seconds)
 
     def _report_new_events(self, report: Callable[[ResourceEvent], None]) -> None:
-        # They come newest first. Their times are no order: some engines cut them to seconds.
-        for event in reversed(self._new_events()):
+        # Events come newest first. Their times are no order: some engines cut them to seconds.
+        for event in reversed(self._fetch_new_events()):
             self._seen.add(event["EventId"])
-            report(
-                ResourceEvent(
-                    logical_id=event.get("LogicalResourceId", ""),
-                    resource_type=event.get("ResourceType", ""),
-                    status=event.get("ResourceStatus", ""),
-                    reason=event.get("ResourceStatusReason", ""),
-                )
+            resource_event = ResourceEvent(
+                logical_id=event.get("LogicalResourceId", ""),
+                resource_type=event.get("ResourceType", ""),
+                status=event.get("ResourceStatus", ""),
+                reason=event.get("ResourceStatusReason", ""),
             )
+            logger.debug("stack %s: %s", self._name, resource_event)
+            report(resource_event)
 
-    def _new_events(self) -> list[StackEventTypeDef]:
+    def _fetch_new_events(self) -> list[StackEventTypeDef]:
         with aws_errors(f"read the events of stack {self._name!r}"):
             try:
-                return list(self._events_until_seen())
+                return list(self._fetch_until_seen())
             except ClientError as error:
                 # A stack that is gone takes its events along, unless it is asked for by its ARN.
                 if "does not exist" in str(error):
                     return []
                 raise
 
-    def _events_until_seen(self) -> Iterator[StackEventTypeDef]:
-        """Newest first, page by page, until one that was seen before."""
+    def _fetch_until_seen(self) -> Iterator[StackEventTypeDef]:
+        """Fetches events newest first, page by page, until one that was seen before."""
         cloudformation: CloudFormationClient = self._target.client("cloudformation")
         pages = cloudformation.get_paginator("describe_stack_events").paginate(StackName=self._id)
         for page in pages:
