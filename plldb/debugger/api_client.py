@@ -55,7 +55,8 @@ _NO_RETRY = Retry(total=0, raise_on_status=False)
 class SessionView:
     """A session as it may be shown. ``session`` is the beginning of its id, ``owner`` an ARN.
 
-    Times are in ISO 8601; ``status`` is PENDING, ACTIVE or CLOSED.
+    Times are in ISO 8601; ``status`` is PENDING, ACTIVE or CLOSED. ``holds`` are the names under
+    which functions are held for it, its own and those of sessions that it replaced.
     """
 
     session: str
@@ -64,6 +65,7 @@ class SessionView:
     owner: str
     created_at: str
     expires_at: str
+    holds: tuple[str, ...]
 
     @classmethod
     def from_answer(cls, answer: Mapping[str, Any]) -> Self:
@@ -75,6 +77,7 @@ class SessionView:
             owner=str(answer["owner"]),
             created_at=str(answer["createdAt"]),
             expires_at=str(answer["expiresAt"]),
+            holds=tuple(map(str, answer["holds"])),
         )
 
 
