@@ -455,6 +455,7 @@ class FakeS3:
         self.bodies: dict[str, bytes] = {}
         self.delete_batches: list[int] = []
         self.undeletable: set[str] = set()
+        self.refusal_to_create: ClientError | None = None
 
     def head_bucket(self, *, Bucket: str, ExpectedBucketOwner: str) -> dict[str, Any]:  # noqa: N803
         if Bucket not in self.buckets:
@@ -469,6 +470,8 @@ class FakeS3:
         Bucket: str,  # noqa: N803
         CreateBucketConfiguration: dict[str, str] | None = None,  # noqa: N803
     ) -> dict[str, Any]:
+        if self.refusal_to_create is not None:
+            raise self.refusal_to_create
         if Bucket in self.buckets:
             ours = self.buckets[Bucket].owner == ACCOUNT
             raise client_error("BucketAlreadyOwnedByYou" if ours else "BucketAlreadyExists")
@@ -600,7 +603,7 @@ class Scene:
 
 
 # What of a request a stack keeps.
-_KEPT = ("Tags", "Parameters", "EnableTerminationProtection")
+_KEPT = ("Tags", "Parameters", "EnableTerminationProtection", "TemplateBody")
 
 
 class FakeCloudFormation:
@@ -667,6 +670,7 @@ class FakeCloudFormation:
 
     def create_stack(self, *, StackName: str, **request: Any) -> dict[str, str]:  # noqa: N803
         self._called("create", StackName)
+        self._check_capabilities(request)
         kept = {key: request[key] for key in _KEPT if key in request and key not in self.overlooks}
         outputs = [{"OutputKey": key, "OutputValue": self.outputs[key]} for key in self.outputs]
         arn = self.add(StackName, "CREATE_IN_PROGRESS", Outputs=outputs, **kept)
@@ -675,6 +679,7 @@ class FakeCloudFormation:
 
     def update_stack(self, *, StackName: str, **request: Any) -> dict[str, str]:  # noqa: N803
         self._called("update", StackName)
+        self._check_capabilities(request)
         stack = self._found(StackName)
         stack |= {key: request[key] for key in _KEPT if key in request}
         return self._start(stack, "update", "UPDATE")
@@ -724,6 +729,10 @@ class FakeCloudFormation:
         self.calls.append((operation, name))
         if operation in self.refusals:
             raise self.refusals[operation]
+
+    def _check_capabilities(self, request: dict[str, Any]) -> None:
+        if "CAPABILITY_IAM" not in request.get("Capabilities", []):
+            raise client_error("InsufficientCapabilitiesException", "CAPABILITY_IAM")
 
     def _find(self, name: str) -> dict[str, Any] | None:
         if name.startswith("arn:"):
