@@ -119,11 +119,11 @@ class DynamoDbSessionStore:
         return self._update(
             session_id,
             "SET #status = :closed, #heir = :heir REMOVE #connection",
-            "#status <> :pending AND attribute_not_exists(#restoring)"
+            "#status IN (:active, :closed) AND attribute_not_exists(#restoring)"
             " AND (attribute_not_exists(#heir) OR #heir = :heir)",
             {
+                ":active": {"S": Status.ACTIVE},
                 ":closed": {"S": Status.CLOSED},
-                ":pending": {"S": Status.PENDING},
                 ":heir": {"S": heir},
             },
         )
