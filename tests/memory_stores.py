@@ -312,14 +312,14 @@ class MemoryInvocationStore:
 
 
 def _makes_room(found: Invocation, invocation: Invocation) -> bool:
-    """Whether what is found is an earlier try of the same function, or nobody waits for it."""
+    """Whether what is found is an earlier try of the same function, or its time is over."""
     if found.token_key == invocation.token_key:
         return found.id.deadline < invocation.id.deadline
-    return found.state not in OPEN or found.id.deadline <= invocation.created_at
+    return found.id.deadline <= invocation.created_at
 
 
 def _is_other_and_over(found: Invocation, invocation: Invocation) -> bool:
-    return found.id != invocation.id and found.state not in OPEN
+    return not found.is_same_as(invocation) and found.state not in OPEN
 
 
 def _is_stale(invocation: Invocation, now: float) -> bool:

@@ -130,13 +130,22 @@ class TestBury:
         assert started.bury(LATER).is_taken
         assert started.record(LATER) is Recorded.REPEATED
 
+    @pytest.mark.parametrize("is_over", [False, True])
     @pytest.mark.parametrize("other", [LATER, OTHERS])
-    def test_a_later_try_or_another_token_stands(
-        self, store: InvocationStore, other: Invocation
+    def test_a_later_try_or_one_of_another_token_stands(
+        self, store: InvocationStore, other: Invocation, is_over: bool
     ) -> None:
+        """Its function may ask for it."""
         store.record(other)
-        assert store.bury(WAITING) == Step(False, other)
-        assert store.get("r") == other
+        if is_over:
+            store.abandon(other.id, other.token_key)
+        before = store.get("r")
+        assert store.bury(WAITING) == Step(False, before)
+        assert store.get("r") == before
+
+    def test_unless_its_time_is_over(self, store: InvocationStore) -> None:
+        store.record(OTHERS)
+        assert store.bury(replace(WAITING, created_at=OTHERS.id.deadline)).is_taken
 
 
 class TestClaim:
