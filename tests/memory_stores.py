@@ -105,8 +105,13 @@ class MemorySessionStore:
             restoring_since=int(now),
         )
 
-    def cancel(self, session_id: str) -> Session | None:
-        return self._change(session_id, lambda s: s.status is Status.PENDING, **_CLOSED)
+    def cancel(self, session_id: str, now: float) -> Session | None:
+        return self._change(
+            session_id,
+            lambda s: s.status is Status.PENDING,
+            **_CLOSED,
+            restoring_since=int(now),
+        )
 
     def begin_restoring(self, session_id: str, now: float) -> bool:
         def is_due(session: Session) -> bool:
@@ -149,7 +154,9 @@ class MemorySessionStore:
             for session in self._of_stack(stack_name)
             if session.ttl > now
             and session.is_visible_to(viewer, now)
-            and not (open_only and session.status is Status.CLOSED)
+            and (
+                not open_only or session.status is not Status.CLOSED or session.may_be_resumed(now)
+            )
         ]
         return page_by_ttl(sorted(visible, key=by_ttl), limit, after)
 

@@ -180,8 +180,8 @@ class SessionLife(RuleBasedStateMachine):
     @rule(session_id=ids)
     def cancel(self, session_id: str) -> None:
         pending = self.model[session_id].status is Status.PENDING
-        answer = self.ask(lambda store: store.cancel(session_id))
-        assert answer == self.closed(session_id, pending)
+        answer = self.ask(lambda store: store.cancel(session_id, self.now))
+        assert answer == self.closed(session_id, pending, restoring_since=int(self.now))
 
     def closed(self, session_id: str, expected: bool, **changes: Any) -> Session | None:
         return self.change(
@@ -223,7 +223,11 @@ class SessionLife(RuleBasedStateMachine):
             for session in self.of_stack(stack)
             if session.ttl > self.now
             and (session.status is not Status.PENDING or session.owner == viewer)
-            and (session.status is not Status.CLOSED or not open_only)
+            and (
+                not open_only
+                or session.status is not Status.CLOSED
+                or (session.heir is None and session.restoring_since is None)
+            )
         ]
         expected.sort(key=lambda session: (-session.ttl, digest(session.session_id)))
 

@@ -92,7 +92,7 @@ class Ending:
     def _close_as_seen(self, session: Session, now: float) -> Session | None:
         """→ CLOSED, unless it connected or closed since it was seen so; None, then."""
         if session.connection_id is None:
-            return self.sessions.cancel(session.session_id)
+            return self.sessions.cancel(session.session_id, now)
         return self.sessions.close(session.session_id, session.connection_id, now)
 
     def _finish(self, closed: Session, connection_id: str | None, reason: str) -> None:

@@ -160,7 +160,7 @@ class TestForce:
 
     def test_one_that_is_never_as_it_was_seen(self, world: World) -> None:
         pending = world.add()
-        world.sessions.cancel = lambda _: None  # type: ignore[method-assign]
+        world.sessions.cancel = lambda *_: None  # type: ignore[method-assign]
         with pytest.raises(UnsettledError):
             world.ending.force(pending, "enough", NOW)
 

@@ -69,9 +69,10 @@ ATTACHED = replace(new_session("app", "me", 0), status=Status.ACTIVE, ttl=150, c
         (replace(ATTACHED, status=Status.CLOSED), False, True),
         (replace(ATTACHED, status=Status.CLOSED, ttl=100), False, False),
         (replace(ATTACHED, status=Status.CLOSED, restoring_since=99), False, False),
+        (replace(ATTACHED, status=Status.CLOSED, heir="heir"), False, False),
         (replace(ATTACHED, status=Status.PENDING), False, False),
     ],
-    ids=["attached", "its lease is over", "lost", "for too long", "closed", "never connected"],
+    ids=["attached", "expired", "lost", "for too long", "closed", "replaced", "never connected"],
 )
 def test_who_is_there_and_who_may_come_back(
     session: Session, is_attached: bool, may_be_resumed: bool

@@ -106,7 +106,7 @@ class TestContract:
             lambda store, one: store.disconnect(one, "c", NOW),
             lambda store, one: store.close(one, "c", NOW),
             lambda store, one: store.close_expired(one, "c", NOW),
-            lambda store, one: store.cancel(one),
+            lambda store, one: store.cancel(one, NOW),
             lambda store, one: store.begin_restoring(one, NOW),
         ],
     )
@@ -287,12 +287,13 @@ class TestEnding:
         assert (closed.status, closed.restoring_since) == (Status.CLOSED, int(NOW) + LEASE)
 
     def test_of_one_that_nobody_connected_to(self, store: SessionStore, pending: Session) -> None:
-        assert store.cancel(pending.session_id) == replace(pending, status=Status.CLOSED)
-        assert store.cancel(pending.session_id) is None
+        closed = replace(pending, status=Status.CLOSED, restoring_since=int(NOW))
+        assert store.cancel(pending.session_id, NOW) == closed
+        assert store.cancel(pending.session_id, NOW) is None
         assert not store.activate(pending.session_id, "c", NOW)
 
     def test_but_not_of_one_that_somebody_did(self, store: SessionStore, active: Session) -> None:
-        assert store.cancel(active.session_id) is None
+        assert store.cancel(active.session_id, NOW) is None
         assert store.get(active.session_id) == active
 
 
@@ -323,7 +324,7 @@ class TestPages:
         def turn(after: Position | None) -> Page:
             page = store.page("app", "me", NOW, limit=limit, after=after, open_only=True)
             for session in page.sessions:
-                assert store.cancel(session.session_id)
+                assert store.cancel(session.session_id, NOW)
             shown.extend(page.sessions)
             return page
 
@@ -348,7 +349,11 @@ class TestPages:
         assert store.page("app", "me", NOW, limit=9).sessions == [mine]
         store.activate(yours.session_id, "c", NOW)
         assert len(store.page("app", "me", NOW, limit=9).sessions) == 2
-        store.close(yours.session_id, "c", NOW)
+        lost = store.disconnect(yours.session_id, "c", NOW)
+        for open_only in (True, False):
+            page = store.page("app", "me", NOW, limit=9, open_only=open_only)
+            assert page.sessions == [mine, lost]
+        store.begin_restoring(yours.session_id, NOW)
         assert len(store.page("app", "me", NOW, limit=9).sessions) == 2
         assert store.page("app", "me", NOW, limit=9, open_only=True).sessions == [mine]
 
@@ -524,7 +529,8 @@ class TestDynamoDb:
         client = FakeDynamoDb(page_size=100_000)
         store = DynamoDbSessionStore(client, "t")
         for _ in range(3000):
-            store.create(replace(new_session("app", "me", NOW), status=Status.CLOSED))
+            closed = replace(new_session("app", "me", NOW), status=Status.CLOSED)
+            store.create(replace(closed, restoring_since=int(NOW)))
         client.calls.clear()
         assert store.page("app", "me", NOW, limit=9, open_only=True).sessions == []
         assert len(client.calls) == 3
