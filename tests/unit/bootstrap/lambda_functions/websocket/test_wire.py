@@ -22,6 +22,13 @@ SENT = {
     Action.RESUME: wire.resume_message(SESSION, SESSION),
     Action.UPLOAD: wire.upload_message(SESSION, "r"),
 }
+SENT_BY_A_FUNCTION = {
+    Action.ABANDON: wire.abandon_message("token", "r", 1.5),
+    Action.AWAIT: wire.await_message("token", "r", 1.5),
+    Action.INVOKE: wire.invoke_message(
+        "token", "r", "Fn", deadline=1.5, accept_before=1, context={}, event="{}"
+    ),
+}
 
 
 @pytest.mark.parametrize("action", SENT)
@@ -31,15 +38,34 @@ def test_a_debuggers_message_names_its_action_and_its_session(action: Action) ->
     assert (parsed["action"], parsed["sessionId"]) == (action, SESSION)
 
 
-def test_all_that_is_no_functions_is_a_debuggers() -> None:
-    assert {*Action} - {*SENT} == {Action.ABANDON, Action.AWAIT, Action.INVOKE}
+@pytest.mark.parametrize("action", SENT_BY_A_FUNCTION)
+def test_a_functions_message_names_its_action_and_shows_its_token(action: Action) -> None:
+    parsed = wire.parse(SENT_BY_A_FUNCTION[action])
+    assert parsed is not None
+    assert (parsed["action"], parsed["token"]) == (action, "token")
 
 
-def test_an_answer_is_inline_or_an_upload() -> None:
-    inline = json.loads(wire.answer_message(SESSION, "r", 1.5, body="{}"))
-    uploaded = json.loads(wire.answer_message(SESSION, "r", 1.5, body_key="key"))
-    assert inline.keys() - uploaded.keys() == {"body"}
-    assert uploaded.keys() - inline.keys() == {"bodyKey"}
+def test_every_action_is_somebodys() -> None:
+    assert {*Action} == {*SENT} | {*SENT_BY_A_FUNCTION}
+
+
+def differing(one: str, other: str) -> tuple[set[str], set[str]]:
+    """The fields that only one of two messages has."""
+    fields, others = json.loads(one).keys(), json.loads(other).keys()
+    return fields - others, others - fields
+
+
+def test_a_payload_is_inline_or_an_upload() -> None:
+    assert differing(
+        wire.answer_message(SESSION, "r", 1.5, body="{}"),
+        wire.answer_message(SESSION, "r", 1.5, body_key="key"),
+    ) == ({"body"}, {"bodyKey"})
+    assert differing(
+        SENT_BY_A_FUNCTION[Action.INVOKE],
+        wire.invoke_message(
+            "token", "r", "Fn", deadline=1.5, accept_before=1, context={}, event_key="key"
+        ),
+    ) == ({"event"}, {"eventKey"})
 
 
 def test_the_servers_messages_survive_the_wire() -> None:
