@@ -17,7 +17,7 @@ from typing import Any
 
 from lambda_functions.websocket import wire
 from websockets.exceptions import InvalidState, ProtocolError
-from websockets.frames import Frame, Opcode
+from websockets.frames import Close, Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
@@ -153,7 +153,9 @@ class ServerConnection:
             self._answer(event)
         elif isinstance(event, Frame) and event.opcode is Opcode.PONG:
             self._stack.pongs.append(bytes(event.data))
-        elif isinstance(event, Frame) and event.opcode is not Opcode.CLOSE:
+        elif isinstance(event, Frame) and event.opcode is Opcode.CLOSE:
+            self._stack.closes.append(Close.parse(event.data).code)
+        elif isinstance(event, Frame):
             self._stack.violations.append(f"a frame {event.opcode.name}")
 
     def _admit(self, request: Request) -> None:
@@ -196,6 +198,8 @@ class HelperStack:
     refusals: list[int] = field(default_factory=list)
     connections: list[ServerConnection] = field(default_factory=list)
     pongs: list[bytes] = field(default_factory=list)
+    # The codes of close frames.
+    closes: list[int] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
     port: int = 0
     tls: Any = None
