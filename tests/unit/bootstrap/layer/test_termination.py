@@ -219,7 +219,6 @@ def test_one_that_is_answered_meanwhile_may_be_told(own_code: Path) -> None:
         return [accepted(), started()]
 
     with stopped_while_it_asks(own_code, respond) as (stack, one):
-        time.sleep(0.1)
         stack.push(answer(3))
         assert rest(one)[-1] == "3"
         assert one.wait(timeout=20) != 0
