@@ -278,5 +278,5 @@ async def attached(backend: Backend, stack: str) -> AsyncIterator[Debugger]:
 
 def restore(backend: Backend, stack: str) -> dict[str, Any]:
     """As ``plldb restore`` does it: through the Lambda API, and without a session."""
-    request = {"operation": "restore", "stackName": stack, "sessionRef": None, "connectionId": None}
+    request = {"operation": "restore", "stackName": stack, "session": None, "connectionId": None}
     return backend.invoke("InstrumentationFunction", json.dumps(request))
