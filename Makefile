@@ -1,19 +1,35 @@
 # `make help` lists the targets.
 
-# The newest Python that plldb runs on; another one with PYTHON=…
-PYTHON ?= $(firstword $(foreach v,python3.13 python3.12 python3.11 python3,$(if $(shell $(v) -c 'import sys, venv; print(sys.version_info >= (3, 11) or "")' 2>/dev/null),$(v))))
+# The first of these interpreters that runs plldb and can make environments.
+usable = $(firstword $(foreach python,$(1),$(if $(shell $(python) -c 'import sys, ensurepip, venv; print(sys.version_info >= (3, 11) or "")' 2>/dev/null),$(python))))
+PYENV_VERSIONS := $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions
+
+# The environment is .venv, of the newest Python on the PATH. With PYTHON=python3.12 it is .venv-3.12
+# beside that one, and pyenv need not have chosen that version. VENV=… names any other folder.
+ifeq ($(origin PYTHON), undefined)
+VENV ?= .venv
+PYTHON = $(or $(wildcard $(VENV)/bin/python),$(call usable,python3.13 python3.12 python3.11 python3))
+else
+override PYTHON := $(call usable,$(PYTHON) $(wildcard $(PYENV_VERSIONS)/$(PYTHON:python%=%).*/bin/python))
+VENV ?= .venv-$(if $(PYTHON),$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])'))
+VENV := $(VENV)
+endif
 EXTENSION := plldb/emulators/localstack/extension
-VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# What is installed beside plldb: for the tests alone, `local,test` is enough.
+EXTRAS ?= local,dev
 
 # What `make e2e` runs against: EMULATOR=ministack|localstack|auto, ENDPOINT=URL of one that runs
 # already, or PROFILE=name of an AWS profile.
 EMULATOR ?= auto
 PYTEST_ARGS ?=
 
+# The hundreds of processes that the tests start would each compile plldb anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit e2e lint format docs lock bench clean
+.PHONY: help setup demo test unit e2e coverage lint format docs lock bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,8 +38,7 @@ setup: $(INSTALLED) ## Make .venv with everything in it; again only when pyproje
 
 $(INSTALLED): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: name one with PYTHON=…" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[local,dev]'
+	@$(PYTHON) -m tools.environment $(VENV) $(EXTRAS)
 	@touch $@
 
 demo: setup ## Show the whole thing on the embedded emulator, in seconds
@@ -38,12 +53,15 @@ unit: setup ## Unit tests
 e2e: setup ## End-to-end tests in a LocalStack container where Docker runs (EMULATOR=, ENDPOINT=, PROFILE=)
 	EMULATOR=$(EMULATOR) ENDPOINT=$(ENDPOINT) PROFILE=$(PROFILE) $(BIN)/pytest tests/e2e $(PYTEST_ARGS)
 
+coverage: setup ## What of plldb the unit tests run, line by line; slower than `make unit`
+	$(BIN)/pytest tests/unit --cov --cov-report term-missing:skip-covered $(PYTEST_ARGS)
+
 # W3002: the sample's code is a local path on purpose, as a developer has it.
 lint: setup ## ruff, mypy --strict, bandit and cfn-lint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	cd $(EXTENSION) && $(CURDIR)/$(BIN)/mypy --config-file pyproject.toml
+	cd $(EXTENSION) && $(abspath $(BIN))/mypy --config-file pyproject.toml
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive plldb
 	$(BIN)/cfn-lint plldb/bootstrap/cloudformation/template.yaml
 	$(BIN)/cfn-lint --ignore-checks W3002 -- plldb/demo/sample/template.yaml
@@ -57,12 +75,12 @@ docs: setup ## Write docs/reference from the code
 
 lock: setup ## Pin what the LocalStack image installs, from requirements.in
 	$(BIN)/pip install --quiet uv
-	cd plldb/emulators/localstack && $(CURDIR)/$(BIN)/uv pip compile --python-version 3.13 \
+	cd plldb/emulators/localstack && $(abspath $(BIN))/uv pip compile --python-version 3.13 \
 	  --python-platform x86_64-unknown-linux-gnu --generate-hashes --no-header \
 	  --output-file requirements.lock requirements.in
 
 bench: setup ## Measure; a table, and bench/results/*.json and *.png (ENGINES='ministack localstack')
 	$(BIN)/python -m bench.sessions $(ENGINES)
 
-clean: ## Remove .venv and caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean: ## Remove .venv, those of other versions, and caches
+	rm -rf $(VENV) .venv-3.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

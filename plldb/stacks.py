@@ -172,7 +172,8 @@ def restore_functions(
     Failing calls raise botocore's exceptions: see ``plldb.aws.aws_errors``.
     """
     client: LambdaClient = target.patient_client("lambda", _LAMBDA_SECONDS)
-    request = restore_request(stack_name)
+    # A helper stack of 0.1.0 calls the session so, and ends in an error without it.
+    request = restore_request(stack_name) | {"sessionRef": None}
     answer = client.invoke(FunctionName=instrumentation_function, Payload=json.dumps(request))
     payload = json.loads(answer["Payload"].read())
     if answer.get("FunctionError"):

@@ -60,8 +60,8 @@ class AttachFactory:
             python=self._python,
             debug=self._debug,
             max_concurrency=self._options.max_concurrency,
-            on_output=self.view.output,
-            on_progress=self.view.progress,
+            on_output=self.view.show_output,
+            on_progress=self.view.show_progress,
             credentials=self.target.child_environment(),
         )
         if isinstance(self._debug, Debugpy):

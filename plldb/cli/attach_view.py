@@ -63,7 +63,7 @@ class AttachView:
         self._under_way.clear()
         self._show_pending()
 
-    def output(self, function: str, stream: str, line: str) -> None:
+    def show_output(self, function: str, stream: str, line: str) -> None:
         """A line that the user's code printed."""
         self._say(
             self._console.answer,
@@ -71,7 +71,7 @@ class AttachView:
             f"  {function} │ {line}",
         )
 
-    def progress(self, progress: Progress) -> None:
+    def show_progress(self, progress: Progress) -> None:
         """An invocation waits, runs or is paused; for the live list."""
         if progress.state is RunState.FINISHED:
             self._under_way.pop(progress.request_id, None)

@@ -155,7 +155,7 @@ class Child:
         child = cls(process, listener, launch.patience)
         child._connect(*ours)
         child._send({"type": "start", "patience": launch.patience} | launch.start)
-        logger.debug("Child %d runs %s in %s.", child.pid, launch.command[0], launch.folder)
+        logger.debug("child %d runs %s in %s", child.pid, launch.command[0], launch.folder)
         return child
 
     def _connect(self, requests: int, answers: int, out: int, err: int) -> None:
@@ -213,7 +213,7 @@ class Child:
                     break
         finally:
             if self._process.returncode is None:
-                logger.debug("Child %d is killed.", self.pid)
+                logger.debug("child %d is killed", self.pid)
                 _signal_group(self.pid, signal.SIGKILL)
         await asyncio.shield(self._exit)
 
@@ -223,11 +223,11 @@ class Child:
         return [self._terminate] if self._is_busy else [self._tell_to_end, self._terminate]
 
     def _tell_to_end(self) -> None:
-        logger.debug("Child %d is told to end.", self.pid)
+        logger.debug("child %d is told to end", self.pid)
         self._send({"type": "end"})
 
     def _terminate(self) -> None:
-        logger.debug("Child %d gets SIGTERM.", self.pid)
+        logger.debug("child %d gets SIGTERM", self.pid)
         _signal_group(self.pid, signal.SIGTERM)
 
     async def _exits_within(self, seconds: float) -> bool:
@@ -273,7 +273,7 @@ class Child:
 
     async def _await_exit(self) -> None:
         status = await self._process.wait()
-        logger.debug("Child %d has ended with status %d.", self.pid, status)
+        logger.debug("child %d has ended with status %d", self.pid, status)
         self._is_running = False
         # Its children outlive it, unless somebody ends them.
         _signal_group(self.pid, signal.SIGKILL)

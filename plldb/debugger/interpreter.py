@@ -106,7 +106,7 @@ def check_interpreter(path: Path, what: str, patience: float = _CHECK_SECONDS) -
             f"{path} ({what}) is Python {major}.{minor}.{micro}, which is too old.",
             f"Use Python {'.'.join(map(str, MINIMUM))} or newer: --python PATH",
         )
-    logger.debug("%s (%s) is Python %d.%d.%d.", path, what, *version)
+    logger.debug("%s (%s) is Python %d.%d.%d", path, what, *version)
     return Interpreter(path, version)
 
 

@@ -212,7 +212,7 @@ class Invoker:
         self._patience = patience
         self._fallback_packages = dict(fallback_packages)
         self._terminal = _Terminal(debug.terminal) if isinstance(debug, Pdb) else None
-        logger.info("Functions run under %s, Python %s.", python.path, python.version_text)
+        logger.info("functions run under %s, Python %s", python.path, python.version_text)
 
     async def __aenter__(self) -> Self:
         return self
@@ -287,7 +287,7 @@ class Invoker:
         finally:
             was_paused = progress.state in (RunState.PAUSED, RunState.AWAITING_DEBUGGER)
             progress.change(RunState.FINISHED)
-        logger.info("Invocation %s of %s: %s", request_id, function.logical_id, what)
+        logger.info("invocation %s of %s: %s", request_id, function.logical_id, what)
         error = make_error_report(kind, f"RequestId: {request_id} Error: {what}")
         return Outcome(None, error, was_paused and kind == "Sandbox.Timedout")
 
@@ -323,7 +323,7 @@ class Invoker:
             worker, is_changed = await self._get_worker(function)
             worker.listener.on_frame = partial(self._follow_debugger, worker, progress)
             header = {"isChanged": is_changed, "context": context, "deadline": deadline}
-            logger.debug("Child %d gets invocation %s.", worker.child.pid, progress.request_id)
+            logger.debug("child %d gets invocation %s", worker.child.pid, progress.request_id)
             try:
                 reply = await worker.child.request(header, event)
             except BaseException:
@@ -377,7 +377,7 @@ class Invoker:
     ) -> tuple[_Worker | None, bool]:
         """An idle child that still serves, if there is one; the others of its function are ended.
 
-        The second value tells whether its code has changed since it was read.
+        The second value tells whether the code has changed since that child read it.
         """
         idle = self._idle[function.logical_id]
         changes: list[str] = []
@@ -394,7 +394,7 @@ class Invoker:
         if changes:
             shown = ", ".join(changes[:_SHOWN_CHANGES])
             logger.info("%s: %d files have changed: %s", function.logical_id, len(changes), shown)
-        return found, bool(changes)
+        return found, found is not None and bool(changes)
 
     async def _start(self, function: LocalFunction, snapshot: Snapshot) -> _Worker:
         if self._closing.is_set():
@@ -414,7 +414,7 @@ class Invoker:
         finally:
             self._starts.discard(starting)
             starting.set_result(None)
-        logger.debug("Child %d is for %s.", child.pid, function.logical_id)
+        logger.debug("child %d is for %s", child.pid, function.logical_id)
         return worker
 
     def _keep(self, worker: _Worker, is_reusable: bool) -> None:

@@ -112,46 +112,46 @@ class _Parser:
         self._at = 0
 
     def parse(self) -> _Node:
-        node = self._value()
+        node = self._parse_value()
         self._skip()
         if self._at != len(self._text):
             self._fail()
         return node
 
-    def _value(self) -> _Node:
+    def _parse_value(self) -> _Node:
         self._skip()
         node = _Node(self._at)
         match self._text[self._at : self._at + 1]:
             case "{":
-                self._object(node)
+                self._parse_object(node)
             case "[":
-                self._array(node)
+                self._parse_array(node)
             case '"':
-                node.value = self._token(_STRING)
+                node.value = self._read_token(_STRING)
             case _:
-                node.value = self._token(_SCALAR)
+                node.value = self._read_token(_SCALAR)
         node.end = self._at
         return node
 
-    def _object(self, node: _Node) -> None:
+    def _parse_object(self, node: _Node) -> None:
         node.value = {}
-        while not self._closes("}", node):
-            name = self._token(_STRING)
+        while not self._reaches_end("}", node):
+            name = self._read_token(_STRING)
             self._skip()
             self._take(":")
-            member = self._value()
+            member = self._parse_value()
             node.members[name] = member
             node.items.append(member)
             node.value[name] = member.value
 
-    def _array(self, node: _Node) -> None:
+    def _parse_array(self, node: _Node) -> None:
         node.value = []
-        while not self._closes("]", node):
-            item = self._value()
+        while not self._reaches_end("]", node):
+            item = self._parse_value()
             node.items.append(item)
             node.value.append(item.value)
 
-    def _closes(self, bracket: str, node: _Node) -> bool:
+    def _reaches_end(self, bracket: str, node: _Node) -> bool:
         """Goes on to the next item, or beyond the bracket at the end."""
         if self._at == node.start:
             self._at += 1
@@ -169,7 +169,7 @@ class _Parser:
             self._fail()
         return False
 
-    def _token(self, pattern: re.Pattern[str]) -> Any:
+    def _read_token(self, pattern: re.Pattern[str]) -> Any:
         found = pattern.match(self._text, self._at)
         if found is None:
             self._fail()
@@ -206,17 +206,17 @@ class _Style:
 
     def render(self, value: Any, depth: int) -> str:
         """JSON whose first line stands ``depth`` levels deep already."""
-        return self._indented(value, self._unit * depth)
+        return self._render_indented(value, self._unit * depth)
 
     def substitute(self, node: _Node, value: Any) -> str:
-        new = self._indented(value, self._indent_at(node.start))
+        new = self._render_indented(value, self._find_indent(node.start))
         return self._text[: node.start] + new + self._text[node.end :]
 
     def insert(self, node: _Node, new: str | dict[str, Any]) -> str:
         """Puts an item (or a member, as text) at the end, after any comment that stands there."""
-        outer = self._indent_at(node.start)
+        outer = self._find_indent(node.start)
         inner = outer + self._unit
-        text = new if isinstance(new, str) else self._indented(new, inner)
+        text = new if isinstance(new, str) else self._render_indented(new, inner)
         close = node.end - 1
         before, left = self._text[:close].rstrip(), self._text[:close]
         tail = left[len(before) :]
@@ -229,10 +229,10 @@ class _Style:
             before = before[:end] + "," + before[end:]
         return before + self._newline + inner + text + tail + self._text[close:]
 
-    def _indented(self, value: Any, indent: str) -> str:
+    def _render_indented(self, value: Any, indent: str) -> str:
         lines = json.dumps(value, indent=self._unit, ensure_ascii=False).split("\n")
         return (self._newline + indent).join(lines)
 
-    def _indent_at(self, position: int) -> str:
+    def _find_indent(self, position: int) -> str:
         line = self._text[self._text.rfind("\n", 0, position) + 1 : position]
         return line[: len(line) - len(line.lstrip())]

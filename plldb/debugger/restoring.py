@@ -23,7 +23,9 @@ def restore(target: Target, stack_name: str, helper_stack: str) -> Restoration:
     """
     stack = require_debuggable_stack(target, stack_name)
     helper = find_helper_stack(target, helper_stack)
-    logger.info("Restoring the functions of %s by %s", stack.name, helper.instrumentation_function)
+    logger.info(
+        "the functions of %s are restored by %s", stack.name, helper.instrumentation_function
+    )
     with aws_errors("invoke the helper stack's instrumentation function"):
         restoration = restore_functions(target, helper.instrumentation_function, stack.name)
     if restoration.error is not None:

@@ -564,7 +564,7 @@ def start_pdb(channel: Channel, terminal: int) -> None:
 
         def interaction(self, *arguments: Any, **options: Any) -> None:
             self._pause()
-            with _standard_streams_on(terminal):
+            with _redirect_standard_streams(terminal):
                 super().interaction(*arguments, **options)
             self._is_paused = False
             channel.send("resumed")
@@ -594,7 +594,7 @@ def start_pdb(channel: Channel, terminal: int) -> None:
 
 
 @contextlib.contextmanager
-def _standard_streams_on(terminal: int) -> Iterator[None]:
+def _redirect_standard_streams(terminal: int) -> Iterator[None]:
     """stdin and stdout are the terminal meanwhile: only so does ``input()`` edit lines."""
     streams = sys.stdin, sys.stdout
     for stream in streams:

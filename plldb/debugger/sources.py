@@ -128,7 +128,7 @@ def find_sources(
         missing.pop(logical_id, None)
     logger.info("%s: code of %d functions is here, of %d not", path, len(found), len(missing))
     for logical_id, source in found.items():
-        logger.debug("The code of %s is in %s.", logical_id, source.code_dir)
+        logger.debug("the code of %s is in %s", logical_id, source.code_dir)
     return Sources(path, found, missing)
 
 

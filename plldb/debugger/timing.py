@@ -54,12 +54,12 @@ def read_timing(environ: Mapping[str, str]) -> Timing:
     """Raises UsageError for a value that makes no sense."""
     default = Timing()
     return Timing(
-        heartbeat=_seconds(environ, HEARTBEAT_VARIABLE, default.heartbeat),
-        refresh=_seconds(environ, REFRESH_VARIABLE, default.refresh),
+        heartbeat=_read_seconds(environ, HEARTBEAT_VARIABLE, default.heartbeat),
+        refresh=_read_seconds(environ, REFRESH_VARIABLE, default.refresh),
     )
 
 
-def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:
+def _read_seconds(environ: Mapping[str, str], name: str, default: float) -> float:
     text = environ.get(name)
     if not text:
         return default

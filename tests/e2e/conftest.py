@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from filelock import FileLock
 
 from plldb.aws import Target
 from plldb.config import EmulatorAddress, TargetSettings
@@ -78,6 +79,9 @@ def engine() -> Engine:
     return Engine(name)
 
 
+_HERE = Path(__file__).parent
+# Seconds for one test, once what it needs is there: with all cores busy, the longest takes a third.
+_TIMEOUT_SECONDS = 300
 # A stack to debug: deployed in no time, and good for nothing else.
 _TINY_TEMPLATE = '{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}'
 
@@ -90,6 +94,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_report_header() -> str:
     return f"end-to-end target: {engine()}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(_HERE) and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(_TIMEOUT_SECONDS, func_only=True))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -112,7 +122,13 @@ def helper_name() -> str:
 
 
 @pytest.fixture(scope="session")
-def plldb(home: Path, helper_name: str) -> Iterator[Plldb]:
+def starts(tmp_path_factory: pytest.TempPathFactory) -> FileLock:
+    """Held while an emulator starts: the first worker builds the image, the others find it."""
+    return FileLock(tmp_path_factory.getbasetemp().parent / "emulator-starts.lock")
+
+
+@pytest.fixture(scope="session")
+def plldb(home: Path, helper_name: str, starts: FileLock) -> Iterator[Plldb]:
     """The command line, which finds the target by itself."""
     chosen = engine()
     variables = {"PLLDB_HOME": str(home), "PLLDB_HELPER_STACK": helper_name}
@@ -124,7 +140,8 @@ def plldb(home: Path, helper_name: str) -> Iterator[Plldb]:
         yield command.with_environment(PLLDB_ENDPOINT_URL=chosen.endpoint_url)
         return
     try:
-        command("local", "up", "--detach", "--emulator", chosen.name, timeout=900).succeeded()
+        with starts:
+            command("local", "up", "--detach", "--emulator", chosen.name, timeout=900).succeeded()
         yield command
     finally:
         command("local", "down").succeeded()

@@ -30,7 +30,11 @@ def test_no_session_id_is_unauthorized(backend: Backend) -> None:
     assert backend.refusal(None) == 401
 
 
-@pytest.mark.parametrize("session_id", [str(uuid.uuid4()), "not-an-id", "x" * 4000, "é\n"])
+@pytest.mark.parametrize(
+    "session_id",
+    [str(uuid.uuid4()), "not-an-id", "x" * 4000, "é\n"],
+    ids=["another", "no id", "long", "not ASCII"],
+)
 def test_an_unknown_id_is_refused(backend: Backend, session_id: str) -> None:
     assert backend.refusal(session_id) == 403
 

@@ -81,8 +81,8 @@ class Deployed:
 
     def dashboards(self) -> list[str]:
         found = self.client("cloudwatch").list_dashboards()["DashboardEntries"]
-        name = f"{self.backend.helper.name}-"
-        return [d["DashboardName"] for d in found if d["DashboardName"].startswith(name)]
+        name = f"{self.backend.helper.name}-{self.backend.target.region}"
+        return [d["DashboardName"] for d in found if d["DashboardName"] == name]
 
     def retention(self) -> int:
         name = self.template.ref("FunctionsLogGroup")

@@ -34,7 +34,7 @@ def test_no_two_of_them_want_the_same_port() -> None:
     assert len(set(ports)) == len(ports)
 
 
-@pytest.mark.parametrize("name", SERVICES.keys() - BUILT_WITH_A_HEALTHCHECK)
+@pytest.mark.parametrize("name", sorted(SERVICES.keys() - BUILT_WITH_A_HEALTHCHECK))
 def test_each_tells_whether_it_is_healthy_at_its_own_port(name: str) -> None:
     healthcheck = SERVICES[name]["healthcheck"]
     inside = SERVICES[name]["ports"][0].rpartition(":")[2]

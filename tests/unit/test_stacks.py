@@ -167,4 +167,5 @@ def test_restoring_is_asked_for_as_the_helper_stack_takes_it(target: Any) -> Non
     restore_functions(target, "plldb-instrument", "app")
     ((function, request),) = target.restoring.requests
     assert function == "plldb-instrument"
-    assert request == restore_request("app")
+    # A helper stack of 0.1.0 calls the session otherwise.
+    assert request == restore_request("app") | {"sessionRef": None}

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from .cloud import Cloud, Stack
 
@@ -20,23 +21,31 @@ ENDPOINT_VARIABLE = "LOCALSTACK_EXTENSION_ENDPOINT"
 
 
 @pytest.fixture(scope="session")
-def cloud() -> Iterator[Cloud]:
+def image(starts: FileLock) -> None:
+    """There is one; it is built once, whichever worker needs it first."""
+    with starts:
+        build_image()
+
+
+@pytest.fixture(scope="session")
+def cloud(request: pytest.FixtureRequest) -> Iterator[Cloud]:
     if endpoint := os.environ.get(ENDPOINT_VARIABLE):
         yield Cloud(endpoint)
         return
+    request.getfixturevalue("image")
     with container({}) as endpoint:
         yield Cloud(endpoint)
 
 
 @pytest.fixture(scope="session")
-def impatient_cloud() -> Iterator[Cloud]:
+def impatient_cloud(image: None) -> Iterator[Cloud]:
     """An emulator whose connections may idle for one second."""
     with container({"TOKENFREE_WEBSOCKET_IDLE_SECONDS": "1"}) as endpoint:
         yield Cloud(endpoint)
 
 
 @pytest.fixture(scope="session")
-def aging_cloud() -> Iterator[Cloud]:
+def aging_cloud(image: None) -> Iterator[Cloud]:
     """An emulator whose connections may live for three seconds."""
     with container({"TOKENFREE_WEBSOCKET_MAX_SECONDS": "3"}) as endpoint:
         yield Cloud(endpoint)
@@ -50,8 +59,7 @@ def playground(cloud: Cloud) -> Iterator[Stack]:
 
 @contextmanager
 def container(environment: Mapping[str, str]) -> Iterator[str]:
-    """-> the endpoint of a container of its own; skips where no Docker engine answers."""
-    build_image()
+    """-> the endpoint of a container of its own."""
     from testcontainers.core.config import ConnectionMode, testcontainers_config
     from testcontainers.core.container import DockerContainer
     from testcontainers.core.wait_strategies import HttpWaitStrategy
@@ -73,7 +81,10 @@ def container(environment: Mapping[str, str]) -> Iterator[str]:
 
 
 def build_image() -> None:
-    """Build with the classic builder. Layers that did not change come from Docker's cache."""
+    """Build with the classic builder. Layers that did not change come from Docker's cache.
+
+    Skips where no Docker engine answers.
+    """
     docker = pytest.importorskip("docker")
     pytest.importorskip("testcontainers")
     try:

@@ -74,10 +74,15 @@ class Stack:
 
 @dataclass
 class Bucket:
-    """The artifacts bucket with the keys of its objects."""
+    """The artifacts bucket with the keys of its objects.
+
+    Old versions of artifacts are there if somebody turned versioning on; no listing of keys shows
+    them.
+    """
 
     protections: set[BucketProtection] = field(default_factory=lambda: set(BucketProtection))
     keys: set[str] = field(default_factory=set)
+    has_old_versions: bool = False
 
     def under(self, prefix: str) -> set[str]:
         return {key for key in self.keys if key.startswith(prefix)}
@@ -165,7 +170,9 @@ class Account:
             case planner.DeleteObjects(name, prefix, keys):
                 self._delete_objects(self._bucket(name), prefix, keys)
             case planner.DeleteBucket(name):
-                assert not self._bucket(name).keys, "S3 deletes no bucket that is not empty"
+                bucket = self._bucket(name)
+                is_empty = not bucket.keys and not bucket.has_old_versions
+                assert is_empty, "S3 deletes no bucket that is not empty"
                 self.bucket = None
             case planner.CreateStack(release):
                 assert self.stack is None
@@ -231,7 +238,9 @@ class Account:
     def _delete_objects(self, bucket: Bucket, prefix: str, keys: frozenset[str] | None) -> None:
         assert prefix in (ARTIFACTS, PAYLOADS), "other objects are not this helper stack's"
         gone = bucket.under(prefix)
-        if keys is not None:
+        if keys is None:
+            bucket.has_old_versions = bucket.has_old_versions and prefix != ARTIFACTS
+        else:
             assert keys, "there is nothing to delete"
             assert keys <= gone
             gone = set(keys)

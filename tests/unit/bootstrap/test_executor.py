@@ -375,6 +375,8 @@ class TestRestoringStacks:
                     "operation": "restore",
                     "stackName": name,
                     "session": None,
+                    # For a helper stack of 0.1.0.
+                    "sessionRef": None,
                     "connectionId": None,
                 },
             )

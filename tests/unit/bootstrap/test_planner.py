@@ -85,6 +85,7 @@ buckets = st.builds(
     Bucket,
     protections=subsets(BucketProtection),
     keys=subsets([*OWN_KEYS, *OWN_PAYLOADS, *OTHER_KEYS]),
+    has_old_versions=st.booleans(),
 )
 
 

@@ -223,11 +223,11 @@ def test_so_is_a_deadline_that_passed_in_the_debugger(
 
 class TestOutput:
     def test_lines_of_the_users_code(self, capsys: pytest.CaptureFixture[str]) -> None:
-        AttachView(Console("text")).output("Greeter", "stdout", "[bold]hello[/bold] :smile:")
+        AttachView(Console("text")).show_output("Greeter", "stdout", "[bold]hello[/bold] :smile:")
         assert capsys.readouterr().out == "  Greeter │ [bold]hello[/bold] :smile:\n"
 
     def test_in_json_with_their_stream(self, capsys: pytest.CaptureFixture[str]) -> None:
-        AttachView(Console("json")).output("Greeter", "stderr", "hello")
+        AttachView(Console("json")).show_output("Greeter", "stderr", "hello")
         assert json.loads(capsys.readouterr().out) == {
             "event": "output",
             "function": "Greeter",
@@ -237,7 +237,7 @@ class TestOutput:
 
     def test_they_can_not_command_the_terminal(self, capsys: pytest.CaptureFixture[str]) -> None:
         view = AttachView(Console("text"))
-        view.output("Greeter", "stdout", "\x1b]0;title\x07\x1b[2J\rgone")
+        view.show_output("Greeter", "stdout", "\x1b]0;title\x07\x1b[2J\rgone")
         view.show(InvocationFinished("Greeter", REQUEST_ID, "failed", 1, "\x1b[2JError"))
         view.show(Warned("Greeter", "\x1b[2J"))
         captured = capsys.readouterr()
@@ -245,7 +245,7 @@ class TestOutput:
             assert line.isprintable()
 
     def test_nor_are_they_changed_in_json(self, capsys: pytest.CaptureFixture[str]) -> None:
-        AttachView(Console("json")).output("Greeter", "stdout", "\x1b[31mred\ud800")
+        AttachView(Console("json")).show_output("Greeter", "stdout", "\x1b[31mred\ud800")
         line = capsys.readouterr().out
         assert json.loads(line)["line"] == "\x1b[31mred\ud800"
         assert line.isascii()
@@ -289,18 +289,18 @@ class TestLiveList:
         with view_of(console) as view:
             (lines,) = console.lists
             assert lines() == []
-            view.progress(progress(RunState.RUNNING, "first-1-and-more"))
-            view.progress(progress(RunState.QUEUED, "second-1"))
-            view.progress(progress(RunState.AWAITING_DEBUGGER, "third-1-"))
+            view.show_progress(progress(RunState.RUNNING, "first-1-and-more"))
+            view.show_progress(progress(RunState.QUEUED, "second-1"))
+            view.show_progress(progress(RunState.AWAITING_DEBUGGER, "third-1-"))
             first, second, third = lines()
             assert first.startswith("▶ Greeter  first-1-  running  ")
             assert first.endswith((" 30 s left", " 29 s left"))
             assert "queued" in second
             assert "awaiting debugger" in third
-            view.progress(progress(RunState.PAUSED, "first-1-and-more"))
+            view.show_progress(progress(RunState.PAUSED, "first-1-and-more"))
             assert "paused" in lines()[0]
-            view.progress(progress(RunState.FINISHED, "first-1-and-more"))
-            view.progress(progress(RunState.FINISHED, "unheard-of"))
+            view.show_progress(progress(RunState.FINISHED, "first-1-and-more"))
+            view.show_progress(progress(RunState.FINISHED, "unheard-of"))
             assert len(lines()) == 2
         assert console.lists == []
         assert console.written == []
@@ -308,14 +308,14 @@ class TestLiveList:
     def test_time_that_is_over_is_none_left(self) -> None:
         console = FakeConsole()
         with view_of(console) as view:
-            view.progress(Progress(REQUEST_ID, "Greeter", time.time() - 5, RunState.PAUSED))
+            view.show_progress(Progress(REQUEST_ID, "Greeter", time.time() - 5, RunState.PAUSED))
             assert console.lists[0]()[0].endswith("  0 s left")
 
     def test_events_are_shown_above_it_while_an_editor_has_paused_something(self) -> None:
         console = FakeConsole()
         with view_of(console) as view:
-            view.progress(progress(RunState.PAUSED))
-            view.output("Greeter", "stdout", "hello")
+            view.show_progress(progress(RunState.PAUSED))
+            view.show_output("Greeter", "stdout", "hello")
             assert console.written == ["  Greeter │ hello"]
 
 
@@ -330,7 +330,7 @@ class TestPdb:
     def test_who_is_paused_is_told_before_pdb_talks(self) -> None:
         console = FakeConsole()
         with view_of(console, is_live=False) as view:
-            view.progress(progress(RunState.PAUSED, waiting=2))
+            view.show_progress(progress(RunState.PAUSED, waiting=2))
             (line,) = console.written
         assert "Greeter  0a1b2c3d  paused" in line
         assert "2 wait" in line
@@ -339,16 +339,16 @@ class TestPdb:
     def test_what_happens_meanwhile_is_shown_afterwards_in_order(self) -> None:
         console = FakeConsole()
         with view_of(console, is_live=False) as view:
-            view.output("Greeter", "stdout", "before")
-            view.progress(progress(RunState.PAUSED))
+            view.show_output("Greeter", "stdout", "before")
+            view.show_progress(progress(RunState.PAUSED))
             console.written.clear()
-            view.progress(progress(RunState.QUEUED, "another"))
+            view.show_progress(progress(RunState.QUEUED, "another"))
             view.show(Warned("Greeter", "careful"))
-            view.output("Other", "stdout", "meanwhile")
+            view.show_output("Other", "stdout", "meanwhile")
             view.show(Restored("Greeter"))
             assert console.written == []
-            view.progress(progress(RunState.RUNNING))
-            view.output("Greeter", "stdout", "after")
+            view.show_progress(progress(RunState.RUNNING))
+            view.show_output("Greeter", "stdout", "after")
             assert console.written == [
                 "warning: Greeter: careful",
                 "  Other │ meanwhile",
@@ -360,8 +360,8 @@ class TestPdb:
     def test_nothing_is_lost_at_the_end(self, has_finished: bool) -> None:
         console = FakeConsole()
         with view_of(console, is_live=False) as view:
-            view.progress(progress(RunState.PAUSED))
+            view.show_progress(progress(RunState.PAUSED))
             view.show(Ended(True, True, "closed"))
             if has_finished:
-                view.progress(progress(RunState.FINISHED))
+                view.show_progress(progress(RunState.FINISHED))
         assert console.written[-1] == "Detached."

@@ -176,7 +176,7 @@ class TestKeptLog:
     def test_an_unexpected_error_names_it(
         self, home: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("plldb.debugger.sources.parse_code_options", _fail)
+        monkeypatch.setattr("plldb.cli.attach_factory.parse_code_options", _fail)
         done = self.attach()
         assert isinstance(done.exception, ZeroDivisionError)
         (path,) = (home / "logs").iterdir()

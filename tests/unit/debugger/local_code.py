@@ -12,6 +12,7 @@ import textwrap
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,19 +30,23 @@ CONTEXT = {
 HERE = Interpreter(Path(sys.executable), sys.version_info[:3])
 
 
+@cache
 def interpreters() -> list[Interpreter]:
     """One of each version of Python that this machine has and that runner.py is written for."""
-    names = [f"python3.{minor}" for minor in range(MINIMUM[1], 20)]
-    paths = [shutil.which(name) for name in names]
+    versions = [(3, minor) for minor in range(MINIMUM[1], 20)]
     root = os.environ.get("PYENV_ROOT") or str(Path.home() / ".pyenv")
-    paths += sorted(glob.glob(f"{root}/versions/3.*/bin/python"))  # noqa: PTH207
     found = {HERE.version[:2]: HERE}
-    for path in filter(None, paths):
-        try:
-            interpreter = check_interpreter(Path(path), "test")
-        except SourceError:
-            continue
-        found.setdefault(interpreter.version[:2], interpreter)
+    for version in versions:
+        name = f"python{version[0]}.{version[1]}"
+        # What pyenv installed, before the slower script of the same name that chooses one of it.
+        installed = sorted(glob.glob(f"{root}/versions/{version[0]}.{version[1]}*/bin/{name}"))  # noqa: PTH207
+        for path in filter(None, [*installed, shutil.which(name)]):
+            if version in found:
+                break
+            try:
+                found[version] = check_interpreter(Path(path), "test")
+            except SourceError:
+                continue
     return [found[version] for version in sorted(found)]
 
 

@@ -81,10 +81,10 @@ class Target(FakeTarget):
 
     def __init__(self, rest: str = "", websocket: str = "") -> None:
         super().__init__()
-        self._urls = {"rest1": rest, "ws1": websocket}
+        self.urls = {"rest1": rest, "ws1": websocket}
 
     def execute_api_url(self, api_id: str, aws_url: str) -> str:
-        return self._urls[api_id]
+        return self.urls[api_id]
 
     def reachable_url(self, url: str) -> str:
         return url

@@ -508,7 +508,9 @@ class TestEnd:
 
         async def work(invoker: Invoker) -> Any:
             tasks = [asyncio.ensure_future(invoke(invoker, project.function())) for _ in range(3)]
-            await asyncio.sleep(0.3)
+            async with asyncio.timeout(10):
+                while len(processes_in(project.folder)) < 2:
+                    await asyncio.sleep(0.01)
             await invoker.close()
             assert processes_in(project.folder) == []
             late = await invoke(invoker, project.function())
@@ -618,9 +620,9 @@ class TestLog:
             return int(value(outcome)["answer-secret"])
 
         pid = project.run(work, credentials={"AWS_SECRET_ACCESS_KEY": "key-secret"})
-        assert f"Child {pid} runs {sys.executable}" in caplog.text
-        assert f"Child {pid} gets invocation request-1" in caplog.text
-        assert f"Child {pid} has ended with status 0" in caplog.text
+        assert f"child {pid} runs {sys.executable}" in caplog.text
+        assert f"child {pid} gets invocation request-1" in caplog.text
+        assert f"child {pid} has ended with status 0" in caplog.text
         assert str(project.folder / "lib" / "edited.py") in caplog.text
         assert "secret" not in caplog.text
 

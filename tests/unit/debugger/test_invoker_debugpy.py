@@ -172,7 +172,11 @@ def test_waiting_for_a_client(project: Project, port: int) -> None:
 
 def test_no_client_comes(project: Project, port: int) -> None:
     async def work(invoker: Invoker) -> list[Outcome]:
-        return [await invoke(invoker, project.function(), seconds=4) for _ in range(2)]
+        outcomes = []
+        for _ in range(2):
+            await invoker.prepare(project.function())
+            outcomes.append(await invoke(invoker, project.function(), seconds=1))
+        return outcomes
 
     debug = Debugpy(port=port, wait_for_client=True)
     for outcome in project.run(work, debug=debug):

@@ -320,7 +320,7 @@ class TestAfterALoss:
 
             def on_event(event: AttachEvent, attached: Attached) -> None:
                 if isinstance(event, Reconnecting):
-                    attached.target._urls = {"rest1": rest.url + "/plldb", "ws1": websocket}
+                    attached.target.urls = {"rest1": rest.url + "/plldb", "ws1": websocket}
                 at_ready(2)(event, attached)
 
             attached = run(HelperStack([(ALL_DONE, DROPS)]), on_event)

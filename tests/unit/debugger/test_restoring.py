@@ -74,7 +74,7 @@ def test_it_asks_the_helper_stack_for_all_of_the_stack_whoever_instrumented_it()
     assert request == {
         "operation": "restore",
         "stackName": "app",
-        "sessionRef": None,
+        "session": None,
         "connectionId": None,
     }
 

@@ -255,13 +255,14 @@ def _try_to_take(
     original = undo(current, instrumenter.layer)
     if reason := find_obstacle(found) or _guard(current):
         return [wire.skipped(function.logical_id, reason)]
-    rival = _find_rival(current, request, instrumenter)
+    is_own = _is_own(current, request, instrumenter)
+    rival = None if is_own else _find_rival(current, request, instrumenter)
     if rival is not None and not request["takeOver"]:
         reason = f"held by {current.owner}, session {current.holder}"
         return [wire.skipped(function.logical_id, reason)]
     if original.runs_shim:
         return [wire.skipped(function.logical_id, _LOST_ORIGINAL)]
-    hold = _make_hold(request, current, instrumenter)
+    hold = _make_hold(request, current if is_own else None, instrumenter)
     wanted = redirect(original, function.logical_id, hold, instrumenter.layer, timeout_limit)
     if reason := find_lack_of_room(wanted):
         return [wire.skipped(function.logical_id, reason)]
@@ -327,11 +328,10 @@ def _find_rival(
 
     None if there is none, or if it is over and left its hold behind: that is simply taken.
     """
-    holder = current.holder
-    if holder in (None, request["session"]):
+    if current.holder is None:
         return None
-    if holder in request["openSessions"]:
-        known: dict[str, str] = request["openSessions"][holder]
+    if current.holder in request["openSessions"]:
+        known: dict[str, str] = request["openSessions"][current.holder]
         return known
     # The rival may have come since the request was made: its own token tells.
     connection_id = instrumenter.find_connection(current.token) if current.token else None
@@ -340,10 +340,24 @@ def _find_rival(
     return {"owner": current.owner, "connectionId": connection_id}
 
 
+def _is_own(
+    current: FunctionConfiguration, request: dict[str, Any], instrumenter: Instrumenter
+) -> bool:
+    """Whether the function is held for the session, or for one that it replaced."""
+    if current.holder is None or current.token is None:
+        return False
+    if current.holder == request["session"]:
+        return True
+    connection_id = instrumenter.find_connection(current.token)
+    return connection_id is not None and connection_id == instrumenter.find_connection(
+        request["token"]
+    )
+
+
 def _make_hold(
-    request: dict[str, Any], current: FunctionConfiguration, instrumenter: Instrumenter
+    request: dict[str, Any], own: FunctionConfiguration | None, instrumenter: Instrumenter
 ) -> Hold:
-    """The session's hold on a function, which keeps a token of the same session."""
+    """The session's hold on a function; one that it has already (``own``) stays as it is."""
     hold = Hold(
         session=request["session"],
         owner=request["owner"],
@@ -351,8 +365,8 @@ def _make_hold(
         websocket_url=instrumenter.websocket_url,
         when_absent=request["whenAbsent"],
     )
-    if current.holder == hold.session and current.token is not None:
-        return replace(hold, token=current.token)
+    if own is not None and own.holder is not None and own.token is not None:
+        return replace(hold, session=own.holder, owner=own.owner, token=own.token)
     return hold
 
 

@@ -1,6 +1,6 @@
 """Invocations and tokens in the PLLDBDebugger table. Each change, and each look-up, is one call.
 
-Two where ``record`` finds something in its way. ``stale`` and ``unsettled`` read the whole table,
+Two where ``bury`` finds something in its way. ``stale`` and ``unsettled`` read the whole table,
 page by page.
 
 The names of the table's attributes are spelled here and in template.yaml (key and TTL), nowhere
@@ -10,11 +10,10 @@ else.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from ..shared.dynamodb import names_in, update_if
+from ..shared.dynamodb import Change, names_in, put_if, update_if
 from .invocation import (
     OPEN,
     RETENTION,
@@ -38,10 +37,20 @@ _NAMES = {
     "#started": "HasStarted",
     "#answer": "Answer",
     "#settled": "Settled",
+    "#ttl": "TTL",
 }
 _OF_SESSION = "#session = :session AND #deadline = :deadline"
 _OF_TOKEN = "#token = :token AND #deadline = :deadline"  # noqa: S105 # nosec B105 - no secret
 _IS_OPEN = "#state IN (:waiting, :started)"
+_IS_OVER = "#state <> :waiting AND #state <> :started"
+# Nobody waits under that request id, or nobody but an earlier try of the same function. A late
+# question after an earlier try must not put an end to a later one: so deadlines are compared.
+_IS_FREE = (
+    "attribute_not_exists(#request)"
+    " OR #token = :token AND #deadline < :deadline"
+    f" OR #token <> :token AND {_IS_OVER}"
+    " OR #token <> :token AND #deadline <= :now"
+)
 
 
 class DynamoDbInvocationStore:
@@ -61,7 +70,7 @@ class DynamoDbInvocationStore:
                 "SessionId": {"S": grant.session_id},
                 "StackName": {"S": grant.stack_name},
                 "Hold": {"S": grant.hold},
-                "TTL": {"N": str(int(now) + TOKEN_RETENTION)},
+                "TTL": _token_ttl(now),
             },
         )
 
@@ -69,12 +78,12 @@ class DynamoDbInvocationStore:
         item = self._get(token_key)
         return _grant(item) if item and "Hold" in item else None
 
-    def grant_to(self, token_key: str, session_id: str) -> None:
+    def grant_to(self, token_key: str, session_id: str, now: float) -> None:
         self._update(
             token_key,
-            "SET #session = :session",
+            "SET #session = :session, #ttl = :ttl",
             "attribute_exists(#request)",
-            {":session": {"S": session_id}},
+            {":session": {"S": session_id}, ":ttl": _token_ttl(now)},
         )
 
     def unsettled(self) -> Iterator[tuple[str, Grant]]:
@@ -87,45 +96,34 @@ class DynamoDbInvocationStore:
         )
         return ((item["RequestId"]["S"], _grant(item)) for page in pages for item in page["Items"])
 
-    def settle(self, token_key: str) -> bool:
-        return self._update(
+    def settle(self, token_key: str) -> None:
+        self._update(
             token_key,
             "SET #settled = :true",
-            "attribute_exists(#request) AND attribute_not_exists(#settled)",
+            "attribute_exists(#request)",
             {":true": {"BOOL": True}},
         )
 
     # --- Invocations --------------------------------------------------------------------------
 
     def record(self, invocation: Invocation) -> Recorded:
-        """A second call tells why, only where the first one finds something in its way."""
-        item = _item(invocation)
-        condition = (
-            "attribute_not_exists(#request)"
-            " OR #token = :token AND #deadline <> :deadline"
-            " OR #token <> :token AND #state <> :waiting AND #state <> :started"
-            " OR #token <> :token AND #deadline <= :now"
+        put = self._put(
+            invocation,
+            f"{_IS_FREE} OR #token = :token AND #deadline <> :deadline AND {_IS_OVER}",
         )
-        try:
-            self._client.put_item(
-                TableName=self._table,
-                Item=item,
-                ConditionExpression=condition,
-                ExpressionAttributeNames=names_in(condition, _NAMES),
-                ExpressionAttributeValues=_open_values()
-                | {
-                    ":token": item["Token"],
-                    ":deadline": item["Deadline"],
-                    ":now": item["CreatedAt"],
-                },
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                raise
-            found = self._get(invocation.id.request_id) or {}
-            is_own = found.get("Token") == item["Token"]
-            return Recorded.REPEATED if is_own else Recorded.REFUSED
-        return Recorded.NEW
+        if put.is_applied:
+            return Recorded.NEW
+        found = _invocation(put.item)
+        is_same = found is not None and found.is_same_as(invocation)
+        return Recorded.REPEATED if is_same else Recorded.REFUSED
+
+    def bury(self, invocation: Invocation) -> Step:
+        buried = replace(invocation, state=InvocationState.ABANDONED)
+        put = self._put(buried, _IS_FREE)
+        found = _invocation(put.item)
+        if put.is_applied or found is None or not found.is_same_as(invocation):
+            return Step(put.is_applied, found)
+        return self.abandon(invocation.id, invocation.token_key)
 
     def get(self, request_id: str) -> Invocation | None:
         return _invocation(self._get(request_id))
@@ -219,6 +217,11 @@ class DynamoDbInvocationStore:
             self._client, self._table, _key(key), expression, condition, _NAMES, values
         ).is_applied
 
+    def _put(self, invocation: Invocation, condition: str) -> Change:
+        item = _item(invocation)
+        values = {":token": item["Token"], ":deadline": item["Deadline"], ":now": item["CreatedAt"]}
+        return put_if(self._client, self._table, item, condition, _NAMES, _open_values() | values)
+
     def _get(self, key: str) -> dict[str, Any] | None:
         found = self._client.get_item(TableName=self._table, Key=_key(key), ConsistentRead=True)
         item: dict[str, Any] | None = found.get("Item")
@@ -233,8 +236,17 @@ def _number(seconds: float) -> dict[str, str]:
     return {"N": str(round(seconds, 3))}
 
 
+def _token_ttl(now: float) -> dict[str, str]:
+    return {"N": str(int(now) + TOKEN_RETENTION)}
+
+
 def _grant(item: dict[str, Any]) -> Grant:
-    return Grant(item["SessionId"]["S"], item["StackName"]["S"], item["Hold"]["S"])
+    return Grant(
+        session_id=item["SessionId"]["S"],
+        stack_name=item["StackName"]["S"],
+        hold=item["Hold"]["S"],
+        is_settled="Settled" in item,
+    )
 
 
 def _key(request_id: str) -> dict[str, Any]:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from ..sessions.heirs import find_latest
 from ..sessions.session import Session, Status
 from ..sessions.store import SessionStore
 from .invocation import Grant
 from .store import InvocationStore
-
-# A session is replaced once in two hours, or after a loss; a chain of heirs is no longer than this.
-_MOST_HEIRS = 100
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,8 @@ class Grants:
     def find(self, token_key: str) -> Opened | None:
         """What the token with that key opens; None if there is no such token.
 
-        One read, as long as the session is attached that it opened the last time; else mostly two.
+        One read, as long as the session is attached that it opened the last time. Otherwise, one
+        of the token, and one of each session from the one that it was granted to.
         """
         known = self._known.get(token_key)
         if known is not None:
@@ -43,17 +42,8 @@ class Grants:
         grant = self._invocations.grant_of(token_key)
         if grant is None:
             return None
-        session = self._newest(grant.session_id)
+        session = find_latest(self._sessions, grant.session_id)
         if session is not None:
             grant = replace(grant, session_id=session.session_id)
             self._known[token_key] = grant
         return Opened(token_key, grant, session)
-
-    def _newest(self, session_id: str) -> Session | None:
-        """The session, or the heir of its heirs."""
-        session = self._sessions.get(session_id)
-        for _ in range(_MOST_HEIRS):
-            if session is None or session.heir is None:
-                return session
-            session = self._sessions.get(session.heir) or session
-        return session

@@ -46,11 +46,13 @@ class Grant:
 
     ``session_id`` is the session that has the functions now, ``hold`` the beginning of the id of
     the one that instrumented them, as they say it themselves. The stack is where they are.
+    ``is_settled``: the session is over, and they were restored.
     """
 
     session_id: str
     stack_name: str
     hold: str
+    is_settled: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,10 @@ class Invocation:
     state: InvocationState = InvocationState.WAITING
     has_started: bool = False
     answer: Answer | None = None
+
+    def is_same_as(self, other: Invocation) -> bool:
+        """Whether both are one try of one function, wherever it stands."""
+        return (self.id, self.token_key) == (other.id, other.token_key)
 
 
 def new_token() -> str:

@@ -12,7 +12,7 @@ from .invocation import Answer, Grant, Invocation, InvocationId
 
 class Recorded(Enum):
     """REPEATED: the same function has sent this very one before, whatever became of it since.
-    REFUSED: a function with another token waits for that id.
+    REFUSED: another invocation with that request id is open.
     """
 
     NEW = auto()
@@ -38,26 +38,34 @@ class InvocationStore(Protocol):
 
     def grant_of(self, token_key: str) -> Grant | None: ...
 
-    def grant_to(self, token_key: str, session_id: str) -> None:
-        """The token opens another session from now on. No change if there is no such token."""
+    def grant_to(self, token_key: str, session_id: str, now: float) -> None:
+        """The token opens another session from now on, and is kept as long as a new one.
+
+        No change if there is no such token.
+        """
         ...
 
     def unsettled(self) -> Iterator[tuple[str, Grant]]:
-        """The tokens of which nobody has noted that their session is over and restored.
-
-        Each with the key by which ``settle`` knows it.
-        """
+        """The keys of tokens that are not settled, and what they open."""
         ...
 
-    def settle(self, token_key: str) -> bool:
-        """Notes that the functions of a token are being restored, for good.
-
-        False, and no change, if that was noted before.
-        """
+    def settle(self, token_key: str) -> None:
+        """Notes that the functions of a token are being restored, for good."""
         ...
 
     def record(self, invocation: Invocation) -> Recorded:
-        """Stores it if it is NEW; otherwise there is no change."""
+        """Stores it if it is NEW; otherwise there is no change.
+
+        It takes the place of one that is over, and of an earlier try of the same function.
+        """
+        ...
+
+    def bury(self, invocation: Invocation) -> Step:
+        """Stores it as ABANDONED, if no other invocation has come under its request id.
+
+        Otherwise there is no change, unless it has come itself and is WAITING, of that token: it
+        is ABANDONED then.
+        """
         ...
 
     def get(self, request_id: str) -> Invocation | None: ...

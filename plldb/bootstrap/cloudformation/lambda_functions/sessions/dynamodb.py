@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice, takewhile
 from typing import Any
 
-from ..shared.dynamodb import OverloadedError, names_in, update_if
+from ..shared.dynamodb import OverloadedError, names_in, put_if, update_if
 from ..shared.ids import shortened
 from .session import GRACE, LEASE, RESTORING_SECONDS, Session, Status
 from .store import Page, Position, page_by_ttl
@@ -54,24 +54,9 @@ class DynamoDbSessionStore:
         self._sleep = sleep
 
     def create(self, session: Session) -> None:
-        item = _item(session)
-        # Or it is the very same: botocore repeats a request whose answer got lost.
-        self._client.put_item(
-            TableName=self._table,
-            Item=item,
-            ConditionExpression="attribute_not_exists(SessionId)"
-            " OR #status = :pending AND #created = :created AND #owner = :owner",
-            ExpressionAttributeNames={
-                "#status": "Status",
-                "#created": "CreatedAt",
-                "#owner": "Owner",
-            },
-            ExpressionAttributeValues={
-                ":pending": {"S": Status.PENDING},
-                ":created": item["CreatedAt"],
-                ":owner": item["Owner"],
-            },
-        )
+        item, condition = _item(session), "attribute_not_exists(#session)"
+        if not put_if(self._client, self._table, item, condition, _NAMES, {}).is_applied:
+            raise ValueError("there is a session with this id already")
 
     def get(self, session_id: str) -> Session | None:
         """Reads consistently: an id may be used the moment after it was created."""
@@ -119,10 +104,16 @@ class DynamoDbSessionStore:
             {":holds": {"SS": [shortened(session_id)]}, ":tokens": {"SS": [token_key]}},
         )
 
-    def mark_silent(self, session_id: str, connection_id: str) -> None:
-        self._update_held(
-            session_id, connection_id, "SET #silent = :true", {":true": {"BOOL": True}}
+    def mark_silent(self, session_id: str) -> None:
+        self._update(
+            session_id,
+            "SET #silent = :true",
+            "attribute_exists(#connection)",
+            {":true": {"BOOL": True}},
         )
+
+    def mark_heard(self, session_id: str) -> None:
+        self._update(session_id, "REMOVE #silent", "attribute_exists(#silent)", {})
 
     def appoint_heir(self, session_id: str, heir: str) -> Session | None:
         return self._update(
@@ -137,18 +128,17 @@ class DynamoDbSessionStore:
             },
         )
 
-    def inherit(self, session_id: str, connection_id: str, former: Session) -> Session | None:
-        added = {
-            name: values
-            for name, values in ((":holds", former.holds), (":tokens", former.tokens))
-            if values
-        }
-        clauses = [f"#{name.removeprefix(':')} {name}" for name in added]
+    def inherit(
+        self, session_id: str, connection_id: str, holds: Iterable[str], tokens: Iterable[str]
+    ) -> Session | None:
+        sets = {"holds": sorted(holds), "tokens": sorted(tokens)}
+        # DynamoDB knows no empty set.
+        clauses = [f"#{name} :{name}" for name, values in sets.items() if values]
         return self._update_held(
             session_id,
             connection_id,
             f"ADD {', '.join(clauses)}" if clauses else "",
-            {name: {"SS": sorted(values)} for name, values in added.items()},
+            {f":{name}": {"SS": values} for name, values in sets.items() if values},
         )
 
     def disconnect(self, session_id: str, connection_id: str, now: float) -> Session | None:
@@ -194,7 +184,7 @@ class DynamoDbSessionStore:
         )
         return begun is not None
 
-    def by_connection(self, connection_id: str) -> Session | None:
+    def id_by_connection(self, connection_id: str) -> str | None:
         found = self._client.query(
             TableName=self._table,
             IndexName=_BY_CONNECTION,
@@ -202,9 +192,8 @@ class DynamoDbSessionStore:
             ExpressionAttributeNames={"#connection": _NAMES["#connection"]},
             ExpressionAttributeValues={":connection": {"S": connection_id}},
         )
-        # The index has keys alone.
-        ids = [item["SessionId"]["S"] for item in found["Items"]]
-        return self.get(ids[0]) if ids else None
+        ids = [str(item["SessionId"]["S"]) for item in found["Items"]]
+        return ids[0] if ids else None
 
     def open_sessions(self, stack_name: str, now: float) -> list[Session]:
         """Through GSI-StackName, which is eventually consistent, as the following are."""

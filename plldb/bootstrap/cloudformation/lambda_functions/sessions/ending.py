@@ -47,7 +47,7 @@ class Ending:
         """
         for _ in range(_ATTEMPTS):
             if session.status is Status.CLOSED:
-                self.restore(session, now)
+                self.restore(session, now, again=True)
                 return session, False
             closed = self._close_as_seen(session, now)
             if closed is not None:
@@ -69,12 +69,17 @@ class Ending:
         self._finish(closed, session.connection_id, EXPIRED)
         return True
 
-    def restore(self, session: Session, now: float, holds: Iterable[str] = ()) -> bool:
+    def restore(
+        self, session: Session, now: float, holds: Iterable[str] = (), *, again: bool = False
+    ) -> bool:
         """Whether restoring the functions of a CLOSED session has been started by this call.
 
-        ``holds`` adds names under which functions may be held for it.
+        Not if it has an heir, nor if that began a short while ago, unless ``again``. ``holds`` adds
+        names under which functions may be held for it.
         """
-        if not self.sessions.begin_restoring(session.session_id, now):
+        # Once that has begun, there will be no heir.
+        has_begun = again and session.restoring_since is not None
+        if not has_begun and not self.sessions.begin_restoring(session.session_id, now):
             return False
         self._start_restoring(replace(session, holds=session.holds | frozenset(holds)))
         return True

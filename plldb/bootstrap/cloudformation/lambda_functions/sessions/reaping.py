@@ -22,6 +22,7 @@ from ..shared.ids import shortened
 from ..shared.log import Record
 from ..websocket.connections import Connections
 from .ending import Ending
+from .heirs import find_latest
 from .session import CONNECTING_SECONDS, Session
 from .store import SessionStore
 
@@ -95,15 +96,22 @@ def _settle(token_key: str, grant: Grant, reaper: Reaper, now: float) -> str | N
 
     Who closed it may have failed right after that, and DynamoDB may have deleted it by its TTL.
     """
-    session = reaper.sessions.get(grant.session_id)
-    if session is not None and (
-        session.is_attached(now) or session.heir is not None or session.may_be_resumed(now)
-    ):
+    if not _restore(grant, reaper, now):
         return None
-    request = restore_request(grant.stack_name, [grant.hold])
-    reaper.ending.instrumentation.start(request)
     reaper.invocations.settle(token_key)
     return grant.hold
+
+
+def _restore(grant: Grant, reaper: Reaper, now: float) -> bool:
+    """Whether the session is over, and restoring has been started."""
+    session = find_latest(reaper.sessions, grant.session_id)
+    if session is None:
+        request = restore_request(grant.stack_name, [grant.hold])
+        reaper.ending.instrumentation.start(request)
+        return True
+    if session.is_attached(now) or session.may_be_resumed(now):
+        return False
+    return reaper.ending.restore(session, now, [grant.hold], again=True)
 
 
 @dataclass(frozen=True)

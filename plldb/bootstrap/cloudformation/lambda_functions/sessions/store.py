@@ -56,8 +56,12 @@ class SessionStore(Protocol):
         """
         ...
 
-    def mark_silent(self, session_id: str, connection_id: str) -> None:
-        """Notes that its debugger claims nothing, unless another connection holds it by now."""
+    def mark_silent(self, session_id: str) -> None:
+        """Notes that its debugger claims nothing, if a connection holds it."""
+        ...
+
+    def mark_heard(self, session_id: str) -> None:
+        """Notes that its debugger is not silent any more."""
         ...
 
     def appoint_heir(self, session_id: str, heir: str) -> Session | None:
@@ -67,8 +71,13 @@ class SessionStore(Protocol):
         """
         ...
 
-    def inherit(self, session_id: str, connection_id: str, former: Session) -> Session | None:
-        """Adds what the former session held, if this connection holds the session; else None."""
+    def inherit(
+        self, session_id: str, connection_id: str, holds: Iterable[str], tokens: Iterable[str]
+    ) -> Session | None:
+        """Adds what former sessions held.
+
+        None, and no change, unless this connection holds the session.
+        """
         ...
 
     def disconnect(self, session_id: str, connection_id: str, now: float) -> Session | None:
@@ -100,8 +109,8 @@ class SessionStore(Protocol):
         """
         ...
 
-    def by_connection(self, connection_id: str) -> Session | None:
-        """The session that a connection holds, perhaps a second late."""
+    def id_by_connection(self, connection_id: str) -> str | None:
+        """The id of the session that a connection holds, perhaps a second late."""
         ...
 
     def open_sessions(self, stack_name: str, now: float) -> list[Session]:

@@ -45,4 +45,4 @@ def _reply(body: str, record: Record, connection_id: str, now: float, relay: Rel
 
 def _error(record: Record, code: ErrorCode, message: str) -> Reply:
     record |= {"level": "WARNING", "outcome": code}
-    return wire.error(code, message)
+    return wire.error(code, message, record.get("invocation"))

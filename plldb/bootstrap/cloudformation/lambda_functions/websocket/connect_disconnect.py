@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..sessions.session import Session
 from ..sessions.store import SessionStore
 from ..shared.ids import shortened
 from ..shared.log import LambdaEvent, Record
@@ -39,22 +38,14 @@ def disconnect(
     """
     connection_id = connection_id_of(event)
     record |= {"connectionId": shortened(connection_id), "outcome": "unchanged"}
-    closed = None if is_function(event) else _disconnect(event, connection_id, now, store)
-    if closed is not None:
-        record |= {"sessionId": shortened(closed.session_id), "outcome": "closed"}
+    if is_function(event):
+        return {"statusCode": 200}
+    session_id = session_id_of(event) or store.id_by_connection(connection_id)
+    if session_id is not None:
+        record["sessionId"] = shortened(session_id)
+        if store.disconnect(session_id, connection_id, now) is not None:
+            record["outcome"] = "closed"
     return {"statusCode": 200}
-
-
-def _disconnect(
-    event: LambdaEvent, connection_id: str, now: float, store: SessionStore
-) -> Session | None:
-    session_id = session_id_of(event)
-    if session_id is None:
-        found = store.by_connection(connection_id)
-        if found is None:
-            return None
-        session_id = found.session_id
-    return store.disconnect(session_id, connection_id, now)
 
 
 def connection_id_of(event: LambdaEvent) -> str:

@@ -16,6 +16,8 @@ from ..invocations.invocation import (
     new_token,
     token_key,
 )
+from ..invocations.store import Step
+from ..sessions.heirs import line_of
 from ..sessions.session import Session, is_same_principal, is_session_id
 from ..shared.ids import shortened
 from . import wire
@@ -26,6 +28,7 @@ from .relay import (
     Request,
     invocation_id_of,
     payload_of,
+    request_id_of,
 )
 from .wire import Action, ErrorCode, WhenAbsent
 
@@ -62,8 +65,12 @@ def _claim(request: Request, session_id: str, relay: Relay) -> Reply:
     if step.is_taken:
         request.record["outcome"] = "started"
         return wire.go(id.request_id)
+    found = _own(step, id, session_id)
+    if found is not None and found.state is InvocationState.ABANDONED:
+        # Its function may have taken the debugger for a silent one.
+        relay.sessions.mark_heard(session_id)
     request.record["outcome"] = "void"
-    return wire.void(id.request_id, _state(step.invocation))
+    return wire.void(id.request_id, _state(found))
 
 
 def _answer(request: Request, session_id: str, relay: Relay) -> Reply:
@@ -72,10 +79,9 @@ def _answer(request: Request, session_id: str, relay: Relay) -> Reply:
     if body is not None:
         _check_body(id, body)
     step = relay.invocations.answer(id, session_id, Answer(body, body_key), request.now)
-    found = step.invocation
+    found = _own(step, id, session_id)
     # Of an answer that is sent again, the first one counts; but it may not have been passed on.
-    is_answered = found is not None and found.state is InvocationState.ANSWERED
-    if found is not None and is_answered and found.session_id == session_id and found.id == id:
+    if found is not None and found.state is InvocationState.ANSWERED:
         relay.connections.post(found.connection_id, relay.answer_message(found))
     state = _state(found)
     request.record["outcome"] = "answered" if step.is_taken else state.lower()
@@ -90,6 +96,19 @@ def _decline(request: Request, session_id: str, relay: Relay) -> Reply:
         reason = "the debugger declined the invocation"
         relay.connections.post(step.invocation.connection_id, wire.absent(id.request_id, reason))
     return None
+
+
+def _upload(request: Request, session_id: str, relay: Relay) -> Reply:
+    found = relay.invocations.get(request_id_of(request))
+    if found is None or found.session_id != session_id:
+        raise BadMessageError("The session has no such invocation.")
+    return relay.upload(request)
+
+
+def _own(step: Step, id: InvocationId, session_id: str) -> Invocation | None:
+    """The invocation that a step was about, if it is there and was sent to that session."""
+    found = step.invocation
+    return found if found and (found.id, found.session_id) == (id, session_id) else None
 
 
 def _check_body(id: InvocationId, body: str) -> None:
@@ -136,17 +155,21 @@ def _close(request: Request, session_id: str, relay: Relay) -> Reply:
 
 
 def _resume(request: Request, session_id: str, relay: Relay) -> Reply:
-    """Takes what the former session holds, unless that is being restored."""
+    """Takes what the former session holds, unless that is being restored.
+
+    The former session may have an heir already, whose debugger never heard of it: then that is
+    replaced, too.
+    """
     former_id = request.message.get("replaces")
     if not isinstance(former_id, str) or not is_session_id(former_id):
         raise BadMessageError("'replaces' must be the id of a session.")
     session = relay.sessions.get(session_id)
     if session is None or session.connection_id != request.connection_id:
         raise _closed_already()
-    former = relay.sessions.get(former_id)
+    former = line_of(relay.sessions, former_id, until=session_id)
     closed = None
-    if former is not None and _may_inherit(session, former):
-        closed = relay.sessions.appoint_heir(former_id, session_id)
+    if former and all(_may_inherit(session, one) for one in former):
+        closed = relay.sessions.appoint_heir(former[-1].session_id, session_id)
     if closed is None:
         request.record["outcome"] = "expired"
         return wire.expired()
@@ -154,19 +177,24 @@ def _resume(request: Request, session_id: str, relay: Relay) -> Reply:
     # the former one in the end, so each token is granted anew. A crash in between is mended by the
     # debugger, who asks again until it hears an answer. What is being posted to the former
     # connection still arrives there.
-    if relay.sessions.inherit(session_id, request.connection_id, closed) is None:
-        raise _closed_already()
-    for token in closed.tokens:
-        relay.invocations.grant_to(token, session_id)
+    _inherit(request, session_id, [*former, closed], relay)
     request.record.update(outcome="resumed", stackName=session.stack_name)
     return wire.resumed()
 
 
+def _inherit(request: Request, session_id: str, former: list[Session], relay: Relay) -> None:
+    """Raises BadMessageError if the session was closed meanwhile."""
+    holds = {hold for one in former for hold in one.holds}
+    tokens = {token for one in former for token in one.tokens}
+    if relay.sessions.inherit(session_id, request.connection_id, holds, tokens) is None:
+        raise _closed_already()
+    for token in sorted(tokens):
+        relay.invocations.grant_to(token, session_id, request.now)
+
+
 def _may_inherit(session: Session, former: Session) -> bool:
-    return (
-        former.session_id != session.session_id
-        and former.stack_name == session.stack_name
-        and is_same_principal(former.owner, session.owner)
+    return former.stack_name == session.stack_name and is_same_principal(
+        former.owner, session.owner
     )
 
 
@@ -238,5 +266,5 @@ _ACTIONS: dict[Action, Callable[[Request, str, Relay], Reply]] = {
     Action.HEARTBEAT: _heartbeat,
     Action.INSTRUMENT: _instrument,
     Action.RESUME: _resume,
-    Action.UPLOAD: lambda request, _, relay: relay.upload(request),
+    Action.UPLOAD: _upload,
 }

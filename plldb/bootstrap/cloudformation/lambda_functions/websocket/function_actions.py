@@ -1,7 +1,11 @@
 """What an instrumented function sends: its invocations, and questions after them.
 
-A function has no right in AWS; it shows the token of its session, which opens its own invocations
-and nothing else.
+A function has no right in AWS; it shows the token of its session, which opens the invocations of
+functions with that token and nothing else.
+
+A function that is told ``absent`` runs the invocation by itself, and so does one that hears nothing
+in time. So nobody is told ``absent`` of what a debugger has claimed, or can still claim; and no
+debugger is told of an invocation before its function knows that it was accepted.
 """
 
 from __future__ import annotations
@@ -15,8 +19,8 @@ from typing import Any
 from ..instrumentation.request import restore_request
 from ..invocations.grants import Opened
 from ..invocations.invocation import Invocation, InvocationId, InvocationState, token_key
-from ..invocations.store import Recorded, Step
-from ..sessions.session import Status
+from ..invocations.store import Recorded
+from ..sessions.session import Session, Status
 from . import wire
 from .relay import (
     BadMessageError,
@@ -32,9 +36,13 @@ from .wire import Action
 
 # Names of functions of nested stacks have slashes.
 _FUNCTION = re.compile(r"[0-9A-Za-z/]{1,255}")
+# Seconds after which a debugger that has not claimed an invocation counts as silent. A function
+# asks after 5, or earlier for reasons of its own.
+_SILENCE_SECONDS = 4.0
 _NOBODY = "nobody is attached"
 _LOST = "the debugger is reconnecting, or gone"
 _SILENT = "the debugger does not answer"
+_SLOW = "the helper stack was too slow"
 
 
 def act(request: Request, relay: Relay) -> Reply:
@@ -49,80 +57,57 @@ def act(request: Request, relay: Relay) -> Reply:
     return act(request, token_key(token), relay)
 
 
-def _open(request: Request, key: str, relay: Relay) -> Opened:
-    """What the token opens. Raises BadMessageError if it is none."""
+def _open(request: Request, key: str, relay: Relay) -> Opened | None:
+    """What the token opens; None if it is unknown, or was forgotten."""
     opened = relay.grants.find(key)
-    if opened is None:
-        raise BadMessageError("The token is unknown.")
-    request.record["sessionId"] = opened.grant.hold
-    request.record["stackName"] = opened.grant.stack_name
+    if opened is not None:
+        request.record["sessionId"] = opened.grant.hold
+        request.record["stackName"] = opened.grant.stack_name
     return opened
 
 
 def _upload(request: Request, key: str, relay: Relay) -> Reply:
-    _open(request, key, relay)
+    if _open(request, key, relay) is None:
+        raise BadMessageError("The token is unknown.")
     return relay.upload(request)
 
 
 # --- A new invocation -----------------------------------------------------------------------------
 
 
-def _invoke(request: Request, key: str, relay: Relay) -> Reply:
-    """Records the invocation and passes it on, if there is a debugger to claim it."""
-    id = invocation_id_of(request)
-    payload = _read_payload(request, relay)
-    # Whoever has stopped waiting for a sign runs the invocation by itself.
-    if request.now > time_of(request.message, "acceptBefore"):
-        return _absent(request, id, "the helper stack was too slow")
-    opened = _open(request, key, relay)
-    reason = _reason_for_absence(opened, request.now, relay)
-    pushed = _invocation_message(request, id, payload, relay)
-    if len(json.dumps(pushed)) > wire.MAX_MESSAGE_BYTES:
-        reason = "the event is too large for a message"
-    if reason is not None or opened.session is None:
-        return _absent(request, id, reason or _NOBODY)
-    return _pass_on(request, opened, dict(pushed), relay)
-
-
-def _pass_on(request: Request, opened: Opened, pushed: dict[str, Any], relay: Relay) -> Reply:
-    """Records first: what the debugger is told of, it may claim."""
-    session = opened.session
-    assert session is not None  # somebody is attached
-    assert session.connection_id is not None
-    id = invocation_id_of(request)
-    invocation = Invocation(
-        id=id,
-        session_id=session.session_id,
-        token_key=opened.token_key,
-        function=pushed["function"],
-        created_at=request.now,
-        connection_id=request.connection_id,
-    )
-    match relay.invocations.record(invocation):
-        case Recorded.REFUSED:
-            return _absent(request, id, "another function waits under this request id")
-        case Recorded.REPEATED:
-            return _await(request, opened.token_key, relay)
-    if not relay.connections.post(session.connection_id, pushed):
-        # No event told of the connection's end: $disconnect is best effort.
-        relay.sessions.disconnect(session.session_id, session.connection_id, request.now)
-        return _abandon(request, opened.token_key, relay)
-    request.record["outcome"] = "accepted"
-    return wire.accepted(id.request_id)
-
-
 @dataclass(frozen=True)
-class _Payload:
-    """What of an invocation is passed on: the event as JSON text, or the key of an upload."""
+class _Invoke:
+    """What a function wants to have run: the event as JSON text, or the key of an upload."""
 
+    id: InvocationId
+    accept_before: float
     function: str
     context: dict[str, Any]
     event: str | None
     event_key: str | None
 
 
-def _read_payload(request: Request, relay: Relay) -> _Payload:
+def _invoke(request: Request, key: str, relay: Relay) -> Reply:
+    """Records the invocation and passes it on, if there is a debugger to claim it."""
+    wanted = _read_invoke(request, relay)
+    # Whoever has stopped waiting for a sign runs the invocation by itself.
+    if request.now > wanted.accept_before:
+        return _absent(request, wanted.id, _SLOW)
+    opened = _open(request, key, relay)
+    session = opened.session if opened else None
+    reason = _reason_for_absence(session, request.now)
+    if session is not None and reason is None:
+        return _pass_on(request, wanted, key, session, relay)
+    # The function need not wait for what follows.
+    relay.connections.post(request.connection_id, _absent(request, wanted.id, reason or _NOBODY))
+    if opened is not None:
+        _see_to_restoring(opened, request.now, relay)
+    return None
+
+
+def _read_invoke(request: Request, relay: Relay) -> _Invoke:
     """Raises BadMessageError."""
+    id = invocation_id_of(request)
     function, context = request.message.get("function"), request.message.get("context")
     if not matches(_FUNCTION, function):
         raise BadMessageError("'function' is missing, or no logical id.")
@@ -130,48 +115,92 @@ def _read_payload(request: Request, relay: Relay) -> _Payload:
         raise BadMessageError("'context' is missing, or no object.")
     request.record["function"] = function
     event, event_key = payload_of(request.message, "event", "eventKey", relay.payloads)
-    return _Payload(str(function), context, event, event_key)
+    accept_before = time_of(request.message, "acceptBefore")
+    return _Invoke(id, accept_before, str(function), context, event, event_key)
 
 
-def _invocation_message(
-    request: Request, id: InvocationId, payload: _Payload, relay: Relay
-) -> wire.InvocationMessage:
-    key = payload.event_key
+def _pass_on(request: Request, wanted: _Invoke, key: str, session: Session, relay: Relay) -> Reply:
+    """Records it, tells the function, and then the debugger, who may claim it at once.
+
+    Wherever that ends half-way, no debugger knows of an invocation that its function runs itself.
+    """
+    assert session.connection_id is not None  # it is attached
+    id = wanted.id
+    pushed = _invocation_message(request, wanted, relay)
+    if len(json.dumps(pushed)) > wire.MAX_MESSAGE_BYTES:
+        return _absent(request, id, "the event is too large for a message")
+    invocation = Invocation(
+        id=id,
+        session_id=session.session_id,
+        token_key=key,
+        function=wanted.function,
+        created_at=request.now,
+        connection_id=request.connection_id,
+    )
+    match relay.invocations.record(invocation):
+        case Recorded.REFUSED:
+            return _absent(request, id, "another invocation waits under this request id")
+        case Recorded.REPEATED:
+            return _await(request, key, relay)
+    is_heard = relay.connections.post(request.connection_id, wire.accepted(id.request_id))
+    if not is_heard or relay.clock() > wanted.accept_before:
+        return _take_back(request, id, key, _SLOW, relay)
+    if not relay.connections.post(session.connection_id, dict(pushed)):
+        # No event told of the connection's end: $disconnect is best effort.
+        relay.sessions.disconnect(session.session_id, session.connection_id, request.now)
+        return _take_back(request, id, key, _LOST, relay)
+    request.record["outcome"] = "accepted"
+    return None
+
+
+def _invocation_message(request: Request, wanted: _Invoke, relay: Relay) -> wire.InvocationMessage:
+    key = wanted.event_key
     return wire.invocation(
-        id.request_id,
-        payload.function,
-        deadline=id.deadline,
+        wanted.id.request_id,
+        wanted.function,
+        deadline=wanted.id.deadline,
         sent_at=round(request.now, 3),
-        context=payload.context,
-        event=payload.event,
+        context=wanted.context,
+        event=wanted.event,
         event_url=None if key is None else relay.payloads.download_url(key),
     )
 
 
-def _reason_for_absence(opened: Opened, now: float, relay: Relay) -> str | None:
-    """Why no debugger can be asked; None if one can.
+def _take_back(request: Request, id: InvocationId, key: str, reason: str, relay: Relay) -> Reply:
+    step = relay.invocations.abandon(id, key)
+    if step.is_taken:
+        return _absent(request, id, reason)
+    return _tell(request, step.invocation, id, relay)
 
-    A function that calls though its session is over was not restored, so its restoring is started:
-    whoever should have done that may have failed. DynamoDB may have deleted the session's item.
-    """
-    session = opened.session
+
+def _reason_for_absence(session: Session | None, now: float) -> str | None:
+    """Why no debugger can be asked; None if one can."""
     if session is None:
-        if relay.invocations.settle(opened.token_key):
-            holds = [opened.grant.hold]
-            relay.instrumentation.start(restore_request(opened.grant.stack_name, holds))
         return _NOBODY
     if session.is_attached(now):
         return _SILENT if session.is_silent else None
-    if session.status is Status.ACTIVE:
+    return _LOST if session.may_be_resumed(now) else _NOBODY
+
+
+def _see_to_restoring(opened: Opened, now: float, relay: Relay) -> None:
+    """A function that calls though its session is over was not restored: that is started here.
+
+    Whoever should have done it may have failed. DynamoDB may have deleted the session's item.
+    """
+    session, grant = opened.session, opened.grant
+    if session is None:
+        if not grant.is_settled:
+            relay.instrumentation.start(restore_request(grant.stack_name, [grant.hold]))
+            relay.invocations.settle(opened.token_key)
+    elif session.is_attached(now) or session.may_be_resumed(now):
+        return
+    elif session.status is Status.ACTIVE:
         relay.ending.expire(session, now)
-    elif session.may_be_resumed(now):
-        return _LOST
     else:
-        relay.ending.restore(session, now, [opened.grant.hold])
-    return _NOBODY
+        relay.ending.restore(session, now, [grant.hold])
 
 
-def _absent(request: Request, id: InvocationId, reason: str) -> Reply:
+def _absent(request: Request, id: InvocationId, reason: str) -> dict[str, Any]:
     request.record.update(outcome="absent", reason=reason)
     return wire.absent(id.request_id, reason)
 
@@ -187,8 +216,9 @@ def _await(request: Request, key: str, relay: Relay) -> Reply:
     id = invocation_id_of(request)
     step = relay.invocations.follow(id, key, request.connection_id)
     if not step.is_taken:
-        return _tell_of_other_state(request, step, id, key, relay)
-    session = _open(request, key, relay).session
+        return _tell_of_other_state(request, step.invocation, id, key, relay)
+    opened = _open(request, key, relay)
+    session = opened.session if opened else None
     is_lost = session is None or not (
         session.is_attached(request.now) or session.may_be_resumed(request.now)
     )
@@ -201,47 +231,52 @@ def _abandon(request: Request, key: str, relay: Relay) -> Reply:
     """Takes the invocation back, if no debugger has begun it."""
     id = invocation_id_of(request)
     step = relay.invocations.abandon(id, key)
-    if not step.is_taken:
-        return _tell_of_other_state(request, step, id, key, relay)
-    session = _open(request, key, relay).session
-    if session is None or session.connection_id is None:
-        return _absent(request, id, _LOST)
-    # Until the debugger is heard of again, further invocations need not wait as long.
-    relay.sessions.mark_silent(session.session_id, session.connection_id)
-    return _absent(request, id, _SILENT)
+    if not step.is_taken or step.invocation is None:
+        return _tell_of_other_state(request, step.invocation, id, key, relay)
+    # The function need not wait for what follows.
+    relay.connections.post(request.connection_id, _absent(request, id, _SILENT))
+    if request.now - step.invocation.created_at >= _SILENCE_SECONDS:
+        # Until the debugger is heard of again, further invocations need not wait as long.
+        relay.sessions.mark_silent(step.invocation.session_id)
+    return None
 
 
 def _tell_of_other_state(
-    request: Request, step: Step, id: InvocationId, key: str, relay: Relay
+    request: Request, found: Invocation | None, id: InvocationId, key: str, relay: Relay
 ) -> Reply:
-    """What the invocation is that was not as it had to be for a step."""
-    found = step.invocation
-    if found is None or found.id != id or found.token_key != key:
-        found = _bury(request, id, key, relay)
-    return _tell(request, found, id, relay)
+    """What the invocation is that was not as it had to be for a step.
 
-
-def _bury(request: Request, id: InvocationId, key: str, relay: Relay) -> Invocation:
-    """An invocation that is unknown may still be on its way here: it will find itself abandoned."""
-    buried = Invocation(
+    One that is unknown may still be on its way here: it will find itself abandoned.
+    """
+    if _is_of(found, id, key):
+        return _tell(request, found, id, relay)
+    opened = _open(request, key, relay)
+    if opened is None:
+        return _absent(request, id, _NOBODY)  # which it will be told as well
+    unknown = Invocation(
         id=id,
-        session_id=_open(request, key, relay).grant.session_id,
+        session_id=opened.grant.session_id,
         token_key=key,
         function="",
         created_at=request.now,
         connection_id=request.connection_id,
-        state=InvocationState.ABANDONED,
     )
-    relay.invocations.record(buried)
-    # It may have come a moment before.
-    found = relay.invocations.abandon(id, key).invocation
-    return found if found is not None and found.id == id and found.token_key == key else buried
+    found = relay.invocations.bury(unknown).invocation
+    return _tell(request, found if _is_of(found, id, key) else None, id, relay)
+
+
+def _is_of(found: Invocation | None, id: InvocationId, key: str) -> bool:
+    return found is not None and (found.id, found.token_key) == (id, key)
 
 
 def _tell(request: Request, found: Invocation | None, id: InvocationId, relay: Relay) -> Reply:
-    """What an invocation's state means for the function that waits for it."""
+    """What an invocation's state means for the function that waits for it.
+
+    None is one in whose place there is another: nobody knows any more whether it had begun.
+    """
     if found is None:
-        return _absent(request, id, _LOST)
+        request.record["outcome"] = "replaced"
+        return wire.gone(id.request_id)
     request.record["outcome"] = found.state.lower()
     match found.state:
         case InvocationState.ANSWERED:

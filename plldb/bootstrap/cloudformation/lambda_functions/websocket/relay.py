@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +47,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Relay:
-    """Passes invocations and answers on, between functions and debuggers."""
+    """Passes invocations and answers on, between functions and debuggers.
+
+    ``clock`` gives the time in seconds since the epoch.
+    """
 
     sessions: SessionStore
     invocations: InvocationStore
@@ -55,6 +60,7 @@ class Relay:
     instrumentation: Instrumentation
     ending: Ending
     max_message_bytes: int
+    clock: Callable[[], float] = time.time
 
     def answer_message(self, invocation: Invocation) -> dict[str, Any]:
         """The answer that was recorded, for the function."""

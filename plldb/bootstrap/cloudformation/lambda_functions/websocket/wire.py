@@ -41,7 +41,7 @@ who sends them, whatever connection they come by. Times are seconds since the ep
                                                answer {requestId, body or bodyUrl}
                                                gone {requestId}: it had begun, and is lost
 
-    anything else                         →    error {code, message}
+    anything else                         →    error {code, message, requestId}
 
 ``body`` is the JSON text of what the handler gave: ``{"result": …}`` or ``{"error": {"errorType",
 "errorMessage", "stackTrace"}}``. Bodies and events that do not fit a message of MAX_MESSAGE_BYTES
@@ -244,8 +244,9 @@ def closed(reason: str | None = None) -> dict[str, Any]:
     return {"type": MessageType.CLOSED} | ({} if reason is None else {"reason": reason})
 
 
-def error(code: ErrorCode, message: str) -> dict[str, Any]:
-    return {"type": MessageType.ERROR, "code": code, "message": message}
+def error(code: ErrorCode, message: str, request_id: str | None = None) -> dict[str, Any]:
+    """What is wrong with a message, and the invocation that it was about, if it said so."""
+    return {"type": MessageType.ERROR, "code": code, "message": message, "requestId": request_id}
 
 
 def heartbeat(ttl: int, time: float) -> dict[str, Any]:

@@ -160,7 +160,20 @@ class TestDeny:
             {"sessionId": PENDING.session_id.replace("-", "")},
             {"sessionId": "x" * 100_000},
         ],
-        ids=lambda q: str(q)[:40],
+        # Named, since what is in them differs in each process that collects the tests.
+        ids=[
+            "no query",
+            "empty query",
+            "empty",
+            "short",
+            "upper case",
+            "space at the end",
+            "line break at the end",
+            "in braces",
+            "lower case name",
+            "no hyphens",
+            "long",
+        ],
     )
     def test_what_can_not_be_an_id_costs_no_lookup(
         self, given_query: dict[str, str] | None

@@ -1,0 +1,64 @@
+"""How the tests are spread over the cores of this machine.
+
+``-n auto``, which pyproject.toml gives to every run, starts one worker for each core. The tests of
+a directory are worth that; a few named files or tests run in pytest's own process, where they
+begin at once and a debugger has the terminal. ``-n 0`` does so for any run.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling, Scheduling
+
+UNIT_TESTS = Path(__file__).parent / "unit"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """The number of workers; 0 for none, and None for what the environment says."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    spreads = cores is not None and cores > 1 and any(path.is_dir() for path in _asked_for(config))
+    return cores if spreads else 0
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
+    """Unit tests go one by one to whichever worker is free, end-to-end tests by whole files.
+
+    Each worker has an emulator of its own, and the tests of a file share what they deploy there.
+    """
+    if all(path.is_relative_to(UNIT_TESTS) for path in _asked_for(config)):
+        return None
+    return LoadFileScheduling(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    """A worker's reports go to pytest as UTF-8, also of tests that log half a character."""
+    return _as_unicode((yield))
+
+
+def _as_unicode(value: Any) -> Any:
+    """The same with lone surrogates escaped, in all strings that are in it."""
+    match value:
+        case str():
+            return value.encode(errors="backslashreplace").decode()
+        case dict():
+            return {_as_unicode(key): _as_unicode(one) for key, one in value.items()}
+        case list() | tuple():
+            return type(value)(_as_unicode(one) for one in value)
+    return value
+
+
+def _asked_for(config: pytest.Config) -> list[Path]:
+    """The files and directories that pytest is to collect."""
+    folder = config.invocation_params.dir
+    return [(folder / argument.partition("::")[0]).resolve() for argument in config.args]
