@@ -37,6 +37,8 @@ _NAMES = {
     "#started": "HasStarted",
     "#answer": "Answer",
     "#settled": "Settled",
+    # A reserved word, as State, Token and TTL are.
+    "#hold": "Hold",
     "#ttl": "TTL",
 }
 _OF_SESSION = "#session = :session AND #deadline = :deadline"
@@ -90,11 +92,14 @@ class DynamoDbInvocationStore:
         )
 
     def unsettled(self) -> Iterator[tuple[str, Grant]]:
+        condition = (
+            "begins_with(#request, :token)"
+            " AND attribute_not_exists(#settled) AND attribute_exists(#hold)"
+        )
         pages = self._client.get_paginator("scan").paginate(
             TableName=self._table,
-            FilterExpression="begins_with(RequestId, :token) AND attribute_not_exists(#settled)"
-            " AND attribute_exists(Hold)",
-            ExpressionAttributeNames={"#settled": _NAMES["#settled"]},
+            FilterExpression=condition,
+            ExpressionAttributeNames=names_in(condition, _NAMES),
             ExpressionAttributeValues={":token": {"S": TOKEN_PREFIX}},
         )
         return ((item["RequestId"]["S"], _grant(item)) for page in pages for item in page["Items"])
