@@ -166,7 +166,14 @@ class Scene:
 
 
 # For a field that is not there at all.
-OMITTED = object()
+class Omitted:
+    """Stands for a field that a message does not have."""
+
+    def __repr__(self) -> str:
+        return "omitted"
+
+
+OMITTED = Omitted()
 
 
 def failing(*_: Any) -> Any:
