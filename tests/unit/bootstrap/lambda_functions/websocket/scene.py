@@ -165,8 +165,15 @@ class Scene:
         return self.debugger("decline", **given | fields)
 
 
+class _Omitted:
+    """Reads the same in every process that collects the tests."""
+
+    def __repr__(self) -> str:
+        return "omitted"
+
+
 # For a field that is not there at all.
-OMITTED = object()
+OMITTED = _Omitted()
 
 
 def failing(*_: Any) -> Any:
