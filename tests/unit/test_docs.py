@@ -72,7 +72,7 @@ class TestOpenApi:
         validate(self.DOCUMENT)
 
     def test_it_has_the_operations_of_the_template_and_who_may_call_them(self) -> None:
-        kinds = {"AWS_IAM": ("sigv4",), "NONE": ("functionToken",)}
+        kinds = {"AWS_IAM": ("sigv4",)}
         deployed = {route: kinds[kind] for route, (kind, _) in routes().items()}
 
         described = {

@@ -4,14 +4,15 @@
 
     handlers/         one file for each Lambda function of template.yaml, named after it: it makes
                       the clients, once for each environment, and has ``handler``
-    api/              the operations of the management API (REST), a file each
-    websocket/        ``admission`` (the authorizer), ``connect_disconnect``, ``actions`` (a message
-                      is read), ``debugger_actions`` and ``function_actions`` (it is carried out),
-                      ``relay`` (what they share), ``connections`` (posting), ``wire`` (messages)
+    api/              the operations of the management API (REST): a file for each
+    websocket/        ``admission`` (the authorizer), ``connect_disconnect``, ``actions`` (every
+                      message), of which ``debugger_actions`` and ``function_actions`` are the two
+                      sides, ``relay`` (what both act on), ``connections`` (posting to one),
+                      ``wire`` (the messages)
     sessions/         the session and its states, its store, its heirs, its end (by whom ever), the
                       reaping of what nobody ended, the cap on what nobody connects to
-    invocations/      the invocation under debugging, its store, which session a function's token
-                      opens (``grants``), and payloads in the bucket
+    invocations/      the invocation under debugging, its store, what a function's token opens, and
+                      payloads in the bucket
     instrumentation/  functions redirected and restored: the request, the redirection itself, the
                       control plane of Lambda and its rate, and the service that does it all
     shared/           names, ids, clients, the log: what all rooms use, and what uses no room
