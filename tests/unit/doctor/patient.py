@@ -53,10 +53,6 @@ class FakeApiClient:
         self._check()
         raise AssertionError("nobody asks for one that is there")
 
-    def event_of(self, request_id: str) -> str:
-        self._check()
-        return "{}"
-
     def _check(self) -> None:
         if self.refusal is not None:
             raise self.refusal
@@ -178,4 +174,4 @@ def patient(
 
 
 def view(session: str, stack_name: str = "app") -> SessionView:
-    return SessionView(session, stack_name, "ACTIVE", USER, "2026-01-01T00:00:00+00:00", "")
+    return SessionView(session, stack_name, "ACTIVE", USER, "2026-01-01T00:00:00+00:00", "", (session,))
