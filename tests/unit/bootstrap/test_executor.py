@@ -91,6 +91,12 @@ class TestBucket:
         with pytest.raises(BootstrapError, match="'bucket'"):
             look(target)
 
+    def test_whatever_else_s3_refuses_it_for_is_told(self) -> None:
+        target = FakeTarget()
+        target.s3.refusal_to_create = client_error("TooManyBuckets", "100 at most", "CreateBucket")
+        with pytest.raises(AwsError, match="Could not create bucket bucket: 100 at most"):
+            execute(target, planner.CreateBucket("bucket"))
+
     @pytest.mark.parametrize("protection", BucketProtection)
     def test_a_protection_that_is_missing_is_seen_and_mended(
         self, protection: BucketProtection
@@ -201,6 +207,12 @@ class TestDeletingObjects:
         with pytest.raises(AwsError, match=r"plldb/1\.zip"):
             execute(target, planner.DeleteObjects("bucket", "plldb/"))
 
+    def test_a_bucket_that_is_not_empty_is_kept_and_told(self) -> None:
+        target = self._with_versions(1)
+        with pytest.raises(AwsError, match="Could not delete bucket bucket"):
+            execute(target, planner.DeleteBucket("bucket"))
+        assert "bucket" in target.s3.buckets
+
     def test_a_bucket_that_is_gone_already_is_fine(self) -> None:
         execute(FakeTarget(), planner.DeleteBucket("bucket"))
 
@@ -217,6 +229,9 @@ class TestStack:
         found = look(target).stack
         assert found is not None
         assert (found.status, found.tags) == ("CREATE_COMPLETE", RELEASE.tags)
+        (created,) = target.cloudformation.stacks.values()
+        assert created["TemplateBody"] == "the template"
+        assert target.cloudformation.calls == [("create", "plldb")]
 
     def test_after_it_there_is_nothing_left_to_do(self) -> None:
         target = FakeTarget(uses_tls=True)
@@ -338,12 +353,13 @@ class TestProtection:
 
     def test_tables_are_freed_as_far_as_they_are_the_stacks(self) -> None:
         target = FakeTarget()
-        target.sessions.tables = {"sessions", "other", "of-somebody-else"}
+        target.sessions.tables = {"sessions", "other", "third", "of-somebody-else"}
         target.cloudformation.resources["plldb"] = [
             {"ResourceType": kind, "PhysicalResourceId": name, "ResourceStatus": status}
             for kind, name, status in [
                 ("AWS::DynamoDB::Table", "sessions", "DELETE_FAILED"),
                 ("AWS::DynamoDB::Table", "other", "CREATE_COMPLETE"),
+                ("AWS::DynamoDB::Table", "third", "UPDATE_COMPLETE"),
                 ("AWS::DynamoDB::Table", "gone", "CREATE_COMPLETE"),
                 ("AWS::DynamoDB::Table", "", "CREATE_COMPLETE"),
                 ("AWS::DynamoDB::Table", "of-somebody-else", "CREATE_FAILED"),
@@ -351,7 +367,7 @@ class TestProtection:
             ]
         ]
         execute(target, planner.UnprotectTables("plldb"))
-        assert target.sessions.unprotected == ["sessions", "other"]
+        assert target.sessions.unprotected == ["sessions", "other", "third"]
 
 
 class TestRestoringStacks:
@@ -429,6 +445,19 @@ class TestRestoringStacks:
         target.restoring.refusal = client_error("AccessDeniedException", "not you", "Invoke")
         with pytest.raises(AccessDeniedError, match=r"Could not restore .* instruments: not you"):
             execute(target, self.STEP)
+
+
+def test_it_says_whether_anything_changed() -> None:
+    target = FakeTarget()
+    target.cloudformation.add("plldb", "UPDATE_COMPLETE")
+    executor = Executor(target, lambda _: None, lambda _: None)  # type: ignore[arg-type]
+    assert executor.execute((planner.CreateBucket("bucket"),))
+    assert executor.execute((planner.UpdateStack(RELEASE),))
+    target.cloudformation.refusals["update"] = client_error(
+        "ValidationError", "No updates are to be performed.", "UpdateStack"
+    )
+    assert not executor.execute((planner.UpdateStack(RELEASE),))
+    assert not executor.execute(())
 
 
 def test_a_step_is_announced_before_it_is_taken() -> None:

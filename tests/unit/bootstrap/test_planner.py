@@ -330,16 +330,29 @@ class TestExamples:
     def test_setup(self, release: Release, observation: Observation, plan: list[Step]) -> None:
         assert list(plan_setup(release, observation, ARTIFACTS)) == plan
 
-    def test_destroy(self) -> None:
-        bucket = BucketState(keys=frozenset({FUNCTIONS.key}), has_payloads=True)
+    @pytest.mark.parametrize(
+        ("bucket", "steps"),
+        [
+            (
+                BucketState(keys=frozenset({FUNCTIONS.key}), has_payloads=True),
+                [
+                    DeleteObjects(BUCKET, ARTIFACTS),
+                    DeleteObjects(BUCKET, PAYLOADS),
+                    DeleteBucket(BUCKET),
+                ],
+            ),
+            (
+                BucketState(keys=frozenset({FUNCTIONS.key}), is_shared=True),
+                [DeleteObjects(BUCKET, ARTIFACTS)],
+            ),
+            (BucketState(is_shared=True), []),
+            (None, []),
+        ],
+        ids=["alone", "beside others", "nothing in it", "no bucket"],
+    )
+    def test_destroy(self, bucket: BucketState | None, steps: list[Step]) -> None:
         plan = plan_destroy(STACK, BUCKET, Observation(bucket, found("UPDATE_COMPLETE")), ARTIFACTS)
-        assert list(plan) == [
-            RestoreStacks(STACK),
-            DeleteStack(STACK, "UPDATE_COMPLETE"),
-            DeleteObjects(BUCKET, ARTIFACTS),
-            DeleteObjects(BUCKET, PAYLOADS),
-            DeleteBucket(BUCKET),
-        ]
+        assert list(plan) == [RestoreStacks(STACK), DeleteStack(STACK, "UPDATE_COMPLETE"), *steps]
 
 
 def test_each_step_tells_people_what_it_does() -> None:

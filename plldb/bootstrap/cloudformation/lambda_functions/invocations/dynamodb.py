@@ -44,14 +44,17 @@ _NAMES = {
 _OF_SESSION = "#session = :session AND #deadline = :deadline"
 _OF_TOKEN = "#token = :token AND #deadline = :deadline"  # noqa: S105 # nosec B105 - no secret
 _IS_OPEN = "#state IN (:waiting, :started)"
-_IS_OVER = "#state <> :waiting AND #state <> :started"
-# Nobody waits under that request id, or nobody but an earlier try of the same function. A late
-# question after an earlier try must not put an end to a later one: so deadlines are compared.
+# Nobody has, or will ask for, what is there: it is an earlier try of the same function, or its time
+# is over. A question after an earlier try may come late: so deadlines are compared.
 _IS_FREE = (
     "attribute_not_exists(#request)"
     " OR #token = :token AND #deadline < :deadline"
-    f" OR #token <> :token AND {_IS_OVER}"
     " OR #token <> :token AND #deadline <= :now"
+)
+# Or it has ended, and is not the very same: timeouts are lowered, and functions change hands.
+_IS_ANOTHER_ONES_END = (
+    "#token <> :token AND #state <> :waiting AND #state <> :started"
+    " OR #deadline <> :deadline AND #state <> :waiting AND #state <> :started"
 )
 
 
@@ -112,10 +115,7 @@ class DynamoDbInvocationStore:
     # --- Invocations --------------------------------------------------------------------------
 
     def record(self, invocation: Invocation) -> Recorded:
-        put = self._put(
-            invocation,
-            f"{_IS_FREE} OR #token = :token AND #deadline <> :deadline AND {_IS_OVER}",
-        )
+        put = self._put(invocation, f"{_IS_FREE} OR {_IS_ANOTHER_ONES_END}", _open_values())
         if put.is_applied:
             return Recorded.NEW
         found = _invocation(put.item)
@@ -124,7 +124,7 @@ class DynamoDbInvocationStore:
 
     def bury(self, invocation: Invocation) -> Step:
         buried = replace(invocation, state=InvocationState.ABANDONED)
-        put = self._put(buried, _IS_FREE)
+        put = self._put(buried, _IS_FREE, {})
         found = _invocation(put.item)
         if put.is_applied or found is None or not found.is_same_as(invocation):
             return Step(put.is_applied, found)
@@ -222,10 +222,14 @@ class DynamoDbInvocationStore:
             self._client, self._table, _key(key), expression, condition, _NAMES, values
         ).is_applied
 
-    def _put(self, invocation: Invocation, condition: str) -> Change:
+    def _put(self, invocation: Invocation, condition: str, values: dict[str, Any]) -> Change:
         item = _item(invocation)
-        values = {":token": item["Token"], ":deadline": item["Deadline"], ":now": item["CreatedAt"]}
-        return put_if(self._client, self._table, item, condition, _NAMES, _open_values() | values)
+        values = values | {
+            ":token": item["Token"],
+            ":deadline": item["Deadline"],
+            ":now": item["CreatedAt"],
+        }
+        return put_if(self._client, self._table, item, condition, _NAMES, values)
 
     def _get(self, key: str) -> dict[str, Any] | None:
         found = self._client.get_item(TableName=self._table, Key=_key(key), ConsistentRead=True)

@@ -61,10 +61,9 @@ class InvocationStore(Protocol):
         ...
 
     def bury(self, invocation: Invocation) -> Step:
-        """Stores it as ABANDONED, if no other invocation has come under its request id.
+        """Stores it as ABANDONED, if it has not come, and nobody has use for what has.
 
-        Otherwise there is no change, unless it has come itself and is WAITING, of that token: it
-        is ABANDONED then.
+        If it has come and is WAITING, it is ABANDONED as well. Otherwise there is no change.
         """
         ...
 

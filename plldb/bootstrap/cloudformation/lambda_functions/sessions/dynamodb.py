@@ -119,11 +119,11 @@ class DynamoDbSessionStore:
         return self._update(
             session_id,
             "SET #status = :closed, #heir = :heir REMOVE #connection",
-            "#status <> :pending AND attribute_not_exists(#restoring)"
+            "#status IN (:active, :closed) AND attribute_not_exists(#restoring)"
             " AND (attribute_not_exists(#heir) OR #heir = :heir)",
             {
+                ":active": {"S": Status.ACTIVE},
                 ":closed": {"S": Status.CLOSED},
-                ":pending": {"S": Status.PENDING},
                 ":heir": {"S": heir},
             },
         )
@@ -162,12 +162,9 @@ class DynamoDbSessionStore:
             now,
         )
 
-    def cancel(self, session_id: str) -> Session | None:
-        return self._update(
-            session_id,
-            "SET #status = :closed",
-            "#status = :pending",
-            {":closed": {"S": Status.CLOSED}, ":pending": {"S": Status.PENDING}},
+    def cancel(self, session_id: str, now: float) -> Session | None:
+        return self._close(
+            session_id, "#status = :pending", {":pending": {"S": Status.PENDING}}, now
         )
 
     def begin_restoring(self, session_id: str, now: float) -> bool:
@@ -236,8 +233,12 @@ class DynamoDbSessionStore:
         }
         visible = "#status <> :pending OR #owner = :viewer"
         if open_only:
-            visible = "#status = :active OR #status = :pending AND #owner = :viewer"
-            values[":active"] = {"S": Status.ACTIVE}
+            visible = (
+                "#status = :active OR #status = :pending AND #owner = :viewer"
+                " OR #status = :closed AND attribute_not_exists(#restoring)"
+                " AND attribute_not_exists(#heir)"
+            )
+            values |= {":active": {"S": Status.ACTIVE}, ":closed": {"S": Status.CLOSED}}
         items = self._query(
             "#stack = :stack AND #ttl <= :latest", visible, values, highest_ttl_first=True
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from ..instrumentation.request import Instrumentation, restore_request
 from ..websocket import wire
 from ..websocket.connections import Connections
+from .heirs import find_latest
 from .session import Session, Status
 from .store import SessionStore
 
@@ -42,21 +43,25 @@ class Ending:
     def force(self, session: Session, reason: str, now: float) -> tuple[Session, bool]:
         """The session, CLOSED, and whether it is so by this call; whoever holds it.
 
+        Of one that was replaced, it is the one that has its functions now: functions still name the
+        former one as their holder.
+
         If it instrumented anything, restoring begins, or begins again: there may be nothing left to
         do. Its connection hears the reason and is dropped. Raises UnsettledError.
         """
         for _ in range(_ATTEMPTS):
-            if session.status is Status.CLOSED:
-                self.restore(session, now, again=True)
-                return session, False
-            closed = self._close_as_seen(session, now)
-            if closed is not None:
-                self._finish(closed, session.connection_id, reason)
-                return closed, True
-            seen = self.sessions.get(session.session_id)
-            if seen is None:
+            if session.heir is None:
+                if session.status is Status.CLOSED:
+                    self.restore(session, now, again=True)
+                    return session, False
+                closed = self._close_as_seen(session, now)
+                if closed is not None:
+                    self._finish(closed, session.connection_id, reason)
+                    return closed, True
+            latest = find_latest(self.sessions, session.session_id)
+            if latest is None:
                 return replace(session, status=Status.CLOSED), False
-            session = seen
+            session = latest
         raise UnsettledError
 
     def expire(self, session: Session, now: float) -> bool:
@@ -87,7 +92,7 @@ class Ending:
     def _close_as_seen(self, session: Session, now: float) -> Session | None:
         """→ CLOSED, unless it connected or closed since it was seen so; None, then."""
         if session.connection_id is None:
-            return self.sessions.cancel(session.session_id)
+            return self.sessions.cancel(session.session_id, now)
         return self.sessions.close(session.session_id, session.connection_id, now)
 
     def _finish(self, closed: Session, connection_id: str | None, reason: str) -> None:

@@ -54,7 +54,7 @@ class Session:
     session, its own and those of sessions that it replaced; ``tokens`` are the keys of the tokens
     that those functions show. ``heir`` is the id of the session that replaced it. ``is_silent``:
     its debugger left an invocation unclaimed, and has not been heard of since. At
-    ``restoring_since``, its functions began to be restored.
+    ``restoring_since``, its functions began to be restored, if there are any: it is over.
     """
 
     session_id: str
@@ -86,7 +86,8 @@ class Session:
 
     def may_be_resumed(self, now: float) -> bool:
         """Whether its debugger may come back to its functions: nobody restores them until then."""
-        return self.status is not Status.PENDING and self.ttl > now and not self.restoring_since
+        is_over = self.heir is not None or self.restoring_since is not None
+        return self.status is not Status.PENDING and self.ttl > now and not is_over
 
     def connected_within(self, seconds: float, now: float) -> bool:
         """Whether its connection took it so short a while ago; no, if that is not known."""

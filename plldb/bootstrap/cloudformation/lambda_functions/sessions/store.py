@@ -98,8 +98,8 @@ class SessionStore(Protocol):
         """The same, but only if its TTL is over by now: a heartbeat in between wins."""
         ...
 
-    def cancel(self, session_id: str) -> Session | None:
-        """PENDING → CLOSED. None, and no change, in any other state."""
+    def cancel(self, session_id: str, now: float) -> Session | None:
+        """PENDING → CLOSED for good. None, and no change, in any other state."""
         ...
 
     def begin_restoring(self, session_id: str, now: float) -> bool:
@@ -138,7 +138,8 @@ class SessionStore(Protocol):
         """The stack's sessions that the viewer may see and that are not expired.
 
         Highest TTL first, of equal ones by digest; perhaps a second late. Each is on exactly one
-        page, unless its TTL changes in between. ``open_only`` leaves out what is CLOSED.
+        page, unless its TTL changes in between. ``open_only`` leaves out what is CLOSED, unless it
+        may be resumed.
         """
         ...
 

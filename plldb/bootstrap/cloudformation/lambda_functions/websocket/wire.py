@@ -232,6 +232,63 @@ def answer_message(
     )
 
 
+# --- From a function ------------------------------------------------------------------------------
+
+
+def invoke_message(
+    token: str,
+    request_id: str,
+    function: str,
+    *,
+    deadline: float,
+    accept_before: float,
+    context: dict[str, Any],
+    event: str | None = None,
+    event_key: str | None = None,
+) -> str:
+    """An invocation to pass on, unless it arrives after ``accept_before``.
+
+    ``function`` is the logical id, ``deadline`` when the function gives up; see ``invocation``.
+    ``event`` is JSON text; in its place, ``event_key`` names an upload.
+    """
+    return json.dumps(
+        {
+            "action": Action.INVOKE,
+            "token": token,
+            "requestId": request_id,
+            "function": function,
+            "deadline": deadline,
+            "acceptBefore": accept_before,
+            "context": context,
+        }
+        | ({"event": event} if event_key is None else {"eventKey": event_key})
+    )
+
+
+def abandon_message(token: str, request_id: str, deadline: float) -> str:
+    """Takes the invocation back, unless a debugger has begun it. Safe to repeat."""
+    return json.dumps(
+        {
+            "action": Action.ABANDON,
+            "token": token,
+            "requestId": request_id,
+            "deadline": deadline,
+        }
+    )
+
+
+def await_message(token: str, request_id: str, deadline: float) -> str:
+    """Asks what became of the invocation, to hear of it over this connection from now on."""
+    return json.dumps(
+        {
+            "action": Action.AWAIT,
+            "token": token,
+            "requestId": request_id,
+            "deadline": deadline,
+        }
+    )
+
+
 # --- To a debugger --------------------------------------------------------------------------------
 
 

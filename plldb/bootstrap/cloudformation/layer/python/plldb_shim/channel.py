@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import time
 
-from . import constants, function_context, presigned, progress, remote, websocket_client
+from . import constants, function_context, presigned, progress, remote, tcp, websocket_client
 from .idle_connection import IdleConnection
 from .progress import Progress
 from .rfc6455 import RefusedError
@@ -33,9 +33,8 @@ if TYPE_CHECKING:
 
 # Kept of the function's own time, for telling the caller what happened.
 MARGIN_SECONDS = 1.0
-# A connection, over all addresses of the host and with TLS. Then, what an answer to the handshake
-# or for an upload may take: functions of the helper stack may have to be started for it.
-CONNECT_SECONDS = 2.0
+# What an answer to the handshake, or for an upload, may take: functions of the helper stack may
+# have to be started for it.
 HANDSHAKE_SECONDS = 5.0
 UPLOAD_SECONDS = 5.0
 # How long a helper stack that is busy is tried to be reached with an invocation.
@@ -213,18 +212,18 @@ class _Invocation:
             try:
                 if self._connection is None:
                     self._reopen()
-                if time.monotonic() >= sent.ask_at:
-                    self._ask(sent.question)
                 message = self._receive(min(sent.ask_at, sent.hear_by), progress.WORDS)
+                now = time.monotonic()
+                if message is not None:
+                    self._pause_seconds = 0.0
+                    sent.hear(message["type"], now)
+                    return message
+                if now >= sent.hear_by:
+                    self._take_silence()
+                elif now >= sent.ask_at:
+                    self._ask(sent.question)
             except OSError:
                 self._lose_connection()
-                continue
-            if message is not None:
-                self._pause_seconds = 0.0
-                sent.hear(message["type"], time.monotonic())
-                return message
-            if time.monotonic() >= sent.hear_by:
-                self._take_silence()
 
     def _take_silence(self) -> None:
         if self._sent().is_refused_by_silence:
@@ -253,10 +252,14 @@ class _Invocation:
             try:
                 self._connection = self._open()
             except OSError as error:
-                is_denied = isinstance(error, RefusedError) and error.is_denied
-                denied_since = (denied_since or time.monotonic()) if is_denied else None
-            if denied_since is not None and time.monotonic() - denied_since >= DENIED_SECONDS:
-                raise _lost("the helper stack does not know this function any more")
+                if not (isinstance(error, RefusedError) and error.is_denied):
+                    denied_since = None
+                    continue
+                now = time.monotonic()
+                denied_since = denied_since or now
+                if now - denied_since >= DENIED_SECONDS:
+                    lost = _lost("the helper stack does not know this function any more")
+                    raise lost from None
         self._ask("await")
 
     def _body(self, message: dict[str, Any], attempts: int) -> dict[str, Any] | None:
@@ -292,7 +295,7 @@ class _Invocation:
             + "?sessionId="
             + self._taken.get(constants.SESSION, ""),
             {"Authorization": "Bearer " + self._taken.get(constants.TOKEN, "")},
-            min(CONNECT_SECONDS, self._seconds_left()),
+            min(tcp.CONNECT_SECONDS, self._seconds_left()),
         )
         by = time.monotonic() + HANDSHAKE_SECONDS
         try:
@@ -327,11 +330,13 @@ class _Invocation:
 
         Raises OSError.
         """
-        text = self._opened().receive(self._listen_until(until))
-        message = None if text is None else _parsed(text)
-        if message is None or message.get("requestId") != self._id:
-            return None
-        return message if message.get("type") in kinds else None
+        while True:
+            text = self._opened().receive(self._listen_until(until))
+            if text is None:
+                return None
+            message = _parsed(text) or {}
+            if message.get("requestId") == self._id and message.get("type") in kinds:
+                return message
 
     # --- The time ---------------------------------------------------------------------------------
 

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from socket import socket
     from urllib.parse import SplitResult
 
-CONNECT_SECONDS = 2.0
 # How long nothing may come or go.
 TRANSFER_SECONDS = 30.0
 
@@ -30,7 +29,7 @@ def _fetch(method: str, url: str, content: bytes | None, seconds: float) -> byte
     from urllib.parse import urlsplit
 
     parts = urlsplit(url)
-    connection = _connection(parts, min(CONNECT_SECONDS, seconds))
+    connection = _connection(parts, min(tcp.CONNECT_SECONDS, seconds))
     try:
         connection.connect()
         connection.sock.settimeout(min(TRANSFER_SECONDS, seconds))

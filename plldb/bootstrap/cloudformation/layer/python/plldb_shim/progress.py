@@ -58,11 +58,12 @@ class Progress:
             self.ask_at = now + AWAIT_SECONDS
         elif action == "abandon":
             self.ask_at = now + REPLY_SECONDS
-        if not self.is_refused_by_silence:
-            self.hear_by = now + REPLY_SECONDS
+        self.hear_by = min(self.hear_by, now + REPLY_SECONDS)
 
     def lost_connection(self) -> None:
+        """Who has the next one asks over it, and only then is a word due."""
         self._has_held = False
+        self.hear_by = _NEVER
 
     def ask_now(self) -> None:
         self.ask_at = 0.0

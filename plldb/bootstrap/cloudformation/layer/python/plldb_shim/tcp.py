@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from socket import socket
     from typing import Any
 
+# For a connection: all addresses of the host, and TLS.
+CONNECT_SECONDS = 2.0
 # For what remains of opening a connection, however late it was that an address took it.
 _SHORTEST_TIMEOUT = 0.05
 
