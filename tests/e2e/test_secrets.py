@@ -83,7 +83,7 @@ def test_each_invocation_writes_one_json_line(plldb: Plldb, backend: Backend, st
         ("authorizer", "allowed"),
         ("authorizer", "denied"),
         ("$connect", "connected"),
-        ("message", "gone"),
+        ("message", "not_json"),
         ("$disconnect", "closed"),
     }
     for line in lines:
