@@ -18,6 +18,7 @@ from tests.unit.fakes import Answer, Request, local_server
 
 from .function import TOKEN, Context, instrumented, reported, variables_of
 from .helper_stack import (
+    ASKED,
     HANG_UP,
     REQUEST_ID,
     HelperStack,
@@ -320,9 +321,12 @@ class TestAnswer:
     @pytest.mark.parametrize(
         "noise",
         [
-            wire.answer("another", body='{"result": 3}'),
-            wire.absent("another", "no"),
-            wire.gone("another"),
+            wire.answer("another", ASKED, body='{"result": 3}'),
+            wire.absent("another", ASKED, "no"),
+            wire.gone("another", ASKED),
+            # Of an earlier try of the same invocation.
+            wire.gone(REQUEST_ID, 1.0),
+            wire.absent(REQUEST_ID, 1.0, "no"),
             wire.upload(REQUEST_ID, "k", "http://127.0.0.1:1/"),
             wire.error(wire.ErrorCode.BAD_REQUEST, "no"),
             # API Gateway's own, when a function of the helper stack failed.
@@ -370,7 +374,8 @@ class TestAnswer:
             with connection._lock:
                 for text in (b"", b"{", b"null"):
                     connection._protocol.send_text(text)
-                connection._protocol.send_binary(json.dumps(answer(2)).encode())
+                one = answer(2) | {"deadline": message["deadline"]}
+                connection._protocol.send_binary(json.dumps(one).encode())
             connection._flush()
             return []
 
@@ -409,7 +414,7 @@ class TestAnswer:
     @pytest.mark.parametrize("body", ["", "{", "[]", "{}", '{"results": 1}', "null"])
     def test_that_makes_no_sense(self, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
         """The debugger has run the invocation: the function must not run it as well."""
-        with instrumented(monkeypatch, invoked(wire.answer(REQUEST_ID, body=body))):
+        with instrumented(monkeypatch, invoked(wire.answer(REQUEST_ID, ASKED, body=body))):
             assert reported()["errorType"] == "PlldbDebuggerLost"
 
 
@@ -642,7 +647,7 @@ class TestKeptConnection:
         script = {
             "invoke": [
                 [absent()],
-                [wire.answer(REQUEST_ID, body=json.dumps({"error": error}))],
+                [wire.answer(REQUEST_ID, ASKED, body=json.dumps({"error": error}))],
                 [gone()],
                 [answer(2)],
             ]
@@ -786,7 +791,7 @@ class Bucket:
         return wire.upload(REQUEST_ID, "k", f"{self.url}/k?signature=s")
 
     def answer(self) -> Message:
-        return wire.answer(REQUEST_ID, body_url=f"{self.url}/result?signature=s")
+        return wire.answer(REQUEST_ID, ASKED, body_url=f"{self.url}/result?signature=s")
 
 
 @pytest.fixture
@@ -894,7 +899,7 @@ class TestLargeOnes:
         self, monkeypatch: pytest.MonkeyPatch, patience: Patience
     ) -> None:
         patience(FIRST_PAUSE_SECONDS=0.001)
-        nowhere = wire.answer(REQUEST_ID, body_url="http://127.0.0.1:1/k?s=1")
+        nowhere = wire.answer(REQUEST_ID, ASKED, body_url="http://127.0.0.1:1/k?s=1")
         script = {"invoke": [[nowhere]], "await": [[nowhere]]}
         with instrumented(monkeypatch, answering(script)):
             assert reported()["errorType"] == "PlldbDebuggerLost"
