@@ -42,7 +42,7 @@ OWN = {"own": 1}
 LOST = "plldb: the debugger went away while it ran this invocation"
 
 
-def call(event: Any = 1, seconds: float = 900) -> Any:
+def call(event: Any = 1, seconds: float = 30) -> Any:
     return plldb_shim.handler(event, Context(seconds))
 
 
@@ -64,7 +64,7 @@ class TestMessages:
     def test_an_invocation(self, monkeypatch: pytest.MonkeyPatch) -> None:
         before = time.time()
         with instrumented(monkeypatch, invoked(answer(2))) as stack:
-            assert call({"a": [1]}) == 2
+            assert call({"a": [1]}, seconds=900) == 2
         (message,) = stack.messages
         assert before + 898 < message.pop("deadline") < time.time() + 899.1
         assert before + 1.9 < message.pop("acceptBefore") < time.time() + 2.1
@@ -411,6 +411,21 @@ class TestAnswer:
             assert call() == 2
         assert stack.actions() == ["invoke", "await"]
 
+    def test_nor_asked_for_before_it_is_time_to(
+        self, monkeypatch: pytest.MonkeyPatch, patience: Patience
+    ) -> None:
+        patience(START_SECONDS=0.05)
+
+        def respond(message: Message, connection: ServerConnection) -> list[Message]:
+            timer.start()
+            return [started(), accepted()]
+
+        with instrumented(monkeypatch, respond) as stack:
+            timer = threading.Timer(0.3, lambda: stack.push(answer(2)))
+            assert call() == 2
+            timer.join()
+        assert stack.actions() == ["invoke"]
+
     @pytest.mark.parametrize("body", ["", "{", "[]", "{}", '{"results": 1}', "null"])
     def test_that_makes_no_sense(self, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
         """The debugger has run the invocation: the function must not run it as well."""
@@ -532,6 +547,20 @@ class TestReconnecting:
         patience(FIRST_PAUSE_SECONDS=60, LONGEST_PAUSE_SECONDS=60)
         script = {"invoke": [HANG_UP], "await": [[answer(2)]]}
         with instrumented(monkeypatch, answering(script)):
+            assert call() == 2
+
+    def test_it_is_again_if_there_was_a_word_meanwhile(
+        self, monkeypatch: pytest.MonkeyPatch, patience: Patience
+    ) -> None:
+        patience(FIRST_PAUSE_SECONDS=60, LONGEST_PAUSE_SECONDS=60)
+
+        def respond(message: Message, connection: ServerConnection) -> list[Message]:
+            if len(stack.handshakes) == 4:
+                return [answer(2)]
+            connection.send(started())
+            raise HANG_UP
+
+        with instrumented(monkeypatch, respond) as stack:
             assert call() == 2
 
     def test_and_then_with_pauses(
@@ -935,8 +964,10 @@ class TestAddresses:
     def test_one_that_works_is_found_behind_those_that_do_not(
         self, monkeypatch: pytest.MonkeyPatch, patience: Patience
     ) -> None:
-        patience(CONNECT_SECONDS=0.9)
+        patience(CONNECT_SECONDS=1.8)
         with full_port() as hole, helper_stack(invoked(answer(2))) as works:
             url = self.resolve(monkeypatch, hole, 1, works.port)
             with instrumented(monkeypatch, silent, PLLDB_WEBSOCKET_URL=url):
+                began = time.monotonic()
                 assert call() == 2
+                assert time.monotonic() - began < 1.5
