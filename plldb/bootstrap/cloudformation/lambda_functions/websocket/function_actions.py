@@ -4,8 +4,8 @@ A function has no right in AWS; it shows the token of its session, which opens t
 functions with that token and nothing else.
 
 A function that is told ``absent`` runs the invocation by itself, and so does one that hears nothing
-in time. So nobody is told ``absent`` of what a debugger has claimed, or can still claim; and no
-debugger is told of an invocation before its function knows that it was accepted.
+in time. So nobody is told ``absent`` unless it is recorded that no debugger has claimed the
+invocation, nor can; and no debugger is told of one before its function knows that it was accepted.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..instrumentation.request import restore_request
@@ -90,19 +90,37 @@ class _Invoke:
 def _invoke(request: Request, key: str, relay: Relay) -> Reply:
     """Records the invocation and passes it on, if there is a debugger to claim it."""
     wanted = _read_invoke(request, relay)
+    opened = _open(request, key, relay)
+    if opened is None:
+        return _absent(request, wanted.id, _NOBODY)
+    invocation = Invocation(
+        id=wanted.id,
+        session_id=opened.grant.session_id,
+        token_key=key,
+        function=wanted.function,
+        created_at=request.now,
+        connection_id=request.connection_id,
+    )
+    session = opened.session
+    reason = _reason_for_absence(session, request.now)
     # Whoever has stopped waiting for a sign runs the invocation by itself.
     if request.now > wanted.accept_before:
-        return _absent(request, wanted.id, _SLOW)
-    opened = _open(request, key, relay)
-    session = opened.session if opened else None
-    reason = _reason_for_absence(session, request.now)
+        reason = _SLOW
     if session is not None and reason is None:
-        return _pass_on(request, wanted, key, session, relay)
+        return _pass_on(request, wanted, invocation, session, relay)
     # The function need not wait for what follows.
-    relay.connections.post(request.connection_id, _absent(request, wanted.id, reason or _NOBODY))
-    if opened is not None:
-        _see_to_restoring(opened, request.now, relay)
+    reply = _refuse(request, invocation, reason or _NOBODY, relay)
+    relay.connections.post(request.connection_id, reply)
+    _see_to_restoring(opened, request.now, relay)
     return None
+
+
+def _refuse(request: Request, invocation: Invocation, reason: str, relay: Relay) -> dict[str, Any]:
+    """That is recorded, too: the message may come twice, and pass the other time."""
+    refused = replace(invocation, state=InvocationState.ABANDONED)
+    if relay.invocations.record(refused) is Recorded.REPEATED:
+        return _take_back(request, invocation, reason, relay)
+    return _absent(request, invocation.id, reason)
 
 
 def _read_invoke(request: Request, relay: Relay) -> _Invoke:
@@ -119,7 +137,9 @@ def _read_invoke(request: Request, relay: Relay) -> _Invoke:
     return _Invoke(id, accept_before, str(function), context, event, event_key)
 
 
-def _pass_on(request: Request, wanted: _Invoke, key: str, session: Session, relay: Relay) -> Reply:
+def _pass_on(
+    request: Request, wanted: _Invoke, invocation: Invocation, session: Session, relay: Relay
+) -> Reply:
     """Records it, tells the function, and then the debugger, who may claim it at once.
 
     Wherever that ends half-way, no debugger knows of an invocation that its function runs itself.
@@ -129,27 +149,19 @@ def _pass_on(request: Request, wanted: _Invoke, key: str, session: Session, rela
     pushed = _invocation_message(request, wanted, relay)
     if len(json.dumps(pushed)) > wire.MAX_MESSAGE_BYTES:
         return _absent(request, id, "the event is too large for a message")
-    invocation = Invocation(
-        id=id,
-        session_id=session.session_id,
-        token_key=key,
-        function=wanted.function,
-        created_at=request.now,
-        connection_id=request.connection_id,
-    )
     match relay.invocations.record(invocation):
         case Recorded.REFUSED:
             return _absent(request, id, "another invocation waits under this request id")
         case Recorded.REPEATED:
-            return _await(request, key, relay)
+            return _await(request, invocation.token_key, relay)
     accepted = wire.accepted(id.request_id, id.deadline)
     is_heard = relay.connections.post(request.connection_id, accepted)
     if not is_heard or relay.clock() > wanted.accept_before:
-        return _take_back(request, id, key, _SLOW, relay)
+        return _take_back(request, invocation, _SLOW, relay)
     if not relay.connections.post(session.connection_id, dict(pushed)):
         # No event told of the connection's end: $disconnect is best effort.
         relay.sessions.disconnect(session.session_id, session.connection_id, request.now)
-        return _take_back(request, id, key, _LOST, relay)
+        return _take_back(request, invocation, _LOST, relay)
     request.record["outcome"] = "accepted"
     return None
 
@@ -167,11 +179,13 @@ def _invocation_message(request: Request, wanted: _Invoke, relay: Relay) -> wire
     )
 
 
-def _take_back(request: Request, id: InvocationId, key: str, reason: str, relay: Relay) -> Reply:
-    step = relay.invocations.abandon(id, key)
+def _take_back(
+    request: Request, invocation: Invocation, reason: str, relay: Relay
+) -> dict[str, Any]:
+    step = relay.invocations.abandon(invocation.id, invocation.token_key)
     if step.is_taken:
-        return _absent(request, id, reason)
-    return _tell(request, step.invocation, id, relay)
+        return _absent(request, invocation.id, reason)
+    return _tell(request, step.invocation, invocation.id, relay)
 
 
 def _reason_for_absence(session: Session | None, now: float) -> str | None:
@@ -270,7 +284,9 @@ def _is_of(found: Invocation | None, id: InvocationId, key: str) -> bool:
     return found is not None and (found.id, found.token_key) == (id, key)
 
 
-def _tell(request: Request, found: Invocation | None, id: InvocationId, relay: Relay) -> Reply:
+def _tell(
+    request: Request, found: Invocation | None, id: InvocationId, relay: Relay
+) -> dict[str, Any]:
     """What an invocation's state means for the function that waits for it.
 
     None is one in whose place there is another: nobody knows any more whether it had begun.
@@ -288,7 +304,7 @@ def _tell(request: Request, found: Invocation | None, id: InvocationId, relay: R
             return wire.accepted(id.request_id, id.deadline)
     if found.has_started:
         return wire.gone(id.request_id, id.deadline)
-    return _absent(request, id, _LOST)
+    return _absent(request, id, "no debugger has begun it")
 
 
 _ACTIONS: dict[Action, Callable[[Request, str, Relay], Reply]] = {

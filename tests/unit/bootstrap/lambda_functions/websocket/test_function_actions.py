@@ -61,6 +61,13 @@ def is_absent(replies: list[Message], reason: str = "") -> bool:
     return reply["type"] == "absent" and reason in reply["reason"]
 
 
+def is_refused(scene: Scene) -> bool:
+    """Whether no debugger has heard of the invocation, nor can claim it."""
+    invocation = scene.invocation
+    is_abandoned = invocation is not None and invocation.state is InvocationState.ABANDONED
+    return is_abandoned and scene.told(DEBUGGER) == []
+
+
 class TestInvoke:
     def test_it_is_recorded_and_both_ends_are_told(self) -> None:
         scene = Scene()
@@ -157,12 +164,24 @@ class TestInvoke:
 class TestTooLate:
     """A function that has heard nothing for too long runs the invocation by itself."""
 
-    def test_nothing_is_recorded(self) -> None:
+    def test_nobody_is_told_of_it(self) -> None:
         scene = Scene()
         assert scene.invoke(acceptBefore=NOW) == [ACCEPTED]
         scene = Scene()
         assert is_absent(scene.invoke(acceptBefore=NOW - 0.001), "too slow")
-        assert (scene.invocation, scene.told(DEBUGGER)) == (None, [])
+        assert is_refused(scene)
+
+    def test_a_late_copy_of_what_is_being_run_is_not_refused(self) -> None:
+        scene = Scene()
+        scene.invoke()
+        scene.claim()
+        assert scene.invoke(acceptBefore=NOW - 0.001) == [STARTED]
+
+    def test_of_what_is_not_it_is_and_so_are_all(self) -> None:
+        scene = Scene()
+        scene.invoke()
+        assert is_absent(scene.invoke(acceptBefore=NOW - 0.001), "too slow")
+        assert scene.claim()[-1] == {"type": "void", "state": "ABANDONED"} | NAME
 
     @pytest.mark.parametrize("step", ["record", "post"])
     def test_nobody_is_told_of_what_took_too_long_to_accept(self, step: str) -> None:
@@ -205,6 +224,18 @@ class TestTooLate:
 
 
 class TestNobodyIsThere:
+    @pytest.mark.parametrize("how", ["silent", "lost"])
+    def test_a_copy_of_what_was_accepted_before_is_not_refused(self, how: str) -> None:
+        """Or its function would run what the debugger is running."""
+        scene = Scene()
+        scene.invoke()
+        scene.claim()
+        if how == "silent":
+            scene.sessions.mark_silent(scene.session.session_id)
+        else:
+            scene.sessions.disconnect(scene.session.session_id, DEBUGGER, NOW)
+        assert scene.invoke() == [STARTED]
+
     def test_an_unknown_token(self) -> None:
         scene = Scene()
         for action in ("invoke", "await", "abandon"):
@@ -220,7 +251,8 @@ class TestNobodyIsThere:
     def test_a_silent_debugger_is_not_asked(self) -> None:
         scene = Scene(is_silent=True)
         assert is_absent(scene.invoke(), "does not answer")
-        assert (scene.invocation, scene.instrumentation.requests) == (None, [])
+        assert is_refused(scene)
+        assert scene.instrumentation.requests == []
 
     def test_a_connection_that_was_lost_may_come_back(self) -> None:
         scene = Scene()
@@ -237,8 +269,8 @@ class TestNobodyIsThere:
         scene = Scene()
         scene.sessions.disconnect(scene.session.session_id, DEBUGGER, NOW)
         scene.now = NOW + GRACE
-        for _ in range(3):
-            assert is_absent(scene.invoke(), "nobody is attached")
+        for number in range(3):
+            assert is_absent(scene.invoke(deadline=ID.deadline + number), "nobody is attached")
         assert scene.instrumentation.requests == [self.restoring(scene)]
         assert scene.after().restoring_since == int(scene.now)
 
@@ -254,8 +286,8 @@ class TestNobodyIsThere:
     def test_a_session_that_dynamodb_deleted(self) -> None:
         scene = Scene()
         del scene.sessions._sessions[scene.session.session_id]
-        for _ in range(3):
-            assert is_absent(scene.invoke(), "nobody is attached")
+        for number in range(3):
+            assert is_absent(scene.invoke(deadline=ID.deadline + number), "nobody is attached")
         assert scene.instrumentation.requests == [self.restoring(scene)]
 
     @pytest.mark.parametrize("is_deleted", [False, True])
