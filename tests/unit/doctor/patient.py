@@ -174,4 +174,6 @@ def patient(
 
 
 def view(session: str, stack_name: str = "app") -> SessionView:
-    return SessionView(session, stack_name, "ACTIVE", USER, "2026-01-01T00:00:00+00:00", "", (session,))
+    return SessionView(
+        session, stack_name, "ACTIVE", USER, "2026-01-01T00:00:00+00:00", "", (session,)
+    )
