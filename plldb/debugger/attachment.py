@@ -377,7 +377,7 @@ class _Attachment:
         """It is the current one from now on. What was lost meanwhile is sent again."""
         self._current = live
         if live is not None:
-            logger.info("Session %s is the current one.", shortened(live.session_id))
+            logger.info("session %s is the current one", shortened(live.session_id))
             self._replacements.connected(_now())
             self._runner.replies.repeat_all()
 
@@ -396,8 +396,8 @@ class _Attachment:
         match event:
             case protocol.InvocationArrived():
                 self._runner.start(event)
-            case protocol.Replied(request_id, message):
-                self._runner.replies.take(request_id, message)
+            case protocol.Replied():
+                self._runner.replies.take(event)
             case protocol.Ended():
                 self._end_invocations(session.session_id, event)
             case _:
@@ -470,7 +470,7 @@ class _Attachment:
         """None if the user wants to detach. Raises what can't be helped."""
         self._outages.lost(_now())
         while (delay := self._outages.delay(_now())) is not None:
-            logger.info("Attempt %d in %.2f s: %s", self._outages.attempt, delay, reason)
+            logger.info("attempt %d in %.2f s: %s", self._outages.attempt, delay, reason)
             self._report(Reconnecting(self._outages.attempt, round(delay, 2), reason))
             await self._wait(seconds=delay)
             try:
@@ -546,7 +546,7 @@ def _stop_on_signals(stop: asyncio.Event) -> None:
     this = asyncio.current_task()
 
     def on_signal() -> None:
-        logger.info("Told to detach%s.", " at once" if stop.is_set() else "")
+        logger.info("told to detach%s", " at once" if stop.is_set() else "")
         if stop.is_set() and this is not None:
             this.cancel()
         stop.set()

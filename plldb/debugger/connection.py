@@ -155,7 +155,7 @@ class SessionConnection:
                     break
                 has_ponged = bool(answered)
             session = shortened(self._protocol.session_id)
-            logger.info("Session %s: a ping was not answered.", session)
+            logger.info("session %s: a ping was not answered", session)
             self._websocket.transport.abort()
 
     async def _say_farewell(self) -> None:

@@ -243,7 +243,7 @@ class InvocationRunner:
         self._remembered[this] = None
         if len(self._remembered) > _REMEMBERED:
             del self._remembered[next(iter(self._remembered))]
-        logger.info("Invocation %s of %s has arrived.", invocation.request_id, invocation.function)
+        logger.info("invocation %s of %s has arrived", invocation.request_id, invocation.function)
         # This machine's clock may be off: the time that is left counts.
         deadline = time.time() + invocation.deadline - invocation.sent_at
         run = _Run(invocation, deadline, asyncio.get_running_loop().time())
@@ -337,7 +337,7 @@ class InvocationRunner:
         return str(reply["key"])
 
     async def _ask(self, run: _Run, frame: str, *types: str) -> dict[str, Any]:
-        return await self.replies.ask(run.request_id, frame, types, run.deadline)
+        return await self.replies.ask(run.invocation, frame, types, run.deadline)
 
     async def _repeat(self, run: _Run, attempt: Callable[[], Awaitable[_T]]) -> _T:
         """What an attempt gives; there is another one while the network is down."""
@@ -349,7 +349,7 @@ class InvocationRunner:
                         return await attempt()
                     except EndpointError as error:
                         delay = backoff.delay(elapsed=0) or 0.0
-                        logger.info("Tried again in %.1f s: %s", delay, error.message)
+                        logger.info("tried again in %.1f s: %s", delay, error.message)
                         await asyncio.sleep(delay)
         except TimeoutError:
             raise InvocationError(_LATE) from None
@@ -363,7 +363,7 @@ class InvocationRunner:
     def _tell(self, run: _Run, outcome: str, reason: str) -> None:
         function, request_id = run.invocation.function, run.request_id
         elapsed = (asyncio.get_running_loop().time() - run.arrived) * 1000
-        logger.info("Invocation %s of %s %s after %.1f ms.", request_id, function, outcome, elapsed)
+        logger.info("invocation %s of %s %s after %.1f ms", request_id, function, outcome, elapsed)
         self._report(
             InvocationFinished(
                 function, request_id, outcome, round(elapsed, 1), reason, run.was_paused

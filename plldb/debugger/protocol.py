@@ -135,9 +135,13 @@ class InvocationArrived:
 
 @dataclass(frozen=True)
 class Replied:
-    """What the helper stack answers to a message about one invocation, as in ``wire``."""
+    """What the helper stack answers to a message about one invocation, as in ``wire``.
+
+    ``deadline`` is None where it does not say which try of the invocation it means.
+    """
 
     request_id: str
+    deadline: float | None
     message: dict[str, Any]
 
 
@@ -349,8 +353,14 @@ class SessionProtocol:
                 self._take_verdict(kind, now)
             case MessageType.INVOCATION:
                 self._events.append(_read_invocation(message, self.session_id))
-            case MessageType.GO | MessageType.VOID | MessageType.RECORDED | MessageType.UPLOAD:
-                self._events.append(Replied(_text(message, "requestId"), message))
+            case MessageType.UPLOAD:
+                self._events.append(Replied(_text(message, "requestId"), None, message))
+            case MessageType.GO | MessageType.VOID | MessageType.RECORDED:
+                request_id, deadline = _text(message, "requestId"), _number(message, "deadline")
+                self._events.append(Replied(request_id, deadline, message))
+                if kind == MessageType.VOID and _Timer.HEARTBEAT in self._timers:
+                    # Its function may have taken this debugger for a silent one: a sign of life.
+                    self._timers[_Timer.HEARTBEAT] = now
             case _ if kind in _READERS:
                 self._events.append(_READERS[kind](message))
                 self._hear_of_functions(is_all=kind == MessageType.READY, now=now)
@@ -361,7 +371,7 @@ class SessionProtocol:
         """Something that was sent was refused. Of a retired session, that is no wonder."""
         is_of_session = message.get("code") == ErrorCode.SESSION_CLOSED
         if isinstance(request_id := message.get("requestId"), str):
-            self._events.append(Replied(request_id, message))
+            self._events.append(Replied(request_id, None, message))
         elif not is_of_session:
             self._events.append(MessageArrived(message))
         elif self.state is not SessionState.RETIRED:
@@ -418,7 +428,7 @@ class SessionProtocol:
         self._events.append(Ended(expected=is_expected, confirmed=confirmed, reason=reason))
 
     def _change(self, state: SessionState) -> None:
-        logger.info("Session %s is %s.", shortened(self.session_id), state.name)
+        logger.info("session %s is %s", shortened(self.session_id), state.name)
         self.state = state
 
 

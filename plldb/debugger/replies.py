@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import MessageType
+from plldb.debugger.protocol import InvocationArrived, Replied
 from plldb.errors import InvocationError
 
 logger = logging.getLogger(__name__)
@@ -17,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Question:
+    deadline: float
     frame: str
     types: Container[str]
     reply: asyncio.Future[dict[str, Any]]
@@ -35,41 +37,50 @@ class Replies:
         self._open: dict[str, _Question] = {}
 
     async def ask(
-        self, request_id: str, frame: str, types: Container[str], deadline: float
+        self,
+        invocation: InvocationArrived,
+        frame: str,
+        types: Container[str],
+        give_up_at: float,
     ) -> dict[str, Any]:
         """The first message about an invocation that has one of these types; one at a time.
 
-        Raises InvocationError after ``deadline``, which is in seconds since the epoch, and if the
-        helper stack refuses the question.
+        Raises InvocationError after ``give_up_at``, which is in seconds since the epoch by this
+        machine's clock, and if the helper stack refuses the question.
         """
-        question = _Question(frame, types, asyncio.get_running_loop().create_future())
-        self._open[request_id] = question
+        reply: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        question = _Question(invocation.deadline, frame, types, reply)
+        self._open[invocation.request_id] = question
         try:
-            message = await self._ask_until(deadline, request_id, question)
+            message = await self._ask_until(give_up_at, invocation.request_id, question)
         finally:
-            del self._open[request_id]
+            del self._open[invocation.request_id]
         if message["type"] == MessageType.ERROR:
             raise InvocationError(f"the helper stack refused a message: {message.get('message')}")
         return message
 
     async def _ask_until(
-        self, deadline: float, request_id: str, question: _Question
+        self, give_up_at: float, request_id: str, question: _Question
     ) -> dict[str, Any]:
-        while (left := deadline - time.time()) > 0:
+        while (left := give_up_at - time.time()) > 0:
             self._send(question.frame)
             await asyncio.wait({question.reply}, timeout=min(self._repeat, left))
             if question.reply.done():
                 return question.reply.result()
-            logger.info("Invocation %s: asking again.", request_id)
+            logger.info("invocation %s: asked again", request_id)
         raise InvocationError("its time was over")
 
-    def take(self, request_id: str, message: dict[str, Any]) -> None:
-        """A message about an invocation has come; one that nobody asked for is passed over."""
-        question = self._open.get(request_id)
+    def take(self, replied: Replied) -> None:
+        """A message about an invocation has come; one that nobody asked for is passed over.
+
+        So is one about a former try of the invocation, which had another deadline.
+        """
+        question, kind = self._open.get(replied.request_id), replied.message["type"]
         if question is None or question.reply.done():
             return
-        if message["type"] in question.types or message["type"] == MessageType.ERROR:
-            question.reply.set_result(message)
+        is_of_this_try = replied.deadline in (None, question.deadline)
+        if is_of_this_try and (kind in question.types or kind == MessageType.ERROR):
+            question.reply.set_result(replied.message)
 
     def repeat_all(self) -> None:
         """There is another connection."""

@@ -217,7 +217,7 @@ class HelperStack:
             "resume": lambda: self._resume(number, number_of(message["replaces"])),
             "heartbeat": lambda: self._prolong(number),
             "close": lambda: self._close(number),
-            "claim": lambda: [wire.go(message["requestId"])],
+            "claim": lambda: [wire.go(message["requestId"], message["deadline"])],
             "answer": lambda: self._record(message),
             "decline": lambda: [],
         }
@@ -244,7 +244,7 @@ class HelperStack:
 
     def _record(self, message: dict[str, Any]) -> list[dict[str, Any]]:
         self.answers.setdefault(message["requestId"], json.loads(message["body"]))
-        return [wire.recorded(message["requestId"], "ANSWERED")]
+        return [wire.recorded(message["requestId"], message["deadline"], "ANSWERED")]
 
 
 @contextmanager

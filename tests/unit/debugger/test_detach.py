@@ -47,8 +47,7 @@ def once_it_runs(invoker: FakeInvoker, then: Act) -> Act:
 
     async def act(stack: HelperStack, number: int, server: Any) -> None:
         before = len(invoker.running)
-        request_id = stack.messages("claim")[-1]["requestId"]
-        await say(wire.go(request_id))(stack, number, server)
+        await say(*stack.reply(number, stack.messages("claim")[-1]))(stack, number, server)
         while len(invoker.running) == before:
             await asyncio.sleep(0.001)
         await then(stack, number, server)

@@ -26,7 +26,7 @@ from plldb.debugger.invocation_runner import (
     RunnerEvent,
 )
 from plldb.debugger.invoker import LocalFunction, Outcome
-from plldb.debugger.protocol import Instrumented, InvocationArrived
+from plldb.debugger.protocol import Instrumented, InvocationArrived, Replied
 from plldb.debugger.sources import CodeSource
 from plldb.debugger.timing import Timing
 from plldb.errors import EndpointError, PlldbError, SessionError, SourceError
@@ -93,6 +93,10 @@ class FakeTransfer:
             raise self.problems.pop(0)
 
 
+def id_in(message: dict[str, Any]) -> tuple[str, float]:
+    return message["requestId"], message.get("deadline", 0.0)
+
+
 @dataclass
 class HelperStack:
     """What the other end says to each message; by default, all is well.
@@ -110,16 +114,16 @@ class HelperStack:
 
     def answer(self, message: dict[str, Any]) -> dict[str, Any] | None:
         self.heard.append(message)
-        request_id, action = message["requestId"], message["action"]
+        request_id, action, id = message["requestId"], message["action"], id_in(message)
         if action in self.refuses:
             return wire.error(ErrorCode.BAD_REQUEST, "It makes no sense.", request_id)
         match action:
             case "claim" if self.verdict == "go":
-                return wire.go(request_id)
+                return wire.go(*id)
             case "claim":
-                return wire.void(request_id, self.verdict)
+                return wire.void(*id, self.verdict)
             case "answer":
-                return wire.recorded(request_id, self.state)
+                return wire.recorded(*id, self.state)
             case "upload":
                 self.uploads += 1
                 return wire.upload(request_id, f"key-{self.uploads}", f"url-{self.uploads}")
@@ -167,8 +171,11 @@ class Session:
         if self.stack.loses:
             self.stack.loses -= 1
             return
-        take = self.runner.replies.take
-        asyncio.get_running_loop().call_soon(take, answer["requestId"], answer)
+        asyncio.get_running_loop().call_soon(self.hear, answer)
+
+    def hear(self, message: dict[str, Any]) -> None:
+        replied = Replied(message["requestId"], message.get("deadline"), message)
+        self.runner.replies.take(replied)
 
     def _count_bug(self) -> None:
         self.bugs += 1
@@ -443,9 +450,10 @@ class TestClaims:
     def test_an_answer_that_comes_twice_runs_it_once(self) -> None:
         async def work(one: Session) -> None:
             one.runner.add_function(instrumented())
-            go = await one.runs(arrived())
+            invocation = arrived()
+            go = await one.runs(invocation)
             for _ in range(3):
-                one.runner.replies.take("request-1", wire.go("request-1"))
+                one.hear(wire.go("request-1", invocation.deadline))
             go.set()
             await one.finished()
 

@@ -223,6 +223,14 @@ class TestHeartbeat:
         session = attached().passes(TIMING.heartbeat + TIMING.answer - 1)
         assert len(session.hears(wire.restored("Greeter")).passes(1).ends) == 1
 
+    def test_a_claim_that_came_too_late_is_followed_by_a_sign_of_life(self) -> None:
+        """The helper stack may take this debugger for a silent one."""
+        late = wire.void("request-1", 30.0, "ABANDONED")
+        session = attached().hears(late, late, late).passes(0)
+        assert session.frames == [self.BEAT], "one, of several that came at once"
+        session.hears(wire.heartbeat(0, 0)).passes(TIMING.heartbeat)
+        assert session.frames == [self.BEAT] * 2
+
     def test_an_interval_that_is_shorter_than_an_answer_may_take(self) -> None:
         session = attached(timing=Timing(heartbeat=1, answer=30)).passes(29)
         assert session.sent("heartbeat") == 29
@@ -383,16 +391,19 @@ MESSAGES: list[tuple[dict[str, Any], SessionEvent]] = [
             *(None, "https://x/1"),
         ),
     ),
-    (wire.go("request-1"), Replied("request-1", wire.go("request-1"))),
+    (wire.go("request-1", 30.0), Replied("request-1", 30.0, wire.go("request-1", 30.0))),
     (
-        wire.void("request-1", "ABANDONED"),
-        Replied("request-1", wire.void("request-1", "ABANDONED")),
+        wire.void("request-1", 30.0, "ABANDONED"),
+        Replied("request-1", 30.0, wire.void("request-1", 30.0, "ABANDONED")),
     ),
     (
-        wire.recorded("request-1", "ANSWERED"),
-        Replied("request-1", wire.recorded("request-1", "ANSWERED")),
+        wire.recorded("request-1", 30.0, "ANSWERED"),
+        Replied("request-1", 30.0, wire.recorded("request-1", 30.0, "ANSWERED")),
     ),
-    (wire.upload("request-1", "k", "u"), Replied("request-1", wire.upload("request-1", "k", "u"))),
+    (
+        wire.upload("request-1", "k", "u"),
+        Replied("request-1", None, wire.upload("request-1", "k", "u")),
+    ),
     (
         {"type": "instrumented", "function": "Greeter", "handler": "x"},
         Instrumented("Greeter", {"type": "instrumented", "function": "Greeter", "handler": "x"}),
@@ -408,7 +419,7 @@ MESSAGES: list[tuple[dict[str, Any], SessionEvent]] = [
     # What is wrong with a message about an invocation is an answer to it.
     (
         wire.error(ErrorCode.BAD_REQUEST, "why", "request-1"),
-        Replied("request-1", wire.error(ErrorCode.BAD_REQUEST, "why", "request-1")),
+        Replied("request-1", None, wire.error(ErrorCode.BAD_REQUEST, "why", "request-1")),
     ),
     # From the future.
     ({"type": "new"}, MessageArrived({"type": "new"})),
@@ -428,6 +439,7 @@ class TestFrames:
         [
             *("", "x", "[]", "null", "{}", '{"type": null}', '{"type": {}}', b"\xff\xfe\xfd"),
             '{"type": "go"}',
+            '{"type": "go", "requestId": "request-1"}',
             '{"type": "void", "requestId": 1}',
             '{"type": "skipped", "function": "Greeter"}',
             '{"type": "ready", "instrumented": 1e999, "skipped": 0, "maxWaiting": 1}',

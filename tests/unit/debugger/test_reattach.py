@@ -258,7 +258,10 @@ class TestHalfWay:
 
 class TestInvocationsMeanwhile:
     def test_one_that_runs_is_answered_over_the_new_connection(self) -> None:
-        stack = HelperStack(acts={(1, "claim"): say_and_drop(wire.go("request-1"))})
+        async def go_and_drop(stack: HelperStack, number: int, server: Any) -> None:
+            await say_and_drop(*stack.reply(1, stack.messages("claim")[0]))(stack, number, server)
+
+        stack = HelperStack(acts={(1, "claim"): go_and_drop})
         invoker = FakeInvoker(slow=True)
         attached = run_attach(
             stack,

@@ -12,11 +12,13 @@ import time_machine
 
 from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
 from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import ErrorCode, MessageType
+from plldb.debugger.protocol import InvocationArrived, Replied
 from plldb.debugger.replies import Replies
 from plldb.errors import InvocationError
 
 DEADLINE = 10
-CLAIM = wire.claim_message("0a1b2c3d-2222-4333-8444-5e6f708192a3", "request-1", 30.0)
+SESSION_ID = "0a1b2c3d-2222-4333-8444-5e6f708192a3"
+CLAIM = wire.claim_message(SESSION_ID, "request-1", 30.0)
 VERDICTS = (MessageType.GO, MessageType.VOID)
 
 
@@ -33,7 +35,11 @@ class Line:
         self.on_send()
 
     def ask(self, request_id: str = "request-1", seconds: float = 60) -> Awaitable[dict[str, Any]]:
-        return self.replies.ask(request_id, CLAIM, VERDICTS, time.time() + seconds)
+        invocation = InvocationArrived(SESSION_ID, request_id, "Greeter", 30.0, 0.0, {}, "{}", None)
+        return self.replies.ask(invocation, CLAIM, VERDICTS, time.time() + seconds)
+
+    def hear(self, message: dict[str, Any]) -> None:
+        self.replies.take(Replied(message["requestId"], message.get("deadline"), message))
 
 
 def run(work: Callable[[Line], Awaitable[None]], repeat: float = 60) -> Line:
@@ -48,8 +54,8 @@ def run(work: Callable[[Line], Awaitable[None]], repeat: float = 60) -> Line:
 
 def test_the_answer_comes_back() -> None:
     async def work(line: Line) -> None:
-        line.on_send = lambda: line.replies.take("request-1", wire.go("request-1"))
-        assert await line.ask() == wire.go("request-1")
+        line.on_send = lambda: line.hear(wire.go("request-1", 30.0))
+        assert await line.ask() == wire.go("request-1", 30.0)
 
     assert run(work).sent == [CLAIM]
 
@@ -58,7 +64,7 @@ def test_it_is_asked_again_until_then() -> None:
     async def work(line: Line) -> None:
         def answer_the_third() -> None:
             if len(line.sent) == 3:
-                line.replies.take("request-1", wire.go("request-1"))
+                line.hear(wire.go("request-1", 30.0))
 
         line.on_send = answer_the_third
         await line.ask()
@@ -71,7 +77,7 @@ def test_and_over_another_connection() -> None:
         asking = asyncio.ensure_future(line.ask())
         await asyncio.sleep(0)
         line.replies.repeat_all()
-        line.replies.take("request-1", wire.go("request-1"))
+        line.hear(wire.go("request-1", 30.0))
         await asking
         line.replies.repeat_all()
 
@@ -83,7 +89,7 @@ def test_each_gets_its_own() -> None:
         asking = [asyncio.ensure_future(line.ask(f"request-{number}")) for number in range(3)]
         await asyncio.sleep(0)
         for number in (2, 0, 1):
-            line.replies.take(f"request-{number}", wire.void(f"request-{number}", "ABANDONED"))
+            line.hear(wire.void(f"request-{number}", 30.0, "ABANDONED"))
         answers = [answer["requestId"] for answer in await asyncio.gather(*asking)]
         assert answers == ["request-0", "request-1", "request-2"]
 
@@ -92,15 +98,17 @@ def test_each_gets_its_own() -> None:
 
 def test_what_nobody_asked_for_is_passed_over() -> None:
     async def work(line: Line) -> None:
-        line.replies.take("request-1", wire.go("request-1"))
+        line.hear(wire.go("request-1", 30.0))
         asking = asyncio.ensure_future(line.ask())
         await asyncio.sleep(0)
-        line.replies.take("request-1", wire.recorded("request-1", "ANSWERED"))
-        line.replies.take("request-2", wire.go("request-2"))
-        line.replies.take("request-1", wire.void("request-1", "ABANDONED"))
-        line.replies.take("request-1", wire.go("request-1"))
+        line.hear(wire.recorded("request-1", 30.0, "ANSWERED"))
+        line.hear(wire.go("request-2", 30.0))
+        # Of a former try.
+        line.hear(wire.go("request-1", 29.0))
+        line.hear(wire.void("request-1", 30.0, "ABANDONED"))
+        line.hear(wire.go("request-1", 30.0))
         assert (await asking)["type"] == MessageType.VOID
-        line.replies.take("request-1", wire.go("request-1"))
+        line.hear(wire.go("request-1", 30.0))
 
     run(work)
 
@@ -108,7 +116,7 @@ def test_what_nobody_asked_for_is_passed_over() -> None:
 def test_a_refusal_is_an_answer() -> None:
     async def work(line: Line) -> None:
         refusal = wire.error(ErrorCode.BAD_REQUEST, "'body' is not JSON.", "request-1")
-        line.on_send = lambda: line.replies.take("request-1", refusal)
+        line.on_send = lambda: line.hear(refusal)
         with pytest.raises(InvocationError, match="'body' is not JSON"):
             await line.ask()
 
