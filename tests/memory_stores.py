@@ -62,9 +62,6 @@ class MemorySessionStore:
     def mark_silent(self, session_id: str) -> None:
         self._change(session_id, lambda s: s.connection_id is not None, is_silent=True)
 
-    def mark_heard(self, session_id: str) -> None:
-        self._change(session_id, lambda s: True, is_silent=False)
-
     def appoint_heir(self, session_id: str, heir: str) -> Session | None:
         def is_free(session: Session) -> bool:
             return (

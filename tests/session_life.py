@@ -121,11 +121,6 @@ class SessionLife(RuleBasedStateMachine):
         self.ask(lambda store: store.mark_silent(session_id))
         self.change(session_id, held, is_silent=True)
 
-    @rule(session_id=ids)
-    def be_heard(self, session_id: str) -> None:
-        self.ask(lambda store: store.mark_heard(session_id))
-        self.change(session_id, True, is_silent=False)
-
     @rule(session_id=ids, heir=ids)
     def appoint(self, session_id: str, heir: str) -> None:
         session = self.model[session_id]

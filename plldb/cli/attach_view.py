@@ -129,7 +129,8 @@ class AttachView:
             self._console.answer(*answer)
 
     def _show_finished(self, event: InvocationFinished) -> None:
-        error = f"  {event.error}" if event.error else ""
+        outcome = "abandoned: " if event.outcome == "abandoned" else ""
+        error = f"  {outcome}{event.error}" if event.error else ""
         self._console.answer(
             {
                 "event": "invocation",

@@ -7,11 +7,11 @@ import logging
 import random
 import signal
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from plldb.aws import Target
 from plldb.bootstrap.cloudformation.lambda_functions.shared.ids import shortened
@@ -24,9 +24,9 @@ from plldb.debugger.invoker import Invoker
 from plldb.debugger.payload_transfer import PayloadTransfer
 from plldb.debugger.protocol import Ended, SessionEvent, SessionProtocol, Wish
 from plldb.debugger.sources import CodeSource, find_sources
-from plldb.debugger.tasks import TaskSet, unless_stopped
+from plldb.debugger.tasks import unless_stopped
 from plldb.debugger.threads import run_in_thread
-from plldb.debugger.timing import Backoff, Outages, Timing
+from plldb.debugger.timing import Outages, Replacements, Timing
 from plldb.errors import (
     AccessDeniedError,
     ConnectionLostError,
@@ -41,7 +41,6 @@ logger = logging.getLogger(__name__)
 # Trying again changes nothing about these. Credentials are none of them: they may be renewed
 # meanwhile, and those that are renewed over the network can't be while it is down.
 _LASTING_ERRORS = (AccessDeniedError, StackError)
-_MOVE_JITTER = 0.1
 
 
 @dataclass(frozen=True)
@@ -196,18 +195,43 @@ class _Ends:
 
 @dataclass(frozen=True)
 class _LiveSession:
-    """A session that is connected. ``end`` is its end; ``settled`` is set once it has functions."""
+    """A session that is connected, or was until a moment ago.
 
+    ``end`` is its end, and ``settled`` is done once it has all the functions that it can have.
+    """
+
+    session_id: str
     connection: SessionConnection
     end: asyncio.Task[Ended]
-    settled: asyncio.Event
+    settled: asyncio.Future[None]
+
+    @property
+    def has_ended(self) -> bool:
+        """Raises the bug that ended it, if one did."""
+        if self.end.done() and not self.end.cancelled():
+            self.end.result()
+        return self.end.done()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the helper stack has said so."""
+        return self.has_ended and not self.end.cancelled() and self.end.result().confirmed
+
+
+@dataclass(frozen=True)
+class _Holder:
+    """The last session of which it is known that it has functions; whether it has all of them."""
+
+    session_id: str
+    is_complete: bool = False
 
 
 class _Attachment:
     """One ``plldb attach``: a session, and those that take its place.
 
     Another one does so after a loss of the connection, and before API Gateway ends a connection for
-    its age. It resumes what the former one held, so no function is changed.
+    its age. It resumes what the former one held, so no function is changed. One coroutine decides
+    all that, while each session runs in a task of its own.
     """
 
     def __init__(
@@ -225,20 +249,19 @@ class _Attachment:
         self._left_out = _list_left_out(sources)
         self._report = report
         self._timing = timing
+        # The session that frames go to.
         self._current: _LiveSession | None = None
+        # That one, one that is about to take its place, and those whose place was taken.
+        self._connected: list[_LiveSession] = []
         # Ids of sessions that may be open still, the newest last.
         self._open: list[str] = []
-        # The last session of which it is known that it instrumented something, or the first one.
-        self._holder: str | None = None
+        self._holder: _Holder | None = None
         self._was_ready = False
         self._outages = Outages(timing, random.random)
+        self._replacements = Replacements(timing, random.random)
 
     async def until_signal(self, session_id: str, invoker: Invoker) -> Ended:
         self._stop = asyncio.Event()
-        # Held by whoever puts another session into the current one's place.
-        self._succession = asyncio.Lock()
-        self._bug: BaseException | None = None
-        self._tasks = TaskSet(on_bug=self._note_bug)
         _stop_on_signals(self._stop)
         self._runner = InvocationRunner(
             self._sources,
@@ -248,6 +271,7 @@ class _Attachment:
             self._send,
             self._report,
             self._timing,
+            # The session ends in order, so that its functions are restored before it is raised.
             on_bug=self._stop.set,
         )
         try:
@@ -257,28 +281,16 @@ class _Attachment:
                 "Detaching was interrupted; the helper stack restores the functions by itself.",
                 f"To be sure: plldb restore --stack-name {self._options.stack_name}",
             ) from None
+
+    async def _stay_attached(self, session_id: str) -> Ended:
+        try:
+            ended = await self._until_end(session_id)
+            is_closed = not self._open or await self._close_sessions(self._open)
+            ended = replace(ended, confirmed=is_closed)
+            self._report(ended)
         finally:
             await self._hang_up()
             await self._runner.close()
-            if self._bug is not None:
-                raise self._bug
-
-    def _note_bug(self, bug: BaseException) -> None:
-        """The session ends in order, so that its functions are restored before it is raised."""
-        self._bug = self._bug or bug
-        self._stop.set()
-
-    async def _hang_up(self) -> None:
-        await self._tasks.cancel()
-        if self._current is not None:
-            self._current.end.cancel()
-            await asyncio.gather(self._current.end, return_exceptions=True)
-
-    async def _stay_attached(self, session_id: str) -> Ended:
-        ended = await self._until_end(session_id)
-        if not ended.confirmed and await self._close_sessions(self._open):
-            ended = replace(ended, confirmed=True)
-        self._report(ended)
         if not ended.expected:
             raise ConnectionLostError(
                 f"The session ended: {ended.reason}.", "Run 'plldb attach' again for a new session."
@@ -287,26 +299,51 @@ class _Attachment:
 
     async def _until_end(self, session_id: str) -> Ended:
         """The end of the last session: one that the user or somebody else has wished."""
-        self._current = await self._connect(session_id)
-        if self._current is None:
-            return _STOPPED
-        self._tasks.start(self._stop_when_asked())
-        self._tasks.start(self._move_in_time())
+        self._take_over(await self._connect(session_id))
         while True:
-            seen = self._current
-            ended = await asyncio.shield(seen.end)
-            if seen is not self._current:
-                continue
-            if ended.expected or ended.confirmed or not await self._attach_again(ended.reason):
-                return ended if ended.expected or ended.confirmed else _STOPPED
+            live = self._current
+            if live is None or live.is_closed or self._stop.is_set():
+                break
+            if live.has_ended:
+                self._take_over(await self._attach_again(live.end.result().reason))
+            elif live.settled.done() and _now() >= self._replacements.at:
+                await self._move(live)
+            else:
+                await self._wait_for_news(live)
+        await self._close_in_order()
+        ended = _STOPPED if live is None else live.end.result()
+        return ended if ended.expected or ended.confirmed else _STOPPED
+
+    async def _wait_for_news(self, live: _LiveSession) -> None:
+        if live.settled.done():
+            await self._wait(live.end, seconds=self._replacements.at - _now())
+        else:
+            await self._wait(live.end, live.settled)
+
+    async def _wait(self, *news: asyncio.Future[Any], seconds: float | None = None) -> None:
+        """Until one of these is done, the user wants to detach, or so much time has passed."""
+        stopping = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait(
+                {*news, stopping}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            stopping.cancel()
 
     # --- One session ------------------------------------------------------------------------------
 
-    async def _connect(self, session_id: str) -> _LiveSession | None:
+    async def _create(self) -> str | None:
+        """The id of another session; None if the user wants to detach. Raises PlldbError."""
+        if self._stop.is_set():
+            return None
+        create = partial(self._ends.create_session, self._options)
+        return await unless_stopped(run_in_thread(create), self._stop)
+
+    async def _connect(self, session_id: str, is_move: bool = False) -> _LiveSession | None:
         """None if the user wants to detach. Raises SessionError, EndpointError."""
-        settled = asyncio.Event()
+        settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         session = SessionProtocol(session_id, self._make_wish(), self._timing)
-        report = partial(self._handle, session_id, settled)
+        report = partial(self._handle, session, settled, is_move)
         self._open.append(session_id)
         try:
             url = self._ends.helper.websocket_url
@@ -318,145 +355,130 @@ class _Attachment:
             raise
         if connection is None:
             return None
-        self._holder = self._holder or session_id
-        if not self._sources:
-            settled.set()
-        return _LiveSession(connection, asyncio.create_task(connection.run()), settled)
+        if self._stop.is_set():
+            # Before it asks for anything.
+            connection.stop()
+        live = _LiveSession(session_id, connection, asyncio.create_task(connection.run()), settled)
+        self._connected = [*(one for one in self._connected if not one.has_ended), live]
+        return live
 
     def _make_wish(self) -> Wish:
+        holder = self._holder
         return Wish(
             functions=tuple(sorted(self._sources)),
             when_absent=self._options.when_absent,
             # Whoever took a function since then keeps it: two that take over would go on for ever.
             take_over=self._options.take_over and not self._was_ready,
-            former=self._holder,
-            is_complete=self._was_ready,
+            former=None if holder is None else holder.session_id,
+            is_complete=holder is not None and holder.is_complete,
         )
+
+    def _take_over(self, live: _LiveSession | None) -> None:
+        """It is the current one from now on. What was lost meanwhile is sent again."""
+        self._current = live
+        if live is not None:
+            logger.info("Session %s is the current one.", shortened(live.session_id))
+            self._replacements.connected(_now())
+            self._runner.replies.repeat_all()
 
     def _send(self, frame: str) -> None:
         """What is lost here is sent again, once there is another connection."""
         if self._current is not None:
             self._current.connection.send(frame)
 
-    def _handle(self, session_id: str, settled: asyncio.Event, event: SessionEvent) -> None:
+    def _handle(
+        self,
+        session: SessionProtocol,
+        settled: asyncio.Future[None],
+        is_move: bool,
+        event: SessionEvent,
+    ) -> None:
         match event:
             case protocol.InvocationArrived():
                 self._runner.start(event)
-                return
             case protocol.Replied(request_id, message):
                 self._runner.replies.take(request_id, message)
-                return
-            case protocol.Instrumented():
-                self._holder = session_id
-                self._runner.add_function(event)
-            case protocol.Resumed():
-                self._holder = session_id
-                if self._was_ready:
-                    self._note_success(session_id, settled)
-            case protocol.Ready():
-                self._was_ready = True
-                self._runner.max_waiting = event.max_waiting
-                self._note_success(session_id, settled)
-            case protocol.Connected():
-                self._outages.connected(_now())
-                if not self._sources:
-                    self._note_success(session_id, settled)
-                if self._succession.locked():
-                    return  # the user is told once the session goes on
-        self._report(event)
+            case protocol.Ended():
+                self._end_invocations(session.session_id, event)
+            case _:
+                self._note(session.session_id, event)
+                if session.is_ready and not settled.done():
+                    settled.set_result(None)
+                    self._outages.works()
+                    self._open = [session.session_id]
+                if not (is_move and isinstance(event, protocol.Connected)):
+                    self._report(event)
         if isinstance(event, protocol.Connected):
             while self._left_out:
                 self._report(self._left_out.pop(0))
 
-    def _note_success(self, session_id: str, settled: asyncio.Event) -> None:
-        self._outages.works()
-        self._holder = session_id
-        self._open = [session_id]
-        settled.set()
+    def _note(self, session_id: str, event: SessionEvent) -> None:
+        """Keeps what a further session has to know."""
+        holder = self._holder or _Holder(session_id)
+        match event:
+            case protocol.Connected():
+                self._outages.connected(_now())
+                self._holder = holder
+            case protocol.Resumed():
+                self._holder = replace(holder, session_id=session_id)
+            case protocol.Instrumented():
+                if holder.session_id != session_id:
+                    self._holder = _Holder(session_id)
+                self._runner.add_function(event)
+            case protocol.Ready():
+                self._holder = _Holder(session_id, is_complete=True)
+                self._was_ready = True
+                self._runner.max_waiting = event.max_waiting
 
-    async def _stop_when_asked(self) -> None:
-        await self._stop.wait()
-        with suppress(TimeoutError):
-            # The session that is about to take over is the one to close.
-            async with asyncio.timeout(self._timing.closing), self._succession:
-                pass
-        if self._current is not None:
-            self._current.connection.stop()
+    def _end_invocations(self, session_id: str, ended: Ended) -> None:
+        """No session takes the place of one that is closed. Its connection is there a moment more.
+
+        Of one that was to take the place of the current one, it is no matter.
+        """
+        is_current = self._current is not None and self._current.session_id == session_id
+        if ended.confirmed and (is_current or self._stop.is_set()):
+            self._runner.abort()
 
     # --- Another session in its place -------------------------------------------------------------
 
-    async def _move_in_time(self) -> None:
-        """API Gateway ends every connection after 2 hours."""
-        while True:
-            # Many debuggers that attached together do not move together.
-            jitter = _MOVE_JITTER * random.random()  # nosec B311  # noqa: S311 - no secret
-            await asyncio.sleep(self._timing.refresh * (1 - jitter))
-            backoff = Backoff(self._timing.first_retry, self._timing.longest_retry, random.random)
-            while (problem := await self._move()) is not None:
-                delay = backoff.delay(elapsed=0) or 0.0
-                self._report(MoveFailed(problem, delay))
-                await asyncio.sleep(delay)
+    async def _move(self, former: _LiveSession) -> None:
+        """API Gateway ends every connection after 2 hours. It stays the current one if it fails."""
+        try:
+            problem = await self._try_to_move(former)
+        except PlldbError as error:
+            problem = error.message
+        if problem is not None and not former.has_ended:
+            self._report(MoveFailed(problem, self._replacements.failed(_now())))
 
-    async def _move(self) -> str | None:
-        """Puts a new session into the place of the current one; why not, if it fails."""
-        async with self._succession:
-            former = self._current
-            if self._stop.is_set() or former is None or former.end.done():
-                return None  # somebody else sees to that
-            try:
-                session_id = await run_in_thread(partial(self._ends.create_session, self._options))
-                live = await self._connect(session_id)
-                if live is None or not await self._is_settled(live):
-                    return "the new session did not get ready"
-            except PlldbError as error:
-                return error.message
-            self._take_over(live)
-            self._tasks.start(former.connection.retire())
+    async def _try_to_move(self, former: _LiveSession) -> str | None:
+        """Why it failed; None if there is another current session, or if all are to end."""
+        session_id = await self._create()
+        live = None if session_id is None else await self._connect(session_id, is_move=True)
+        if live is None:
+            return None
+        await self._wait(live.end, live.settled, seconds=self._timing.silence)
+        if self._stop.is_set() or former.is_closed:
+            return None
+        if live.has_ended or not live.settled.done():
+            live.end.cancel()
+            return "the new session did not get ready"
+        self._take_over(live)
+        former.connection.retire()
         return None
 
-    async def _is_settled(self, live: _LiveSession) -> bool:
-        """Whether it comes to have its functions; if not, it has been hung up on."""
-        settling = asyncio.create_task(live.settled.wait())
-        try:
-            async with asyncio.timeout(self._timing.silence):
-                await asyncio.wait({settling, live.end}, return_when=asyncio.FIRST_COMPLETED)
-        except TimeoutError:
-            live.end.cancel()
-        finally:
-            settling.cancel()
-        return live.settled.is_set() and not live.end.done()
-
-    def _take_over(self, live: _LiveSession) -> None:
-        self._current = live
-        self._runner.replies.repeat_all()
-
-    async def _attach_again(self, reason: str) -> bool:
-        """Whether there is a session again; no, if the user wants to detach.
-
-        Raises what can't be helped.
-        """
-        lost = self._current
-        async with self._succession:
-            if self._current is not lost:
-                return True
-            return await self._try_to_attach(reason)
-
-    async def _try_to_attach(self, reason: str) -> bool:
+    async def _attach_again(self, reason: str) -> _LiveSession | None:
+        """None if the user wants to detach. Raises what can't be helped."""
         self._outages.lost(_now())
         while (delay := self._outages.delay(_now())) is not None:
             logger.info("Attempt %d in %.2f s: %s", self._outages.attempt, delay, reason)
             self._report(Reconnecting(self._outages.attempt, round(delay, 2), reason))
+            await self._wait(seconds=delay)
             try:
-                await unless_stopped(asyncio.sleep(delay), self._stop)
-                create = partial(self._ends.create_session, self._options)
-                session_id = await unless_stopped(run_in_thread(create), self._stop)
+                session_id = await self._create()
                 if session_id is None:
-                    return False
+                    return None
                 self._report(SessionCreated(shortened(session_id), self._options.stack_name))
-                live = await self._connect(session_id)
-                if live is not None:
-                    self._take_over(live)
-                return live is not None
+                return await self._connect(session_id)
             except _LASTING_ERRORS as error:
                 await self._give_up(error.message.rstrip("."))
                 raise
@@ -468,6 +490,18 @@ class _Attachment:
             "Run 'plldb attach' once the network is back. To restore the functions: "
             f"plldb restore --stack-name {self._options.stack_name}",
         )
+
+    # --- The end ----------------------------------------------------------------------------------
+
+    async def _close_in_order(self) -> None:
+        """Closes all that is connected, and waits for the helper stack to say that it is closed."""
+        self._runner.leave()
+        for live in self._connected:
+            live.connection.stop()
+        if self._connected:
+            await asyncio.wait([live.end for live in self._connected])
+        closed = [live.session_id for live in self._connected if live.is_closed]
+        self._open = [session_id for session_id in self._open if session_id not in closed]
 
     async def _give_up(self, reason: str) -> None:
         await self._close_sessions(self._open)
@@ -485,6 +519,11 @@ class _Attachment:
         except TimeoutError:
             return False
         return not any(isinstance(problem, BaseException) for problem in problems)
+
+    async def _hang_up(self) -> None:
+        for live in self._connected:
+            live.end.cancel()
+        await asyncio.gather(*(live.end for live in self._connected), return_exceptions=True)
 
 
 def _list_left_out(sources: ChosenSources) -> list[AttachEvent]:

@@ -19,7 +19,10 @@ from websockets.exceptions import (
 
 from plldb import __version__
 from plldb.bootstrap.cloudformation.lambda_functions.shared.ids import shortened
-from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import SESSION_ID_PARAMETER
+from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import (
+    MAX_MESSAGE_BYTES,
+    SESSION_ID_PARAMETER,
+)
 from plldb.debugger.protocol import Ended, SessionEvent, SessionProtocol
 from plldb.debugger.tasks import TaskSet, unless_stopped
 from plldb.debugger.timing import Timing
@@ -35,7 +38,7 @@ _ABNORMAL_CLOSURE = 1006
 class SessionConnection:
     """One WebSocket for one session. Use it from one event loop.
 
-    ``report`` is told each event but the end, which is the result of ``run``.
+    ``report`` is told each event, also the end, which is the result of ``run``.
     """
 
     def __init__(
@@ -49,17 +52,14 @@ class SessionConnection:
         self._protocol = protocol
         self._report = report
         self._timing = timing
+        # There are frames to send; what is due next may have changed.
         self._wake = asyncio.Event()
         self._turn = asyncio.Event()
         self._end: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
         protocol.wake = self._wake.set
 
-    @property
-    def session_id(self) -> str:
-        return self._protocol.session_id
-
     def send(self, frame: str) -> None:
-        """Sends a message of ``wire``; it is lost if the session has ended."""
+        """Sends a message of ``wire``; it is lost if the connection is."""
         self._protocol.send(frame)
 
     def stop(self) -> None:
@@ -67,30 +67,27 @@ class SessionConnection:
         self._protocol.stop(_now())
         self._tell()
 
+    def retire(self) -> None:
+        """Hangs up after a while: another session has taken over."""
+        self._protocol.retire(_now())
+        self._tell()
+
     async def run(self) -> Ended:
         """The end of the session, however it came. Cancelled, it hangs up at once."""
-        self._protocol.opened(_now())
-        self._tell()
         tasks = TaskSet(on_bug=self._fail)
         try:
+            self._protocol.opened(_now())
+            self._tell()
             for work in (self._receive(), self._send_frames(), self._keep_time(), self._ping()):
                 tasks.start(work)
             ended = await self._end
-        except asyncio.CancelledError:
-            self._websocket.transport.abort()
-            raise
-        finally:
             await tasks.cancel()
-        await self._websocket.close()
+            await self._say_farewell()
+        finally:
+            self._websocket.transport.abort()
+            await tasks.cancel()
+            await self._websocket.wait_closed()
         return ended
-
-    async def retire(self) -> None:
-        """Hangs up after a while, without a word: another session has taken over.
-
-        What was being posted to this connection meanwhile still arrives.
-        """
-        await asyncio.sleep(self._timing.grace)
-        await self._websocket.close()
 
     # --- Tasks ------------------------------------------------------------------------------------
 
@@ -101,9 +98,8 @@ class SessionConnection:
     def _tell(self) -> None:
         """Passes on what came of a call to the protocol."""
         for event in self._protocol.take_events():
-            if not isinstance(event, Ended):
-                self._report(event)
-            elif not self._end.done():
+            self._report(event)
+            if isinstance(event, Ended) and not self._end.done():
                 self._end.set_result(event)
         self._wake.set()
         self._turn.set()
@@ -125,9 +121,11 @@ class SessionConnection:
             while True:
                 await self._wake.wait()
                 self._wake.clear()
-                for frame in self._protocol.take_frames():
-                    # One whole frame: API Gateway's documentation knows no other.
-                    await self._websocket.send(frame)
+                await self._send_what_waits()
+
+    async def _send_what_waits(self) -> None:
+        while (frame := self._protocol.take_frame()) is not None:
+            await self._websocket.send(_split(frame))
 
     async def _keep_time(self) -> None:
         while True:
@@ -135,7 +133,6 @@ class SessionConnection:
             delay = None if due is None else max(0.0, due - _now())
             with suppress(TimeoutError):
                 async with asyncio.timeout(delay):
-                    # Whatever happens may change what is due.
                     await self._turn.wait()
             self._turn.clear()
             if due is not None and _now() >= due:
@@ -152,17 +149,32 @@ class SessionConnection:
         with suppress(ConnectionClosed):
             while True:
                 await asyncio.sleep(self._timing.ping)
-                pong = await self._websocket.ping()
-                try:
-                    async with asyncio.timeout(self._timing.ping):
-                        await pong
-                except TimeoutError:
-                    if has_ponged:
-                        break
-                else:
-                    has_ponged = True
-        logger.info("Session %s: a ping was not answered.", shortened(self.session_id))
-        self._websocket.transport.abort()
+                pong = asyncio.ensure_future(await self._websocket.ping())
+                answered, _ = await asyncio.wait({pong}, timeout=self._timing.ping)
+                if has_ponged and not answered:
+                    break
+                has_ponged = bool(answered)
+            session = shortened(self._protocol.session_id)
+            logger.info("Session %s: a ping was not answered.", session)
+            self._websocket.transport.abort()
+
+    async def _say_farewell(self) -> None:
+        """Sends what waits, and hangs up; not longer than that makes sense."""
+        with suppress(ConnectionClosed, TimeoutError):
+            async with asyncio.timeout(self._timing.hanging_up):
+                await self._send_what_waits()
+                await self._websocket.close()
+
+
+def _split(frame: str) -> str | list[str]:
+    """One whole frame, where it fits one: of other forms, API Gateway's documentation says nothing.
+
+    Messages are ASCII. All but those that name hundreds of functions are short enough.
+    """
+    if len(frame) <= MAX_MESSAGE_BYTES:
+        return frame
+    starts = range(0, len(frame), MAX_MESSAGE_BYTES)
+    return [frame[start : start + MAX_MESSAGE_BYTES] for start in starts]
 
 
 async def open_session(
@@ -191,7 +203,7 @@ async def _open(url: str, parameters: dict[str, str], timing: Timing) -> ClientC
         return await connect(
             f"{url}?{urlencode(parameters)}",
             open_timeout=timing.opening,
-            close_timeout=timing.closing,
+            close_timeout=timing.hanging_up,
             # See SessionConnection._ping.
             ping_interval=None,
             max_size=_MAX_MESSAGE_BYTES,

@@ -1,8 +1,14 @@
 """Runs the invocations of a session here and sends their answers back.
 
+::
+
+    arrived --> its function is known --> claimed --> run --> answered --> recorded
+       |                                     \\--void: the function has run it by itself
+       \\--declined: too many wait, or there is no code for it
+
 An invocation is a task of its own: any number may be under way, and the invoker decides how many
 of them run at once. Each is claimed before it runs, so that the function and this machine never
-both run it.
+both run it. From then on its function waits for an answer, so it gets one, whatever goes wrong.
 """
 
 from __future__ import annotations
@@ -11,12 +17,14 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
 from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import MessageType
+from plldb.debugger.frames import make_error_report
 from plldb.debugger.invoker import Invoker, LocalFunction, Outcome
 from plldb.debugger.payload_transfer import PayloadTransfer
 from plldb.debugger.protocol import Instrumented, InvocationArrived
@@ -34,9 +42,9 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class InvocationFinished:
-    """``outcome`` is "succeeded", "failed" (by the handler's own error) or "abandoned" (nobody
-    waited for the answer any more); ``error`` is the error's type or the reason. ``was_paused``: a
-    debugger had it when its time was over.
+    """``outcome`` is "succeeded", "failed" (its caller gets an error) or "abandoned" (no answer
+    from here counts); ``error`` is the type of the handler's error, or the reason. ``was_paused``:
+    a debugger had it when its time was over.
     """
 
     function: str
@@ -60,13 +68,44 @@ RunnerEvent = InvocationFinished | NotPrepared
 # Far more than can be repeated within the seconds in which a function asks again.
 _REMEMBERED = 1000
 _NO_CODE = "there is no code for it on the machine that is attached"
-# What the helper stack says of an invocation that is not to be run here, or not to be answered.
-_REASONS = {
+_LATE = "its time was over"
+# Why an invocation is not to be run here, by what the helper stack says of it.
+_WHY_VOID = {
     "ABANDONED": "the function has run it by itself",
     "ANSWERED": "it was answered before",
-    "EXPIRED": "its time was over",
     "UNKNOWN": "the helper stack does not know it",
 }
+# Why an answer does not count.
+_WHY_NOT_RECORDED = {
+    "ABANDONED": "the function took the session for lost, and has reported an error",
+    "UNKNOWN": "the helper stack does not know it any more",
+}
+# Types of errors that are plldb's own. The function reports some of the second type by itself.
+_DEBUGGER_ERROR, _DEBUGGER_LOST = "PlldbDebuggerError", "PlldbDebuggerLost"
+
+
+@dataclass(eq=False)
+class _Run:
+    """An invocation under way. ``deadline`` is by this machine's clock, ``arrived`` by the loop's.
+
+    ``is_claimed``: its function waits for an answer. ``is_answered``: one was sent.
+    """
+
+    invocation: InvocationArrived
+    deadline: float
+    arrived: float
+    is_claimed: bool = False
+    is_answered: bool = False
+    was_paused: bool = False
+
+    @property
+    def request_id(self) -> str:
+        return self.invocation.request_id
+
+    @property
+    def id(self) -> tuple[str, str, float]:
+        """By what the helper stack knows it."""
+        return self.invocation.session_id, self.request_id, self.invocation.deadline
 
 
 class InvocationRunner:
@@ -99,12 +138,16 @@ class InvocationRunner:
         self.replies = Replies(send, self._timing.repeat)
         # While so many are under way, further ones are declined.
         self.max_waiting: int | None = None
+        self._is_leaving = False
         # Done once it is known how the function is deployed.
         self._functions: dict[str, asyncio.Future[LocalFunction]] = {}
         self._tasks = TaskSet(on_bug=self._note_bug)
-        self._under_way: set[str] = set()
-        # Id and deadline of those that were run: a try of the same id later has another deadline.
+        # By their request ids.
+        self._under_way: dict[str, _Run] = {}
+        # Id and deadline of those that have arrived: a later try of an id has another deadline.
         self._remembered: dict[tuple[str, float], None] = {}
+
+    # --- Functions --------------------------------------------------------------------------------
 
     def add_function(self, event: Instrumented) -> None:
         """Takes in a function as it is deployed, and starts a child for the code in its place."""
@@ -130,41 +173,11 @@ class InvocationRunner:
         self._find_function(event.function).set_result(function)
         self._tasks.start(self._prepare(function))
 
-    def start(self, invocation: InvocationArrived) -> None:
-        """Claims an invocation and runs it, once: it may arrive on two connections.
-
-        Lambda's own retries come under the same id, with a deadline of their own.
-        """
-        this = (invocation.request_id, invocation.deadline)
-        if invocation.request_id in self._under_way or this in self._remembered:
-            return
-        is_full = self.max_waiting is not None and len(self._under_way) >= self.max_waiting
-        if is_full or invocation.function not in self._sources:
-            self._decline(invocation, "too many wait" if is_full else _NO_CODE)
-            return
-        self._under_way.add(invocation.request_id)
-        self._remembered[this] = None
-        if len(self._remembered) > _REMEMBERED:
-            del self._remembered[next(iter(self._remembered))]
-        self._tasks.start(self._run(invocation))
-
-    def _decline(self, invocation: InvocationArrived, reason: str) -> None:
-        """The function runs the invocation by itself."""
-        logger.info("Invocation %s is declined: %s.", invocation.request_id, reason)
-        self._send(
-            wire.decline_message(invocation.session_id, invocation.request_id, invocation.deadline)
-        )
-
     def _find_function(self, function: str) -> asyncio.Future[LocalFunction]:
         """Is done once it is known how the function is deployed."""
         if function not in self._functions:
             self._functions[function] = asyncio.get_running_loop().create_future()
         return self._functions[function]
-
-    def _note_bug(self, bug: BaseException) -> None:
-        if self._bug is None:
-            self._bug = bug
-        self._on_bug()
 
     async def _prepare(self, function: LocalFunction) -> None:
         """A warm child for the first invocation; with debugpy, an editor can attach from now on."""
@@ -174,117 +187,197 @@ class InvocationRunner:
             reason = f"{error.message} {error.hint or ''}".strip()
             self._report(NotPrepared(function.logical_id, reason))
 
-    async def close(self) -> None:
-        """Ends what is under way, without an answer: the functions fall back by themselves.
+    async def _wait_for_function(self, run: _Run) -> LocalFunction:
+        """An invocation may overtake the message that its function is instrumented."""
+        try:
+            async with asyncio.timeout(max(0.0, run.deadline - time.time())):
+                return await asyncio.shield(self._find_function(run.invocation.function))
+        except TimeoutError:
+            raise InvocationError(
+                "the helper stack has not said how the function is deployed"
+            ) from None
 
-        Raises the first bug that ended a task.
+    # --- The end ----------------------------------------------------------------------------------
+
+    def leave(self) -> None:
+        """The user wants to detach: what arrives from now on is declined, what runs goes on."""
+        self._is_leaving = True
+
+    def abort(self) -> None:
+        """The session is over, and the last frames go out: nobody waits for the end of what runs.
+
+        Callers get an error at once. What was not claimed yet, functions run by themselves. What
+        was answered may still turn out to be recorded.
         """
+        self.leave()
+        lost = _explain(_DEBUGGER_LOST, "the debugger detached while it ran this invocation")
+        for run in [run for run in self._under_way.values() if not run.is_answered]:
+            if run.is_claimed:
+                self._send(wire.answer_message(*run.id, body=lost.to_body()))
+            else:
+                self._send(wire.decline_message(*run.id))
+            self._finish(run, "abandoned", "the session has ended")
+
+    async def close(self) -> None:
+        """Ends what is under way. Raises the first bug that ended a task."""
         await self._tasks.cancel()
         await self._invoker.close()
         if self._bug is not None:
             raise self._bug
 
-    async def _run(self, invocation: InvocationArrived) -> None:
-        function, request_id = invocation.function, invocation.request_id
-        logger.info("Invocation %s of %s has arrived.", request_id, function)
-        started = asyncio.get_running_loop().time()
-        was_paused = False
-        try:
-            deadline = _local_deadline(invocation)
-            await self._claim(invocation, deadline)
-            outcome = await self._invoke(invocation, deadline)
-            was_paused = outcome.was_paused
-            await self._answer(invocation, outcome, deadline)
-        except PlldbError as error:
-            # The function runs its original handler, or reports a timeout: nothing is lost.
-            ended, reason = "abandoned", error.message
+    def _note_bug(self, bug: BaseException) -> None:
+        if self._bug is None:
+            self._bug = bug
+        self._on_bug()
+
+    # --- Invocations ------------------------------------------------------------------------------
+
+    def start(self, invocation: InvocationArrived) -> None:
+        """Claims an invocation and runs it, once: it may arrive on two connections.
+
+        Lambda's own retries come under the same id, with a deadline of their own.
+        """
+        this = (invocation.request_id, invocation.deadline)
+        if this in self._remembered:
+            return
+        self._remembered[this] = None
+        if len(self._remembered) > _REMEMBERED:
+            del self._remembered[next(iter(self._remembered))]
+        logger.info("Invocation %s of %s has arrived.", invocation.request_id, invocation.function)
+        # This machine's clock may be off: the time that is left counts.
+        deadline = time.time() + invocation.deadline - invocation.sent_at
+        run = _Run(invocation, deadline, asyncio.get_running_loop().time())
+        reason = self._find_reason_to_decline(invocation)
+        if reason is not None:
+            self._send(wire.decline_message(*run.id))
+            self._tell(run, "abandoned", f"{reason}; the function runs it by itself")
         else:
-            ended = "succeeded" if outcome.error is None else "failed"
-            reason = "" if outcome.error is None else str(outcome.error.get("errorType"))
-        finally:
-            self._under_way.discard(request_id)
-        elapsed = (asyncio.get_running_loop().time() - started) * 1000
-        logger.info("Invocation %s of %s %s after %.1f ms.", request_id, function, ended, elapsed)
-        self._report(
-            InvocationFinished(function, request_id, ended, round(elapsed, 1), reason, was_paused)
-        )
+            self._under_way[run.request_id] = run
+            self._tasks.start(self._run(run))
 
-    async def _claim(self, invocation: InvocationArrived, deadline: float) -> None:
-        """Returns once the invocation is this machine's. Raises InvocationError."""
-        id = (invocation.session_id, invocation.request_id, invocation.deadline)
-        types = (MessageType.GO, MessageType.VOID)
-        reply = await self.replies.ask(
-            invocation.request_id, wire.claim_message(*id), types, deadline
-        )
-        if reply["type"] == MessageType.VOID:
-            raise _refusal(reply)
+    def _find_reason_to_decline(self, invocation: InvocationArrived) -> str | None:
+        if self._is_leaving:
+            return "the debugger detaches"
+        if invocation.function not in self._sources:
+            return _NO_CODE
+        if invocation.request_id in self._under_way:
+            return "an earlier try of it runs here still"
+        if self.max_waiting is not None and len(self._under_way) >= self.max_waiting:
+            return f"{self.max_waiting} invocations wait here already"
+        return None
 
-    async def _answer(
-        self, invocation: InvocationArrived, outcome: Outcome, deadline: float
-    ) -> None:
-        """Returns once the answer is recorded. Raises InvocationError."""
-        body = outcome.to_body()
-        id = (invocation.session_id, invocation.request_id, invocation.deadline)
-        frame = wire.answer_message(*id, body=body)
-        if len(frame) > wire.MAX_MESSAGE_BYTES:
-            key = await self._upload(invocation, body, deadline)
-            frame = wire.answer_message(*id, body_key=key)
-        types = (MessageType.RECORDED,)
-        reply = await self.replies.ask(invocation.request_id, frame, types, deadline)
-        if reply.get("state") != "ANSWERED":
-            raise _refusal(reply)
-
-    async def _upload(self, invocation: InvocationArrived, body: str, deadline: float) -> str:
-        """The key of the body in the artifacts bucket."""
-        reply = await self.replies.ask(
-            invocation.request_id,
-            wire.upload_message(invocation.session_id, invocation.request_id),
-            (MessageType.UPLOAD,),
-            deadline,
-        )
-        url, key = str(reply["url"]), str(reply["key"])
-        await self._until_deadline(deadline, lambda: self._transfer.upload(url, body))
-        return key
-
-    async def _until_deadline(self, deadline: float, call: Callable[[], _T]) -> _T:
-        """What ``call`` gives; it is made again while the network is down."""
-        backoff = Backoff(self._timing.first_retry, self._timing.longest_retry, random.random)
-        while True:
-            try:
-                return await run_in_thread(call)
-            except EndpointError as error:
-                left = deadline - time.time()
-                if left <= 0:
-                    raise
-                delay = min(backoff.delay(elapsed=0) or 0.0, left)
-                logger.info("Tried again in %.1f s: %s", delay, error.message)
-                await asyncio.sleep(delay)
-
-    async def _invoke(self, invocation: InvocationArrived, deadline: float) -> Outcome:
-        event = invocation.event
-        if event is None:
-            url = invocation.event_url or ""
-            event = await self._until_deadline(deadline, lambda: self._transfer.download(url))
-        function = await self._wait_for_function(invocation.function, deadline)
-        context = invocation.context | {"aws_request_id": invocation.request_id}
-        return await self._invoker.invoke(function, event, context, deadline)
-
-    async def _wait_for_function(self, function: str, deadline: float) -> LocalFunction:
-        """An invocation may overtake the message that its function is instrumented."""
+    async def _run(self, run: _Run) -> None:
         try:
-            async with asyncio.timeout(max(0.0, deadline - time.time())):
-                return await asyncio.shield(self._find_function(function))
+            function = await self._wait_for_function(run)
+            await self._claim(run)
+            outcome = await self._invoke(run, function)
+            run.was_paused = outcome.was_paused
+            outcome = await self._answer(run, outcome)
+        except InvocationError as error:
+            self._finish(run, "abandoned", error.message)
+        else:
+            self._finish(run, *_describe(outcome))
+
+    async def _claim(self, run: _Run) -> None:
+        """Returns once the invocation is this machine's. Raises InvocationError."""
+        claim = wire.claim_message(*run.id)
+        reply = await self._ask(run, claim, MessageType.GO, MessageType.VOID)
+        if reply["type"] == MessageType.VOID:
+            raise InvocationError(_WHY_VOID.get(str(reply.get("state")), _LATE))
+        run.is_claimed = True
+
+    async def _invoke(self, run: _Run, function: LocalFunction) -> Outcome:
+        try:
+            event = await self._get_event(run)
+        except InvocationError:
+            raise
+        except PlldbError as error:
+            return _explain(_DEBUGGER_ERROR, f"the event can't be had. {error.message}")
+        context = run.invocation.context | {"aws_request_id": run.request_id}
+        return await self._invoker.invoke(function, event, context, run.deadline)
+
+    async def _get_event(self, run: _Run) -> str:
+        if run.invocation.event is not None:
+            return run.invocation.event
+        download = partial(self._transfer.download, run.invocation.event_url or "")
+        return await self._repeat(run, lambda: run_in_thread(download))
+
+    async def _answer(self, run: _Run, outcome: Outcome) -> Outcome:
+        """Returns once the answer is recorded: this outcome, or why it can't be passed on.
+
+        Raises InvocationError.
+        """
+        try:
+            frame = await self._make_answer(run, outcome)
+        except InvocationError:
+            raise
+        except PlldbError as error:
+            outcome = _explain(_DEBUGGER_ERROR, f"the answer can't be passed on. {error.message}")
+            frame = wire.answer_message(*run.id, body=outcome.to_body())
+        run.is_answered = True
+        reply = await self._ask(run, frame, MessageType.RECORDED)
+        if reply.get("state") != "ANSWERED":
+            raise InvocationError(_WHY_NOT_RECORDED.get(str(reply.get("state")), _LATE))
+        return outcome
+
+    async def _make_answer(self, run: _Run, outcome: Outcome) -> str:
+        body = outcome.to_body()
+        frame = wire.answer_message(*run.id, body=body)
+        if len(frame) <= wire.MAX_MESSAGE_BYTES:
+            return frame
+        key = await self._repeat(run, lambda: self._upload(run, body))
+        return wire.answer_message(*run.id, body_key=key)
+
+    async def _upload(self, run: _Run, body: str) -> str:
+        """The key of the body in the artifacts bucket."""
+        session_id, request_id, _ = run.id
+        ask = wire.upload_message(session_id, request_id)
+        reply = await self._ask(run, ask, MessageType.UPLOAD)
+        await run_in_thread(partial(self._transfer.upload, str(reply["url"]), body))
+        return str(reply["key"])
+
+    async def _ask(self, run: _Run, frame: str, *types: str) -> dict[str, Any]:
+        return await self.replies.ask(run.request_id, frame, types, run.deadline)
+
+    async def _repeat(self, run: _Run, attempt: Callable[[], Awaitable[_T]]) -> _T:
+        """What an attempt gives; there is another one while the network is down."""
+        backoff = Backoff(self._timing.first_retry, self._timing.longest_retry, random.random)
+        try:
+            async with asyncio.timeout(max(0.0, run.deadline - time.time())):
+                while True:
+                    try:
+                        return await attempt()
+                    except EndpointError as error:
+                        delay = backoff.delay(elapsed=0) or 0.0
+                        logger.info("Tried again in %.1f s: %s", delay, error.message)
+                        await asyncio.sleep(delay)
         except TimeoutError:
-            raise InvocationError(
-                "The helper stack has not said how the function is deployed."
-            ) from None
+            raise InvocationError(_LATE) from None
+
+    def _finish(self, run: _Run, outcome: str, reason: str) -> None:
+        """Once: an invocation that was aborted may come to its end all the same."""
+        if self._under_way.get(run.request_id) is run:
+            del self._under_way[run.request_id]
+            self._tell(run, outcome, reason)
+
+    def _tell(self, run: _Run, outcome: str, reason: str) -> None:
+        function, request_id = run.invocation.function, run.request_id
+        elapsed = (asyncio.get_running_loop().time() - run.arrived) * 1000
+        logger.info("Invocation %s of %s %s after %.1f ms.", request_id, function, outcome, elapsed)
+        self._report(
+            InvocationFinished(
+                function, request_id, outcome, round(elapsed, 1), reason, run.was_paused
+            )
+        )
 
 
-def _refusal(reply: Mapping[str, object]) -> InvocationError:
-    state = str(reply.get("state"))
-    return InvocationError(f"Nobody waits for the invocation: {_REASONS.get(state, state)}.")
+def _explain(kind: str, what: str) -> Outcome:
+    """An error for the caller, about what is wrong with its being debugged."""
+    return Outcome(None, make_error_report(kind, f"plldb: {what}"))
 
 
-def _local_deadline(invocation: InvocationArrived) -> float:
-    """The deadline by this machine's clock, which may be off: the time that is left counts."""
-    return time.time() + invocation.deadline - invocation.sent_at
+def _describe(outcome: Outcome) -> tuple[str, str]:
+    if outcome.error is None:
+        return "succeeded", ""
+    kind, message = outcome.error["errorType"], outcome.error["errorMessage"]
+    return "failed", message if kind == _DEBUGGER_ERROR else kind

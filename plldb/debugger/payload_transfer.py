@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -12,6 +14,8 @@ from urllib3.util import Retry
 from plldb import __version__
 from plldb.errors import EndpointError, SessionError
 
+logger = logging.getLogger(__name__)
+
 _TIMEOUT_SECONDS = (5, 30)
 # Kept open at once, for as many invocations as may run at once.
 _CONNECTIONS = 32
@@ -21,6 +25,8 @@ _RETRY = Retry(
     status_forcelist=(429, 500, 502, 503, 504),
     allowed_methods=None,
     raise_on_status=False,
+    # It may be an hour, which nobody is to wait for without a word.
+    respect_retry_after_header=False,
 )
 
 
@@ -50,7 +56,10 @@ class PayloadTransfer:
 
     def download(self, url: str) -> str:
         """The text behind a URL. Raises EndpointError for what may be over soon, SessionError."""
-        return self._exchange("GET", url).content.decode()
+        try:
+            return self._exchange("GET", url).content.decode()
+        except UnicodeDecodeError:
+            raise SessionError("What is in the artifacts bucket is no text.") from None
 
     def upload(self, url: str, text: str) -> None:
         """Raises EndpointError for what may be over soon, SessionError."""
@@ -58,6 +67,7 @@ class PayloadTransfer:
 
     def _exchange(self, method: str, url: str, data: bytes | None = None) -> requests.Response:
         arguments: dict[str, Any] = {"data": data, "timeout": _TIMEOUT_SECONDS}
+        began = time.perf_counter()
         try:
             response = self._http.request(method, self._reach(url), **arguments)
         except requests.RequestException as error:
@@ -66,6 +76,8 @@ class PayloadTransfer:
                 f"The artifacts bucket does not answer: {type(error).__name__}.",
                 "Check the network and --region, or the emulator: plldb local status",
             ) from None
+        seconds = time.perf_counter() - began
+        logger.debug("%s payload: %d in %.0f ms", method, response.status_code, seconds * 1000)
         if not response.ok:
             raise SessionError(
                 f"The artifacts bucket refused a payload with {response.status_code}.",

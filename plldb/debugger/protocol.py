@@ -3,11 +3,13 @@
 ::
 
     CONNECTING --opened--> ATTACHED --stop--> CLOSING --"closed", or silence--> ENDED
-                               \\--the server ends it, or the connection is lost--> ENDED
+                            |  \\--retire--> RETIRED --its time is over--> ENDED
+                            \\--the server ends it, or the connection is lost--> ENDED
 
 Whoever moves the bytes calls ``opened`` once, ``receive`` for each frame, ``advance`` when the time
 ``due`` has come, and ``lose`` when the connection is gone; after each of these calls, and whenever
-``wake`` is called, ``take_frames`` are to be sent and ``take_events`` to be told, in this order.
+``wake`` is called, what ``take_events`` gives is to be told, and what ``take_frame`` gives, frame
+by frame, to be sent.
 
 All times are in seconds, by one monotonic clock.
 """
@@ -15,6 +17,7 @@ All times are in seconds, by one monotonic clock.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -34,12 +37,15 @@ logger = logging.getLogger(__name__)
 _PREVIEW_CHARACTERS = 80
 _NO_SESSION = "the helper stack has closed the session"
 _NO_ANSWER = "the helper stack does not answer"
+_REPLACED = "another session has taken its place"
 
 
 class SessionState(Enum):
     CONNECTING = auto()
     ATTACHED = auto()
     CLOSING = auto()
+    # Another session has what it had; what was on its way to this one still arrives.
+    RETIRED = auto()
     ENDED = auto()
 
 
@@ -79,7 +85,7 @@ class Warned:
 class Ready:
     """All functions are done; counts. While ``max_waiting`` invocations wait, others are declined.
 
-    What another session had instrumented before is not counted: ``Resumed``.
+    After ``Resumed``, there is none of it if nothing was left to be instrumented.
     """
 
     instrumented: int
@@ -90,6 +96,11 @@ class Ready:
 @dataclass(frozen=True)
 class Resumed:
     """The session has taken over what its former one held; no function was changed."""
+
+
+@dataclass(frozen=True)
+class Expired:
+    """The former session could not be resumed: its functions are instrumented anew."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +172,7 @@ SessionEvent = (
     | Warned
     | Ready
     | Resumed
+    | Expired
     | Taken
     | Restored
     | InvocationArrived
@@ -186,6 +198,20 @@ class Wish:
     is_complete: bool = False
 
 
+class _Timer(Enum):
+    """What is to happen at a time, unless something happens before."""
+
+    # A heartbeat is sent; the session is lost, since none was answered.
+    HEARTBEAT = auto()
+    ANSWER = auto()
+    # It is asked again whether the former session can be resumed.
+    RESUME = auto()
+    # It is told that nothing was heard of functions.
+    SILENCE = auto()
+    # A session that is being closed, or that is retired, is given up.
+    END = auto()
+
+
 class SessionProtocol:
     """``session_id`` is a credential. ``wake`` is called when there are frames to take."""
 
@@ -195,24 +221,19 @@ class SessionProtocol:
         self.session_id = session_id
         self.wake = wake
         self.state = SessionState.CONNECTING
-        # Whether the functions that were wished for are all done.
-        self.is_ready = not wish.functions
+        # Whether the functions that were wished for are all done, and the former session replaced.
+        self.is_ready = not wish.functions and wish.former is None
         self._wish = wish
         self._timing = timing
         self._frames: list[str] = []
         self._events: list[SessionEvent] = []
-        # When the next heartbeat is to be sent; until when the last one must be answered; when
-        # silence about functions is told; when a session that is being closed is given up.
-        self._heartbeat_at: float | None = None
-        self._answer_by: float | None = None
-        self._silent_at: float | None = None
-        self._give_up_at: float | None = None
+        self._timers: dict[_Timer, float] = {}
+        self._takes_frames = True
 
     # --- Out --------------------------------------------------------------------------------------
 
-    def take_frames(self) -> list[str]:
-        frames, self._frames = self._frames, []
-        return frames
+    def take_frame(self) -> str | None:
+        return self._frames.pop(0) if self._frames else None
 
     def take_events(self) -> list[SessionEvent]:
         events, self._events = self._events, []
@@ -221,124 +242,178 @@ class SessionProtocol:
     @property
     def due(self) -> float | None:
         """When ``advance`` is to be called next; None if nothing is awaited."""
-        times = (self._heartbeat_at, self._answer_by, self._silent_at, self._give_up_at)
-        return min((time for time in times if time is not None), default=None)
+        return min(self._timers.values(), default=None)
 
     # --- In ---------------------------------------------------------------------------------------
 
     def opened(self, now: float) -> None:
         """The connection is open: $connect has activated the session."""
-        self._change(SessionState.ATTACHED)
         self._events.append(Connected())
-        self._heartbeat_at = now + self._timing.heartbeat
-        if self._wish.functions and self._wish.former is not None:
-            self._frames.append(wire.resume_message(self.session_id, self._wish.former))
-            self._silent_at = now + self._timing.silence
-        elif self._wish.functions:
+        if self.state is SessionState.CLOSING:
+            self._timers[_Timer.END] = now + self._timing.closing
+            return
+        self._change(SessionState.ATTACHED)
+        self._timers[_Timer.HEARTBEAT] = now + self._timing.heartbeat
+        if self._wish.former is not None:
+            self._timers[_Timer.SILENCE] = now + self._timing.silence
+            self._resume(self._wish.former, now)
+        else:
             self._instrument(now)
 
     def receive(self, frame: str | bytes, now: float) -> None:
         """What arrived on the connection."""
-        if self._silent_at is not None:
-            self._silent_at = now + self._timing.silence
-        if self._give_up_at is not None:
-            self._give_up_at = now + self._timing.closing
-        message = wire.parse(frame)
-        if message is None or not isinstance(message.get("type"), str):
-            self._events.append(JunkArrived(_preview(frame)))
+        if self.state is SessionState.ENDED:
             return
+        if self.state is SessionState.CLOSING:
+            self._timers[_Timer.END] = now + self._timing.closing
+        message = wire.parse(frame)
         try:
-            self._act_on(message, now)
-        except (KeyError, TypeError, ValueError):
+            if message is None:
+                raise ValueError("no JSON object")
+            self._act_on(_text(message, "type"), message, now)
+        except (KeyError, TypeError, ValueError, OverflowError):
             self._events.append(JunkArrived(_preview(frame)))
 
     def advance(self, now: float) -> None:
         """Time has passed."""
-        if _is_over(self._give_up_at, now) or _is_over(self._answer_by, now):
-            self._end(confirmed=False, reason=_NO_ANSWER)
-        if _is_over(self._silent_at, now):
-            self._silent_at = None
-            self._events.append(Silent(self._timing.silence))
-        if _is_over(self._heartbeat_at, now):
-            self._send_heartbeat(now)
+        for timer in [timer for timer, time in self._timers.items() if time <= now]:
+            # One before it may have ended the session.
+            if self._timers.pop(timer, None) is not None:
+                self._ring(timer, now)
 
     def lose(self, code: int, reason: str) -> None:
         """The connection is closed, with this code and reason (RFC 6455, section 7.4)."""
-        if self.state is not SessionState.ENDED:
-            self._end(confirmed=False, reason=explain_close(code, reason))
+        self._end(confirmed=False, reason=explain_close(code, reason))
 
     def stop(self, now: float) -> None:
-        """The user wants to end the session. Asking twice sends nothing more."""
+        """The user wants to end the session. Asking twice sends nothing more.
+
+        Before ``opened``, nothing is instrumented any more.
+        """
+        match self.state:
+            case SessionState.CONNECTING | SessionState.ATTACHED:
+                self._change(SessionState.CLOSING)
+                self._timers = {_Timer.END: now + self._timing.closing}
+                self.send(wire.close_message(self.session_id))
+            case SessionState.RETIRED:
+                self._end(confirmed=False, reason=_REPLACED)
+
+    def retire(self, now: float) -> None:
+        """Another session has taken its place: it sends nothing more, and ends after a while.
+
+        What was being posted to its connection meanwhile still arrives.
+        """
         if self.state is SessionState.ATTACHED:
-            self._change(SessionState.CLOSING)
-            self._heartbeat_at = self._answer_by = self._silent_at = None
-            self._give_up_at = now + self._timing.closing
-            self.send(wire.close_message(self.session_id))
+            self._change(SessionState.RETIRED)
+            self._timers = {_Timer.END: now + self._timing.grace}
 
     def send(self, frame: str) -> None:
-        """Sends a message of ``wire`` about an invocation; it is lost if the session has ended."""
-        if self.state in (SessionState.ATTACHED, SessionState.CLOSING):
+        """Sends a message of ``wire`` about an invocation; it is dropped if nobody would get it.
+
+        After a confirmed end there still is a connection, until it is hung up.
+        """
+        if self._takes_frames:
             self._frames.append(frame)
             self.wake()
 
+    # --- Times ------------------------------------------------------------------------------------
+
+    def _ring(self, timer: _Timer, now: float) -> None:
+        match timer:
+            case _Timer.HEARTBEAT:
+                self._timers[_Timer.HEARTBEAT] = now + self._timing.heartbeat
+                self._timers.setdefault(_Timer.ANSWER, now + self._timing.answer)
+                self.send(wire.heartbeat_message(self.session_id))
+            case _Timer.RESUME:
+                assert self._wish.former is not None  # it was asked for
+                self._resume(self._wish.former, now)
+            case _Timer.SILENCE:
+                self._events.append(Silent(self._timing.silence))
+            case _Timer.END if self.state is SessionState.RETIRED:
+                self._end(confirmed=False, reason=_REPLACED)
+            case _Timer.ANSWER | _Timer.END:
+                self._end(confirmed=False, reason=_NO_ANSWER)
+
     # --- Messages ---------------------------------------------------------------------------------
 
-    def _act_on(self, message: dict[str, Any], now: float) -> None:
-        match message["type"]:
+    def _act_on(self, kind: str, message: dict[str, Any], now: float) -> None:
+        match kind:
             case MessageType.CLOSED:
-                self._end(confirmed=True, reason=str(message.get("reason") or "closed"))
-            case MessageType.ERROR if message.get("code") == ErrorCode.SESSION_CLOSED:
-                self._end(confirmed=False, reason=_NO_SESSION)
+                reason = message.get("reason")
+                self._end(True, reason if isinstance(reason, str) else "closed")
+            case MessageType.ERROR:
+                self._take_error(message)
             case MessageType.HEARTBEAT:
-                self._answer_by = None
-            case MessageType.RESUMED:
-                self._resumed(now)
-            case MessageType.EXPIRED:
-                self._instrument(now)
-            case MessageType.READY:
-                self._become_ready()
-                self._events.append(_read_ready(message))
+                self._timers.pop(_Timer.ANSWER, None)
+            case MessageType.RESUMED | MessageType.EXPIRED:
+                self._take_verdict(kind, now)
             case MessageType.INVOCATION:
                 self._events.append(_read_invocation(message, self.session_id))
             case MessageType.GO | MessageType.VOID | MessageType.RECORDED | MessageType.UPLOAD:
-                self._events.append(Replied(str(message["requestId"]), message))
-                if message["type"] == MessageType.VOID:
-                    # The helper stack may take this debugger for a silent one: a sign of life.
-                    self._send_heartbeat(now)
-            case kind:
-                self._events.append(_EVENTS.get(kind, MessageArrived)(message))
+                self._events.append(Replied(_text(message, "requestId"), message))
+            case _ if kind in _READERS:
+                self._events.append(_READERS[kind](message))
+                self._hear_of_functions(is_all=kind == MessageType.READY, now=now)
+            case _:
+                self._events.append(MessageArrived(message))
 
-    def _resumed(self, now: float) -> None:
-        self._events.append(Resumed())
-        if self._wish.is_complete:
+    def _take_error(self, message: dict[str, Any]) -> None:
+        """Something that was sent was refused. Of a retired session, that is no wonder."""
+        is_of_session = message.get("code") == ErrorCode.SESSION_CLOSED
+        if isinstance(request_id := message.get("requestId"), str):
+            self._events.append(Replied(request_id, message))
+        elif not is_of_session:
+            self._events.append(MessageArrived(message))
+        elif self.state is not SessionState.RETIRED:
+            self._end(confirmed=False, reason=_NO_SESSION)
+
+    def _take_verdict(self, kind: str, now: float) -> None:
+        """What became of the former session. As the question, the answer may be repeated."""
+        if self._timers.pop(_Timer.RESUME, None) is None:
+            return
+        is_resumed = kind == MessageType.RESUMED
+        self._events.append(Resumed() if is_resumed else Expired())
+        if is_resumed and self._wish.is_complete:
             self._become_ready()
         else:
             self._instrument(now)
 
-    def _become_ready(self) -> None:
-        self.is_ready = True
-        self._silent_at = None
+    def _hear_of_functions(self, is_all: bool, now: float) -> None:
+        if is_all:
+            self._become_ready()
+        elif _Timer.SILENCE in self._timers:
+            self._timers[_Timer.SILENCE] = now + self._timing.silence
+
+    # --- Steps ------------------------------------------------------------------------------------
+
+    def _resume(self, former: str, now: float) -> None:
+        self._timers[_Timer.RESUME] = now + self._timing.repeat
+        self.send(wire.resume_message(self.session_id, former))
 
     def _instrument(self, now: float) -> None:
         wish = self._wish
-        self._silent_at = now + self._timing.silence
-        self._frames.append(
+        if not wish.functions:
+            self._become_ready()
+            return
+        self._timers[_Timer.SILENCE] = now + self._timing.silence
+        self.send(
             wire.instrument_message(
                 self.session_id, [*wish.functions], wish.when_absent, wish.take_over
             )
         )
 
-    def _send_heartbeat(self, now: float) -> None:
-        if self.state is SessionState.ATTACHED:
-            self._heartbeat_at = now + self._timing.heartbeat
-            self._answer_by = self._answer_by or now + self._timing.answer
-            self._frames.append(wire.heartbeat_message(self.session_id))
+    def _become_ready(self) -> None:
+        self.is_ready = True
+        self._timers.pop(_Timer.SILENCE, None)
 
     def _end(self, confirmed: bool, reason: str) -> None:
         if self.state is SessionState.ENDED:
             return
-        is_expected = self.state is SessionState.CLOSING
-        self._heartbeat_at = self._answer_by = self._silent_at = self._give_up_at = None
+        is_expected = self.state in (SessionState.CLOSING, SessionState.RETIRED)
+        if not confirmed:
+            self._takes_frames = False
+            self._frames.clear()
+        self._timers = {}
         self._change(SessionState.ENDED)
         self._events.append(Ended(expected=is_expected, confirmed=confirmed, reason=reason))
 
@@ -347,40 +422,47 @@ class SessionProtocol:
         self.state = state
 
 
-def _is_over(time: float | None, now: float) -> bool:
-    return time is not None and now >= time
+def _text(message: dict[str, Any], name: str) -> str:
+    value = message[name]
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is no text")
+    return value
 
 
-def _read_ready(message: dict[str, Any]) -> Ready:
-    return Ready(
-        instrumented=int(message["instrumented"]),
-        skipped=int(message["skipped"]),
-        max_waiting=int(message["maxWaiting"]),
-    )
+def _number(message: dict[str, Any], name: str) -> float:
+    value = message[name]
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise TypeError(f"{name} is no number")
+    return float(value)
 
 
 def _read_invocation(message: dict[str, Any], session_id: str) -> InvocationArrived:
-    event, event_url = message["event"], message["eventUrl"]
-    if (event is None) == (event_url is None):
+    names = [name for name in ("event", "eventUrl") if message[name] is not None]
+    if len(names) != 1:
         raise ValueError("either an event or its URL")
+    payload = {name: _text(message, name) for name in names}
     return InvocationArrived(
         session_id=session_id,
-        request_id=str(message["requestId"]),
-        function=str(message["function"]),
-        deadline=float(message["deadline"]),
-        sent_at=float(message["sentAt"]),
+        request_id=_text(message, "requestId"),
+        function=_text(message, "function"),
+        deadline=_number(message, "deadline"),
+        sent_at=_number(message, "sentAt"),
         context=dict(message["context"]),
-        event=None if event is None else str(event),
-        event_url=None if event_url is None else str(event_url),
+        event=payload.get("event"),
+        event_url=payload.get("eventUrl"),
     )
 
 
-_EVENTS: dict[str, Callable[[dict[str, Any]], SessionEvent]] = {
-    MessageType.INSTRUMENTED: lambda m: Instrumented(str(m["function"]), m),
-    MessageType.RESTORED: lambda m: Restored(str(m["function"])),
-    MessageType.SKIPPED: lambda m: Skipped(str(m["function"]), str(m["reason"])),
-    MessageType.TAKEN: lambda m: Taken(str(m["function"]), str(m["by"])),
-    MessageType.WARNING: lambda m: Warned(str(m["function"]), str(m["message"])),
+# What is told of functions.
+_READERS: dict[str, Callable[[dict[str, Any]], SessionEvent]] = {
+    MessageType.INSTRUMENTED: lambda m: Instrumented(_text(m, "function"), m),
+    MessageType.READY: lambda m: Ready(
+        *(int(_number(m, name)) for name in ("instrumented", "skipped", "maxWaiting"))
+    ),
+    MessageType.RESTORED: lambda m: Restored(_text(m, "function")),
+    MessageType.SKIPPED: lambda m: Skipped(_text(m, "function"), _text(m, "reason")),
+    MessageType.TAKEN: lambda m: Taken(_text(m, "function"), _text(m, "by")),
+    MessageType.WARNING: lambda m: Warned(_text(m, "function"), _text(m, "message")),
 }
 
 

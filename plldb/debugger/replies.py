@@ -9,6 +9,7 @@ from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import Any
 
+from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import MessageType
 from plldb.errors import InvocationError
 
 logger = logging.getLogger(__name__)
@@ -38,27 +39,36 @@ class Replies:
     ) -> dict[str, Any]:
         """The first message about an invocation that has one of these types; one at a time.
 
-        ``deadline`` is in seconds since the epoch: raises InvocationError after it.
+        Raises InvocationError after ``deadline``, which is in seconds since the epoch, and if the
+        helper stack refuses the question.
         """
-        reply: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._open[request_id] = _Question(frame, types, reply)
+        question = _Question(frame, types, asyncio.get_running_loop().create_future())
+        self._open[request_id] = question
         try:
-            async with asyncio.timeout(max(0.0, deadline - time.time())):
-                while True:
-                    self._send(frame)
-                    await asyncio.wait({reply}, timeout=self._repeat)
-                    if reply.done():
-                        return reply.result()
-                    logger.info("Invocation %s: asking again.", request_id)
-        except TimeoutError:
-            raise InvocationError("The helper stack does not answer.") from None
+            message = await self._ask_until(deadline, request_id, question)
         finally:
             del self._open[request_id]
+        if message["type"] == MessageType.ERROR:
+            raise InvocationError(f"the helper stack refused a message: {message.get('message')}")
+        return message
+
+    async def _ask_until(
+        self, deadline: float, request_id: str, question: _Question
+    ) -> dict[str, Any]:
+        while (left := deadline - time.time()) > 0:
+            self._send(question.frame)
+            await asyncio.wait({question.reply}, timeout=min(self._repeat, left))
+            if question.reply.done():
+                return question.reply.result()
+            logger.info("Invocation %s: asking again.", request_id)
+        raise InvocationError("its time was over")
 
     def take(self, request_id: str, message: dict[str, Any]) -> None:
         """A message about an invocation has come; one that nobody asked for is passed over."""
         question = self._open.get(request_id)
-        if question and message["type"] in question.types and not question.reply.done():
+        if question is None or question.reply.done():
+            return
+        if message["type"] in question.types or message["type"] == MessageType.ERROR:
             question.reply.set_result(message)
 
     def repeat_all(self) -> None:

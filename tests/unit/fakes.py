@@ -721,9 +721,14 @@ class FakeSessionsTable:
         self.scans: list[dict[str, Any]] = []
         self.tables: set[str] = set()
         self.unprotected: list[str] = []
+        self.refusal_to_update: ClientError | None = None
 
     def update_table(self, *, TableName: str, DeletionProtectionEnabled: bool) -> None:  # noqa: N803
         assert not DeletionProtectionEnabled
+        if self.refusal_to_update is not None:
+            raise self.refusal_to_update
+        if not TableName:
+            raise client_error("ValidationException", "no name", "UpdateTable")
         if TableName not in self.tables:
             raise client_error("ResourceNotFoundException", "no table", "UpdateTable")
         self.unprotected.append(TableName)

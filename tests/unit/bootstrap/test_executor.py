@@ -353,7 +353,7 @@ class TestProtection:
 
     def test_tables_are_freed_as_far_as_they_are_the_stacks(self) -> None:
         target = FakeTarget()
-        target.sessions.tables = {"sessions", "other", "third", "of-somebody-else"}
+        target.sessions.tables = {"sessions", "other", "third", "of-somebody-else", "role"}
         target.cloudformation.resources["plldb"] = [
             {"ResourceType": kind, "PhysicalResourceId": name, "ResourceStatus": status}
             for kind, name, status in [
@@ -368,6 +368,19 @@ class TestProtection:
         ]
         execute(target, planner.UnprotectTables("plldb"))
         assert target.sessions.unprotected == ["sessions", "other", "third"]
+
+    def test_what_dynamodb_refuses_is_told(self) -> None:
+        target = FakeTarget()
+        target.sessions.refusal_to_update = client_error("AccessDenied", "no", "UpdateTable")
+        target.cloudformation.resources["plldb"] = [
+            {
+                "ResourceType": "AWS::DynamoDB::Table",
+                "PhysicalResourceId": "sessions",
+                "ResourceStatus": "CREATE_COMPLETE",
+            }
+        ]
+        with pytest.raises(AccessDeniedError, match="Could not turn off deletion protection"):
+            execute(target, planner.UnprotectTables("plldb"))
 
 
 class TestRestoringStacks:
@@ -417,7 +430,8 @@ class TestRestoringStacks:
         assert target.cloudformation.calls == []
 
     def test_one_that_went_away_meanwhile_has_nothing_to_restore(self) -> None:
-        execute(FakeTarget(), self.STEP)
+        executor = Executor(FakeTarget(), lambda _: None, lambda _: None)  # type: ignore[arg-type]
+        assert not executor.execute((self.STEP,))
 
     def test_a_table_or_function_that_was_deleted_by_hand_holds_nothing_up(self) -> None:
         target = self._with_sessions("one")

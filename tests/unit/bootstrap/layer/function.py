@@ -29,7 +29,7 @@ class Context:
     client_context = None
     identity = None
 
-    def __init__(self, seconds: float = 900) -> None:
+    def __init__(self, seconds: float = 30) -> None:
         self._deadline = time.time() + seconds
 
     def get_remaining_time_in_millis(self) -> int:

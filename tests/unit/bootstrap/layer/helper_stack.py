@@ -23,6 +23,8 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 REQUEST_ID = "request-1"
+# Stands for the deadline of whatever invocation was heard of last.
+ASKED = -1.0
 MAX_FRAME_BYTES = 32_000
 
 Message = dict[str, Any]
@@ -39,27 +41,27 @@ Script = Callable[[Message, "ServerConnection"], Sequence[Message]]
 
 
 def accepted() -> Message:
-    return wire.accepted(REQUEST_ID)
+    return wire.accepted(REQUEST_ID, ASKED)
 
 
 def absent(reason: str = "nobody is attached") -> Message:
-    return wire.absent(REQUEST_ID, reason)
+    return wire.absent(REQUEST_ID, ASKED, reason)
 
 
 def started() -> Message:
-    return wire.started(REQUEST_ID)
+    return wire.started(REQUEST_ID, ASKED)
 
 
 def gone() -> Message:
-    return wire.gone(REQUEST_ID)
+    return wire.gone(REQUEST_ID, ASKED)
 
 
 def answer(result: Any) -> Message:
-    return wire.answer(REQUEST_ID, body=json.dumps({"result": result}))
+    return wire.answer(REQUEST_ID, ASKED, body=json.dumps({"result": result}))
 
 
 def answer_with_error(error: Message) -> Message:
-    return wire.answer(REQUEST_ID, body=json.dumps({"error": error}))
+    return wire.answer(REQUEST_ID, ASKED, body=json.dumps({"error": error}))
 
 
 def silent(message: Message, connection: ServerConnection) -> Sequence[Message]:
@@ -123,6 +125,7 @@ class ServerConnection:
 
     def send(self, message: Message) -> None:
         """Whether anybody is there to hear it or not."""
+        message = _put_deadline(message, self._stack.deadline)
         with self._lock, suppress(InvalidState):
             self._protocol.send_text(json.dumps(message).encode())
         self._flush()
@@ -177,7 +180,7 @@ class ServerConnection:
         message = json.loads(bytes(frame.data))
         self._stack.messages.append(message)
         for reply in self._stack.respond(message, self):
-            self.send(reply)
+            self.send(_put_deadline(reply, message.get("deadline")))
 
     def _flush(self) -> None:
         with self._lock:
@@ -187,6 +190,13 @@ class ServerConnection:
                         self._socket.sendall(data)
         if isinstance(self._protocol.parser_exc, ProtocolError):
             self._stack.violations.append(str(self._protocol.parser_exc))
+
+
+def _put_deadline(message: Any, deadline: Any) -> Any:
+    """What is not of an invocation, or of another one, stays as it is."""
+    if isinstance(message, dict) and message.get("deadline") == ASKED and deadline is not None:
+        return message | {"deadline": deadline}
+    return message
 
 
 @dataclass
@@ -207,6 +217,11 @@ class HelperStack:
     @property
     def url(self) -> str:
         return f"{'wss' if self.tls else 'ws'}://localhost:{self.port}/_aws/execute-api/id/plldb"
+
+    @property
+    def deadline(self) -> Any:
+        told = [message["deadline"] for message in self.messages if "deadline" in message]
+        return told[-1] if told else None
 
     def actions(self) -> list[str]:
         return [message["action"] for message in self.messages]

@@ -18,6 +18,7 @@ from tests.unit.fakes import Answer, Request, local_server
 
 from .function import TOKEN, Context, instrumented, reported, variables_of
 from .helper_stack import (
+    ASKED,
     HANG_UP,
     REQUEST_ID,
     HelperStack,
@@ -41,7 +42,7 @@ OWN = {"own": 1}
 LOST = "plldb: the debugger went away while it ran this invocation"
 
 
-def call(event: Any = 1, seconds: float = 900) -> Any:
+def call(event: Any = 1, seconds: float = 30) -> Any:
     return plldb_shim.handler(event, Context(seconds))
 
 
@@ -63,7 +64,7 @@ class TestMessages:
     def test_an_invocation(self, monkeypatch: pytest.MonkeyPatch) -> None:
         before = time.time()
         with instrumented(monkeypatch, invoked(answer(2))) as stack:
-            assert call({"a": [1]}) == 2
+            assert call({"a": [1]}, seconds=900) == 2
         (message,) = stack.messages
         assert before + 898 < message.pop("deadline") < time.time() + 899.1
         assert before + 1.9 < message.pop("acceptBefore") < time.time() + 2.1
@@ -320,9 +321,12 @@ class TestAnswer:
     @pytest.mark.parametrize(
         "noise",
         [
-            wire.answer("another", body='{"result": 3}'),
-            wire.absent("another", "no"),
-            wire.gone("another"),
+            wire.answer("another", ASKED, body='{"result": 3}'),
+            wire.absent("another", ASKED, "no"),
+            wire.gone("another", ASKED),
+            # Of an earlier try of the same invocation.
+            wire.gone(REQUEST_ID, 1.0),
+            wire.absent(REQUEST_ID, 1.0, "no"),
             wire.upload(REQUEST_ID, "k", "http://127.0.0.1:1/"),
             wire.error(wire.ErrorCode.BAD_REQUEST, "no"),
             # API Gateway's own, when a function of the helper stack failed.
@@ -370,7 +374,8 @@ class TestAnswer:
             with connection._lock:
                 for text in (b"", b"{", b"null"):
                     connection._protocol.send_text(text)
-                connection._protocol.send_binary(json.dumps(answer(2)).encode())
+                one = answer(2) | {"deadline": message["deadline"]}
+                connection._protocol.send_binary(json.dumps(one).encode())
             connection._flush()
             return []
 
@@ -406,10 +411,25 @@ class TestAnswer:
             assert call() == 2
         assert stack.actions() == ["invoke", "await"]
 
+    def test_nor_asked_for_before_it_is_time_to(
+        self, monkeypatch: pytest.MonkeyPatch, patience: Patience
+    ) -> None:
+        patience(START_SECONDS=0.05)
+
+        def respond(message: Message, connection: ServerConnection) -> list[Message]:
+            timer.start()
+            return [started(), accepted()]
+
+        with instrumented(monkeypatch, respond) as stack:
+            timer = threading.Timer(0.3, lambda: stack.push(answer(2)))
+            assert call() == 2
+            timer.join()
+        assert stack.actions() == ["invoke"]
+
     @pytest.mark.parametrize("body", ["", "{", "[]", "{}", '{"results": 1}', "null"])
     def test_that_makes_no_sense(self, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
         """The debugger has run the invocation: the function must not run it as well."""
-        with instrumented(monkeypatch, invoked(wire.answer(REQUEST_ID, body=body))):
+        with instrumented(monkeypatch, invoked(wire.answer(REQUEST_ID, ASKED, body=body))):
             assert reported()["errorType"] == "PlldbDebuggerLost"
 
 
@@ -529,6 +549,20 @@ class TestReconnecting:
         with instrumented(monkeypatch, answering(script)):
             assert call() == 2
 
+    def test_it_is_again_if_there_was_a_word_meanwhile(
+        self, monkeypatch: pytest.MonkeyPatch, patience: Patience
+    ) -> None:
+        patience(FIRST_PAUSE_SECONDS=60, LONGEST_PAUSE_SECONDS=60)
+
+        def respond(message: Message, connection: ServerConnection) -> list[Message]:
+            if len(stack.handshakes) == 4:
+                return [answer(2)]
+            connection.send(started())
+            raise HANG_UP
+
+        with instrumented(monkeypatch, respond) as stack:
+            assert call() == 2
+
     def test_and_then_with_pauses(
         self, monkeypatch: pytest.MonkeyPatch, patience: Patience
     ) -> None:
@@ -642,7 +676,7 @@ class TestKeptConnection:
         script = {
             "invoke": [
                 [absent()],
-                [wire.answer(REQUEST_ID, body=json.dumps({"error": error}))],
+                [wire.answer(REQUEST_ID, ASKED, body=json.dumps({"error": error}))],
                 [gone()],
                 [answer(2)],
             ]
@@ -786,7 +820,7 @@ class Bucket:
         return wire.upload(REQUEST_ID, "k", f"{self.url}/k?signature=s")
 
     def answer(self) -> Message:
-        return wire.answer(REQUEST_ID, body_url=f"{self.url}/result?signature=s")
+        return wire.answer(REQUEST_ID, ASKED, body_url=f"{self.url}/result?signature=s")
 
 
 @pytest.fixture
@@ -894,7 +928,7 @@ class TestLargeOnes:
         self, monkeypatch: pytest.MonkeyPatch, patience: Patience
     ) -> None:
         patience(FIRST_PAUSE_SECONDS=0.001)
-        nowhere = wire.answer(REQUEST_ID, body_url="http://127.0.0.1:1/k?s=1")
+        nowhere = wire.answer(REQUEST_ID, ASKED, body_url="http://127.0.0.1:1/k?s=1")
         script = {"invoke": [[nowhere]], "await": [[nowhere]]}
         with instrumented(monkeypatch, answering(script)):
             assert reported()["errorType"] == "PlldbDebuggerLost"
@@ -930,8 +964,10 @@ class TestAddresses:
     def test_one_that_works_is_found_behind_those_that_do_not(
         self, monkeypatch: pytest.MonkeyPatch, patience: Patience
     ) -> None:
-        patience(CONNECT_SECONDS=0.9)
+        patience(CONNECT_SECONDS=1.8)
         with full_port() as hole, helper_stack(invoked(answer(2))) as works:
             url = self.resolve(monkeypatch, hole, 1, works.port)
             with instrumented(monkeypatch, silent, PLLDB_WEBSOCKET_URL=url):
+                began = time.monotonic()
                 assert call() == 2
+                assert time.monotonic() - began < 1.5

@@ -17,7 +17,16 @@ from lambda_functions.websocket import wire
 from tests.unit.fakes import Answer, Request, local_server
 
 from .function import variables_of
-from .helper_stack import REQUEST_ID, absent, accepted, answer, answering, helper_stack, started
+from .helper_stack import (
+    ASKED,
+    REQUEST_ID,
+    absent,
+    accepted,
+    answer,
+    answering,
+    helper_stack,
+    started,
+)
 
 SHIM = Path(plldb_shim.__file__).parent
 VERSIONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
@@ -95,9 +104,9 @@ def test_invocations_of_all_kinds(interpreter: str, own_code: Path) -> None:
             "upload": [[wire.upload(REQUEST_ID, "k", f"{server.url}/k?s=1")]],
             "invoke": [
                 [accepted(), started(), answer({"ä": [1.5, None]})],
-                [accepted(), wire.answer(REQUEST_ID, body_url=f"{server.url}/r?s=1")],
+                [accepted(), wire.answer(REQUEST_ID, ASKED, body_url=f"{server.url}/r?s=1")],
                 [absent()],
-                [accepted(), wire.answer(REQUEST_ID, body=json.dumps({"error": error}))],
+                [accepted(), wire.answer(REQUEST_ID, ASKED, body=json.dumps({"error": error}))],
             ],
         }
         with helper_stack(answering(script)) as stack:

@@ -17,7 +17,16 @@ from lambda_functions.websocket import wire
 from plldb_shim import bootstrap, constants, remote, variables
 
 from .function import Context, instrumented, reported
-from .helper_stack import REQUEST_ID, absent, answer, answer_with_error, answering, gone, invoked
+from .helper_stack import (
+    ASKED,
+    REQUEST_ID,
+    absent,
+    answer,
+    answer_with_error,
+    answering,
+    gone,
+    invoked,
+)
 
 SHIM = Path(plldb_shim.__file__).parent
 SOURCES = sorted(SHIM.glob("*.py"))
@@ -36,7 +45,7 @@ class TestAnswers:
     def test_numbers_keep_their_digits(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A body is JSON text that nobody reads on its way."""
         body = '{"result": [12345678901234567890123, 1e2, -0.0]}'
-        with instrumented(monkeypatch, invoked(wire.answer(REQUEST_ID, body=body))):
+        with instrumented(monkeypatch, invoked(wire.answer(REQUEST_ID, ASKED, body=body))):
             result = plldb_shim.handler([12345678901234567890123], Context())
         assert [str(number) for number in result] == ["12345678901234567890123", "100.0", "-0.0"]
 

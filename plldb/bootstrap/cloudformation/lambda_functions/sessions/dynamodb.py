@@ -112,9 +112,6 @@ class DynamoDbSessionStore:
             {":true": {"BOOL": True}},
         )
 
-    def mark_heard(self, session_id: str) -> None:
-        self._update(session_id, "REMOVE #silent", "attribute_exists(#silent)", {})
-
     def appoint_heir(self, session_id: str, heir: str) -> Session | None:
         return self._update(
             session_id,

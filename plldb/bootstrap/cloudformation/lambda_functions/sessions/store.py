@@ -60,10 +60,6 @@ class SessionStore(Protocol):
         """Notes that its debugger claims nothing, if a connection holds it."""
         ...
 
-    def mark_heard(self, session_id: str) -> None:
-        """Notes that its debugger is not silent any more."""
-        ...
-
     def appoint_heir(self, session_id: str, heir: str) -> Session | None:
         """→ CLOSED, replaced by another session. Repeatable for the same heir.
 

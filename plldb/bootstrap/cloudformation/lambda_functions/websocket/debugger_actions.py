@@ -64,13 +64,9 @@ def _claim(request: Request, session_id: str, relay: Relay) -> Reply:
     step = relay.invocations.claim(id, session_id, request.now)
     if step.is_taken:
         request.record["outcome"] = "started"
-        return wire.go(id.request_id)
-    found = _own(step, id, session_id)
-    if found is not None and found.state is InvocationState.ABANDONED:
-        # Its function may have taken the debugger for a silent one.
-        relay.sessions.mark_heard(session_id)
+        return wire.go(id.request_id, id.deadline)
     request.record["outcome"] = "void"
-    return wire.void(id.request_id, _state(found))
+    return wire.void(id.request_id, id.deadline, _state(_own(step, id, session_id)))
 
 
 def _answer(request: Request, session_id: str, relay: Relay) -> Reply:
@@ -85,7 +81,7 @@ def _answer(request: Request, session_id: str, relay: Relay) -> Reply:
         relay.connections.post(found.connection_id, relay.answer_message(found))
     state = _state(found)
     request.record["outcome"] = "answered" if step.is_taken else state.lower()
-    return wire.recorded(id.request_id, state)
+    return wire.recorded(id.request_id, id.deadline, state)
 
 
 def _decline(request: Request, session_id: str, relay: Relay) -> Reply:
@@ -93,8 +89,8 @@ def _decline(request: Request, session_id: str, relay: Relay) -> Reply:
     step = relay.invocations.decline(id, session_id)
     request.record["outcome"] = "declined" if step.is_taken else "unchanged"
     if step.is_taken and step.invocation is not None:
-        reason = "the debugger declined the invocation"
-        relay.connections.post(step.invocation.connection_id, wire.absent(id.request_id, reason))
+        told = wire.absent(id.request_id, id.deadline, "the debugger declined the invocation")
+        relay.connections.post(step.invocation.connection_id, told)
     return None
 
 
@@ -112,7 +108,8 @@ def _own(step: Step, id: InvocationId, session_id: str) -> Invocation | None:
 
 
 def _check_body(id: InvocationId, body: str) -> None:
-    if len(json.dumps(wire.answer(id.request_id, body=body))) > wire.MAX_MESSAGE_BYTES:
+    told = wire.answer(id.request_id, id.deadline, body=body)
+    if len(json.dumps(told)) > wire.MAX_MESSAGE_BYTES:
         raise BadMessageError("'body' is too large for a message: upload it.")
     try:
         parsed = json.loads(body)

@@ -142,7 +142,8 @@ def _pass_on(request: Request, wanted: _Invoke, key: str, session: Session, rela
             return _absent(request, id, "another invocation waits under this request id")
         case Recorded.REPEATED:
             return _await(request, key, relay)
-    is_heard = relay.connections.post(request.connection_id, wire.accepted(id.request_id))
+    accepted = wire.accepted(id.request_id, id.deadline)
+    is_heard = relay.connections.post(request.connection_id, accepted)
     if not is_heard or relay.clock() > wanted.accept_before:
         return _take_back(request, id, key, _SLOW, relay)
     if not relay.connections.post(session.connection_id, dict(pushed)):
@@ -202,7 +203,7 @@ def _see_to_restoring(opened: Opened, now: float, relay: Relay) -> None:
 
 def _absent(request: Request, id: InvocationId, reason: str) -> dict[str, Any]:
     request.record.update(outcome="absent", reason=reason)
-    return wire.absent(id.request_id, reason)
+    return wire.absent(id.request_id, id.deadline, reason)
 
 
 # --- Questions after one --------------------------------------------------------------------------
@@ -276,16 +277,18 @@ def _tell(request: Request, found: Invocation | None, id: InvocationId, relay: R
     """
     if found is None:
         request.record["outcome"] = "replaced"
-        return wire.gone(id.request_id)
+        return wire.gone(id.request_id, id.deadline)
     request.record["outcome"] = found.state.lower()
     match found.state:
         case InvocationState.ANSWERED:
             return relay.answer_message(found)
         case InvocationState.STARTED:
-            return wire.started(id.request_id)
+            return wire.started(id.request_id, id.deadline)
         case InvocationState.WAITING:
-            return wire.accepted(id.request_id)
-    return wire.gone(id.request_id) if found.has_started else _absent(request, id, _LOST)
+            return wire.accepted(id.request_id, id.deadline)
+    if found.has_started:
+        return wire.gone(id.request_id, id.deadline)
+    return _absent(request, id, _LOST)
 
 
 _ACTIONS: dict[Action, Callable[[Request, str, Relay], Reply]] = {

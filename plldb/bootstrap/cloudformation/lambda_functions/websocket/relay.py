@@ -66,11 +66,11 @@ class Relay:
         """The answer that was recorded, for the function."""
         answer = invocation.answer
         assert answer is not None  # it is ANSWERED
-        request_id = invocation.id.request_id
+        id = invocation.id
         if answer.body_key is not None:
             url = self.payloads.download_url(answer.body_key)
-            return wire.answer(request_id, body_url=url)
-        return wire.answer(request_id, body=answer.body)
+            return wire.answer(id.request_id, id.deadline, body_url=url)
+        return wire.answer(id.request_id, id.deadline, body=answer.body)
 
     def upload(self, request: Request) -> Reply:
         """Where a payload goes that is too large for a message. Raises BadMessageError."""

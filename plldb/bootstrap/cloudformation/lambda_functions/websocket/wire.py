@@ -13,6 +13,10 @@ A client's message is a JSON object whose ``action`` names what it wants. The se
 the id of the session that they are about (``sessionId``), a function's its ``token``: these prove
 who sends them, whatever connection they come by. Times are seconds since the epoch.
 
+An invocation is named by ``requestId`` and ``deadline`` together: Lambda tries one again under the
+same request id, and what is said of the former try may come late. So every message about one has
+both, but for those about uploads, and none is taken for another's.
+
 ::
 
     debugger                                   server
@@ -21,25 +25,24 @@ who sends them, whatever connection they come by. Times are seconds since the ep
                 takeOver}                      ready {instrumented, skipped, maxWaiting}, at last
                                           ←    taken: another session took a function over
                                           ←    invocation: one to claim, see ``invocation``
-    claim {requestId, deadline}           →    go {requestId}: run it, now and only now
-                                               void {requestId, state}: not any more
-    decline {requestId, deadline}         →    (the function runs its own handler)
+    claim                                 →    go: run it, now and only now
+                                               void {state}: not any more
+    decline                               →    (the function runs its own handler)
     upload {requestId}                    →    upload {requestId, key, url}: PUT a large body there
-    answer {requestId, deadline,          →    recorded {requestId, state}
-            body or bodyKey}
+    answer {body or bodyKey}              →    recorded {state}
     heartbeat                             →    heartbeat {ttl, time}
     close                                 →    restored: one a function; closed
                                           ←    closed {reason}: somebody else ended the session
 
     function                                   server
     upload {requestId}                    →    upload {requestId, key, url}: PUT a large event there
-    invoke {requestId, function,          →    accepted {requestId}
-            deadline, acceptBefore,            absent {requestId, reason}: run your own handler
-            context, event or eventKey}   ←    answer {requestId, body or bodyUrl}
-    abandon {requestId, deadline}         →    absent, if no debugger had begun; else as for await
-    await {requestId, deadline}           →    started {requestId}: a debugger has begun
-                                               answer {requestId, body or bodyUrl}
-                                               gone {requestId}: it had begun, and is lost
+    invoke {function, acceptBefore,       →    accepted
+            context, event or eventKey}        absent {reason}: run your own handler
+                                          ←    answer {body or bodyUrl}
+    abandon                               →    absent, if no debugger had begun; else as for await
+    await                                 →    started: a debugger has begun
+                                               answer {body or bodyUrl}
+                                               gone: it had begun, and is lost
 
     anything else                         →    error {code, message, requestId}
 
@@ -389,8 +392,7 @@ def invocation(
     """An invocation to claim. ``deadline`` is when the function gives up.
 
     ``sentAt`` is what time it was here: the client's clock may be off, but what is left is
-    ``deadline - sentAt``. Lambda tries an asynchronous invocation again under the same id, with
-    another deadline: both together name an invocation.
+    ``deadline - sentAt``.
 
     ``context`` has what Lambda's context object has, under the same names. ``event`` is the
     event's JSON text; where it is too long for a message, ``eventUrl`` is where to GET it.
@@ -407,49 +409,70 @@ def invocation(
     }
 
 
-def go(request_id: str) -> dict[str, Any]:
+def go(request_id: str, deadline: float) -> dict[str, Any]:
     """The invocation is this debugger's: nobody else runs it."""
-    return {"type": MessageType.GO, "requestId": request_id}
+    return {"type": MessageType.GO, "requestId": request_id, "deadline": deadline}
 
 
-def void(request_id: str, state: str) -> dict[str, Any]:
+def void(request_id: str, deadline: float, state: str) -> dict[str, Any]:
     """The invocation is not to be run here: ``state`` is what became of it, or UNKNOWN."""
-    return {"type": MessageType.VOID, "requestId": request_id, "state": state}
+    return {
+        "type": MessageType.VOID,
+        "requestId": request_id,
+        "deadline": deadline,
+        "state": state,
+    }
 
 
-def recorded(request_id: str, state: str) -> dict[str, Any]:
+def recorded(request_id: str, deadline: float, state: str) -> dict[str, Any]:
     """An answer was received. Unless ``state`` is ANSWERED, nobody waited for it any more."""
-    return {"type": MessageType.RECORDED, "requestId": request_id, "state": state}
+    return {
+        "type": MessageType.RECORDED,
+        "requestId": request_id,
+        "deadline": deadline,
+        "state": state,
+    }
 
 
 # --- To a function --------------------------------------------------------------------------------
 
 
-def accepted(request_id: str) -> dict[str, Any]:
+def accepted(request_id: str, deadline: float) -> dict[str, Any]:
     """The invocation is recorded, and on its way to the debugger."""
-    return {"type": MessageType.ACCEPTED, "requestId": request_id}
+    return {"type": MessageType.ACCEPTED, "requestId": request_id, "deadline": deadline}
 
 
-def absent(request_id: str, reason: str) -> dict[str, Any]:
+def absent(request_id: str, deadline: float, reason: str) -> dict[str, Any]:
     """No debugger has run, or will run, the invocation: the function does what WHEN_ABSENT says."""
-    return {"type": MessageType.ABSENT, "requestId": request_id, "reason": reason}
+    return {
+        "type": MessageType.ABSENT,
+        "requestId": request_id,
+        "deadline": deadline,
+        "reason": reason,
+    }
 
 
-def started(request_id: str) -> dict[str, Any]:
+def started(request_id: str, deadline: float) -> dict[str, Any]:
     """A debugger runs the invocation: wait for the answer."""
-    return {"type": MessageType.STARTED, "requestId": request_id}
+    return {"type": MessageType.STARTED, "requestId": request_id, "deadline": deadline}
 
 
 def answer(
-    request_id: str, *, body: str | None = None, body_url: str | None = None
+    request_id: str, deadline: float, *, body: str | None = None, body_url: str | None = None
 ) -> dict[str, Any]:
     """What the handler gave: the body's JSON text, or where to GET it."""
-    return {"type": MessageType.ANSWER, "requestId": request_id, "body": body, "bodyUrl": body_url}
+    return {
+        "type": MessageType.ANSWER,
+        "requestId": request_id,
+        "deadline": deadline,
+        "body": body,
+        "bodyUrl": body_url,
+    }
 
 
-def gone(request_id: str) -> dict[str, Any]:
+def gone(request_id: str, deadline: float) -> dict[str, Any]:
     """A debugger had begun the invocation, and is lost: it must not be run again."""
-    return {"type": MessageType.GONE, "requestId": request_id}
+    return {"type": MessageType.GONE, "requestId": request_id, "deadline": deadline}
 
 
 # --- To both --------------------------------------------------------------------------------------

@@ -88,7 +88,7 @@ def shown(body: Any) -> list[str]:
 class TestList:
     def test_a_view(self) -> None:
         scene = Scene()
-        session = scene.attached(owner=YOU)
+        session = scene.instrumenting(owner=YOU)
         assert scene.call("GET", stackName="app") == (
             200,
             {
@@ -100,6 +100,7 @@ class TestList:
                         "owner": YOU,
                         "createdAt": "2027-01-15T08:00:00.000+00:00",
                         "expiresAt": "2027-01-15T09:00:00+00:00",
+                        "holds": ["11111111"],
                     }
                 ]
             },

@@ -176,7 +176,7 @@ def test_an_invocation_goes_there_and_back_in_few_calls(
     assert handlers["connect"](of_function, Context()) == {"statusCode": 200}
     assert aws.calls() == ([], [])
 
-    invocation = {"requestId": "r", "deadline": time.time() + 60}
+    invocation: dict[str, Any] = {"requestId": "r", "deadline": time.time() + 60}
     invoke = {"function": "Fn", "acceptBefore": time.time() + 9, "context": {}, "event": "{}"}
     say("f=", action="invoke", token=token, **invoke | invocation)
     assert aws.calls() == (["GetItem"], ["GetItem", "PutItem"])
@@ -189,7 +189,8 @@ def test_an_invocation_goes_there_and_back_in_few_calls(
 
     say("c=", action="claim", sessionId=session_id, **invocation)
     assert aws.calls() == ([], ["UpdateItem"])
-    assert aws.told() == [("c%3D", {"type": "go", "requestId": "r"})]
+    go = {"type": "go", "requestId": "r", "deadline": round(invocation["deadline"], 3)}
+    assert aws.told() == [("c%3D", go)]
     say("c=", action="answer", sessionId=session_id, body='{"result": 1}', **invocation)
     assert aws.calls() == ([], ["UpdateItem"])
     assert [(where, message["type"]) for where, message in aws.told()] == [

@@ -100,7 +100,6 @@ class TestContract:
             lambda store, one: store.extend(one, "c", NOW),
             lambda store, one: store.mark_instrumenting(one, "c", "token#"),
             lambda store, one: store.mark_silent(one),
-            lambda store, one: store.mark_heard(one),
             lambda store, one: store.appoint_heir(one, "heir"),
             lambda store, one: store.inherit(one, "c", {"12345678"}, {"token#"}),
             lambda store, one: store.disconnect(one, "c", NOW),
@@ -151,16 +150,12 @@ class TestLease:
         assert store.extend(active.session_id, "another", NOW) is None
         assert store.get(active.session_id) == active
 
-    @pytest.mark.parametrize("how", ["heartbeat", "claim"])
     def test_whoever_is_heard_of_is_silent_no_more(
-        self, store: SessionStore, active: Session, how: str
+        self, store: SessionStore, active: Session
     ) -> None:
         store.mark_silent(active.session_id)
         assert store.get(active.session_id) == replace(active, is_silent=True)
-        if how == "claim":
-            store.mark_heard(active.session_id)
-        else:
-            store.extend(active.session_id, "c", NOW)
+        store.extend(active.session_id, "c", NOW)
         assert store.get(active.session_id) == active
 
     def test_nobody_is_silent_who_is_not_there(self, store: SessionStore, active: Session) -> None:
@@ -496,15 +491,14 @@ class TestDynamoDb:
         store.extend(session.session_id, "c", NOW)
         store.mark_instrumenting(session.session_id, "c", "token#")
         store.mark_silent(session.session_id)
-        store.mark_heard(session.session_id)
         store.inherit(session.session_id, "c", {"12345678"}, {"token#"})
         store.disconnect(session.session_id, "c", NOW)
         store.begin_restoring(session.session_id, NOW)
         store.appoint_heir(session.session_id, "heir")
         store.close(session.session_id, "c", NOW)
-        assert client.calls == ["PutItem", "GetItem"] + ["UpdateItem"] * 10
+        assert client.calls == ["PutItem", "GetItem"] + ["UpdateItem"] * 9
         store.id_by_connection("c")
-        assert client.calls[12:] == ["Query"]
+        assert client.calls[11:] == ["Query"]
 
     def test_a_page_reads_no_more_than_it_needs(self) -> None:
         client = FakeDynamoDb(page_size=10)

@@ -165,15 +165,15 @@ class Scene:
         return self.debugger("decline", **given | fields)
 
 
-# For a field that is not there at all.
-class Omitted:
-    """Stands for a field that a message does not have."""
+class _Omitted:
+    """Reads the same in every process that collects the tests."""
 
     def __repr__(self) -> str:
         return "omitted"
 
 
-OMITTED = Omitted()
+# For a field that is not there at all.
+OMITTED = _Omitted()
 
 
 def failing(*_: Any) -> Any:

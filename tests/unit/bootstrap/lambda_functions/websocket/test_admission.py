@@ -128,17 +128,19 @@ class TestFunctions:
         assert session_id_of({"requestContext": {"authorizer": answer["context"]}}) is None
 
     @pytest.mark.parametrize(
-        "value", ["Bearer", "Bearer ", f"Bearer {TOKEN}x", f"Bearer {TOKEN} x", "Bearer \ud800"]
+        "value",
+        ["Bearer", "Bearer ", "Bearer {token}x", "Bearer {token} x", "Bearer {TOKEN}", "Bearer ä"],
     )
     def test_another_one_is_denied_though_a_session_is_pending(self, value: str) -> None:
-        effect, answer, record, lookups = self.ask({"Authorization": value}, query(PENDING))
+        shown = value.format(token=TOKEN, TOKEN=TOKEN.upper())
+        effect, answer, record, lookups = self.ask({"Authorization": shown}, query(PENDING))
         assert (effect, lookups) == ("Deny", (1, 0))
         assert "context" not in answer
         assert record["reason"] == "unknown token"
 
-    @pytest.mark.parametrize("value", ["", f"Basic {TOKEN}", TOKEN, f"Bearer{TOKEN}"])
+    @pytest.mark.parametrize("value", ["", "Basic {token}", "{token}", "Bearer{token}"])
     def test_what_is_no_token_is_none(self, value: str) -> None:
-        effect, _, _, lookups = self.ask({"Authorization": value})
+        effect, _, _, lookups = self.ask({"Authorization": value.format(token=TOKEN)})
         assert (effect, lookups) == ("Deny", (0, 0))
 
     @given(st.text())

@@ -28,16 +28,17 @@ from tests.unit.bootstrap.lambda_functions.websocket.scene import (
     failing,
 )
 
-GO = {"type": "go", "requestId": ID.request_id}
+NAME = {"requestId": ID.request_id, "deadline": ID.deadline}
+GO = {"type": "go"} | NAME
 BODY = '{"result": 1}'
 
 
 def void(state: str) -> Message:
-    return {"type": "void", "requestId": ID.request_id, "state": state}
+    return {"type": "void", "state": state} | NAME
 
 
 def recorded(state: str) -> Message:
-    return {"type": "recorded", "requestId": ID.request_id, "state": state}
+    return {"type": "recorded", "state": state} | NAME
 
 
 @pytest.fixture
@@ -77,7 +78,8 @@ class TestClaim:
 
     def test_not_one_that_is_unknown_or_another_try(self, scene: Scene) -> None:
         assert scene.claim(requestId="x") == [void("UNKNOWN") | {"requestId": "x"}]
-        assert scene.claim(deadline=ID.deadline + 1) == [void("UNKNOWN")]
+        later = {"deadline": ID.deadline + 1}
+        assert scene.claim(**later) == [void("UNKNOWN") | later]
 
     def test_not_by_another_session(self, scene: Scene) -> None:
         other = scene.attach("c2")
@@ -97,30 +99,12 @@ class TestClaim:
         }
         assert scene.send(message, "new") == [GO]
 
-    def test_whoever_claims_too_late_is_silent_no_more(self, scene: Scene) -> None:
-        """A machine that slept, for example."""
-        scene.now = NOW + 5
-        scene.function("abandon")
-        assert scene.after().is_silent
-        scene.claim()
-        assert not scene.after().is_silent
-
-    def test_but_for_an_invocation_of_its_own(self, scene: Scene) -> None:
-        scene.now = NOW + 5
-        scene.function("abandon")
-        other = scene.attach("c2", is_silent=True)
-        scene.claim(sessionId=other.session_id)
-        assert scene.after(other).is_silent
-        assert scene.after().is_silent
-
 
 class TestAnswer:
     def test_it_is_recorded_and_the_function_told(self, scene: Scene) -> None:
         scene.claim()
         assert scene.answer(body=BODY) == [recorded("ANSWERED")]
-        assert scene.told(FUNCTION) == [
-            {"type": "answer", "requestId": ID.request_id, "body": BODY, "bodyUrl": None}
-        ]
+        assert scene.told(FUNCTION) == [{"type": "answer", "body": BODY, "bodyUrl": None} | NAME]
         assert scene.invocation is not None
         assert scene.invocation.answer == Answer(BODY)
 
@@ -183,7 +167,8 @@ class TestAnswer:
 
     def test_not_late_and_not_of_another_try(self, scene: Scene) -> None:
         scene.claim()
-        assert scene.answer(deadline=ID.deadline + 1, body=BODY) == [recorded("UNKNOWN")]
+        later = {"deadline": ID.deadline + 1}
+        assert scene.answer(**later, body=BODY) == [recorded("UNKNOWN") | later]
         scene.now = ID.deadline
         assert scene.answer(body=BODY) == [recorded("STARTED")]
         assert scene.told(FUNCTION) == []

@@ -12,7 +12,6 @@ from lambda_functions.invocations.grants import Grants
 from lambda_functions.invocations.invocation import (
     Answer,
     Invocation,
-    InvocationId,
     InvocationState,
     new_token,
     token_key,
@@ -30,9 +29,30 @@ from tests.unit.bootstrap.lambda_functions.websocket.scene import (
     failing,
 )
 
-ACCEPTED = {"type": "accepted", "requestId": ID.request_id}
-STARTED = {"type": "started", "requestId": ID.request_id}
-GONE = {"type": "gone", "requestId": ID.request_id}
+NAME = {"requestId": ID.request_id, "deadline": ID.deadline}
+ACCEPTED = {"type": "accepted"} | NAME
+STARTED = {"type": "started"} | NAME
+GONE = {"type": "gone"} | NAME
+
+
+NONSENSE: list[dict[str, Any]] = [
+    {"function": OMITTED},
+    {"function": ""},
+    {"function": "a b"},
+    {"function": "x" * 256},
+    {"context": OMITTED},
+    {"context": "x"},
+    {"event": OMITTED},
+    {"event": {}},
+    {"event": "x" * 32_001},
+    {"event": "\ud800"},
+    {"eventKey": "payloads/1"},
+    {"event": OMITTED, "eventKey": "elsewhere/1"},
+    {"event": OMITTED, "eventKey": 1},
+    {"acceptBefore": OMITTED},
+    {"acceptBefore": "soon"},
+    {"deadline": None},
+]
 
 
 def is_absent(replies: list[Message], reason: str = "") -> bool:
@@ -97,28 +117,7 @@ class TestInvoke:
         assert is_absent(scene.invoke(event=json.dumps(["x"] * 6_000)), "too large")
         assert (scene.invocation, scene.told(DEBUGGER)) == (None, [])
 
-    @pytest.mark.parametrize(
-        "change",
-        [
-            {"function": OMITTED},
-            {"function": ""},
-            {"function": "a b"},
-            {"function": "x" * 256},
-            {"context": OMITTED},
-            {"context": "x"},
-            {"event": OMITTED},
-            {"event": {}},
-            {"event": "x" * 32_001},
-            {"event": "\ud800"},
-            {"eventKey": "payloads/1"},
-            {"event": OMITTED, "eventKey": "elsewhere/1"},
-            {"event": OMITTED, "eventKey": 1},
-            {"acceptBefore": OMITTED},
-            {"acceptBefore": "soon"},
-            {"deadline": None},
-        ],
-        ids=lambda change: str(change)[:40],
-    )
+    @pytest.mark.parametrize("change", NONSENSE, ids=[str(one)[:40] for one in NONSENSE])
     def test_what_makes_no_sense(self, change: dict[str, Any]) -> None:
         scene = Scene()
         (reply,) = scene.invoke(**change)
@@ -142,7 +141,8 @@ class TestInvoke:
         scene.invoke()
         scene.told(DEBUGGER)
         scene.now += 60
-        assert scene.invoke(deadline=ID.deadline + 60) == [ACCEPTED]
+        later = {"deadline": ID.deadline + 60}
+        assert scene.invoke(**later) == [ACCEPTED | later]
         assert [message["deadline"] for message in scene.told(DEBUGGER)] == [ID.deadline + 60]
 
     def test_a_request_id_for_which_another_function_waits(self) -> None:
@@ -311,11 +311,7 @@ class TestAbandon:
         scene = Scene()
         scene.invoke()
         assert is_absent(scene.function("abandon"), "does not answer")
-        assert scene.claim()[-1] == {
-            "type": "void",
-            "requestId": ID.request_id,
-            "state": "ABANDONED",
-        }
+        assert scene.claim()[-1] == {"type": "void", "state": "ABANDONED"} | NAME
 
     def test_what_one_has_is_not(self) -> None:
         scene = Scene()
@@ -330,12 +326,7 @@ class TestAbandon:
         scene.answer(body='{"result": 1}')
         scene.told(FUNCTION)
         assert scene.function("abandon") == [
-            {
-                "type": "answer",
-                "requestId": ID.request_id,
-                "body": '{"result": 1}',
-                "bodyUrl": None,
-            }
+            {"type": "answer", "body": '{"result": 1}', "bodyUrl": None} | NAME
         ]
 
     @pytest.mark.parametrize(("seconds", "is_silent"), [(5, True), (4, True), (2.5, False)])
@@ -399,12 +390,7 @@ class TestAwait:
         scene.told(FUNCTION)
         for _ in range(2):
             assert scene.function("await") == [
-                {
-                    "type": "answer",
-                    "requestId": ID.request_id,
-                    "body": None,
-                    "bodyUrl": "https://bucket/payloads/7?get",
-                }
+                {"type": "answer", "body": None, "bodyUrl": "https://bucket/payloads/7?get"} | NAME
             ]
 
     def lost(self, scene: Scene, how: str) -> None:
@@ -434,7 +420,7 @@ class TestAwait:
         scene.claim(deadline=deadline)
         self.lost(scene, how)
         for _ in range(2):
-            assert scene.function("await", deadline=deadline) == [GONE]
+            assert scene.function("await", deadline=deadline) == [GONE | {"deadline": deadline}]
         # And whoever answers all the same is too late.
         scene.answer(deadline=deadline, body='{"result": 1}')
         assert scene.told(FUNCTION) == []
@@ -526,9 +512,9 @@ class TestUnknownInvocations:
         scene.claim()
         scene.told(DEBUGGER)
         before = scene.invocation
-        earlier = InvocationId(ID.request_id, ID.deadline - 60)
+        earlier = {"deadline": ID.deadline - 60}
         # It may have begun, for all that anybody knows.
-        assert scene.function(action, deadline=earlier.deadline) == [GONE]
+        assert scene.function(action, **earlier) == [GONE | earlier]
         assert scene.invocation == before
 
     @pytest.mark.parametrize("action", ["await", "abandon"])

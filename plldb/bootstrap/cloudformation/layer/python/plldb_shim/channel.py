@@ -335,8 +335,13 @@ class _Invocation:
             if text is None:
                 return None
             message = _parsed(text) or {}
-            if message.get("requestId") == self._id and message.get("type") in kinds:
+            if self._is_about_this(message) and message.get("type") in kinds:
                 return message
+
+    def _is_about_this(self, message: dict[str, Any]) -> bool:
+        """Lambda tries an invocation again under the same id: what is said names the deadline."""
+        deadline = message.get("deadline", self._deadline)
+        return message.get("requestId") == self._id and deadline == self._deadline
 
     # --- The time ---------------------------------------------------------------------------------
 
