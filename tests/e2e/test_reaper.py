@@ -117,8 +117,7 @@ def test_a_session_whose_lease_is_over_is_hung_up_on_and_restored(
                 restore(backend, app.name)
                 return False
             assert item["Status"] == "CLOSED"
-            *_, told = await debugger.until("closed")
-            assert told == {"type": "closed", "reason": "expired"}
+            # Without a word: a debugger that has only slept attaches again.
             with pytest.raises(ConnectionClosed):
                 await debugger.receive()
             poll(restored(app, before), "restored")

@@ -14,7 +14,6 @@ from .store import SessionStore
 
 # How often a session is looked at again because it connected or closed in between.
 _ATTEMPTS = 5
-EXPIRED = "expired"
 
 
 class UnsettledError(Exception):
@@ -65,13 +64,16 @@ class Ending:
         raise UnsettledError
 
     def expire(self, session: Session, now: float) -> bool:
-        """Ends an attached session whose lease is over, unless a heartbeat came first."""
+        """Ends an attached session whose lease is over, unless a heartbeat came first.
+
+        Its debugger may only have slept. It is cut off without a word, and so it attaches again.
+        """
         if session.connection_id is None:
             return False
         closed = self.sessions.close_expired(session.session_id, session.connection_id, now)
         if closed is None:
             return False
-        self._finish(closed, session.connection_id, EXPIRED)
+        self._finish(closed, session.connection_id)
         return True
 
     def restore(
@@ -95,12 +97,14 @@ class Ending:
             return self.sessions.cancel(session.session_id, now)
         return self.sessions.close(session.session_id, session.connection_id, now)
 
-    def _finish(self, closed: Session, connection_id: str | None, reason: str) -> None:
+    def _finish(
+        self, closed: Session, connection_id: str | None, reason: str | None = None
+    ) -> None:
         """What follows an end that the debugger did not wish: restoring, a word to it, hanging up.
 
         None of it waits for the success of what comes before, which is raised only afterwards: the
         session knows its connection no more, so nobody could make up for the rest. A debugger that
-        is just cut off attaches again.
+        hears no ``reason`` attaches again.
         """
         try:
             self._start_restoring(closed)
@@ -108,9 +112,10 @@ class Ending:
             if connection_id is not None:
                 self._hang_up(connection_id, reason)
 
-    def _hang_up(self, connection_id: str, reason: str) -> None:
+    def _hang_up(self, connection_id: str, reason: str | None) -> None:
         try:
-            self.connections.post(connection_id, wire.closed(reason))
+            if reason is not None:
+                self.connections.post(connection_id, wire.closed(reason))
         finally:
             self.connections.drop(connection_id)
 

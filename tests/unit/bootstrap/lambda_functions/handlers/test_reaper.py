@@ -110,7 +110,7 @@ def test_it_closes_what_is_over_and_asks_for_its_restoring(
     assert late is not None
     assert late.state is InvocationState.EXPIRED
     looks = [f"GET connection-{number}" for number in range(1, 5)]
-    assert sorted(cloud.asked) == sorted([*looks, "POST connection-0", "DELETE connection-0"])
+    assert sorted(cloud.asked) == sorted([*looks, "DELETE connection-0"])
     assert {function for function, _ in cloud.invoked} == {"instrumentation"}
     restored = [request["holds"] for _, request in cloud.invoked]
     assert restored == [["11111110"], ["22222222"]]

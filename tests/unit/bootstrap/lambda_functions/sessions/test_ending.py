@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from lambda_functions.sessions.ending import EXPIRED, Ending, UnsettledError
+from lambda_functions.sessions.ending import Ending, UnsettledError
 from lambda_functions.sessions.session import (
     GRACE,
     LEASE,
@@ -187,7 +187,7 @@ class TestExpire:
         assert world.ending.expire(world.session, NOW + LEASE)
         assert not world.ending.expire(world.session, NOW + LEASE)
         assert world.instrumentation.requests == [world.restoring()]
-        assert world.connections.posted == [("c", {"type": "closed", "reason": EXPIRED})]
+        assert world.connections.posted == []
         assert world.connections.dropped == ["c"]
 
     def test_a_heartbeat_in_between_wins(self, world: World) -> None:

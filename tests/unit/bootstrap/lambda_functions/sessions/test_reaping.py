@@ -59,6 +59,7 @@ class Connections:
 
     def drop(self, connection_id: str) -> bool:
         self.dropped.append(connection_id)
+        self._fail(connection_id)
         was_open = connection_id in self.open
         self.open.discard(connection_id)
         return was_open
@@ -190,7 +191,7 @@ class TestSessions:
         session = world.attach("here", at=NOW - LEASE, instruments=True)
         assert world.reap()["reaped"] == 1
         assert world.status(session) is Status.CLOSED
-        assert world.connections.posted == [("here", {"type": "closed", "reason": "expired"})]
+        assert world.connections.posted == []
         assert world.connections.dropped == ["here"]
         # And once more, as its token says: whoever ended it may have failed to.
         assert world.instrumentation.requests == [restoring(session)] * 2
@@ -308,7 +309,7 @@ class TestFailures:
             world.reap()
         assert world.state("late") is InvocationState.EXPIRED
 
-    def test_an_end_that_could_not_be_told_still_starts_restoring(self, world: World) -> None:
+    def test_a_connection_that_can_not_be_ended_still_starts_restoring(self, world: World) -> None:
         session = world.attach("broken", at=NOW - LEASE, instruments=True)
         world.connections.broken.add("broken")
         with pytest.raises(NotReapedError):
@@ -317,14 +318,12 @@ class TestFailures:
         assert restoring(session) in world.instrumentation.requests
         assert world.connections.dropped == ["broken"]
 
-    def test_nor_does_restoring_that_can_not_start_keep_it_from_being_told(
-        self, world: World
-    ) -> None:
+    def test_nor_does_restoring_that_can_not_start_keep_it_from_ending(self, world: World) -> None:
         world.attach("here", at=NOW - LEASE, instruments=True)
         world.refuse_restoring()
         with pytest.raises(NotReapedError, match="2 failures: TooManyRequestsException"):
             world.reap()
-        assert world.connections.posted == [("here", {"type": "closed", "reason": "expired"})]
+        assert world.connections.posted == []
         assert world.connections.dropped == ["here"]
 
     def test_a_mistake_of_its_own_is_no_failure_of_aws(self, world: World) -> None:

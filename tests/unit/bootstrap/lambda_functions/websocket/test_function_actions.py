@@ -280,7 +280,7 @@ class TestNobodyIsThere:
         assert is_absent(scene.invoke(), "nobody is attached")
         assert scene.after().status is Status.CLOSED
         assert scene.instrumentation.requests == [self.restoring(scene)]
-        assert scene.told(DEBUGGER) == [{"type": "closed", "reason": "expired"}]
+        assert scene.told(DEBUGGER) == []
         assert scene.connections.dropped == [DEBUGGER]
 
     def test_a_session_that_dynamodb_deleted(self) -> None:
