@@ -175,6 +175,15 @@ class TestExpectedEnd:
         played = play(HelperStack(), on_event=stop_on(is_connected))
         assert played.requests == [f"/plldb?sessionId={SESSION_ID}"]
 
+    def test_nothing_is_asked_for_that_api_gateway_does_not_know(self) -> None:
+        asked: list[Headers] = []
+
+        def refuse(_: ServerConnection, request: Request) -> None:
+            asked.append(request.headers)
+
+        play(HelperStack(), on_event=stop_on(is_connected), refuse=refuse)
+        assert "Sec-WebSocket-Extensions" not in asked[0]
+
     def test_messages_and_junk_are_reported_in_order(self) -> None:
         async def handler(server: ServerConnection) -> None:
             for frame in ('{"type": "a"}', "junk", b"\xff\xfe", '{"type": "b"}'):
