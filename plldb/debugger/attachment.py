@@ -306,7 +306,7 @@ class _Attachment:
                 break
             if live.has_ended:
                 self._take_over(await self._attach_again(live.end.result().reason))
-            elif live.settled.done() and _now() >= self._replacements.at:
+            elif _now() >= self._replacements.at:
                 await self._move(live)
             else:
                 await self._wait_for_news(live)
@@ -315,6 +315,7 @@ class _Attachment:
         return ended if ended.expected or ended.confirmed else _STOPPED
 
     async def _wait_for_news(self, live: _LiveSession) -> None:
+        """A session is not replaced while its functions are being instrumented."""
         if live.settled.done():
             await self._wait(live.end, seconds=self._replacements.at - _now())
         else:

@@ -206,6 +206,8 @@ async def _open(url: str, parameters: dict[str, str], timing: Timing) -> ClientC
             close_timeout=timing.hanging_up,
             # See SessionConnection._ping.
             ping_interval=None,
+            # API Gateway has none.
+            compression=None,
             max_size=_MAX_MESSAGE_BYTES,
             user_agent_header=f"plldb/{__version__}",
         )

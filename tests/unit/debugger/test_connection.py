@@ -175,6 +175,15 @@ class TestExpectedEnd:
         played = play(HelperStack(), on_event=stop_on(is_connected))
         assert played.requests == [f"/plldb?sessionId={SESSION_ID}"]
 
+    def test_nothing_is_asked_for_that_api_gateway_does_not_know(self) -> None:
+        asked: list[Headers] = []
+
+        def refuse(_: ServerConnection, request: Request) -> None:
+            asked.append(request.headers)
+
+        play(HelperStack(), on_event=stop_on(is_connected), refuse=refuse)
+        assert "Sec-WebSocket-Extensions" not in asked[0]
+
     def test_messages_and_junk_are_reported_in_order(self) -> None:
         async def handler(server: ServerConnection) -> None:
             for frame in ('{"type": "a"}', "junk", b"\xff\xfe", '{"type": "b"}'):
@@ -231,6 +240,20 @@ class TestExpectedEnd:
 
         play(stack, on_event=on_event)
         assert [message["action"] for message in stack.heard] == ["close", "answer"]
+
+    def test_so_do_many_long_ones(self) -> None:
+        """More than the operating system takes at once."""
+        stack = HelperStack()
+        answer = json.dumps({"action": "answer", "body": "x" * 30_000})
+
+        def on_event(event: SessionEvent, connection: SessionConnection) -> None:
+            if isinstance(event, Connected):
+                connection.stop()
+            for _ in range(500 if isinstance(event, Ended) else 0):
+                connection.send(answer)
+
+        play(stack, on_event=on_event, timing=replace(TIMING, hanging_up=DEADLINE))
+        assert stack.count("answer") == 500
 
     def test_who_stops_before_it_runs_instruments_nothing(self) -> None:
         stack = HelperStack()
@@ -389,13 +412,18 @@ class TestSilence:
         played = play(handler, on_event=on_event, timing=timing)
         assert (played.end.expected, played.end.confirmed) == (False, False)
 
-    def test_a_server_that_is_stuck_is_not_waited_for_at_the_end(self) -> None:
+    @pytest.mark.parametrize("last_words", [0, 1000])
+    def test_a_server_that_is_stuck_is_not_waited_for_at_the_end(self, last_words: int) -> None:
         async def handler(server: ServerConnection) -> None:
             await server.send(json.dumps(wire.closed("closed by eve")))
             server.transport.pause_reading()
             await server.wait_closed()
 
-        played = play(handler, timing=replace(TIMING, hanging_up=0.05))
+        def on_event(event: SessionEvent, connection: SessionConnection) -> None:
+            for _ in range(last_words if isinstance(event, Ended) else 0):
+                connection.send("x" * wire.MAX_MESSAGE_BYTES)
+
+        played = play(handler, on_event=on_event, timing=replace(TIMING, hanging_up=0.05))
         assert played.end == Ended(False, True, "closed by eve")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from dataclasses import replace
 from typing import Any
@@ -185,6 +186,28 @@ class TestAtOnce:
         assert "interrupted" in attached.error.message
         assert "plldb restore --stack-name app" in str(attached.error.hint)
         assert attached.all(Ended) == []
+
+
+def test_the_connection_may_break_in_the_same_moment() -> None:
+    class PressCtrlC(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.getMessage().endswith("is ENDED"):
+                log.removeHandler(self)
+                ctrl_c()
+
+    log, press = logging.getLogger("plldb.debugger.protocol"), PressCtrlC()
+    level = log.level
+    log.setLevel(logging.INFO)
+    log.addHandler(press)
+    try:
+        stack = HelperStack()
+        attached = run_attach(stack, at(Ready, then=lambda: stack.drop(1)))
+    finally:
+        log.removeHandler(press)
+        log.setLevel(level)
+    assert attached.ended is not None, "that is no lost connection any more"
+    assert (attached.ended.expected, attached.ended.confirmed) == (True, True)
+    assert stack.deleted == [1]
 
 
 def test_the_first_ctrl_c_may_come_before_anything_is_asked_for() -> None:

@@ -284,6 +284,7 @@ class TestLossMeanwhile:
         stack.on_handshake = lose_the_first
         attached = run_attach(stack, at(Resumed), timing=OLD_SOON)
         assert len(attached.all(Reconnecting)) == 1
+        assert attached.all(MoveFailed) == [], "what is lost need not be replaced any more"
         assert stack.messages("resume")[0]["replaces"] == session_id(1)
         assert attached.ended == DETACHED
 
