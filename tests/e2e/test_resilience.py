@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,47 +23,13 @@ from plldb.config import EmulatorAddress
 from plldb.debugger.api_client import ApiClient
 
 from .debugging import Outcome
+from .journal import WAITING, Calls, calls_of, keep_journal, states
 from .project import Project, attach, deployed_project, detach
 from .proxy import Proxy, proxy_to
 from .support import DEADLINE_SECONDS, Attached, Backend, Plldb, poll
 
 pytestmark = pytest.mark.needs("local")
 
-# Leave a line for each run: who it was, and of which invocation.
-JOURNALS = """
-def note(event, who):
-    with open(event["journal"], "a") as journal:
-        journal.write(f"{who} {event['number']}\\n")
-"""
-THERE = (
-    JOURNALS
-    + """
-def handler(event, context):
-    note(event, "deployed")
-    return {"ran": "deployed", "number": event["number"]}
-"""
-)
-HERE = (
-    JOURNALS
-    + """
-def handler(event, context):
-    note(event, "here")
-    return {"ran": "here", "number": event["number"]}
-"""
-)
-# Stays until the file that the event names is there.
-WAITING = (
-    JOURNALS
-    + """
-import os, time
-
-def handler(event, context):
-    note(event, "here")
-    while not os.path.exists(event["go"]):
-        time.sleep(0.01)
-    return {"ran": "here", "number": event["number"]}
-"""
-)
 # How long a caller waits at most for a debugger that says nothing, and for one that is known to
 # say nothing; in seconds. This machine may be busy, and environments have to start.
 _FOUND_OUT, _KNOWN = 6.0, 1.0
@@ -73,61 +39,14 @@ _BUSY = 4.0
 @pytest.fixture
 def project(backend: Backend, target: Target, tmp_path: Path) -> Iterator[Project]:
     with deployed_project(target, tmp_path / "project", ["Alpha", "Beta"]) as project:
-        project.deploy("Alpha", THERE)
-        project.write("Alpha", HERE)
+        keep_journal(project)
         yield project
 
 
 @pytest.fixture
 def calls(project: Project, tmp_path: Path) -> Iterator[Calls]:
-    with ThreadPoolExecutor(16) as pool:
-        calls = Calls(project, tmp_path, pool)
-        try:
-            yield calls
-        finally:
-            # Nobody waits for ever for a test that has failed.
-            calls.go()
-
-
-class Calls:
-    """Invocations of Alpha, numbered, and a journal of who ran which."""
-
-    def __init__(self, project: Project, folder: Path, pool: ThreadPoolExecutor) -> None:
-        self._project = project
-        self._folder = folder
-        self._pool = pool
-        self._answers: list[Future[Outcome]] = []
-
-    def call(self) -> Future[Outcome]:
-        event = {
-            "journal": str(self._folder / "journal"),
-            "number": len(self._answers),
-            "go": str(self._folder / "go"),
-        }
-        self._answers.append(self._pool.submit(self._project.invoke, "Alpha", event))
-        return self._answers[-1]
-
-    def ran(self) -> str:
-        """Who runs a further one."""
-        return str(self.call().result(DEADLINE_SECONDS).json["ran"])
-
-    def go(self) -> None:
-        """Lets all end that wait."""
-        (self._folder / "go").touch()
-
-    def wait_until_run(self, who: str, number: int = 0) -> None:
-        poll(lambda: f"{who} {number}" in self.runs(), f"{number} is run {who}")
-
-    def runs(self) -> list[str]:
-        journal = self._folder / "journal"
-        return journal.read_text().splitlines() if journal.exists() else []
-
-    def assert_each_ran_once(self) -> None:
-        """Each where its answer says, and nowhere else."""
-        answers = [answer.result(DEADLINE_SECONDS).json for answer in self._answers]
-        assert [answer["number"] for answer in answers] == list(range(len(answers)))
-        where = [f"{answer['ran']} {answer['number']}" for answer in answers]
-        assert sorted(self.runs()) == sorted(where)
+    with calls_of(project, tmp_path) as calls:
+        yield calls
 
 
 @pytest.fixture
@@ -629,26 +548,6 @@ class TestEnds:
         assert "debugger went away while it ran" in outcome.json["errorMessage"]
         assert calls.runs() == ["here 0"]
         assert calls.ran() == "deployed"
-
-
-def states(backend: Backend, project: Project) -> list[str]:
-    """Of the invocations of a stack's sessions."""
-    sessions = {one["SessionId"] for one in backend.sessions_of(project.stack_name)}
-    pages = (
-        backend.target.client("dynamodb")
-        .get_paginator("scan")
-        .paginate(
-            TableName=backend.helper.debugger_table,
-            FilterExpression="attribute_exists(#state)",
-            ExpressionAttributeNames={"#state": "State"},
-        )
-    )
-    return [
-        item["State"]["S"]
-        for page in pages
-        for item in page["Items"]
-        if item["SessionId"]["S"] in sessions
-    ]
 
 
 # The command line as on a machine whose clock is off by so many seconds.
