@@ -29,6 +29,8 @@ class Progress:
         self.hear_by = accept_by + 2 * ON_THE_WAY_SECONDS
         # Whether the connection has held, so that whatever was said has come.
         self._has_held = True
+        # Whether to ask at once, whatever is heard first.
+        self._is_urgent = False
 
     @property
     def question(self) -> str:
@@ -48,16 +50,15 @@ class Progress:
         self.hear_by = _NEVER
         if word in ("started", "answer"):
             self.is_started = True
-            self.ask_at = now + AWAIT_SECONDS
+            self._ask_later(now + AWAIT_SECONDS)
         elif word == "accepted" and not (self.is_accepted or self.is_started):
             self.is_accepted = True
-            self.ask_at = now + START_SECONDS
+            self._ask_later(now + START_SECONDS)
 
     def asked(self, action: str, now: float) -> None:
-        if self.is_started:
-            self.ask_at = now + AWAIT_SECONDS
-        elif action == "abandon":
-            self.ask_at = now + REPLY_SECONDS
+        if action == self.question:
+            self._is_urgent = False
+            self._ask_later(now + (AWAIT_SECONDS if self.is_started else REPLY_SECONDS))
         self.hear_by = min(self.hear_by, now + REPLY_SECONDS)
 
     def lost_connection(self) -> None:
@@ -66,4 +67,9 @@ class Progress:
         self.hear_by = _NEVER
 
     def ask_now(self) -> None:
+        self._is_urgent = True
         self.ask_at = 0.0
+
+    def _ask_later(self, at: float) -> None:
+        if not self._is_urgent:
+            self.ask_at = at
