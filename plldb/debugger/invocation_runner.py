@@ -29,7 +29,7 @@ from plldb.debugger.frames import make_error_report
 from plldb.debugger.invoker import Invoker, LocalFunction, Outcome
 from plldb.debugger.payload_transfer import PayloadTransfer
 from plldb.debugger.protocol import Instrumented, InvocationArrived
-from plldb.debugger.replies import Replies
+from plldb.debugger.replies import MessageRefusedError, Replies
 from plldb.debugger.sources import CodeSource
 from plldb.debugger.tasks import TaskSet
 from plldb.debugger.threads import run_in_thread
@@ -316,7 +316,12 @@ class InvocationRunner:
             outcome = _explain(_DEBUGGER_ERROR, f"the answer can't be passed on. {error.message}")
             frame = wire.answer_message(*run.id, body=outcome.to_body())
         run.is_answered = True
-        reply = await self._ask(run, frame, MessageType.RECORDED)
+        try:
+            reply = await self._ask(run, frame, MessageType.RECORDED)
+        except MessageRefusedError as error:
+            outcome = _explain(_DEBUGGER_ERROR, f"the answer can't be passed on. {error.message}")
+            frame = wire.answer_message(*run.id, body=outcome.to_body())
+            reply = await self._ask(run, frame, MessageType.RECORDED)
         if reply.get("state") != "ANSWERED":
             raise InvocationError(_WHY_NOT_RECORDED.get(str(reply.get("state")), _LATE))
         return outcome

@@ -233,6 +233,8 @@ class SessionProtocol:
         self._events: list[SessionEvent] = []
         self._timers: dict[_Timer, float] = {}
         self._takes_frames = True
+        # Whether anything was heard of the functions since they were asked for.
+        self._was_heard_of = False
 
     # --- Out --------------------------------------------------------------------------------------
 
@@ -333,6 +335,9 @@ class SessionProtocol:
                 self._resume(self._wish.former, now)
             case _Timer.SILENCE:
                 self._events.append(Silent(self._timing.silence))
+                # The request may have been lost: it is made again until something is heard.
+                if not self._was_heard_of and _Timer.RESUME not in self._timers:
+                    self._instrument(now)
             case _Timer.END if self.state is SessionState.RETIRED:
                 self._end(confirmed=False, reason=_REPLACED)
             case _Timer.ANSWER | _Timer.END:
@@ -354,6 +359,7 @@ class SessionProtocol:
             case MessageType.INVOCATION:
                 self._events.append(_read_invocation(message, self.session_id))
             case MessageType.UPLOAD:
+                _ = _text(message, "key"), _text(message, "url")
                 self._events.append(Replied(_text(message, "requestId"), None, message))
             case MessageType.GO | MessageType.VOID | MessageType.RECORDED:
                 request_id, deadline = _text(message, "requestId"), _number(message, "deadline")
@@ -389,6 +395,7 @@ class SessionProtocol:
             self._instrument(now)
 
     def _hear_of_functions(self, is_all: bool, now: float) -> None:
+        self._was_heard_of = True
         if is_all:
             self._become_ready()
         elif _Timer.SILENCE in self._timers:
@@ -463,9 +470,22 @@ def _read_invocation(message: dict[str, Any], session_id: str) -> InvocationArri
     )
 
 
+def _read_instrumented(message: dict[str, Any]) -> Instrumented:
+    for name in ("functionName", "functionArn", "handler", "runtime"):
+        _text(message, name)
+    for name in ("timeout", "memorySize"):
+        _number(message, name)
+    variables = message["variables"]
+    if not isinstance(variables, dict):
+        raise TypeError("variables is no object")
+    for name in variables:
+        _text(variables, name)
+    return Instrumented(_text(message, "function"), message)
+
+
 # What is told of functions.
 _READERS: dict[str, Callable[[dict[str, Any]], SessionEvent]] = {
-    MessageType.INSTRUMENTED: lambda m: Instrumented(_text(m, "function"), m),
+    MessageType.INSTRUMENTED: _read_instrumented,
     MessageType.READY: lambda m: Ready(
         *(int(_number(m, name)) for name in ("instrumented", "skipped", "maxWaiting"))
     ),

@@ -16,6 +16,10 @@ from plldb.errors import InvocationError
 logger = logging.getLogger(__name__)
 
 
+class MessageRefusedError(InvocationError):
+    """The helper stack does not take a message."""
+
+
 @dataclass(frozen=True)
 class _Question:
     deadline: float
@@ -46,7 +50,7 @@ class Replies:
         """The first message about an invocation that has one of these types; one at a time.
 
         Raises InvocationError after ``give_up_at``, which is in seconds since the epoch by this
-        machine's clock, and if the helper stack refuses the question.
+        machine's clock, and MessageRefusedError if the helper stack refuses the question.
         """
         reply: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         question = _Question(invocation.deadline, frame, types, reply)
@@ -56,7 +60,9 @@ class Replies:
         finally:
             del self._open[invocation.request_id]
         if message["type"] == MessageType.ERROR:
-            raise InvocationError(f"the helper stack refused a message: {message.get('message')}")
+            raise MessageRefusedError(
+                f"the helper stack refused a message: {message.get('message')}"
+            )
         return message
 
     async def _ask_until(

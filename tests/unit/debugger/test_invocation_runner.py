@@ -362,7 +362,7 @@ class TestAnswers:
 
         session(work)
 
-    def test_one_that_is_refused_is_told_and_not_sent_again(self) -> None:
+    def test_in_place_of_one_that_is_refused_its_caller_gets_an_error(self) -> None:
         async def work(one: Session) -> None:
             one.stack.refuses = {"answer"}
             one.runner.add_function(instrumented())
@@ -371,7 +371,9 @@ class TestAnswers:
             assert finished.outcome == "abandoned"
             assert "It makes no sense." in str(finished.error)
 
-        assert len(session(work).stack.told("answer")) == 1
+        answer, error = session(work).stack.told("answer")
+        assert "result" in json.loads(answer["body"])
+        assert "It makes no sense." in json.loads(error["body"])["error"]["errorMessage"]
 
     @pytest.mark.parametrize("state", ["ANSWERED", "EXPIRED"])
     def test_that_it_was_paused_when_its_time_was_over_is_told(self, state: str) -> None:

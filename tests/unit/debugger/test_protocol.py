@@ -41,6 +41,16 @@ SESSION_ID = "0a1b2c3d-2222-4333-8444-5e6f708192a3"
 FORMER = "ffffffff-2222-4333-8444-5e6f708192a3"
 TIMING = Timing()
 GREETER = Wish(functions=("Greeter",))
+DEPLOYED_GREETER = wire.instrumented(
+    "Greeter",
+    function_name="app-Greeter",
+    function_arn="arn:aws:lambda:eu-central-1:000000000000:function:app-Greeter",
+    handler="app.handler",
+    runtime="python3.13",
+    timeout=3,
+    memory_size=128,
+    variables={"TABLE": "greetings"},
+)
 CLOSED = wire.closed()
 REFUSAL = wire.error(ErrorCode.SESSION_CLOSED, "The session is closed.")
 
@@ -265,11 +275,19 @@ class TestInstrumenting:
         assert session.hears(wire.ready(2, 0, 50)).protocol.is_ready
         assert session.events[-1] == Ready(instrumented=2, skipped=0, max_waiting=50)
 
-    def test_of_silence_is_told_once(self) -> None:
+    def test_of_silence_is_told_and_the_wish_is_sent_again(self) -> None:
         session = attached(GREETER)
-        for _ in range(10):
-            session.passes(TIMING.heartbeat).hears(wire.heartbeat(0, 0))
-        assert session.events == [Connected(), Silent(TIMING.silence)]
+        wish = session.frames[-1]
+        for times in range(1, 4):
+            session.passes(TIMING.silence).hears(wire.heartbeat(0, 0))
+            assert session.events == [Connected(), *[Silent(TIMING.silence)] * times]
+            assert session.frames.count(wish) == 1 + times
+
+    def test_what_takes_long_is_not_asked_for_again(self) -> None:
+        session = attached(GREETER).hears(wire.warning("Greeter", "careful"))
+        session.passes(TIMING.silence).hears(wire.heartbeat(0, 0)).passes(TIMING.silence)
+        assert session.events.count(Silent(TIMING.silence)) == 1
+        assert session.sent("instrument") == 1
 
     def test_a_word_about_a_function_breaks_it(self) -> None:
         session = attached(GREETER)
@@ -405,8 +423,8 @@ MESSAGES: list[tuple[dict[str, Any], SessionEvent]] = [
         Replied("request-1", None, wire.upload("request-1", "k", "u")),
     ),
     (
-        {"type": "instrumented", "function": "Greeter", "handler": "x"},
-        Instrumented("Greeter", {"type": "instrumented", "function": "Greeter", "handler": "x"}),
+        DEPLOYED_GREETER,
+        Instrumented("Greeter", DEPLOYED_GREETER),
     ),
     (wire.skipped("Greeter", "why"), Skipped("Greeter", "why")),
     (wire.warning("Greeter", "why"), Warned("Greeter", "why")),
@@ -442,6 +460,10 @@ class TestFrames:
             '{"type": "go", "requestId": "request-1"}',
             '{"type": "void", "requestId": 1}',
             '{"type": "skipped", "function": "Greeter"}',
+            '{"type": "instrumented", "function": "Greeter", "handler": "x"}',
+            json.dumps(DEPLOYED_GREETER | {"variables": None}),
+            json.dumps(DEPLOYED_GREETER | {"timeout": "soon"}),
+            '{"type": "upload", "requestId": "request-1", "key": 1}',
             '{"type": "ready", "instrumented": 1e999, "skipped": 0, "maxWaiting": 1}',
             f'{{"type": "ready", "instrumented": {10**400}, "skipped": 0, "maxWaiting": 1}}',
             json.dumps(invocation(event="{}", event_url="https://x/1")),

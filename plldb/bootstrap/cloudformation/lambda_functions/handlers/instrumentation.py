@@ -14,6 +14,7 @@ from ..invocations.dynamodb import DynamoDbInvocationStore
 from ..invocations.grants import Grants
 from ..invocations.invocation import token_key
 from ..sessions.dynamodb import DynamoDbSessionStore
+from ..sessions.session import Session
 from ..shared import clients, constants
 from ..shared.log import logged
 from ..websocket.connections import ApiGatewayConnections
@@ -26,10 +27,19 @@ _grants = Grants(
 
 
 def _find_connection(token: str) -> str | None:
-    """The connection that holds the token's session; None if nobody is attached any more."""
-    opened = _grants.find(token_key(token))
-    session = opened.session if opened else None
+    """The connection of the token's session, or of its latest heir; None if nobody is attached."""
+    session = _find_session(token)
     return session.connection_id if session and session.is_attached(time.time()) else None
+
+
+def _is_over(token: str) -> bool:
+    session = _find_session(token)
+    return session is None or session.is_over(time.time())
+
+
+def _find_session(token: str) -> Session | None:
+    opened = _grants.find(token_key(token))
+    return opened.session if opened else None
 
 
 _connections_url = os.environ[constants.CONNECTIONS_URL]
@@ -45,6 +55,7 @@ _instrumenter = Instrumenter(
     websocket_url="ws" + _connections_url.removeprefix("http"),
     max_waiting=int(os.environ[constants.MAX_WAITING_INVOCATIONS]),
     find_connection=_find_connection,
+    is_over=_is_over,
 )
 
 handler = logged("instrumentation", lambda event, record, _: handle(event, record, _instrumenter))

@@ -48,8 +48,8 @@ class Instrumenter:
     """What the operations act on.
 
     ``max_waiting`` is how many invocations may wait for a debugger. ``find_connection`` takes a
-    session's token, and gives the id of the connection that holds the session now; None if nobody
-    is attached any more.
+    session's token, and gives the id of the connection of the session, or of its latest heir; None
+    if nobody is attached at the moment. ``is_over`` says of a token whether nobody will be, either.
     """
 
     control_plane: ControlPlane
@@ -58,6 +58,7 @@ class Instrumenter:
     websocket_url: str
     max_waiting: int
     find_connection: Callable[[str], str | None]
+    is_over: Callable[[str], bool]
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def _instrument(
     record["sessionId"] = request["session"]
     own = restore_request(request["stackName"], [request["session"]])
     # A late or repeated request must not take functions from a newer session.
-    if instrumenter.find_connection(request["token"]) is None:
+    if instrumenter.is_over(request["token"]):
         return restore(own, record, instrumenter)
     selection = _select(request, instrumenter, notifier)
     limits = instrumenter.control_plane.timeout_limits({one.name for one in selection.functions})
@@ -141,8 +142,8 @@ def _instrument(
     taken = _in_parallel(take, selection.functions)
     # Asked after the last change: a session that ended before is restored here, one that ends
     # later has its own restoring, which sees all changes. That a connection is gone says nothing:
-    # an heir may have taken over.
-    if instrumenter.find_connection(request["token"]) is None:
+    # an heir may have taken over, or may be about to.
+    if instrumenter.is_over(request["token"]):
         return restore(own, record, instrumenter)
     record |= {"outcome": "ready", "instrumented": sum(taken)}
     skipped = len(taken) - sum(taken) + selection.idle_patterns

@@ -48,14 +48,19 @@ class Ending:
         If it instrumented anything, restoring begins, or begins again: there may be nothing left to
         do. Its connection hears the reason and is dropped. Raises UnsettledError.
         """
+        # An heir may have been appointed that has not inherited yet.
+        holds: frozenset[str] = frozenset()
         for _ in range(_ATTEMPTS):
+            holds |= session.holds
             if session.heir is None:
                 if session.status is Status.CLOSED:
-                    self.restore(session, now, again=True)
+                    self.restore(session, now, holds, again=True)
                     return session, False
                 closed = self._close_as_seen(session, now)
                 if closed is not None:
-                    self._finish(closed, session.connection_id, reason)
+                    self._finish(
+                        replace(closed, holds=closed.holds | holds), session.connection_id, reason
+                    )
                     return closed, True
             latest = find_latest(self.sessions, session.session_id)
             if latest is None:

@@ -11,7 +11,8 @@ id that may be shown: it names the session in logs and admits nobody.
 A client's message is a JSON object whose ``action`` names what it wants. The server's is one whose
 ``type`` says what it is; a client ignores a type that it does not know. A debugger's messages carry
 the id of the session that they are about (``sessionId``), a function's its ``token``: these prove
-who sends them, whatever connection they come by. Times are seconds since the epoch.
+who sends them; those about invocations may come by any connection, the others only by the session's
+own. Times are seconds since the epoch.
 
 An invocation is named by ``requestId`` and ``deadline`` together: Lambda tries one again under the
 same request id, and what is said of the former try may come late. So every message about one has

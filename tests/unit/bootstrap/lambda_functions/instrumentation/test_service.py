@@ -105,21 +105,34 @@ class Scene:
         self.connections = FakeConnections()
         self.is_attached = True
         self.ended: set[str] = set()
+        # Nobody is connected, but somebody may be again.
+        self.in_grace: set[str] = set()
         self.replaced_by: dict[str, str] = {}
         self.first_checks: list[bool] = []
         self.record: dict[str, Any] = {}
         functions: ControlPlane = self.functions
         self.manager = service.Instrumenter(
-            functions, self.connections, LAYER, "wss://helper/plldb", MAX_WAITING, self._check
+            functions,
+            self.connections,
+            LAYER,
+            "wss://helper/plldb",
+            MAX_WAITING,
+            self._find_connection,
+            self._is_over,
         )
 
-    def _check(self, token: str) -> str | None:
-        is_attached = self.first_checks.pop(0) if self.first_checks else self.is_attached
+    def _find_connection(self, token: str) -> str | None:
+        name = self._latest(token)
+        is_attached = self.is_attached and name not in self.ended | self.in_grace
+        return f"connection of {name}" if is_attached else None
+
+    def _is_over(self, token: str) -> bool:
+        is_alive = self.first_checks.pop(0) if self.first_checks else self.is_attached
+        return not is_alive or self._latest(token) in self.ended
+
+    def _latest(self, token: str) -> str:
         name = token.removeprefix("token of ")
-        name = self.replaced_by.get(name, name)
-        if not is_attached or name in self.ended:
-            return None
-        return f"connection of {name}"
+        return self.replaced_by.get(name, name)
 
     def handle(self, request: dict[str, Any]) -> Any:
         self.record = {}
@@ -319,6 +332,7 @@ class TestTheSessionEnds:
         """Another may be about to replace it; if not, whoever closes it has it restored."""
         scene = Scene("One")
         scene.connections.gone = {"connection of mine"}
+        scene.in_grace = {"mine"}
         assert scene.instrument() == []
         assert scene.functions.found["app-One"]["Handler"] == SHIM_HANDLER
         assert scene.record["outcome"] == "ready"

@@ -395,7 +395,7 @@ def _parsed(text: str | bytes) -> dict[str, Any] | None:
     """The JSON object; None for anything else."""
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 
