@@ -133,6 +133,7 @@ class TestForce:
         )
         assert (closed, is_new) == (world.sessions.get(heir.session_id), True)
         assert world.connections.dropped == ["d"]
+        assert world.instrumentation.requests == [world.restoring()]
 
     def test_nobody_is_if_that_was_deleted(self, world: World) -> None:
         world.sessions.appoint_heir(world.id, "heir")
