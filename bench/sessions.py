@@ -34,18 +34,26 @@ from plldb.emulators.state import StateFile
 from plldb.stacks import HelperStack, find_helper_stack
 from tests.e2e.load import Shape, run_load
 from tests.e2e.project import Project, deployed_project
-from tests.e2e.support import Plldb, clean_environment
+from tests.e2e.support import Attached, Plldb, clean_environment
 
 from .report import Report
 
 _ROUNDS = 100
 _WARM_UP = 10
 _CROWD = 200
+_TAILS = 5
 _MANY = [f"Function{number:02}" for number in range(30)]
 _RESULTS = Path(__file__).with_name("results")
 _FLOOR_TEMPLATE = Path(__file__).with_name("floor.yaml")
 # The same for both sides: it prints one line and returns.
-_HANDLER = "def handler(event, context):\n    print('line')\n    return event\n"
+_HANDLER = """
+import time
+
+def handler(event, context):
+    print("line")
+    time.sleep(event.get("sleep", 0))
+    return event | {"ended": time.time()}
+"""
 # What an instrumented function's cold start takes longer by.
 _LAYER = Path(bootstrap.__file__).with_name("cloudformation") / "layer" / "python"
 _IMPORT_SHIM = """
@@ -168,9 +176,16 @@ def measure_debugging(report: Report, plldb: Plldb, target: Target, folder: Path
         with plldb.attach(project.stack_name, "--template", project.template) as attached:
             attached.wait_for("ready")
             debugged = time_invocations(project)
+            tails = {seconds: time_tails(project, seconds) for seconds in (0, 1, 5)}
+            silent = time_silence(project, attached)
             attached.signal(signal.SIGINT)
             attached.exit_code()
-    report.add_comparison("debugged invocation", debugged, direct, "≤ 6 floors")
+    report.add_comparison("debugged invocation", debugged, direct, "≤ 3 floors; 4 on LocalStack")
+    for seconds, figures in tails.items():
+        name = f"handler's end to answer, {seconds} s"
+        report.add_comparison(name, figures, tails[0], "≤ 1.3 of 0 s")
+    report.add_figure("debugger stopped: original", silent[0], "≤ 6000 ms")
+    report.add_figure("debugger stopped: the next", silent[1], "≤ 1000 ms")
     with deployed_project(target, folder / "many", _MANY) as project:
         started = time.perf_counter()
         with plldb.attach(project.stack_name, "--template", project.template) as attached:
@@ -186,6 +201,24 @@ def measure_debugging(report: Report, plldb: Plldb, target: Target, folder: Path
             attached.exit_code(120)
             restored = (time.perf_counter() - started) * 1000
             report.add_figure("detach from 30 functions", restored, "≤ 5000 ms")
+
+
+def time_tails(project: Project, seconds: int) -> list[float]:
+    """From the end of a handler that takes so long until its caller has the answer."""
+    tails = []
+    for _ in range(_TAILS):
+        ended = project.invoke("Function", {"sleep": seconds}).json["ended"]
+        tails.append((time.time() - ended) * 1000)
+    return tails
+
+
+def time_silence(project: Project, attached: Attached) -> list[float]:
+    """Two calls in turn while the debugger is stopped, which nothing tells the helper stack."""
+    attached.signal(signal.SIGSTOP)
+    try:
+        return [time_call(lambda: project.invoke("Function", {"n": 1})) for _ in range(2)]
+    finally:
+        attached.signal(signal.SIGCONT)
 
 
 def measure_load(report: Report, target: Target, home: Path) -> None:

@@ -14,7 +14,6 @@
     ├── SessionError                the session could not be opened
     │   ├── ConnectionLostError     the session ended before the user ended it
     │   └── InvocationError         an invocation that can't be answered any more
-    │       └── AnsweredError       it has its answer already
     ├── SourceError                 a file of the developer's can't be used: template, code,
     │                               interpreter, launch.json
     └── EmulatorError               the emulator could not be started or stopped
@@ -81,10 +80,6 @@ class ConnectionLostError(SessionError):
 
 
 class InvocationError(SessionError):
-    pass
-
-
-class AnsweredError(InvocationError):
     pass
 
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from threading import Lock
 from typing import Any
 
 from lambda_functions.invocations.invocation import (
+    OPEN,
     Answer,
     Grant,
     Invocation,
+    InvocationId,
     InvocationState,
-    token_key,
 )
-from lambda_functions.invocations.store import Recorded
-from lambda_functions.sessions.session import LIFETIME, RefreshOffer, Session, Status
+from lambda_functions.invocations.store import Recorded, Step
+from lambda_functions.sessions.session import GRACE, LEASE, RESTORING_SECONDS, Session, Status
 from lambda_functions.sessions.store import Page, Position, by_ttl, page_by_ttl
+from lambda_functions.shared.ids import shortened
 
 
 class MemorySessionStore:
@@ -40,45 +42,88 @@ class MemorySessionStore:
             status=Status.ACTIVE,
             connection_id=connection_id,
             connected_at=int(now),
+            ttl=int(now + LEASE),
         )
         return activated is not None
 
     def extend(self, session_id: str, connection_id: str, now: float) -> int | None:
         is_held = _held_by(connection_id)
-        ttl = int(now) + LIFETIME
-        extended = self._change(session_id, lambda s: is_held(s) and s.ttl > now, ttl=ttl)
+        ttl = int(now + LEASE)
+        extended = self._change(
+            session_id, lambda s: is_held(s) and s.ttl > now, ttl=ttl, is_silent=False
+        )
         return extended.ttl if extended else None
 
-    def mark_instrumenting(self, session_id: str, connection_id: str) -> Session | None:
-        return self._change(session_id, _held_by(connection_id), instruments=True)
+    def mark_instrumenting(
+        self, session_id: str, connection_id: str, token_key: str
+    ) -> Session | None:
+        return self.inherit(session_id, connection_id, {shortened(session_id)}, {token_key})
 
-    def offer_refresh(self, session_id: str, connection_id: str, offer: RefreshOffer) -> bool:
-        return self._change(session_id, _held_by(connection_id), offer=offer) is not None
+    def mark_silent(self, session_id: str) -> None:
+        self._change(session_id, lambda s: s.connection_id is not None, is_silent=True)
 
-    def refresh(self, session_id: str, connection_id: str, token_hash: str, now: float) -> bool:
+    def appoint_heir(self, session_id: str, heir: str) -> Session | None:
+        def is_free(session: Session) -> bool:
+            return (
+                session.status is not Status.PENDING
+                and session.restoring_since is None
+                and session.heir in (None, heir)
+            )
+
+        return self._change(session_id, is_free, **_CLOSED, heir=heir)
+
+    def inherit(
+        self, session_id: str, connection_id: str, holds: Iterable[str], tokens: Iterable[str]
+    ) -> Session | None:
         with self._lock:
             session = self._sessions.get(session_id)
-            if session is None or not session.may_refresh(token_hash, now):
-                return False
-            self._sessions[session_id] = replace(
-                session,
-                previous_connection_id=session.connection_id,
-                connection_id=connection_id,
-                ttl=int(now) + LIFETIME,
-                connected_at=int(now),
-                offer=None,
+            if session is None or session.connection_id != connection_id:
+                return None
+            added = replace(
+                session, holds=session.holds.union(holds), tokens=session.tokens.union(tokens)
             )
-            return True
+            self._sessions[session_id] = added
+            return added
 
-    def close(self, session_id: str, connection_id: str) -> Session | None:
-        return self._change(session_id, _held_by(connection_id), **_CLOSED)
+    def disconnect(self, session_id: str, connection_id: str, now: float) -> Session | None:
+        ttl = int(now + GRACE)
+        return self._change(session_id, _held_by(connection_id), **_CLOSED, ttl=ttl)
+
+    def close(self, session_id: str, connection_id: str, now: float) -> Session | None:
+        since = int(now)
+        return self._change(session_id, _held_by(connection_id), **_CLOSED, restoring_since=since)
 
     def close_expired(self, session_id: str, connection_id: str, now: float) -> Session | None:
         is_held = _held_by(connection_id)
-        return self._change(session_id, lambda s: is_held(s) and s.ttl <= now, **_CLOSED)
+        return self._change(
+            session_id,
+            lambda s: is_held(s) and s.ttl <= now,
+            **_CLOSED,
+            restoring_since=int(now),
+        )
 
-    def cancel(self, session_id: str) -> Session | None:
-        return self._change(session_id, lambda s: s.status is Status.PENDING, **_CLOSED)
+    def cancel(self, session_id: str, now: float) -> Session | None:
+        return self._change(
+            session_id,
+            lambda s: s.status is Status.PENDING,
+            **_CLOSED,
+            restoring_since=int(now),
+        )
+
+    def begin_restoring(self, session_id: str, now: float) -> bool:
+        def is_due(session: Session) -> bool:
+            since = session.restoring_since
+            return (
+                session.status is Status.CLOSED
+                and session.heir is None
+                and (since is None or since <= int(now - RESTORING_SECONDS))
+            )
+
+        return self._change(session_id, is_due, restoring_since=int(now)) is not None
+
+    def id_by_connection(self, connection_id: str) -> str | None:
+        found = [s.session_id for s in self.attached() if s.connection_id == connection_id]
+        return found[0] if found else None
 
     def open_sessions(self, stack_name: str, now: float) -> list[Session]:
         return [
@@ -106,7 +151,9 @@ class MemorySessionStore:
             for session in self._of_stack(stack_name)
             if session.ttl > now
             and session.is_visible_to(viewer, now)
-            and not (open_only and session.status is Status.CLOSED)
+            and (
+                not open_only or session.status is not Status.CLOSED or session.may_be_resumed(now)
+            )
         ]
         return page_by_ttl(sorted(visible, key=by_ttl), limit, after)
 
@@ -132,12 +179,7 @@ class MemorySessionStore:
             return self._sessions[session_id]
 
 
-_CLOSED: dict[str, Any] = {
-    "status": Status.CLOSED,
-    "connection_id": None,
-    "previous_connection_id": None,
-    "offer": None,
-}
+_CLOSED: dict[str, Any] = {"status": Status.CLOSED, "connection_id": None}
 
 
 def _held_by(connection_id: str) -> Callable[[Session], bool]:
@@ -147,69 +189,142 @@ def _held_by(connection_id: str) -> Callable[[Session], bool]:
 class MemoryInvocationStore:
     def __init__(self) -> None:
         self._tokens: dict[str, Grant] = {}
-        self._settled: set[str] = set()
         self._invocations: dict[str, Invocation] = {}
         self._lock = Lock()
 
-    def add_token(self, token: str, grant: Grant, now: float) -> None:
-        self._tokens[token_key(token)] = grant
+    # --- Tokens -------------------------------------------------------------------------------
 
-    def grant_of(self, token: str) -> Grant | None:
-        return self._tokens.get(token_key(token))
+    def add_token(self, token_key: str, grant: Grant, now: float) -> None:
+        self._tokens[token_key] = grant
+
+    def grant_of(self, token_key: str) -> Grant | None:
+        return self._tokens.get(token_key)
+
+    def grant_to(self, token_key: str, session_id: str, now: float) -> None:
+        self._regrant(token_key, session_id=session_id)
 
     def unsettled(self) -> Iterator[tuple[str, Grant]]:
-        return iter([(k, grant) for k, grant in self._tokens.items() if k not in self._settled])
+        return iter([(key, one) for key, one in self._tokens.items() if not one.is_settled])
 
-    def settle(self, key: str) -> None:
-        self._settled.add(key)
+    def settle(self, token_key: str) -> None:
+        self._regrant(token_key, is_settled=True)
+
+    def _regrant(self, token_key: str, **changes: Any) -> None:
+        with self._lock:
+            if token_key in self._tokens:
+                self._tokens[token_key] = replace(self._tokens[token_key], **changes)
+
+    # --- Invocations --------------------------------------------------------------------------
 
     def record(self, invocation: Invocation) -> Recorded:
         with self._lock:
-            found = self._invocations.get(invocation.request_id)
-            if found and found.session_id == invocation.session_id:
-                if found.deadline == invocation.deadline:
-                    return Recorded.REPEATED
-            elif (
-                found
-                and found.state is InvocationState.WAITING
-                and found.deadline > invocation.created_at
+            found = self._invocations.get(invocation.id.request_id)
+            if (
+                found is None
+                or _makes_room(found, invocation)
+                or _is_other_and_over(found, invocation)
             ):
-                return Recorded.REFUSED
-            self._invocations[invocation.request_id] = invocation
-            return Recorded.NEW
+                self._invocations[invocation.id.request_id] = invocation
+                return Recorded.NEW
+            return Recorded.REPEATED if found.is_same_as(invocation) else Recorded.REFUSED
+
+    def bury(self, invocation: Invocation) -> Step:
+        with self._lock:
+            found = self._invocations.get(invocation.id.request_id)
+            if found is None or _makes_room(found, invocation):
+                found = replace(invocation, state=InvocationState.ABANDONED)
+                self._invocations[invocation.id.request_id] = found
+                return Step(True, found)
+        if found.is_same_as(invocation):
+            return self.abandon(invocation.id, invocation.token_key)
+        return Step(False, found)
 
     def get(self, request_id: str) -> Invocation | None:
         return self._invocations.get(request_id)
 
-    def answer(self, request_id: str, owner: str, answer: Answer, now: float) -> bool:
-        with self._lock:
-            found = self._invocations.get(request_id)
-            if found is None or found.state is not InvocationState.WAITING:
-                return False
-            if found.owner != owner or found.deadline <= now:
-                return False
-            self._invocations[request_id] = replace(
-                found, state=InvocationState.ANSWERED, answer=answer
-            )
-            return True
+    def claim(self, id: InvocationId, session_id: str, now: float) -> Step:
+        return self._step(
+            id,
+            lambda i: i.session_id == session_id and id.deadline > now and i.state in OPEN,
+            state=InvocationState.STARTED,
+            has_started=True,
+        )
 
-    def abandon(self, request_id: str, session_id: str) -> None:
-        with self._lock:
-            found = self._invocations.get(request_id)
-            if found and found.state is InvocationState.WAITING and found.session_id == session_id:
-                self._invocations[request_id] = replace(found, state=InvocationState.ABANDONED)
+    def answer(self, id: InvocationId, session_id: str, answer: Answer, now: float) -> Step:
+        return self._step(
+            id,
+            lambda i: (
+                i.session_id == session_id
+                and id.deadline > now
+                and i.state is InvocationState.STARTED
+            ),
+            state=InvocationState.ANSWERED,
+            answer=answer,
+        )
+
+    def decline(self, id: InvocationId, session_id: str) -> Step:
+        return self._step(
+            id,
+            lambda i: i.session_id == session_id and i.state is InvocationState.WAITING,
+            state=InvocationState.ABANDONED,
+        )
+
+    def abandon(self, id: InvocationId, token_key: str) -> Step:
+        return self._step(
+            id,
+            lambda i: i.token_key == token_key and i.state is InvocationState.WAITING,
+            state=InvocationState.ABANDONED,
+        )
+
+    def lose(self, id: InvocationId, token_key: str) -> Step:
+        return self._step(
+            id,
+            lambda i: i.token_key == token_key and i.state in OPEN,
+            state=InvocationState.ABANDONED,
+        )
+
+    def follow(self, id: InvocationId, token_key: str, connection_id: str) -> Step:
+        return self._step(
+            id,
+            lambda i: i.token_key == token_key and i.state in OPEN,
+            connection_id=connection_id,
+        )
 
     def stale(self, now: float) -> Iterator[str]:
         with self._lock:
             found = list(self._invocations.values())
-        return (
-            i.request_id for i in found if i.state is InvocationState.WAITING and i.deadline <= now
-        )
+        return (i.id.request_id for i in found if _is_stale(i, now))
 
     def expire(self, request_id: str, now: float) -> bool:
         with self._lock:
             found = self._invocations.get(request_id)
-            if found is None or found.state is not InvocationState.WAITING or found.deadline > now:
+            if found is None or not _is_stale(found, now):
                 return False
             self._invocations[request_id] = replace(found, state=InvocationState.EXPIRED)
             return True
+
+    def _step(
+        self, id: InvocationId, condition: Callable[[Invocation], bool], **changes: Any
+    ) -> Step:
+        with self._lock:
+            found = self._invocations.get(id.request_id)
+            if found is None or found.id != id or not condition(found):
+                return Step(False, found)
+            found = replace(found, **changes)
+            self._invocations[id.request_id] = found
+            return Step(True, found)
+
+
+def _makes_room(found: Invocation, invocation: Invocation) -> bool:
+    """Whether what is found is an earlier try of the same function, or its time is over."""
+    if found.token_key == invocation.token_key:
+        return found.id.deadline < invocation.id.deadline
+    return found.id.deadline <= invocation.created_at
+
+
+def _is_other_and_over(found: Invocation, invocation: Invocation) -> bool:
+    return not found.is_same_as(invocation) and found.state not in OPEN
+
+
+def _is_stale(invocation: Invocation, now: float) -> bool:
+    return invocation.state in OPEN and invocation.id.deadline <= now

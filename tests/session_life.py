@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import replace
 from typing import Any, ClassVar
 
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 from lambda_functions.sessions.session import (
-    LIFETIME,
-    RefreshOffer,
+    GRACE,
+    LEASE,
+    RESTORING_SECONDS,
     Session,
     Status,
     digest,
     new_session,
-    refresh_hash,
 )
 from lambda_functions.sessions.store import Page, Position, SessionStore
+from lambda_functions.shared.ids import shortened
 
 # Ahead of the clock on the wall: tables delete what is expired by that one.
 NOW = 1_900_000_000.0
@@ -25,7 +26,7 @@ NOW = 1_900_000_000.0
 _stacks = st.sampled_from(["app", "other"])
 _owners = st.sampled_from(["me", "you"])
 _connections = st.sampled_from(["c1", "c2", "c3"])
-_tokens = st.sampled_from(["t1", "t2"])
+_tokens = st.sampled_from(["token#1", "token#2"])
 
 
 def all_pages(turn: Callable[[Position | None], Page], limit: int) -> list[Session]:
@@ -85,6 +86,7 @@ class SessionLife(RuleBasedStateMachine):
     def connect(self, session_id: str, connection: str) -> None:
         session = self.model[session_id]
         expected = session.status is Status.PENDING and self.now < session.ttl
+        connection = self.connection(session_id, connection)
         assert self.ask(lambda store: store.activate(session_id, connection, self.now)) is expected
         self.change(
             session_id,
@@ -92,88 +94,122 @@ class SessionLife(RuleBasedStateMachine):
             status=Status.ACTIVE,
             connection_id=connection,
             connected_at=int(self.now),
+            ttl=int(self.now + LEASE),
         )
         if expected:
             self.openings[session_id].append(connection)
 
     @rule(session_id=ids, connection=_connections)
     def heartbeat(self, session_id: str, connection: str) -> None:
-        ttl = int(self.now) + LIFETIME
-        session = self.model[session_id]
-        held = session.connection_id == connection and session.ttl > self.now
+        ttl = int(self.now + LEASE)
+        connection = self.connection(session_id, connection)
+        held = self.is_held(session_id, connection) and self.model[session_id].ttl > self.now
         answer = self.ask(lambda store: store.extend(session_id, connection, self.now))
         assert answer == (ttl if held else None)
-        self.change(session_id, held, ttl=ttl)
-
-    @rule(session_id=ids, connection=_connections)
-    def instrument(self, session_id: str, connection: str) -> None:
-        held = self.model[session_id].connection_id == connection
-        answer = self.ask(lambda store: store.mark_instrumenting(session_id, connection))
-        assert answer == self.change(session_id, held, instruments=True)
+        self.change(session_id, held, ttl=ttl, is_silent=False)
 
     @rule(session_id=ids, connection=_connections, token=_tokens)
-    def offer_refresh(self, session_id: str, connection: str, token: str) -> None:
-        offer = RefreshOffer(refresh_hash(token), int(self.now) + 60)
-        held = self.model[session_id].connection_id == connection
-        assert self.ask(lambda store: store.offer_refresh(session_id, connection, offer)) is held
-        self.change(session_id, held, offer=offer)
+    def instrument(self, session_id: str, connection: str, token: str) -> None:
+        connection = self.connection(session_id, connection)
+        answer = self.ask(lambda s: s.mark_instrumenting(session_id, connection, token))
+        holds, tokens = {shortened(session_id)}, {token}
+        assert answer == self.holding(session_id, connection, holds, tokens)
 
-    @rule(session_id=ids, connection=_connections, token=_tokens)
-    def refresh(self, session_id: str, connection: str, token: str) -> None:
+    @rule(session_id=ids)
+    def fall_silent(self, session_id: str) -> None:
+        held = self.model[session_id].connection_id is not None
+        self.ask(lambda store: store.mark_silent(session_id))
+        self.change(session_id, held, is_silent=True)
+
+    @rule(session_id=ids, heir=ids)
+    def appoint(self, session_id: str, heir: str) -> None:
         session = self.model[session_id]
         expected = (
-            session.status is Status.ACTIVE
-            and self.now < session.ttl
-            and session.offer is not None
-            and session.offer.token_hash == refresh_hash(token)
-            and self.now < session.offer.expires
+            session.status is not Status.PENDING
+            and session.restoring_since is None
+            and session.heir in (None, heir)
         )
-        answer = self.ask(
-            lambda store: store.refresh(session_id, connection, refresh_hash(token), self.now)
-        )
-        assert answer is expected
-        self.change(
-            session_id,
-            expected,
-            previous_connection_id=session.connection_id,
-            connection_id=connection,
-            connected_at=int(self.now),
-            ttl=int(self.now) + LIFETIME,
-            offer=None,
-        )
+        answer = self.ask(lambda store: store.appoint_heir(session_id, heir))
+        assert answer == self.closed(session_id, expected, heir=heir)
+
+    @rule(session_id=ids, connection=_connections, former=ids)
+    def inherit(self, session_id: str, connection: str, former: str) -> None:
+        connection = self.connection(session_id, connection)
+        holds, tokens = self.model[former].holds, self.model[former].tokens
+        answer = self.ask(lambda s: s.inherit(session_id, connection, holds, tokens))
+        assert answer == self.holding(session_id, connection, holds, tokens)
+
+    @rule(session_id=ids, connection=_connections)
+    def disconnect(self, session_id: str, connection: str) -> None:
+        connection = self.connection(session_id, connection)
+        held = self.is_held(session_id, connection)
+        answer = self.ask(lambda store: store.disconnect(session_id, connection, self.now))
+        assert answer == self.closed(session_id, held, ttl=int(self.now + GRACE))
 
     @rule(session_id=ids, connection=_connections)
     def close(self, session_id: str, connection: str) -> None:
-        held = self.model[session_id].connection_id == connection
-        answer = self.ask(lambda store: store.close(session_id, connection))
-        assert answer == self.closed(session_id, held)
+        connection = self.connection(session_id, connection)
+        held = self.is_held(session_id, connection)
+        answer = self.ask(lambda store: store.close(session_id, connection, self.now))
+        assert answer == self.closed(session_id, held, restoring_since=int(self.now))
 
     @rule(session_id=ids, connection=_connections)
     def close_expired(self, session_id: str, connection: str) -> None:
-        session = self.model[session_id]
-        expected = session.connection_id == connection and session.ttl <= self.now
+        connection = self.connection(session_id, connection)
+        held = self.is_held(session_id, connection) and self.model[session_id].ttl <= self.now
         answer = self.ask(lambda store: store.close_expired(session_id, connection, self.now))
-        assert answer == self.closed(session_id, expected)
+        assert answer == self.closed(session_id, held, restoring_since=int(self.now))
+
+    @rule(session_id=ids)
+    def begin_restoring(self, session_id: str) -> None:
+        session = self.model[session_id]
+        since = session.restoring_since
+        expected = (
+            session.status is Status.CLOSED
+            and session.heir is None
+            and (since is None or since <= self.now - RESTORING_SECONDS)
+        )
+        assert self.ask(lambda store: store.begin_restoring(session_id, self.now)) is expected
+        self.change(session_id, expected, restoring_since=int(self.now))
 
     @rule(session_id=ids)
     def cancel(self, session_id: str) -> None:
         pending = self.model[session_id].status is Status.PENDING
-        answer = self.ask(lambda store: store.cancel(session_id))
-        assert answer == self.closed(session_id, pending)
+        answer = self.ask(lambda store: store.cancel(session_id, self.now))
+        assert answer == self.closed(session_id, pending, restoring_since=int(self.now))
 
-    def closed(self, session_id: str, expected: bool) -> Session | None:
+    def closed(self, session_id: str, expected: bool, **changes: Any) -> Session | None:
         return self.change(
-            session_id,
-            expected,
-            status=Status.CLOSED,
-            connection_id=None,
-            previous_connection_id=None,
-            offer=None,
+            session_id, expected, status=Status.CLOSED, connection_id=None, **changes
         )
 
-    @rule(seconds=st.sampled_from([0.5, 30, 59.5, 1800, 3599.5, 3600]))
+    def holding(
+        self, session_id: str, connection: str, holds: Set[str], tokens: Set[str]
+    ) -> Session | None:
+        session = self.model[session_id]
+        return self.change(
+            session_id,
+            session.connection_id == connection,
+            holds=session.holds | holds,
+            tokens=session.tokens | tokens,
+        )
+
+    def connection(self, session_id: str, name: str) -> str:
+        """A connection holds one session: its name is of that one."""
+        return f"{name}-{shortened(session_id)}"
+
+    def is_held(self, session_id: str, connection: str) -> bool:
+        return self.model[session_id].connection_id == connection
+
+    @rule(seconds=st.sampled_from([0.5, 30, 60, 89.5, 149.5, 150, 900, 3600]))
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
+
+    @rule(session_id=ids, connection=_connections)
+    def find_by_connection(self, session_id: str, connection: str) -> None:
+        connection = self.connection(session_id, connection)
+        expected = session_id if self.is_held(session_id, connection) else None
+        assert self.ask(lambda store: store.id_by_connection(connection)) == expected
 
     @rule(stack=_stacks, viewer=_owners, limit=st.integers(1, 4), open_only=st.booleans())
     def list_pages(self, stack: str, viewer: str, limit: int, open_only: bool) -> None:
@@ -182,7 +218,11 @@ class SessionLife(RuleBasedStateMachine):
             for session in self.of_stack(stack)
             if session.ttl > self.now
             and (session.status is not Status.PENDING or session.owner == viewer)
-            and (session.status is not Status.CLOSED or not open_only)
+            and (
+                not open_only
+                or session.status is not Status.CLOSED
+                or (session.heir is None and session.restoring_since is None)
+            )
         ]
         expected.sort(key=lambda session: (-session.ttl, digest(session.session_id)))
 

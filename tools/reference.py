@@ -295,7 +295,7 @@ def _describe_rule(schema: dict[str, Any]) -> str:
 def _render_messages() -> list[str]:
     overview, _, dialogue = (wire.__doc__ or "").partition("::\n")
     kinds: tuple[tuple[str, type[Any], str], ...] = (
-        ("From the debugger", wire.Action, "action"),
+        ("From debuggers and functions", wire.Action, "action"),
         ("From the server", wire.MessageType, "type"),
     )
     parts = [

@@ -75,7 +75,7 @@ def attach(**given: Any) -> None:
 
     A lost connection is opened again by itself, and a long one is replaced before API Gateway ends
     it. For gateways with shorter limits than 10 minutes idle and 2 hours in all, set
-    PLLDB_HEARTBEAT_SECONDS (300) and PLLDB_REFRESH_SECONDS (6300).
+    PLLDB_HEARTBEAT_SECONDS (60) and PLLDB_REFRESH_SECONDS (6300).
     """
     options = AttachOptions(**given)
     options.check()

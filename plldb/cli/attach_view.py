@@ -9,7 +9,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from plldb.bootstrap.cloudformation.lambda_functions.shared.ids import shortened
-from plldb.debugger.attachment import AttachEvent, NothingToDebug, Reconnecting, SessionCreated
+from plldb.debugger.attachment import (
+    AttachEvent,
+    MoveFailed,
+    NothingToDebug,
+    Reconnecting,
+    SessionCreated,
+)
 from plldb.debugger.invocation_runner import InvocationFinished, NotPrepared
 from plldb.debugger.invoker import Progress, RunState
 from plldb.debugger.protocol import (
@@ -19,9 +25,8 @@ from plldb.debugger.protocol import (
     JunkArrived,
     MessageArrived,
     Ready,
-    Refreshed,
-    RefreshFailed,
     Restored,
+    Resumed,
     Silent,
     Skipped,
     Taken,
@@ -103,7 +108,7 @@ class AttachView:
                 self._console.warn(f"something arrived that is no message: {preview}")
             case Warned(function, message):
                 self._console.warn(f"{function}: {message}")
-            case RefreshFailed(reason, delay):
+            case MoveFailed(reason, delay):
                 self._console.warn(
                     f"the connection could not be replaced: {reason.rstrip('.')}. "
                     f"Next attempt in {delay:.1f} s."
@@ -124,7 +129,8 @@ class AttachView:
             self._console.answer(*answer)
 
     def _show_finished(self, event: InvocationFinished) -> None:
-        error = f"  {event.error}" if event.error else ""
+        outcome = "abandoned: " if event.outcome == "abandoned" else ""
+        error = f"  {outcome}{event.error}" if event.error else ""
         self._console.answer(
             {
                 "event": "invocation",
@@ -169,7 +175,7 @@ def _render(event: AttachEvent) -> tuple[dict[str, Any], str] | None:
             )
         case Connected():
             return {"event": "connected"}, "Attached. Press Ctrl-C to detach."
-        case Ready(instrumented, skipped):
+        case Ready(instrumented, skipped, _):
             run = "1 function runs" if instrumented == 1 else f"{instrumented} functions run"
             left_out = f", {skipped} skipped" if skipped else ""
             return (
@@ -188,8 +194,8 @@ def _render_connection(event: AttachEvent) -> tuple[dict[str, Any], str] | None:
                 {"event": "reconnecting", "attempt": attempt, "delay": delay, "reason": reason},
                 f"Disconnected: {reason}. Attempt {attempt} in {delay:.1f} s.",
             )
-        case Refreshed():
-            return {"event": "refreshed"}, "The session has moved to a new connection."
+        case Resumed():
+            return {"event": "resumed"}, "The session goes on over a new connection."
     return None
 
 

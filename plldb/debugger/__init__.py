@@ -7,7 +7,9 @@
     protocol            the session, without I/O: frames in, events out   (pure)
     connection          the session's WebSockets, a thin shell around it  (websockets)
     timing              how long to wait for what, and to try again       (pure)
-    invocation_runner   a session's invocations: run here, and answered
+    invocation_runner   a session's invocations: claimed, run here, and answered
+    replies             questions about invocations, asked again until they are answered
+    payload_transfer    what is too long for a message, by presigned URLs (requests)
     invoker             children, warm and fresh, and what waits for them
     child               one child process, from its start to its end
     runner, frames      what runs in the child, and what it exchanges with plldb

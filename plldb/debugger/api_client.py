@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -16,13 +15,12 @@ from requests.auth import AuthBase
 from urllib3.util import Retry
 
 from plldb import __version__
+from plldb.bootstrap.cloudformation.lambda_functions.shared.ids import shortened
 from plldb.clock_skew import TOLERANCE_SECONDS, clock_difference
 from plldb.diagnostic_log import shorten_ids
 from plldb.errors import (
     AccessDeniedError,
-    AnsweredError,
     EndpointError,
-    InvocationError,
     PlldbError,
     SessionError,
 )
@@ -34,15 +32,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _TIMEOUT_SECONDS = (5, 30)
-# What the broker takes within a request; longer results go through the artifacts bucket.
-_INLINE_RESULT_BYTES = 200_000
-# Of an error that is longer.
-_SHOWN_CHARACTERS = 10_000
-_SHOWN_ID_CHARACTERS = 8
-# Answered already, abandoned by the function, unknown.
-_UNANSWERABLE = {requests.codes.conflict, requests.codes.gone, requests.codes.not_found}
-# Kept open at once, for as many invocations as may run at once.
-_CONNECTIONS = 32
+# There is no such session, or there are several.
+_MISSING = {requests.codes.conflict, requests.codes.not_found}
+# Kept open at once.
+_CONNECTIONS = 8
 # How often all sessions of a stack are gone through, at most.
 _CLOSING_PASSES = 5
 # A repeated POST /sessions leaves at worst a session that nobody uses and that expires.
@@ -62,7 +55,8 @@ _NO_RETRY = Retry(total=0, raise_on_status=False)
 class SessionView:
     """A session as it may be shown. ``session`` is the beginning of its id, ``owner`` an ARN.
 
-    Times are in ISO 8601; ``status`` is PENDING, ACTIVE or CLOSED.
+    Times are in ISO 8601; ``status`` is PENDING, ACTIVE or CLOSED. ``holds`` are the names under
+    which functions are held for it, its own and those of sessions that it replaced.
     """
 
     session: str
@@ -71,6 +65,7 @@ class SessionView:
     owner: str
     created_at: str
     expires_at: str
+    holds: tuple[str, ...]
 
     @classmethod
     def from_answer(cls, answer: Mapping[str, Any]) -> Self:
@@ -82,6 +77,7 @@ class SessionView:
             owner=str(answer["owner"]),
             created_at=str(answer["createdAt"]),
             expires_at=str(answer["expiresAt"]),
+            holds=tuple(map(str, answer["holds"])),
         )
 
 
@@ -99,8 +95,7 @@ class Health:
 class ApiClient:
     """A context manager, which closes its connections at the end.
 
-    ``url`` is the API's stage, without a slash at the end. ``find_reachable`` turns a URL that the
-    helper stack hands out into one that is reached from here. ``make_adapter`` makes what sends
+    ``url`` is the API's stage, without a slash at the end. ``make_adapter`` makes what sends
     requests and repeats them as it is told to.
     """
 
@@ -108,12 +103,10 @@ class ApiClient:
         self,
         url: str,
         auth: AuthBase,
-        find_reachable: Callable[[str], str] = lambda url: url,
         make_adapter: Callable[[Retry], BaseAdapter] | None = None,
     ) -> None:
         self._url = url
         self._auth = auth
-        self._find_reachable = find_reachable
         make_adapter = make_adapter or _make_adapter
         self._http = _open_http_session(make_adapter(_RETRY))
         self._impatient = _open_http_session(make_adapter(_NO_RETRY))
@@ -121,7 +114,7 @@ class ApiClient:
     @classmethod
     def of_helper_stack(cls, helper: HelperStack, target: Target) -> Self:
         """Raises CredentialsError if there are none to sign with."""
-        return cls(helper.management_api_url, target.execute_api_auth(), target.reachable_url)
+        return cls(helper.management_api_url, target.execute_api_auth())
 
     def __enter__(self) -> Self:
         return self
@@ -159,7 +152,7 @@ class ApiClient:
         return session_id
 
     def list_sessions(self, stack_name: str | None = None) -> Iterator[SessionView]:
-        """The open sessions of a stack, or the attached ones of all; page by page as they are read.
+        """The sessions of a stack that have not expired, or the attached ones of all, page by page.
 
         Raises AccessDeniedError, EndpointError or SessionError.
         """
@@ -235,43 +228,6 @@ class ApiClient:
                 f"{self._url}/sessions answered with no session.", _UPDATE_HINT
             ) from None
 
-    # --- Invocations ----------------------------------------------------------
-
-    def event_of(self, request_id: str) -> str:
-        """The event of an invocation, as JSON text.
-
-        Raises InvocationError if it has gone, EndpointError for what may be over soon.
-        """
-        answer = self._request("GET", f"/invocations/{quote(request_id, safe='')}/event")
-        if isinstance(text := answer.get("event"), str):
-            return text
-        return self._transfer("GET", self._read_text(answer, "url")).content.decode()
-
-    def answer_invocation(
-        self, request_id: str, *, result: str | None, error: dict[str, Any] | None
-    ) -> None:
-        """Sends the result, as JSON text, or the error of an invocation. Once: whoever repeats it
-        after a failure knows that an answer which is there by then may be its own.
-
-        Raises InvocationError if nobody waits for it any more, AnsweredError if it has an answer
-        already, EndpointError for what may be over soon.
-        """
-        path = f"/invocations/{quote(request_id, safe='')}"
-        if result is None:
-            answer: dict[str, Any] = {"error": _shorten_error(error)}
-        elif len(payload := result.encode()) <= _INLINE_RESULT_BYTES:
-            answer = {"result": result}
-        else:
-            upload = self._request("POST", f"{path}/uploads", {})
-            self._transfer("PUT", self._read_text(upload, "url"), payload)
-            answer = {"resultKey": self._read_text(upload, "key")}
-        self._request("POST", f"{path}/result", answer, self._impatient)
-
-    def _read_text(self, answer: Mapping[str, Any], name: str) -> str:
-        if isinstance(value := answer.get(name), str):
-            return value
-        raise SessionError(f"{self._url}/invocations answered with no {name}.", _UPDATE_HINT)
-
     # --- HTTP -----------------------------------------------------------------
 
     def _request(
@@ -308,18 +264,6 @@ class ApiClient:
         if response.ok and answer is not None:
             return answer
         raise _make_error(method, self._url + path, response, answer)
-
-    def _transfer(self, method: str, url: str, data: bytes | None = None) -> requests.Response:
-        """A presigned URL is signed already: with a second authentication, S3 would refuse it."""
-        reachable = self._find_reachable(url)
-        response = self._send(self._http, method, reachable, auth=_add_nothing, data=data)
-        if not response.ok:
-            # Without the URL: whoever has it can read the payload.
-            raise SessionError(
-                f"The artifacts bucket refused a payload with {response.status_code}.",
-                _UPDATE_HINT,
-            )
-        return response
 
     def _send(
         self, http: requests.Session, method: str, url: str, **content: Any
@@ -365,22 +309,6 @@ def _open_http_session(adapter: BaseAdapter) -> requests.Session:
     return http
 
 
-def _add_nothing(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Keeps requests from taking the credentials of ~/.netrc for a request without any."""
-    return request
-
-
-def _shorten_error(error: dict[str, Any] | None) -> dict[str, Any] | None:
-    """An error as the helper stack takes it: of an enormous one, the beginning."""
-    if error is None or len(json.dumps(error)) <= _INLINE_RESULT_BYTES:
-        return error
-    return {
-        "errorType": str(error.get("errorType"))[:_SHOWN_CHARACTERS],
-        "errorMessage": str(error.get("errorMessage"))[:_SHOWN_CHARACTERS] + "…",
-        "stackTrace": [],
-    }
-
-
 _ACCESS_HINT = "Allow these credentials execute-api:Invoke on the helper stack's management API."
 _LOG_HINT = "The log group /plldb/<helper stack> says why."
 _UPDATE_HINT = "Run 'plldb bootstrap' to bring the helper stack up to date."
@@ -410,7 +338,7 @@ def _shorten_url(url: str) -> str:
     """A URL without its query, and with no whole session id."""
     path = url.partition("?")[0]
     start, found, session_id = path.partition("/sessions/")
-    return f"{start}{found}{session_id[:_SHOWN_ID_CHARACTERS]}"
+    return f"{start}{found}{shortened(session_id)}"
 
 
 def _make_error(
@@ -419,26 +347,13 @@ def _make_error(
     text, status = _describe_refusal(method, url, response, answer), response.status_code
     if status == requests.codes.forbidden:
         return _make_denial(text, response, answer)
-    if "/invocations/" in url and (error := _make_invocation_error(text, status)) is not None:
-        return error
     if status == requests.codes.too_many_requests:
         return SessionError(text, "Wait a moment, then try again.")
     if status >= requests.codes.server_error:
         return SessionError(text, _LOG_HINT)
-    if status in _UNANSWERABLE and "/sessions/" in url and answer is not None:
+    if status in _MISSING and "/sessions/" in url and answer is not None:
         return SessionError(text, "'plldb sessions list' shows those that there are.")
     return SessionError(text, _UPDATE_HINT)
-
-
-def _make_invocation_error(text: str, status: int) -> PlldbError | None:
-    if status == requests.codes.conflict:
-        return AnsweredError(text)
-    if status in _UNANSWERABLE:
-        return InvocationError(text)
-    if status == requests.codes.too_many_requests or status >= requests.codes.server_error:
-        # It passes, as what a network does: whoever tries again goes on doing so.
-        return EndpointError(text, _LOG_HINT)
-    return None
 
 
 def _make_denial(

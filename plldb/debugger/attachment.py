@@ -11,21 +11,22 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from plldb.aws import Target
 from plldb.bootstrap.cloudformation.lambda_functions.shared.ids import shortened
-from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
 from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import WhenAbsent
 from plldb.debugger import protocol
 from plldb.debugger.api_client import ApiClient
-from plldb.debugger.connection import run_session
+from plldb.debugger.connection import SessionConnection, open_session
 from plldb.debugger.invocation_runner import InvocationRunner, RunnerEvent
 from plldb.debugger.invoker import Invoker
-from plldb.debugger.protocol import SessionEvent
+from plldb.debugger.payload_transfer import PayloadTransfer
+from plldb.debugger.protocol import Ended, SessionEvent, SessionProtocol, Wish
 from plldb.debugger.sources import CodeSource, find_sources
 from plldb.debugger.tasks import unless_stopped
 from plldb.debugger.threads import run_in_thread
-from plldb.debugger.timing import Outages, Timing
+from plldb.debugger.timing import Outages, Replacements, Timing
 from plldb.errors import (
     AccessDeniedError,
     ConnectionLostError,
@@ -68,7 +69,19 @@ class Reconnecting:
     reason: str
 
 
-AttachEvent = SessionCreated | NothingToDebug | Reconnecting | SessionEvent | RunnerEvent
+@dataclass(frozen=True)
+class MoveFailed:
+    """The connection, which will be ended soon, could not be replaced: ``reason``. It is tried
+    again after ``delay`` seconds.
+    """
+
+    reason: str
+    delay: float
+
+
+AttachEvent = (
+    SessionCreated | NothingToDebug | Reconnecting | MoveFailed | SessionEvent | RunnerEvent
+)
 
 
 @dataclass(frozen=True)
@@ -103,7 +116,7 @@ def attach(
     make_invoker: Callable[[], Invoker],
     report: Callable[[AttachEvent], None],
     timing: Timing | None = None,
-) -> protocol.Ended:
+) -> Ended:
     """Opens a session for the stack and stays in it until Ctrl-C or SIGTERM.
 
     The functions that ``choose_sources`` found are instrumented, and their invocations run here;
@@ -116,14 +129,17 @@ def attach(
     """
     stack = require_debuggable_stack(target, session.stack_name)
     helper = find_helper_stack(target, session.helper_stack)
-    with ApiClient.of_helper_stack(helper, target) as management:
+    with (
+        ApiClient.of_helper_stack(helper, target) as api,
+        PayloadTransfer(target.reachable_url) as transfer,
+    ):
         # Before there is a session: what is wrong with the terminal or a port leaves none behind.
         invoker = make_invoker()
-        session_id = management.create_session(stack.name)
-        logger.info("session %s is open for stack %s", shortened(session_id), stack.name)
+        session_id = api.create_session(stack.name)
         report(SessionCreated(shortened(session_id), stack.name))
-        run = _Attachment(target, helper, management, session, sources, report, timing or Timing())
-        return asyncio.run(run.run_until_signal(session_id, invoker))
+        ends = _Ends(target, helper, api, transfer)
+        run = _Attachment(ends, session, sources, report, timing or Timing())
+        return asyncio.run(run.until_signal(session_id, invoker))
 
 
 @dataclass(frozen=True)
@@ -161,43 +177,98 @@ def choose_sources(options: CodeOptions, stack_name: str) -> ChosenSources:
     )
 
 
+@dataclass
+class _Ends:
+    """What an attachment talks to. ``helper`` is looked up again for each further session."""
+
+    target: Target
+    helper: HelperStack
+    api: ApiClient
+    transfer: PayloadTransfer
+
+    def create_session(self, options: SessionOptions) -> str:
+        """Blocks. The helper stack may have been deployed anew meanwhile, with other URLs."""
+        self.helper = find_helper_stack(self.target, options.helper_stack)
+        self.api.move_to(self.helper.management_api_url)
+        return self.api.create_session(options.stack_name)
+
+
+@dataclass(frozen=True)
+class _LiveSession:
+    """A session that is connected, or was until a moment ago.
+
+    ``end`` is its end, and ``settled`` is done once it has all the functions that it can have.
+    """
+
+    session_id: str
+    connection: SessionConnection
+    end: asyncio.Task[Ended]
+    settled: asyncio.Future[None]
+
+    @property
+    def has_ended(self) -> bool:
+        """Raises the bug that ended it, if one did."""
+        if self.end.done() and not self.end.cancelled():
+            self.end.result()
+        return self.end.done()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the helper stack has said so."""
+        return self.has_ended and not self.end.cancelled() and self.end.result().confirmed
+
+
+@dataclass(frozen=True)
+class _Holder:
+    """The last session of which it is known that it has functions; whether it has all of them."""
+
+    session_id: str
+    is_complete: bool = False
+
+
 class _Attachment:
-    """One ``plldb attach``: a session, and those that replace it after a loss."""
+    """One ``plldb attach``: a session, and those that take its place.
+
+    Another one does so after a loss of the connection, and before API Gateway ends a connection for
+    its age. It resumes what the former one held, so no function is changed. One coroutine decides
+    all that, while each session runs in a task of its own.
+    """
 
     def __init__(
         self,
-        target: Target,
-        helper: HelperStack,
-        management: ApiClient,
+        ends: _Ends,
         options: SessionOptions,
         sources: ChosenSources,
         report: Callable[[AttachEvent], None],
         timing: Timing,
     ) -> None:
-        self._target = target
-        self._helper = helper
-        self._management = management
+        self._ends = ends
         self._options = options
         self._sources = sources.found
         # What is reported once there is a connection.
         self._left_out = _list_left_out(sources)
         self._report = report
         self._timing = timing
+        # The session that frames go to.
+        self._current: _LiveSession | None = None
+        # That one, one that is about to take its place, and those whose place was taken.
+        self._connected: list[_LiveSession] = []
         # Ids of sessions that may be open still, the newest last.
         self._open: list[str] = []
-        # The last session of which it is known that it instrumented something, or the first one.
-        self._holder: str | None = None
-        self._outages = Outages(timing, random.random)
+        self._holder: _Holder | None = None
         self._was_ready = False
+        self._outages = Outages(timing, random.random)
+        self._replacements = Replacements(timing, random.random)
 
-    async def run_until_signal(self, session_id: str, invoker: Invoker) -> protocol.Ended:
+    async def until_signal(self, session_id: str, invoker: Invoker) -> Ended:
         self._stop = asyncio.Event()
         _stop_on_signals(self._stop)
         self._runner = InvocationRunner(
             self._sources,
-            self._target.region,
+            self._ends.target.region,
             invoker,
-            self._management,
+            self._ends.transfer,
+            self._send,
             self._report,
             self._timing,
             # The session ends in order, so that its functions are restored before it is raised.
@@ -210,98 +281,205 @@ class _Attachment:
                 "Detaching was interrupted; the helper stack restores the functions by itself.",
                 f"To be sure: plldb restore --stack-name {self._options.stack_name}",
             ) from None
-        finally:
-            await self._runner.close()
 
-    async def _stay_attached(self, session_id: str) -> protocol.Ended:
-        ended = await self._run(session_id)
-        while not (ended.expected or ended.confirmed):
-            ended = await self._attach_again(ended.reason)
-        if not ended.confirmed and await self._close_sessions(self._open):
-            ended = replace(ended, confirmed=True)
-        self._report(ended)
+    async def _stay_attached(self, session_id: str) -> Ended:
+        try:
+            ended = await self._until_end(session_id)
+            is_closed = not self._open or await self._close_sessions(self._open)
+            ended = replace(ended, confirmed=is_closed)
+            self._report(ended)
+        finally:
+            await self._hang_up()
+            await self._runner.close()
         if not ended.expected:
             raise ConnectionLostError(
                 f"The session ended: {ended.reason}.", "Run 'plldb attach' again for a new session."
             )
         return ended
 
-    async def _run(self, session_id: str) -> protocol.Ended:
-        """One session, until it ends."""
-        first_message = self._make_first_message()
-        self._open.append(session_id)
-        self._holder = self._holder or session_id
+    async def _until_end(self, session_id: str) -> Ended:
+        """The end of the last session: one that the user or somebody else has wished."""
+        self._take_over(await self._connect(session_id))
+        while True:
+            live = self._current
+            if live is None or live.is_closed or self._stop.is_set():
+                break
+            if live.has_ended:
+                self._take_over(await self._attach_again(live.end.result().reason))
+            elif _now() >= self._replacements.at:
+                await self._move(live)
+            else:
+                await self._wait_for_news(live)
+        await self._close_in_order()
+        ended = _STOPPED if live is None else live.end.result()
+        return ended if ended.expected or ended.confirmed else _STOPPED
+
+    async def _wait_for_news(self, live: _LiveSession) -> None:
+        """A session is not replaced while its functions are being instrumented."""
+        if live.settled.done():
+            await self._wait(live.end, seconds=self._replacements.at - _now())
+        else:
+            await self._wait(live.end, live.settled)
+
+    async def _wait(self, *news: asyncio.Future[Any], seconds: float | None = None) -> None:
+        """Until one of these is done, the user wants to detach, or so much time has passed."""
+        stopping = asyncio.create_task(self._stop.wait())
         try:
-            return await run_session(
-                self._helper.websocket_url,
-                session_id,
-                self._stop,
-                partial(self._handle, session_id),
-                first_message,
-                self._timing,
+            await asyncio.wait(
+                {*news, stopping}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
             )
+        finally:
+            stopping.cancel()
+
+    # --- One session ------------------------------------------------------------------------------
+
+    async def _create(self) -> str | None:
+        """The id of another session; None if the user wants to detach. Raises PlldbError."""
+        if self._stop.is_set():
+            return None
+        create = partial(self._ends.create_session, self._options)
+        return await unless_stopped(run_in_thread(create), self._stop)
+
+    async def _connect(self, session_id: str, is_move: bool = False) -> _LiveSession | None:
+        """None if the user wants to detach. Raises SessionError, EndpointError."""
+        settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        session = SessionProtocol(session_id, self._make_wish(), self._timing)
+        report = partial(self._handle, session, settled, is_move)
+        self._open.append(session_id)
+        try:
+            url = self._ends.helper.websocket_url
+            connection = await open_session(url, session, report, self._stop, self._timing)
         except PlldbError:
             # It never opened: of those that wait for a connection, a stack can have so many only.
             self._open.remove(session_id)
             await self._close_sessions([session_id])
             raise
-
-    def _make_first_message(self) -> str | None:
-        if not self._sources:
+        if connection is None:
             return None
-        # Whoever took a function since then keeps it: two that take over would do so for ever.
-        take_over = self._options.take_over and not self._was_ready
-        return wire.instrument_message(
-            sorted(self._sources), self._options.when_absent, take_over, replaces=self._holder
+        if self._stop.is_set():
+            # Before it asks for anything.
+            connection.stop()
+        live = _LiveSession(session_id, connection, asyncio.create_task(connection.run()), settled)
+        self._connected = [*(one for one in self._connected if not one.has_ended), live]
+        return live
+
+    def _make_wish(self) -> Wish:
+        holder = self._holder
+        return Wish(
+            functions=tuple(sorted(self._sources)),
+            when_absent=self._options.when_absent,
+            # Whoever took a function since then keeps it: two that take over would go on for ever.
+            take_over=self._options.take_over and not self._was_ready,
+            former=None if holder is None else holder.session_id,
+            is_complete=holder is not None and holder.is_complete,
         )
 
-    def _handle(self, session_id: str, event: SessionEvent) -> None:
+    def _take_over(self, live: _LiveSession | None) -> None:
+        """It is the current one from now on. What was lost meanwhile is sent again."""
+        self._current = live
+        if live is not None:
+            logger.info("session %s is the current one", shortened(live.session_id))
+            self._replacements.connected(_now())
+            self._runner.replies.repeat_all()
+
+    def _send(self, frame: str) -> None:
+        """What is lost here is sent again, once there is another connection."""
+        if self._current is not None:
+            self._current.connection.send(frame)
+
+    def _handle(
+        self,
+        session: SessionProtocol,
+        settled: asyncio.Future[None],
+        is_move: bool,
+        event: SessionEvent,
+    ) -> None:
         match event:
             case protocol.InvocationArrived():
                 self._runner.start(event)
-                return
-            case protocol.Instrumented():
-                self._holder = session_id
-                self._runner.add_function(event)
-            case protocol.Ready():
-                self._was_ready = True
-                self._note_success(session_id)
-            case protocol.Connected():
-                self._outages.connected(_now())
-                if not self._sources:
-                    self._note_success(session_id)
-        self._report(event)
+            case protocol.Replied():
+                self._runner.replies.take(event)
+            case protocol.Ended():
+                self._end_invocations(session.session_id, event)
+            case _:
+                self._note(session.session_id, event)
+                if session.is_ready and not settled.done():
+                    settled.set_result(None)
+                    self._outages.works()
+                    self._open = [session.session_id]
+                if not (is_move and isinstance(event, protocol.Connected)):
+                    self._report(event)
         if isinstance(event, protocol.Connected):
             while self._left_out:
                 self._report(self._left_out.pop(0))
 
-    def _note_success(self, session_id: str) -> None:
-        self._outages.works()
-        self._holder = session_id
-        self._open = [session_id]
+    def _note(self, session_id: str, event: SessionEvent) -> None:
+        """Keeps what a further session has to know."""
+        holder = self._holder or _Holder(session_id)
+        match event:
+            case protocol.Connected():
+                self._outages.connected(_now())
+                self._holder = holder
+            case protocol.Resumed():
+                self._holder = replace(holder, session_id=session_id)
+            case protocol.Instrumented():
+                if holder.session_id != session_id:
+                    self._holder = _Holder(session_id)
+                self._runner.add_function(event)
+            case protocol.Ready():
+                self._holder = _Holder(session_id, is_complete=True)
+                self._was_ready = True
+                self._runner.max_waiting = event.max_waiting
 
-    # --- After a loss ---------------------------------------------------------
+    def _end_invocations(self, session_id: str, ended: Ended) -> None:
+        """No session takes the place of one that is closed. Its connection is there a moment more.
 
-    async def _attach_again(self, reason: str) -> protocol.Ended:
-        """Tries until there is a new session, and runs it. Raises what can't be helped."""
+        Of one that was to take the place of the current one, it is no matter.
+        """
+        is_current = self._current is not None and self._current.session_id == session_id
+        if ended.confirmed and (is_current or self._stop.is_set()):
+            self._runner.abort()
+
+    # --- Another session in its place -------------------------------------------------------------
+
+    async def _move(self, former: _LiveSession) -> None:
+        """API Gateway ends every connection after 2 hours. It stays the current one if it fails."""
+        try:
+            problem = await self._try_to_move(former)
+        except PlldbError as error:
+            problem = error.message
+        if problem is not None and not former.has_ended:
+            self._report(MoveFailed(problem, self._replacements.failed(_now())))
+
+    async def _try_to_move(self, former: _LiveSession) -> str | None:
+        """Why it failed; None if there is another current session, or if all are to end."""
+        session_id = await self._create()
+        live = None if session_id is None else await self._connect(session_id, is_move=True)
+        if live is None:
+            return None
+        await self._wait(live.end, live.settled, seconds=self._timing.silence)
+        if self._stop.is_set() or former.is_closed:
+            return None
+        if live.has_ended or not live.settled.done():
+            live.end.cancel()
+            return "the new session did not get ready"
+        self._take_over(live)
+        former.connection.retire()
+        return None
+
+    async def _attach_again(self, reason: str) -> _LiveSession | None:
+        """None if the user wants to detach. Raises what can't be helped."""
         self._outages.lost(_now())
         while (delay := self._outages.delay(_now())) is not None:
-            logger.info(
-                "the session was lost; attempt %d is in %.2f s: %s",
-                self._outages.attempt,
-                delay,
-                reason,
-            )
+            logger.info("attempt %d in %.2f s: %s", self._outages.attempt, delay, reason)
             self._report(Reconnecting(self._outages.attempt, round(delay, 2), reason))
+            await self._wait(seconds=delay)
             try:
-                await unless_stopped(asyncio.sleep(delay), self._stop)
-                if self._stop.is_set():
-                    return _STOPPED
-                session_id = await unless_stopped(run_in_thread(self._create_session), self._stop)
+                session_id = await self._create()
                 if session_id is None:
-                    return _STOPPED
+                    return None
                 self._report(SessionCreated(shortened(session_id), self._options.stack_name))
-                return await self._run(session_id)
+                return await self._connect(session_id)
             except _LASTING_ERRORS as error:
                 await self._give_up(error.message.rstrip("."))
                 raise
@@ -314,20 +492,26 @@ class _Attachment:
             f"plldb restore --stack-name {self._options.stack_name}",
         )
 
+    # --- The end ----------------------------------------------------------------------------------
+
+    async def _close_in_order(self) -> None:
+        """Closes all that is connected, and waits for the helper stack to say that it is closed."""
+        self._runner.leave()
+        for live in self._connected:
+            live.connection.stop()
+        if self._connected:
+            await asyncio.wait([live.end for live in self._connected])
+        closed = [live.session_id for live in self._connected if live.is_closed]
+        self._open = [session_id for session_id in self._open if session_id not in closed]
+
     async def _give_up(self, reason: str) -> None:
         await self._close_sessions(self._open)
-        self._report(protocol.Ended(expected=False, confirmed=False, reason=reason))
-
-    def _create_session(self) -> str:
-        """Blocks. The helper stack may have been deployed anew meanwhile, with other URLs."""
-        self._helper = find_helper_stack(self._target, self._options.helper_stack)
-        self._management.move_to(self._helper.management_api_url)
-        return self._management.create_session(self._options.stack_name)
+        self._report(Ended(expected=False, confirmed=False, reason=reason))
 
     async def _close_sessions(self, session_ids: Iterable[str]) -> bool:
         """Has functions restored now, rather than once the helper stack notices; whether it did."""
         calls = [
-            run_in_thread(partial(self._management.close_session, session_id))
+            run_in_thread(partial(self._ends.api.close_session, session_id))
             for session_id in session_ids
         ]
         try:
@@ -336,6 +520,11 @@ class _Attachment:
         except TimeoutError:
             return False
         return not any(isinstance(problem, BaseException) for problem in problems)
+
+    async def _hang_up(self) -> None:
+        for live in self._connected:
+            live.end.cancel()
+        await asyncio.gather(*(live.end for live in self._connected), return_exceptions=True)
 
 
 def _list_left_out(sources: ChosenSources) -> list[AttachEvent]:
@@ -349,7 +538,7 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-_STOPPED = protocol.Ended(expected=True, confirmed=False, reason="detached while disconnected")
+_STOPPED = Ended(expected=True, confirmed=False, reason="detached while disconnected")
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:
@@ -358,7 +547,7 @@ def _stop_on_signals(stop: asyncio.Event) -> None:
     this = asyncio.current_task()
 
     def on_signal() -> None:
-        logger.info("told to detach %s", "at once" if stop.is_set() else "in order")
+        logger.info("told to detach%s", " at once" if stop.is_set() else "")
         if stop.is_set() and this is not None:
             this.cancel()
         stop.set()

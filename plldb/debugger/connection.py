@@ -1,10 +1,9 @@
-"""The session's WebSockets: move frames between the network and ``SessionProtocol``."""
+"""The session's WebSocket: moves bytes between the network and ``SessionProtocol``, on time."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable
 from contextlib import suppress
 from urllib.parse import urlencode
@@ -19,242 +18,182 @@ from websockets.exceptions import (
 )
 
 from plldb import __version__
+from plldb.bootstrap.cloudformation.lambda_functions.shared.constants import MAX_FRAME_BYTES
 from plldb.bootstrap.cloudformation.lambda_functions.shared.ids import shortened
-from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
-from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import (
-    REFRESH_TOKEN_PARAMETER,
-    SESSION_ID_PARAMETER,
-)
-from plldb.debugger.protocol import (
-    Ended,
-    RefreshFailed,
-    RefreshGranted,
-    SessionEvent,
-    SessionProtocol,
-    SessionState,
-    Silent,
-)
+from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import SESSION_ID_PARAMETER
+from plldb.debugger.protocol import Ended, SessionEvent, SessionProtocol
 from plldb.debugger.tasks import TaskSet, unless_stopped
-from plldb.debugger.timing import Backoff, Timing
-from plldb.errors import EndpointError, PlldbError, SessionError
+from plldb.debugger.timing import Timing
+from plldb.errors import EndpointError, SessionError
 
 logger = logging.getLogger(__name__)
 
 # API Gateway's largest message: https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
-_MAX_MESSAGE_BYTES = 128 * 1024
-_MAX_FRAME_BYTES = 32 * 1024
-_MAX_BYTES_PER_CHARACTER = 4  # in UTF-8
+_MAX_RECEIVED_BYTES = 128 * 1024
 _ABNORMAL_CLOSURE = 1006
-# Many clients that attached together do not come back together.
-_REFRESH_JITTER = 0.1
-_TIMING = Timing()
 
 
-async def run_session(
-    url: str,
-    session_id: str,
-    stop: asyncio.Event,
-    report: Callable[[SessionEvent], None],
-    first_message: str | None = None,
-    timing: Timing = _TIMING,
-) -> Ended:
-    """Connects, reports every event but the end, and returns that, however it came.
+class SessionConnection:
+    """One WebSocket for one session. Use it from one event loop.
 
-    ``stop`` asks for it. ``first_message`` is a ``wire.instrument_message``. A used id is never
-    tried again. Raises SessionError if the connection is refused, EndpointError if nobody answers.
+    ``report`` is told each event, also the end, which is the result of ``run``.
     """
-    opening = _open(url, {SESSION_ID_PARAMETER: session_id}, timing)
-    # The session may be ACTIVE by now: one that opens in time can still be closed in order.
-    websocket = await unless_stopped(opening, stop, grace=timing.closing)
-    if websocket is None:
-        return Ended(expected=True, confirmed=False, reason="stopped before it was connected")
-    session = _Session(url, session_id, report, timing)
-    logger.info("session %s is connected to %s", shortened(session_id), url)
-    ended = await session.run(websocket, stop, first_message)
-    logger.info("session %s has ended: %s", shortened(session_id), ended.reason)
-    return ended
-
-
-class _Session:
-    """Keeps a session alive, moves it to new connections in time, and ends it when asked to."""
 
     def __init__(
-        self, url: str, session_id: str, report: Callable[[SessionEvent], None], timing: Timing
+        self,
+        websocket: ClientConnection,
+        protocol: SessionProtocol,
+        report: Callable[[SessionEvent], None],
+        timing: Timing,
     ) -> None:
-        self._url = url
-        self._session_id = session_id
+        self._websocket = websocket
+        self._protocol = protocol
         self._report = report
         self._timing = timing
-        self._protocol = SessionProtocol()
-        self._websockets: list[ClientConnection] = []
-        self._tasks = TaskSet(on_bug=self._fail)
+        # There are frames to send; what is due next may have changed.
+        self._wake = asyncio.Event()
+        self._turn = asyncio.Event()
         self._end: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
-        self._activity = asyncio.Event()
-        self._token: asyncio.Future[str] | None = None
-        self._move = asyncio.Lock()
+        protocol.wake = self._wake.set
 
-    async def run(
-        self, websocket: ClientConnection, stop: asyncio.Event, first_message: str | None
-    ) -> Ended:
-        self._report(self._protocol.opened())
+    def send(self, frame: str) -> None:
+        """Sends a message of ``wire``; it is lost if the connection is."""
+        self._protocol.send(frame)
+
+    def stop(self) -> None:
+        """Asks the server to close the session."""
+        self._protocol.stop(_now())
+        self._tell()
+
+    def retire(self) -> None:
+        """Hangs up after a while: another session has taken over."""
+        self._protocol.retire(_now())
+        self._tell()
+
+    async def run(self) -> Ended:
+        """The end of the session, however it came. Cancelled, it hangs up at once."""
+        tasks = TaskSet(on_bug=self._fail)
         try:
-            self._receive_from(websocket)
-            if first_message is not None and not stop.is_set():
-                await self._send(self._protocol.instrument(first_message))
-                self._tasks.start(self._watch_instrumenting())
-            for work in (self._stop(stop), self._keep_alive(), self._refresh_in_time()):
-                self._tasks.start(work)
-            return await self._end
-        except asyncio.CancelledError:
-            for each in self._websockets:
-                each.transport.abort()
-            raise
+            self._protocol.opened(_now())
+            self._tell()
+            for work in (self._receive(), self._send_frames(), self._keep_time(), self._ping()):
+                tasks.start(work)
+            ended = await self._end
+            await tasks.cancel()
+            await self._say_farewell()
         finally:
-            closing = (each.close() for each in self._websockets)
-            await asyncio.gather(self._tasks.cancel(), *closing, return_exceptions=True)
+            self._websocket.transport.abort()
+            await tasks.cancel()
+            await self._websocket.wait_closed()
+        return ended
 
-    # --- Tasks ----------------------------------------------------------------
+    # --- Tasks ------------------------------------------------------------------------------------
 
     def _fail(self, bug: BaseException) -> None:
         if not self._end.done():
             self._end.set_exception(bug)
 
-    def _finish(self, ended: Ended | None) -> None:
-        if ended is not None and not self._end.done():
-            self._end.set_result(ended)
+    def _tell(self) -> None:
+        """Passes on what came of a call to the protocol."""
+        for event in self._protocol.take_events():
+            self._report(event)
+            if isinstance(event, Ended) and not self._end.done():
+                self._end.set_result(event)
+        self._wake.set()
+        self._turn.set()
 
-    def _receive_from(self, websocket: ClientConnection) -> int:
-        """Another connection to receive from; its number."""
-        self._websockets.append(websocket)
-        number = len(self._websockets) - 1
-        self._tasks.start(self._receive(number, websocket))
-        return number
-
-    async def _receive(self, number: int, websocket: ClientConnection) -> None:
+    async def _receive(self) -> None:
         try:
-            while not self._end.done():
-                self._handle_frame(await websocket.recv(), number)
+            while True:
+                frame = await self._websocket.recv()
+                self._protocol.receive(frame, _now())
+                self._tell()
         except ConnectionClosed as closed:
             code = closed.rcvd.code if closed.rcvd else _ABNORMAL_CLOSURE
-            reason = closed.rcvd.reason if closed.rcvd else ""
-            self._finish(self._protocol.connection_closed(number, code, reason))
+            self._protocol.lose(code, closed.rcvd.reason if closed.rcvd else "")
+            self._tell()
 
-    def _handle_frame(self, frame: str | bytes, number: int) -> None:
-        event = self._protocol.received(frame, number)
-        logger.debug("session %s: %s", shortened(self._session_id), type(event).__name__)
-        match event:
-            case Ended():
-                self._finish(event)
-            case RefreshGranted(token):
-                if self._token is not None and not self._token.done():
-                    self._token.set_result(token)
-            case _:
-                self._report(event)
-        self._activity.set()
-
-    async def _send(self, frames: list[str]) -> None:
-        # Whoever receives from it tells of its end.
+    async def _send_frames(self) -> None:
+        # Whoever receives tells of the connection's end.
         with suppress(ConnectionClosed):
-            for frame in frames:
-                await self._websockets[self._protocol.current].send(_split_into_frames(frame))
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                await self._send_what_waits()
 
-    async def _keep_alive(self) -> None:
-        """API Gateway drops a connection that is idle for 10 minutes, a session lives one hour."""
+    async def _send_what_waits(self) -> None:
+        while (frame := self._protocol.take_frame()) is not None:
+            await self._websocket.send(_split(frame))
+
+    async def _keep_time(self) -> None:
         while True:
-            await asyncio.sleep(self._timing.heartbeat)
-            await self._send([wire.heartbeat_message()])
+            due = self._protocol.due
+            delay = None if due is None else max(0.0, due - _now())
+            with suppress(TimeoutError):
+                async with asyncio.timeout(delay):
+                    await self._turn.wait()
+            self._turn.clear()
+            if due is not None and _now() >= due:
+                self._protocol.advance(_now())
+                self._tell()
 
-    async def _watch_instrumenting(self) -> None:
-        while not self._protocol.is_ready:
-            if not await self._hears_within(self._timing.silence):
-                self._report(Silent(self._timing.silence))
-                return
+    async def _ping(self) -> None:
+        """Finds out early that the network is dead.
 
-    async def _stop(self, stop: asyncio.Event) -> None:
-        """Once asked to, closes the session; then the connection, if the server falls silent."""
-        await stop.wait()
-        with suppress(TimeoutError):
-            # To the connection that has the session, not to the one that is losing it.
-            async with asyncio.timeout(self._timing.closing), self._move:
-                pass
-        await self._send(self._protocol.stop())
-        while self._protocol.state is SessionState.CLOSING:
-            if not await self._hears_within(self._timing.closing):
-                await self._websockets[self._protocol.current].close()
-                return
+        No text of AWS's promises that pings are answered: a missing pong counts only once there
+        was one. The heartbeat is the sign of life that always counts.
+        """
+        has_ponged = False
+        with suppress(ConnectionClosed):
+            while True:
+                await asyncio.sleep(self._timing.ping)
+                pong = asyncio.ensure_future(await self._websocket.ping())
+                answered, _ = await asyncio.wait({pong}, timeout=self._timing.ping)
+                if has_ponged and not answered:
+                    break
+                has_ponged = bool(answered)
+            session = shortened(self._protocol.session_id)
+            logger.info("session %s: a ping was not answered", session)
+            self._websocket.transport.abort()
 
-    async def _hears_within(self, seconds: float) -> bool:
-        """Whether anything arrives."""
-        self._activity.clear()
-        try:
-            async with asyncio.timeout(seconds):
-                await self._activity.wait()
-        except TimeoutError:
-            return False
-        return True
-
-    # --- Moving to a new connection -------------------------------------------
-
-    async def _refresh_in_time(self) -> None:
-        """API Gateway ends every connection after 2 hours."""
-        while True:
-            jitter = _REFRESH_JITTER * random.random()  # nosec B311  # noqa: S311 - no secret
-            age = self._timing.refresh * (1 - jitter)
-            await asyncio.sleep(age)
-            backoff = Backoff(self._timing.first_retry, self._timing.longest_retry, random.random)
-            while (problem := await self._refresh()) is not None:
-                delay = backoff.delay(elapsed=0) or 0.0
-                logger.info(
-                    "session %s stays on its connection, and tries again in %.1f s: %s",
-                    *(shortened(self._session_id), delay, problem),
-                )
-                self._report(RefreshFailed(problem, delay))
-                await asyncio.sleep(delay)
-
-    async def _refresh(self) -> str | None:
-        """Moves the session to a new connection; why not, if it fails."""
-        while not self._protocol.is_ready:
-            await self._hears_within(self._timing.silence)
-        try:
-            token = await self._ask_for_token()
-            async with self._move:
-                if self._protocol.state is SessionState.ATTACHED:
-                    await self._move_with(token)
-        except PlldbError as error:
-            return error.message
-        except TimeoutError:
-            return "the helper stack does not answer"
-        return None
-
-    async def _ask_for_token(self) -> str:
-        self._token = asyncio.get_running_loop().create_future()
-        await self._send(self._protocol.request_refresh())
-        async with asyncio.timeout(self._timing.answer):
-            return await self._token
-
-    async def _move_with(self, token: str) -> None:
-        self._protocol.moving()
-        parameters = {SESSION_ID_PARAMETER: self._session_id, REFRESH_TOKEN_PARAMETER: token}
-        try:
-            websocket = await _open(self._url, parameters, self._timing)
-        except PlldbError:
-            self._finish(self._protocol.not_moved())
-            raise
-        logger.info("session %s moves to a new connection", shortened(self._session_id))
-        old = self._websockets[self._protocol.current]
-        self._report(self._protocol.moved(self._receive_from(websocket)))
-        self._tasks.start(self._retire(old))
-
-    async def _retire(self, websocket: ClientConnection) -> None:
-        """What was being posted to it when the session moved still arrives."""
-        await asyncio.sleep(self._timing.grace)
-        await websocket.close()
+    async def _say_farewell(self) -> None:
+        """Sends what waits, and hangs up; not longer than that makes sense."""
+        with suppress(ConnectionClosed, TimeoutError):
+            async with asyncio.timeout(self._timing.hanging_up):
+                await self._send_what_waits()
+                await self._websocket.close()
 
 
-def _split_into_frames(message: str) -> list[str]:
-    """The message in pieces that each fit into a frame."""
-    step = _MAX_FRAME_BYTES // _MAX_BYTES_PER_CHARACTER
-    return [message[start : start + step] for start in range(0, len(message), step)]
+def _split(frame: str) -> str | list[str]:
+    """One whole frame, where it fits one: of other forms, API Gateway's documentation says nothing.
+
+    Messages are ASCII. All but those that name hundreds of functions are short enough.
+    """
+    if len(frame) <= MAX_FRAME_BYTES:
+        return frame
+    starts = range(0, len(frame), MAX_FRAME_BYTES)
+    return [frame[start : start + MAX_FRAME_BYTES] for start in starts]
+
+
+async def open_session(
+    url: str,
+    protocol: SessionProtocol,
+    report: Callable[[SessionEvent], None],
+    stop: asyncio.Event,
+    timing: Timing,
+) -> SessionConnection | None:
+    """Connects; None if ``stop`` is set before. A used id is never tried again.
+
+    Raises SessionError if the connection is refused, EndpointError if nobody answers.
+    """
+    parameters = {SESSION_ID_PARAMETER: protocol.session_id}
+    # The session may be ACTIVE by now: one that opens in time can still be closed in order.
+    websocket = await unless_stopped(_open(url, parameters, timing), stop, timing.closing)
+    return None if websocket is None else SessionConnection(websocket, protocol, report, timing)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 async def _open(url: str, parameters: dict[str, str], timing: Timing) -> ClientConnection:
@@ -262,10 +201,12 @@ async def _open(url: str, parameters: dict[str, str], timing: Timing) -> ClientC
         return await connect(
             f"{url}?{urlencode(parameters)}",
             open_timeout=timing.opening,
-            close_timeout=timing.closing,
-            ping_interval=timing.ping,
-            ping_timeout=timing.ping,
-            max_size=_MAX_MESSAGE_BYTES,
+            close_timeout=timing.hanging_up,
+            # See SessionConnection._ping.
+            ping_interval=None,
+            # API Gateway has none.
+            compression=None,
+            max_size=_MAX_RECEIVED_BYTES,
             user_agent_header=f"plldb/{__version__}",
         )
     except InvalidStatus as error:

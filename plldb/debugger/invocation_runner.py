@@ -1,7 +1,14 @@
 """Runs the invocations of a session here and sends their answers back.
 
+::
+
+    arrived --> its function is known --> claimed --> run --> answered --> recorded
+       |                                     \\--void: the function has run it by itself
+       \\--declined: too many wait, or there is no code for it
+
 An invocation is a task of its own: any number may be under way, and the invoker decides how many
-of them run at once.
+of them run at once. Each is claimed before it runs, so that the function and this machine never
+both run it. From then on its function waits for an answer, so it gets one, whatever goes wrong.
 """
 
 from __future__ import annotations
@@ -10,39 +17,35 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
+from plldb.bootstrap.cloudformation.lambda_functions.shared.constants import MAX_FRAME_BYTES
+from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
+from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import MessageType
 from plldb.debugger.frames import make_error_report
 from plldb.debugger.invoker import Invoker, LocalFunction, Outcome
+from plldb.debugger.payload_transfer import PayloadTransfer
 from plldb.debugger.protocol import Instrumented, InvocationArrived
+from plldb.debugger.replies import MessageRefusedError, Replies
 from plldb.debugger.sources import CodeSource
 from plldb.debugger.tasks import TaskSet
 from plldb.debugger.threads import run_in_thread
 from plldb.debugger.timing import Backoff, Timing
-from plldb.errors import (
-    AnsweredError,
-    CredentialsError,
-    EndpointError,
-    InvocationError,
-    PlldbError,
-)
+from plldb.errors import EndpointError, InvocationError, PlldbError
 
 logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
-# What may be over soon. Credentials are renewed by 'aws sso login' in another terminal, and those
-# that are renewed over the network can't be while it is down.
-_PASSING_ERRORS = (EndpointError, CredentialsError)
 
 
 @dataclass(frozen=True)
 class InvocationFinished:
-    """``outcome`` is "succeeded", "failed" (by the handler's own error) or "abandoned" (nobody
-    waited for the answer any more); ``error`` is the error's type or the reason. ``was_paused``: a
-    debugger had it when its time was over.
+    """``outcome`` is "succeeded", "failed" (its caller gets an error) or "abandoned" (no answer
+    from here counts); ``error`` is the type of the handler's error, or the reason. ``was_paused``:
+    a debugger had it when its time was over.
     """
 
     function: str
@@ -63,25 +66,54 @@ class NotPrepared:
 
 RunnerEvent = InvocationFinished | NotPrepared
 
-# Far more than can be repeated within the seconds in which a broker is asked again.
+# Far more than can be repeated within the seconds in which a function asks again.
 _REMEMBERED = 1000
 _NO_CODE = "there is no code for it on the machine that is attached"
+_LATE = "its time was over"
+# Why an invocation is not to be run here, by what the helper stack says of it.
+_WHY_VOID = {
+    "ABANDONED": "the function has run it by itself",
+    "ANSWERED": "it was answered before",
+    "UNKNOWN": "the helper stack does not know it",
+}
+# Why an answer does not count.
+_WHY_NOT_RECORDED = {
+    "ABANDONED": "the function took the session for lost, and has reported an error",
+    "UNKNOWN": "the helper stack does not know it any more",
+}
+# Types of errors that are plldb's own. The function reports some of the second type by itself.
+_DEBUGGER_ERROR, _DEBUGGER_LOST = "PlldbDebuggerError", "PlldbDebuggerLost"
 
 
-class AnswerApi(Protocol):
-    """What the helper stack's REST API does for invocations."""
+@dataclass(eq=False)
+class _Run:
+    """An invocation under way. ``deadline`` is by this machine's clock, ``arrived`` by the loop's.
 
-    def event_of(self, request_id: str) -> str: ...
+    ``is_claimed``: its function waits for an answer. ``is_answered``: one was sent.
+    """
 
-    def answer_invocation(
-        self, request_id: str, *, result: str | None, error: dict[str, Any] | None
-    ) -> None: ...
+    invocation: InvocationArrived
+    deadline: float
+    arrived: float
+    is_claimed: bool = False
+    is_answered: bool = False
+    was_paused: bool = False
+
+    @property
+    def request_id(self) -> str:
+        return self.invocation.request_id
+
+    @property
+    def id(self) -> tuple[str, str, float]:
+        """By what the helper stack knows it."""
+        return self.invocation.session_id, self.request_id, self.invocation.deadline
 
 
 class InvocationRunner:
     """The local end of a session, and of those that replace it. Use it from one event loop.
 
-    ``on_bug`` is called when a task ends with an error that is none of ours; ``close`` raises it.
+    ``send`` hands a frame to the session's connection, and drops it if there is none. ``on_bug`` is
+    called when a task ends with an error that is none of ours; ``close`` raises it.
     """
 
     def __init__(
@@ -89,7 +121,8 @@ class InvocationRunner:
         sources: Mapping[str, CodeSource],
         region: str,
         invoker: Invoker,
-        answer_api: AnswerApi,
+        transfer: PayloadTransfer,
+        send: Callable[[str], None],
         report: Callable[[RunnerEvent], None],
         timing: Timing | None = None,
         on_bug: Callable[[], None] = lambda: None,
@@ -100,14 +133,22 @@ class InvocationRunner:
         self._sources = sources
         self._region = region
         self._invoker = invoker
-        self._answer_api = answer_api
+        self._transfer = transfer
+        self._send = send
         self._report = report
+        self.replies = Replies(send, self._timing.repeat)
+        # While so many are under way, further ones are declined.
+        self.max_waiting: int | None = None
+        self._is_leaving = False
         # Done once it is known how the function is deployed.
         self._functions: dict[str, asyncio.Future[LocalFunction]] = {}
         self._tasks = TaskSet(on_bug=self._note_bug)
-        self._under_way: set[str] = set()
-        # Id and deadline of those that were run: a try of the same id later has another deadline.
+        # By their request ids.
+        self._under_way: dict[str, _Run] = {}
+        # Id and deadline of those that have arrived: a later try of an id has another deadline.
         self._remembered: dict[tuple[str, float], None] = {}
+
+    # --- Functions --------------------------------------------------------------------------------
 
     def add_function(self, event: Instrumented) -> None:
         """Takes in a function as it is deployed, and starts a child for the code in its place."""
@@ -133,30 +174,11 @@ class InvocationRunner:
         self._find_function(event.function).set_result(function)
         self._tasks.start(self._prepare(function))
 
-    def start(self, invocation: InvocationArrived) -> None:
-        """Runs it once: it may arrive on two connections, or again after a failure of the broker.
-
-        Lambda's own retries come under the same id, with a deadline of their own.
-        """
-        this = (invocation.request_id, invocation.deadline)
-        if invocation.request_id in self._under_way or this in self._remembered:
-            return
-        self._under_way.add(invocation.request_id)
-        self._remembered[this] = None
-        if len(self._remembered) > _REMEMBERED:
-            del self._remembered[next(iter(self._remembered))]
-        self._tasks.start(self._run(_move_to_local_clock(invocation)))
-
     def _find_function(self, function: str) -> asyncio.Future[LocalFunction]:
         """Is done once it is known how the function is deployed."""
         if function not in self._functions:
             self._functions[function] = asyncio.get_running_loop().create_future()
         return self._functions[function]
-
-    def _note_bug(self, bug: BaseException) -> None:
-        if self._bug is None:
-            self._bug = bug
-        self._on_bug()
 
     async def _prepare(self, function: LocalFunction) -> None:
         """A warm child for the first invocation; with debugpy, an editor can attach from now on."""
@@ -166,108 +188,202 @@ class InvocationRunner:
             reason = f"{error.message} {error.hint or ''}".strip()
             self._report(NotPrepared(function.logical_id, reason))
 
-    async def close(self) -> None:
-        """Ends what is under way, without an answer: the functions fall back by themselves.
+    async def _wait_for_function(self, run: _Run) -> LocalFunction:
+        """An invocation may overtake the message that its function is instrumented."""
+        try:
+            async with asyncio.timeout(max(0.0, run.deadline - time.time())):
+                return await asyncio.shield(self._find_function(run.invocation.function))
+        except TimeoutError:
+            raise InvocationError(
+                "the helper stack has not said how the function is deployed"
+            ) from None
 
-        Raises the first bug that ended a task.
+    # --- The end ----------------------------------------------------------------------------------
+
+    def leave(self) -> None:
+        """The user wants to detach: what arrives from now on is declined, what runs goes on."""
+        self._is_leaving = True
+
+    def abort(self) -> None:
+        """The session is over, and the last frames go out: nobody waits for the end of what runs.
+
+        Callers get an error at once. What was not claimed yet, functions run by themselves. What
+        was answered may still turn out to be recorded.
         """
+        self.leave()
+        lost = _explain(_DEBUGGER_LOST, "the debugger detached while it ran this invocation")
+        for run in [run for run in self._under_way.values() if not run.is_answered]:
+            if run.is_claimed:
+                self._send(wire.answer_message(*run.id, body=lost.to_body()))
+            else:
+                self._send(wire.decline_message(*run.id))
+            self._finish(run, "abandoned", "the session has ended")
+
+    async def close(self) -> None:
+        """Ends what is under way. Raises the first bug that ended a task."""
         await self._tasks.cancel()
         await self._invoker.close()
         if self._bug is not None:
             raise self._bug
 
-    async def _run(self, invocation: InvocationArrived) -> None:
-        function, request_id = invocation.function, invocation.request_id
-        logger.info("invocation %s of %s has arrived", request_id, function)
-        started = asyncio.get_running_loop().time()
-        was_paused = False
-        try:
-            outcome = await self._invoke(invocation)
-            was_paused = outcome.was_paused
-            await self._answer(invocation, outcome)
-        except PlldbError as error:
-            # The function runs its original handler, or reports a timeout: nothing is lost.
-            ended, reason = "abandoned", error.message
+    def _note_bug(self, bug: BaseException) -> None:
+        if self._bug is None:
+            self._bug = bug
+        self._on_bug()
+
+    # --- Invocations ------------------------------------------------------------------------------
+
+    def start(self, invocation: InvocationArrived) -> None:
+        """Claims an invocation and runs it, once: it may arrive on two connections.
+
+        Lambda's own retries come under the same id, with a deadline of their own.
+        """
+        this = (invocation.request_id, invocation.deadline)
+        if this in self._remembered:
+            return
+        self._remembered[this] = None
+        if len(self._remembered) > _REMEMBERED:
+            del self._remembered[next(iter(self._remembered))]
+        logger.info("invocation %s of %s has arrived", invocation.request_id, invocation.function)
+        # This machine's clock may be off: the time that is left counts.
+        deadline = time.time() + invocation.deadline - invocation.sent_at
+        run = _Run(invocation, deadline, asyncio.get_running_loop().time())
+        reason = self._find_reason_to_decline(invocation)
+        if reason is not None:
+            self._send(wire.decline_message(*run.id))
+            self._tell(run, "abandoned", f"{reason}; the function runs it by itself")
         else:
-            ended = "succeeded" if outcome.error is None else "failed"
-            reason = "" if outcome.error is None else str(outcome.error.get("errorType"))
-        finally:
-            self._under_way.discard(request_id)
-        elapsed = (asyncio.get_running_loop().time() - started) * 1000
-        logger.info("invocation %s of %s %s after %.1f ms", request_id, function, ended, elapsed)
-        self._report(
-            InvocationFinished(function, request_id, ended, round(elapsed, 1), reason, was_paused)
-        )
+            self._under_way[run.request_id] = run
+            self._tasks.start(self._run(run))
 
-    async def _answer(self, invocation: InvocationArrived, outcome: Outcome) -> None:
-        answer = partial(
-            self._answer_api.answer_invocation,
-            invocation.request_id,
-            result=outcome.result,
-            error=None if outcome.error is None else {**outcome.error},
-        )
-        has_failed = False
-
-        def answer_once() -> None:
-            nonlocal has_failed
-            try:
-                answer()
-            except EndpointError:
-                has_failed = True
-                raise
-            except AnsweredError:
-                # By an attempt of ours, of which only the confirmation was lost.
-                if not has_failed:
-                    raise
-
-        await self._repeat_until_deadline(invocation, answer_once)
-
-    async def _repeat_until_deadline(
-        self, invocation: InvocationArrived, call: Callable[[], _T]
-    ) -> _T:
-        """What ``call`` gives; it is made again while the network is down, or credentials are."""
-        timing = self._timing
-        backoff = Backoff(timing.first_retry, timing.longest_retry, random.random)
-        while True:
-            try:
-                return await run_in_thread(call)
-            except _PASSING_ERRORS as error:
-                left = invocation.deadline - time.time()
-                if left <= 0:
-                    raise
-                delay = min(backoff.delay(elapsed=0) or 0.0, left)
-                logger.info(
-                    "invocation %s: the next attempt is in %.1f s: %s",
-                    *(invocation.request_id, delay, error.message),
-                )
-                await asyncio.sleep(delay)
-
-    async def _invoke(self, invocation: InvocationArrived) -> Outcome:
+    def _find_reason_to_decline(self, invocation: InvocationArrived) -> str | None:
+        if self._is_leaving:
+            return "the debugger detaches"
         if invocation.function not in self._sources:
-            what = f"RequestId: {invocation.request_id} Error: {_NO_CODE}"
-            return Outcome(None, make_error_report("Runtime.InvalidEntrypoint", what))
-        event = invocation.event
-        if event is None:
-            fetch = partial(self._answer_api.event_of, invocation.request_id)
-            event = await self._repeat_until_deadline(invocation, fetch)
-        function = await self._wait_for_function(invocation)
-        context = invocation.context | {"aws_request_id": invocation.request_id}
-        return await self._invoker.invoke(function, event, context, invocation.deadline)
+            return _NO_CODE
+        if invocation.request_id in self._under_way:
+            return "an earlier try of it runs here still"
+        if self.max_waiting is not None and len(self._under_way) >= self.max_waiting:
+            return f"{self.max_waiting} invocations wait here already"
+        return None
 
-    async def _wait_for_function(self, invocation: InvocationArrived) -> LocalFunction:
-        """An invocation may overtake the message that its function is instrumented."""
+    async def _run(self, run: _Run) -> None:
         try:
-            async with asyncio.timeout(max(0.0, invocation.deadline - time.time())):
-                return await asyncio.shield(self._find_function(invocation.function))
+            function = await self._wait_for_function(run)
+            await self._claim(run)
+            outcome = await self._invoke(run, function)
+            run.was_paused = outcome.was_paused
+            outcome = await self._answer(run, outcome)
+        except InvocationError as error:
+            self._finish(run, "abandoned", error.message)
+        else:
+            self._finish(run, *_describe(outcome))
+
+    async def _claim(self, run: _Run) -> None:
+        """Returns once the invocation is this machine's. Raises InvocationError."""
+        claim = wire.claim_message(*run.id)
+        reply = await self._ask(run, claim, MessageType.GO, MessageType.VOID)
+        if reply["type"] == MessageType.VOID:
+            raise InvocationError(_WHY_VOID.get(str(reply.get("state")), _LATE))
+        run.is_claimed = True
+
+    async def _invoke(self, run: _Run, function: LocalFunction) -> Outcome:
+        try:
+            event = await self._get_event(run)
+        except InvocationError:
+            raise
+        except PlldbError as error:
+            return _explain(_DEBUGGER_ERROR, f"the event can't be had. {error.message}")
+        context = run.invocation.context | {"aws_request_id": run.request_id}
+        return await self._invoker.invoke(function, event, context, run.deadline)
+
+    async def _get_event(self, run: _Run) -> str:
+        if run.invocation.event is not None:
+            return run.invocation.event
+        download = partial(self._transfer.download, run.invocation.event_url or "")
+        return await self._repeat(run, lambda: run_in_thread(download))
+
+    async def _answer(self, run: _Run, outcome: Outcome) -> Outcome:
+        """Returns once the answer is recorded: this outcome, or why it can't be passed on.
+
+        Raises InvocationError.
+        """
+        try:
+            frame = await self._make_answer(run, outcome)
+        except InvocationError:
+            raise
+        except PlldbError as error:
+            outcome = _explain(_DEBUGGER_ERROR, f"the answer can't be passed on. {error.message}")
+            frame = wire.answer_message(*run.id, body=outcome.to_body())
+        run.is_answered = True
+        try:
+            reply = await self._ask(run, frame, MessageType.RECORDED)
+        except MessageRefusedError as error:
+            outcome = _explain(_DEBUGGER_ERROR, f"the answer can't be passed on. {error.message}")
+            frame = wire.answer_message(*run.id, body=outcome.to_body())
+            reply = await self._ask(run, frame, MessageType.RECORDED)
+        if reply.get("state") != "ANSWERED":
+            raise InvocationError(_WHY_NOT_RECORDED.get(str(reply.get("state")), _LATE))
+        return outcome
+
+    async def _make_answer(self, run: _Run, outcome: Outcome) -> str:
+        body = outcome.to_body()
+        frame = wire.answer_message(*run.id, body=body)
+        if len(frame) <= MAX_FRAME_BYTES:
+            return frame
+        key = await self._repeat(run, lambda: self._upload(run, body))
+        return wire.answer_message(*run.id, body_key=key)
+
+    async def _upload(self, run: _Run, body: str) -> str:
+        """The key of the body in the artifacts bucket."""
+        session_id, request_id, _ = run.id
+        ask = wire.upload_message(session_id, request_id)
+        reply = await self._ask(run, ask, MessageType.UPLOAD)
+        await run_in_thread(partial(self._transfer.upload, str(reply["url"]), body))
+        return str(reply["key"])
+
+    async def _ask(self, run: _Run, frame: str, *types: str) -> dict[str, Any]:
+        return await self.replies.ask(run.invocation, frame, types, run.deadline)
+
+    async def _repeat(self, run: _Run, attempt: Callable[[], Awaitable[_T]]) -> _T:
+        """What an attempt gives; there is another one while the network is down."""
+        backoff = Backoff(self._timing.first_retry, self._timing.longest_retry, random.random)
+        try:
+            async with asyncio.timeout(max(0.0, run.deadline - time.time())):
+                while True:
+                    try:
+                        return await attempt()
+                    except EndpointError as error:
+                        delay = backoff.delay(elapsed=0) or 0.0
+                        logger.info("tried again in %.1f s: %s", delay, error.message)
+                        await asyncio.sleep(delay)
         except TimeoutError:
-            raise InvocationError(
-                "The helper stack has not said how the function is deployed."
-            ) from None
+            raise InvocationError(_LATE) from None
+
+    def _finish(self, run: _Run, outcome: str, reason: str) -> None:
+        """Once: an invocation that was aborted may come to its end all the same."""
+        if self._under_way.get(run.request_id) is run:
+            del self._under_way[run.request_id]
+            self._tell(run, outcome, reason)
+
+    def _tell(self, run: _Run, outcome: str, reason: str) -> None:
+        function, request_id = run.invocation.function, run.request_id
+        elapsed = (asyncio.get_running_loop().time() - run.arrived) * 1000
+        logger.info("invocation %s of %s %s after %.1f ms", request_id, function, outcome, elapsed)
+        self._report(
+            InvocationFinished(
+                function, request_id, outcome, round(elapsed, 1), reason, run.was_paused
+            )
+        )
 
 
-def _move_to_local_clock(invocation: InvocationArrived) -> InvocationArrived:
-    """Sets the deadline by this machine's clock, which may be off: the time that is left counts."""
-    if invocation.sent_at is None:
-        return invocation
-    left = invocation.deadline - invocation.sent_at
-    return replace(invocation, deadline=time.time() + left)
+def _explain(kind: str, what: str) -> Outcome:
+    """An error for the caller, about what is wrong with its being debugged."""
+    return Outcome(None, make_error_report(kind, f"plldb: {what}"))
+
+
+def _describe(outcome: Outcome) -> tuple[str, str]:
+    if outcome.error is None:
+        return "succeeded", ""
+    kind, message = outcome.error["errorType"], outcome.error["errorMessage"]
+    return "failed", message if kind == _DEBUGGER_ERROR else kind

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import importlib.metadata
 import importlib.util
+import json
 import logging
 import os
 import re
@@ -85,6 +86,12 @@ class Outcome:
     result: str | None
     error: ErrorReport | None
     was_paused: bool = False
+
+    def to_body(self) -> str:
+        """The outcome as the function gets it: see ``wire``. The result's text stays as it is."""
+        if self.error is not None:
+            return json.dumps({"error": self.error})
+        return f'{{"result": {self.result}}}'
 
 
 class RunState(Enum):

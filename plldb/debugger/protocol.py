@@ -1,36 +1,51 @@
-"""The session as the debugger's side sees it, without I/O: frames go in, events come out.
+"""One session on one connection, without I/O: frames and times go in, frames and events come out.
 
 ::
 
-    CONNECTING --opened--> ATTACHED --stop--> CLOSING --"closed"--> ENDED
-                               \\--the server ends it, or the connection is lost--> ENDED
+    CONNECTING --opened--> ATTACHED --stop--> CLOSING --"closed", or silence--> ENDED
+                            |  \\--retire--> RETIRED --its time is over--> ENDED
+                            \\--the server ends it, or the connection is lost--> ENDED
 
-While ATTACHED, it may move to another connection: what is sent goes to the new one from then on,
-and what arrives on either counts. ::
+Whoever moves the bytes calls ``opened`` once, ``receive`` for each frame, ``advance`` when the time
+``due`` has come, and ``lose`` when the connection is gone; after each of these calls, and whenever
+``wake`` is called, what ``take_events`` gives is to be told, and what ``take_frame`` gives, frame
+by frame, to be sent.
 
-    request_refresh → RefreshGranted → moving → moved       (the new connection is the current one)
-                                          \\--> not_moved   (the old one still is, if it is there)
+All times are in seconds, by one monotonic clock.
 """
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
+from plldb.bootstrap.cloudformation.lambda_functions.shared.ids import shortened
 from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
-from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import ErrorCode, MessageType
+from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import (
+    ErrorCode,
+    MessageType,
+    WhenAbsent,
+)
+from plldb.debugger.timing import Timing
+
+logger = logging.getLogger(__name__)
 
 _PREVIEW_CHARACTERS = 80
-_REFUSAL = (MessageType.ERROR, ErrorCode.BAD_REQUEST)
 _NO_SESSION = "the helper stack has closed the session"
+_NO_ANSWER = "the helper stack does not answer"
+_REPLACED = "another session has taken its place"
 
 
 class SessionState(Enum):
     CONNECTING = auto()
     ATTACHED = auto()
     CLOSING = auto()
+    # Another session has what it had; what was on its way to this one still arrives.
+    RETIRED = auto()
     ENDED = auto()
 
 
@@ -68,10 +83,24 @@ class Warned:
 
 @dataclass(frozen=True)
 class Ready:
-    """All functions are done; counts."""
+    """All functions are done; counts. While ``max_waiting`` invocations wait, others are declined.
+
+    After ``Resumed``, there is none of it if nothing was left to be instrumented.
+    """
 
     instrumented: int
     skipped: int
+    max_waiting: int
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """The session has taken over what its former one held; no function was changed."""
+
+
+@dataclass(frozen=True)
+class Expired:
+    """The former session could not be resumed: its functions are instrumented anew."""
 
 
 @dataclass(frozen=True)
@@ -89,39 +118,31 @@ class Restored:
 
 @dataclass(frozen=True)
 class InvocationArrived:
-    """An invocation to run here, as in ``wire.invocation``."""
+    """An invocation to claim, as in ``wire.invocation``, and the id of the session it came to.
 
+    ``deadline`` is the helper stack's: with the request id, it names the invocation there.
+    """
+
+    session_id: str
     request_id: str
     function: str
     deadline: float
+    sent_at: float
     context: dict[str, Any]
     event: str | None
-    sent_at: float | None = None
+    event_url: str | None
 
 
 @dataclass(frozen=True)
-class Prolonged:
-    """A heartbeat was answered."""
+class Replied:
+    """What the helper stack answers to a message about one invocation, as in ``wire``.
 
+    ``deadline`` is None where it does not say which try of the invocation it means.
+    """
 
-@dataclass(frozen=True)
-class RefreshGranted:
-    """A second connection may be opened with ``token``, a credential."""
-
-    token: str = field(repr=False)
-
-
-@dataclass(frozen=True)
-class Refreshed:
-    """The session has moved to a new connection."""
-
-
-@dataclass(frozen=True)
-class RefreshFailed:
-    """It has not moved, and is tried again after ``delay`` seconds."""
-
-    reason: str
-    delay: float
+    request_id: str
+    deadline: float | None
+    message: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -154,141 +175,324 @@ SessionEvent = (
     | Skipped
     | Warned
     | Ready
+    | Resumed
+    | Expired
     | Taken
     | Restored
     | InvocationArrived
-    | Prolonged
-    | RefreshGranted
-    | Refreshed
-    | RefreshFailed
+    | Replied
     | Silent
     | JunkArrived
     | Ended
 )
 
 
+@dataclass(frozen=True)
+class Wish:
+    """What a session is for: the functions to instrument (none: it only listens), and how.
+
+    ``former`` is the id of the session that it replaces, and ``is_complete`` says whether that one
+    had instrumented all of the functions.
+    """
+
+    functions: tuple[str, ...] = ()
+    when_absent: WhenAbsent = WhenAbsent.ORIGINAL
+    take_over: bool = False
+    former: str | None = None
+    is_complete: bool = False
+
+
+class _Timer(Enum):
+    """What is to happen at a time, unless something happens before."""
+
+    # A heartbeat is sent; the session is lost, since none was answered.
+    HEARTBEAT = auto()
+    ANSWER = auto()
+    # It is asked again whether the former session can be resumed.
+    RESUME = auto()
+    # It is told that nothing was heard of functions.
+    SILENCE = auto()
+    # A session that is being closed, or that is retired, is given up.
+    END = auto()
+
+
 class SessionProtocol:
-    """Connections are numbered by their user, from 0; ``current`` is the one to send on."""
+    """``session_id`` is a credential. ``wake`` is called when there are frames to take."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, session_id: str, wish: Wish, timing: Timing, wake: Callable[[], None] = lambda: None
+    ) -> None:
+        self.session_id = session_id
+        self.wake = wake
         self.state = SessionState.CONNECTING
-        self.current = 0
-        # Whether the functions that were asked for are all done; until then, nothing moves.
-        self.is_ready = True
-        self._is_moving = False
-        # How the current connection ended while the session may have moved already.
-        self._lost: tuple[int, str] | None = None
+        # Whether the functions that were wished for are all done, and the former session replaced.
+        self.is_ready = not wish.functions and wish.former is None
+        self._wish = wish
+        self._timing = timing
+        self._frames: list[str] = []
+        self._events: list[SessionEvent] = []
+        self._timers: dict[_Timer, float] = {}
+        self._takes_frames = True
+        # Whether anything was heard of the functions since they were asked for.
+        self._was_heard_of = False
 
-    def opened(self) -> SessionEvent:
-        self.state = SessionState.ATTACHED
-        return Connected()
+    # --- Out --------------------------------------------------------------------------------------
 
-    def instrument(self, request: str) -> list[str]:
-        """The frames to send to ask for functions; ``request``: ``wire.instrument_message``."""
-        self.is_ready = False
-        return [request]
+    def take_frame(self) -> str | None:
+        return self._frames.pop(0) if self._frames else None
 
-    def received(self, frame: str | bytes, connection: int = 0) -> SessionEvent:
-        """What arrived on any of the connections."""
+    def take_events(self) -> list[SessionEvent]:
+        events, self._events = self._events, []
+        return events
+
+    @property
+    def due(self) -> float | None:
+        """When ``advance`` is to be called next; None if nothing is awaited."""
+        return min(self._timers.values(), default=None)
+
+    # --- In ---------------------------------------------------------------------------------------
+
+    def opened(self, now: float) -> None:
+        """The connection is open: $connect has activated the session."""
+        self._events.append(Connected())
+        if self.state is SessionState.CLOSING:
+            self._timers[_Timer.END] = now + self._timing.closing
+            return
+        self._change(SessionState.ATTACHED)
+        self._timers[_Timer.HEARTBEAT] = now + self._timing.heartbeat
+        if self._wish.former is not None:
+            self._timers[_Timer.SILENCE] = now + self._timing.silence
+            self._resume(self._wish.former, now)
+        else:
+            self._instrument(now)
+
+    def receive(self, frame: str | bytes, now: float) -> None:
+        """What arrived on the connection."""
+        if self.state is SessionState.ENDED:
+            return
+        if self.state is SessionState.CLOSING:
+            self._timers[_Timer.END] = now + self._timing.closing
         message = wire.parse(frame)
-        if message is None or not isinstance(message.get("type"), str):
-            return JunkArrived(_preview(frame))
-        kind = message["type"]
-        if kind == MessageType.CLOSED:
-            return self._ended(confirmed=True, reason=str(message.get("reason") or "closed"))
         try:
-            event = _EVENTS.get(kind, MessageArrived)(message)
-        except (KeyError, TypeError, ValueError):
-            # The frame itself may hold a token.
-            return JunkArrived(kind if kind == MessageType.REFRESH else _preview(frame))
-        self.is_ready = self.is_ready or isinstance(event, Ready)
-        if self._says_that_it_has_no_session(message, connection):
-            return self._ended(confirmed=False, reason=_NO_SESSION)
-        return event
+            if message is None:
+                raise ValueError("no JSON object")
+            self._act_on(_text(message, "type"), message, now)
+        except (KeyError, TypeError, ValueError, OverflowError):
+            self._events.append(JunkArrived(_preview(frame)))
 
-    def _says_that_it_has_no_session(self, message: dict[str, Any], connection: int) -> bool:
-        """Heartbeats and refreshes have nothing in them that could be wrong.
+    def advance(self, now: float) -> None:
+        """Time has passed."""
+        for timer in [timer for timer, time in self._timers.items() if time <= now]:
+            # One before it may have ended the session.
+            if self._timers.pop(timer, None) is not None:
+                self._ring(timer, now)
 
-        They are refused if the session was closed, or has moved to a connection that never opened.
+    def lose(self, code: int, reason: str) -> None:
+        """The connection is closed, with this code and reason (RFC 6455, section 7.4)."""
+        self._end(confirmed=False, reason=explain_close(code, reason))
+
+    def stop(self, now: float) -> None:
+        """The user wants to end the session. Asking twice sends nothing more.
+
+        Before ``opened``, nothing is instrumented any more.
         """
-        is_refusal = (message["type"], message.get("code")) == _REFUSAL
-        is_ours = self.is_ready and not self._is_moving and connection == self.current
-        return is_refusal and is_ours and self.state is SessionState.ATTACHED
+        match self.state:
+            case SessionState.CONNECTING | SessionState.ATTACHED:
+                self._change(SessionState.CLOSING)
+                self._timers = {_Timer.END: now + self._timing.closing}
+                self.send(wire.close_message(self.session_id))
+            case SessionState.RETIRED:
+                self._end(confirmed=False, reason=_REPLACED)
 
-    def stop(self) -> list[str]:
-        """The user wants to end it: the frames to send. Asking twice sends nothing more."""
-        if self.state is not SessionState.ATTACHED:
-            return []
-        self.state = SessionState.CLOSING
-        return [wire.close_message()]
+    def retire(self, now: float) -> None:
+        """Another session has taken its place: it sends nothing more, and ends after a while.
 
-    def request_refresh(self) -> list[str]:
-        """The frames to send; none while functions are being instrumented, or the session ends."""
-        may_move = self.state is SessionState.ATTACHED and self.is_ready and not self._is_moving
-        return [wire.refresh_message()] if may_move else []
-
-    def moving(self) -> None:
-        """A second connection is being opened: the server may give it the session any moment."""
-        self._is_moving = True
-
-    def moved(self, connection: int) -> SessionEvent:
-        """The second connection is open: it is the current one."""
-        self.current = connection
-        self._is_moving, self._lost = False, None
-        return Refreshed()
-
-    def not_moved(self) -> Ended | None:
-        """The second connection did not open; the end, if the first was lost meanwhile."""
-        self._is_moving = False
-        if self._lost is None or self.state is SessionState.ENDED:
-            return None
-        return self._ended(confirmed=False, reason=close_reason(*self._lost))
-
-    def connection_closed(self, connection: int, code: int, reason: str) -> Ended | None:
-        """A WebSocket is closed, with this code and reason (RFC 6455, section 7.4).
-
-        None if the session lives on, or perhaps does, by another one.
+        What was being posted to its connection meanwhile still arrives.
         """
-        if connection != self.current or self.state is SessionState.ENDED:
-            return None
-        if self._is_moving and self.state is SessionState.ATTACHED:
-            self._lost = (code, reason)
-            return None
-        return self._ended(confirmed=False, reason=close_reason(code, reason))
+        if self.state is SessionState.ATTACHED:
+            self._change(SessionState.RETIRED)
+            self._timers = {_Timer.END: now + self._timing.grace}
 
-    def _ended(self, confirmed: bool, reason: str) -> Ended:
-        expected = self.state is SessionState.CLOSING
-        self.state = SessionState.ENDED
-        return Ended(expected=expected, confirmed=confirmed, reason=reason)
+    def send(self, frame: str) -> None:
+        """Sends a message of ``wire`` about an invocation; it is dropped if nobody would get it.
+
+        After a confirmed end there still is a connection, until it is hung up.
+        """
+        if self._takes_frames:
+            self._frames.append(frame)
+            self.wake()
+
+    # --- Times ------------------------------------------------------------------------------------
+
+    def _ring(self, timer: _Timer, now: float) -> None:
+        match timer:
+            case _Timer.HEARTBEAT:
+                self._timers[_Timer.HEARTBEAT] = now + self._timing.heartbeat
+                self._timers.setdefault(_Timer.ANSWER, now + self._timing.answer)
+                self.send(wire.heartbeat_message(self.session_id))
+            case _Timer.RESUME:
+                assert self._wish.former is not None  # it was asked for
+                self._resume(self._wish.former, now)
+            case _Timer.SILENCE:
+                self._events.append(Silent(self._timing.silence))
+                # The request may have been lost: it is made again until something is heard.
+                if not self._was_heard_of and _Timer.RESUME not in self._timers:
+                    self._instrument(now)
+            case _Timer.END if self.state is SessionState.RETIRED:
+                self._end(confirmed=False, reason=_REPLACED)
+            case _Timer.ANSWER | _Timer.END:
+                self._end(confirmed=False, reason=_NO_ANSWER)
+
+    # --- Messages ---------------------------------------------------------------------------------
+
+    def _act_on(self, kind: str, message: dict[str, Any], now: float) -> None:
+        match kind:
+            case MessageType.CLOSED:
+                reason = message.get("reason")
+                self._end(True, reason if isinstance(reason, str) else "closed")
+            case MessageType.ERROR:
+                self._take_error(message)
+            case MessageType.HEARTBEAT:
+                self._timers.pop(_Timer.ANSWER, None)
+            case MessageType.RESUMED | MessageType.EXPIRED:
+                self._take_verdict(kind, now)
+            case MessageType.INVOCATION:
+                self._events.append(_read_invocation(message, self.session_id))
+            case MessageType.UPLOAD:
+                _ = _text(message, "key"), _text(message, "url")
+                self._events.append(Replied(_text(message, "requestId"), None, message))
+            case MessageType.GO | MessageType.VOID | MessageType.RECORDED:
+                request_id, deadline = _text(message, "requestId"), _number(message, "deadline")
+                self._events.append(Replied(request_id, deadline, message))
+                if kind == MessageType.VOID and _Timer.HEARTBEAT in self._timers:
+                    # Its function may have taken this debugger for a silent one: a sign of life.
+                    self._timers[_Timer.HEARTBEAT] = now
+            case _ if kind in _READERS:
+                self._events.append(_READERS[kind](message))
+                self._hear_of_functions(is_all=kind == MessageType.READY, now=now)
+            case _:
+                self._events.append(MessageArrived(message))
+
+    def _take_error(self, message: dict[str, Any]) -> None:
+        """Something that was sent was refused. Of a retired session, that is no wonder."""
+        is_of_session = message.get("code") == ErrorCode.SESSION_CLOSED
+        if isinstance(request_id := message.get("requestId"), str):
+            self._events.append(Replied(request_id, None, message))
+        elif not is_of_session:
+            self._events.append(MessageArrived(message))
+        elif self.state is not SessionState.RETIRED:
+            self._end(confirmed=False, reason=_NO_SESSION)
+
+    def _take_verdict(self, kind: str, now: float) -> None:
+        """What became of the former session. As the question, the answer may be repeated."""
+        if self._timers.pop(_Timer.RESUME, None) is None:
+            return
+        is_resumed = kind == MessageType.RESUMED
+        self._events.append(Resumed() if is_resumed else Expired())
+        if is_resumed and self._wish.is_complete:
+            self._become_ready()
+        else:
+            self._instrument(now)
+
+    def _hear_of_functions(self, is_all: bool, now: float) -> None:
+        self._was_heard_of = True
+        if is_all:
+            self._become_ready()
+        elif _Timer.SILENCE in self._timers:
+            self._timers[_Timer.SILENCE] = now + self._timing.silence
+
+    # --- Steps ------------------------------------------------------------------------------------
+
+    def _resume(self, former: str, now: float) -> None:
+        self._timers[_Timer.RESUME] = now + self._timing.repeat
+        self.send(wire.resume_message(self.session_id, former))
+
+    def _instrument(self, now: float) -> None:
+        wish = self._wish
+        if not wish.functions:
+            self._become_ready()
+            return
+        self._timers[_Timer.SILENCE] = now + self._timing.silence
+        self.send(
+            wire.instrument_message(
+                self.session_id, [*wish.functions], wish.when_absent, wish.take_over
+            )
+        )
+
+    def _become_ready(self) -> None:
+        self.is_ready = True
+        self._timers.pop(_Timer.SILENCE, None)
+
+    def _end(self, confirmed: bool, reason: str) -> None:
+        if self.state is SessionState.ENDED:
+            return
+        is_expected = self.state in (SessionState.CLOSING, SessionState.RETIRED)
+        if not confirmed:
+            self._takes_frames = False
+            self._frames.clear()
+        self._timers = {}
+        self._change(SessionState.ENDED)
+        self._events.append(Ended(expected=is_expected, confirmed=confirmed, reason=reason))
+
+    def _change(self, state: SessionState) -> None:
+        logger.info("session %s is %s", shortened(self.session_id), state.name)
+        self.state = state
 
 
-def _invocation(message: dict[str, Any]) -> InvocationArrived:
-    return InvocationArrived(
-        request_id=str(message["requestId"]),
-        function=str(message["function"]),
-        deadline=float(message["deadline"]),
-        context=dict(message["context"]),
-        event=None if message["event"] is None else str(message["event"]),
-        sent_at=None if message.get("sentAt") is None else float(message["sentAt"]),
-    )
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError("not a text")
+def _text(message: dict[str, Any], name: str) -> str:
+    value = message[name]
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is no text")
     return value
 
 
-_EVENTS: dict[str, Callable[[dict[str, Any]], SessionEvent]] = {
-    MessageType.HEARTBEAT: lambda _: Prolonged(),
-    MessageType.INSTRUMENTED: lambda m: Instrumented(str(m["function"]), m),
-    MessageType.INVOCATION: _invocation,
-    MessageType.READY: lambda m: Ready(int(m["instrumented"]), int(m["skipped"])),
-    MessageType.REFRESH: lambda m: RefreshGranted(_text(m["token"])),
-    MessageType.RESTORED: lambda m: Restored(str(m["function"])),
-    MessageType.SKIPPED: lambda m: Skipped(str(m["function"]), str(m["reason"])),
-    MessageType.TAKEN: lambda m: Taken(str(m["function"]), str(m["by"])),
-    MessageType.WARNING: lambda m: Warned(str(m["function"]), str(m["message"])),
+def _number(message: dict[str, Any], name: str) -> float:
+    value = message[name]
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise TypeError(f"{name} is no number")
+    return float(value)
+
+
+def _read_invocation(message: dict[str, Any], session_id: str) -> InvocationArrived:
+    names = [name for name in ("event", "eventUrl") if message[name] is not None]
+    if len(names) != 1:
+        raise ValueError("either an event or its URL")
+    payload = {name: _text(message, name) for name in names}
+    return InvocationArrived(
+        session_id=session_id,
+        request_id=_text(message, "requestId"),
+        function=_text(message, "function"),
+        deadline=_number(message, "deadline"),
+        sent_at=_number(message, "sentAt"),
+        context=dict(message["context"]),
+        event=payload.get("event"),
+        event_url=payload.get("eventUrl"),
+    )
+
+
+def _read_instrumented(message: dict[str, Any]) -> Instrumented:
+    for name in ("functionName", "functionArn", "handler", "runtime"):
+        _text(message, name)
+    for name in ("timeout", "memorySize"):
+        _number(message, name)
+    variables = message["variables"]
+    if not isinstance(variables, dict):
+        raise TypeError("variables is no object")
+    for name in variables:
+        _text(variables, name)
+    return Instrumented(_text(message, "function"), message)
+
+
+# What is told of functions.
+_READERS: dict[str, Callable[[dict[str, Any]], SessionEvent]] = {
+    MessageType.INSTRUMENTED: _read_instrumented,
+    MessageType.READY: lambda m: Ready(
+        *(int(_number(m, name)) for name in ("instrumented", "skipped", "maxWaiting"))
+    ),
+    MessageType.RESTORED: lambda m: Restored(_text(m, "function")),
+    MessageType.SKIPPED: lambda m: Skipped(_text(m, "function"), _text(m, "reason")),
+    MessageType.TAKEN: lambda m: Taken(_text(m, "function"), _text(m, "by")),
+    MessageType.WARNING: lambda m: Warned(_text(m, "function"), _text(m, "message")),
 }
 
 
@@ -305,7 +509,7 @@ _CLOSE_CODES = {
 }
 
 
-def close_reason(code: int, reason: str) -> str:
+def explain_close(code: int, reason: str) -> str:
     """Why a connection was closed, in words."""
     text = _CLOSE_CODES.get(code, "the server closed the connection")
     return f"{text} (code {code}{': ' + reason if reason else ''})"

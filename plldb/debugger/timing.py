@@ -14,31 +14,42 @@ from plldb.errors import UsageError
 
 HEARTBEAT_VARIABLE = "PLLDB_HEARTBEAT_SECONDS"
 REFRESH_VARIABLE = "PLLDB_REFRESH_SECONDS"
+# With the 30 seconds that its answer may take, less than a session's lease of 150 seconds.
+_LONGEST_HEARTBEAT = 100
+_LONGEST_REFRESH = 86_400
+# Of the age at which a connection is replaced.
+_JITTER = 0.1
 _MAX_BACKOFF_EXPONENT = 30
 
 
 @dataclass(frozen=True)
 class Timing:
-    """All in seconds. The first two answer API Gateway's limits, 10 minutes idle and 2 hours:
-    https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html
-    """
+    """All in seconds."""
 
-    heartbeat: float = 5 * 60
-    # Between WebSocket pings, and for their answer: a dead network is noticed in 40 s. API Gateway
-    # answers them by itself; whether they count as activity to it is not documented.
+    # A session is a lease of 150 s, which each heartbeat renews.
+    heartbeat: float = 60
+    # Until the answer to a heartbeat: the helper stack's function may have to start first. Without
+    # one, there is another session while the lease of this one lasts.
+    answer: float = 30
+    # Between WebSocket pings, and for their answer: where they are answered, a dead network is
+    # noticed in 40 s.
     ping: float = 20
     # The age at which a connection is replaced, at the latest; a tenth earlier at the earliest.
+    # API Gateway ends it after 2 hours:
+    # https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html
     refresh: float = 105 * 60
     # How long the replaced one still receives what was under way to it.
     grace: float = 30
     # The authorizer and $connect may both have to start first.
     opening: float = 30
-    # Until the server's answer to a refresh; the function may have to start first.
-    answer: float = 30
+    # After which a question is asked again.
+    repeat: float = 5
     # Without a word from the server; restoring many functions takes longer, but tells of each.
     closing: float = 10
     # The same for instrumenting, which may wait for updates of the functions by others.
     silence: float = 60
+    # For closing a connection whose session is over.
+    hanging_up: float = 1
     # For closing a session over REST on the way out.
     farewell: float = 5
     first_retry: float = 0.5
@@ -52,12 +63,12 @@ def read_timing(environ: Mapping[str, str]) -> Timing:
     """Raises UsageError for a value that makes no sense."""
     default = Timing()
     return Timing(
-        heartbeat=_read_seconds(environ, HEARTBEAT_VARIABLE, default.heartbeat),
-        refresh=_read_seconds(environ, REFRESH_VARIABLE, default.refresh),
+        heartbeat=_read_seconds(environ, HEARTBEAT_VARIABLE, default.heartbeat, _LONGEST_HEARTBEAT),
+        refresh=_read_seconds(environ, REFRESH_VARIABLE, default.refresh, _LONGEST_REFRESH),
     )
 
 
-def _read_seconds(environ: Mapping[str, str], name: str, default: float) -> float:
+def _read_seconds(environ: Mapping[str, str], name: str, default: float, longest: int) -> float:
     text = environ.get(name)
     if not text:
         return default
@@ -65,8 +76,8 @@ def _read_seconds(environ: Mapping[str, str], name: str, default: float) -> floa
         seconds = float(text)
     except ValueError:
         seconds = math.nan
-    if not 0.1 <= seconds <= 86_400:
-        raise UsageError(f"{name} is {text!r}.", "Give seconds, from 0.1 to 86400 (a day).")
+    if not 0.1 <= seconds <= longest:
+        raise UsageError(f"{name} is {text!r}.", f"Give seconds, from 0.1 to {longest}.")
     return seconds
 
 
@@ -145,3 +156,30 @@ class Outages:
             return 0.0
         since, backoff = self._outage
         return backoff.delay(now - since)
+
+
+class Replacements:
+    """When a connection is replaced: before API Gateway ends it, and again if that has failed.
+
+    ``now`` is in seconds, by one monotonic clock.
+    """
+
+    def __init__(self, timing: Timing, random: Callable[[], float]) -> None:
+        self._timing = timing
+        self._random = random
+        self._backoff = self._new_backoff()
+        self.at = math.inf
+
+    def connected(self, now: float) -> None:
+        """There is a connection. Many debuggers that attached together do not move together."""
+        self._backoff = self._new_backoff()
+        self.at = now + self._timing.refresh * (1 - _JITTER * self._random())
+
+    def failed(self, now: float) -> float:
+        """How long to wait until the next attempt."""
+        delay = self._backoff.delay(elapsed=0) or 0.0
+        self.at = now + delay
+        return delay
+
+    def _new_backoff(self) -> Backoff:
+        return Backoff(self._timing.first_retry, self._timing.longest_retry, self._random)

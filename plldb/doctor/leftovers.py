@@ -27,28 +27,28 @@ _STACK_TAG = "aws:cloudformation:stack-name"
 
 @dataclass(frozen=True)
 class InstrumentedFunction:
-    """A function that runs plldb's shim. ``session`` is the beginning of its holder's id."""
+    """A function that runs plldb's shim. ``hold`` is the name under which it is held."""
 
     name: str
     arn: str
-    session: str
+    hold: str
     owner: str
-    broker_url: str
+    websocket_url: str
 
     def is_held_through(self, api_id: str) -> bool:
-        """Whether it was instrumented through the helper stack with that management API."""
-        url = urlsplit(self.broker_url)
+        """Whether it was instrumented through the helper stack with that WebSocket API."""
+        url = urlsplit(self.websocket_url)
         return api_id in (url.hostname or "").split(".") or api_id in url.path.split("/")
 
 
 def check_functions(facts: Facts) -> CheckResult:
     """Names the functions whose holder is not attached any more, each with its stack."""
-    api_id = facts.helper_stack.management_api_id
+    api_id = facts.helper_stack.websocket_api_id
     # The functions are listed first: a session that begins meanwhile is then among the attached.
     instrumented = list(_list_instrumented(facts))
     ours = [function for function in instrumented if function.is_held_through(api_id)]
-    attached = {view.session for view in facts.attached_sessions} if ours else set()
-    abandoned = [function for function in ours if function.session not in attached]
+    attached = {hold for view in facts.attached_sessions for hold in view.holds} if ours else set()
+    abandoned = [function for function in ours if function.hold not in attached]
     logger.debug("%d instrumented, %d ours, %d left", len(instrumented), len(ours), len(abandoned))
     members = _list_members(facts) if abandoned else set()
     left = [
@@ -72,7 +72,7 @@ def check_functions(facts: Facts) -> CheckResult:
             {
                 "name": function.name,
                 "stackName": stack,
-                "session": function.session,
+                "session": function.hold,
                 "owner": function.owner,
             }
             for function, stack in left
@@ -95,9 +95,9 @@ def _list_instrumented(facts: Facts) -> Iterator[InstrumentedFunction]:
                     yield InstrumentedFunction(
                         name=found["FunctionName"],
                         arn=found["FunctionArn"],
-                        session=variables.get(constants.SESSION, ""),
+                        hold=variables.get(constants.SESSION, ""),
                         owner=variables.get(constants.HELD_BY, "unknown"),
-                        broker_url=variables.get(constants.BROKER_URL, ""),
+                        websocket_url=variables.get(constants.WEBSOCKET_URL, ""),
                     )
 
 

@@ -218,7 +218,6 @@ TRIALS: dict[Permission, Callable[[Facts], object]] = {
     requirements.DESCRIBE_STACK: lambda facts: find_stack(
         facts.target, facts.context.stack_name or ""
     ),
-    requirements.FETCH_EVENT: lambda facts: facts.api_client.event_of(str(uuid.uuid4())),
     requirements.RESTORE_FUNCTIONS: _invoke_dry,
     requirements.GET_HEALTH: lambda facts: facts.api_client.health(),
     requirements.LIST_SESSIONS: lambda facts: facts.attached_sessions,

@@ -56,7 +56,6 @@ _TABLE = _make_arn("dynamodb", "table/{sessions_table}")
 
 DESCRIBE_HELPER = Permission("cloudformation:DescribeStacks", _HELPER)
 DESCRIBE_STACK = Permission("cloudformation:DescribeStacks", _STACK)
-FETCH_EVENT = _permit_method("GET", "/invocations/*/event")
 RESTORE_FUNCTIONS = Permission(
     "lambda:InvokeFunction", _make_arn("lambda", "function:{instrumentation_function}")
 )
@@ -72,9 +71,6 @@ ATTACH = Purpose(
         DESCRIBE_HELPER,
         DESCRIBE_STACK,
         _permit_method("POST", "/sessions"),
-        FETCH_EVENT,
-        _permit_method("POST", "/invocations/*/uploads"),
-        _permit_method("POST", "/invocations/*/result"),
         # Where it ends while it is disconnected.
         CLOSE_SESSION,
     ),

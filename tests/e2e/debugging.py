@@ -1,4 +1,4 @@
-"""A stack to debug, and a debugger without plldb's command line: WebSocket and REST by hand."""
+"""A stack to debug, and both ends of the WebSocket API by hand: a debugger's and a function's."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ import asyncio
 import base64
 import json
 import time
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import requests
+from lambda_functions.instrumentation.request import restore_request
 from websockets.asyncio.client import ClientConnection
 
 from plldb.aws import Target
 
-from .support import DEADLINE_SECONDS, Backend, Keys, poll, random_name
+from .support import DEADLINE_SECONDS, Backend, poll, random_name, reset
 
 # Says that it ran, with what, and what of plldb it can see.
 ORIGINAL = """
@@ -149,39 +151,69 @@ def deployed(
 
 
 Handle = Callable[[dict[str, Any], Any], dict[str, Any]]
+Message = dict[str, Any]
 
 
 def result(value: Any) -> dict[str, Any]:
     """The body of an answer."""
-    return {"result": json.dumps(value)}
+    return {"result": value}
 
 
-@dataclass
-class Debugger:
-    """One attached session. ``said`` is all that came over its connection."""
+class Peer:
+    """One end of the WebSocket API. ``said`` is all that came over its connection.
 
-    backend: Backend
-    session_id: str
-    websocket: ClientConnection
-    said: list[dict[str, Any]] = field(default_factory=list)
+    ``proof`` is what its messages show: the session's id, or a function's token.
+    """
 
-    async def receive(self, seconds: float = DEADLINE_SECONDS) -> dict[str, Any]:
+    def __init__(self, websocket: ClientConnection, proof: dict[str, str]) -> None:
+        self.websocket = websocket
+        self.said: list[Message] = []
+        self._proof = proof
+
+    async def send(self, **message: Any) -> None:
+        await self.websocket.send(json.dumps(self._proof | message))
+
+    async def receive(self, seconds: float = DEADLINE_SECONDS) -> Message:
         message = json.loads(await asyncio.wait_for(self.websocket.recv(), seconds))
         assert isinstance(message, dict)
         self.said.append(message)
         return message
 
-    async def until(self, kind: str, seconds: float = DEADLINE_SECONDS) -> list[dict[str, Any]]:
+    async def ask(self, **message: Any) -> Message:
+        """Sends one message, and gives the next that comes."""
+        await self.send(**message)
+        return await self.receive()
+
+    async def until(self, kind: str, seconds: float = DEADLINE_SECONDS) -> list[Message]:
         """All messages up to the first of that type, which is the last."""
-        received = []
+        received: list[Message] = []
         deadline = time.monotonic() + seconds
         while not received or received[-1]["type"] != kind:
             received.append(await self.receive(deadline - time.monotonic()))
         return received
 
+    async def cut_off(self) -> None:
+        """Ends the connection without a word."""
+        reset(self.websocket)
+        await self.websocket.wait_closed()
+
+    async def is_told_nothing(self) -> bool:
+        """Whether nothing is on its way: messages of one connection are answered in turn."""
+        answer = await self.ask(action="no such action")
+        return bool(answer["type"] == "error")
+
+
+class Debugger(Peer):
+    """One attached session."""
+
+    def __init__(self, backend: Backend, session_id: str, websocket: ClientConnection) -> None:
+        super().__init__(websocket, {"sessionId": session_id})
+        self.backend = backend
+        self.session_id = session_id
+
     async def instrument(
         self, *functions: str, when_absent: str = "original", take_over: bool = False
-    ) -> list[dict[str, Any]]:
+    ) -> list[Message]:
         await self.send(
             action="instrument",
             functions=list(functions),
@@ -190,75 +222,172 @@ class Debugger:
         )
         return await self.until("ready")
 
-    async def send(self, **message: Any) -> None:
-        await self.websocket.send(json.dumps(message))
+    async def resume(self, former: str) -> Message:
+        return await self.ask(action="resume", replaces=former)
 
-    async def close(self) -> list[dict[str, Any]]:
+    async def close(self) -> list[Message]:
         await self.send(action="close")
         return await self.until("closed")
+
+    # --- Invocations --------------------------------------------------------------------------
+
+    async def next_invocation(self) -> Message:
+        *_, message = await self.until("invocation")
+        return message
+
+    async def claim(self, invocation: Message) -> Message:
+        """What the claim is answered with."""
+        await self.send(action="claim", **_id_of(invocation))
+        return (await self._until_about(invocation, "go", "void"))[-1]
+
+    async def decline(self, invocation: Message) -> None:
+        await self.send(action="decline", **_id_of(invocation))
+
+    async def answer(self, invocation: Message, body: dict[str, Any]) -> Message:
+        """What is recorded. A large body is uploaded."""
+        text = json.dumps(body)
+        if len(text) < _LONGEST_INLINE:
+            return await self.answer_with(invocation, body=text)
+        upload = await self.new_upload(invocation)
+        await asyncio.to_thread(self.put, upload["url"], text)
+        return await self.answer_with(invocation, bodyKey=upload["key"])
+
+    async def answer_with(self, invocation: Message, **fields: Any) -> Message:
+        """What an answer with just these fields is answered with."""
+        await self.send(action="answer", **_id_of(invocation) | fields)
+        return (await self._until_about(invocation, "recorded", "error"))[-1]
+
+    async def new_upload(self, invocation: Message) -> Message:
+        await self.send(action="upload", requestId=invocation["requestId"])
+        return (await self._until_about(invocation, "upload", "error"))[-1]
+
+    async def _until_about(self, invocation: Message, *kinds: str) -> list[Message]:
+        """All messages up to one of these types about the invocation; errors name none."""
+        received: list[Message] = []
+        wanted = (None, invocation["requestId"])
+        while not (
+            received and received[-1]["type"] in kinds and received[-1].get("requestId") in wanted
+        ):
+            received.append(await self.receive())
+        return received
+
+    async def run_next(self, body: dict[str, Any]) -> Message:
+        """The next invocation, claimed and answered with this."""
+        invocation = await self.next_invocation()
+        assert (await self.claim(invocation))["type"] == "go"
+        assert (await self.answer(invocation, body))["state"] == "ANSWERED"
+        return invocation
 
     async def serve(
         self, handle: Handle, invocations: int = 1, seconds: float = DEADLINE_SECONDS
     ) -> None:
-        """Answers so many invocations with what ``handle(message, event)`` gives, 8 at once.
+        """Claims and answers so many invocations with what ``handle(message, event)`` gives.
 
+        What the function has taken back does not count.
         ``seconds`` is how long each may take to arrive: many cold starts at once take a while.
         """
-        free = asyncio.Semaphore(8)
-        running = []
+        service = _Service(self, handle)
+        async with asyncio.TaskGroup() as running:
+            while service.recorded < invocations:
+                await service.take(await self.receive(seconds), running)
 
-        async def run(message: dict[str, Any]) -> None:
-            async with free:
-                await asyncio.to_thread(self._run, message, handle)
+    def event_of(self, invocation: Message) -> Any:
+        text = invocation["event"]
+        return json.loads(self.get(invocation["eventUrl"]) if text is None else text)
 
-        while len(running) < invocations:
-            message = await self.receive(seconds)
-            if message["type"] == "invocation":
-                running.append(asyncio.create_task(run(message)))
-        await asyncio.gather(*running)
+    def get(self, url: str) -> str:
+        answer = requests.get(self.backend.target.reachable_url(url), timeout=DEADLINE_SECONDS)
+        assert answer.status_code == 200, answer.text
+        return answer.text
 
-    def _run(self, message: dict[str, Any], handle: Handle) -> None:
-        body = handle(message, json.loads(self.event_of(message)))
-        if len(body.get("result", "")) > 200_000:
-            body = {"resultKey": self.upload(message, body["result"].encode())}
-        response = self.post_result(message["requestId"], body)
-        assert response.status_code == 200, response.text
+    def put(self, url: str, text: str) -> None:
+        url = self.backend.target.reachable_url(url)
+        answer = requests.put(url, text.encode(), timeout=DEADLINE_SECONDS)
+        assert answer.status_code == 200, answer.text
 
-    def event_of(self, message: dict[str, Any]) -> str:
-        if message["event"] is not None:
-            return str(message["event"])
-        answer = self.get(f"/invocations/{message['requestId']}/event").json()
-        if "event" in answer:
-            return str(answer["event"])
-        url = self.backend.target.reachable_url(answer["url"])
-        return requests.get(url, timeout=DEADLINE_SECONDS).text
 
-    def upload(self, message: dict[str, Any], content: bytes) -> str:
-        target = self.post(f"/invocations/{message['requestId']}/uploads").json()
-        url = self.backend.target.reachable_url(target["url"])
-        put = requests.put(url, content, timeout=DEADLINE_SECONDS)
-        assert put.status_code == 200, put.text
-        return str(target["key"])
+# A message has 32,000 bytes at most, and quotes are escaped in it.
+_LONGEST_INLINE = 12_000
 
-    def post_result(self, request_id: str, body: Any, keys: Keys | None = None) -> Any:
-        return self.post(f"/invocations/{request_id}/result", body, keys)
 
-    def post(self, path: str, body: Any = None, keys: Keys | None = None) -> requests.Response:
-        return self._request("POST", path, body, keys)
+def _id_of(invocation: Message) -> dict[str, Any]:
+    return {name: invocation[name] for name in ("requestId", "deadline")}
 
-    def get(self, path: str, keys: Keys | None = None) -> requests.Response:
-        return self._request("GET", path, None, keys)
 
-    def _request(self, method: str, path: str, body: Any, keys: Keys | None) -> requests.Response:
-        backend = self.backend
-        auth = backend.target.execute_api_auth() if keys is None else backend.signed_by(keys)
-        return requests.request(
-            method,
-            backend.helper.management_api_url + path,
-            json=body,
-            auth=auth,
-            timeout=DEADLINE_SECONDS,
-        )
+class _Service:
+    """Answers what comes over a debugger's connection, in whatever order."""
+
+    def __init__(self, debugger: Debugger, handle: Handle) -> None:
+        self.recorded = 0
+        self._debugger = debugger
+        self._handle = handle
+        self._free = asyncio.Semaphore(8)
+        self._known: dict[str, Message] = {}
+        self._large: dict[str, str] = {}
+
+    async def take(self, message: Message, running: asyncio.TaskGroup) -> None:
+        invocation = self._known.get(message.get("requestId", ""))
+        match message["type"]:
+            case "invocation":
+                self._known[message["requestId"]] = message
+                await self._debugger.send(action="claim", **_id_of(message))
+            case "go" if invocation:
+                running.create_task(self._run(invocation))
+            case "upload" if invocation:
+                running.create_task(self._upload(invocation, message))
+            case "recorded":
+                assert message["state"] == "ANSWERED", message
+                self.recorded += 1
+            case "error":
+                raise AssertionError(message)
+
+    async def _run(self, invocation: Message) -> None:
+        async with self._free:
+            event = await asyncio.to_thread(self._debugger.event_of, invocation)
+            text = json.dumps(await asyncio.to_thread(self._handle, invocation, event))
+        if len(text) < _LONGEST_INLINE:
+            await self._debugger.send(action="answer", **_id_of(invocation), body=text)
+            return
+        self._large[invocation["requestId"]] = text
+        await self._debugger.send(action="upload", requestId=invocation["requestId"])
+
+    async def _upload(self, invocation: Message, upload: Message) -> None:
+        text = self._large.pop(invocation["requestId"])
+        await asyncio.to_thread(self._debugger.put, upload["url"], text)
+        await self._debugger.send(action="answer", **_id_of(invocation), bodyKey=upload["key"])
+
+
+class FunctionEnd(Peer):
+    """A function's end by hand, with the token of a function that a session holds."""
+
+    def __init__(self, websocket: ClientConnection, token: str) -> None:
+        super().__init__(websocket, {"token": token})
+
+    async def invoke(self, **changes: Any) -> tuple[dict[str, Any], Message]:
+        """The id of a new invocation, and what is said to it at first."""
+        message = new_invocation(**changes)
+        await self.send(**message)
+        return _id_of(message), await self.receive()
+
+
+def new_invocation(seconds: float = 60, **changes: Any) -> dict[str, Any]:
+    """What a function sends of one, but for its token."""
+    now = time.time()
+    return {
+        "action": "invoke",
+        "requestId": str(uuid.uuid4()),
+        "function": "Fn0",
+        "deadline": round(now + seconds, 3),
+        "acceptBefore": now + DEADLINE_SECONDS,
+        "context": {"function_name": "fn0"},
+        "event": "1",
+    } | changes
+
+
+@asynccontextmanager
+async def function_end(backend: Backend, token: str) -> AsyncIterator[FunctionEnd]:
+    async with backend.connect_function(token) as websocket:
+        yield FunctionEnd(websocket, token)
 
 
 @asynccontextmanager
@@ -276,7 +405,12 @@ async def attached(backend: Backend, stack: str) -> AsyncIterator[Debugger]:
                 await debugger.close()
 
 
+def end_grace(backend: Backend, session_id: str) -> None:
+    """Of a session whose connection is lost: nobody waits any longer for its debugger."""
+    backend.wait_for_status(session_id, "CLOSED")
+    backend.set_ttl(session_id, int(time.time()) - 1)
+
+
 def restore(backend: Backend, stack: str) -> dict[str, Any]:
     """As ``plldb restore`` does it: through the Lambda API, and without a session."""
-    request = {"operation": "restore", "stackName": stack, "session": None, "connectionId": None}
-    return backend.invoke("InstrumentationFunction", json.dumps(request))
+    return backend.invoke("InstrumentationFunction", json.dumps(restore_request(stack)))

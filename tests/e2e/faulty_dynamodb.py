@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from enum import Enum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -20,13 +20,12 @@ _FUNCTIONS = (
     "ConnectFunction",
     "DisconnectFunction",
     "MessageFunction",
-    "BrokerFunction",
+    "InstrumentationFunction",
 )
 # botocore numbers the attempts of a call: "attempt=1; max=3".
 _FIRST_ATTEMPT = re.compile(r"\battempt=1\b")
 _VARIABLE = "AWS_ENDPOINT_URL_DYNAMODB"
-
-
+_READS = ("GetItem", "BatchGetItem", "Query", "Scan")
 _TYPES = "com.amazonaws.dynamodb.v20120810#"
 
 
@@ -48,12 +47,19 @@ _ANSWERS = {
 
 
 class FaultyDynamoDb:
-    """Hands calls on. With a ``fault``, the first attempt of each call fails, or ``every`` one."""
+    """Hands calls on. With a ``fault``, the first attempt of each call fails, or ``every`` one.
+
+    ``operations`` are those of all calls so far. ``before`` and ``after`` are told of each call,
+    before and after the table has done it.
+    """
 
     def __init__(self, endpoint_url: str) -> None:
         self.fault: Fault | None = None
         self.every = False
         self.failed = 0
+        self.operations: list[str] = []
+        self.before: Callable[[], None] = lambda: None
+        self.after: Callable[[], None] = lambda: None
         self._endpoint = urllib3.connection_from_url(endpoint_url, maxsize=16, retries=False)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -78,6 +84,10 @@ class FaultyDynamoDb:
         finally:
             self.fault = None
 
+    @property
+    def reads(self) -> int:
+        return sum(operation in _READS for operation in self.operations)
+
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         faulty = self
 
@@ -86,12 +96,15 @@ class FaultyDynamoDb:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
+                faulty.operations.append(self.headers["X-Amz-Target"].rpartition(".")[2])
+                faulty.before()
                 is_first = _FIRST_ATTEMPT.search(self.headers.get("amz-sdk-request", ""))
                 fault = faulty.fault if is_first or faulty.every else None
                 if fault is not None:
                     faulty.failed += 1
                 if fault in (None, Fault.LOST_ANSWER):
                     status, answer = faulty._handed_on(dict(self.headers), body)
+                    faulty.after()
                 if fault is Fault.CUT:
                     self.close_connection = True
                     return
@@ -101,8 +114,10 @@ class FaultyDynamoDb:
                 self.send_response(status)
                 self.send_header("Content-Type", "application/x-amz-json-1.0")
                 self.send_header("Content-Length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
+                # Whoever has called may have been killed meanwhile.
+                with suppress(OSError):
+                    self.end_headers()
+                    self.wfile.write(answer)
 
             def log_message(self, *arguments: object) -> None:
                 pass

@@ -74,6 +74,11 @@ class Project:
     def configurations(self) -> dict[str, dict[str, Any]]:
         return {logical_id: self.configuration(logical_id) for logical_id in self.functions}
 
+    def revision(self, logical_id: str) -> str:
+        """Changes with each update of the function."""
+        found = self._lambda.get_function_configuration(FunctionName=self.name(logical_id))
+        return str(found["RevisionId"])
+
     def role(self) -> dict[str, Any]:
         """The role that the functions run as, with all its policies."""
         iam = self.target.client("iam")
@@ -87,7 +92,8 @@ class Project:
         }
 
     def update(self, logical_id: str, **changes: Any) -> None:
-        self._lambda.update_function_configuration(FunctionName=self.name(logical_id), **changes)
+        """Returns once it is in effect."""
+        self._stack.update(logical_id, **changes)
 
     def wait_until_restored(self, before: Mapping[str, Any]) -> None:
         """Until every configuration is as before."""

@@ -28,8 +28,9 @@ class Proxy:
         self._flows = threading.Event()
         self._flows.set()
         self._is_down = False
-        # What came in while nothing passed.
+        # What came in while nothing passed, and how many connections there were in all.
         self.held_bytes = 0
+        self.accepted = 0
         self._threads = [self._start(self._accept)]
 
     def cut(self) -> None:
@@ -93,6 +94,7 @@ class Proxy:
                 each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._lock:
                 self._sockets |= {near, far}
+                self.accepted += 1
             for pair in ((near, far), (far, near)):
                 self._threads.append(self._start(self._pump, *pair))
 

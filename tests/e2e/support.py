@@ -326,23 +326,22 @@ class Backend:
             answer = self._dynamodb.batch_write_item(RequestItems={name: batch})
             requests_left += answer.get("UnprocessedItems", {}).get(name, [])
 
-    def connect(
-        self, session_id: str | None, refresh_token: str | None = None
-    ) -> connect_websocket:
-        """A plain WebSocket client, for ``async with`` or ``await``."""
-        given = {"sessionId": session_id, "refreshToken": refresh_token}
-        query = urlencode({name: value for name, value in given.items() if value is not None})
-        query = f"?{query}" if query else ""
+    def connect(self, session_id: str | None) -> connect_websocket:
+        """A debugger's plain WebSocket client, for ``async with`` or ``await``."""
+        query = "" if session_id is None else "?" + urlencode({"sessionId": session_id})
         return connect_websocket(self.helper.websocket_url + query, open_timeout=DEADLINE_SECONDS)
 
-    async def try_connect(
-        self, session_id: str | None, refresh_token: str | None = None
-    ) -> ClientConnection | int:
+    def connect_function(self, token: str, session: str = "any") -> connect_websocket:
+        """A function's; ``session`` is only a name for logs."""
+        return connect_websocket(
+            f"{self.helper.websocket_url}?{urlencode({'sessionId': session})}",
+            additional_headers={"Authorization": f"Bearer {token}"},
+            open_timeout=DEADLINE_SECONDS,
+        )
+
+    async def try_connect(self, session_id: str | None) -> ClientConnection | int:
         """The open connection, or the HTTP status of the refusal."""
-        try:
-            return await self.connect(session_id, refresh_token)
-        except InvalidStatus as refused:
-            return refused.response.status_code
+        return await opened(self.connect(session_id))
 
     def refusal(self, session_id: str | None) -> int:
         async def attempt() -> int:
@@ -353,6 +352,14 @@ class Backend:
             return answer
 
         return asyncio.run(attempt())
+
+
+async def opened(connecting: connect_websocket) -> ClientConnection | int:
+    """The open connection, or the HTTP status of the refusal."""
+    try:
+        return await connecting
+    except InvalidStatus as refused:
+        return refused.response.status_code
 
 
 @contextmanager

@@ -282,8 +282,6 @@ class TestPermissions:
         [
             ("cloudformation:DescribeStacks", "", "attach", "problem"),
             ("execute-api:Invoke", "/POST/sessions", "attach", "problem"),
-            ("execute-api:Invoke", "/GET/invocations/*/event", "attach", "problem"),
-            ("execute-api:Invoke", "/POST/invocations/*/result", "attach", "problem"),
             ("execute-api:Invoke", "/DELETE/sessions/*", "sessions", "warning"),
             ("lambda:InvokeFunction", "", "restore", "warning"),
             ("s3:PutObject", "", "bootstrap", "warning"),

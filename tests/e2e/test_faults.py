@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,14 +22,22 @@ from plldb.config import EmulatorAddress, TargetSettings
 from plldb.emulators.state import StateFile
 
 from .faulty_dynamodb import Fault, FaultyDynamoDb, faulty_dynamodb
+from .journal import WAITING, Calls, calls_of, keep_journal, states
 from .project import Project, attach, deployed_project, detach
-from .support import Backend, Plldb, clean_environment, poll, random_name
+from .support import DEADLINE_SECONDS, Backend, Plldb, clean_environment, poll, random_name
 
 
 @pytest.fixture
 def project(backend: Backend, target: Target, tmp_path: Path) -> Iterator[Project]:
     with deployed_project(target, tmp_path / "project", ["Alpha"]) as project:
+        keep_journal(project)
         yield project
+
+
+@pytest.fixture
+def calls(project: Project, tmp_path: Path) -> Iterator[Calls]:
+    with calls_of(project, tmp_path) as calls:
+        yield calls
 
 
 # --- DynamoDB ------------------------------------------------------------------------------------
@@ -42,20 +52,25 @@ def dynamodb(backend: Backend, address: EmulatorAddress) -> Iterator[FaultyDynam
 @pytest.mark.needs("process")
 @pytest.mark.parametrize("fault", list(Fault))
 def test_a_call_to_the_table_that_fails_once_is_not_noticed(
-    plldb: Plldb, backend: Backend, project: Project, dynamodb: FaultyDynamoDb, fault: Fault
+    plldb: Plldb,
+    backend: Backend,
+    project: Project,
+    dynamodb: FaultyDynamoDb,
+    calls: Calls,
+    fault: Fault,
 ) -> None:
     """Throttled, refused, cut off, or done without an answer: each first attempt of each call."""
     before = project.configurations()
     with dynamodb.failing(fault):
         with attach(plldb, project) as attached:
             attached.wait_for("ready")
-            answers = [project.invoke("Alpha", n).json for n in range(5)]
+            # Cold environments may be slower than a function waits.
+            poll(lambda: calls.ran() == "here", "it runs here")
+            assert [calls.ran() for _ in range(5)] == ["here"] * 5
             detach(attached)
         (session,) = backend.sessions_of(project.stack_name)
 
-    assert [(answer["ran"], answer["event"]) for answer in answers] == [
-        ("here", n) for n in range(5)
-    ]
+    calls.assert_each_ran_once()
     assert session["Status"] == "CLOSED"
     assert dynamodb.failed > 10
     assert project.configurations() == before
@@ -86,90 +101,231 @@ def test_without_its_table_the_helper_stack_refuses_and_explains_nothing_of_its_
     assert backend.refusal(session_id) == 101, "the session was lost for a passing failure"
 
 
+@pytest.mark.needs("process")
+@pytest.mark.parametrize("fault", [Fault.THROTTLED, Fault.SERVER_ERROR, Fault.CUT])
+def test_while_the_tables_are_gone_originals_run_and_what_has_begun_is_answered_later(
+    plldb: Plldb, project: Project, dynamodb: FaultyDynamoDb, calls: Calls, fault: Fault
+) -> None:
+    before = project.configurations()
+    project.write("Alpha", WAITING)
+    with attach(plldb, project) as attached:
+        attached.wait_for("ready")
+        (waiting,) = calls.pause(1)
+        with dynamodb.failing(fault, every=True):
+            assert calls.ran() == "deployed"
+            calls.go()
+            seen = dynamodb.failed
+            # The answer is recorded by one call, and that is tried several times.
+            poll(lambda: dynamodb.failed >= seen + 6, "the answer could not be recorded")
+            assert not waiting.done()
+        assert waiting.result(DEADLINE_SECONDS).json["ran"] == "here"
+        assert calls.ran() == "here"
+        detach(attached)
+    calls.assert_each_ran_once()
+    assert project.configurations() == before
+
+
+@pytest.mark.needs("process")
+def test_an_invocation_that_is_paused_for_a_minute_costs_a_dozen_reads_at_most(
+    plldb: Plldb, project: Project, dynamodb: FaultyDynamoDb, calls: Calls
+) -> None:
+    project.write("Alpha", WAITING)
+    with attach(plldb, project) as attached:
+        attached.wait_for("ready")
+        before, since = dynamodb.reads, time.monotonic()
+        (waiting,) = calls.pause(1)
+        poll(lambda: time.monotonic() > since + 60, "a minute")
+        calls.go()
+        assert waiting.result(DEADLINE_SECONDS).json["ran"] == "here"
+        reads = dynamodb.reads - before
+        detach(attached)
+    calls.assert_each_ran_once()
+    assert reads <= 12 * len(calls.runs())
+
+
 # --- Workers -------------------------------------------------------------------------------------
 
-# Says that it has begun, and goes on when the test says so.
-_WAITING = """
-    import pathlib, time
 
-    def handler(event, context):
-        folder = pathlib.Path(__file__).parent
-        (folder / "begun").touch()
-        while not (folder / "go-on").exists():
-            time.sleep(0.01)
-        return {"ran": "here", "event": event}
-"""
-
-
-def worker_of(home: Path, function_name: str) -> psutil.Process:
-    """The process that runs an invocation of a function."""
+def workers_of(home: Path, *function_names: str) -> list[psutil.Process]:
+    """The processes that run invocations of these functions."""
     running = StateFile(home).read()
     assert running is not None
+    found = []
+    for process in psutil.Process(running.pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            if process.environ().get("AWS_LAMBDA_FUNCTION_NAME") in function_names:
+                found.append(process)
+    return found
 
-    def look() -> psutil.Process | None:
-        for process in psutil.Process(running.pid).children(recursive=True):
-            with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-                if process.environ().get("AWS_LAMBDA_FUNCTION_NAME") == function_name:
-                    return process
-        return None
 
-    return poll(look, f"a worker of {function_name}")
+def kill_workers(home: Path, *function_names: str) -> int:
+    """How many there were."""
+    killed = workers_of(home, *function_names)
+    for process in killed:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    return len(killed)
+
+
+def kill_a_worker(home: Path, function_name: str) -> None:
+    poll(lambda: kill_workers(home, function_name), f"a worker of {function_name}")
+
+
+# Whatever an invocation passes through.
+_ON_THE_WAY = ("AuthorizerFunction", "ConnectFunction", "MessageFunction")
 
 
 @pytest.mark.needs("process")
-def test_a_killed_broker_loses_no_invocation(
-    plldb: Plldb, backend: Backend, project: Project, home: Path
+def test_killed_workers_lose_no_invocation_that_has_begun(
+    plldb: Plldb, backend: Backend, project: Project, home: Path, calls: Calls
 ) -> None:
-    """The function asks again, and the answer finds it."""
     before = project.configurations()
-    project.write("Alpha", _WAITING)
-    with attach(plldb, project) as attached, ThreadPoolExecutor(1) as caller:
+    project.write("Alpha", WAITING)
+    with attach(plldb, project) as attached:
         attached.wait_for("ready")
-        call = caller.submit(project.invoke, "Alpha", 7)
-        poll((project.folder / "Alpha" / "begun").exists, "the invocation runs here")
+        (waiting,) = calls.pause(1)
+        assert kill_workers(home, *map(backend.function_name, _ON_THE_WAY))
+        calls.go()
+        assert waiting.result(DEADLINE_SECONDS).json["ran"] == "here"
+        detach(attached)
+    calls.assert_each_ran_once()
+    assert project.configurations() == before
 
-        worker_of(home, backend.function_name("BrokerFunction")).kill()
-        (project.folder / "Alpha" / "go-on").touch()
 
-        assert call.result(60).json == {"ran": "here", "event": 7}
+@pytest.mark.needs("process")
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_worker_that_is_killed_at_any_call_to_the_tables_changes_no_outcome(
+    plldb: Plldb,
+    backend: Backend,
+    project: Project,
+    home: Path,
+    dynamodb: FaultyDynamoDb,
+    calls: Calls,
+    moment: str,
+) -> None:
+    """The first, the second, …: what was written, and what was not, is found by who asks again."""
+    name = backend.function_name("MessageFunction")
+    with attach(plldb, project) as attached:
+        attached.wait_for("ready")
+        poll(lambda: calls.ran() == "here", "it runs here")
+        try:
+            for number in range(1, 9):
+                countdown = itertools.count(1 - number)
+
+                def kill_in_time(countdown: Iterator[int] = countdown) -> None:
+                    if next(countdown) == 0:
+                        kill_workers(home, name)
+
+                setattr(dynamodb, moment, kill_in_time)
+                assert calls.ran() in ("here", "deployed")
+        finally:
+            setattr(dynamodb, moment, lambda: None)
+        poll(lambda: calls.ran() == "here", "it goes on")
+        detach(attached)
+    calls.assert_each_ran_once()
+
+
+@pytest.mark.needs("process")
+def test_workers_that_are_killed_all_the_time_change_no_outcome(
+    plldb: Plldb, backend: Backend, project: Project, home: Path, calls: Calls
+) -> None:
+    before = project.configurations()
+    names = [backend.function_name(logical_id) for logical_id in _ON_THE_WAY]
+    is_over = threading.Event()
+
+    def kill_all_the_time() -> None:
+        while not is_over.wait(0.7):
+            kill_workers(home, *names)
+
+    with attach(plldb, project) as attached, ThreadPoolExecutor(1) as killer:
+        attached.wait_for("ready")
+        killing = killer.submit(kill_all_the_time)
+        try:
+            for _ in range(8):
+                for call in [calls.call() for _ in range(4)]:
+                    call.result(DEADLINE_SECONDS)
+        finally:
+            is_over.set()
+        killing.result()
+        # It may have been taken for silent, until its next word.
+        poll(lambda: calls.ran() == "here", "it goes on")
+        detach(attached)
+    calls.assert_each_ran_once()
+    assert project.configurations() == before
+
+
+@pytest.mark.needs("process")
+def test_a_function_that_is_killed_is_an_error_to_its_caller_and_ends_nothing_else(
+    plldb: Plldb, project: Project, home: Path, calls: Calls
+) -> None:
+    before = project.configurations()
+    project.write("Alpha", WAITING)
+    with attach(plldb, project) as attached:
+        attached.wait_for("ready")
+        (call,) = calls.pause(1)
+        kill_a_worker(home, project.name("Alpha"))
+        assert call.result(DEADLINE_SECONDS).error is not None
+        calls.go()
         assert attached.wait_for("invocation")["outcome"] == "succeeded"
+
+        assert calls.ran() == "here"
         detach(attached)
+    assert len(calls.runs()) == len(set(calls.runs())), "something ran twice"
     assert project.configurations() == before
 
 
 @pytest.mark.needs("process")
-def test_a_killed_function_is_an_error_to_its_caller_and_ends_nothing_else(
-    plldb: Plldb, project: Project, home: Path
+def test_nor_does_one_that_is_killed_while_its_invocation_waits(
+    plldb: Plldb, backend: Backend, project: Project, home: Path, calls: Calls
 ) -> None:
-    before = project.configurations()
-    project.write("Alpha", _WAITING)
-    with attach(plldb, project) as attached, ThreadPoolExecutor(1) as caller:
+    with attach(plldb, project) as attached:
         attached.wait_for("ready")
-        call = caller.submit(project.invoke, "Alpha", 7)
-        poll((project.folder / "Alpha" / "begun").exists, "the invocation runs here")
-
-        worker_of(home, project.name("Alpha")).kill()
-        assert call.result(60).error is not None
-        (project.folder / "Alpha" / "go-on").touch()
-
-        assert project.invoke("Alpha", 8).json == {"ran": "here", "event": 8}
+        poll(lambda: calls.ran() == "here", "it runs here")
+        attached.signal(signal.SIGSTOP)
+        try:
+            call = calls.call()
+            poll(lambda: "WAITING" in states(backend, project), "it waits")
+            kill_a_worker(home, project.name("Alpha"))
+            assert call.result(DEADLINE_SECONDS).error is not None
+        finally:
+            attached.signal(signal.SIGCONT)
+        assert calls.ran() == "here"
         detach(attached)
-    assert project.configurations() == before
+    assert len(calls.runs()) == len(set(calls.runs())), "something ran twice"
+
+
+@pytest.mark.needs("process")
+def test_instrumenting_and_restoring_survive_their_worker(
+    plldb: Plldb, backend: Backend, project: Project, home: Path, calls: Calls
+) -> None:
+    """Lambda invokes again what was to be done without an answer."""
+    before = project.configurations()
+    name = backend.function_name("InstrumentationFunction")
+    with attach(plldb, project) as attached:
+        attached.wait_for("connected")
+        kill_a_worker(home, name)
+        assert attached.wait_for("ready")["instrumented"] == 1
+        poll(lambda: calls.ran() == "here", "it runs here")
+        attached.signal(signal.SIGINT)
+        kill_a_worker(home, name)
+        assert attached.exit_code() == 0
+    project.wait_until_restored(before)
+    calls.assert_each_ran_once()
 
 
 @pytest.mark.needs("process")
 @pytest.mark.parametrize("logical_id", ["ManagementFunction", "ConnectFunction", "MessageFunction"])
 def test_workers_that_are_killed_again_and_again_do_not_keep_a_debugger_out(
-    plldb: Plldb, backend: Backend, project: Project, home: Path, logical_id: str
+    plldb: Plldb, backend: Backend, project: Project, home: Path, calls: Calls, logical_id: str
 ) -> None:
     with attach(plldb, project) as attached:
         attached.wait_for("ready")
         detach(attached)
-    worker_of(home, backend.function_name(logical_id)).kill()
+    kill_a_worker(home, backend.function_name(logical_id))
 
     with attach(plldb, project) as attached:
         attached.wait_for("ready")
-        assert project.invoke("Alpha", 1).json["ran"] == "here"
+        poll(lambda: calls.ran() == "here", "it runs here")
         detach(attached)
     assert {s["Status"] for s in backend.sessions_of(project.stack_name)} == {"CLOSED"}
 
@@ -282,13 +438,19 @@ def test_a_killed_emulator_is_started_and_bootstrapped_again(tmp_path: Path) -> 
         with (
             suppress(gone),
             deployed_project(target, tmp_path / "before", ["Alpha"]) as before,
+            calls_of(before, tmp_path) as calls,
             attach(plldb, before) as attached,
         ):
             attached.wait_for("ready")
-            assert before.invoke("Alpha", 1).json["ran"] == "here"
+            keep_journal(before)
+            before.write("Alpha", WAITING)
+            (waiting,) = calls.pause(1)
             workers = emulator.children(recursive=True)
             emulator.kill()
             attached.wait_for("reconnecting")
+            calls.go()
+            assert waiting.exception(DEADLINE_SECONDS) is not None
+            assert calls.runs()[-1].startswith("here")
 
             assert plldb("local", "status", "--output", "json").json == {"running": False}
             plldb("local", "up", "--detach", "--port", port).succeeded()

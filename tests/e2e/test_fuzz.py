@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,9 @@ import pytest
 import requests
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from lambda_functions.invocations.dynamodb import DynamoDbInvocationStore
+from lambda_functions.invocations.invocation import Grant, new_token, token_key
+from lambda_functions.websocket import wire
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
@@ -37,19 +41,16 @@ def inputs(count: int) -> settings:
 
 
 class Api:
-    """The management API over one kept connection; ``signed`` as a caller with all rights."""
+    """The management API over one kept connection, as a caller with all rights."""
 
     def __init__(self, backend: Backend) -> None:
         self._url = backend.helper.management_api_url
         self._auth = backend.target.execute_api_auth()
         self._http = requests.Session()
 
-    def send(
-        self, method: str, path: str, *, signed: bool = True, **content: Any
-    ) -> requests.Response:
-        auth = self._auth if signed else None
+    def send(self, method: str, path: str, **content: Any) -> requests.Response:
         return self._http.request(
-            method, self._url + path, auth=auth, timeout=DEADLINE_SECONDS, **content
+            method, self._url + path, auth=self._auth, timeout=DEADLINE_SECONDS, **content
         )
 
     def close(self) -> None:
@@ -85,17 +86,19 @@ NAMES = st.sampled_from(
         "requestId",
         "function",
         "deadline",
+        "acceptBefore",
         "context",
         "event",
         "eventKey",
-        "result",
-        "resultKey",
-        "error",
+        "body",
+        "bodyKey",
         "action",
         "functions",
         "whenAbsent",
         "takeOver",
         "replaces",
+        "sessionId",
+        "token",
     ]
 )
 VALUES = JSON | st.sampled_from(
@@ -117,8 +120,6 @@ HEADER_VALUES = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), m
     ("method", "path"),
     [
         ("POST", "/sessions"),
-        ("POST", "/invocations/some-request/result"),
-        ("POST", "/invocations/some-request/uploads"),
         ("DELETE", "/sessions"),
     ],
 )
@@ -146,7 +147,7 @@ def test_query_strings(api: Api, method: str, path: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
-@pytest.mark.parametrize("path", ["/sessions/{}", "/invocations/{}/event", "/{}"])
+@pytest.mark.parametrize("path", ["/sessions/{}", "/{}"])
 def test_paths(api: Api, method: str, path: str) -> None:
     part = TEXTS.map(lambda text: requests.utils.quote(text.encode(errors="replace"), safe=""))
 
@@ -174,53 +175,56 @@ def test_headers(api: Api, path: str) -> None:
     check()
 
 
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("POST", "/debug/invocations"),
-        ("GET", "/debug/invocations/some-request"),
-        ("POST", "/debug/uploads"),
-        ("GET", "/debug/session"),
-    ],
-)
-def test_functions_with_any_token(api: Api, method: str, path: str) -> None:
-    @given(authorization=HEADER_VALUES | HEADER_VALUES.map("Bearer {}".format), body=BODIES)
-    @inputs(300)
-    def check(authorization: str, body: bytes) -> None:
-        headers = {"Authorization": authorization}
-        answer = api.send(method, path, signed=False, headers=headers, data=body)
-        assert_refused_in_order(answer)
-        assert answer.status_code in (400, 401, 403, 404)
-
-    check()
-
-
 # --- WebSocket messages -----------------------------------------------------------------------
 
-MESSAGES = st.one_of(
-    st.text(min_size=1, max_size=200),
-    JSON.map(json.dumps),
-    OBJECTS.map(json.dumps),
-    st.builds(
-        lambda action, rest: json.dumps(rest | {"action": action}),
-        st.sampled_from(["instrument", "heartbeat", "refresh", "dance", "$default", "close "]),
-        # Of a wrong type, so that nothing is instrumented: that answers later, and in pieces.
-        OBJECTS.map(lambda rest: rest | {"takeOver": "perhaps"}),
-    ),
+# Of each action, mostly with what it needs.
+ACTIONS = st.sampled_from([*(str(action) for action in wire.Action), "dance", "$default", "close "])
+IDS = st.sampled_from(["6f2d8a52-2a0f-4f4b-9d0c-6f3a5d9f8f11", "some-request", "", "token#x", 7])
+TIMES = st.sampled_from([0, -1, 1e300, 2**70, True, "soon"]) | st.integers(1, 2**33)
+PARTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "requestId": IDS,
+        "deadline": TIMES,
+        "acceptBefore": TIMES,
+        "function": st.sampled_from(["Fn", "no id", "", "é" * 300]),
+        "context": st.just({}) | JSON,
+        "event": st.just("1") | JSON,
+        "body": st.sampled_from(['{"result": 1}', '{"error": 1}', "[" * 5000, "\ud800"]) | JSON,
+        "replaces": IDS,
+    },
 )
+BROKEN = st.text(min_size=1, max_size=200) | (JSON | OBJECTS).map(json.dumps)
+# Of a wrong type, so that nothing is instrumented: that answers later, and in pieces.
+NOT_INSTRUMENTING = {"takeOver": "perhaps"}
 
 
-def test_messages(backend: Backend) -> None:
+@pytest.mark.parametrize("end", ["debugger", "function"])
+def test_messages(backend: Backend, end: str) -> None:
     """Each gets one answer, an orderly one, and the connection stays."""
     talk = Conversation(backend)
+    mine = {"sessionId": talk.session_id}
+    proof = {"token": talk.new_token()} if end == "function" else mine
+    messages = st.one_of(
+        BROKEN,
+        st.builds(
+            lambda action, parts, rest: rest | parts | {"action": action} | NOT_INSTRUMENTING,
+            ACTIONS,
+            PARTS,
+            OBJECTS,
+        )
+        .map(lambda message: message | proof if len(message) % 5 else message)
+        .filter(lambda message: _is_answered(message, mine))
+        .map(json.dumps),
+    )
 
-    @given(message=MESSAGES)
-    @inputs(2700)
+    @given(message=messages)
+    @inputs(1500)
     def check(message: str) -> None:
         answer = talk.answer_to(message.encode(errors="replace").decode())
-        assert answer["type"] in ("error", "heartbeat", "refresh"), answer
+        assert answer["type"] in list(wire.MessageType), answer
         if answer["type"] == "error":
-            assert answer["code"] in ("bad_request", "not_json", "unknown_action")
+            assert answer["code"] in list(wire.ErrorCode)
         for inside in _INSIDE:
             assert inside not in json.dumps(answer)
 
@@ -231,6 +235,13 @@ def test_messages(backend: Backend) -> None:
         talk.end()
 
 
+def _is_answered(message: dict[str, Any], mine: dict[str, Any]) -> bool:
+    """Not what ends the session, nor what is not answered: an invocation that is not there is
+    declined without a word."""
+    closes = {"action": "close"} | mine
+    return message["action"] != "decline" and not closes.items() <= message.items()
+
+
 @pytest.mark.parametrize("route", ["$connect", "$disconnect"])
 def test_a_message_that_calls_itself_a_connection_does_no_harm(
     backend: Backend, route: str
@@ -239,7 +250,8 @@ def test_a_message_that_calls_itself_a_connection_does_no_harm(
     bystander, talk = Conversation(backend), Conversation(backend)
     try:
         talk.send(json.dumps({"action": route, "sessionId": bystander.session_id}))
-        assert bystander.answer_to('{"action": "heartbeat"}')["type"] == "heartbeat"
+        heartbeat = wire.heartbeat_message(bystander.session_id)
+        assert bystander.answer_to(heartbeat)["type"] == "heartbeat"
         assert bystander.status() == "ACTIVE"
         assert talk.status() in ("ACTIVE", "CLOSED")
     finally:
@@ -258,6 +270,16 @@ class Conversation:
 
     async def _open(self) -> ClientConnection:
         return await self._backend.connect(self.session_id)
+
+    def new_token(self) -> str:
+        """As instrumenting makes one."""
+        store = DynamoDbInvocationStore(
+            self._backend.target.client("dynamodb"), self._backend.helper.debugger_table
+        )
+        token = new_token()
+        grant = Grant(self.session_id, "fuzzed", self.session_id[:8])
+        store.add_token(token_key(token), grant, time.time())
+        return token
 
     def status(self) -> str:
         return str(self._backend.item(self.session_id)["Status"])

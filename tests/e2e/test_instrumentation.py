@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import io
-import json
 import time
 import zipfile
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from lambda_functions.sessions.session import GRACE, LEASE
 
 from plldb.aws import Target
 
-from .debugging import Debuggee, attached, deployed, function, restore, result
-from .support import Backend, ask, function_records, poll, random_name, reset
+from .debugging import Debuggee, attached, deployed, end_grace, function, restore, result
+from .policies import TEMPLATE
+from .support import DEADLINE_SECONDS, Backend, function_records, poll, random_name
 
 
 def told(messages: list[dict[str, Any]], kind: str) -> dict[str, dict[str, Any]]:
     """The messages of one type, by function."""
     return {message["function"]: message for message in messages if message["type"] == kind}
+
+
+def ready(instrumented: int = 0, skipped: int = 0) -> dict[str, Any]:
+    return {
+        "type": "ready",
+        "instrumented": instrumented,
+        "skipped": skipped,
+        "maxWaiting": TEMPLATE["Parameters"]["MaxWaitingInvocations"]["Default"],
+    }
 
 
 def has_instrumented(backend: Backend, session_id: str, since: float) -> bool:
@@ -61,7 +71,7 @@ def test_a_function_is_told_of_as_its_user_deployed_it(backend: Backend, app: De
                 "memorySize": 128,
                 "variables": {"COLOUR": "green", "EMPTY": ""},
             }
-            assert messages[-1] == {"type": "ready", "instrumented": 3, "skipped": 0}
+            assert messages[-1] == ready(instrumented=3)
             configuration = app.configuration("Fn0")
             assert configuration["Timeout"] == 900
             assert configuration["Environment"]["PLLDB_SESSION"] == debugger.session_id[:8]
@@ -92,7 +102,7 @@ def test_patterns_choose_by_logical_id_or_name(backend: Backend, app: Debuggee) 
             messages = await debugger.instrument("Fn[01]", app.physical["Fn1"], "Topic", "fn2")
             assert told(messages, "instrumented").keys() == {"Fn0", "Fn1"}
             assert told(messages, "skipped").keys() == {"Topic", "fn2"}
-            assert messages[-1] == {"type": "ready", "instrumented": 2, "skipped": 2}
+            assert messages[-1] == ready(instrumented=2, skipped=2)
 
     asyncio.run(run())
 
@@ -115,9 +125,9 @@ def test_a_request_that_makes_no_sense_is_refused(
 ) -> None:
     async def run() -> None:
         async with attached(backend, app.name) as debugger:
-            answer = await ask(debugger.websocket, json.dumps({"action": "instrument"} | message))
+            answer = await debugger.ask(action="instrument", **message)
             assert (answer["type"], answer["code"]) == ("error", "bad_request")
-            assert "Instruments" not in backend.item(debugger.session_id)
+            assert "Holds" not in backend.item(debugger.session_id)
 
     asyncio.run(run())
 
@@ -142,31 +152,62 @@ def test_a_heartbeat_lets_the_session_live_on(backend: Backend, app: Debuggee) -
     async def run() -> None:
         async with attached(backend, app.name) as debugger:
             backend.set_ttl(debugger.session_id, int(time.time()) + 5)
-            answer = await ask(debugger.websocket, '{"action": "heartbeat"}')
+            answer = await debugger.ask(action="heartbeat")
             assert answer["type"] == "heartbeat"
-            assert time.time() + 3590 < answer["ttl"] <= time.time() + 3600
+            assert time.time() + LEASE - 10 < answer["ttl"] <= time.time() + LEASE
+            assert abs(answer["time"] - time.time()) < 10
             assert int(backend.item(debugger.session_id)["TTL"]) == answer["ttl"]
             await debugger.close()
             closed = backend.item(debugger.session_id)
-            answer = await ask(debugger.websocket, '{"action": "heartbeat"}')
-            assert answer["type"] == "error"
+            answer = await debugger.ask(action="heartbeat")
+            assert (answer["type"], answer["code"]) == ("error", "session_closed")
             assert backend.item(debugger.session_id) == closed
 
     asyncio.run(run())
 
 
 class TestEnds:
-    def test_an_abrupt_one_restores(self, backend: Backend, app: Debuggee) -> None:
+    def test_an_abrupt_one_restores_after_a_grace(self, backend: Backend, app: Debuggee) -> None:
+        """A minute in which the debugger may come back. Then, whoever notices begins: a function
+        that calls, or the reaper."""
         before = app.configurations()
 
-        async def run() -> None:
+        async def run() -> float:
             async with attached(backend, app.name) as debugger:
                 await debugger.instrument()
-                reset(debugger.websocket)
-                restored = lambda: app.configurations() == before  # noqa: E731
-                await asyncio.to_thread(poll, restored, "restored")
+                await debugger.cut_off()
+                ends_at = int(backend.wait_for_status(debugger.session_id, "CLOSED")["TTL"])
+                assert time.time() + GRACE - 30 < ends_at <= time.time() + GRACE
+                return ends_at
 
-        asyncio.run(run())
+        ends_at = asyncio.run(run())
+        assert all(app.is_held(name) for name in app.functions)
+
+        def is_restored() -> bool:
+            if time.time() < ends_at:
+                assert app.is_held("Fn0")
+            assert app.invoke("Fn0", 1).json["original"] == 1
+            return app.configurations() == before
+
+        poll(is_restored, "restored", seconds=GRACE + DEADLINE_SECONDS)
+
+    def test_a_reaper_that_comes_within_the_grace_restores_nothing(
+        self, backend: Backend, app: Debuggee
+    ) -> None:
+        before = app.configurations()
+
+        async def run() -> str:
+            async with attached(backend, app.name) as debugger:
+                await debugger.instrument("Fn0")
+                await debugger.cut_off()
+                backend.wait_for_status(debugger.session_id, "CLOSED")
+                backend.reap()
+                assert app.is_held("Fn0")
+                return debugger.session_id
+
+        end_grace(backend, asyncio.run(run()))
+        backend.reap()
+        poll(lambda: app.configurations() == before, "restored")
 
     def test_closing_in_the_middle_of_instrumenting_leaves_nothing(
         self, backend: Backend, app: Debuggee
@@ -261,7 +302,7 @@ class TestTwoSessions:
                 skipped = told(messages, "skipped")["Fn0"]
                 assert owner in skipped["reason"]
                 assert one.session_id[:8] in skipped["reason"]
-                assert messages[-1] == {"type": "ready", "instrumented": 0, "skipped": 1}
+                assert messages[-1] == ready(skipped=1)
                 assert app.found("Fn0")["RevisionId"] == revision
 
         asyncio.run(run())

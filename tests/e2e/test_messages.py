@@ -6,6 +6,7 @@ import asyncio
 import json
 
 import pytest
+from lambda_functions.websocket import wire
 
 from .support import Backend, ask
 
@@ -50,16 +51,27 @@ def test_a_message_of_100_kb_is_taken(backend: Backend) -> None:
     assert answer["code"] == "unknown_action"
 
 
+@pytest.mark.parametrize("action", ["heartbeat", "close", "instrument", "resume", "claim"])
+@pytest.mark.parametrize("proof", [{}, {"sessionId": 7}, {"sessionId": "s"}, {"token": 7}])
+def test_a_message_that_does_not_show_whose_it_is_is_refused(
+    backend: Backend, action: str, proof: dict[str, object]
+) -> None:
+    (answer,) = conversation(backend, json.dumps({"action": action} | proof))
+
+    assert (answer["type"], answer["code"]) == ("error", "bad_request")
+
+
 def test_close_closes_the_session_before_it_answers(backend: Backend) -> None:
     session_id = backend.new_session()
+    close = wire.close_message(session_id)
 
     async def talk() -> None:
         async with backend.connect(session_id) as websocket:
-            assert await ask(websocket, '{"action": "close"}') == {"type": "closed"}
+            assert await ask(websocket, close) == {"type": "closed"}
             closed = backend.item(session_id)
             assert closed["Status"] == "CLOSED"
             assert "ConnectionId" not in closed
-            assert (await ask(websocket, '{"action": "close"}')) == {"type": "closed"}
+            assert await ask(websocket, close) == {"type": "closed"}
             assert backend.item(session_id) == closed, "closing twice changed something"
 
     asyncio.run(talk())

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-import json
-import secrets
-import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,8 +14,6 @@ import requests
 import schemathesis
 import yaml
 from hypothesis import HealthCheck, Phase, settings
-from lambda_functions.invocations.invocation import token_key
-from lambda_functions.websocket import wire
 from requests.auth import AuthBase
 from schemathesis import Case
 from schemathesis.checks import not_a_server_error
@@ -30,9 +24,8 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
-from websockets.asyncio.client import ClientConnection
 
-from .support import DEADLINE_SECONDS, Backend, Keys, allowed, ask, random_name, user
+from .support import DEADLINE_SECONDS, Backend, Keys, allowed, random_name, user
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.yaml"
 # Requests for each operation, on top of those for the limits of each of its parameters. All of them
@@ -47,37 +40,21 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-# Credentials are not invented, but signed and shown: see Api.auth.
+# Signatures are not invented.
 _CONFIG = SchemathesisConfig.from_dict({"generation": {"with-security-parameters": False}})
 SCHEMA = schemathesis.openapi.from_dict(
     yaml.safe_load(DOCUMENT.read_text(encoding="utf-8")), config=_CONFIG
 )
 
 
-class BearerToken(AuthBase):
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
-
-
 @dataclass
 class Api:
-    """The API, and who calls it: a developer by signature, a function by token."""
+    """The API, and the developer who calls it."""
 
     backend: Backend
     developer: Keys
 
-    def auth(self, operation: Any) -> AuthBase:
-        if is_signed(operation):
-            return self.backend.signed_by(self.developer)
-        return BearerToken(next(self.tokens))
-
     def __post_init__(self) -> None:
-        ended = self.new_token(self.new_session())
-        self.tokens = itertools.cycle([ended, ended, ended, "nobody-knows-it"])
         self.sessions = itertools.cycle([None, self.new_session(), str(uuid.uuid4()), None])
 
     def new_session(self) -> str:
@@ -94,24 +71,11 @@ class Api:
         dynamodb.put_item(TableName=table, Item=item | {"SessionId": {"S": twin}})
         return twin
 
-    def new_token(self, session_id: str) -> str:
-        """As instrumenting makes one."""
-        token = secrets.token_urlsafe(32)
-        self.backend.target.client("dynamodb").put_item(
-            TableName=self.backend.helper.debugger_table,
-            Item={
-                "RequestId": {"S": token_key(token)},
-                "SessionId": {"S": session_id},
-                "TTL": {"N": str(int(time.time()) + 3600)},
-            },
-        )
-        return token
-
     def call(
-        self, method: str, path: str, *, of: str | None = None, token: str = "", **content: Any
+        self, method: str, path: str, *, of: str | None = None, **content: Any
     ) -> requests.Response:
         """One request; the answer is as the document says of ``of`` (the path, templated)."""
-        auth = BearerToken(token) if token else self.backend.signed_by(self.developer)
+        auth = self.backend.signed_by(self.developer)
         return self.call_as(auth, method, path, of=of, **content)
 
     def call_as(
@@ -123,10 +87,6 @@ class Api:
         assert str(answer.status_code) in operation.definition.raw["responses"], answer.text
         operation.validate_response(answer)
         return answer
-
-
-def is_signed(operation: Any) -> bool:
-    return operation.definition.raw["security"] == [{"sigv4": []}]
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +108,7 @@ def test_whatever_it_is_sent_it_answers_as_described(case: Case, api: Api) -> No
         case.path_parameters["sessionId"] = next(api.sessions) or case.path_parameters["sessionId"]
     answer = case.call(
         base_url=api.backend.helper.management_api_url,
-        auth=api.auth(case.operation),
+        auth=api.backend.signed_by(api.developer),
         timeout=DEADLINE_SECONDS,
     )
     if answer.text.startswith(LOCALSTACK_FAULT):
@@ -159,12 +119,12 @@ def test_whatever_it_is_sent_it_answers_as_described(case: Case, api: Api) -> No
     assert "Traceback" not in answer.text
 
 
-SIGNED = [operation.ok() for operation in SCHEMA.get_all_operations() if is_signed(operation.ok())]
+OPERATIONS = [operation.ok() for operation in SCHEMA.get_all_operations()]
 
 
-@pytest.mark.parametrize("operation", SIGNED, ids=lambda operation: operation.label)
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)
 def test_without_a_signature_it_refuses_as_described(operation: Any, api: Api) -> None:
-    path = operation.path.replace("{sessionId}", str(uuid.uuid4())).replace("{requestId}", "r")
+    path = operation.path.replace("{sessionId}", str(uuid.uuid4()))
     answer = api.call_as(None, operation.method.upper(), path, of=operation.path)
     assert answer.status_code == 403
 
@@ -197,62 +157,3 @@ def test_the_life_of_a_session_is_as_described(api: Api) -> None:
 
 def _next(page: dict[str, Any]) -> dict[str, str]:
     return {"nextToken": page["nextToken"]}
-
-
-def test_the_life_of_an_invocation_is_as_described(api: Api) -> None:
-    session_id = api.new_session()
-    token = api.new_token(session_id)
-
-    async def run() -> None:
-        async with api.backend.connect(session_id) as websocket:
-            upload = api.call("POST", "/debug/uploads", token=token).json()
-            with_event = await _debugged(api, token, websocket, {"event": "{}"}, "result")
-            assert with_event == {"state": "answered", "result": "null"}
-            with_key = await _debugged(api, token, websocket, {"eventKey": upload["key"]}, "error")
-            assert with_key["error"]["errorType"] == "ValueError"
-            assert api.call("GET", "/debug/session", token=token).json()["state"] == "active"
-            await ask(websocket, wire.close_message())
-
-    asyncio.run(run())
-
-    for method, path in (("GET", "/debug/session"), ("POST", "/debug/uploads")):
-        assert api.call(method, path, token=token).json() == {"state": "gone"}
-    answer = api.call("POST", "/debug/invocations", token=token, json=_invocation({"event": "1"}))
-    assert answer.json() == {"state": "gone"}
-
-
-def _invocation(event: dict[str, str]) -> dict[str, Any]:
-    return {
-        "requestId": str(uuid.uuid4()),
-        "function": "Fn",
-        "deadline": time.time() + 60,
-        "context": {},
-    } | event
-
-
-async def _debugged(
-    api: Api, token: str, websocket: ClientConnection, event: dict[str, str], kind: str
-) -> dict[str, Any]:
-    """What the function gets, if the debugger answers with a result or an error."""
-    invocation = _invocation(event)
-    path, one = f"/invocations/{invocation['requestId']}", "/invocations/{requestId}"
-    waiting = asyncio.create_task(
-        asyncio.to_thread(api.call, "POST", "/debug/invocations", token=token, json=invocation)
-    )
-    message = json.loads(await asyncio.wait_for(websocket.recv(), DEADLINE_SECONDS))
-    assert message["requestId"] == invocation["requestId"]
-    fetched = api.call("GET", f"{path}/event", of=f"{one}/event")
-    assert fetched.status_code == (404 if "event" in event else 200)
-    assert api.call("POST", f"{path}/uploads", of=f"{one}/uploads").status_code == 200
-    answers: dict[str, Any] = {
-        "result": "null",
-        "error": {"errorType": "ValueError", "errorMessage": "no", "stackTrace": []},
-    }
-    for status in (200, 409):
-        answer = {kind: answers[kind]}
-        sent = api.call("POST", f"{path}/result", of=f"{one}/result", json=answer)
-        assert sent.status_code == status
-    got: dict[str, Any] = (await waiting).json()
-    again = api.call("GET", f"/debug{path}", of=f"/debug{one}", token=token)
-    assert again.json() == got
-    return got

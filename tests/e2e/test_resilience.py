@@ -1,4 +1,4 @@
-"""What an attached session survives: lost connections, moved ones, wrong clocks, its own death.
+"""What an attached session survives: lost connections, moves, sleep, wrong clocks, its own death.
 
 Between the command line and the emulator lies a proxy, which is the network that fails.
 """
@@ -8,10 +8,13 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -19,36 +22,31 @@ from plldb.aws import Target
 from plldb.config import EmulatorAddress
 from plldb.debugger.api_client import ApiClient
 
+from .debugging import Outcome
+from .journal import WAITING, Calls, calls_of, keep_journal, states
 from .project import Project, attach, deployed_project, detach
 from .proxy import Proxy, proxy_to
-from .support import Backend, Plldb, poll
+from .support import DEADLINE_SECONDS, Attached, Backend, Plldb, poll
 
 pytestmark = pytest.mark.needs("local")
 
-# Says who ran, and stays until the file that the event names is there.
-WAITING = """
-import os, time
-
-def handler(event, context):
-    with open(event["started"], "a") as started:
-        started.write("x")
-    while not os.path.exists(event["go"]):
-        time.sleep(0.01)
-    return {"ran": "here", "event": event}
-"""
-# Leaves one line for each run.
-COUNTING = """
-def handler(event, context):
-    with open(event["journal"], "a") as journal:
-        journal.write(f"{event['number']}\\n")
-    return {"ran": "here", "number": event["number"]}
-"""
+# How long a caller waits at most for a debugger that says nothing, and for one that is known to
+# say nothing; in seconds. This machine may be busy, and environments have to start.
+_FOUND_OUT, _KNOWN = 6.0, 1.0
+_BUSY = 4.0
 
 
 @pytest.fixture
 def project(backend: Backend, target: Target, tmp_path: Path) -> Iterator[Project]:
     with deployed_project(target, tmp_path / "project", ["Alpha", "Beta"]) as project:
+        keep_journal(project)
         yield project
+
+
+@pytest.fixture
+def calls(project: Project, tmp_path: Path) -> Iterator[Calls]:
+    with calls_of(project, tmp_path) as calls:
+        yield calls
 
 
 @pytest.fixture
@@ -71,30 +69,38 @@ def management(backend: Backend) -> ApiClient:
 
 
 def statuses(backend: Backend, project: Project) -> list[str]:
-    """Of all sessions that the stack ever had, the oldest first."""
+    """Of all sessions that the stack had lately, the oldest first."""
     sessions = sorted(backend.sessions_of(project.stack_name), key=lambda one: one["CreatedAt"])
     return [session["Status"] for session in sessions]
 
 
 def wait_until_closed(backend: Backend, project: Project) -> None:
-    poll(lambda: set(statuses(backend, project)) == {"CLOSED"}, "all sessions CLOSED")
+    """Until no session is open. Those whose time is over may have been deleted."""
+    poll(lambda: set(statuses(backend, project)) <= {"CLOSED"}, "all sessions CLOSED")
 
 
-def open_session(backend: Backend, project: Project) -> str:
-    (session,) = (
-        one for one in backend.sessions_of(project.stack_name) if one["Status"] == "ACTIVE"
-    )
-    return str(session["SessionId"])
+def wait_until_forgotten(backend: Backend, project: Project, before: dict[str, Any]) -> None:
+    """Until all is restored of a debugger that is gone: once nobody waits for it any longer."""
+    wait_until_closed(backend, project)
+    for session in backend.sessions_of(project.stack_name):
+        backend.set_ttl(session["SessionId"], int(time.time()) - 1)
+    backend.reap()
+    project.wait_until_restored(before)
+
+
+def revisions(project: Project) -> list[str]:
+    """These change with each update of the functions."""
+    return [project.revision(name) for name in project.functions]
 
 
 class TestCut:
-    def test_while_idle_it_attaches_again_and_goes_on(
+    def test_while_idle_it_resumes_and_no_function_is_updated(
         self, remote: Plldb, network: Proxy, project: Project, backend: Backend
     ) -> None:
         before = project.configurations()
         with attach(remote, project) as attached:
             attached.wait_for("ready")
-            pid = project.invoke("Alpha").json["pid"]
+            held, pid = revisions(project), project.invoke("Beta").json["pid"]
             for attempt in range(3):
                 network.cut()
                 lost = attached.wait_for("reconnecting")
@@ -103,51 +109,89 @@ class TestCut:
                 assert 0 <= lost["delay"] <= 0.5 * 2**attempt
                 assert "1006" in lost["reason"]
                 attached.wait_for("session.created")
-                attached.wait_for("connected")
-                assert attached.wait_for("ready")["instrumented"] == 2
-                answer = project.invoke("Alpha", attempt).json
+                attached.wait_for("resumed")
+                answer = project.invoke("Beta", attempt).json
                 assert (answer["ran"], answer["event"]) == ("here", attempt)
                 assert answer["pid"] == pid, "warm children are kept"
-                wait_for_old = ["CLOSED"] * (attempt + 1) + ["ACTIVE"]
-                poll(lambda: statuses(backend, project) == wait_for_old, "the old one CLOSED")  # noqa: B023
+                assert statuses(backend, project).count("ACTIVE") == 1
+            assert revisions(project) == held
             detach(attached)
 
-        project.wait_until_restored(before)
+        assert project.configurations() == before
         wait_until_closed(backend, project)
 
-    def test_in_the_middle_of_an_invocation_its_caller_gets_an_answer(
+    def test_in_the_middle_of_an_invocation_its_caller_gets_the_answer(
+        self, remote: Plldb, network: Proxy, project: Project, backend: Backend, calls: Calls
+    ) -> None:
+        before = project.configurations()
+        project.write("Alpha", WAITING)
+        with attach(remote, project) as attached:
+            attached.wait_for("ready")
+            held = revisions(project)
+            waiting = calls.call()
+            calls.wait_until_run("here")
+            network.cut()
+            attached.wait_for("resumed")
+            calls.go()
+
+            assert waiting.result(DEADLINE_SECONDS).json["ran"] == "here"
+            assert attached.wait_for("invocation")["outcome"] == "succeeded"
+            assert revisions(project) == held
+            detach(attached)
+
+        calls.assert_each_ran_once()
+        assert project.configurations() == before
+
+    def test_an_answer_that_is_lost_is_given_again(
+        self, remote: Plldb, network: Proxy, project: Project, backend: Backend, calls: Calls
+    ) -> None:
+        project.write("Alpha", WAITING)
+        with attach(remote, project) as attached:
+            attached.wait_for("ready")
+            waiting = calls.call()
+            calls.wait_until_run("here")
+            network.stall()
+            calls.go()
+            poll(lambda: network.held_bytes, "the answer is on its way")
+            network.cut()
+            network.resume()
+
+            attached.wait_for("resumed")
+            assert waiting.result(DEADLINE_SECONDS).json["ran"] == "here"
+            detach(attached)
+        calls.assert_each_ran_once()
+
+    @pytest.mark.parametrize("breaks", [True, False], ids=["and breaks", "and recovers"])
+    def test_while_it_is_stuck_the_original_answers_and_nothing_runs_twice(
         self,
         remote: Plldb,
         network: Proxy,
         project: Project,
-        backend: Backend,
-        tmp_path: Path,
+        calls: Calls,
+        breaks: bool,
     ) -> None:
-        before = project.configurations()
-        project.write("Alpha", WAITING)
-        event = {"started": str(tmp_path / "started"), "go": str(tmp_path / "go")}
-        with attach(remote, project) as attached, ThreadPoolExecutor() as pool:
+        with attach(remote, project) as attached:
             attached.wait_for("ready")
-            waiting = pool.submit(project.invoke, "Alpha", event)
-            poll((tmp_path / "started").exists, "the invocation runs")
-            network.cut()
-            attached.wait_for("ready")
-            (tmp_path / "go").touch()
+            assert calls.ran() == "here"
+            network.stall()
+            assert [calls.ran() for _ in range(3)] == ["deployed"] * 3
+            if breaks:
+                network.cut()
+            network.resume()
+            if breaks:
+                attached.wait_for("resumed")
+            else:
+                attached.wait_for("invocation")
+                stale = attached.wait_for("invocation")
+                assert stale["outcome"] == "abandoned"
 
-            answer = waiting.result(60)
-            assert answer.error is None, answer.text
-            shown = attached.wait_for("invocation")
-            outcome_of = {"here": "succeeded", "deployed": "abandoned"}
-            assert shown["outcome"] == outcome_of[answer.json["ran"]]
-            assert project.invoke("Beta").json["ran"] == "here"
+            # Its word that it is there may be later than the next call.
+            poll(lambda: calls.ran() == "here", "it goes on")
             detach(attached)
-
-        assert (tmp_path / "started").read_text() == "x", "it ran here once"
-        project.wait_until_restored(before)
-        wait_until_closed(backend, project)
+        calls.assert_each_ran_once()
 
     def test_while_functions_are_being_instrumented_it_begins_again(
-        self, remote: Plldb, network: Proxy, project: Project, backend: Backend
+        self, remote: Plldb, network: Proxy, project: Project, backend: Backend, calls: Calls
     ) -> None:
         before = project.configurations()
         with attach(remote, project) as attached:
@@ -157,8 +201,8 @@ class TestCut:
             # What comes from here on is of the new one.
             attached.wait_for("session.created")
             assert attached.wait_for("ready")["instrumented"] == 2
-            for function in project.functions:
-                assert project.invoke(function).json["ran"] == "here"
+            assert project.invoke("Beta").json["ran"] == "here"
+            assert calls.ran() == "here"
             detach(attached)
 
         project.wait_until_restored(before)
@@ -178,8 +222,7 @@ class TestCut:
             assert attached.exit_code() == 0
 
         # Nobody could be told; the helper stack has seen the connection go.
-        project.wait_until_restored(before)
-        wait_until_closed(backend, project)
+        wait_until_forgotten(backend, project, before)
 
     def test_a_second_ctrl_c_does_not_wait_for_the_network(
         self, remote: Plldb, network: Proxy, project: Project
@@ -195,38 +238,244 @@ class TestCut:
             assert "plldb restore" in attached.errors()
 
 
-class TestRefresh:
-    def test_invocations_all_the_while_are_each_answered_here_and_run_once(
-        self, plldb: Plldb, project: Project, backend: Backend, tmp_path: Path
-    ) -> None:
-        project.write("Alpha", COUNTING)
-        journal = tmp_path / "journal"
-        quick = plldb.with_environment(PLLDB_REFRESH_SECONDS="2", PLLDB_HEARTBEAT_SECONDS="1")
-        with attach(quick, project) as attached, ThreadPoolExecutor(4) as pool:
+@pytest.mark.needs("process")
+class TestTheFunctionsNetwork:
+    """Between a function and the helper stack; the debugger has another one."""
+
+    @pytest.fixture
+    def inside(self, address: EmulatorAddress) -> Iterator[Proxy]:
+        """A function finds a proxy at this machine only if it runs there."""
+        with proxy_to(address.endpoint_url) as proxy:
+            yield proxy
+
+    @contextmanager
+    def attached(
+        self, plldb: Plldb, project: Project, inside: Proxy, **changes: Any
+    ) -> Iterator[Attached]:
+        """The function Alpha reaches the helper stack through the proxy."""
+        before = project.configuration("Alpha")
+        with attach(plldb, project) as attached:
             attached.wait_for("ready")
-            session_id = open_session(backend, project)
-            connections = {backend.item(session_id)["ConnectionId"]}
-            answers: list[Future[Any]] = []
-            refreshes = 0
-            while refreshes < 3:
-                for _ in range(4):
-                    event = {"journal": str(journal), "number": len(answers)}
-                    answers.append(pool.submit(project.invoke, "Alpha", event))
+            variables = project.configuration("Alpha")["Environment"]["Variables"]
+            url = variables["PLLDB_WEBSOCKET_URL"]
+            host = urlsplit(url).netloc
+            through = url.replace(host, urlsplit(inside.url).netloc)
+            changed = variables | {"PLLDB_WEBSOCKET_URL": through}
+            project.update("Alpha", Environment={"Variables": changed}, **changes)
+            yield attached
+            detach(attached)
+        after = project.configuration("Alpha")
+        assert {name: after[name] for name in after if name not in changes} == {
+            name: before[name] for name in before if name not in changes
+        }
+
+    def test_cut_between_invocations_it_is_not_noticed(
+        self, plldb: Plldb, project: Project, inside: Proxy, calls: Calls
+    ) -> None:
+        with self.attached(plldb, project, inside):
+            for _ in range(3):
+                assert calls.ran() == "here"
+                inside.cut()
+        calls.assert_each_ran_once()
+
+    @pytest.mark.parametrize("times", [1, 3])
+    def test_cut_in_the_middle_of_one_the_answer_arrives_all_the_same(
+        self, plldb: Plldb, project: Project, inside: Proxy, calls: Calls, times: int
+    ) -> None:
+        project.write("Alpha", WAITING)
+        with self.attached(plldb, project, inside):
+            waiting = calls.call()
+            calls.wait_until_run("here")
+            for _ in range(times):
+                seen = inside.accepted
+                inside.cut()
+                poll(lambda: inside.accepted > seen, "it has reconnected")  # noqa: B023
+            calls.go()
+            assert waiting.result(DEADLINE_SECONDS).json["ran"] == "here"
+        calls.assert_each_ran_once()
+
+    def test_down_for_a_while_the_answer_waits_for_it(
+        self, plldb: Plldb, project: Project, inside: Proxy, calls: Calls
+    ) -> None:
+        project.write("Alpha", WAITING)
+        with self.attached(plldb, project, inside) as attached:
+            waiting = calls.call()
+            calls.wait_until_run("here")
+            inside.go_down()
+            calls.go()
+            assert attached.wait_for("invocation")["outcome"] == "succeeded"
+            inside.come_back()
+            assert waiting.result(DEADLINE_SECONDS).json["ran"] == "here"
+        calls.assert_each_ran_once()
+
+    def test_down_for_good_it_is_an_error_and_the_original_is_not_run(
+        self, plldb: Plldb, project: Project, inside: Proxy, calls: Calls
+    ) -> None:
+        project.write("Alpha", WAITING)
+        with self.attached(plldb, project, inside, Timeout=12):
+            waiting = calls.call()
+            calls.wait_until_run("here")
+            inside.go_down()
+            outcome = waiting.result(DEADLINE_SECONDS)
+            assert outcome.error == "Unhandled"
+            assert "did not answer before" in outcome.json["errorMessage"]
+            calls.go()
+        assert calls.runs() == ["here 0"]
+
+    def test_down_before_an_invocation_the_original_runs(
+        self, plldb: Plldb, project: Project, inside: Proxy, calls: Calls
+    ) -> None:
+        with self.attached(plldb, project, inside):
+            inside.go_down()
+            assert calls.ran() == "deployed"
+            inside.come_back()
+            assert calls.ran() == "here"
+        calls.assert_each_ran_once()
+
+    def test_stuck_when_an_invocation_is_sent_the_original_runs_alone(
+        self, plldb: Plldb, project: Project, inside: Proxy, calls: Calls
+    ) -> None:
+        """What is delivered late is not accepted any more."""
+        with self.attached(plldb, project, inside):
+            assert calls.ran() == "here"
+            inside.stall()
+            assert calls.ran() == "deployed"
+            inside.resume()
+            assert calls.ran() == "here"
+        calls.assert_each_ran_once()
+
+    def test_stuck_in_the_middle_of_one_the_answer_arrives_afterwards(
+        self, plldb: Plldb, project: Project, inside: Proxy, calls: Calls
+    ) -> None:
+        project.write("Alpha", WAITING)
+        with self.attached(plldb, project, inside) as attached:
+            waiting = calls.call()
+            calls.wait_until_run("here")
+            inside.stall()
+            calls.go()
+            assert attached.wait_for("invocation")["outcome"] == "succeeded"
+            # It asks, and then finds another way, which is as bad.
+            poll(lambda: inside.held_bytes, "it asks")
+            inside.resume()
+            assert waiting.result(DEADLINE_SECONDS).json["ran"] == "here"
+        calls.assert_each_ran_once()
+
+
+class TestMove:
+    """Before API Gateway ends a connection for its age, a session takes the place of another."""
+
+    def test_invocations_all_the_while_are_each_answered_here_and_run_once(
+        self, plldb: Plldb, project: Project, backend: Backend, calls: Calls
+    ) -> None:
+        before = project.configurations()
+        quick = plldb.with_environment(PLLDB_REFRESH_SECONDS="2", PLLDB_HEARTBEAT_SECONDS="1")
+        with attach(quick, project) as attached:
+            attached.wait_for("ready")
+            held = revisions(project)
+            answers: list[Future[Outcome]] = []
+            while sum(one["event"] == "resumed" for one in list(attached.seen)) < 3:
+                answers += [calls.call() for _ in range(4)]
                 for answer in answers[-4:]:
-                    answer.result(60)
-                refreshes = sum(one["event"] == "refreshed" for one in list(attached.seen))
-            connections.add(backend.item(session_id)["ConnectionId"])
-            assert statuses(backend, project) == ["ACTIVE"]
+                    assert answer.result(DEADLINE_SECONDS).json["ran"] == "here"
+            assert revisions(project) == held
+            assert statuses(backend, project).count("ACTIVE") == 1
             detach(attached)
             assert not any(one["event"] == "reconnecting" for one in attached.seen)
 
-        assert len(connections) == 2
-        numbers = list(range(len(answers)))
-        assert [answer.result().json for answer in answers] == [
-            {"ran": "here", "number": number} for number in numbers
-        ]
-        assert sorted(int(line) for line in journal.read_text().split()) == numbers
+        calls.assert_each_ran_once()
+        assert project.configurations() == before
         wait_until_closed(backend, project)
+
+    def test_one_that_outlasts_sessions_is_answered_from_the_last(
+        self, plldb: Plldb, project: Project, backend: Backend, calls: Calls
+    ) -> None:
+        project.write("Alpha", WAITING)
+        quick = plldb.with_environment(PLLDB_REFRESH_SECONDS="2", PLLDB_HEARTBEAT_SECONDS="1")
+        with attach(quick, project) as attached:
+            attached.wait_for("ready")
+            waiting = [calls.call() for _ in range(3)]
+            for number in range(3):
+                calls.wait_until_run("here", number)
+            for _ in range(3):
+                attached.wait_for("resumed")
+            calls.go()
+            assert {one.result(DEADLINE_SECONDS).json["ran"] for one in waiting} == {"here"}
+            detach(attached)
+        calls.assert_each_ran_once()
+
+
+class TestAsleep:
+    """A laptop whose lid is closed: connected, as far as anybody knows, and silent."""
+
+    def test_it_is_found_out_once_and_goes_on_when_it_wakes_up(
+        self, plldb: Plldb, project: Project, backend: Backend, calls: Calls
+    ) -> None:
+        with attach(plldb, project) as attached:
+            attached.wait_for("ready")
+            assert calls.ran() == "here"
+            attached.signal(signal.SIGSTOP)
+            try:
+                first, *next_ones = (seconds_of(calls.ran, "deployed") for _ in range(4))
+            finally:
+                attached.signal(signal.SIGCONT)
+
+            poll(lambda: calls.ran() == "here", "it goes on")
+            detach(attached)
+        calls.assert_each_ran_once()
+        assert first < _FOUND_OUT + _BUSY
+        assert min(next_ones) < _KNOWN
+
+    def test_after_its_lease_it_attaches_again(
+        self, plldb: Plldb, project: Project, backend: Backend, calls: Calls
+    ) -> None:
+        """Nothing stale is run."""
+        before = project.configurations()
+        with attach(plldb, project) as attached:
+            attached.wait_for("ready")
+            assert calls.ran() == "here"
+            attached.signal(signal.SIGSTOP)
+            try:
+                assert calls.ran() == "deployed"
+                (session,) = backend.sessions_of(project.stack_name)
+                backend.set_ttl(session["SessionId"], int(time.time()) - 1)
+                backend.reap()
+                project.wait_until_restored(before)
+                assert calls.ran() == "deployed"
+            finally:
+                attached.signal(signal.SIGCONT)
+
+            attached.wait_for("session.created")
+            assert attached.wait_for("ready")["instrumented"] == 2
+            assert calls.ran() == "here"
+            detach(attached)
+        calls.assert_each_ran_once()
+        assert project.configurations() == before
+
+    def test_what_it_had_begun_is_answered_once_it_wakes_up(
+        self, plldb: Plldb, project: Project, backend: Backend, calls: Calls
+    ) -> None:
+        project.write("Alpha", WAITING)
+        with attach(plldb, project) as attached:
+            attached.wait_for("ready")
+            waiting = calls.call()
+            calls.wait_until_run("here")
+            attached.signal(signal.SIGSTOP)
+            try:
+                calls.go()
+                # Whoever comes meanwhile is not kept waiting for that.
+                assert calls.ran() == "deployed"
+                assert not waiting.done()
+            finally:
+                attached.signal(signal.SIGCONT)
+            assert waiting.result(DEADLINE_SECONDS).json["ran"] == "here"
+            detach(attached)
+        calls.assert_each_ran_once()
+
+
+def seconds_of(ran: Callable[[], str], who: str) -> float:
+    started = time.monotonic()
+    assert ran() == who
+    return time.monotonic() - started
 
 
 class TestEnds:
@@ -250,17 +499,55 @@ class TestEnds:
         project.wait_until_restored(before)
         assert statuses(backend, project) == ["CLOSED"]
 
-    def test_killed_without_a_word_it_leaves_nothing_behind(
-        self, remote: Plldb, project: Project, backend: Backend
+    def test_killed_while_idle_it_leaves_nothing_behind(
+        self, remote: Plldb, project: Project, backend: Backend, calls: Calls
     ) -> None:
         before = project.configurations()
         with attach(remote, project) as attached:
             attached.wait_for("ready")
             attached.signal(signal.SIGKILL)
             attached.process.wait()
+        assert calls.ran() == "deployed"
 
-        project.wait_until_restored(before)
-        wait_until_closed(backend, project)
+        wait_until_forgotten(backend, project, before)
+        assert calls.ran() == "deployed"
+        calls.assert_each_ran_once()
+
+    def test_killed_before_it_has_begun_an_invocation_the_original_runs(
+        self, plldb: Plldb, project: Project, backend: Backend, calls: Calls
+    ) -> None:
+        before = project.configurations()
+        with attach(plldb, project) as attached:
+            attached.wait_for("ready")
+            attached.signal(signal.SIGSTOP)
+            waiting = calls.call()
+            poll(lambda: "WAITING" in states(backend, project), "the invocation waits")
+            attached.signal(signal.SIGKILL)
+            attached.process.wait()
+            assert waiting.result(DEADLINE_SECONDS).json["ran"] == "deployed"
+
+        wait_until_forgotten(backend, project, before)
+        calls.assert_each_ran_once()
+
+    def test_killed_once_it_has_begun_one_it_is_an_error_and_nobody_runs_it_again(
+        self, plldb: Plldb, project: Project, backend: Backend, calls: Calls
+    ) -> None:
+        project.write("Alpha", WAITING)
+        with attach(plldb, project) as attached:
+            attached.wait_for("ready")
+            waiting = calls.call()
+            calls.wait_until_run("here")
+            attached.signal(signal.SIGKILL)
+            attached.process.wait()
+            wait_until_closed(backend, project)
+            for session in backend.sessions_of(project.stack_name):
+                backend.set_ttl(session["SessionId"], int(time.time()) - 1)
+            outcome = waiting.result(DEADLINE_SECONDS)
+
+        assert outcome.error == "Unhandled"
+        assert "debugger went away while it ran" in outcome.json["errorMessage"]
+        assert calls.runs() == ["here 0"]
+        assert calls.ran() == "deployed"
 
 
 # The command line as on a machine whose clock is off by so many seconds.
@@ -297,7 +584,7 @@ def test_with_a_clock_that_is_off_all_is_as_ever(
     with attach(elsewhen, project) as attached:
         assert attached.wait_for("ready")["instrumented"] == 2
         for number in range(3):
-            answer = project.invoke("Alpha", number).json
+            answer = project.invoke("Beta", number).json
             assert (answer["ran"], answer["event"]) == ("here", number)
             assert attached.wait_for("invocation")["outcome"] == "succeeded"
         detach(attached)

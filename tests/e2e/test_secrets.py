@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from lambda_functions.websocket import wire
 
 from .support import Backend, Plldb, ask, function_logs, function_records
 
@@ -33,7 +34,7 @@ def live_through_everything(plldb: Plldb, backend: Backend, stack: str) -> None:
             await ask(websocket, "junk")
             await ask(websocket, json.dumps({"action": session_id}))
             await backend.try_connect(session_id)
-            await ask(websocket, '{"action": "close"}')
+            await ask(websocket, wire.close_message(session_id))
 
     asyncio.run(visit())
     backend.refusal(session_id)
@@ -82,7 +83,7 @@ def test_each_invocation_writes_one_json_line(plldb: Plldb, backend: Backend, st
         ("authorizer", "allowed"),
         ("authorizer", "denied"),
         ("$connect", "connected"),
-        ("message", "gone"),
+        ("message", "not_json"),
         ("$disconnect", "closed"),
     }
     for line in lines:

@@ -1,30 +1,41 @@
-"""Sessions in operation: listed, shown, closed, limited, and moved between connections."""
+"""Sessions in operation: listed, shown, closed, limited, and replaced by others."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import time
+import uuid
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from lambda_functions.sessions.session import LEASE
+from requests_aws4auth import AWS4Auth
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from plldb.aws import Target
 from plldb.stacks import find_helper_stack
 
-from .debugging import Debuggee, Debugger, attached, deployed, function, result
+from .debugging import (
+    Debuggee,
+    Debugger,
+    Outcome,
+    attached,
+    deployed,
+    end_grace,
+    function,
+    result,
+)
 from .support import (
-    DEADLINE_SECONDS,
     Backend,
     Keys,
     Plldb,
     allowed,
-    ask,
     poll,
     random_name,
     user,
@@ -61,6 +72,10 @@ def pages(
 
 def listed(backend: Backend, keys: Keys | None = None, **query: Any) -> list[dict[str, Any]]:
     return [view for page in pages(backend, "GET", keys, **query) for view in page["sessions"]]
+
+
+def moment(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
 async def last_words(websocket: ClientConnection) -> list[dict[str, Any]]:
@@ -107,30 +122,34 @@ class TestList:
         stack = random_name("listed")
         session_id = backend.new_session(stack)
         item = backend.item(session_id)
-        expires = datetime.fromtimestamp(int(item["TTL"]), UTC).isoformat()
         view = {
             "session": session_id[:8],
             "stackName": stack,
             "status": "PENDING",
             "owner": item["Owner"],
             "createdAt": item["CreatedAt"],
-            "expiresAt": expires,
+            "expiresAt": moment(int(item["TTL"])),
+            "holds": [],
         }
         assert listed(backend, stackName=stack) == [view]
         assert session_id[:8] not in [one["session"] for one in listed(backend)]
 
         async def visit() -> None:
             async with backend.connect(session_id):
-                assert listed(backend, stackName=stack) == [view | {"status": "ACTIVE"}]
-                assert view | {"status": "ACTIVE"} in listed(backend)
+                ttl = int(backend.item(session_id)["TTL"])
+                assert time.time() + LEASE - 10 < ttl <= time.time() + LEASE
+                lease = {"status": "ACTIVE", "expiresAt": moment(ttl)}
+                assert listed(backend, stackName=stack) == [view | lease]
+                assert view | lease in listed(backend)
                 one = backend.call("GET", f"/sessions/{session_id}").json()
-                assert one == view | {"status": "ACTIVE"}
+                assert one == view | lease
                 named = backend.call("GET", f"/sessions/{session_id[:8]}", stackName=stack)
                 assert named.json() == one
 
         asyncio.run(visit())
-        backend.wait_for_status(session_id, "CLOSED")
-        assert listed(backend, stackName=stack) == [view | {"status": "CLOSED"}]
+        grace = moment(int(backend.wait_for_status(session_id, "CLOSED")["TTL"]))
+        closed = view | {"status": "CLOSED", "expiresAt": grace}
+        assert listed(backend, stackName=stack) == [closed]
         assert session_id[:8] not in [one["session"] for one in listed(backend)]
 
     @pytest.mark.parametrize(
@@ -286,164 +305,202 @@ def test_10_000_sessions_of_one_stack(backend: Backend) -> None:
         backend.delete_sessions(ids)
 
 
-class TestRefresh:
-    def test_the_session_moves_and_functions_go_on_being_debugged(
-        self, backend: Backend, app: Debuggee
+class TestResume:
+    """A session takes the place of another one of the same debugger: no function is changed."""
+
+    @pytest.mark.parametrize("loses", [True, False], ids=["after a loss", "before one"])
+    def test_what_the_former_held_is_held_by_it_and_no_function_is_updated(
+        self, backend: Backend, app: Debuggee, loses: bool
     ) -> None:
         async def run() -> None:
-            async with attached(backend, app.name) as debugger:
+            async with attached(backend, app.name) as former:
+                await former.instrument()
+                revisions = [app.found(name)["RevisionId"] for name in FUNCTIONS]
+                if loses:
+                    await former.cut_off()
+                async with attached(backend, app.name) as debugger:
+                    for _ in range(2):
+                        assert await debugger.resume(former.session_id) == {"type": "resumed"}
+                    assert backend.item(former.session_id)["Status"] == "CLOSED"
+                    for name in FUNCTIONS:
+                        outcome = await answered(app, name, debugger)
+                        assert outcome.json == f"{name} by {debugger.session_id}"
+                    assert [app.found(name)["RevisionId"] for name in FUNCTIONS] == revisions
+                    if not loses:
+                        beat = await former.ask(action="heartbeat")
+                        assert (beat["type"], beat["code"]) == ("error", "session_closed")
+                    backend.reap()
+                    restored = await debugger.close()
+                    assert len(restored) == len(FUNCTIONS) + 1
+
+        asyncio.run(run())
+        assert not any(app.is_held(name) for name in FUNCTIONS)
+
+    def test_it_is_inherited_from_one_to_the_next(self, backend: Backend, app: Debuggee) -> None:
+        async def run() -> None:
+            async with AsyncExitStack() as stack:
+                first = debugger = await stack.enter_async_context(attached(backend, app.name))
                 await debugger.instrument("Fn0")
-                former = debugger.websocket
-                backend.set_ttl(debugger.session_id, int(time.time()) + 100)
-                offer = await ask(former, '{"action": "refresh"}')
-                assert offer["type"] == "refresh"
-                assert time.time() < offer["expires"] <= time.time() + 60
-                assert offer["token"] not in json.dumps(backend.item(debugger.session_id))
-
-                # One that is called before, and answered after.
-                waiting = asyncio.create_task(asyncio.to_thread(app.invoke, "Fn0", 1))
-                (invocation,) = await debugger.until("invocation")
-                debugger.websocket = await backend.connect(debugger.session_id, offer["token"])
-                now = backend.item(debugger.session_id)
-                assert now["Status"] == "ACTIVE"
-                assert int(now["TTL"]) > time.time() + 3590
-                # The former connection's end, and what it still says, changes nothing.
-                await ask(former, '{"action": "close"}')
-                assert (await ask(former, '{"action": "heartbeat"}'))["type"] == "error"
-                await former.close()
-                response = debugger.post_result(invocation["requestId"], result("before"))
-                assert response.status_code == 200
-                assert (await waiting).json == "before"
-
-                called = asyncio.to_thread(app.invoke, "Fn0", 2)
-                served = debugger.serve(lambda *_: result("after"))
-                outcome, _ = await asyncio.gather(called, served)
-                assert outcome.json == "after"
-                beat = await ask(debugger.websocket, '{"action": "heartbeat"}')
-                assert beat["type"] == "heartbeat"
-                assert backend.item(debugger.session_id)["Status"] == "ACTIVE"
-                await debugger.close()
-                await debugger.websocket.close()
+                for _ in range(4):
+                    former = debugger
+                    debugger = await stack.enter_async_context(attached(backend, app.name))
+                    assert await debugger.resume(former.session_id) == {"type": "resumed"}
+                # Whoever was told of no heir may ask for what the first one held, as well.
+                last = await stack.enter_async_context(attached(backend, app.name))
+                assert await last.resume(first.session_id) == {"type": "resumed"}
+                outcome = await answered(app, "Fn0", last)
+                assert outcome.json == f"Fn0 by {last.session_id}"
 
         asyncio.run(run())
         assert not app.is_held("Fn0")
 
-    def test_a_token_is_good_once_and_for_its_session_and_for_a_minute(
-        self, backend: Backend
+    def test_what_is_to_be_instrumented_besides_is_its_own(
+        self, backend: Backend, app: Debuggee
     ) -> None:
-        session_id, other_id = backend.new_session(), backend.new_session()
-
         async def run() -> None:
-            async with backend.connect(session_id) as one, backend.connect(other_id):
-                token = (await ask(one, '{"action": "refresh"}'))["token"]
-                assert await backend.try_connect(session_id) == 403
-                assert await backend.try_connect(session_id, "wrong") == 403
-                assert await backend.try_connect(session_id, "") in (401, 403)
-                assert await backend.try_connect(other_id, token) == 403
-                late = (await ask(one, '{"action": "refresh"}'))["token"]
-                assert await backend.try_connect(session_id, token) == 403
-                expire_offer(backend, session_id)
-                assert await backend.try_connect(session_id, late) == 403
-
-                token = (await ask(one, '{"action": "refresh"}'))["token"]
-                answers = await asyncio.gather(
-                    *(backend.try_connect(session_id, token) for _ in range(20))
-                )
-                winners = [one for one in answers if isinstance(one, ClientConnection)]
-                assert len(winners) == 1
-                assert [one for one in answers if one not in winners] == [403] * 19
-                assert await backend.try_connect(session_id, token) == 403
-                await winners[0].close()
+            async with attached(backend, app.name) as former:
+                await former.instrument("Fn0")
+                revision = app.found("Fn0")["RevisionId"]
+                async with attached(backend, app.name) as debugger:
+                    assert await debugger.resume(former.session_id) == {"type": "resumed"}
+                    messages = await debugger.instrument("Fn0", "Fn1")
+                    assert messages[-1]["instrumented"] == 2
+                    assert app.found("Fn0")["RevisionId"] == revision
+                    for name in FUNCTIONS:
+                        outcome = await answered(app, name, debugger)
+                        assert outcome.json == f"{name} by {debugger.session_id}"
 
         asyncio.run(run())
-        backend.wait_for_status(session_id, "CLOSED")
+        assert not any(app.is_held(name) for name in FUNCTIONS)
 
-    def test_of_a_closed_session_there_is_none(self, backend: Backend) -> None:
-        session_id = backend.new_session()
+    @pytest.mark.parametrize("way", ["closed", "expired", "never", "pending", "elsewhere"])
+    def test_what_is_over_or_was_never_there_is_not_resumed(
+        self, backend: Backend, app: Debuggee, way: str
+    ) -> None:
+        async def over(former: Debugger) -> str:
+            match way:
+                case "closed":
+                    await former.close()
+                case "expired":
+                    await former.instrument("Fn0")
+                    await former.cut_off()
+                    end_grace(backend, former.session_id)
+                    backend.reap()
+                case "never":
+                    return str(uuid.uuid4())
+                case "pending":
+                    return backend.new_session(app.name)
+            return former.session_id
 
         async def run() -> None:
-            async with backend.connect(session_id) as one:
-                token = (await ask(one, '{"action": "refresh"}'))["token"]
-                assert (await ask(one, '{"action": "close"}'))["type"] == "closed"
-                assert await backend.try_connect(session_id, token) == 403
-                assert (await ask(one, '{"action": "refresh"}'))["type"] == "error"
+            stack = random_name("other") if way == "elsewhere" else app.name
+            async with attached(backend, stack) as former, attached(backend, app.name) as debugger:
+                session_id = await over(former)
+                assert await debugger.resume(session_id) == {"type": "expired"}
+                messages = await debugger.instrument("Fn0")
+                assert messages[-1]["instrumented"] == 1
+                assert (
+                    await answered(app, "Fn0", debugger)
+                ).json == f"Fn0 by {debugger.session_id}"
+
+        asyncio.run(run())
+        poll(lambda: not app.is_held("Fn0"), "restored")
+
+    @pytest.mark.needs("iam")
+    def test_another_users_session_is_not(
+        self, backend: Backend, app: Debuggee, other_user: tuple[str, Keys]
+    ) -> None:
+        created = backend.post_sessions({"stackName": app.name}, other_user[1])
+        theirs = created.json()["sessionId"]
+
+        async def run() -> None:
+            async with backend.connect(theirs), attached(backend, app.name) as debugger:
+                assert await debugger.resume(theirs) == {"type": "expired"}
+                assert backend.item(theirs)["Status"] == "ACTIVE"
 
         asyncio.run(run())
 
+    @pytest.mark.needs("iam")
+    def test_but_one_of_the_same_role_is_whatever_its_credentials_are_called(
+        self, backend: Backend, target: Target
+    ) -> None:
+        """Whoever renews them gets another session name, each time."""
+        stack = random_name("renewed")
 
-def expire_offer(backend: Backend, session_id: str) -> None:
-    backend.set_attributes(session_id, RefreshExpires=int(time.time()))
+        async def run(sessions: list[str]) -> None:
+            former, debugger, stranger = [
+                Debugger(backend, one, await backend.connect(one)) for one in sessions
+            ]
+            assert await stranger.resume(former.session_id) == {"type": "expired"}
+            assert await debugger.resume(former.session_id) == {"type": "resumed"}
+            for one in (former, debugger, stranger):
+                await one.websocket.close()
 
-
-def test_a_new_session_replaces_one_that_lost_its_connection(
-    backend: Backend, app: Debuggee
-) -> None:
-    """What that one held and this one asks for is taken without a question, the rest restored."""
-
-    async def run() -> None:
-        async with attached(backend, app.name) as former:
-            await former.instrument("Fn0", "Fn1")
-            async with attached(backend, app.name) as debugger:
-                await debugger.send(
-                    action="instrument",
-                    functions=["Fn0"],
-                    whenAbsent="original",
-                    takeOver=False,
-                    replaces=former.session_id,
-                )
-                messages = await debugger.until("ready")
-                assert [m["type"] for m in messages] == ["instrumented", "ready"]
-                assert backend.item(former.session_id)["Status"] == "CLOSED"
-                holder = app.configuration("Fn0")["Environment"]["PLLDB_SESSION"]
-                assert holder == debugger.session_id[:8]
-                assert not app.is_held("Fn1")
-                assert await answered(app, debugger) == "here"
-
-    asyncio.run(run())
-    assert not app.is_held("Fn0")
+        with role(target) as mine, role(target) as theirs:
+            names = [(mine, "monday"), (mine, "tuesday"), (theirs, "monday")]
+            sessions = [as_role(backend, *name, stack) for name in names]
+            owners = {backend.item(one)["Owner"] for one in sessions}
+            assert len(owners) == 3
+            asyncio.run(run(sessions))
 
 
-async def answered(app: Debuggee, debugger: Debugger) -> Any:
-    """What an invocation gives once this debugger has one.
+async def answered(app: Debuggee, name: str, debugger: Debugger) -> Outcome:
+    """What an invocation gives that this debugger answers."""
 
-    The first may still find an environment of the function from before it was taken.
-    """
-    serving = asyncio.create_task(debugger.serve(lambda *_: result("here")))
-    async with asyncio.timeout(DEADLINE_SECONDS):
-        while (outcome := await asyncio.to_thread(app.invoke, "Fn0", 1)).json != "here":
-            assert not serving.done(), outcome
-        await serving
-    return outcome.json
+    def handle(message: dict[str, Any], _: Any) -> dict[str, Any]:
+        return result(f"{message['function']} by {debugger.session_id}")
+
+    outcome, _ = await asyncio.gather(
+        asyncio.to_thread(app.invoke, name, 1), debugger.serve(handle)
+    )
+    return outcome
 
 
-@pytest.mark.needs("iam")
-def test_another_users_session_is_not_replaced(
-    backend: Backend, other_user: tuple[str, Keys]
-) -> None:
-    stack = random_name("replaced")
-    created = backend.post_sessions({"stackName": stack}, other_user[1])
-    theirs = created.json()["sessionId"]
+@contextmanager
+def role(target: Target) -> Iterator[str]:
+    """The ARN of a role that may call every API, and that everybody may take."""
+    iam, name = target.client("iam"), random_name("developers")
+    principal = {"AWS": f"arn:{target.partition}:iam::{target.account_id}:root"}
+    trust = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
+    arn = iam.create_role(
+        RoleName=name,
+        AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": trust}),
+    )["Role"]["Arn"]
+    policy = {"Version": "2012-10-17", "Statement": allowed("execute-api:Invoke")}
+    iam.put_role_policy(RoleName=name, PolicyName="all", PolicyDocument=json.dumps(policy))
+    try:
+        yield str(arn)
+    finally:
+        iam.delete_role_policy(RoleName=name, PolicyName="all")
+        iam.delete_role(RoleName=name)
 
-    async def run() -> None:
-        async with backend.connect(theirs), attached(backend, stack) as debugger:
-            await debugger.send(
-                action="instrument",
-                functions=[],
-                whenAbsent="original",
-                takeOver=False,
-                replaces=theirs,
-            )
-            poll(lambda: backend.item(debugger.session_id).get("Instruments"), "asked for")
-            assert backend.item(theirs)["Status"] == "ACTIVE"
 
-    asyncio.run(run())
+def as_role(backend: Backend, role: str, name: str, stack: str) -> str:
+    """The id of a session that was created with the role's credentials of that name."""
+    sts = backend.target.client("sts")
+    given = sts.assume_role(RoleArn=role, RoleSessionName=name)["Credentials"]
+    auth = AWS4Auth(
+        given["AccessKeyId"],
+        given["SecretAccessKey"],
+        backend.target.region,
+        "execute-api",
+        session_token=given["SessionToken"],
+    )
+    response = backend.post_unsigned(json.dumps({"stackName": stack}).encode(), auth)
+    assert response.status_code == 201, response.text
+    return str(response.json()["sessionId"])
 
 
 @pytest.fixture(scope="module")
 def limited(plldb: Plldb, target: Target, backend: Backend) -> Iterator[Backend]:
     """A helper stack of its own, with narrow limits."""
     name = random_name("limited")
-    limits = {"MaxPendingSessions": 3, "MaxRequestBytes": 256, "MaxMessageBytes": 1024}
+    limits = {
+        "MaxPendingSessions": 3,
+        "MaxRequestBytes": 256,
+        "MaxMessageBytes": 1024,
+        "MaxWaitingInvocations": 2,
+    }
     parameters = [f"--parameter={key}={value}" for key, value in limits.items()]
     try:
         plldb("bootstrap", "--stack-name", name, *parameters, timeout=1800).succeeded()
@@ -478,10 +535,19 @@ class TestLimits:
 
         async def talk() -> None:
             async with limited.connect(session_id) as websocket:
-                message = json.dumps({"action": "heartbeat", "padding": "x" * 1024})
-                answer = await ask(websocket, message)
+                debugger = Debugger(limited, session_id, websocket)
+                answer = await debugger.ask(action="heartbeat", padding="x" * 1024)
                 assert (answer["type"], answer["code"]) == ("error", "bad_request")
                 assert "over 1024 bytes" in answer["message"]
-                assert (await ask(websocket, '{"action": "heartbeat"}'))["type"] == "heartbeat"
+                assert (await debugger.ask(action="heartbeat"))["type"] == "heartbeat"
 
         asyncio.run(talk())
+
+    def test_the_debugger_is_told_how_many_invocations_may_wait(
+        self, limited: Backend, app: Debuggee
+    ) -> None:
+        async def run() -> None:
+            async with attached(limited, app.name) as debugger:
+                assert (await debugger.instrument("Fn0"))[-1]["maxWaiting"] == 2
+
+        asyncio.run(run())

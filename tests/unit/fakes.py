@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +18,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
 
 from plldb.emulators.base import RunningEmulator
+from tests.unit.expressions import Expressions
 
 ACCOUNT = "123456789012"
 
@@ -207,11 +209,10 @@ def _text(value: Any) -> str:
 class FakeDynamoDb:
     """The low-level client, as far as the stores speak its language.
 
-    Understands ``SET a = :b, …`` (or another attribute's value), ``REMOVE a, …``, and conditions
-    that are comparisons, attribute_not_exists() and begins_with(), joined by AND and OR. An alias
-    that was not declared, or one that was declared and is not used, is refused as DynamoDB refuses
-    it. Where a condition does not hold, the error has the item, if it is asked for. Queries and
-    scans come in pages, and of a batch no more than ``batch_size`` is read at once.
+    What expressions it understands: see expressions.py. An alias that was not declared, or one
+    that was declared and is not used, is refused as DynamoDB refuses it. Where a condition does
+    not hold, the error has the item, if it is asked for. Queries and scans come in pages, and of
+    a batch no more than ``batch_size`` is read at once.
     """
 
     def __init__(self, key: str = "SessionId", page_size: int = 3, batch_size: int = 2) -> None:
@@ -238,10 +239,12 @@ class FakeDynamoDb:
         return self._atomically("UpdateItem", lambda: self._update(Key, request))
 
     def query(self, **request: Any) -> dict[str, Any]:
-        """Of an index by stack and TTL, as there is one."""
+        """Of an index by stack and TTL, or of the one by connection."""
 
         def find() -> dict[str, Any]:
             _check_aliases(request)
+            if request["IndexName"] == "GSI-ConnectionId":
+                return self._page(self._attached(), request["KeyConditionExpression"], request)
             items = sorted(self.items.values(), key=lambda item: int(item["TTL"]["N"]))
             if not request.get("ScanIndexForward", True):
                 items.reverse()
@@ -256,9 +259,7 @@ class FakeDynamoDb:
             _check_aliases(request)
             if "IndexName" not in request:
                 return self._page(list(self.items.values()), "", request)
-            keys = ("ConnectionId", "SessionId")
-            sparse = [item for item in self.items.values() if "ConnectionId" in item]
-            return self._page([{k: item[k] for k in keys} for item in sparse], "", request)
+            return self._page(self._attached(), "", request)
 
         return self._atomically("Scan", find)
 
@@ -288,11 +289,17 @@ class FakeDynamoDb:
 
         return _Paginator(pages)
 
+    def _attached(self) -> list[dict[str, Any]]:
+        """The index by connection, which is sparse and has nothing but keys."""
+        keys = ("ConnectionId", "SessionId")
+        return [{k: item[k] for k in keys} for item in self.items.values() if {*keys} <= {*item}]
+
     def _page(
         self, items: list[dict[str, Any]], key_condition: str, request: dict[str, Any]
     ) -> dict[str, Any]:
         """What is filtered out counts for the page all the same, and is its start key good for."""
-        items = [i for i in items if not key_condition or self._fulfils(i, key_condition, request)]
+        expressions = Expressions(request)
+        items = [item for item in items if expressions.holds(key_condition, item)]
         start = 0
         if "ExclusiveStartKey" in request:
             after = request["ExclusiveStartKey"][self.key]
@@ -300,7 +307,7 @@ class FakeDynamoDb:
         end = start + min(self.page_size, request.get("Limit", self.page_size))
         looked_at = items[start:end]
         condition = request.get("FilterExpression", "")
-        found = [i for i in looked_at if not condition or self._fulfils(i, condition, request)]
+        found = [item for item in looked_at if expressions.holds(condition, item)]
         more = end < len(items)
         last = {"LastEvaluatedKey": {self.key: looked_at[-1][self.key]}} if more else {}
         return {"Items": [dict(item) for item in found]} | last
@@ -323,83 +330,30 @@ class FakeDynamoDb:
     def _update(self, key: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
         item = self.items.get(key[self.key]["S"], {})
         self._check(item, request)
-        changed = dict(item) | key
-        set_part, _, remove_part = request["UpdateExpression"].partition("REMOVE")
-        for assignment in _list(set_part.removeprefix("SET")):
-            name, value = assignment.split("=")
-            # All that is read is as it was before.
-            copied = item.get(self._name(value, request)) if "#" in value else None
-            changed[self._name(name, request)] = copied or self._value(value, request)
-        for name in _list(remove_part):
-            changed.pop(self._name(name, request), None)
+        changed = Expressions(request).updated(request["UpdateExpression"], item) | key
         self.items[key[self.key]["S"]] = changed
         return {"Attributes": dict(changed)} if request.get("ReturnValues") == "ALL_NEW" else {}
 
     def _check(self, item: dict[str, Any], request: dict[str, Any]) -> None:
         _check_aliases(request)
-        condition = request.get("ConditionExpression", "")
-        if condition and not self._fulfils(item, condition, request):
+        if not Expressions(request).holds(request.get("ConditionExpression", ""), item):
             reason = "The conditional request failed"
             error = client_error("ConditionalCheckFailedException", reason)
             if item and request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD":
                 error.response["Item"] = dict(item)  # type: ignore[typeddict-unknown-key]
             raise error
 
-    def _fulfils(self, item: dict[str, Any], condition: str, request: dict[str, Any]) -> bool:
-        return any(
-            all(self._holds(item, term, request) for term in _list(terms, " AND "))
-            for terms in _list(condition, " OR ")
-        )
-
-    def _holds(self, item: dict[str, Any], term: str, request: dict[str, Any]) -> bool:
-        if term.startswith("attribute_not_exists("):
-            return self._name(term[len("attribute_not_exists(") : -1], request) not in item
-        if term.startswith("begins_with("):
-            name, value = term[len("begins_with(") : -1].split(",")
-            text = item.get(self._name(name, request), {}).get("S")
-            return text is not None and text.startswith(self._value(value, request)["S"])
-        name, operator, value = term.split()
-        actual = item.get(self._name(name, request))
-        expected = self._value(value, request)
-        if operator == "<>":
-            return actual is not None and actual != expected
-        if actual is None or actual.keys() != expected.keys():
-            return False
-        if operator == "=":
-            return bool(actual == expected)
-        difference = float(actual["N"]) - float(expected["N"])
-        return {">": difference > 0, "<=": difference <= 0}[operator]
-
-    def _name(self, name: str, request: dict[str, Any]) -> str:
-        name = name.strip()
-        if not name.startswith("#"):
-            return name
-        return str(request["ExpressionAttributeNames"][name])
-
-    def _value(self, name: str, request: dict[str, Any]) -> dict[str, Any]:
-        value: dict[str, Any] = request["ExpressionAttributeValues"][name.strip()]
-        ((kind, content),) = value.items()
-        return {kind: str(content) if kind in ("S", "N") else content}
-
 
 def _check_aliases(request: dict[str, Any]) -> None:
-    import re
-
     expressions = " ".join(
         request.get(f"{name}Expression", "")
         for name in ("Update", "Condition", "KeyCondition", "Filter")
     )
     used = set(re.findall(r"[#:]\w+", expressions))
-    declared = {
-        *request.get("ExpressionAttributeNames", {}),
-        *request.get("ExpressionAttributeValues", {}),
-    }
-    if used != declared:
+    kinds = ("ExpressionAttributeNames", "ExpressionAttributeValues")
+    declared = {alias for kind in kinds for alias in request.get(kind, {})}
+    if used != declared or {} in [request.get(kind) for kind in kinds]:
         raise client_error("ValidationException", f"aliases differ: {used ^ declared}")
-
-
-def _list(text: str, separator: str = ",") -> list[str]:
-    return [part.strip() for part in text.split(separator) if part.strip()]
 
 
 def dynamodb_over_http(table: FakeDynamoDb) -> Responder:

@@ -72,7 +72,7 @@ class TestOpenApi:
         validate(self.DOCUMENT)
 
     def test_it_has_the_operations_of_the_template_and_who_may_call_them(self) -> None:
-        kinds = {"AWS_IAM": ("sigv4",), "NONE": ("functionToken",)}
+        kinds = {"AWS_IAM": ("sigv4",)}
         deployed = {route: kinds[kind] for route, (kind, _) in routes().items()}
 
         described = {
@@ -198,6 +198,35 @@ def test_make_targets_that_pages_name_exist(page: Path) -> None:
     for block in _CONSOLE.findall(text):
         named |= set(re.findall(r"^\$ make ([a-z0-9-]+)", block, re.MULTILINE))
     assert named <= targets
+
+
+# --- The tour of the code -------------------------------------------------------------------------
+
+TOUR = ROOT / "docs" / "architecture.md"
+_FILE = re.compile(r"`([\w/]+\.(?:py|yaml))`")
+_NAME_IN_FILE = re.compile(r"`(\w+)` (?:in|of) `([\w/]+\.py)`")
+
+
+def files_called(name: str) -> list[Path]:
+    """The files of the package whose path ends so."""
+    found = (ROOT / "plldb").rglob(Path(name).name)
+    return [path for path in found if str(path).endswith(f"/{name}")]
+
+
+def test_the_tour_names_files_that_there_are() -> None:
+    named = set(_FILE.findall(text_of(TOUR)))
+    assert named
+    assert not [name for name in named if not files_called(name)]
+
+
+def test_what_the_tour_finds_in_a_file_is_there() -> None:
+    named = set(_NAME_IN_FILE.findall(" ".join(text_of(TOUR).split())))
+    assert named
+    assert not [
+        (name, file)
+        for name, file in named
+        if not any(re.search(rf"\b{name}\b", text_of(path)) for path in files_called(file))
+    ]
 
 
 # --- Requirements and the tests that show them ---------------------------------------------------

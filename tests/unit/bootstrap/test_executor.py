@@ -403,7 +403,7 @@ class TestRestoringStacks:
                 {
                     "operation": "restore",
                     "stackName": name,
-                    "session": None,
+                    "holds": None,
                     # For a helper stack of 0.1.0.
                     "sessionRef": None,
                     "connectionId": None,

@@ -184,20 +184,28 @@ class TestRoles:
 
     def test_reading_many_sessions_is_limited_to_what_it_is_for(self) -> None:
         """Nobody scans a table: an index of what is attached, and a stack's part of another."""
-        allowed = {
-            action: statement["Resource"]
-            for statement in statements("PLLDBDebuggerRole")
-            for action in as_list(statement["Action"])
-        }
-        index = "${PLLDBSessions.Arn}/index/"
-        assert allowed["dynamodb:Scan"] == {"Fn::Sub": f"{index}GSI-ConnectionId"}
-        assert allowed["dynamodb:Query"] == {"Fn::Sub": f"{index}GSI-StackName"}
-        assert allowed["dynamodb:BatchGetItem"] == {"Fn::GetAtt": ["PLLDBSessions", "Arn"]}
+
+        def resources(action: str) -> list[Any]:
+            return [
+                resource
+                for statement in statements("PLLDBDebuggerRole")
+                if action in as_list(statement["Action"])
+                for resource in as_list(statement["Resource"])
+            ]
+
+        by_stack, by_connection = (
+            {"Fn::Sub": f"${{PLLDBSessions.Arn}}/index/{index}"}
+            for index in ("GSI-StackName", "GSI-ConnectionId")
+        )
+        assert resources("dynamodb:Scan") == [by_connection]
+        assert resources("dynamodb:Query") == [by_stack, by_connection]
+        assert resources("dynamodb:BatchGetItem") == [{"Fn::GetAtt": ["PLLDBSessions", "Arn"]}]
 
     def test_the_instrumentation_function_may_do_this_and_nothing_else(self) -> None:
         actions = {a for s in statements("PLLDBManagerRole") for a in as_list(s["Action"])}
         assert actions == {
             "cloudformation:ListStackResources",
+            "dynamodb:GetItem",
             "execute-api:ManageConnections",
             "lambda:GetFunctionConfiguration",
             "lambda:GetLayerVersion",
@@ -226,7 +234,7 @@ class TestRoles:
 
         assert methods("PLLDBDebuggerRole") == {"POST", "DELETE"}
         assert methods("PLLDBManagerRole") == {"POST"}
-        assert methods("PLLDBReaperRole") == {"GET", "POST", "DELETE"}
+        assert methods("PLLDBReaperRole") == {"GET", "DELETE"}
 
     def test_no_role_may_do_everything_or_to_everything(self) -> None:
         for role in of_type("AWS::IAM::Role"):
@@ -286,6 +294,8 @@ class TestFunctions:
     ) -> None:
         properties = RESOURCES[name]["Properties"]
         given = dict.fromkeys(properties["Environment"]["Variables"], "0")
+        if "PLLDB_CONNECTIONS_URL" in given:  # a client may be made of it at once
+            given["PLLDB_CONNECTIONS_URL"] = "https://here/plldb"
         environ = RecordingEnviron(os.environ | given | {"AWS_DEFAULT_REGION": "eu-west-1"})
         monkeypatch.setattr(os, "environ", environ)
         with fresh_handlers(monkeypatch) as handlers:
@@ -307,14 +317,8 @@ class TestFunctions:
             # API Gateway waits for 29 s; nobody waits for the others.
             assert name in others or properties["Timeout"] < 29, name
 
-    def test_the_broker_answers_before_its_time_is_up(self) -> None:
-        from lambda_functions.api.broker import WAIT_SECONDS
-
-        assert RESOURCES["BrokerFunction"]["Properties"]["Timeout"] > WAIT_SECONDS + 5
-
     def test_those_that_end_sessions_can_have_them_restored(self) -> None:
-        enders = ("DisconnectFunction", "MessageFunction", "BrokerFunction", "ManagementFunction")
-        for name in enders:
+        for name in ("MessageFunction", "ManagementFunction", "ReaperFunction"):
             variables = RESOURCES[name]["Properties"]["Environment"]["Variables"]
             target = {"Ref": "InstrumentationFunction"}
             assert variables["PLLDB_INSTRUMENTATION_FUNCTION"] == target
@@ -344,21 +348,15 @@ class TestFunctions:
 
 
 class TestApis:
-    def test_every_operation_needs_a_signature_but_those_of_functions(self) -> None:
-        """They show the token of their session instead, which the broker looks up."""
-        for route, (authorization, function) in routes().items():
-            is_debugged = route.partition(" ")[2].startswith("/debug/")
-            assert authorization == ("NONE" if is_debugged else "AWS_IAM"), route
-            assert function == ("BrokerFunction" if is_debugged else "ManagementFunction"), route
+    def test_every_operation_needs_a_signature(self) -> None:
+        assert routes()
+        for route, given in routes().items():
+            assert given == ("AWS_IAM", "ManagementFunction"), route
 
     def test_there_is_a_method_for_every_operation(self) -> None:
-        operations = [
-            operation
-            for handler in ("management", "broker")
-            for operation in re.findall(
-                r'^    "([A-Z]+ /\S+)":', source_of(f"handlers/{handler}"), re.MULTILINE
-            )
-        ]
+        operations = re.findall(
+            r'^    "([A-Z]+ /\S+)":', source_of("handlers/management"), re.MULTILINE
+        )
         assert sorted(operations) == sorted(routes())
 
     def test_connecting_asks_the_authorizer(self) -> None:
@@ -375,15 +373,29 @@ class TestApis:
         assert connect["AuthorizationType"] == "CUSTOM"
         assert connect["AuthorizerId"] == {"Ref": "SessionAuthorizer"}
 
-    def test_each_route_is_of_an_action_or_for_everything_else(self) -> None:
-        from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import Action
-
+    def test_every_message_goes_to_one_function(self) -> None:
+        """What it wants is in it: a route for each action would add nothing."""
         routes = of_type("AWS::ApiGatewayV2::Route")
-        keys = {route["Properties"]["RouteKey"] for route in routes.values()}
-        assert {"$connect", "$disconnect", "$default", Action.CLOSE} <= keys
-        assert {key for key in keys if not key.startswith("$")} <= set(Action)
+        targets = {
+            route["Properties"]["RouteKey"]: route["Properties"]["Target"]["Fn::Sub"]
+            for route in routes.values()
+        }
+        assert targets == {
+            "$connect": "integrations/${ConnectIntegration}",
+            "$disconnect": "integrations/${DisconnectIntegration}",
+            "$default": "integrations/${MessageIntegration}",
+        }
         (stage,) = of_type("AWS::ApiGatewayV2::Stage").values()
         assert set(stage["DependsOn"]) == routes.keys()
+
+    def test_a_function_is_called_by_post(self) -> None:
+        """As Lambda integrations of WebSocket APIs have to be:
+
+        https://docs.aws.amazon.com/apigatewayv2/latest/api-reference/apis-apiid-integrations.html
+        """
+        for integration in of_type("AWS::ApiGatewayV2::Integration").values():
+            assert integration["Properties"]["IntegrationType"] == "AWS_PROXY"
+            assert integration["Properties"]["IntegrationMethod"] == "POST"
 
     def test_both_are_throttled(self) -> None:
         (rest,) = of_type("AWS::ApiGateway::Stage").values()
@@ -393,12 +405,27 @@ class TestApis:
             assert throttled["ThrottlingRateLimit"] == {"Ref": "ThrottlingRate"}
             assert throttled["ThrottlingBurstLimit"] == {"Ref": "ThrottlingBurst"}
 
+    def test_what_everybody_may_do_is_throttled_further(self) -> None:
+        (stage,) = of_type("AWS::ApiGatewayV2::Stage").values()
+        (route, settings), *others = stage["Properties"]["RouteSettings"].items()
+        assert (route, others) == ("$connect", [])
+        assert settings["ThrottlingRateLimit"] == {"Ref": "ConnectRate"}
+        parameters = load()["Parameters"]
+        assert parameters["ConnectRate"]["Default"] < parameters["ThrottlingRate"]["Default"]
+        assert parameters["ConnectRate"]["MinValue"] == 1
+
+    def test_who_is_attached_learns_how_many_invocations_may_wait(self) -> None:
+        variables = RESOURCES["InstrumentationFunction"]["Properties"]["Environment"]["Variables"]
+        assert variables["PLLDB_MAX_WAITING_INVOCATIONS"] == {"Ref": "MaxWaitingInvocations"}
+        assert load()["Parameters"]["MaxWaitingInvocations"]["MinValue"] == 1
+
     def test_the_limits_and_their_defaults(self) -> None:
         parameters = load()["Parameters"]
         assert {name: parameters[name]["Default"] for name in parameters if "Max" in name} == {
             "MaxPendingSessions": 1000,
             "MaxRequestBytes": 8192,
             "MaxMessageBytes": 131_072,
+            "MaxWaitingInvocations": 200,
         }
 
     def test_a_changed_method_gets_a_new_deployment(self) -> None:

@@ -10,22 +10,27 @@ import pytest
 
 from plldb.cli.attach_view import AttachView
 from plldb.cli.console import Console
-from plldb.debugger.attachment import AttachEvent, NothingToDebug, Reconnecting, SessionCreated
+from plldb.debugger.attachment import (
+    AttachEvent,
+    MoveFailed,
+    NothingToDebug,
+    Reconnecting,
+    SessionCreated,
+)
 from plldb.debugger.invocation_runner import InvocationFinished, NotPrepared
 from plldb.debugger.invoker import Progress, RunState
 from plldb.debugger.protocol import (
     Connected,
     Ended,
+    Expired,
     Instrumented,
     InvocationArrived,
     JunkArrived,
     MessageArrived,
-    Prolonged,
     Ready,
-    Refreshed,
-    RefreshFailed,
-    RefreshGranted,
+    Replied,
     Restored,
+    Resumed,
     Silent,
     Skipped,
     Taken,
@@ -33,6 +38,7 @@ from plldb.debugger.protocol import (
 )
 
 REQUEST_ID = "0a1b2c3d-2222-4333-8444-5e6f708192a3"
+SESSION_ID = "ffffffff-2222-4333-8444-5e6f708192a3"
 
 # (event, its JSON, what the line for people has)
 ANSWERS: list[tuple[AttachEvent, dict[str, Any], str]] = [
@@ -43,11 +49,11 @@ ANSWERS: list[tuple[AttachEvent, dict[str, Any], str]] = [
     ),
     (Connected(), {"event": "connected"}, "Ctrl-C"),
     (
-        Ready(2, 0),
+        Ready(2, 0, 50),
         {"event": "ready", "instrumented": 2, "skipped": 0},
         "Ready: 2 functions run here.",
     ),
-    (Ready(2, 1), {"event": "ready", "instrumented": 2, "skipped": 1}, "1 skipped"),
+    (Ready(2, 1, 50), {"event": "ready", "instrumented": 2, "skipped": 1}, "1 skipped"),
     (
         Instrumented("Greeter", {"variables": {"PASSWORD": "s3cret"}}),
         {"event": "instrumented", "function": "Greeter"},
@@ -64,7 +70,7 @@ ANSWERS: list[tuple[AttachEvent, dict[str, Any], str]] = [
         "taken over by arn:aws:iam::1:user/eve",
     ),
     (Restored("Greeter"), {"event": "restored", "function": "Greeter"}, "Greeter is restored"),
-    (Refreshed(), {"event": "refreshed"}, "moved to a new connection"),
+    (Resumed(), {"event": "resumed"}, "The session goes on over a new connection."),
     (
         Reconnecting(2, 0.75, "the connection broke"),
         {
@@ -107,17 +113,17 @@ ANSWERS: list[tuple[AttachEvent, dict[str, Any], str]] = [
         "✘ Greeter  0a1b2c3d  12 ms  ValueError",
     ),
     (
-        InvocationFinished("Greeter", REQUEST_ID, "abandoned", 1, "nobody waits"),
+        InvocationFinished("Greeter", REQUEST_ID, "abandoned", 1, "the function has run it"),
         {
             "event": "invocation",
             "requestId": REQUEST_ID,
             "function": "Greeter",
             "outcome": "abandoned",
             "durationMs": 1,
-            "error": "nobody waits",
+            "error": "the function has run it",
             "wasPaused": False,
         },
-        "nobody waits",
+        "- Greeter  0a1b2c3d  1 ms  abandoned: the function has run it",
     ),
     (
         Ended(True, True, "closed"),
@@ -132,16 +138,18 @@ ANSWERS: list[tuple[AttachEvent, dict[str, Any], str]] = [
 ]
 WARNINGS: list[tuple[AttachEvent, str]] = [
     (NotPrepared("Greeter", "it has no debugpy"), "Greeter: it has no debugpy"),
-    (RefreshFailed("nobody answers.", 0.5), "nobody answers. Next attempt in 0.5 s."),
+    (MoveFailed("nobody answers.", 0.5), "nobody answers. Next attempt in 0.5 s."),
     (Silent(60), "has said nothing for 60 s"),
     (NothingToDebug("There is no template."), "There is no template."),
     (JunkArrived("\ufffd"), "\ufffd"),
     (Warned("Greeter", "its alias is not debugged"), "Greeter: its alias is not debugged"),
 ]
 QUIET: list[AttachEvent] = [
-    Prolonged(),
-    RefreshGranted("secret"),
-    InvocationArrived(REQUEST_ID, "Greeter", 0, {}, "{}"),
+    # What follows tells of it.
+    Expired(),
+    # Handled where they arrive.
+    InvocationArrived(SESSION_ID, REQUEST_ID, "Greeter", 0, 0, {}, "{}", None),
+    Replied(REQUEST_ID, None, {"type": "upload", "url": "https://x/?X-Amz-Signature=s3cret"}),
 ]
 
 

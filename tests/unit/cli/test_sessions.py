@@ -23,7 +23,7 @@ def view(session: str = "11112222", stack_name: str = "app", **changes: str) -> 
         "created_at": "2026-01-01T11:43:00.123+00:00",
         "expires_at": "2026-01-01T12:43:00+00:00",
     }
-    return SessionView(session, stack_name, **(values | changes))
+    return SessionView(session, stack_name, **(values | changes), holds=())
 
 
 class TestWhichIsMeant:

@@ -1,8 +1,7 @@
-"""Sessions and invocations over REST, and what becomes of every way in which that goes wrong."""
+"""Sessions over REST, and what becomes of every way in which that goes wrong."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import socket
@@ -10,7 +9,6 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import formatdate
-from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -23,24 +21,13 @@ from plldb import __version__
 from plldb.aws import Target
 from plldb.config import EmulatorAddress, TargetSettings
 from plldb.debugger.api_client import ApiClient, Health, SessionView
-from plldb.debugger.invocation_runner import InvocationFinished, InvocationRunner
-from plldb.debugger.protocol import Instrumented, InvocationArrived
-from plldb.debugger.sources import CodeSource
-from plldb.debugger.timing import Timing
-from plldb.errors import (
-    AccessDeniedError,
-    AnsweredError,
-    EndpointError,
-    InvocationError,
-    PlldbError,
-    SessionError,
-)
-from tests.unit.debugger.test_attachment import FakeInvoker, greeter
+from plldb.errors import AccessDeniedError, EndpointError, PlldbError, SessionError
 from tests.unit.fakes import Answer, LocalServer, Request, count_connections, local_server
 
 T = TypeVar("T")
 
 CREATED = Answer(201, '{"sessionId": "11111111-2222-4333-8444-555555555555"}')
+HEALTHY = Answer(200, '{"status": "ok", "tables": {}, "time": 1}')
 
 
 class Signature(requests.auth.AuthBase):
@@ -77,12 +64,13 @@ def test_a_session_is_opened_by_one_signed_request() -> None:
 
 
 def test_all_connections_are_closed_at_the_end() -> None:
-    stack = FakeHelperStack()
-    with local_server(stack.respond) as server:
-        with ApiClient(f"{server.url}/plldb", Signature(), lambda _: f"{server.url}/x") as client:
-            client.answer_invocation("r-1", result="1", error=None)
-            with pytest.raises(PlldbError):
-                client.create_session("app")
+    def respond(request: Request) -> Answer:
+        return HEALTHY if request.path.endswith("/health") else CREATED
+
+    with local_server(respond) as server:
+        with ApiClient(f"{server.url}/plldb", Signature()) as client:
+            client.create_session("app")
+            client.health()
             assert count_connections(server) == 2
         assert count_connections(server) == 0
 
@@ -189,283 +177,21 @@ def test_whatever_is_answered(status: int, body: str) -> None:
     assert error.message.count("\n") == 0 or body.count("\n")
 
 
-# --- Invocations ----------------------------------------------------------------------------------
-
-# Whoever has it can read the payload.
-SIGNATURE = "X-Amz-Signature=0123456789abcdef"
-INSIDE = "http://inside:4566"
-
-
-class FakeHelperStack:
-    """The broker's routes, and a bucket at an address that only functions know."""
-
-    def __init__(self) -> None:
-        self.events: dict[str, str] = {}
-        self.objects: dict[str, str] = {}
-        self.results: list[Any] = []
-        self.bucket_status = 200
-        self.requests: list[Request] = []
-
-    def respond(self, request: Request) -> Answer:
-        self.requests.append(request)
-        if request.path.startswith("/bucket/"):
-            assert "authorization" not in request.headers, "the URL itself is signed"
-            if self.bucket_status != 200:
-                return Answer(self.bucket_status, f"<Error>{request.url}</Error>")
-            if request.method == "PUT":
-                self.objects[request.path] = request.body
-            return Answer(200, self.objects[request.path])
-        assert request.headers["authorization"] == "signed"
-        match request.method, request.path.removeprefix("/plldb/invocations/").split("/"):
-            case "GET", [request_id, "event"]:
-                return self._event(request_id)
-            case "POST", [_, "uploads"]:
-                url = f"{INSIDE}/bucket/new?{SIGNATURE}"
-                return Answer(200, json.dumps({"key": "new", "url": url}))
-            case "POST", [_, "result"]:
-                self.results.append(json.loads(request.body))
-                return Answer(200, '{"state": "answered"}')
-        return Answer(404, "{}")
-
-    def _event(self, request_id: str) -> Answer:
-        if request_id in self.events:
-            return Answer(200, json.dumps({"event": self.events[request_id]}))
-        url = f"{INSIDE}/bucket/{request_id}?{SIGNATURE}"
-        return Answer(200, json.dumps({"url": url}))
-
-
-def talk(
-    respond: Callable[[Request], Answer],
-    work: Callable[[ApiClient], T],
-    find_reachable: Callable[[str], str] | None = None,
-) -> T:
-    with local_server(respond) as server:
-        where = find_reachable or (lambda url: url.replace(INSIDE, server.url))
-        with ApiClient(f"{server.url}/plldb", Signature(), where) as client:
-            return work(client)
-
-
-def answer(
-    respond: Callable[[Request], Answer],
-    result: str | None = None,
-    error: dict[str, Any] | None = None,
-) -> None:
-    talk(respond, lambda client: client.answer_invocation("r-1", result=result, error=error))
-
-
-class TestEvents:
-    @pytest.mark.parametrize("event", ["null", "{}", '"ünï"', "x" * 100_000])
-    def test_one_that_the_broker_holds(self, event: str) -> None:
-        stack = FakeHelperStack()
-        stack.events["r-1"] = event
-        assert talk(stack.respond, lambda client: client.event_of("r-1")) == event
-
-    @pytest.mark.parametrize("event", ["null", '"ünï"', "x" * 6_000_000])
-    def test_one_that_lies_in_the_bucket(self, event: str) -> None:
-        stack = FakeHelperStack()
-        stack.objects["/bucket/r-1"] = event
-        assert talk(stack.respond, lambda client: client.event_of("r-1")) == event
-
-    def test_a_request_id_is_one_part_of_the_path(self) -> None:
-        stack = FakeHelperStack()
-        with pytest.raises(PlldbError):
-            talk(stack.respond, lambda client: client.event_of("../sessions?x#y"))
-        assert stack.requests[0].path == "/plldb/invocations/..%2Fsessions%3Fx%23y/event"
-
-    @pytest.mark.parametrize("status", [404, 409, 410])
-    def test_one_that_has_gone(self, status: int) -> None:
-        gone = Answer(status, '{"message": "Nobody waits."}')
-        with pytest.raises(InvocationError, match=f"{status} Nobody waits."):
-            talk(lambda _: gone, lambda client: client.event_of("r-1"))
-
-
-class TestAnswers:
-    @pytest.mark.parametrize("result", ["null", "0", '""', '{"a": [1]}', '"' + "x" * 199_998 + '"'])
-    def test_a_result_goes_along_with_the_request(self, result: str) -> None:
-        stack = FakeHelperStack()
-        answer(stack.respond, result=result)
-        assert stack.results == [{"result": result}]
-        assert len(stack.requests) == 1
-
-    @pytest.mark.parametrize(
-        "result", ['"' + "x" * 199_999 + '"', '"' + "ü" * 100_000 + '"', "1" * 6_000_000]
-    )
-    def test_a_large_one_is_uploaded(self, result: str) -> None:
-        stack = FakeHelperStack()
-        answer(stack.respond, result=result)
-        assert stack.results == [{"resultKey": "new"}]
-        assert stack.objects == {"/bucket/new": result}
-
-    def test_an_error(self) -> None:
-        error = {"errorType": "E", "errorMessage": "m", "stackTrace": ["  File x\n"]}
-        stack = FakeHelperStack()
-        answer(stack.respond, error=error)
-        assert stack.results == [{"error": error}]
-
-    @pytest.mark.parametrize(
-        "error",
-        [
-            {"errorType": "E", "errorMessage": "m" * 300_000, "stackTrace": []},
-            {"errorType": "E", "errorMessage": "\N{GRINNING FACE}" * 50_000, "stackTrace": []},
-            {"errorType": "E", "errorMessage": "m", "stackTrace": ["x" * 1000] * 300},
-        ],
-        ids=["long", "wide", "deep"],
-    )
-    def test_of_an_enormous_error_the_caller_gets_the_beginning(self, error: Any) -> None:
-        """The broker would refuse it, and the caller would wait for an answer in vain."""
-        stack = FakeHelperStack()
-        answer(stack.respond, error=error)
-        sent = stack.results[0]["error"]
-        assert sent["errorType"] == "E"
-        assert error["errorMessage"].startswith(sent["errorMessage"].removesuffix("…"))
-        assert sent["errorMessage"]
-        assert len(json.dumps(sent)) < 200_000
-
-    @pytest.mark.parametrize(
-        ("status", "kind"), [(404, InvocationError), (409, AnsweredError), (410, InvocationError)]
-    )
-    def test_nobody_waits_for_it_any_more(self, status: int, kind: type[PlldbError]) -> None:
-        with pytest.raises(PlldbError, match="why") as raised:
-            answer(lambda _: Answer(status, '{"message": "why"}'), result="1")
-        assert type(raised.value) is kind
-
-    @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-    def test_what_may_pass_is_left_to_whoever_waits_for_it(self, status: int) -> None:
-        """What is repeated unseen may meet its own answer, and take it for another's."""
-        asked: list[Request] = []
-
-        def respond(request: Request) -> Answer:
-            asked.append(request)
-            return Answer(status, '{"message": "busy"}')
-
-        with pytest.raises(EndpointError, match=f"{status} busy") as raised:
-            answer(respond, result="1")
-        assert raised.value.hint
-        assert len(asked) == 1
-
-    @pytest.mark.parametrize("lost", [None, 502, 504])
-    def test_one_whose_confirmation_gets_lost_has_succeeded(self, lost: int | None) -> None:
-        """``lost`` is what comes instead of the confirmation; None: the connection breaks."""
-        results: list[Any] = []
-
-        def respond(request: Request) -> Answer:
-            results.append(json.loads(request.body))
-            if len(results) > 1:
-                return Answer(409, '{"message": "It has an answer already."}')
-            if lost is None:
-                raise ConnectionResetError
-            return Answer(lost, "{}")
-
-        finished = talk(respond, run_an_invocation)
-        assert (finished.outcome, finished.error) == ("succeeded", "")
-        assert results == [{"result": '"hello"'}] * 2
-
-    @pytest.mark.parametrize("large", [False, True])
-    @pytest.mark.parametrize("body", [{}, {"url": 1, "key": 1}, {"url": None}])
-    def test_an_answer_that_is_none_is_an_error_of_ours(self, body: Any, large: bool) -> None:
-        def work(client: ApiClient) -> None:
-            _upload(client) if large else _download(client)
-
-        with pytest.raises(SessionError) as raised:
-            talk(lambda _: ok(body), work)
-        assert raised.value.hint
-
-    @pytest.mark.parametrize(("status", "kind"), [(403, AccessDeniedError), (400, SessionError)])
-    def test_refused_otherwise(self, status: int, kind: type[PlldbError]) -> None:
-        with pytest.raises(PlldbError) as raised:
-            answer(lambda _: Answer(status, "{}"), result="1")
-        assert type(raised.value) is kind
-
-
-def run_an_invocation(client: ApiClient) -> InvocationFinished:
-    """One that answers with its own event."""
-
-    async def main() -> InvocationFinished:
-        finished: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        sources = {"Greeter": CodeSource("Greeter", Path("/code"), None)}
-        timing = Timing(first_retry=0.001, longest_retry=0.01)
-        invoker: Any = FakeInvoker()
-        debugging = InvocationRunner(sources, "r", invoker, client, finished.set_result, timing)
-        debugging.add_function(Instrumented("Greeter", greeter()))
-        debugging.start(InvocationArrived("r-1", "Greeter", time.time() + 20, {}, '"hello"'))
-        try:
-            return await asyncio.wait_for(finished, 10)
-        finally:
-            await debugging.close()
-
-    return asyncio.run(main())
-
-
-class TestPresignedUrls:
-    def said(
-        self,
-        stack: FakeHelperStack,
-        is_upload: bool,
-        find_reachable: Callable[[str], str] | None = None,
-    ) -> str:
-        """All that an error says, and what led to it."""
-        with pytest.raises(PlldbError) as raised:
-            talk(stack.respond, _upload if is_upload else _download, find_reachable)
-        texts, error = [], raised.value.with_traceback(None)
-        cause: BaseException | None = error
-        while cause is not None:
-            texts += [str(cause), repr(cause), str(getattr(cause, "hint", ""))]
-            cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
-        return " ".join(texts)
-
-    def test_nothing_else_authenticates_them(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """S3 refuses a request with two authentications."""
-        netrc = tmp_path / "netrc"
-        netrc.write_text("default login eve password secret\n", "utf-8")
-        monkeypatch.setenv("NETRC", str(netrc))
-        stack = FakeHelperStack()
-        stack.objects["/bucket/r-1"] = "{}"
-        talk(stack.respond, _download)
-        assert "authorization" not in stack.requests[-1].headers
-
-    @pytest.mark.parametrize("status", [403, 404, 500])
-    @pytest.mark.parametrize("is_upload", [True, False])
-    def test_a_refusal_does_not_quote_them(self, status: int, is_upload: bool) -> None:
-        stack = FakeHelperStack()
-        stack.bucket_status = status
-        said = self.said(stack, is_upload)
-        assert str(status) in said
-        assert SIGNATURE not in said
-
-    @pytest.mark.parametrize("is_upload", [True, False])
-    def test_nor_does_nobody_there(self, is_upload: bool) -> None:
-        stack = FakeHelperStack()
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            nowhere = f"http://127.0.0.1:{probe.getsockname()[1]}"
-
-            said = self.said(stack, is_upload, lambda url: url.replace(INSIDE, nowhere))
-        assert nowhere in said
-        assert SIGNATURE not in said
-
-    @pytest.mark.parametrize("url", ["no-url", "http://", "ftp://h/x", "http://[bad/x"])
-    @pytest.mark.parametrize("is_upload", [True, False])
-    def test_nor_does_one_that_is_none(self, url: str, is_upload: bool) -> None:
-        said = self.said(FakeHelperStack(), is_upload, lambda _: f"{url}?{SIGNATURE}")
-        assert SIGNATURE not in said
-
-
-def _upload(client: ApiClient) -> None:
-    client.answer_invocation("r-1", result="1" * 300_000, error=None)
-
-
-def _download(client: ApiClient) -> None:
-    client.event_of("r-1")
-
-
 # --- Sessions -------------------------------------------------------------------------------------
+
+
+def talk(respond: Callable[[Request], Answer], work: Callable[[ApiClient], T]) -> T:
+    with (
+        local_server(respond) as server,
+        ApiClient(f"{server.url}/plldb", Signature()) as client,
+    ):
+        return work(client)
+
 
 WHOLE_ID = "0a1b2c3d-2222-4333-8444-5e6f708192a3"
 
 
-def view(session: str = "0a1b2c3d", **changes: str) -> dict[str, str]:
+def view(session: str = "0a1b2c3d", **changes: str) -> dict[str, Any]:
     return {
         "session": session,
         "stackName": "app",
@@ -473,6 +199,7 @@ def view(session: str = "0a1b2c3d", **changes: str) -> dict[str, str]:
         "owner": "arn:aws:iam::1:user/eve",
         "createdAt": "2026-11-21T10:00:00.000+00:00",
         "expiresAt": "2026-11-21T11:00:00.000+00:00",
+        "holds": ["0a1b2c3d", "ffffffff"],
     } | changes
 
 
@@ -513,6 +240,7 @@ class TestSessions:
             owner="arn:aws:iam::1:user/eve",
             created_at="2026-11-21T10:00:00.000+00:00",
             expires_at="2026-11-21T11:00:00.000+00:00",
+            holds=("0a1b2c3d", "ffffffff"),
         )
 
     @pytest.mark.parametrize(

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import time_machine
+from hypothesis import given
+from hypothesis import strategies as st
 
+from plldb.bootstrap.cloudformation.lambda_functions.shared.constants import MAX_FRAME_BYTES
 from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
+from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import ErrorCode
 from plldb.debugger.frames import make_error_report
 from plldb.debugger.invocation_runner import (
     InvocationFinished,
@@ -22,21 +27,16 @@ from plldb.debugger.invocation_runner import (
     RunnerEvent,
 )
 from plldb.debugger.invoker import LocalFunction, Outcome
-from plldb.debugger.protocol import Instrumented, InvocationArrived
+from plldb.debugger.protocol import Instrumented, InvocationArrived, Replied
 from plldb.debugger.sources import CodeSource
 from plldb.debugger.timing import Timing
-from plldb.errors import (
-    AnsweredError,
-    CredentialsError,
-    EndpointError,
-    InvocationError,
-    PlldbError,
-    SourceError,
-)
+from plldb.errors import EndpointError, PlldbError, SessionError, SourceError
 
 DEADLINE = 10
+SESSION_ID = "0a1b2c3d-2222-4333-8444-5e6f708192a3"
 DIVISION = make_error_report("ZeroDivisionError", "division by zero")
 SUCCESS = Outcome("42", None)
+LARGE = Outcome(json.dumps("x" * 40_000), None)
 
 Run = Callable[[LocalFunction, str, dict[str, Any], float], Awaitable[Outcome]]
 
@@ -69,50 +69,81 @@ class FakeInvoker:
         return SUCCESS
 
 
-class FakeAnswerApi:
-    """Holds ``events`` by request id, and keeps the answers."""
+class FakeTransfer:
+    """The artifacts bucket, by URL. ``problems`` are raised by the next exchanges."""
 
     def __init__(self) -> None:
-        self.events: dict[str, str] = {}
-        self.answers: dict[str, tuple[str | None, dict[str, Any] | None]] = {}
-        self.refusal: PlldbError | None = None
-        self.outage: PlldbError = EndpointError("the network is down")
-        self.outages = self.event_outages = 0
-        self.takes_during_outages = False
-        self.is_asked = False
-        self.stalled = threading.Event()
-        self.stalled.set()
+        self.objects: dict[str, str] = {}
+        self.problems: list[PlldbError] = []
+        self.attempts = 0
+        self.open = threading.Event()
+        self.open.set()
 
-    def event_of(self, request_id: str) -> str:
-        if self.event_outages:
-            self.event_outages -= 1
-            raise self.outage
-        if request_id not in self.events:
-            raise InvocationError("it has gone")
-        return self.events[request_id]
+    def download(self, url: str) -> str:
+        self._exchange()
+        return self.objects[url]
 
-    def answer_invocation(
-        self, request_id: str, *, result: str | None, error: dict[str, Any] | None
-    ) -> None:
-        self.is_asked = True
-        self.stalled.wait(DEADLINE)
-        if self.refusal is not None:
-            raise self.refusal
-        if self.outages:
-            self.outages -= 1
-            if self.takes_during_outages:
-                self.answers[request_id] = (result, error)
-            raise self.outage
-        if request_id in self.answers:
-            raise AnsweredError("it has its answer")
-        self.answers[request_id] = (result, error)
+    def upload(self, url: str, text: str) -> None:
+        self._exchange()
+        self.objects[url] = text
+
+    def _exchange(self) -> None:
+        self.attempts += 1
+        self.open.wait(DEADLINE)
+        if self.problems:
+            raise self.problems.pop(0)
+
+
+def id_in(message: dict[str, Any]) -> tuple[str, float]:
+    return message["requestId"], message.get("deadline", 0.0)
+
+
+@dataclass
+class HelperStack:
+    """What the other end says to each message; by default, all is well.
+
+    ``heard`` is what has arrived. ``loses`` so many of the next answers get lost on their way.
+    """
+
+    heard: list[dict[str, Any]] = field(default_factory=list)
+    verdict: str = "go"
+    state: str = "ANSWERED"
+    refuses: set[str] = field(default_factory=set)
+    loses: int = 0
+    is_deaf: bool = False
+    uploads: int = 0
+
+    def answer(self, message: dict[str, Any]) -> dict[str, Any] | None:
+        self.heard.append(message)
+        request_id, action, id = message["requestId"], message["action"], id_in(message)
+        if action in self.refuses:
+            return wire.error(ErrorCode.BAD_REQUEST, "It makes no sense.", request_id)
+        match action:
+            case "claim" if self.verdict == "go":
+                return wire.go(*id)
+            case "claim":
+                return wire.void(*id, self.verdict)
+            case "answer":
+                return wire.recorded(*id, self.state)
+            case "upload":
+                self.uploads += 1
+                return wire.upload(request_id, f"key-{self.uploads}", f"url-{self.uploads}")
+        return None
+
+    def told(self, action: str) -> list[dict[str, Any]]:
+        return [message for message in self.heard if message["action"] == action]
+
+    @property
+    def answers(self) -> dict[str, Any]:
+        """The bodies by their request ids, as JSON."""
+        return {one["requestId"]: json.loads(one["body"]) for one in self.told("answer")}
 
 
 class Session:
     """A session of which ``Greeter`` and ``Other`` have code here; ``reported`` wakes its test."""
 
     def __init__(self) -> None:
-        self.invoker, self.answer_api = FakeInvoker(), FakeAnswerApi()
+        self.invoker, self.transfer, self.stack = FakeInvoker(), FakeTransfer(), HelperStack()
         self.events: list[RunnerEvent] = []
         self.bugs = 0
         self._news = asyncio.Event()
@@ -124,11 +155,28 @@ class Session:
             sources,
             "eu-west-1",
             self.invoker,  # type: ignore[arg-type]
-            self.answer_api,
+            self.transfer,  # type: ignore[arg-type]
+            self._send,
             self._report,
-            Timing(first_retry=0.001, longest_retry=0.01),
+            Timing(first_retry=0.001, longest_retry=0.01, repeat=0.01),
             self._count_bug,
         )
+
+    def _send(self, frame: str) -> None:
+        self._news.set()
+        if self.stack.is_deaf:
+            return
+        answer = self.stack.answer(json.loads(frame))
+        if answer is None:
+            return
+        if self.stack.loses:
+            self.stack.loses -= 1
+            return
+        asyncio.get_running_loop().call_soon(self.hear, answer)
+
+    def hear(self, message: dict[str, Any]) -> None:
+        replied = Replied(message["requestId"], message.get("deadline"), message)
+        self.runner.replies.take(replied)
 
     def _count_bug(self) -> None:
         self.bugs += 1
@@ -144,14 +192,29 @@ class Session:
                 self._news.clear()
                 await self._news.wait()
 
+    @property
+    def ended(self) -> list[InvocationFinished]:
+        return [event for event in self.events if isinstance(event, InvocationFinished)]
+
     async def finished(self, count: int = 1) -> list[InvocationFinished]:
         """The invocations that have finished, once there are so many."""
+        await self.until(lambda: len(self.ended) >= count)
+        return self.ended
 
-        def found() -> list[InvocationFinished]:
-            return [event for event in self.events if isinstance(event, InvocationFinished)]
+    async def runs(self, invocation: InvocationArrived) -> asyncio.Event:
+        """Returns once it runs; it goes on running until the event is set."""
+        is_running, go = asyncio.Event(), asyncio.Event()
 
-        await self.until(lambda: len(found()) >= count)
-        return found()
+        async def run(*_: Any) -> Outcome:
+            is_running.set()
+            await go.wait()
+            return SUCCESS
+
+        self.invoker.run = run
+        self.runner.start(invocation)
+        async with asyncio.timeout(DEADLINE):
+            await is_running.wait()
+        return go
 
 
 def session(work: Callable[[Session], Awaitable[None]]) -> Session:
@@ -168,7 +231,7 @@ def session(work: Callable[[Session], Awaitable[None]]) -> Session:
 
 
 def instrumented(function: str = "Greeter", **changes: Any) -> Instrumented:
-    given: dict[str, Any] = {
+    given_: dict[str, Any] = {
         "function_name": f"stack-{function}-1",
         "function_arn": "arn",
         "handler": "app.handler",
@@ -177,7 +240,7 @@ def instrumented(function: str = "Greeter", **changes: Any) -> Instrumented:
         "memory_size": 256,
         "variables": {"TABLE": "t"},
     }
-    return Instrumented(function, wire.instrumented(function, **given | changes))
+    return Instrumented(function, wire.instrumented(function, **given_ | changes))
 
 
 def arrived(
@@ -185,9 +248,19 @@ def arrived(
     function: str = "Greeter",
     event: str | None = "{}",
     seconds: float = 20,
+    event_url: str | None = None,
 ) -> InvocationArrived:
-    context = {"function_name": f"stack-{function}-1"}
-    return InvocationArrived(request_id, function, time.time() + seconds, context, event)
+    now = time.time()
+    return InvocationArrived(
+        session_id=SESSION_ID,
+        request_id=request_id,
+        function=function,
+        deadline=now + seconds,
+        sent_at=now,
+        context={"function_name": f"stack-{function}-1"},
+        event=event,
+        event_url=event_url,
+    )
 
 
 class TestAnswers:
@@ -214,10 +287,22 @@ class TestAnswers:
         assert (ran, event) == (function, '{"name": null}')
         assert context == {"function_name": "stack-Greeter-1", "aws_request_id": "request-1"}
         assert deadline > time.time()
-        assert done.answer_api.answers == {"request-1": ("42", None)}
+        assert done.stack.answers == {"request-1": {"result": 42}}
 
-    @pytest.mark.parametrize("result", ["null", "false", "0", '""', "[]", "{}"])
-    def test_a_falsy_result_is_an_answer(self, result: str) -> None:
+    def test_the_helper_stack_is_told_whose_invocation_it_is(self) -> None:
+        """By the session that it came to, whichever there is by now."""
+
+        async def work(one: Session) -> None:
+            one.runner.add_function(instrumented())
+            one.runner.start(replace(arrived(), deadline=1_790_000_000.125, sent_at=1_790_000_000))
+            await one.finished()
+
+        for message in session(work).stack.heard:
+            assert message["sessionId"] == SESSION_ID
+            assert (message["requestId"], message["deadline"]) == ("request-1", 1_790_000_000.125)
+
+    @pytest.mark.parametrize("result", ["null", "false", "0", '""', "[]", "{}", "12345678901.10"])
+    def test_a_result_passes_as_it_is(self, result: str) -> None:
         async def run(*_: Any) -> Outcome:
             return Outcome(result, None)
 
@@ -228,7 +313,8 @@ class TestAnswers:
             (finished,) = await one.finished()
             assert (finished.outcome, finished.error) == ("succeeded", "")
 
-        assert session(work).answer_api.answers == {"request-1": (result, None)}
+        (answer,) = session(work).stack.told("answer")
+        assert answer["body"] == f'{{"result": {result}}}'
 
     def test_an_error_of_the_handler_is_an_answer(self) -> None:
         async def fail(*_: Any) -> Outcome:
@@ -243,81 +329,59 @@ class TestAnswers:
             assert (finished.outcome, finished.error) == ("failed", "ZeroDivisionError")
             assert finished.duration_ms >= 0
 
-        assert session(work).answer_api.answers == {"request-1": (None, DIVISION)}
+        assert session(work).stack.answers == {"request-1": {"error": DIVISION}}
+
+    def test_one_that_does_not_get_through_is_sent_again(self) -> None:
+        async def work(one: Session) -> None:
+            one.runner.add_function(instrumented())
+            go = await one.runs(arrived())
+            one.stack.loses = 3
+            go.set()
+            (finished,) = await one.finished()
+            assert finished.outcome == "succeeded"
+
+        assert len(session(work).stack.told("answer")) == 4
 
     @pytest.mark.parametrize(
-        "refusal",
-        [InvocationError("nobody waits"), EndpointError("down"), CredentialsError("expired")],
+        ("state", "reason"),
+        [
+            ("ABANDONED", "has reported an error"),
+            ("EXPIRED", "its time was over"),
+            ("STARTED", "its time was over"),
+            ("UNKNOWN", "does not know it"),
+        ],
     )
-    def test_an_answer_that_nobody_takes_is_abandoned(self, refusal: PlldbError) -> None:
+    def test_one_that_nobody_waits_for_any_more_is_told(self, state: str, reason: str) -> None:
         async def work(one: Session) -> None:
-            one.answer_api.refusal = refusal
-            one.runner.add_function(instrumented())
-            one.runner.start(arrived(seconds=0.05))
-            (finished,) = await one.finished()
-            assert (finished.outcome, finished.error) == ("abandoned", refusal.message)
-
-        session(work)
-
-    @pytest.mark.parametrize("was_taken", [True, False])
-    def test_one_that_does_not_get_through_is_sent_again(self, was_taken: bool) -> None:
-        """``was_taken``: it got through, but the confirmation did not."""
-
-        async def work(one: Session) -> None:
-            one.answer_api.outages = 3
-            one.answer_api.takes_during_outages = was_taken
-            one.runner.add_function(instrumented())
-            one.runner.start(arrived())
-            (finished,) = await one.finished()
-            assert finished.outcome == "succeeded"
-
-        assert session(work).answer_api.answers == {"request-1": ("42", None)}
-
-    def test_so_is_one_that_can_not_be_signed_until_there_are_credentials_again(self) -> None:
-        async def work(one: Session) -> None:
-            one.answer_api.events["request-1"] = "{}"
-            one.answer_api.outage = CredentialsError("expired")
-            one.answer_api.event_outages = one.answer_api.outages = 2
-            one.runner.add_function(instrumented())
-            one.runner.start(arrived(event=None))
-            (finished,) = await one.finished()
-            assert finished.outcome == "succeeded"
-
-        assert session(work).answer_api.answers == {"request-1": ("42", None)}
-
-    def test_an_answer_that_somebody_else_gave_is_told(self) -> None:
-        async def work(one: Session) -> None:
-            one.answer_api.answers["request-1"] = ("1", None)
+            one.stack.state = state
             one.runner.add_function(instrumented())
             one.runner.start(arrived())
             (finished,) = await one.finished()
             assert finished.outcome == "abandoned"
+            assert reason in str(finished.error)
 
         session(work)
 
-    def test_an_end_meanwhile_does_not_wait_for_the_network(self) -> None:
+    def test_in_place_of_one_that_is_refused_its_caller_gets_an_error(self) -> None:
         async def work(one: Session) -> None:
-            one.answer_api.stalled.clear()
+            one.stack.refuses = {"answer"}
             one.runner.add_function(instrumented())
             one.runner.start(arrived())
-            async with asyncio.timeout(DEADLINE):
-                while not one.answer_api.is_asked:
-                    await asyncio.sleep(0)
+            (finished,) = await one.finished()
+            assert finished.outcome == "abandoned"
+            assert "It makes no sense." in str(finished.error)
 
-        one = session(work)
-        assert one.invoker.is_closed
-        assert one.answer_api.answers == {}
-        one.answer_api.stalled.set()
+        answer, error = session(work).stack.told("answer")
+        assert "result" in json.loads(answer["body"])
+        assert "It makes no sense." in json.loads(error["body"])["error"]["errorMessage"]
 
-    @pytest.mark.parametrize("refusal", [None, InvocationError("nobody waits")])
-    def test_that_it_was_paused_when_its_time_was_over_is_told(
-        self, refusal: PlldbError | None
-    ) -> None:
+    @pytest.mark.parametrize("state", ["ANSWERED", "EXPIRED"])
+    def test_that_it_was_paused_when_its_time_was_over_is_told(self, state: str) -> None:
         async def run_out(*_: Any) -> Outcome:
             return Outcome(None, make_error_report("Sandbox.Timedout", "too late"), was_paused=True)
 
         async def work(one: Session) -> None:
-            one.invoker.run, one.answer_api.refusal = run_out, refusal
+            one.invoker.run, one.stack.state = run_out, state
             one.runner.add_function(instrumented())
             one.runner.start(arrived())
             (finished,) = await one.finished()
@@ -325,20 +389,190 @@ class TestAnswers:
 
         session(work)
 
+    def test_after_its_time_none_is_sent(self) -> None:
+        async def work(one: Session) -> None:
+            one.runner.add_function(instrumented())
+            invocation = arrived()
+            go = await one.runs(invocation)
+            with time_machine.travel(invocation.deadline + 1, tick=False):
+                go.set()
+                (finished,) = await one.finished()
+            assert (finished.outcome, finished.error) == ("abandoned", "its time was over")
+
+        assert session(work).stack.told("answer") == []
+
+
+class TestClaims:
+    def test_it_runs_only_once_it_was_claimed(self) -> None:
+        async def work(one: Session) -> None:
+            one.stack.is_deaf = True
+            one.runner.add_function(instrumented())
+            one.runner.start(arrived())
+            for _ in range(10):
+                await asyncio.sleep(0)
+            assert one.invoker.invoked == []
+            one.stack.is_deaf = False
+            await one.finished()
+            assert len(one.invoker.invoked) == 1
+
+        session(work)
+
+    @pytest.mark.parametrize(
+        ("verdict", "reason"),
+        [
+            ("ABANDONED", "the function has run it by itself"),
+            ("ANSWERED", "it was answered before"),
+            ("EXPIRED", "its time was over"),
+            ("WAITING", "its time was over"),
+            ("UNKNOWN", "the helper stack does not know it"),
+        ],
+    )
+    def test_one_that_is_void_is_told_and_does_not_run(self, verdict: str, reason: str) -> None:
+        async def work(one: Session) -> None:
+            one.stack.verdict = verdict
+            one.runner.add_function(instrumented())
+            one.runner.start(arrived())
+            (finished,) = await one.finished()
+            assert (finished.outcome, finished.error) == ("abandoned", reason)
+
+        done = session(work)
+        assert done.invoker.invoked == []
+        assert done.stack.told("answer") == []
+
+    def test_it_is_claimed_again_until_there_is_an_answer_and_runs_once(self) -> None:
+        async def work(one: Session) -> None:
+            one.stack.loses = 3
+            one.runner.add_function(instrumented())
+            one.runner.start(arrived())
+            await one.finished()
+
+        done = session(work)
+        assert len(done.stack.told("claim")) == 4
+        assert len(done.invoker.invoked) == 1
+
+    def test_an_answer_that_comes_twice_runs_it_once(self) -> None:
+        async def work(one: Session) -> None:
+            one.runner.add_function(instrumented())
+            invocation = arrived()
+            go = await one.runs(invocation)
+            for _ in range(3):
+                one.hear(wire.go("request-1", invocation.deadline))
+            go.set()
+            await one.finished()
+
+        assert len(session(work).invoker.invoked) == 1
+
+    def test_one_whose_answer_never_comes_is_given_up_in_time(self) -> None:
+        async def work(one: Session) -> None:
+            one.stack.is_deaf = True
+            one.runner.add_function(instrumented())
+            one.runner.start(arrived(seconds=0.05))
+            (finished,) = await one.finished()
+            assert (finished.outcome, finished.error) == ("abandoned", "its time was over")
+
+        assert session(work).invoker.invoked == []
+
+    def test_what_arrives_after_a_long_sleep_is_claimed_like_any_other(self) -> None:
+        """Whether it is stale is for the helper stack to say: this clock may be off."""
+
+        async def work(one: Session) -> None:
+            one.stack.verdict = "ABANDONED"
+            one.runner.add_function(instrumented())
+            one.runner.start(replace(arrived(), sent_at=1000, deadline=1060))
+            await one.finished()
+
+        done = session(work)
+        assert len(done.stack.told("claim")) == 1
+        assert done.invoker.invoked == []
+
+
+class TestDeclining:
+    def told(self, one: Session) -> str:
+        (finished,) = one.ended
+        assert finished.outcome == "abandoned"
+        return str(finished.error)
+
+    def test_while_too_many_wait(self) -> None:
+        async def work(one: Session) -> None:
+            one.runner.max_waiting = 2
+            one.runner.add_function(instrumented())
+            go = await one.runs(arrived("1"))
+            one.runner.start(arrived("2"))
+            one.runner.start(arrived("3"))
+            assert "2 invocations wait here already" in self.told(one)
+            assert "the function runs it by itself" in self.told(one)
+            go.set()
+            await one.finished(3)
+            one.runner.start(arrived("4"))
+            await one.finished(4)
+
+        done = session(work)
+        (declined,) = done.stack.told("decline")
+        assert (declined["sessionId"], declined["requestId"]) == (SESSION_ID, "3")
+        assert done.stack.answers.keys() == {"1", "2", "4"}
+
+    def test_of_a_function_that_has_no_code_here(self) -> None:
+        """One whose physical name is what was asked for may come along."""
+
+        async def work(one: Session) -> None:
+            one.runner.add_function(instrumented("Stranger"))
+            one.runner.start(arrived(function="Stranger"))
+            prepared, finished = one.events
+            assert isinstance(prepared, NotPrepared)
+            assert prepared.function == "Stranger"
+            assert isinstance(finished, InvocationFinished)
+            for reason in (prepared.reason, str(finished.error)):
+                assert "no code" in reason
+
+        done = session(work)
+        assert [message["action"] for message in done.stack.heard] == ["decline"]
+        assert done.invoker.prepared == []
+
+    def test_once_the_user_wants_to_detach(self) -> None:
+        async def work(one: Session) -> None:
+            one.runner.add_function(instrumented())
+            go = await one.runs(arrived("1"))
+            one.runner.leave()
+            one.runner.start(arrived("2"))
+            assert "detaches" in self.told(one)
+            go.set()
+            await one.finished(2)
+
+        done = session(work)
+        assert [message["requestId"] for message in done.stack.told("decline")] == ["2"]
+        assert done.stack.answers.keys() == {"1"}
+
+    def test_a_later_try_of_what_runs_still(self) -> None:
+        """Its function broke down; here, somebody is looking at it in a debugger."""
+
+        async def work(one: Session) -> None:
+            one.runner.add_function(instrumented())
+            first = arrived()
+            go = await one.runs(first)
+            later = replace(first, deadline=first.deadline + 60)
+            one.runner.start(later)
+            assert "an earlier try" in self.told(one)
+            go.set()
+            await one.finished(2)
+            assert one.stack.told("decline")[0]["deadline"] == later.deadline
+
+        assert len(session(work).invoker.invoked) == 1
+
 
 class TestTwice:
     def test_one_that_arrives_on_two_connections_runs_once(self) -> None:
         async def work(one: Session) -> None:
             one.runner.add_function(instrumented())
-            one.runner.start(arrived())
-            one.runner.start(arrived())
+            same = arrived()
+            one.runner.start(same)
+            one.runner.start(same)
             await one.finished()
 
-        assert len(session(work).invoker.invoked) == 1
+        done = session(work)
+        assert len(done.invoker.invoked) == 1
+        assert done.stack.told("decline") == []
 
-    def test_one_that_is_handed_over_again_after_its_end_does_not_run_again(self) -> None:
-        """The broker broke down after it had handed it over, and its function asked again."""
-
+    def test_one_that_comes_again_after_its_end_does_not_run_again(self) -> None:
         async def work(one: Session) -> None:
             one.runner.add_function(instrumented())
             same = arrived()
@@ -348,7 +582,9 @@ class TestTwice:
             one.runner.start(arrived("another"))
             await one.finished(2)
 
-        assert len(session(work).invoker.invoked) == 2
+        done = session(work)
+        assert len(done.invoker.invoked) == 2
+        assert done.stack.told("decline") == []
 
     def test_lambdas_next_try_runs_again(self) -> None:
         """It repeats an asynchronous invocation that failed, under the same id."""
@@ -358,7 +594,6 @@ class TestTwice:
             first = arrived()
             one.runner.start(first)
             await one.finished()
-            one.answer_api.answers.clear()
             one.runner.start(replace(first, deadline=first.deadline + 60))
             await one.finished(2)
 
@@ -381,45 +616,141 @@ class TestClock:
             ((_, _, _, deadline),) = session(work).invoker.invoked
         assert deadline == here + 20
 
-    def test_a_helper_stack_that_does_not_say_is_believed(self) -> None:
+
+class TestLargeEvents:
+    """They are fetched once the invocation is claimed: that may take a while."""
+
+    def test_one_is_fetched(self) -> None:
         async def work(one: Session) -> None:
+            one.transfer.objects["url-0"] = '{"large": true}'
             one.runner.add_function(instrumented())
-            one.runner.start(replace(arrived(), deadline=2_000_000_000))
-            await one.finished()
-
-        ((_, _, _, deadline),) = session(work).invoker.invoked
-        assert deadline == 2_000_000_000
-
-
-class TestEvents:
-    def test_one_that_did_not_fit_into_the_message_is_fetched(self) -> None:
-        async def work(one: Session) -> None:
-            one.answer_api.events["request-1"] = '{"large": true}'
-            one.runner.add_function(instrumented())
-            one.runner.start(arrived(event=None))
+            one.runner.start(arrived(event=None, event_url="url-0"))
             await one.finished()
 
         ((_, event, _, _),) = session(work).invoker.invoked
         assert event == '{"large": true}'
 
-    def test_one_that_has_gone_is_abandoned(self) -> None:
+    def test_one_of_what_is_void_is_not(self) -> None:
         async def work(one: Session) -> None:
+            one.stack.verdict = "ABANDONED"
             one.runner.add_function(instrumented())
-            one.runner.start(arrived(event=None))
-            (finished,) = await one.finished()
-            assert (finished.outcome, finished.error) == ("abandoned", "it has gone")
+            one.runner.start(arrived(event=None, event_url="url-0"))
+            await one.finished()
 
-        done = session(work)
-        assert (done.invoker.invoked, done.answer_api.answers) == ([], {})
+        assert session(work).transfer.attempts == 0
 
-    def test_one_that_does_not_get_through_is_fetched_again(self) -> None:
+    def test_it_is_tried_again_while_the_network_is_down(self) -> None:
         async def work(one: Session) -> None:
-            one.answer_api.events["request-1"] = "{}"
-            one.answer_api.event_outages = 2
+            one.transfer.objects["url-0"] = "{}"
+            one.transfer.problems = [EndpointError("the network is down")] * 3
             one.runner.add_function(instrumented())
-            one.runner.start(arrived(event=None))
+            one.runner.start(arrived(event=None, event_url="url-0"))
             (finished,) = await one.finished()
             assert finished.outcome == "succeeded"
+
+        assert session(work).transfer.attempts == 4
+
+    def test_but_not_longer_than_its_caller_waits(self) -> None:
+        async def work(one: Session) -> None:
+            one.transfer.open.clear()
+            one.runner.add_function(instrumented())
+            one.runner.start(arrived(event=None, event_url="url-0", seconds=0.05))
+            (finished,) = await one.finished()
+            assert (finished.outcome, finished.error) == ("abandoned", "its time was over")
+            one.transfer.open.set()
+
+        assert session(work).invoker.invoked == []
+
+    def test_of_one_that_can_not_be_had_the_caller_is_told(self) -> None:
+        """Nobody else runs the invocation any more."""
+
+        async def work(one: Session) -> None:
+            one.transfer.problems = [SessionError("The bucket refused it with 403.")]
+            one.runner.add_function(instrumented())
+            one.runner.start(arrived(event=None, event_url="url-0"))
+            (finished,) = await one.finished()
+            assert finished.outcome == "failed"
+            assert "403" in str(finished.error)
+
+        done = session(work)
+        assert done.invoker.invoked == []
+        (body,) = done.stack.answers.values()
+        assert body["error"]["errorType"] == "PlldbDebuggerError"
+        assert "403" in body["error"]["errorMessage"]
+
+
+class TestLargeAnswers:
+    async def answer_with(self, one: Session, outcome: Outcome, seconds: float = 20) -> None:
+        async def run(*_: Any) -> Outcome:
+            return outcome
+
+        one.invoker.run = run
+        one.runner.add_function(instrumented())
+        one.runner.start(arrived(seconds=seconds))
+        await one.finished()
+
+    def test_what_does_not_fit_a_message_is_uploaded(self) -> None:
+        async def work(one: Session) -> None:
+            await self.answer_with(one, LARGE)
+            assert one.ended[0].outcome == "succeeded"
+
+        done = session(work)
+        (answer,) = done.stack.told("answer")
+        assert answer["bodyKey"] == "key-1"
+        assert "body" not in answer
+        assert done.transfer.objects == {"url-1": f'{{"result": {LARGE.result}}}'}
+
+    @given(st.integers(-50, 50), st.sampled_from(["x", '"', "\\", "é", "\N{GRINNING FACE}"]))
+    def test_no_message_is_too_large(self, more: int, character: str) -> None:
+        async def work(one: Session) -> None:
+            around = len(wire.answer_message(SESSION_ID, "request-1", time.time(), body=""))
+            each = len(json.dumps(json.dumps(character, ensure_ascii=False)[1:-1])) - 2
+            length = (MAX_FRAME_BYTES - around) // each + more
+            text = json.dumps(character * length, ensure_ascii=False)
+            await self.answer_with(one, Outcome(text, None))
+
+        done = session(work)
+        for message in done.stack.heard:
+            assert len(json.dumps(message)) <= MAX_FRAME_BYTES
+        (answer,) = done.stack.told("answer")
+        assert ("bodyKey" in answer) is bool(done.transfer.objects)
+
+    def test_each_attempt_gets_a_url_of_its_own(self) -> None:
+        """They are good for some minutes, and the network may be down for longer."""
+
+        async def work(one: Session) -> None:
+            one.transfer.problems = [EndpointError("the network is down")] * 2
+            await self.answer_with(one, LARGE)
+
+        done = session(work)
+        (answer,) = done.stack.told("answer")
+        assert answer["bodyKey"] == "key-3"
+        assert done.transfer.objects.keys() == {"url-3"}
+
+    def test_of_one_that_can_not_be_passed_on_the_caller_is_told(self) -> None:
+        async def work(one: Session) -> None:
+            one.transfer.problems = [SessionError("The bucket refused it with 403.")]
+            await self.answer_with(one, LARGE)
+            assert one.ended[0].outcome == "failed"
+            assert "403" in str(one.ended[0].error)
+
+        (body,) = session(work).stack.answers.values()
+        assert body["error"]["errorType"] == "PlldbDebuggerError"
+
+    def test_whose_upload_is_refused_is_not_known_any_more(self) -> None:
+        async def work(one: Session) -> None:
+            one.stack.refuses = {"upload"}
+            await self.answer_with(one, LARGE)
+            assert one.ended[0].outcome == "abandoned"
+
+        assert session(work).stack.told("answer") == []
+
+    def test_it_is_given_up_when_its_time_is_over(self) -> None:
+        async def work(one: Session) -> None:
+            one.transfer.open.clear()
+            await self.answer_with(one, LARGE, seconds=0.1)
+            assert one.ended[0].error == "its time was over"
+            one.transfer.open.set()
 
         session(work)
 
@@ -450,72 +781,49 @@ class TestManyAtOnce:
                 one.runner.start(arrived(name, ("Greeter", "Other")[number % 2], event=f'"{name}"'))
             await one.finished(len(names))
 
-        done = session(work)
-        assert done.answer_api.answers == {name: (f'"{name}"', None) for name in names}
+        assert session(work).stack.answers == {name: {"result": name} for name in names}
 
     def test_one_that_fails_does_not_touch_the_others(self) -> None:
         async def work(one: Session) -> None:
+            one.transfer.problems = [SessionError("gone")]
             one.runner.add_function(instrumented())
-            one.runner.start(arrived("lost", event=None))
+            one.runner.start(arrived("lost", event=None, event_url="url-0"))
             one.runner.start(arrived("fine"))
             finished = await one.finished(2)
             assert {each.request_id: each.outcome for each in finished} == {
-                "lost": "abandoned",
+                "lost": "failed",
                 "fine": "succeeded",
             }
 
         session(work)
 
 
-class TestUnknownFunctions:
-    """One whose physical name is what was asked for may come along, without any code here."""
-
-    def test_one_without_code_here_is_told(self) -> None:
-        async def work(one: Session) -> None:
-            one.runner.add_function(instrumented("Stranger"))
-
-        done = session(work)
-        (event,) = done.events
-        assert isinstance(event, NotPrepared)
-        assert event.function == "Stranger"
-        assert "no code" in event.reason
-        assert done.invoker.prepared == []
-
-    def test_and_its_callers_are_told_instead_of_being_kept_waiting(self) -> None:
-        async def work(one: Session) -> None:
-            one.runner.start(arrived(function="Stranger"))
-            (finished,) = await one.finished()
-            assert finished.outcome == "failed"
-
-        ((result, error),) = session(work).answer_api.answers.values()
-        assert result is None
-        assert error is not None
-        assert "request-1" in error["errorMessage"]
-        assert "no code" in error["errorMessage"]
-        assert error.keys() == {"errorType", "errorMessage", "stackTrace"}
-
+class TestFunctions:
     def test_an_invocation_that_overtakes_the_message_of_its_function_waits_for_it(self) -> None:
+        """Unclaimed, so that its function does not wait with it for ever."""
+
         async def work(one: Session) -> None:
             one.runner.start(arrived())
             one.runner.start(arrived("request-2"))
             await asyncio.sleep(0)
-            assert one.invoker.invoked == []
+            assert (one.invoker.invoked, one.stack.heard) == ([], [])
             one.runner.add_function(instrumented())
             await one.finished(2)
 
-        assert session(work).answer_api.answers.keys() == {"request-1", "request-2"}
+        assert session(work).stack.answers.keys() == {"request-1", "request-2"}
 
     def test_but_not_longer_than_its_caller(self) -> None:
         async def work(one: Session) -> None:
             one.runner.start(arrived(seconds=0.01))
             (finished,) = await one.finished()
             assert finished.outcome == "abandoned"
+            assert "how the function is deployed" in str(finished.error)
             # The others are not harmed.
             one.runner.start(arrived("request-2"))
             one.runner.add_function(instrumented())
             await one.finished(2)
 
-        assert session(work).answer_api.answers.keys() == {"request-2"}
+        assert session(work).stack.answers.keys() == {"request-2"}
 
     def test_one_that_is_instrumented_again_runs_as_it_is_deployed_now(self) -> None:
         async def work(one: Session) -> None:
@@ -575,7 +883,7 @@ class TestBugs:
 
 
 class TestClosing:
-    def test_what_is_under_way_is_cancelled_without_an_answer(self) -> None:
+    def test_what_is_under_way_is_cancelled_before_the_children_end(self) -> None:
         cancelled: list[str] = []
 
         async def work(one: Session) -> None:
@@ -600,7 +908,7 @@ class TestClosing:
 
         done = session(work)
         assert cancelled == ["it"]
-        assert done.answer_api.answers == {}
+        assert done.stack.answers == {}
         assert done.events == []
         assert done.invoker.is_closed
 
@@ -609,3 +917,90 @@ class TestClosing:
             pass
 
         assert session(work).invoker.is_closed
+
+    def test_an_upload_that_hangs_does_not_hold_it_up(self) -> None:
+        async def work(one: Session) -> None:
+            one.transfer.open.clear()
+            one.runner.add_function(instrumented())
+            one.runner.start(arrived(event=None, event_url="url-0"))
+            async with asyncio.timeout(DEADLINE):
+                while not one.transfer.attempts:
+                    await asyncio.sleep(0)
+
+        one = session(work)
+        assert one.invoker.is_closed
+        one.transfer.open.set()
+
+
+class TestAborting:
+    """The session is over, and there is a moment for last words."""
+
+    def test_the_caller_of_what_runs_is_told_at_once(self) -> None:
+        async def work(one: Session) -> None:
+            one.runner.add_function(instrumented())
+            go = await one.runs(arrived())
+            one.runner.abort()
+            (finished,) = one.ended
+            assert (finished.outcome, finished.error) == ("abandoned", "the session has ended")
+            # It may come to its end all the same.
+            go.set()
+            while one.invoker.invoked and len(asyncio.all_tasks()) > 1:
+                await asyncio.sleep(0)
+
+        done = session(work)
+        assert len(done.ended) == 1
+        body = json.loads(done.stack.told("answer")[0]["body"])
+        assert body["error"]["errorType"] == "PlldbDebuggerLost"
+        assert body["error"]["stackTrace"] == []
+
+    def test_what_was_not_claimed_is_left_to_its_function(self) -> None:
+        async def work(one: Session) -> None:
+            one.runner.start(arrived())
+            one.runner.abort()
+
+        done = session(work)
+        assert [message["action"] for message in done.stack.heard] == ["decline"]
+        assert [event.outcome for event in done.ended] == ["abandoned"]
+
+    def test_an_answer_that_is_on_its_way_is_not_contradicted(self) -> None:
+        async def work(one: Session) -> None:
+            one.runner.add_function(instrumented())
+            go = await one.runs(arrived())
+            one.stack.loses = 1000
+            go.set()
+            await one.until(lambda: bool(one.stack.told("answer")))
+            one.runner.abort()
+            assert one.events == []
+            one.stack.loses = 0
+            (finished,) = await one.finished()
+            assert finished.outcome == "succeeded"
+
+        bodies = {message["body"] for message in session(work).stack.told("answer")}
+        assert bodies == {'{"result": 42}'}
+
+    def test_nothing_is_accepted_any_more(self) -> None:
+        async def work(one: Session) -> None:
+            one.runner.add_function(instrumented())
+            one.runner.abort()
+            one.runner.start(arrived())
+
+        done = session(work)
+        assert [message["action"] for message in done.stack.heard] == ["decline"]
+
+
+def test_the_log_tells_of_invocations_and_not_of_what_is_in_them(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("DEBUG", logger="plldb")
+
+    async def work(one: Session) -> None:
+        one.transfer.objects["url-0"] = '"s3cret"'
+        one.runner.add_function(instrumented(variables={"PASSWORD": "s3cret"}))
+        one.runner.start(arrived(event=None, event_url="url-0"))
+        one.runner.start(arrived("request-2", event='"s3cret"'))
+        await one.finished(2)
+
+    session(work)
+    assert "request-2 of Greeter succeeded" in caplog.text
+    for secret in ("s3cret", "url-0", SESSION_ID):
+        assert secret not in caplog.text

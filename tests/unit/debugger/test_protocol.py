@@ -3,325 +3,654 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
-from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import ErrorCode
+from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import ErrorCode, WhenAbsent
 from plldb.debugger.protocol import (
     Connected,
     Ended,
+    Expired,
+    Instrumented,
+    InvocationArrived,
     JunkArrived,
     MessageArrived,
-    Refreshed,
-    RefreshGranted,
+    Ready,
+    Replied,
+    Restored,
+    Resumed,
+    SessionEvent,
     SessionProtocol,
     SessionState,
-    close_reason,
+    Silent,
+    Skipped,
+    Taken,
+    Warned,
+    Wish,
+    explain_close,
 )
+from plldb.debugger.timing import Timing
 
-CLOSED = json.dumps(wire.closed())
-
-
-def attached() -> SessionProtocol:
-    protocol = SessionProtocol()
-    protocol.opened()
-    return protocol
-
-
-frames = (
-    st.text(st.characters(exclude_categories=()))
-    | st.binary()
-    | st.dictionaries(st.text(), st.none() | st.text()).map(json.dumps)
-    | st.fixed_dictionaries({"type": st.none() | st.text() | st.just("closed")}).map(json.dumps)
-    | st.sampled_from([CLOSED, "[" * 100_000, "null", "{}", '{"type": 1}'])
+SESSION_ID = "0a1b2c3d-2222-4333-8444-5e6f708192a3"
+FORMER = "ffffffff-2222-4333-8444-5e6f708192a3"
+TIMING = Timing()
+GREETER = Wish(functions=("Greeter",))
+DEPLOYED_GREETER = wire.instrumented(
+    "Greeter",
+    function_name="app-Greeter",
+    function_arn="arn:aws:lambda:eu-central-1:000000000000:function:app-Greeter",
+    handler="app.handler",
+    runtime="python3.13",
+    timeout=3,
+    memory_size=128,
+    variables={"TABLE": "greetings"},
 )
+CLOSED = wire.closed()
+REFUSAL = wire.error(ErrorCode.SESSION_CLOSED, "The session is closed.")
+
+
+class Session:
+    """A session with its clock; ``frames`` and ``events`` are taken as soon as they are there."""
+
+    def __init__(self, wish: Wish = Wish(), timing: Timing = TIMING) -> None:  # noqa: B008 - frozen
+        self.protocol = SessionProtocol(SESSION_ID, wish, timing, wake=self._count)
+        self.now = 1000.0
+        self.wakes = 0
+        self.frames: list[dict[str, Any]] = []
+        self.events: list[SessionEvent] = []
+
+    def _count(self) -> None:
+        self.wakes += 1
+
+    def do(self, step: Callable[[], None]) -> None:
+        step()
+        self.events += self.protocol.take_events()
+        while (frame := self.protocol.take_frame()) is not None:
+            self.frames.append(json.loads(frame))
+
+    def opened(self) -> Session:
+        self.do(lambda: self.protocol.opened(self.now))
+        return self
+
+    def hears(self, *messages: Any) -> Session:
+        for message in messages:
+            frame = message if isinstance(message, str | bytes) else json.dumps(message)
+            self.do(lambda: self.protocol.receive(frame, self.now))  # noqa: B023 - called at once
+        return self
+
+    def passes(self, seconds: float) -> Session:
+        """Time, with a call whenever one is due."""
+        until = self.now + seconds
+        while (due := self.protocol.due) is not None and due <= until:
+            self.now = max(self.now, due)
+            self.do(lambda: self.protocol.advance(self.now))
+        self.now = until
+        return self
+
+    def stop(self) -> Session:
+        self.do(lambda: self.protocol.stop(self.now))
+        return self
+
+    def retire(self) -> Session:
+        self.do(lambda: self.protocol.retire(self.now))
+        return self
+
+    def lose(self, code: int = 1006, reason: str = "") -> Session:
+        self.do(lambda: self.protocol.lose(code, reason))
+        return self
+
+    @property
+    def state(self) -> SessionState:
+        return self.protocol.state
+
+    @property
+    def ends(self) -> list[Ended]:
+        return [event for event in self.events if isinstance(event, Ended)]
+
+    def sent(self, action: str) -> int:
+        return sum(frame["action"] == action for frame in self.frames)
+
+
+def attached(wish: Wish = Wish(), timing: Timing = TIMING) -> Session:  # noqa: B008 - frozen
+    return Session(wish, timing).opened()
 
 
 class TestLife:
     def test_opened(self) -> None:
-        protocol = SessionProtocol()
-        assert protocol.state is SessionState.CONNECTING
-        assert protocol.opened() == Connected()
-        assert protocol.state is SessionState.ATTACHED
+        session = Session()
+        assert session.state is SessionState.CONNECTING
+        session.opened()
+        assert session.state is SessionState.ATTACHED
+        assert session.events == [Connected()]
+        assert session.frames == []
+        assert session.protocol.is_ready
 
     def test_the_user_ends_it_and_the_server_confirms(self) -> None:
-        protocol = attached()
-        (frame,) = protocol.stop()
-        assert json.loads(frame) == {"action": "close"}
-        assert protocol.state is SessionState.CLOSING
-        assert protocol.received(CLOSED) == Ended(True, True, "closed")
-        assert protocol.state is SessionState.ENDED
+        session = attached().stop()
+        assert session.frames == [{"action": "close", "sessionId": SESSION_ID}]
+        assert session.state is SessionState.CLOSING
+        session.hears(CLOSED)
+        assert session.ends == [Ended(True, True, "closed")]
+        assert session.state is SessionState.ENDED
 
     def test_the_user_ends_it_and_the_connection_goes_first(self) -> None:
-        protocol = attached()
-        protocol.stop()
-        ended = protocol.connection_closed(0, 1000, "")
-        assert ended is not None
+        (ended,) = attached().stop().lose().ends
         assert (ended.expected, ended.confirmed) == (True, False)
 
+    def test_the_user_ends_it_and_the_server_says_nothing(self) -> None:
+        session = attached().stop().passes(TIMING.closing - 1)
+        assert session.ends == []
+        (ended,) = session.passes(1).ends
+        assert (ended.expected, ended.confirmed) == (True, False)
+
+    def test_whatever_the_server_says_gives_it_more_time(self) -> None:
+        session = attached().stop()
+        for _ in range(100):
+            session.passes(TIMING.closing - 1).hears(wire.restored("Greeter"))
+        assert session.state is SessionState.CLOSING
+        assert session.hears(CLOSED).ends == [Ended(True, True, "closed")]
+
     def test_the_server_ends_it(self) -> None:
-        ended = attached().received('{"type": "closed", "reason": "taken over"}')
-        assert ended == Ended(expected=False, confirmed=True, reason="taken over")
+        session = attached().hears(wire.closed("closed by eve"))
+        assert session.ends == [Ended(expected=False, confirmed=True, reason="closed by eve")]
 
     def test_the_connection_is_lost(self) -> None:
-        ended = attached().connection_closed(0, 1006, "")
-        assert ended is not None
+        (ended,) = attached().lose().ends
         assert (ended.expected, ended.confirmed) == (False, False)
         assert "broke" in ended.reason
 
     def test_asking_to_stop_twice_sends_one_frame(self) -> None:
-        protocol = attached()
-        assert len(protocol.stop()) == 1
-        assert protocol.stop() == []
+        assert attached().stop().stop().sent("close") == 1
 
-    def test_there_is_nothing_to_stop_before_and_after(self) -> None:
-        assert SessionProtocol().stop() == []
-        protocol = attached()
-        protocol.connection_closed(0, 1006, "")
-        assert protocol.stop() == []
+    def test_who_stops_before_it_is_open_instruments_nothing(self) -> None:
+        session = Session(GREETER).stop().opened()
+        assert [frame["action"] for frame in session.frames] == ["close"]
+        assert session.events == [Connected()]
+        assert session.hears(CLOSED).ends == [Ended(True, True, "closed")]
+
+    def test_what_comes_after_the_end_is_passed_over(self) -> None:
+        session = attached(GREETER).lose()
+        before = [*session.events], [*session.frames]
+        session.stop().retire().lose().passes(3600).hears(CLOSED, wire.expired(), "junk")
+        session.do(lambda: session.protocol.send("{}"))
+        assert (session.events, session.frames) == before
+        assert session.protocol.due is None
 
     def test_messages_still_arrive_while_it_closes(self) -> None:
-        protocol = attached()
-        protocol.stop()
-        assert protocol.received('{"type": "x"}') == MessageArrived({"type": "x"})
-        assert protocol.state is SessionState.CLOSING
+        session = attached().stop().hears(wire.restored("Greeter"))
+        assert session.events[-1] == Restored("Greeter")
+        assert session.state is SessionState.CLOSING
+
+    def test_the_last_word_still_goes_out_after_a_confirmed_end(self) -> None:
+        """The connection is there until it is hung up."""
+        session = attached().stop().hears(CLOSED)
+        session.do(lambda: session.protocol.send('{"action": "answer"}'))
+        assert session.frames[-1] == {"action": "answer"}
+
+    def test_who_sends_something_wakes_who_moves_the_bytes(self) -> None:
+        session = attached()
+        before = session.wakes
+        session.protocol.send("{}")
+        assert session.wakes == before + 1
+
+
+class TestHeartbeat:
+    BEAT = {"action": "heartbeat", "sessionId": SESSION_ID}
+
+    def test_one_is_sent_in_each_interval(self) -> None:
+        session = attached()
+        for number in range(100):
+            assert session.frames == [self.BEAT] * number
+            session.passes(TIMING.heartbeat).hears(wire.heartbeat(0, 0))
+        assert session.ends == []
+
+    def test_a_long_sleep_is_followed_by_one(self) -> None:
+        session = attached()
+        session.now += 100 * TIMING.heartbeat
+        session.do(lambda: session.protocol.advance(session.now))
+        assert session.frames == [self.BEAT]
+        assert session.protocol.due == session.now + TIMING.answer
+
+    def test_an_answer_is_no_event(self) -> None:
+        session = attached().passes(TIMING.heartbeat).hears(wire.heartbeat(0, 0))
+        assert session.events == [Connected()]
+
+    def test_without_an_answer_the_session_is_lost_while_its_lease_lasts(self) -> None:
+        session = attached().passes(TIMING.heartbeat + TIMING.answer)
+        (ended,) = session.ends
+        assert (ended.expected, ended.confirmed) == (False, False)
+        assert "does not answer" in ended.reason
+        assert TIMING.heartbeat + TIMING.answer < 150
+
+    def test_other_messages_are_no_answer(self) -> None:
+        """They may come from another function of the helper stack."""
+        session = attached().passes(TIMING.heartbeat + TIMING.answer - 1)
+        assert len(session.hears(wire.restored("Greeter")).passes(1).ends) == 1
+
+    def test_a_claim_that_came_too_late_is_followed_by_a_sign_of_life(self) -> None:
+        """The helper stack may take this debugger for a silent one."""
+        late = wire.void("request-1", 30.0, "ABANDONED")
+        session = attached().hears(late, late, late).passes(0)
+        assert session.frames == [self.BEAT], "one, of several that came at once"
+        session.hears(wire.heartbeat(0, 0)).passes(TIMING.heartbeat)
+        assert session.frames == [self.BEAT] * 2
+
+    def test_an_interval_that_is_shorter_than_an_answer_may_take(self) -> None:
+        session = attached(timing=Timing(heartbeat=1, answer=30)).passes(29)
+        assert session.sent("heartbeat") == 29
+        session.hears(*[wire.heartbeat(0, 0)] * 29).passes(29)
+        assert session.ends == []
+
+    def test_none_is_sent_while_it_closes(self) -> None:
+        session = attached().passes(TIMING.heartbeat - 1).stop()
+        for _ in range(100):
+            session.passes(TIMING.closing - 1).hears(wire.restored("Greeter"))
+        assert session.sent("heartbeat") == 0
+
+    def test_a_session_that_the_helper_stack_has_not_is_lost(self) -> None:
+        (ended,) = attached().passes(TIMING.heartbeat).hears(REFUSAL).ends
+        assert (ended.expected, ended.confirmed) == (False, False)
+        assert "has closed the session" in ended.reason
+
+
+class TestInstrumenting:
+    def test_the_wish_is_sent(self) -> None:
+        session = attached(Wish(("A", "B"), WhenAbsent.ERROR, take_over=True))
+        assert session.frames == [
+            {
+                "action": "instrument",
+                "sessionId": SESSION_ID,
+                "functions": ["A", "B"],
+                "whenAbsent": "error",
+                "takeOver": True,
+            }
+        ]
+        assert not session.protocol.is_ready
+        assert session.hears(wire.ready(2, 0, 50)).protocol.is_ready
+        assert session.events[-1] == Ready(instrumented=2, skipped=0, max_waiting=50)
+
+    def test_of_silence_is_told_and_the_wish_is_sent_again(self) -> None:
+        session = attached(GREETER)
+        wish = session.frames[-1]
+        for times in range(1, 4):
+            session.passes(TIMING.silence).hears(wire.heartbeat(0, 0))
+            assert session.events == [Connected(), *[Silent(TIMING.silence)] * times]
+            assert session.frames.count(wish) == 1 + times
+
+    def test_what_takes_long_is_not_asked_for_again(self) -> None:
+        session = attached(GREETER).hears(wire.warning("Greeter", "careful"))
+        session.passes(TIMING.silence).hears(wire.heartbeat(0, 0)).passes(TIMING.silence)
+        assert session.events.count(Silent(TIMING.silence)) == 1
+        assert session.sent("instrument") == 1
+
+    def test_a_word_about_a_function_breaks_it(self) -> None:
+        session = attached(GREETER)
+        for _ in range(10):
+            session.passes(TIMING.silence - 1)
+            session.hears(wire.heartbeat(0, 0), wire.warning("Greeter", "careful"))
+        assert not any(isinstance(event, Silent) for event in session.events)
+
+    def test_there_is_none_once_all_are_done(self) -> None:
+        session = attached(GREETER).hears(wire.ready(1, 0, 50))
+        for _ in range(10):
+            session.passes(TIMING.heartbeat).hears(wire.heartbeat(0, 0))
+        assert not any(isinstance(event, Silent) for event in session.events)
+
+
+def resuming(is_complete: bool = True, functions: tuple[str, ...] = ("Greeter",)) -> Session:
+    return attached(Wish(functions, former=FORMER, is_complete=is_complete))
+
+
+class TestResuming:
+    QUESTION = {"action": "resume", "sessionId": SESSION_ID, "replaces": FORMER}
+
+    def test_the_former_session_is_asked_for_and_nothing_is_instrumented(self) -> None:
+        session = resuming()
+        assert session.frames == [self.QUESTION]
+        assert not session.protocol.is_ready
+        session.hears(wire.resumed()).passes(TIMING.repeat * 3)
+        assert session.protocol.is_ready
+        assert session.frames == [self.QUESTION]
+        assert session.events == [Connected(), Resumed()]
+
+    def test_it_is_asked_again_until_there_is_an_answer(self) -> None:
+        session = resuming().passes(TIMING.repeat * 3)
+        assert session.frames == [self.QUESTION] * 4
+        assert session.hears(wire.resumed()).passes(TIMING.repeat * 3).sent("resume") == 4
+
+    @pytest.mark.parametrize("answers", [[wire.resumed()] * 2, [wire.resumed(), wire.expired()]])
+    def test_so_the_answer_may_come_again(self, answers: list[Any]) -> None:
+        session = resuming().hears(*answers)
+        assert session.events == [Connected(), Resumed()]
+        assert session.frames == [self.QUESTION]
+
+    def test_what_was_not_complete_is_completed(self) -> None:
+        session = resuming(is_complete=False).hears(wire.resumed(), wire.resumed())
+        assert session.events == [Connected(), Resumed()]
+        assert [frame["action"] for frame in session.frames] == ["resume", "instrument"]
+        assert not session.protocol.is_ready
+        assert session.hears(wire.ready(1, 0, 50)).protocol.is_ready
+
+    def test_what_is_over_is_instrumented_anew(self) -> None:
+        session = resuming().hears(wire.expired(), wire.expired())
+        assert session.events == [Connected(), Expired()]
+        assert [frame["action"] for frame in session.frames] == ["resume", "instrument"]
+        assert not session.protocol.is_ready
+
+    @pytest.mark.parametrize("answer", [wire.resumed(), wire.expired()])
+    def test_without_functions_there_is_nothing_more_to_do(self, answer: Any) -> None:
+        session = resuming(is_complete=False, functions=()).hears(answer)
+        assert session.protocol.is_ready
+        assert session.frames == [self.QUESTION]
+
+    def test_an_answer_that_nobody_asked_for_changes_nothing(self) -> None:
+        session = attached(GREETER).hears(wire.resumed(), wire.expired())
+        assert session.events == [Connected()]
+        assert session.sent("instrument") == 1
+
+    def test_of_silence_is_told(self) -> None:
+        assert resuming().passes(TIMING.silence).events[-1] == Silent(TIMING.silence)
+
+    def test_whoever_stops_meanwhile_asks_no_more(self) -> None:
+        session = resuming().stop().hears(wire.expired()).passes(TIMING.closing)
+        assert [frame["action"] for frame in session.frames] == ["resume", "close"]
+
+
+class TestRetiring:
+    def test_it_ends_by_itself_after_a_while_and_without_a_word(self) -> None:
+        session = attached().passes(TIMING.heartbeat - 1).retire()
+        assert session.state is SessionState.RETIRED
+        assert session.passes(TIMING.grace - 1).ends == []
+        (ended,) = session.passes(1).ends
+        assert not ended.confirmed
+        assert session.frames == []
+
+    def test_what_arrives_still_counts_and_does_not_keep_it(self) -> None:
+        session = attached().retire().passes(TIMING.grace - 1).hears(invocation())
+        assert isinstance(session.events[-1], InvocationArrived)
+        assert len(session.passes(1).ends) == 1
+
+    def test_that_the_helper_stack_has_it_no_more_is_no_surprise(self) -> None:
+        """The answer to a heartbeat that was under way."""
+        session = attached().passes(TIMING.heartbeat).retire().hears(REFUSAL)
+        assert session.ends == []
+
+    def test_it_ends_at_once_when_all_is_to_end(self) -> None:
+        session = attached().retire().stop()
+        assert len(session.ends) == 1
+        assert session.frames == []
+
+    def test_one_that_closes_does_not_retire(self) -> None:
+        assert attached().stop().retire().state is SessionState.CLOSING
+
+
+def invocation(**changes: Any) -> dict[str, Any]:
+    given_ = {"deadline": 30.0, "sent_at": 10.0, "context": {"function_name": "x"}, "event": "{}"}
+    return dict(wire.invocation("request-1", "Greeter", **given_ | changes))  # type: ignore[arg-type]
+
+
+MESSAGES: list[tuple[dict[str, Any], SessionEvent]] = [
+    (
+        invocation(),
+        InvocationArrived(
+            SESSION_ID, "request-1", "Greeter", 30.0, 10.0, {"function_name": "x"}, "{}", None
+        ),
+    ),
+    (
+        invocation(event=None, event_url="https://x/1"),
+        InvocationArrived(
+            *(SESSION_ID, "request-1", "Greeter", 30.0, 10.0, {"function_name": "x"}),
+            *(None, "https://x/1"),
+        ),
+    ),
+    (wire.go("request-1", 30.0), Replied("request-1", 30.0, wire.go("request-1", 30.0))),
+    (
+        wire.void("request-1", 30.0, "ABANDONED"),
+        Replied("request-1", 30.0, wire.void("request-1", 30.0, "ABANDONED")),
+    ),
+    (
+        wire.recorded("request-1", 30.0, "ANSWERED"),
+        Replied("request-1", 30.0, wire.recorded("request-1", 30.0, "ANSWERED")),
+    ),
+    (
+        wire.upload("request-1", "k", "u"),
+        Replied("request-1", None, wire.upload("request-1", "k", "u")),
+    ),
+    (
+        DEPLOYED_GREETER,
+        Instrumented("Greeter", DEPLOYED_GREETER),
+    ),
+    (wire.skipped("Greeter", "why"), Skipped("Greeter", "why")),
+    (wire.warning("Greeter", "why"), Warned("Greeter", "why")),
+    (wire.taken("Greeter", "eve"), Taken("Greeter", "eve")),
+    (wire.restored("Greeter"), Restored("Greeter")),
+    (
+        wire.error(ErrorCode.BAD_REQUEST, "why"),
+        MessageArrived(wire.error(ErrorCode.BAD_REQUEST, "why")),
+    ),
+    # What is wrong with a message about an invocation is an answer to it.
+    (
+        wire.error(ErrorCode.BAD_REQUEST, "why", "request-1"),
+        Replied("request-1", None, wire.error(ErrorCode.BAD_REQUEST, "why", "request-1")),
+    ),
+    # From the future.
+    ({"type": "new"}, MessageArrived({"type": "new"})),
+]
 
 
 class TestFrames:
-    def test_a_message(self) -> None:
-        error = wire.error(ErrorCode.NOT_JSON, "why")
-        assert attached().received(json.dumps(error)) == MessageArrived(error)
-        assert attached().received(json.dumps(error).encode()) == MessageArrived(error)
-
-    def test_a_type_from_the_future_is_a_message(self) -> None:
-        assert attached().received('{"type": "new"}') == MessageArrived({"type": "new"})
+    @pytest.mark.parametrize(
+        ("message", "event"), MESSAGES, ids=[message["type"] for message, _ in MESSAGES]
+    )
+    def test_a_message_is_an_event(self, message: dict[str, Any], event: SessionEvent) -> None:
+        assert attached().hears(message).events[-1] == event
+        assert attached().hears(json.dumps(message).encode()).events[-1] == event
 
     @pytest.mark.parametrize(
-        "frame", ["", "x", "[]", "null", "{}", '{"type": null}', '{"type": {}}', b"\xff\xfe\xfd"]
+        "frame",
+        [
+            *("", "x", "[]", "null", "{}", '{"type": null}', '{"type": {}}', b"\xff\xfe\xfd"),
+            '{"type": "go"}',
+            '{"type": "go", "requestId": "request-1"}',
+            '{"type": "void", "requestId": 1}',
+            '{"type": "skipped", "function": "Greeter"}',
+            '{"type": "instrumented", "function": "Greeter", "handler": "x"}',
+            json.dumps(DEPLOYED_GREETER | {"variables": None}),
+            json.dumps(DEPLOYED_GREETER | {"timeout": "soon"}),
+            '{"type": "upload", "requestId": "request-1", "key": 1}',
+            '{"type": "ready", "instrumented": 1e999, "skipped": 0, "maxWaiting": 1}',
+            f'{{"type": "ready", "instrumented": {10**400}, "skipped": 0, "maxWaiting": 1}}',
+            json.dumps(invocation(event="{}", event_url="https://x/1")),
+            json.dumps(invocation(event=None)),
+            json.dumps(invocation(context="none")),
+            json.dumps(invocation(deadline="soon")),
+            json.dumps(invocation(sent_at=float("nan"))),
+        ],
     )
     def test_junk(self, frame: str | bytes) -> None:
-        protocol = attached()
-        assert isinstance(protocol.received(frame), JunkArrived)
-        assert protocol.state is SessionState.ATTACHED
+        session = attached(GREETER).hears(frame)
+        assert isinstance(session.events[-1], JunkArrived)
+        assert session.state is SessionState.ATTACHED
+        assert not session.protocol.is_ready
 
     def test_the_preview_of_junk_can_not_harm_a_terminal(self) -> None:
-        event = attached().received("\x1b[2J\x07\r\n\u202eabc")
+        (_, event) = attached().hears("\x1b[2J\x07\r\n\u202eabc").events
         assert isinstance(event, JunkArrived)
         assert event.preview.isprintable()
         assert event.preview.endswith("abc")
 
     def test_the_preview_of_much_junk_is_short(self) -> None:
-        event = attached().received("x" * 100_000)
+        (_, event) = attached().hears("x" * 100_000).events
         assert isinstance(event, JunkArrived)
         assert len(event.preview) <= 81
         assert event.preview.endswith("…")
 
-    @given(frames)
-    def test_any_frame_gives_an_event(self, frame: str | bytes) -> None:
-        event = attached().received(frame)
-        assert isinstance(event, MessageArrived | JunkArrived | Ended)
-        if isinstance(event, JunkArrived):
-            assert len(event.preview) <= 81
-            assert all(character.isprintable() for character in event.preview)
+    def test_a_reason_that_is_no_text_is_none(self) -> None:
+        assert attached().hears({"type": "closed", "reason": 5}).ends[0].reason == "closed"
 
 
 class TestCloseReason:
     @pytest.mark.parametrize("code", [1000, 1001, 1006, 1008, 1009, 1011, 1012, 4000])
     def test_it_names_the_code(self, code: int) -> None:
-        assert f"code {code}" in close_reason(code, "")
+        assert f"code {code}" in explain_close(code, "")
 
     def test_and_what_the_server_said(self) -> None:
-        assert close_reason(4000, "Goodbye").endswith("(code 4000: Goodbye)")
+        assert explain_close(4000, "Goodbye").endswith("(code 4000: Goodbye)")
 
     @given(st.integers(1000, 4999), st.text())
     def test_whatever_they_are(self, code: int, reason: str) -> None:
-        assert reason in close_reason(code, reason)
+        assert reason in explain_close(code, reason)
 
 
-class TestMoving:
-    def test_what_is_sent_goes_to_the_new_connection_from_then_on(self) -> None:
-        protocol = attached()
-        (frame,) = protocol.request_refresh()
-        assert json.loads(frame) == {"action": "refresh"}
-        assert protocol.received(json.dumps(wire.refresh("t", 1))) == RefreshGranted("t")
-        protocol.moving()
-        assert protocol.current == 0
-        assert protocol.moved(1) == Refreshed()
-        assert protocol.current == 1
+# --- In any order ---------------------------------------------------------------------------------
 
-    def test_the_end_of_the_old_connection_is_not_that_of_the_session(self) -> None:
-        protocol = attached()
-        protocol.moving()
-        protocol.moved(1)
-        assert protocol.connection_closed(0, 1000, "") is None
-        assert protocol.state is SessionState.ATTACHED
-        ended = protocol.connection_closed(1, 1006, "")
-        assert ended is not None
-        assert "broke" in ended.reason
-
-    def test_while_it_moves_it_is_not_over_before_that_has_failed(self) -> None:
-        protocol = attached()
-        protocol.moving()
-        assert protocol.connection_closed(0, 1001, "") is None
-        ended = protocol.not_moved()
-        assert ended is not None
-        assert (ended.expected, ended.confirmed) == (False, False)
-        assert "code 1001" in ended.reason
-
-    def test_a_move_that_failed_changes_nothing(self) -> None:
-        protocol = attached()
-        protocol.moving()
-        assert protocol.request_refresh() == []
-        assert protocol.not_moved() is None
-        assert protocol.request_refresh() != []
-        assert protocol.current == 0
-
-    def test_the_server_can_end_it_on_either_connection(self) -> None:
-        for _ in range(2):
-            protocol = attached()
-            protocol.moving()
-            protocol.moved(1)
-            closed = json.dumps(wire.closed("closed by eve"))
-            assert protocol.received(closed) == Ended(False, True, "closed by eve")
-
-    def test_nothing_moves_while_functions_are_being_instrumented(self) -> None:
-        protocol = attached()
-        assert protocol.instrument("{}") == ["{}"]
-        assert protocol.request_refresh() == []
-        protocol.received(json.dumps(wire.ready(1, 0)))
-        assert protocol.request_refresh() != []
-
-    def test_nor_before_and_after_the_session(self) -> None:
-        assert SessionProtocol().request_refresh() == []
-        protocol = attached()
-        protocol.stop()
-        assert protocol.request_refresh() == []
-
-    @pytest.mark.parametrize("token", [None, 1, "", ["s3cret"]])
-    def test_a_token_that_is_none_is_junk(self, token: object) -> None:
-        event = attached().received(json.dumps({"type": "refresh", "token": token}))
-        assert event == JunkArrived("refresh")
-
-    def test_a_token_is_not_shown(self) -> None:
-        assert "s3cret" not in repr(RefreshGranted("s3cret"))
-
-
-class TestSessionGone:
-    """The connection is there, and the helper stack says that it has no session (any more)."""
-
-    REFUSAL = json.dumps(wire.error(ErrorCode.BAD_REQUEST, "The session is closed."))
-
-    def test_it_is_over(self) -> None:
-        event = attached().received(self.REFUSAL)
-        assert isinstance(event, Ended)
-        assert (event.expected, event.confirmed) == (False, False)
-
-    def test_not_if_it_may_be_the_answer_to_instrumenting(self) -> None:
-        protocol = attached()
-        protocol.instrument("{}")
-        assert isinstance(protocol.received(self.REFUSAL), MessageArrived)
-
-    def test_not_if_the_session_moves_or_has_moved_away(self) -> None:
-        protocol = attached()
-        protocol.moving()
-        assert isinstance(protocol.received(self.REFUSAL, 0), MessageArrived)
-        protocol.moved(1)
-        assert isinstance(protocol.received(self.REFUSAL, 0), MessageArrived)
-        assert isinstance(protocol.received(self.REFUSAL, 1), Ended)
-
-    def test_not_for_other_errors(self) -> None:
-        error = wire.error(ErrorCode.UNKNOWN_ACTION, "why")
-        assert attached().received(json.dumps(error)) == MessageArrived(error)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(), values, max_size=3),
+    max_leaves=5,
+)
+junk = (
+    st.text(st.characters(exclude_categories=()))
+    | st.binary()
+    | st.dictionaries(st.text(), json_values, max_size=3).map(json.dumps)
+    | st.sampled_from(["[" * 100_000, "null", "{}", '{"type": 1}'])
+)
+# Each message as it should be, or with one field that is not.
+KNOWN = [
+    *(message for message, _ in MESSAGES),
+    *(wire.heartbeat(1, 1.0), wire.resumed(), wire.expired(), wire.ready(1, 0, 50)),
+]
+broken = st.builds(
+    lambda message, name, value: message | {name: value},
+    st.sampled_from(KNOWN),
+    st.sampled_from(sorted({name for message in KNOWN for name in message})),
+    json_values,
+).map(json.dumps)
+known = st.sampled_from(KNOWN).map(json.dumps)
+wishes = st.sampled_from(
+    [Wish(), GREETER, *(Wish(("A",), former=FORMER, is_complete=c) for c in (True, False))]
+)
+steps = st.floats(0, 100) | st.sampled_from([TIMING.heartbeat, TIMING.answer, TIMING.closing])
 
 
 class Life(RuleBasedStateMachine):
-    """Whatever happens in any order: an ending is expected exactly if the user asked for it, and
-    comes exactly once, when no connection is left that has the session.
-    """
+    """Whatever happens, in whatever order: nothing is raised, and there is one end."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.protocol = attached()
-        self.asked = False
-        self.sent = 0
-        self.ends = 0
-        self.connections = {0}
-        self.is_moving = False
+        self.session = Session()
+        self.has_asked = False
+        self.beats: list[float] = []
 
-    def still_on(self) -> bool:
-        return self.protocol.state is not SessionState.ENDED
+    def is_on(self) -> bool:
+        return self.session.state is not SessionState.ENDED
 
-    def can_move(self) -> bool:
-        return self.still_on() and bool(self.protocol.request_refresh())
+    def has_ended(self) -> bool:
+        return not self.is_on()
 
-    def moves(self) -> bool:
-        return self.still_on() and self.is_moving
+    @initialize(wish=wishes, is_unwanted=st.booleans())
+    def begin(self, wish: Wish, is_unwanted: bool) -> None:
+        self.session = Session(wish)
+        if is_unwanted:
+            self.stop()
+        self.session.opened()
 
     @rule()
     def stop(self) -> None:
-        on = self.still_on()
-        self.sent += len(self.protocol.stop())
-        self.asked = self.asked or on
+        self.has_asked = self.has_asked or self.is_on()
+        self.session.stop()
 
-    @precondition(still_on)
-    @rule(frame=frames)
-    def frame_arrives(self, frame: str | bytes) -> None:
-        self.check(self.protocol.received(frame))
-
-    @precondition(can_move)
     @rule()
-    def begin_to_move(self) -> None:
-        self.protocol.moving()
-        self.is_moving = True
+    def retire(self) -> None:
+        self.has_asked = self.has_asked or self.session.state is SessionState.ATTACHED
+        self.session.retire()
 
-    @precondition(moves)
+    @rule(frame=junk | broken)
+    def junk_arrives(self, frame: str | bytes) -> None:
+        self.session.hears(frame)
+
+    @rule(frame=known)
+    def message_arrives(self, frame: str) -> None:
+        self.session.hears(frame)
+
+    @rule(seconds=steps)
+    def time_passes(self, seconds: float) -> None:
+        before = self.session.sent("heartbeat")
+        self.session.passes(seconds)
+        self.beats += [self.session.now] * (self.session.sent("heartbeat") - before)
+        due = self.session.protocol.due
+        assert due is None or due > self.session.now, "it is called no more often than needed"
+
+    @rule(seconds=steps)
+    def all_sleep(self, seconds: float) -> None:
+        self.session.now += seconds
+
+    @rule(text=st.just('{"action": "answer"}'))
+    def something_is_sent(self, text: str) -> None:
+        self.session.do(lambda: self.session.protocol.send(text))
+
+    @precondition(is_on)
+    @rule(reason=st.none() | st.text())
+    def the_server_closes_it(self, reason: str | None) -> None:
+        self.session.hears(wire.closed(reason) if reason is None else wire.closed(reason or "x"))
+        assert self.session.ends[0].confirmed
+
     @rule()
-    def move(self) -> None:
-        new = max({*self.connections, self.protocol.current}) + 1
-        self.protocol.moved(new)
-        self.connections.add(new)
-        self.is_moving = False
+    def the_server_has_no_such_session(self) -> None:
+        self.session.hears(REFUSAL)
 
-    @precondition(moves)
-    @rule()
-    def fail_to_move(self) -> None:
-        self.is_moving = False
-        self.check(self.protocol.not_moved())
-
-    @precondition(still_on)
-    @rule(data=st.data(), code=st.integers(1000, 4999), reason=st.text())
-    def connection_ends(self, data: st.DataObject, code: int, reason: str) -> None:
-        if not self.connections:
-            return
-        number = data.draw(st.sampled_from(sorted(self.connections)))
-        self.connections.discard(number)
-        is_current = number == self.protocol.current
-        self.check(self.protocol.connection_closed(number, code, reason))
-        may_move = self.is_moving and not self.asked
-        assert self.still_on() is (may_move or not is_current)
-
-    def check(self, event: object) -> None:
-        if isinstance(event, Ended):
-            self.ends += 1
-            assert event.expected is self.asked
-            assert not self.still_on()
-
-    @invariant()
-    def close_is_sent_once_at_most(self) -> None:
-        assert self.sent <= 1
+    @rule(code=st.integers(1000, 4999), reason=st.text())
+    def the_connection_is_lost(self, code: int, reason: str) -> None:
+        self.session.lose(code, reason)
+        assert not self.is_on()
 
     @invariant()
     def it_ends_once(self) -> None:
-        assert self.ends == (0 if self.still_on() else 1)
+        assert len(self.session.ends) == (0 if self.is_on() else 1)
 
     @invariant()
-    def there_is_a_connection_or_may_be_one(self) -> None:
-        alive = self.protocol.current in self.connections
-        assert alive or self.is_moving or not self.still_on()
+    def an_end_is_expected_if_it_was_asked_for(self) -> None:
+        assert all(ended.expected is self.has_asked for ended in self.session.ends)
+
+    @invariant()
+    def it_is_asked_to_close_once(self) -> None:
+        assert self.session.sent("close") <= 1
+
+    @invariant()
+    def functions_are_asked_for_once(self) -> None:
+        assert self.session.sent("instrument") <= 1
+
+    @invariant()
+    def after_the_end_nothing_is_due(self) -> None:
+        assert (self.session.protocol.due is None) is not self.is_on()
+
+    @invariant()
+    def nothing_is_left_unsaid(self) -> None:
+        assert self.session.protocol.take_events() == []
+        assert self.session.protocol.take_frame() is None
 
 
 TestLifeInAnyOrder = Life.TestCase
+
+
+@given(st.lists(st.floats(0, 200), max_size=50), st.data())
+def test_there_is_one_heartbeat_in_an_interval_however_late_it_is_called(
+    naps: list[float], data: st.DataObject
+) -> None:
+    session = attached()
+    last = session.now
+    for nap in naps:
+        session.now += nap
+        before = session.sent("heartbeat")
+        session.do(lambda: session.protocol.advance(session.now))
+        sent = session.sent("heartbeat") - before
+        is_due = session.now - last >= TIMING.heartbeat
+        assert sent == (1 if is_due else 0)
+        last = session.now if sent else last
+        session.hears(wire.heartbeat(0, 0))

@@ -74,7 +74,7 @@ def test_it_asks_the_helper_stack_for_all_of_the_stack_whoever_instrumented_it()
     assert request == {
         "operation": "restore",
         "stackName": "app",
-        "session": None,
+        "holds": None,
         "sessionRef": None,  # for a helper stack of 0.1.0
         "connectionId": None,
     }

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plldb.debugger.timing import Backoff, Outages, Timing, read_timing
+from plldb.debugger.timing import Backoff, Outages, Replacements, Timing, read_timing
 from plldb.errors import UsageError
 
 seconds = st.floats(0.001, 1000)
@@ -109,10 +109,37 @@ class TestOutages:
         assert outage.attempt == 1
 
 
+class TestReplacements:
+    @given(st.floats(0, 1), st.floats(0, 1e6))
+    def test_a_connection_is_replaced_in_time_and_not_with_all_others(
+        self, chance: float, now: float
+    ) -> None:
+        replacements = Replacements(Timing(refresh=100), lambda: chance)
+        assert replacements.at == float("inf")
+        replacements.connected(now)
+        assert now + 90 <= replacements.at <= now + 100
+
+    def test_a_failure_is_followed_by_another_attempt_soon(self) -> None:
+        timing = Timing(first_retry=1, longest_retry=4)
+        replacements = Replacements(timing, lambda: 1.0)
+        replacements.connected(now=0)
+        assert [replacements.failed(now=100) for _ in range(4)] == [1, 2, 4, 4]
+        assert replacements.at == 104
+
+    def test_each_connection_starts_anew(self) -> None:
+        replacements = Replacements(Timing(first_retry=1, refresh=100), lambda: 1.0)
+        for _ in range(3):
+            replacements.connected(now=0)
+            assert replacements.at == 90
+            assert [replacements.failed(now=90) for _ in range(2)] == [1, 2]
+
+
 class TestTiming:
     def test_the_defaults_keep_api_gateways_limits(self) -> None:
         timing = Timing()
         assert timing.heartbeat < 10 * 60
+        # Before the lease of a session is over, another one can take its place.
+        assert timing.heartbeat + timing.answer + timing.opening <= 150
         assert timing.refresh == 105 * 60
         assert timing.refresh + timing.grace + 10 * timing.longest_retry < 2 * 60 * 60
         assert 2 * timing.ping <= 40
@@ -125,6 +152,12 @@ class TestTiming:
     @pytest.mark.parametrize("environ", [{}, {"PLLDB_REFRESH_SECONDS": ""}])
     def test_without_a_value_they_are_as_ever(self, environ: dict[str, str]) -> None:
         assert read_timing(environ) == Timing()
+
+    def test_a_lease_lasts_longer_than_until_the_next_heartbeat(self) -> None:
+        assert read_timing({"PLLDB_HEARTBEAT_SECONDS": "100"}).heartbeat == 100
+        with pytest.raises(UsageError, match="'101'"):
+            read_timing({"PLLDB_HEARTBEAT_SECONDS": "101"})
+        assert read_timing({"PLLDB_REFRESH_SECONDS": "86400"}).refresh == 86_400
 
     @pytest.mark.parametrize("name", ["PLLDB_HEARTBEAT_SECONDS", "PLLDB_REFRESH_SECONDS"])
     @pytest.mark.parametrize("text", ["0", "-1", "soon", "nan", "inf", "1e9", "5m", "0.01"])

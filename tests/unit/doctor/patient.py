@@ -20,6 +20,7 @@ from tests.unit.fakes import ACCOUNT, FakeEmulator, FakeTarget, client_error
 
 USER = f"arn:aws:iam::{ACCOUNT}:user/team/ada"
 API = "rest1"
+WEBSOCKET_API = "ws1"
 
 
 class FakeTargetWith(FakeTarget):
@@ -52,10 +53,6 @@ class FakeApiClient:
     def find_session(self, session_id: str, stack_name: str | None = None) -> SessionView:
         self._check()
         raise AssertionError("nobody asks for one that is there")
-
-    def event_of(self, request_id: str) -> str:
-        self._check()
-        return "{}"
 
     def _check(self) -> None:
         if self.refusal is not None:
@@ -111,7 +108,7 @@ def make_helper_stack() -> HelperStack:
         status="CREATE_COMPLETE",
         management_api_id=API,
         management_api_url="http://here/plldb",
-        websocket_api_id="ws1",
+        websocket_api_id=WEBSOCKET_API,
         websocket_url="ws://here/plldb",
         sessions_table="PLLDBSessions",
         debugger_table="PLLDBDebugger",
@@ -178,4 +175,6 @@ def patient(
 
 
 def view(session: str, stack_name: str = "app") -> SessionView:
-    return SessionView(session, stack_name, "ACTIVE", USER, "2026-01-01T00:00:00+00:00", "")
+    return SessionView(
+        session, stack_name, "ACTIVE", USER, "2026-01-01T00:00:00+00:00", "", (session,)
+    )

@@ -13,20 +13,27 @@ from plldb.doctor import leftovers
 from plldb.doctor.facts import EndpointAnswer
 from plldb.doctor.findings import CheckResult, CheckStatus
 from plldb.errors import AwsError
-from tests.unit.doctor.patient import API, USER, FakeApiClient, FakeTargetWith, patient, view
+from tests.unit.doctor.patient import (
+    USER,
+    WEBSOCKET_API,
+    FakeApiClient,
+    FakeTargetWith,
+    patient,
+    view,
+)
 from tests.unit.fakes import FakeDynamoDb, client_error
 
 TOKEN = "a-secret-token"
-AWS_BROKER = f"https://{API}.execute-api.us-east-1.amazonaws.com/plldb"
-EMULATED_BROKER = f"http://localhost:4566/_aws/execute-api/{API}/plldb"
-OTHER_BROKER = "https://other.execute-api.us-east-1.amazonaws.com/plldb"
+AWS_URL = f"wss://{WEBSOCKET_API}.execute-api.us-east-1.amazonaws.com/plldb"
+EMULATED_URL = f"ws://localhost:4566/_aws/execute-api/{WEBSOCKET_API}/plldb"
+OTHER_URL = "wss://other.execute-api.us-east-1.amazonaws.com/plldb"
 
 
-def instrumented(name: str, session: str, broker: str = AWS_BROKER) -> dict[str, Any]:
+def instrumented(name: str, session: str, url: str = AWS_URL) -> dict[str, Any]:
     variables = {
         constants.SESSION: session,
         constants.HELD_BY: USER,
-        constants.BROKER_URL: broker,
+        constants.WEBSOCKET_URL: url,
         constants.TOKEN: TOKEN,
     }
     return {
@@ -91,15 +98,15 @@ class TestFunctions:
         plain = {"FunctionName": "f", "FunctionArn": "arn:f", "Handler": "app.handler"}
         assert functions(FakeLambda(plain)).status is CheckStatus.OK
 
-    @pytest.mark.parametrize("broker", [AWS_BROKER, EMULATED_BROKER])
-    def test_one_whose_holder_is_attached_is_in_order(self, broker: str) -> None:
-        found = functions(FakeLambda(instrumented("f", "11112222", broker)), "11112222")
+    @pytest.mark.parametrize("url", [AWS_URL, EMULATED_URL])
+    def test_one_whose_holder_is_attached_is_in_order(self, url: str) -> None:
+        found = functions(FakeLambda(instrumented("f", "11112222", url)), "11112222")
         assert found.status is CheckStatus.OK
         assert found.found.startswith("1 instrumented")
 
-    @pytest.mark.parametrize("broker", [AWS_BROKER, EMULATED_BROKER])
-    def test_one_whose_holder_is_gone_is_named_with_its_stack(self, broker: str) -> None:
-        found = functions(FakeLambda(instrumented("f", "11112222", broker)), "33334444")
+    @pytest.mark.parametrize("url", [AWS_URL, EMULATED_URL])
+    def test_one_whose_holder_is_gone_is_named_with_its_stack(self, url: str) -> None:
+        found = functions(FakeLambda(instrumented("f", "11112222", url)), "33334444")
         assert found.status is CheckStatus.PROBLEM
         assert f"f of stack app (by {USER})" in found.found
         assert found.hint == "plldb restore --stack-name app"
@@ -133,7 +140,7 @@ class TestFunctions:
         assert [(one["name"], one["stackName"]) for one in found.data["functions"]] == [("g", "b")]
 
     def test_those_of_other_helper_stacks_are_counted_only(self) -> None:
-        found = functions(FakeLambda(instrumented("f", "1", OTHER_BROKER)))
+        found = functions(FakeLambda(instrumented("f", "1", OTHER_URL)))
         assert found.status is CheckStatus.OK
         assert "1 held through other helper stacks" in found.found
 

@@ -159,18 +159,19 @@ class TestTrial:
         paths = [one["resource"].partition("/plldb/")[2] for one in found.data["unknown"]]
         assert paths == [
             "POST/sessions",
-            "POST/invocations/*/uploads",
-            "POST/invocations/*/result",
             "DELETE/sessions/*",
         ]
 
     def test_what_is_refused_is_missing(self, iam: FakeIam) -> None:
         api_client = FakeApiClient()
         api_client.refusal = AccessDeniedError("no")
-        found = look(ATTACH, iam, api_client=api_client)
-        assert found.status is CheckStatus.PROBLEM
-        (missing,) = found.data["missing"]
-        assert missing["resource"].endswith("/GET/invocations/*/event")
+        found = look(SESSIONS, iam, api_client=api_client)
+        assert found.status is CheckStatus.WARNING
+        assert [one["resource"].partition("/plldb/")[2] for one in found.data["missing"]] == [
+            "GET/sessions",
+            "GET/sessions/*",
+            "GET/health",
+        ]
 
     def test_that_there_is_no_such_thing_is_only_told_to_who_may_ask(self, iam: FakeIam) -> None:
         api_client = FakeApiClient()

@@ -4,13 +4,14 @@
 
     handlers/         one file for each Lambda function of template.yaml, named after it: it makes
                       the clients, once for each environment, and has ``handler``
-    api/              the operations of the REST APIs: a file for each of the sessions' operations,
-                      ``broker`` for functions that wait for an answer, ``answers`` for debuggers
-    websocket/        ``admission`` (the authorizer), ``connect_disconnect``, ``actions`` (what a
-                      debugger sends), ``connections`` (posting to one), ``wire`` (the messages)
-    sessions/         the session and its states, its store, its end (by whom ever), the reaping of
-                      what nobody ended, the cap on what nobody connects to
-    invocations/      the invocation under debugging, its store, and payloads in the bucket
+    api/              the operations of the management API (REST), a file each
+    websocket/        ``admission`` (the authorizer), ``connect_disconnect``, ``actions`` (a message
+                      is read), ``debugger_actions`` and ``function_actions`` (it is carried out),
+                      ``relay`` (what they share), ``connections`` (posting), ``wire`` (messages)
+    sessions/         the session and its states, its store, its heirs, its end (by whom ever), the
+                      reaping of what nobody ended, the cap on what nobody connects to
+    invocations/      the invocation under debugging, its store, which session a function's token
+                      opens (``grants``), and payloads in the bucket
     instrumentation/  functions redirected and restored: the request, the redirection itself, the
                       control plane of Lambda and its rate, and the service that does it all
     shared/           names, ids, clients, the log: what all rooms use, and what uses no room

@@ -1,1 +1,1 @@
-"""The operations of the REST APIs."""
+"""The operations of the management API, which is REST."""

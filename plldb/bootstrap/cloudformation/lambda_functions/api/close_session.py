@@ -14,12 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from ..instrumentation.request import Instrumentation
-from ..sessions.ending import force_end
+from ..sessions.ending import Ending
 from ..sessions.session import Session
 from ..sessions.store import Page, SessionStore, by_ttl
 from ..shared.log import LambdaEvent, Record
-from ..websocket.connections import Connections
 from .rest import BadRequestError, caller, response
 from .session_requests import find_named, limit_of, next_token, position_of, stack_name_of, view
 
@@ -33,8 +31,7 @@ class Closing:
     """What the operations act on. ``clock`` measures how long a page takes."""
 
     sessions: SessionStore
-    instrumentation: Instrumentation
-    connections: Connections
+    ending: Ending
     clock: Callable[[], float] = time.monotonic
 
 
@@ -43,7 +40,7 @@ def close_session(
 ) -> dict[str, Any]:
     """``DELETE /sessions/{sessionId}``, as often as one likes."""
     session = find_named(event, record, closing.sessions, now)
-    closed, is_new = _closer(event, closing)(session)
+    closed, is_new = _closer(event, closing, now)(session)
     record["outcome"] = "closed" if is_new else "unchanged"
     return response(200, view(closed))
 
@@ -63,16 +60,16 @@ def close_sessions(
         after=position_of(event),
         open_only=True,
     )
-    closed, page = _close_in_time(page, _closer(event, closing), closing.clock)
+    closed, page = _close_in_time(page, _closer(event, closing, now), closing.clock)
     record |= {"outcome": "closed", "stackName": stack_name, "closed": closed}
     return response(200, {"closed": closed} | next_token(page))
 
 
-def _closer(event: LambdaEvent, closing: Closing) -> Callable[[Session], tuple[Session, bool]]:
+def _closer(
+    event: LambdaEvent, closing: Closing, now: float
+) -> Callable[[Session], tuple[Session, bool]]:
     reason = f"closed by {caller(event)}"
-    return lambda session: force_end(
-        session, reason, closing.sessions, closing.instrumentation, closing.connections
-    )
+    return lambda session: closing.ending.force(session, reason, now)
 
 
 def _close_in_time(

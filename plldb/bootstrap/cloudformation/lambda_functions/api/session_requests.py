@@ -78,6 +78,8 @@ def view(session: Session) -> dict[str, Any]:
         "owner": session.owner,
         "createdAt": session.created_at,
         "expiresAt": datetime.fromtimestamp(session.ttl, UTC).isoformat(),
+        # As functions that are instrumented for it say themselves whose they are.
+        "holds": sorted(session.holds),
     }
 
 

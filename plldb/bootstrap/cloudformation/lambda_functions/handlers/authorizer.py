@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 from functools import partial
 
+from ..invocations.dynamodb import DynamoDbInvocationStore
 from ..sessions.dynamodb import DynamoDbSessionStore
 from ..shared import clients, constants
 from ..shared.log import logged
-from ..websocket.admission import authorize
+from ..websocket.admission import Admission, authorize
 
-_sessions = DynamoDbSessionStore(clients.dynamodb(), os.environ[constants.SESSIONS_TABLE])
+_dynamodb = clients.dynamodb()
+_admission = Admission(
+    sessions=DynamoDbSessionStore(_dynamodb, os.environ[constants.SESSIONS_TABLE]),
+    invocations=DynamoDbInvocationStore(_dynamodb, os.environ[constants.DEBUGGER_TABLE]),
+)
 
-handler = logged("authorizer", partial(authorize, store=_sessions))
+handler = logged("authorizer", partial(authorize, admission=_admission))

@@ -2,41 +2,47 @@
 
 from __future__ import annotations
 
-import json
 import os
-import urllib.error
-import urllib.request
-from http import HTTPStatus
+import time
 
 import boto3
 
 from ..instrumentation.control_plane import LambdaControlPlane
 from ..instrumentation.redirect import Layer
 from ..instrumentation.service import Instrumenter, handle
+from ..invocations.dynamodb import DynamoDbInvocationStore
+from ..invocations.grants import Grants
+from ..invocations.invocation import token_key
+from ..sessions.dynamodb import DynamoDbSessionStore
+from ..sessions.session import Session
 from ..shared import clients, constants
 from ..shared.log import logged
 from ..websocket.connections import ApiGatewayConnections
 
-_SESSION_CHECK_SECONDS = 10
+_dynamodb = clients.dynamodb(clients.SCHEDULED)
+_grants = Grants(
+    DynamoDbInvocationStore(_dynamodb, os.environ[constants.DEBUGGER_TABLE]),
+    DynamoDbSessionStore(_dynamodb, os.environ[constants.SESSIONS_TABLE]),
+)
 
 
 def _find_connection(token: str) -> str | None:
-    """Asks the broker which connection holds the token's session; None if it is over."""
-    url = f"{_broker_url}/debug/session"
-    headers = {"Authorization": f"Bearer {token}"}
-    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - the template's URL
-    try:
-        with urllib.request.urlopen(  # nosec B310  # noqa: S310 - the same
-            request, timeout=_SESSION_CHECK_SECONDS
-        ) as answer:
-            return str(json.load(answer)["connectionId"])
-    except urllib.error.HTTPError as error:
-        if error.code in (HTTPStatus.GONE, HTTPStatus.UNAUTHORIZED):
-            return None
-        raise
+    """The connection of the token's session, or of its latest heir; None if nobody is attached."""
+    session = _find_session(token)
+    return session.connection_id if session and session.is_attached(time.time()) else None
 
 
-_broker_url = os.environ[constants.BROKER_URL]
+def _is_over(token: str) -> bool:
+    session = _find_session(token)
+    return session is None or session.is_over(time.time())
+
+
+def _find_session(token: str) -> Session | None:
+    opened = _grants.find(token_key(token))
+    return opened.session if opened else None
+
+
+_connections_url = os.environ[constants.CONNECTIONS_URL]
 _instrumenter = Instrumenter(
     control_plane=LambdaControlPlane(
         clients.lambda_(clients.CONTROL_PLANE)(),
@@ -45,8 +51,11 @@ _instrumenter = Instrumenter(
     ),
     connections=ApiGatewayConnections(clients.connections(clients.CONTROL_PLANE)),
     layer=Layer(os.environ[constants.LAYER_ARN]),
-    broker_url=_broker_url,
+    # Connections are posted to where they are opened, but for the scheme: http(s) for ws(s).
+    websocket_url="ws" + _connections_url.removeprefix("http"),
+    max_waiting=int(os.environ[constants.MAX_WAITING_INVOCATIONS]),
     find_connection=_find_connection,
+    is_over=_is_over,
 )
 
 handler = logged("instrumentation", lambda event, record, _: handle(event, record, _instrumenter))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from functools import partial
 
-from ..api import answers
 from ..api.close_session import Closing, close_session, close_sessions
 from ..api.create_session import SessionCreation, create_session
 from ..api.get_session import get_session
@@ -14,8 +13,8 @@ from ..api.list_sessions import list_sessions
 from ..api.rest import Operation, dispatch
 from ..instrumentation.request import LambdaInstrumentation
 from ..invocations.dynamodb import DynamoDbInvocationStore
-from ..invocations.payloads import S3Payloads
 from ..sessions.dynamodb import DynamoDbSessionStore
+from ..sessions.ending import Ending
 from ..sessions.pending_cap import PendingCap
 from ..shared import clients, constants
 from ..shared.log import logged
@@ -23,8 +22,7 @@ from ..websocket.connections import ApiGatewayConnections
 
 _sessions_table = os.environ[constants.SESSIONS_TABLE]
 _debugger_table = os.environ[constants.DEBUGGER_TABLE]
-_dynamodb = clients.dynamodb()
-_sessions = DynamoDbSessionStore(_dynamodb, _sessions_table)
+_sessions = DynamoDbSessionStore(clients.dynamodb(), _sessions_table)
 _creation = SessionCreation(
     sessions=_sessions,
     pending=PendingCap(_sessions, int(os.environ[constants.MAX_PENDING_SESSIONS])),
@@ -33,17 +31,12 @@ _creation = SessionCreation(
 )
 _closing = Closing(
     sessions=_sessions,
-    instrumentation=LambdaInstrumentation(
-        clients.lambda_(), os.environ[constants.INSTRUMENTATION_FUNCTION]
-    ),
-    connections=ApiGatewayConnections(clients.connections()),
-)
-_answers = answers.AnswerBackend(
-    invocations=DynamoDbInvocationStore(_dynamodb, _debugger_table),
-    payloads=S3Payloads(
-        clients.s3(),
-        os.environ[constants.PAYLOADS_BUCKET],
-        os.environ[constants.PAYLOADS_PREFIX],
+    ending=Ending(
+        sessions=_sessions,
+        instrumentation=LambdaInstrumentation(
+            clients.lambda_(), os.environ[constants.INSTRUMENTATION_FUNCTION]
+        ),
+        connections=ApiGatewayConnections(clients.connections()),
     ),
 )
 _probing = clients.lazily(partial(clients.dynamodb, clients.PROBING))
@@ -59,9 +52,6 @@ OPERATIONS: dict[str, Operation] = {
     "GET /sessions/{sessionId}": partial(get_session, store=_sessions),
     "DELETE /sessions/{sessionId}": partial(close_session, closing=_closing),
     "GET /health": partial(check_health, probes=_probes),
-    "GET /invocations/{requestId}/event": partial(answers.fetch_event, backend=_answers),
-    "POST /invocations/{requestId}/uploads": partial(answers.upload, backend=_answers),
-    "POST /invocations/{requestId}/result": partial(answers.post_result, backend=_answers),
 }
 
 handler = logged("management", dispatch(OPERATIONS))

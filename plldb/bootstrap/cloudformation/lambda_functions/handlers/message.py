@@ -1,4 +1,4 @@
-"""MessageFunction: every message that an attached debugger sends over the WebSocket API."""
+"""MessageFunction: every message that a debugger or a function sends over the WebSocket API."""
 
 from __future__ import annotations
 
@@ -7,21 +7,39 @@ from functools import partial
 
 from ..instrumentation.request import LambdaInstrumentation
 from ..invocations.dynamodb import DynamoDbInvocationStore
+from ..invocations.grants import Grants
+from ..invocations.payloads import S3Payloads
 from ..sessions.dynamodb import DynamoDbSessionStore
+from ..sessions.ending import Ending
 from ..shared import clients, constants
 from ..shared.log import logged
-from ..websocket.actions import Backend, answer
+from ..websocket.actions import answer
 from ..websocket.connections import ApiGatewayConnections
+from ..websocket.relay import Relay
 
 _dynamodb = clients.dynamodb()
-_backend = Backend(
-    sessions=DynamoDbSessionStore(_dynamodb, os.environ[constants.SESSIONS_TABLE]),
-    invocations=DynamoDbInvocationStore(_dynamodb, os.environ[constants.DEBUGGER_TABLE]),
-    instrumentation=LambdaInstrumentation(
-        clients.lambda_(), os.environ[constants.INSTRUMENTATION_FUNCTION]
+# Every invocation needs this client: it is made before the first one comes.
+_post = clients.connections()
+_post()
+_connections = ApiGatewayConnections(_post)
+_sessions = DynamoDbSessionStore(_dynamodb, os.environ[constants.SESSIONS_TABLE])
+_invocations = DynamoDbInvocationStore(_dynamodb, os.environ[constants.DEBUGGER_TABLE])
+_instrumentation = LambdaInstrumentation(
+    clients.lambda_(), os.environ[constants.INSTRUMENTATION_FUNCTION]
+)
+_relay = Relay(
+    sessions=_sessions,
+    invocations=_invocations,
+    grants=Grants(_invocations, _sessions),
+    payloads=S3Payloads(
+        clients.s3(),
+        os.environ[constants.PAYLOADS_BUCKET],
+        os.environ[constants.PAYLOADS_PREFIX],
     ),
-    connections=ApiGatewayConnections(clients.connections()),
+    connections=_connections,
+    instrumentation=_instrumentation,
+    ending=Ending(_sessions, _instrumentation, _connections),
     max_message_bytes=int(os.environ[constants.MAX_MESSAGE_BYTES]),
 )
 
-handler = logged("message", partial(answer, backend=_backend))
+handler = logged("message", partial(answer, relay=_relay))

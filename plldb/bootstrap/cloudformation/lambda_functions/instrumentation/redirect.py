@@ -17,8 +17,8 @@ from ..shared import constants
 MAX_TIMEOUT = 900
 MAX_LAYERS = 5
 MAX_ENVIRONMENT_BYTES = 4096
-# The shim needs Python 3.9.
-_RUNTIME = re.compile(r"python3\.(9|\d{2})")
+# The shim needs Python 3.8.
+_RUNTIME = re.compile(r"python3\.(8|9|\d{2})")
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Hold:
     session: str
     owner: str
     token: str = field(repr=False)
-    broker_url: str
+    websocket_url: str
     when_absent: str
 
 
@@ -115,7 +115,7 @@ def undo(configuration: FunctionConfiguration, layer: Layer) -> FunctionConfigur
         variables={
             name: value
             for name, value in variables.items()
-            if name not in constants.FUNCTION_VARIABLES
+            if name not in (*constants.FUNCTION_VARIABLES, *constants.FORMER_FUNCTION_VARIABLES)
         },
     )
 
@@ -140,7 +140,7 @@ def redirect(
             constants.ORIGINAL_TIMEOUT: str(original.timeout),
             constants.RAISED_TIMEOUT: str(raised),
             constants.FUNCTION: function,
-            constants.BROKER_URL: hold.broker_url,
+            constants.WEBSOCKET_URL: hold.websocket_url,
             constants.TOKEN: hold.token,
             constants.SESSION: hold.session,
             constants.HELD_BY: hold.owner,
@@ -157,7 +157,7 @@ def find_obstacle(found: dict[str, Any]) -> str | None:
     if not runtime.startswith("python3."):
         return f"its runtime is {runtime or 'unknown'}; plldb debugs Python"
     if not _RUNTIME.fullmatch(runtime):
-        return f"its runtime is {runtime}; plldb debugs Python 3.9 and later"
+        return f"its runtime is {runtime}; plldb debugs Python 3.8 and later"
     refused = (found.get("Environment") or {}).get("Error")
     if refused:
         return f"its variables can't be read: {refused.get('Message', refused.get('ErrorCode'))}"

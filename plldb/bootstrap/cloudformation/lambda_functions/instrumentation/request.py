@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 INSTRUMENT = "instrument"
@@ -21,12 +21,11 @@ def instrument_request(
     when_absent: str,
     take_over: bool,
     open_sessions: dict[str, dict[str, str]],
-    replaces: str | None = None,
 ) -> dict[str, Any]:
-    """``session`` is the shortened id; ``open_sessions`` are the stack's others.
+    """Redirects functions of a stack to a session.
 
-    ``replaces``, shortened too, is closed: what it holds and is not taken is restored. The others
-    are by shortened id, each with its ``owner`` and ``connectionId``: they are connected.
+    ``session`` is the beginning of its id. ``open_sessions`` are the stack's others, by the names
+    under which they hold functions, each with its ``owner`` and ``connectionId``.
     """
     return {
         "operation": INSTRUMENT,
@@ -39,18 +38,20 @@ def instrument_request(
         "whenAbsent": when_absent,
         "takeOver": take_over,
         "openSessions": open_sessions,
-        "replaces": replaces,
     }
 
 
 def restore_request(
-    stack_name: str, session: str | None = None, connection_id: str | None = None
+    stack_name: str, holds: Iterable[str] | None = None, connection_id: str | None = None
 ) -> dict[str, Any]:
-    """``session`` (shortened) restores only what that one holds; otherwise everything is."""
+    """Restores a stack's functions: those that are held under one of these names, or all.
+
+    ``connection_id`` hears of each, and of the end.
+    """
     return {
         "operation": RESTORE,
         "stackName": stack_name,
-        "session": session,
+        "holds": None if holds is None else sorted(holds),
         "connectionId": connection_id,
     }
 

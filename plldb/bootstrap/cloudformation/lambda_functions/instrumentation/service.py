@@ -1,8 +1,7 @@
 """Instruments and restores the functions of a stack, and tells the debugger of each.
 
-Runs as PLLDBManagerRole, which has no right on the sessions: whether the session still lives is
-asked of the broker. Both operations are idempotent, since Lambda repeats a failed one that was
-asked for by a session.
+Runs as PLLDBManagerRole, which may read sessions and tokens, and change neither. Both operations
+are idempotent, since Lambda repeats a failed one that was asked for by a session.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from .redirect import (
     redirect,
     undo,
 )
-from .request import INSTRUMENT
+from .request import INSTRUMENT, restore_request
 
 _THREADS = 16
 # How often a function is looked at again because somebody else changed it in between.
@@ -48,15 +47,18 @@ class NotRestoredError(Exception):
 class Instrumenter:
     """What the operations act on.
 
-    ``find_connection`` takes a session's token, and gives the id of the connection that holds the
-    session now; None if nobody is attached any more.
+    ``max_waiting`` is how many invocations may wait for a debugger. ``find_connection`` takes a
+    session's token, and gives the id of the connection of the session, or of its latest heir; None
+    if nobody is attached at the moment. ``is_over`` says of a token whether nobody will be, either.
     """
 
     control_plane: ControlPlane
     connections: Connections
     layer: Layer
-    broker_url: str
+    websocket_url: str
+    max_waiting: int
     find_connection: Callable[[str], str | None]
+    is_over: Callable[[str], bool]
 
 
 @dataclass(frozen=True)
@@ -68,10 +70,10 @@ class FunctionRef:
 
 
 class Notifier:
-    """Posts to the debugger's connection, if there is one, and follows the session where it moves.
+    """Posts to the debugger's connection, if there is one, and follows the session to its heir.
 
-    ``find`` gives the id of the connection that holds the session now, or None. Once nobody is
-    there, nothing is posted any more.
+    ``find`` gives the id of the connection of the session, or of its latest heir, or None. Once
+    nobody is there, nothing is posted any more.
     """
 
     def __init__(
@@ -95,8 +97,7 @@ class Notifier:
 
 def handle(event: LambdaEvent, record: Record, instrumenter: Instrumenter) -> dict[str, Any]:
     """Carries out one request of request.py."""
-    record |= {"stackName": event["stackName"], "sessionId": event["session"]}
-    record["route"] = event["operation"]
+    record |= {"stackName": event["stackName"], "route": event["operation"]}
     if event["operation"] == INSTRUMENT:
         return instrument(event, record, instrumenter)
     return restore(event, record, instrumenter)
@@ -126,9 +127,10 @@ def instrument(
 def _instrument(
     request: dict[str, Any], record: Record, instrumenter: Instrumenter, notifier: Notifier
 ) -> dict[str, Any]:
-    own = request | {"connectionId": None}
+    record["sessionId"] = request["session"]
+    own = restore_request(request["stackName"], [request["session"]])
     # A late or repeated request must not take functions from a newer session.
-    if instrumenter.find_connection(request["token"]) is None:
+    if instrumenter.is_over(request["token"]):
         return restore(own, record, instrumenter)
     selection = _select(request, instrumenter, notifier)
     limits = instrumenter.control_plane.timeout_limits({one.name for one in selection.functions})
@@ -140,40 +142,23 @@ def _instrument(
     taken = _in_parallel(take, selection.functions)
     # Asked after the last change: a session that ended before is restored here, one that ends
     # later has its own restoring, which sees all changes. That a connection is gone says nothing:
-    # the session may have moved to another.
-    if instrumenter.find_connection(request["token"]) is None:
+    # an heir may have taken over, or may be about to.
+    if instrumenter.is_over(request["token"]):
         return restore(own, record, instrumenter)
-    _restore_rest_of_former(request, record, instrumenter, notifier)
     record |= {"outcome": "ready", "instrumented": sum(taken)}
     skipped = len(taken) - sum(taken) + selection.idle_patterns
-    notifier.notify(wire.ready(sum(taken), skipped))
+    notifier.notify(wire.ready(sum(taken), skipped, instrumenter.max_waiting))
     return {"instrumented": sum(taken), "skipped": skipped}
-
-
-def _restore_rest_of_former(
-    request: dict[str, Any], record: Record, instrumenter: Instrumenter, notifier: Notifier
-) -> None:
-    """Restores what the replaced session held and this one did not take."""
-    if request["replaces"] is None:
-        return
-    former = request | {"session": request["replaces"], "replaces": None, "connectionId": None}
-    try:
-        restore(former, {}, instrumenter)
-    except NotRestoredError as error:
-        # Each is restored with its next invocation, at the latest.
-        record["level"] = "ERROR"
-        reason = f"not restored after the former session: {error}"
-        notifier.notify(wire.warning(request["stackName"], reason))
 
 
 def restore(request: dict[str, Any], record: Record, instrumenter: Instrumenter) -> dict[str, Any]:
     """``{"restored": [logical ids], "failed": {logical id: reason}}``.
 
-    Restores what a session holds, and the session that it replaces; without a session, all that is
-    instrumented. Nobody sees the answer where a session's functions are restored: raises
-    NotRestoredError then.
+    Restores what is held under the names of the request; without any, all that is instrumented.
+    Nobody sees the answer where a session's functions are restored: raises NotRestoredError then.
     """
-    holders = {request["session"], request.get("replaces")} - {None}
+    holds = request["holds"]
+    record["holds"] = holds
     notifier = Notifier(instrumenter.connections, request["connectionId"])
     functions = [
         FunctionRef(logical_id, name)
@@ -185,7 +170,7 @@ def restore(request: dict[str, Any], record: Record, instrumenter: Instrumenter)
 
     def give_back(function: FunctionRef) -> None:
         try:
-            if _give_back(function, holders, instrumenter):
+            if _give_back(function, holds, instrumenter):
                 restored.append(function.logical_id)
                 notifier.notify(wire.restored(function.logical_id))
         except RefusedError as error:
@@ -197,7 +182,7 @@ def restore(request: dict[str, Any], record: Record, instrumenter: Instrumenter)
     record |= {"outcome": "restored", "restored": len(restored), "failed": len(failed)}
     if failed:
         record["level"] = "ERROR"
-        if request["session"] is not None:
+        if holds is not None:
             raise NotRestoredError(", ".join(sorted(failed)))
     return {"restored": sorted(restored), "failed": failed}
 
@@ -271,13 +256,14 @@ def _try_to_take(
     original = undo(current, instrumenter.layer)
     if reason := find_obstacle(found) or _guard(current):
         return [wire.skipped(function.logical_id, reason)]
-    rival = _find_rival(current, request, instrumenter)
+    is_own = _is_own(current, request, instrumenter)
+    rival = None if is_own else _find_rival(current, request, instrumenter)
     if rival is not None and not request["takeOver"]:
         reason = f"held by {current.owner}, session {current.holder}"
         return [wire.skipped(function.logical_id, reason)]
     if original.runs_shim:
         return [wire.skipped(function.logical_id, _LOST_ORIGINAL)]
-    hold = _make_hold(request, current, instrumenter)
+    hold = _make_hold(request, current if is_own else None, instrumenter)
     wanted = redirect(original, function.logical_id, hold, instrumenter.layer, timeout_limit)
     if reason := find_lack_of_room(wanted):
         return [wire.skipped(function.logical_id, reason)]
@@ -343,11 +329,10 @@ def _find_rival(
 
     None if there is none, or if it is over and left its hold behind: that is simply taken.
     """
-    holder = current.holder
-    if holder in (None, request["session"], request["replaces"]):
+    if current.holder is None:
         return None
-    if holder in request["openSessions"]:
-        known: dict[str, str] = request["openSessions"][holder]
+    if current.holder in request["openSessions"]:
+        known: dict[str, str] = request["openSessions"][current.holder]
         return known
     # The rival may have come since the request was made: its own token tells.
     connection_id = instrumenter.find_connection(current.token) if current.token else None
@@ -356,19 +341,33 @@ def _find_rival(
     return {"owner": current.owner, "connectionId": connection_id}
 
 
+def _is_own(
+    current: FunctionConfiguration, request: dict[str, Any], instrumenter: Instrumenter
+) -> bool:
+    """Whether the function is held for the session, or for one that it replaced."""
+    if current.holder is None or current.token is None:
+        return False
+    if current.holder == request["session"]:
+        return True
+    connection_id = instrumenter.find_connection(current.token)
+    return connection_id is not None and connection_id == instrumenter.find_connection(
+        request["token"]
+    )
+
+
 def _make_hold(
-    request: dict[str, Any], current: FunctionConfiguration, instrumenter: Instrumenter
+    request: dict[str, Any], own: FunctionConfiguration | None, instrumenter: Instrumenter
 ) -> Hold:
-    """The session's hold on a function, which keeps a token of the same session."""
+    """The session's hold on a function; one that it has already (``own``) stays as it is."""
     hold = Hold(
         session=request["session"],
         owner=request["owner"],
         token=request["token"],
-        broker_url=instrumenter.broker_url,
+        websocket_url=instrumenter.websocket_url,
         when_absent=request["whenAbsent"],
     )
-    if current.holder == hold.session and current.token is not None:
-        return replace(hold, token=current.token)
+    if own is not None and own.holder is not None and own.token is not None:
+        return replace(hold, session=own.holder, owner=own.owner, token=own.token)
     return hold
 
 
@@ -383,8 +382,8 @@ def _warn_of_bypasses(
         notifier.notify(wire.warning(function.logical_id, f"its aliases can't be read: {reason}"))
 
 
-def _give_back(function: FunctionRef, holders: set[str], instrumenter: Instrumenter) -> bool:
-    """Restores one function, if it is held by one of these, or by anybody if none is named.
+def _give_back(function: FunctionRef, holds: list[str] | None, instrumenter: Instrumenter) -> bool:
+    """Restores one function, if it is held under one of these names, or by anybody for None.
 
     False if there was nothing to restore. Raises RefusedError.
     """
@@ -395,8 +394,8 @@ def _give_back(function: FunctionRef, holders: set[str], instrumenter: Instrumen
             original = undo(current, instrumenter.layer)
             is_lost = original.runs_shim
             # A function that lost its variables may be anybody's.
-            is_meant = current.holder in holders or (is_lost and current.holder is None)
-            if holders and not is_meant:
+            is_meant = holds is None or current.holder in (*holds, *([None] if is_lost else []))
+            if not is_meant:
                 return False
             if is_lost:
                 raise RefusedError(_LOST_ORIGINAL)

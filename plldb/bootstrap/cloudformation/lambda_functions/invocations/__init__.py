@@ -1,1 +1,1 @@
-"""Invocations under debugging: their states, their store and their payloads."""
+"""Invocations under debugging: their states, their store, their tokens and their payloads."""

@@ -1,6 +1,6 @@
 """Invocations and tokens in the PLLDBDebugger table. Each change, and each look-up, is one call.
 
-Two where ``record`` finds something in its way. ``stale`` and ``unsettled`` read the whole table,
+Two where ``bury`` finds something in its way. ``stale`` and ``unsettled`` read the whole table,
 page by page.
 
 The names of the table's attributes are spelled here and in template.yaml (key and TTL), nowhere
@@ -9,34 +9,53 @@ else.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from ..shared.dynamodb import update_if
+from ..shared.dynamodb import Change, names_in, put_if, update_if
 from .invocation import (
+    OPEN,
     RETENTION,
     TOKEN_PREFIX,
     TOKEN_RETENTION,
     Answer,
     Grant,
     Invocation,
+    InvocationId,
     InvocationState,
-    token_key,
 )
-from .store import Recorded
+from .store import Recorded, Step
 
 _NAMES = {
+    "#request": "RequestId",
     "#state": "State",
     "#session": "SessionId",
-    "#owner": "Owner",
+    "#token": "Token",
+    "#connection": "ConnectionId",
     "#deadline": "Deadline",
+    "#started": "HasStarted",
     "#answer": "Answer",
-    "#answered_at": "AnsweredAt",
     "#settled": "Settled",
+    # A reserved word, as State, Token and TTL are.
+    "#hold": "Hold",
+    "#ttl": "TTL",
 }
+_OF_SESSION = "#session = :session AND #deadline = :deadline"
+_OF_TOKEN = "#token = :token AND #deadline = :deadline"  # noqa: S105 # nosec B105 - no secret
+_IS_OPEN = "#state IN (:waiting, :started)"
+# Nobody has, or will ask for, what is there: it is an earlier try of the same function, or its time
+# is over. A question after an earlier try may come late: so deadlines are compared.
+_IS_FREE = (
+    "attribute_not_exists(#request)"
+    " OR #token = :token AND #deadline < :deadline"
+    " OR #token <> :token AND #deadline <= :now"
+)
+# Or it has ended, and is not the very same: timeouts are lowered, and functions change hands.
+_IS_ANOTHER_ONES_END = (
+    "#token <> :token AND #state <> :waiting AND #state <> :started"
+    " OR #deadline <> :deadline AND #state <> :waiting AND #state <> :started"
+)
 
 
 class DynamoDbInvocationStore:
@@ -46,108 +65,124 @@ class DynamoDbInvocationStore:
         self._client = client
         self._table = table
 
-    def add_token(self, token: str, grant: Grant, now: float) -> None:
+    # --- Tokens -------------------------------------------------------------------------------
+
+    def add_token(self, token_key: str, grant: Grant, now: float) -> None:
         self._client.put_item(
             TableName=self._table,
             Item={
-                "RequestId": {"S": token_key(token)},
+                "RequestId": {"S": token_key},
                 "SessionId": {"S": grant.session_id},
                 "StackName": {"S": grant.stack_name},
-                "TTL": {"N": str(int(now) + TOKEN_RETENTION)},
+                "Hold": {"S": grant.hold},
+                "TTL": _token_ttl(now),
             },
         )
 
-    def grant_of(self, token: str) -> Grant | None:
-        item = self._get(token_key(token))
-        return None if item is None else _grant(item)
+    def grant_of(self, token_key: str) -> Grant | None:
+        item = self._get(token_key)
+        return _grant(item) if item and "Hold" in item else None
+
+    def grant_to(self, token_key: str, session_id: str, now: float) -> None:
+        self._update(
+            token_key,
+            "SET #session = :session, #ttl = :ttl",
+            "attribute_exists(#request)",
+            {":session": {"S": session_id}, ":ttl": _token_ttl(now)},
+        )
 
     def unsettled(self) -> Iterator[tuple[str, Grant]]:
+        condition = (
+            "begins_with(#request, :token)"
+            " AND attribute_not_exists(#settled) AND attribute_exists(#hold)"
+        )
         pages = self._client.get_paginator("scan").paginate(
             TableName=self._table,
-            FilterExpression="begins_with(RequestId, :token) AND attribute_not_exists(#settled)",
-            ExpressionAttributeNames={"#settled": _NAMES["#settled"]},
+            FilterExpression=condition,
+            ExpressionAttributeNames=names_in(condition, _NAMES),
             ExpressionAttributeValues={":token": {"S": TOKEN_PREFIX}},
         )
         return ((item["RequestId"]["S"], _grant(item)) for page in pages for item in page["Items"])
 
-    def settle(self, key: str) -> None:
+    def settle(self, token_key: str) -> None:
         self._update(
-            key,
+            token_key,
             "SET #settled = :true",
-            "begins_with(RequestId, :token)",
-            {":true": {"BOOL": True}, ":token": {"S": TOKEN_PREFIX}},
+            "attribute_exists(#request)",
+            {":true": {"BOOL": True}},
         )
+
+    # --- Invocations --------------------------------------------------------------------------
 
     def record(self, invocation: Invocation) -> Recorded:
-        """A second call tells why, only where the first one finds something in its way."""
-        item = _item(invocation)
-        try:
-            self._client.put_item(
-                TableName=self._table,
-                Item=item,
-                ConditionExpression="attribute_not_exists(RequestId)"
-                " OR #session = :session AND #deadline <> :deadline"
-                " OR #session <> :session AND #state <> :waiting"
-                " OR #session <> :session AND #deadline <= :now",
-                ExpressionAttributeNames={
-                    n: _NAMES[n] for n in ("#session", "#deadline", "#state")
-                },
-                ExpressionAttributeValues={
-                    ":session": item["SessionId"],
-                    ":deadline": item["Deadline"],
-                    ":waiting": {"S": InvocationState.WAITING},
-                    ":now": item["CreatedAt"],
-                },
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                raise
-            found = self._get(invocation.request_id) or {}
-            is_own = found.get("SessionId") == item["SessionId"]
-            return Recorded.REPEATED if is_own else Recorded.REFUSED
-        return Recorded.NEW
+        put = self._put(invocation, f"{_IS_FREE} OR {_IS_ANOTHER_ONES_END}", _open_values())
+        if put.is_applied:
+            return Recorded.NEW
+        found = _invocation(put.item)
+        is_same = found is not None and found.is_same_as(invocation)
+        return Recorded.REPEATED if is_same else Recorded.REFUSED
+
+    def bury(self, invocation: Invocation) -> Step:
+        buried = replace(invocation, state=InvocationState.ABANDONED)
+        put = self._put(buried, _IS_FREE, {})
+        found = _invocation(put.item)
+        if put.is_applied or found is None or not found.is_same_as(invocation):
+            return Step(put.is_applied, found)
+        return self.abandon(invocation.id, invocation.token_key)
 
     def get(self, request_id: str) -> Invocation | None:
-        item = self._get(request_id)
-        # Tokens lie in the same table, and are no invocations.
-        return _invocation(item) if item and "State" in item else None
+        return _invocation(self._get(request_id))
 
-    def answer(self, request_id: str, owner: str, answer: Answer, now: float) -> bool:
-        return self._update(
-            request_id,
-            "SET #state = :answered, #answer = :answer, #answered_at = :now",
-            "#state = :waiting AND #owner = :owner AND #deadline > :now",
+    def claim(self, id: InvocationId, session_id: str, now: float) -> Step:
+        return self._step(
+            id,
+            "SET #state = :started, #started = :true",
+            f"{_OF_SESSION} AND #deadline > :now AND {_IS_OPEN}",
+            _open_values()
+            | {":session": {"S": session_id}, ":now": _number(now), ":true": {"BOOL": True}},
+        )
+
+    def answer(self, id: InvocationId, session_id: str, answer: Answer, now: float) -> Step:
+        return self._step(
+            id,
+            "SET #state = :answered, #answer = :answer",
+            f"{_OF_SESSION} AND #deadline > :now AND #state = :started",
             {
+                ":session": {"S": session_id},
+                ":now": _number(now),
+                ":started": {"S": InvocationState.STARTED},
                 ":answered": {"S": InvocationState.ANSWERED},
-                ":waiting": {"S": InvocationState.WAITING},
-                ":owner": {"S": owner},
                 ":answer": {"M": _answer_item(answer)},
-                ":now": {"N": str(round(now, 3))},
             },
         )
 
-    def abandon(self, request_id: str, session_id: str) -> None:
-        self._update(
-            request_id,
-            "SET #state = :abandoned",
-            "#state = :waiting AND #session = :session",
-            {
-                ":abandoned": {"S": InvocationState.ABANDONED},
-                ":waiting": {"S": InvocationState.WAITING},
-                ":session": {"S": session_id},
-            },
+    def decline(self, id: InvocationId, session_id: str) -> Step:
+        return self._abandon(
+            id, _OF_SESSION, {":session": {"S": session_id}}, [InvocationState.WAITING]
+        )
+
+    def abandon(self, id: InvocationId, token_key: str) -> Step:
+        return self._abandon(id, _OF_TOKEN, {":token": {"S": token_key}}, [InvocationState.WAITING])
+
+    def lose(self, id: InvocationId, token_key: str) -> Step:
+        return self._abandon(id, _OF_TOKEN, {":token": {"S": token_key}}, OPEN)
+
+    def follow(self, id: InvocationId, token_key: str, connection_id: str) -> Step:
+        return self._step(
+            id,
+            "SET #connection = :connection",
+            f"{_OF_TOKEN} AND {_IS_OPEN}",
+            _open_values() | {":token": {"S": token_key}, ":connection": {"S": connection_id}},
         )
 
     def stale(self, now: float) -> Iterator[str]:
+        condition = f"{_IS_OPEN} AND #deadline <= :now"
         pages = self._client.get_paginator("scan").paginate(
             TableName=self._table,
-            FilterExpression="#state = :waiting AND #deadline <= :now",
+            FilterExpression=condition,
             ProjectionExpression="RequestId",
-            ExpressionAttributeNames={n: _NAMES[n] for n in ("#deadline", "#state")},
-            ExpressionAttributeValues={
-                ":waiting": {"S": InvocationState.WAITING},
-                ":now": {"N": str(round(now, 3))},
-            },
+            ExpressionAttributeNames=names_in(condition, _NAMES),
+            ExpressionAttributeValues=_open_values() | {":now": _number(now)},
         )
         return (str(item["RequestId"]["S"]) for page in pages for item in page["Items"])
 
@@ -155,21 +190,46 @@ class DynamoDbInvocationStore:
         return self._update(
             request_id,
             "SET #state = :expired",
-            "#state = :waiting AND #deadline <= :now",
-            {
-                ":expired": {"S": InvocationState.EXPIRED},
-                ":waiting": {"S": InvocationState.WAITING},
-                ":now": {"N": str(round(now, 3))},
-            },
+            f"{_IS_OPEN} AND #deadline <= :now",
+            _open_values() | {":expired": {"S": InvocationState.EXPIRED}, ":now": _number(now)},
         )
 
-    def _update(
-        self, request_id: str, expression: str, condition: str, values: dict[str, Any]
-    ) -> bool:
-        updated = update_if(
-            self._client, self._table, _key(request_id), expression, condition, _NAMES, values
+    def _abandon(
+        self,
+        id: InvocationId,
+        owner: str,
+        values: dict[str, Any],
+        states: Iterable[InvocationState],
+    ) -> Step:
+        known = {f":{state.lower()}": {"S": state} for state in states}
+        return self._step(
+            id,
+            "SET #state = :abandoned",
+            f"{owner} AND #state IN ({', '.join(known)})",
+            values | known | {":abandoned": {"S": InvocationState.ABANDONED}},
         )
-        return updated is not None
+
+    def _step(
+        self, id: InvocationId, expression: str, condition: str, values: dict[str, Any]
+    ) -> Step:
+        values = values | {":deadline": _number(id.deadline)}
+        key = _key(id.request_id)
+        updated = update_if(self._client, self._table, key, expression, condition, _NAMES, values)
+        return Step(updated.is_applied, _invocation(updated.item))
+
+    def _update(self, key: str, expression: str, condition: str, values: dict[str, Any]) -> bool:
+        return update_if(
+            self._client, self._table, _key(key), expression, condition, _NAMES, values
+        ).is_applied
+
+    def _put(self, invocation: Invocation, condition: str, values: dict[str, Any]) -> Change:
+        item = _item(invocation)
+        values = values | {
+            ":token": item["Token"],
+            ":deadline": item["Deadline"],
+            ":now": item["CreatedAt"],
+        }
+        return put_if(self._client, self._table, item, condition, _NAMES, values)
 
     def _get(self, key: str) -> dict[str, Any] | None:
         found = self._client.get_item(TableName=self._table, Key=_key(key), ConsistentRead=True)
@@ -177,8 +237,25 @@ class DynamoDbInvocationStore:
         return item
 
 
+def _open_values() -> dict[str, Any]:
+    return {f":{state.lower()}": {"S": state} for state in OPEN}
+
+
+def _number(seconds: float) -> dict[str, str]:
+    return {"N": str(round(seconds, 3))}
+
+
+def _token_ttl(now: float) -> dict[str, str]:
+    return {"N": str(int(now) + TOKEN_RETENTION)}
+
+
 def _grant(item: dict[str, Any]) -> Grant:
-    return Grant(item["SessionId"]["S"], item["StackName"]["S"])
+    return Grant(
+        session_id=item["SessionId"]["S"],
+        stack_name=item["StackName"]["S"],
+        hold=item["Hold"]["S"],
+        is_settled="Settled" in item,
+    )
 
 
 def _key(request_id: str) -> dict[str, Any]:
@@ -186,50 +263,45 @@ def _key(request_id: str) -> dict[str, Any]:
 
 
 def _item(invocation: Invocation) -> dict[str, Any]:
-    item = _key(invocation.request_id) | {
+    item = _key(invocation.id.request_id) | {
         "SessionId": {"S": invocation.session_id},
-        "Owner": {"S": invocation.owner},
+        "Token": {"S": invocation.token_key},
         "Function": {"S": invocation.function},
         "State": {"S": invocation.state},
-        "CreatedAt": {"N": str(round(invocation.created_at, 3))},
-        "Deadline": {"N": str(round(invocation.deadline, 3))},
+        "CreatedAt": _number(invocation.created_at),
+        "Deadline": _number(invocation.id.deadline),
+        "ConnectionId": {"S": invocation.connection_id},
         "TTL": {"N": str(int(invocation.created_at) + RETENTION)},
     }
-    if invocation.event is not None:
-        item["Event"] = {"S": invocation.event}
-    if invocation.event_key is not None:
-        item["EventKey"] = {"S": invocation.event_key}
+    if invocation.has_started:
+        item["HasStarted"] = {"BOOL": True}
     if invocation.answer is not None:
         item["Answer"] = {"M": _answer_item(invocation.answer)}
     return item
 
 
-def _invocation(item: dict[str, Any]) -> Invocation:
+def _invocation(item: dict[str, Any] | None) -> Invocation | None:
+    """Tokens lie in the same table, and are no invocations; nor is what another version left."""
+    if item is None or "Token" not in item:
+        return None
     return Invocation(
-        request_id=item["RequestId"]["S"],
+        id=InvocationId(item["RequestId"]["S"], float(item["Deadline"]["N"])),
         session_id=item["SessionId"]["S"],
-        owner=item["Owner"]["S"],
+        token_key=item["Token"]["S"],
         function=item["Function"]["S"],
         created_at=float(item["CreatedAt"]["N"]),
-        deadline=float(item["Deadline"]["N"]),
+        connection_id=item["ConnectionId"]["S"],
         state=InvocationState(item["State"]["S"]),
-        event=item.get("Event", {}).get("S"),
-        event_key=item.get("EventKey", {}).get("S"),
+        has_started=item.get("HasStarted", {}).get("BOOL", False),
         answer=_answer(item["Answer"]["M"]) if "Answer" in item else None,
     )
 
 
 def _answer_item(answer: Answer) -> dict[str, Any]:
-    if answer.error is not None:
-        return {"Error": {"S": json.dumps(answer.error)}}
-    if answer.result_key is not None:
-        return {"ResultKey": {"S": answer.result_key}}
-    return {"Result": {"S": answer.result or ""}}
+    if answer.body_key is not None:
+        return {"BodyKey": {"S": answer.body_key}}
+    return {"Body": {"S": answer.body or ""}}
 
 
 def _answer(item: dict[str, Any]) -> Answer:
-    if "Error" in item:
-        return Answer(error=json.loads(item["Error"]["S"]))
-    if "ResultKey" in item:
-        return Answer(result_key=item["ResultKey"]["S"])
-    return Answer(result=item["Result"]["S"])
+    return Answer(item.get("Body", {}).get("S"), item.get("BodyKey", {}).get("S"))

@@ -2,12 +2,13 @@
 
 ::
 
-    WAITING --answer of the session's owner, once, before the deadline--> ANSWERED
-       \\--the session ended, or its connection is gone--> ABANDONED
-       \\--nobody asked any more, and the deadline passed--> EXPIRED
+    WAITING --claim, before the deadline--> STARTED --answer, before the deadline--> ANSWERED
+       |                                       \\--its session is lost--> ABANDONED
+       |--nobody claims it, or the debugger declines it--> ABANDONED
+       \\--the deadline passes, in either state--> EXPIRED
 
-Functions prove which session they belong to by a token. Only its hash is stored, and looking the
-hash up is the comparison.
+Only what was never STARTED may the function run by itself. Functions prove which session they
+belong to by a token. Only its hash is stored, and looking the hash up is the comparison.
 """
 
 from __future__ import annotations
@@ -16,10 +17,9 @@ import hashlib
 import secrets
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
-# Seconds for which records are kept; payloads in the bucket live as long.
-RETENTION = 24 * 3600
+# Seconds for which records are kept; payloads in the bucket live for a day.
+RETENTION = 2 * 3600
 # Heartbeats keep a session alive for days, and a token must outlive it: a function that still
 # shows one is restored then.
 TOKEN_RETENTION = 30 * 24 * 3600
@@ -31,48 +31,68 @@ TOKEN_PREFIX = "token#"  # noqa: S105 # nosec B105 - no secret
 
 class InvocationState(StrEnum):
     WAITING = "WAITING"
+    STARTED = "STARTED"
     ANSWERED = "ANSWERED"
     ABANDONED = "ABANDONED"
     EXPIRED = "EXPIRED"
 
 
+OPEN = (InvocationState.WAITING, InvocationState.STARTED)
+
+
 @dataclass(frozen=True)
 class Grant:
-    """What a token opens: one session's invocations. The stack is where its functions are."""
+    """What a token opens: one session's invocations.
+
+    ``session_id`` is the session that has the functions now, ``hold`` the beginning of the id of
+    the one that instrumented them, as they say it themselves. The stack is where they are.
+    ``is_settled``: the session is over, and restoring them was begun once more.
+    """
 
     session_id: str
     stack_name: str
+    hold: str
+    is_settled: bool = False
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the handler gave: the JSON text of its result, the key of one, or an error.
+    """What the handler gave: the JSON text of a body (see ``wire``), or the key of an upload."""
 
-    ``error`` has Lambda's own names: errorType, errorMessage, stackTrace.
+    body: str | None = field(default=None, repr=False)
+    body_key: str | None = None
+
+
+@dataclass(frozen=True)
+class InvocationId:
+    """Names an invocation: Lambda tries one again under the same request id, with a new deadline.
+
+    ``deadline`` is in seconds since the epoch, and counts to the millisecond.
     """
 
-    result: str | None = None
-    result_key: str | None = None
-    error: dict[str, Any] | None = None
+    request_id: str
+    deadline: float
 
 
 @dataclass(frozen=True)
 class Invocation:
-    """``owner`` is the ARN that may answer; times are seconds since the epoch.
-
-    The event is here only where it fits neither the message nor needs the bucket (``event_key``).
+    """``session_id`` is the session that it was sent to, ``token_key`` the key of the function's
+    token, ``connection_id`` where the function waits. Times are seconds since the epoch.
     """
 
-    request_id: str
+    id: InvocationId
     session_id: str
-    owner: str
+    token_key: str = field(repr=False)
     function: str
     created_at: float
-    deadline: float
+    connection_id: str
     state: InvocationState = InvocationState.WAITING
-    event: str | None = field(default=None, repr=False)
-    event_key: str | None = None
-    answer: Answer | None = field(default=None, repr=False)
+    has_started: bool = False
+    answer: Answer | None = None
+
+    def is_same_as(self, other: Invocation) -> bool:
+        """Whether both are one try of one function, wherever it stands."""
+        return (self.id, self.token_key) == (other.id, other.token_key)
 
 
 def new_token() -> str:
@@ -81,4 +101,4 @@ def new_token() -> str:
 
 def token_key(token: str) -> str:
     """Where a token is stored. It has 256 random bits: a plain hash can't be searched."""
-    return f"{TOKEN_PREFIX}{hashlib.sha256(token.encode()).hexdigest()}"
+    return f"{TOKEN_PREFIX}{hashlib.sha256(token.encode('utf-8', 'replace')).hexdigest()}"

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
 
-from .invocation import Answer, Grant, Invocation
+from .invocation import Answer, Grant, Invocation, InvocationId
 
 
 class Recorded(Enum):
-    """REPEATED: the same session has sent this very one before, whatever became of it since.
-    REFUSED: another session waits for that id.
-
-    Lambda tries an asynchronous invocation again under the same id, but with another deadline:
-    that is a NEW one.
+    """REPEATED: the same function has sent this very one before, whatever became of it since.
+    REFUSED: another invocation with that request id is open.
     """
 
     NEW = auto()
@@ -22,40 +20,86 @@ class Recorded(Enum):
     REFUSED = auto()
 
 
+@dataclass(frozen=True)
+class Step:
+    """Whether a step was taken, and the invocation as it is now; None if there is none."""
+
+    is_taken: bool
+    invocation: Invocation | None
+
+
 class InvocationStore(Protocol):
-    """Where invocations and tokens live. Each call is atomic."""
+    """Each call is atomic, however many callers there are at once.
 
-    def add_token(self, token: str, grant: Grant, now: float) -> None: ...
+    A step is taken once; whoever repeats it is told of the invocation as it is.
+    """
 
-    def grant_of(self, token: str) -> Grant | None: ...
+    def add_token(self, token_key: str, grant: Grant, now: float) -> None: ...
 
-    def unsettled(self) -> Iterator[tuple[str, Grant]]:
-        """The tokens of which nobody has noted that their session is over and restored.
+    def grant_of(self, token_key: str) -> Grant | None: ...
 
-        Each with the key by which ``settle`` knows it.
+    def grant_to(self, token_key: str, session_id: str, now: float) -> None:
+        """The token opens another session from now on, and is kept as long as a new one.
+
+        No change if there is no such token.
         """
         ...
 
-    def settle(self, key: str) -> None: ...
+    def unsettled(self) -> Iterator[tuple[str, Grant]]:
+        """The keys of tokens that are not settled, and what they open."""
+        ...
+
+    def settle(self, token_key: str) -> None:
+        """Notes that the functions of a token are being restored, for good."""
+        ...
 
     def record(self, invocation: Invocation) -> Recorded:
-        """Stores it as WAITING if it is NEW; otherwise there is no change."""
+        """Stores it if it is NEW; otherwise there is no change.
+
+        It takes the place of one that is over, and of an earlier try of the same function.
+        """
+        ...
+
+    def bury(self, invocation: Invocation) -> Step:
+        """Stores it as ABANDONED, if it has not come, and nobody has use for what has.
+
+        If it has come and is WAITING, it is ABANDONED as well. Otherwise there is no change.
+        """
         ...
 
     def get(self, request_id: str) -> Invocation | None: ...
 
-    def answer(self, request_id: str, owner: str, answer: Answer, now: float) -> bool:
-        """WAITING → ANSWERED, by its owner and in time. False, and no change, otherwise."""
+    def claim(self, id: InvocationId, session_id: str, now: float) -> Step:
+        """WAITING → STARTED, of that session, before the deadline.
+
+        Taken as well if it is STARTED already.
+        """
         ...
 
-    def abandon(self, request_id: str, session_id: str) -> None:
-        """WAITING → ABANDONED; no change in any other state."""
+    def answer(self, id: InvocationId, session_id: str, answer: Answer, now: float) -> Step:
+        """STARTED → ANSWERED, of that session, before the deadline."""
+        ...
+
+    def decline(self, id: InvocationId, session_id: str) -> Step:
+        """WAITING → ABANDONED, of that session."""
+        ...
+
+    def abandon(self, id: InvocationId, token_key: str) -> Step:
+        """WAITING → ABANDONED, of that token."""
+        ...
+
+    def lose(self, id: InvocationId, token_key: str) -> Step:
+        """WAITING or STARTED → ABANDONED, of that token: its session is lost."""
+        ...
+
+    def follow(self, id: InvocationId, token_key: str, connection_id: str) -> Step:
+        """The function waits at this connection, if the invocation is open and of that token."""
         ...
 
     def stale(self, now: float) -> Iterator[str]:
-        """The request ids of what is WAITING though its deadline is over."""
+        """The request ids of what is open though its deadline is over."""
         ...
 
     def expire(self, request_id: str, now: float) -> bool:
-        """WAITING → EXPIRED, once its deadline is over. False, and no change, otherwise."""
+        """Open → EXPIRED, once its deadline is over. False, and no change, otherwise."""
         ...

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice, takewhile
 from typing import Any
 
-from ..shared.dynamodb import OverloadedError, names_in, update_if
-from .session import LIFETIME, RefreshOffer, Session, Status
+from ..shared.dynamodb import OverloadedError, names_in, put_if, update_if
+from ..shared.ids import shortened
+from .session import GRACE, LEASE, RESTORING_SECONDS, Session, Status
 from .store import Page, Position, page_by_ttl
 
 _NAMES = {
@@ -23,10 +24,11 @@ _NAMES = {
     "#ttl": "TTL",
     "#connection": "ConnectionId",
     "#connected_at": "ConnectedAt",
-    "#previous": "PreviousConnectionId",
-    "#instruments": "Instruments",
-    "#refresh_hash": "RefreshHash",
-    "#refresh_expires": "RefreshExpires",
+    "#holds": "Holds",
+    "#tokens": "Tokens",
+    "#heir": "Heir",
+    "#silent": "Silent",
+    "#restoring": "RestoringSince",
 }
 _BY_STACK = "GSI-StackName"
 _BY_CONNECTION = "GSI-ConnectionId"
@@ -52,24 +54,9 @@ class DynamoDbSessionStore:
         self._sleep = sleep
 
     def create(self, session: Session) -> None:
-        item = _item(session)
-        # Or it is the very same: botocore repeats a request whose answer got lost.
-        self._client.put_item(
-            TableName=self._table,
-            Item=item,
-            ConditionExpression="attribute_not_exists(SessionId)"
-            " OR #status = :pending AND #created = :created AND #owner = :owner",
-            ExpressionAttributeNames={
-                "#status": "Status",
-                "#created": "CreatedAt",
-                "#owner": "Owner",
-            },
-            ExpressionAttributeValues={
-                ":pending": {"S": Status.PENDING},
-                ":created": item["CreatedAt"],
-                ":owner": item["Owner"],
-            },
-        )
+        item, condition = _item(session), "attribute_not_exists(#session)"
+        if not put_if(self._client, self._table, item, condition, _NAMES, {}).is_applied:
+            raise ValueError("there is a session with this id already")
 
     def get(self, session_id: str) -> Session | None:
         """Reads consistently: an id may be used the moment after it was created."""
@@ -81,13 +68,14 @@ class DynamoDbSessionStore:
     def activate(self, session_id: str, connection_id: str, now: float) -> bool:
         activated = self._update(
             session_id,
-            "SET #status = :active, #connection = :connection, #connected_at = :now",
+            "SET #status = :active, #connection = :connection, #connected_at = :now, #ttl = :ttl",
             "#status = :pending AND #ttl > :now",
             {
                 ":active": {"S": Status.ACTIVE},
                 ":pending": {"S": Status.PENDING},
                 ":connection": {"S": connection_id},
-                ":now": {"N": str(int(now))},
+                ":now": _seconds(now),
+                ":ttl": _seconds(now, LEASE),
             },
         )
         return activated is not None
@@ -96,61 +84,110 @@ class DynamoDbSessionStore:
         # One that is expired stays so: its functions may have been restored already.
         extended = self._update(
             session_id,
-            "SET #ttl = :ttl",
+            "SET #ttl = :ttl REMOVE #silent",
             "#connection = :connection AND #ttl > :now",
             {
-                ":ttl": {"N": str(int(now) + LIFETIME)},
+                ":ttl": _seconds(now, LEASE),
                 ":connection": {"S": connection_id},
-                ":now": {"N": str(int(now))},
+                ":now": _seconds(now),
             },
         )
         return extended.ttl if extended else None
 
-    def mark_instrumenting(self, session_id: str, connection_id: str) -> Session | None:
+    def mark_instrumenting(
+        self, session_id: str, connection_id: str, token_key: str
+    ) -> Session | None:
         return self._update_held(
-            session_id, connection_id, "SET #instruments = :true", {":true": {"BOOL": True}}
-        )
-
-    def offer_refresh(self, session_id: str, connection_id: str, offer: RefreshOffer) -> bool:
-        offered = self._update_held(
             session_id,
             connection_id,
-            "SET #refresh_hash = :hash, #refresh_expires = :expires",
-            {":hash": {"S": offer.token_hash}, ":expires": {"N": str(offer.expires)}},
+            "ADD #holds :holds, #tokens :tokens",
+            {":holds": {"SS": [shortened(session_id)]}, ":tokens": {"SS": [token_key]}},
         )
-        return offered is not None
 
-    def refresh(self, session_id: str, connection_id: str, token_hash: str, now: float) -> bool:
-        refreshed = self._update(
+    def mark_silent(self, session_id: str) -> None:
+        self._update(
             session_id,
-            "SET #previous = #connection, #connection = :connection, #ttl = :ttl,"
-            " #connected_at = :now REMOVE #refresh_hash, #refresh_expires",
-            "#status = :active AND #ttl > :now"
-            " AND #refresh_hash = :hash AND #refresh_expires > :now",
+            "SET #silent = :true",
+            "attribute_exists(#connection)",
+            {":true": {"BOOL": True}},
+        )
+
+    def appoint_heir(self, session_id: str, heir: str) -> Session | None:
+        return self._update(
+            session_id,
+            "SET #status = :closed, #heir = :heir REMOVE #connection",
+            "#status IN (:active, :closed) AND attribute_not_exists(#restoring)"
+            " AND (attribute_not_exists(#heir) OR #heir = :heir)",
             {
                 ":active": {"S": Status.ACTIVE},
-                ":connection": {"S": connection_id},
-                ":hash": {"S": token_hash},
-                ":now": {"N": str(int(now))},
-                ":ttl": {"N": str(int(now) + LIFETIME)},
+                ":closed": {"S": Status.CLOSED},
+                ":heir": {"S": heir},
             },
         )
-        return refreshed is not None
 
-    def close(self, session_id: str, connection_id: str) -> Session | None:
+    def inherit(
+        self, session_id: str, connection_id: str, holds: Iterable[str], tokens: Iterable[str]
+    ) -> Session | None:
+        sets = {"holds": sorted(holds), "tokens": sorted(tokens)}
+        # DynamoDB knows no empty set.
+        clauses = [f"#{name} :{name}" for name, values in sets.items() if values]
+        return self._update_held(
+            session_id,
+            connection_id,
+            f"ADD {', '.join(clauses)}" if clauses else "",
+            {f":{name}": {"SS": values} for name, values in sets.items() if values},
+        )
+
+    def disconnect(self, session_id: str, connection_id: str, now: float) -> Session | None:
+        return self._update_held(
+            session_id,
+            connection_id,
+            "SET #status = :closed, #ttl = :ttl REMOVE #connection",
+            {":closed": {"S": Status.CLOSED}, ":ttl": _seconds(now, GRACE)},
+        )
+
+    def close(self, session_id: str, connection_id: str, now: float) -> Session | None:
         return self._close(
-            session_id, "#connection = :connection", {":connection": {"S": connection_id}}
+            session_id, "#connection = :connection", {":connection": {"S": connection_id}}, now
         )
 
     def close_expired(self, session_id: str, connection_id: str, now: float) -> Session | None:
         return self._close(
             session_id,
             "#connection = :connection AND #ttl <= :now",
-            {":connection": {"S": connection_id}, ":now": {"N": str(int(now))}},
+            {":connection": {"S": connection_id}},
+            now,
         )
 
-    def cancel(self, session_id: str) -> Session | None:
-        return self._close(session_id, "#status = :pending", {":pending": {"S": Status.PENDING}})
+    def cancel(self, session_id: str, now: float) -> Session | None:
+        return self._close(
+            session_id, "#status = :pending", {":pending": {"S": Status.PENDING}}, now
+        )
+
+    def begin_restoring(self, session_id: str, now: float) -> bool:
+        begun = self._update(
+            session_id,
+            "SET #restoring = :now",
+            "#status = :closed AND attribute_not_exists(#heir)"
+            " AND (attribute_not_exists(#restoring) OR #restoring <= :again)",
+            {
+                ":closed": {"S": Status.CLOSED},
+                ":now": _seconds(now),
+                ":again": _seconds(now, -RESTORING_SECONDS),
+            },
+        )
+        return begun is not None
+
+    def id_by_connection(self, connection_id: str) -> str | None:
+        found = self._client.query(
+            TableName=self._table,
+            IndexName=_BY_CONNECTION,
+            KeyConditionExpression="#connection = :connection",
+            ExpressionAttributeNames={"#connection": _NAMES["#connection"]},
+            ExpressionAttributeValues={":connection": {"S": connection_id}},
+        )
+        ids = [str(item["SessionId"]["S"]) for item in found["Items"]]
+        return ids[0] if ids else None
 
     def open_sessions(self, stack_name: str, now: float) -> list[Session]:
         """Through GSI-StackName, which is eventually consistent, as the following are."""
@@ -170,8 +207,7 @@ class DynamoDbSessionStore:
         pages = self._client.get_paginator("scan").paginate(
             TableName=self._table, IndexName=_BY_CONNECTION
         )
-        # One that moves while the index is read may come twice.
-        ids = dict.fromkeys(item["SessionId"]["S"] for page in pages for item in page["Items"])
+        ids = (item["SessionId"]["S"] for page in pages for item in page["Items"])
         found = (_session(item) for item in self._get_all(ids))
         return [session for session in found if session.connection_id is not None]
 
@@ -193,8 +229,12 @@ class DynamoDbSessionStore:
         }
         visible = "#status <> :pending OR #owner = :viewer"
         if open_only:
-            visible = "#status = :active OR #status = :pending AND #owner = :viewer"
-            values[":active"] = {"S": Status.ACTIVE}
+            visible = (
+                "#status = :active OR #status = :pending AND #owner = :viewer"
+                " OR #status = :closed AND attribute_not_exists(#restoring)"
+                " AND attribute_not_exists(#heir)"
+            )
+            values |= {":active": {"S": Status.ACTIVE}, ":closed": {"S": Status.CLOSED}}
         items = self._query(
             "#stack = :stack AND #ttl <= :latest", visible, values, highest_ttl_first=True
         )
@@ -273,13 +313,15 @@ class DynamoDbSessionStore:
             pause *= 2
         raise OverloadedError(f"{len(keys)} items were not read")
 
-    def _close(self, session_id: str, condition: str, values: dict[str, Any]) -> Session | None:
+    def _close(
+        self, session_id: str, condition: str, values: dict[str, Any], now: float
+    ) -> Session | None:
         # A key of an index can't be NULL: the connection's id is removed.
         return self._update(
             session_id,
-            "SET #status = :closed REMOVE #connection, #previous, #refresh_hash, #refresh_expires",
+            "SET #status = :closed, #restoring = :now REMOVE #connection",
             condition,
-            values | {":closed": {"S": Status.CLOSED}},
+            values | {":closed": {"S": Status.CLOSED}, ":now": _seconds(now)},
         )
 
     def _update_held(
@@ -299,7 +341,11 @@ class DynamoDbSessionStore:
         updated = update_if(
             self._client, self._table, _key(session_id), expression, condition, _NAMES, values
         )
-        return _session(updated) if updated else None
+        return _session(updated.item) if updated.is_applied and updated.item else None
+
+
+def _seconds(now: float, more: float = 0) -> dict[str, str]:
+    return {"N": str(int(now + more))}
 
 
 def _key(session_id: str) -> dict[str, Any]:
@@ -316,22 +362,22 @@ def _item(session: Session) -> dict[str, Any]:
     }
     if session.connection_id is not None:
         item["ConnectionId"] = {"S": session.connection_id}
-    if session.instruments:
-        item["Instruments"] = {"BOOL": True}
     if session.connected_at is not None:
         item["ConnectedAt"] = {"N": str(session.connected_at)}
-    if session.previous_connection_id is not None:
-        item["PreviousConnectionId"] = {"S": session.previous_connection_id}
-    if session.offer is not None:
-        item["RefreshHash"] = {"S": session.offer.token_hash}
-        item["RefreshExpires"] = {"N": str(session.offer.expires)}
+    if session.holds:
+        item["Holds"] = {"SS": sorted(session.holds)}
+    if session.tokens:
+        item["Tokens"] = {"SS": sorted(session.tokens)}
+    if session.heir is not None:
+        item["Heir"] = {"S": session.heir}
+    if session.is_silent:
+        item["Silent"] = {"BOOL": True}
+    if session.restoring_since is not None:
+        item["RestoringSince"] = {"N": str(session.restoring_since)}
     return item
 
 
 def _session(item: dict[str, Any]) -> Session:
-    offer = None
-    if "RefreshHash" in item:
-        offer = RefreshOffer(item["RefreshHash"]["S"], int(item["RefreshExpires"]["N"]))
     return Session(
         session_id=item["SessionId"]["S"],
         stack_name=item["StackName"]["S"],
@@ -340,8 +386,14 @@ def _session(item: dict[str, Any]) -> Session:
         created_at=item["CreatedAt"]["S"],
         owner=item["Owner"]["S"],
         connection_id=item.get("ConnectionId", {}).get("S"),
-        instruments=item.get("Instruments", {}).get("BOOL", False),
-        connected_at=int(item["ConnectedAt"]["N"]) if "ConnectedAt" in item else None,
-        previous_connection_id=item.get("PreviousConnectionId", {}).get("S"),
-        offer=offer,
+        connected_at=_number(item, "ConnectedAt"),
+        holds=frozenset(item.get("Holds", {}).get("SS", ())),
+        tokens=frozenset(item.get("Tokens", {}).get("SS", ())),
+        heir=item.get("Heir", {}).get("S"),
+        is_silent=item.get("Silent", {}).get("BOOL", False),
+        restoring_since=_number(item, "RestoringSince"),
     )
+
+
+def _number(item: dict[str, Any], name: str) -> int | None:
+    return int(item[name]["N"]) if name in item else None

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from ..instrumentation.request import Instrumentation, restore_request
-from ..shared.ids import shortened
 from ..websocket import wire
 from ..websocket.connections import Connections
+from .heirs import find_latest
 from .session import Session, Status
 from .store import SessionStore
 
-# How often a session is looked at again because it connected or moved in between.
+# How often a session is looked at again because it connected or closed in between.
 _ATTEMPTS = 5
 
 
@@ -19,91 +20,112 @@ class UnsettledError(Exception):
     """A session changed hands faster than it could be closed."""
 
 
-def end_session(
-    session_id: str,
-    connection_id: str,
-    store: SessionStore,
-    instrumentation: Instrumentation,
-    *,
-    tell: bool,
-) -> Session | None:
-    """The session, now CLOSED; None if this connection does not hold it (any more).
+@dataclass(frozen=True)
+class Ending:
+    """What ends sessions."""
 
-    If it instrumented anything, restoring begins. With ``tell``, the connection hears of each
-    restored function, and of the end.
-    """
-    session = store.close(session_id, connection_id)
-    if session is not None:
-        _start_restoring(session, instrumentation, connection_id if tell else None)
-    return session
+    sessions: SessionStore
+    instrumentation: Instrumentation
+    connections: Connections
 
+    def close(self, session_id: str, connection_id: str, now: float) -> Session | None:
+        """The session, now CLOSED, as its debugger wishes; None if it is so already.
 
-def force_end(
-    session: Session,
-    reason: str,
-    store: SessionStore,
-    instrumentation: Instrumentation,
-    connections: Connections,
-) -> tuple[Session, bool]:
-    """The session, CLOSED, and whether it is so by this call; whoever holds it.
+        If it instrumented anything, restoring begins, and the connection hears of each restored
+        function and of the end.
+        """
+        session = self.sessions.close(session_id, connection_id, now)
+        if session is not None:
+            self._start_restoring(session, connection_id)
+        return session
 
-    If it instrumented anything, restoring begins, or begins again: there may be nothing left to
-    do. Its connection hears the reason and is dropped.
-    """
-    for _ in range(_ATTEMPTS):
-        if session.status is Status.CLOSED:
-            # Whoever closed it may have failed right after that.
-            _start_restoring(session, instrumentation)
-            return session, False
-        closed = close_as_seen(session, store)
-        if closed is not None:
-            finish(closed, session.connection_id, reason, instrumentation, connections)
-            return closed, True
-        seen = store.get(session.session_id)
-        if seen is None:
-            return replace(session, status=Status.CLOSED), False
-        session = seen
-    raise UnsettledError
+    def force(self, session: Session, reason: str, now: float) -> tuple[Session, bool]:
+        """The session, CLOSED, and whether it is so by this call; whoever holds it.
 
+        Of one that was replaced, it is the one that has its functions now: functions still name the
+        former one as their holder.
 
-def close_as_seen(session: Session, store: SessionStore) -> Session | None:
-    """→ CLOSED, unless it connected or moved since it was seen so. None, and no change, then."""
-    if session.connection_id is None:
-        return store.cancel(session.session_id)
-    return store.close(session.session_id, session.connection_id)
+        If it instrumented anything, restoring begins, or begins again: there may be nothing left to
+        do. Its connection hears the reason and is dropped. Raises UnsettledError.
+        """
+        # An heir may have been appointed that has not inherited yet.
+        holds: frozenset[str] = frozenset()
+        for _ in range(_ATTEMPTS):
+            holds |= session.holds
+            if session.heir is None:
+                if session.status is Status.CLOSED:
+                    self.restore(session, now, holds, again=True)
+                    return session, False
+                closed = self._close_as_seen(session, now)
+                if closed is not None:
+                    self._finish(
+                        replace(closed, holds=closed.holds | holds), session.connection_id, reason
+                    )
+                    return closed, True
+            latest = find_latest(self.sessions, session.session_id)
+            if latest is None:
+                return replace(session, status=Status.CLOSED), False
+            session = latest
+        raise UnsettledError
 
+    def expire(self, session: Session, now: float) -> bool:
+        """Ends an attached session whose lease is over, unless a heartbeat came first.
 
-def finish(
-    closed: Session,
-    connection_id: str | None,
-    reason: str,
-    instrumentation: Instrumentation,
-    connections: Connections,
-) -> None:
-    """What follows an end that the debugger did not wish: restoring, a word to it, hanging up.
+        Its debugger may only have slept. It is cut off without a word, and so it attaches again.
+        """
+        if session.connection_id is None:
+            return False
+        closed = self.sessions.close_expired(session.session_id, session.connection_id, now)
+        if closed is None:
+            return False
+        self._finish(closed, session.connection_id)
+        return True
 
-    None of it waits for the success of what comes before, which is raised only afterwards: the
-    session knows its connection no more, so nobody could make up for the rest. A debugger that is
-    just cut off attaches again.
-    """
-    try:
-        _start_restoring(closed, instrumentation)
-    finally:
-        if connection_id is not None:
-            _hang_up(connection_id, reason, connections)
+    def restore(
+        self, session: Session, now: float, holds: Iterable[str] = (), *, again: bool = False
+    ) -> bool:
+        """Whether restoring the functions of a CLOSED session has been started by this call.
 
+        Not if it has an heir, nor if that began a short while ago, unless ``again``. ``holds`` adds
+        names under which functions may be held for it.
+        """
+        # Once that has begun, there will be no heir.
+        has_begun = again and session.restoring_since is not None
+        if not has_begun and not self.sessions.begin_restoring(session.session_id, now):
+            return False
+        self._start_restoring(replace(session, holds=session.holds | frozenset(holds)))
+        return True
 
-def _hang_up(connection_id: str, reason: str, connections: Connections) -> None:
-    try:
-        connections.post(connection_id, wire.closed(reason))
-    finally:
-        connections.drop(connection_id)
+    def _close_as_seen(self, session: Session, now: float) -> Session | None:
+        """→ CLOSED, unless it connected or closed since it was seen so; None, then."""
+        if session.connection_id is None:
+            return self.sessions.cancel(session.session_id, now)
+        return self.sessions.close(session.session_id, session.connection_id, now)
 
+    def _finish(
+        self, closed: Session, connection_id: str | None, reason: str | None = None
+    ) -> None:
+        """What follows an end that the debugger did not wish: restoring, a word to it, hanging up.
 
-def _start_restoring(
-    closed: Session, instrumentation: Instrumentation, connection_id: str | None = None
-) -> None:
-    """If it instrumented anything; ``connection_id`` hears of it."""
-    if closed.instruments:
-        session = shortened(closed.session_id)
-        instrumentation.start(restore_request(closed.stack_name, session, connection_id))
+        None of it waits for the success of what comes before, which is raised only afterwards: the
+        session knows its connection no more, so nobody could make up for the rest. A debugger that
+        hears no ``reason`` attaches again.
+        """
+        try:
+            self._start_restoring(closed)
+        finally:
+            if connection_id is not None:
+                self._hang_up(connection_id, reason)
+
+    def _hang_up(self, connection_id: str, reason: str | None) -> None:
+        try:
+            if reason is not None:
+                self.connections.post(connection_id, wire.closed(reason))
+        finally:
+            self.connections.drop(connection_id)
+
+    def _start_restoring(self, closed: Session, connection_id: str | None = None) -> None:
+        """If it instrumented anything; ``connection_id`` hears of it."""
+        if closed.holds:
+            request = restore_request(closed.stack_name, closed.holds, connection_id)
+            self.instrumentation.start(request)

@@ -1,8 +1,8 @@
 """What nobody ended is ended on a schedule: sessions, and invocations that nobody waits for.
 
 ``$disconnect`` is best effort, a laptop may vanish without a word, and a debugger may forget its
-heartbeat. Each change is conditional, so a refresh or a heartbeat in between wins, and so two
-reapers at once do no harm.
+heartbeat. Each change is conditional, so a heartbeat in between wins, and so two reapers at once
+do no harm.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from typing import TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ..instrumentation.request import Instrumentation, restore_request
+from ..instrumentation.request import restore_request
 from ..invocations.invocation import Grant
 from ..invocations.store import InvocationStore
 from ..shared.dynamodb import OverloadedError
 from ..shared.ids import shortened
 from ..shared.log import Record
 from ..websocket.connections import Connections
-from .ending import end_session, finish
-from .session import CONNECTING_SECONDS, Session, Status
+from .ending import Ending
+from .heirs import find_latest
+from .session import CONNECTING_SECONDS, Session
 from .store import SessionStore
 
-EXPIRED = "expired"
 _THREADS = 16
 # As many ids as a log line shows.
 _SHOWN = 50
@@ -45,7 +45,7 @@ class Reaper:
     sessions: SessionStore
     invocations: InvocationStore
     connections: Connections
-    instrumentation: Instrumentation
+    ending: Ending
 
 
 def reap(record: Record, reaper: Reaper, now: float) -> dict[str, int]:
@@ -60,10 +60,10 @@ def reap(record: Record, reaper: Reaper, now: float) -> dict[str, int]:
         return request_id if reaper.invocations.expire(request_id, now) else None
 
     invocations = sweep.each(lambda: reaper.invocations.stale(now), expire)
-    leases = sweep.each(reaper.invocations.unsettled, lambda one: _settle(*one, reaper))
+    settled = sweep.each(reaper.invocations.unsettled, lambda one: _settle(*one, reaper, now))
     counts = {"reaped": len(sessions), "stale": len(invocations)}
     record |= counts | {"outcome": "reaped", "reapedSessions": sorted(sessions)[:_SHOWN]}
-    record["settled"] = len(leases)
+    record["settled"] = len(settled)
     if sweep.failures:
         record |= {"outcome": "error", "failed": len(sweep.failures)}
         record["reason"] = ", ".join(sorted(set(sweep.failures)))
@@ -72,51 +72,46 @@ def reap(record: Record, reaper: Reaper, now: float) -> dict[str, int]:
 
 
 def _end(session: Session, reaper: Reaper, now: float) -> str | None:
-    """The shortened id of the session if it was ended; None if it may live on."""
-    connection_id = session.connection_id
-    if connection_id is None:
-        return None
-    ended = (
-        _end_vanished(session, connection_id, reaper, now)
+    """The beginning of the session's id if it was ended; None if it may live on."""
+    has_ended = (
+        _end_vanished(session, reaper, now)
         if session.is_attached(now)
-        else _end_expired(session, connection_id, reaper, now)
+        else reaper.ending.expire(session, now)
     )
-    return shortened(session.session_id) if ended else None
+    return shortened(session.session_id) if has_ended else None
 
 
-def _end_vanished(session: Session, connection_id: str, reaper: Reaper, now: float) -> bool:
-    """Ends it if its connection is gone."""
-    if session.connected_within(CONNECTING_SECONDS, now):
+def _end_vanished(session: Session, reaper: Reaper, now: float) -> bool:
+    """Ends it if its connection is gone, of which no event told."""
+    connection_id = session.connection_id
+    if connection_id is None or session.connected_within(CONNECTING_SECONDS, now):
         return False
     if reaper.connections.is_open(connection_id):
         return False
-    ended = end_session(
-        session.session_id, connection_id, reaper.sessions, reaper.instrumentation, tell=False
-    )
-    return ended is not None
+    return reaper.sessions.disconnect(session.session_id, connection_id, now) is not None
 
 
-def _end_expired(session: Session, connection_id: str, reaper: Reaper, now: float) -> bool:
-    """Ends it unless a heartbeat came first; whoever is connected is told, then hung up on."""
-    closed = reaper.sessions.close_expired(session.session_id, connection_id, now)
-    if closed is None:
-        return False
-    finish(closed, connection_id, EXPIRED, reaper.instrumentation, reaper.connections)
-    return True
-
-
-def _settle(key: str, grant: Grant, reaper: Reaper) -> str | None:
-    """Has a session's functions restored once more after its end, whoever ended it and however.
+def _settle(token_key: str, grant: Grant, reaper: Reaper, now: float) -> str | None:
+    """Has a token's functions restored once more after the end of its session, whoever ended it.
 
     Who closed it may have failed right after that, and DynamoDB may have deleted it by its TTL.
     """
-    session = reaper.sessions.get(grant.session_id)
-    if session is not None and session.status is not Status.CLOSED:
+    if not _restore(grant, reaper, now):
         return None
-    request = restore_request(grant.stack_name, shortened(grant.session_id))
-    reaper.instrumentation.start(request)
-    reaper.invocations.settle(key)
-    return shortened(grant.session_id)
+    reaper.invocations.settle(token_key)
+    return grant.hold
+
+
+def _restore(grant: Grant, reaper: Reaper, now: float) -> bool:
+    """Whether the session is over, and restoring has been started."""
+    session = find_latest(reaper.sessions, grant.session_id)
+    if session is None:
+        request = restore_request(grant.stack_name, [grant.hold])
+        reaper.ending.instrumentation.start(request)
+        return True
+    if not session.is_over(now):
+        return False
+    return reaper.ending.restore(session, now, [grant.hold], again=True)
 
 
 @dataclass(frozen=True)

@@ -5,17 +5,18 @@
     PENDING --$connect, once, before TTL--> ACTIVE --$disconnect or close--> CLOSED
        \\--TTL passes--> refused, later deleted
 
-An ACTIVE session moves to another connection by a one-time token (``refresh``), and stays
-ACTIVE. A session id is a credential: logs and errors carry at most ``shortened(id)``, and where
-sessions are put in an order or a place in it is told, it is by ``digest(id)``.
+An ACTIVE session is a lease that heartbeats renew; one that has run out can't be revived. A session
+whose connection was lost keeps its functions for a grace, in which another session of the same
+debugger may become its heir (``resume``): no function is changed then.
+
+A session id is a credential: logs and errors carry at most ``shortened(id)``, and where sessions
+are put in an order or a place in it is told, it is by ``digest(id)``.
 """
 
 from __future__ import annotations
 
 import hashlib
-import hmac
 import re
-import secrets
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,8 +29,12 @@ LIFETIME = 3600
 # Seconds for which a connection may look as if it were gone though it is only about to open: its
 # session is ACTIVE before that, as its socket opens after $connect has returned.
 CONNECTING_SECONDS = 60
-# Seconds for which a token that moves a session to another connection is good.
-REFRESH_LIFETIME = 60
+# Seconds for which an ACTIVE session lives without a heartbeat.
+LEASE = 150
+# Seconds for which a session whose connection was lost keeps its functions, for an heir.
+GRACE = 60
+# Seconds after which restoring that had begun may be begun again: what a Lambda function has.
+RESTORING_SECONDS = 900
 _SESSION_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _ANY_ID = str(uuid.UUID(int=0))
 
@@ -41,20 +46,15 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True)
-class RefreshOffer:
-    """A token that moves the session to another connection, once; only its hash is kept."""
-
-    token_hash: str = field(repr=False)
-    expires: int
-
-
-@dataclass(frozen=True)
 class Session:
     """``ttl`` and ``connected_at`` are in seconds since the epoch, ``created_at`` in ISO 8601.
 
-    ``owner`` is an ARN. ``instruments``: it was asked to instrument functions, which therefore may
-    have to be restored. ``previous_connection_id`` held the session before it was refreshed. At
-    ``connected_at``, ``connection_id`` took the session, and opens a moment later.
+    ``owner`` is an ARN. ``connection_id`` took the session at ``connected_at``, and opens a moment
+    later. ``holds`` are the beginnings of the ids under which functions are instrumented for the
+    session, its own and those of sessions that it replaced; ``tokens`` are the keys of the tokens
+    that those functions show. ``heir`` is the id of the session that replaced it. ``is_silent``:
+    its debugger left an invocation unclaimed, and has not been heard of since. At
+    ``restoring_since``, its functions began to be restored, if there are any: it is over.
     """
 
     session_id: str
@@ -64,27 +64,34 @@ class Session:
     created_at: str
     owner: str
     connection_id: str | None = None
-    instruments: bool = False
     connected_at: int | None = None
-    previous_connection_id: str | None = None
-    offer: RefreshOffer | None = None
+    holds: frozenset[str] = frozenset()
+    tokens: frozenset[str] = field(default=frozenset(), repr=False)
+    heir: str | None = field(default=None, repr=False)
+    is_silent: bool = False
+    restoring_since: int | None = None
+
+    @property
+    def instruments(self) -> bool:
+        """Whether there may be functions to restore."""
+        return bool(self.holds)
 
     def may_connect(self, now: float) -> bool:
         """DynamoDB deletes expired items late, by days: expiry is decided here, on reading."""
         return self.status is Status.PENDING and self.ttl > now
 
-    def may_refresh(self, token_hash: str, now: float) -> bool:
-        """Whether that token moves it to another connection."""
-        return (
-            self.is_attached(now)
-            and self.offer is not None
-            and self.offer.expires > now
-            and hmac.compare_digest(self.offer.token_hash, token_hash)
-        )
-
     def is_attached(self, now: float) -> bool:
-        """Somebody is connected, and no debugger forgot it for an hour."""
+        """Somebody is connected, and was heard of within the lease."""
         return self.status is Status.ACTIVE and self.ttl > now
+
+    def may_be_resumed(self, now: float) -> bool:
+        """Whether its debugger may come back to its functions: nobody restores them until then."""
+        is_over = self.heir is not None or self.restoring_since is not None
+        return self.status is not Status.PENDING and self.ttl > now and not is_over
+
+    def is_over(self, now: float) -> bool:
+        """Nobody is connected, and nobody will be."""
+        return not (self.is_attached(now) or self.may_be_resumed(now))
 
     def connected_within(self, seconds: float, now: float) -> bool:
         """Whether its connection took it so short a while ago; no, if that is not known."""
@@ -126,10 +133,14 @@ def digest(session_id: str) -> str:
     return hashlib.sha256(session_id.encode()).hexdigest()[:32]
 
 
-def new_refresh_token() -> str:
-    """256 random bits."""
-    return secrets.token_urlsafe(32)
+def is_same_principal(one: str, other: str) -> bool:
+    """Whether two ARNs are of one user or role, whatever the session names of the role.
+
+    Whoever renews credentials may get another session name with each renewal:
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
+    """
+    return _principal(one) == _principal(other)
 
 
-def refresh_hash(token: str) -> str:
-    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
+def _principal(arn: str) -> str:
+    return arn.rpartition("/")[0] if ":assumed-role/" in arn else arn

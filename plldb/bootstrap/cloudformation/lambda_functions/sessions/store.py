@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Protocol
 
-from .session import RefreshOffer, Session, digest
+from .session import Session, digest
 
 
 @dataclass(frozen=True, order=True)
@@ -34,38 +34,79 @@ class SessionStore(Protocol):
     def get(self, session_id: str) -> Session | None: ...
 
     def activate(self, session_id: str, connection_id: str, now: float) -> bool:
-        """PENDING → ACTIVE with this connection. False, and no change, unless it may connect."""
-        ...
+        """PENDING → ACTIVE with this connection, for a lease.
 
-    def extend(self, session_id: str, connection_id: str, now: float) -> int | None:
-        """A new TTL, ``LIFETIME`` from now, if this connection holds the session; else None."""
-        ...
-
-    def mark_instrumenting(self, session_id: str, connection_id: str) -> Session | None:
-        """Notes that there will be something to restore; None unless this connection holds it."""
-        ...
-
-    def offer_refresh(self, session_id: str, connection_id: str, offer: RefreshOffer) -> bool:
-        """Puts the offer in the place of a former one, if this connection holds the session."""
-        ...
-
-    def refresh(self, session_id: str, connection_id: str, token_hash: str, now: float) -> bool:
-        """Moves the session to this connection and extends it, and the offer is used up.
-
-        False, and no change, unless ``Session.may_refresh``.
+        False, and no change, unless it may connect.
         """
         ...
 
-    def close(self, session_id: str, connection_id: str) -> Session | None:
-        """→ CLOSED, if this connection holds the session. None, and no change, otherwise."""
+    def extend(self, session_id: str, connection_id: str, now: float) -> int | None:
+        """A new lease, if this connection holds the session and the last one is not over.
+
+        The new TTL; None, and no change, otherwise. The session is not silent any more.
+        """
+        ...
+
+    def mark_instrumenting(
+        self, session_id: str, connection_id: str, token_key: str
+    ) -> Session | None:
+        """Notes that there will be something to restore, held under its own id and this token.
+
+        None, and no change, unless this connection holds the session.
+        """
+        ...
+
+    def mark_silent(self, session_id: str) -> None:
+        """Notes that its debugger claims nothing, if a connection holds it."""
+        ...
+
+    def appoint_heir(self, session_id: str, heir: str) -> Session | None:
+        """→ CLOSED, replaced by another session. Repeatable for the same heir.
+
+        None, and no change, if it is PENDING, has another heir, or is being restored.
+        """
+        ...
+
+    def inherit(
+        self, session_id: str, connection_id: str, holds: Iterable[str], tokens: Iterable[str]
+    ) -> Session | None:
+        """Adds what former sessions held.
+
+        None, and no change, unless this connection holds the session.
+        """
+        ...
+
+    def disconnect(self, session_id: str, connection_id: str, now: float) -> Session | None:
+        """→ CLOSED for now: an heir may come until the grace is over.
+
+        None, and no change, unless this connection holds the session.
+        """
+        ...
+
+    def close(self, session_id: str, connection_id: str, now: float) -> Session | None:
+        """→ CLOSED for good: its functions are being restored.
+
+        None, and no change, unless this connection holds the session.
+        """
         ...
 
     def close_expired(self, session_id: str, connection_id: str, now: float) -> Session | None:
         """The same, but only if its TTL is over by now: a heartbeat in between wins."""
         ...
 
-    def cancel(self, session_id: str) -> Session | None:
-        """PENDING → CLOSED. None, and no change, in any other state."""
+    def cancel(self, session_id: str, now: float) -> Session | None:
+        """PENDING → CLOSED for good. None, and no change, in any other state."""
+        ...
+
+    def begin_restoring(self, session_id: str, now: float) -> bool:
+        """Whether the functions of a CLOSED session are to be restored by whoever asks.
+
+        No, and no change, if it has an heir, or if that began a short while ago.
+        """
+        ...
+
+    def id_by_connection(self, connection_id: str) -> str | None:
+        """The id of the session that a connection holds, perhaps a second late."""
         ...
 
     def open_sessions(self, stack_name: str, now: float) -> list[Session]:
@@ -93,7 +134,8 @@ class SessionStore(Protocol):
         """The stack's sessions that the viewer may see and that are not expired.
 
         Highest TTL first, of equal ones by digest; perhaps a second late. Each is on exactly one
-        page, unless its TTL changes in between. ``open_only`` leaves out what is CLOSED.
+        page, unless its TTL changes in between. ``open_only`` leaves out what is CLOSED, unless it
+        may be resumed.
         """
         ...
 

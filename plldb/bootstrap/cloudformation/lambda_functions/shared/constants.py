@@ -1,10 +1,14 @@
 """Every name that two sides have to spell alike, once.
 
 plldb's layer carries this file too (``plldb_shim/constants.py`` is a link to it), and the
-developer's machine reads it. So it is plain Python 3.9, and imports nothing.
+developer's machine reads it. So it is plain Python 3.8, and imports nothing.
 """
 
 from __future__ import annotations
+
+# API Gateway's largest WebSocket frame; a message is one frame wherever it fits:
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
+MAX_FRAME_BYTES = 32_000
 
 # --- Variables of an instrumented function --------------------------------------------------------
 
@@ -16,7 +20,8 @@ ORIGINAL_TIMEOUT = "PLLDB_ORIGINAL_TIMEOUT"
 RAISED_TIMEOUT = "PLLDB_RAISED_TIMEOUT"
 # The function's logical id.
 FUNCTION = "PLLDB_FUNCTION"
-BROKER_URL = "PLLDB_BROKER_URL"
+# Where the helper stack's WebSocket API is: wss://HOST/STAGE, or ws:// on an emulator.
+WEBSOCKET_URL = "PLLDB_WEBSOCKET_URL"
 # What admits the function to its session, and to nothing else.
 TOKEN = "PLLDB_TOKEN"  # nosec B105  # noqa: S105 - the name of a variable
 # Who holds the function: the beginning of the session's id, and the ARN of its owner.
@@ -30,12 +35,15 @@ FUNCTION_VARIABLES = (
     ORIGINAL_TIMEOUT,
     RAISED_TIMEOUT,
     FUNCTION,
-    BROKER_URL,
+    WEBSOCKET_URL,
     TOKEN,
     SESSION,
     HELD_BY,
     WHEN_ABSENT,
 )
+
+# What plldb 0.1.0 wrote as well: restoring takes it away.
+FORMER_FUNCTION_VARIABLES = ("PLLDB_BROKER_URL",)
 
 # --- Variables of the helper stack's functions: see template.yaml ---------------------------------
 
@@ -52,3 +60,4 @@ CONNECTIONS_URL = "PLLDB_CONNECTIONS_URL"
 MAX_PENDING_SESSIONS = "PLLDB_MAX_PENDING_SESSIONS"
 MAX_REQUEST_BYTES = "PLLDB_MAX_REQUEST_BYTES"
 MAX_MESSAGE_BYTES = "PLLDB_MAX_MESSAGE_BYTES"
+MAX_WAITING_INVOCATIONS = "PLLDB_MAX_WAITING_INVOCATIONS"

@@ -1,17 +1,64 @@
-"""What both stores on DynamoDB share."""
+"""What both stores on DynamoDB share: changes of one item, each under a condition.
+
+botocore repeats a request whose answer got lost. The repetition finds its condition broken by the
+first try, so each call leaves a mark by which it knows its own work, and which comes with the
+refusal.
+"""
 
 from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import ClientError
 
+_MARK = "Attempt"
+
 
 class OverloadedError(Exception):
     """DynamoDB keeps leaving items of a batch unread."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """Whether an item was changed, and what it is now; None if there is none."""
+
+    is_applied: bool
+    item: dict[str, Any] | None
+
+
+def put_if(
+    client: Any,
+    table: str,
+    item: dict[str, Any],
+    condition: str,
+    names: dict[str, str],
+    values: dict[str, Any],
+) -> Change:
+    """Puts an item in the place of what is there, if a condition holds of that.
+
+    Of ``names``, those are used that occur.
+    """
+    attempt = {"S": uuid.uuid4().hex}
+    item = item | {_MARK: attempt}
+    # DynamoDB takes values, or no mention of them, but not none.
+    given = {"ExpressionAttributeValues": values} if values else {}
+
+    def put() -> dict[str, Any]:
+        client.put_item(
+            TableName=table,
+            Item=item,
+            ConditionExpression=condition,
+            ExpressionAttributeNames=names_in(condition, names),
+            ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            **given,
+        )
+        return item
+
+    return _change(put, attempt)
 
 
 def update_if(
@@ -22,34 +69,41 @@ def update_if(
     condition: str,
     names: dict[str, str],
     values: dict[str, Any],
-) -> dict[str, Any] | None:
-    """The item after ``SET …``; None, and no change, if the condition does not hold.
-
-    botocore repeats a request whose answer got lost. The repetition finds its condition broken by
-    the first try, so each call leaves a mark by which it knows its own work, and which comes with
-    the refusal. Of ``names``, those are used that occur.
-    """
+) -> Change:
+    """Changes an item if a condition holds of it. Of ``names``, those are used that occur."""
     attempt = {"S": uuid.uuid4().hex}
-    expression = expression.replace("SET ", "SET #attempt = :attempt, ", 1)
-    names = names_in(f"{expression} {condition}", names | {"#attempt": "Attempt"})
-    try:
+    mark = "SET #attempt = :attempt"
+    is_set = expression.startswith("SET ")
+    expression = mark + (", " + expression[4:] if is_set else " " + expression)
+
+    def update() -> dict[str, Any]:
         updated = client.update_item(
             TableName=table,
             Key=key,
             UpdateExpression=expression,
             ConditionExpression=condition,
-            ExpressionAttributeNames=names,
+            ExpressionAttributeNames=names_in(
+                f"{expression} {condition}", names | {"#attempt": _MARK}
+            ),
             ExpressionAttributeValues=values | {":attempt": attempt},
             ReturnValues="ALL_NEW",
             ReturnValuesOnConditionCheckFailure="ALL_OLD",
         )
+        item: dict[str, Any] = updated["Attributes"]
+        return item
+
+    return _change(update, attempt)
+
+
+def _change(make: Callable[[], dict[str, Any]], attempt: dict[str, str]) -> Change:
+    """``make`` gives the item after the change."""
+    try:
+        return Change(True, make())
     except ClientError as error:
         if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
             raise
         found = _item_of(error)
-        return found if found.get("Attempt") == attempt else None
-    attributes: dict[str, Any] = updated["Attributes"]
-    return attributes
+        return Change(bool(found) and found.get(_MARK) == attempt, found or None)
 
 
 def _item_of(error: ClientError) -> dict[str, Any]:

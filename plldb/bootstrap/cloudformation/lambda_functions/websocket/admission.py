@@ -1,68 +1,115 @@
-"""The authorizer of the WebSocket API: a pending session opens one connection.
+"""The authorizer of the WebSocket API: who may connect.
 
-An attached one opens another, to which it moves, if it is shown the token that it gave.
+A debugger shows the id of a PENDING session, which opens one connection; a function shows a token,
+which opens as many as the function has environments.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
-from ..sessions.session import Session, is_session_id, refresh_hash
+from ..invocations.invocation import token_key
+from ..invocations.store import InvocationStore
+from ..sessions.session import is_session_id
 from ..sessions.store import SessionStore
 from ..shared.ids import shortened
 from ..shared.log import LambdaEvent, Record
-from .wire import REFRESH_TOKEN_PARAMETER, SESSION_ID_PARAMETER
+from .wire import SESSION_ID_PARAMETER
 
-# The key under which the other routes find the session's id, in requestContext.authorizer.
-CONTEXT_SESSION_ID = "sessionId"
-# The key of the hash of the token that the session moves by; absent for its first connection.
-_CONTEXT_REFRESH_HASH = "refreshHash"
+# Keys in requestContext.authorizer, by which $connect and $disconnect know whose connection it is.
+_CONTEXT_SESSION_ID = "sessionId"
+_CONTEXT_IS_FUNCTION = "isFunction"
 
 
-def authorize(event: LambdaEvent, record: Record, now: float, store: SessionStore) -> Any:
-    """An IAM policy for ``$connect``: Allow only while the session is PENDING and not expired.
+@dataclass(frozen=True)
+class Admission:
+    """What decides. ``sessions`` and ``invocations`` are read once in all."""
 
-    With a token, only while it is attached and the token is the one that it was given last.
+    sessions: SessionStore
+    invocations: InvocationStore
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``reason`` is why somebody is refused; None admits. ``context`` goes with the connection."""
+
+    reason: str | None
+    context: dict[str, str]
+
+
+def authorize(
+    event: LambdaEvent, record: Record, now: float, admission: Admission
+) -> dict[str, Any]:
+    """An IAM policy for ``$connect``: Allow only for a PENDING session or a known token.
+
     A failure on the way is a Deny, logged as an error: never a connection, and never a 500 that
     invites a retry.
     """
+    session_id = str((event.get("queryStringParameters") or {}).get(SESSION_ID_PARAMETER) or "")
+    record["sessionId"] = shortened(session_id)
     try:
-        query = event.get("queryStringParameters") or {}
-        session_id = query.get(SESSION_ID_PARAMETER) or ""
-        token = query.get(REFRESH_TOKEN_PARAMETER)
-        record["sessionId"] = shortened(session_id)
-        session = store.get(session_id) if is_session_id(session_id) else None
+        token = bearer_token(event)
+        verdict = (
+            _judge_debugger(session_id, record, now, admission)
+            if token is None
+            else _judge_function(token, record, admission)
+        )
     except Exception as error:  # noqa: BLE001 - whatever it is, it must not admit anyone
         record |= {"level": "ERROR", "error": type(error).__name__}
         return _policy("Deny", event["methodArn"], "unknown")
-    context = {CONTEXT_SESSION_ID: session_id}
-    if token is not None:
-        context[_CONTEXT_REFRESH_HASH] = refresh_hash(token)
-        record["isRefresh"] = True
-    if session is None or not _is_admitted(session, context, now):
-        record |= {"level": "WARNING", "outcome": "denied"}
-        record["reason"] = "unknown" if session is None else f"{session.status}, or expired"
+    if verdict.reason is not None:
+        record |= {"level": "WARNING", "outcome": "denied", "reason": verdict.reason}
         return _policy("Deny", event["methodArn"], shortened(session_id))
-    record |= {"outcome": "allowed", "stackName": session.stack_name}
-    return _policy("Allow", event["methodArn"], shortened(session_id)) | {"context": context}
+    record["outcome"] = "allowed"
+    policy = _policy("Allow", event["methodArn"], shortened(session_id))
+    return policy | {"context": verdict.context}
 
 
-def _is_admitted(session: Session, context: dict[str, str], now: float) -> bool:
-    token_hash = context.get(_CONTEXT_REFRESH_HASH)
-    if token_hash is None:
-        return session.may_connect(now)
-    return session.may_refresh(token_hash, now)
+def _judge_debugger(session_id: str, record: Record, now: float, admission: Admission) -> Verdict:
+    session = admission.sessions.get(session_id) if is_session_id(session_id) else None
+    if session is None:
+        return Verdict("unknown", {})
+    record["stackName"] = session.stack_name
+    if not session.may_connect(now):
+        return Verdict(f"{session.status}, or expired", {})
+    return Verdict(None, {_CONTEXT_SESSION_ID: session_id})
 
 
-def session_id_of(event: LambdaEvent) -> str:
-    """The session of a connection, as the authorizer noted it when it was opened."""
-    return str(event["requestContext"]["authorizer"][CONTEXT_SESSION_ID])
+def _judge_function(token: str, record: Record, admission: Admission) -> Verdict:
+    grant = admission.invocations.grant_of(token_key(token))
+    if grant is None:
+        return Verdict("unknown token", {})
+    record |= {"stackName": grant.stack_name, "sessionId": grant.hold, "client": "function"}
+    return Verdict(None, {_CONTEXT_IS_FUNCTION: "true"})
 
 
-def refresh_hash_of(event: LambdaEvent) -> str | None:
-    """By what the connection may take an attached session over; None if it takes a pending one."""
-    found = event["requestContext"]["authorizer"].get(_CONTEXT_REFRESH_HASH)
+def bearer_token(event: LambdaEvent) -> str | None:
+    """The token of the Authorization header, whose name comes in any case; None if none is."""
+    for name, value in (event.get("headers") or {}).items():
+        scheme, _, token = str(value).partition(" ")
+        if name.lower() == "authorization" and scheme.lower() == "bearer":
+            return token.strip()
+    return None
+
+
+def is_function(event: LambdaEvent) -> bool:
+    """Whether a connection is known to be a function's."""
+    return _CONTEXT_IS_FUNCTION in _context(event)
+
+
+def session_id_of(event: LambdaEvent) -> str | None:
+    """The session of a debugger's connection, where API Gateway passes the authorizer's word on.
+
+    It does for ``$connect``; for other routes, AWS's documentation does not promise it.
+    """
+    found = _context(event).get(_CONTEXT_SESSION_ID)
     return None if found is None else str(found)
+
+
+def _context(event: LambdaEvent) -> dict[str, Any]:
+    context: dict[str, Any] = event["requestContext"].get("authorizer") or {}
+    return context
 
 
 def _policy(effect: str, method_arn: str, principal: str) -> dict[str, Any]:

@@ -1,47 +1,50 @@
-"""``$connect`` and ``$disconnect``: a connection takes its session, and lets go of it."""
+"""``$connect`` and ``$disconnect``: a debugger's connection takes its session, and lets go of it.
+
+A function's connection takes nothing: whatever the function sends shows its token.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ..instrumentation.request import Instrumentation
-from ..sessions.ending import end_session
 from ..sessions.store import SessionStore
 from ..shared.ids import shortened
 from ..shared.log import LambdaEvent, Record
-from .admission import refresh_hash_of, session_id_of
+from .admission import is_function, session_id_of
 
 
-def connect(event: LambdaEvent, record: Record, now: float, store: SessionStore) -> Any:
-    """200 for the one connection that wins the session, 403 for every other.
-
-    That is the first one, or the first that came with the token to move it.
-    """
-    session_id, connection_id = session_id_of(event), connection_id_of(event)
-    record |= {"sessionId": shortened(session_id), "connectionId": shortened(connection_id)}
-    token_hash = refresh_hash_of(event)
-    if token_hash is None and store.activate(session_id, connection_id, now):
+def connect(event: LambdaEvent, record: Record, now: float, store: SessionStore) -> dict[str, Any]:
+    """200 for the one connection that wins the session, 403 for every other."""
+    connection_id = connection_id_of(event)
+    record["connectionId"] = shortened(connection_id)
+    if is_function(event):
         record["outcome"] = "connected"
         return {"statusCode": 200}
-    if token_hash is not None and store.refresh(session_id, connection_id, token_hash, now):
-        record["outcome"] = "refreshed"
+    session_id = session_id_of(event) or ""
+    record["sessionId"] = shortened(session_id)
+    if store.activate(session_id, connection_id, now):
+        record["outcome"] = "connected"
         return {"statusCode": 200}
     record |= {"level": "WARNING", "outcome": "refused"}
     return {"statusCode": 403}
 
 
 def disconnect(
-    event: LambdaEvent, record: Record, store: SessionStore, instrumentation: Instrumentation
-) -> Any:
+    event: LambdaEvent, record: Record, now: float, store: SessionStore
+) -> dict[str, Any]:
     """Closes the session, once; a late or repeated event changes nothing.
 
-    Nor does the end of a connection that the session moved away from.
+    Its functions are not restored yet: the debugger may be about to come back.
     """
-    session_id, connection_id = session_id_of(event), connection_id_of(event)
-    record |= {"sessionId": shortened(session_id), "connectionId": shortened(connection_id)}
-    # There is nobody left to tell.
-    session = end_session(session_id, connection_id, store, instrumentation, tell=False)
-    record["outcome"] = "closed" if session else "unchanged"
+    connection_id = connection_id_of(event)
+    record |= {"connectionId": shortened(connection_id), "outcome": "unchanged"}
+    if is_function(event):
+        return {"statusCode": 200}
+    session_id = session_id_of(event) or store.id_by_connection(connection_id)
+    if session_id is not None:
+        record["sessionId"] = shortened(session_id)
+        if store.disconnect(session_id, connection_id, now) is not None:
+            record["outcome"] = "closed"
     return {"statusCode": 200}
 
 

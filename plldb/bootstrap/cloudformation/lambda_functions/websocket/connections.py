@@ -1,4 +1,4 @@
-"""The WebSocket connections of attached debuggers: posting to them, and ending them."""
+"""The WebSocket connections of debuggers and functions: posting to them, and ending them."""
 
 from __future__ import annotations
 

@@ -17,15 +17,8 @@ from lambda_functions.api.get_session import get_session
 from lambda_functions.api.list_sessions import list_sessions
 from lambda_functions.api.rest import dispatch
 from lambda_functions.instrumentation.request import restore_request
-from lambda_functions.sessions.ending import UnsettledError
-from lambda_functions.sessions.session import (
-    LIFETIME,
-    RefreshOffer,
-    Session,
-    Status,
-    new_session,
-    refresh_hash,
-)
+from lambda_functions.sessions.ending import Ending, UnsettledError
+from lambda_functions.sessions.session import GRACE, LIFETIME, Session, Status, new_session
 
 from tests.memory_stores import MemorySessionStore
 from tests.unit.fakes import FakeConnections, FakeInstrumentation
@@ -54,8 +47,12 @@ class Scene:
         given = {"status": Status.ACTIVE, "connection_id": f"c{len(self.ids)}"}
         return self.add(**given | changes)
 
+    def instrumenting(self, **changes: Any) -> Session:
+        return self.attached(**{"holds": frozenset({"11111111"})} | changes)
+
     def call(self, method: str, session: str | None = None, **query: Any) -> tuple[int, Any]:
-        closing = Closing(self.store, self.instrumentation, self.connections, self.clock)
+        ending = Ending(self.store, self.instrumentation, self.connections)
+        closing = Closing(self.store, ending, self.clock)
         operations: dict[str, Callable[..., Any]] = {
             "GET /sessions": partial(list_sessions, store=self.store),
             "DELETE /sessions": partial(close_sessions, closing=closing),
@@ -91,7 +88,7 @@ def shown(body: Any) -> list[str]:
 class TestList:
     def test_a_view(self) -> None:
         scene = Scene()
-        session = scene.attached(owner=YOU)
+        session = scene.instrumenting(owner=YOU)
         assert scene.call("GET", stackName="app") == (
             200,
             {
@@ -103,6 +100,7 @@ class TestList:
                         "owner": YOU,
                         "createdAt": "2027-01-15T08:00:00.000+00:00",
                         "expiresAt": "2027-01-15T09:00:00+00:00",
+                        "holds": ["11111111"],
                     }
                 ]
             },
@@ -269,20 +267,20 @@ class TestClose:
 
     def test_what_it_instrumented_is_restored(self) -> None:
         scene = Scene()
-        session = scene.attached(instruments=True)
+        session = scene.instrumenting()
         scene.call("DELETE", session.session_id[:8], stackName="app")
-        assert scene.instrumentation.requests == [restore_request("app", session.session_id[:8])]
+        assert scene.instrumentation.requests == [restore_request("app", ["11111111"])]
 
     def test_also_if_its_connection_is_gone(self) -> None:
         scene = Scene()
-        session = scene.attached(instruments=True)
+        session = scene.instrumenting()
         scene.connections.gone = {"c0"}
         assert scene.call("DELETE", session.session_id)[0] == 200
         assert len(scene.instrumentation.requests) == 1
 
     def test_or_can_not_be_posted_to(self) -> None:
         scene = Scene()
-        session = scene.attached(instruments=True)
+        session = scene.instrumenting()
 
         def fail(*_: Any) -> bool:
             raise ConnectionError
@@ -295,7 +293,7 @@ class TestClose:
 
     def test_again_changes_nothing(self) -> None:
         scene = Scene()
-        session = scene.attached(instruments=True)
+        session = scene.instrumenting()
         first = scene.call("DELETE", session.session_id)
         assert scene.call("DELETE", session.session_id) == first
         assert scene.call("DELETE", session.session_id[:8], stackName="app") == first
@@ -304,7 +302,7 @@ class TestClose:
 
     def test_again_makes_up_for_a_restoring_that_could_not_be_started(self) -> None:
         scene = Scene()
-        session = scene.attached(instruments=True)
+        session = scene.instrumenting()
         start = scene.instrumentation.start
 
         def refuse(_: Any) -> None:
@@ -320,7 +318,7 @@ class TestClose:
         assert scene.connections.dropped == ["c0"]
         scene.instrumentation.start = start  # type: ignore[method-assign]
         assert scene.call("DELETE", session.session_id)[0] == 200
-        assert scene.instrumentation.requests == [restore_request("app", session.session_id[:8])]
+        assert scene.instrumentation.requests == [restore_request("app", ["11111111"])]
 
     def test_a_pending_session_of_ones_own(self) -> None:
         scene = Scene()
@@ -331,28 +329,33 @@ class TestClose:
 
     def test_one_that_expired_and_that_nobody_closed(self) -> None:
         scene = Scene()
-        session = scene.attached(at=NOW - 2 * LIFETIME, instruments=True)
+        session = scene.instrumenting(at=NOW - 2 * LIFETIME)
         assert scene.call("DELETE", session.session_id)[1]["status"] == "CLOSED"
         assert len(scene.instrumentation.requests) == 1
 
-    @pytest.mark.parametrize("how", ["connects", "moves"])
-    def test_one_that_changes_hands_meanwhile(self, how: str) -> None:
+    def test_one_that_connects_meanwhile(self) -> None:
         scene = Scene()
-        offer = RefreshOffer(refresh_hash("t"), int(NOW) + 60)
-        session = scene.add() if how == "connects" else scene.attached(offer=offer)
+        session = scene.add()
         look = scene.store.get
 
-        def change_after(session_id: str) -> Session | None:
+        def connect_after(session_id: str) -> Session | None:
             found = look(session_id)
             scene.store.activate(session_id, "new", NOW)
-            scene.store.refresh(session_id, "new", refresh_hash("t"), NOW)
             return found
 
-        scene.store.get = change_after  # type: ignore[method-assign]
+        scene.store.get = connect_after  # type: ignore[method-assign]
         assert scene.call("DELETE", session.session_id)[1]["status"] == "CLOSED"
         assert scene.connections.dropped == ["new"]
 
-    def test_one_that_does_so_for_ever(self) -> None:
+    def test_one_that_was_replaced_by_which_functions_call_their_holder(self) -> None:
+        scene = Scene()
+        session, heir = scene.instrumenting(), scene.attached()
+        scene.store.appoint_heir(session.session_id, heir.session_id)
+        _, body = scene.call("DELETE", session.session_id[:8], stackName="app")
+        assert (body["session"], body["status"]) == (heir.session_id[:8], "CLOSED")
+        assert scene.connections.dropped == ["c1"]
+
+    def test_one_that_is_never_as_it_was_seen(self) -> None:
         scene = Scene()
         session = scene.attached()
         scene.store.close = lambda *_: None  # type: ignore[method-assign]
@@ -373,7 +376,8 @@ class TestClose:
 class TestCloseAll:
     def test_page_by_page(self) -> None:
         scene = Scene()
-        sessions = [scene.attached(at=NOW + n % 2, instruments=n < 3) for n in range(7)]
+        sessions = [scene.instrumenting(at=NOW + n % 2) for n in range(3)]
+        sessions += [scene.attached(at=NOW + n % 2) for n in range(4)]
         sessions += [scene.add() for _ in range(3)]
         kept = [scene.add(owner=YOU), scene.attached(stack="other"), scene.add(stack="other")]
         counts: list[int] = []
@@ -408,6 +412,16 @@ class TestCloseAll:
         assert 0 not in counts
         assert len(counts) > 1
         assert {scene.after(session).status for session in sessions} == {Status.CLOSED}
+
+    def test_those_that_may_come_back_do_not(self) -> None:
+        """A debugger that is reconnecting would find its functions restored."""
+        scene = Scene()
+        lost = scene.instrumenting()
+        scene.store.disconnect(lost.session_id, "c0", NOW)
+        assert scene.after(lost).may_be_resumed(NOW + GRACE - 1)
+        scene.call("DELETE", stackName="app")
+        assert not scene.after(lost).may_be_resumed(NOW)
+        assert scene.instrumentation.requests == [restore_request("app", ["11111111"])]
 
     def test_the_stack_must_be_named(self) -> None:
         scene = Scene()

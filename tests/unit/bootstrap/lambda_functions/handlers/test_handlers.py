@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,11 +18,12 @@ class Context:
 
 
 class Cloud:
-    """The tables, and what was posted to connections."""
+    """The tables, what was posted to connections, and what the other function was asked for."""
 
     def __init__(self) -> None:
         self.table = FakeDynamoDb()
         self.posts: list[Request] = []
+        self.asked: list[dict[str, Any]] = []
         self.invocations = FakeDynamoDb("RequestId")
         self._tables = {
             "PLLDBSessions": dynamodb_over_http(self.table),
@@ -32,9 +34,25 @@ class Cloud:
         if "/@connections/" in request.path:
             self.posts.append(request)
             return Answer(200)
+        if "/functions/" in request.path:
+            self.asked.append(json.loads(request.body))
+            return Answer(202)
         body = json.loads(request.body)
         (name,) = body.get("RequestItems", [body.get("TableName")])
         return self._tables[name](request)
+
+    def calls(self) -> tuple[list[str], list[str]]:
+        """Those to the tables of sessions and of invocations, since this was last asked."""
+        calls = list(self.table.calls), list(self.invocations.calls)
+        self.table.calls.clear()
+        self.invocations.calls.clear()
+        return calls
+
+    def told(self) -> list[tuple[str, dict[str, Any]]]:
+        """Connections and what was posted to them, since this was last asked."""
+        told = [(post.path.rpartition("/")[2], json.loads(post.body)) for post in self.posts]
+        self.posts.clear()
+        return told
 
 
 @pytest.fixture
@@ -90,9 +108,8 @@ def test_a_session_lives_and_each_step_is_one_call_to_the_table(
     assert handlers["connect"](event, Context()) == {"statusCode": 200}
     assert aws.table.calls[2:] == ["UpdateItem"]
 
-    assert handlers["message"](event | {"body": '{"action": "close"}'}, Context()) == {
-        "statusCode": 200
-    }
+    close = json.dumps({"action": "close", "sessionId": session_id})
+    assert handlers["message"](event | {"body": close}, Context()) == {"statusCode": 200}
     assert aws.table.calls[3:] == ["UpdateItem"]
     (post,) = aws.posts
     assert post.url.endswith("/_aws/execute-api/ws1/plldb/@connections/c%3D")
@@ -105,7 +122,7 @@ def test_a_session_lives_and_each_step_is_one_call_to_the_table(
         ("POST /sessions", "created"),
         ("authorizer", "allowed"),
         ("$connect", "connected"),
-        ("message", "closed"),
+        ("close", "closed"),
         ("$disconnect", "unchanged"),
     ]
 
@@ -118,27 +135,103 @@ def test_of_its_own_stack_there_is_no_session(cloud: tuple[Handlers, Cloud]) -> 
     assert aws.table.calls == []
 
 
-def test_a_refresh_is_one_call_a_step(cloud: tuple[Handlers, Cloud]) -> None:
+def test_a_disconnect_that_no_authorizer_tells_of_finds_its_session_by_the_connection(
+    cloud: tuple[Handlers, Cloud],
+) -> None:
     handlers, aws = cloud
     session_id, event = connected(handlers, aws)
-
-    handlers["message"](event | {"body": '{"action": "refresh"}'}, Context())
-    assert aws.table.calls == ["UpdateItem"]
-    token = json.loads(aws.posts[-1].body)["token"]
-
-    query = {"sessionId": session_id, "refreshToken": token}
-    asked = {"methodArn": "arn", "queryStringParameters": query}
-    admitted = handlers["authorizer"](asked, Context())
-    assert aws.table.calls[1:] == ["GetItem"]
-
-    moved = {"requestContext": {"connectionId": "d=", "authorizer": admitted["context"]}}
-    assert handlers["connect"](moved, Context()) == {"statusCode": 200}
-    assert aws.table.calls[2:] == ["UpdateItem"]
-    assert aws.table.items[session_id]["ConnectionId"] == {"S": "d="}
-
+    del event["requestContext"]["authorizer"]
     assert handlers["disconnect"](event, Context()) == {"statusCode": 200}
-    assert aws.table.calls[3:] == ["UpdateItem"]
-    assert aws.table.items[session_id]["Status"] == {"S": "ACTIVE"}
+    assert aws.calls() == (["Query", "UpdateItem"], [])
+    assert aws.table.items[session_id]["Status"] == {"S": "CLOSED"}
+    assert handlers["disconnect"](event, Context()) == {"statusCode": 200}
+    assert aws.calls() == (["Query"], [])
+
+
+def test_an_invocation_goes_there_and_back_in_few_calls(
+    cloud: tuple[Handlers, Cloud], capsys: pytest.CaptureFixture[str]
+) -> None:
+    handlers, aws = cloud
+    session_id, _ = connected(handlers, aws)
+
+    def say(connection: str, **message: Any) -> None:
+        given = {"body": json.dumps(message), "requestContext": {"connectionId": connection}}
+        assert handlers["message"](given, Context()) == {"statusCode": 200}
+
+    instrument = {"functions": [], "whenAbsent": "original", "takeOver": False}
+    say("c=", action="instrument", sessionId=session_id, **instrument)
+    assert aws.calls() == (["UpdateItem", "Query"], ["PutItem"])
+    (request,) = aws.asked
+    token = request["token"]
+
+    shown = {
+        "methodArn": "arn",
+        "queryStringParameters": {"sessionId": session_id[:8]},
+        "headers": {"Authorization": f"Bearer {token}"},
+    }
+    admitted = handlers["authorizer"](shown, Context())
+    assert admitted["policyDocument"]["Statement"][0]["Effect"] == "Allow"
+    assert aws.calls() == ([], ["GetItem"])
+    of_function = {"requestContext": {"connectionId": "f=", "authorizer": admitted["context"]}}
+    assert handlers["connect"](of_function, Context()) == {"statusCode": 200}
+    assert aws.calls() == ([], [])
+
+    invocation: dict[str, Any] = {"requestId": "r", "deadline": time.time() + 60}
+    invoke = {"function": "Fn", "acceptBefore": time.time() + 9, "context": {}, "event": "{}"}
+    say("f=", action="invoke", token=token, **invoke | invocation)
+    assert aws.calls() == (["GetItem"], ["GetItem", "PutItem"])
+    say("f=", action="invoke", token=token, **invoke | invocation | {"requestId": "s"})
+    assert aws.calls() == (["GetItem"], ["PutItem"])
+    assert [(where, message["type"]) for where, message in aws.told()] == [
+        ("f%3D", "accepted"),
+        ("c%3D", "invocation"),
+    ] * 2
+
+    say("c=", action="claim", sessionId=session_id, **invocation)
+    assert aws.calls() == ([], ["UpdateItem"])
+    go = {"type": "go", "requestId": "r", "deadline": round(invocation["deadline"], 3)}
+    assert aws.told() == [("c%3D", go)]
+    say("c=", action="answer", sessionId=session_id, body='{"result": 1}', **invocation)
+    assert aws.calls() == ([], ["UpdateItem"])
+    assert [(where, message["type"]) for where, message in aws.told()] == [
+        ("f%3D", "answer"),
+        ("c%3D", "recorded"),
+    ]
+
+    # What is claimed and paused, the function asks for twice a minute.
+    say("c=", action="claim", sessionId=session_id, **invocation | {"requestId": "s"})
+    aws.calls()
+    say("f=", action="await", token=token, **invocation | {"requestId": "s"})
+    assert aws.calls() == (["GetItem"], ["UpdateItem"])
+
+    assert handlers["disconnect"](of_function, Context()) == {"statusCode": 200}
+    assert aws.calls() == ([], [])
+    output = capsys.readouterr().out
+    assert token not in output
+    assert session_id not in output
+
+
+def test_a_session_takes_over_what_another_had(cloud: tuple[Handlers, Cloud]) -> None:
+    handlers, aws = cloud
+    former, event = connected(handlers, aws, "c=")
+    instrument = {
+        "action": "instrument",
+        "sessionId": former,
+        "functions": [],
+        "whenAbsent": "original",
+        "takeOver": False,
+    }
+    handlers["message"](event | {"body": json.dumps(instrument)}, Context())
+    heir, event = connected(handlers, aws, "d=")
+    resume = json.dumps({"action": "resume", "sessionId": heir, "replaces": former})
+    handlers["message"](event | {"body": resume}, Context())
+    assert aws.told() == [("d%3D", {"type": "resumed"})]
+    assert aws.calls() == (["GetItem", "GetItem", "UpdateItem", "UpdateItem"], ["UpdateItem"])
+    assert len(aws.asked) == 1
+    item = aws.table.items[heir]
+    assert item["Holds"] == {"SS": [former[:8]]}
+    assert item["Tokens"] == aws.table.items[former]["Tokens"]
+    assert aws.table.items[former]["Heir"] == {"S": heir}
 
 
 def test_sessions_are_listed_shown_and_closed(cloud: tuple[Handlers, Cloud]) -> None:
@@ -175,14 +268,14 @@ def test_health_reads_both_tables(cloud: tuple[Handlers, Cloud]) -> None:
     assert (aws.table.calls, aws.invocations.calls) == (["GetItem"], ["GetItem"])
 
 
-def connected(handlers: Handlers, aws: Cloud) -> tuple[str, dict[str, Any]]:
+def connected(handlers: Handlers, aws: Cloud, connection: str = "c=") -> tuple[str, dict[str, Any]]:
     """An attached session's id, and the context of its events. The calls are forgotten."""
     body = {"body": '{"stackName": "app"}', "requestContext": {"identity": {"userArn": "me"}}}
     created = handlers["management"](
         body | {"httpMethod": "POST", "resource": "/sessions"}, Context()
     )
     session_id = json.loads(created["body"])["sessionId"]
-    context = {"connectionId": "c=", "authorizer": {"sessionId": session_id}}
+    context = {"connectionId": connection, "authorizer": {"sessionId": session_id}}
     assert handlers["connect"]({"requestContext": context}, Context()) == {"statusCode": 200}
-    aws.table.calls.clear()
+    aws.calls()
     return session_id, {"requestContext": context}

@@ -10,7 +10,12 @@ from typing import Any
 
 import pytest
 from lambda_functions.invocations.dynamodb import DynamoDbInvocationStore
-from lambda_functions.invocations.invocation import Invocation, InvocationState
+from lambda_functions.invocations.invocation import (
+    Grant,
+    Invocation,
+    InvocationId,
+    InvocationState,
+)
 from lambda_functions.sessions.dynamodb import DynamoDbSessionStore
 from lambda_functions.sessions.session import Session, Status, new_session
 
@@ -64,13 +69,14 @@ def reaping(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Handler, Cloud]]:
             yield handlers["reaper"], cloud
 
 
-def vanished(number: int, now: float) -> Session:
+def attached(number: int, now: float, *, ttl: int) -> Session:
     return replace(
         new_session("app", "me", now - 600),
         status=Status.ACTIVE,
+        ttl=int(now) + ttl,
         connection_id=f"connection-{number}",
         connected_at=int(now) - 600,
-        instruments=number == 0,
+        holds=frozenset({f"1111111{number}"}),
     )
 
 
@@ -81,12 +87,16 @@ def test_it_closes_what_is_over_and_asks_for_its_restoring(
     now = time.time()
     sessions = DynamoDbSessionStore(cloud.sessions, "PLLDBSessions")
     invocations = DynamoDbInvocationStore(cloud.invocations, "PLLDBDebugger")
-    ended = [vanished(number, now) for number in range(5)]
+    # Of all but the first, the lease is not over: their connections are gone.
+    ended = [attached(number, now, ttl=60 if number else -1) for number in range(5)]
     for session in ended:
         sessions.create(session)
     pending = new_session("app", "me", now)
     sessions.create(pending)
-    invocations.record(Invocation("late", "some-session", "me", "Fn", now - 60, now - 1))
+    late_id = InvocationId("late", round(now - 1, 3))
+    invocations.record(Invocation(late_id, "some-session", "token#1", "Fn", now - 60, "c"))
+    # Of a session that DynamoDB deleted.
+    invocations.add_token("token#1", Grant("deleted", "app", "22222222"), now)
 
     event = {"source": "aws.events", "detail-type": "Scheduled Event"}
     assert handler(event, None) == {"reaped": 5, "stale": 1}
@@ -99,10 +109,10 @@ def test_it_closes_what_is_over_and_asks_for_its_restoring(
     late = invocations.get("late")
     assert late is not None
     assert late.state is InvocationState.EXPIRED
-    assert sorted(cloud.asked) == [f"GET connection-{number}" for number in range(5)]
-    ((function, request),) = cloud.invoked
-    assert function == "instrumentation"
-    assert request["operation"] == "restore"
-    assert request["session"] == ended[0].session_id[:8]
+    looks = [f"GET connection-{number}" for number in range(1, 5)]
+    assert sorted(cloud.asked) == sorted([*looks, "DELETE connection-0"])
+    assert {function for function, _ in cloud.invoked} == {"instrumentation"}
+    restored = [request["holds"] for _, request in cloud.invoked]
+    assert restored == [["11111110"], ["22222222"]]
     (line,) = capsys.readouterr().out.splitlines()
     assert json.loads(line)["Function"] == "reaper"

@@ -27,7 +27,7 @@ OTHER_LAYERS = [
     "arn:aws:lambda:eu-west-1:1:layer:plldb-debugger-two:7",
     "arn:aws:lambda:eu-west-1:2:layer:plldb-debugger:7",
 ]
-HOLD = Hold("12345678", "arn:aws:iam::1:user/me", "t" * 43, "https://broker/plldb", "original")
+HOLD = Hold("12345678", "arn:aws:iam::1:user/me", "t" * 43, "wss://helper/plldb", "original")
 PLAIN = FunctionConfiguration("app.handler", 3, (OTHER_LAYERS[0],), {"COLOUR": "green"})
 
 names = st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,9}", fullmatch=True)
@@ -43,7 +43,7 @@ holds = st.builds(
     session=st.text("0123456789abcdef", min_size=8, max_size=8),
     owner=st.text(max_size=30),
     token=st.text(max_size=43),
-    broker_url=st.text(max_size=30),
+    websocket_url=st.text(max_size=30),
     when_absent=st.sampled_from(["original", "error"]),
 )
 
@@ -91,6 +91,10 @@ class TestThereAndBack:
         held = replace(redirected(), layers=(OLD_LAYER, *OTHER_LAYERS, LAYER.version_arn))
         assert undo(held, LAYER).layers == tuple(OTHER_LAYERS)
 
+    def test_what_plldb_0_1_0_wrote_goes_too(self) -> None:
+        variables = redirected().variables | {"PLLDB_BROKER_URL": "https://broker/plldb"}
+        assert undo(replace(redirected(), variables=variables), LAYER) == PLAIN
+
     def test_what_lost_its_variables_keeps_the_shim_and_is_known_by_that(self) -> None:
         broken = replace(redirected(), variables={})
         assert undo(broken, LAYER).handler == constants.SHIM_HANDLER
@@ -108,7 +112,7 @@ class TestRedirected:
             "PLLDB_ORIGINAL_TIMEOUT": "3",
             "PLLDB_RAISED_TIMEOUT": "900",
             "PLLDB_FUNCTION": "Fn",
-            "PLLDB_BROKER_URL": "https://broker/plldb",
+            "PLLDB_WEBSOCKET_URL": "wss://helper/plldb",
             "PLLDB_TOKEN": "t" * 43,
             "PLLDB_SESSION": "12345678",
             "PLLDB_HELD_BY": "arn:aws:iam::1:user/me",
@@ -165,7 +169,7 @@ class TestFromAndToLambda:
 
 
 class TestObstacles:
-    @pytest.mark.parametrize("runtime", [f"python3.{minor}" for minor in range(9, 15)])
+    @pytest.mark.parametrize("runtime", [f"python3.{minor}" for minor in range(8, 15)])
     def test_python_has_none(self, runtime: str) -> None:
         assert find_obstacle({"Runtime": runtime}) is None
         assert find_obstacle({"Runtime": runtime, "PackageType": "Zip"}) is None
@@ -176,7 +180,7 @@ class TestObstacles:
             ({"PackageType": "Image"}, "container image"),
             ({"Runtime": "nodejs22.x"}, "nodejs22.x"),
             ({"Runtime": "python2.7"}, "python2.7"),
-            ({"Runtime": "python3.8"}, "Python 3.9 and later"),
+            ({"Runtime": "python3.7"}, "Python 3.8 and later"),
             ({"Runtime": "python3.x"}, "python3.x"),
             ({"Runtime": "provided.al2023"}, "provided.al2023"),
             ({}, "unknown"),

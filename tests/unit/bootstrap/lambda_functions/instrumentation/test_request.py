@@ -18,7 +18,17 @@ class FakeLambda:
 
 def test_it_is_asked_without_waiting_for_the_answer() -> None:
     client = FakeLambda()
-    LambdaInstrumentation(lambda: client, "instrumentation").start(restore_request("app", "one"))
+    request = restore_request("app", ["one"])
+    LambdaInstrumentation(lambda: client, "instrumentation").start(request)
     (invocation,) = client.invocations
-    assert json.loads(invocation.pop("Payload")) == restore_request("app", "one")
+    assert json.loads(invocation.pop("Payload")) == request
     assert invocation == {"FunctionName": "instrumentation", "InvocationType": "Event"}
+
+
+def test_nobodys_holds_are_not_everybodys() -> None:
+    assert restore_request("app", [])["holds"] == []
+    assert restore_request("app")["holds"] is None
+
+
+def test_the_same_request_reads_the_same() -> None:
+    assert restore_request("app", {"b", "a"}) == restore_request("app", ["a", "b"])

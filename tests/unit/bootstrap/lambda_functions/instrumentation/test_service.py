@@ -105,20 +105,34 @@ class Scene:
         self.connections = FakeConnections()
         self.is_attached = True
         self.ended: set[str] = set()
-        self.moved_to: str | None = None
+        # Nobody is connected, but somebody may be again.
+        self.in_grace: set[str] = set()
+        self.replaced_by: dict[str, str] = {}
         self.first_checks: list[bool] = []
         self.record: dict[str, Any] = {}
         functions: ControlPlane = self.functions
         self.manager = service.Instrumenter(
-            functions, self.connections, LAYER, "https://broker", self._check
+            functions,
+            self.connections,
+            LAYER,
+            "wss://helper/plldb",
+            MAX_WAITING,
+            self._find_connection,
+            self._is_over,
         )
 
-    def _check(self, token: str) -> str | None:
-        is_attached = self.first_checks.pop(0) if self.first_checks else self.is_attached
+    def _find_connection(self, token: str) -> str | None:
+        name = self._latest(token)
+        is_attached = self.is_attached and name not in self.ended | self.in_grace
+        return f"connection of {name}" if is_attached else None
+
+    def _is_over(self, token: str) -> bool:
+        is_alive = self.first_checks.pop(0) if self.first_checks else self.is_attached
+        return not is_alive or self._latest(token) in self.ended
+
+    def _latest(self, token: str) -> str:
         name = token.removeprefix("token of ")
-        if not is_attached or name in self.ended:
-            return None
-        return self.moved_to or f"connection of {name}"
+        return self.replaced_by.get(name, name)
 
     def handle(self, request: dict[str, Any]) -> Any:
         self.record = {}
@@ -140,9 +154,9 @@ class Scene:
         self.handle(instrument_request(**request | changes))
         return self.told(session)
 
-    def restore(self, session: str | None = None, tell: bool = False) -> Any:
-        connection = f"connection of {session}" if tell else None
-        return self.handle(restore_request("app", session, connection))
+    def restore(self, *holds: str, tell: str | None = None) -> Any:
+        connection = f"connection of {tell}" if tell else None
+        return self.handle(restore_request("app", holds or None, connection))
 
     def told(self, session: str) -> list[Any]:
         """What its connection got since it was last asked for, in an order of its own."""
@@ -156,6 +170,18 @@ class Scene:
 
 def of_type(messages: list[Any], kind: str) -> dict[str, Any]:
     return {message["function"]: message for message in messages if message["type"] == kind}
+
+
+MAX_WAITING = 200
+
+
+def ready(instrumented: int, skipped: int) -> dict[str, Any]:
+    return {
+        "type": "ready",
+        "instrumented": instrumented,
+        "skipped": skipped,
+        "maxWaiting": MAX_WAITING,
+    }
 
 
 OPEN = {"yours": {"owner": YOU, "connectionId": "connection of yours"}}
@@ -177,7 +203,7 @@ class TestInstrument:
             "memorySize": 256,
             "variables": {"NAME": "One"},
         }
-        assert messages[-1] == {"type": "ready", "instrumented": 2, "skipped": 0}
+        assert messages[-1] == ready(2, 0)
         assert scene.functions.found["app-One"]["Handler"] == SHIM_HANDLER
         assert scene.record["outcome"] == "ready"
 
@@ -210,7 +236,7 @@ class TestInstrument:
         assert "attach to app-Nested-X" in of_type(messages, "warning")["Nested"]["message"]
 
     def test_a_stack_without_functions(self) -> None:
-        assert Scene().instrument() == [{"type": "ready", "instrumented": 0, "skipped": 0}]
+        assert Scene().instrument() == [ready(0, 0)]
 
     def test_what_stands_in_the_way_is_named(self) -> None:
         scene = Scene("One", "Image", "Node", "Gone", "Denied", "Large", "Lost")
@@ -231,17 +257,17 @@ class TestInstrument:
             "Large": "missing",
             "Lost": "again",
         }
-        assert messages[-1] == {"type": "ready", "instrumented": 1, "skipped": 6}
+        assert messages[-1] == ready(1, 6)
         assert scene.functions.updates == ["app-One"]
 
     def test_a_function_of_any_helper_stack_is_left_alone(self) -> None:
-        scene = Scene("Broker", "One")
+        scene = Scene("Message", "One")
         variables = {"PLLDB_HELPER_STACK": "another-plldb"}
-        scene.functions.found["app-Broker"] |= {"Environment": {"Variables": variables}}
+        scene.functions.found["app-Message"] |= {"Environment": {"Variables": variables}}
         messages = scene.instrument(take_over=True)
-        reason = of_type(messages, "skipped")["Broker"]["reason"]
+        reason = of_type(messages, "skipped")["Message"]["reason"]
         assert reason == "it belongs to plldb itself: its helper stack is another-plldb"
-        assert messages[-1] == {"type": "ready", "instrumented": 1, "skipped": 1}
+        assert messages[-1] == ready(1, 1)
         assert scene.functions.updates == ["app-One"]
 
     def test_an_update_whose_end_nobody_saw_counts_and_is_warned_of(self) -> None:
@@ -253,7 +279,7 @@ class TestInstrument:
         (warning,) = [message for message in messages if message["type"] == "warning"]
         assert warning["function"] == "One"
         assert warning["message"].endswith("not known whether it is through: still under way")
-        assert messages[-1] == {"type": "ready", "instrumented": 2, "skipped": 0}
+        assert messages[-1] == ready(2, 0)
 
     def test_and_who_held_the_function_before_is_told(self) -> None:
         scene = Scene("One")
@@ -303,21 +329,22 @@ class TestTheSessionEnds:
         assert scene.record["outcome"] == "restored"
 
     def test_its_connection_is_gone_but_it_is_not_over(self) -> None:
-        """It may be about to move; if not, whoever closes it has it restored."""
+        """Another may be about to replace it; if not, whoever closes it has it restored."""
         scene = Scene("One")
         scene.connections.gone = {"connection of mine"}
+        scene.in_grace = {"mine"}
         assert scene.instrument() == []
         assert scene.functions.found["app-One"]["Handler"] == SHIM_HANDLER
         assert scene.record["outcome"] == "ready"
 
-    def test_it_moves_and_hears_of_everything_where_it_is(self) -> None:
+    def test_it_is_replaced_and_the_other_one_hears_of_everything(self) -> None:
         scene = Scene(*(f"Fn{number}" for number in range(30)))
         scene.connections.gone = {"connection of mine"}
-        scene.moved_to = "connection of moved"
+        scene.replaced_by = {"mine": "heir"}
         assert scene.instrument() == []
-        messages = scene.told("moved")
+        messages = scene.told("heir")
         assert len(of_type(messages, "instrumented")) == 30
-        assert messages[-1] == {"type": "ready", "instrumented": 30, "skipped": 0}
+        assert messages[-1] == ready(30, 0)
 
     def test_what_others_hold_stays(self) -> None:
         scene = Scene("One", "Two")
@@ -350,35 +377,49 @@ class TestTheSessionEnds:
         assert "secret" not in warning["message"]
 
 
-class TestReplaced:
-    def test_what_the_former_session_held_is_taken_or_restored(self) -> None:
-        scene = Scene("One", "Two", "Three")
-        scene.instrument("One", "Two", session="former")
-        scene.instrument("Three", session="yours")
-        messages = scene.instrument("One", replaces="former", open_sessions=OPEN)
-        assert of_type(messages, "instrumented").keys() == {"One"}
-        assert messages[-1] == {"type": "ready", "instrumented": 1, "skipped": 0}
+class TestReplacedSessions:
+    """What a session holds that was replaced is held by the one that replaced it."""
+
+    def former(self, *names: str) -> Scene:
+        scene = Scene(*names)
+        scene.instrument(session="former", owner="arn:aws:sts::1:assumed-role/dev/1")
+        scene.told("former")
+        scene.replaced_by = {"former": "mine"}
+        return scene
+
+    def test_such_a_function_is_told_of_and_not_updated(self) -> None:
+        scene = self.former("One")
+        scene.functions.updates.clear()
+        messages = scene.instrument()
+        assert of_type(messages, "instrumented")["One"]["handler"] == "app.handler"
+        assert messages[-1] == ready(1, 0)
+        assert scene.functions.updates == []
+
+    @pytest.mark.parametrize("take_over", [False, True])
+    def test_but_for_what_is_wanted_otherwise_and_nobody_is_told_that_it_was_taken(
+        self, take_over: bool
+    ) -> None:
+        scene = self.former("One")
+        messages = scene.instrument(when_absent="error", take_over=take_over)
+        assert [message["type"] for message in messages] == ["instrumented", "ready"]
+        variables = scene.functions.variables("app-One")
+        assert variables["PLLDB_WHEN_ABSENT"] == "error"
+        assert variables["PLLDB_SESSION"] == "former"
+        assert variables["PLLDB_TOKEN"] == "token of former"
+
+    def test_all_of_it_is_restored_together(self) -> None:
+        scene = self.former("One", "Two")
+        scene.functions.found["app-Two"] = scene.functions.plain("Two")
+        scene.instrument("Two")
+        assert scene.functions.variables("app-Two")["PLLDB_SESSION"] == "mine"
+        assert scene.restore("former", "mine") == {"restored": ["One", "Two"], "failed": {}}
+
+    def test_one_whose_session_is_over_too_is_taken(self) -> None:
+        scene = self.former("One")
+        scene.replaced_by = {"former": "another"}
+        scene.ended.add("another")
+        assert of_type(scene.instrument(), "instrumented").keys() == {"One"}
         assert scene.functions.variables("app-One")["PLLDB_SESSION"] == "mine"
-        assert scene.functions.found["app-Two"]["Handler"] == "app.handler"
-        assert scene.functions.variables("app-Three")["PLLDB_SESSION"] == "yours"
-        assert scene.record["outcome"] == "ready"
-
-    def test_all_of_it_is_restored_if_the_new_session_ends_at_once(self) -> None:
-        scene = Scene("One", "Two")
-        scene.instrument(session="former")
-        scene.is_attached = False
-        assert scene.instrument("One", replaces="former") == []
-        handlers = {found["Handler"] for found in scene.functions.found.values()}
-        assert handlers == {"app.handler"}
-
-    def test_what_can_not_be_restored_is_told(self) -> None:
-        scene = Scene("One", "Two")
-        scene.instrument(session="former")
-        scene.functions.refusals = {"app-Two": "not for you"}
-        messages = scene.instrument("One", replaces="former")
-        assert "former session: Two" in of_type(messages, "warning")["app"]["message"]
-        assert messages[-1]["type"] == "ready"
-        assert scene.record["level"] == "ERROR"
 
 
 def without_revision(found: dict[str, Any]) -> dict[str, Any]:
@@ -454,7 +495,7 @@ class TestRestore:
         scene = Scene("One", "Two", "Three")
         before = {name: dict(found) for name, found in scene.functions.found.items()}
         scene.instrument("One", "Two")
-        assert scene.restore("mine", tell=True) == {"restored": ["One", "Two"], "failed": {}}
+        assert scene.restore("mine", tell="mine") == {"restored": ["One", "Two"], "failed": {}}
         messages = scene.told("mine")
         assert of_type(messages, "restored").keys() == {"One", "Two"}
         assert messages[-1] == {"type": "closed"}
@@ -491,7 +532,7 @@ class TestRestore:
         scene.instrument()
         scene.functions.refusals = {"app-One": "not for you"}
         with pytest.raises(service.NotRestoredError, match="One"):
-            scene.restore("mine", tell=True)
+            scene.restore("mine", tell="mine")
         messages = scene.told("mine")
         assert [message["type"] for message in messages] == ["warning", "closed"]
         assert "not for you" in messages[0]["message"]
@@ -501,7 +542,7 @@ class TestRestore:
         scene.instrument()
         scene.functions.found["app-One"] |= {"Environment": {"Variables": {"NEW": "1"}}}
         with pytest.raises(service.NotRestoredError):
-            scene.restore("mine", tell=True)
+            scene.restore("mine", tell="mine")
         messages = scene.told("mine")
         assert of_type(messages, "restored").keys() == {"Two"}
         assert "own handler is not known" in of_type(messages, "warning")["One"]["message"]

@@ -5,16 +5,22 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
-from lambda_functions.invocations.invocation import Grant, Invocation, InvocationState
+from lambda_functions.invocations.invocation import (
+    Grant,
+    Invocation,
+    InvocationId,
+    InvocationState,
+)
+from lambda_functions.sessions.ending import Ending
 from lambda_functions.sessions.reaping import NotReapedError, Reaper, reap
 from lambda_functions.sessions.session import (
     CONNECTING_SECONDS,
+    GRACE,
+    LEASE,
     LIFETIME,
-    RefreshOffer,
     Session,
     Status,
     new_session,
@@ -53,6 +59,7 @@ class Connections:
 
     def drop(self, connection_id: str) -> bool:
         self.dropped.append(connection_id)
+        self._fail(connection_id)
         was_open = connection_id in self.open
         self.open.discard(connection_id)
         return was_open
@@ -72,15 +79,19 @@ class World:
         self.instrumentation = FakeInstrumentation()
         self.record: dict[str, Any] = {}
 
+    @property
+    def reaper(self) -> Reaper:
+        ending = Ending(self.sessions, self.instrumentation, self.connections)
+        return Reaper(self.sessions, self.invocations, self.connections, ending)
+
     def reap(self, now: float = NOW) -> dict[str, int]:
-        reaper = Reaper(self.sessions, self.invocations, self.connections, self.instrumentation)
-        return reap(self.record, reaper, now)
+        return reap(self.record, self.reaper, now)
 
     def attach(
         self,
         connection_id: str,
         *,
-        at: float = NOW - 600,
+        at: float = NOW - 100,
         is_open: bool = True,
         instruments: bool = False,
     ) -> Session:
@@ -90,8 +101,20 @@ class World:
         if is_open:
             self.connections.open.add(connection_id)
         if instruments:
-            self.sessions.mark_instrumenting(session.session_id, connection_id)
+            token = f"token# of {session.session_id}"
+            self.sessions.mark_instrumenting(session.session_id, connection_id, token)
+            grant = Grant(session.session_id, "app", shortened(session.session_id))
+            self.invocations.add_token(token, grant, at)
         return session
+
+    def refuse_restoring(self) -> None:
+        def refuse(_: object) -> None:
+            raise client_error("TooManyRequestsException")
+
+        self.instrumentation.start = refuse  # type: ignore[method-assign]
+
+    def allow_restoring(self) -> None:
+        del self.instrumentation.start
 
     def status(self, session: Session) -> Status:
         found = self.sessions.get(session.session_id)
@@ -99,9 +122,8 @@ class World:
         return found.status
 
     def invoked(self, request_id: str, deadline: float) -> None:
-        self.invocations.record(
-            Invocation(request_id, "some-session", OWNER, "Fn", deadline - 30, deadline)
-        )
+        id = InvocationId(request_id, deadline)
+        self.invocations.record(Invocation(id, "session", "token#", "Fn", deadline - 30, "c"))
 
     def state(self, request_id: str) -> InvocationState:
         found = self.invocations.get(request_id)
@@ -114,11 +136,11 @@ def world() -> World:
     return World()
 
 
-def restoring(session: Session) -> dict[str, Any]:
+def restoring(session: Session, *more: Session) -> dict[str, Any]:
     return {
         "operation": "restore",
         "stackName": "app",
-        "session": shortened(session.session_id),
+        "holds": sorted(shortened(one.session_id) for one in (session, *more)),
         "connectionId": None,
     }
 
@@ -129,18 +151,26 @@ def test_with_nothing_to_do_it_does_nothing(world: World) -> None:
 
 
 class TestSessions:
-    def test_one_whose_connection_is_gone_is_closed_and_restored(self, world: World) -> None:
+    def test_one_whose_connection_is_gone_is_closed_and_may_come_back(self, world: World) -> None:
+        """A debugger that reconnects may be quicker than any event of the end."""
         session = world.attach("gone", is_open=False, instruments=True)
         assert world.reap() == {"reaped": 1, "stale": 0}
         assert world.status(session) is Status.CLOSED
-        assert world.instrumentation.requests == [restoring(session)]
         assert world.record["reapedSessions"] == [shortened(session.session_id)]
-        assert world.reap() == {"reaped": 0, "stale": 0}
-        assert len(world.instrumentation.requests) == 1
+        assert world.reap(NOW + GRACE - 1) == {"reaped": 0, "stale": 0}
+        assert world.instrumentation.requests == []
+        assert world.sessions.appoint_heir(session.session_id, "heir") is not None
+
+    def test_if_it_does_not_it_is_restored_once(self, world: World) -> None:
+        session = world.attach("gone", is_open=False, instruments=True)
+        for seconds in (0, GRACE, GRACE + 300, 24 * 3600):
+            world.reap(NOW + seconds)
+        assert world.instrumentation.requests == [restoring(session)]
 
     def test_one_that_instrumented_nothing_has_nothing_to_restore(self, world: World) -> None:
         world.attach("gone", is_open=False)
         assert world.reap()["reaped"] == 1
+        world.reap(NOW + GRACE)
         assert world.instrumentation.requests == []
 
     def test_a_healthy_one_is_left_alone(self, world: World) -> None:
@@ -158,15 +188,18 @@ class TestSessions:
         assert world.status(session) is Status.PENDING
 
     def test_one_whose_time_is_over_is_told_dropped_closed_and_restored(self, world: World) -> None:
-        session = world.attach("here", at=NOW - LIFETIME, instruments=True)
+        session = world.attach("here", at=NOW - LEASE, instruments=True)
         assert world.reap()["reaped"] == 1
         assert world.status(session) is Status.CLOSED
-        assert world.connections.posted == [("here", {"type": "closed", "reason": "expired"})]
+        assert world.connections.posted == []
         assert world.connections.dropped == ["here"]
-        assert world.instrumentation.requests == [restoring(session)]
+        # And once more, as its token says: whoever ended it may have failed to.
+        assert world.instrumentation.requests == [restoring(session)] * 2
+        world.reap(NOW + 300)
+        assert len(world.instrumentation.requests) == 2
 
     def test_even_if_nobody_is_there_to_be_told(self, world: World) -> None:
-        session = world.attach("gone", at=NOW - LIFETIME, is_open=False)
+        session = world.attach("gone", at=NOW - LEASE, is_open=False)
         assert world.reap()["reaped"] == 1
         assert world.status(session) is Status.CLOSED
         assert world.connections.posted == []
@@ -185,18 +218,9 @@ class TestSessions:
         world.sessions.activate(session.session_id, "opening", NOW)
         assert world.reap()["reaped"] == 0
 
-    def test_one_of_an_older_version_has_no_time_of_connecting_and_no_grace(
-        self, world: World
-    ) -> None:
-        session = replace(
-            new_session("app", OWNER, NOW - 5), status=Status.ACTIVE, connection_id="gone"
-        )
-        world.sessions.create(session)
-        assert world.reap()["reaped"] == 1
-
     def test_a_heartbeat_in_between_wins(self, world: World) -> None:
         """It was late, and the reaper, whose clock is ahead, saw it expired."""
-        session = world.attach("here", at=NOW - LIFETIME)
+        session = world.attach("here", at=NOW - LEASE)
         attached = world.sessions.attached()
         world.sessions.extend(session.session_id, "here", NOW - 1)
         world.sessions.attached = lambda: attached  # type: ignore[method-assign]
@@ -204,15 +228,15 @@ class TestSessions:
         assert world.status(session) is Status.ACTIVE
         assert world.connections.dropped == []
 
-    def test_a_move_to_another_connection_in_between_wins(self, world: World) -> None:
+    def test_an_heir_in_between_wins(self, world: World) -> None:
         session = world.attach("old", is_open=False, instruments=True)
-        offer = RefreshOffer("hash", int(NOW) + 60)
-        world.sessions.offer_refresh(session.session_id, "old", offer)
-        world.connections.looked = lambda _: world.sessions.refresh(
-            session.session_id, "new", "hash", NOW
+        heir = world.attach("new")
+        world.connections.looked = lambda connection_id: (
+            connection_id == "old"
+            and world.sessions.appoint_heir(session.session_id, heir.session_id)
         )
         assert world.reap()["reaped"] == 0
-        assert world.status(session) is Status.ACTIVE
+        assert world.status(heir) is Status.ACTIVE
         assert world.instrumentation.requests == []
 
     def test_two_at_once_close_each_session_once(self, world: World) -> None:
@@ -221,9 +245,7 @@ class TestSessions:
         counts: list[int] = []
 
         def run() -> None:
-            other = Reaper(
-                world.sessions, world.invocations, world.connections, world.instrumentation
-            )
+            other = world.reaper
             both.wait()
             counts.append(reap({}, other, NOW)["reaped"])
 
@@ -233,7 +255,6 @@ class TestSessions:
         for thread in threads:
             thread.join()
         assert sum(counts) == 20
-        assert len(world.instrumentation.requests) == 20
         assert {world.status(session) for session in sessions} == {Status.CLOSED}
 
 
@@ -246,9 +267,15 @@ class TestInvocations:
         assert world.state("in-time") is InvocationState.WAITING
         assert world.reap()["stale"] == 0
 
+    def test_also_one_that_had_started(self, world: World) -> None:
+        world.invoked("late", NOW)
+        world.invocations.claim(InvocationId("late", NOW), "session", NOW - 1)
+        assert world.reap()["stale"] == 1
+        assert world.state("late") is InvocationState.EXPIRED
+
     def test_one_that_was_given_up_stays_so(self, world: World) -> None:
         world.invoked("given-up", NOW - 1)
-        world.invocations.abandon("given-up", "some-session")
+        world.invocations.abandon(InvocationId("given-up", NOW - 1), "token#")
         assert world.reap()["stale"] == 0
         assert world.state("given-up") is InvocationState.ABANDONED
 
@@ -282,27 +309,21 @@ class TestFailures:
             world.reap()
         assert world.state("late") is InvocationState.EXPIRED
 
-    def test_an_end_that_could_not_be_told_still_starts_restoring(self, world: World) -> None:
-        session = world.attach("broken", at=NOW - LIFETIME, instruments=True)
+    def test_a_connection_that_can_not_be_ended_still_starts_restoring(self, world: World) -> None:
+        session = world.attach("broken", at=NOW - LEASE, instruments=True)
         world.connections.broken.add("broken")
         with pytest.raises(NotReapedError):
             world.reap()
         assert world.status(session) is Status.CLOSED
-        assert world.instrumentation.requests == [restoring(session)]
+        assert restoring(session) in world.instrumentation.requests
         assert world.connections.dropped == ["broken"]
 
-    def test_nor_does_restoring_that_can_not_start_keep_it_from_being_told(
-        self, world: World
-    ) -> None:
-        world.attach("here", at=NOW - LIFETIME, instruments=True)
-
-        def fail(_: object) -> None:
-            raise client_error("TooManyRequestsException")
-
-        world.instrumentation.start = fail  # type: ignore[method-assign]
-        with pytest.raises(NotReapedError, match="1 failures: TooManyRequestsException"):
+    def test_nor_does_restoring_that_can_not_start_keep_it_from_ending(self, world: World) -> None:
+        world.attach("here", at=NOW - LEASE, instruments=True)
+        world.refuse_restoring()
+        with pytest.raises(NotReapedError, match="2 failures: TooManyRequestsException"):
             world.reap()
-        assert world.connections.posted == [("here", {"type": "closed", "reason": "expired"})]
+        assert world.connections.posted == []
         assert world.connections.dropped == ["here"]
 
     def test_a_mistake_of_its_own_is_no_failure_of_aws(self, world: World) -> None:
@@ -318,8 +339,7 @@ def test_its_line_counts_and_shows_no_whole_id(
     monkeypatch.setenv("PLLDB_METRICS", "true")
     monkeypatch.setenv("PLLDB_HELPER_STACK", "the-helper")
     sessions = [world.attach(f"connection-{n}", is_open=False) for n in range(60)]
-    reaper = Reaper(world.sessions, world.invocations, world.connections, world.instrumentation)
-    handler = logged("reaper", lambda _, record, now: reap(record, reaper, NOW))
+    handler = logged("reaper", lambda _, record, now: reap(record, world.reaper, NOW))
     assert handler({"source": "aws.events"}, None) == {"reaped": 60, "stale": 0}
     output = capsys.readouterr().out
     (line,) = output.splitlines()
@@ -331,51 +351,75 @@ def test_its_line_counts_and_shows_no_whole_id(
     assert not [session for session in sessions if session.session_id in output]
 
 
-class TestLeases:
+class TestTokens:
     """A token is in functions until they are restored."""
-
-    def lease(self, world: World, session: Session, stack_name: str = "app") -> None:
-        world.invocations.add_token(
-            f"token of {session.session_id}", Grant(session.session_id, stack_name), NOW
-        )
 
     def test_who_closed_a_session_may_not_have_come_to_restoring(self, world: World) -> None:
         session = world.attach("c", instruments=True)
-        self.lease(world, session)
-        world.sessions.close(session.session_id, "c")
+        world.sessions.close(session.session_id, "c", NOW)
         world.reap()
         assert world.instrumentation.requests == [restoring(session)]
         assert world.record["settled"] == 1
 
     def test_dynamodb_may_have_deleted_the_session(self, world: World) -> None:
         session = new_session("app", OWNER, NOW)
-        self.lease(world, session)
+        grant = Grant(session.session_id, "app", shortened(session.session_id))
+        world.invocations.add_token("token#", grant, NOW)
         world.reap()
         assert world.instrumentation.requests == [restoring(session)]
 
+    @pytest.mark.parametrize("is_inherited", [False, True])
+    def test_the_session_that_replaced_it_may_be_over(
+        self, world: World, is_inherited: bool
+    ) -> None:
+        """Whoever replaced it may have failed right after that, and hold nothing of it."""
+        session, heir = world.attach("c", instruments=True), world.attach("d")
+        world.sessions.appoint_heir(session.session_id, heir.session_id)
+        if is_inherited:
+            world.sessions.inherit(heir.session_id, "d", {shortened(session.session_id)}, [])
+        world.reap()
+        assert world.instrumentation.requests == []
+        world.sessions.disconnect(heir.session_id, "d", NOW)
+        world.reap(NOW + GRACE)
+        world.reap(NOW + GRACE + 300)
+        assert world.instrumentation.requests == [restoring(session)]
+
     def test_each_is_seen_to_once(self, world: World) -> None:
-        self.lease(world, new_session("app", OWNER, NOW))
+        session = world.attach("c", instruments=True)
+        world.sessions.close(session.session_id, "c", NOW)
         world.reap()
         world.reap()
         assert len(world.instrumentation.requests) == 1
         assert world.record["settled"] == 0
 
-    def test_that_of_a_session_which_lives_is_left_alone(self, world: World) -> None:
-        self.lease(world, world.attach("c", instruments=True))
+    def test_those_of_sessions_that_live_are_left_alone(self, world: World) -> None:
+        world.attach("c", instruments=True)
+        lost = world.attach("d", instruments=True)
+        world.sessions.disconnect(lost.session_id, "d", NOW)
+        world.reap(NOW + 1)
+        assert world.instrumentation.requests == []
+
+    def test_an_heir_in_between_wins(self, world: World) -> None:
+        """Else its functions would be restored while it has them."""
+        session = world.attach("c", instruments=True)
+        world.sessions.disconnect(session.session_id, "c", NOW - GRACE)
+        look = world.sessions.get
+
+        def appoint_after(session_id: str) -> Session | None:
+            found = look(session_id)
+            world.sessions.appoint_heir(session.session_id, "heir")
+            return found
+
+        world.sessions.get = appoint_after  # type: ignore[method-assign]
         world.reap()
         assert world.instrumentation.requests == []
 
     def test_if_restoring_can_not_begin_it_is_tried_again(self, world: World) -> None:
-        session = new_session("app", OWNER, NOW)
-        self.lease(world, session)
-        start = world.instrumentation.start
-
-        def fail(_: object) -> None:
-            raise client_error("TooManyRequestsException")
-
-        world.instrumentation.start = fail  # type: ignore[method-assign]
+        session = world.attach("c", instruments=True)
+        world.sessions.close(session.session_id, "c", NOW)
+        world.refuse_restoring()
         with pytest.raises(NotReapedError):
             world.reap()
-        world.instrumentation.start = start  # type: ignore[method-assign]
+        world.allow_restoring()
         world.reap()
         assert world.instrumentation.requests == [restoring(session)]

@@ -13,12 +13,13 @@ import pytest
 from hypothesis import settings
 from lambda_functions.sessions.dynamodb import DynamoDbSessionStore
 from lambda_functions.sessions.session import (
+    GRACE,
+    LEASE,
     LIFETIME,
-    RefreshOffer,
+    RESTORING_SECONDS,
     Session,
     Status,
     new_session,
-    refresh_hash,
 )
 from lambda_functions.sessions.store import Page, Position, SessionStore
 from lambda_functions.shared.dynamodb import OverloadedError
@@ -68,7 +69,11 @@ class TestContract:
     def test_activate(self, store: SessionStore, pending: Session) -> None:
         assert store.activate(pending.session_id, "c", NOW) is True
         assert store.get(pending.session_id) == replace(
-            pending, status=Status.ACTIVE, connection_id="c", connected_at=int(NOW)
+            pending,
+            status=Status.ACTIVE,
+            connection_id="c",
+            connected_at=int(NOW),
+            ttl=int(NOW) + LEASE,
         )
 
     @pytest.mark.parametrize(
@@ -88,123 +93,202 @@ class TestContract:
         assert active is not None
         assert active.connection_id == "first"
 
-    def test_activate_what_is_not_there_makes_nothing(self, store: SessionStore) -> None:
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda store, one: store.activate(one, "c", NOW),
+            lambda store, one: store.extend(one, "c", NOW),
+            lambda store, one: store.mark_instrumenting(one, "c", "token#"),
+            lambda store, one: store.mark_silent(one),
+            lambda store, one: store.appoint_heir(one, "heir"),
+            lambda store, one: store.inherit(one, "c", {"12345678"}, {"token#"}),
+            lambda store, one: store.disconnect(one, "c", NOW),
+            lambda store, one: store.close(one, "c", NOW),
+            lambda store, one: store.close_expired(one, "c", NOW),
+            lambda store, one: store.cancel(one, NOW),
+            lambda store, one: store.begin_restoring(one, NOW),
+        ],
+    )
+    def test_no_change_makes_what_is_not_there(
+        self, store: SessionStore, change: Callable[[SessionStore, str], Any]
+    ) -> None:
+        """DynamoDB's UpdateItem would, and it deletes what is over when it likes."""
         unknown = new_session("app", "me", NOW).session_id
-        assert store.activate(unknown, "c", NOW) is False
-        assert store.close(unknown, "c") is None
+        assert not change(store, unknown)
         assert store.get(unknown) is None
 
-    def test_close(self, store: SessionStore, pending: Session) -> None:
-        store.activate(pending.session_id, "c", NOW)
-        closed = replace(pending, status=Status.CLOSED, connected_at=int(NOW))
-        assert store.close(pending.session_id, "c") == closed
-        assert store.get(pending.session_id) == closed
-
-    def test_close_twice_or_by_another_connection(
+    def test_a_connections_session_is_found_as_long_as_it_holds_it(
         self, store: SessionStore, pending: Session
     ) -> None:
-        assert store.close(pending.session_id, "c") is None
+        assert store.id_by_connection("c") is None
         store.activate(pending.session_id, "c", NOW)
-        assert store.close(pending.session_id, "another") is None
-        assert store.close(pending.session_id, "c") is not None
-        assert store.close(pending.session_id, "c") is None
-
-    def test_a_closed_one_stays_closed(self, store: SessionStore, pending: Session) -> None:
-        store.activate(pending.session_id, "c", NOW)
-        store.close(pending.session_id, "c")
-        assert store.activate(pending.session_id, "d", NOW) is False
-
-
-HASH = refresh_hash("token")
-OFFER = RefreshOffer(HASH, int(NOW) + 60)
+        assert store.id_by_connection("c") == pending.session_id
+        assert store.id_by_connection("d") is None
+        store.disconnect(pending.session_id, "c", NOW)
+        assert store.id_by_connection("c") is None
 
 
 @pytest.fixture
 def active(store: SessionStore, pending: Session) -> Session:
-    """With a connection, c, which was offered to be left for another one."""
+    """On connection c, with something to restore."""
     assert store.activate(pending.session_id, "c", NOW)
-    assert store.offer_refresh(pending.session_id, "c", OFFER)
-    session = store.get(pending.session_id)
+    session = store.mark_instrumenting(pending.session_id, "c", "token#1")
     assert session is not None
     return session
 
 
-class TestRefresh:
-    def test_the_session_moves_and_lives_for_another_hour(
+class TestLease:
+    def test_a_heartbeat_renews_it_from_then_on(self, store: SessionStore, active: Session) -> None:
+        later = NOW + LEASE - 1
+        assert store.extend(active.session_id, "c", later) == int(later) + LEASE
+        assert store.get(active.session_id) == replace(active, ttl=int(later) + LEASE)
+
+    def test_not_once_it_is_over_nor_from_another_connection(
         self, store: SessionStore, active: Session
     ) -> None:
-        assert store.refresh(active.session_id, "d", HASH, NOW + 59)
-        moved = store.get(active.session_id)
-        assert moved == replace(
-            active,
-            connection_id="d",
-            previous_connection_id="c",
-            ttl=int(NOW) + 59 + LIFETIME,
-            connected_at=int(NOW) + 59,
-            offer=None,
-        )
-
-    def test_once(self, store: SessionStore, active: Session) -> None:
-        assert store.refresh(active.session_id, "d", HASH, NOW)
-        assert not store.refresh(active.session_id, "e", HASH, NOW)
-
-    @pytest.mark.parametrize(
-        ("token", "seconds"), [("wrong", 0), ("token", 60), ("token", 61), ("", 0)]
-    )
-    def test_not_with_another_token_and_not_late(
-        self, store: SessionStore, active: Session, token: str, seconds: int
-    ) -> None:
-        assert not store.refresh(active.session_id, "d", refresh_hash(token), NOW + seconds)
+        assert store.extend(active.session_id, "c", NOW + LEASE) is None
+        assert store.extend(active.session_id, "another", NOW) is None
         assert store.get(active.session_id) == active
 
-    def test_not_one_that_expired(self, store: SessionStore, active: Session) -> None:
-        late = NOW + LIFETIME
-        store.offer_refresh(active.session_id, "c", RefreshOffer(HASH, int(late) + 60))
-        assert not store.refresh(active.session_id, "d", HASH, late)
-
-    def test_a_new_offer_ends_the_former(self, store: SessionStore, active: Session) -> None:
-        other = refresh_hash("other")
-        assert store.offer_refresh(active.session_id, "c", RefreshOffer(other, int(NOW) + 60))
-        assert not store.refresh(active.session_id, "d", HASH, NOW)
-        assert store.refresh(active.session_id, "d", other, NOW)
-
-    def test_only_who_holds_the_session_can_be_offered(
+    def test_whoever_is_heard_of_is_silent_no_more(
         self, store: SessionStore, active: Session
     ) -> None:
-        assert not store.offer_refresh(active.session_id, "another", OFFER)
-        store.refresh(active.session_id, "d", HASH, NOW)
-        assert not store.offer_refresh(active.session_id, "c", OFFER)
+        store.mark_silent(active.session_id)
+        assert store.get(active.session_id) == replace(active, is_silent=True)
+        store.extend(active.session_id, "c", NOW)
+        assert store.get(active.session_id) == active
 
-    def test_the_end_of_the_connection_before_changes_nothing(
-        self, store: SessionStore, active: Session
-    ) -> None:
-        store.refresh(active.session_id, "d", HASH, NOW)
-        moved = store.get(active.session_id)
-        assert store.close(active.session_id, "c") is None
-        assert store.extend(active.session_id, "c", NOW) is None
-        assert store.get(active.session_id) == moved
-
-    def test_not_one_that_is_closed(self, store: SessionStore, active: Session) -> None:
-        closed = store.close(active.session_id, "c")
-        assert not store.refresh(active.session_id, "d", HASH, NOW)
+    def test_nobody_is_silent_who_is_not_there(self, store: SessionStore, active: Session) -> None:
+        closed = store.close(active.session_id, "c", NOW)
+        store.mark_silent(active.session_id)
         assert store.get(active.session_id) == closed
 
 
+class TestHolds:
+    def test_what_is_instrumented_is_noted_before_it_is(self, active: Session) -> None:
+        assert active.holds == {active.session_id[:8]}
+        assert active.tokens == {"token#1"}
+
+    def test_they_add_up(self, store: SessionStore, active: Session) -> None:
+        store.mark_instrumenting(active.session_id, "c", "token#2")
+        after = store.inherit(active.session_id, "c", {"12345678"}, {"token#0", "token#1"})
+        assert after == replace(
+            active,
+            holds=frozenset({"12345678", active.session_id[:8]}),
+            tokens=frozenset({"token#0", "token#1", "token#2"}),
+        )
+
+    def test_of_nothing_there_is_nothing_to_inherit(
+        self, store: SessionStore, active: Session
+    ) -> None:
+        assert store.inherit(active.session_id, "c", [], []) == active
+
+    def test_not_by_another_connection(self, store: SessionStore, active: Session) -> None:
+        assert store.mark_instrumenting(active.session_id, "another", "token#2") is None
+        assert store.inherit(active.session_id, "another", {"12345678"}, []) is None
+        assert store.get(active.session_id) == active
+
+
+class TestHeirs:
+    def test_of_one_that_is_attached_or_was_lost(
+        self, store: SessionStore, active: Session
+    ) -> None:
+        expected = replace(active, status=Status.CLOSED, connection_id=None, heir="heir")
+        assert store.appoint_heir(active.session_id, "heir") == expected
+        assert store.appoint_heir(active.session_id, "heir") == expected
+        assert store.appoint_heir(active.session_id, "another") is None
+        assert store.get(active.session_id) == expected
+
+    def test_of_one_whose_connection_was_lost(self, store: SessionStore, active: Session) -> None:
+        lost = store.disconnect(active.session_id, "c", NOW)
+        assert lost is not None
+        assert store.appoint_heir(active.session_id, "heir") == replace(lost, heir="heir")
+
+    def test_whoever_has_one_is_not_restored(self, store: SessionStore, active: Session) -> None:
+        store.appoint_heir(active.session_id, "heir")
+        assert not store.begin_restoring(active.session_id, NOW + LIFETIME)
+
+    def test_whoever_is_being_restored_gets_none(
+        self, store: SessionStore, active: Session
+    ) -> None:
+        store.disconnect(active.session_id, "c", NOW)
+        assert store.begin_restoring(active.session_id, NOW)
+        assert store.appoint_heir(active.session_id, "heir") is None
+
+    def test_nor_does_whoever_was_closed_or_never_connected(
+        self, store: SessionStore, pending: Session
+    ) -> None:
+        assert store.appoint_heir(pending.session_id, "heir") is None
+        store.activate(pending.session_id, "c", NOW)
+        store.close(pending.session_id, "c", NOW)
+        assert store.appoint_heir(pending.session_id, "heir") is None
+
+    def test_the_former_connection_holds_nothing_any_more(
+        self, store: SessionStore, active: Session
+    ) -> None:
+        replaced = store.appoint_heir(active.session_id, "heir")
+        assert store.disconnect(active.session_id, "c", NOW) is None
+        assert store.close(active.session_id, "c", NOW) is None
+        assert store.extend(active.session_id, "c", NOW) is None
+        assert store.get(active.session_id) == replaced
+
+
 class TestEnding:
+    def test_of_a_connection_leaves_time_to_come_back(
+        self, store: SessionStore, active: Session
+    ) -> None:
+        lost = store.disconnect(active.session_id, "c", NOW)
+        assert lost == replace(
+            active, status=Status.CLOSED, connection_id=None, ttl=int(NOW) + GRACE
+        )
+        assert lost.may_be_resumed(NOW + GRACE - 1)
+        assert not lost.may_be_resumed(NOW + GRACE)
+
+    def test_of_a_session_leaves_none(self, store: SessionStore, active: Session) -> None:
+        closed = store.close(active.session_id, "c", NOW)
+        assert closed == replace(
+            active, status=Status.CLOSED, connection_id=None, restoring_since=int(NOW)
+        )
+        assert not closed.may_be_resumed(NOW)
+
+    def test_twice_or_by_another_connection(self, store: SessionStore, active: Session) -> None:
+        for end in (store.close, store.disconnect):
+            assert end(active.session_id, "another", NOW) is None
+        assert store.close(active.session_id, "c", NOW) is not None
+        for end in (store.close, store.disconnect):
+            assert end(active.session_id, "c", NOW) is None
+
+    def test_a_closed_one_stays_closed(self, store: SessionStore, active: Session) -> None:
+        store.close(active.session_id, "c", NOW)
+        assert store.activate(active.session_id, "d", NOW) is False
+
+    def test_restoring_begins_once_and_again_when_that_can_not_be_under_way_any_more(
+        self, store: SessionStore, active: Session
+    ) -> None:
+        assert not store.begin_restoring(active.session_id, NOW)
+        store.disconnect(active.session_id, "c", NOW)
+        assert store.begin_restoring(active.session_id, NOW)
+        assert not store.begin_restoring(active.session_id, NOW)
+        again = NOW + RESTORING_SECONDS
+        assert not store.begin_restoring(active.session_id, again - 1)
+        assert store.begin_restoring(active.session_id, again)
+        assert not store.begin_restoring(active.session_id, again + 1)
+
     def test_of_one_that_expired(self, store: SessionStore, active: Session) -> None:
-        assert store.close_expired(active.session_id, "c", NOW + LIFETIME - 1) is None
-        assert store.close_expired(active.session_id, "another", NOW + LIFETIME) is None
-        closed = store.close_expired(active.session_id, "c", NOW + LIFETIME)
+        assert store.close_expired(active.session_id, "c", NOW + LEASE - 1) is None
+        assert store.close_expired(active.session_id, "another", NOW + LEASE) is None
+        closed = store.close_expired(active.session_id, "c", NOW + LEASE)
         assert closed is not None
-        assert closed.status is Status.CLOSED
+        assert (closed.status, closed.restoring_since) == (Status.CLOSED, int(NOW) + LEASE)
 
     def test_of_one_that_nobody_connected_to(self, store: SessionStore, pending: Session) -> None:
-        assert store.cancel(pending.session_id) == replace(pending, status=Status.CLOSED)
-        assert store.cancel(pending.session_id) is None
+        closed = replace(pending, status=Status.CLOSED, restoring_since=int(NOW))
+        assert store.cancel(pending.session_id, NOW) == closed
+        assert store.cancel(pending.session_id, NOW) is None
         assert not store.activate(pending.session_id, "c", NOW)
 
     def test_but_not_of_one_that_somebody_did(self, store: SessionStore, active: Session) -> None:
-        assert store.cancel(active.session_id) is None
+        assert store.cancel(active.session_id, NOW) is None
         assert store.get(active.session_id) == active
 
 
@@ -235,7 +319,7 @@ class TestPages:
         def turn(after: Position | None) -> Page:
             page = store.page("app", "me", NOW, limit=limit, after=after, open_only=True)
             for session in page.sessions:
-                assert store.cancel(session.session_id)
+                assert store.cancel(session.session_id, NOW)
             shown.extend(page.sessions)
             return page
 
@@ -260,7 +344,11 @@ class TestPages:
         assert store.page("app", "me", NOW, limit=9).sessions == [mine]
         store.activate(yours.session_id, "c", NOW)
         assert len(store.page("app", "me", NOW, limit=9).sessions) == 2
-        store.close(yours.session_id, "c")
+        lost = store.disconnect(yours.session_id, "c", NOW)
+        for open_only in (True, False):
+            page = store.page("app", "me", NOW, limit=9, open_only=open_only)
+            assert page.sessions == [mine, lost]
+        store.begin_restoring(yours.session_id, NOW)
         assert len(store.page("app", "me", NOW, limit=9).sessions) == 2
         assert store.page("app", "me", NOW, limit=9, open_only=True).sessions == [mine]
 
@@ -301,7 +389,7 @@ class TestRaces:
         self, store: SessionStore, pending: Session
     ) -> None:
         store.activate(pending.session_id, "c", NOW)
-        results = race([lambda: store.close(pending.session_id, "c") is not None] * 30)
+        results = race([lambda: store.disconnect(pending.session_id, "c", NOW) is not None] * 30)
         assert sum(results) == 1
 
     def test_connects_and_disconnects_at_once_leave_one_owner_or_none(
@@ -310,7 +398,7 @@ class TestRaces:
         def both(connection: str) -> Callable[[], bool]:
             return lambda: (
                 store.activate(pending.session_id, connection, NOW)
-                and store.close(pending.session_id, connection) is not None
+                and store.close(pending.session_id, connection, NOW) is not None
             )
 
         assert sum(race([both(f"c{number}") for number in range(30)])) == 1
@@ -318,44 +406,52 @@ class TestRaces:
         assert after is not None
         assert (after.status, after.connection_id) == (Status.CLOSED, None)
 
-    def test_of_two_refreshes_with_one_token_one_wins(
-        self, store: SessionStore, active: Session
-    ) -> None:
-        def to(connection: str) -> Callable[[], bool]:
-            return lambda: store.refresh(active.session_id, connection, HASH, NOW)
+    def test_of_many_heirs_one_is_appointed(self, store: SessionStore, active: Session) -> None:
+        def appoint(heir: str) -> Callable[[], bool]:
+            return lambda: store.appoint_heir(active.session_id, heir) is not None
 
-        names = [f"d{number}" for number in range(30)]
-        results = race([to(name) for name in names])
+        names = [f"heir{number}" for number in range(30)]
+        results = race([appoint(name) for name in names])
         assert sum(results) == 1
-        moved = store.get(active.session_id)
-        assert moved is not None
-        assert moved.connection_id == names[results.index(True)]
-        assert moved.previous_connection_id == "c"
+        replaced = store.get(active.session_id)
+        assert replaced is not None
+        assert replaced.heir == names[results.index(True)]
 
     @pytest.mark.parametrize("_", range(10))
-    def test_a_refresh_and_a_close_at_once(
+    def test_an_heir_and_restoring_at_once(
         self, store: SessionStore, active: Session, _: int
     ) -> None:
-        """Whichever comes first shuts the other out: the session is moved, or it is closed."""
-        moved, closed = race(
+        """Whichever comes first shuts the other out: or functions would be restored under it."""
+        store.disconnect(active.session_id, "c", NOW)
+        appointed, restored = race(
             [
-                lambda: store.refresh(active.session_id, "d", HASH, NOW),
-                lambda: store.close(active.session_id, "c") is not None,
+                lambda: store.appoint_heir(active.session_id, "heir") is not None,
+                lambda: store.begin_restoring(active.session_id, NOW),
             ]
         )
-        after = store.get(active.session_id)
-        assert after is not None
-        assert moved is not closed
-        assert after.connection_id == ("d" if moved else None)
+        assert appointed is not restored
+
+    @pytest.mark.parametrize("_", range(10))
+    def test_an_heir_and_a_close_at_once(
+        self, store: SessionStore, active: Session, _: int
+    ) -> None:
+        appointed, closed = race(
+            [
+                lambda: store.appoint_heir(active.session_id, "heir") is not None,
+                lambda: store.close(active.session_id, "c", NOW) is not None,
+            ]
+        )
+        assert appointed is not closed
 
     @pytest.mark.parametrize("_", range(10))
     def test_a_heartbeat_and_the_end_of_an_expired_session_at_once(
         self, store: SessionStore, active: Session, _: int
     ) -> None:
-        late = NOW + LIFETIME
+        late = NOW + LEASE
         extended, closed = race(
             [
-                lambda: store.extend(active.session_id, "c", late) is not None,
+                # Whose clock is a second behind.
+                lambda: store.extend(active.session_id, "c", late - 1) is not None,
                 lambda: store.close_expired(active.session_id, "c", late) is not None,
             ]
         )
@@ -368,7 +464,7 @@ class TestRaces:
         self, store: SessionStore, active: Session
     ) -> None:
         beat = [lambda: store.extend(active.session_id, "c", NOW + 1) is not None] * 10
-        race([*beat, lambda: store.close(active.session_id, "c") is not None])
+        race([*beat, lambda: store.close(active.session_id, "c", NOW) is not None])
         after = store.get(active.session_id)
         assert after is not None
         assert (after.status, after.connection_id) == (Status.CLOSED, None)
@@ -384,17 +480,6 @@ TestSessionLife = BothStores.TestCase
 TestSessionLife.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 
 
-def offered() -> tuple[FakeDynamoDb, DynamoDbSessionStore, Session]:
-    """A session on connection c, which has been offered to move."""
-    client = FakeDynamoDb()
-    store = DynamoDbSessionStore(client, "t")
-    session = new_session("app", "me", NOW)
-    store.create(session)
-    store.activate(session.session_id, "c", NOW)
-    store.offer_refresh(session.session_id, "c", OFFER)
-    return client, store, session
-
-
 class TestDynamoDb:
     def test_each_operation_is_one_call(self) -> None:
         client = FakeDynamoDb()
@@ -403,11 +488,17 @@ class TestDynamoDb:
         store.create(session)
         store.get(session.session_id)
         store.activate(session.session_id, "c", NOW)
-        store.offer_refresh(session.session_id, "c", OFFER)
-        store.refresh(session.session_id, "d", HASH, NOW)
-        store.extend(session.session_id, "d", NOW)
-        store.close(session.session_id, "d")
-        assert client.calls == ["PutItem", "GetItem"] + ["UpdateItem"] * 5
+        store.extend(session.session_id, "c", NOW)
+        store.mark_instrumenting(session.session_id, "c", "token#")
+        store.mark_silent(session.session_id)
+        store.inherit(session.session_id, "c", {"12345678"}, {"token#"})
+        store.disconnect(session.session_id, "c", NOW)
+        store.begin_restoring(session.session_id, NOW)
+        store.appoint_heir(session.session_id, "heir")
+        store.close(session.session_id, "c", NOW)
+        assert client.calls == ["PutItem", "GetItem"] + ["UpdateItem"] * 9
+        store.id_by_connection("c")
+        assert client.calls[11:] == ["Query"]
 
     def test_a_page_reads_no_more_than_it_needs(self) -> None:
         client = FakeDynamoDb(page_size=10)
@@ -432,7 +523,8 @@ class TestDynamoDb:
         client = FakeDynamoDb(page_size=100_000)
         store = DynamoDbSessionStore(client, "t")
         for _ in range(3000):
-            store.create(replace(new_session("app", "me", NOW), status=Status.CLOSED))
+            closed = replace(new_session("app", "me", NOW), status=Status.CLOSED)
+            store.create(replace(closed, restoring_since=int(NOW)))
         client.calls.clear()
         assert store.page("app", "me", NOW, limit=9, open_only=True).sessions == []
         assert len(client.calls) == 3
@@ -473,24 +565,26 @@ class TestDynamoDb:
         with pytest.raises(OverloadedError, match="1 items"):
             store.attached()
 
-    def test_a_refresh_whose_answer_got_lost_counts(self) -> None:
-        client, store, session = offered()
+    def test_a_change_whose_answer_got_lost_counts_and_is_made_once(self) -> None:
+        client = FakeDynamoDb()
+        store = DynamoDbSessionStore(client, "t")
+        session = new_session("app", "me", NOW)
         client.lost_answers = 2
-        assert store.refresh(session.session_id, "d", HASH, NOW)
-        assert not store.refresh(session.session_id, "e", HASH, NOW)
+        store.create(session)
+        client.lost_answers = 2
+        assert store.activate(session.session_id, "c", NOW)
+        assert not store.activate(session.session_id, "d", NOW)
+        store.disconnect(session.session_id, "c", NOW)
+        client.lost_answers = 2
+        assert store.begin_restoring(session.session_id, NOW)
+        assert not store.begin_restoring(session.session_id, NOW)
 
-    def test_and_is_carried_out_once(self) -> None:
-        """Carried out again, the session would have come from where it is already."""
-        client, store, session = offered()
-        client.lost_answers = 1
-        assert store.refresh(session.session_id, "d", HASH, NOW)
-        moved = store.get(session.session_id)
-        assert moved is not None
-        assert (moved.connection_id, moved.previous_connection_id) == ("d", "c")
-
-    def test_no_token_is_stored_as_it_is(self) -> None:
-        assert "token" not in HASH
-        assert HASH not in repr(OFFER)
+    def test_no_token_or_heir_is_in_what_python_shows_of_it(self) -> None:
+        session = replace(
+            new_session("app", "me", NOW), tokens=frozenset({"token#1"}), heir="the-heir"
+        )
+        assert "token#1" not in repr(session)
+        assert "the-heir" not in repr(session)
 
     def test_a_closed_item_has_no_connection_id_at_all(self) -> None:
         """A key of an index can't be NULL."""
@@ -501,7 +595,7 @@ class TestDynamoDb:
         assert "ConnectionId" not in client.items[session.session_id]
         store.activate(session.session_id, "c", NOW)
         assert client.items[session.session_id]["ConnectionId"] == {"S": "c"}
-        store.close(session.session_id, "c")
+        store.close(session.session_id, "c", NOW)
         assert "ConnectionId" not in client.items[session.session_id]
 
     @pytest.mark.parametrize("call", ["activate", "close"])
@@ -511,9 +605,8 @@ class TestDynamoDb:
                 raise client_error("ProvisionedThroughputExceededException")
 
         store = DynamoDbSessionStore(Throttled(), "t")
-        arguments: list[Any] = ["id", "c", NOW] if call == "activate" else ["id", "c"]
         with pytest.raises(Exception, match="ProvisionedThroughput"):
-            getattr(store, call)(*arguments)
+            getattr(store, call)("id", "c", NOW)
 
     @pytest.fixture
     def over_http(self) -> Iterator[tuple[Any, FakeDynamoDb]]:
@@ -541,12 +634,28 @@ class TestDynamoDb:
         assert store.get(session.session_id) == session
         assert store.activate(session.session_id, "c", NOW)
         assert not store.activate(session.session_id, "d", NOW)
-        assert store.close(session.session_id, "c")
-        assert not store.close(session.session_id, "c")
-        assert store.get(session.session_id) == replace(
-            session, status=Status.CLOSED, connected_at=int(NOW)
+        assert store.mark_instrumenting(session.session_id, "c", "token#")
+        assert store.inherit(session.session_id, "c", [], [])
+        assert store.inherit(session.session_id, "c", {"12345678"}, {"token#0"})
+        assert store.id_by_connection("c") == session.session_id
+        assert store.disconnect(session.session_id, "c", NOW)
+        assert not store.close(session.session_id, "c", NOW)
+        heir = new_session("app", "me", NOW).session_id
+        assert store.appoint_heir(session.session_id, heir)
+        assert not store.begin_restoring(session.session_id, NOW)
+        assert store.get(session.session_id) == Session(
+            session_id=session.session_id,
+            stack_name="app",
+            status=Status.CLOSED,
+            ttl=int(NOW) + GRACE,
+            created_at=session.created_at,
+            owner="me",
+            connected_at=int(NOW),
+            holds=frozenset({"12345678", session.session_id[:8]}),
+            tokens=frozenset({"token#", "token#0"}),
+            heir=heir,
         )
-        assert len(table.calls) == 7
+        assert len(table.calls) == 13
 
     def test_botocore_tells_of_a_repeated_request_what_it_did(
         self, over_http: tuple[Any, FakeDynamoDb]
@@ -557,11 +666,11 @@ class TestDynamoDb:
         table.lost_answers = 1
         assert store.activate(session.session_id, "c", NOW)
         table.lost_answers = 1
-        closed = store.close(session.session_id, "c")
+        closed = store.close(session.session_id, "c", NOW)
         assert closed == store.get(session.session_id)
         table.lost_answers = 1
-        assert store.close(session.session_id, "c") is None
-        assert store.close(new_session("app", "me", NOW).session_id, "c") is None
+        assert store.close(session.session_id, "c", NOW) is None
+        assert store.close(new_session("app", "me", NOW).session_id, "c", NOW) is None
 
     def test_also_those_that_read_many(self, over_http: tuple[Any, FakeDynamoDb]) -> None:
         store, _ = over_http
@@ -570,8 +679,6 @@ class TestDynamoDb:
             store.create(session)
         for number, session in enumerate(sessions[:5]):
             assert store.activate(session.session_id, f"c{number}", NOW)
-            assert store.offer_refresh(session.session_id, f"c{number}", OFFER)
-            assert store.refresh(session.session_id, f"d{number}", HASH, NOW)
         assert len(store.attached()) == 5
         assert len(store.open_sessions("app", NOW)) == 8
         assert store.pending_ttls("app", NOW, 5) == [int(NOW) + LIFETIME] * 3

@@ -13,10 +13,9 @@ from lambda_functions.api.create_session import SessionCreation, create_session
 from lambda_functions.sessions.pending_cap import PendingCap
 from lambda_functions.shared.log import COUNTS, logged
 from lambda_functions.websocket import connect_disconnect
-from lambda_functions.websocket.admission import authorize
+from lambda_functions.websocket.admission import Admission, authorize
 
-from tests.memory_stores import MemorySessionStore
-from tests.unit.fakes import FakeInstrumentation
+from tests.memory_stores import MemoryInvocationStore, MemorySessionStore
 
 
 class Context:
@@ -82,13 +81,13 @@ def test_it_works_without_a_context(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_whole_life_is_logged_without_one_whole_id(capsys: pytest.CaptureFixture[str]) -> None:
     store, now, connection_id = MemorySessionStore(), 1_800_000_000.0, "L0SM9cOFvHcCIhw="
-    none = FakeInstrumentation()
     creation = SessionCreation(store, PendingCap(store, cap=1), 1000, helper_stack="plldb")
     create = logged("create", lambda e, r, _: create_session(e, r, now, creation))
-    admit = logged("authorizer", lambda e, r, _: authorize(e, r, now, store))
+    admission = Admission(store, MemoryInvocationStore())
+    admit = logged("authorizer", lambda e, r, _: authorize(e, r, now, admission))
     connect = logged("connect", lambda e, r, _: connect_disconnect.connect(e, r, now, store))
     disconnect = logged(
-        "disconnect", lambda e, r, _: connect_disconnect.disconnect(e, r, store, none)
+        "disconnect", lambda e, r, _: connect_disconnect.disconnect(e, r, now, store)
     )
 
     created = create(

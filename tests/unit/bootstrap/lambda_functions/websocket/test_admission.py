@@ -1,4 +1,4 @@
-"""Who may connect: whoever has a session that is pending, and nobody else."""
+"""Who may connect: the debugger of a pending session, a function with a token, and nobody else."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lambda_functions.sessions.session import (
-    RefreshOffer,
-    Session,
-    Status,
-    new_session,
-    refresh_hash,
+from lambda_functions.invocations.invocation import Grant, token_key
+from lambda_functions.sessions.session import Session, Status, new_session
+from lambda_functions.websocket.admission import (
+    Admission,
+    authorize,
+    is_function,
+    session_id_of,
 )
-from lambda_functions.websocket.admission import authorize, refresh_hash_of, session_id_of
 
-from tests.memory_stores import MemorySessionStore
+from tests.memory_stores import MemoryInvocationStore, MemorySessionStore
 
 NOW = 1_800_000_000.0
 ARN = "arn:aws:execute-api:us-east-1:123456789012:ws1/plldb/$connect"
@@ -36,13 +36,26 @@ class CountingStore(MemorySessionStore):
         return super().get(session_id)
 
 
+class CountingTokens(MemoryInvocationStore):
+    lookups = 0
+
+    def grant_of(self, token_key: str) -> Grant | None:
+        self.lookups += 1
+        return super().grant_of(token_key)
+
+
 def ask(
-    query: dict[str, str] | None, *sessions: Session, store: Any = None
+    query: dict[str, str] | None,
+    *sessions: Session,
+    store: Any = None,
+    headers: dict[str, str] | None = None,
+    tokens: Any = None,
 ) -> tuple[str, dict[str, Any], dict[str, Any], Any]:
-    """The effect, the whole answer, the log record and the store."""
+    """The effect, the whole answer, the log record and the store of sessions."""
     store = store or CountingStore(*sessions)
     record: dict[str, Any] = {"level": "INFO"}
-    answer = authorize({"methodArn": ARN, "queryStringParameters": query}, record, NOW, store)
+    event = {"methodArn": ARN, "queryStringParameters": query, "headers": headers}
+    answer = authorize(event, record, NOW, Admission(store, tokens or MemoryInvocationStore()))
     (statement,) = answer["policyDocument"]["Statement"]
     assert statement["Resource"] == ARN
     assert statement["Action"] == "execute-api:Invoke"
@@ -68,59 +81,80 @@ class TestAllow:
         _, answer, _, _ = ask(query(PENDING), PENDING)
         event = {"requestContext": {"authorizer": answer["context"]}}
         assert session_id_of(event) == PENDING.session_id
+        assert not is_function(event)
+
+    def test_or_none_where_api_gateway_does_not_pass_it_on(self) -> None:
+        for context in ({}, {"authorizer": None}, {"authorizer": {}}):
+            event = {"requestContext": context}
+            assert session_id_of(event) is None
+            assert not is_function(event)
 
     def test_until_its_last_second(self) -> None:
         assert ask(query(PENDING), replace(PENDING, ttl=int(NOW) + 1))[0] == "Allow"
 
 
-OFFER = RefreshOffer(refresh_hash("token"), int(NOW) + 60)
-ATTACHED = replace(PENDING, status=Status.ACTIVE, connection_id="c", offer=OFFER)
+TOKEN = "ze36tmDpAy3BnZmLOw078vXYatgEKFsaUJy1wzC-OPY"
 
 
-class TestRefresh:
-    def test_an_attached_session_with_its_token(self) -> None:
-        given_query = query(ATTACHED) | {"refreshToken": "token"}
-        effect, answer, record, store = ask(given_query, ATTACHED)
-        assert (effect, record["outcome"], store.lookups) == ("Allow", "allowed", 1)
-        event = {"requestContext": {"authorizer": answer["context"]}}
-        assert session_id_of(event) == ATTACHED.session_id
-        assert refresh_hash_of(event) == OFFER.token_hash
-        assert '"token"' not in json.dumps([answer, record])
+class TestFunctions:
+    """They show the token, and the part of the session's id that may be shown."""
 
-    def test_a_first_connection_has_no_such_thing(self) -> None:
-        _, answer, _, _ = ask(query(PENDING), PENDING)
-        assert refresh_hash_of({"requestContext": {"authorizer": answer["context"]}}) is None
+    def ask(
+        self, headers: dict[str, str], query: dict[str, str] | None = None
+    ) -> tuple[str, dict[str, Any], dict[str, Any], tuple[int, int]]:
+        """The effect, the whole answer, the log record, and lookups of tokens and sessions."""
+        tokens = CountingTokens()
+        grant = Grant(PENDING.session_id, "app", PENDING.session_id[:8])
+        tokens.add_token(token_key(TOKEN), grant, NOW)
+        given_query = query or {"sessionId": PENDING.session_id[:8]}
+        effect, answer, record, store = ask(given_query, PENDING, headers=headers, tokens=tokens)
+        assert TOKEN not in json.dumps([answer, record])
+        return effect, answer, record, (tokens.lookups, store.lookups)
 
     @pytest.mark.parametrize(
-        ("session", "token"),
-        [
-            (ATTACHED, ""),
-            (ATTACHED, "wrong"),
-            (ATTACHED, OFFER.token_hash),
-            (ATTACHED, "\ud800"),
-            (ATTACHED, "x" * 100_000),
-            (replace(ATTACHED, offer=None), "token"),
-            (replace(ATTACHED, offer=replace(OFFER, expires=int(NOW))), "token"),
-            (replace(ATTACHED, ttl=int(NOW)), "token"),
-            (replace(ATTACHED, status=Status.CLOSED), "token"),
-            (replace(ATTACHED, status=Status.PENDING), "token"),
-            (PENDING, "token"),
-            (PENDING, ""),
-        ],
+        ("name", "scheme"),
+        [("Authorization", "Bearer"), ("authorization", "bearer"), ("AUTHORIZATION", "BEARER")],
     )
-    def test_everything_else_is_denied(self, session: Session, token: str) -> None:
-        effect, answer, _, _ = ask(query(session) | {"refreshToken": token}, session)
-        assert effect == "Deny"
-        assert "context" not in answer
+    def test_a_known_token(self, name: str, scheme: str) -> None:
+        effect, answer, record, lookups = self.ask({name: f"{scheme} {TOKEN}"})
+        assert (effect, lookups) == ("Allow", (1, 0))
+        assert (record["client"], record["stackName"]) == ("function", "app")
+        event = {"requestContext": {"authorizer": answer["context"]}}
+        assert is_function(event)
 
-    def test_the_token_of_one_session_opens_no_other(self) -> None:
-        other = replace(
-            ATTACHED,
-            session_id=new_session("app", "me", NOW).session_id,
-            offer=RefreshOffer(refresh_hash("another"), int(NOW) + 60),
-        )
-        given_query = query(other) | {"refreshToken": "token"}
-        assert ask(given_query, ATTACHED, other)[0] == "Deny"
+    def test_it_admits_no_debugger(self) -> None:
+        """Not even with a session that is pending."""
+        _, answer, _, _ = self.ask({"Authorization": f"Bearer {TOKEN}"}, query(PENDING))
+        assert session_id_of({"requestContext": {"authorizer": answer["context"]}}) is None
+
+    @pytest.mark.parametrize(
+        "value",
+        ["Bearer", "Bearer ", "Bearer {token}x", "Bearer {token} x", "Bearer {TOKEN}", "Bearer ä"],
+    )
+    def test_another_one_is_denied_though_a_session_is_pending(self, value: str) -> None:
+        shown = value.format(token=TOKEN, TOKEN=TOKEN.upper())
+        effect, answer, record, lookups = self.ask({"Authorization": shown}, query(PENDING))
+        assert (effect, lookups) == ("Deny", (1, 0))
+        assert "context" not in answer
+        assert record["reason"] == "unknown token"
+
+    @pytest.mark.parametrize("value", ["", "Basic {token}", "{token}", "Bearer{token}"])
+    def test_what_is_no_token_is_none(self, value: str) -> None:
+        effect, _, _, lookups = self.ask({"Authorization": value.format(token=TOKEN)})
+        assert (effect, lookups) == ("Deny", (0, 0))
+
+    @given(st.text())
+    def test_whatever_is_shown(self, token: str) -> None:
+        assert self.ask({"Authorization": f"Bearer {token}"})[0] == "Deny"
+
+    def test_a_failure_of_the_store_is_a_deny_and_an_error_in_the_log(self) -> None:
+        class Broken(MemoryInvocationStore):
+            def grant_of(self, token_key: str) -> Grant | None:
+                raise ConnectionError
+
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        effect, answer, record, _ = ask({}, headers=headers, tokens=Broken())
+        assert (effect, record["level"], "context" in answer) == ("Deny", "ERROR", False)
 
 
 class TestDeny:

@@ -7,17 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from lambda_functions.sessions.session import (
-    RefreshOffer,
-    Session,
-    Status,
-    new_session,
-    refresh_hash,
-)
+from lambda_functions.sessions.session import GRACE, LEASE, Session, Status, new_session
 from lambda_functions.websocket.connect_disconnect import connect, disconnect
 
 from tests.memory_stores import MemorySessionStore
-from tests.unit.fakes import FakeInstrumentation
 
 NOW = 1_800_000_000.0
 CONNECTION = "L0SM9cOFvHcCIhw="
@@ -39,6 +32,16 @@ def event(session: Session, connection: str = CONNECTION) -> dict[str, Any]:
     }
 
 
+def functions_event(connection: str = CONNECTION) -> dict[str, Any]:
+    authorizer = {"isFunction": "true", "principalId": "x"}
+    return {"requestContext": {"connectionId": connection, "authorizer": authorizer}}
+
+
+def untold_event(connection: str = CONNECTION) -> dict[str, Any]:
+    """AWS's documentation does not promise the authorizer's word for $disconnect."""
+    return {"requestContext": {"connectionId": connection}}
+
+
 def found(store: MemorySessionStore, session: Session) -> Session:
     now = store.get(session.session_id)
     assert now is not None
@@ -51,7 +54,11 @@ class TestConnect:
         record: dict[str, Any] = {}
         assert connect(event(session), record, NOW, store) == {"statusCode": 200}
         assert found(store, session) == replace(
-            session, status=Status.ACTIVE, connection_id=CONNECTION, connected_at=int(NOW)
+            session,
+            status=Status.ACTIVE,
+            connection_id=CONNECTION,
+            connected_at=int(NOW),
+            ttl=int(NOW) + LEASE,
         )
         assert record["outcome"] == "connected"
 
@@ -80,115 +87,67 @@ class TestConnect:
         store, session = store_with()
         assert connect(event(session), {}, NOW, store)["statusCode"] == 200
         assert connect(event(session), {}, NOW, store)["statusCode"] == 403
-        disconnect(event(session), {}, store, FakeInstrumentation())
+        disconnect(event(session), {}, NOW, store)
         assert connect(event(session), {}, NOW, store)["statusCode"] == 403
 
-
-class TestRefresh:
-    OFFER = RefreshOffer(refresh_hash("token"), int(NOW) + 60)
-
-    def attached(self) -> tuple[MemorySessionStore, Session]:
-        return store_with(status=Status.ACTIVE, connection_id="before", offer=self.OFFER)
-
-    def event(self, session: Session, token: str = "token") -> dict[str, Any]:
-        given = event(session)
-        given["requestContext"]["authorizer"]["refreshHash"] = refresh_hash(token)
-        return given
-
-    def test_the_session_moves(self) -> None:
-        store, session = self.attached()
-        record: dict[str, Any] = {}
-        assert connect(self.event(session), record, NOW, store) == {"statusCode": 200}
-        assert found(store, session).connection_id == CONNECTION
-        assert record["outcome"] == "refreshed"
-
-    def test_and_the_end_of_the_connection_before_does_not_matter(self) -> None:
-        store, session = self.attached()
-        connect(self.event(session), {}, NOW, store)
-        moved = found(store, session)
-        instrumentation = FakeInstrumentation()
-        disconnect(event(session, "before"), {}, store, instrumentation)
-        assert (found(store, session), instrumentation.requests) == (moved, [])
-
-    def test_no_token_counts_twice_or_if_it_is_another_or_for_a_pending_session(self) -> None:
-        store, session = self.attached()
-        assert connect(self.event(session, "wrong"), {}, NOW, store)["statusCode"] == 403
-        assert connect(self.event(session), {}, NOW, store)["statusCode"] == 200
-        assert connect(self.event(session), {}, NOW, store)["statusCode"] == 403
+    def test_a_functions_connection_takes_no_session(self) -> None:
         store, session = store_with()
-        assert connect(self.event(session), {}, NOW, store)["statusCode"] == 403
-        assert found(store, session) == session
+        record: dict[str, Any] = {}
+        assert connect(functions_event(), record, NOW, store) == {"statusCode": 200}
+        assert (found(store, session), record["outcome"]) == (session, "connected")
 
 
 class TestDisconnect:
-    def test_it_closes_the_session(self) -> None:
+    @pytest.mark.parametrize("is_told", [True, False])
+    def test_it_closes_the_session_which_may_be_resumed_for_a_while(self, is_told: bool) -> None:
         store, session = store_with(status=Status.ACTIVE, connection_id=CONNECTION)
         record: dict[str, Any] = {}
-        assert disconnect(event(session), record, store, FakeInstrumentation()) == {
-            "statusCode": 200
-        }
-        assert found(store, session) == replace(session, status=Status.CLOSED, connection_id=None)
-        assert record["outcome"] == "closed"
+        given = event(session) if is_told else untold_event()
+        assert disconnect(given, record, NOW, store) == {"statusCode": 200}
+        assert found(store, session) == replace(
+            session, status=Status.CLOSED, connection_id=None, ttl=int(NOW) + GRACE
+        )
+        assert (record["outcome"], record["sessionId"]) == ("closed", session.session_id[:8])
 
     def test_a_repeated_event_changes_nothing(self) -> None:
         store, session = store_with(status=Status.ACTIVE, connection_id=CONNECTION)
-        disconnect(event(session), {}, store, FakeInstrumentation())
+        disconnect(event(session), {}, NOW, store)
         closed = found(store, session)
-        record: dict[str, Any] = {}
-        assert disconnect(event(session), record, store, FakeInstrumentation()) == {
-            "statusCode": 200
-        }
-        assert (found(store, session), record["outcome"]) == (closed, "unchanged")
+        for given in (event(session), untold_event()):
+            record: dict[str, Any] = {}
+            assert disconnect(given, record, NOW + 9, store) == {"statusCode": 200}
+            assert (found(store, session), record["outcome"]) == (closed, "unchanged")
 
-    def test_a_late_event_of_another_connection_changes_nothing(self) -> None:
+    def test_a_late_event_changes_nothing_for_whoever_replaced_it(self) -> None:
+        store, session = store_with(status=Status.ACTIVE, connection_id=CONNECTION)
+        store.appoint_heir(session.session_id, "heir")
+        replaced = found(store, session)
+        disconnect(event(session), {}, NOW, store)
+        assert found(store, session) == replaced
+
+    @pytest.mark.parametrize("is_told", [True, False])
+    def test_a_late_event_of_another_connection_changes_nothing(self, is_told: bool) -> None:
         store, session = store_with(status=Status.ACTIVE, connection_id="another")
-        assert disconnect(event(session), {}, store, FakeInstrumentation()) == {"statusCode": 200}
+        given = event(session) if is_told else untold_event()
+        assert disconnect(given, {}, NOW, store) == {"statusCode": 200}
         assert found(store, session) == session
 
     def test_a_session_that_is_gone_is_no_error(self) -> None:
         _, session = store_with()
-        assert disconnect(event(session), {}, MemorySessionStore(), FakeInstrumentation()) == {
-            "statusCode": 200
-        }
+        assert disconnect(event(session), {}, NOW, MemorySessionStore()) == {"statusCode": 200}
 
-
-class TestRestoring:
-    def test_what_the_session_instrumented_is_restored_and_nobody_told(self) -> None:
-        store, session = store_with(
-            status=Status.ACTIVE, connection_id=CONNECTION, instruments=True
-        )
-        instrumentation = FakeInstrumentation()
-        disconnect(event(session), {}, store, instrumentation)
-        assert instrumentation.requests == [
-            {
-                "operation": "restore",
-                "stackName": "app",
-                "session": session.session_id[:8],
-                "connectionId": None,
-            }
-        ]
-
-    def test_once_only(self) -> None:
-        store, session = store_with(
-            status=Status.ACTIVE, connection_id=CONNECTION, instruments=True
-        )
-        instrumentation = FakeInstrumentation()
-        for _ in range(3):
-            disconnect(event(session), {}, store, instrumentation)
-        assert len(instrumentation.requests) == 1
-
-    def test_where_nothing_was_instrumented_nothing_is_asked(self) -> None:
+    def test_a_functions_connection_was_of_no_session(self) -> None:
         store, session = store_with(status=Status.ACTIVE, connection_id=CONNECTION)
-        instrumentation = FakeInstrumentation()
-        disconnect(event(session), {}, store, instrumentation)
-        assert instrumentation.requests == []
+        record: dict[str, Any] = {}
+        assert disconnect(functions_event(), record, NOW, store) == {"statusCode": 200}
+        assert (found(store, session), record["outcome"]) == (session, "unchanged")
 
 
 @pytest.mark.parametrize(
     "act",
     [
         lambda e, r, s: connect(e, r, NOW, s),
-        lambda e, r, s: disconnect(e, r, s, FakeInstrumentation()),
+        lambda e, r, s: disconnect(e, r, NOW, s),
     ],
 )
 def test_ids_are_logged_shortened(act: Any) -> None:

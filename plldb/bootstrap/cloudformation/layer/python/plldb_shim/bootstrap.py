@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from . import broker_client, constants, original, remote, termination, variables
+from . import channel, constants, original, remote, termination, variables
 
 TYPE_CHECKING = False  # without importing typing, which is no small module
 if TYPE_CHECKING:
@@ -50,12 +50,8 @@ def _ask(event: Any, context: Any) -> dict[str, Any] | None:
         # A version that was published while a debugger was attached; it stays as it is for ever.
         return None
     try:
-        _termination.is_asking = True
-        try:
-            return broker_client.ask(event, context, variables.TAKEN)
-        finally:
-            _termination.is_asking = False
-    except broker_client.AbsentError as absent:
+        return channel.ask(event, context, variables.TAKEN, _termination.is_due)
+    except channel.AbsentError as absent:
         if variables.TAKEN.get(constants.WHEN_ABSENT) == variables.ERROR:
             reason = f"plldb: no debugger attached: {absent}"
             raise remote.error("PlldbNoDebugger", reason) from None

@@ -1,0 +1,224 @@
+"""An emulator stops the process of a function that is updated, and waits two seconds."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import plldb_shim
+import pytest
+
+from .function import variables_of
+from .helper_stack import (
+    HANG_UP,
+    HelperStack,
+    Message,
+    Script,
+    ServerConnection,
+    absent,
+    accepted,
+    answer,
+    answering,
+    helper_stack,
+    invoked,
+    silent,
+    started,
+)
+
+SHIM = Path(plldb_shim.__file__).parent
+
+PROGRAM = """
+import plldb_shim, time
+class Context:
+    aws_request_id = "request-1"
+    def get_remaining_time_in_millis(self): return 60000
+print("ready", flush=True)
+input()
+try:
+    print(plldb_shim.handler("x", Context()), flush=True)
+except Exception as error:
+    print(type(error).__name__, flush=True)
+time.sleep(30)
+"""
+
+
+@contextmanager
+def process(
+    own_code: Path, url: str, body: str = "def handler(event, context): return 'own'"
+) -> Iterator[subprocess.Popen[str]]:
+    (own_code / "shop/till.py").write_text(textwrap.dedent(body))
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM],
+        env={
+            "PYTHONPATH": f"{SHIM.parent}{os.pathsep}{own_code}",
+            "AWS_ENDPOINT_URL": "http://localhost",
+            **variables_of(url),
+        },
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def begin(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+def read_until(process: subprocess.Popen[str], line: str) -> None:
+    assert process.stdout is not None
+    while process.stdout.readline() != f"{line}\n":
+        assert process.poll() is None
+
+
+def rest(process: subprocess.Popen[str]) -> list[str]:
+    assert process.stdout is not None
+    return process.stdout.read().splitlines()
+
+
+def eventually(condition: Callable[[], object]) -> None:
+    by = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < by
+        time.sleep(0.005)
+
+
+@contextmanager
+def stopped_while_it_asks(
+    own_code: Path, respond: Script, after: Sequence[str] = ("invoke",)
+) -> Iterator[tuple[HelperStack, subprocess.Popen[str]]]:
+    """The process has been told to end, after it had sent these."""
+    with helper_stack(respond) as stack, process(own_code, stack.url) as one:
+        begin(one)
+        eventually(lambda: stack.actions() == list(after))
+        one.send_signal(signal.SIGTERM)
+        yield stack, one
+
+
+def test_between_invocations_it_ends_at_once(own_code: Path) -> None:
+    with process(own_code, "ws://127.0.0.1:1/") as one:
+        one.send_signal(signal.SIGTERM)
+        assert one.wait(timeout=20) == 0
+
+
+def test_and_says_goodbye(own_code: Path) -> None:
+    with helper_stack(invoked(answer(2))) as stack, process(own_code, stack.url) as one:
+        begin(one)
+        read_until(one, "2")
+        one.send_signal(signal.SIGTERM)
+        assert one.wait(timeout=20) == 0
+        eventually(lambda: stack.closes == [1000])
+
+
+@pytest.mark.parametrize("words", [[], [accepted()]], ids=len)
+def test_one_that_waits_is_abandoned_and_runs_here(own_code: Path, words: list[Message]) -> None:
+    script = answering({"invoke": [words], "abandon": [[absent()]]})
+    with stopped_while_it_asks(own_code, script) as (stack, one):
+        began = time.monotonic()
+        assert rest(one)[-1] == "own"
+        assert time.monotonic() - began < 1.9
+    assert stack.actions() == ["invoke", "abandon"]
+
+
+@pytest.mark.parametrize("word", ["started", "none"])
+def test_one_that_a_debugger_may_run_does_not_run_here(own_code: Path, word: str) -> None:
+    reply = [started()] if word == "started" else []
+    script = answering({"invoke": [[accepted()]], "abandon": [reply]})
+    with stopped_while_it_asks(own_code, script) as (stack, one):
+        began = time.monotonic()
+        assert rest(one)[-1] == "PlldbDebuggerLost"
+        assert time.monotonic() - began < 1.9
+    assert stack.actions() == ["invoke", "abandon"]
+
+
+def test_one_that_is_known_to_run_elsewhere_is_not_asked_for(own_code: Path) -> None:
+    def respond(message: Message, connection: ServerConnection) -> Sequence[Message]:
+        connection.send(started())
+        # Whoever answers this has read what came before.
+        connection.ping()
+        return []
+
+    with helper_stack(respond) as stack, process(own_code, stack.url) as one:
+        begin(one)
+        eventually(lambda: stack.pongs)
+        one.send_signal(signal.SIGTERM)
+        assert rest(one)[-1] == "PlldbDebuggerLost"
+    assert stack.actions() == ["invoke"]
+
+
+def test_an_answer_that_just_comes_is_taken(own_code: Path) -> None:
+    script = answering({"invoke": [[accepted()]], "abandon": [[started(), answer(2)]]})
+    with stopped_while_it_asks(own_code, script) as (_, one):
+        assert rest(one)[-1] == "2"
+
+
+def test_also_over_a_connection_that_breaks_just_then(own_code: Path) -> None:
+    script = answering({"invoke": [[accepted()]], "abandon": [HANG_UP], "await": [[absent()]]})
+    with stopped_while_it_asks(own_code, script) as (stack, one):
+        assert rest(one)[-1] == "own"
+    assert stack.actions() == ["invoke", "abandon", "await"]
+
+
+def test_one_that_was_not_sent_runs_here(own_code: Path) -> None:
+    """The helper stack takes its time to admit the function."""
+    is_over = threading.Event()
+
+    class Slow(HelperStack):
+        def _run(self, connected: socket.socket) -> None:
+            with connected:
+                self.messages.append({"action": "connect"})
+                is_over.wait(20)
+
+    stack = Slow(silent)
+    with stack.running(), process(own_code, stack.url) as one:
+        try:
+            begin(one)
+            eventually(lambda: stack.actions() == ["connect"])
+            one.send_signal(signal.SIGTERM)
+            assert rest(one)[-1] == "own"
+        finally:
+            is_over.set()
+
+
+def test_one_whose_own_handler_runs_may_end(own_code: Path) -> None:
+    body = """
+        import time
+        def handler(event, context):
+            print("running", flush=True)
+            time.sleep(0.5)
+            return "own"
+    """
+    with helper_stack(invoked(absent())) as stack, process(own_code, stack.url, body) as one:
+        begin(one)
+        read_until(one, "running")
+        one.send_signal(signal.SIGTERM)
+        assert rest(one) == ["own"]
+
+
+def test_one_that_is_answered_meanwhile_may_be_told(own_code: Path) -> None:
+    """And then the process ends, though the connection is still there."""
+
+    def respond(message: Message, connection: ServerConnection) -> Sequence[Message]:
+        return [accepted(), started()]
+
+    with stopped_while_it_asks(own_code, respond) as (stack, one):
+        stack.push(answer(3))
+        assert rest(one)[-1] == "3"
+        assert one.wait(timeout=20) != 0
