@@ -42,8 +42,9 @@ class Timing:
     grace: float = 30
     # The authorizer and $connect may both have to start first.
     opening: float = 30
-    # After which a question is asked again.
-    repeat: float = 5
+    # After which a question is asked again. A function runs what nobody has claimed within 5 s; so
+    # one that is lost, as where the helper stack is throttled, is asked in time.
+    repeat: float = 2
     # Without a word from the server; restoring many functions takes longer, but tells of each.
     closing: float = 10
     # The same for instrumenting, which may wait for updates of the functions by others.

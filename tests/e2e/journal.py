@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -86,7 +87,9 @@ class Calls:
     def pause(self, count: int) -> list[Future[Outcome]]:
         """So many that wait here; where starting takes too long, the original may run some."""
         paused: list[Future[Outcome]] = []
+        started = time.monotonic()
         while len(paused) < count:
+            assert time.monotonic() - started < DEADLINE_SECONDS, f"no {count} wait: {self.runs()}"
             number, call = len(self._answers), self.call()
             lines = {f"here {number}", f"deployed {number}"}
             poll(lambda: call.done() or lines & set(self.runs()), "it runs")  # noqa: B023
