@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from lambda_functions.invocations.dynamodb import DynamoDbInvocationStore
 from lambda_functions.invocations.invocation import (
     RETENTION,
@@ -24,6 +22,7 @@ from lambda_functions.invocations.invocation import (
 )
 from lambda_functions.invocations.store import InvocationStore, Recorded, Step
 
+from tests.invocation_life import InvocationLife
 from tests.memory_stores import MemoryInvocationStore
 from tests.unit.fakes import FakeDynamoDb, client_error
 
@@ -332,71 +331,13 @@ class TestTokens:
         assert token_key("x").startswith("token#")
 
 
-class InvocationLife(RuleBasedStateMachine):
-    """Whatever is asked of them in whatever order, both stores say the same."""
-
-    ids = st.builds(InvocationId, st.sampled_from(["r", "s"]), st.sampled_from([NOW + 9, NOW + 60]))
-    tokens = st.sampled_from(["token#1", "token#2"])
-    sessions = st.sampled_from(["session", "heir"])
-    connections = st.sampled_from(["c", "d"])
-
-    @initialize()
-    def begin(self) -> None:
-        self.now = NOW
-        self.stores = [make() for make in MAKERS.values()]
-
-    def agree(self, ask: Callable[[InvocationStore], Any]) -> Any:
-        one, other = map(ask, self.stores)
-        assert one == other
-        return one
-
-    def invocation(self, id: InvocationId, session: str, token: str, where: str) -> Invocation:
-        return Invocation(id, session, token, "Fn", self.now, where)
-
-    @rule(id=ids, session=sessions, token=tokens, where=connections)
-    def record(self, id: InvocationId, session: str, token: str, where: str) -> None:
-        self.agree(lambda store: store.record(self.invocation(id, session, token, where)))
-
-    @rule(id=ids, session=sessions, token=tokens, where=connections)
-    def bury(self, id: InvocationId, session: str, token: str, where: str) -> None:
-        self.agree(lambda store: store.bury(self.invocation(id, session, token, where)))
-
-    @rule(id=ids, session=sessions)
-    def claim(self, id: InvocationId, session: str) -> None:
-        self.agree(lambda store: store.claim(id, session, self.now))
-
-    @rule(id=ids, session=sessions, answer=st.sampled_from([INLINE, UPLOADED]))
-    def answer(self, id: InvocationId, session: str, answer: Answer) -> None:
-        self.agree(lambda store: store.answer(id, session, answer, self.now))
-
-    @rule(id=ids, session=sessions)
-    def decline(self, id: InvocationId, session: str) -> None:
-        self.agree(lambda store: store.decline(id, session))
-
-    @rule(id=ids, token=tokens, is_lost=st.booleans())
-    def give_up(self, id: InvocationId, token: str, is_lost: bool) -> None:
-        self.agree(lambda store: (store.lose if is_lost else store.abandon)(id, token))
-
-    @rule(id=ids, token=tokens, where=connections)
-    def follow(self, id: InvocationId, token: str, where: str) -> None:
-        self.agree(lambda store: store.follow(id, token, where))
-
-    @rule()
-    def expire(self) -> None:
-        for request_id in self.agree(lambda store: sorted(store.stale(self.now))):
-            assert self.agree(lambda store, one=request_id: store.expire(one, self.now))
-
-    @rule(seconds=st.sampled_from([0.5, 9, 60]))
-    def time_passes(self, seconds: float) -> None:
-        self.now += seconds
-
-    @invariant()
-    def all_is_the_same(self) -> None:
-        for request_id in ("r", "s"):
-            self.agree(lambda store, one=request_id: store.get(one))
+class BothStores(InvocationLife):
+    @staticmethod
+    def make_stores() -> list[InvocationStore]:
+        return [make() for make in MAKERS.values()]
 
 
-TestInvocationLife = InvocationLife.TestCase
+TestInvocationLife = BothStores.TestCase
 TestInvocationLife.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
 
 
