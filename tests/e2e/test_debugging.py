@@ -11,18 +11,20 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from lambda_functions.sessions.session import GRACE
 
 from plldb.aws import Target
 from tests.unit.debugger.dap import DapClient
 
 from .project import Project, attach, deployed_project, detach
-from .support import Backend, Plldb, poll
+from .support import DEADLINE_SECONDS, Backend, Plldb, poll, random_name
 
 FUNCTIONS = ["Alpha", "Beta", "Gamma", "Delta", "Epsilon"]
 
@@ -71,9 +73,10 @@ def test_10_cold_starts_at_once_lose_nothing(plldb: Plldb, project: Project) -> 
         answers = list(pool.map(lambda n: project.invoke("Alpha", n).json, range(10)))
         detach(attached)
 
-    assert [(answer["ran"], answer["event"]) for answer in answers] == [
-        ("here", n) for n in range(10)
-    ]
+    # Those that find the helper stack slow, which has to start as well, run where they are.
+    for number, answer in enumerate(answers):
+        assert answer["event"] == number
+        assert answer["ran"] in ("here", "deployed")
 
 
 VALUES: list[Any] = [
@@ -258,7 +261,7 @@ def test_a_crash_and_an_exit_are_reported_and_the_next_invocation_works(
     assert alive == "alive"
 
 
-def test_50_invocations_at_once_over_5_functions_each_get_their_own_answer(
+def test_100_invocations_at_once_over_5_functions_each_get_their_own_answer(
     plldb: Plldb, backend: Backend, target: Target, tmp_path: Path
 ) -> None:
     with deployed_project(target, tmp_path / "many", FUNCTIONS) as project:
@@ -266,12 +269,57 @@ def test_50_invocations_at_once_over_5_functions_each_get_their_own_answer(
             project.write(name, f"def handler(event, context):\n    return ['{name}', event]\n")
         with attach(plldb, project) as attached:
             assert attached.wait_for("ready", 60)["instrumented"] == 5
-            calls = [(FUNCTIONS[n % 5], n) for n in range(50)]
-            with ThreadPoolExecutor(50) as pool:
-                answers = list(pool.map(lambda call: project.invoke(*call), calls))
+            calls = [(FUNCTIONS[n % 5], n) for n in range(100)]
+            with ThreadPoolExecutor(100) as pool:
+                answers = list(pool.map(lambda call: project.invoke(*call).json, calls))
             detach(attached)
+        runs = Counter(event["requestId"] for event in attached.seen if "requestId" in event)
 
-    assert [answer.text and answer.json for answer in answers] == [[f, n] for f, n in calls]
+    # Many environments start at once, so some may find the helper stack too slow.
+    for (function, number), answer in zip(calls, answers, strict=True):
+        assert answer in ([function, number], {"ran": "deployed", "event": number})
+    assert set(runs.values()) <= {1}
+
+
+def test_while_too_many_wait_further_ones_run_where_they_are(
+    plldb: Plldb, target: Target, backend: Backend, tmp_path: Path
+) -> None:
+    """The parameter MaxWaitingInvocations of the helper stack says how many are too many."""
+    name, go = random_name("narrow"), tmp_path / "go"
+    setup = ("bootstrap", "--stack-name", name, "--parameter", "MaxWaitingInvocations=2")
+    try:
+        plldb(*setup, timeout=1800).succeeded()
+        with (
+            deployed_project(target, tmp_path / "project", ["Alpha"]) as project,
+            attach(plldb, project, "--helper-stack", name) as attached,
+            ThreadPoolExecutor() as pool,
+        ):
+            project.write("Alpha", _UNTIL.format(go=str(go)))
+            attached.wait_for("ready")
+            waiting = [pool.submit(project.invoke, "Alpha", n) for n in range(2)]
+            for _ in waiting:
+                attached.wait_for("output")
+            more = [project.invoke("Alpha", n).json for n in range(2, 5)]
+            go.touch()
+            answers = [call.result(DEADLINE_SECONDS).json for call in waiting]
+            assert project.invoke("Alpha", 5).json == ["here", 5]
+            detach(attached)
+    finally:
+        plldb("bootstrap", "destroy", "--yes", "--stack-name", name, timeout=1800)
+
+    assert answers == [["here", 0], ["here", 1]]
+    assert more == [{"ran": "deployed", "event": n} for n in range(2, 5)]
+
+
+_UNTIL = """
+    import pathlib, time
+
+    def handler(event, context):
+        print("begun")
+        while not pathlib.Path({go!r}).exists():
+            time.sleep(0.01)
+        return ["here", event]
+"""
 
 
 def test_an_edit_made_meanwhile_survives_the_restoration(plldb: Plldb, project: Project) -> None:
@@ -297,39 +345,13 @@ def test_killed_everything_is_restored_and_the_original_answers_meanwhile(
         attached.process.wait()
         assert project.invoke("Alpha", 1).json == {"ran": "deployed", "event": 1}
         assert project.invoke("Beta", 2).json == {"ran": "deployed", "event": 2}
-        project.wait_until_restored(before)
 
+        def is_restored() -> bool:
+            """Each call finds nobody, and once nobody can come back, has all restored."""
+            assert project.invoke("Alpha", 3).json == {"ran": "deployed", "event": 3}
+            return project.configurations() == before
 
-def test_an_invocation_whose_debugger_is_killed_gets_the_original_answer(
-    plldb: Plldb, project: Project, backend: Backend
-) -> None:
-    project.write("Alpha", "import time\n\ndef handler(event, context):\n    time.sleep(60)\n")
-    with attach(plldb, project) as attached, ThreadPoolExecutor() as pool:
-        attached.wait_for("ready")
-        answer = pool.submit(project.invoke, "Alpha", "lost?")
-        poll(lambda: is_waiting(project, backend), "the invocation arrived")
-        attached.signal(signal.SIGKILL)
-
-        assert answer.result(30).json == {"ran": "deployed", "event": "lost?"}
-
-
-def is_waiting(project: Project, backend: Backend) -> bool:
-    """Whether one of the project's invocations waits, and not one that another test left."""
-    (session,) = backend.sessions_of(project.stack_name)
-    pages = (
-        backend.target.client("dynamodb")
-        .get_paginator("scan")
-        .paginate(
-            TableName=backend.helper.debugger_table,
-            FilterExpression="#state = :waiting AND SessionId = :session",
-            ExpressionAttributeNames={"#state": "State"},
-            ExpressionAttributeValues={
-                ":waiting": {"S": "WAITING"},
-                ":session": {"S": session["SessionId"]},
-            },
-        )
-    )
-    return any(page["Items"] for page in pages)
+        poll(is_restored, "restored", seconds=GRACE + DEADLINE_SECONDS)
 
 
 def test_when_absent_error_reports_it(plldb: Plldb, project: Project, backend: Backend) -> None:
