@@ -6,4 +6,4 @@ each of them is for; what writes the references from the code, tools/, lies besi
 Importing this package loads nothing else.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"

@@ -152,7 +152,7 @@ class ApiClient:
         return session_id
 
     def list_sessions(self, stack_name: str | None = None) -> Iterator[SessionView]:
-        """The open sessions of a stack, or the attached ones of all; page by page as they are read.
+        """The sessions of a stack that have not expired, or the attached ones of all, page by page.
 
         Raises AccessDeniedError, EndpointError or SessionError.
         """

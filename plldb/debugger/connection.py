@@ -18,11 +18,9 @@ from websockets.exceptions import (
 )
 
 from plldb import __version__
+from plldb.bootstrap.cloudformation.lambda_functions.shared.constants import MAX_FRAME_BYTES
 from plldb.bootstrap.cloudformation.lambda_functions.shared.ids import shortened
-from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import (
-    MAX_MESSAGE_BYTES,
-    SESSION_ID_PARAMETER,
-)
+from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import SESSION_ID_PARAMETER
 from plldb.debugger.protocol import Ended, SessionEvent, SessionProtocol
 from plldb.debugger.tasks import TaskSet, unless_stopped
 from plldb.debugger.timing import Timing
@@ -31,7 +29,7 @@ from plldb.errors import EndpointError, SessionError
 logger = logging.getLogger(__name__)
 
 # API Gateway's largest message: https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
-_MAX_MESSAGE_BYTES = 128 * 1024
+_MAX_RECEIVED_BYTES = 128 * 1024
 _ABNORMAL_CLOSURE = 1006
 
 
@@ -171,10 +169,10 @@ def _split(frame: str) -> str | list[str]:
 
     Messages are ASCII. All but those that name hundreds of functions are short enough.
     """
-    if len(frame) <= MAX_MESSAGE_BYTES:
+    if len(frame) <= MAX_FRAME_BYTES:
         return frame
-    starts = range(0, len(frame), MAX_MESSAGE_BYTES)
-    return [frame[start : start + MAX_MESSAGE_BYTES] for start in starts]
+    starts = range(0, len(frame), MAX_FRAME_BYTES)
+    return [frame[start : start + MAX_FRAME_BYTES] for start in starts]
 
 
 async def open_session(
@@ -208,7 +206,7 @@ async def _open(url: str, parameters: dict[str, str], timing: Timing) -> ClientC
             ping_interval=None,
             # API Gateway has none.
             compression=None,
-            max_size=_MAX_MESSAGE_BYTES,
+            max_size=_MAX_RECEIVED_BYTES,
             user_agent_header=f"plldb/{__version__}",
         )
     except InvalidStatus as error:

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
+from plldb.bootstrap.cloudformation.lambda_functions.shared.constants import MAX_FRAME_BYTES
 from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
 from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import MessageType
 from plldb.debugger.frames import make_error_report
@@ -323,7 +324,7 @@ class InvocationRunner:
     async def _make_answer(self, run: _Run, outcome: Outcome) -> str:
         body = outcome.to_body()
         frame = wire.answer_message(*run.id, body=body)
-        if len(frame) <= wire.MAX_MESSAGE_BYTES:
+        if len(frame) <= MAX_FRAME_BYTES:
             return frame
         key = await self._repeat(run, lambda: self._upload(run, body))
         return wire.answer_message(*run.id, body_key=key)

@@ -14,7 +14,7 @@ from plldb.errors import UsageError
 
 HEARTBEAT_VARIABLE = "PLLDB_HEARTBEAT_SECONDS"
 REFRESH_VARIABLE = "PLLDB_REFRESH_SECONDS"
-# The lease of a session lasts until the answer to the next one.
+# With the 30 seconds that its answer may take, less than a session's lease of 150 seconds.
 _LONGEST_HEARTBEAT = 100
 _LONGEST_REFRESH = 86_400
 # Of the age at which a connection is replaced.

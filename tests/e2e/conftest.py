@@ -80,8 +80,8 @@ def engine() -> Engine:
 
 
 _HERE = Path(__file__).parent
-# Seconds for one test, once what it needs is there: with all cores busy, the longest takes a third.
-_TIMEOUT_SECONDS = 300
+# Seconds for one test, once what it needs is there: with all cores busy, the longest takes half.
+_TIMEOUT_SECONDS = 600
 # A stack to debug: deployed in no time, and good for nothing else.
 _TINY_TEMPLATE = '{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}'
 

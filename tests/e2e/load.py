@@ -14,7 +14,10 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as connect_websocket
 
 from plldb.aws import Target
-from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
+from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import (
+    close_message,
+    heartbeat_message,
+)
 from plldb.debugger.api_client import ApiClient
 from plldb.stacks import HelperStack
 
@@ -115,11 +118,11 @@ class _Crowd:
         await self._everybody.wait()
         async with websocket:
             try:
-                await self._beat(number, session_id, websocket)
+                await self._beat(number, websocket, session_id)
             except Exception as error:  # noqa: BLE001
                 self._figures.errors.append(f"held: {error!r}")
 
-    async def _beat(self, number: int, session_id: str, websocket: ClientConnection) -> None:
+    async def _beat(self, number: int, websocket: ClientConnection, session_id: str) -> None:
         """Heartbeats until the time is over; those of the crowd are spread evenly."""
         loop = asyncio.get_running_loop()
         every = self._shape.heartbeat_seconds
@@ -131,14 +134,14 @@ class _Crowd:
             due += every
             started = time.perf_counter()
             self._figures.sent += 1
-            await websocket.send(wire.heartbeat_message(session_id))
+            await websocket.send(heartbeat_message(session_id))
             answer = json.loads(await asyncio.wait_for(websocket.recv(), DEADLINE_SECONDS))
             if answer.get("type") != "heartbeat" or answer["ttl"] < ttl:
                 self._figures.errors.append(f"heartbeat: {answer}")
                 continue
             ttl = answer["ttl"]
             self._figures.heartbeats.append(_milliseconds_since(started))
-        await websocket.send(wire.close_message(session_id))
+        await websocket.send(close_message(session_id))
         answer = json.loads(await asyncio.wait_for(websocket.recv(), DEADLINE_SECONDS))
         if answer.get("type") != "closed":
             self._figures.errors.append(f"close: {answer}")

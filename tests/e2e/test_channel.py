@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
-from lambda_functions.websocket.wire import MAX_MESSAGE_BYTES
+from lambda_functions.shared.constants import MAX_FRAME_BYTES
 
 from plldb.aws import Target
 
@@ -118,7 +118,7 @@ def test_large_events_and_results_pass_whole(backend: Backend, app: Debuggee, si
             assert arrived == value
             assert (outcome.json == value, outcome.error) == (True, None)
             for message in debugger.said:
-                assert len(json.dumps(message)) <= MAX_MESSAGE_BYTES
+                assert len(json.dumps(message)) <= MAX_FRAME_BYTES
 
     asyncio.run(run())
 
@@ -643,7 +643,7 @@ class TestPayloads:
 
         async def run() -> None:
             async with both_ends(backend, app) as (debugger, end):
-                _, word = await end.invoke(event=json.dumps("x" * (MAX_MESSAGE_BYTES - 10)))
+                _, word = await end.invoke(event=json.dumps("x" * (MAX_FRAME_BYTES - 10)))
                 assert word["type"] == "absent"
                 assert await debugger.is_told_nothing()
 
@@ -680,7 +680,7 @@ class TestPayloads:
             {"error": "text"},
             {"error": {"errorType": "E", "errorMessage": "m"}},
             {"error": {"errorType": "E", "errorMessage": "m", "stackTrace": [1]}},
-            {"result": "x" * MAX_MESSAGE_BYTES},
+            {"result": "x" * MAX_FRAME_BYTES},
         ]
         bad: list[dict[str, Any]] = [
             {},
@@ -718,7 +718,7 @@ class TestPayloads:
             {"context": []},
             {"event": None},
             {"event": 1},
-            {"event": "x" * (MAX_MESSAGE_BYTES + 1)},
+            {"event": "x" * (MAX_FRAME_BYTES + 1)},
             {"eventKey": "payloads/plldb/" + "0" * 32},
             {"event": None, "eventKey": "plldb/lambda_functions.zip"},
         ]

@@ -337,7 +337,7 @@ class TestEverySource:
 
 
 def model(triples: list[tuple[str | None, ...]]) -> str:
-    """What DESIGN says, spelled out once more: (profile, target, endpoint URL) of each source."""
+    """What docs/configuration.md says: (profile, target, endpoint URL) of each source."""
     first = next((triple for triple in triples if any(triple)), (None, None, None))
     if first[0] or first[1] == "aws":
         return f"aws:{next((profile for profile, _, _ in triples if profile), None)}"

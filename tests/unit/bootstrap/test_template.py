@@ -234,7 +234,7 @@ class TestRoles:
 
         assert methods("PLLDBDebuggerRole") == {"POST", "DELETE"}
         assert methods("PLLDBManagerRole") == {"POST"}
-        assert methods("PLLDBReaperRole") == {"GET", "POST", "DELETE"}
+        assert methods("PLLDBReaperRole") == {"GET", "DELETE"}
 
     def test_no_role_may_do_everything_or_to_everything(self) -> None:
         for role in of_type("AWS::IAM::Role"):

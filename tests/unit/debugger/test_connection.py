@@ -15,6 +15,7 @@ from websockets.asyncio.server import Request, Response, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.frames import Frame, Opcode
 
+from plldb.bootstrap.cloudformation.lambda_functions.shared.constants import MAX_FRAME_BYTES
 from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
 from plldb.debugger.connection import SessionConnection, open_session
 from plldb.debugger.protocol import (
@@ -296,7 +297,7 @@ class TestFrames:
 
     def test_so_is_one_that_just_fits(self, monkeypatch: pytest.MonkeyPatch) -> None:
         empty = len(wire.instrument_message(SESSION_ID, [""]))
-        wish = Wish(("x" * (wire.MAX_MESSAGE_BYTES - empty),))
+        wish = Wish(("x" * (MAX_FRAME_BYTES - empty),))
         frames = self.frames_of(wish, monkeypatch)
         assert [(frame.opcode, frame.fin) for frame in frames] == [(Opcode.TEXT, True)] * 2
 
@@ -305,7 +306,7 @@ class TestFrames:
     ) -> None:
         wish = Wish(tuple(f"{number:0255d}" for number in range(300)))
         frames = self.frames_of(wish, monkeypatch)
-        assert max(len(frame.data) for frame in frames) <= wire.MAX_MESSAGE_BYTES
+        assert max(len(frame.data) for frame in frames) <= MAX_FRAME_BYTES
         assert sum(frame.fin for frame in frames) == 2
 
 
@@ -406,7 +407,7 @@ class TestSilence:
 
         def on_event(event: SessionEvent, connection: SessionConnection) -> None:
             for _ in range(1000 if isinstance(event, Connected) else 0):
-                connection.send("x" * wire.MAX_MESSAGE_BYTES)
+                connection.send("x" * MAX_FRAME_BYTES)
 
         timing = replace(TIMING, heartbeat=0.02, answer=0.05, hanging_up=0.05)
         played = play(handler, on_event=on_event, timing=timing)
@@ -421,7 +422,7 @@ class TestSilence:
 
         def on_event(event: SessionEvent, connection: SessionConnection) -> None:
             for _ in range(last_words if isinstance(event, Ended) else 0):
-                connection.send("x" * wire.MAX_MESSAGE_BYTES)
+                connection.send("x" * MAX_FRAME_BYTES)
 
         played = play(handler, on_event=on_event, timing=replace(TIMING, hanging_up=0.05))
         assert played.end == Ended(False, True, "closed by eve")
@@ -677,7 +678,7 @@ def test_whoever_has_no_patience_does_not_wait_for_the_servers_farewell(is_sendi
         def on_event(event: SessionEvent, connection: SessionConnection) -> None:
             is_up.set()
             for _ in range(1000 if is_sending else 0):
-                connection.send("x" * wire.MAX_MESSAGE_BYTES)
+                connection.send("x" * MAX_FRAME_BYTES)
 
         async with serve(handler, "127.0.0.1", 0, close_timeout=0.1) as server:
             url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/plldb"

@@ -16,6 +16,7 @@ import time_machine
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plldb.bootstrap.cloudformation.lambda_functions.shared.constants import MAX_FRAME_BYTES
 from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
 from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import ErrorCode
 from plldb.debugger.frames import make_error_report
@@ -702,13 +703,13 @@ class TestLargeAnswers:
         async def work(one: Session) -> None:
             around = len(wire.answer_message(SESSION_ID, "request-1", time.time(), body=""))
             each = len(json.dumps(json.dumps(character, ensure_ascii=False)[1:-1])) - 2
-            length = (wire.MAX_MESSAGE_BYTES - around) // each + more
+            length = (MAX_FRAME_BYTES - around) // each + more
             text = json.dumps(character * length, ensure_ascii=False)
             await self.answer_with(one, Outcome(text, None))
 
         done = session(work)
         for message in done.stack.heard:
-            assert len(json.dumps(message)) <= wire.MAX_MESSAGE_BYTES
+            assert len(json.dumps(message)) <= MAX_FRAME_BYTES
         (answer,) = done.stack.told("answer")
         assert ("bodyKey" in answer) is bool(done.transfer.objects)
 

@@ -69,10 +69,10 @@ class FunctionRef:
 
 
 class Notifier:
-    """Posts to the debugger's connection, if there is one, and follows the session where it moves.
+    """Posts to the debugger's connection, if there is one, and follows the session to its heir.
 
-    ``find`` gives the id of the connection that holds the session now, or None. Once nobody is
-    there, nothing is posted any more.
+    ``find`` gives the id of the connection of the session, or of its latest heir, or None. Once
+    nobody is there, nothing is posted any more.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ def _instrument(
     taken = _in_parallel(take, selection.functions)
     # Asked after the last change: a session that ended before is restored here, one that ends
     # later has its own restoring, which sees all changes. That a connection is gone says nothing:
-    # the session may have moved to another.
+    # an heir may have taken over.
     if instrumenter.find_connection(request["token"]) is None:
         return restore(own, record, instrumenter)
     record |= {"outcome": "ready", "instrumented": sum(taken)}

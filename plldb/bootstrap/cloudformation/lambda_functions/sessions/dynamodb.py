@@ -207,8 +207,7 @@ class DynamoDbSessionStore:
         pages = self._client.get_paginator("scan").paginate(
             TableName=self._table, IndexName=_BY_CONNECTION
         )
-        # One that moves while the index is read may come twice.
-        ids = dict.fromkeys(item["SessionId"]["S"] for page in pages for item in page["Items"])
+        ids = (item["SessionId"]["S"] for page in pages for item in page["Items"])
         found = (_session(item) for item in self._get_all(ids))
         return [session for session in found if session.connection_id is not None]
 

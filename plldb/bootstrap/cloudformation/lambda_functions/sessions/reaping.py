@@ -60,10 +60,10 @@ def reap(record: Record, reaper: Reaper, now: float) -> dict[str, int]:
         return request_id if reaper.invocations.expire(request_id, now) else None
 
     invocations = sweep.each(lambda: reaper.invocations.stale(now), expire)
-    leases = sweep.each(reaper.invocations.unsettled, lambda one: _settle(*one, reaper, now))
+    settled = sweep.each(reaper.invocations.unsettled, lambda one: _settle(*one, reaper, now))
     counts = {"reaped": len(sessions), "stale": len(invocations)}
     record |= counts | {"outcome": "reaped", "reapedSessions": sorted(sessions)[:_SHOWN]}
-    record["settled"] = len(leases)
+    record["settled"] = len(settled)
     if sweep.failures:
         record |= {"outcome": "error", "failed": len(sweep.failures)}
         record["reason"] = ", ".join(sorted(set(sweep.failures)))
@@ -109,7 +109,7 @@ def _restore(grant: Grant, reaper: Reaper, now: float) -> bool:
         request = restore_request(grant.stack_name, [grant.hold])
         reaper.ending.instrumentation.start(request)
         return True
-    if session.is_attached(now) or session.may_be_resumed(now):
+    if not session.is_over(now):
         return False
     return reaper.ending.restore(session, now, [grant.hold], again=True)
 

@@ -89,6 +89,10 @@ class Session:
         is_over = self.heir is not None or self.restoring_since is not None
         return self.status is not Status.PENDING and self.ttl > now and not is_over
 
+    def is_over(self, now: float) -> bool:
+        """Nobody is connected, and nobody will be."""
+        return not (self.is_attached(now) or self.may_be_resumed(now))
+
     def connected_within(self, seconds: float, now: float) -> bool:
         """Whether its connection took it so short a while ago; no, if that is not known."""
         return self.connected_at is not None and self.connected_at > now - seconds

@@ -1,10 +1,14 @@
 """Every name that two sides have to spell alike, once.
 
 plldb's layer carries this file too (``plldb_shim/constants.py`` is a link to it), and the
-developer's machine reads it. So it is plain Python 3.9, and imports nothing.
+developer's machine reads it. So it is plain Python 3.8, and imports nothing.
 """
 
 from __future__ import annotations
+
+# API Gateway's largest WebSocket frame; a message is one frame wherever it fits:
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
+MAX_FRAME_BYTES = 32_000
 
 # --- Variables of an instrumented function --------------------------------------------------------
 

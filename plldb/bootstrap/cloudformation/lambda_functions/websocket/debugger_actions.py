@@ -19,6 +19,7 @@ from ..invocations.invocation import (
 from ..invocations.store import Step
 from ..sessions.heirs import line_of
 from ..sessions.session import Session, is_same_principal, is_session_id
+from ..shared.constants import MAX_FRAME_BYTES
 from ..shared.ids import shortened
 from . import wire
 from .relay import (
@@ -109,7 +110,7 @@ def _own(step: Step, id: InvocationId, session_id: str) -> Invocation | None:
 
 def _check_body(id: InvocationId, body: str) -> None:
     told = wire.answer(id.request_id, id.deadline, body=body)
-    if len(json.dumps(told)) > wire.MAX_MESSAGE_BYTES:
+    if len(json.dumps(told)) > MAX_FRAME_BYTES:
         raise BadMessageError("'body' is too large for a message: upload it.")
     try:
         parsed = json.loads(body)

@@ -21,6 +21,7 @@ from ..invocations.grants import Opened
 from ..invocations.invocation import Invocation, InvocationId, InvocationState, token_key
 from ..invocations.store import Recorded
 from ..sessions.session import Session, Status
+from ..shared.constants import MAX_FRAME_BYTES
 from . import wire
 from .relay import (
     BadMessageError,
@@ -147,7 +148,7 @@ def _pass_on(
     assert session.connection_id is not None  # it is attached
     id = wanted.id
     pushed = _invocation_message(request, wanted, relay)
-    if len(json.dumps(pushed)) > wire.MAX_MESSAGE_BYTES:
+    if len(json.dumps(pushed)) > MAX_FRAME_BYTES:
         return _absent(request, id, "the event is too large for a message")
     match relay.invocations.record(invocation):
         case Recorded.REFUSED:
@@ -207,7 +208,7 @@ def _see_to_restoring(opened: Opened, now: float, relay: Relay) -> None:
         if not grant.is_settled:
             relay.instrumentation.start(restore_request(grant.stack_name, [grant.hold]))
             relay.invocations.settle(opened.token_key)
-    elif session.is_attached(now) or session.may_be_resumed(now):
+    elif not session.is_over(now):
         return
     elif session.status is Status.ACTIVE:
         relay.ending.expire(session, now)
@@ -234,10 +235,7 @@ def _await(request: Request, key: str, relay: Relay) -> Reply:
         return _tell_of_other_state(request, step.invocation, id, key, relay)
     opened = _open(request, key, relay)
     session = opened.session if opened else None
-    is_lost = session is None or not (
-        session.is_attached(request.now) or session.may_be_resumed(request.now)
-    )
-    if is_lost:
+    if session is None or session.is_over(request.now):
         step = relay.invocations.lose(id, key)
     return _tell(request, step.invocation, id, relay)
 

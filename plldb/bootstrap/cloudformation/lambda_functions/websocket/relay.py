@@ -15,6 +15,7 @@ from ..invocations.payloads import Payloads
 from ..invocations.store import InvocationStore
 from ..sessions.ending import Ending
 from ..sessions.store import SessionStore
+from ..shared.constants import MAX_FRAME_BYTES
 from ..shared.log import Record
 from . import wire
 from .connections import Connections
@@ -112,7 +113,7 @@ def payload_of(
     if (text is None) == (name is None):
         raise BadMessageError(f"Either '{inline}' or '{key}' is needed.")
     if text is not None and not is_text(text):
-        raise BadMessageError(f"'{inline}' must be a text of up to {wire.MAX_MESSAGE_BYTES} bytes.")
+        raise BadMessageError(f"'{inline}' must be a text of up to {MAX_FRAME_BYTES} bytes.")
     if name is not None and not (isinstance(name, str) and payloads.is_key(name)):
         raise BadMessageError(f"'{key}' names no upload.")
     return text, name
@@ -121,7 +122,7 @@ def payload_of(
 def is_text(value: Any) -> bool:
     """Whether it is a string that UTF-8 can hold in as many bytes as a message may have."""
     try:
-        return isinstance(value, str) and len(value.encode()) <= wire.MAX_MESSAGE_BYTES
+        return isinstance(value, str) and len(value.encode()) <= MAX_FRAME_BYTES
     except UnicodeEncodeError:
         return False
 

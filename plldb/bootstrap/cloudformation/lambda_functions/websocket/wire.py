@@ -47,7 +47,7 @@ both, but for those about uploads, and none is taken for another's.
     anything else                         →    error {code, message, requestId}
 
 ``body`` is the JSON text of what the handler gave: ``{"result": …}`` or ``{"error": {"errorType",
-"errorMessage", "stackTrace"}}``. Bodies and events that do not fit a message of MAX_MESSAGE_BYTES
+"errorMessage", "stackTrace"}}``. Bodies and events that do not fit a message of MAX_FRAME_BYTES
 pass through the artifacts bucket, by presigned URLs.
 """
 
@@ -59,9 +59,6 @@ from typing import Any, TypedDict
 
 # The query parameter that names a debugger's session, or the beginning of a function's.
 SESSION_ID_PARAMETER = "sessionId"
-# API Gateway takes no larger frame, and passes none on:
-# https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
-MAX_MESSAGE_BYTES = 32_000
 
 
 class Action(StrEnum):
@@ -124,14 +121,6 @@ class WhenAbsent(StrEnum):
 
     ORIGINAL = "original"
     ERROR = "error"
-
-
-class ErrorObject(TypedDict):
-    """A handler's error, by Lambda's own names; ``stackTrace`` has an entry a frame."""
-
-    errorType: str
-    errorMessage: str
-    stackTrace: list[str]
 
 
 class InvocationMessage(TypedDict):

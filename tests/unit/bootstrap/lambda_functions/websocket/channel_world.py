@@ -397,9 +397,14 @@ class Function:
         elif now >= attempt.ask_at:
             self._ask(attempt)
 
-    def lose_connection(self) -> None:
+    def lose_connection(self, is_noticed: bool = True) -> None:
+        """``is_noticed`` by the other end, too."""
         if self.connection is not None:
-            self.world.sever(self.connection)
+            if is_noticed:
+                self.world.sever(self.connection)
+            else:
+                self.connection.is_half_open = True
+                self.connection.inbox.clear()
             self.connection = None
         self._reopen_at = self.world.now
         if self.attempt is not None:

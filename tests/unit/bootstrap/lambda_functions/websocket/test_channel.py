@@ -112,10 +112,15 @@ class Channel(RuleBasedStateMachine):
         self.world.deliver(connection, number % len(connection.inbox), again=True)
 
     @precondition(lambda self: self.waiting())
-    @rule(number=numbers, how=st.sampled_from(["lose_connection", "lose_connection", "kill"]))
+    @rule(number=numbers, how=st.sampled_from(["lose", "lose unnoticed", "kill"]))
     def function_fails(self, number: int, how: str) -> None:
+        """``unnoticed`` by the other end, which goes on posting to it."""
         waiting = self.waiting()
-        getattr(waiting[number % len(waiting)], how)()
+        function = waiting[number % len(waiting)]
+        if how == "kill":
+            function.kill()
+        else:
+            function.lose_connection(is_noticed=how == "lose")
 
     @rule(
         how=st.sampled_from(["attach", "lose", "half-open", "repeat", "decline", "close", "kill"])

@@ -5,6 +5,8 @@
     bootstrap         the handler that Lambda calls
     variables         what plldb wrote into the function's environment
     channel           asking the debugger, over a WebSocket to the helper stack
+    progress          how far an invocation is, and what is due when
+    idle_connection   the environment's connection between invocations
     function_context  what Lambda says of an invocation
     websocket_client  one WebSocket
     rfc6455           its handshake and its frames
@@ -13,6 +15,7 @@
     original          the function's own handler
     remote            errors of the debugger's side, raised again here
     termination       being stopped in the middle, on an emulator
+    constants         names that the helper stack has to spell alike
 
 Standard library only, Python 3.8 and later, and as little of it as possible at import: whatever
 is imported here makes a cold start longer.

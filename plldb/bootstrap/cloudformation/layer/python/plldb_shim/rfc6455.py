@@ -20,7 +20,7 @@ MESSAGE_TOO_BIG = 1009
 
 # API Gateway passes on no larger message, whatever number of frames it has:
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
-MAX_MESSAGE_BYTES = 128 * 1024
+MAX_RECEIVED_BYTES = 128 * 1024
 MAX_RESPONSE_BYTES = 16 * 1024
 
 _ACCEPT_SUFFIX = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -202,7 +202,7 @@ class Decoder:
             return None
         if start > 2:
             length = self._extended(int.from_bytes(received[2:start], "big"), start)
-        if opcode < CLOSE and len(self._message) + length > MAX_MESSAGE_BYTES:
+        if opcode < CLOSE and len(self._message) + length > MAX_RECEIVED_BYTES:
             raise BrokenProtocolError(MESSAGE_TOO_BIG, "a message is too long")
         if len(received) < start + length:
             return None

@@ -8,13 +8,12 @@ from __future__ import annotations
 import time
 
 from . import rfc6455, tcp
+from .constants import MAX_FRAME_BYTES
 
 TYPE_CHECKING = False  # without importing typing, which is no small module
 if TYPE_CHECKING:
     from socket import socket
 
-# API Gateway takes no larger frame, and a message is one frame here.
-MAX_MESSAGE_BYTES = 32000
 # A message fits what the operating system buffers; who takes none of it for so long is dead.
 SEND_SECONDS = 2.0
 
@@ -77,7 +76,7 @@ class WebSocket:
     def send(self, text: str) -> None:
         """As one whole frame. If OSError is raised, it did not arrive as a whole."""
         payload = text.encode("utf-8")
-        if len(payload) > MAX_MESSAGE_BYTES:
+        if len(payload) > MAX_FRAME_BYTES:
             raise ValueError("a message has " + str(len(payload)) + " bytes")
         self._send(rfc6455.frame(rfc6455.TEXT, payload))
 
