@@ -73,9 +73,10 @@ def test_10_cold_starts_at_once_lose_nothing(plldb: Plldb, project: Project) -> 
         answers = list(pool.map(lambda n: project.invoke("Alpha", n).json, range(10)))
         detach(attached)
 
-    assert [(answer["ran"], answer["event"]) for answer in answers] == [
-        ("here", n) for n in range(10)
-    ]
+    # Those that find the helper stack slow, which has to start as well, run where they are.
+    for number, answer in enumerate(answers):
+        assert answer["event"] == number
+        assert answer["ran"] in ("here", "deployed")
 
 
 VALUES: list[Any] = [
@@ -277,7 +278,7 @@ def test_100_invocations_at_once_over_5_functions_each_get_their_own_answer(
     # Many environments start at once, so some may find the helper stack too slow.
     for (function, number), answer in zip(calls, answers, strict=True):
         assert answer in ([function, number], {"ran": "deployed", "event": number})
-    assert set(runs.values()) == {1}
+    assert set(runs.values()) <= {1}
 
 
 def test_while_too_many_wait_further_ones_run_where_they_are(

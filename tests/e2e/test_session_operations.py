@@ -498,7 +498,7 @@ def limited(plldb: Plldb, target: Target, backend: Backend) -> Iterator[Backend]
     limits = {
         "MaxPendingSessions": 3,
         "MaxRequestBytes": 256,
-        "MaxMessageBytes": 1024,
+        "MaxMessageBytes": 32000,
         "MaxWaitingInvocations": 2,
     }
     parameters = [f"--parameter={key}={value}" for key, value in limits.items()]
@@ -536,9 +536,9 @@ class TestLimits:
         async def talk() -> None:
             async with limited.connect(session_id) as websocket:
                 debugger = Debugger(limited, session_id, websocket)
-                answer = await debugger.ask(action="heartbeat", padding="x" * 1024)
+                answer = await debugger.ask(action="heartbeat", padding="x" * 32000)
                 assert (answer["type"], answer["code"]) == ("error", "bad_request")
-                assert "over 1024 bytes" in answer["message"]
+                assert "over 32000 bytes" in answer["message"]
                 assert (await debugger.ask(action="heartbeat"))["type"] == "heartbeat"
 
         asyncio.run(talk())
