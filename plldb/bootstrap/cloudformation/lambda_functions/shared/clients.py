@@ -19,8 +19,8 @@ from . import constants
 # Somebody waits for the answer: fail within the function's timeout.
 AWAITED = Config(
     connect_timeout=2,
-    read_timeout=2,
-    retries={"mode": "standard", "total_max_attempts": 2},
+    read_timeout=3,
+    retries={"mode": "standard", "total_max_attempts": 3},
     parameter_validation=False,
     tcp_keepalive=True,
 )
