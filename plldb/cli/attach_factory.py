@@ -13,8 +13,9 @@ from plldb.cli.attach_options import LAUNCH_CONFIG, parse_debug_mode
 from plldb.cli.attach_view import AttachView
 from plldb.debugger.attachment import CodeOptions, SessionOptions, choose_sources
 from plldb.debugger.interpreter import find_interpreter
-from plldb.debugger.invoker import Debugpy, Invoker
+from plldb.debugger.invoker import Invoker
 from plldb.debugger.launch_config import make_launch_config, write_launch_config
+from plldb.debugger.local_function import Debugpy
 from plldb.debugger.sources import parse_code_options
 from plldb.debugger.timing import read_timing
 

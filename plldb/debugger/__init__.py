@@ -12,7 +12,10 @@
     payload_transfer    what is too long for a message, by presigned URLs (requests)
     invoker             children, warm and fresh, and what waits for them
     child               one child process, from its start to its end
-    runner, frames      what runs in the child, and what it exchanges with plldb
+    child_environment   its variables, and packages that Lambda brings along
+    local_function      a function as it is run here, and how it is debugged
+    terminal            the one that pdb talks to
+    runtime/            what runs in the child
     file_changes        whether the code of a child has changed           (pure)
     sources             whose code that is, according to the template     (pure)
     interpreter         the Python of the user's project

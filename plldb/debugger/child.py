@@ -1,4 +1,4 @@
-"""One process that runs one Lambda function: its pipes, its output, its end. See runner.py.
+"""One process that runs one Lambda function: its pipes, its output, its end. See runtime/.
 
 A child ends in steps, so that the user's ``finally`` and ``atexit`` run::
 
@@ -27,10 +27,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from plldb.debugger.frames import ErrorReport, FrameParser, encode_frame
+from plldb.debugger.runtime.frames import ErrorReport, FrameParser, encode_frame
 
 if TYPE_CHECKING:
-    from plldb.debugger.frames import Header
+    from plldb.debugger.runtime.frames import Header
 
 logger = logging.getLogger(__name__)
 

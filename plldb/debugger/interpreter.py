@@ -15,7 +15,7 @@ from plldb.errors import SourceError
 
 logger = logging.getLogger(__name__)
 
-# What runner.py is written for.
+# What runtime/ is written for.
 MINIMUM = (3, 8)
 _CHECK_SECONDS = 15.0
 _QUESTION = "import json, sys; print(json.dumps(sys.version_info[:3]))"

@@ -9,18 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.metadata
-import importlib.util
 import json
 import logging
 import os
-import re
 import signal
-import termios
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -34,21 +30,27 @@ from plldb.debugger.child import (
     Listener,
     Reply,
 )
+from plldb.debugger.child_environment import find_fallback_packages, make_child_environment
 from plldb.debugger.file_changes import Snapshot, find_changes, take_snapshot
-from plldb.debugger.frames import ErrorReport, make_error_report
 from plldb.debugger.interpreter import Interpreter, check_interpreter
+from plldb.debugger.local_function import (
+    NO_DEBUGGER,
+    DebugMode,
+    Debugpy,
+    LocalFunction,
+    NoDebugger,
+    Pdb,
+)
+from plldb.debugger.runtime.frames import ErrorReport, make_error_report
+from plldb.debugger.terminal import Terminal
 from plldb.errors import SourceError
 
 if TYPE_CHECKING:
-    from plldb.debugger.frames import Header
+    from plldb.debugger.runtime.frames import Header
 
 logger = logging.getLogger(__name__)
 
-RUNNER = Path(__file__).with_name("runner.py")
-# What a child may know of our environment.
-_INHERITED = ("PATH", "HOME", "LANG", "TERM", "TMPDIR")
-# Lambda's runtime brings these along; a project need not have them installed.
-_ON_LAMBDA = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
+RUNTIME = Path(__file__).with_name("runtime") / "__main__.py"
 # How long the child before may take to leave a debugger's port.
 _PORT_PATIENCE_SECONDS = 5.0
 # Files that have changed; of more, a log line has only the number.
@@ -56,24 +58,6 @@ _SHOWN_CHANGES = 5
 
 
 # --- What goes in and comes out -------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class LocalFunction:
-    """A function as it was deployed, and the folder of its code; ``timeout`` is in seconds.
-
-    ``memory_size`` is in MB; ``runtime`` is Lambda's name of it, such as python3.13, or empty.
-    """
-
-    logical_id: str
-    code_dir: Path
-    handler: str
-    function_name: str
-    variables: Mapping[str, str] = field(default_factory=dict)
-    memory_size: int = 128
-    timeout: int = 3
-    region: str = "us-east-1"
-    runtime: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,31 +100,6 @@ class Progress:
     state: RunState
     waiting: int = 0
     running: int = 0
-
-
-@dataclass(frozen=True)
-class NoDebugger:
-    """``breakpoint()`` is passed over."""
-
-
-@dataclass(frozen=True)
-class Pdb:
-    """``breakpoint()`` talks to a terminal; one invocation at a time."""
-
-    terminal: Path = Path("/dev/tty")
-
-
-@dataclass(frozen=True)
-class Debugpy:
-    """An editor attaches. The first function listens at ``port``, the next at the one after it."""
-
-    host: str = "127.0.0.1"
-    port: int = 5678
-    wait_for_client: bool = False
-
-
-DebugMode = NoDebugger | Pdb | Debugpy
-NO_DEBUGGER = NoDebugger()
 
 
 def _ignore(*_: object) -> None:
@@ -211,7 +170,7 @@ class Invoker:
         self._closing = asyncio.Event()
         self._patience = patience
         self._fallback_packages = dict(fallback_packages)
-        self._terminal = _Terminal(debug.terminal) if isinstance(debug, Pdb) else None
+        self._terminal = Terminal(debug.terminal) if isinstance(debug, Pdb) else None
         logger.info("functions run under %s, Python %s", python.path, python.version_text)
 
     async def __aenter__(self) -> Self:
@@ -477,7 +436,7 @@ class Invoker:
             debugger = {"kind": "pdb", "terminal": self._terminal.descriptor}
         return Launch(
             # -B: what was compiled a moment ago must not be taken for what was saved since.
-            command=(str(self._python.path), "-u", "-B", "-X", "utf8", str(RUNNER)),
+            command=(str(self._python.path), "-u", "-B", "-X", "utf8", str(RUNTIME)),
             folder=function.code_dir,
             environment=make_child_environment(function, os.environ, self._credentials),
             start={
@@ -516,99 +475,6 @@ class _Tracker:
         invoker._on_progress(
             replace(self._progress, waiting=invoker.waiting, running=invoker.running)
         )
-
-
-class _Terminal:
-    """pdb's terminal. A child that is killed can't leave it as it found it: we do."""
-
-    def __init__(self, path: Path) -> None:
-        try:
-            self.descriptor = os.open(path, os.O_RDWR | os.O_NOCTTY)
-        except OSError as error:
-            raise SourceError(
-                f"pdb needs a terminal, and there is none: {path}: {error.strerror}.",
-                "Run it in a terminal, or attach an editor: --debugpy",
-            ) from None
-        # What it was before it was lent; None while it is not.
-        self._settings: list[Any] | None = None
-
-    def lend(self) -> None:
-        with contextlib.suppress(termios.error):
-            self._settings = termios.tcgetattr(self.descriptor)
-
-    def restore(self) -> None:
-        """Makes it what it was, even if the child may not be done with it."""
-        if self._settings is not None:
-            with contextlib.suppress(termios.error):
-                termios.tcsetattr(self.descriptor, termios.TCSANOW, self._settings)
-
-    def take_back(self) -> None:
-        self.restore()
-        self._settings = None
-
-    def close(self) -> None:
-        self.take_back()
-        os.close(self.descriptor)
-
-
-# --- The child's surroundings ---------------------------------------------------------------------
-
-
-def make_child_environment(
-    function: LocalFunction, environ: Mapping[str, str], credentials: Mapping[str, str]
-) -> dict[str, str]:
-    """https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
-
-    The function's own variables win over ours and over what Lambda lets them change, but not over
-    those that Lambda reserves, nor over ``credentials``.
-    """
-    inherited = {name: environ[name] for name in _INHERITED if name in environ}
-    changeable = {"TZ": ":UTC", "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR"}
-    reserved = {
-        "_HANDLER": function.handler,
-        "AWS_REGION": function.region,
-        "AWS_DEFAULT_REGION": function.region,
-        "AWS_LAMBDA_FUNCTION_NAME": function.function_name,
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_size),
-        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
-        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
-        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.function_name}",
-        "AWS_LAMBDA_LOG_STREAM_NAME": "plldb/[$LATEST]",
-        "LAMBDA_TASK_ROOT": str(function.code_dir),
-    }
-    if function.runtime:
-        reserved["AWS_EXECUTION_ENV"] = f"AWS_Lambda_{function.runtime}"
-    if "AWS_PROFILE" not in credentials:
-        files = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
-        reserved |= dict.fromkeys(files, os.devnull) | {"AWS_EC2_METADATA_DISABLED": "true"}
-    own = {
-        name: value for name, value in function.variables.items() if not name.startswith("PLLDB_")
-    }
-    return {"LANG": "en_US.UTF-8"} | inherited | changeable | own | reserved | dict(credentials)
-
-
-def find_fallback_packages(python: Interpreter, debug: DebugMode) -> dict[str, str]:
-    """The folders of packages of our own installation that a child has if its project has none."""
-    names = [*(_ON_LAMBDA if _supports("boto3", python) else ())]
-    if isinstance(debug, Debugpy) and _supports("debugpy", python):
-        names.append("debugpy")
-    specs = {name: importlib.util.find_spec(name) for name in names}
-    return {
-        # A package lies in the folder above its own; a module in its own.
-        name: str(Path(spec.origin).parents[1 if spec.submodule_search_locations else 0])
-        for name, spec in specs.items()
-        if spec is not None and spec.origin is not None
-    }
-
-
-def _supports(distribution: str, python: Interpreter) -> bool:
-    """Whether the version that is installed here runs on that interpreter."""
-    try:
-        requirement = importlib.metadata.metadata(distribution)["Requires-Python"] or ""
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    minimum = re.search(r">=\s*(\d+)\.(\d+)", requirement)
-    return minimum is None or python.version[:2] >= (int(minimum[1]), int(minimum[2]))
 
 
 def _describe_exit(status: int) -> str:

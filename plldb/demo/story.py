@@ -30,7 +30,8 @@ from plldb.debugger.attachment import (
     attach,
     choose_sources,
 )
-from plldb.debugger.invoker import NO_DEBUGGER, Invoker
+from plldb.debugger.invoker import Invoker
+from plldb.debugger.local_function import NO_DEBUGGER
 from plldb.debugger.protocol import Connected, Ended, Instrumented, Ready, Restored
 from plldb.emulators.lifecycle import Lifecycle
 from plldb.emulators.process import MiniStack

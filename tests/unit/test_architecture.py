@@ -24,10 +24,9 @@ SHARED_WITH_THE_LOCAL_SIDE = {
     f"{FUNCTIONS}.shared.ids",
 }
 # Runs in a child process, under the interpreter of the user's project, which has no plldb.
-RUNNER = "plldb.debugger.runner"
-# The runner loads this module by its path; plldb imports it as any other.
-FRAMES = "plldb.debugger.frames"
-CHILD = {RUNNER, FRAMES}
+RUNTIME = "plldb.debugger.runtime"
+# plldb imports this one of its modules, too.
+FRAMES = f"{RUNTIME}.frames"
 FOREIGN = [
     # Runs inside the emulator's container, as a package of its own.
     PACKAGE / "emulators" / "localstack",
@@ -84,6 +83,7 @@ SOURCES = {
     if not {*FOREIGN} & {*path.parents} and "__pycache__" not in path.parts
 }
 TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in SOURCES.items()}
+CHILD = {name for name in SOURCES if f"{name}.".startswith(f"{RUNTIME}.")}
 LOCAL = [name for name in SOURCES if not name.startswith((FUNCTIONS, LAYER))]
 
 
@@ -160,7 +160,11 @@ def test_modules_share_a_name_only_if_they_play_the_same_part() -> None:
     by_name = defaultdict(set)
     for name, path in SOURCES.items():
         is_package = path.name == "__init__.py"
-        if not (is_package or name.startswith(("plldb.cli.", f"{FUNCTIONS}.handlers."))):
+        if not (
+            is_package
+            or path.name == "__main__.py"
+            or name.startswith(("plldb.cli.", f"{FUNCTIONS}.handlers."))
+        ):
             by_name[name.rpartition(".")[2]].add(name)
     stores = {
         part: {f"{FUNCTIONS}.sessions.{part}", f"{FUNCTIONS}.invocations.{part}"}
@@ -246,14 +250,15 @@ def test_what_runs_in_a_users_function_needs_the_standard_library_only() -> None
 def test_what_runs_under_the_users_interpreter_needs_the_standard_library_only() -> None:
     """But for the editor's debugger, where that is asked for."""
     for name in CHILD:
-        own = {module for module in imported(name) if module in CHILD}
-        assert tops({*imported(name)} - own) - sys.stdlib_module_names <= {"debugpy"}
+        assert tops({*imported(name)} - CHILD) - sys.stdlib_module_names <= {"debugpy"}
         assert "debugpy" not in tops(imported_at_import(name))
+        assert not absolute_imports_of_siblings(name), "it has another name there"
 
 
-def test_and_nothing_of_plldb_imports_it() -> None:
+def test_and_of_it_plldb_imports_the_frames_only() -> None:
     """It is started as a program, by its path."""
-    assert not [name for name in SOURCES if RUNNER in imported(name)]
+    others = [name for name in SOURCES if name not in CHILD]
+    assert {module for name in others for module in imported(name)} & CHILD == {FRAMES}
 
 
 # --- Side effects ---------------------------------------------------------------------------------
@@ -300,7 +305,7 @@ def _writes_to_the_terminal(tree: ast.AST) -> Iterator[str]:
 
 def test_only_the_console_writes_to_the_terminal() -> None:
     # On AWS, a function's stdout is its log and no terminal; so it is for what runs in a
-    # user's function. The runner is a process of its own, whose output plldb reads.
+    # user's function. The runtime is a process of its own, whose output plldb reads.
     exempt = {"plldb.cli.console", f"{FUNCTIONS}.shared.log", *CHILD}
     wrong = {
         name: written
@@ -326,7 +331,7 @@ def _ends_the_process(tree: ast.AST) -> bool:
 
 
 def test_only_the_command_line_ends_the_process() -> None:
-    # The process that the runner ends is its own, and so is that of the layer: a function that
+    # The process that the runtime ends is its own, and so is that of the layer: a function that
     # is being stopped, on an emulator.
     assert not [
         name

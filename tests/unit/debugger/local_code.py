@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from plldb.debugger.interpreter import MINIMUM, Interpreter, check_interpreter
-from plldb.debugger.invoker import Invoker, LocalFunction, Outcome, Progress
+from plldb.debugger.invoker import Invoker, Outcome, Progress
+from plldb.debugger.local_function import LocalFunction
 from plldb.errors import SourceError
 
 T = TypeVar("T")
@@ -32,7 +33,7 @@ HERE = Interpreter(Path(sys.executable), sys.version_info[:3])
 
 @cache
 def interpreters() -> list[Interpreter]:
-    """One of each version of Python that this machine has and that runner.py is written for."""
+    """One of each version of Python that this machine has and that the runtime is written for."""
     versions = [(3, minor) for minor in range(MINIMUM[1], 20)]
     root = os.environ.get("PYENV_ROOT") or str(Path.home() / ".pyenv")
     found = {HERE.version[:2]: HERE}

@@ -261,7 +261,8 @@ class TestWithoutPlldb:
     PROGRAM = """
         import asyncio, sys, time
         from pathlib import Path
-        from plldb.debugger.invoker import Invoker, LocalFunction
+        from plldb.debugger.invoker import Invoker
+        from plldb.debugger.local_function import LocalFunction
         async def main():
             invoker = Invoker(python=Path(sys.executable), patience={patience})
             function = LocalFunction("F", Path({folder!r}), "app.handler", "f")

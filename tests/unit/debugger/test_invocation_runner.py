@@ -19,15 +19,16 @@ from hypothesis import strategies as st
 from plldb.bootstrap.cloudformation.lambda_functions.shared.constants import MAX_FRAME_BYTES
 from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
 from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import ErrorCode
-from plldb.debugger.frames import make_error_report
 from plldb.debugger.invocation_runner import (
     InvocationFinished,
     InvocationRunner,
     NotPrepared,
     RunnerEvent,
 )
-from plldb.debugger.invoker import LocalFunction, Outcome
+from plldb.debugger.invoker import Outcome
+from plldb.debugger.local_function import LocalFunction
 from plldb.debugger.protocol import Instrumented, InvocationArrived, Replied
+from plldb.debugger.runtime.frames import make_error_report
 from plldb.debugger.sources import CodeSource
 from plldb.debugger.timing import Timing
 from plldb.errors import EndpointError, PlldbError, SessionError, SourceError

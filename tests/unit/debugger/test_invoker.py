@@ -20,7 +20,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from plldb.debugger.invoker import Invoker, LocalFunction, RunState, make_child_environment
+from plldb.debugger.child_environment import make_child_environment
+from plldb.debugger.invoker import Invoker, RunState
+from plldb.debugger.local_function import LocalFunction
 from plldb.errors import SourceError
 from tests.unit.debugger.local_code import (
     CONTEXT,
@@ -564,7 +566,8 @@ class TestEnd:
         program = textwrap.dedent(f"""
             import asyncio, time, sys
             from pathlib import Path
-            from plldb.debugger.invoker import Invoker, LocalFunction
+            from plldb.debugger.invoker import Invoker
+            from plldb.debugger.local_function import LocalFunction
             async def main():
                 invoker = Invoker(python=Path(sys.executable))
                 function = LocalFunction("F", Path({str(project.folder)!r}), "app.handler", "f")

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from plldb.debugger.interpreter import Interpreter
-from plldb.debugger.invoker import Invoker, Outcome, Pdb, RunState
+from plldb.debugger.invoker import Invoker, Outcome, RunState
+from plldb.debugger.local_function import Pdb
 from plldb.errors import SourceError
 from tests.unit.debugger.local_code import Project, error, interpreters, invoke, value
 
@@ -108,7 +109,7 @@ def test_look_and_continue(project: Project, terminal: Terminal, python: Interpr
         terminal.type("w")
         stack = terminal.expect("(Pdb) ")
         assert "handler()" in stack
-        assert "runner.py" not in stack
+        assert "runtime/" not in stack
         # After `w`: before Python 3.13, it takes an assignment back.
         terminal.type("total = 40")
         terminal.expect("(Pdb) ")

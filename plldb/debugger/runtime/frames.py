@@ -1,8 +1,8 @@
 """The frames that plldb and a child exchange over two pipes, and the errors that are in them.
 
 A frame is two lengths (4 bytes each, big-endian), a JSON object of the first length, which is the
-header, and text of the second length, which is never looked into on the way. runner.py says which
-frames there are.
+header, and text of the second length, which is never looked into on the way. The package says
+which frames there are.
 
 The child loads this file, too, under the interpreter of the user's project: Python 3.8 or newer,
 standard library only, and nothing of plldb.

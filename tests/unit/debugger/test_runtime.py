@@ -6,14 +6,17 @@ import ast
 import json
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
-from plldb.debugger import frames, runner
+from plldb.debugger import runtime
 from plldb.debugger.interpreter import MINIMUM, Interpreter
+from plldb.debugger.runtime.context import LambdaContext
+from plldb.debugger.runtime.encoding import encode_result
 from tests.unit.debugger.local_code import CONTEXT, HERE, Project, error, interpreters, value
+
+FOLDER = Path(str(runtime.__file__)).parent
 
 
 @pytest.fixture(
@@ -29,18 +32,17 @@ def project(tmp_path: Path) -> Project:
     return Project(tmp_path)
 
 
-class TestFile:
-    """It runs in an interpreter that we know little about."""
+class TestFiles:
+    """They run in an interpreter that we know little about."""
 
-    @pytest.mark.parametrize("module", [runner, frames])
-    def test_every_python_can_read_it(self, module: ModuleType) -> None:
+    @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
+    def test_every_python_can_read_it(self, path: Path) -> None:
         """Also those that this machine does not have."""
-        text = Path(str(module.__file__)).read_text(encoding="utf-8")
-        ast.parse(text, feature_version=MINIMUM)
+        ast.parse(path.read_text(encoding="utf-8"), feature_version=MINIMUM)
 
     def test_no_neighbour_can_be_taken_for_the_standard_library(self) -> None:
         """Its folder is on sys.path while it starts."""
-        neighbours = {path.stem for path in Path(runner.__file__).parent.iterdir()}
+        neighbours = {path.stem for path in FOLDER.iterdir()}
         assert not neighbours & sys.stdlib_module_names
 
 
@@ -102,7 +104,7 @@ class TestContext:
         assert answer == ["2026/11/21/[$LATEST]ab", "256", "me", {"a": 1}, {}, "App", None]
 
     def test_time_does_not_run_below_zero(self) -> None:
-        assert runner.LambdaContext({}, deadline=1.0).get_remaining_time_in_millis() == 0
+        assert LambdaContext({}, deadline=1.0).get_remaining_time_in_millis() == 0
 
 
 class TestSurroundings:
@@ -142,14 +144,15 @@ class TestSurroundings:
     def test_no_file_of_plldb_hides_one_of_the_users(
         self, project: Project, python: Interpreter
     ) -> None:
-        """Nor is any of them there to be imported by mistake."""
+        """Nor can any of them be imported by mistake: they are in a package of its own name."""
         project.write("""
             import sys, frames
             def handler(event, context):
                 try:
                     import invoker
                 except ImportError:
-                    ours = [name for name in sys.modules if "plldb" in name]
+                    ours = [name for name in sys.modules
+                            if "plldb" in name and not name.startswith("plldb_runtime")]
                     return [frames.VALUE, ours]
         """)
         project.write("VALUE = 1", "frames.py")
@@ -170,7 +173,7 @@ class TestSurroundings:
         project.write("import sys\ndef handler(event, context): return sys.path")
         path = value(project.invoke(variables={"PYTHONSAFEPATH": safe}))
         assert path[0] == str(project.folder)
-        assert str(Path(runner.__file__).parent) not in path
+        assert str(FOLDER) not in path
         assert any(folder.endswith("lib-dynload") for folder in path)
 
     def test_log_lines_are_those_of_lambda(self, project: Project, python: Interpreter) -> None:
@@ -287,7 +290,7 @@ class TestErrors:
         assert shown.startswith("[ERROR] ValueError: boom\n")
         assert f'File "{project.folder}/app.py", line 6, in handler' in shown
         assert "KeyError: 'x'" in shown
-        assert "runner.py" not in shown
+        assert str(FOLDER) not in shown
         assert "/var/task" not in shown
 
     def test_a_link_to_the_folder_changes_nothing(self, tmp_path: Path) -> None:
@@ -420,4 +423,4 @@ class TestResults:
 
 
 def test_what_the_frames_of_a_child_hold_is_json() -> None:
-    assert json.loads(runner.encode_result({"a": None})) == {"a": None}
+    assert json.loads(encode_result({"a": None})) == {"a": None}

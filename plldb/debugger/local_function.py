@@ -1,0 +1,50 @@
+"""A function as it is run here, and how it is debugged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class LocalFunction:
+    """A function as it was deployed, and the folder of its code; ``timeout`` is in seconds.
+
+    ``memory_size`` is in MB; ``runtime`` is Lambda's name of it, such as python3.13, or empty.
+    """
+
+    logical_id: str
+    code_dir: Path
+    handler: str
+    function_name: str
+    variables: Mapping[str, str] = field(default_factory=dict)
+    memory_size: int = 128
+    timeout: int = 3
+    region: str = "us-east-1"
+    runtime: str = ""
+
+
+@dataclass(frozen=True)
+class NoDebugger:
+    """``breakpoint()`` is passed over."""
+
+
+@dataclass(frozen=True)
+class Pdb:
+    """``breakpoint()`` talks to a terminal; one invocation at a time."""
+
+    terminal: Path = Path("/dev/tty")
+
+
+@dataclass(frozen=True)
+class Debugpy:
+    """An editor attaches. The first function listens at ``port``, the next at the one after it."""
+
+    host: str = "127.0.0.1"
+    port: int = 5678
+    wait_for_client: bool = False
+
+
+DebugMode = NoDebugger | Pdb | Debugpy
+NO_DEBUGGER = NoDebugger()

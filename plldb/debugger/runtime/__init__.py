@@ -1,0 +1,35 @@
+"""What runs in the child: loads one Lambda function and calls it, as Lambda's Python runtime does.
+
+For the interpreter of the user's project: Python 3.8 or newer, standard library only. It is started
+by the path of ``__main__.py`` and imports nothing of plldb, so its modules import each other
+relatively. Rules and wordings are those of Lambda's own runtime
+(https://github.com/aws/aws-lambda-python-runtime-interface-client), named ``awslambdaric`` here;
+what differs is said where it does. ::
+
+    serving         the life of a child, from its start to its end
+    invoker_pipes   the two pipes to plldb, and what their end means
+    frames          what goes through them; plldb imports this module, too
+    loading         a handler by its name; saved code is read again
+    context         what a handler gets beside the event
+    encoding        events and results as JSON text
+    faults          errors in Lambda's words, stack traces with Lambda's paths
+    log_format      the root logger
+    debuggers       pdb on a terminal, debugpy for an editor
+
+The numbers of the pipes are its arguments; stdin, stdout and stderr are left to the user's code.
+These are the frames::
+
+    invoker → runtime                        runtime → invoker
+    start {handler, codeDir, debugger, …}    ready {…}: a debugger can attach
+    invoke {deadline, context} + event       result + JSON text
+                                             error {errorType, errorMessage, stackTrace}
+                                             waiting: for a debugger to attach; resumed: it has
+                                             stopped: by a debugger; resumed: it goes on
+    go                                 ←     paused: about to use the terminal; resumed: done
+    end: after the answer, if any            failed {message, hint}: the debugger can't be started
+
+How it ends: ``end`` makes it leave its loop, so that the interpreter shuts down as it does after
+any program. SIGTERM does the same in the middle of an invocation, as ``sys.exit`` would. The end of
+the first pipe means that plldb itself is gone: then this process ends as by SIGTERM, or else by
+force, and takes along all that it started.
+"""

@@ -1,0 +1,107 @@
+"""The context object that a handler is called with."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .frames import Header
+
+
+class _Attributes:
+    """An object that has just the attributes of ``_NAMES``; each is None unless given."""
+
+    _NAMES: tuple[str, ...] = ()
+
+    def __init__(self, values: Header) -> None:
+        for name in self._NAMES:
+            setattr(self, name, values.get(name))
+
+    def __repr__(self) -> str:
+        shown = ",".join(f"{name}={getattr(self, name)}" for name in self._NAMES)
+        return f"{type(self).__name__}([{shown}])"
+
+
+class CognitoIdentity(_Attributes):
+    _NAMES = ("cognito_identity_id", "cognito_identity_pool_id")
+
+
+class Client(_Attributes):
+    _NAMES = (
+        "installation_id",
+        "app_title",
+        "app_version_name",
+        "app_version_code",
+        "app_package_name",
+    )
+
+
+class ClientContext(_Attributes):
+    _NAMES = ("custom", "env", "client")
+
+    def __init__(self, values: Header) -> None:
+        super().__init__(values)
+        self.client: Any = Client(values["client"]) if values.get("client") is not None else None
+
+
+class LambdaContext:
+    """https://docs.aws.amazon.com/lambda/latest/dg/python-context.html
+
+    ``values`` are its attributes by their names; ``deadline`` is in seconds since the epoch.
+    """
+
+    def __init__(self, values: Header, deadline: float) -> None:
+        environment = os.environ.get
+        self.aws_request_id = values.get("aws_request_id")
+        self.function_name = _or_default(
+            values.get("function_name"), environment("AWS_LAMBDA_FUNCTION_NAME")
+        )
+        self.function_version = _or_default(
+            values.get("function_version"), environment("AWS_LAMBDA_FUNCTION_VERSION")
+        )
+        self.memory_limit_in_mb = str(
+            _or_default(
+                values.get("memory_limit_in_mb"), environment("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "")
+            )
+        )
+        self.log_group_name = _or_default(
+            values.get("log_group_name"), environment("AWS_LAMBDA_LOG_GROUP_NAME")
+        )
+        self.log_stream_name = _or_default(
+            values.get("log_stream_name"), environment("AWS_LAMBDA_LOG_STREAM_NAME")
+        )
+        self.invoked_function_arn = values.get("invoked_function_arn")
+        self.tenant_id = values.get("tenant_id")
+        self.identity = CognitoIdentity(values.get("identity") or {})
+        client_context = values.get("client_context")
+        self.client_context = None if client_context is None else ClientContext(client_context)
+        self._deadline = deadline
+
+    def get_remaining_time_in_millis(self) -> int:
+        return max(0, int(self._deadline * 1000) - int(time.time() * 1000))
+
+    def log(self, message: object) -> None:
+        sys.stdout.write(str(message))
+
+    def __repr__(self) -> str:
+        names = (
+            "aws_request_id",
+            "log_group_name",
+            "log_stream_name",
+            "function_name",
+            "memory_limit_in_mb",
+            "function_version",
+            "invoked_function_arn",
+            "client_context",
+            "identity",
+            "tenant_id",
+        )
+        shown = ",".join(f"{name}={getattr(self, name)}" for name in names)
+        return f"LambdaContext([{shown}])"
+
+
+def _or_default(value: Any, default: Any) -> Any:
+    return default if value is None else value
