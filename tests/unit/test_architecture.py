@@ -27,6 +27,7 @@ SHARED_WITH_THE_LOCAL_SIDE = {
 RUNTIME = "plldb.debugger.runtime"
 # plldb imports this one of its modules, too.
 FRAMES = f"{RUNTIME}.frames"
+STAMPS = f"{RUNTIME}.file_stamps"
 FOREIGN = [
     # Runs inside the emulator's container, as a package of its own.
     PACKAGE / "emulators" / "localstack",
@@ -255,10 +256,10 @@ def test_what_runs_under_the_users_interpreter_needs_the_standard_library_only()
         assert not absolute_imports_of_siblings(name), "it has another name there"
 
 
-def test_and_of_it_plldb_imports_the_frames_only() -> None:
+def test_and_of_it_plldb_imports_only_what_both_sides_read() -> None:
     """It is started as a program, by its path."""
     others = [name for name in SOURCES if name not in CHILD]
-    assert {module for name in others for module in imported(name)} & CHILD == {FRAMES}
+    assert {module for name in others for module in imported(name)} & CHILD == {FRAMES, STAMPS}
 
 
 # --- Side effects ---------------------------------------------------------------------------------

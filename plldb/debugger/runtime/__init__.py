@@ -10,6 +10,8 @@ what differs is said where it does. ::
     invoker_pipes   the two pipes to plldb, and what their end means
     frames          what goes through them; plldb imports this module, too
     loading         a handler by its name; saved code is read again
+    loaded_code     which files that were; file_stamps: by what they are known to have changed
+    import_remedy   what a developer can do about an import that failed
     context         what a handler gets beside the event
     encoding        events and results as JSON text
     faults          errors in Lambda's words, stack traces with Lambda's paths
@@ -23,10 +25,12 @@ These are the frames::
 
     invoker → runtime                        runtime → invoker
     start {handler, codeDir, debugger, …}    ready {…}: a debugger can attach
+    import                                   imported {error, remedy}
     invoke {deadline, context} + event       result + JSON text
                                              error {errorType, errorMessage, stackTrace}
                                              waiting: for a debugger to attach; resumed: it has
                                              stopped: by a debugger; resumed: it goes on
+                                             loaded {files, folders}: before an answer
     go                                 ←     paused: about to use the terminal; resumed: done
     end: after the answer, if any            failed {message, hint}: the debugger can't be started
 

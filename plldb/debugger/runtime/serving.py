@@ -12,8 +12,10 @@ from .context import LambdaContext
 from .debugpy_server import DebuggerFailed, report_stops, start_debugpy
 from .encoding import decode_event, encode_result
 from .faults import Fault, TraceFormatter, skip_to_user_code
+from .import_remedy import suggest_remedy
 from .invoker_pipes import InvokerPipes, end_on_sigterm
-from .loading import FallbackFinder, forget_modules, load_handler
+from .loaded_code import LoadedCode
+from .loading import FallbackFinder, add_paths, forget_modules, load_handler
 from .log_format import set_up_logging
 from .passed_over import say_that_nothing_stops
 from .terminal_debuggers import start_pdb
@@ -31,9 +33,12 @@ class Runtime:
         self._debugger: Header = start["debugger"]
         self._traces = TraceFormatter(self._code_dir)
         self._handler: Handler | None = None
-        sys.path.insert(0, self._code_dir)
+        self._runtime: str = start["runtime"]
+        self._loaded = LoadedCode(self._code_dir, start["layers"], start["installed"])
+        add_paths(self._code_dir, start["layers"])
         sys.argv = sys.argv[:1]
         sys.meta_path.append(FallbackFinder(start["fallbackPackages"]))
+        self._loaded.observe()
         self._log_handler = set_up_logging()
         self._start_debugger()
 
@@ -57,8 +62,26 @@ class Runtime:
                 return
             if header["isChanged"]:
                 self._forget()
+            if header["type"] == "import":
+                self._import()
+                continue
             self._log_handler.request_id = str(header["context"].get("aws_request_id") or "")
             self._answer(header, event)
+
+    def _import(self) -> None:
+        """Tells whether the handler can be had, before anybody calls it."""
+        try:
+            self._load()
+        except Fault as fault:
+            error, cause = (fault.kind, fault.message, fault.trace), fault.__cause__
+        except Exception as raised:  # noqa: BLE001 (whatever the user's code raises)
+            error, cause = self._describe(raised), raised
+        else:
+            self._send("imported", {"error": None})
+            return
+        self._show(*error[:2], cause)
+        report = frames.make_error_report(*error)
+        self._send("imported", {"error": report, "remedy": self._suggest_remedy(cause)})
 
     def _answer(self, header: Header, event: str) -> None:
         """Sends the result, or how it failed. What is no Exception ends the process."""
@@ -67,24 +90,27 @@ class Runtime:
         except Fault as fault:
             self._report(fault.kind, fault.message, fault.trace, fault.__cause__)
         except Exception as error:  # noqa: BLE001 (whatever the user's code raises)
-            trace = skip_to_user_code(error.__traceback__)
-            self._report(type(error).__name__, str(error), self._traces.format(trace), error)
+            self._report(*self._describe(error), error)
         else:
-            self._flush()
-            self._pipes.send("result", text=result)
+            self._send("result", text=result)
 
     def _call(self, header: Header, event: str) -> Any:
         self._await_debugger()
-        if self._handler is None:
-            # Whatever an import that failed left behind is read again, too.
-            forget_modules(self._code_dir)
-            self._handler = load_handler(self._name, self._traces)
+        handler = self._load()
         context = LambdaContext(header["context"], header["deadline"])
         try:
-            return self._handler(decode_event(event), context)
+            return handler(decode_event(event), context)
         finally:
             if self._debugger["kind"] == "pdb":
                 sys.settrace(None)
+
+    def _load(self) -> Handler:
+        if self._handler is None:
+            # Whatever an import that failed left behind is read again, too.
+            self._forget()
+            with self._loaded.importing():
+                self._handler = load_handler(self._name, self._traces)
+        return self._handler
 
     def _await_debugger(self) -> None:
         if self._debugger["kind"] == "debugpy" and self._debugger["waitForClient"]:
@@ -97,20 +123,40 @@ class Runtime:
 
     def _forget(self) -> None:
         self._handler = None
-        forget_modules(self._code_dir)
+        forget_modules(self._loaded.is_watched)
+        self._loaded.forget()
+
+    def _describe(self, error: Exception) -> tuple[str, str, list[str]]:
+        trace = skip_to_user_code(error.__traceback__)
+        return type(error).__name__, str(error), self._traces.format(trace)
 
     def _report(
         self, kind: str, message: str, trace: list[str], cause: BaseException | None
     ) -> None:
         """To the caller, and to the developer with the paths of this machine."""
+        self._show(kind, message, cause, self._suggest_remedy(cause))
+        error = frames.make_error_report(kind, message, trace)
+        self._send("error", {"error": error, "isLoaded": self._handler is not None})
+
+    def _show(self, kind: str, message: str, cause: BaseException | None, remedy: str = "") -> None:
         with contextlib.suppress(Exception):  # whatever the user's code made of stderr
             sys.stderr.write(f"[ERROR] {kind}: {message}\n")
             if cause is not None:
                 rest = skip_to_user_code(cause.__traceback__)
                 traceback.print_exception(type(cause), cause, rest)
+            if remedy:
+                sys.stderr.write(f"plldb: {remedy}\n")
+
+    def _suggest_remedy(self, cause: BaseException | None) -> str:
+        return suggest_remedy(cause, self._code_dir, self._runtime)
+
+    def _send(self, kind: str, header: Header | None = None, text: str = "") -> None:
+        """What the user's code wrote until now, and what it has loaded, goes before it."""
         self._flush()
-        error = frames.make_error_report(kind, message, trace)
-        self._pipes.send("error", {"error": error, "isLoaded": self._handler is not None})
+        loaded = self._loaded.take_news()
+        if loaded is not None:
+            self._pipes.send("loaded", loaded)
+        self._pipes.send(kind, header, text)
 
     def _flush(self) -> None:
         for stream in (sys.stdout, sys.stderr):
