@@ -65,6 +65,9 @@ class AttachFactory:
             on_progress=self.view.show_progress,
             credentials=self.target.child_environment(),
         )
+        self._factory.console.note(
+            f"Functions run under Python {self._python.version_text}: {self._python.path}"
+        )
         if isinstance(self._debug, Debugpy):
             self._offer_launch_configs(invoker)
         return invoker
