@@ -12,6 +12,9 @@ class LocalFunction:
     """A function as it was deployed, and the folder of its code; ``timeout`` is in seconds.
 
     ``memory_size`` is in MB; ``runtime`` is Lambda's name of it, such as python3.13, or empty.
+    ``layers`` are folders with what is in /opt on Lambda; of two that have a file, the later has
+    its way. ``build_dir`` is where a build has put the function with its dependencies, if there is
+    one.
     """
 
     logical_id: str
@@ -23,6 +26,8 @@ class LocalFunction:
     timeout: int = 3
     region: str = "us-east-1"
     runtime: str = ""
+    layers: tuple[Path, ...] = ()
+    build_dir: Path | None = None
 
 
 @dataclass(frozen=True)
