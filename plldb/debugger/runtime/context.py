@@ -36,16 +36,16 @@ class CognitoIdentity(_Attributes):
 
 class Client(_Attributes):
     __slots__ = [
-        "installation_id",
-        "app_title",
-        "app_version_name",
-        "app_version_code",
         "app_package_name",
+        "app_title",
+        "app_version_code",
+        "app_version_name",
+        "installation_id",
     ]
 
 
 class ClientContext(_Attributes):
-    __slots__ = ["custom", "env", "client"]
+    __slots__ = ["client", "custom", "env"]
 
     def __init__(self, values: Header) -> None:
         super().__init__(values)

@@ -7,60 +7,73 @@ with its options is done here with the standard library: a Decimal as it is writ
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
+import math
 import os
 import sys
 from json.encoder import encode_basestring, encode_basestring_ascii
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .faults import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from typing import Union
 
 # Lambda's runtimes before these write ASCII only.
 _RUNTIMES_WITH_UTF_8 = ("python3.12", "python3.13", "python3.14", "python3.15")
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 _MAX_RESPONSE_BYTES = 6 * 1024 * 1024 + 100
-_BYTE_ORDER_MARK = "\ufeff"
+_CONSTANTS = {None: "null", True: "true", False: "false"}
 _PLAIN_LEAVES = frozenset([str, int, float, bool, type(None)])
 
 
 def decode_event(text: str) -> Any:
+    """The event: its text is the function's own, which writes Infinity for a number like 1e999."""
     try:
-        # Where the standard library takes NaN, simplejson does not.
-        return json.loads(_without_mark(text), parse_constant=_refuse_constant)
+        return json.loads(text)
     except Exception as error:  # noqa: BLE001 (as awslambdaric)
         raise Fault("Runtime.UnmarshalError", f"Unable to unmarshal input: {error}") from None
 
 
-def _without_mark(text: str) -> str:
-    return text[1:] if text.startswith(_BYTE_ORDER_MARK) else text
+class Result(NamedTuple):
+    """What the caller gets: the text of its bytes in UTF-8, or those bytes in base64."""
+
+    text: str
+    is_base64: bool = False
 
 
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"Expecting value, not {name}")
-
-
-def encode_result(value: Any) -> bytes:
+def encode_result(value: Any) -> Result:
     """What the caller gets for what a handler returned: bytes as they are, anything else as JSON.
 
     Raises Fault; or UnicodeEncodeError for half of a surrogate pair where the runtime writes UTF-8,
     at which Lambda's process ends, too.
     """
     if isinstance(value, bytes):
-        content = value
-    else:
-        try:
-            text = to_json(value)
-        except Exception as error:  # noqa: BLE001 (as awslambdaric)
-            raise Fault("Runtime.MarshalError", f"Unable to marshal response: {error}") from None
-        content = text.encode("utf-8")
-    if len(content) > _MAX_RESPONSE_BYTES:
-        raise TooLargeError(len(content))
-    return content
+        _check_size(len(value))
+        return _describe_bytes(value)
+    try:
+        text = to_json(value)
+    except Exception as error:  # noqa: BLE001 (as awslambdaric)
+        raise Fault("Runtime.MarshalError", f"Unable to marshal response: {error}") from None
+    _check_size(len(text) if text.isascii() else len(text.encode("utf-8")))
+    return Result(text)
+
+
+def _check_size(size: int) -> None:
+    if size > _MAX_RESPONSE_BYTES:
+        raise TooLargeError(size)
+
+
+def _describe_bytes(value: bytes) -> Result:
+    """As text if they are JSON, so that whoever looks at the answer on its way can read it."""
+    try:
+        text = value.decode("utf-8")
+        json.loads(text)
+    except ValueError:
+        return Result(base64.b64encode(value).decode("ascii"), is_base64=True)
+    return Result(text)
 
 
 class TooLargeError(Fault):
@@ -162,25 +175,17 @@ class _Encoder:
         else:
             self._encode_other(value)
 
-    def _encode_simple(self, value: Any) -> Union[str, None]:
-        if isinstance(value, str):
-            return self._quote(value)
-        if isinstance(value, bytes):
-            return self._quote(str(value, "utf-8"))
-        if value is None:
-            return "null"
-        if value is True:
-            return "true"
-        if value is False:
-            return "false"
+    def _encode_simple(self, value: Any) -> str | None:
+        if isinstance(value, (str, bytes)):
+            return self._quote(_decode(value))
+        if value is None or isinstance(value, bool):
+            return _CONSTANTS[value]
         if isinstance(value, int):
             # What a subclass makes of itself as text is not to be trusted.
             return str(value if type(value) is int else int(value))
-        if isinstance(value, float):
-            return _encode_float(value)
-        return None
+        return _encode_float(value) if isinstance(value, float) else None
 
-    def _encode_list(self, items: Union[list[Any], tuple[Any, ...]]) -> None:
+    def _encode_list(self, items: list[Any] | tuple[Any, ...]) -> None:
         self._enter(items)
         separator = "["
         for item in items:
@@ -205,10 +210,8 @@ class _Encoder:
         self._leave(fields)
 
     def _name(self, key: Any) -> str:
-        if isinstance(key, str):
-            return key
-        if isinstance(key, bytes):
-            return str(key, "utf-8")
+        if isinstance(key, (str, bytes)):
+            return _decode(key)
         name = self._encode_simple(key)
         if name is None:
             kind = key.__class__.__name__
@@ -236,11 +239,15 @@ class _Encoder:
         del self._around[id(value)]
 
 
+def _decode(value: str | bytes) -> str:
+    return value if isinstance(value, str) else str(value, "utf-8")
+
+
 def _encode_float(value: float) -> str:
     number = float.__pos__(value)  # what a subclass says of itself does not count yet
-    if number != number:
+    if math.isnan(number):
         return "NaN"
-    if number in (float("inf"), float("-inf")):
+    if math.isinf(number):
         return "Infinity" if number > 0 else "-Infinity"
     return repr(number if type(value) is float else float(value))
 
@@ -256,7 +263,7 @@ def _call_asdict(value: Any) -> tuple[bool, Any]:
     return False, None
 
 
-def _find_raw_json(value: Any) -> Union[str, None]:
+def _find_raw_json(value: Any) -> str | None:
     """The text of simplejson's RawJSON: on Lambda, a project has the runtime's own simplejson."""
     simplejson = sys.modules.get("simplejson")
     if simplejson is not None and isinstance(value, simplejson.RawJSON):

@@ -19,13 +19,23 @@ _OUR_FOLDER = str(pathlib.Path(__file__).parent) + os.sep
 
 
 class Fault(Exception):  # noqa: N818
-    """An error that Lambda reports in its own words; ``trace`` is its stack trace."""
+    """An error that Lambda reports in its own words.
 
-    def __init__(self, kind: str, message: str, trace: list[str] | None = None) -> None:
+    ``trace`` is its stack trace; ``trace_here`` has the paths of this machine.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        message: str,
+        trace: list[str] | None = None,
+        trace_here: list[str] | None = None,
+    ) -> None:
         super().__init__(message)
         self.kind = kind
         self.message = message
         self.trace = trace or []
+        self.trace_here = trace_here or self.trace
 
 
 class TraceFormatter:
@@ -46,9 +56,7 @@ class TraceFormatter:
         """The same with the paths of this machine."""
         return self._format(trace, str)
 
-    def _format(
-        self, trace: types.TracebackType | None, path: Callable[[str], str]
-    ) -> list[str]:
+    def _format(self, trace: types.TracebackType | None, path: Callable[[str], str]) -> list[str]:
         entries = [
             (path(entry.filename), entry.lineno, entry.name, entry.line)
             for entry in _skip_bootstraps(traceback.extract_tb(skip_ours(trace)))

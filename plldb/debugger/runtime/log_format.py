@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING, Any
 from .encoding import to_json
 
 if TYPE_CHECKING:
-    from typing import Union
-
     from .standard_streams import LogSink
 
 _DATE_FORMAT = "%Y-%m-%dT%H:%M:%S"
@@ -27,10 +25,8 @@ _TEXT_FORMAT = "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%
 _NO_BREAK_SPACE = "\u00a0"
 # What a record has by itself; anything else in it was given by the user's code.
 _RESERVED = frozenset(
-    """name msg args levelname levelno pathname filename module exc_info exc_text stack_info lineno
-    funcName created msecs relativeCreated thread threadName processName process aws_request_id
-    tenant_id _frame_type""".split()
-)
+    [*vars(logging.makeLogRecord({})), "aws_request_id", "tenant_id", "_frame_type"]
+) - {"taskName"}
 _encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
 
@@ -38,7 +34,7 @@ class RequestFilter(logging.Filter):
     """Adds the ids of the request that runs, or ran last, to each record."""
 
     request_id = ""
-    tenant_id: Union[str, None] = None
+    tenant_id: str | None = None
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.aws_request_id = self.request_id
@@ -96,7 +92,7 @@ def _describe_error(record: logging.LogRecord) -> dict[str, Any]:
     }
 
 
-def _find_location(record: logging.LogRecord) -> Union[str, None]:
+def _find_location(record: logging.LogRecord) -> str | None:
     if not record.exc_info:
         return None
     return f"{record.pathname}:{record.funcName}:{record.lineno}"

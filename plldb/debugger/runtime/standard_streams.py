@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from . import output
 
 if TYPE_CHECKING:
-    from typing import Union
+    pass
 
 
 class LogSink:
@@ -19,7 +19,7 @@ class LogSink:
     Without a ``mark``, a terminal has all output: then nothing is told apart.
     """
 
-    def __init__(self, mark: Union[bytes, None]) -> None:
+    def __init__(self, mark: bytes | None) -> None:
         self._mark = mark
         self._descriptor = os.dup(1)
 
@@ -79,7 +79,7 @@ class _MarkedStderr(io.RawIOBase):
 
 def mark_stderr(mark: bytes) -> None:
     stream = io.TextIOWrapper(
-        _MarkedStderr(mark),  # type: ignore[arg-type]
+        _MarkedStderr(mark),
         encoding="utf-8",
         errors="backslashreplace",
         write_through=True,
