@@ -25,9 +25,8 @@ SHARED_WITH_THE_LOCAL_SIDE = {
 }
 # Runs in a child process, under the interpreter of the user's project, which has no plldb.
 RUNTIME = "plldb.debugger.runtime"
-# plldb imports this one of its modules, too.
-FRAMES = f"{RUNTIME}.frames"
-STAMPS = f"{RUNTIME}.file_stamps"
+# plldb imports these of its modules, too: both ends of the pipes speak by them.
+BOTH_ENDS = {f"{RUNTIME}.{name}" for name in ("frames", "output", "file_stamps")}
 FOREIGN = [
     # Runs inside the emulator's container, as a package of its own.
     PACKAGE / "emulators" / "localstack",
@@ -59,7 +58,7 @@ PURE = [
     "plldb.debugger.launch_config",
     "plldb.debugger.protocol",
     "plldb.debugger.file_changes",
-    FRAMES,
+    *sorted(BOTH_ENDS),
     "plldb.debugger.sources",
     "plldb.debugger.timing",
     *sorted(SHARED_WITH_THE_LOCAL_SIDE),
@@ -256,10 +255,10 @@ def test_what_runs_under_the_users_interpreter_needs_the_standard_library_only()
         assert not absolute_imports_of_siblings(name), "it has another name there"
 
 
-def test_and_of_it_plldb_imports_only_what_both_sides_read() -> None:
+def test_and_of_it_plldb_imports_what_both_ends_speak_only() -> None:
     """It is started as a program, by its path."""
     others = [name for name in SOURCES if name not in CHILD]
-    assert {module for name in others for module in imported(name)} & CHILD == {FRAMES, STAMPS}
+    assert {module for name in others for module in imported(name)} & CHILD == BOTH_ENDS
 
 
 # --- Side effects ---------------------------------------------------------------------------------

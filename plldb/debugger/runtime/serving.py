@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING, Any
 from . import frames
 from .context import LambdaContext
 from .debugpy_server import DebuggerFailed, report_stops, start_debugpy
-from .encoding import decode_event, encode_result
-from .faults import Fault, TraceFormatter, skip_to_user_code
+from .encoding import TooLargeError, decode_event, encode_result
+from .faults import Fault, TraceFormatter, explain, has_more_to_say, skip_ours
 from .import_remedy import suggest_remedy
 from .invoker_pipes import InvokerPipes, end_on_sigterm
 from .loaded_code import LoadedCode
 from .loading import FallbackFinder, add_paths, forget_modules, load_handler
-from .log_format import set_up_logging
+from .log_format import log_error, set_up_logging
 from .passed_over import say_that_nothing_stops
+from .standard_streams import LogSink, mark_stderr
 from .terminal_debuggers import start_pdb
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from .frames import Header
     from .loading import Handler
 
@@ -39,7 +42,12 @@ class Runtime:
         sys.argv = sys.argv[:1]
         sys.meta_path.append(FallbackFinder(start["fallbackPackages"]))
         self._loaded.observe()
-        self._log_handler = set_up_logging()
+        mark = bytes.fromhex(start["outputMark"]) if start["outputMark"] else None
+        self._sink = LogSink(mark)
+        if mark is not None:
+            mark_stderr(mark)
+        self._request = set_up_logging(self._sink)
+        sys.excepthook = _print_uncaught
         self._start_debugger()
 
     def _start_debugger(self) -> None:
@@ -65,39 +73,41 @@ class Runtime:
             if header["type"] == "import":
                 self._import()
                 continue
-            self._log_handler.request_id = str(header["context"].get("aws_request_id") or "")
             self._answer(header, event)
 
     def _import(self) -> None:
         """Tells whether the handler can be had, before anybody calls it."""
         try:
             self._load()
-        except Fault as fault:
-            error, cause = (fault.kind, fault.message, fault.trace), fault.__cause__
-        except Exception as raised:  # noqa: BLE001 (whatever the user's code raises)
-            error, cause = self._describe(raised), raised
+        except Exception as error:  # noqa: BLE001 (whatever the user's code raises)
+            report, remedy = self._log_error(error), self._suggest_remedy(error)
+            self._send("imported", {"error": report, "remedy": remedy})
         else:
             self._send("imported", {"error": None})
-            return
-        self._show(*error[:2], cause)
-        report = frames.make_error_report(*error)
-        self._send("imported", {"error": report, "remedy": self._suggest_remedy(cause)})
 
     def _answer(self, header: Header, event: str) -> None:
-        """Sends the result, or how it failed. What is no Exception ends the process."""
+        """Sends the result, or how it failed.
+
+        What is no Exception ends the process, as do errors in reporting an error: as on Lambda.
+        """
         try:
             result = encode_result(self._call(header, event))
-        except Fault as fault:
-            self._report(fault.kind, fault.message, fault.trace, fault.__cause__)
+        except TooLargeError as fault:
+            self._sink.note(f"{fault.message}\n")
+            self._send_error(frames.make_error_report(fault.kind, fault.message), False)
         except Exception as error:  # noqa: BLE001 (whatever the user's code raises)
-            self._report(*self._describe(error), error)
+            report, remedy = self._log_error(error), self._suggest_remedy(error)
+            if remedy:
+                self._sink.note(f"plldb: {remedy}\n")
+            self._send_error(report)
         else:
-            self._send("result", text=result)
+            self._send("result", {"isBase64": result.is_base64}, result.text)
 
     def _call(self, header: Header, event: str) -> Any:
         self._await_debugger()
         handler = self._load()
-        context = LambdaContext(header["context"], header["deadline"])
+        self._enter_request(header["context"])
+        context = LambdaContext(header["context"], header["deadline"], self._sink)
         try:
             return handler(decode_event(event), context)
         finally:
@@ -105,7 +115,9 @@ class Runtime:
                 sys.settrace(None)
 
     def _load(self) -> Handler:
+        """What is written meanwhile belongs to no request, as on Lambda."""
         if self._handler is None:
+            self._request.request_id, self._request.tenant_id = "", None
             # Whatever an import that failed left behind is read again, too.
             self._forget()
             with self._loaded.importing():
@@ -126,42 +138,62 @@ class Runtime:
         forget_modules(self._loaded.is_watched)
         self._loaded.forget()
 
-    def _describe(self, error: Exception) -> tuple[str, str, list[str]]:
-        trace = skip_to_user_code(error.__traceback__)
-        return type(error).__name__, str(error), self._traces.format(trace)
+    def _enter_request(self, context: Header) -> None:
+        self._request.request_id = str(context.get("aws_request_id") or "")
+        self._request.tenant_id = context.get("tenant_id")
+        self._sink.enter_request(self._request.request_id)
 
-    def _report(
-        self, kind: str, message: str, trace: list[str], cause: BaseException | None
-    ) -> None:
-        """To the caller, and to the developer with the paths of this machine."""
-        self._show(kind, message, cause, self._suggest_remedy(cause))
-        error = frames.make_error_report(kind, message, trace)
-        self._send("error", {"error": error, "isLoaded": self._handler is not None})
+    def _leave_request(self) -> None:
+        """What threads write from now on belongs to no request; their records keep its id."""
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):  # whatever the user's code made of it
+                stream.flush()
+        self._sink.enter_request("")
 
-    def _show(self, kind: str, message: str, cause: BaseException | None, remedy: str = "") -> None:
-        with contextlib.suppress(Exception):  # whatever the user's code made of stderr
-            sys.stderr.write(f"[ERROR] {kind}: {message}\n")
-            if cause is not None:
-                rest = skip_to_user_code(cause.__traceback__)
-                traceback.print_exception(type(cause), cause, rest)
-            if remedy:
-                sys.stderr.write(f"plldb: {remedy}\n")
+    def _log_error(self, error: Exception) -> frames.ErrorReport:
+        """As Lambda logs it, and with what its log leaves out; the report is for the caller."""
+        cause: BaseException | None = error
+        if isinstance(error, Fault):
+            kind, message, trace, here = error.kind, error.message, error.trace, error.trace_here
+            cause = error.__cause__
+        else:
+            kind, message, frame = type(error).__name__, str(error), error.__traceback__
+            trace, here = self._traces.format(frame), self._traces.format_here(frame)
+            cause = error if has_more_to_say(error) else None
+        request_id = self._request.request_id
+        logged = {"errorMessage": message, "errorType": kind, "requestId": request_id}
+        log_error(self._sink, {**logged, "stackTrace": here})
+        if cause is not None:
+            with contextlib.suppress(Exception):  # raised by the user's errors
+                self._sink.note(explain(cause))
+        return frames.make_error_report(kind, message, trace)
 
-    def _suggest_remedy(self, cause: BaseException | None) -> str:
+    def _suggest_remedy(self, error: Exception) -> str:
+        cause = error.__cause__ if isinstance(error, Fault) else error
         return suggest_remedy(cause, self._code_dir, self._runtime)
 
-    def _send(self, kind: str, header: Header | None = None, text: str = "") -> None:
+    def _send_error(self, error: frames.ErrorReport, is_reusable: bool = True) -> None:
+        is_loaded = is_reusable and self._handler is not None
+        self._send("error", {"error": error, "isLoaded": is_loaded})
+
+    def _send(self, kind: str, header: Header, text: str = "") -> None:
         """What the user's code wrote until now, and what it has loaded, goes before it."""
-        self._flush()
+        self._leave_request()
         loaded = self._loaded.take_news()
         if loaded is not None:
             self._pipes.send("loaded", loaded)
         self._pipes.send(kind, header, text)
 
-    def _flush(self) -> None:
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(Exception):
-                stream.flush()
+
+def _print_uncaught(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """As Python does, without the runtime's frames."""
+    context: BaseException | None = error
+    while context is not None:
+        context.__traceback__ = skip_ours(context.__traceback__)
+        context = context.__cause__ or context.__context__
+    traceback.print_exception(kind, error, skip_ours(trace))
 
 
 def main(arguments: list[str]) -> None:
