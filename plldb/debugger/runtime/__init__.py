@@ -14,9 +14,10 @@ what differs is said where it does. ::
     encoding        events and results as JSON text
     faults          errors in Lambda's words, stack traces with Lambda's paths
     log_format      the root logger
-    terminal_debuggers  pdb on a terminal
+    terminal_debuggers  pdb, ipdb, pudb and others that talk to a terminal
     debugpy_server  debugpy, for an editor that attaches
     passed_over     breakpoints while there is no debugger
+    import_hook     changes modules as they are imported
 
 The numbers of the pipes are its arguments; stdin, stdout and stderr are left to the user's code.
 These are the frames::
@@ -27,7 +28,7 @@ These are the frames::
                                              error {errorType, errorMessage, stackTrace}
                                              waiting: for a debugger to attach; resumed: it has
                                              stopped: by a debugger; resumed: it goes on
-    go                                 ←     paused: about to use the terminal; resumed: done
+    go                                 ←     paused: about to use the terminal, or done with it
     end: after the answer, if any            failed {message, hint}: the debugger can't be started
 
 How it ends: ``end`` makes it leave its loop, so that the interpreter shuts down as it does after

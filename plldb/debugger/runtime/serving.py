@@ -15,8 +15,8 @@ from .faults import Fault, TraceFormatter, skip_to_user_code
 from .invoker_pipes import InvokerPipes, end_on_sigterm
 from .loading import FallbackFinder, forget_modules, load_handler
 from .log_format import set_up_logging
-from .passed_over import say_that_nothing_stops
-from .terminal_debuggers import start_pdb
+from .passed_over import pass_breakpoints_over
+from .terminal_debuggers import BorrowedTerminal
 
 if TYPE_CHECKING:
     from .frames import Header
@@ -35,19 +35,21 @@ class Runtime:
         sys.argv = sys.argv[:1]
         sys.meta_path.append(FallbackFinder(start["fallbackPackages"]))
         self._log_handler = set_up_logging()
+        self._terminal: BorrowedTerminal | None = None
         self._start_debugger()
 
     def _start_debugger(self) -> None:
         kind = self._debugger["kind"]
         if kind == "pdb":
-            start_pdb(self._pipes, self._debugger["terminal"])
+            self._terminal = BorrowedTerminal(self._pipes, self._debugger["terminal"])
+            self._terminal.lend_to_debuggers()
         elif kind == "debugpy":
             debugger = self._debugger
             where = start_debugpy(debugger["host"], debugger["port"], debugger["patience"])
             report_stops(self._pipes)
             self._pipes.send("ready", where)
         else:
-            sys.breakpointhook = say_that_nothing_stops
+            pass_breakpoints_over()
 
     def serve(self) -> None:
         """Answers invocations until it is told to end."""
@@ -74,17 +76,22 @@ class Runtime:
             self._pipes.send("result", text=result)
 
     def _call(self, header: Header, event: str) -> Any:
+        if self._terminal is None:
+            return self._call_handler(header, event)
+        self._terminal.begin(header["deadline"])
+        try:
+            return self._call_handler(header, event)
+        finally:
+            self._terminal.end()
+
+    def _call_handler(self, header: Header, event: str) -> Any:
         self._await_debugger()
         if self._handler is None:
             # Whatever an import that failed left behind is read again, too.
             forget_modules(self._code_dir)
             self._handler = load_handler(self._name, self._traces)
         context = LambdaContext(header["context"], header["deadline"])
-        try:
-            return self._handler(decode_event(event), context)
-        finally:
-            if self._debugger["kind"] == "pdb":
-                sys.settrace(None)
+        return self._handler(decode_event(event), context)
 
     def _await_debugger(self) -> None:
         if self._debugger["kind"] == "debugpy" and self._debugger["waitForClient"]:
