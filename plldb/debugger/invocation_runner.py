@@ -169,6 +169,7 @@ class InvocationRunner:
             timeout=int(info["timeout"]),
             region=self._region,
             runtime=str(info["runtime"]),
+            logging=dict(info["logging"]),
         )
         if self._find_function(event.function).done():
             del self._functions[event.function]

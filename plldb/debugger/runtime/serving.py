@@ -8,7 +8,7 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 from . import frames
-from .context import LambdaContext
+from .context import LambdaContext, set_variables
 from .debuggers import (
     DebuggerFailed,
     report_stops,
@@ -83,6 +83,7 @@ class Runtime:
             # Whatever an import that failed left behind is read again, too.
             forget_modules(self._code_dir)
             self._handler = load_handler(self._name, self._traces)
+        set_variables(header["context"])
         context = LambdaContext(header["context"], header["deadline"])
         try:
             return self._handler(decode_event(event), context)

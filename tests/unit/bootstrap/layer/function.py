@@ -25,6 +25,7 @@ class Context:
     memory_limit_in_mb = "128"
     log_group_name = "/aws/lambda/app-Fn"
     log_stream_name = "stream"
+    tenant_id = "blue"
     aws_request_id = REQUEST_ID
     client_context = None
     identity = None
