@@ -14,7 +14,9 @@ what differs is said where it does. ::
     encoding        events and results as JSON text
     faults          errors in Lambda's words, stack traces with Lambda's paths
     log_format      the root logger
-    debuggers       pdb on a terminal, debugpy for an editor
+    terminal_debuggers  pdb on a terminal
+    debugpy_server  debugpy, for an editor that attaches
+    passed_over     breakpoints while there is no debugger
 
 The numbers of the pipes are its arguments; stdin, stdout and stderr are left to the user's code.
 These are the frames::

@@ -9,18 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from . import frames
 from .context import LambdaContext, set_variables
-from .debuggers import (
-    DebuggerFailed,
-    report_stops,
-    say_that_nothing_stops,
-    start_debugpy,
-    start_pdb,
-)
+from .debugpy_server import DebuggerFailed, report_stops, start_debugpy
 from .encoding import decode_event, encode_result
 from .faults import Fault, TraceFormatter, skip_to_user_code
 from .invoker_pipes import InvokerPipes, end_on_sigterm
 from .loading import FallbackFinder, forget_modules, load_handler
 from .log_format import set_up_logging
+from .passed_over import say_that_nothing_stops
+from .terminal_debuggers import start_pdb
 
 if TYPE_CHECKING:
     from .frames import Header
