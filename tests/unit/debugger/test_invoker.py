@@ -566,7 +566,8 @@ class TestEnd:
             import asyncio, time, sys
             from pathlib import Path
             from plldb.debugger.invoker import Invoker
-                        async def main():
+            from plldb.debugger.local_function import LocalFunction
+            async def main():
                 invoker = Invoker(python=Path(sys.executable))
                 function = LocalFunction("F", Path({str(project.folder)!r}), "app.handler", "f")
                 await invoker.invoke(function, "1", {{}}, time.time() + 60)
