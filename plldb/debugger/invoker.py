@@ -28,6 +28,7 @@ from plldb.debugger.child import (
     ChildFailedError,
     Launch,
     Listener,
+    OutputLine,
     Reply,
 )
 from plldb.debugger.child_environment import find_fallback_packages, make_child_environment
@@ -62,7 +63,7 @@ _SHOWN_CHANGES = 5
 
 @dataclass(frozen=True)
 class Outcome:
-    """Either ``result``, JSON text, or ``error``.
+    """Either ``result``, JSON text, or ``error``; or ``raw``, bytes that are no JSON, in base64.
 
     ``was_paused``: a debugger had the invocation, or was waited for, when its time was over.
     """
@@ -70,11 +71,14 @@ class Outcome:
     result: str | None
     error: ErrorReport | None
     was_paused: bool = False
+    raw: str | None = None
 
     def to_body(self) -> str:
         """The outcome as the function gets it: see ``wire``. The result's text stays as it is."""
         if self.error is not None:
             return json.dumps({"error": self.error})
+        if self.raw is not None:
+            return json.dumps({"base64": self.raw})
         return f'{{"result": {self.result}}}'
 
 
@@ -127,8 +131,8 @@ class Invoker:
     for the AWS SDK, of the target that the developer works with. A child never reads the files in
     ~/.aws unless AWS_PROFILE is among them: so it can't reach another account by accident.
 
-    ``on_output`` gets a function's logical id, ``stdout`` or ``stderr``, and a line. Both callbacks
-    are called in the event loop. ``fallback_packages`` are folders of packages, by their names,
+    ``on_output`` gets a function's logical id and a line that it wrote. Both callbacks are called
+    in the event loop. ``fallback_packages`` are folders of packages, by their names,
     that the project need not have; see ``find_fallback_packages`` for the default. ``patience`` is
     how many seconds a child gets for each step of its end, which see child.py for. Raises
     SourceError if there is no terminal for pdb, or if ``python`` is a path (which see
@@ -141,7 +145,7 @@ class Invoker:
         python: Interpreter | Path,
         debug: DebugMode = NO_DEBUGGER,
         max_concurrency: int = 10,
-        on_output: Callable[[str, str, str], None] = _ignore,
+        on_output: Callable[[str, OutputLine], None] = _ignore,
         on_progress: Callable[[Progress], None] = _ignore,
         credentials: Mapping[str, str] | None = None,
         fallback_packages: Mapping[str, str] | None = None,
@@ -233,7 +237,7 @@ class Invoker:
         try:
             async with asyncio.timeout(allowed) as timer:
                 reply = await self._run(function, event, context, deadline, progress)
-                return Outcome(reply.result, reply.error)
+                return Outcome(reply.result, reply.error, raw=reply.raw)
         except ChildExitedError as exited:
             kind, what = "Runtime.ExitError", _describe_exit(exited.status)
         except (ChildFailedError, SourceError) as failure:

@@ -9,11 +9,14 @@ what differs is said where it does. ::
     serving         the life of a child, from its start to its end
     invoker_pipes   the two pipes to plldb, and what their end means
     frames          what goes through them; plldb imports this module, too
+    output          what goes through stdout and stderr, which are one pipe; and this one
+    standard_streams  the ends of that pipe here
     loading         a handler by its name; saved code is read again
     context         what a handler gets beside the event
+    invocation_variables  what is in the environment for one invocation
     encoding        events and results as JSON text
     faults          errors in Lambda's words, stack traces with Lambda's paths
-    log_format      the root logger
+    log_format      the root logger, errors in the log
     terminal_debuggers  pdb on a terminal
     debugpy_server  debugpy, for an editor that attaches
     passed_over     breakpoints while there is no debugger
@@ -23,7 +26,7 @@ These are the frames::
 
     invoker → runtime                        runtime → invoker
     start {handler, codeDir, debugger, …}    ready {…}: a debugger can attach
-    invoke {deadline, context} + event       result + JSON text
+    invoke {deadline, context} + event       result + JSON text or base64
                                              error {errorType, errorMessage, stackTrace}
                                              waiting: for a debugger to attach; resumed: it has
                                              stopped: by a debugger; resumed: it goes on

@@ -74,7 +74,8 @@ class TestJson:
         text = json.dumps(character * ((6 * 1024 * 1024 - 2) // size), ensure_ascii=False)
 
         async def work(invoker: Invoker) -> Any:
-            return await invoker.invoke(project.function(), text, CONTEXT, time.time() + 30)
+            function = project.function(runtime="python3.13")
+            return await invoker.invoke(function, text, CONTEXT, time.time() + 30)
 
         assert project.run(work).result == text
 

@@ -33,6 +33,9 @@ class Context:
     def __init__(self, seconds: float = 30) -> None:
         self._deadline = time.time() + seconds
 
+    def w3c(self) -> dict[str, str]:
+        return {"traceparent": "00-a-b-01"}
+
     def get_remaining_time_in_millis(self) -> int:
         return int((self._deadline - time.time()) * 1000)
 

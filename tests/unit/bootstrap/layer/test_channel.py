@@ -85,6 +85,7 @@ class TestMessages:
                 "client_context": None,
                 "identity": {"cognito_identity_id": None, "cognito_identity_pool_id": None},
                 "trace_id": "Root=1-a-b;Sampled=1",
+                "w3c": {"traceparent": "00-a-b-01"},
             },
             "event": '{"a": [1]}',
         }

@@ -1,4 +1,4 @@
-"""What Lambda says of an invocation: its context object without methods, and X-Ray's header."""
+"""What Lambda says of an invocation: its context object as data, and X-Ray's header."""
 
 from __future__ import annotations
 
@@ -32,6 +32,9 @@ def describe(context: Any) -> dict[str, Any]:
     described["client_context"] = _client_context(getattr(context, "client_context", None))
     identity = getattr(context, "identity", None)
     described["identity"] = {name: getattr(identity, name, None) for name in _IDENTITY}
+    # Of newer runtimes.
+    trace_context = getattr(context, "w3c", None)
+    described["w3c"] = trace_context() if callable(trace_context) else None
     # Lambda sets it anew for each invocation.
     described["trace_id"] = os.environ.get("_X_AMZN_TRACE_ID")
     return described
