@@ -495,7 +495,9 @@ class Invoker:
             # -B: what was compiled a moment ago must not be taken for what was saved since.
             command=(str(self._python.path), "-u", "-B", "-X", "utf8", str(RUNTIME)),
             folder=function.code_dir,
-            environment=make_child_environment(function, os.environ, self._credentials),
+            environment=make_child_environment(
+                function, os.environ, self._credentials, self._python.path
+            ),
             start={
                 "handler": function.handler,
                 "codeDir": str(function.code_dir),

@@ -13,6 +13,7 @@ what differs is said where it does. ::
     standard_streams  the ends of that pipe here
     loading         a handler by its name; saved code is read again
     context         what a handler gets beside the event
+    invocation_variables  what is in the environment for one invocation
     encoding        events and results as JSON text
     faults          errors in Lambda's words, stack traces with Lambda's paths
     log_format      the root logger, errors in the log

@@ -12,6 +12,7 @@ from .context import LambdaContext
 from .debugpy_server import DebuggerFailed, report_stops, start_debugpy
 from .encoding import TooLargeError, decode_event, encode_result
 from .faults import Fault, TraceFormatter, explain, has_more_to_say, skip_ours
+from .invocation_variables import set_variables
 from .invoker_pipes import InvokerPipes, end_on_sigterm
 from .loading import FallbackFinder, forget_modules, load_handler
 from .log_format import log_error, set_up_logging
@@ -108,6 +109,7 @@ class Runtime:
         if self._handler is None:
             self._load()
         self._enter_request(header["context"])
+        set_variables(header["context"])
         context = LambdaContext(header["context"], header["deadline"], self._sink)
         assert self._handler is not None
         return self._handler(decode_event(event), context)
