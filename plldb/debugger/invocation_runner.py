@@ -29,6 +29,7 @@ from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import Messa
 from plldb.debugger.interpreter import Interpreter
 from plldb.debugger.invoker import Invoker, Outcome
 from plldb.debugger.local_function import LocalFunction
+from plldb.debugger.overrides import Overrides
 from plldb.debugger.payload_transfer import PayloadTransfer
 from plldb.debugger.protocol import Instrumented, InvocationArrived
 from plldb.debugger.replies import MessageRefusedError, Replies
@@ -151,11 +152,13 @@ class InvocationRunner:
         report: Callable[[RunnerEvent], None],
         timing: Timing | None = None,
         on_bug: Callable[[], None] = lambda: None,
+        overrides: Overrides = Overrides(),  # noqa: B008 (frozen)
     ) -> None:
         self._timing = timing or Timing()
         self._on_bug = on_bug
         self._bug: BaseException | None = None
         self._sources = sources
+        self._overrides = overrides
         self._region = region
         self._invoker = invoker
         self._transfer = transfer
@@ -202,7 +205,9 @@ class InvocationRunner:
             runtime=str(info["runtime"]),
             layers=source.layers,
             build_dir=source.build_dir,
+            logging=dict(info["logging"]),
         )
+        function = self._overrides.apply(function)
         self._compare_versions(function)
         if self._find_function(event.function).done():
             del self._functions[event.function]

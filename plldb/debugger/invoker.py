@@ -40,11 +40,10 @@ from plldb.debugger.local_function import (
     DebugMode,
     Debugpy,
     LocalFunction,
-    NoDebugger,
     Pdb,
 )
 from plldb.debugger.runtime.frames import ErrorReport, make_error_report
-from plldb.debugger.terminal import Terminal
+from plldb.debugger.terminal import Line, Terminal
 from plldb.errors import SourceError
 
 if TYPE_CHECKING:
@@ -55,6 +54,8 @@ logger = logging.getLogger(__name__)
 RUNTIME = Path(__file__).with_name("runtime") / "__main__.py"
 # How long the child before may take to leave a debugger's port.
 _PORT_PATIENCE_SECONDS = 5.0
+# So long before the end of a paused invocation, its developer is warned.
+_WARNING_SECONDS = 10.0
 # Files that have changed; of more, a log line has only the number.
 _SHOWN_CHANGES = 5
 # How long an import may take before it is left to the first invocation.
@@ -100,7 +101,8 @@ class RunState(Enum):
 class Progress:
     """An invocation's state has changed. ``deadline`` is in seconds since the epoch.
 
-    ``waiting`` and ``running`` count all invocations; one that is paused is running.
+    ``waiting`` and ``running`` count all invocations; one that is paused is running. ``says_time``:
+    it is paused by a debugger whose prompt says how much time is left.
     """
 
     request_id: str
@@ -109,6 +111,7 @@ class Progress:
     state: RunState
     waiting: int = 0
     running: int = 0
+    says_time: bool = False
 
 
 def _ignore(*_: object) -> None:
@@ -125,6 +128,7 @@ class _Worker:
     child: Child
     function: LocalFunction
     listener: Listener
+    line: Line | None = None
     used: float = 0.0
 
 
@@ -373,6 +377,7 @@ class Invoker:
             progress.change(RunState.RUNNING)
             worker, is_changed = await self._get_worker(function)
             worker.listener.on_frame = partial(self._follow_debugger, worker, progress)
+            self._attend_line(worker, progress)
             header = {"isChanged": is_changed, "context": context, "deadline": deadline}
             logger.debug("child %d gets invocation %s", worker.child.pid, progress.request_id)
             try:
@@ -380,6 +385,8 @@ class Invoker:
             except BaseException:
                 self._retire(worker)
                 raise
+            finally:
+                self._end_turn(worker)
             self._keep(worker, is_reusable=reply.is_loaded)
         return reply
 
@@ -395,18 +402,59 @@ class Invoker:
         match header["type"]:
             case "paused":
                 worker.child.flush_output()
-                progress.change(RunState.PAUSED)
-                if self._terminal is not None:
-                    self._terminal.lend()
+                self._lend_terminal(worker, progress, header["saysTime"])
                 worker.child.go()
             case "stopped":
                 progress.change(RunState.PAUSED)
             case "waiting":
                 progress.change(RunState.AWAITING_DEBUGGER)
             case "resumed":
-                if self._terminal is not None:
-                    self._terminal.take_back()
                 progress.change(RunState.RUNNING)
+
+    # --- The terminal ---------------------------------------------------------
+
+    def _attend_line(self, worker: _Worker, progress: _Tracker) -> None:
+        """What becomes of the terminal while an invocation runs."""
+        if worker.line is None:
+            return
+
+        def on_talk() -> None:
+            # A program that opens the terminal by itself may ask for something.
+            if progress.state is not RunState.PAUSED:
+                self._lend_terminal(worker, progress, says_time=False)
+
+        def on_return() -> None:
+            self._take_terminal_back(progress)
+            worker.child.go()
+
+        worker.line.on_talk, worker.line.on_return = on_talk, on_return
+
+    def _lend_terminal(self, worker: _Worker, progress: _Tracker, says_time: bool) -> None:
+        assert self._terminal is not None
+        assert worker.line is not None
+        progress.change(RunState.PAUSED, says_time)
+        self._terminal.lend(worker.line)
+        warn_at = progress.deadline - _WARNING_SECONDS - time.time()
+        if warn_at > 0 and not progress.has_warning:
+            progress.warn_after(warn_at, partial(self._warn, progress))
+
+    def _take_terminal_back(self, progress: _Tracker) -> None:
+        assert self._terminal is not None
+        self._terminal.take_back()
+        progress.change(RunState.RUNNING)
+
+    def _warn(self, progress: _Tracker) -> None:
+        if self._terminal is not None and self._terminal.is_lent:
+            left = max(0, progress.deadline - time.time())
+            self._terminal.say(
+                f"{progress.function}: {left:.0f} s left to answer; then its caller gets an error."
+            )
+
+    def _end_turn(self, worker: _Worker) -> None:
+        """Leaves the terminal as it was, and nothing that was typed for the next invocation."""
+        if self._terminal is not None and worker.line is not None:
+            worker.line.on_talk = worker.line.on_return = _ignore
+            self._terminal.end_turn(worker.line)
 
     # --- Children -------------------------------------------------------------
 
@@ -474,12 +522,18 @@ class Invoker:
         listener = Listener(on_line=partial(self._on_output, function.logical_id), on_frame=_ignore)
         starting = asyncio.get_running_loop().create_future()
         self._starts.add(starting)
+        line = None
         try:
             packages = await asyncio.to_thread(list_built_packages, function.build_dir)
-            child = await Child.start(self._make_launch(function, packages), listener)
-            worker = _Worker(child, function, listener)
+            line = None if self._terminal is None else self._terminal.open_line()
+            child = await Child.start(self._make_launch(function, line, packages), listener)
+            worker = _Worker(child, function, listener, line)
             self._workers.append(worker)
+            if line is not None:
+                line.pid = child.pid
         except OSError as error:
+            if line is not None:
+                line.close()
             raise SourceError(
                 f"{function.logical_id} can't be started in {function.code_dir}: "
                 f"{error.strerror or error}."
@@ -505,8 +559,7 @@ class Invoker:
         if worker in self._workers:
             self._workers.remove(worker)
             worker.listener.on_frame = _ignore
-            if self._terminal is not None:
-                self._terminal.restore()
+            self._end_turn(worker)
             task = asyncio.create_task(self._end(worker))
             self._ends.add(task)
             task.add_done_callback(self._ends.discard)
@@ -515,8 +568,8 @@ class Invoker:
         try:
             await worker.child.end()
         finally:
-            if self._terminal is not None:
-                self._terminal.take_back()
+            if worker.line is not None:
+                worker.line.close()
 
     async def _wait_for_ends(self) -> None:
         while self._ends:
@@ -525,11 +578,13 @@ class Invoker:
                 task.result()
 
     async def _wait_for_those_before(self) -> None:
-        """Until children that have ended, or are about to, have left the port or the terminal."""
-        if not isinstance(self._debug, NoDebugger):
+        """Until children that have ended, or are about to, have left the port."""
+        if isinstance(self._debug, Debugpy):
             await self._wait_for_ends()
 
-    def _make_launch(self, function: LocalFunction, packages: Mapping[str, str]) -> Launch:
+    def _make_launch(
+        self, function: LocalFunction, line: Line | None, packages: Mapping[str, str]
+    ) -> Launch:
         debugger: Header = {"kind": "none"}
         inherited: tuple[int, ...] = ()
         if isinstance(self._debug, Debugpy):
@@ -543,14 +598,16 @@ class Invoker:
                 "patience": 0.0 if is_first else _PORT_PATIENCE_SECONDS,
                 "waitForClient": self._debug.wait_for_client,
             }
-        elif self._terminal is not None:
-            inherited = (self._terminal.descriptor,)
-            debugger = {"kind": "pdb", "terminal": self._terminal.descriptor}
+        elif line is not None:
+            inherited = (line.descriptor,)
+            debugger = {"kind": "pdb", "terminal": line.descriptor}
         return Launch(
             # -B: what was compiled a moment ago must not be taken for what was saved since.
             command=(str(self.python.path), "-u", "-B", "-X", "utf8", str(RUNTIME)),
             folder=function.code_dir,
-            environment=make_child_environment(function, os.environ, self._credentials),
+            environment=make_child_environment(
+                function, os.environ, self._credentials, self.python.path
+            ),
             start={
                 "handler": function.handler,
                 "codeDir": str(function.code_dir),
@@ -572,6 +629,7 @@ class _Tracker:
     def __init__(self, invoker: Invoker, progress: Progress) -> None:
         self._invoker = invoker
         self._progress = progress
+        self._warning: asyncio.TimerHandle | None = None
         self.change(RunState.QUEUED)
 
     @property
@@ -579,15 +637,33 @@ class _Tracker:
         return self._progress.request_id
 
     @property
+    def function(self) -> str:
+        return self._progress.function
+
+    @property
+    def deadline(self) -> float:
+        return self._progress.deadline
+
+    @property
     def state(self) -> RunState:
         return self._progress.state
 
-    def change(self, state: RunState) -> None:
+    @property
+    def has_warning(self) -> bool:
+        return self._warning is not None
+
+    def warn_after(self, seconds: float, warn: Callable[[], None]) -> None:
+        """Unless it has finished by then."""
+        self._warning = asyncio.get_running_loop().call_later(seconds, warn)
+
+    def change(self, state: RunState, says_time: bool = False) -> None:
         invoker, key = self._invoker, id(self)
-        self._progress = replace(self._progress, state=state)
+        self._progress = replace(self._progress, state=state, says_time=says_time)
         invoker._progress[key] = self._progress
         if state is RunState.FINISHED:
             del invoker._progress[key]
+            if self._warning is not None:
+                self._warning.cancel()
         invoker._on_progress(
             replace(self._progress, waiting=invoker.waiting, running=invoker.running)
         )

@@ -13,15 +13,17 @@ from .debugpy_server import DebuggerFailed, report_stops, start_debugpy
 from .encoding import TooLargeError, decode_event, encode_result
 from .faults import Fault, TraceFormatter, explain, has_more_to_say, skip_ours
 from .import_remedy import suggest_remedy
+from .invocation_variables import set_variables
 from .invoker_pipes import InvokerPipes, end_on_sigterm
 from .loaded_code import LoadedCode
 from .loading import FallbackFinder, add_paths, forget_modules, load_handler
 from .log_format import log_error, set_up_logging
-from .passed_over import say_that_nothing_stops
+from .passed_over import pass_breakpoints_over
 from .standard_streams import LogSink, mark_stderr
-from .terminal_debuggers import start_pdb
+from .terminal_debuggers import BorrowedTerminal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
     from .frames import Header
@@ -48,19 +50,21 @@ class Runtime:
             mark_stderr(mark)
         self._request = set_up_logging(self._sink)
         sys.excepthook = _print_uncaught
+        self._terminal: BorrowedTerminal | None = None
         self._start_debugger()
 
     def _start_debugger(self) -> None:
         kind = self._debugger["kind"]
         if kind == "pdb":
-            start_pdb(self._pipes, self._debugger["terminal"])
+            self._terminal = BorrowedTerminal(self._pipes, self._debugger["terminal"])
+            self._terminal.lend_to_debuggers()
         elif kind == "debugpy":
             debugger = self._debugger
             where = start_debugpy(debugger["host"], debugger["port"], debugger["patience"])
             report_stops(self._pipes)
             self._pipes.send("ready", where)
         else:
-            sys.breakpointhook = say_that_nothing_stops
+            pass_breakpoints_over()
 
     def serve(self) -> None:
         """Answers invocations until it is told to end."""
@@ -76,9 +80,13 @@ class Runtime:
             self._answer(header, event)
 
     def _import(self) -> None:
-        """Tells whether the handler can be had, before anybody calls it."""
+        """Tells whether the handler can be had, before anybody calls it.
+
+        A breakpoint that it comes to asks for the terminal as ever, and gets no answer.
+        """
         try:
-            self._load()
+            with self._using_terminal(deadline=0.0):
+                self._load()
         except Exception as error:  # noqa: BLE001 (whatever the user's code raises)
             report, remedy = self._log_error(error), self._suggest_remedy(error)
             self._send("imported", {"error": report, "remedy": remedy})
@@ -104,15 +112,27 @@ class Runtime:
             self._send("result", {"isBase64": result.is_base64}, result.text)
 
     def _call(self, header: Header, event: str) -> Any:
+        with self._using_terminal(header["deadline"]):
+            return self._call_handler(header, event)
+
+    @contextlib.contextmanager
+    def _using_terminal(self, deadline: float) -> Iterator[None]:
+        if self._terminal is None:
+            yield
+            return
+        self._terminal.begin(deadline)
+        try:
+            yield
+        finally:
+            self._terminal.end()
+
+    def _call_handler(self, header: Header, event: str) -> Any:
         self._await_debugger()
         handler = self._load()
         self._enter_request(header["context"])
+        set_variables(header["context"])
         context = LambdaContext(header["context"], header["deadline"], self._sink)
-        try:
-            return handler(decode_event(event), context)
-        finally:
-            if self._debugger["kind"] == "pdb":
-                sys.settrace(None)
+        return handler(decode_event(event), context)
 
     def _load(self) -> Handler:
         """What is written meanwhile belongs to no request, as on Lambda."""

@@ -20,7 +20,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from plldb.debugger.child_environment import make_child_environment
 from plldb.debugger.invoker import Invoker, RunState
 from plldb.debugger.local_function import LocalFunction
 from plldb.errors import SourceError
@@ -629,70 +628,3 @@ class TestLog:
         assert f"child {pid} has ended with status 0" in caplog.text
         assert f"1 files have changed: {project.folder / 'app.py'}" in caplog.text
         assert "secret" not in caplog.text
-
-
-class TestEnvironment:
-    FUNCTION = LocalFunction(
-        logical_id="Greeter",
-        code_dir=Path("/code"),
-        handler="app.handler",
-        function_name="stack-Greeter-1",
-        variables={"TABLE": "t", "TZ": "Europe/Paris", "PLLDB_TOKEN": "x", "AWS_REGION": "no"},
-        memory_size=512,
-        region="eu-west-1",
-        runtime="python3.13",
-    )
-
-    def test_all_of_it(self) -> None:
-        environ = {
-            "PATH": "/bin",
-            "HOME": "/home/me",
-            "TERM": "xterm",
-            "PLLDB_PROFILE": "me",
-            "AWS_SECRET_ACCESS_KEY": "mine",
-            "VIRTUAL_ENV": "/x",
-            "PYTHONPATH": "/y",
-        }
-        credentials = {"AWS_ACCESS_KEY_ID": "test", "AWS_ENDPOINT_URL": "http://localhost:1"}
-        assert make_child_environment(self.FUNCTION, environ, credentials) == {
-            "PATH": "/bin",
-            "HOME": "/home/me",
-            "TERM": "xterm",
-            "LANG": "en_US.UTF-8",
-            "TZ": "Europe/Paris",
-            "TABLE": "t",
-            "_HANDLER": "app.handler",
-            "AWS_REGION": "eu-west-1",
-            "AWS_DEFAULT_REGION": "eu-west-1",
-            "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13",
-            "AWS_LAMBDA_FUNCTION_NAME": "stack-Greeter-1",
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
-            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
-            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
-            "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/stack-Greeter-1",
-            "AWS_LAMBDA_LOG_STREAM_NAME": "plldb/[$LATEST]",
-            "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
-            "LAMBDA_TASK_ROOT": "/code",
-            "AWS_CONFIG_FILE": "/dev/null",
-            "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_ENDPOINT_URL": "http://localhost:1",
-        }
-
-    def test_a_profile_needs_its_files(self) -> None:
-        environment = make_child_environment(self.FUNCTION, {}, {"AWS_PROFILE": "me"})
-        assert environment["AWS_PROFILE"] == "me"
-        assert "AWS_CONFIG_FILE" not in environment
-
-    def test_the_child_has_nothing_else(
-        self, project: Project, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("PLLDB_SECRET", "x")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
-        project.write("import os\ndef handler(event, context): return dict(os.environ)")
-        seen = value(project.invoke(variables={"MINE": "é"}))
-        expected = make_child_environment(project.function(variables={"MINE": "é"}), os.environ, {})
-        assert seen == expected
-        assert seen["TZ"] == ":UTC"
-        assert seen["MINE"] == "é"
