@@ -23,7 +23,6 @@ from .standard_streams import LogSink, mark_stderr
 from .terminal_debuggers import BorrowedTerminal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from types import TracebackType
 
     from .frames import Header
@@ -84,14 +83,18 @@ class Runtime:
 
         A breakpoint that it comes to asks for the terminal as ever, and gets no answer.
         """
+        if self._terminal is not None:
+            self._terminal.begin(deadline=0.0)
         try:
-            with self._using_terminal(deadline=0.0):
-                self._load()
+            self._load()
         except Exception as error:  # noqa: BLE001 (whatever the user's code raises)
             report, remedy = self._log_error(error), self._suggest_remedy(error)
             self._send("imported", {"error": report, "remedy": remedy})
         else:
             self._send("imported", {"error": None})
+        finally:
+            if self._terminal is not None:
+                self._terminal.end()
 
     def _answer(self, header: Header, event: str) -> None:
         """Sends the result, or how it failed.
@@ -112,17 +115,12 @@ class Runtime:
             self._send("result", {"isBase64": result.is_base64}, result.text)
 
     def _call(self, header: Header, event: str) -> Any:
-        with self._using_terminal(header["deadline"]):
-            return self._call_handler(header, event)
-
-    @contextlib.contextmanager
-    def _using_terminal(self, deadline: float) -> Iterator[None]:
         if self._terminal is None:
-            yield
-            return
-        self._terminal.begin(deadline)
+            return self._call_handler(header, event)
+        # No context manager: a debugger that steps on would come by what is in contextlib.
+        self._terminal.begin(header["deadline"])
         try:
-            yield
+            return self._call_handler(header, event)
         finally:
             self._terminal.end()
 
