@@ -50,6 +50,7 @@ class AttachFactory:
         self.sources = choose_sources(code_options, options.stack_name)
         self._python = find_interpreter(options.python, [*self._list_project_folders()], os.environ)
         self.view = AttachView(factory.console, is_live=not options.pdb)
+        factory.ask = self.view.ask
 
     @property
     def target(self) -> Target:
@@ -63,7 +64,7 @@ class AttachFactory:
             max_concurrency=self._options.max_concurrency,
             on_output=self.view.show_output,
             on_progress=self.view.show_progress,
-            credentials=self.target.child_environment(),
+            credentials=self._factory.serve_credentials(self.view.show_credentials),
         )
         if isinstance(self._debug, Debugpy):
             self._offer_launch_configs(invoker)

@@ -16,6 +16,31 @@ from plldb.debugger.local_function import DebugMode, Debugpy, LocalFunction
 _INHERITED = ("PATH", "HOME", "LANG", "TERM", "TMPDIR")
 # Lambda's runtime brings these along; a project need not have them installed.
 _ON_LAMBDA = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
+# An SDK would take them before it asks plldb for credentials. No function on Lambda needs them,
+# where its role's stand in the environment.
+_OTHER_IDENTITIES = {
+    "AWS_ACCESS_KEY_ID",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CREDENTIAL_EXPIRATION",
+    "AWS_CREDENTIAL_FILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_PROFILE",
+    "AWS_ROLE_ARN",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SECURITY_TOKEN",
+    "AWS_SESSION_TOKEN",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+}
+# And where it would look for them by itself; the last is boto 2's, which botocore still reads.
+_NO_OTHER_IDENTITY = {
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "BOTO_CONFIG": os.devnull,
+}
 
 
 def make_child_environment(
@@ -24,7 +49,8 @@ def make_child_environment(
     """https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
 
     The function's own variables win over ours and over what Lambda lets them change, but not over
-    those that Lambda reserves, nor over ``credentials``.
+    those that Lambda reserves, nor over ``credentials``: variables for the AWS SDK, which finds no
+    other credentials than these.
     """
     inherited = {name: environ[name] for name in _INHERITED if name in environ}
     changeable = {"TZ": ":UTC", "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR"}
@@ -42,13 +68,13 @@ def make_child_environment(
     }
     if function.runtime:
         reserved["AWS_EXECUTION_ENV"] = f"AWS_Lambda_{function.runtime}"
-    if "AWS_PROFILE" not in credentials:
-        files = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
-        reserved |= dict.fromkeys(files, os.devnull) | {"AWS_EC2_METADATA_DISABLED": "true"}
     own = {
-        name: value for name, value in function.variables.items() if not name.startswith("PLLDB_")
+        name: value
+        for name, value in function.variables.items()
+        if not name.startswith("PLLDB_") and name not in _OTHER_IDENTITIES
     }
-    return {"LANG": "en_US.UTF-8"} | inherited | changeable | own | reserved | dict(credentials)
+    reserved |= _NO_OTHER_IDENTITY | dict(credentials)
+    return {"LANG": "en_US.UTF-8"} | inherited | changeable | own | reserved
 
 
 def find_fallback_packages(python: Interpreter, debug: DebugMode) -> dict[str, str]:

@@ -13,6 +13,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -675,14 +676,42 @@ class TestEnvironment:
             "AWS_CONFIG_FILE": "/dev/null",
             "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
             "AWS_EC2_METADATA_DISABLED": "true",
+            "BOTO_CONFIG": "/dev/null",
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_ENDPOINT_URL": "http://localhost:1",
         }
 
-    def test_a_profile_needs_its_files(self) -> None:
-        environment = make_child_environment(self.FUNCTION, {}, {"AWS_PROFILE": "me"})
-        assert environment["AWS_PROFILE"] == "me"
-        assert "AWS_CONFIG_FILE" not in environment
+    @given(
+        st.dictionaries(
+            st.sampled_from(
+                [
+                    "AWS_ACCESS_KEY_ID",
+                    "AWS_SECRET_ACCESS_KEY",
+                    "AWS_SESSION_TOKEN",
+                    "AWS_PROFILE",
+                    "AWS_DEFAULT_PROFILE",
+                    "AWS_CONFIG_FILE",
+                    "AWS_SHARED_CREDENTIALS_FILE",
+                    "AWS_CREDENTIAL_FILE",
+                    "BOTO_CONFIG",
+                    "AWS_ROLE_ARN",
+                    "AWS_WEB_IDENTITY_TOKEN_FILE",
+                    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+                    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+                    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+                    "AWS_EC2_METADATA_DISABLED",
+                ]
+            ),
+            st.text("abc", min_size=1),
+        )
+    )
+    def test_no_other_identity_leaks_in(self, variables: dict[str, str]) -> None:
+        """Neither by the developer's own variables nor by the function's."""
+        given_here = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:1/credentials"}
+        bare = make_child_environment(self.FUNCTION, {}, given_here)
+        assert make_child_environment(self.FUNCTION, variables, given_here) == bare
+        function = replace(self.FUNCTION, variables=self.FUNCTION.variables | variables)
+        assert make_child_environment(function, {}, given_here) == bare
 
     def test_the_child_has_nothing_else(
         self, project: Project, monkeypatch: pytest.MonkeyPatch
