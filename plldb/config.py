@@ -129,6 +129,25 @@ class FileEnvironment:
 
 
 @dataclass(frozen=True)
+class FileOverrides:
+    """What one table of plldb.toml says of functions: ``env`` are variables, ``env_file`` names a
+    file of more, by an absolute path. ``handler`` is another one than was deployed.
+    """
+
+    env: Mapping[str, str] = field(default_factory=dict)
+    env_file: Path | None = None
+    handler: str | None = None
+
+
+@dataclass(frozen=True)
+class FileStack:
+    """One ``[stacks.NAME]`` of plldb.toml: what holds for all functions, and by logical id."""
+
+    overrides: FileOverrides
+    functions: Mapping[str, FileOverrides]
+
+
+@dataclass(frozen=True)
 class ConfigFile:
     """A plldb.toml that was read and checked; ``found_by`` is ``--config``, ``PLLDB_CONFIG``, …"""
 
@@ -136,6 +155,7 @@ class ConfigFile:
     found_by: str
     environment: str | None
     environments: Mapping[str, FileEnvironment]
+    stacks: Mapping[str, FileStack] = field(default_factory=dict)
 
     def table(self, environment: str) -> str:
         """How messages name the table of an environment."""

@@ -39,6 +39,28 @@ from plldb.cli.options import global_options, helper_stack_option
     help="The interpreter that runs the code, or its environment. By default that of VIRTUAL_ENV, "
     "else .venv or venv of the project, else plldb's own.",
 )
+@click.option(
+    "--handler",
+    "handlers",
+    multiple=True,
+    metavar="LOGICAL_ID=MODULE.FUNCTION",
+    help="Run another handler of a function than was deployed. Repeatable.",
+)
+@click.option(
+    "--env",
+    multiple=True,
+    metavar="[LOGICAL_ID:]NAME=VALUE",
+    help="A variable for the code, of all functions or of one; NAME alone has the value that it "
+    "has here. Repeatable.",
+)
+@click.option(
+    "--env-file",
+    "env_files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Variables for the code: a .env, or a JSON file as sam local takes it. Repeatable.",
+)
 @click.option("--pdb", is_flag=True, help="breakpoint() talks to this terminal.")
 @click.option(
     "--debugpy",
@@ -89,5 +111,11 @@ def attach(**given: Any) -> None:
     made = AttachFactory(factory, options, Path.cwd())
     with made.view as view:
         attach_to(
-            made.target, made.session, made.sources, made.make_invoker, view.show, made.timing
+            made.target,
+            made.session,
+            made.sources,
+            made.make_invoker,
+            view.show,
+            made.timing,
+            made.overrides,
         )

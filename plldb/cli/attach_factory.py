@@ -16,6 +16,7 @@ from plldb.debugger.interpreter import find_interpreter
 from plldb.debugger.invoker import Invoker
 from plldb.debugger.launch_config import make_launch_config, write_launch_config
 from plldb.debugger.local_function import Debugpy
+from plldb.debugger.overrides import OverrideOptions, collect_overrides
 from plldb.debugger.sources import parse_code_options
 from plldb.debugger.timing import read_timing
 
@@ -48,6 +49,14 @@ class AttachFactory:
         codes = parse_code_options(options.codes, folder)
         code_options = CodeOptions(folder, options.template, codes, options.functions)
         self.sources = choose_sources(code_options, options.stack_name)
+        self.overrides = collect_overrides(
+            OverrideOptions(options.env, options.env_files, options.handlers),
+            factory.resolver.file,
+            options.stack_name,
+            folder,
+            os.environ,
+            self.sources.known,
+        )
         self._python = find_interpreter(options.python, [*self._list_project_folders()], os.environ)
         self.view = AttachView(factory.console, is_live=not options.pdb)
         factory.ask = self.view.ask

@@ -36,6 +36,7 @@ from plldb.debugger.protocol import (
 
 if TYPE_CHECKING:
     from plldb.cli.console import Console
+    from plldb.debugger.child import OutputLine
     from plldb.errors import PlldbError
 
 _MARKS = {"succeeded": "✔", "failed": "✘", "abandoned": "-"}
@@ -67,12 +68,19 @@ class AttachView:
         self._under_way.clear()
         self._show_pending()
 
-    def show_output(self, function: str, stream: str, line: str) -> None:
-        """A line that the user's code printed."""
+    def show_output(self, function: str, line: OutputLine) -> None:
+        """A line that the user's code wrote."""
+        data = {
+            "event": "output",
+            "function": function,
+            "requestId": line.request_id,
+            "stream": line.stream,
+            "line": line.text,
+        }
         self._say(
             self._console.answer,
-            {"event": "output", "function": function, "stream": stream, "line": line},
-            f"  {function} │ {line}",
+            data,
+            f"  {function} │ {line.text}",
         )
 
     def show_progress(self, progress: Progress) -> None:

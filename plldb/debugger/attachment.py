@@ -21,6 +21,7 @@ from plldb.debugger.api_client import ApiClient
 from plldb.debugger.connection import SessionConnection, open_session
 from plldb.debugger.invocation_runner import InvocationRunner, RunnerEvent
 from plldb.debugger.invoker import Invoker
+from plldb.debugger.overrides import Overrides
 from plldb.debugger.payload_transfer import PayloadTransfer
 from plldb.debugger.protocol import Ended, SessionEvent, SessionProtocol, Wish
 from plldb.debugger.sources import CodeSource, find_sources
@@ -116,6 +117,7 @@ def attach(
     make_invoker: Callable[[], Invoker],
     report: Callable[[AttachEvent], None],
     timing: Timing | None = None,
+    overrides: Overrides = Overrides(),  # noqa: B008 (frozen)
 ) -> Ended:
     """Opens a session for the stack and stays in it until Ctrl-C or SIGTERM.
 
@@ -138,19 +140,21 @@ def attach(
         session_id = api.create_session(stack.name)
         report(SessionCreated(shortened(session_id), stack.name))
         ends = _Ends(target, helper, api, transfer)
-        run = _Attachment(ends, session, sources, report, timing or Timing())
+        run = _Attachment(ends, session, sources, report, timing or Timing(), overrides)
         return asyncio.run(run.until_signal(session_id, invoker))
 
 
 @dataclass(frozen=True)
 class ChosenSources:
     """The code that runs here, by logical id; the functions ``left_out`` with the reason of each;
-    and, if there is no code at all, ``why_none``.
+    and, if there is no code at all, ``why_none``. ``known`` are the logical ids of all functions
+    that the template has, whether they were chosen or not.
     """
 
     found: Mapping[str, CodeSource]
     left_out: Mapping[str, str] = field(default_factory=dict)
     why_none: str = ""
+    known: frozenset[str] = frozenset()
 
 
 def choose_sources(options: CodeOptions, stack_name: str) -> ChosenSources:
@@ -174,6 +178,7 @@ def choose_sources(options: CodeOptions, stack_name: str) -> ChosenSources:
         {name: source for name, source in sources.found.items() if options.includes(name)},
         {name: reason for name, reason in sources.missing.items() if options.includes(name)},
         f"{sources.template} has no function with code on this machine.",
+        frozenset({*sources.found, *sources.missing}),
     )
 
 
@@ -241,8 +246,10 @@ class _Attachment:
         sources: ChosenSources,
         report: Callable[[AttachEvent], None],
         timing: Timing,
+        overrides: Overrides,
     ) -> None:
         self._ends = ends
+        self._overrides = overrides
         self._options = options
         self._sources = sources.found
         # What is reported once there is a connection.
@@ -273,6 +280,7 @@ class _Attachment:
             self._timing,
             # The session ends in order, so that its functions are restored before it is raised.
             on_bug=self._stop.set,
+            overrides=self._overrides,
         )
         try:
             return await self._stay_attached(session_id)

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plldb.debugger.runtime.frames import ErrorReport, FrameParser, encode_frame
+from plldb.debugger.runtime.output import LOG, NOTE, RAW, REQUEST, STDERR, OutputParser, make_mark
 
 if TYPE_CHECKING:
     from plldb.debugger.runtime.frames import Header
@@ -62,7 +63,8 @@ class Launch:
 
 @dataclass(frozen=True)
 class Reply:
-    """What a handler returned, as JSON text, or how it failed: one of the two is None.
+    """What a handler returned, as JSON text, or how it failed; or bytes that are no JSON, in base64
+    as ``raw``: the others are None.
 
     ``is_loaded``: the handler was found, and is there for the next invocation.
     """
@@ -70,6 +72,7 @@ class Reply:
     result: str | None
     error: ErrorReport | None
     is_loaded: bool = True
+    raw: str | None = None
 
 
 class ChildFailedError(Exception):
@@ -89,11 +92,26 @@ class ChildExitedError(Exception):
         self.status = status
 
 
+@dataclass(frozen=True)
+class OutputLine:
+    """A line that a child wrote, without its end.
+
+    ``stream`` is "stdout" or "stderr", or "plldb" for what the runtime adds for the developer. What
+    does not go through Python's ``sys.stderr``, like a subprocess, counts as "stdout". The log of
+    the function is a part of that. ``request_id`` is the invocation's in which it was written; None
+    for what is written while the code is loaded, or between invocations.
+    """
+
+    stream: str
+    text: str
+    request_id: str | None
+
+
 @dataclass
 class Listener:
     """What a child tells while it works: of its output a line each, and frames without answers."""
 
-    on_line: Callable[[str, str], None]
+    on_line: Callable[[OutputLine], None]
     on_frame: Callable[[Header], None]
 
 
@@ -130,17 +148,17 @@ class Child:
         """Raises OSError if the process can't be started."""
         requests_in, requests = _open_pipe()
         answers, answers_out = _open_pipe()
-        out, out_out = _open_pipe()
-        err, err_out = _open_pipe()
-        ours, theirs = (requests, answers, out, err), (requests_in, answers_out, out_out, err_out)
+        # One for both streams: so their lines stay in the order in which they were written.
+        output, output_in = _open_pipe()
+        ours, theirs = (requests, answers, output), (requests_in, answers_out, output_in)
         try:
             process = await asyncio.create_subprocess_exec(
                 *launch.command,
                 str(requests_in),
                 str(answers_out),
                 stdin=launch.inherited[0] if launch.inherited else asyncio.subprocess.DEVNULL,
-                stdout=out_out,
-                stderr=err_out,
+                stdout=output_in,
+                stderr=output_in,
                 cwd=launch.folder,
                 env=dict(launch.environment),
                 pass_fds=(requests_in, answers_out, *launch.inherited),
@@ -153,19 +171,16 @@ class Child:
         finally:
             _close(theirs)
         child = cls(process, listener, launch.patience)
-        child._connect(*ours)
-        child._send({"type": "start", "patience": launch.patience} | launch.start)
+        mark = make_mark()
+        child._connect(*ours, mark)
+        own = {"type": "start", "patience": launch.patience, "outputMark": mark.hex()}
+        child._send(own | launch.start)
         logger.debug("child %d runs %s in %s", child.pid, launch.command[0], launch.folder)
         return child
 
-    def _connect(self, requests: int, answers: int, out: int, err: int) -> None:
-        self._splitters = [
-            _LineSplitter(partial(self._on_line, stream)) for stream in ("stdout", "stderr")
-        ]
-        self._outputs = [
-            _Pipe(self._loop, descriptor, splitter.feed)
-            for descriptor, splitter in zip((out, err), self._splitters, strict=True)
-        ]
+    def _connect(self, requests: int, answers: int, output: int, mark: bytes) -> None:
+        self._lines = _OutputLines(mark, self._on_line)
+        self._output = _Pipe(self._loop, output, self._lines.feed)
         self._answers = _Pipe(self._loop, answers, FrameParser(self._handle_frame).feed)
         self._requests = _Writer(self._loop, requests)
         self._exit = asyncio.create_task(self._await_exit())
@@ -196,9 +211,8 @@ class Child:
 
     def flush_output(self) -> None:
         """Reports all that the child has written until now, an unfinished line included."""
-        for pipe, splitter in zip(self._outputs, self._splitters, strict=True):
-            pipe.drain()
-            splitter.flush()
+        self._output.drain()
+        self._lines.flush()
 
     async def end(self) -> None:
         """Ends the child and all that it started, as gently as it lets itself be ended.
@@ -239,13 +253,14 @@ class Child:
     def _send(self, header: Header, text: str = "") -> None:
         self._requests.write(encode_frame(header, text))
 
-    def _on_line(self, stream: str, line: str) -> None:
-        self._listener.on_line(stream, line)
+    def _on_line(self, line: OutputLine) -> None:
+        self._listener.on_line(line)
 
     def _handle_frame(self, header: Header, text: str) -> None:
         match header["type"]:
             case "result":
-                self._settle(Reply(text, None))
+                is_raw = header["isBase64"]
+                self._settle(Reply(None, None, raw=text) if is_raw else Reply(text, None))
             case "error":
                 self._settle(Reply(None, header["error"], header["isLoaded"]))
             case "ready":
@@ -280,7 +295,7 @@ class Child:
         self._answers.drain()
         self.flush_output()
         self._give_up(ChildExitedError(status))
-        for pipe in (self._answers, *self._outputs):
+        for pipe in (self._answers, self._output):
             pipe.close()
         self._requests.close()
         await self._end_adapter()
@@ -417,6 +432,45 @@ class _Writer:
             self._left = memoryview(b"")
         if not self._left:
             self._loop.remove_writer(self._descriptor)
+
+
+class _OutputLines:
+    """The output of a child, line by line: each kind of it apart, as an unfinished line may be.
+
+    A line counts as written when it is finished.
+    """
+
+    _STREAMS = {RAW: "stdout", LOG: "stdout", STDERR: "stderr", NOTE: "plldb"}
+
+    def __init__(self, mark: bytes, on_line: Callable[[OutputLine], None]) -> None:
+        self._on_line = on_line
+        self._request_id: str | None = None
+        self._parser = OutputParser(mark, self._take)
+        self._splitters = {
+            kind: _LineSplitter(partial(self._report, stream))
+            for kind, stream in self._STREAMS.items()
+        }
+
+    def feed(self, data: bytes) -> None:
+        self._parser.feed(data)
+
+    def flush(self) -> None:
+        self._parser.flush()
+        self._finish_lines()
+
+    def _take(self, kind: bytes, content: bytes) -> None:
+        if kind == REQUEST:
+            self._finish_lines()
+            self._request_id = content.decode() or None
+        else:
+            self._splitters[kind].feed(content)
+
+    def _finish_lines(self) -> None:
+        for splitter in self._splitters.values():
+            splitter.flush()
+
+    def _report(self, stream: str, text: str) -> None:
+        self._on_line(OutputLine(stream, text, self._request_id))
 
 
 class _LineSplitter:

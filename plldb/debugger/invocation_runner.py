@@ -27,6 +27,7 @@ from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
 from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import MessageType
 from plldb.debugger.invoker import Invoker, Outcome
 from plldb.debugger.local_function import LocalFunction
+from plldb.debugger.overrides import Overrides
 from plldb.debugger.payload_transfer import PayloadTransfer
 from plldb.debugger.protocol import Instrumented, InvocationArrived
 from plldb.debugger.replies import MessageRefusedError, Replies
@@ -127,11 +128,13 @@ class InvocationRunner:
         report: Callable[[RunnerEvent], None],
         timing: Timing | None = None,
         on_bug: Callable[[], None] = lambda: None,
+        overrides: Overrides = Overrides(),  # noqa: B008 (frozen)
     ) -> None:
         self._timing = timing or Timing()
         self._on_bug = on_bug
         self._bug: BaseException | None = None
         self._sources = sources
+        self._overrides = overrides
         self._region = region
         self._invoker = invoker
         self._transfer = transfer
@@ -169,7 +172,9 @@ class InvocationRunner:
             timeout=int(info["timeout"]),
             region=self._region,
             runtime=str(info["runtime"]),
+            logging=dict(info["logging"]),
         )
+        function = self._overrides.apply(function)
         if self._find_function(event.function).done():
             del self._functions[event.function]
         self._find_function(event.function).set_result(function)

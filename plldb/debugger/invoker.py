@@ -28,6 +28,7 @@ from plldb.debugger.child import (
     ChildFailedError,
     Launch,
     Listener,
+    OutputLine,
     Reply,
 )
 from plldb.debugger.child_environment import find_fallback_packages, make_child_environment
@@ -38,11 +39,10 @@ from plldb.debugger.local_function import (
     DebugMode,
     Debugpy,
     LocalFunction,
-    NoDebugger,
     Pdb,
 )
 from plldb.debugger.runtime.frames import ErrorReport, make_error_report
-from plldb.debugger.terminal import Terminal
+from plldb.debugger.terminal import Line, Terminal
 from plldb.errors import SourceError
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ logger = logging.getLogger(__name__)
 RUNTIME = Path(__file__).with_name("runtime") / "__main__.py"
 # How long the child before may take to leave a debugger's port.
 _PORT_PATIENCE_SECONDS = 5.0
+# So long before the end of a paused invocation, its developer is warned.
+_WARNING_SECONDS = 10.0
 # Files that have changed; of more, a log line has only the number.
 _SHOWN_CHANGES = 5
 
@@ -62,7 +64,7 @@ _SHOWN_CHANGES = 5
 
 @dataclass(frozen=True)
 class Outcome:
-    """Either ``result``, JSON text, or ``error``.
+    """Either ``result``, JSON text, or ``error``; or ``raw``, bytes that are no JSON, in base64.
 
     ``was_paused``: a debugger had the invocation, or was waited for, when its time was over.
     """
@@ -70,11 +72,14 @@ class Outcome:
     result: str | None
     error: ErrorReport | None
     was_paused: bool = False
+    raw: str | None = None
 
     def to_body(self) -> str:
         """The outcome as the function gets it: see ``wire``. The result's text stays as it is."""
         if self.error is not None:
             return json.dumps({"error": self.error})
+        if self.raw is not None:
+            return json.dumps({"base64": self.raw})
         return f'{{"result": {self.result}}}'
 
 
@@ -91,7 +96,8 @@ class RunState(Enum):
 class Progress:
     """An invocation's state has changed. ``deadline`` is in seconds since the epoch.
 
-    ``waiting`` and ``running`` count all invocations; one that is paused is running.
+    ``waiting`` and ``running`` count all invocations; one that is paused is running. ``says_time``:
+    it is paused by a debugger whose prompt says how much time is left.
     """
 
     request_id: str
@@ -100,6 +106,7 @@ class Progress:
     state: RunState
     waiting: int = 0
     running: int = 0
+    says_time: bool = False
 
 
 def _ignore(*_: object) -> None:
@@ -117,6 +124,7 @@ class _Worker:
     function: LocalFunction
     snapshot: Snapshot
     listener: Listener
+    line: Line | None = None
 
 
 class Invoker:
@@ -127,8 +135,8 @@ class Invoker:
     for the AWS SDK, of the target that the developer works with: see ``serving_target``. A child
     finds no other credentials, so it can't reach another account by accident.
 
-    ``on_output`` gets a function's logical id, ``stdout`` or ``stderr``, and a line. Both callbacks
-    are called in the event loop. ``fallback_packages`` are folders of packages, by their names,
+    ``on_output`` gets a function's logical id and a line that it wrote. Both callbacks are called
+    in the event loop. ``fallback_packages`` are folders of packages, by their names,
     that the project need not have; see ``find_fallback_packages`` for the default. ``patience`` is
     how many seconds a child gets for each step of its end, which see child.py for. Raises
     SourceError if there is no terminal for pdb, or if ``python`` is a path (which see
@@ -141,7 +149,7 @@ class Invoker:
         python: Interpreter | Path,
         debug: DebugMode = NO_DEBUGGER,
         max_concurrency: int = 10,
-        on_output: Callable[[str, str, str], None] = _ignore,
+        on_output: Callable[[str, OutputLine], None] = _ignore,
         on_progress: Callable[[Progress], None] = _ignore,
         credentials: Mapping[str, str] | None = None,
         fallback_packages: Mapping[str, str] | None = None,
@@ -233,7 +241,7 @@ class Invoker:
         try:
             async with asyncio.timeout(allowed) as timer:
                 reply = await self._run(function, event, context, deadline, progress)
-                return Outcome(reply.result, reply.error)
+                return Outcome(reply.result, reply.error, raw=reply.raw)
         except ChildExitedError as exited:
             kind, what = "Runtime.ExitError", _describe_exit(exited.status)
         except (ChildFailedError, SourceError) as failure:
@@ -281,6 +289,7 @@ class Invoker:
             progress.change(RunState.RUNNING)
             worker, is_changed = await self._get_worker(function)
             worker.listener.on_frame = partial(self._follow_debugger, worker, progress)
+            self._attend_line(worker, progress)
             header = {"isChanged": is_changed, "context": context, "deadline": deadline}
             logger.debug("child %d gets invocation %s", worker.child.pid, progress.request_id)
             try:
@@ -288,6 +297,8 @@ class Invoker:
             except BaseException:
                 self._retire(worker)
                 raise
+            finally:
+                self._end_turn(worker)
             self._keep(worker, is_reusable=reply.is_loaded)
         return reply
 
@@ -303,18 +314,59 @@ class Invoker:
         match header["type"]:
             case "paused":
                 worker.child.flush_output()
-                progress.change(RunState.PAUSED)
-                if self._terminal is not None:
-                    self._terminal.lend()
+                self._lend_terminal(worker, progress, header["saysTime"])
                 worker.child.go()
             case "stopped":
                 progress.change(RunState.PAUSED)
             case "waiting":
                 progress.change(RunState.AWAITING_DEBUGGER)
             case "resumed":
-                if self._terminal is not None:
-                    self._terminal.take_back()
                 progress.change(RunState.RUNNING)
+
+    # --- The terminal ---------------------------------------------------------
+
+    def _attend_line(self, worker: _Worker, progress: _Tracker) -> None:
+        """What becomes of the terminal while an invocation runs."""
+        if worker.line is None:
+            return
+
+        def on_talk() -> None:
+            # A program that opens the terminal by itself may ask for something.
+            if progress.state is not RunState.PAUSED:
+                self._lend_terminal(worker, progress, says_time=False)
+
+        def on_return() -> None:
+            self._take_terminal_back(progress)
+            worker.child.go()
+
+        worker.line.on_talk, worker.line.on_return = on_talk, on_return
+
+    def _lend_terminal(self, worker: _Worker, progress: _Tracker, says_time: bool) -> None:
+        assert self._terminal is not None
+        assert worker.line is not None
+        progress.change(RunState.PAUSED, says_time)
+        self._terminal.lend(worker.line)
+        warn_at = progress.deadline - _WARNING_SECONDS - time.time()
+        if warn_at > 0 and not progress.has_warning:
+            progress.warn_after(warn_at, partial(self._warn, progress))
+
+    def _take_terminal_back(self, progress: _Tracker) -> None:
+        assert self._terminal is not None
+        self._terminal.take_back()
+        progress.change(RunState.RUNNING)
+
+    def _warn(self, progress: _Tracker) -> None:
+        if self._terminal is not None and self._terminal.is_lent:
+            left = max(0, progress.deadline - time.time())
+            self._terminal.say(
+                f"{progress.function}: {left:.0f} s left to answer; then its caller gets an error."
+            )
+
+    def _end_turn(self, worker: _Worker) -> None:
+        """Leaves the terminal as it was, and nothing that was typed for the next invocation."""
+        if self._terminal is not None and worker.line is not None:
+            worker.line.on_talk = worker.line.on_return = _ignore
+            self._terminal.end_turn(worker.line)
 
     # --- Children -------------------------------------------------------------
 
@@ -361,11 +413,17 @@ class Invoker:
         listener = Listener(on_line=partial(self._on_output, function.logical_id), on_frame=_ignore)
         starting = asyncio.get_running_loop().create_future()
         self._starts.add(starting)
+        line = None
         try:
-            child = await Child.start(self._make_launch(function), listener)
-            worker = _Worker(child, function, snapshot, listener)
+            line = None if self._terminal is None else self._terminal.open_line()
+            child = await Child.start(self._make_launch(function, line), listener)
+            worker = _Worker(child, function, snapshot, listener, line)
             self._workers.append(worker)
+            if line is not None:
+                line.pid = child.pid
         except OSError as error:
+            if line is not None:
+                line.close()
             raise SourceError(
                 f"{function.logical_id} can't be started in {function.code_dir}: "
                 f"{error.strerror or error}."
@@ -393,8 +451,7 @@ class Invoker:
         if worker in self._workers:
             self._workers.remove(worker)
             worker.listener.on_frame = _ignore
-            if self._terminal is not None:
-                self._terminal.restore()
+            self._end_turn(worker)
             task = asyncio.create_task(self._end(worker))
             self._ends.add(task)
             task.add_done_callback(self._ends.discard)
@@ -403,8 +460,8 @@ class Invoker:
         try:
             await worker.child.end()
         finally:
-            if self._terminal is not None:
-                self._terminal.take_back()
+            if worker.line is not None:
+                worker.line.close()
 
     async def _wait_for_ends(self) -> None:
         while self._ends:
@@ -413,11 +470,11 @@ class Invoker:
                 task.result()
 
     async def _wait_for_those_before(self) -> None:
-        """Until children that have ended, or are about to, have left the port or the terminal."""
-        if not isinstance(self._debug, NoDebugger):
+        """Until children that have ended, or are about to, have left the port."""
+        if isinstance(self._debug, Debugpy):
             await self._wait_for_ends()
 
-    def _make_launch(self, function: LocalFunction) -> Launch:
+    def _make_launch(self, function: LocalFunction, line: Line | None) -> Launch:
         debugger: Header = {"kind": "none"}
         inherited: tuple[int, ...] = ()
         if isinstance(self._debug, Debugpy):
@@ -431,14 +488,16 @@ class Invoker:
                 "patience": 0.0 if is_first else _PORT_PATIENCE_SECONDS,
                 "waitForClient": self._debug.wait_for_client,
             }
-        elif self._terminal is not None:
-            inherited = (self._terminal.descriptor,)
-            debugger = {"kind": "pdb", "terminal": self._terminal.descriptor}
+        elif line is not None:
+            inherited = (line.descriptor,)
+            debugger = {"kind": "pdb", "terminal": line.descriptor}
         return Launch(
             # -B: what was compiled a moment ago must not be taken for what was saved since.
             command=(str(self._python.path), "-u", "-B", "-X", "utf8", str(RUNTIME)),
             folder=function.code_dir,
-            environment=make_child_environment(function, os.environ, self._credentials),
+            environment=make_child_environment(
+                function, os.environ, self._credentials, self._python.path
+            ),
             start={
                 "handler": function.handler,
                 "codeDir": str(function.code_dir),
@@ -456,6 +515,7 @@ class _Tracker:
     def __init__(self, invoker: Invoker, progress: Progress) -> None:
         self._invoker = invoker
         self._progress = progress
+        self._warning: asyncio.TimerHandle | None = None
         self.change(RunState.QUEUED)
 
     @property
@@ -463,15 +523,33 @@ class _Tracker:
         return self._progress.request_id
 
     @property
+    def function(self) -> str:
+        return self._progress.function
+
+    @property
+    def deadline(self) -> float:
+        return self._progress.deadline
+
+    @property
     def state(self) -> RunState:
         return self._progress.state
 
-    def change(self, state: RunState) -> None:
+    @property
+    def has_warning(self) -> bool:
+        return self._warning is not None
+
+    def warn_after(self, seconds: float, warn: Callable[[], None]) -> None:
+        """Unless it has finished by then."""
+        self._warning = asyncio.get_running_loop().call_later(seconds, warn)
+
+    def change(self, state: RunState, says_time: bool = False) -> None:
         invoker, key = self._invoker, id(self)
-        self._progress = replace(self._progress, state=state)
+        self._progress = replace(self._progress, state=state, says_time=says_time)
         invoker._progress[key] = self._progress
         if state is RunState.FINISHED:
             del invoker._progress[key]
+            if self._warning is not None:
+                self._warning.cancel()
         invoker._on_progress(
             replace(self._progress, waiting=invoker.waiting, running=invoker.running)
         )

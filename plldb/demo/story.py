@@ -190,7 +190,7 @@ def attach_and_debug(
                 python=Path(sys.executable),
                 debug=NO_DEBUGGER,
                 max_concurrency=2,
-                on_output=lambda function, _, line: tell("output", f"{function} │ {line}"),
+                on_output=lambda function, line: tell("output", f"{function} │ {line.text}"),
                 credentials=credentials,
             ),
             narrator.show,

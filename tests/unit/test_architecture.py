@@ -25,8 +25,8 @@ SHARED_WITH_THE_LOCAL_SIDE = {
 }
 # Runs in a child process, under the interpreter of the user's project, which has no plldb.
 RUNTIME = "plldb.debugger.runtime"
-# plldb imports this one of its modules, too.
-FRAMES = f"{RUNTIME}.frames"
+# plldb imports these of its modules, too: both ends of the pipes speak by them.
+BOTH_ENDS = {f"{RUNTIME}.frames", f"{RUNTIME}.output"}
 FOREIGN = [
     # Runs inside the emulator's container, as a package of its own.
     PACKAGE / "emulators" / "localstack",
@@ -36,7 +36,7 @@ FOREIGN = [
 
 # A module may import what stands in a row above its own, and its own part.
 LAYERS = [
-    {"errors", "clock_skew", "diagnostic_log", "files"},
+    {"errors", "clock_skew", "diagnostic_log", "files", "proxies"},
     {"config"},
     {"settings_file"},
     {"aws_profile", "credentials"},
@@ -59,7 +59,7 @@ PURE = [
     "plldb.debugger.launch_config",
     "plldb.debugger.protocol",
     "plldb.debugger.file_changes",
-    FRAMES,
+    *sorted(BOTH_ENDS),
     "plldb.debugger.sources",
     "plldb.debugger.timing",
     *sorted(SHARED_WITH_THE_LOCAL_SIDE),
@@ -256,10 +256,10 @@ def test_what_runs_under_the_users_interpreter_needs_the_standard_library_only()
         assert not absolute_imports_of_siblings(name), "it has another name there"
 
 
-def test_and_of_it_plldb_imports_the_frames_only() -> None:
+def test_and_of_it_plldb_imports_what_both_ends_speak_only() -> None:
     """It is started as a program, by its path."""
     others = [name for name in SOURCES if name not in CHILD]
-    assert {module for name in others for module in imported(name)} & CHILD == {FRAMES}
+    assert {module for name in others for module in imported(name)} & CHILD == BOTH_ENDS
 
 
 # --- Side effects ---------------------------------------------------------------------------------

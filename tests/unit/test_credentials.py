@@ -125,9 +125,11 @@ class TestMfa:
         def ask(_: str) -> str:
             raise EOFError("a debugger has the terminal now.")
 
-        with serving(Sts(), ask=ask) as (target, _):
-            with pytest.raises(CredentialsError, match="a debugger has the terminal now"):
-                target.load_credentials()
+        with (
+            serving(Sts(), ask=ask) as (target, _),
+            pytest.raises(CredentialsError, match="a debugger has the terminal now"),
+        ):
+            target.load_credentials()
 
 
 class TestChains:

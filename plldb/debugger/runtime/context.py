@@ -1,46 +1,51 @@
-"""The context object that a handler is called with."""
+"""The context object that a handler is called with, attribute by attribute awslambdaric's.
+
+https://docs.aws.amazon.com/lambda/latest/dg/python-context.html
+"""
 
 from __future__ import annotations
 
 import os
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .frames import Header
+    from .standard_streams import LogSink
+
+_TRACE_CONTEXT = ("traceparent", "tracestate", "baggage")
 
 
 class _Attributes:
-    """An object that has just the attributes of ``_NAMES``; each is None unless given."""
+    """An object that has the attributes of ``__slots__``; each is None unless given."""
 
-    _NAMES: tuple[str, ...] = ()
+    __slots__: Any = ()
 
     def __init__(self, values: Header) -> None:
-        for name in self._NAMES:
+        for name in self.__slots__:
             setattr(self, name, values.get(name))
 
     def __repr__(self) -> str:
-        shown = ",".join(f"{name}={getattr(self, name)}" for name in self._NAMES)
+        shown = ",".join(f"{name}={getattr(self, name)}" for name in self.__slots__)
         return f"{type(self).__name__}([{shown}])"
 
 
 class CognitoIdentity(_Attributes):
-    _NAMES = ("cognito_identity_id", "cognito_identity_pool_id")
+    __slots__ = ["cognito_identity_id", "cognito_identity_pool_id"]
 
 
 class Client(_Attributes):
-    _NAMES = (
-        "installation_id",
-        "app_title",
-        "app_version_name",
-        "app_version_code",
+    __slots__ = [
         "app_package_name",
-    )
+        "app_title",
+        "app_version_code",
+        "app_version_name",
+        "installation_id",
+    ]
 
 
 class ClientContext(_Attributes):
-    _NAMES = ("custom", "env", "client")
+    __slots__ = ["client", "custom", "env"]
 
     def __init__(self, values: Header) -> None:
         super().__init__(values)
@@ -48,43 +53,45 @@ class ClientContext(_Attributes):
 
 
 class LambdaContext:
-    """https://docs.aws.amazon.com/lambda/latest/dg/python-context.html
+    """``values`` are its attributes by their names; ``deadline`` is in seconds since the epoch.
 
-    ``values`` are its attributes by their names; ``deadline`` is in seconds since the epoch.
+    What is missing there, Lambda's variables say.
     """
 
-    def __init__(self, values: Header, deadline: float) -> None:
-        environment = os.environ.get
+    def __init__(self, values: Header, deadline: float, log_sink: LogSink) -> None:
+        def find(name: str, variable: str) -> Any:
+            value = values.get(name)
+            return os.environ.get(variable) if value is None else value
+
+        memory = find("memory_limit_in_mb", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
+        client_context = values.get("client_context")
         self.aws_request_id = values.get("aws_request_id")
-        self.function_name = _or_default(
-            values.get("function_name"), environment("AWS_LAMBDA_FUNCTION_NAME")
-        )
-        self.function_version = _or_default(
-            values.get("function_version"), environment("AWS_LAMBDA_FUNCTION_VERSION")
-        )
-        self.memory_limit_in_mb = str(
-            _or_default(
-                values.get("memory_limit_in_mb"), environment("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "")
-            )
-        )
-        self.log_group_name = _or_default(
-            values.get("log_group_name"), environment("AWS_LAMBDA_LOG_GROUP_NAME")
-        )
-        self.log_stream_name = _or_default(
-            values.get("log_stream_name"), environment("AWS_LAMBDA_LOG_STREAM_NAME")
-        )
+        self.log_group_name = find("log_group_name", "AWS_LAMBDA_LOG_GROUP_NAME")
+        self.log_stream_name = find("log_stream_name", "AWS_LAMBDA_LOG_STREAM_NAME")
+        self.function_name = find("function_name", "AWS_LAMBDA_FUNCTION_NAME")
+        self.memory_limit_in_mb = None if memory is None else str(memory)
+        self.function_version = find("function_version", "AWS_LAMBDA_FUNCTION_VERSION")
         self.invoked_function_arn = values.get("invoked_function_arn")
         self.tenant_id = values.get("tenant_id")
-        self.identity = CognitoIdentity(values.get("identity") or {})
-        client_context = values.get("client_context")
+        self._w3c_fields = {
+            name: value
+            for name, value in (values.get("w3c") or {}).items()
+            if name in _TRACE_CONTEXT and isinstance(value, str)
+        }
         self.client_context = None if client_context is None else ClientContext(client_context)
-        self._deadline = deadline
+        self.identity = CognitoIdentity(values.get("identity") or {})
+        self._epoch_deadline_time_in_ms = int(deadline * 1000)
+        self._log_sink = log_sink
 
     def get_remaining_time_in_millis(self) -> int:
-        return max(0, int(self._deadline * 1000) - int(time.time() * 1000))
+        return max(0, self._epoch_deadline_time_in_ms - int(time.time() * 1000))
 
-    def log(self, message: object) -> None:
-        sys.stdout.write(str(message))
+    def w3c(self) -> dict[str, str]:
+        """The trace that the invocation is part of: https://www.w3.org/TR/trace-context/"""
+        return dict(self._w3c_fields)
+
+    def log(self, msg: object) -> None:
+        self._log_sink.log(str(msg))
 
     def __repr__(self) -> str:
         names = (
@@ -100,8 +107,4 @@ class LambdaContext:
             "tenant_id",
         )
         shown = ",".join(f"{name}={getattr(self, name)}" for name in names)
-        return f"LambdaContext([{shown}])"
-
-
-def _or_default(value: Any, default: Any) -> Any:
-    return default if value is None else value
+        return f"{type(self).__name__}([{shown}])"

@@ -10,7 +10,7 @@ import pathlib
 import sys
 from typing import TYPE_CHECKING, Any
 
-from .faults import Fault, TraceFormatter, skip_to_user_code
+from .faults import Fault, TraceFormatter
 
 if TYPE_CHECKING:
     import types
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 def load_handler(name: str, traces: TraceFormatter) -> Handler:
     """The function of ``module.function`` or ``folder/module.function``.
 
-    Raises Fault, or whatever the module raises while it is imported. Where awslambdaric gives an
-    import error no trace, this one has the user's frames: they name the file and the line.
+    Raises Fault, or whatever the module raises while it is imported.
     """
     module_name, dot, function_name = name.rpartition(".")
     if not dot:
@@ -42,16 +41,15 @@ def load_handler(name: str, traces: TraceFormatter) -> Handler:
         raise Fault(
             "Runtime.ImportModuleError",
             f"Unable to import module '{module_name}': {error}",
-            traces.format(skip_to_user_code(error.__traceback__)),
         ) from error
     except SyntaxError as error:
-        where = '  File "{}" Line {}\n    {}'.format(
-            traces.lambda_path(error.filename or ""), error.lineno, (error.text or "").strip()
-        )
+        files = traces.lambda_path(error.filename or "None"), error.filename
+        here = [f'  File "{file}" Line {error.lineno}\n    {error.text}' for file in files]
         raise Fault(
             "Runtime.UserCodeSyntaxError",
             f"Syntax error in module '{module_name}': {error}",
-            [where],
+            here[:1],
+            here[1:],
         ) from error
     try:
         handler: Handler = getattr(module, function_name)

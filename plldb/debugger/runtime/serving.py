@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING, Any
 from . import frames
 from .context import LambdaContext
 from .debugpy_server import DebuggerFailed, report_stops, start_debugpy
-from .encoding import decode_event, encode_result
-from .faults import Fault, TraceFormatter, skip_to_user_code
+from .encoding import TooLargeError, decode_event, encode_result
+from .faults import Fault, TraceFormatter, explain, has_more_to_say, skip_ours
+from .invocation_variables import set_variables
 from .invoker_pipes import InvokerPipes, end_on_sigterm
 from .loading import FallbackFinder, forget_modules, load_handler
-from .log_format import set_up_logging
-from .passed_over import say_that_nothing_stops
-from .terminal_debuggers import start_pdb
+from .log_format import log_error, set_up_logging
+from .passed_over import pass_breakpoints_over
+from .standard_streams import LogSink, mark_stderr
+from .terminal_debuggers import BorrowedTerminal
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from .frames import Header
     from .loading import Handler
 
@@ -34,20 +38,27 @@ class Runtime:
         sys.path.insert(0, self._code_dir)
         sys.argv = sys.argv[:1]
         sys.meta_path.append(FallbackFinder(start["fallbackPackages"]))
-        self._log_handler = set_up_logging()
+        mark = bytes.fromhex(start["outputMark"]) if start["outputMark"] else None
+        self._sink = LogSink(mark)
+        if mark is not None:
+            mark_stderr(mark)
+        self._request = set_up_logging(self._sink)
+        sys.excepthook = _print_uncaught
+        self._terminal: BorrowedTerminal | None = None
         self._start_debugger()
 
     def _start_debugger(self) -> None:
         kind = self._debugger["kind"]
         if kind == "pdb":
-            start_pdb(self._pipes, self._debugger["terminal"])
+            self._terminal = BorrowedTerminal(self._pipes, self._debugger["terminal"])
+            self._terminal.lend_to_debuggers()
         elif kind == "debugpy":
             debugger = self._debugger
             where = start_debugpy(debugger["host"], debugger["port"], debugger["patience"])
             report_stops(self._pipes)
             self._pipes.send("ready", where)
         else:
-            sys.breakpointhook = say_that_nothing_stops
+            pass_breakpoints_over()
 
     def serve(self) -> None:
         """Answers invocations until it is told to end."""
@@ -57,34 +68,51 @@ class Runtime:
                 return
             if header["isChanged"]:
                 self._forget()
-            self._log_handler.request_id = str(header["context"].get("aws_request_id") or "")
             self._answer(header, event)
 
     def _answer(self, header: Header, event: str) -> None:
-        """Sends the result, or how it failed. What is no Exception ends the process."""
+        """Sends the result, or how it failed.
+
+        What is no Exception ends the process, as do errors in reporting an error: as on Lambda.
+        """
         try:
             result = encode_result(self._call(header, event))
+        except TooLargeError as fault:
+            self._sink.note(f"{fault.message}\n")
+            self._send_error(fault.kind, fault.message, [], is_reusable=False)
         except Fault as fault:
-            self._report(fault.kind, fault.message, fault.trace, fault.__cause__)
+            self._log_error(fault.kind, fault.message, fault.trace_here)
+            if fault.__cause__ is not None:
+                self._explain(fault.__cause__)
+            self._send_error(fault.kind, fault.message, fault.trace)
         except Exception as error:  # noqa: BLE001 (whatever the user's code raises)
-            trace = skip_to_user_code(error.__traceback__)
-            self._report(type(error).__name__, str(error), self._traces.format(trace), error)
+            kind, message, trace = type(error).__name__, str(error), error.__traceback__
+            self._log_error(kind, message, self._traces.format_here(trace))
+            if has_more_to_say(error):
+                self._explain(error)
+            self._send_error(kind, message, self._traces.format(trace))
         else:
-            self._flush()
-            self._pipes.send("result", text=result)
+            self._leave_request()
+            self._pipes.send("result", {"isBase64": result.is_base64}, result.text)
 
     def _call(self, header: Header, event: str) -> Any:
+        if self._terminal is None:
+            return self._call_handler(header, event)
+        self._terminal.begin(header["deadline"])
+        try:
+            return self._call_handler(header, event)
+        finally:
+            self._terminal.end()
+
+    def _call_handler(self, header: Header, event: str) -> Any:
         self._await_debugger()
         if self._handler is None:
-            # Whatever an import that failed left behind is read again, too.
-            forget_modules(self._code_dir)
-            self._handler = load_handler(self._name, self._traces)
-        context = LambdaContext(header["context"], header["deadline"])
-        try:
-            return self._handler(decode_event(event), context)
-        finally:
-            if self._debugger["kind"] == "pdb":
-                sys.settrace(None)
+            self._load()
+        self._enter_request(header["context"])
+        set_variables(header["context"])
+        context = LambdaContext(header["context"], header["deadline"], self._sink)
+        assert self._handler is not None
+        return self._handler(decode_event(event), context)
 
     def _await_debugger(self) -> None:
         if self._debugger["kind"] == "debugpy" and self._debugger["waitForClient"]:
@@ -99,23 +127,53 @@ class Runtime:
         self._handler = None
         forget_modules(self._code_dir)
 
-    def _report(
-        self, kind: str, message: str, trace: list[str], cause: BaseException | None
-    ) -> None:
-        """To the caller, and to the developer with the paths of this machine."""
-        with contextlib.suppress(Exception):  # whatever the user's code made of stderr
-            sys.stderr.write(f"[ERROR] {kind}: {message}\n")
-            if cause is not None:
-                rest = skip_to_user_code(cause.__traceback__)
-                traceback.print_exception(type(cause), cause, rest)
-        self._flush()
-        error = frames.make_error_report(kind, message, trace)
-        self._pipes.send("error", {"error": error, "isLoaded": self._handler is not None})
+    def _load(self) -> None:
+        """What is written meanwhile belongs to no request, as on Lambda."""
+        self._request.request_id, self._request.tenant_id = "", None
+        # Whatever an import that failed left behind is read again, too.
+        forget_modules(self._code_dir)
+        self._handler = load_handler(self._name, self._traces)
 
-    def _flush(self) -> None:
+    def _enter_request(self, context: Header) -> None:
+        self._request.request_id = str(context.get("aws_request_id") or "")
+        self._request.tenant_id = context.get("tenant_id")
+        self._sink.enter_request(self._request.request_id)
+
+    def _leave_request(self) -> None:
+        """What threads write from now on belongs to no request; their records keep its id."""
         for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(Exception):  # whatever the user's code made of it
                 stream.flush()
+        self._sink.enter_request("")
+
+    def _log_error(self, kind: str, message: str, trace: list[str]) -> None:
+        request_id = self._request.request_id
+        error = {"errorMessage": message, "errorType": kind, "requestId": request_id}
+        log_error(self._sink, {**error, "stackTrace": trace})
+
+    def _explain(self, error: BaseException) -> None:
+        """What Lambda's log leaves out."""
+        with contextlib.suppress(Exception):  # raised by the user's errors
+            self._sink.note(explain(error))
+
+    def _send_error(
+        self, kind: str, message: str, trace: list[str], is_reusable: bool = True
+    ) -> None:
+        self._leave_request()
+        error = frames.make_error_report(kind, message, trace)
+        is_loaded = is_reusable and self._handler is not None
+        self._pipes.send("error", {"error": error, "isLoaded": is_loaded})
+
+
+def _print_uncaught(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """As Python does, without the runtime's frames."""
+    context: BaseException | None = error
+    while context is not None:
+        context.__traceback__ = skip_ours(context.__traceback__)
+        context = context.__cause__ or context.__context__
+    traceback.print_exception(kind, error, skip_ours(trace))
 
 
 def main(arguments: list[str]) -> None:

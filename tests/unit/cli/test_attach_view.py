@@ -17,6 +17,7 @@ from plldb.debugger.attachment import (
     Reconnecting,
     SessionCreated,
 )
+from plldb.debugger.child import OutputLine
 from plldb.debugger.invocation_runner import InvocationFinished, NotPrepared
 from plldb.debugger.invoker import Progress, RunState
 from plldb.debugger.protocol import (
@@ -231,21 +232,28 @@ def test_so_is_a_deadline_that_passed_in_the_debugger(
 
 class TestOutput:
     def test_lines_of_the_users_code(self, capsys: pytest.CaptureFixture[str]) -> None:
-        AttachView(Console("text")).show_output("Greeter", "stdout", "[bold]hello[/bold] :smile:")
+        AttachView(Console("text")).show_output(
+            "Greeter", OutputLine("stdout", "[bold]hello[/bold] :smile:", "request-1")
+        )
         assert capsys.readouterr().out == "  Greeter │ [bold]hello[/bold] :smile:\n"
 
     def test_in_json_with_their_stream(self, capsys: pytest.CaptureFixture[str]) -> None:
-        AttachView(Console("json")).show_output("Greeter", "stderr", "hello")
+        AttachView(Console("json")).show_output(
+            "Greeter", OutputLine("stderr", "hello", "request-1")
+        )
         assert json.loads(capsys.readouterr().out) == {
             "event": "output",
             "function": "Greeter",
+            "requestId": "request-1",
             "stream": "stderr",
             "line": "hello",
         }
 
     def test_they_can_not_command_the_terminal(self, capsys: pytest.CaptureFixture[str]) -> None:
         view = AttachView(Console("text"))
-        view.show_output("Greeter", "stdout", "\x1b]0;title\x07\x1b[2J\rgone")
+        view.show_output(
+            "Greeter", OutputLine("stdout", "\x1b]0;title\x07\x1b[2J\rgone", "request-1")
+        )
         view.show(InvocationFinished("Greeter", REQUEST_ID, "failed", 1, "\x1b[2JError"))
         view.show(Warned("Greeter", "\x1b[2J"))
         captured = capsys.readouterr()
@@ -253,7 +261,9 @@ class TestOutput:
             assert line.isprintable()
 
     def test_nor_are_they_changed_in_json(self, capsys: pytest.CaptureFixture[str]) -> None:
-        AttachView(Console("json")).show_output("Greeter", "stdout", "\x1b[31mred\ud800")
+        AttachView(Console("json")).show_output(
+            "Greeter", OutputLine("stdout", "\x1b[31mred\ud800", "request-1")
+        )
         line = capsys.readouterr().out
         assert json.loads(line)["line"] == "\x1b[31mred\ud800"
         assert line.isascii()
@@ -323,7 +333,7 @@ class TestLiveList:
         console = FakeConsole()
         with view_of(console) as view:
             view.show_progress(progress(RunState.PAUSED))
-            view.show_output("Greeter", "stdout", "hello")
+            view.show_output("Greeter", OutputLine("stdout", "hello", "request-1"))
             assert console.written == ["  Greeter │ hello"]
 
 
@@ -347,16 +357,16 @@ class TestPdb:
     def test_what_happens_meanwhile_is_shown_afterwards_in_order(self) -> None:
         console = FakeConsole()
         with view_of(console, is_live=False) as view:
-            view.show_output("Greeter", "stdout", "before")
+            view.show_output("Greeter", OutputLine("stdout", "before", "request-1"))
             view.show_progress(progress(RunState.PAUSED))
             console.written.clear()
             view.show_progress(progress(RunState.QUEUED, "another"))
             view.show(Warned("Greeter", "careful"))
-            view.show_output("Other", "stdout", "meanwhile")
+            view.show_output("Other", OutputLine("stdout", "meanwhile", "request-1"))
             view.show(Restored("Greeter"))
             assert console.written == []
             view.show_progress(progress(RunState.RUNNING))
-            view.show_output("Greeter", "stdout", "after")
+            view.show_output("Greeter", OutputLine("stdout", "after", "request-1"))
             assert console.written == [
                 "warning: Greeter: careful",
                 "  Other │ meanwhile",

@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from plldb.debugger.child import OutputLine
 from plldb.debugger.interpreter import MINIMUM, Interpreter, check_interpreter
 from plldb.debugger.invoker import Invoker, Outcome, Progress
 from plldb.debugger.local_function import LocalFunction
@@ -53,10 +54,13 @@ def interpreters() -> list[Interpreter]:
 
 @dataclass
 class Project:
-    """``lines`` are what the function wrote: (logical id, stream, line)."""
+    """``lines`` are what the function wrote: (logical id, stream, line). ``requests`` has the
+    request that each of them belongs to.
+    """
 
     folder: Path
     lines: list[tuple[str, str, str]] = field(default_factory=list)
+    requests: list[str | None] = field(default_factory=list)
     progress: list[Progress] = field(default_factory=list)
 
     def write(self, code: str, name: str = "app.py") -> Path:
@@ -74,9 +78,13 @@ class Project:
 
     def invoker(self, **options: Any) -> Invoker:
         options.setdefault("python", HERE)
-        options.setdefault("on_output", lambda *line: self.lines.append(line))
+        options.setdefault("on_output", self._note_line)
         options.setdefault("on_progress", self.progress.append)
         return Invoker(**options)
+
+    def _note_line(self, function: str, line: OutputLine) -> None:
+        self.lines.append((function, line.stream, line.text))
+        self.requests.append(line.request_id)
 
     def run(self, work: Callable[[Invoker], Awaitable[T]], **options: Any) -> T:
         """``work`` with an invoker of its own, which is closed after it."""

@@ -240,6 +240,7 @@ def instrumented(function: str = "Greeter", **changes: Any) -> Instrumented:
         "timeout": 7,
         "memory_size": 256,
         "variables": {"TABLE": "t"},
+        "logging": {"LogFormat": "JSON"},
     }
     return Instrumented(function, wire.instrumented(function, **given_ | changes))
 
@@ -282,6 +283,7 @@ class TestAnswers:
             timeout=7,
             region="eu-west-1",
             runtime="python3.13",
+            logging={"LogFormat": "JSON"},
         )
         assert done.invoker.prepared == [function]
         ((ran, event, context, deadline),) = done.invoker.invoked

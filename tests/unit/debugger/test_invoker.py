@@ -13,7 +13,6 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from plldb.debugger.child_environment import make_child_environment
 from plldb.debugger.invoker import Invoker, RunState
 from plldb.debugger.local_function import LocalFunction
 from plldb.errors import SourceError
@@ -76,7 +74,8 @@ class TestJson:
         text = json.dumps(character * ((6 * 1024 * 1024 - 2) // size), ensure_ascii=False)
 
         async def work(invoker: Invoker) -> Any:
-            return await invoker.invoke(project.function(), text, CONTEXT, time.time() + 30)
+            function = project.function(runtime="python3.13")
+            return await invoker.invoke(function, text, CONTEXT, time.time() + 30)
 
         assert project.run(work).result == text
 
@@ -629,98 +628,3 @@ class TestLog:
         assert f"child {pid} has ended with status 0" in caplog.text
         assert str(project.folder / "lib" / "edited.py") in caplog.text
         assert "secret" not in caplog.text
-
-
-class TestEnvironment:
-    FUNCTION = LocalFunction(
-        logical_id="Greeter",
-        code_dir=Path("/code"),
-        handler="app.handler",
-        function_name="stack-Greeter-1",
-        variables={"TABLE": "t", "TZ": "Europe/Paris", "PLLDB_TOKEN": "x", "AWS_REGION": "no"},
-        memory_size=512,
-        region="eu-west-1",
-        runtime="python3.13",
-    )
-
-    def test_all_of_it(self) -> None:
-        environ = {
-            "PATH": "/bin",
-            "HOME": "/home/me",
-            "TERM": "xterm",
-            "PLLDB_PROFILE": "me",
-            "AWS_SECRET_ACCESS_KEY": "mine",
-            "VIRTUAL_ENV": "/x",
-            "PYTHONPATH": "/y",
-        }
-        credentials = {"AWS_ACCESS_KEY_ID": "test", "AWS_ENDPOINT_URL": "http://localhost:1"}
-        assert make_child_environment(self.FUNCTION, environ, credentials) == {
-            "PATH": "/bin",
-            "HOME": "/home/me",
-            "TERM": "xterm",
-            "LANG": "en_US.UTF-8",
-            "TZ": "Europe/Paris",
-            "TABLE": "t",
-            "_HANDLER": "app.handler",
-            "AWS_REGION": "eu-west-1",
-            "AWS_DEFAULT_REGION": "eu-west-1",
-            "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13",
-            "AWS_LAMBDA_FUNCTION_NAME": "stack-Greeter-1",
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
-            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
-            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
-            "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/stack-Greeter-1",
-            "AWS_LAMBDA_LOG_STREAM_NAME": "plldb/[$LATEST]",
-            "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
-            "LAMBDA_TASK_ROOT": "/code",
-            "AWS_CONFIG_FILE": "/dev/null",
-            "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "BOTO_CONFIG": "/dev/null",
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_ENDPOINT_URL": "http://localhost:1",
-        }
-
-    @given(
-        st.dictionaries(
-            st.sampled_from(
-                [
-                    "AWS_ACCESS_KEY_ID",
-                    "AWS_SECRET_ACCESS_KEY",
-                    "AWS_SESSION_TOKEN",
-                    "AWS_PROFILE",
-                    "AWS_DEFAULT_PROFILE",
-                    "AWS_CONFIG_FILE",
-                    "AWS_SHARED_CREDENTIALS_FILE",
-                    "AWS_CREDENTIAL_FILE",
-                    "BOTO_CONFIG",
-                    "AWS_ROLE_ARN",
-                    "AWS_WEB_IDENTITY_TOKEN_FILE",
-                    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-                    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-                    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
-                    "AWS_EC2_METADATA_DISABLED",
-                ]
-            ),
-            st.text("abc", min_size=1),
-        )
-    )
-    def test_no_other_identity_leaks_in(self, variables: dict[str, str]) -> None:
-        """Neither by the developer's own variables nor by the function's."""
-        given_here = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:1/credentials"}
-        bare = make_child_environment(self.FUNCTION, {}, given_here)
-        assert make_child_environment(self.FUNCTION, variables, given_here) == bare
-        function = replace(self.FUNCTION, variables=self.FUNCTION.variables | variables)
-        assert make_child_environment(function, {}, given_here) == bare
-
-    def test_the_child_has_nothing_else(
-        self, project: Project, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("PLLDB_SECRET", "x")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
-        project.write("import os\ndef handler(event, context): return dict(os.environ)")
-        seen = value(project.invoke(variables={"MINE": "é"}))
-        expected = make_child_environment(project.function(variables={"MINE": "é"}), os.environ, {})
-        assert seen == expected
-        assert seen["TZ"] == ":UTC"
-        assert seen["MINE"] == "é"

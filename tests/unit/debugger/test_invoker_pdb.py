@@ -24,6 +24,8 @@ from tests.unit.debugger.local_code import Project, error, interpreters, invoke,
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x01|\x02")
 
+_TIME_LEFT = re.compile(r"\(Pdb \d+s\) ")
+
 
 class Terminal:
     """The developer: what they see, and what they type."""
@@ -41,7 +43,7 @@ class Terminal:
             assert left > 0, f"no {text!r} in {self.seen!r}"
             if select.select([self.master], [], [], left)[0]:
                 read = os.read(self.master, 4096).decode()
-                self.seen += _ESCAPES.sub("", read)
+                self.seen = _TIME_LEFT.sub("(Pdb) ", self.seen + _ESCAPES.sub("", read))
         before, _, self.seen = self.seen.partition(text)
         return before
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,6 @@ import pytest
 
 from plldb.debugger import runtime
 from plldb.debugger.interpreter import MINIMUM, Interpreter
-from plldb.debugger.runtime.context import LambdaContext
-from plldb.debugger.runtime.encoding import encode_result
 from tests.unit.debugger.local_code import CONTEXT, HERE, Project, error, interpreters, value
 
 FOLDER = Path(str(runtime.__file__)).parent
@@ -102,9 +99,6 @@ class TestContext:
         }
         answer = value(project.invoke({}, context=context))
         assert answer == ["2026/11/21/[$LATEST]ab", "256", "me", {"a": 1}, {}, "App", None]
-
-    def test_time_does_not_run_below_zero(self) -> None:
-        assert LambdaContext({}, deadline=1.0).get_remaining_time_in_millis() == 0
 
 
 class TestSurroundings:
@@ -286,12 +280,20 @@ class TestErrors:
                     raise ValueError("boom") from error
         """)
         error(project.invoke())
-        shown = "\n".join(project.output("stderr"))
-        assert shown.startswith("[ERROR] ValueError: boom\n")
-        assert f'File "{project.folder}/app.py", line 6, in handler' in shown
-        assert "KeyError: 'x'" in shown
-        assert str(FOLDER) not in shown
-        assert "/var/task" not in shown
+        log, more = project.output(), project.output("plldb")
+        assert log[0] == "[ERROR] ValueError: boom"
+        assert more[0] == "Traceback (most recent call last):"
+        assert "KeyError: 'x'" in more
+        for shown in ("\n".join(log).replace("\u00a0", " "), "\n".join(more)):
+            assert f'File "{project.folder}/app.py", line 6, in handler' in shown
+            assert str(FOLDER) not in shown
+            assert "/var/task" not in shown
+
+    def test_an_error_without_a_cause_is_shown_once(self, project: Project) -> None:
+        project.write("def handler(event, context): raise ValueError('boom')")
+        error(project.invoke())
+        assert project.output()[0] == "[ERROR] ValueError: boom"
+        assert project.output("plldb") == []
 
     def test_a_link_to_the_folder_changes_nothing(self, tmp_path: Path) -> None:
         (tmp_path / "real").mkdir()
@@ -301,41 +303,30 @@ class TestErrors:
         [frame] = error(project.invoke())["stackTrace"]
         assert frame.startswith('  File "/var/task/app.py", line 1, in handler')
 
-    def test_an_import_that_fails_names_file_and_line(
+    def test_the_developer_sees_where_an_import_fails(
         self, project: Project, python: Interpreter
     ) -> None:
+        """Lambda does not say it to anybody."""
         project.write("from lib import thing\ndef handler(event, context): pass")
         project.write("\nimport not_installed\n", "lib/thing.py")
         assert error(project.invoke(python=python)) == {
             "errorType": "Runtime.ImportModuleError",
             "errorMessage": "Unable to import module 'app': No module named 'not_installed'",
-            "stackTrace": [
-                '  File "/var/task/app.py", line 1, in <module>\n    from lib import thing\n',
-                '  File "/var/task/lib/thing.py", line 2, in <module>\n    import not_installed\n',
-            ],
+            "stackTrace": [],
         }
-        shown = "\n".join(project.output("stderr"))
+        shown = "\n".join(project.output("plldb"))
         assert f'"{project.folder}/lib/thing.py", line 2' in shown
+        assert "frozen importlib" not in shown
 
-    def test_a_syntax_error_names_file_and_line(
+    def test_the_developer_sees_where_the_syntax_is_wrong(
         self, project: Project, python: Interpreter
     ) -> None:
         project.write("def handler(event, context):\n    return (1\n    x = = 2\n")
         answer = error(project.invoke(python=python))
         assert answer["errorType"] == "Runtime.UserCodeSyntaxError"
-        assert answer["errorMessage"].startswith("Syntax error in module 'app': ")
-        assert "(app.py, line " in answer["errorMessage"]
         [frame] = answer["stackTrace"]
         assert frame.startswith('  File "/var/task/app.py" Line ')
-        assert f'"{project.folder}/app.py", line' in "\n".join(project.output("stderr"))
-
-    def test_a_module_that_raises(self, project: Project, python: Interpreter) -> None:
-        project.write("import os\nTABLE = os.environ['TABLE']\ndef handler(event, context): pass")
-        answer = error(project.invoke(python=python))
-        assert (answer["errorType"], answer["errorMessage"]) == ("KeyError", "'TABLE'")
-        assert answer["stackTrace"][0] == (
-            "  File \"/var/task/app.py\", line 2, in <module>\n    TABLE = os.environ['TABLE']\n"
-        )
+        assert f'"{project.folder}/app.py", line' in "\n".join(project.output("plldb"))
 
     def test_whatever_became_of_stderr(self, project: Project) -> None:
         project.write("import sys\ndef handler(event, context): sys.stderr = None; 1 / 0")
@@ -359,57 +350,6 @@ class TestErrors:
 
 
 class TestResults:
-    @pytest.mark.parametrize(
-        ("expression", "text"),
-        [
-            ("decimal.Decimal('1.10')", "1.10"),
-            ("decimal.Decimal('NaN')", "NaN"),
-            ("{'a': [decimal.Decimal('-0'), decimal.Decimal('1E+5')]}", '{"a": [-0, 1E+5]}'),
-            ("Point(1, Point(2, 3))", '{"x": 1, "y": {"x": 2, "y": 3}}'),
-            ("(1, [Point(1, 2)])", '[1, [{"x": 1, "y": 2}]]'),
-            ("{'b': b'text'}", '{"b": "text"}'),
-            ("b'{\"raw\":  1}'", '{"raw":  1}'),
-            ("{1: 2, None: 3, True: 4, 1.5: 5}", '{"1": 4, "null": 3, "1.5": 5}'),
-            ("'é\\u2028<>&\\x7f'", '"é\u2028<>&\x7f"'),
-            ("'\\ud800'", '"\\ud800"'),
-            ("float('inf')", "Infinity"),
-            ("10 ** 40", "1" + "0" * 40),
-        ],
-    )
-    def test_as_awslambdaric_encodes_them(
-        self, project: Project, python: Interpreter, expression: str, text: str
-    ) -> None:
-        project.write(f"""
-            import collections, decimal
-            Point = collections.namedtuple("Point", "x y")
-            def handler(event, context):
-                return {expression}
-        """)
-        assert project.invoke(python=python).result == text
-
-    @pytest.mark.parametrize(
-        ("expression", "message"),
-        [
-            ("{1, 2}", "Object of type set is not JSON serializable"),
-            ("{'a': object()}", "Object of type object is not JSON serializable"),
-            ("{(1, 2): 3}", "keys must be str, int, float, bool or None, not tuple"),
-            ("circular", "Circular reference detected"),
-            ("b'\\xff'", "'utf-8' codec can't decode byte 0xff"),
-        ],
-    )
-    def test_what_is_no_json(
-        self, project: Project, python: Interpreter, expression: str, message: str
-    ) -> None:
-        project.write(f"""
-            circular = []
-            circular.append(circular)
-            def handler(event, context):
-                return {expression}
-        """)
-        answer = error(project.invoke(python=python))
-        assert answer["errorType"] == "Runtime.MarshalError"
-        assert answer["errorMessage"].startswith(f"Unable to marshal response: {message}")
-
     def test_six_megabytes_and_not_more(self, project: Project, python: Interpreter) -> None:
         project.write("def handler(event, context): return 'x' * (event - 2)")
         limit = 6 * 1024 * 1024
@@ -420,7 +360,3 @@ class TestResults:
             "payload size (6291556 bytes).",
             "stackTrace": [],
         }
-
-
-def test_what_the_frames_of_a_child_hold_is_json() -> None:
-    assert json.loads(encode_result({"a": None})) == {"a": None}
