@@ -149,9 +149,9 @@ class Invoker:
     what it is attached to. Others wait in the order of their arrival. There are never more than
     ``max_concurrency`` children: one that is needed takes the place of the one that was idle for
     the longest time. Only with debugpy, each function that was called keeps its own, since an
-    editor may be attached. ``credentials`` are variables
-    for the AWS SDK, of the target that the developer works with. A child never reads the files in
-    ~/.aws unless AWS_PROFILE is among them: so it can't reach another account by accident.
+    editor may be attached. ``credentials`` are variables for the AWS SDK, of the target that the
+    developer works with: see ``serving_target``. A child finds no other credentials, so it can't
+    reach another account by accident.
 
     ``on_output`` gets a function's logical id and a line that it wrote. Both callbacks are called
     in the event loop. ``fallback_packages`` are folders of packages, by their names,
