@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -36,6 +37,7 @@ from plldb.debugger.protocol import (
 if TYPE_CHECKING:
     from plldb.cli.console import Console
     from plldb.debugger.child import OutputLine
+    from plldb.errors import PlldbError
 
 _MARKS = {"succeeded": "✔", "failed": "✘", "abandoned": "-"}
 
@@ -52,6 +54,8 @@ class AttachView:
         self._is_live = is_live
         self._under_way: dict[str, Progress] = {}
         self._pending: list[Callable[[], None]] = []
+        self._showing = threading.RLock()
+        self._is_asking = False
         self._exit = ExitStack()
 
     def __enter__(self) -> Self:
@@ -95,14 +99,38 @@ class AttachView:
     def show(self, event: AttachEvent) -> None:
         self._say(self._show, event)
 
+    def show_credentials(self, problem: PlldbError | None) -> None:
+        """Why they can't be renewed, or that they could be again. Any thread may call it."""
+        self._say(self._show_credentials, problem)
+
+    def ask(self, question: str) -> str:
+        """Asks for an MFA code. Any thread may call it; lines are kept until it is answered.
+
+        Raises EOFError if there is nobody to ask, or pdb has the terminal.
+        """
+        if self._is_held:
+            raise EOFError("a debugger has the terminal now.")
+        self._is_asking = True
+        try:
+            return self._console.ask_secret(question)
+        finally:
+            self._is_asking = False
+            self._show_pending()
+
     def _say(self, write: Callable[..., None], *arguments: Any) -> None:
         self._pending.append(partial(write, *arguments))
         self._show_pending()
 
+    @property
+    def _is_held(self) -> bool:
+        """Whether pdb has the terminal."""
+        running = list(self._under_way.values())
+        return not self._is_live and any(one.state is RunState.PAUSED for one in running)
+
     def _show_pending(self) -> None:
-        is_paused = any(one.state is RunState.PAUSED for one in self._under_way.values())
-        while self._pending and (self._is_live or not is_paused):
-            self._pending.pop(0)()
+        with self._showing:
+            while self._pending and not self._is_held and not self._is_asking:
+                self._pending.pop(0)()
 
     def _show(self, event: AttachEvent) -> None:
         match event:
@@ -130,6 +158,13 @@ class AttachView:
                 self._show_end(event)
             case _:
                 self._show_plain(event)
+
+    def _show_credentials(self, problem: PlldbError | None) -> None:
+        if problem is not None:
+            self._console.warn(f"{problem.message} {problem.hint or ''}".strip())
+            return
+        data = {"event": "credentials.renewed"}
+        self._console.answer(data, "The AWS credentials could be renewed again.")
 
     def _show_plain(self, event: AttachEvent) -> None:
         answer = _render(event)

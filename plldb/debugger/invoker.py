@@ -132,8 +132,8 @@ class Invoker:
 
     While pdb is on, it is one at once; with debugpy, one for each function, so that an editor knows
     what it is attached to. Others wait in the order of their arrival. ``credentials`` are variables
-    for the AWS SDK, of the target that the developer works with. A child never reads the files in
-    ~/.aws unless AWS_PROFILE is among them: so it can't reach another account by accident.
+    for the AWS SDK, of the target that the developer works with: see ``serving_target``. A child
+    finds no other credentials, so it can't reach another account by accident.
 
     ``on_output`` gets a function's logical id and a line that it wrote. Both callbacks are called
     in the event loop. ``fallback_packages`` are folders of packages, by their names,

@@ -39,6 +39,7 @@ LAYERS = [
     {"errors", "clock_skew", "diagnostic_log", "files", "proxies"},
     {"config"},
     {"settings_file"},
+    {"aws_profile", "credentials"},
     {"aws"},
     {"stacks"},
     {"bootstrap", "debugger", "emulators"},
