@@ -406,6 +406,9 @@ class InvocationRunner:
         except PlldbError as error:
             return _explain(_DEBUGGER_ERROR, f"the event can't be had. {error.message}")
         context = run.invocation.context | {"aws_request_id": run.request_id}
+        # An emulator may know the group, and tell the function another one.
+        if group := function.logging.get("LogGroup"):
+            context["log_group_name"] = group
         return await self._invoker.invoke(function, event, context, run.deadline)
 
     async def _get_event(self, run: _Run) -> str:

@@ -250,7 +250,7 @@ def instrumented(function: str = "Greeter", **changes: Any) -> Instrumented:
         "timeout": 7,
         "memory_size": 256,
         "variables": {"TABLE": "t"},
-        "logging": {"LogFormat": "JSON"},
+        "logging": {"LogFormat": "JSON", "LogGroup": "/team/app"},
     }
     return Instrumented(function, wire.instrumented(function, **given_ | changes))
 
@@ -293,12 +293,16 @@ class TestAnswers:
             timeout=7,
             region="eu-west-1",
             runtime="python3.13",
-            logging={"LogFormat": "JSON"},
+            logging={"LogFormat": "JSON", "LogGroup": "/team/app"},
         )
         assert done.invoker.prepared == [function]
         ((ran, event, context, deadline),) = done.invoker.invoked
         assert (ran, event) == (function, '{"name": null}')
-        assert context == {"function_name": "stack-Greeter-1", "aws_request_id": "request-1"}
+        assert context == {
+            "function_name": "stack-Greeter-1",
+            "aws_request_id": "request-1",
+            "log_group_name": "/team/app",
+        }
         assert deadline > time.time()
         assert done.stack.answers == {"request-1": {"result": 42}}
 
