@@ -59,6 +59,7 @@ class AttachFactory:
         )
         self._python = find_interpreter(options.python, [*self._list_project_folders()], os.environ)
         self.view = AttachView(factory.console, is_live=not options.pdb)
+        factory.ask = self.view.ask
 
     @property
     def target(self) -> Target:
@@ -72,7 +73,10 @@ class AttachFactory:
             max_concurrency=self._options.max_concurrency,
             on_output=self.view.show_output,
             on_progress=self.view.show_progress,
-            credentials=self.target.child_environment(),
+            credentials=self._factory.serve_credentials(self.view.show_credentials),
+        )
+        self._factory.console.note(
+            f"Functions run under Python {self._python.version_text}: {self._python.path}"
         )
         if isinstance(self._debug, Debugpy):
             self._offer_launch_configs(invoker)

@@ -17,6 +17,8 @@ from plldb.proxies import EXCEPTIONS, PROXIES, exempt_loopback
 
 # What a child may know of our environment: where things are on this machine, …
 _INHERITED = ("HOME", "TERM", "TMPDIR", "AWS_XRAY_DAEMON_ADDRESS")
+# … which debugger the developer has chosen, and how that is set up, …
+_DEBUGGERS = ("PYTHONBREAKPOINT", "INPUTRC", "IPYTHONDIR", "XDG_CONFIG_HOME", "COLORTERM")
 # … and whom it trusts: the files of certificates that programs know by these variables.
 _CERTIFICATES = (
     "AWS_CA_BUNDLE",
@@ -34,6 +36,14 @@ _CERTIFICATES = (
 )
 # Lambda's runtime brings these along; a project need not have them installed.
 _ON_LAMBDA = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
+# Where an SDK would find other credentials by itself, before or after it asks plldb for some; the
+# last is boto 2's file, which botocore still reads.
+_NO_OTHER_IDENTITY = {
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "BOTO_CONFIG": os.devnull,
+}
 
 
 def make_child_environment(
@@ -45,7 +55,8 @@ def make_child_environment(
     """https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
 
     The function's own variables win over ours and over what Lambda lets them change, but not over
-    those that Lambda reserves, nor over ``credentials``. Lambda's folders in them are those of this
+    those that Lambda reserves, nor over ``credentials``: variables for the
+    AWS SDK, which finds no other credentials than these. Lambda's folders in them are those of this
     machine. ``python`` is the interpreter: if it is one of a virtual environment, that one's
     programs come first on the PATH, as Lambda's own Python does there.
 
@@ -60,10 +71,7 @@ def make_child_environment(
         | _join_paths(paths, environ, own, python)
         | _list_reserved(function)
     )
-    if "AWS_PROFILE" not in credentials:
-        files = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
-        made |= dict.fromkeys(files, os.devnull) | {"AWS_EC2_METADATA_DISABLED": "true"}
-    made |= credentials
+    made |= _NO_OTHER_IDENTITY | dict(credentials)
     return made | exempt_loopback(made)
 
 
@@ -106,7 +114,7 @@ def _list_reserved(function: LocalFunction) -> dict[str, str]:
 
 def _inherit(environ: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
     """What a child has of this machine, unless its function says something of the same."""
-    inherited = {name: environ[name] for name in _INHERITED if name in environ}
+    inherited = {name: environ[name] for name in (*_INHERITED, *_DEBUGGERS) if name in environ}
     # Our working folder is not the child's.
     inherited |= {
         name: os.path.abspath(environ[name]) if Path(environ[name]).exists() else environ[name]  # noqa: PTH100

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from plldb.debugger.child_environment import make_child_environment
 from plldb.debugger.invoker import Invoker
@@ -25,6 +27,23 @@ FUNCTION = LocalFunction(
     region="eu-west-1",
     runtime="python3.13",
 )
+
+OF_CREDENTIALS = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_CONFIG_FILE",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CREDENTIAL_FILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_EC2_METADATA_DISABLED",
+    "AWS_PROFILE",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "BOTO_CONFIG",
+]
 
 
 def environment(
@@ -79,14 +98,18 @@ class TestAllOfIt:
             "AWS_CONFIG_FILE": "/dev/null",
             "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
             "AWS_EC2_METADATA_DISABLED": "true",
+            "BOTO_CONFIG": "/dev/null",
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_ENDPOINT_URL": "http://localhost:1",
         }
 
-    def test_a_profile_needs_its_files(self) -> None:
-        made = environment(credentials={"AWS_PROFILE": "me"})
-        assert made["AWS_PROFILE"] == "me"
-        assert "AWS_CONFIG_FILE" not in made
+    @given(st.dictionaries(st.sampled_from(OF_CREDENTIALS), st.text("abc", min_size=1)))
+    def test_no_other_identity_leaks_in(self, variables: dict[str, str]) -> None:
+        """Neither by the developer's own variables nor by the function's."""
+        served = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:1/credentials"}
+        bare = environment(credentials=served)
+        assert environment(environ=variables, credentials=served) == bare
+        assert environment(variables, credentials=served) == bare
 
     def test_the_child_has_that_and_a_trace_id(
         self, project: Project, monkeypatch: pytest.MonkeyPatch
