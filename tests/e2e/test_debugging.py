@@ -477,11 +477,11 @@ def test_pdb_talks_to_the_terminal(plldb: Plldb, project: Project) -> None:
         _read_until(primary, "Ready:")
         with ThreadPoolExecutor() as pool:
             answer = pool.submit(project.invoke, "Alpha", {"n": 41})
-            _read_until(primary, "(Pdb)")
+            _read_until(primary, "(Pdb ")
             os.write(primary, b"p answer\n")
             _read_until(primary, "42")
             os.write(primary, b"answer = 'typed'\n")
-            _read_until(primary, "(Pdb)")
+            _read_until(primary, "(Pdb ")
             os.write(primary, b"c\n")
             assert answer.result(30).json == "typed"
         os.killpg(process.pid, signal.SIGINT)
