@@ -12,6 +12,8 @@
     payload_transfer    what is too long for a message, by presigned URLs (requests)
     invoker             children, warm and fresh, and what waits for them
     child               one child process, from its start to its end
+    credential_keeper   credentials for the children, renewed ahead of their end
+    credential_server   serves them on loopback                           (http.server)
     child_environment   its variables, and packages that Lambda brings along
     local_function      a function as it is run here, and how it is debugged
     terminal            the one that pdb talks to
