@@ -28,7 +28,8 @@ _IDENTITY = ("cognito_identity_id", "cognito_identity_pool_id")
 
 
 def describe(context: Any) -> dict[str, Any]:
-    described = {name: getattr(context, name, None) for name in _CONTEXT}
+    # An emulator may have nothing to say but an empty text.
+    described = {name: getattr(context, name, None) or None for name in _CONTEXT}
     described["client_context"] = _client_context(getattr(context, "client_context", None))
     identity = getattr(context, "identity", None)
     described["identity"] = {name: getattr(identity, name, None) for name in _IDENTITY}
