@@ -36,8 +36,9 @@ from plldb.cli.options import global_options, helper_stack_option
 @click.option(
     "--python",
     metavar="PATH",
-    help="The interpreter that runs the code, or its environment. By default that of VIRTUAL_ENV, "
-    "else .venv or venv of the project, else plldb's own.",
+    help="The interpreter that runs the code, or its environment. By default that of the active "
+    "environment, else .venv, venv, .conda or env of the project or above it in its repository, "
+    "else plldb's own.",
 )
 @click.option(
     "--handler",
@@ -86,7 +87,7 @@ from plldb.cli.options import global_options, helper_stack_option
     type=click.IntRange(min=1),
     default=10,
     show_default=True,
-    help="How many invocations run at once; the others wait.",
+    help="How many invocations run at once, and processes are kept; the others wait.",
 )
 @global_options
 def attach(**given: Any) -> None:

@@ -75,6 +75,9 @@ class AttachFactory:
             on_progress=self.view.show_progress,
             credentials=self._factory.serve_credentials(self.view.show_credentials),
         )
+        self._factory.console.note(
+            f"Functions run under Python {self._python.version_text}: {self._python.path}"
+        )
         if isinstance(self._debug, Debugpy):
             self._offer_launch_configs(invoker)
         return invoker

@@ -17,7 +17,12 @@ from plldb.debugger.attachment import (
     Reconnecting,
     SessionCreated,
 )
-from plldb.debugger.invocation_runner import InvocationFinished, NotPrepared
+from plldb.debugger.invocation_runner import (
+    InterpreterDiffers,
+    InvocationFinished,
+    NotPrepared,
+    Prepared,
+)
 from plldb.debugger.invoker import Progress, RunState
 from plldb.debugger.protocol import (
     Connected,
@@ -137,7 +142,17 @@ class AttachView:
             case InvocationFinished():
                 self._show_finished(event)
             case NotPrepared(function, reason):
-                self._console.warn(f"{function}: {reason}")
+                self._console.warn(
+                    f"{function} can't be run here, so its deployed code answers: {reason}"
+                )
+            case Prepared():
+                self._show_prepared(event)
+            case InterpreterDiffers(function, runtime, python):
+                self._console.warn(
+                    f"{function} has the runtime {runtime}, but {python.path} is Python "
+                    f"{python.version_text}; it is no other for further functions of that runtime. "
+                    "Choose one with --python PATH."
+                )
             case NothingToDebug(reason):
                 self._console.warn(f"no function will run here. {reason}")
             case JunkArrived(preview):
@@ -170,6 +185,22 @@ class AttachView:
         answer = _render(event)
         if answer is not None:
             self._console.answer(*answer)
+
+    def _show_prepared(self, event: Prepared) -> None:
+        """For programs; people get it with -v."""
+        if self._console.is_json:
+            python = event.interpreter
+            self._console.answer(
+                {
+                    "event": "prepared",
+                    "function": event.function,
+                    "python": str(python.path),
+                    "version": python.version_text,
+                    "folder": str(event.folder),
+                    "timeoutSeconds": event.timeout,
+                },
+                "",
+            )
 
     def _show_finished(self, event: InvocationFinished) -> None:
         outcome = "abandoned: " if event.outcome == "abandoned" else ""

@@ -437,7 +437,7 @@ class _Attachment:
             case protocol.Ready():
                 self._holder = _Holder(session_id, is_complete=True)
                 self._was_ready = True
-                self._runner.max_waiting = event.max_waiting
+                self._runner.take_ready(event.max_waiting)
 
     def _end_invocations(self, session_id: str, ended: Ended) -> None:
         """No session takes the place of one that is closed. Its connection is there a moment more.
@@ -538,6 +538,15 @@ class _Attachment:
 def _list_left_out(sources: ChosenSources) -> list[AttachEvent]:
     events: list[AttachEvent] = [
         protocol.Skipped(function, reason) for function, reason in sorted(sources.left_out.items())
+    ]
+    events += [
+        protocol.Warned(
+            function,
+            f"its layer {layer} is not on this machine ({reason}). Install what it brings in the "
+            "environment of your project, or put it into a layer of the template.",
+        )
+        for function, source in sorted(sources.found.items())
+        for layer, reason in source.missing_layers
     ]
     return events if sources.found else [*events, NothingToDebug(sources.why_none)]
 

@@ -26,7 +26,7 @@ SHARED_WITH_THE_LOCAL_SIDE = {
 # Runs in a child process, under the interpreter of the user's project, which has no plldb.
 RUNTIME = "plldb.debugger.runtime"
 # plldb imports these of its modules, too: both ends of the pipes speak by them.
-BOTH_ENDS = {f"{RUNTIME}.frames", f"{RUNTIME}.output"}
+BOTH_ENDS = {f"{RUNTIME}.{name}" for name in ("frames", "output", "file_stamps")}
 FOREIGN = [
     # Runs inside the emulator's container, as a package of its own.
     PACKAGE / "emulators" / "localstack",

@@ -12,9 +12,11 @@ from .context import LambdaContext
 from .debugpy_server import DebuggerFailed, report_stops, start_debugpy
 from .encoding import TooLargeError, decode_event, encode_result
 from .faults import Fault, TraceFormatter, explain, has_more_to_say, skip_ours
+from .import_remedy import suggest_remedy
 from .invocation_variables import set_variables
 from .invoker_pipes import InvokerPipes, end_on_sigterm
-from .loading import FallbackFinder, forget_modules, load_handler
+from .loaded_code import LoadedCode
+from .loading import FallbackFinder, add_paths, forget_modules, load_handler
 from .log_format import log_error, set_up_logging
 from .passed_over import pass_breakpoints_over
 from .standard_streams import LogSink, mark_stderr
@@ -35,9 +37,12 @@ class Runtime:
         self._debugger: Header = start["debugger"]
         self._traces = TraceFormatter(self._code_dir)
         self._handler: Handler | None = None
-        sys.path.insert(0, self._code_dir)
+        self._runtime: str = start["runtime"]
+        self._loaded = LoadedCode(self._code_dir, start["layers"], start["installed"])
+        add_paths(self._code_dir, start["layers"])
         sys.argv = sys.argv[:1]
         sys.meta_path.append(FallbackFinder(start["fallbackPackages"]))
+        self._loaded.observe()
         mark = bytes.fromhex(start["outputMark"]) if start["outputMark"] else None
         self._sink = LogSink(mark)
         if mark is not None:
@@ -68,7 +73,28 @@ class Runtime:
                 return
             if header["isChanged"]:
                 self._forget()
+            if header["type"] == "import":
+                self._import()
+                continue
             self._answer(header, event)
+
+    def _import(self) -> None:
+        """Tells whether the handler can be had, before anybody calls it.
+
+        A breakpoint that it comes to asks for the terminal as ever, and gets no answer.
+        """
+        if self._terminal is not None:
+            self._terminal.begin(deadline=0.0)
+        try:
+            self._load()
+        except Exception as error:  # noqa: BLE001 (whatever the user's code raises)
+            report, remedy = self._log_error(error), self._suggest_remedy(error)
+            self._send("imported", {"error": report, "remedy": remedy})
+        else:
+            self._send("imported", {"error": None})
+        finally:
+            if self._terminal is not None:
+                self._terminal.end()
 
     def _answer(self, header: Header, event: str) -> None:
         """Sends the result, or how it failed.
@@ -79,25 +105,19 @@ class Runtime:
             result = encode_result(self._call(header, event))
         except TooLargeError as fault:
             self._sink.note(f"{fault.message}\n")
-            self._send_error(fault.kind, fault.message, [], is_reusable=False)
-        except Fault as fault:
-            self._log_error(fault.kind, fault.message, fault.trace_here)
-            if fault.__cause__ is not None:
-                self._explain(fault.__cause__)
-            self._send_error(fault.kind, fault.message, fault.trace)
+            self._send_error(frames.make_error_report(fault.kind, fault.message), False)
         except Exception as error:  # noqa: BLE001 (whatever the user's code raises)
-            kind, message, trace = type(error).__name__, str(error), error.__traceback__
-            self._log_error(kind, message, self._traces.format_here(trace))
-            if has_more_to_say(error):
-                self._explain(error)
-            self._send_error(kind, message, self._traces.format(trace))
+            report, remedy = self._log_error(error), self._suggest_remedy(error)
+            if remedy:
+                self._sink.note(f"plldb: {remedy}\n")
+            self._send_error(report)
         else:
-            self._leave_request()
-            self._pipes.send("result", {"isBase64": result.is_base64}, result.text)
+            self._send("result", {"isBase64": result.is_base64}, result.text)
 
     def _call(self, header: Header, event: str) -> Any:
         if self._terminal is None:
             return self._call_handler(header, event)
+        # No context manager: a debugger that steps on would come by what is in contextlib.
         self._terminal.begin(header["deadline"])
         try:
             return self._call_handler(header, event)
@@ -106,13 +126,21 @@ class Runtime:
 
     def _call_handler(self, header: Header, event: str) -> Any:
         self._await_debugger()
-        if self._handler is None:
-            self._load()
+        handler = self._load()
         self._enter_request(header["context"])
         set_variables(header["context"])
         context = LambdaContext(header["context"], header["deadline"], self._sink)
-        assert self._handler is not None
-        return self._handler(decode_event(event), context)
+        return handler(decode_event(event), context)
+
+    def _load(self) -> Handler:
+        """What is written meanwhile belongs to no request, as on Lambda."""
+        if self._handler is None:
+            self._request.request_id, self._request.tenant_id = "", None
+            # Whatever an import that failed left behind is read again, too.
+            self._forget()
+            with self._loaded.importing():
+                self._handler = load_handler(self._name, self._traces)
+        return self._handler
 
     def _await_debugger(self) -> None:
         if self._debugger["kind"] == "debugpy" and self._debugger["waitForClient"]:
@@ -125,14 +153,8 @@ class Runtime:
 
     def _forget(self) -> None:
         self._handler = None
-        forget_modules(self._code_dir)
-
-    def _load(self) -> None:
-        """What is written meanwhile belongs to no request, as on Lambda."""
-        self._request.request_id, self._request.tenant_id = "", None
-        # Whatever an import that failed left behind is read again, too.
-        forget_modules(self._code_dir)
-        self._handler = load_handler(self._name, self._traces)
+        forget_modules(self._loaded.is_watched)
+        self._loaded.forget()
 
     def _enter_request(self, context: Header) -> None:
         self._request.request_id = str(context.get("aws_request_id") or "")
@@ -146,23 +168,39 @@ class Runtime:
                 stream.flush()
         self._sink.enter_request("")
 
-    def _log_error(self, kind: str, message: str, trace: list[str]) -> None:
+    def _log_error(self, error: Exception) -> frames.ErrorReport:
+        """As Lambda logs it, and with what its log leaves out; the report is for the caller."""
+        cause: BaseException | None = error
+        if isinstance(error, Fault):
+            kind, message, trace, here = error.kind, error.message, error.trace, error.trace_here
+            cause = error.__cause__
+        else:
+            kind, message, frame = type(error).__name__, str(error), error.__traceback__
+            trace, here = self._traces.format(frame), self._traces.format_here(frame)
+            cause = error if has_more_to_say(error) else None
         request_id = self._request.request_id
-        error = {"errorMessage": message, "errorType": kind, "requestId": request_id}
-        log_error(self._sink, {**error, "stackTrace": trace})
+        logged = {"errorMessage": message, "errorType": kind, "requestId": request_id}
+        log_error(self._sink, {**logged, "stackTrace": here})
+        if cause is not None:
+            with contextlib.suppress(Exception):  # raised by the user's errors
+                self._sink.note(explain(cause))
+        return frames.make_error_report(kind, message, trace)
 
-    def _explain(self, error: BaseException) -> None:
-        """What Lambda's log leaves out."""
-        with contextlib.suppress(Exception):  # raised by the user's errors
-            self._sink.note(explain(error))
+    def _suggest_remedy(self, error: Exception) -> str:
+        cause = error.__cause__ if isinstance(error, Fault) else error
+        return suggest_remedy(cause, self._code_dir, self._runtime)
 
-    def _send_error(
-        self, kind: str, message: str, trace: list[str], is_reusable: bool = True
-    ) -> None:
-        self._leave_request()
-        error = frames.make_error_report(kind, message, trace)
+    def _send_error(self, error: frames.ErrorReport, is_reusable: bool = True) -> None:
         is_loaded = is_reusable and self._handler is not None
-        self._pipes.send("error", {"error": error, "isLoaded": is_loaded})
+        self._send("error", {"error": error, "isLoaded": is_loaded})
+
+    def _send(self, kind: str, header: Header, text: str = "") -> None:
+        """What the user's code wrote until now, and what it has loaded, goes before it."""
+        self._leave_request()
+        loaded = self._loaded.take_news()
+        if loaded is not None:
+            self._pipes.send("loaded", loaded)
+        self._pipes.send(kind, header, text)
 
 
 def _print_uncaught(

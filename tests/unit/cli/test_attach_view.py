@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +19,13 @@ from plldb.debugger.attachment import (
     SessionCreated,
 )
 from plldb.debugger.child import OutputLine
-from plldb.debugger.invocation_runner import InvocationFinished, NotPrepared
+from plldb.debugger.interpreter import Interpreter
+from plldb.debugger.invocation_runner import (
+    InterpreterDiffers,
+    InvocationFinished,
+    NotPrepared,
+    Prepared,
+)
 from plldb.debugger.invoker import Progress, RunState
 from plldb.debugger.protocol import (
     Connected,
@@ -137,8 +144,16 @@ ANSWERS: list[tuple[AttachEvent, dict[str, Any], str]] = [
         "the connection broke",
     ),
 ]
+PYTHON = Interpreter(Path("/venv/bin/python"), (3, 11, 7))
 WARNINGS: list[tuple[AttachEvent, str]] = [
-    (NotPrepared("Greeter", "it has no debugpy"), "Greeter: it has no debugpy"),
+    (
+        NotPrepared("Greeter", "it has no debugpy"),
+        "Greeter can't be run here, so its deployed code answers: it has no debugpy",
+    ),
+    (
+        InterpreterDiffers("Greeter", "python3.13", PYTHON),
+        "Greeter has the runtime python3.13, but /venv/bin/python is Python 3.11.7",
+    ),
     (MoveFailed("nobody answers.", 0.5), "nobody answers. Next attempt in 0.5 s."),
     (Silent(60), "has said nothing for 60 s"),
     (NothingToDebug("There is no template."), "There is no template."),
@@ -204,9 +219,29 @@ def test_what_nobody_needs_to_see(
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_what_runs_a_function_is_for_programs(
+    output: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """People are told once for all functions, and of each in the log."""
+    AttachView(Console(output)).show(Prepared("Greeter", PYTHON, Path("/code"), 30))
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert [json.loads(line) for line in captured.out.splitlines()] == [
+        {
+            "event": "prepared",
+            "function": "Greeter",
+            "python": "/venv/bin/python",
+            "version": "3.11.7",
+            "folder": "/code",
+            "timeoutSeconds": 30,
+        }
+    ] * (output == "json")
+
+
 def test_every_event_is_tested_here() -> None:
     tested = {type(event) for event, *_ in [*ANSWERS, *WARNINGS]} | {type(e) for e in QUIET}
-    assert tested == set(AttachEvent.__args__)
+    assert tested | {Prepared} == set(AttachEvent.__args__)
 
 
 @pytest.mark.parametrize("output", ["text", "json"])
