@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from plldb.bootstrap.cloudformation.lambda_functions.shared.ids import shortened
 from plldb.debugger.attachment import (
     AttachEvent,
+    Detaching,
     MoveFailed,
     NothingToDebug,
     Reconnecting,
@@ -59,6 +60,8 @@ class AttachView:
         self._is_live = is_live
         self._under_way: dict[str, Progress] = {}
         self._pending: list[Callable[[], None]] = []
+        # The invocation whose pause was told last.
+        self._introduced: str | None = None
         self._showing = threading.RLock()
         self._is_asking = False
         self._exit = ExitStack()
@@ -94,15 +97,27 @@ class AttachView:
             self._under_way.pop(progress.request_id, None)
         else:
             self._under_way[progress.request_id] = progress
-        if not self._is_live and progress.state is RunState.PAUSED:
-            self._console.note(
-                f"▶ {progress.function}  {shortened(progress.request_id)}  paused"
-                f"  {max(0, progress.deadline - time.time()):.0f} s left, {progress.waiting} wait"
-            )
+        if not self._is_live:
+            self._note_progress(progress)
         self._show_pending()
 
+    def _note_progress(self, progress: Progress) -> None:
+        """Where there is no live list. Prompts that say the time are introduced once."""
+        what = f"{progress.function}  {shortened(progress.request_id)}"
+        if progress.state is RunState.PAUSED:
+            if not progress.says_time or self._introduced != progress.request_id:
+                left = max(0, progress.deadline - time.time())
+                self._console.note(f"▶ {what}  paused  {left:.0f} s left, {progress.waiting} wait")
+            self._introduced = progress.request_id
+        elif progress.state is RunState.QUEUED and progress.running and not self._is_held:
+            self._console.note(f"  {what}  waits for its turn, {progress.waiting} wait")
+
     def show(self, event: AttachEvent) -> None:
-        self._say(self._show, event)
+        if isinstance(event, Detaching):
+            # While a prompt is open, too: what runs ends, and with it the prompt.
+            self._show(event)
+        else:
+            self._say(self._show, event)
 
     def show_credentials(self, problem: PlldbError | None) -> None:
         """Why they can't be renewed, or that they could be again. Any thread may call it."""
@@ -219,7 +234,10 @@ class AttachView:
             f"  {event.duration_ms:.0f} ms{error}",
         )
         if event.was_paused:
-            self._console.warn(f"{event.function}: the deadline passed while it was paused.")
+            self._console.warn(
+                f"{event.function}: its time was over while it was paused, and its caller has got "
+                "an error."
+            )
 
     def _show_end(self, event: Ended) -> None:
         self._console.answer(
@@ -255,6 +273,14 @@ def _render(event: AttachEvent) -> tuple[dict[str, Any], str] | None:
             return (
                 {"event": "ready", "instrumented": instrumented, "skipped": skipped},
                 f"Ready: {run} here{left_out}.",
+            )
+        case Detaching(running, seconds):
+            names = ", ".join(f"{name} {shortened(request_id)}" for name, request_id in running)
+            ids = [{"function": name, "requestId": request_id} for name, request_id in running]
+            return (
+                {"event": "detaching", "running": ids, "seconds": seconds},
+                f"Detaching once it has ended, in {seconds:.0f} s at most: {names}. "
+                "Press Ctrl-C again to abandon it.",
             )
         case MessageArrived(message):
             return {"event": "message", "message": message}, f"← {message}"

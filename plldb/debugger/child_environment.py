@@ -17,6 +17,8 @@ from plldb.proxies import EXCEPTIONS, PROXIES, exempt_loopback
 
 # What a child may know of our environment: where things are on this machine, …
 _INHERITED = ("HOME", "TERM", "TMPDIR", "AWS_XRAY_DAEMON_ADDRESS")
+# … which debugger the developer has chosen, and how that is set up, …
+_DEBUGGERS = ("PYTHONBREAKPOINT", "INPUTRC", "IPYTHONDIR", "XDG_CONFIG_HOME", "COLORTERM")
 # … and whom it trusts: the files of certificates that programs know by these variables.
 _CERTIFICATES = (
     "AWS_CA_BUNDLE",
@@ -112,7 +114,7 @@ def _list_reserved(function: LocalFunction) -> dict[str, str]:
 
 def _inherit(environ: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
     """What a child has of this machine, unless its function says something of the same."""
-    inherited = {name: environ[name] for name in _INHERITED if name in environ}
+    inherited = {name: environ[name] for name in (*_INHERITED, *_DEBUGGERS) if name in environ}
     # Our working folder is not the child's.
     inherited |= {
         name: os.path.abspath(environ[name]) if Path(environ[name]).exists() else environ[name]  # noqa: PTH100

@@ -130,6 +130,10 @@ class _Run:
         return self.invocation.request_id
 
     @property
+    def function(self) -> str:
+        return self.invocation.function
+
+    @property
     def id(self) -> tuple[str, str, float]:
         """By what the helper stack knows it."""
         return self.invocation.session_id, self.request_id, self.invocation.deadline
@@ -180,6 +184,8 @@ class InvocationRunner:
         self._warned_of: set[str] = set()
         # By their request ids.
         self._under_way: dict[str, _Run] = {}
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
         # Id and deadline of those that have arrived: a later try of an id has another deadline.
         self._remembered: dict[tuple[str, float], None] = {}
 
@@ -317,15 +323,26 @@ class InvocationRunner:
         """
         self.leave()
         lost = _explain(_DEBUGGER_LOST, "the debugger detached while it ran this invocation")
-        for run in [run for run in self._under_way.values() if not run.is_answered]:
+        for run in [run for run in self.under_way if not run.is_answered]:
             if run.is_claimed:
                 self._send(wire.answer_message(*run.id, body=lost.to_body()))
             else:
                 self._send(wire.decline_message(*run.id))
             self._finish(run, "abandoned", "the session has ended")
 
+    @property
+    def under_way(self) -> list[_Run]:
+        """What runs here, or is about to."""
+        return [*self._under_way.values()]
+
+    async def wait_until_idle(self) -> None:
+        """Until nothing is under way."""
+        await self._is_idle.wait()
+
     async def close(self) -> None:
         """Ends what is under way. Raises the first bug that ended a task."""
+        for run in self.under_way:
+            self._finish(run, "abandoned", "plldb has ended")
         await self._tasks.cancel()
         for task in [*self._preparing.values()]:
             task.cancel()
@@ -362,6 +379,7 @@ class InvocationRunner:
             self._tell(run, "abandoned", f"{reason}; the function runs it by itself")
         else:
             self._under_way[run.request_id] = run
+            self._is_idle.clear()
             self._tasks.start(self._run(run))
 
     def _find_reason_to_decline(self, invocation: InvocationArrived) -> str | None:
@@ -478,6 +496,8 @@ class InvocationRunner:
         """Once: an invocation that was aborted may come to its end all the same."""
         if self._under_way.get(run.request_id) is run:
             del self._under_way[run.request_id]
+            if not self._under_way:
+                self._is_idle.set()
             self._tell(run, outcome, reason)
 
     def _tell(self, run: _Run, outcome: str, reason: str) -> None:

@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from plldb.bootstrap.cloudformation.lambda_functions.shared.ids import shortened
 from plldb.debugger.child import (
     Child,
     ChildExitedError,
@@ -54,8 +55,9 @@ logger = logging.getLogger(__name__)
 RUNTIME = Path(__file__).with_name("runtime") / "__main__.py"
 # How long the child before may take to leave a debugger's port.
 _PORT_PATIENCE_SECONDS = 5.0
-# So long before the end of a paused invocation, its developer is warned.
-_WARNING_SECONDS = 10.0
+# So long before the end of a paused invocation, its developer is warned; or when this part of the
+# time at the first pause is left, if that is less.
+_WARNING_SECONDS, _WARNING_PART = 10.0, 1 / 3
 # Files that have changed; of more, a log line has only the number.
 _SHOWN_CHANGES = 5
 # How long an import may take before it is left to the first invocation.
@@ -326,6 +328,9 @@ class Invoker:
         progress = _Tracker(
             self, Progress(request_id, function.logical_id, deadline, RunState.QUEUED)
         )
+        if self._terminal is not None and self._terminal.is_lent:
+            who = f"{function.logical_id}  {shortened(request_id)}"
+            self._terminal.say(f"  {who}  waits for its turn, {self.waiting} wait")
         try:
             async with asyncio.timeout(allowed) as timer:
                 reply = await self._run(function, event, context, deadline, progress)
@@ -434,9 +439,10 @@ class Invoker:
         assert worker.line is not None
         progress.change(RunState.PAUSED, says_time)
         self._terminal.lend(worker.line)
-        warn_at = progress.deadline - _WARNING_SECONDS - time.time()
-        if warn_at > 0 and not progress.has_warning:
-            progress.warn_after(warn_at, partial(self._warn, progress))
+        if not progress.has_warning:
+            left = progress.deadline - time.time()
+            before = min(_WARNING_SECONDS, left * _WARNING_PART)
+            progress.warn_after(left - before, partial(self._warn, progress))
 
     def _take_terminal_back(self, progress: _Tracker) -> None:
         assert self._terminal is not None

@@ -15,6 +15,8 @@ import fcntl
 import os
 import re
 import signal
+import stat
+import struct
 import termios
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +26,9 @@ from plldb.debugger.runtime.frames import TERMINAL_MARK
 from plldb.errors import SourceError
 
 _CHUNK_BYTES = 64 * 1024
+# Rows, columns, and both in pixels: tty_ioctl(4).
+_SIZE = struct.Struct("HHHH")
+_MOMENT_SECONDS = 0.1
 # Indexes of what ``tcgetattr`` gives.
 _INPUT, _LOCAL, _CHARACTERS = 0, 3, 6
 # DEC private modes, such as the alternate screen (1049) or the mouse, are switched on and off.
@@ -101,7 +106,7 @@ class Terminal:
             self._show(b"\a\x1b7\x1b[999;1H\x1b[7m" + encoded + b"\x1b[0m\x1b[K\x1b8")
         else:
             self._show(b"\r\x1b[K" + encoded + b"\r\n")
-            self._borrower.signal(signal.SIGWINCH)
+            self._borrower.have_drawn_again()
 
     def close(self) -> None:
         self.take_back()
@@ -144,7 +149,7 @@ class Terminal:
         self._pass_on_all_keys()
         self._show(line.screen.enter_again())
         line.signal(signal.SIGCONT)
-        line.signal(signal.SIGWINCH)
+        line.have_drawn_again()
 
     def _show(self, data: bytes) -> None:
         with contextlib.suppress(OSError):  # the terminal is gone
@@ -166,6 +171,8 @@ class Line:
         self._show = show
         self._unread = b""
         self._rest = b""
+        self._size = bytes(_SIZE.size)
+        self._growing = asyncio.get_running_loop().call_soon(lambda: None)
         # The process that leads the session.
         self.pid = 0
         self.was_lent = False
@@ -186,8 +193,23 @@ class Line:
     def take_size_of(self, descriptor: int) -> None:
         """Its programs get SIGWINCH if that changes anything."""
         with contextlib.suppress(OSError):
-            size = fcntl.ioctl(descriptor, termios.TIOCGWINSZ, bytes(8))
-            fcntl.ioctl(self._master, termios.TIOCSWINSZ, size)
+            self._size = fcntl.ioctl(descriptor, termios.TIOCGWINSZ, bytes(_SIZE.size))
+            self._set_size(self._size)
+
+    def have_drawn_again(self) -> None:
+        """Its program draws its prompt or its screen again, as it does if the size has changed.
+
+        readline does so only if it has, so there is a row less for a moment.
+        """
+        rows, *others = _SIZE.unpack(self._size)
+        self._set_size(_SIZE.pack(max(1, rows - 1), *others))
+        loop = asyncio.get_running_loop()
+        self._growing.cancel()
+        self._growing = loop.call_later(_MOMENT_SECONDS, lambda: self._set_size(self._size))
+
+    def _set_size(self, size: bytes) -> None:
+        with contextlib.suppress(OSError):
+            fcntl.ioctl(self.descriptor, termios.TIOCSWINSZ, size)
 
     def signal(self, number: signal.Signals) -> None:
         """To all that the child has started, too."""
@@ -204,6 +226,7 @@ class Line:
         self.screen = _Screen()
 
     def close(self) -> None:
+        self._growing.cancel()
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._master)
         loop.remove_writer(self._master)
@@ -268,6 +291,16 @@ class _Screen:
 
     def enter_again(self) -> bytes:
         return b"".join(b"\x1b[?" + mode + on for mode, on in self._modes.items())
+
+
+def forget_terminal() -> None:
+    """If the terminal is gone, nobody need fail who writes to it or reads from it."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        # One that is gone is a terminal no more.
+        if stat.S_ISCHR(os.fstat(descriptor).st_mode) and not os.isatty(descriptor):
+            os.dup2(nothing, descriptor)
+    os.close(nothing)
 
 
 def _name_terminal(path: Path) -> str:

@@ -76,12 +76,10 @@ class BorrowedTerminal:
                 "prompt_toolkit.application.application": lambda module: self._lend(
                     module.Application, "run"
                 ),
-                "IPython.terminal.embed": lambda module: self._lend(
-                    module.InteractiveShellEmbed, "__call__"
-                ),
+                "IPython.terminal.embed": self._prepare_ipython,
             },
             # It asks for good, when it is imported, whether there is a terminal.
-            {"IPython.terminal.interactiveshell": self._show_descriptors},
+            {"IPython.terminal.interactiveshell": self._use_streams},
         )
         hook.install()
         self._lend(builtins, "input")
@@ -120,8 +118,7 @@ class BorrowedTerminal:
         self._pipes.await_go()
         with contextlib.ExitStack() as stack:
             stack.callback(self._tell_of_return)
-            stack.enter_context(self._show_descriptors())
-            stack.enter_context(_fresh_streams())
+            stack.enter_context(self._use_streams())
             self._returned = stack.pop_all()
 
     def _give_back(self) -> None:
@@ -134,14 +131,15 @@ class BorrowedTerminal:
             self._pipes.await_go()
 
     @contextlib.contextmanager
-    def _show_descriptors(self) -> Iterator[None]:
-        """1 and 2 are the terminal meanwhile."""
+    def _use_streams(self) -> Iterator[None]:
+        """1, 2 and the standard streams are the terminal meanwhile."""
         _flush()
         saved = [(number, os.dup(number)) for number in (1, 2)]
         try:
             for number, _ in saved:
                 os.dup2(self._descriptor, number)
-            yield
+            with _fresh_streams():
+                yield
         finally:
             for number, copy in saved:
                 os.dup2(copy, number)
@@ -162,6 +160,18 @@ class BorrowedTerminal:
                 return function(*arguments, **options)
 
         setattr(owner, name, talk)
+
+    def _prepare_ipython(self, embed: ModuleType) -> None:
+        shell = embed.InteractiveShellEmbed
+        function = shell.__call__
+
+        @functools.wraps(function)
+        def call(*arguments: Any, stack_depth: int = 1, **options: Any) -> Any:
+            # Two frames more are between the shell and the code whose names it shows.
+            return function(*arguments, stack_depth=stack_depth + 2, **options)
+
+        shell.__call__ = call
+        self._lend(shell, "__call__")
 
     def _prepare_bdb(self, bdb: ModuleType) -> None:
         _hide_our_frames(bdb.Bdb, self._debuggers.add)

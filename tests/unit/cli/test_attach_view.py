@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from plldb.cli.attach_view import AttachView
 from plldb.cli.console import Console
 from plldb.debugger.attachment import (
     AttachEvent,
+    Detaching,
     MoveFailed,
     NothingToDebug,
     Reconnecting,
@@ -88,6 +90,15 @@ ANSWERS: list[tuple[AttachEvent, dict[str, Any], str]] = [
             "reason": "the connection broke",
         },
         "Disconnected: the connection broke. Attempt 2 in 0.8 s.",
+    ),
+    (
+        Detaching((("Greeter", REQUEST_ID),), 25.4),
+        {
+            "event": "detaching",
+            "running": [{"function": "Greeter", "requestId": REQUEST_ID}],
+            "seconds": 25.4,
+        },
+        "in 25 s at most: Greeter 0a1b2c3d. Press Ctrl-C again to abandon it.",
     ),
     (
         MessageArrived({"type": "news"}),
@@ -260,7 +271,7 @@ def test_so_is_a_deadline_that_passed_in_the_debugger(
     event = InvocationFinished("Greeter", REQUEST_ID, outcome, 3000, "gone", was_paused=True)
     AttachView(Console(output)).show(event)
     captured = capsys.readouterr()
-    assert "Greeter: the deadline passed while it was paused" in captured.err
+    assert "Greeter: its time was over while it was paused" in captured.err
     if output == "json":
         assert json.loads(captured.out)["wasPaused"] is True
 
@@ -388,6 +399,31 @@ class TestPdb:
         assert "Greeter  0a1b2c3d  paused" in line
         assert "2 wait" in line
         assert "s left" in line
+
+    def test_a_prompt_that_says_the_time_is_introduced_once(self) -> None:
+        console = FakeConsole()
+        with view_of(console, is_live=False) as view:
+            for says_time in (True, True, False):
+                view.show_progress(replace(progress(RunState.PAUSED), says_time=says_time))
+                view.show_progress(progress(RunState.RUNNING))
+            assert len(console.written) == 2
+            view.show_progress(replace(progress(RunState.PAUSED, "another"), says_time=True))
+            assert len(console.written) == 3
+
+    def test_who_waits_for_another_is_told(self) -> None:
+        console = FakeConsole()
+        with view_of(console, is_live=False) as view:
+            view.show_progress(progress(RunState.QUEUED))
+            assert console.written == []
+            view.show_progress(progress(RunState.QUEUED, waiting=1, running=1))
+            assert "waits for its turn, 1 wait" in console.written[0]
+
+    def test_that_it_detaches_is_told_at_once(self) -> None:
+        console = FakeConsole()
+        with view_of(console, is_live=False) as view:
+            view.show_progress(progress(RunState.PAUSED))
+            view.show(Detaching((("Greeter", REQUEST_ID),), 25))
+            assert "Detaching" in console.written[-1]
 
     def test_what_happens_meanwhile_is_shown_afterwards_in_order(self) -> None:
         console = FakeConsole()

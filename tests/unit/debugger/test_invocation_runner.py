@@ -1046,7 +1046,8 @@ class TestClosing:
         done = session(work)
         assert cancelled == ["it"]
         assert done.stack.answers == {}
-        assert done.ended == []
+        named = [(event.request_id, event.outcome) for event in done.ended]
+        assert named == [("request-1", "abandoned"), ("too early", "abandoned")]
         assert done.invoker.is_closed
 
     def test_with_nothing_under_way(self) -> None:
