@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import traceback
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import frames
 from .context import LambdaContext
@@ -74,23 +74,52 @@ class Runtime:
         """
         try:
             result = encode_result(self._call(header, event))
-        except TooLargeError as fault:
-            self._sink.note(f"{fault.message}\n")
-            self._send_error(fault.kind, fault.message, [], is_reusable=False)
-        except Fault as fault:
-            self._log_error(fault.kind, fault.message, fault.trace_here)
-            if fault.__cause__ is not None:
-                self._explain(fault.__cause__)
-            self._send_error(fault.kind, fault.message, fault.trace)
         except Exception as error:  # noqa: BLE001 (whatever the user's code raises)
-            kind, message, trace = type(error).__name__, str(error), error.__traceback__
-            self._log_error(kind, message, self._traces.format_here(trace))
-            if has_more_to_say(error):
-                self._explain(error)
-            self._send_error(kind, message, self._traces.format(trace))
+            report = self._describe(error)
         else:
+            # Half of a surrogate pair ends Lambda's process, too.
+            result.text.encode("utf-8")
             self._leave_request()
             self._pipes.send("result", {"isBase64": result.is_base64}, result.text)
+            return
+        self._report(report)
+
+    def _describe(self, error: Exception) -> _Report:
+        """Raises whatever the error does that is asked for its words."""
+        if isinstance(error, TooLargeError):
+            return _Report(error.kind, error.message, [], None, f"{error.message}\n")
+        if isinstance(error, Fault):
+            cause = error.__cause__
+            more = "" if cause is None else _explain(cause)
+            return _Report(error.kind, error.message, error.trace, error.trace_here, more)
+        trace = error.__traceback__
+        return _Report(
+            type(error).__name__,
+            str(error),
+            self._traces.format(trace),
+            self._traces.format_here(trace),
+            _explain(error) if has_more_to_say(error) else "",
+        )
+
+    def _report(self, report: _Report) -> None:
+        """To the log, with the paths of this machine; to the developer; and to the caller."""
+        error = frames.make_error_report(report.kind, report.message, report.trace)
+        is_final = report.trace_here is None
+        if report.trace_here is not None:
+            log_error(
+                self._sink,
+                {
+                    "errorMessage": report.message,
+                    "errorType": report.kind,
+                    "requestId": self._request.request_id,
+                    "stackTrace": report.trace_here,
+                },
+            )
+        if report.more:
+            self._sink.note(report.more)
+        self._leave_request()
+        is_loaded = self._handler is not None and not is_final
+        self._pipes.send("error", {"error": error, "isLoaded": is_loaded})
 
     def _call(self, header: Header, event: str) -> Any:
         self._await_debugger()
@@ -137,23 +166,24 @@ class Runtime:
                 stream.flush()
         self._sink.enter_request("")
 
-    def _log_error(self, kind: str, message: str, trace: list[str]) -> None:
-        request_id = self._request.request_id
-        error = {"errorMessage": message, "errorType": kind, "requestId": request_id}
-        log_error(self._sink, {**error, "stackTrace": trace})
 
-    def _explain(self, error: BaseException) -> None:
-        """What Lambda's log leaves out."""
-        with contextlib.suppress(Exception):  # raised by the user's errors
-            self._sink.note(explain(error))
+class _Report(NamedTuple):
+    """``trace_here`` is None where Lambda logs nothing and its process ends; ``more`` is for the
+    developer.
+    """
 
-    def _send_error(
-        self, kind: str, message: str, trace: list[str], is_reusable: bool = True
-    ) -> None:
-        self._leave_request()
-        error = frames.make_error_report(kind, message, trace)
-        is_loaded = is_reusable and self._handler is not None
-        self._pipes.send("error", {"error": error, "isLoaded": is_loaded})
+    kind: str
+    message: str
+    trace: list[str]
+    trace_here: list[str] | None
+    more: str
+
+
+def _explain(error: BaseException) -> str:
+    """What Lambda's log leaves out."""
+    with contextlib.suppress(Exception):  # raised by the user's errors
+        return explain(error)
+    return ""
 
 
 def _print_uncaught(
