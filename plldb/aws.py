@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from typing import Any, Self
@@ -27,6 +27,7 @@ from requests_aws4auth import AWS4Auth
 
 from plldb.clock_skew import ClockSkew
 from plldb.config import TargetSettings
+from plldb.credentials import Credentials, NobodyToAskError, ProfileSession, ask_nobody, freeze
 from plldb.errors import (
     AccessDeniedError,
     AwsError,
@@ -49,11 +50,30 @@ _BAD_CREDENTIALS = {
     "SignatureDoesNotMatch",
     "UnrecognizedClientException",
 }
-_CREDENTIAL_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-_AWS_FILES = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
 # Of one call: a proxy's time may be wrong and then AWS's right, but no clock leaps for ever.
 _CORRECTIONS = 2
 _CREDENTIALS_HINT = "Check the profile: 'aws sts get-caller-identity --profile NAME' must succeed."
+_LOGIN_HINT = "Run 'aws %s' in another terminal; what is attached goes on with it by itself."
+_HINTS_OF_CREDENTIALS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
+    (
+        (NobodyToAskError,),
+        "Run the command anew in a terminal, which asks for the code; a longer duration_seconds in "
+        "the profile has it asked less often.",
+    ),
+    (
+        (botocore_errors.SSOError, botocore_errors.TokenRetrievalError),
+        _LOGIN_HINT % "sso login --profile NAME",
+    ),
+    ((botocore_errors.LoginError,), _LOGIN_HINT % "login --profile NAME"),
+    (
+        (
+            botocore_errors.NoCredentialsError,
+            botocore_errors.PartialCredentialsError,
+            botocore_errors.CredentialRetrievalError,
+        ),
+        _CREDENTIALS_HINT,
+    ),
+)
 
 
 class Target:
@@ -62,8 +82,10 @@ class Target:
     A context manager, which closes their connections at the end.
     """
 
-    def __init__(self, settings: TargetSettings) -> None:
+    def __init__(self, settings: TargetSettings, ask: Callable[[str], str] = ask_nobody) -> None:
+        """``ask`` asks the user for an MFA code; it raises EOFError if there is nobody."""
         self._settings = settings
+        self._ask = ask
         self._clients: dict[str, Any] = {}
         self._to_close = ExitStack()
         self._clock = ClockSkew()
@@ -85,11 +107,17 @@ class Target:
 
     @cached_property
     def _session(self) -> Any:
-        if self._settings.emulator is not None:
-            return _open_emulator_session(self._settings, self._settings.emulator.endpoint_url)
+        settings = self._settings
+        if settings.emulator is not None and settings.profile is None:
+            return _open_emulator_session(settings, settings.emulator.endpoint_url)
+        url = settings.emulator.endpoint_url if settings.emulator else None
         with aws_errors("load the AWS profile"):
             return boto3.Session(
-                profile_name=self._settings.profile, region_name=self._settings.region
+                profile_name=settings.profile,
+                region_name=settings.region,
+                botocore_session=ProfileSession(
+                    settings.profile, url, settings.service_endpoints, self._ask
+                ),
             )
 
     @cached_property
@@ -179,40 +207,38 @@ class Target:
         is_inside = rest != url and not rest[:1].strip("/?")
         return emulator.endpoint_url + rest if is_inside else url
 
-    def child_environment(self) -> dict[str, str]:
-        """The variables with which another process reaches this target as this one does."""
-        settings = self._settings
-        if settings.emulator is not None:
+    def endpoint_environment(self) -> dict[str, str]:
+        """The variables with which an SDK in another process finds this target and no other."""
+        if emulator := self._settings.emulator:
+            # The second one wins over the first wherever it is true.
             return {
-                "AWS_ENDPOINT_URL": settings.emulator.endpoint_url,
-                "AWS_ACCESS_KEY_ID": settings.access_key_id,
-                "AWS_SECRET_ACCESS_KEY": settings.secret_access_key,
+                "AWS_ENDPOINT_URL": emulator.endpoint_url,
+                "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false",
             }
-        if profile := settings.profile or os.environ.get("AWS_PROFILE"):
-            files = {name: os.environ[name] for name in _AWS_FILES if name in os.environ}
-            return {"AWS_PROFILE": profile} | files
-        return self._frozen_credentials()
-
-    def _frozen_credentials(self) -> dict[str, str]:
-        """As they are now; those of an instance role expire after some hours."""
-        with aws_errors("load the credentials"):
-            credentials = self._session.get_credentials()
-            if credentials is None:
-                return {}
-            frozen = credentials.get_frozen_credentials()
-        values = (frozen.access_key, frozen.secret_key, frozen.token)
         return {
-            name: value
-            for name, value in zip(_CREDENTIAL_VARIABLES, values, strict=True)
-            if value is not None
+            f"AWS_ENDPOINT_URL_{service.upper()}": url
+            for service, url in self._settings.service_endpoints.items()
         }
+
+    def load_credentials(self) -> Credentials:
+        """The credentials that everything here is signed with, renewed first if they have to be.
+
+        This may ask for an MFA code, start a credential_process, or use the network. Raises
+        CredentialsError, EndpointError or AwsError.
+        """
+        with _translating_credential_errors("load the credentials"):
+            found = self._session.get_credentials()
+            frozen = None if found is None else freeze(found)
+        if frozen is None:
+            raise CredentialsError("There are no AWS credentials.", _CREDENTIALS_HINT)
+        return frozen
 
     def execute_api_auth(self) -> AuthBase:
         """SigV4 for requests to an API under AWS_IAM; refreshes expiring credentials itself.
 
         A request that is refused since the local clock is off is signed again with the right time.
         """
-        with aws_errors("load the credentials"):
+        with _translating_credential_errors("load the credentials"):
             credentials = self._session.get_credentials()
         if credentials is None:
             raise CredentialsError("There are no AWS credentials.", _CREDENTIALS_HINT)
@@ -235,7 +261,7 @@ class _CorrectedSignature(AuthBase):
 
     def _sign(self, request: PreparedRequest) -> PreparedRequest:
         request.headers["x-amz-date"] = self._clock.timestamp()
-        with _translating_signing_errors():
+        with _translating_credential_errors("sign the request"):
             signed: PreparedRequest = self._signature(request)
         return signed
 
@@ -383,9 +409,8 @@ def aws_errors(action: str) -> Iterator[None]:
 
 
 @contextmanager
-def _translating_signing_errors() -> Iterator[None]:
+def _translating_credential_errors(action: str) -> Iterator[None]:
     """Each signature may have to renew the credentials first, over the network."""
-    action = "sign the request"
     with aws_errors(action):
         try:
             yield
@@ -404,21 +429,15 @@ def translate_error(error: Exception, action: str) -> PlldbError:
     failed = f"Could not {action}"
     if isinstance(error, botocore_errors.ClientError):
         return _translate_refusal(error, failed)
+    for kinds, hint in _HINTS_OF_CREDENTIALS:
+        if isinstance(error, kinds):
+            return CredentialsError(f"{failed}: {_shorten_reason(error)}", hint)
     match error:
         case botocore_errors.ProfileNotFound():
             return CredentialsError(
                 f"{failed}: {error}.",
                 "'aws configure list-profiles' lists them; check --profile and AWS_PROFILE.",
             )
-        case (
-            botocore_errors.NoCredentialsError()
-            | botocore_errors.PartialCredentialsError()
-            | botocore_errors.CredentialRetrievalError()
-            | botocore_errors.TokenRetrievalError()
-            | botocore_errors.SSOError()
-            | botocore_errors.LoginError()
-        ):
-            return CredentialsError(f"{failed}: {_shorten_reason(error)}", _CREDENTIALS_HINT)
         case botocore_errors.HTTPClientError() | botocore_errors.ConnectionError():
             return EndpointError(
                 f"{failed}: {_shorten_reason(error)}",

@@ -7,7 +7,8 @@ variables; AWS's own variables for an endpoint and a region; the chosen environm
 Calls go to AWS with a profile or the target ``aws``, to an emulator with an endpoint URL or the
 target ``emulator``. The first source that says one of these decides, and nothing that a source
 below it says contradicts it. Without any, they go to the emulator that ``plldb local up`` started.
-AWS credentials in the environment never select AWS by themselves.
+AWS credentials in the environment never select AWS by themselves. A profile that names an endpoint
+of its own selects the emulator there, with the profile's credentials.
 """
 
 from __future__ import annotations
@@ -128,6 +129,29 @@ class FileEnvironment:
 
 
 @dataclass(frozen=True)
+class FileOverrides:
+    """What one table of plldb.toml says of functions: ``env`` are variables, ``env_file`` names a
+    file of more, by an absolute path. ``handler`` is another one than was deployed.
+    """
+
+    env: Mapping[str, str] = field(default_factory=dict)
+    env_file: Path | None = None
+    handler: str | None = None
+
+
+@dataclass(frozen=True)
+class FileStack:
+    """One ``[stacks.NAME]`` of plldb.toml: what holds for all functions, and by logical id.
+
+    ``python`` is the interpreter that runs them: an absolute path, or a command.
+    """
+
+    overrides: FileOverrides
+    functions: Mapping[str, FileOverrides]
+    python: str | None = None
+
+
+@dataclass(frozen=True)
 class ConfigFile:
     """A plldb.toml that was read and checked; ``found_by`` is ``--config``, ``PLLDB_CONFIG``, …"""
 
@@ -135,6 +159,7 @@ class ConfigFile:
     found_by: str
     environment: str | None
     environments: Mapping[str, FileEnvironment]
+    stacks: Mapping[str, FileStack] = field(default_factory=dict)
 
     def table(self, environment: str) -> str:
         """How messages name the table of an environment."""
@@ -153,15 +178,37 @@ class EmulatorAddress:
 class TargetSettings:
     """What ``plldb.aws.Target`` is made from.
 
-    ``region`` is None only where AWS's own configuration (the profile) is to decide.
+    ``region`` is None only where AWS's own configuration (the profile) is to decide. An emulator
+    with a ``profile`` is called with the credentials of that, else with the access key here.
+    ``service_endpoints`` are AWS's own, such as those of a VPC, by service as ``ProfileEndpoints``
+    has them.
     """
 
     kind: Kind
     region: str | None
     profile: str | None = None
     emulator: EmulatorAddress | None = None
+    service_endpoints: Mapping[str, str] = field(default_factory=dict)
     access_key_id: str = EMULATOR_ACCESS_KEY_ID
     secret_access_key: str = field(default=EMULATOR_SECRET_ACCESS_KEY, repr=False)
+
+
+@dataclass(frozen=True)
+class ProfileEndpoints:
+    """Where AWS's own configuration sends calls, for those who call with a profile.
+
+    ``emulator`` is the one place for all services. Without it, ``services`` are endpoints of AWS
+    itself for single services: ``dynamodb`` → URL, spelled as in a profile's ``services``.
+    ``ignored`` are variables that name other endpoints, which nobody is to follow.
+    """
+
+    emulator: Setting[str] | None = None
+    services: Mapping[str, str] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
+
+
+def _find_no_endpoints(_: str | None) -> ProfileEndpoints:
+    return ProfileEndpoints()
 
 
 @dataclass(frozen=True)
@@ -258,15 +305,21 @@ class SettingsResolver:
             helper_stack=self.helper_stack.value,
         )
 
-    def resolve_target(self, find_running: Callable[[], EmulatorAddress | None]) -> TargetSettings:
+    def resolve_target(
+        self,
+        find_running: Callable[[], EmulatorAddress | None],
+        find_endpoints: Callable[[str | None], ProfileEndpoints] = _find_no_endpoints,
+    ) -> TargetSettings:
         """Decides where calls go.
 
         ``find_running`` gives the address of the emulator that ``plldb local up`` started, or None.
-        Nobody looks for it if calls go to AWS. Raises TargetError if calls have nowhere to go.
+        Nobody looks for it if calls go to AWS. ``find_endpoints`` is asked for those of a profile,
+        or of None for the one that AWS's tools use unasked. Raises TargetError if calls have
+        nowhere to go, or no single place.
         """
         target = self.target
         if target.kind.value == "aws":
-            return TargetSettings("aws", target.region.value, profile=target.profile.value)
+            return self._resolve_aws(target, find_running, find_endpoints)
         environ = self.environ
         return TargetSettings(
             "emulator",
@@ -276,6 +329,29 @@ class SettingsResolver:
             secret_access_key=environ.get("PLLDB_EMULATOR_SECRET_ACCESS_KEY")
             or EMULATOR_SECRET_ACCESS_KEY,
         )
+
+    def _resolve_aws(
+        self,
+        target: TargetSelection,
+        find_running: Callable[[], EmulatorAddress | None],
+        find_endpoints: Callable[[str | None], ProfileEndpoints],
+    ) -> TargetSettings:
+        profile, region = target.profile.value, target.region.value
+        endpoints = find_endpoints(profile)
+        if endpoints.emulator is None:
+            return TargetSettings(
+                "aws", region, profile=profile, service_endpoints=endpoints.services
+            )
+        url, named = endpoints.emulator, self._find("target")
+        if profile is None or (named is not None and named.source == target.kind.source):
+            raise TargetError(
+                f"The target aws was selected ({target.kind.source}), but {url.source} sends all "
+                f"calls to {url.value}.",
+                "Give --profile with that profile's name and no target for that emulator; another "
+                "profile for AWS; or set AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=true.",
+            )
+        emulator = _locate_emulator(check_url(url), self.environ, find_running())
+        return TargetSettings("emulator", region, profile=profile, emulator=emulator)
 
     @cached_property
     def _sources(self) -> tuple[Source, ...]:
@@ -324,10 +400,12 @@ def _read_our_variables(environ: Mapping[str, str]) -> Source:
 def _read_aws_variables(environ: Mapping[str, str]) -> Source:
     """What AWS's own tools read too. Nothing of it can select AWS."""
     names = {
-        "AWS_ENDPOINT_URL": "endpoint_url",
         "AWS_DEFAULT_REGION": "region",
         "AWS_REGION": "region",  # the later one wins
     }
+    # https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
+    if environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() != "true":
+        names["AWS_ENDPOINT_URL"] = "endpoint_url"
     return _read_variables(environ, names)
 
 

@@ -1,7 +1,8 @@
 """``plldb.toml``: where it lies, and whether it says anything that makes no sense.
 
 Everything in it is checked when it is read, the environments that are not used included, except
-for the names and values of parameters: those are the template's to judge.
+for the names and values of parameters, which are the template's to judge, and what stacks say of
+functions and their variables, which is judged where a stack is attached to.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from plldb.config import (
     OUTPUTS,
     ConfigFile,
     FileEnvironment,
+    FileOverrides,
+    FileStack,
     Setting,
     check_url,
     is_helper_stack_name,
@@ -34,6 +37,8 @@ _OPTIONS = {
     name_flag(option).removeprefix("--"): option for option in OPTIONS if option != "environment"
 }
 _PARAMETERS = "parameters"
+# What a stack says for all of its functions, and may say for each.
+_OF_STACK = ("env", "env-file")
 
 
 def load(flag_value: str | None, environ: Mapping[str, str], folder: Path) -> ConfigFile | None:
@@ -59,18 +64,22 @@ def read(path: Path, found_by: str) -> ConfigFile:
     ``found_by`` says in the user's words what names it: ``--config``, PLLDB_CONFIG, …
     """
     document = _parse(path, found_by)
-    _check_keys(f"{path}", document, ("environment", "environments"))
+    _check_keys(f"{path}", document, ("environment", "environments", "stacks"))
     environment = document.get("environment")
     if environment is not None and not isinstance(environment, str):
         raise _wrong_type(f"{path}: environment", environment, "a string")
     environments = document.get("environments", {})
     if not isinstance(environments, dict):
         raise _wrong_type(f"{path}: environments", environments, "a table")
+    stacks = document.get("stacks", {})
+    if not isinstance(stacks, dict):
+        raise _wrong_type(f"{path}: stacks", stacks, "a table")
     return ConfigFile(
         path,
         found_by,
         environment or None,
         {name: _read_environment(path, name, table) for name, table in environments.items()},
+        {name: _read_stack(path, name, table) for name, table in stacks.items()},
     )
 
 
@@ -133,7 +142,7 @@ def _read_environment(path: Path, name: str, table: object) -> FileEnvironment:
     if not isinstance(parameters, dict):
         raise _wrong_type(where, parameters, "a table")
     return FileEnvironment(
-        options, {key: _read_parameter(where, key, value) for key, value in parameters.items()}
+        options, {key: _read_text_value(where, key, value) for key, value in parameters.items()}
     )
 
 
@@ -165,13 +174,68 @@ def _read_verbosity(where: str, value: object) -> str:
     return str(int(value))
 
 
-def _read_parameter(where: str, key: str, value: object) -> str:
-    """As CloudFormation takes it: text."""
+def _read_text_value(where: str, key: str, value: object) -> str:
+    """As CloudFormation and variables take it: text."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str | float) or (isinstance(value, int) and abs(value) < 2**63):
         return str(value)
     raise _wrong_type(f"{where}: {key!r}", value, "a string, a number, true or false")
+
+
+# --- Stacks ---------------------------------------------------------------------------------------
+
+
+def _read_stack(path: Path, name: str, table: object) -> FileStack:
+    where = f"{path} [stacks.{name}]"
+    if not isinstance(table, dict):
+        raise _wrong_type(where, table, "a table")
+    _check_keys(where, table, (*_OF_STACK, "python", "functions"))
+    functions = table.get("functions", {})
+    if not isinstance(functions, dict):
+        raise _wrong_type(f"{path} [stacks.{name}.functions]", functions, "a table")
+    return FileStack(
+        _read_overrides(path, where, table),
+        {
+            function: _read_function(path, f"{path} [stacks.{name}.functions.{function}]", one)
+            for function, one in functions.items()
+        },
+        _read_python(path, where, table),
+    )
+
+
+def _read_python(path: Path, where: str, table: Mapping[str, object]) -> str | None:
+    """A command stays what it is; a path is beside the file."""
+    if "python" not in table:
+        return None
+    python = _read_option(where, "python", table["python"])
+    beside = path.absolute().parent / Path(python).expanduser()
+    return str(beside) if os.sep in python or beside.exists() else python
+
+
+def _read_function(path: Path, where: str, table: object) -> FileOverrides:
+    if not isinstance(table, dict):
+        raise _wrong_type(where, table, "a table")
+    _check_keys(where, table, (*_OF_STACK, "handler"))
+    return _read_overrides(path, where, table)
+
+
+def _read_overrides(path: Path, where: str, table: Mapping[str, object]) -> FileOverrides:
+    env = table.get("env", {})
+    if not isinstance(env, dict):
+        raise _wrong_type(f"{where}: env", env, 'a table, as in env = { TABLE = "greetings" }')
+    env_file, handler = (
+        _read_option(where, key, table[key]) if key in table else None
+        for key in ("env-file", "handler")
+    )
+    return FileOverrides(
+        {key: _read_text_value(f"{where}: env", key, value) for key, value in env.items()},
+        None if env_file is None else path.absolute().parent / Path(env_file).expanduser(),
+        handler,
+    )
+
+
+# --- Checks ---------------------------------------------------------------------------------------
 
 
 def _check_keys(where: str, table: Mapping[str, object], known: Iterable[str]) -> None:

@@ -36,8 +36,31 @@ from plldb.cli.options import global_options, helper_stack_option
 @click.option(
     "--python",
     metavar="PATH",
-    help="The interpreter that runs the code, or its environment. By default that of VIRTUAL_ENV, "
-    "else .venv or venv of the project, else plldb's own.",
+    help="The interpreter that runs the code, or its environment. By default that of the active "
+    "environment, else .venv, venv, .conda or env of the project or above it in its repository, "
+    "else plldb's own.",
+)
+@click.option(
+    "--handler",
+    "handlers",
+    multiple=True,
+    metavar="LOGICAL_ID=MODULE.FUNCTION",
+    help="Run another handler of a function than was deployed. Repeatable.",
+)
+@click.option(
+    "--env",
+    multiple=True,
+    metavar="[LOGICAL_ID:]NAME=VALUE",
+    help="A variable for the code, of all functions or of one; NAME alone has the value that it "
+    "has here. Repeatable.",
+)
+@click.option(
+    "--env-file",
+    "env_files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Variables for the code: a .env, or a JSON file as sam local takes it. Repeatable.",
 )
 @click.option("--pdb", is_flag=True, help="breakpoint() talks to this terminal.")
 @click.option(
@@ -64,7 +87,7 @@ from plldb.cli.options import global_options, helper_stack_option
     type=click.IntRange(min=1),
     default=10,
     show_default=True,
-    help="How many invocations run at once; the others wait.",
+    help="How many invocations run at once, and processes are kept; the others wait.",
 )
 @global_options
 def attach(**given: Any) -> None:
@@ -89,5 +112,11 @@ def attach(**given: Any) -> None:
     made = AttachFactory(factory, options, Path.cwd())
     with made.view as view:
         attach_to(
-            made.target, made.session, made.sources, made.make_invoker, view.show, made.timing
+            made.target,
+            made.session,
+            made.sources,
+            made.make_invoker,
+            view.show,
+            made.timing,
+            made.overrides,
         )

@@ -12,10 +12,11 @@ from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import WhenA
 from plldb.cli.attach_options import LAUNCH_CONFIG, parse_debug_mode
 from plldb.cli.attach_view import AttachView
 from plldb.debugger.attachment import CodeOptions, SessionOptions, choose_sources
-from plldb.debugger.interpreter import find_interpreter
+from plldb.debugger.interpreter import Interpreter, find_interpreter
 from plldb.debugger.invoker import Invoker
 from plldb.debugger.launch_config import make_launch_config, write_launch_config
 from plldb.debugger.local_function import Debugpy
+from plldb.debugger.overrides import OverrideOptions, collect_overrides
 from plldb.debugger.sources import parse_code_options
 from plldb.debugger.timing import read_timing
 
@@ -48,8 +49,17 @@ class AttachFactory:
         codes = parse_code_options(options.codes, folder)
         code_options = CodeOptions(folder, options.template, codes, options.functions)
         self.sources = choose_sources(code_options, options.stack_name)
-        self._python = find_interpreter(options.python, [*self._list_project_folders()], os.environ)
+        self.overrides = collect_overrides(
+            OverrideOptions(options.env, options.env_files, options.handlers),
+            factory.resolver.file,
+            options.stack_name,
+            folder,
+            os.environ,
+            self.sources.known,
+        )
+        self._python = self._find_interpreter()
         self.view = AttachView(factory.console, is_live=not options.pdb)
+        factory.ask = self.view.ask
 
     @property
     def target(self) -> Target:
@@ -63,11 +73,22 @@ class AttachFactory:
             max_concurrency=self._options.max_concurrency,
             on_output=self.view.show_output,
             on_progress=self.view.show_progress,
-            credentials=self.target.child_environment(),
+            credentials=self._factory.serve_credentials(self.view.show_credentials),
+        )
+        self._factory.console.note(
+            f"Functions run under Python {self._python.version_text}: {self._python.path}"
         )
         if isinstance(self._debug, Debugpy):
             self._offer_launch_configs(invoker)
         return invoker
+
+    def _find_interpreter(self) -> Interpreter:
+        python, named_by = self._options.python, "--python"
+        file, name = self._factory.resolver.file, self._options.stack_name
+        if python is None and file is not None and name in file.stacks:
+            python = file.stacks[name].python
+            named_by = f"{file.path.name} [stacks.{name}]: python"
+        return find_interpreter(python, [*self._list_project_folders()], os.environ, named_by)
 
     def _list_project_folders(self) -> Iterator[Path]:
         """Where the project's virtual environment may be."""

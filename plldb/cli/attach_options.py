@@ -25,6 +25,9 @@ class AttachOptions:
     template: Path | None
     codes: tuple[str, ...]
     python: str | None
+    handlers: tuple[str, ...]
+    env: tuple[str, ...]
+    env_files: tuple[Path, ...]
     pdb: bool
     debugpy: str | None
     wait_for_client: bool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -11,12 +12,18 @@ from typing import TYPE_CHECKING, Any, Self
 from plldb.bootstrap.cloudformation.lambda_functions.shared.ids import shortened
 from plldb.debugger.attachment import (
     AttachEvent,
+    Detaching,
     MoveFailed,
     NothingToDebug,
     Reconnecting,
     SessionCreated,
 )
-from plldb.debugger.invocation_runner import InvocationFinished, NotPrepared
+from plldb.debugger.invocation_runner import (
+    InterpreterDiffers,
+    InvocationFinished,
+    NotPrepared,
+    Prepared,
+)
 from plldb.debugger.invoker import Progress, RunState
 from plldb.debugger.protocol import (
     Connected,
@@ -36,6 +43,7 @@ from plldb.debugger.protocol import (
 if TYPE_CHECKING:
     from plldb.cli.console import Console
     from plldb.debugger.child import OutputLine
+    from plldb.errors import PlldbError
 
 _MARKS = {"succeeded": "✔", "failed": "✘", "abandoned": "-"}
 
@@ -52,6 +60,10 @@ class AttachView:
         self._is_live = is_live
         self._under_way: dict[str, Progress] = {}
         self._pending: list[Callable[[], None]] = []
+        # The invocation whose pause was told last.
+        self._introduced: str | None = None
+        self._showing = threading.RLock()
+        self._is_asking = False
         self._exit = ExitStack()
 
     def __enter__(self) -> Self:
@@ -85,31 +97,77 @@ class AttachView:
             self._under_way.pop(progress.request_id, None)
         else:
             self._under_way[progress.request_id] = progress
-        if not self._is_live and progress.state is RunState.PAUSED:
-            self._console.note(
-                f"▶ {progress.function}  {shortened(progress.request_id)}  paused"
-                f"  {max(0, progress.deadline - time.time()):.0f} s left, {progress.waiting} wait"
-            )
+        if not self._is_live:
+            self._note_progress(progress)
         self._show_pending()
 
+    def _note_progress(self, progress: Progress) -> None:
+        """Where there is no live list. Prompts that say the time are introduced once."""
+        what = f"{progress.function}  {shortened(progress.request_id)}"
+        if progress.state is RunState.PAUSED:
+            if not progress.says_time or self._introduced != progress.request_id:
+                left = max(0, progress.deadline - time.time())
+                self._console.note(f"▶ {what}  paused  {left:.0f} s left, {progress.waiting} wait")
+            self._introduced = progress.request_id
+        elif progress.state is RunState.QUEUED and progress.running and not self._is_held:
+            self._console.note(f"  {what}  waits for its turn, {progress.waiting} wait")
+
     def show(self, event: AttachEvent) -> None:
-        self._say(self._show, event)
+        if isinstance(event, Detaching):
+            # While a prompt is open, too: what runs ends, and with it the prompt.
+            self._show(event)
+        else:
+            self._say(self._show, event)
+
+    def show_credentials(self, problem: PlldbError | None) -> None:
+        """Why they can't be renewed, or that they could be again. Any thread may call it."""
+        self._say(self._show_credentials, problem)
+
+    def ask(self, question: str) -> str:
+        """Asks for an MFA code. Any thread may call it; lines are kept until it is answered.
+
+        Raises EOFError if there is nobody to ask, or pdb has the terminal.
+        """
+        if self._is_held:
+            raise EOFError("a debugger has the terminal now.")
+        self._is_asking = True
+        try:
+            return self._console.ask_secret(question)
+        finally:
+            self._is_asking = False
+            self._show_pending()
 
     def _say(self, write: Callable[..., None], *arguments: Any) -> None:
         self._pending.append(partial(write, *arguments))
         self._show_pending()
 
+    @property
+    def _is_held(self) -> bool:
+        """Whether pdb has the terminal."""
+        running = list(self._under_way.values())
+        return not self._is_live and any(one.state is RunState.PAUSED for one in running)
+
     def _show_pending(self) -> None:
-        is_paused = any(one.state is RunState.PAUSED for one in self._under_way.values())
-        while self._pending and (self._is_live or not is_paused):
-            self._pending.pop(0)()
+        with self._showing:
+            while self._pending and not self._is_held and not self._is_asking:
+                self._pending.pop(0)()
 
     def _show(self, event: AttachEvent) -> None:
         match event:
             case InvocationFinished():
                 self._show_finished(event)
             case NotPrepared(function, reason):
-                self._console.warn(f"{function}: {reason}")
+                self._console.warn(
+                    f"{function} can't be run here, so its deployed code answers: {reason}"
+                )
+            case Prepared():
+                self._show_prepared(event)
+            case InterpreterDiffers(function, runtime, python):
+                self._console.warn(
+                    f"{function} has the runtime {runtime}, but {python.path} is Python "
+                    f"{python.version_text}; it is no other for further functions of that runtime. "
+                    "Choose one with --python PATH."
+                )
             case NothingToDebug(reason):
                 self._console.warn(f"no function will run here. {reason}")
             case JunkArrived(preview):
@@ -131,10 +189,33 @@ class AttachView:
             case _:
                 self._show_plain(event)
 
+    def _show_credentials(self, problem: PlldbError | None) -> None:
+        if problem is not None:
+            self._console.warn(f"{problem.message} {problem.hint or ''}".strip())
+            return
+        data = {"event": "credentials.renewed"}
+        self._console.answer(data, "The AWS credentials could be renewed again.")
+
     def _show_plain(self, event: AttachEvent) -> None:
         answer = _render(event)
         if answer is not None:
             self._console.answer(*answer)
+
+    def _show_prepared(self, event: Prepared) -> None:
+        """For programs; people get it with -v."""
+        if self._console.is_json:
+            python = event.interpreter
+            self._console.answer(
+                {
+                    "event": "prepared",
+                    "function": event.function,
+                    "python": str(python.path),
+                    "version": python.version_text,
+                    "folder": str(event.folder),
+                    "timeoutSeconds": event.timeout,
+                },
+                "",
+            )
 
     def _show_finished(self, event: InvocationFinished) -> None:
         outcome = "abandoned: " if event.outcome == "abandoned" else ""
@@ -153,7 +234,10 @@ class AttachView:
             f"  {event.duration_ms:.0f} ms{error}",
         )
         if event.was_paused:
-            self._console.warn(f"{event.function}: the deadline passed while it was paused.")
+            self._console.warn(
+                f"{event.function}: its time was over while it was paused, and its caller has got "
+                "an error."
+            )
 
     def _show_end(self, event: Ended) -> None:
         self._console.answer(
@@ -189,6 +273,14 @@ def _render(event: AttachEvent) -> tuple[dict[str, Any], str] | None:
             return (
                 {"event": "ready", "instrumented": instrumented, "skipped": skipped},
                 f"Ready: {run} here{left_out}.",
+            )
+        case Detaching(running, seconds):
+            names = ", ".join(f"{name} {shortened(request_id)}" for name, request_id in running)
+            ids = [{"function": name, "requestId": request_id} for name, request_id in running]
+            return (
+                {"event": "detaching", "running": ids, "seconds": seconds},
+                f"Detaching once it has ended, in {seconds:.0f} s at most: {names}. "
+                "Press Ctrl-C again to abandon it.",
             )
         case MessageArrived(message):
             return {"event": "message", "message": message}, f"← {message}"

@@ -73,6 +73,10 @@ def _describe_destination(factory: Factory) -> str:
     target = factory.resolver.target
     if target.kind.value == "aws":
         profile = target.profile.value
+        endpoints = factory.find_endpoints(profile)
+        if endpoints.emulator is not None and profile is not None:
+            url = endpoints.emulator
+            return f"the emulator at {url.value}, the {url.source}, with its credentials"
         whose = f"the profile {profile}" if profile else "the credentials of the environment"
         return f"AWS, with {whose}"
     if target.endpoint_url.value is not None:

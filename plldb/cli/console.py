@@ -11,9 +11,13 @@ import json
 import logging
 import re
 import sys
+import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from getpass import GetPassWarning, getpass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from plldb.config import Output
@@ -22,6 +26,8 @@ from plldb.errors import PlldbError
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
+    from rich.live import Live
+    from rich.status import Status
 
 # Commands to a terminal, and what turns the direction of text around: output of the user's code may
 # hold them. And halves of surrogate pairs, which no terminal can be sent.
@@ -34,6 +40,8 @@ _UNLIMITED = 10_000
 class Console:
     def __init__(self, output: Output) -> None:
         self._output = output
+        # What moves on the terminal now.
+        self._animations: list[Live | Status] = []
         self._stdout: RichConsole | None = None
         self._stderr: RichConsole | None = None
         if output == "text":
@@ -89,7 +97,7 @@ class Console:
         if self._stderr is None or not self._stderr.is_terminal:
             yield
             return
-        with self._stderr.status(text):
+        with self._stderr.status(text) as status, self._pausable(status):
             yield
 
     @contextmanager
@@ -101,13 +109,35 @@ class Console:
         from rich.live import Live
         from rich.text import Text
 
-        with Live(
-            get_renderable=lambda: Text(_make_printable("\n".join(lines()))),
-            console=self._stdout,
-            refresh_per_second=4,
-            transient=True,
+        with (
+            Live(
+                get_renderable=lambda: Text(_make_printable("\n".join(lines()))),
+                console=self._stdout,
+                refresh_per_second=4,
+                transient=True,
+            ) as live,
+            self._pausable(live),
         ):
             yield
+
+    @contextmanager
+    def _pausable(self, animation: Live | Status) -> Iterator[None]:
+        self._animations.append(animation)
+        try:
+            yield
+        finally:
+            self._animations.remove(animation)
+
+    def ask_secret(self, question: str) -> str:
+        """Asks in the terminal, and nothing moves there meanwhile. Raises EOFError without one."""
+        animations = list(self._animations)
+        for animation in animations:
+            animation.stop()
+        try:
+            return _read_secret(question)
+        finally:
+            for animation in animations:
+                animation.start()
 
     def make_log_handler(self) -> logging.Handler:
         """Writes log records to stderr: lines that begin with the time, or JSON objects."""
@@ -145,6 +175,24 @@ class _JsonFormatter(logging.Formatter):
                 "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
             }
         )
+
+
+def _read_secret(question: str) -> str:
+    """Hides what is typed in the main thread alone: elsewhere nobody would undo that at the end."""
+    if threading.current_thread() is threading.main_thread():
+        with warnings.catch_warnings():
+            # Without a terminal it reads from stdin, and says that it can't hide that.
+            warnings.simplefilter("ignore", GetPassWarning)
+            return getpass(question)
+    try:
+        with Path("/dev/tty").open("r+b", buffering=0) as terminal:
+            terminal.write(_make_printable(question).encode())
+            line = terminal.readline()
+    except OSError:
+        line = b""
+    if not line:
+        raise EOFError("there is no terminal to ask for it.")
+    return line.decode(errors="replace").strip()
 
 
 def _never_fail_on_a_character() -> None:

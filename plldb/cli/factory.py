@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from functools import cached_property, partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from plldb.cli.options import collect_options, find_config_name, remember_output
 from plldb.config import (
     EmulatorAddress,
     Options,
+    ProfileEndpoints,
     Setting,
     Settings,
     SettingsResolver,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from plldb.debugger.api_client import ApiClient
     from plldb.emulators.base import Emulator
     from plldb.emulators.lifecycle import Lifecycle
+    from plldb.errors import PlldbError
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +47,8 @@ class Factory:
         self._flags = flags
         self._config = config
         self._to_close = ExitStack()
+        # Asks for an MFA code, in place of the console, while something is shown in the terminal.
+        self.ask: Callable[[str], str] | None = None
 
     def close(self) -> None:
         self._to_close.close()
@@ -122,9 +126,30 @@ class Factory:
         from plldb.aws import Target
 
         self._start_log()
-        settings = self.resolver.resolve_target(self.find_running_emulator)
+        settings = self.resolver.resolve_target(self.find_running_emulator, self.find_endpoints)
         self._log_target(settings)
-        return self._to_close.enter_context(Target(settings))
+        return self._to_close.enter_context(Target(settings, self._ask))
+
+    def _ask(self, question: str) -> str:
+        return (self.ask or self.console.ask_secret)(question)
+
+    def serve_credentials(self, report: Callable[[PlldbError | None], None]) -> dict[str, str]:
+        """Variables by which children reach the target; see ``serving_target``."""
+        from plldb.debugger.credential_server import serving_target
+
+        return self._to_close.enter_context(serving_target(self.target, report))
+
+    def find_endpoints(self, profile: str | None) -> ProfileEndpoints:
+        """What AWS's own configuration says of endpoints; what is not followed is told."""
+        from plldb.aws_profile import find_profile_endpoints
+
+        endpoints = find_profile_endpoints(profile, os.environ)
+        for name in endpoints.ignored:
+            self.console.warn(f"{name} is not followed, neither by plldb nor by your code here.")
+        if endpoints.emulator is not None:
+            url = endpoints.emulator
+            self.console.note(f"Calls go to {url.value}, the {url.source}; your code's as well.")
+        return endpoints
 
     def _log_target(self, settings: TargetSettings) -> None:
         selected = self.resolver.target

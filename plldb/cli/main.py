@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from typing import Any
@@ -11,6 +12,7 @@ import click
 from plldb import __version__
 from plldb.cli.options import find_output, global_options
 from plldb.errors import PlldbError
+from plldb.proxies import exempt_loopback
 
 # name → (module, attribute)
 _COMMANDS = {
@@ -82,6 +84,8 @@ def plldb() -> None:
     command, as an environment variable (PLLDB_PROFILE, PLLDB_REGION and so on) or in plldb.toml;
     'plldb config' shows what holds, and why.
     """
+    # Before anything is asked for over HTTP: an emulator is on this machine, mostly.
+    os.environ.update(exempt_loopback(os.environ))
 
 
 def main() -> None:

@@ -13,6 +13,11 @@
     invoker             children, warm and fresh, and what waits for them
     child               one child process, from its start to its end
     child_environment   its variables, and packages that Lambda brings along
+    lambda_paths        Lambda's folders as they lie here
+    reserved_variables  what is Lambda's or plldb's to set                (pure)
+    overrides           what a developer sets: variables and handlers
+    env_files           .env files, and those of sam local
+    wrapped_handlers    the own handler behind a monitoring product's     (pure)
     local_function      a function as it is run here, and how it is debugged
     terminal            the one that pdb talks to
     runtime/            what runs in the child

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 import signal
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -21,10 +22,12 @@ from plldb.debugger.api_client import ApiClient
 from plldb.debugger.connection import SessionConnection, open_session
 from plldb.debugger.invocation_runner import InvocationRunner, RunnerEvent
 from plldb.debugger.invoker import Invoker
+from plldb.debugger.overrides import Overrides
 from plldb.debugger.payload_transfer import PayloadTransfer
 from plldb.debugger.protocol import Ended, SessionEvent, SessionProtocol, Wish
 from plldb.debugger.sources import CodeSource, find_sources
 from plldb.debugger.tasks import unless_stopped
+from plldb.debugger.terminal import forget_terminal
 from plldb.debugger.threads import run_in_thread
 from plldb.debugger.timing import Outages, Replacements, Timing
 from plldb.errors import (
@@ -41,6 +44,8 @@ logger = logging.getLogger(__name__)
 # Trying again changes nothing about these. Credentials are none of them: they may be renewed
 # meanwhile, and those that are renewed over the network can't be while it is down.
 _LASTING_ERRORS = (AccessDeniedError, StackError)
+# How long before it is told again how much time is left to what runs.
+_SHORTEST_COUNTDOWN_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -79,8 +84,24 @@ class MoveFailed:
     delay: float
 
 
+@dataclass(frozen=True)
+class Detaching:
+    """Told to detach, plldb lets end what runs: functions and request ids. The last one has so many
+    ``seconds`` at most.
+    """
+
+    running: tuple[tuple[str, str], ...]
+    seconds: float
+
+
 AttachEvent = (
-    SessionCreated | NothingToDebug | Reconnecting | MoveFailed | SessionEvent | RunnerEvent
+    Detaching
+    | SessionCreated
+    | NothingToDebug
+    | Reconnecting
+    | MoveFailed
+    | SessionEvent
+    | RunnerEvent
 )
 
 
@@ -116,8 +137,9 @@ def attach(
     make_invoker: Callable[[], Invoker],
     report: Callable[[AttachEvent], None],
     timing: Timing | None = None,
+    overrides: Overrides = Overrides(),  # noqa: B008 (frozen)
 ) -> Ended:
-    """Opens a session for the stack and stays in it until Ctrl-C or SIGTERM.
+    """Opens a session for the stack and stays in it until Ctrl-C, SIGTERM or SIGHUP.
 
     The functions that ``choose_sources`` found are instrumented, and their invocations run here;
     those that were left out are reported once. When the connection is lost, a new session takes the
@@ -138,19 +160,21 @@ def attach(
         session_id = api.create_session(stack.name)
         report(SessionCreated(shortened(session_id), stack.name))
         ends = _Ends(target, helper, api, transfer)
-        run = _Attachment(ends, session, sources, report, timing or Timing())
+        run = _Attachment(ends, session, sources, report, timing or Timing(), overrides)
         return asyncio.run(run.until_signal(session_id, invoker))
 
 
 @dataclass(frozen=True)
 class ChosenSources:
     """The code that runs here, by logical id; the functions ``left_out`` with the reason of each;
-    and, if there is no code at all, ``why_none``.
+    and, if there is no code at all, ``why_none``. ``known`` are the logical ids of all functions
+    that the template has, whether they were chosen or not.
     """
 
     found: Mapping[str, CodeSource]
     left_out: Mapping[str, str] = field(default_factory=dict)
     why_none: str = ""
+    known: frozenset[str] = frozenset()
 
 
 def choose_sources(options: CodeOptions, stack_name: str) -> ChosenSources:
@@ -174,6 +198,7 @@ def choose_sources(options: CodeOptions, stack_name: str) -> ChosenSources:
         {name: source for name, source in sources.found.items() if options.includes(name)},
         {name: reason for name, reason in sources.missing.items() if options.includes(name)},
         f"{sources.template} has no function with code on this machine.",
+        frozenset({*sources.found, *sources.missing}),
     )
 
 
@@ -241,8 +266,10 @@ class _Attachment:
         sources: ChosenSources,
         report: Callable[[AttachEvent], None],
         timing: Timing,
+        overrides: Overrides,
     ) -> None:
         self._ends = ends
+        self._overrides = overrides
         self._options = options
         self._sources = sources.found
         # What is reported once there is a connection.
@@ -262,7 +289,9 @@ class _Attachment:
 
     async def until_signal(self, session_id: str, invoker: Invoker) -> Ended:
         self._stop = asyncio.Event()
-        _stop_on_signals(self._stop)
+        # What runs is not waited for.
+        self._abandon = asyncio.Event()
+        self._stop_on_signals()
         self._runner = InvocationRunner(
             self._sources,
             self._ends.target.region,
@@ -272,7 +301,8 @@ class _Attachment:
             self._report,
             self._timing,
             # The session ends in order, so that its functions are restored before it is raised.
-            on_bug=self._stop.set,
+            on_bug=self._stop_at_once,
+            overrides=self._overrides,
         )
         try:
             return await self._stay_attached(session_id)
@@ -310,6 +340,8 @@ class _Attachment:
                 await self._move(live)
             else:
                 await self._wait_for_news(live)
+        if live is not None and not live.has_ended:
+            await self._let_end(live)
         await self._close_in_order()
         ended = _STOPPED if live is None else live.end.result()
         return ended if ended.expected or ended.confirmed else _STOPPED
@@ -429,7 +461,7 @@ class _Attachment:
             case protocol.Ready():
                 self._holder = _Holder(session_id, is_complete=True)
                 self._was_ready = True
-                self._runner.max_waiting = event.max_waiting
+                self._runner.take_ready(event.max_waiting)
 
     def _end_invocations(self, session_id: str, ended: Ended) -> None:
         """No session takes the place of one that is closed. Its connection is there a moment more.
@@ -494,6 +526,63 @@ class _Attachment:
 
     # --- The end ----------------------------------------------------------------------------------
 
+    def _stop_on_signals(self) -> None:
+        """The first signal lets end what runs, a second one abandons it, and a third one, or a
+        second one if nothing runs, waits for nothing. SIGHUP is the first two at once.
+        """
+        loop = asyncio.get_running_loop()
+        this = asyncio.current_task()
+        assert this is not None
+
+        def on_signal() -> None:
+            if not self._stop.is_set():
+                logger.info("told to detach")
+                self._stop.set()
+            elif self._runner.under_way and not self._abandon.is_set():
+                logger.info("told to abandon what runs")
+                self._abandon.set()
+            else:
+                logger.info("told to detach at once")
+                this.cancel()
+
+        def on_hangup() -> None:
+            logger.info("the terminal is gone")
+            forget_terminal()
+            self._stop_at_once()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, on_signal)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+            loop.add_signal_handler(signal.SIGHUP, on_hangup)
+
+    def _stop_at_once(self) -> None:
+        self._stop.set()
+        self._abandon.set()
+
+    async def _let_end(self, live: _LiveSession) -> None:
+        """Waits for what runs, unless it is to be abandoned; nothing more is accepted meanwhile.
+
+        The functions are restored after that, since an emulator may end a worker whose function is
+        changed, and with it the caller that waits for this machine's answer.
+        """
+        self._runner.leave()
+        idle = asyncio.create_task(self._runner.wait_until_idle())
+        abandon = asyncio.create_task(self._abandon.wait())
+        try:
+            while self._runner.under_way and not self._abandon.is_set() and not live.has_ended:
+                seconds = max(run.deadline for run in self._runner.under_way) - time.time()
+                running = [(run.function, run.request_id) for run in self._runner.under_way]
+                self._report(Detaching(tuple(running), max(0.0, round(seconds, 1))))
+                await asyncio.wait(
+                    {idle, abandon, live.end},
+                    timeout=max(_SHORTEST_COUNTDOWN_SECONDS, seconds / 2),
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+        finally:
+            idle.cancel()
+            abandon.cancel()
+        self._runner.abort()
+
     async def _close_in_order(self) -> None:
         """Closes all that is connected, and waits for the helper stack to say that it is closed."""
         self._runner.leave()
@@ -531,6 +620,19 @@ def _list_left_out(sources: ChosenSources) -> list[AttachEvent]:
     events: list[AttachEvent] = [
         protocol.Skipped(function, reason) for function, reason in sorted(sources.left_out.items())
     ]
+    missing: dict[tuple[str, str], list[str]] = {}
+    for function, source in sorted(sources.found.items()):
+        for one in source.missing_layers:
+            missing.setdefault(one, []).append(function)
+    for (layer, reason), (function, *others) in missing.items():
+        also = f" It is one of {', '.join(others)}, too." if others else ""
+        events.append(
+            protocol.Warned(
+                function,
+                f"its layer {layer} is not on this machine: {reason}.{also} Install what it brings "
+                "in the environment of your project, or make it a layer of the template.",
+            )
+        )
     return events if sources.found else [*events, NothingToDebug(sources.why_none)]
 
 
@@ -539,18 +641,3 @@ def _now() -> float:
 
 
 _STOPPED = Ended(expected=True, confirmed=False, reason="detached while disconnected")
-
-
-def _stop_on_signals(stop: asyncio.Event) -> None:
-    """The first signal ends the session in order, the second one at once."""
-    loop = asyncio.get_running_loop()
-    this = asyncio.current_task()
-
-    def on_signal() -> None:
-        logger.info("told to detach%s", " at once" if stop.is_set() else "")
-        if stop.is_set() and this is not None:
-            this.cancel()
-        stop.set()
-
-    for signal_number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(signal_number, on_signal)

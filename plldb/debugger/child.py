@@ -27,6 +27,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from plldb.debugger.file_changes import NOTHING_LOADED, read_loaded_files
 from plldb.debugger.runtime.frames import ErrorReport, FrameParser, encode_frame
 from plldb.debugger.runtime.output import LOG, NOTE, RAW, REQUEST, STDERR, OutputParser, make_mark
 
@@ -73,6 +74,14 @@ class Reply:
     error: ErrorReport | None
     is_loaded: bool = True
     raw: str | None = None
+
+
+@dataclass(frozen=True)
+class ImportReply:
+    """``error``: why the handler can't be had, or None; the ``remedy`` is for the developer."""
+
+    error: ErrorReport | None
+    remedy: str = ""
 
 
 class ChildFailedError(Exception):
@@ -125,7 +134,9 @@ class Child:
         self._patience = patience
         self._listener = listener
         self._loop = asyncio.get_running_loop()
-        self._reply: asyncio.Future[Reply] | None = None
+        # What was loaded by the end of the last request; of use only while it has not changed.
+        self.loaded = NOTHING_LOADED
+        self._reply: asyncio.Future[Reply | ImportReply] | None = None
         self._ready: asyncio.Future[Header] = self._loop.create_future()
         self._is_running = True
         self._is_ending = False
@@ -195,11 +206,22 @@ class Child:
         Raises ChildFailedError or ChildExitedError. If it is cancelled, the child is still busy and
         of no use any more.
         """
+        reply = await self._ask({"type": "invoke"} | header, text)
+        assert isinstance(reply, Reply)
+        return reply
+
+    async def import_handler(self, is_changed: bool) -> ImportReply:
+        """Has the code read; as with ``request``. ``is_changed``: what was read before is old."""
+        reply = await self._ask({"type": "import", "isChanged": is_changed})
+        assert isinstance(reply, ImportReply)
+        return reply
+
+    async def _ask(self, header: Header, text: str = "") -> Reply | ImportReply:
         if not self.is_usable:
             raise ChildExitedError(self._process.returncode or 0)
         self._is_busy = True
         self._reply = self._loop.create_future()
-        self._send({"type": "invoke"} | header, text)
+        self._send(header, text)
         try:
             return await self._reply
         finally:
@@ -263,6 +285,10 @@ class Child:
                 self._settle(Reply(None, None, raw=text) if is_raw else Reply(text, None))
             case "error":
                 self._settle(Reply(None, header["error"], header["isLoaded"]))
+            case "imported":
+                self._settle(ImportReply(header["error"], header.get("remedy", "")))
+            case "loaded":
+                self.loaded = read_loaded_files(header)
             case "ready":
                 if not self._ready.done():
                     self._ready.set_result(header)
@@ -272,7 +298,7 @@ class Child:
                 self._stops = max(0, self._stops + _STOPS.get(kind, 0))
                 self._listener.on_frame(header)
 
-    def _settle(self, reply: Reply) -> None:
+    def _settle(self, reply: Reply | ImportReply) -> None:
         self._is_busy = False
         self.flush_output()
         if self._reply is not None and not self._reply.done():

@@ -1,49 +1,56 @@
-"""Whether the code in a folder has changed since it was loaded."""
+"""Whether what a child has loaded has changed since."""
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-# Not the function's own code, and large.
-_SKIPPED = frozenset({"__pycache__", "node_modules", "cdk.out", "venv"})
+from plldb.debugger.runtime.file_stamps import is_unchanged, list_modules
 
-# (time of the last change in nanoseconds, size in bytes) of each file, by its path.
-Snapshot = dict[str, tuple[int, int]]
+if TYPE_CHECKING:
+    from plldb.debugger.runtime.file_stamps import Stamp
+    from plldb.debugger.runtime.frames import Header
 
 
-def take_snapshot(folder: Path) -> Snapshot:
-    """What lies in a folder and below it now; hidden folders and those of other tools are left out.
+@dataclass(frozen=True)
+class SearchedFolder:
+    """A folder in which modules of these ``names`` were looked for (None: of any), and what it had.
 
-    Links are followed. What vanishes meanwhile counts as not there.
+    ``entries`` are as ``list_modules`` has them.
     """
-    snapshot: Snapshot = {}
-    waiting, seen = [str(folder)], set()
-    while waiting:
-        at = waiting.pop()
-        try:
-            identity = os.stat(at)  # noqa: PTH116 (os.scandir goes with it)
-            if (identity.st_dev, identity.st_ino) in seen:
-                continue
-            seen.add((identity.st_dev, identity.st_ino))
-            entries = list(os.scandir(at))
-        except OSError:
-            continue
-        for entry in entries:
-            try:
-                if entry.is_dir():
-                    if entry.name not in _SKIPPED and not entry.name.startswith("."):
-                        waiting.append(entry.path)
-                else:
-                    status = entry.stat()
-                    snapshot[entry.path] = (status.st_mtime_ns, status.st_size)
-            except OSError:
-                continue
-    return snapshot
+
+    names: frozenset[str] | None
+    entries: frozenset[str]
 
 
-def find_changes(before: Snapshot, after: Snapshot) -> list[str]:
-    """The paths of the files that were changed, added or removed between two snapshots."""
-    if before == after:
-        return []
-    return sorted({path for path, _ in before.items() ^ after.items()})
+@dataclass(frozen=True)
+class LoadedFiles:
+    """As the child's frame ``loaded`` has it: files with their stamps, and folders, by path."""
+
+    files: Mapping[str, Stamp | None] = field(default_factory=dict)
+    folders: Mapping[str, SearchedFolder] = field(default_factory=dict)
+
+
+NOTHING_LOADED = LoadedFiles()
+
+
+def read_loaded_files(header: Header) -> LoadedFiles:
+    """The content of a frame ``loaded``."""
+    folders = {
+        path: SearchedFolder(None if names is None else frozenset(names), frozenset(entries))
+        for path, (names, entries) in header["folders"].items()
+    }
+    return LoadedFiles(header["files"], folders)
+
+
+def find_changes(loaded: LoadedFiles) -> list[str]:
+    """The paths of files that were changed, removed, or added where they would be imported."""
+    changed = {path for path, stamp in loaded.files.items() if not is_unchanged(path, stamp)}
+    for path, folder in loaded.folders.items():
+        entries = list_modules(path, folder.names)
+        changed |= {
+            str(Path(path, entry)) for entry in folder.entries.symmetric_difference(entries)
+        }
+    return sorted(changed)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from plldb.errors import SourceError
@@ -20,7 +21,9 @@ MINIMUM = (3, 8)
 _CHECK_SECONDS = 15.0
 _QUESTION = "import json, sys; print(json.dumps(sys.version_info[:3]))"
 _PLACES = (Path("bin", "python"), Path("bin", "python3"))
-_ENVIRONMENTS = (".venv", "venv")
+# As venv, virtualenv, uv, and Poetry and Pipenv in the project have it, and conda in VS Code.
+_ENVIRONMENTS = (".venv", "venv", ".conda", "env")
+_CONDA_BASE = "base"
 
 
 @dataclass(frozen=True)
@@ -36,40 +39,96 @@ class Interpreter:
 
 
 def find_interpreter(
-    python: str | None, folders: Sequence[Path], environ: Mapping[str, str]
+    python: str | None,
+    folders: Sequence[Path],
+    environ: Mapping[str, str],
+    named_by: str = "--python",
 ) -> Interpreter:
-    """``--python`` (a path, a command or a virtual environment), or else the project's own.
+    """``python`` (a path, a command or a virtual environment), or else the project's own.
 
-    That is the one of VIRTUAL_ENV, of .venv or venv in the first of ``folders`` (the template's,
-    those of the code) that has one, or the one that runs plldb. Raises SourceError if it is no
-    Python, or too old.
+    ``named_by`` says in the user's words what names ``python``. The project's own is found
+    in this order:
+
+    - the environment that is active (VIRTUAL_ENV, or CONDA_PREFIX but for conda's base), unless it
+      is the one that plldb itself runs in,
+    - the first of .venv, venv, .conda and env in one of ``folders`` (the template's, those of the
+      code), or in a folder above one of them, up to the root of its repository,
+    - an active environment of any kind, and at last the one that runs plldb.
+
+    Raises SourceError if it is no Python, or too old.
     """
     if python is not None:
-        return check_interpreter(_find_named(python), "--python")
+        return check_interpreter(_find_named(python, named_by), named_by)
     for environment in _list_environments(folders, environ):
-        for place in _PLACES:
-            if (environment / place).is_file():
-                return check_interpreter(environment / place, "the project's environment")
+        path = _find_program(environment)
+        if path is not None:
+            return check_interpreter(path, "the project's environment")
     return check_interpreter(Path(sys.executable), "plldb's own")
 
 
 def _list_environments(folders: Sequence[Path], environ: Mapping[str, str]) -> Iterator[Path]:
-    if environ.get("VIRTUAL_ENV"):
-        yield Path(environ["VIRTUAL_ENV"])
-    for folder in folders:
+    active = [Path(environ[name]) for name in ("VIRTUAL_ENV", "CONDA_PREFIX") if environ.get(name)]
+    for environment in active:
+        is_base = (
+            environ.get("CONDA_PREFIX") == str(environment)
+            and environ.get("CONDA_DEFAULT_ENV") == _CONDA_BASE
+        )
+        if not is_base and not _is_our_own(environment):
+            yield environment
+    for folder in _list_folders_and_those_above(folders):
         for name in _ENVIRONMENTS:
-            yield folder / name
+            yield _follow(folder / name)
+    yield from active
 
 
-def _find_named(python: str) -> Path:
-    path = Path(python).expanduser()
+def _is_our_own(environment: Path) -> bool:
+    try:
+        return environment.samefile(sys.prefix)
+    except OSError:
+        return False
+
+
+def _list_folders_and_those_above(folders: Sequence[Path]) -> list[Path]:
+    """The folders themselves come first, then the nearer of those above them."""
+    lines = [_list_up_to_repository(folder.absolute()) for folder in folders]
+    by_distance = [folder for level in zip_longest(*lines) for folder in level if folder]
+    return list(dict.fromkeys(by_distance))
+
+
+def _list_up_to_repository(folder: Path) -> list[Path]:
+    """The folder alone if it is in no repository."""
+    line = []
+    for one in (folder, *folder.parents):
+        line.append(one)
+        if (one / ".git").exists():
+            return line
+    return [folder]
+
+
+def _follow(environment: Path) -> Path:
+    """Pipenv and virtualenvwrapper let .venv be a file that says where the environment is."""
+    try:
+        named = environment.read_text(encoding="utf-8").strip() if environment.is_file() else ""
+    except (OSError, UnicodeDecodeError):
+        return environment
+    return environment.parent / Path(named).expanduser() if named else environment
+
+
+def _find_program(environment: Path) -> Path | None:
     for place in _PLACES:
-        if (path / place).is_file():
-            return (path / place).absolute()
+        if (environment / place).is_file():
+            return environment / place
+    return None
+
+
+def _find_named(python: str, named_by: str) -> Path:
+    path = _find_program(Path(python).expanduser()) if python else None
+    if path is not None:
+        return path.absolute()
     found = shutil.which(python)
     if found is None:
         raise SourceError(
-            f"--python {python}: there is no such program.",
+            f"{named_by} {python}: there is no such program.",
             "Name the interpreter of your project, for example --python .venv/bin/python",
         )
     return Path(found).absolute()

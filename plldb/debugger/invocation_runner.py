@@ -20,13 +20,16 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 from plldb.bootstrap.cloudformation.lambda_functions.shared.constants import MAX_FRAME_BYTES
 from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
 from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import MessageType
+from plldb.debugger.interpreter import Interpreter
 from plldb.debugger.invoker import Invoker, Outcome
 from plldb.debugger.local_function import LocalFunction
+from plldb.debugger.overrides import Overrides
 from plldb.debugger.payload_transfer import PayloadTransfer
 from plldb.debugger.protocol import Instrumented, InvocationArrived
 from plldb.debugger.replies import MessageRefusedError, Replies
@@ -58,19 +61,41 @@ class InvocationFinished:
 
 
 @dataclass(frozen=True)
+class Prepared:
+    """The function's handler was imported here; ``timeout`` is the function's own, in seconds."""
+
+    function: str
+    interpreter: Interpreter
+    folder: Path
+    timeout: int
+
+
+@dataclass(frozen=True)
 class NotPrepared:
-    """The function's invocations will fail here, as they are: ``reason`` says why."""
+    """The function can't be run here: ``reason`` says why. It runs its own handler meanwhile."""
 
     function: str
     reason: str
 
 
-RunnerEvent = InvocationFinished | NotPrepared
+@dataclass(frozen=True)
+class InterpreterDiffers:
+    """Functions of a runtime run under another version of Python here; told once for each."""
+
+    function: str
+    runtime: str
+    interpreter: Interpreter
+
+
+RunnerEvent = InvocationFinished | Prepared | NotPrepared | InterpreterDiffers
 
 # Far more than can be repeated within the seconds in which a function asks again.
 _REMEMBERED = 1000
 _NO_CODE = "there is no code for it on the machine that is attached"
 _LATE = "its time was over"
+_NOT_PREPARED = "it can't be run here; the function runs it by itself"
+# Functions that are prepared at the same time while none of them is called.
+_PREPARED_AT_ONCE = 2
 # Why an invocation is not to be run here, by what the helper stack says of it.
 _WHY_VOID = {
     "ABANDONED": "the function has run it by itself",
@@ -105,6 +130,10 @@ class _Run:
         return self.invocation.request_id
 
     @property
+    def function(self) -> str:
+        return self.invocation.function
+
+    @property
     def id(self) -> tuple[str, str, float]:
         """By what the helper stack knows it."""
         return self.invocation.session_id, self.request_id, self.invocation.deadline
@@ -127,11 +156,13 @@ class InvocationRunner:
         report: Callable[[RunnerEvent], None],
         timing: Timing | None = None,
         on_bug: Callable[[], None] = lambda: None,
+        overrides: Overrides = Overrides(),  # noqa: B008 (frozen)
     ) -> None:
         self._timing = timing or Timing()
         self._on_bug = on_bug
         self._bug: BaseException | None = None
         self._sources = sources
+        self._overrides = overrides
         self._region = region
         self._invoker = invoker
         self._transfer = transfer
@@ -144,8 +175,17 @@ class InvocationRunner:
         # Done once it is known how the function is deployed.
         self._functions: dict[str, asyncio.Future[LocalFunction]] = {}
         self._tasks = TaskSet(on_bug=self._note_bug)
+        # By logical id: each that is being prepared, and those that could be.
+        self._preparing: dict[str, asyncio.Task[bool]] = {}
+        self._prepared: dict[str, LocalFunction] = {}
+        self._refusals: dict[str, str] = {}
+        self._turns = asyncio.Semaphore(_PREPARED_AT_ONCE)
+        self._is_ready = asyncio.Event()
+        self._warned_of: set[str] = set()
         # By their request ids.
         self._under_way: dict[str, _Run] = {}
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
         # Id and deadline of those that have arrived: a later try of an id has another deadline.
         self._remembered: dict[tuple[str, float], None] = {}
 
@@ -169,11 +209,30 @@ class InvocationRunner:
             timeout=int(info["timeout"]),
             region=self._region,
             runtime=str(info["runtime"]),
+            layers=source.layers,
+            build_dir=source.build_dir,
+            logging=dict(info["logging"]),
         )
+        function = self._overrides.apply(function)
+        self._compare_versions(function)
         if self._find_function(event.function).done():
             del self._functions[event.function]
         self._find_function(event.function).set_result(function)
-        self._tasks.start(self._prepare(function))
+        is_early = len(self._functions) <= self._invoker.warm_limit
+        if is_early or not self._invoker.keeps_children:
+            self._tasks.start(self._prepare_in_turn(function, is_early))
+
+    def take_ready(self, max_waiting: int) -> None:
+        """All functions are instrumented: the machine has time for those beyond the first ones."""
+        self.max_waiting = max_waiting
+        self._is_ready.set()
+
+    def _compare_versions(self, function: LocalFunction) -> None:
+        here = self._invoker.python
+        is_same = function.runtime in ("", "python{}.{}".format(*here.version))
+        if not is_same and function.runtime not in self._warned_of:
+            self._warned_of.add(function.runtime)
+            self._report(InterpreterDiffers(function.logical_id, function.runtime, here))
 
     def _find_function(self, function: str) -> asyncio.Future[LocalFunction]:
         """Is done once it is known how the function is deployed."""
@@ -181,13 +240,64 @@ class InvocationRunner:
             self._functions[function] = asyncio.get_running_loop().create_future()
         return self._functions[function]
 
-    async def _prepare(self, function: LocalFunction) -> None:
-        """A warm child for the first invocation; with debugpy, an editor can attach from now on."""
+    async def _prepare_in_turn(self, function: LocalFunction, is_early: bool) -> None:
+        """A warm child for the first invocation; with debugpy, an editor can attach from now on.
+
+        There are warm children for the first functions only. Of the others it is found out, after
+        all are instrumented, whether they can be run.
+        """
+        if not is_early:
+            await self._is_ready.wait()
+        async with self._turns:
+            await asyncio.wait({self._prepare(function)})
+
+    def _prepare(self, function: LocalFunction) -> asyncio.Task[bool]:
+        """Whether the function can be run here; it is asked once at a time."""
+        name = function.logical_id
+        if name not in self._preparing:
+            task = asyncio.create_task(self._try_to_prepare(function))
+            self._preparing[name] = task
+            task.add_done_callback(partial(self._forget_preparing, name))
+        return self._preparing[name]
+
+    def _forget_preparing(self, name: str, task: asyncio.Task[bool]) -> None:
+        del self._preparing[name]
+        if not task.cancelled() and (bug := task.exception()) is not None:
+            self._note_bug(bug)
+
+    async def _try_to_prepare(self, function: LocalFunction) -> bool:
+        name = function.logical_id
+        if self._prepared.get(name) == function:
+            return True
         try:
             await self._invoker.prepare(function)
         except PlldbError as error:
             reason = f"{error.message} {error.hint or ''}".strip()
-            self._report(NotPrepared(function.logical_id, reason))
+            if self._refusals.get(name) != reason:
+                self._refusals[name] = reason
+                self._report(NotPrepared(name, reason))
+            return False
+        self._refusals.pop(name, None)
+        self._prepared[name] = function
+        python, folder = self._invoker.python, function.code_dir
+        logger.info(
+            "%s runs under %s, Python %s, with the code in %s and %d s",
+            *(name, python.path, python.version_text, folder, function.timeout),
+        )
+        self._report(Prepared(name, python, folder, function.timeout))
+        return True
+
+    async def _can_run(self, function: LocalFunction) -> bool:
+        """Whether it makes sense to claim an invocation.
+
+        Once a function was prepared, an error in its code is one that its caller gets, as from
+        Lambda: somebody works on it.
+        """
+        if self._prepared.get(function.logical_id) == function:
+            return True
+        task = self._prepare(function)
+        await asyncio.wait({task}, timeout=self._timing.preparing)
+        return not task.done() or task.cancelled() or bool(task.exception()) or task.result()
 
     async def _wait_for_function(self, run: _Run) -> LocalFunction:
         """An invocation may overtake the message that its function is instrumented."""
@@ -213,16 +323,30 @@ class InvocationRunner:
         """
         self.leave()
         lost = _explain(_DEBUGGER_LOST, "the debugger detached while it ran this invocation")
-        for run in [run for run in self._under_way.values() if not run.is_answered]:
+        for run in [run for run in self.under_way if not run.is_answered]:
             if run.is_claimed:
                 self._send(wire.answer_message(*run.id, body=lost.to_body()))
             else:
                 self._send(wire.decline_message(*run.id))
             self._finish(run, "abandoned", "the session has ended")
 
+    @property
+    def under_way(self) -> list[_Run]:
+        """What runs here, or is about to."""
+        return [*self._under_way.values()]
+
+    async def wait_until_idle(self) -> None:
+        """Until nothing is under way."""
+        await self._is_idle.wait()
+
     async def close(self) -> None:
         """Ends what is under way. Raises the first bug that ended a task."""
+        for run in self.under_way:
+            self._finish(run, "abandoned", "plldb has ended")
         await self._tasks.cancel()
+        for task in [*self._preparing.values()]:
+            task.cancel()
+        await asyncio.gather(*self._preparing.values(), return_exceptions=True)
         await self._invoker.close()
         if self._bug is not None:
             raise self._bug
@@ -255,6 +379,7 @@ class InvocationRunner:
             self._tell(run, "abandoned", f"{reason}; the function runs it by itself")
         else:
             self._under_way[run.request_id] = run
+            self._is_idle.clear()
             self._tasks.start(self._run(run))
 
     def _find_reason_to_decline(self, invocation: InvocationArrived) -> str | None:
@@ -271,6 +396,9 @@ class InvocationRunner:
     async def _run(self, run: _Run) -> None:
         try:
             function = await self._wait_for_function(run)
+            if not await self._can_run(function):
+                self._send(wire.decline_message(*run.id))
+                raise InvocationError(_NOT_PREPARED)
             await self._claim(run)
             outcome = await self._invoke(run, function)
             run.was_paused = outcome.was_paused
@@ -296,6 +424,9 @@ class InvocationRunner:
         except PlldbError as error:
             return _explain(_DEBUGGER_ERROR, f"the event can't be had. {error.message}")
         context = run.invocation.context | {"aws_request_id": run.request_id}
+        # An emulator may know the group, and tell the function another one.
+        if group := function.logging.get("LogGroup"):
+            context["log_group_name"] = group
         return await self._invoker.invoke(function, event, context, run.deadline)
 
     async def _get_event(self, run: _Run) -> str:
@@ -365,6 +496,8 @@ class InvocationRunner:
         """Once: an invocation that was aborted may come to its end all the same."""
         if self._under_way.get(run.request_id) is run:
             del self._under_way[run.request_id]
+            if not self._under_way:
+                self._is_idle.set()
             self._tell(run, outcome, reason)
 
     def _tell(self, run: _Run, outcome: str, reason: str) -> None:

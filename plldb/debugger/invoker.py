@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from plldb.bootstrap.cloudformation.lambda_functions.shared.ids import shortened
 from plldb.debugger.child import (
     Child,
     ChildExitedError,
@@ -32,18 +33,18 @@ from plldb.debugger.child import (
     Reply,
 )
 from plldb.debugger.child_environment import find_fallback_packages, make_child_environment
-from plldb.debugger.file_changes import Snapshot, find_changes, take_snapshot
+from plldb.debugger.file_changes import LoadedFiles, find_changes
 from plldb.debugger.interpreter import Interpreter, check_interpreter
+from plldb.debugger.layers import list_built_packages, list_layer_paths
 from plldb.debugger.local_function import (
     NO_DEBUGGER,
     DebugMode,
     Debugpy,
     LocalFunction,
-    NoDebugger,
     Pdb,
 )
 from plldb.debugger.runtime.frames import ErrorReport, make_error_report
-from plldb.debugger.terminal import Terminal
+from plldb.debugger.terminal import Line, Terminal
 from plldb.errors import SourceError
 
 if TYPE_CHECKING:
@@ -54,8 +55,15 @@ logger = logging.getLogger(__name__)
 RUNTIME = Path(__file__).with_name("runtime") / "__main__.py"
 # How long the child before may take to leave a debugger's port.
 _PORT_PATIENCE_SECONDS = 5.0
+# So long before the end of a paused invocation, its developer is warned; or when this part of the
+# time at the first pause is left, if that is less.
+_WARNING_SECONDS, _WARNING_PART = 10.0, 1 / 3
 # Files that have changed; of more, a log line has only the number.
 _SHOWN_CHANGES = 5
+# How long an import may take before it is left to the first invocation.
+_IMPORT_SECONDS = 30.0
+# After that time, an import that failed is tried again though nothing that it read has changed.
+_RETRY_SECONDS = 5.0
 
 
 # --- What goes in and comes out -------------------------------------------------------------------
@@ -95,7 +103,8 @@ class RunState(Enum):
 class Progress:
     """An invocation's state has changed. ``deadline`` is in seconds since the epoch.
 
-    ``waiting`` and ``running`` count all invocations; one that is paused is running.
+    ``waiting`` and ``running`` count all invocations; one that is paused is running. ``says_time``:
+    it is paused by a debugger whose prompt says how much time is left.
     """
 
     request_id: str
@@ -104,6 +113,7 @@ class Progress:
     state: RunState
     waiting: int = 0
     running: int = 0
+    says_time: bool = False
 
 
 def _ignore(*_: object) -> None:
@@ -113,23 +123,37 @@ def _ignore(*_: object) -> None:
 # --- The invoker ----------------------------------------------------------------------------------
 
 
-@dataclass
+@dataclass(eq=False)
 class _Worker:
-    """A child with what it was started for. ``snapshot`` was taken before it read any code."""
+    """A child with what it was started for. ``used`` is when it was, by the loop's clock."""
 
     child: Child
     function: LocalFunction
-    snapshot: Snapshot
     listener: Listener
+    line: Line | None = None
+    used: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    """Why a function could not be prepared, what it had loaded by then, and when that was."""
+
+    function: LocalFunction
+    error: SourceError
+    loaded: LoadedFiles
+    time: float
 
 
 class Invoker:
     """Children for any number of functions, ``max_concurrency`` invocations at once over all.
 
     While pdb is on, it is one at once; with debugpy, one for each function, so that an editor knows
-    what it is attached to. Others wait in the order of their arrival. ``credentials`` are variables
-    for the AWS SDK, of the target that the developer works with. A child never reads the files in
-    ~/.aws unless AWS_PROFILE is among them: so it can't reach another account by accident.
+    what it is attached to. Others wait in the order of their arrival. There are never more than
+    ``max_concurrency`` children: one that is needed takes the place of the one that was idle for
+    the longest time. Only with debugpy, each function that was called keeps its own, since an
+    editor may be attached. ``credentials`` are variables for the AWS SDK, of the target that the
+    developer works with: see ``serving_target``. A child finds no other credentials, so it can't
+    reach another account by accident.
 
     ``on_output`` gets a function's logical id and a line that it wrote. Both callbacks are called
     in the event loop. ``fallback_packages`` are folders of packages, by their names,
@@ -155,16 +179,17 @@ class Invoker:
             python = check_interpreter(python, "the interpreter")
         if fallback_packages is None:
             fallback_packages = find_fallback_packages(python, debug)
-        self._python = python
+        self.python = python
         self._debug = debug
         self._on_output = on_output
         self._on_progress = on_progress
         self._credentials = dict(credentials or {})
-        self._max_concurrency = 1 if isinstance(debug, Pdb) else max_concurrency
-        self._slots = asyncio.Semaphore(self._max_concurrency)
+        self._max_children = max_concurrency
+        self._slots = asyncio.Semaphore(1 if isinstance(debug, Pdb) else max_concurrency)
         self._turns: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._idle: dict[str, list[_Worker]] = defaultdict(list)
         self._workers: list[_Worker] = []
+        self._refusals: dict[str, _Refusal] = {}
         # One for each child that is being started, or ended.
         self._starts: set[asyncio.Future[None]] = set()
         self._ends: set[asyncio.Task[None]] = set()
@@ -198,27 +223,96 @@ class Invoker:
         port = self._ports.setdefault(logical_id, self._debug.port + len(self._ports))
         return self._debug.host, port
 
-    async def prepare(self, function: LocalFunction) -> None:
-        """Starts a child before it is needed; with debugpy, an editor can attach from now on.
+    @property
+    def warm_limit(self) -> int:
+        """How many functions it is of use to prepare before any of them is called."""
+        return self._max_children
 
-        Raises SourceError if it can't be started, or the debugger in it.
+    @property
+    def keeps_children(self) -> bool:
+        """Whether a child that was started for a function stays, whatever else is called."""
+        return isinstance(self._debug, Debugpy)
+
+    async def prepare(self, function: LocalFunction) -> None:
+        """Has the handler imported in a child that stays; with debugpy, an editor can attach then.
+
+        An import that stops at a breakpoint, or that takes long, is left to the first invocation.
+        Raises SourceError, in words for the developer, if the child or its debugger can't be
+        started, or if the handler can't be imported: at once, if nothing has changed since that
+        turned out the last time.
         """
-        async with self._take_turn(function):
-            worker, _ = await self._get_worker(function)
+        refusal = self._refusals.pop(function.logical_id, None)
+        if refusal is not None and await self._holds_still(refusal, function):
+            self._refusals[function.logical_id] = refusal
+            raise refusal.error
+        async with self._take_turn(function), self._slots:
+            worker, is_changed = await self._get_worker(function)
             try:
-                if isinstance(self._debug, Debugpy):
-                    await worker.child.wait_ready()
-            except ChildFailedError as failure:
+                is_warm = await self._import(worker, is_changed)
+            except (SourceError, ChildFailedError, ChildExitedError) as problem:
+                error = self._explain(function, problem)
+                now = asyncio.get_running_loop().time()
+                loaded = worker.child.loaded
+                self._refusals[function.logical_id] = _Refusal(function, error, loaded, now)
                 self._retire(worker)
-                raise SourceError(failure.message, failure.hint) from None
-            except ChildExitedError as exited:
-                self._retire(worker)
-                what = _describe_exit(exited.status)
-                raise SourceError(f"{self._python.path} can't run a function: {what}.") from None
+                raise error from None
             except BaseException:
                 self._retire(worker)
                 raise
-            self._idle[function.logical_id].append(worker)
+            if is_warm:
+                self._keep(worker, is_reusable=True)
+            else:
+                self._retire(worker)
+
+    async def _holds_still(self, refusal: _Refusal, function: LocalFunction) -> bool:
+        is_fresh = asyncio.get_running_loop().time() - refusal.time < _RETRY_SECONDS
+        if refusal.function != function or not is_fresh:
+            return False
+        return not await asyncio.to_thread(find_changes, refusal.loaded)
+
+    async def _import(self, worker: _Worker, is_changed: bool) -> bool:
+        """Whether the child has the code, so that it is of use. Raises SourceError."""
+        child = worker.child
+        if isinstance(self._debug, Debugpy):
+            await child.wait_ready()
+            if self._debug.wait_for_client:
+                return True
+        is_stopped = asyncio.Event()
+        if isinstance(self._debug, Pdb):
+            worker.listener.on_frame = lambda _: is_stopped.set()
+        importing = asyncio.create_task(child.import_handler(is_changed))
+        stopping = asyncio.create_task(is_stopped.wait())
+        try:
+            await asyncio.wait(
+                {importing, stopping},
+                timeout=_IMPORT_SECONDS,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if not importing.done():
+                logger.info("the import of %s goes on", worker.function.logical_id)
+                return False
+            reply = importing.result()
+        finally:
+            importing.cancel()
+            stopping.cancel()
+        if reply.error is not None:
+            what = f"{reply.error['errorType']}: {reply.error['errorMessage']}"
+            raise SourceError(f"{worker.function.handler} can't be imported: {what}.", reply.remedy)
+        return True
+
+    def _explain(
+        self, function: LocalFunction, problem: SourceError | ChildFailedError | ChildExitedError
+    ) -> SourceError:
+        """What is wrong with a function's code, with the interpreter and the folder."""
+        where = f"{self.python.path} is Python {self.python.version_text}"
+        where = f"{where}, and the code is in {function.code_dir}."
+        match problem:
+            case ChildFailedError():
+                return SourceError(problem.message, problem.hint)
+            case ChildExitedError():
+                what = _describe_exit(problem.status)
+                return SourceError(f"{function.handler} can't be imported: {what}.", where)
+        return SourceError(problem.message, problem.hint or where)
 
     async def invoke(
         self, function: LocalFunction, event: str, context: dict[str, Any], deadline: float
@@ -234,6 +328,9 @@ class Invoker:
         progress = _Tracker(
             self, Progress(request_id, function.logical_id, deadline, RunState.QUEUED)
         )
+        if self._terminal is not None and self._terminal.is_lent:
+            who = f"{function.logical_id}  {shortened(request_id)}"
+            self._terminal.say(f"  {who}  waits for its turn, {self.waiting} wait")
         try:
             async with asyncio.timeout(allowed) as timer:
                 reply = await self._run(function, event, context, deadline, progress)
@@ -285,6 +382,7 @@ class Invoker:
             progress.change(RunState.RUNNING)
             worker, is_changed = await self._get_worker(function)
             worker.listener.on_frame = partial(self._follow_debugger, worker, progress)
+            self._attend_line(worker, progress)
             header = {"isChanged": is_changed, "context": context, "deadline": deadline}
             logger.debug("child %d gets invocation %s", worker.child.pid, progress.request_id)
             try:
@@ -292,6 +390,8 @@ class Invoker:
             except BaseException:
                 self._retire(worker)
                 raise
+            finally:
+                self._end_turn(worker)
             self._keep(worker, is_reusable=reply.is_loaded)
         return reply
 
@@ -307,18 +407,60 @@ class Invoker:
         match header["type"]:
             case "paused":
                 worker.child.flush_output()
-                progress.change(RunState.PAUSED)
-                if self._terminal is not None:
-                    self._terminal.lend()
+                self._lend_terminal(worker, progress, header["saysTime"])
                 worker.child.go()
             case "stopped":
                 progress.change(RunState.PAUSED)
             case "waiting":
                 progress.change(RunState.AWAITING_DEBUGGER)
             case "resumed":
-                if self._terminal is not None:
-                    self._terminal.take_back()
                 progress.change(RunState.RUNNING)
+
+    # --- The terminal ---------------------------------------------------------
+
+    def _attend_line(self, worker: _Worker, progress: _Tracker) -> None:
+        """What becomes of the terminal while an invocation runs."""
+        if worker.line is None:
+            return
+
+        def on_talk() -> None:
+            # A program that opens the terminal by itself may ask for something.
+            if progress.state is not RunState.PAUSED:
+                self._lend_terminal(worker, progress, says_time=False)
+
+        def on_return() -> None:
+            self._take_terminal_back(progress)
+            worker.child.go()
+
+        worker.line.on_talk, worker.line.on_return = on_talk, on_return
+
+    def _lend_terminal(self, worker: _Worker, progress: _Tracker, says_time: bool) -> None:
+        assert self._terminal is not None
+        assert worker.line is not None
+        progress.change(RunState.PAUSED, says_time)
+        self._terminal.lend(worker.line)
+        if not progress.has_warning:
+            left = progress.deadline - time.time()
+            before = min(_WARNING_SECONDS, left * _WARNING_PART)
+            progress.warn_after(left - before, partial(self._warn, progress))
+
+    def _take_terminal_back(self, progress: _Tracker) -> None:
+        assert self._terminal is not None
+        self._terminal.take_back()
+        progress.change(RunState.RUNNING)
+
+    def _warn(self, progress: _Tracker) -> None:
+        if self._terminal is not None and self._terminal.is_lent:
+            left = max(0, progress.deadline - time.time())
+            self._terminal.say(
+                f"{progress.function}: {left:.0f} s left to answer; then its caller gets an error."
+            )
+
+    def _end_turn(self, worker: _Worker) -> None:
+        """Leaves the terminal as it was, and nothing that was typed for the next invocation."""
+        if self._terminal is not None and worker.line is not None:
+            worker.line.on_talk = worker.line.on_return = _ignore
+            self._terminal.end_turn(worker.line)
 
     # --- Children -------------------------------------------------------------
 
@@ -327,49 +469,77 @@ class Invoker:
 
         Only with debugpy it must: a new child would cost the editor its connection.
         """
-        snapshot = await asyncio.to_thread(take_snapshot, function.code_dir)
         await self._wait_for_those_before()
-        worker, is_changed = self._take_idle(function, snapshot)
+        worker, is_changed = await self._take_idle(function)
         if worker is None:
             await self._wait_for_those_before()
-            worker = await self._start(function, snapshot)
+            await self._make_room()
+            worker = await self._start(function)
         return worker, is_changed
 
-    def _take_idle(
-        self, function: LocalFunction, snapshot: Snapshot
-    ) -> tuple[_Worker | None, bool]:
-        """An idle child that still serves, if there is one; the others of its function are ended.
+    async def _take_idle(self, function: LocalFunction) -> tuple[_Worker | None, bool]:
+        """An idle child that still serves, if there is one; others of no use are ended.
 
         The second value tells whether the code has changed since that child read it.
         """
         idle = self._idle[function.logical_id]
-        changes: list[str] = []
-        found = None
-        while idle and found is None:
+        while idle:
             worker = idle.pop()
-            changes = find_changes(worker.snapshot, snapshot)
             is_same = worker.function == function and worker.child.is_usable
-            if is_same and (not changes or isinstance(self._debug, Debugpy)):
-                worker.snapshot = snapshot
-                found = worker
-            else:
-                self._retire(worker)
-        if changes:
-            shown = ", ".join(changes[:_SHOWN_CHANGES])
-            logger.info("%s: %d files have changed: %s", function.logical_id, len(changes), shown)
-        return found, found is not None and bool(changes)
+            changes = await self._find_changes(worker) if is_same else []
+            if is_same and (not changes or self.keeps_children):
+                return worker, bool(changes)
+            self._retire(worker)
+        return None, False
 
-    async def _start(self, function: LocalFunction, snapshot: Snapshot) -> _Worker:
+    async def _find_changes(self, worker: _Worker) -> list[str]:
+        try:
+            changes = await asyncio.to_thread(find_changes, worker.child.loaded)
+        except BaseException:
+            self._retire(worker)
+            raise
+        if changes:
+            shown, name = ", ".join(changes[:_SHOWN_CHANGES]), worker.function.logical_id
+            logger.info("%s: %d files have changed: %s", name, len(changes), shown)
+        return changes
+
+    async def _make_room(self) -> None:
+        """Returns once there may be another child: what is idle, and is called least, must go.
+
+        Whoever calls this has one of the slots, of which there are not more than children may be.
+        """
+        while not self.keeps_children and self._count_children() >= self._max_children:
+            idle = [worker for workers in self._idle.values() for worker in workers]
+            if idle and not self._ends:
+                oldest = min(idle, key=lambda worker: worker.used)
+                self._idle[oldest.function.logical_id].remove(oldest)
+                self._retire(oldest)
+            waits = {*self._ends, *self._starts}
+            if not waits:
+                return
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+
+    def _count_children(self) -> int:
+        return len(self._workers) + len(self._ends) + len(self._starts)
+
+    async def _start(self, function: LocalFunction) -> _Worker:
         if self._closing.is_set():
             raise ChildExitedError(0)
         listener = Listener(on_line=partial(self._on_output, function.logical_id), on_frame=_ignore)
         starting = asyncio.get_running_loop().create_future()
         self._starts.add(starting)
+        line = None
         try:
-            child = await Child.start(self._make_launch(function), listener)
-            worker = _Worker(child, function, snapshot, listener)
+            packages = await asyncio.to_thread(list_built_packages, function.build_dir)
+            line = None if self._terminal is None else self._terminal.open_line()
+            child = await Child.start(self._make_launch(function, line, packages), listener)
+            worker = _Worker(child, function, listener, line)
             self._workers.append(worker)
+            if line is not None:
+                line.pid = child.pid
         except OSError as error:
+            if line is not None:
+                line.close()
             raise SourceError(
                 f"{function.logical_id} can't be started in {function.code_dir}: "
                 f"{error.strerror or error}."
@@ -381,14 +551,12 @@ class Invoker:
         return worker
 
     def _keep(self, worker: _Worker, is_reusable: bool) -> None:
-        """Keeps a child for later: one for each function, more while there are few in all."""
+        """Keeps a child for later, until another one needs its place."""
         worker.listener.on_frame = _ignore
-        idle = self._idle[worker.function.logical_id]
-        has_room = not idle or len(self._workers) <= self._max_concurrency
+        worker.used = asyncio.get_running_loop().time()
         # With debugpy it reads its code again before the next invocation.
-        is_reusable = is_reusable or isinstance(self._debug, Debugpy)
-        if is_reusable and has_room and worker.child.is_usable:
-            idle.append(worker)
+        if (is_reusable or self.keeps_children) and worker.child.is_usable:
+            self._idle[worker.function.logical_id].append(worker)
         else:
             self._retire(worker)
 
@@ -397,8 +565,7 @@ class Invoker:
         if worker in self._workers:
             self._workers.remove(worker)
             worker.listener.on_frame = _ignore
-            if self._terminal is not None:
-                self._terminal.restore()
+            self._end_turn(worker)
             task = asyncio.create_task(self._end(worker))
             self._ends.add(task)
             task.add_done_callback(self._ends.discard)
@@ -407,8 +574,8 @@ class Invoker:
         try:
             await worker.child.end()
         finally:
-            if self._terminal is not None:
-                self._terminal.take_back()
+            if worker.line is not None:
+                worker.line.close()
 
     async def _wait_for_ends(self) -> None:
         while self._ends:
@@ -417,11 +584,13 @@ class Invoker:
                 task.result()
 
     async def _wait_for_those_before(self) -> None:
-        """Until children that have ended, or are about to, have left the port or the terminal."""
-        if not isinstance(self._debug, NoDebugger):
+        """Until children that have ended, or are about to, have left the port."""
+        if isinstance(self._debug, Debugpy):
             await self._wait_for_ends()
 
-    def _make_launch(self, function: LocalFunction) -> Launch:
+    def _make_launch(
+        self, function: LocalFunction, line: Line | None, packages: Mapping[str, str]
+    ) -> Launch:
         debugger: Header = {"kind": "none"}
         inherited: tuple[int, ...] = ()
         if isinstance(self._debug, Debugpy):
@@ -435,19 +604,25 @@ class Invoker:
                 "patience": 0.0 if is_first else _PORT_PATIENCE_SECONDS,
                 "waitForClient": self._debug.wait_for_client,
             }
-        elif self._terminal is not None:
-            inherited = (self._terminal.descriptor,)
-            debugger = {"kind": "pdb", "terminal": self._terminal.descriptor}
+        elif line is not None:
+            inherited = (line.descriptor,)
+            debugger = {"kind": "pdb", "terminal": line.descriptor}
         return Launch(
             # -B: what was compiled a moment ago must not be taken for what was saved since.
-            command=(str(self._python.path), "-u", "-B", "-X", "utf8", str(RUNTIME)),
+            command=(str(self.python.path), "-u", "-B", "-X", "utf8", str(RUNTIME)),
             folder=function.code_dir,
-            environment=make_child_environment(function, os.environ, self._credentials),
+            environment=make_child_environment(
+                function, os.environ, self._credentials, self.python.path
+            ),
             start={
                 "handler": function.handler,
                 "codeDir": str(function.code_dir),
+                "layers": list_layer_paths(function, self.python),
+                "runtime": function.runtime,
                 "debugger": debugger,
-                "fallbackPackages": self._fallback_packages,
+                "fallbackPackages": {**self._fallback_packages, **packages},
+                # Nobody edits these.
+                "installed": sorted(set(self._fallback_packages.values())),
             },
             patience=self._patience,
             inherited=inherited,
@@ -460,6 +635,7 @@ class _Tracker:
     def __init__(self, invoker: Invoker, progress: Progress) -> None:
         self._invoker = invoker
         self._progress = progress
+        self._warning: asyncio.TimerHandle | None = None
         self.change(RunState.QUEUED)
 
     @property
@@ -467,15 +643,33 @@ class _Tracker:
         return self._progress.request_id
 
     @property
+    def function(self) -> str:
+        return self._progress.function
+
+    @property
+    def deadline(self) -> float:
+        return self._progress.deadline
+
+    @property
     def state(self) -> RunState:
         return self._progress.state
 
-    def change(self, state: RunState) -> None:
+    @property
+    def has_warning(self) -> bool:
+        return self._warning is not None
+
+    def warn_after(self, seconds: float, warn: Callable[[], None]) -> None:
+        """Unless it has finished by then."""
+        self._warning = asyncio.get_running_loop().call_later(seconds, warn)
+
+    def change(self, state: RunState, says_time: bool = False) -> None:
         invoker, key = self._invoker, id(self)
-        self._progress = replace(self._progress, state=state)
+        self._progress = replace(self._progress, state=state, says_time=says_time)
         invoker._progress[key] = self._progress
         if state is RunState.FINISHED:
             del invoker._progress[key]
+            if self._warning is not None:
+                self._warning.cancel()
         invoker._on_progress(
             replace(self._progress, waiting=invoker.waiting, running=invoker.running)
         )

@@ -12,6 +12,7 @@ class LocalFunction:
     """A function as it was deployed, and the folder of its code; ``timeout`` is in seconds.
 
     ``memory_size`` is in MB; ``runtime`` is Lambda's name of it, such as python3.13, or empty.
+    ``logging`` is its LoggingConfig: https://docs.aws.amazon.com/lambda/latest/api/API_LoggingConfig.html
     ``layers`` are folders with what is in /opt on Lambda; of two that have a file, the later has
     its way. ``build_dir`` is where a build has put the function with its dependencies, if there is
     one.
@@ -28,6 +29,7 @@ class LocalFunction:
     runtime: str = ""
     layers: tuple[Path, ...] = ()
     build_dir: Path | None = None
+    logging: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

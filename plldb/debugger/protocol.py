@@ -480,6 +480,12 @@ def _read_instrumented(message: dict[str, Any]) -> Instrumented:
         raise TypeError("variables is no object")
     for name in variables:
         _text(variables, name)
+    # A helper stack of another version says nothing of it.
+    logging_config = message.setdefault("logging", {})
+    if not isinstance(logging_config, dict):
+        raise TypeError("logging is no object")
+    for name in logging_config:
+        _text(logging_config, name)
     return Instrumented(_text(message, "function"), message)
 
 

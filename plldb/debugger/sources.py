@@ -10,7 +10,7 @@ import json
 import logging
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,14 @@ _CDK_NESTED_SUFFIX = ".nested.template.json"
 
 _LAMBDA_FUNCTION = "AWS::Lambda::Function"
 _SAM_FUNCTION = "AWS::Serverless::Function"
+_LAMBDA_LAYER = "AWS::Lambda::LayerVersion"
+_SAM_LAYER = "AWS::Serverless::LayerVersion"
+_SAM_BUILD = Path(".aws-sam", "build")
 # https://github.com/aws/aws-cdk/blob/main/packages/aws-cdk-lib/cx-api/lib/assets.ts
 _CDK_ASSET_PATH = "aws:asset:path"
 
+# What a layer's resource has its content in.
+_CONTENT_NAMES = {_LAMBDA_LAYER: "Content", _SAM_LAYER: "ContentUri"}
 _CODE_HINT = "Say where its code is: --code {0}=DIR"
 _TEMPLATE_HINT = "Name the template with --template PATH, or the code with --code LOGICAL_ID=DIR."
 
@@ -40,12 +45,17 @@ class CodeSource:
     """``code_dir`` is absolute. ``handler`` is the template's, None if it says nothing or not here.
 
     ``code_dir`` is what lies in /var/task on Lambda, as the developer edits it; of a CDK asset it
-    is the copy that ``cdk synth`` made.
+    is the copy that ``cdk synth`` made. ``layers`` are folders with what is in /opt on Lambda, of
+    which a later one wins, and ``missing_layers`` those that are not on this machine, with the
+    reason of each. ``build_dir`` is where ``sam build`` has put the function, if it has.
     """
 
     logical_id: str
     code_dir: Path
     handler: str | None
+    layers: tuple[Path, ...] = ()
+    missing_layers: tuple[tuple[str, str], ...] = ()
+    build_dir: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -123,8 +133,8 @@ def find_sources(
         return Sources(None, {name: CodeSource(name, at, None) for name, at in code.items()}, {})
     found, missing = _read_functions(_load(path), path.parent)
     for logical_id, code_dir in code.items():
-        handler = found[logical_id].handler if logical_id in found else None
-        found[logical_id] = CodeSource(logical_id, code_dir, handler)
+        source = found.get(logical_id) or CodeSource(logical_id, code_dir, None)
+        found[logical_id] = replace(source, code_dir=code_dir)
         missing.pop(logical_id, None)
     logger.info("%s: code of %d functions is here, of %d not", path, len(found), len(missing))
     for logical_id, source in found.items():
@@ -226,12 +236,77 @@ def _read_functions(
         code = _locate(str(kind), properties, metadata, folder)
         if isinstance(code, str):
             missing[str(logical_id)] = code
-        else:
-            handler = properties.get("Handler")
-            found[str(logical_id)] = CodeSource(
-                str(logical_id), code, handler if isinstance(handler, str) else None
-            )
+            continue
+        handler = properties.get("Handler")
+        # SAM puts the layers of Globals before the function's own.
+        own = [*_as_list(defaults.get("Layers"))] if kind == _SAM_FUNCTION else []
+        own += _as_list(_as_dict(resource.get("Properties")).get("Layers"))
+        layers, missing_layers = _read_layers(own, template["Resources"], folder)
+        build_dir = _make_absolute(folder / _SAM_BUILD / str(logical_id))
+        found[str(logical_id)] = CodeSource(
+            str(logical_id),
+            code,
+            handler if isinstance(handler, str) else None,
+            layers,
+            missing_layers,
+            build_dir if build_dir.is_dir() else None,
+        )
     return found, missing
+
+
+def _read_layers(
+    values: list[Any], resources: dict[str, Any], folder: Path
+) -> tuple[tuple[Path, ...], tuple[tuple[str, str], ...]]:
+    """The folders of a function's layers; and those that have none, with the reason of each."""
+    folders: list[Path] = []
+    missing: list[tuple[str, str]] = []
+    for value in values:
+        name = _find_reference(value)
+        resource = _as_dict(resources.get(name)) if name is not None else {}
+        if resource.get("Type") not in _CONTENT_NAMES:
+            missing.append((_name_layer(value), "it is none of this template's"))
+            continue
+        content = _locate_layer(resource, folder)
+        # Of a layer that a build makes, there is the source, as it is edited, over what it needs.
+        built = _make_absolute(folder / _SAM_BUILD / str(name))
+        is_built = "BuildMethod" in _as_dict(resource.get("Metadata")) and built.is_dir()
+        folders += [built] if is_built else []
+        if isinstance(content, Path):
+            folders.append(content)
+        elif not is_built:
+            missing.append((str(name), content))
+    return tuple(folders), tuple(missing)
+
+
+def _locate_layer(resource: dict[str, Any], folder: Path) -> Path | str:
+    metadata = _as_dict(resource.get("Metadata"))
+    if isinstance(metadata.get(_CDK_ASSET_PATH), str):
+        return _find_folder(folder, metadata[_CDK_ASSET_PATH])
+    name = _CONTENT_NAMES[str(resource.get("Type"))]
+    value = _as_dict(resource.get("Properties")).get(name)
+    return (
+        _find_folder(folder, value)
+        if isinstance(value, str)
+        else _explain_missing_folder(name, value)
+    )
+
+
+def _find_reference(value: Any) -> str | None:
+    """The logical id that a layer is named by, as ``!Ref`` or ``{"Ref": …}``."""
+    reference = _as_dict(value)
+    name = reference.get("Ref", reference.get("!Ref"))
+    return name if isinstance(name, str) else None
+
+
+def _name_layer(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _as_list(value: Any) -> list[Any]:
+    """What CloudFormation computes counts as one."""
+    if isinstance(value, list):
+        return value
+    return [] if value is None else [value]
 
 
 def _as_dict(value: Any) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from plldb.debugger.attachment import (
     attach,
     choose_sources,
 )
+from plldb.debugger.credential_server import serving_target
 from plldb.debugger.invoker import Invoker
 from plldb.debugger.local_function import NO_DEBUGGER
 from plldb.debugger.protocol import Connected, Ended, Instrumented, Ready, Restored
@@ -180,18 +181,20 @@ def attach_and_debug(
     """Attaches, has the function called while it is edited, and detaches with Ctrl-C."""
     narrator = _Narrator(target, helper, project, caller, tell)
     sources = choose_sources(CodeOptions(project.folder), SAMPLE_STACK)
-    attach(
-        target,
-        SessionOptions(SAMPLE_STACK, helper.name),
-        sources,
-        lambda: Invoker(
-            python=Path(sys.executable),
-            debug=NO_DEBUGGER,
-            max_concurrency=2,
-            on_output=lambda function, line: tell("output", f"{function} │ {line.text}"),
-        ),
-        narrator.show,
-    )
+    with serving_target(target) as credentials:
+        attach(
+            target,
+            SessionOptions(SAMPLE_STACK, helper.name),
+            sources,
+            lambda: Invoker(
+                python=Path(sys.executable),
+                debug=NO_DEBUGGER,
+                max_concurrency=2,
+                on_output=lambda function, line: tell("output", f"{function} │ {line.text}"),
+                credentials=credentials,
+            ),
+            narrator.show,
+        )
     if narrator.calls is not None:
         narrator.calls.result()
 

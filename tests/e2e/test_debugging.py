@@ -174,6 +174,9 @@ def test_code_that_does_not_import_is_named_by_file_and_line(
 ) -> None:
     with attach(plldb, project) as attached:
         attached.wait_for("ready")
+        # What does not import at attach is left to Lambda.
+        project.invoke("Alpha")
+        attached.wait_for("invocation")
         project.write("Alpha", "def handler(event, context):\n    return (\n")
         syntax = project.invoke("Alpha").json
         syntax_event = attached.wait_for("invocation")
@@ -474,11 +477,11 @@ def test_pdb_talks_to_the_terminal(plldb: Plldb, project: Project) -> None:
         _read_until(primary, "Ready:")
         with ThreadPoolExecutor() as pool:
             answer = pool.submit(project.invoke, "Alpha", {"n": 41})
-            _read_until(primary, "(Pdb)")
+            _read_until(primary, "(Pdb ")
             os.write(primary, b"p answer\n")
             _read_until(primary, "42")
             os.write(primary, b"answer = 'typed'\n")
-            _read_until(primary, "(Pdb)")
+            _read_until(primary, "(Pdb ")
             os.write(primary, b"c\n")
             assert answer.result(30).json == "typed"
         os.killpg(process.pid, signal.SIGINT)

@@ -26,7 +26,7 @@ SHARED_WITH_THE_LOCAL_SIDE = {
 # Runs in a child process, under the interpreter of the user's project, which has no plldb.
 RUNTIME = "plldb.debugger.runtime"
 # plldb imports these of its modules, too: both ends of the pipes speak by them.
-BOTH_ENDS = {f"{RUNTIME}.frames", f"{RUNTIME}.output"}
+BOTH_ENDS = {f"{RUNTIME}.{name}" for name in ("frames", "output", "file_stamps")}
 FOREIGN = [
     # Runs inside the emulator's container, as a package of its own.
     PACKAGE / "emulators" / "localstack",
@@ -36,9 +36,10 @@ FOREIGN = [
 
 # A module may import what stands in a row above its own, and its own part.
 LAYERS = [
-    {"errors", "clock_skew", "diagnostic_log", "files"},
+    {"errors", "clock_skew", "diagnostic_log", "files", "proxies"},
     {"config"},
     {"settings_file"},
+    {"aws_profile", "credentials"},
     {"aws"},
     {"stacks"},
     {"bootstrap", "debugger", "emulators"},
@@ -57,6 +58,9 @@ PURE = [
     "plldb.doctor.requirements",
     "plldb.debugger.launch_config",
     "plldb.debugger.protocol",
+    "plldb.debugger.reserved_variables",
+    "plldb.debugger.wrapped_handlers",
+    "plldb.proxies",
     "plldb.debugger.file_changes",
     *sorted(BOTH_ENDS),
     "plldb.debugger.sources",

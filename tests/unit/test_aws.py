@@ -225,42 +225,23 @@ class TestReachableUrls:
         assert Target(TargetSettings("aws", "eu-west-1")).reachable_url(url) == url
 
 
-class TestChildEnvironment:
-    """What a user's code, run here, gets to know of the target."""
+class TestEndpointEnvironment:
+    """How a user's code, run here, finds the target."""
 
-    def test_of_an_emulator_its_endpoint_and_keys_only(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY_ID)
-        monkeypatch.setenv("AWS_SESSION_TOKEN", "t")
-        monkeypatch.setenv("AWS_PROFILE", "work")
-        assert emulator_target("http://h:2").child_environment() == {
+    def test_an_emulator_is_at_one_endpoint_and_nothing_has_an_sdk_ignore_it(self) -> None:
+        assert emulator_target("http://h:2").endpoint_environment() == {
             "AWS_ENDPOINT_URL": "http://h:2",
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false",
         }
 
-    def test_of_aws_the_profile_and_not_what_it_holds(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY_ID)
-        monkeypatch.setenv("AWS_CONFIG_FILE", "elsewhere/config")
-        monkeypatch.delenv("AWS_SHARED_CREDENTIALS_FILE", raising=False)
-        target = Target(TargetSettings("aws", "eu-west-1", profile="work"))
-        assert target.child_environment() == {
-            "AWS_PROFILE": "work",
-            "AWS_CONFIG_FILE": "elsewhere/config",
-        }
+    def test_aws_is_where_an_sdk_looks_by_itself(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://h:2")
+        assert Target(TargetSettings("aws", "eu-west-1")).endpoint_environment() == {}
 
-    def test_without_a_profile_the_credentials_of_the_environment(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        target = Target(TargetSettings("aws", "eu-west-1"))
-        assert target.child_environment() == {}
-        given_here = {"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET}
-        for name, value in (given_here | {"AWS_ENDPOINT_URL": "http://h:2"}).items():
-            monkeypatch.setenv(name, value)
-        assert target.child_environment() == given_here
+    def test_but_for_services_that_have_an_endpoint_of_their_own(self) -> None:
+        url = "https://vpce-1.sts.eu-west-1.vpce.amazonaws.com"
+        settings = TargetSettings("aws", "eu-west-1", service_endpoints={"sts": url})
+        assert Target(settings).endpoint_environment() == {"AWS_ENDPOINT_URL_STS": url}
 
 
 def test_a_target_tells_people_where_it_is() -> None:
@@ -439,16 +420,20 @@ class TestRealAwsByProfile:
         assert all(host.endswith(".amazonaws.com") for host in wire.hosts())
         assert len(wire.hosts()) == 2
 
-    def test_an_endpoint_url_in_the_profile_does_not_either(self, tmp_path: Path) -> None:
-        (tmp_path / "credentials").write_text(
-            f"[odd]\naws_access_key_id = {KEY_ID}\naws_secret_access_key = {SECRET}\n"
+    @pytest.mark.parametrize(
+        ("service", "key"),
+        [("sts", "sts"), ("cloudformation", "cloudformation"), ("events", "eventbridge")],
+    )
+    def test_an_endpoint_of_aws_for_a_service_is_where_its_calls_go(
+        self, service: str, key: str
+    ) -> None:
+        url = f"https://vpce-1.{service}.eu-west-1.vpce.amazonaws.com"
+        settings = TargetSettings(
+            "aws", "eu-west-1", profile="work", service_endpoints={key: url, "s3": "https://s3.x"}
         )
-        (tmp_path / "config").write_text(
-            "[profile odd]\nregion = eu-west-1\nendpoint_url = http://127.0.0.1:1\n"
-        )
-        wire = Wire(aws_answers("eu-west-1", "amazonaws.com"))
-        assert aws_target(wire, Options(profile="odd")).account_id == ACCOUNT
-        assert wire.hosts() == {"sts.eu-west-1.amazonaws.com"}
+        with Target(settings) as target:
+            assert target.client(service).meta.endpoint_url == url
+            assert target.client("lambda").meta.endpoint_url.endswith(".eu-west-1.amazonaws.com")
 
     def test_target_aws_takes_the_credentials_of_the_environment(self) -> None:
         wire = Wire(aws_answers("eu-west-1", "amazonaws.com"))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from plldb.config import ConfigFile
+from plldb.config import ConfigFile, FileOverrides, FileStack
 from plldb.errors import UsageError
 from plldb.settings_file import load, read
 
@@ -88,6 +88,47 @@ class TestContents:
     def test_an_empty_one_says_nothing(self, folder: Path, text: str) -> None:
         file = read(written(folder, text), "--config")
         assert (file.environment, file.environments) == (None, {})
+
+
+class TestStacks:
+    def test_what_they_say_of_functions(self, folder: Path) -> None:
+        text = """
+            [stacks.shop]
+            env-file = "../shop.env"
+            env = { STAGE = "dev", COUNT = 2, DEBUG = true }
+            [stacks.shop.functions.Greeter]
+            handler = "app.other"
+            env = { TABLE = "greetings" }
+            [stacks.empty]
+        """
+        stacks = read(written(folder, text), "--config").stacks
+        shop = stacks["shop"]
+        assert shop.overrides == FileOverrides(
+            {"STAGE": "dev", "COUNT": "2", "DEBUG": "true"}, folder / "../shop.env"
+        )
+        assert shop.functions == {
+            "Greeter": FileOverrides({"TABLE": "greetings"}, handler="app.other")
+        }
+        assert stacks["empty"] == FileStack(FileOverrides(), {})
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("stacks = 1", "stacks is an integer. Give a table."),
+            ("stacks.shop = 1", "[stacks.shop] is an integer"),
+            ("[stacks.shop]\nhandler = 'a.b'", "there is no setting 'handler'"),
+            ("[stacks.shop]\nevn = {}", "Did you mean 'env'?"),
+            ("[stacks.shop]\nenv = 'A=1'", "env is a string"),
+            ("[stacks.shop]\nenv = {A = [1]}", "env: 'A' is an array"),
+            ("[stacks.shop]\nenv-file = ''", "env-file is empty"),
+            ("[stacks.shop]\nfunctions = []", "[stacks.shop.functions] is an array"),
+            ("[stacks.shop.functions]\nA = 1", "[stacks.shop.functions.A] is an integer"),
+            ("[stacks.shop.functions.A]\nhandler = 1", "handler is an integer"),
+            ("[stacks.shop.functions.A]\nhandle = 'a.b'", "Did you mean 'handler'?"),
+        ],
+    )
+    def test_what_makes_no_sense(self, folder: Path, text: str, said: str) -> None:
+        assert said in refused(written(folder, text))
 
 
 class TestWhichOne:

@@ -12,24 +12,30 @@ what differs is said where it does. ::
     output          what goes through stdout and stderr, which are one pipe; and this one
     standard_streams  the ends of that pipe here
     loading         a handler by its name; saved code is read again
+    loaded_code     which files that were; file_stamps: by what they are known to have changed
+    import_remedy   what a developer can do about an import that failed
     context         what a handler gets beside the event
+    invocation_variables  what is in the environment for one invocation
     encoding        events and results as JSON text
     faults          errors in Lambda's words, stack traces with Lambda's paths
     log_format      the root logger, errors in the log
-    terminal_debuggers  pdb on a terminal
+    terminal_debuggers  pdb, ipdb, pudb and others that talk to a terminal
     debugpy_server  debugpy, for an editor that attaches
     passed_over     breakpoints while there is no debugger
+    import_hook     changes modules as they are imported
 
 The numbers of the pipes are its arguments; stdin, stdout and stderr are left to the user's code.
 These are the frames::
 
     invoker → runtime                        runtime → invoker
     start {handler, codeDir, debugger, …}    ready {…}: a debugger can attach
+    import                                   imported {error, remedy}
     invoke {deadline, context} + event       result + JSON text or base64
                                              error {errorType, errorMessage, stackTrace}
                                              waiting: for a debugger to attach; resumed: it has
                                              stopped: by a debugger; resumed: it goes on
-    go                                 ←     paused: about to use the terminal; resumed: done
+                                             loaded {files, folders}: before an answer
+    go                                 ←     paused: about to use the terminal, or done with it
     end: after the answer, if any            failed {message, hint}: the debugger can't be started
 
 How it ends: ``end`` makes it leave its loop, so that the interpreter shuts down as it does after

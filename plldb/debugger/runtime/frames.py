@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     Header = dict[str, Any]
 
 _LENGTHS = struct.Struct(">II")
+# What a child writes to its terminal when it needs that no more: a command that terminals ignore
+# (ECMA-48, 8.3.2), and that plldb does not pass on.
+TERMINAL_MARK = b"\x1b_plldb\x1b\\"
 
 
 class ErrorReport(TypedDict):

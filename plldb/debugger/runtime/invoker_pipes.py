@@ -29,11 +29,15 @@ class InvokerPipes:
         self._requests = requests
         self._answers = answers
         self._received: queue.SimpleQueue[tuple[Header, str]] = queue.SimpleQueue()
+        # A frame ``go`` each, which any thread of the user's code may wait for.
+        self._gos = threading.Semaphore(0)
         self._sending = threading.Lock()
         # Those that a debugger holds. Code that is stopped must not go on by itself.
         self.stopped_threads: set[int] = set()
         # How many seconds the user's code has to end after SIGTERM, once plldb is gone.
         self.patience = 0.0
+        # The process has been told to end.
+        self.is_ending = False
         self._is_orphan = False
         # Registered before the user's code registers anything, it runs after all of that.
         atexit.register(self._end_group_of_orphan)
@@ -46,8 +50,12 @@ class InvokerPipes:
     def receive(self) -> tuple[Header, str]:
         return self._received.get()
 
+    def await_go(self) -> None:
+        self._gos.acquire()
+
     def request_end(self) -> None:
         """Puts ``end`` behind the frames that were received."""
+        self.is_ending = True
         self._received.put(({"type": "end"}, ""))
 
     def send(self, kind: str, header: Header | None = None, text: str = "") -> None:
@@ -57,7 +65,7 @@ class InvokerPipes:
                 frame = frame[os.write(self._answers, frame) :]
 
     def _read(self) -> None:
-        parser = frames.FrameParser(lambda header, text: self._received.put((header, text)))
+        parser = frames.FrameParser(self._take)
         with contextlib.suppress(OSError):
             while True:
                 data = os.read(self._requests, _CHUNK_BYTES)
@@ -65,6 +73,12 @@ class InvokerPipes:
                     break
                 parser.feed(data)
         self._end_orphan()
+
+    def _take(self, header: Header, text: str) -> None:
+        if header["type"] == "go":
+            self._gos.release()
+        else:
+            self._received.put((header, text))
 
     def _end_orphan(self) -> None:
         self._is_orphan = True

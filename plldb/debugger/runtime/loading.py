@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.machinery
-import os
-import pathlib
+import site
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -61,12 +60,22 @@ def load_handler(name: str, traces: TraceFormatter) -> Handler:
     return handler
 
 
-def forget_modules(code_dir: str) -> None:
-    """Makes the next import read the user's modules again.
+def add_paths(code_dir: str, layers: list[str]) -> None:
+    """Makes modules of the function and of its layers found as Lambda's bootstrap does.
+
+    The function's folder comes first, then ``layers``, in their order. Files that end with .pth are
+    minded there.
+    """
+    sys.path[:0] = [code_dir, *layers]
+    for folder in (code_dir, *layers):
+        site.addsitedir(folder)
+
+
+def forget_modules(is_watched: Callable[[str], bool]) -> None:
+    """Makes the next import read those modules again whose files, or folders, are watched.
 
     Those of a package with compiled parts stay: such a part can't be loaded twice.
     """
-    root = pathlib.Path(os.path.realpath(code_dir))
     compiled = {
         name.partition(".")[0]
         for name, module in list(sys.modules.items())
@@ -75,11 +84,7 @@ def forget_modules(code_dir: str) -> None:
         )
     }
     for name, module in list(sys.modules.items()):
-        path = pathlib.Path(os.path.realpath(_find_path(module)))
-        inside = path.relative_to(root).parts if root in path.parents else ()
-        is_code = inside and not any(
-            part.startswith(".") or part == "site-packages" for part in inside
-        )
+        is_code = is_watched(_find_path(module))
         if is_code and name.partition(".")[0] not in compiled and name != "__main__":
             del sys.modules[name]
     importlib.invalidate_caches()
@@ -90,7 +95,7 @@ def _find_path(module: types.ModuleType) -> str:
     if path is None:
         with contextlib.suppress(Exception):
             path = next(iter(module.__path__))
-    return str(path or os.sep)
+    return str(path or "")
 
 
 class FallbackFinder:

@@ -12,12 +12,15 @@ from .context import LambdaContext
 from .debugpy_server import DebuggerFailed, report_stops, start_debugpy
 from .encoding import TooLargeError, decode_event, encode_result
 from .faults import Fault, TraceFormatter, explain, has_more_to_say, skip_ours
+from .import_remedy import suggest_remedy
+from .invocation_variables import set_variables
 from .invoker_pipes import InvokerPipes, end_on_sigterm
-from .loading import FallbackFinder, forget_modules, load_handler
+from .loaded_code import LoadedCode
+from .loading import FallbackFinder, add_paths, forget_modules, load_handler
 from .log_format import log_error, set_up_logging
-from .passed_over import say_that_nothing_stops
+from .passed_over import pass_breakpoints_over
 from .standard_streams import LogSink, mark_stderr
-from .terminal_debuggers import start_pdb
+from .terminal_debuggers import BorrowedTerminal
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -34,28 +37,33 @@ class Runtime:
         self._debugger: Header = start["debugger"]
         self._traces = TraceFormatter(self._code_dir)
         self._handler: Handler | None = None
-        sys.path.insert(0, self._code_dir)
+        self._runtime: str = start["runtime"]
+        self._loaded = LoadedCode(self._code_dir, start["layers"], start["installed"])
+        add_paths(self._code_dir, start["layers"])
         sys.argv = sys.argv[:1]
         sys.meta_path.append(FallbackFinder(start["fallbackPackages"]))
+        self._loaded.observe()
         mark = bytes.fromhex(start["outputMark"]) if start["outputMark"] else None
         self._sink = LogSink(mark)
         if mark is not None:
             mark_stderr(mark)
         self._request = set_up_logging(self._sink)
         sys.excepthook = _print_uncaught
+        self._terminal: BorrowedTerminal | None = None
         self._start_debugger()
 
     def _start_debugger(self) -> None:
         kind = self._debugger["kind"]
         if kind == "pdb":
-            start_pdb(self._pipes, self._debugger["terminal"])
+            self._terminal = BorrowedTerminal(self._pipes, self._debugger["terminal"])
+            self._terminal.lend_to_debuggers()
         elif kind == "debugpy":
             debugger = self._debugger
             where = start_debugpy(debugger["host"], debugger["port"], debugger["patience"])
             report_stops(self._pipes)
             self._pipes.send("ready", where)
         else:
-            sys.breakpointhook = say_that_nothing_stops
+            pass_breakpoints_over()
 
     def serve(self) -> None:
         """Answers invocations until it is told to end."""
@@ -65,7 +73,30 @@ class Runtime:
                 return
             if header["isChanged"]:
                 self._forget()
+            if header["type"] == "import":
+                self._import()
+                continue
             self._answer(header, event)
+
+    def _import(self) -> None:
+        """Tells whether the handler can be had, before anybody calls it.
+
+        A breakpoint that it comes to asks for the terminal as ever, and gets no answer.
+        """
+        if self._terminal is not None:
+            self._terminal.begin(deadline=0.0)
+        try:
+            self._load()
+        except Exception as error:  # noqa: BLE001 (whatever the user's code raises)
+            report = self._describe(error)
+        else:
+            self._send("imported", {"error": None})
+            return
+        finally:
+            if self._terminal is not None:
+                self._terminal.end()
+        self._log(report)
+        self._send("imported", {"error": report.for_caller, "remedy": report.remedy})
 
     def _answer(self, header: Header, event: str) -> None:
         """Sends the result, or how it failed.
@@ -79,60 +110,41 @@ class Runtime:
         else:
             # Half of a surrogate pair ends Lambda's process, too.
             result.text.encode("utf-8")
-            self._leave_request()
-            self._pipes.send("result", {"isBase64": result.is_base64}, result.text)
+            self._send("result", {"isBase64": result.is_base64}, result.text)
             return
-        self._report(report)
-
-    def _describe(self, error: Exception) -> _Report:
-        """Raises whatever the error does that is asked for its words."""
-        if isinstance(error, TooLargeError):
-            return _Report(error.kind, error.message, [], None, f"{error.message}\n")
-        if isinstance(error, Fault):
-            cause = error.__cause__
-            more = "" if cause is None else _explain(cause)
-            return _Report(error.kind, error.message, error.trace, error.trace_here, more)
-        trace = error.__traceback__
-        return _Report(
-            type(error).__name__,
-            str(error),
-            self._traces.format(trace),
-            self._traces.format_here(trace),
-            _explain(error) if has_more_to_say(error) else "",
-        )
-
-    def _report(self, report: _Report) -> None:
-        """To the log, with the paths of this machine; to the developer; and to the caller."""
-        error = frames.make_error_report(report.kind, report.message, report.trace)
-        is_final = report.trace_here is None
-        if report.trace_here is not None:
-            log_error(
-                self._sink,
-                {
-                    "errorMessage": report.message,
-                    "errorType": report.kind,
-                    "requestId": self._request.request_id,
-                    "stackTrace": report.trace_here,
-                },
-            )
-        if report.more:
-            self._sink.note(report.more)
-        self._leave_request()
-        is_loaded = self._handler is not None and not is_final
-        self._pipes.send("error", {"error": error, "isLoaded": is_loaded})
+        self._log(report)
+        if report.remedy:
+            self._sink.note(f"plldb: {report.remedy}\n")
+        is_loaded = self._handler is not None and not report.is_final
+        self._send("error", {"error": report.for_caller, "isLoaded": is_loaded})
 
     def _call(self, header: Header, event: str) -> Any:
-        self._await_debugger()
-        if self._handler is None:
-            self._load()
-        self._enter_request(header["context"])
-        context = LambdaContext(header["context"], header["deadline"], self._sink)
-        assert self._handler is not None
+        if self._terminal is None:
+            return self._call_handler(header, event)
+        # No context manager: a debugger that steps on would come by what is in contextlib.
+        self._terminal.begin(header["deadline"])
         try:
-            return self._handler(decode_event(event), context)
+            return self._call_handler(header, event)
         finally:
-            if self._debugger["kind"] == "pdb":
-                sys.settrace(None)
+            self._terminal.end()
+
+    def _call_handler(self, header: Header, event: str) -> Any:
+        self._await_debugger()
+        handler = self._load()
+        self._enter_request(header["context"])
+        set_variables(header["context"])
+        context = LambdaContext(header["context"], header["deadline"], self._sink)
+        return handler(decode_event(event), context)
+
+    def _load(self) -> Handler:
+        """What is written meanwhile belongs to no request, as on Lambda."""
+        if self._handler is None:
+            self._request.request_id, self._request.tenant_id = "", None
+            # Whatever an import that failed left behind is read again, too.
+            self._forget()
+            with self._loaded.importing():
+                self._handler = load_handler(self._name, self._traces)
+        return self._handler
 
     def _await_debugger(self) -> None:
         if self._debugger["kind"] == "debugpy" and self._debugger["waitForClient"]:
@@ -145,14 +157,8 @@ class Runtime:
 
     def _forget(self) -> None:
         self._handler = None
-        forget_modules(self._code_dir)
-
-    def _load(self) -> None:
-        """What is written meanwhile belongs to no request, as on Lambda."""
-        self._request.request_id, self._request.tenant_id = "", None
-        # Whatever an import that failed left behind is read again, too.
-        forget_modules(self._code_dir)
-        self._handler = load_handler(self._name, self._traces)
+        forget_modules(self._loaded.is_watched)
+        self._loaded.forget()
 
     def _enter_request(self, context: Header) -> None:
         self._request.request_id = str(context.get("aws_request_id") or "")
@@ -166,17 +172,59 @@ class Runtime:
                 stream.flush()
         self._sink.enter_request("")
 
+    def _describe(self, error: Exception) -> _Report:
+        """Raises whatever the error does that is asked for its words."""
+        if isinstance(error, TooLargeError):
+            for_caller = frames.make_error_report(error.kind, error.message)
+            return _Report(for_caller, None, f"{error.message}\n", "")
+        cause: BaseException | None = error
+        if isinstance(error, Fault):
+            kind, message, trace, here = error.kind, error.message, error.trace, error.trace_here
+            cause = error.__cause__
+            more = "" if cause is None else _explain(cause)
+        else:
+            kind, message, frame = type(error).__name__, str(error), error.__traceback__
+            trace, here = self._traces.format(frame), self._traces.format_here(frame)
+            more = _explain(error) if has_more_to_say(error) else ""
+        remedy = suggest_remedy(cause, self._code_dir, self._runtime)
+        return _Report(frames.make_error_report(kind, message, trace), here, more, remedy)
+
+    def _log(self, report: _Report) -> None:
+        """As Lambda logs it, and with what its log leaves out."""
+        if report.trace_here is not None:
+            error = {
+                "errorMessage": report.for_caller["errorMessage"],
+                "errorType": report.for_caller["errorType"],
+                "requestId": self._request.request_id,
+                "stackTrace": report.trace_here,
+            }
+            log_error(self._sink, error)
+        if report.more:
+            self._sink.note(report.more)
+
+    def _send(self, kind: str, header: Header, text: str = "") -> None:
+        """What the user's code wrote until now, and what it has loaded, goes before it."""
+        self._leave_request()
+        loaded = self._loaded.take_news()
+        if loaded is not None:
+            self._pipes.send("loaded", loaded)
+        self._pipes.send(kind, header, text)
+
 
 class _Report(NamedTuple):
-    """``trace_here`` is None where Lambda logs nothing and its process ends; ``more`` is for the
-    developer.
+    """``trace_here`` has the paths of this machine, and is None where Lambda logs nothing;
+    ``more`` and ``remedy`` are for the developer.
     """
 
-    kind: str
-    message: str
-    trace: list[str]
+    for_caller: frames.ErrorReport
     trace_here: list[str] | None
     more: str
+    remedy: str
+
+    @property
+    def is_final(self) -> bool:
+        """Whether Lambda's process ends with it."""
+        return self.trace_here is None
 
 
 def _explain(error: BaseException) -> str:

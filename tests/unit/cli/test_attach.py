@@ -58,6 +58,10 @@ def attach(*options: str) -> tuple[int, str]:
         (["--code", "Greeter"], "LOGICAL_ID=DIR"),
         (["--code", "Greeter=nowhere"], "there is no folder"),
         (["--code", "Greeter=src", "--code", "Greeter=src"], "twice"),
+        (["--env", "AWS_REGION=eu-west-1"], "'AWS_REGION' can't be set: --region chooses it"),
+        (["--env", "Greter:TABLE=t"], "no function 'Greter'. Did you mean 'Greeter'?"),
+        (["--env-file", "no.env"], "there is no file"),
+        (["--handler", "Greeter"], "LOGICAL_ID=MODULE.FUNCTION"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,13 +14,20 @@ from plldb.cli.attach_view import AttachView
 from plldb.cli.console import Console
 from plldb.debugger.attachment import (
     AttachEvent,
+    Detaching,
     MoveFailed,
     NothingToDebug,
     Reconnecting,
     SessionCreated,
 )
 from plldb.debugger.child import OutputLine
-from plldb.debugger.invocation_runner import InvocationFinished, NotPrepared
+from plldb.debugger.interpreter import Interpreter
+from plldb.debugger.invocation_runner import (
+    InterpreterDiffers,
+    InvocationFinished,
+    NotPrepared,
+    Prepared,
+)
 from plldb.debugger.invoker import Progress, RunState
 from plldb.debugger.protocol import (
     Connected,
@@ -83,6 +92,15 @@ ANSWERS: list[tuple[AttachEvent, dict[str, Any], str]] = [
         "Disconnected: the connection broke. Attempt 2 in 0.8 s.",
     ),
     (
+        Detaching((("Greeter", REQUEST_ID),), 25.4),
+        {
+            "event": "detaching",
+            "running": [{"function": "Greeter", "requestId": REQUEST_ID}],
+            "seconds": 25.4,
+        },
+        "in 25 s at most: Greeter 0a1b2c3d. Press Ctrl-C again to abandon it.",
+    ),
+    (
         MessageArrived({"type": "news"}),
         {"event": "message", "message": {"type": "news"}},
         "news",
@@ -137,8 +155,16 @@ ANSWERS: list[tuple[AttachEvent, dict[str, Any], str]] = [
         "the connection broke",
     ),
 ]
+PYTHON = Interpreter(Path("/venv/bin/python"), (3, 11, 7))
 WARNINGS: list[tuple[AttachEvent, str]] = [
-    (NotPrepared("Greeter", "it has no debugpy"), "Greeter: it has no debugpy"),
+    (
+        NotPrepared("Greeter", "it has no debugpy"),
+        "Greeter can't be run here, so its deployed code answers: it has no debugpy",
+    ),
+    (
+        InterpreterDiffers("Greeter", "python3.13", PYTHON),
+        "Greeter has the runtime python3.13, but /venv/bin/python is Python 3.11.7",
+    ),
     (MoveFailed("nobody answers.", 0.5), "nobody answers. Next attempt in 0.5 s."),
     (Silent(60), "has said nothing for 60 s"),
     (NothingToDebug("There is no template."), "There is no template."),
@@ -204,9 +230,29 @@ def test_what_nobody_needs_to_see(
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_what_runs_a_function_is_for_programs(
+    output: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """People are told once for all functions, and of each in the log."""
+    AttachView(Console(output)).show(Prepared("Greeter", PYTHON, Path("/code"), 30))
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert [json.loads(line) for line in captured.out.splitlines()] == [
+        {
+            "event": "prepared",
+            "function": "Greeter",
+            "python": "/venv/bin/python",
+            "version": "3.11.7",
+            "folder": "/code",
+            "timeoutSeconds": 30,
+        }
+    ] * (output == "json")
+
+
 def test_every_event_is_tested_here() -> None:
     tested = {type(event) for event, *_ in [*ANSWERS, *WARNINGS]} | {type(e) for e in QUIET}
-    assert tested == set(AttachEvent.__args__)
+    assert tested | {Prepared} == set(AttachEvent.__args__)
 
 
 @pytest.mark.parametrize("output", ["text", "json"])
@@ -225,7 +271,7 @@ def test_so_is_a_deadline_that_passed_in_the_debugger(
     event = InvocationFinished("Greeter", REQUEST_ID, outcome, 3000, "gone", was_paused=True)
     AttachView(Console(output)).show(event)
     captured = capsys.readouterr()
-    assert "Greeter: the deadline passed while it was paused" in captured.err
+    assert "Greeter: its time was over while it was paused" in captured.err
     if output == "json":
         assert json.loads(captured.out)["wasPaused"] is True
 
@@ -353,6 +399,31 @@ class TestPdb:
         assert "Greeter  0a1b2c3d  paused" in line
         assert "2 wait" in line
         assert "s left" in line
+
+    def test_a_prompt_that_says_the_time_is_introduced_once(self) -> None:
+        console = FakeConsole()
+        with view_of(console, is_live=False) as view:
+            for says_time in (True, True, False):
+                view.show_progress(replace(progress(RunState.PAUSED), says_time=says_time))
+                view.show_progress(progress(RunState.RUNNING))
+            assert len(console.written) == 2
+            view.show_progress(replace(progress(RunState.PAUSED, "another"), says_time=True))
+            assert len(console.written) == 3
+
+    def test_who_waits_for_another_is_told(self) -> None:
+        console = FakeConsole()
+        with view_of(console, is_live=False) as view:
+            view.show_progress(progress(RunState.QUEUED))
+            assert console.written == []
+            view.show_progress(progress(RunState.QUEUED, waiting=1, running=1))
+            assert "waits for its turn, 1 wait" in console.written[0]
+
+    def test_that_it_detaches_is_told_at_once(self) -> None:
+        console = FakeConsole()
+        with view_of(console, is_live=False) as view:
+            view.show_progress(progress(RunState.PAUSED))
+            view.show(Detaching((("Greeter", REQUEST_ID),), 25))
+            assert "Detaching" in console.written[-1]
 
     def test_what_happens_meanwhile_is_shown_afterwards_in_order(self) -> None:
         console = FakeConsole()

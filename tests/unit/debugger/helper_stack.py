@@ -23,6 +23,8 @@ from websockets.exceptions import ConnectionClosed
 from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
 from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import ErrorCode
 from plldb.debugger.attachment import AttachEvent, ChosenSources, SessionOptions, attach
+from plldb.debugger.interpreter import Interpreter
+from plldb.debugger.invocation_runner import Prepared
 from plldb.debugger.invoker import Outcome
 from plldb.debugger.local_function import LocalFunction
 from plldb.debugger.protocol import Ended
@@ -311,6 +313,9 @@ class FakeInvoker:
         self.prepared: list[str] = []
         self.running: list[str] = []
         self.is_closed = False
+        self.python = Interpreter(Path("/venv/bin/python"), (3, 13, 1))
+        self.warm_limit = 10
+        self.keeps_children = False
         # What still goes on in the event loop at the very end.
         self.left_behind: set[asyncio.Task[Any]] = set()
         self._slow = slow
@@ -364,7 +369,8 @@ class Attached:
 
     @property
     def kinds(self) -> list[type]:
-        return [type(event) for event in self.events]
+        """But for what tells that a function was prepared, which comes at its own time."""
+        return [type(event) for event in self.events if not isinstance(event, Prepared)]
 
 
 OnEvent = Callable[[AttachEvent, Attached], None]

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import signal
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
-from plldb.debugger.attachment import AttachEvent, Reconnecting
+from plldb.debugger.attachment import AttachEvent, Detaching, Reconnecting
 from plldb.debugger.invocation_runner import InvocationFinished
-from plldb.debugger.protocol import Connected, Ended, Ready, Restored
+from plldb.debugger.protocol import Ended, Ready, Restored
 from plldb.errors import ConnectionLostError
 from tests.unit.debugger.helper_stack import (
     ALL_DONE,
@@ -23,6 +26,7 @@ from tests.unit.debugger.helper_stack import (
     Attached,
     FakeInvoker,
     HelperStack,
+    OnEvent,
     at,
     ctrl_c,
     each_of,
@@ -60,76 +64,121 @@ async def press_ctrl_c(*_: Any) -> None:
     ctrl_c()
 
 
-class TestInvocations:
-    def detach_while_it_runs(self, closing: Act | None, on_event: Any = None) -> Attached:
-        """``closing`` is what is done with the action to close the session."""
-        invoker = FakeInvoker(slow=True)
-        acts = {(1, "claim"): once_it_runs(invoker, press_ctrl_c)}
-        if closing is not None:
-            acts[1, "close"] = closing
-        stack = HelperStack(acts=acts)
-        start = at(Ready, then=lambda: stack.push(1, invocation("request-1")))
-        also = on_event or at(Connected, 99)
-        return run_attach(stack, each_of(start, also), timing=LATER, invoker=invoker)
+def detach_while_it_runs(
+    *on_events: OnEvent, press: Callable[[], None] = ctrl_c, **acts: Act
+) -> Attached:
+    """``acts`` are of session 1."""
+    invoker = FakeInvoker(slow=True)
 
-    def test_one_that_ends_while_functions_are_restored_is_answered(self) -> None:
-        async def close_once_it_is_answered(stack: HelperStack, number: int, server: Any) -> None:
-            stack.push(number, wire.restored("Greeter"))
-            stack.acts[1, "answer"] = answer_and_close
+    async def press_it(*_: Any) -> None:
+        press()
 
-        async def answer_and_close(stack: HelperStack, number: int, server: Any) -> None:
-            recorded = stack.reply(number, stack.messages("answer")[-1])
-            await say(*recorded, wire.closed())(stack, number, server)
+    mine = {(1, action): act for action, act in acts.items()}
+    stack = HelperStack(acts={(1, "claim"): once_it_runs(invoker, press_it), **mine})
+    start = at(Ready, then=lambda: stack.push(1, invocation("request-1")))
+    return run_attach(stack, each_of(start, *on_events), timing=LATER, invoker=invoker)
 
-        def let_go(event: AttachEvent, attached: Attached) -> None:
-            if isinstance(event, Restored):
-                attached.invoker.let_go()
 
-        attached = self.detach_while_it_runs(close_once_it_is_answered, let_go)
+def let_go(event: AttachEvent, attached: Attached) -> None:
+    if isinstance(event, Detaching):
+        attached.invoker.let_go()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+class TestTheFirst:
+    """What runs may end."""
+
+    def test_its_answer_goes_out_before_functions_are_restored(self, number: int) -> None:
+        attached = detach_while_it_runs(let_go, press=lambda: os.kill(os.getpid(), number))
+        assert attached.stack.actions(1) == ["instrument", "claim", "answer", "close"]
         assert attached.stack.answers == {"request-1": {"result": "hello"}}
         assert attached.ended == DETACHED
         assert [event.outcome for event in attached.all(InvocationFinished)] == ["succeeded"]
 
-    def test_the_caller_of_one_that_does_not_is_told_before_it_hangs_up(self) -> None:
-        attached = self.detach_while_it_runs(None)
-        assert attached.stack.actions(1) == ["instrument", "claim", "close", "answer"]
+    def test_how_long_it_may_take_is_told(self, number: int) -> None:
+        attached = detach_while_it_runs(let_go, press=lambda: os.kill(os.getpid(), number))
+        [told] = attached.all(Detaching)
+        assert told.running == (("Greeter", "request-1"),)
+        assert 50 < told.seconds <= 60
+
+    def test_none_is_accepted_any_more(self, number: int) -> None:
+        def push_another(event: AttachEvent, attached: Attached) -> None:
+            if isinstance(event, Detaching):
+                attached.stack.push(1, invocation("request-2"))
+            if isinstance(event, InvocationFinished) and event.request_id == "request-2":
+                attached.invoker.let_go()
+
+        attached = detach_while_it_runs(push_another, press=lambda: os.kill(os.getpid(), number))
+        assert [one["requestId"] for one in attached.stack.messages("decline")] == ["request-2"]
+        assert attached.invoker.running == ["request-1"]
+        assert list(attached.stack.answers) == ["request-1"]
+
+
+class TestTheSecond:
+    """What runs is abandoned, by its name, and the functions are restored in order."""
+
+    def check(self, attached: Attached) -> None:
+        assert attached.stack.actions(1) == ["instrument", "claim", "answer", "close"]
         error = attached.stack.answers["request-1"]["error"]
         assert error["errorType"] == "PlldbDebuggerLost"
         assert "detached" in error["errorMessage"]
-        assert attached.kinds[-2:] == [InvocationFinished, Ended]
+        [finished] = attached.all(InvocationFinished)
+        assert (finished.function, finished.request_id) == ("Greeter", "request-1")
+        assert finished.outcome == "abandoned"
+
+    def test_its_caller_is_told(self) -> None:
+        attached = detach_while_it_runs(at(Detaching))
+        self.check(attached)
+        assert attached.kinds[-3:] == [InvocationFinished, Restored, Ended]
         assert attached.ended == DETACHED
 
-    def test_none_is_accepted_any_more(self) -> None:
-        async def push_another(stack: HelperStack, number: int, server: Any) -> None:
-            stack.acts[1, "decline"] = say(wire.closed())
-            await say(invocation("request-2"))(stack, number, server)
+    def test_a_terminal_that_hangs_up_is_both_at_once(self) -> None:
+        attached = detach_while_it_runs(press=lambda: os.kill(os.getpid(), signal.SIGHUP))
+        self.check(attached)
+        assert attached.all(Detaching) == []
+        assert attached.ended == DETACHED
 
-        attached = self.detach_while_it_runs(push_another)
-        assert [one["requestId"] for one in attached.stack.messages("decline")] == ["request-2"]
-        assert attached.invoker.running == ["request-1"]
-
-    def test_without_a_word_of_the_helper_stack_nobody_can_be_told(self) -> None:
+    def test_the_helper_stack_may_say_nothing(self) -> None:
         invoker = FakeInvoker(slow=True)
         acts = {(1, "claim"): once_it_runs(invoker, press_ctrl_c), (1, "close"): say_nothing}
         stack = HelperStack(acts=acts)
         start = at(Ready, then=lambda: stack.push(1, invocation("request-1")))
-        attached = run_attach(stack, start, timing=replace(TIMING, closing=0.1), invoker=invoker)
-        assert stack.answers == {}
+        attached = run_attach(
+            stack,
+            each_of(start, at(Detaching)),
+            timing=replace(TIMING, closing=0.1),
+            invoker=invoker,
+        )
+        self.check(attached)
         assert stack.deleted == [1], "over REST it can be closed"
         assert attached.ended is not None
         assert attached.ended.confirmed
 
-    def test_somebody_elses_end_is_told_to_callers_as_well(self) -> None:
-        invoker = FakeInvoker(slow=True)
-        stack = HelperStack(acts={(1, "claim"): once_it_runs(invoker, say(FORCED_OFF))})
-        start = at(Ready, then=lambda: stack.push(1, invocation("request-1")))
-        attached = run_attach(stack, start, invoker=invoker)
-        assert stack.answers["request-1"]["error"]["errorType"] == "PlldbDebuggerLost"
-        assert isinstance(attached.error, ConnectionLostError)
+
+def test_what_can_not_be_answered_any_more_is_named() -> None:
+    def drop(event: AttachEvent, attached: Attached) -> None:
+        if isinstance(event, Detaching):
+            attached.stack.drop(1)
+
+    attached = detach_while_it_runs(drop)
+    assert attached.stack.answers == {}
+    assert [event.request_id for event in attached.all(InvocationFinished)] == ["request-1"]
+    assert attached.stack.deleted == [1]
+    assert attached.ended is not None
+    assert attached.ended.confirmed
+
+
+def test_somebody_elses_end_is_told_to_callers_as_well() -> None:
+    invoker = FakeInvoker(slow=True)
+    stack = HelperStack(acts={(1, "claim"): once_it_runs(invoker, say(FORCED_OFF))})
+    start = at(Ready, then=lambda: stack.push(1, invocation("request-1")))
+    attached = run_attach(stack, start, invoker=invoker)
+    assert stack.answers["request-1"]["error"]["errorType"] == "PlldbDebuggerLost"
+    assert isinstance(attached.error, ConnectionLostError)
 
 
 class TestAtOnce:
-    """The second Ctrl-C."""
+    """The second Ctrl-C, if nothing runs; else the third."""
 
     def test_while_functions_are_restored(self) -> None:
         stack = HelperStack(acts={(1, "close"): say(wire.restored("Greeter"))})
@@ -140,15 +189,15 @@ class TestAtOnce:
     def test_while_invocations_run(self) -> None:
         invoker = FakeInvoker(slow=True)
 
-        async def press_twice(*_: Any) -> None:
-            ctrl_c()
-            await asyncio.sleep(0.05)
+        async def press_again(*_: Any) -> None:
             ctrl_c()
 
-        acts = {(1, "claim"): once_it_runs(invoker, press_twice), (1, "close"): say_nothing}
+        acts = {(1, "claim"): once_it_runs(invoker, press_ctrl_c), (1, "close"): press_again}
         stack = HelperStack(acts=acts)
         start = at(Ready, then=lambda: stack.push(1, invocation("request-1")))
-        self.check(run_attach(stack, start, timing=LATER, invoker=invoker))
+        attached = run_attach(stack, each_of(start, at(Detaching)), timing=LATER, invoker=invoker)
+        self.check(attached)
+        assert len(attached.all(InvocationFinished)) == 1
 
     def test_while_it_is_told_over_rest(self) -> None:
         invoker = FakeInvoker()

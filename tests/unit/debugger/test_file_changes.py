@@ -1,76 +1,118 @@
-"""What counts as a change of the code."""
+"""Stamps and listings: by what a file that was loaded is known to have changed."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-from plldb.debugger.file_changes import find_changes, take_snapshot
+from plldb.debugger.file_changes import NOTHING_LOADED, find_changes, read_loaded_files
+from plldb.debugger.runtime.file_stamps import is_unchanged, list_modules, take_stamp
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    for name in ("app.py", "lib/thing.py", ".git/HEAD", ".venv/x.py", "node_modules/m/i.js"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text("1")
-    return tmp_path
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "app.py"
+    path.write_text("VALUE = 1")
+    return path
 
 
-def names(folder: Path) -> set[str]:
-    return {str(Path(path).relative_to(folder)) for path in take_snapshot(folder)}
+def age(path: Path, seconds: float = 60) -> None:
+    """Makes it a file that was saved some time ago."""
+    then = path.stat().st_mtime_ns - int(seconds * 1e9)
+    os.utime(path, ns=(then, then))
 
 
-def test_the_code_and_nothing_else(folder: Path) -> None:
-    (folder / "__pycache__").mkdir()
-    (folder / "__pycache__" / "app.pyc").write_text("x")
-    assert names(folder) == {"app.py", "lib/thing.py"}
+class TestStamps:
+    @pytest.mark.parametrize("is_old", [True, False])
+    def test_nothing_has_changed(self, file: Path, is_old: bool) -> None:
+        if is_old:
+            age(file)
+        assert is_unchanged(str(file), take_stamp(str(file)))
+
+    def test_a_change_of_the_same_size_within_one_tick_of_the_file_systems_clock(
+        self, file: Path
+    ) -> None:
+        stamp, saved = take_stamp(str(file)), file.stat()
+        file.write_text("VALUE = 2")
+        os.utime(file, ns=(saved.st_atime_ns, saved.st_mtime_ns))
+        assert not is_unchanged(str(file), stamp)
+
+    def test_another_file_in_its_place_with_time_and_size_of_the_first(self, file: Path) -> None:
+        age(file)
+        stamp, saved = take_stamp(str(file)), file.stat()
+        other = file.with_name("other")
+        other.write_text("VALUE = 2")
+        os.utime(other, ns=(saved.st_atime_ns, saved.st_mtime_ns))
+        other.replace(file)
+        assert not is_unchanged(str(file), stamp)
+
+    def test_an_older_file_in_its_place(self, file: Path) -> None:
+        stamp = take_stamp(str(file))
+        age(file)
+        assert not is_unchanged(str(file), stamp)
+
+    def test_one_that_is_gone_and_one_that_was_not_there(self, file: Path) -> None:
+        stamp = take_stamp(str(file))
+        file.unlink()
+        assert not is_unchanged(str(file), stamp)
+        assert take_stamp(str(file)) is None
+        assert is_unchanged(str(file), None)
+        file.touch()
+        assert not is_unchanged(str(file), None)
+
+    def test_a_link_that_leads_to_another_file(self, file: Path) -> None:
+        link = file.with_name("link.py")
+        link.symlink_to(file)
+        stamp = take_stamp(str(link))
+        shutil.copy2(file, file.with_name("copy.py"))
+        link.unlink()
+        link.symlink_to(file.with_name("copy.py"))
+        assert not is_unchanged(str(link), stamp)
+
+    @pytest.mark.parametrize("path", ["", "a\0b", "/nowhere/x.py", "x" * 10_000])
+    def test_what_is_no_path_is_no_file(self, path: str) -> None:
+        assert take_stamp(path) is None
+        assert is_unchanged(path, None)
 
 
-def test_nothing_has_changed(folder: Path) -> None:
-    assert take_snapshot(folder) == take_snapshot(folder)
-    assert find_changes(take_snapshot(folder), take_snapshot(folder)) == []
+class TestListings:
+    def test_what_can_be_imported(self, tmp_path: Path) -> None:
+        for name in ("app.py", "fast.cpython-311-x86_64-linux-gnu.so", "old.pyc", "events.jsonl"):
+            (tmp_path / name).touch()
+        for name in ("package/__init__.py", "space/x.py", "__pycache__/app.pyc", "not-a-name/x.py"):
+            (tmp_path / name).parent.mkdir()
+            (tmp_path / name).touch()
+        entries = list_modules(str(tmp_path))
+        assert entries == [
+            "app.py",
+            "fast.cpython-311-x86_64-linux-gnu.so",
+            "old.pyc",
+            "package/__init__",
+            "space/",
+        ]
+        assert list_modules(str(tmp_path), {"space", "fast"}) == [entries[1], entries[4]]
+
+    def test_no_folder(self) -> None:
+        assert list_modules("/nowhere") == []
 
 
-@pytest.mark.parametrize("name", ["app.py", "lib/thing.py", "lib/new.py", "data.json"])
-def test_a_change(folder: Path, name: str) -> None:
-    before = take_snapshot(folder)
-    (folder / name).write_text("22")
-    assert find_changes(before, take_snapshot(folder)) == [str(folder / name)]
+def test_changes_are_named(file: Path, tmp_path: Path) -> None:
+    loaded = read_loaded_files(
+        {
+            "files": {str(file): take_stamp(str(file)), str(tmp_path / "data.json"): None},
+            "folders": {str(tmp_path): [["app", "extra"], list_modules(str(tmp_path), {"app"})]},
+        }
+    )
+    assert find_changes(loaded) == []
+    for name in ("extra.py", "data.json", "unasked.py", "events.jsonl"):
+        (tmp_path / name).touch()
+    assert find_changes(loaded) == [str(tmp_path / "data.json"), str(tmp_path / "extra.py")]
+    file.unlink()
+    assert str(file) in find_changes(loaded)
 
 
-def test_a_change_of_the_same_size_within_a_second(folder: Path) -> None:
-    before = take_snapshot(folder)
-    (folder / "app.py").write_text("2")
-    os.utime(folder / "app.py", ns=(0, before[str(folder / "app.py")][0] + 1))
-    assert take_snapshot(folder) != before
-
-
-def test_a_file_that_is_gone(folder: Path) -> None:
-    before = take_snapshot(folder)
-    (folder / "lib" / "thing.py").unlink()
-    assert find_changes(before, take_snapshot(folder)) == [str(folder / "lib" / "thing.py")]
-
-
-@pytest.mark.parametrize("name", [".git/index", ".env.swp", "node_modules/m/j.js"])
-def test_other_peoples_files(folder: Path, name: str) -> None:
-    before = take_snapshot(folder)
-    (folder / name).write_text("new")
-    assert (take_snapshot(folder) == before) == ("/" in name)
-
-
-def test_links_are_followed_and_never_for_ever(folder: Path, tmp_path_factory) -> None:
-    shared = tmp_path_factory.mktemp("shared")
-    (shared / "common.py").write_text("1")
-    (folder / "common").symlink_to(shared)
-    (folder / "loop").symlink_to(folder)
-    (folder / "dangling").symlink_to("nowhere")
-    before = take_snapshot(folder)
-    assert str(folder / "common" / "common.py") in before
-    (shared / "common.py").write_text("22")
-    assert take_snapshot(folder) != before
-
-
-def test_no_folder(tmp_path: Path) -> None:
-    assert take_snapshot(tmp_path / "nowhere") == {}
+def test_nothing_was_loaded() -> None:
+    assert find_changes(NOTHING_LOADED) == []

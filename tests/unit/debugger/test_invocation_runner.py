@@ -19,10 +19,13 @@ from hypothesis import strategies as st
 from plldb.bootstrap.cloudformation.lambda_functions.shared.constants import MAX_FRAME_BYTES
 from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
 from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import ErrorCode
+from plldb.debugger.interpreter import Interpreter
 from plldb.debugger.invocation_runner import (
+    InterpreterDiffers,
     InvocationFinished,
     InvocationRunner,
     NotPrepared,
+    Prepared,
     RunnerEvent,
 )
 from plldb.debugger.invoker import Outcome
@@ -51,8 +54,15 @@ class FakeInvoker:
         self.refusal: PlldbError | None = None
         self.is_closed = False
         self.run: Run = self._succeed
+        self.python = Interpreter(Path("/venv/bin/python"), (3, 13, 1))
+        self.warm_limit = 10
+        self.keeps_children = False
+        # Nothing is prepared before that.
+        self.gate: asyncio.Event | None = None
 
     async def prepare(self, function: LocalFunction) -> None:
+        if self.gate is not None:
+            await self.gate.wait()
         if self.refusal is not None:
             raise self.refusal
         self.prepared.append(function)
@@ -159,7 +169,7 @@ class Session:
             self.transfer,  # type: ignore[arg-type]
             self._send,
             self._report,
-            Timing(first_retry=0.001, longest_retry=0.01, repeat=0.01),
+            Timing(first_retry=0.001, longest_retry=0.01, repeat=0.01, preparing=0.1),
             self._count_bug,
         )
 
@@ -240,6 +250,7 @@ def instrumented(function: str = "Greeter", **changes: Any) -> Instrumented:
         "timeout": 7,
         "memory_size": 256,
         "variables": {"TABLE": "t"},
+        "logging": {"LogFormat": "JSON", "LogGroup": "/team/app"},
     }
     return Instrumented(function, wire.instrumented(function, **given_ | changes))
 
@@ -282,11 +293,16 @@ class TestAnswers:
             timeout=7,
             region="eu-west-1",
             runtime="python3.13",
+            logging={"LogFormat": "JSON", "LogGroup": "/team/app"},
         )
         assert done.invoker.prepared == [function]
         ((ran, event, context, deadline),) = done.invoker.invoked
         assert (ran, event) == (function, '{"name": null}')
-        assert context == {"function_name": "stack-Greeter-1", "aws_request_id": "request-1"}
+        assert context == {
+            "function_name": "stack-Greeter-1",
+            "aws_request_id": "request-1",
+            "log_group_name": "/team/app",
+        }
         assert deadline > time.time()
         assert done.stack.answers == {"request-1": {"result": 42}}
 
@@ -838,13 +854,133 @@ class TestFunctions:
 
 
 class TestPreparing:
-    def test_what_can_not_be_started_is_told_with_what_to_do(self) -> None:
+    REFUSAL = SourceError("No module named 'x'.", "Install it.")
+
+    def test_what_can_be_run_here_is_told_with_interpreter_folder_and_time(self) -> None:
         async def work(one: Session) -> None:
-            one.invoker.refusal = SourceError("It has no debugpy.", "Install it.")
             one.runner.add_function(instrumented())
             await one.until(lambda: bool(one.events))
 
-        assert session(work).events == [NotPrepared("Greeter", "It has no debugpy. Install it.")]
+        done = session(work)
+        assert done.events == [
+            Prepared("Greeter", done.invoker.python, Path("/code/Greeter"), timeout=7)
+        ]
+
+    def test_what_can_not_is_told_with_what_to_do(self) -> None:
+        async def work(one: Session) -> None:
+            one.invoker.refusal = self.REFUSAL
+            one.runner.add_function(instrumented())
+            await one.until(lambda: bool(one.events))
+
+        assert session(work).events == [NotPrepared("Greeter", "No module named 'x'. Install it.")]
+
+    def test_its_invocations_are_left_to_the_function_and_its_callers_get_their_answers(
+        self,
+    ) -> None:
+        async def work(one: Session) -> None:
+            one.invoker.refusal = self.REFUSAL
+            one.runner.add_function(instrumented())
+            for name in ("request-1", "request-2"):
+                one.runner.start(arrived(name))
+            await one.finished(2)
+
+        done = session(work)
+        assert {one.outcome for one in done.ended} == {"abandoned"}
+        assert len(done.stack.told("decline")) == 2
+        assert done.stack.told("claim") == []
+        assert len([event for event in done.events if isinstance(event, NotPrepared)]) == 1
+
+    def test_they_come_here_once_it_is_mended(self) -> None:
+        async def work(one: Session) -> None:
+            one.invoker.refusal = self.REFUSAL
+            one.runner.add_function(instrumented())
+            one.runner.start(arrived())
+            await one.finished()
+            one.invoker.refusal = None
+            one.runner.start(arrived("request-2"))
+            await one.finished(2)
+
+        done = session(work)
+        assert done.stack.answers.keys() == {"request-2"}
+        kinds = [type(event) for event in done.events if not isinstance(event, InvocationFinished)]
+        assert kinds == [NotPrepared, Prepared]
+
+    def test_an_error_that_comes_later_is_the_callers(self) -> None:
+        """Somebody works on the function: it answers what Lambda would with that code."""
+
+        async def work(one: Session) -> None:
+            one.runner.add_function(instrumented())
+            await one.until(lambda: bool(one.events))
+            one.invoker.refusal = self.REFUSAL
+            one.runner.start(arrived())
+            await one.finished()
+
+        assert session(work).stack.answers.keys() == {"request-1"}
+
+    def test_an_import_that_takes_long_holds_nothing_up(self) -> None:
+        async def work(one: Session) -> None:
+            one.invoker.gate = asyncio.Event()
+            one.runner.add_function(instrumented())
+            one.runner.start(arrived())
+            await one.finished()
+
+        assert session(work).stack.answers.keys() == {"request-1"}
+
+    def test_few_are_prepared_before_the_stack_is_ready_and_a_call_waits_for_none_of_them(
+        self,
+    ) -> None:
+        async def work(one: Session) -> None:
+            one.invoker.warm_limit = 1
+            one.runner.add_function(instrumented("Other"))
+            one.runner.add_function(instrumented())
+            await one.until(lambda: len(one.events) == 1)
+            await asyncio.sleep(0)
+            assert [function.logical_id for function in one.invoker.prepared] == ["Other"]
+            one.runner.start(arrived())
+            await one.finished()
+            one.runner.take_ready(100)
+            await asyncio.sleep(0)
+
+        assert session(work).stack.answers.keys() == {"request-1"}
+
+    def test_the_others_are_looked_at_then(self) -> None:
+        async def work(one: Session) -> None:
+            one.invoker.warm_limit = 1
+            one.runner.add_function(instrumented("Other"))
+            one.runner.add_function(instrumented())
+            one.runner.take_ready(100)
+            await one.until(lambda: len(one.events) == 2)
+
+        assert {function.logical_id for function in session(work).invoker.prepared} == {
+            "Other",
+            "Greeter",
+        }
+
+    def test_but_not_where_each_would_keep_a_child(self) -> None:
+        async def work(one: Session) -> None:
+            one.invoker.warm_limit, one.invoker.keeps_children = 1, True
+            one.runner.add_function(instrumented("Other"))
+            one.runner.add_function(instrumented())
+            one.runner.take_ready(100)
+            await one.until(lambda: len(one.events) == 1)
+            for _ in range(10):
+                await asyncio.sleep(0)
+            assert len(one.invoker.prepared) == 1
+            one.runner.start(arrived())
+            await one.finished()
+
+        assert len(session(work).invoker.prepared) == 2
+
+    def test_another_python_than_the_functions_is_told_once(self) -> None:
+        async def work(one: Session) -> None:
+            one.runner.add_function(instrumented("Other", runtime="python3.11"))
+            one.runner.add_function(instrumented(runtime="python3.11"))
+            await one.until(lambda: len(one.events) == 3)
+
+        done = session(work)
+        assert [event for event in done.events if isinstance(event, InterpreterDiffers)] == [
+            InterpreterDiffers("Other", "python3.11", done.invoker.python)
+        ]
 
 
 class TestBugs:
@@ -910,7 +1046,8 @@ class TestClosing:
         done = session(work)
         assert cancelled == ["it"]
         assert done.stack.answers == {}
-        assert done.events == []
+        named = [(event.request_id, event.outcome) for event in done.ended]
+        assert named == [("request-1", "abandoned"), ("too early", "abandoned")]
         assert done.invoker.is_closed
 
     def test_with_nothing_under_way(self) -> None:
@@ -971,7 +1108,7 @@ class TestAborting:
             go.set()
             await one.until(lambda: bool(one.stack.told("answer")))
             one.runner.abort()
-            assert one.events == []
+            assert one.ended == []
             one.stack.loses = 0
             (finished,) = await one.finished()
             assert finished.outcome == "succeeded"

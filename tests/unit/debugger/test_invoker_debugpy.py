@@ -224,14 +224,13 @@ def test_a_package_with_compiled_parts_is_not_read_again(project: Project, port:
         import builtins
         builtins.loaded = getattr(builtins, "loaded", []) + [__name__]
     """
-    project.write(count, "plain.py")
     project.write(count + "    from . import _bisect\n", "native/__init__.py")
     (project.folder / "native" / COMPILED.name).write_bytes(COMPILED.read_bytes())
 
     async def work(invoker: Invoker) -> list[Any]:
         answers = []
         for edit in range(2):
-            project.write(f"VALUE = {edit}", "unused.py")
+            project.write(count + f"    VALUE = {edit}\n", "plain.py")
             answers.append(value(await invoke(invoker, project.function())))
         return answers
 

@@ -24,6 +24,8 @@ from tests.unit.debugger.local_code import Project, error, interpreters, invoke,
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x01|\x02")
 
+_TIME_LEFT = re.compile(r"\(Pdb \d+s\) ")
+
 
 class Terminal:
     """The developer: what they see, and what they type."""
@@ -41,7 +43,7 @@ class Terminal:
             assert left > 0, f"no {text!r} in {self.seen!r}"
             if select.select([self.master], [], [], left)[0]:
                 read = os.read(self.master, 4096).decode()
-                self.seen += _ESCAPES.sub("", read)
+                self.seen = _TIME_LEFT.sub("(Pdb) ", self.seen + _ESCAPES.sub("", read))
         before, _, self.seen = self.seen.partition(text)
         return before
 
@@ -225,3 +227,27 @@ def test_no_terminal(project: Project, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="pdb needs a terminal") as raised:
         project.invoke(debug=Pdb(tmp_path / "tty"))
     assert "--debugpy" in str(raised.value.hint)
+
+
+def test_a_breakpoint_in_a_module_is_left_to_the_first_invocation(
+    project: Project, terminal: Terminal
+) -> None:
+    """While the function is prepared, nobody waits for an answer."""
+    project.write("""
+        breakpoint()
+        def handler(event, context):
+            return event
+    """)
+
+    async def work(invoker: Invoker) -> Outcome:
+        await invoker.prepare(project.function())
+        developing = asyncio.ensure_future(asyncio.to_thread(developer))
+        outcome = await invoke(invoker, project.function(), 1)
+        await developing
+        return outcome
+
+    def developer() -> None:
+        terminal.expect("(Pdb) ")
+        terminal.type("c")
+
+    assert value(project.run(work, debug=Pdb(terminal.path))) == 1

@@ -25,12 +25,16 @@ class Context:
     memory_limit_in_mb = "128"
     log_group_name = "/aws/lambda/app-Fn"
     log_stream_name = "stream"
+    tenant_id = "blue"
     aws_request_id = REQUEST_ID
     client_context = None
     identity = None
 
     def __init__(self, seconds: float = 30) -> None:
         self._deadline = time.time() + seconds
+
+    def w3c(self) -> dict[str, str]:
+        return {"traceparent": "00-a-b-01"}
 
     def get_remaining_time_in_millis(self) -> int:
         return int((self._deadline - time.time()) * 1000)

@@ -63,6 +63,7 @@ class TestMessages:
 
     def test_an_invocation(self, monkeypatch: pytest.MonkeyPatch) -> None:
         before = time.time()
+        monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1-a-b;Sampled=1")
         with instrumented(monkeypatch, invoked(answer(2))) as stack:
             assert call({"a": [1]}, seconds=900) == 2
         (message,) = stack.messages
@@ -80,8 +81,11 @@ class TestMessages:
                 "memory_limit_in_mb": "128",
                 "log_group_name": "/aws/lambda/app-Fn",
                 "log_stream_name": "stream",
+                "tenant_id": "blue",
                 "client_context": None,
                 "identity": {"cognito_identity_id": None, "cognito_identity_pool_id": None},
+                "trace_id": "Root=1-a-b;Sampled=1",
+                "w3c": {"traceparent": "00-a-b-01"},
             },
             "event": '{"a": [1]}',
         }

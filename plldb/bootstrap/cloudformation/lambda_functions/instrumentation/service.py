@@ -319,6 +319,7 @@ def _instrumented_message(
         timeout=original.timeout,
         memory_size=found.get("MemorySize", 128),
         variables=original.variables,
+        logging=found.get("LoggingConfig"),
     )
 
 

@@ -324,11 +324,13 @@ def instrumented(
     timeout: int,
     memory_size: int,
     variables: dict[str, str],
+    logging: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     """A function's invocations come here from now on.
 
     ``function`` is its logical id; ``handler``, ``timeout`` (seconds) and ``variables`` are as the
-    user deployed them, without plldb's own.
+    user deployed them, without plldb's own. ``logging`` is its LoggingConfig:
+    https://docs.aws.amazon.com/lambda/latest/api/API_LoggingConfig.html
     """
     return {
         "type": MessageType.INSTRUMENTED,
@@ -340,6 +342,7 @@ def instrumented(
         "timeout": timeout,
         "memorySize": memory_size,
         "variables": variables,
+        "logging": logging or {},
     }
 
 
@@ -384,8 +387,9 @@ def invocation(
     ``sentAt`` is what time it was here: the client's clock may be off, but what is left is
     ``deadline - sentAt``.
 
-    ``context`` has what Lambda's context object has, under the same names. ``event`` is the
-    event's JSON text; where it is too long for a message, ``eventUrl`` is where to GET it.
+    ``context`` has what Lambda's context object has, under the same names, and ``trace_id``, the
+    header of X-Ray; a shim of another version may leave some out. ``event`` is the event's JSON
+    text; where it is too long for a message, ``eventUrl`` is where to GET it.
     """
     return {
         "type": MessageType.INVOCATION,

@@ -51,6 +51,7 @@ class FakeFunctions:
             "Timeout": 3,
             "MemorySize": 256,
             "Environment": {"Variables": {"NAME": name}},
+            "LoggingConfig": {"LogFormat": "JSON", "LogGroup": "/team/app"},
             "RevisionId": "0",
         }
 
@@ -202,6 +203,7 @@ class TestInstrument:
             "timeout": 3,
             "memorySize": 256,
             "variables": {"NAME": "One"},
+            "logging": {"LogFormat": "JSON", "LogGroup": "/team/app"},
         }
         assert messages[-1] == ready(2, 0)
         assert scene.functions.found["app-One"]["Handler"] == SHIM_HANDLER

@@ -2,8 +2,8 @@
 
 The connection is the environment's, and outlives an invocation. The messages are described where
 the helper stack has them: ``lambda_functions/websocket/wire.py``. Nothing of the function's
-environment goes out: only its logical id, its token, what Lambda's context object says of this
-invocation, and the event.
+environment goes out but X-Ray's header: only its logical id, its token, what Lambda's context
+object says of this invocation, and the event.
 
 An invocation runs in one place, and the helper stack says where. As soon as it may have the
 invocation, only its word (``absent``) makes the function run its own handler. The one exception is

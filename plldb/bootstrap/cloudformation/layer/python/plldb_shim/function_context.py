@@ -1,6 +1,8 @@
-"""What Lambda's context object says of an invocation, without its methods."""
+"""What Lambda says of an invocation: its context object as data, and X-Ray's header."""
 
 from __future__ import annotations
+
+import os
 
 TYPE_CHECKING = False  # without importing typing, which is no small module
 if TYPE_CHECKING:
@@ -13,6 +15,7 @@ _CONTEXT = (
     "memory_limit_in_mb",
     "log_group_name",
     "log_stream_name",
+    "tenant_id",
 )
 _CLIENT = (
     "installation_id",
@@ -25,10 +28,16 @@ _IDENTITY = ("cognito_identity_id", "cognito_identity_pool_id")
 
 
 def describe(context: Any) -> dict[str, Any]:
-    described = {name: getattr(context, name, None) for name in _CONTEXT}
+    # An emulator may have nothing to say but an empty text.
+    described = {name: getattr(context, name, None) or None for name in _CONTEXT}
     described["client_context"] = _client_context(getattr(context, "client_context", None))
     identity = getattr(context, "identity", None)
     described["identity"] = {name: getattr(identity, name, None) for name in _IDENTITY}
+    # Of newer runtimes.
+    trace_context = getattr(context, "w3c", None)
+    described["w3c"] = trace_context() if callable(trace_context) else None
+    # Lambda sets it anew for each invocation.
+    described["trace_id"] = os.environ.get("_X_AMZN_TRACE_ID")
     return described
 
 

@@ -1,0 +1,29 @@
+"""Proxies, as programs know them by their variables: loopback is never behind one.
+
+There is no standard for these variables. Most programs know each in small and in capital letters;
+where both are set, most take the small one: https://about.gitlab.com/blog/we-need-to-talk-no-proxy/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+# https://docs.python.org/3/library/urllib.request.html#urllib.request.getproxies
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "FTP_PROXY", "WS_PROXY", "WSS_PROXY")
+EXCEPTIONS = "NO_PROXY"
+# The last one is where LocalStack, and what follows it, is known under a name: 127.0.0.1.
+_LOOPBACK = ("localhost", "127.0.0.1", "::1", "localhost.localstack.cloud")
+
+
+def exempt_loopback(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables to set beside ``environ``, so that no proxy is asked for this machine.
+
+    None, if no proxy is named, or if everything is exempt already.
+    """
+    if not any(environ.get(name) for proxy in PROXIES for name in (proxy, proxy.lower())):
+        return {}
+    exempt = environ.get(EXCEPTIONS.lower()) or environ.get(EXCEPTIONS) or ""
+    hosts = [host.strip() for host in exempt.split(",") if host.strip()]
+    if "*" not in hosts:
+        hosts += [host for host in _LOOPBACK if host not in hosts]
+    return dict.fromkeys((EXCEPTIONS, EXCEPTIONS.lower()), ",".join(hosts))

@@ -1,0 +1,236 @@
+"""One identity for plldb and for the code that it runs, for longer than any credentials live."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plldb.aws import Target
+from plldb.config import EmulatorAddress
+
+from .project import Project, deployed_project, detach
+from .support import Attached, Backend, Plldb, allowed, poll, random_name, user
+
+# Shorter than AWS allows, so that they end more than once while the code runs.
+_LIFETIME_SECONDS = 6
+_RUN_SECONDS = 20
+_MFA_CODE = "123456"
+
+_HANDLER = f"""
+import os, time
+import boto3
+
+dynamodb, sts = boto3.client("dynamodb"), boto3.client("sts")
+credentials = boto3.DEFAULT_SESSION.get_credentials()
+
+def handler(event, context):
+    callers, keys, count, end = set(), set(), 0, time.time() + {_RUN_SECONDS}
+    while time.time() < end:
+        item = {{"Id": {{"S": "calls"}}, "Count": {{"N": str(count)}}}}
+        dynamodb.put_item(TableName=event["table"], Item=item)
+        callers.add(sts.get_caller_identity()["Arn"])
+        keys.add(credentials.get_frozen_credentials().access_key)
+        count += 1
+        time.sleep(0.25)
+    names = [name for name in os.environ if name.startswith(("AWS_PROFILE", "AWS_ACCESS_KEY"))]
+    return {{"callers": sorted(callers), "keys": len(keys), "count": count, "names": names}}
+"""
+
+
+@pytest.fixture
+def project(backend: Backend, target: Target, tmp_path: Path) -> Iterator[Project]:
+    with deployed_project(target, tmp_path / "project", ["Alpha"]) as project:
+        yield project
+
+
+@contextmanager
+def role(target: Target, trusted: str, *statements: dict[str, Any]) -> Iterator[str]:
+    """The ARN of a role that this principal may assume."""
+    iam, name = target.client("iam"), random_name("role")
+    trust = {"Effect": "Allow", "Principal": {"AWS": trusted}, "Action": "sts:AssumeRole"}
+    arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=_policy(trust))["Role"]["Arn"]
+    try:
+        iam.put_role_policy(RoleName=name, PolicyName="all", PolicyDocument=_policy(*statements))
+        yield str(arn)
+    finally:
+        iam.delete_role_policy(RoleName=name, PolicyName="all")
+        iam.delete_role(RoleName=name)
+
+
+@contextmanager
+def table(target: Target) -> Iterator[str]:
+    dynamodb, name = target.client("dynamodb"), random_name("table")
+    dynamodb.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": "Id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "Id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    try:
+        yield name
+    finally:
+        dynamodb.delete_table(TableName=name)
+
+
+@pytest.mark.needs("iam", "local")
+def test_an_mfa_profile_a_credential_process_and_an_assumed_role_are_one_identity_for_both(
+    plldb: Plldb, project: Project, backend: Backend, address: EmulatorAddress, tmp_path: Path
+) -> None:
+    """The process gives a user's keys, an MFA code makes them a role's, and those another role's.
+
+    The last ones live for seconds. In the environment are those of somebody who may do nothing.
+    """
+    target = backend.target
+    project.write("Alpha", _HANDLER)
+    with (
+        user(target) as (_, nobody),
+        user(target, allowed("sts:AssumeRole")) as (me, keys),
+        role(target, me, allowed("sts:AssumeRole")) as with_mfa,
+        role(target, _session_arn(with_mfa), allowed("*")) as worker,
+        table(target) as name,
+    ):
+        runs = _write_process(tmp_path, keys.access_key_id, keys.secret_access_key)
+        (tmp_path / "config").write_text(
+            _CONFIG.format(
+                url=address.endpoint_url,
+                process=tmp_path / "process",
+                with_mfa=with_mfa,
+                worker=worker,
+                lifetime=_LIFETIME_SECONDS,
+            )
+        )
+        environment = {
+            "AWS_CONFIG_FILE": str(tmp_path / "config"),
+            "AWS_PROFILE": "base",
+            "AWS_ACCESS_KEY_ID": nobody.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": nobody.secret_access_key,
+            "AGENT_SOCKET": "/run/agent",
+        }
+        with _attached_in_terminal(plldb.with_environment(**environment), project) as (
+            attached,
+            terminal,
+        ):
+            assert "Enter MFA code for arn:aws:iam::000000000000:mfa/me" in _read(terminal)
+            os.write(terminal, f"{_MFA_CODE}\n".encode())
+            attached.wait_for("ready")
+            answer = project.invoke("Alpha", {"table": name})
+            assert answer.error is None, answer.text
+            seen = answer.json
+            owner = _find_owner(backend, project)
+            detach(attached)
+
+    assert seen["callers"] == [owner] == [_session_arn(worker)]
+    assert seen["keys"] >= _RUN_SECONDS // _LIFETIME_SECONDS, "they were renewed"
+    assert seen["count"] > _RUN_SECONDS
+    assert seen["names"] == []
+    assert len(runs.read_text().splitlines()) == 1
+
+
+_CONFIG = """
+[profile base]
+credential_process = {process}
+
+[profile with-mfa]
+role_arn = {with_mfa}
+role_session_name = me
+source_profile = base
+mfa_serial = arn:aws:iam::000000000000:mfa/me
+
+[profile work]
+region = us-east-1
+endpoint_url = {url}
+role_arn = {worker}
+role_session_name = me
+source_profile = with-mfa
+duration_seconds = {lifetime}
+parameter_validation = false
+"""
+
+
+def _write_process(folder: Path, key_id: str, secret: str) -> Path:
+    """A credential_process that needs a variable of the developer's; each run leaves a line."""
+    runs = folder / "runs"
+    keys = {"Version": 1, "AccessKeyId": key_id, "SecretAccessKey": secret}
+    (folder / "process").write_text(
+        textwrap.dedent(
+            f"""\
+            #!/bin/sh
+            test "$AGENT_SOCKET" = /run/agent || exit 1
+            echo run >>{runs}
+            echo '{json.dumps(keys)}'
+            """
+        )
+    )
+    (folder / "process").chmod(0o700)
+    return runs
+
+
+@contextmanager
+def _attached_in_terminal(plldb: Plldb, project: Project) -> Iterator[tuple[Attached, int]]:
+    """``plldb attach`` with a terminal, whose other side is the descriptor."""
+    primary, secondary = pty.openpty()
+    command = [sys.executable, "-m", "plldb", "attach", "--stack-name", project.stack_name]
+    options = ["--template", project.template, "--profile", "work", "--output", "json"]
+    process = subprocess.Popen(
+        # The first terminal that a new session opens becomes its controlling terminal.
+        ["sh", "-c", 'exec "$@" <"$0"', os.ttyname(secondary), *command, *options],
+        env=plldb.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        with Attached(process, plldb.said) as attached:
+            yield attached, primary
+            attached.signal(signal.SIGKILL)
+    finally:
+        os.close(primary)
+        os.close(secondary)
+
+
+def _read(terminal: int) -> str:
+    """What the terminal shows, once it ends in a question."""
+    text = ""
+
+    def ends_in_a_question() -> bool:
+        nonlocal text
+        text += os.read(terminal, 1000).decode()
+        return text.endswith(": ")
+
+    poll(ends_in_a_question, "a question")
+    return text
+
+
+def _find_owner(backend: Backend, project: Project) -> str:
+    """Who opened the session of the project's stack, as the helper stack saw the signature."""
+    pages = (
+        backend.target.client("dynamodb")
+        .get_paginator("scan")
+        .paginate(TableName=backend.helper.sessions_table)
+    )
+    items = [item for page in pages for item in page["Items"]]
+    (owner,) = {
+        item["Owner"]["S"] for item in items if item["StackName"]["S"] == project.stack_name
+    }
+    return str(owner)
+
+
+def _policy(*statements: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})
+
+
+def _session_arn(role_arn: str) -> str:
+    name = role_arn.rpartition("/")[2]
+    return f"arn:aws:sts::000000000000:assumed-role/{name}/me"

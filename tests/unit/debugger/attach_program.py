@@ -1,0 +1,78 @@
+"""A program that attaches as ``plldb attach`` does, to a helper stack of its own: for terminals.
+
+``python -m tests.unit.debugger.attach_program FOLDER DEBUGGER SECONDS COUNT`` debugs the function
+Greeter, whose code is ``app.py`` in the folder, with ``pdb`` or with ``none``. Once it is attached,
+COUNT invocations arrive, whose events are their numbers, and which have so many seconds each. It
+ends as ``plldb attach`` does; after that it has written what callers got to ``answers.json``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
+from plldb.cli.attach_view import AttachView
+from plldb.cli.console import Console
+from plldb.debugger.attachment import AttachEvent, ChosenSources, SessionOptions, attach
+from plldb.debugger.invoker import Invoker
+from plldb.debugger.local_function import NO_DEBUGGER, Pdb
+from plldb.debugger.protocol import Ready
+from plldb.debugger.sources import CodeSource
+from plldb.errors import PlldbError
+from tests.unit.debugger.helper_stack import TIMING, HelperStack, Target, websocket_server
+from tests.unit.debugger.local_code import HERE
+from tests.unit.fakes import local_server
+
+
+def main(folder: Path, debugger: str, seconds: float, count: int) -> None:
+    stack = HelperStack()
+    view = AttachView(Console("text"), is_live=debugger != "pdb")
+
+    def report(event: AttachEvent) -> None:
+        view.show(event)
+        if isinstance(event, Ready):
+            now = time.time()
+            for number in range(1, count + 1):
+                message = wire.invocation(
+                    f"{number:08d}-request",
+                    "Greeter",
+                    deadline=now + seconds,
+                    sent_at=now,
+                    context={},
+                    event=str(number),
+                )
+                stack.push(1, message)
+
+    def make_invoker() -> Invoker:
+        return Invoker(
+            python=HERE,
+            debug=Pdb() if debugger == "pdb" else NO_DEBUGGER,
+            on_output=view.show_output,
+            on_progress=view.show_progress,
+        )
+
+    with ExitStack() as servers, view:
+        websocket = servers.enter_context(websocket_server(stack))
+        rest = servers.enter_context(local_server(stack.respond))
+        target = Target(rest.url + "/plldb", websocket).deploy("plldb", "app")
+        sources = ChosenSources({"Greeter": CodeSource("Greeter", folder, None)})
+        try:
+            attach(
+                target,  # type: ignore[arg-type]
+                SessionOptions("app", "plldb"),
+                sources,
+                make_invoker,
+                report,
+                TIMING,
+            )
+        except PlldbError as error:
+            sys.stderr.write(f"Error: {error.message}\n")
+    (folder / "answers.json").write_text(json.dumps(stack.answers))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]), int(sys.argv[4]))
