@@ -141,10 +141,14 @@ class FileOverrides:
 
 @dataclass(frozen=True)
 class FileStack:
-    """One ``[stacks.NAME]`` of plldb.toml: what holds for all functions, and by logical id."""
+    """One ``[stacks.NAME]`` of plldb.toml: what holds for all functions, and by logical id.
+
+    ``python`` is the interpreter that runs them: an absolute path, or a command.
+    """
 
     overrides: FileOverrides
     functions: Mapping[str, FileOverrides]
+    python: str | None = None
 
 
 @dataclass(frozen=True)

@@ -190,7 +190,7 @@ def _read_stack(path: Path, name: str, table: object) -> FileStack:
     where = f"{path} [stacks.{name}]"
     if not isinstance(table, dict):
         raise _wrong_type(where, table, "a table")
-    _check_keys(where, table, (*_OF_STACK, "functions"))
+    _check_keys(where, table, (*_OF_STACK, "python", "functions"))
     functions = table.get("functions", {})
     if not isinstance(functions, dict):
         raise _wrong_type(f"{path} [stacks.{name}.functions]", functions, "a table")
@@ -200,7 +200,17 @@ def _read_stack(path: Path, name: str, table: object) -> FileStack:
             function: _read_function(path, f"{path} [stacks.{name}.functions.{function}]", one)
             for function, one in functions.items()
         },
+        _read_python(path, where, table),
     )
+
+
+def _read_python(path: Path, where: str, table: Mapping[str, object]) -> str | None:
+    """A command stays what it is; a path is beside the file."""
+    if "python" not in table:
+        return None
+    python = _read_option(where, "python", table["python"])
+    beside = path.absolute().parent / Path(python).expanduser()
+    return str(beside) if os.sep in python or beside.exists() else python
 
 
 def _read_function(path: Path, where: str, table: object) -> FileOverrides:

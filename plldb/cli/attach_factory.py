@@ -12,7 +12,7 @@ from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import WhenA
 from plldb.cli.attach_options import LAUNCH_CONFIG, parse_debug_mode
 from plldb.cli.attach_view import AttachView
 from plldb.debugger.attachment import CodeOptions, SessionOptions, choose_sources
-from plldb.debugger.interpreter import find_interpreter
+from plldb.debugger.interpreter import Interpreter, find_interpreter
 from plldb.debugger.invoker import Invoker
 from plldb.debugger.launch_config import make_launch_config, write_launch_config
 from plldb.debugger.local_function import Debugpy
@@ -57,7 +57,7 @@ class AttachFactory:
             os.environ,
             self.sources.known,
         )
-        self._python = find_interpreter(options.python, [*self._list_project_folders()], os.environ)
+        self._python = self._find_interpreter()
         self.view = AttachView(factory.console, is_live=not options.pdb)
         factory.ask = self.view.ask
 
@@ -81,6 +81,14 @@ class AttachFactory:
         if isinstance(self._debug, Debugpy):
             self._offer_launch_configs(invoker)
         return invoker
+
+    def _find_interpreter(self) -> Interpreter:
+        python, named_by = self._options.python, "--python"
+        file, name = self._factory.resolver.file, self._options.stack_name
+        if python is None and file is not None and name in file.stacks:
+            python = file.stacks[name].python
+            named_by = f"{file.path.name} [stacks.{name}]: python"
+        return find_interpreter(python, [*self._list_project_folders()], os.environ, named_by)
 
     def _list_project_folders(self) -> Iterator[Path]:
         """Where the project's virtual environment may be."""

@@ -620,15 +620,19 @@ def _list_left_out(sources: ChosenSources) -> list[AttachEvent]:
     events: list[AttachEvent] = [
         protocol.Skipped(function, reason) for function, reason in sorted(sources.left_out.items())
     ]
-    events += [
-        protocol.Warned(
-            function,
-            f"its layer {layer} is not on this machine ({reason}). Install what it brings in the "
-            "environment of your project, or put it into a layer of the template.",
+    missing: dict[tuple[str, str], list[str]] = {}
+    for function, source in sorted(sources.found.items()):
+        for one in source.missing_layers:
+            missing.setdefault(one, []).append(function)
+    for (layer, reason), (function, *others) in missing.items():
+        also = f" It is one of {', '.join(others)}, too." if others else ""
+        events.append(
+            protocol.Warned(
+                function,
+                f"its layer {layer} is not on this machine: {reason}.{also} Install what it brings "
+                "in the environment of your project, or make it a layer of the template.",
+            )
         )
-        for function, source in sorted(sources.found.items())
-        for layer, reason in source.missing_layers
-    ]
     return events if sources.found else [*events, NothingToDebug(sources.why_none)]
 
 

@@ -39,11 +39,15 @@ class Interpreter:
 
 
 def find_interpreter(
-    python: str | None, folders: Sequence[Path], environ: Mapping[str, str]
+    python: str | None,
+    folders: Sequence[Path],
+    environ: Mapping[str, str],
+    named_by: str = "--python",
 ) -> Interpreter:
-    """``--python`` (a path, a command or a virtual environment), or else the project's own.
+    """``python`` (a path, a command or a virtual environment), or else the project's own.
 
-    That is, in this order,
+    ``named_by`` says in the user's words what names ``python``. The project's own is found
+    in this order:
 
     - the environment that is active (VIRTUAL_ENV, or CONDA_PREFIX but for conda's base), unless it
       is the one that plldb itself runs in,
@@ -54,7 +58,7 @@ def find_interpreter(
     Raises SourceError if it is no Python, or too old.
     """
     if python is not None:
-        return check_interpreter(_find_named(python), "--python")
+        return check_interpreter(_find_named(python, named_by), named_by)
     for environment in _list_environments(folders, environ):
         path = _find_program(environment)
         if path is not None:
@@ -117,14 +121,14 @@ def _find_program(environment: Path) -> Path | None:
     return None
 
 
-def _find_named(python: str) -> Path:
+def _find_named(python: str, named_by: str) -> Path:
     path = _find_program(Path(python).expanduser()) if python else None
     if path is not None:
         return path.absolute()
     found = shutil.which(python)
     if found is None:
         raise SourceError(
-            f"--python {python}: there is no such program.",
+            f"{named_by} {python}: there is no such program.",
             "Name the interpreter of your project, for example --python .venv/bin/python",
         )
     return Path(found).absolute()

@@ -174,6 +174,9 @@ def test_code_that_does_not_import_is_named_by_file_and_line(
 ) -> None:
     with attach(plldb, project) as attached:
         attached.wait_for("ready")
+        # What does not import at attach is left to Lambda.
+        project.invoke("Alpha")
+        attached.wait_for("invocation")
         project.write("Alpha", "def handler(event, context):\n    return (\n")
         syntax = project.invoke("Alpha").json
         syntax_event = attached.wait_for("invocation")

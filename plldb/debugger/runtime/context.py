@@ -30,22 +30,23 @@ class _Attributes:
         return f"{type(self).__name__}([{shown}])"
 
 
+# The order is that of ``repr``.
 class CognitoIdentity(_Attributes):
     __slots__ = ["cognito_identity_id", "cognito_identity_pool_id"]
 
 
 class Client(_Attributes):
-    __slots__ = [
-        "app_package_name",
-        "app_title",
-        "app_version_code",
-        "app_version_name",
+    __slots__ = [  # noqa: RUF023
         "installation_id",
+        "app_title",
+        "app_version_name",
+        "app_version_code",
+        "app_package_name",
     ]
 
 
 class ClientContext(_Attributes):
-    __slots__ = ["client", "custom", "env"]
+    __slots__ = ["custom", "env", "client"]  # noqa: RUF023
 
     def __init__(self, values: Header) -> None:
         super().__init__(values)

@@ -34,7 +34,10 @@ def decode_event(text: str) -> Any:
     try:
         return json.loads(text)
     except Exception as error:  # noqa: BLE001 (as awslambdaric)
-        raise Fault("Runtime.UnmarshalError", f"Unable to unmarshal input: {error}") from None
+        reason = str(error).replace(
+            " from a unicode string", " from a string"
+        )  # simplejson's words
+        raise Fault("Runtime.UnmarshalError", f"Unable to unmarshal input: {reason}") from None
 
 
 class Result(NamedTuple):
@@ -47,8 +50,7 @@ class Result(NamedTuple):
 def encode_result(value: Any) -> Result:
     """What the caller gets for what a handler returned: bytes as they are, anything else as JSON.
 
-    Raises Fault; or UnicodeEncodeError for half of a surrogate pair where the runtime writes UTF-8,
-    at which Lambda's process ends, too.
+    Raises Fault. The text may have half of a surrogate pair, where the runtime writes UTF-8.
     """
     if isinstance(value, bytes):
         _check_size(len(value))
@@ -57,7 +59,7 @@ def encode_result(value: Any) -> Result:
         text = to_json(value)
     except Exception as error:  # noqa: BLE001 (as awslambdaric)
         raise Fault("Runtime.MarshalError", f"Unable to marshal response: {error}") from None
-    _check_size(len(text) if text.isascii() else len(text.encode("utf-8")))
+    _check_size(len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass")))
     return Result(text)
 
 
@@ -162,28 +164,28 @@ class _Encoder:
             return
         is_dict, fields = _call_asdict(value)
         if is_dict:
-            if not isinstance(fields, dict):
+            if not _is(fields, dict):
                 name = type(fields).__name__
                 raise TypeError(f"_asdict() must return a dict, not {name}")
             self._enter(value)
             self._encode_dict(fields)
             self._leave(value)
-        elif isinstance(value, (list, tuple)):
+        elif _is(value, list, tuple):
             self._encode_list(value)
-        elif isinstance(value, dict):
+        elif _is(value, dict):
             self._encode_dict(value)
         else:
             self._encode_other(value)
 
     def _encode_simple(self, value: Any) -> str | None:
-        if isinstance(value, (str, bytes)):
+        if _is(value, str, bytes):
             return self._quote(_decode(value))
-        if value is None or isinstance(value, bool):
+        if value is None or _is(value, bool):
             return _CONSTANTS[value]
-        if isinstance(value, int):
+        if _is(value, int):
             # What a subclass makes of itself as text is not to be trusted.
             return str(value if type(value) is int else int(value))
-        return _encode_float(value) if isinstance(value, float) else None
+        return _encode_float(value) if _is(value, float) else None
 
     def _encode_list(self, items: list[Any] | tuple[Any, ...]) -> None:
         self._enter(items)
@@ -210,7 +212,7 @@ class _Encoder:
         self._leave(fields)
 
     def _name(self, key: Any) -> str:
-        if isinstance(key, (str, bytes)):
+        if _is(key, str, bytes):
             return _decode(key)
         name = self._encode_simple(key)
         if name is None:
@@ -239,8 +241,13 @@ class _Encoder:
         del self._around[id(value)]
 
 
-def _decode(value: str | bytes) -> str:
-    return value if isinstance(value, str) else str(value, "utf-8")
+def _is(value: Any, *kinds: type) -> bool:
+    """What it is in truth, whatever its ``__class__`` says: so asks code in C."""
+    return issubclass(type(value), kinds)
+
+
+def _decode(value: Any) -> str:
+    return value if _is(value, str) else str(value, "utf-8")
 
 
 def _encode_float(value: float) -> str:

@@ -59,7 +59,7 @@ class TraceFormatter:
     def _format(self, trace: types.TracebackType | None, path: Callable[[str], str]) -> list[str]:
         entries = [
             (path(entry.filename), entry.lineno, entry.name, entry.line)
-            for entry in _skip_bootstraps(traceback.extract_tb(skip_ours(trace)))
+            for entry in _skip_bootstraps(traceback.extract_tb(trace))
         ]
         return traceback.format_list(entries)  # type: ignore[arg-type]
 
@@ -87,11 +87,12 @@ def _map_standard_library() -> dict[str, str]:
     return {os.path.dirname(os.__file__): f"/var/lang/lib/{version}"}  # noqa: PTH120
 
 
-def _skip_bootstraps(entries: traceback.StackSummary) -> list[traceback.FrameSummary]:
+def _skip_bootstraps(summary: traceback.StackSummary) -> list[traceback.FrameSummary]:
     """awslambdaric leaves out its own frames at the beginning by the name of its file.
 
-    So it does with files of the user that have the same name.
+    So it does with files of the user that have the same name. Of ours there is none anywhere.
     """
+    entries = [entry for entry in summary if not is_ours(entry.filename)]
     for number, entry in enumerate(entries):
         if "/bootstrap.py" not in entry.filename:
             return entries[number:]

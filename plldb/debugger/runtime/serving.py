@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import traceback
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import frames
 from .context import LambdaContext
@@ -89,13 +89,15 @@ class Runtime:
         try:
             self._load()
         except Exception as error:  # noqa: BLE001 (whatever the user's code raises)
-            report, remedy = self._log_error(error), self._suggest_remedy(error)
-            self._send("imported", {"error": report, "remedy": remedy})
+            report = self._describe(error)
         else:
             self._send("imported", {"error": None})
+            return
         finally:
             if self._terminal is not None:
                 self._terminal.end()
+        self._log(report)
+        self._send("imported", {"error": report.for_caller, "remedy": report.remedy})
 
     def _answer(self, header: Header, event: str) -> None:
         """Sends the result, or how it failed.
@@ -104,16 +106,18 @@ class Runtime:
         """
         try:
             result = encode_result(self._call(header, event))
-        except TooLargeError as fault:
-            self._sink.note(f"{fault.message}\n")
-            self._send_error(frames.make_error_report(fault.kind, fault.message), False)
         except Exception as error:  # noqa: BLE001 (whatever the user's code raises)
-            report, remedy = self._log_error(error), self._suggest_remedy(error)
-            if remedy:
-                self._sink.note(f"plldb: {remedy}\n")
-            self._send_error(report)
+            report = self._describe(error)
         else:
+            # Half of a surrogate pair ends Lambda's process, too.
+            result.text.encode("utf-8")
             self._send("result", {"isBase64": result.is_base64}, result.text)
+            return
+        self._log(report)
+        if report.remedy:
+            self._sink.note(f"plldb: {report.remedy}\n")
+        is_loaded = self._handler is not None and not report.is_final
+        self._send("error", {"error": report.for_caller, "isLoaded": is_loaded})
 
     def _call(self, header: Header, event: str) -> Any:
         if self._terminal is None:
@@ -169,31 +173,35 @@ class Runtime:
                 stream.flush()
         self._sink.enter_request("")
 
-    def _log_error(self, error: Exception) -> frames.ErrorReport:
-        """As Lambda logs it, and with what its log leaves out; the report is for the caller."""
+    def _describe(self, error: Exception) -> _Report:
+        """Raises whatever the error does that is asked for its words."""
+        if isinstance(error, TooLargeError):
+            for_caller = frames.make_error_report(error.kind, error.message)
+            return _Report(for_caller, None, f"{error.message}\n", "")
         cause: BaseException | None = error
         if isinstance(error, Fault):
             kind, message, trace, here = error.kind, error.message, error.trace, error.trace_here
             cause = error.__cause__
+            more = "" if cause is None else _explain(cause)
         else:
             kind, message, frame = type(error).__name__, str(error), error.__traceback__
             trace, here = self._traces.format(frame), self._traces.format_here(frame)
-            cause = error if has_more_to_say(error) else None
-        request_id = self._request.request_id
-        logged = {"errorMessage": message, "errorType": kind, "requestId": request_id}
-        log_error(self._sink, {**logged, "stackTrace": here})
-        if cause is not None:
-            with contextlib.suppress(Exception):  # raised by the user's errors
-                self._sink.note(explain(cause))
-        return frames.make_error_report(kind, message, trace)
+            more = _explain(error) if has_more_to_say(error) else ""
+        remedy = suggest_remedy(cause, self._code_dir, self._runtime)
+        return _Report(frames.make_error_report(kind, message, trace), here, more, remedy)
 
-    def _suggest_remedy(self, error: Exception) -> str:
-        cause = error.__cause__ if isinstance(error, Fault) else error
-        return suggest_remedy(cause, self._code_dir, self._runtime)
-
-    def _send_error(self, error: frames.ErrorReport, is_reusable: bool = True) -> None:
-        is_loaded = is_reusable and self._handler is not None
-        self._send("error", {"error": error, "isLoaded": is_loaded})
+    def _log(self, report: _Report) -> None:
+        """As Lambda logs it, and with what its log leaves out."""
+        if report.trace_here is not None:
+            error = {
+                "errorMessage": report.for_caller["errorMessage"],
+                "errorType": report.for_caller["errorType"],
+                "requestId": self._request.request_id,
+                "stackTrace": report.trace_here,
+            }
+            log_error(self._sink, error)
+        if report.more:
+            self._sink.note(report.more)
 
     def _send(self, kind: str, header: Header, text: str = "") -> None:
         """What the user's code wrote until now, and what it has loaded, goes before it."""
@@ -202,6 +210,29 @@ class Runtime:
         if loaded is not None:
             self._pipes.send("loaded", loaded)
         self._pipes.send(kind, header, text)
+
+
+class _Report(NamedTuple):
+    """``trace_here`` has the paths of this machine, and is None where Lambda logs nothing;
+    ``more`` and ``remedy`` are for the developer.
+    """
+
+    for_caller: frames.ErrorReport
+    trace_here: list[str] | None
+    more: str
+    remedy: str
+
+    @property
+    def is_final(self) -> bool:
+        """Whether Lambda's process ends with it."""
+        return self.trace_here is None
+
+
+def _explain(error: BaseException) -> str:
+    """What Lambda's log leaves out."""
+    with contextlib.suppress(Exception):  # raised by the user's errors
+        return explain(error)
+    return ""
 
 
 def _print_uncaught(

@@ -46,6 +46,73 @@ class TestChoice:
         environ = {"VIRTUAL_ENV": str(tmp_path / "active")}
         assert find_interpreter(None, [tmp_path], environ).path == active
 
+    def test_but_not_if_it_is_plldbs_own(self, tmp_path: Path) -> None:
+        """As where plldb was installed in an environment that is active by chance."""
+        path = link(tmp_path / ".venv" / "bin" / "python")
+        environ = {"VIRTUAL_ENV": sys.prefix}
+        assert find_interpreter(None, [tmp_path], environ).path == path
+        own = find_interpreter(None, [tmp_path / "nowhere"], environ).path
+        assert own.parent.parent.samefile(sys.prefix)
+
+    @pytest.mark.parametrize("name", [".conda", "env"])
+    def test_condas_in_the_project(self, tmp_path: Path, name: str) -> None:
+        path = link(tmp_path / name / "bin" / "python")
+        assert find_interpreter(None, [tmp_path], {}).path == path
+
+    def test_condas_active_one(self, tmp_path: Path) -> None:
+        active = link(tmp_path / "conda" / "bin" / "python")
+        link(tmp_path / ".venv" / "bin" / "python")
+        environ = {"CONDA_PREFIX": str(tmp_path / "conda"), "CONDA_DEFAULT_ENV": "shop"}
+        assert find_interpreter(None, [tmp_path], environ).path == active
+
+    def test_condas_base_is_active_everywhere_and_says_little(self, tmp_path: Path) -> None:
+        base = link(tmp_path / "conda" / "bin" / "python")
+        environ = {"CONDA_PREFIX": str(tmp_path / "conda"), "CONDA_DEFAULT_ENV": "base"}
+        assert find_interpreter(None, [tmp_path], environ).path == base
+        path = link(tmp_path / ".venv" / "bin" / "python")
+        assert find_interpreter(None, [tmp_path], environ).path == path
+
+    @pytest.mark.parametrize("git", ["folder", "file"])
+    def test_above_it_up_to_the_repositorys_root(self, tmp_path: Path, git: str) -> None:
+        """A worktree's .git is a file."""
+        link(tmp_path / ".venv" / "bin" / "python")
+        code = tmp_path / "repository" / "services" / "shop"
+        code.mkdir(parents=True)
+        root = tmp_path / "repository"
+        if git == "folder":
+            (root / ".git").mkdir()
+        else:
+            (root / ".git").write_text("gitdir: elsewhere")
+        assert find_interpreter(None, [code], {}).path == Path(sys.executable)
+        path = link(root / ".venv" / "bin" / "python")
+        assert find_interpreter(None, [code], {}).path == path
+        nearer = link(root / "services" / "venv" / "bin" / "python")
+        assert find_interpreter(None, [code], {}).path == nearer
+
+    def test_what_is_above_one_folder_comes_after_the_other_folders(self, tmp_path: Path) -> None:
+        (tmp_path / ".git").mkdir()
+        link(tmp_path / ".venv" / "bin" / "python")
+        path = link(tmp_path / "b" / ".venv" / "bin" / "python")
+        assert find_interpreter(None, [tmp_path / "a", tmp_path / "b"], {}).path == path
+
+    def test_nothing_above_what_is_in_no_repository(self, tmp_path: Path) -> None:
+        link(tmp_path / ".venv" / "bin" / "python")
+        assert find_interpreter(None, [tmp_path / "code"], {}).path == Path(sys.executable)
+
+    @pytest.mark.parametrize("name", ["{}/elsewhere", "../elsewhere"])
+    def test_a_file_that_says_where_it_is(self, tmp_path: Path, name: str) -> None:
+        """As Pipenv takes it."""
+        link(tmp_path / "elsewhere" / "bin" / "python")
+        (tmp_path / "code").mkdir()
+        (tmp_path / "code" / ".venv").write_text(name.format(tmp_path) + "\n")
+        found = find_interpreter(None, [tmp_path / "code"], {}).path
+        assert found.samefile(tmp_path / "elsewhere" / "bin" / "python")
+
+    @pytest.mark.parametrize("content", [b"", b"\n", b"/no/such/folder", b"\xff\0", b"shop-name"])
+    def test_a_file_that_says_nothing(self, tmp_path: Path, content: bytes) -> None:
+        (tmp_path / ".venv").write_bytes(content)
+        assert find_interpreter(None, [tmp_path], {}).path == Path(sys.executable)
+
     def test_one_that_was_deleted_does_not_count(self, tmp_path: Path) -> None:
         path = link(tmp_path / ".venv" / "bin" / "python")
         environ = {"VIRTUAL_ENV": str(tmp_path / "gone")}
@@ -102,6 +169,10 @@ class TestTrouble:
     def test_no_such_program(self, name: str) -> None:
         with pytest.raises(SourceError, match="no such program"):
             find_interpreter(name, [], {})
+
+    def test_whoever_named_it_is_named(self) -> None:
+        with pytest.raises(SourceError, match=r"plldb.toml \[stacks.shop\]: python nothing: there"):
+            find_interpreter("nothing", [], {}, "plldb.toml [stacks.shop]: python")
 
     def test_the_projects_own_is_broken(self, tmp_path: Path) -> None:
         program(tmp_path / ".venv" / "bin" / "python", "#!/bin/sh\nexit 9\n")

@@ -582,23 +582,144 @@ class TestEnd:
             parent.wait()
         await_true(lambda: processes_in(project.folder) == [])
 
-    def test_preparing(self, project: Project) -> None:
-        project.write(PID)
-
-        async def work(invoker: Invoker) -> Any:
-            await invoker.prepare(project.function())
-            [prepared] = processes_in(project.folder)
-            return prepared, value(await invoke(invoker, project.function()))
-
-        prepared, used = project.run(work)
-        assert prepared == used
-
     def test_an_interpreter_that_is_none(self, project: Project) -> None:
         async def work(invoker: Invoker) -> None:
             raise AssertionError
 
         with pytest.raises(SourceError, match="not a Python interpreter"):
             project.run(work, python=Path("/bin/true"))
+
+
+class TestPreparing:
+    def test_the_child_that_has_imported_the_handler_runs_it(self, project: Project) -> None:
+        project.write(
+            "import os\nloaded = [os.getpid()]\ndef handler(event, context): return loaded"
+        )
+
+        async def work(invoker: Invoker) -> Any:
+            await invoker.prepare(project.function())
+            [prepared] = processes_in(project.folder)
+            return [prepared], value(await invoke(invoker, project.function()))
+
+        prepared, used = project.run(work)
+        assert prepared == used
+
+    @pytest.mark.parametrize(
+        ("code", "handler", "parts"),
+        [
+            ("import no_such", "app.handler", ["No module named 'no_such'", "pip install"]),
+            ("def handler(", "app.handler", ["Runtime.UserCodeSyntaxError", "line 1"]),
+            ("", "app.handler", ["Runtime.HandlerNotFound", "'handler' missing"]),
+            ("", "other.handler", ["Unable to import module 'other'"]),
+            ("", "handler", ["Runtime.MalformedHandlerName"]),
+            ("import os; os.environ['TABLE']", "app.handler", ["KeyError: 'TABLE'"]),
+            ("import os; os._exit(3)", "app.handler", ["exit status 3"]),
+            ("import sys; sys.exit(4)", "app.handler", ["exit status 4"]),
+            ("1 / 0", "app.handler", ["ZeroDivisionError"]),
+        ],
+    )
+    def test_what_does_not_import_is_named_with_interpreter_and_folder(
+        self, project: Project, code: str, handler: str, parts: list[str]
+    ) -> None:
+        project.write(code)
+
+        async def work(invoker: Invoker) -> SourceError:
+            with pytest.raises(SourceError) as raised:
+                await invoker.prepare(project.function(handler))
+            return raised.value
+
+        problem = project.run(work)
+        text = f"{problem.message} {problem.hint}"
+        version = ".".join(map(str, sys.version_info[:3]))
+        for part in [*parts, f"{sys.executable} is Python {version}", str(project.folder)]:
+            assert part in text
+
+    def test_it_is_not_tried_again_before_something_has_changed(self, project: Project) -> None:
+        project.write("import extra\ndef handler(event, context): return extra.VALUE")
+
+        async def work(invoker: Invoker) -> Any:
+            problems = []
+            for _ in range(2):
+                with pytest.raises(SourceError) as raised:
+                    await invoker.prepare(project.function())
+                problems.append(raised.value)
+            assert problems[0] is problems[1]
+            project.write("VALUE = 1", "extra.py")
+            await invoker.prepare(project.function())
+            return value(await invoke(invoker, project.function()))
+
+        assert project.run(work) == 1
+
+    def test_other_variables_may_mend_it(self, project: Project) -> None:
+        project.write("import os; os.environ['TABLE']\ndef handler(event, context): return 1")
+
+        async def work(invoker: Invoker) -> None:
+            with pytest.raises(SourceError):
+                await invoker.prepare(project.function())
+            await invoker.prepare(project.function(variables={"TABLE": "t"}))
+
+        project.run(work)
+
+
+class TestManyFunctions:
+    def test_never_more_children_than_run_at_once(self, project: Project) -> None:
+        """Whatever is prepared and called, and in whatever order."""
+        project.write(PID)
+        functions = [project.function(logical_id=f"F{number}") for number in range(12)]
+        most = 0
+
+        async def watch() -> None:
+            nonlocal most
+            while True:
+                most = max(most, len(processes_in(project.folder)))
+                await asyncio.sleep(0.001)
+
+        async def work(invoker: Invoker) -> list[Any]:
+            watching = asyncio.ensure_future(watch())
+            preparing = [asyncio.ensure_future(invoker.prepare(one)) for one in functions]
+            calls = [invoke(invoker, one) for one in [*functions, *reversed(functions)]]
+            outcomes = await asyncio.gather(*calls)
+            await asyncio.gather(*preparing)
+            watching.cancel()
+            return [value(outcome) for outcome in outcomes]
+
+        assert len(project.run(work, max_concurrency=3)) == 24
+        assert 1 <= most <= 3
+
+    def test_the_one_that_was_idle_for_the_longest_time_gives_way(self, project: Project) -> None:
+        project.write(PID)
+
+        async def work(invoker: Invoker) -> list[int]:
+            functions = [project.function(logical_id=name) for name in "ABACBA"]
+            return [value(await invoke(invoker, function)) for function in functions]
+
+        a, b, a_again, c, b_again, a_third = project.run(work, max_concurrency=2)
+        assert a == a_again
+        # C took the place of B, and then B that of A.
+        assert len({a, b, c, b_again, a_third}) == 5
+
+    def test_one_after_the_other_is_enough(self, project: Project) -> None:
+        project.write(PID)
+
+        async def work(invoker: Invoker) -> set[int]:
+            functions = [project.function(logical_id=name) for name in "ABAB"]
+            return {value(await invoke(invoker, function)) for function in functions}
+
+        assert len(project.run(work, max_concurrency=1)) == 4
+
+    def test_a_child_that_is_slow_to_end_is_waited_for(self, project: Project) -> None:
+        project.write("""
+            import atexit, os, time
+            atexit.register(time.sleep, 0.3)
+            def handler(event, context): return os.getpid()
+        """)
+
+        async def work(invoker: Invoker) -> int:
+            value(await invoke(invoker, project.function(logical_id="A")))
+            value(await invoke(invoker, project.function(logical_id="B")))
+            return len(processes_in(project.folder))
+
+        assert project.run(work, max_concurrency=1) == 1
 
 
 class TestLog:

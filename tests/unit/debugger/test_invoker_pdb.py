@@ -170,7 +170,9 @@ def test_each_version_has_its_own_pdb(
 
     def developer() -> None:
         assert "Here it is." in terminal.expect("(Pdb) ")
-        os.write(terminal.master, b"p 'half\x03")
+        os.write(terminal.master, b"p 'half")
+        terminal.expect("half")  # readline reads: before, it could miss the signal
+        os.write(terminal.master, b"\x03")
         terminal.expect("KeyboardInterrupt")
         terminal.expect("(Pdb) ")
         terminal.type("interact")
@@ -270,3 +272,27 @@ def test_no_terminal(project: Project, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="pdb needs a terminal") as raised:
         project.invoke(debug=Pdb(tmp_path / "tty"))
     assert "--debugpy" in str(raised.value.hint)
+
+
+def test_a_breakpoint_in_a_module_is_left_to_the_first_invocation(
+    project: Project, terminal: Terminal
+) -> None:
+    """While the function is prepared, nobody waits for an answer."""
+    project.write("""
+        breakpoint()
+        def handler(event, context):
+            return event
+    """)
+
+    async def work(invoker: Invoker) -> Outcome:
+        await invoker.prepare(project.function())
+        developing = asyncio.ensure_future(asyncio.to_thread(developer))
+        outcome = await invoke(invoker, project.function(), 1)
+        await developing
+        return outcome
+
+    def developer() -> None:
+        terminal.expect("(Pdb) ")
+        terminal.type("c")
+
+    assert value(project.run(work, debug=Pdb(terminal.path))) == 1

@@ -286,3 +286,133 @@ class TestTrouble:
         assert raised.value.hint == "Say where its code is: --code Three=DIR"
         with pytest.raises(SourceError, match="nodejs20"):
             sources.require("Node")
+
+
+class TestLayers:
+    SAM = """
+Globals:
+  Function:
+    Handler: app.handler
+    CodeUri: src/one
+    Layers: [!Ref Common]
+Resources:
+  Common:
+    Type: AWS::Serverless::LayerVersion
+    Properties: { ContentUri: layers/common }
+  Tools:
+    Type: AWS::Serverless::LayerVersion
+    Metadata: { BuildMethod: python3.13 }
+    Properties: { ContentUri: layers/tools }
+  Uploaded:
+    Type: AWS::Lambda::LayerVersion
+    Properties: { Content: { S3Bucket: b, S3Key: k } }
+  One:
+    Type: AWS::Serverless::Function
+    Properties:
+      Layers:
+        - !Ref Tools
+        - arn:aws:lambda:eu-west-1:017000801446:layer:AWSLambdaPowertools:5
+        - !Ref Uploaded
+        - !Sub "arn:${AWS::Partition}:lambda:x"
+        - Ref: Nowhere
+  Two:
+    Type: AWS::Serverless::Function
+"""
+
+    @pytest.fixture
+    def layers(self, project: Path) -> Path:
+        for name in ("common", "tools"):
+            (project / "layers" / name).mkdir(parents=True)
+        return project / "layers"
+
+    def test_those_of_the_template_in_their_order(self, project: Path, layers: Path) -> None:
+        sources = found(project, self.SAM)
+        assert sources.found["Two"].layers == (layers / "common",)
+        assert sources.found["One"].layers == (layers / "common", layers / "tools")
+
+    def test_those_that_are_elsewhere_are_named_with_the_reason(
+        self, project: Path, layers: Path
+    ) -> None:
+        one, two = (found(project, self.SAM).found[name] for name in ("One", "Two"))
+        assert two.missing_layers == ()
+        assert one.missing_layers == (
+            (
+                "arn:aws:lambda:eu-west-1:017000801446:layer:AWSLambdaPowertools:5",
+                "it is none of this template's",
+            ),
+            ("Uploaded", "its Content is in S3"),
+            ('{"!Sub": "arn:${AWS::Partition}:lambda:x"}', "it is none of this template's"),
+            ('{"Ref": "Nowhere"}', "it is none of this template's"),
+        )
+
+    def test_a_built_one_has_what_it_needs_beside_its_source(
+        self, project: Path, layers: Path
+    ) -> None:
+        built = project / ".aws-sam" / "build" / "Tools"
+        built.mkdir(parents=True)
+        one = found(project, self.SAM).found["One"]
+        assert one.layers == (layers / "common", built, layers / "tools")
+
+    def test_one_whose_folder_is_gone(self, project: Path) -> None:
+        two = found(project, self.SAM).found["Two"]
+        assert two.layers == ()
+        ((name, reason),) = two.missing_layers
+        assert name == "Common"
+        assert "does not exist" in reason
+
+    def test_cloudformations_and_the_cdks(self, project: Path, layers: Path) -> None:
+        template = {
+            "Resources": {
+                "Plain": {
+                    "Type": "AWS::Lambda::LayerVersion",
+                    "Properties": {"Content": "layers/common"},
+                },
+                "Asset": {
+                    "Type": "AWS::Lambda::LayerVersion",
+                    "Metadata": {"aws:asset:path": "layers/tools"},
+                    "Properties": {"Content": {"S3Bucket": {"Fn::Sub": "x"}, "S3Key": "y"}},
+                },
+                "One": {
+                    "Type": "AWS::Lambda::Function",
+                    "Properties": {
+                        "Code": "src/one",
+                        "Handler": "app.handler",
+                        "Layers": [{"Ref": "Plain"}, {"Ref": "Asset"}],
+                    },
+                },
+            }
+        }
+        sources = found(project, json.dumps(template), "template.json")
+        assert sources.found["One"].layers == (layers / "common", layers / "tools")
+
+    @pytest.mark.parametrize("value", ['"x"', "{ Fn::If: [a, b, c] }", "[1]", "[null]", "[[]]"])
+    def test_what_only_cloudformation_can_compute_is_named(self, project: Path, value: str) -> None:
+        text = f"""
+Resources:
+  One:
+    Type: AWS::Lambda::Function
+    Properties: {{ Code: src/one, Layers: {value} }}
+"""
+        one = found(project, text).found["One"]
+        assert one.layers == ()
+        assert len(one.missing_layers) == 1
+
+    def test_another_folder_of_its_code_changes_nothing_about_them(
+        self, project: Path, layers: Path
+    ) -> None:
+        (project / "template.yaml").write_text(self.SAM)
+        code = {"Two": project / "src" / "two"}
+        two = find_sources(project, code=code).found["Two"]
+        assert (two.code_dir, two.layers) == (project / "src" / "two", (layers / "common",))
+
+
+def test_where_a_build_has_put_a_function(project: Path) -> None:
+    text = """
+Resources:
+  One: { Type: AWS::Serverless::Function, Properties: { CodeUri: src/one } }
+  Two: { Type: AWS::Serverless::Function, Properties: { CodeUri: src/two } }
+"""
+    built = project / ".aws-sam" / "build" / "One"
+    built.mkdir(parents=True)
+    sources = found(project, text).found
+    assert (sources["One"].build_dir, sources["Two"].build_dir) == (built, None)

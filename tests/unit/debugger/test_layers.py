@@ -1,0 +1,197 @@
+"""What is in /opt on Lambda, and in a build's folder, can be imported as there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plldb.debugger.interpreter import Interpreter
+from plldb.debugger.invoker import Invoker
+from plldb.debugger.layers import list_built_packages, list_layer_paths
+from plldb.debugger.local_function import LocalFunction
+from tests.unit.debugger.local_code import (
+    HERE,
+    Project,
+    error,
+    interpreters,
+    invoke,
+    processes_in,
+    value,
+)
+
+VERSION = "python{}.{}".format(*HERE.version)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    (tmp_path / "code").mkdir()
+    yield Project(tmp_path / "code")
+    assert processes_in(tmp_path / "code") == []
+
+
+def write(path: Path, text: str = "") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def run(project: Project, function: LocalFunction, **options: Any) -> Any:
+    async def work(invoker: Invoker) -> Any:
+        return await invoke(invoker, function)
+
+    return project.run(work, **options)
+
+
+class TestPath:
+    @pytest.mark.parametrize(
+        "python", interpreters(), ids=lambda interpreter: interpreter.version_text
+    )
+    def test_the_order_is_lambdas(
+        self, project: Project, tmp_path: Path, python: Interpreter
+    ) -> None:
+        """The function, what is installed in a layer, a layer; of two layers, the later one."""
+        version = "python{}.{}".format(*python.version)
+        one, two = (tmp_path / name / "python" for name in ("one", "two"))
+        places = {
+            "code": project.folder,
+            "two-installed": two / "lib" / version / "site-packages",
+            "one-installed": one / "lib" / version / "site-packages",
+            "two": two,
+            "one": one,
+        }
+        for number, place in enumerate(places.values()):
+            for name, hidden_by in zip(("e", "d", "c", "b", "a"), places, strict=True):
+                if list(places).index(hidden_by) <= number:
+                    write(place / f"m{name}.py", f"WHERE = {list(places)[number]!r}")
+        project.write("""
+            import ma, mb, mc, md, me
+            def handler(event, context):
+                return [m.WHERE for m in (me, md, mc, mb, ma)]
+        """)
+        function = project.function(layers=(tmp_path / "one", tmp_path / "two"), runtime=version)
+        assert value(run(project, function, python=python)) == list(places)
+
+    def test_it_comes_before_what_is_installed_and_after_the_function(
+        self, project: Project, tmp_path: Path
+    ) -> None:
+        write(tmp_path / "layer" / "python" / "boto3" / "__init__.py", "mine = True")
+        project.write("import boto3\ndef handler(event, context): return boto3.mine")
+        assert value(run(project, project.function(layers=(tmp_path / "layer",)))) is True
+
+    def test_what_was_installed_for_the_functions_runtime(
+        self, project: Project, tmp_path: Path
+    ) -> None:
+        """Even where another Python runs it here."""
+        layer = tmp_path / "layer"
+        write(layer / "python" / "lib" / "python3.99" / "site-packages" / "common.py", "V = 99")
+        write(layer / "python" / "lib" / VERSION / "site-packages" / "common.py", "V = 1")
+        project.write("import common\ndef handler(event, context): return common.V")
+        for runtime, expected in (("python3.99", 99), (VERSION, 1), ("", 1), ("python3.98", 1)):
+            function = project.function(layers=(layer,), runtime=runtime)
+            assert value(run(project, function)) == expected
+
+    def test_a_layer_that_a_build_would_put_under_python(
+        self, project: Project, tmp_path: Path
+    ) -> None:
+        write(tmp_path / "layer" / "common.py", "V = 1")
+        project.write("import common\ndef handler(event, context): return common.V")
+        assert value(run(project, project.function(layers=(tmp_path / "layer",)))) == 1
+
+    def test_a_pth_file_is_minded(self, project: Project, tmp_path: Path) -> None:
+        write(tmp_path / "layer" / "python" / "more.pth", "more\n")
+        write(tmp_path / "layer" / "python" / "more" / "extra.py", "V = 1")
+        project.write("import extra\ndef handler(event, context): return extra.V")
+        assert value(run(project, project.function(layers=(tmp_path / "layer",)))) == 1
+
+    def test_a_function_that_sets_pythonpath_has_what_it_names(
+        self, project: Project, tmp_path: Path
+    ) -> None:
+        """So does Lambda's bootstrap: it adds /opt only if nobody has said otherwise."""
+        layer = tmp_path / "layer"
+        write(layer / "python" / "common.py")
+        write(layer / "other" / "extra.py", "V = 1")
+        project.write("""
+            import extra
+            def handler(event, context):
+                import common
+        """)
+        function = project.function(layers=(layer,), variables={"PYTHONPATH": "/opt/other"})
+        assert "No module named 'common'" in error(run(project, function))["errorMessage"]
+
+    def test_none(self) -> None:
+        function = LocalFunction("F", Path("/code"), "app.handler", "f")
+        assert list_layer_paths(function, HERE) == []
+
+
+class TestBuild:
+    def built(self, folder: Path) -> Path:
+        """As ``sam build`` leaves it: packages, what pip says of them, and the function's code."""
+        write(folder / "fancy" / "__init__.py", "V = 'built'")
+        write(folder / "single.py", "V = 'built'")
+        write(folder / "json.py", "V = 'never'")
+        write(folder / "helper.py", "V = 'old'")
+        write(folder / "app.py", "old")
+        write(
+            folder / "fancy-1.0.dist-info" / "RECORD",
+            "fancy/__init__.py,sha256=x,1\nsingle.py,,\n../../bin/fancy,,\n"
+            "fancy-1.0.dist-info/RECORD,,\n__pycache__/single.cpython-311.pyc,,\ngone/__init__.py,,\n",
+        )
+        return folder
+
+    def test_its_packages_are_there_if_the_project_has_none(
+        self, project: Project, tmp_path: Path
+    ) -> None:
+        build_dir = self.built(tmp_path / "build")
+        project.write("""
+            import fancy, single
+            def handler(event, context):
+                return [fancy.V, single.V]
+        """)
+        assert value(run(project, project.function(build_dir=build_dir))) == ["built", "built"]
+        write(project.folder / "fancy.py", "V = 'mine'")
+        assert value(run(project, project.function(build_dir=build_dir))) == ["mine", "built"]
+
+    def test_the_functions_own_modules_are_not_taken_from_there(
+        self, project: Project, tmp_path: Path
+    ) -> None:
+        """They are as old as the build: one that was deleted since is gone."""
+        project.write("import helper\ndef handler(event, context): return helper.V")
+        outcome = run(project, project.function(build_dir=self.built(tmp_path / "build")))
+        assert "No module named 'helper'" in error(outcome)["errorMessage"]
+
+    def test_what_is_installed(self, tmp_path: Path) -> None:
+        build_dir = self.built(tmp_path / "build")
+        (build_dir / "broken-1.0.dist-info").mkdir()
+        (build_dir / "broken-1.0.dist-info" / "RECORD").write_bytes(b"\xff\xff")
+        assert list_built_packages(build_dir) == {
+            "fancy": str(build_dir),
+            "single": str(build_dir),
+        }
+
+    @pytest.mark.parametrize("build_dir", [None, Path("/nowhere")])
+    def test_no_build(self, build_dir: Path | None) -> None:
+        assert list_built_packages(build_dir) == {}
+
+
+def test_an_error_of_an_import_names_interpreter_folder_and_remedy(
+    project: Project, tmp_path: Path
+) -> None:
+    """To the developer; the caller gets Lambda's words."""
+    project.write("import nothing_of_that_name\ndef handler(event, context): pass")
+    answer = error(project.invoke())
+    assert answer["errorMessage"] == (
+        "Unable to import module 'app': No module named 'nothing_of_that_name'"
+    )
+    output = "\n".join(str(line) for line in project.lines)
+    for part in (str(HERE.path), HERE.version_text, str(project.folder), "pip install", "--python"):
+        assert part in output
+        assert part not in json.dumps({**answer, "stackTrace": []})
+
+
+def test_so_does_one_inside_a_handler(project: Project) -> None:
+    project.write("def handler(event, context): import nothing_of_that_name")
+    assert error(project.invoke())["errorType"] == "ModuleNotFoundError"
+    assert "--python PATH" in "\n".join(str(line) for line in project.lines)
