@@ -109,7 +109,7 @@ def test_break_look_and_go_on(project: Project, python: Interpreter, port: int) 
 
 def test_an_editor_can_attach_to_code_that_does_not_import(project: Project, port: int) -> None:
     """It is there while the code is being mended, and after that."""
-    project.write("import no_such_module")
+    project.write(CODE + "    import no_such_module")
 
     async def work(invoker: Invoker) -> Outcome:
         with pytest.raises(SourceError, match="no_such_module"):
