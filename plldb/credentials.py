@@ -20,8 +20,9 @@ import botocore.session
 
 # Where tools such as saml2aws write temporary ones, again and again, without their end.
 _OF_FILES = ("shared-credentials-file", "config-file")
-# From 15 minutes before the end on, botocore renews credentials: these are read once a minute.
-_FILE_LIFETIME = timedelta(minutes=16)
+_FILE_INTERVAL = timedelta(minutes=1)
+# From here to their end, botocore renews credentials.
+_AHEAD = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,11 @@ class ProfileSession(_SingleTargetSession):
 
 
 class _RenewedCredentials(botocore.credentials.DeferredRefreshableCredentials):
-    """Asks botocore's own for new ones, and finds them from the start where that is of no use."""
+    """Asks botocore's own for new ones, and finds them from the start where that is of no use.
+
+    Botocore insists on others for each signature once theirs end within 10 minutes, and a code
+    would be asked for each time. So it is told of the same ones until half of their time is over.
+    """
 
     def __init__(
         self,
@@ -137,18 +142,34 @@ class _RenewedCredentials(botocore.credentials.DeferredRefreshableCredentials):
         super().__init__(self._renew, found.method)
         self._found = found
         self._find = find
-        self._is_first = True
+        self._kept: dict[str, Any] = {}
+        self._due = datetime.min.replace(tzinfo=UTC)
+
+    @property
+    def expiry(self) -> datetime | None:
+        """None for those whose end nobody knows."""
+        return _read_expiry(self._found)
 
     def _renew(self) -> dict[str, Any]:
-        if not self._is_first and _is_written_anew(self._found):
+        if datetime.now(UTC) >= self._due:
+            self._kept = self._look_again()
+        return self._kept
+
+    def _look_again(self) -> dict[str, Any]:
+        if self._kept and _is_written_anew(self._found):
             self._find_again()
         try:
             frozen = self._found.get_frozen_credentials()
         except botocore_errors.RefreshWithMFAUnsupportedError:
             self._find_again()
             frozen = self._found.get_frozen_credentials()
-        self._is_first = False
-        expiry = _read_expiry(self._found) or datetime.now(UTC) + _FILE_LIFETIME
+        now = datetime.now(UTC)
+        expiry = self.expiry
+        if expiry is None:
+            self._due = now + _FILE_INTERVAL
+            expiry = self._due + _AHEAD
+        else:
+            self._due = expiry - min(_AHEAD, (expiry - now) / 2)
         return {
             "access_key": frozen.access_key,
             "secret_key": frozen.secret_key,
@@ -162,11 +183,6 @@ class _RenewedCredentials(botocore.credentials.DeferredRefreshableCredentials):
         if found is None:
             raise botocore_errors.NoCredentialsError
         self._found = found
-
-    @property
-    def expiry(self) -> datetime | None:
-        """None for those whose end nobody knows."""
-        return _read_expiry(self._found)
 
 
 def freeze(credentials: botocore.credentials.Credentials) -> Credentials:

@@ -11,8 +11,10 @@ from collections.abc import Mapping
 # https://docs.python.org/3/library/urllib.request.html#urllib.request.getproxies
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "FTP_PROXY", "WS_PROXY", "WSS_PROXY")
 EXCEPTIONS = "NO_PROXY"
-# The last one is where LocalStack, and what follows it, is known under a name: 127.0.0.1.
-_LOOPBACK = ("localhost", "127.0.0.1", "::1", "localhost.localstack.cloud")
+_ANY_ADDRESS = "0.0.0.0"  # nosec B104  # noqa: S104 (nobody listens: some call an emulator by it)
+# The last one is a name of 127.0.0.1, which LocalStack and others like it go by. Some programs
+# would want [::1] as well, others refuse to work with it.
+_LOOPBACK = ("localhost", "127.0.0.1", "::1", _ANY_ADDRESS, "localhost.localstack.cloud")
 
 
 def exempt_loopback(environ: Mapping[str, str]) -> dict[str, str]:

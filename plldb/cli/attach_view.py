@@ -124,13 +124,13 @@ class AttachView:
         self._say(self._show_credentials, problem)
 
     def ask(self, question: str) -> str:
-        """Asks for an MFA code. Any thread may call it; lines are kept until it is answered.
+        """Asks for an MFA code. Any thread may call it; lines for people wait for the answer.
 
         Raises EOFError if there is nobody to ask, or pdb has the terminal.
         """
         if self._is_held:
             raise EOFError("a debugger has the terminal now.")
-        self._is_asking = True
+        self._is_asking = not self._console.is_json
         try:
             return self._console.ask_secret(question)
         finally:

@@ -190,8 +190,8 @@ def _read_secret(question: str) -> str:
             line = terminal.readline()
     except OSError:
         line = b""
-    if not line:
-        raise EOFError("there is no terminal to ask for it.")
+    if not line.strip():
+        raise EOFError("nobody has typed one.")
     return line.decode(errors="replace").strip()
 
 

@@ -12,6 +12,8 @@
     payload_transfer    what is too long for a message, by presigned URLs (requests)
     invoker             children, warm and fresh, and what waits for them
     child               one child process, from its start to its end
+    credential_keeper   credentials for the children, renewed ahead of their end
+    credential_server   serves them on loopback                           (http.server)
     child_environment   its variables, and packages that Lambda brings along
     lambda_paths        Lambda's folders as they lie here
     reserved_variables  what is Lambda's or plldb's to set                (pure)

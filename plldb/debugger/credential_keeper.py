@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 _AHEAD_SECONDS = 900.0
 # Whose end nobody knows are looked at again.
 _UNKNOWN_SECONDS = 60.0
-_RETRY_SECONDS = 30.0
+_RETRY_SECONDS = 60.0
 # The SDKs of several children ask again and again: not each answer is another try.
 _SHORTEST_RETRY_SECONDS = 1.0
 # SDKs give up after 2, and ask again.

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +22,7 @@ import pytest
 from plldb.aws import Target
 from plldb.config import EmulatorAddress
 
-from .project import Project, deployed_project, detach
+from .project import Project, attach, deployed_project, detach
 from .support import Attached, Backend, Plldb, allowed, poll, random_name, user
 
 # Shorter than AWS allows, so that they end more than once while the code runs.
@@ -117,12 +120,15 @@ def test_an_mfa_profile_a_credential_process_and_an_assumed_role_are_one_identit
             "AWS_SECRET_ACCESS_KEY": nobody.secret_access_key,
             "AGENT_SOCKET": "/run/agent",
         }
-        with _attached_in_terminal(plldb.with_environment(**environment), project) as (
-            attached,
-            terminal,
+        with (
+            _attached_in_terminal(plldb.with_environment(**environment), project) as (
+                process,
+                terminal,
+            ),
+            Attached(process, plldb.said) as attached,
         ):
-            assert "Enter MFA code for arn:aws:iam::000000000000:mfa/me" in _read(terminal)
-            os.write(terminal, f"{_MFA_CODE}\n".encode())
+            terminal.read_until("Enter MFA code for arn:aws:iam::000000000000:mfa/me: ")
+            terminal.type(_MFA_CODE)
             attached.wait_for("ready")
             answer = project.invoke("Alpha", {"table": name})
             assert answer.error is None, answer.text
@@ -135,6 +141,125 @@ def test_an_mfa_profile_a_credential_process_and_an_assumed_role_are_one_identit
     assert seen["count"] > _RUN_SECONDS
     assert seen["names"] == []
     assert len(runs.read_text().splitlines()) == 1
+
+
+_MFA_LIFETIME_SECONDS = 40
+_MFA_CONFIG = """
+[profile base]
+credential_process = {process}
+
+[profile work]
+region = us-east-1
+endpoint_url = {url}
+role_arn = {role}
+role_session_name = me
+source_profile = base
+mfa_serial = arn:aws:iam::000000000000:mfa/me
+duration_seconds = {lifetime}
+parameter_validation = false
+"""
+_UNTIL = """
+import time
+import boto3
+
+sts = boto3.client("sts")
+
+def handler(event, context):
+    while time.time() < event["until"]:
+        arn = sts.get_caller_identity()["Arn"]
+        time.sleep(0.25)
+    return arn
+"""
+
+
+@pytest.mark.needs("iam", "local")
+def test_another_mfa_code_is_asked_for_below_the_live_view_before_they_end(
+    plldb: Plldb, project: Project, target: Target, address: EmulatorAddress, tmp_path: Path
+) -> None:
+    project.write("Alpha", _UNTIL)
+    with (
+        user(target, allowed("sts:AssumeRole")) as (me, keys),
+        role(target, me, allowed("*")) as arn,
+        ThreadPoolExecutor() as pool,
+    ):
+        _write_process(tmp_path, keys.access_key_id, keys.secret_access_key)
+        (tmp_path / "config").write_text(
+            _MFA_CONFIG.format(
+                url=address.endpoint_url,
+                process=tmp_path / "process",
+                role=arn,
+                lifetime=_MFA_LIFETIME_SECONDS,
+            )
+        )
+        environment = {
+            "AWS_CONFIG_FILE": str(tmp_path / "config"),
+            "AGENT_SOCKET": "/run/agent",
+            "TERM": "xterm",
+        }
+        with _attached_in_terminal(plldb.with_environment(**environment), project, "text") as (
+            process,
+            terminal,
+        ):
+            terminal.read_until("Enter MFA code")
+            began = time.time()
+            terminal.type(_MFA_CODE)
+            terminal.read_until("Ready:")
+            until = began + _MFA_LIFETIME_SECONDS + 5
+            calling = pool.submit(project.invoke, "Alpha", {"until": until})
+            for _ in range(2):
+                terminal.read_until("Enter MFA code")
+                assert time.time() < until
+                terminal.type(_MFA_CODE)
+            terminal.read_until("✔ Alpha")
+            assert calling.result().json == _session_arn(arn)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 0
+
+
+_FAILING_PROCESS = """\
+#!/bin/sh
+test -e {folder}/login || {{ echo "run company-login" >&2; exit 1; }}
+end=$(date -u -d "+$(cat {folder}/seconds) seconds" +%Y-%m-%dT%H:%M:%SZ)
+cat <<END
+{{"Version": 1, "AccessKeyId": "test", "SecretAccessKey": "test", "Expiration": "$end"}}
+END
+"""
+
+
+@pytest.mark.needs("local")
+def test_credentials_that_can_not_be_renewed_are_told_here_and_in_the_handler(
+    plldb: Plldb, project: Project, address: EmulatorAddress, tmp_path: Path
+) -> None:
+    """They end after seconds; then their process says why, until somebody logs in again."""
+    project.write("Alpha", _UNTIL)
+    seconds, login, process = (tmp_path / name for name in ("seconds", "login", "process"))
+    process.write_text(_FAILING_PROCESS.format(folder=tmp_path))
+    process.chmod(0o700)
+    login.touch()
+    seconds.write_text("20")
+    (tmp_path / "config").write_text(
+        f"[profile work]\nregion = us-east-1\nendpoint_url = {address.endpoint_url}\n"
+        f"credential_process = {process}\n"
+    )
+    plldb = plldb.with_environment(AWS_CONFIG_FILE=str(tmp_path / "config"), PLLDB_PROFILE="work")
+    with attach(plldb, project) as attached:
+        attached.wait_for("ready")
+        login.unlink()
+        failed = project.invoke("Alpha", {"until": time.time() + 25})
+        assert failed.error == "Unhandled"
+        assert failed.json["errorType"] == "CredentialRetrievalError"
+        assert "run company-login" in failed.json["errorMessage"]
+
+        seconds.write_text("3600")
+        login.touch()
+        again = project.invoke("Alpha", {"until": time.time() + 5})
+        attached.wait_for("credentials.renewed")
+        assert again.json == "arn:aws:iam::000000000000:root"
+        detach(attached)
+
+    warnings = [line for line in attached.errors().splitlines() if "company-login" in line]
+    assert len(warnings) == 1
+    assert "Check the profile" in warnings[0]
 
 
 _CONFIG = """
@@ -176,15 +301,44 @@ def _write_process(folder: Path, key_id: str, secret: str) -> Path:
     return runs
 
 
+class Terminal:
+    """The other side of a terminal. ``shown`` is what has been read of it."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.shown = ""
+
+    def read_until(self, expected: str) -> str:
+        """What is shown up to that, from what was read before on."""
+        start = len(self.shown)
+
+        def is_shown() -> bool:
+            if select.select([self._descriptor], [], [], 0.5)[0]:
+                self.shown += os.read(self._descriptor, 1000).decode(errors="replace")
+            return expected in self.shown[start:]
+
+        try:
+            poll(is_shown, expected)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; shown: {self.shown}") from None
+        return self.shown[start:]
+
+    def type(self, line: str) -> None:
+        os.write(self._descriptor, f"{line}\n".encode())
+
+
 @contextmanager
-def _attached_in_terminal(plldb: Plldb, project: Project) -> Iterator[tuple[Attached, int]]:
-    """``plldb attach`` with a terminal, whose other side is the descriptor."""
+def _attached_in_terminal(
+    plldb: Plldb, project: Project, output: str = "json"
+) -> Iterator[tuple[subprocess.Popen[str], Terminal]]:
+    """``plldb attach`` with a terminal; its stdout is a pipe for JSON, else the terminal."""
     primary, secondary = pty.openpty()
     command = [sys.executable, "-m", "plldb", "attach", "--stack-name", project.stack_name]
-    options = ["--template", project.template, "--profile", "work", "--output", "json"]
+    options = ["--template", project.template, "--profile", "work", "--output", output]
+    redirected = '<"$0"' if output == "json" else '<"$0" >"$0" 2>&1'
     process = subprocess.Popen(
         # The first terminal that a new session opens becomes its controlling terminal.
-        ["sh", "-c", 'exec "$@" <"$0"', os.ttyname(secondary), *command, *options],
+        ["sh", "-c", f'exec "$@" {redirected}', os.ttyname(secondary), *command, *options],
         env=plldb.environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -192,25 +346,15 @@ def _attached_in_terminal(plldb: Plldb, project: Project) -> Iterator[tuple[Atta
         start_new_session=True,
     )
     try:
-        with Attached(process, plldb.said) as attached:
-            yield attached, primary
-            attached.signal(signal.SIGKILL)
+        yield process, Terminal(primary)
     finally:
+        process.kill()
+        process.wait()
+        for stream in (process.stdout, process.stderr):
+            assert stream is not None
+            stream.close()
         os.close(primary)
         os.close(secondary)
-
-
-def _read(terminal: int) -> str:
-    """What the terminal shows, once it ends in a question."""
-    text = ""
-
-    def ends_in_a_question() -> bool:
-        nonlocal text
-        text += os.read(terminal, 1000).decode()
-        return text.endswith(": ")
-
-    poll(ends_in_a_question, "a question")
-    return text
 
 
 def _find_owner(backend: Backend, project: Project) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+import time_machine
 
 from plldb.aws import Target
 from plldb.config import EmulatorAddress, TargetSettings
@@ -114,6 +115,14 @@ class TestMfa:
         assert [one["TokenCode"] for one in sts.requests] == ["111111", "222222"]
         assert sts.signers[-1] == "ROLE-2"
 
+    def test_it_is_not_asked_for_at_each_call_of_short_ones(self) -> None:
+        """Botocore insists on new ones for the last 10 minutes."""
+        sts, questions = Sts(lifetime=300), []
+        with serving(sts, ask=lambda text: questions.append(text) or "123456") as (target, _):
+            for _ in range(5):
+                target.client("sts").get_caller_identity()
+        assert len(questions) == 1
+
     def test_where_nobody_can_be_asked_it_says_so(self) -> None:
         with serving(Sts()) as (target, server):
             with pytest.raises(CredentialsError, match="MFA code is needed") as raised:
@@ -162,9 +171,7 @@ class TestChains:
             assert target.load_credentials().access_key_id == "ROLE-2"
         assert sts.signers == ["PROCESS", "ROLE-1", "ROLE-2"]
 
-    def test_short_ones_are_renewed_for_every_client_alike(
-        self, write: Callable[[str], None]
-    ) -> None:
+    def test_they_are_renewed_for_every_client_alike(self, write: Callable[[str], None]) -> None:
         write(
             f"""
             [profile base]
@@ -175,13 +182,17 @@ class TestChains:
             source_profile = base
             """
         )
-        sts = Sts(lifetime=60)
+        sts = Sts(lifetime=2)
         with serving(sts) as (target, _):
-            for _ in range(3):
-                before = len(sts.requests)
-                _ = target.client("sts").get_caller_identity()
-                assert len(sts.requests) > before
-                assert sts.signers[-1] == f"ROLE-{len(sts.requests)}"
+            clients = [target.client("sts"), target.patient_client("sts", 10)]
+
+            def are_renewed() -> bool:
+                for client in clients:
+                    client.get_caller_identity()
+                    assert sts.signers[-1] == f"ROLE-{len(sts.requests)}"
+                return len(sts.requests) == 3
+
+            await_true(are_renewed)
 
 
 class TestSources:
@@ -230,7 +241,7 @@ class TestSources:
         assert named.load_credentials() == Credentials("OTHER", "s")
 
     def test_temporary_ones_that_a_tool_writes_anew_are_read_anew(
-        self, write: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+        self, write: Callable[[str], None]
     ) -> None:
         text = "[profile work]\naws_access_key_id = {0}\naws_secret_access_key = s\n"
         write(text.format("FIRST") + "aws_session_token = t\n")
@@ -238,12 +249,9 @@ class TestSources:
         with serving(sts) as (target, _):
             assert target.load_credentials() == Credentials("FIRST", "s", "t")
             write(text.format("SECOND") + "aws_session_token = t\n")
-            # A minute later.
-            later = datetime.now().astimezone() + timedelta(minutes=2)
-            shared = target._session.get_credentials()
-            monkeypatch.setattr(shared, "_time_fetcher", lambda: later)
-            assert target.load_credentials() == Credentials("SECOND", "s", "t")
-            assert target.account_id == "000000000000"
+            with time_machine.travel(datetime.now(UTC) + timedelta(minutes=2)):
+                assert target.load_credentials() == Credentials("SECOND", "s", "t")
+                assert target.account_id == "000000000000"
         assert sts.signers == ["SECOND"]
 
     def test_a_users_own_keys_are_lasting(self, write: Callable[[str], None]) -> None:

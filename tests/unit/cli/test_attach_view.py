@@ -46,6 +46,7 @@ from plldb.debugger.protocol import (
     Taken,
     Warned,
 )
+from plldb.errors import CredentialsError
 
 REQUEST_ID = "0a1b2c3d-2222-4333-8444-5e6f708192a3"
 SESSION_ID = "ffffffff-2222-4333-8444-5e6f708192a3"
@@ -454,3 +455,43 @@ class TestPdb:
             if has_finished:
                 view.show_progress(progress(RunState.FINISHED))
         assert console.written[-1] == "Detached."
+
+
+class TestCredentials:
+    PROBLEM = CredentialsError("The SSO token has expired.", "Run 'aws sso login'.")
+
+    def test_text(self, capsys: pytest.CaptureFixture[str]) -> None:
+        view = AttachView(Console("text"))
+        view.show_credentials(self.PROBLEM)
+        view.show_credentials(None)
+        captured = capsys.readouterr()
+        assert captured.err == "Warning: The SSO token has expired. Run 'aws sso login'.\n"
+        assert captured.out == "The AWS credentials could be renewed again.\n"
+
+    def test_json(self, capsys: pytest.CaptureFixture[str]) -> None:
+        view = AttachView(Console("json"))
+        view.show_credentials(self.PROBLEM)
+        view.show_credentials(None)
+        captured = capsys.readouterr()
+        warning = json.loads(captured.err)["warning"]
+        assert warning == "The SSO token has expired. Run 'aws sso login'."
+        assert json.loads(captured.out) == {"event": "credentials.renewed"}
+
+    def test_nothing_is_shown_while_somebody_types(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        class Typing(Console):
+            def ask_secret(self, question: str) -> str:
+                view.show(Connected())
+                assert capsys.readouterr() == ("", "")
+                return question[:6]
+
+        view = AttachView(Typing("text"))
+        assert view.ask("123456?") == "123456"
+        assert "Ctrl-C" in capsys.readouterr().out
+
+    def test_pdb_is_not_interrupted(self) -> None:
+        view = AttachView(Console("text"), is_live=False)
+        view.show_progress(Progress(REQUEST_ID, "Greeter", time.time() + 9, RunState.PAUSED))
+        with pytest.raises(EOFError, match="debugger has the terminal"):
+            view.ask("123456?")
