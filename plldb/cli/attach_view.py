@@ -209,6 +209,7 @@ class AttachView:
                 {
                     "event": "prepared",
                     "function": event.function,
+                    "handler": event.handler,
                     "python": str(python.path),
                     "version": python.version_text,
                     "folder": str(event.folder),

@@ -236,13 +236,14 @@ def test_what_runs_a_function_is_for_programs(
     output: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """People are told once for all functions, and of each in the log."""
-    AttachView(Console(output)).show(Prepared("Greeter", PYTHON, Path("/code"), 30))
+    AttachView(Console(output)).show(Prepared("Greeter", PYTHON, Path("/code"), 30, "app.handler"))
     captured = capsys.readouterr()
     assert captured.err == ""
     assert [json.loads(line) for line in captured.out.splitlines()] == [
         {
             "event": "prepared",
             "function": "Greeter",
+            "handler": "app.handler",
             "python": "/venv/bin/python",
             "version": "3.11.7",
             "folder": "/code",
