@@ -569,6 +569,8 @@ class Invoker:
             self._workers.remove(worker)
             worker.listener.on_frame = _ignore
             self._end_turn(worker)
+            if worker.line is not None:
+                worker.line.mute()
             task = asyncio.create_task(self._end(worker))
             self._ends.add(task)
             task.add_done_callback(self._ends.discard)
