@@ -196,6 +196,8 @@ def measure_debugging(report: Report, plldb: Plldb, target: Target, folder: Path
                 "≤ 5000 ms",
                 f"{ready['instrumented']} ready",
             )
+            first = time_call(lambda: project.invoke(_MANY[-1]))
+            report.add_figure("attached to 30: first call of the last", first, "≤ 1000 ms")
             started = time.perf_counter()
             attached.signal(signal.SIGINT)
             attached.exit_code(120)

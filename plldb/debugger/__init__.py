@@ -22,7 +22,7 @@
     env_files           .env files, and those of sam local
     wrapped_handlers    the own handler behind a monitoring product's     (pure)
     local_function      a function as it is run here, and how it is debugged
-    terminal            the one that pdb talks to
+    terminal            the developer's, and how debuggers in children have it
     runtime/            what runs in the child
     file_changes        whether the code of a child has changed           (pure)
     sources             whose code that is, according to the template     (pure)

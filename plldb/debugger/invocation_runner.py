@@ -62,12 +62,16 @@ class InvocationFinished:
 
 @dataclass(frozen=True)
 class Prepared:
-    """The function's handler was imported here; ``timeout`` is the function's own, in seconds."""
+    """The function's handler was imported here; ``timeout`` is the function's own, in seconds.
+
+    ``handler`` may be another one than was deployed.
+    """
 
     function: str
     interpreter: Interpreter
     folder: Path
     timeout: int
+    handler: str
 
 
 @dataclass(frozen=True)
@@ -284,7 +288,7 @@ class InvocationRunner:
             "%s runs under %s, Python %s, with the code in %s and %d s",
             *(name, python.path, python.version_text, folder, function.timeout),
         )
-        self._report(Prepared(name, python, folder, function.timeout))
+        self._report(Prepared(name, python, folder, function.timeout, function.handler))
         return True
 
     async def _can_run(self, function: LocalFunction) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import re
@@ -17,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from lambda_functions.sessions.session import GRACE
 
@@ -24,7 +26,7 @@ from plldb.aws import Target
 from tests.unit.debugger.dap import DapClient
 
 from .project import Project, attach, deployed_project, detach
-from .support import DEADLINE_SECONDS, Backend, Plldb, poll, random_name
+from .support import DEADLINE_SECONDS, Attached, Backend, Plldb, poll, random_name
 
 FUNCTIONS = ["Alpha", "Beta", "Gamma", "Delta", "Epsilon"]
 
@@ -54,6 +56,60 @@ def test_invocations_run_here_while_attached_and_there_before_and_after(
 
     assert project.configurations() == before
     assert project.invoke("Alpha").json["ran"] == "deployed"
+
+
+def test_of_many_functions_few_have_processes_and_each_answers(
+    plldb: Plldb, backend: Backend, target: Target, tmp_path: Path
+) -> None:
+    """The last one is called when nothing of it was ever loaded, or its place was taken since."""
+    names = [f"Fn{number:02}" for number in range(40)]
+    with deployed_project(target, tmp_path / "many", names) as project:
+        with attach(plldb, project, "--max-concurrency", "4") as attached:
+            assert attached.wait_for("ready", 120)["instrumented"] == 40
+            most = 0
+            for name in (names[-1], *names[::7], names[-1]):
+                answer = project.invoke(name).json
+                assert (answer["ran"], answer["file"]) == ("here", str(project.code(name)))
+                most = max(most, len(list_children(attached)))
+            # All have been imported once by then.
+            while len([one for one in attached.seen if one["event"] == "prepared"]) < 40:
+                attached.wait_for("prepared")
+                most = max(most, len(list_children(attached)))
+            assert 1 <= most <= 4
+            detach(attached)
+        assert list_children(attached) == []
+
+
+def list_children(attached: Attached) -> list[int]:
+    """The processes that run functions."""
+    try:
+        started = psutil.Process(attached.process.pid).children()
+    except psutil.NoSuchProcess:
+        return []
+    found = []
+    for process in started:
+        with contextlib.suppress(psutil.Error):
+            if any("debugger/runtime" in part for part in process.cmdline()):
+                found.append(process.pid)
+    return found
+
+
+def test_what_can_not_be_imported_at_attach_is_left_to_lambda(
+    plldb: Plldb, project: Project
+) -> None:
+    """Its callers get their answers from there until it is mended; others are debugged."""
+    project.write("Alpha", "import no_such_module\ndef handler(event, context): return 1")
+    with attach(plldb, project) as attached:
+        attached.wait_for("ready")
+        assert project.invoke("Alpha", {"x": 1}).json == {"ran": "deployed", "event": {"x": 1}}
+        assert attached.wait_for("invocation")["outcome"] == "abandoned"
+        assert project.invoke("Beta").json["ran"] == "here"
+        project.write("Alpha", "def handler(event, context): return 'mended'")
+        assert project.invoke("Alpha").json == "mended"
+        detach(attached)
+        said = attached.errors()
+    for part in ("Alpha can't be run here", "no_such_module", "--python PATH", sys.executable):
+        assert part in said
 
 
 def test_no_role_is_changed(plldb: Plldb, project: Project) -> None:

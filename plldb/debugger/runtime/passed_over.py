@@ -17,9 +17,14 @@ _HOW = "attach with --pdb or --debugpy"
 def pass_breakpoints_over() -> None:
     """``breakpoint()``, whatever PYTHONBREAKPOINT says, and pdb and its relatives do nothing."""
     sys.breakpointhook = _pass_breakpoint_over
+    pass_debuggers_over()
+
+
+def pass_debuggers_over() -> None:
+    """pdb and its relatives do nothing: there is no terminal to talk to."""
     # ipdb makes a whole IPython before it stops, and pudb asks for a terminal.
     entries = dict.fromkeys(("ipdb", "pudb"), _pass_entry_over)
-    ImportHook({"bdb": _pass_debuggers_over, **entries}).install()
+    ImportHook({"bdb": _disarm_debuggers, **entries}).install()
 
 
 def pass_over(what: str, frame: FrameType | None, why: str = _HOW) -> None:
@@ -49,7 +54,7 @@ def _pass_entry_over(module: ModuleType) -> None:
     module.set_trace = set_trace  # type: ignore[attr-defined]
 
 
-def _pass_debuggers_over(bdb: ModuleType) -> None:
+def _disarm_debuggers(bdb: ModuleType) -> None:
     def set_trace(_debugger: Any, frame: Any = None, *_arguments: Any, **_options: Any) -> None:
         pass_over("a debugger", frame or sys._getframe(1))
 

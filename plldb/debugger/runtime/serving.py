@@ -18,7 +18,7 @@ from .invoker_pipes import InvokerPipes, end_on_sigterm
 from .loaded_code import LoadedCode
 from .loading import FallbackFinder, add_paths, forget_modules, load_handler
 from .log_format import log_error, set_up_logging
-from .passed_over import pass_breakpoints_over
+from .passed_over import pass_breakpoints_over, pass_debuggers_over
 from .standard_streams import LogSink, mark_stderr
 from .terminal_debuggers import BorrowedTerminal
 
@@ -61,6 +61,7 @@ class Runtime:
             debugger = self._debugger
             where = start_debugpy(debugger["host"], debugger["port"], debugger["patience"])
             report_stops(self._pipes)
+            pass_debuggers_over()
             self._pipes.send("ready", where)
         else:
             pass_breakpoints_over()

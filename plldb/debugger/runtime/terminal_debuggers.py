@@ -64,6 +64,8 @@ class BorrowedTerminal:
         self._debuggers: weakref.WeakSet[Any] = weakref.WeakSet()
         os.set_inheritable(descriptor, False)
         fcntl.ioctl(descriptor, termios.TIOCSCTTY, 0)
+        # As in any program in the foreground, though plldb may have been started to ignore it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         # Sent when plldb is gone; the end of the pipe says so, too, and ends this in order.
         signal.signal(signal.SIGHUP, lambda *_: None)
 
@@ -73,8 +75,9 @@ class BorrowedTerminal:
             {
                 "bdb": self._prepare_bdb,
                 "code": lambda module: self._lend(module.InteractiveConsole, "interact"),
-                "prompt_toolkit.application.application": lambda module: self._lend(
-                    module.Application, "run"
+                "prompt_toolkit.application.application": self._prepare_prompt_toolkit,
+                "prompt_toolkit.output.defaults": lambda module: self._show_terminal(
+                    module, "create_output"
                 ),
                 "IPython.terminal.embed": self._prepare_ipython,
             },
@@ -160,6 +163,22 @@ class BorrowedTerminal:
                 return function(*arguments, **options)
 
         setattr(owner, name, talk)
+
+    def _show_terminal(self, owner: Any, name: str) -> None:
+        """Replaces a function by one that finds the terminal, but no keys."""
+        function = getattr(owner, name)
+
+        @functools.wraps(function)
+        def show(*arguments: Any, **options: Any) -> Any:
+            with self._use_streams():
+                return function(*arguments, **options)
+
+        setattr(owner, name, show)
+
+    def _prepare_prompt_toolkit(self, module: ModuleType) -> None:
+        """It chooses how to write when it is made, by what stdout is then."""
+        self._show_terminal(module.Application, "__init__")
+        self._lend(module.Application, "run")
 
     def _prepare_ipython(self, embed: ModuleType) -> None:
         shell = embed.InteractiveShellEmbed

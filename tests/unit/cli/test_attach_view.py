@@ -236,13 +236,14 @@ def test_what_runs_a_function_is_for_programs(
     output: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """People are told once for all functions, and of each in the log."""
-    AttachView(Console(output)).show(Prepared("Greeter", PYTHON, Path("/code"), 30))
+    AttachView(Console(output)).show(Prepared("Greeter", PYTHON, Path("/code"), 30, "app.handler"))
     captured = capsys.readouterr()
     assert captured.err == ""
     assert [json.loads(line) for line in captured.out.splitlines()] == [
         {
             "event": "prepared",
             "function": "Greeter",
+            "handler": "app.handler",
             "python": "/venv/bin/python",
             "version": "3.11.7",
             "folder": "/code",
@@ -489,6 +490,20 @@ class TestCredentials:
         view = AttachView(Typing("text"))
         assert view.ask("123456?") == "123456"
         assert "Ctrl-C" in capsys.readouterr().out
+
+    def test_at_the_end_nobody_waits_for_an_answer(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        class Silent(Console):
+            def ask_secret(self, question: str) -> str:
+                view.show(Connected())
+                view.__exit__()
+                return ""
+
+        view = AttachView(Silent("text"))
+        with view:
+            view.ask("123456?")
+            assert "Ctrl-C" in capsys.readouterr().out
 
     def test_pdb_is_not_interrupted(self) -> None:
         view = AttachView(Console("text"), is_live=False)

@@ -863,7 +863,7 @@ class TestPreparing:
 
         done = session(work)
         assert done.events == [
-            Prepared("Greeter", done.invoker.python, Path("/code/Greeter"), timeout=7)
+            Prepared("Greeter", done.invoker.python, Path("/code/Greeter"), 7, "app.handler")
         ]
 
     def test_what_can_not_is_told_with_what_to_do(self) -> None:

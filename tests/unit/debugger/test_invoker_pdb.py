@@ -152,6 +152,51 @@ def test_step_to_the_end(project: Project, terminal: Terminal, python: Interpret
     assert value(debug(project, terminal, developer, python=python)) == 3
 
 
+@pytest.mark.parametrize(
+    "python",
+    interpreters(),
+    ids=lambda interpreter: ".".join(map(str, interpreter.version)),
+)
+def test_each_version_has_its_own_pdb(
+    project: Project, terminal: Terminal, python: Interpreter
+) -> None:
+    """With what is new in it, and Ctrl-C as ever."""
+    project.write("""
+        import pdb
+        def handler(event, context):
+            pdb.set_trace(header="Here it is.")
+            return event["a"]
+    """)
+
+    def developer() -> None:
+        assert "Here it is." in terminal.expect("(Pdb) ")
+        os.write(terminal.master, b"p 'half")
+        terminal.expect("half")  # readline reads: before, it could miss the signal
+        os.write(terminal.master, b"\x03")
+        terminal.expect("KeyboardInterrupt")
+        terminal.expect("(Pdb) ")
+        terminal.type("interact")
+        terminal.expect(">>> ")
+        terminal.type("event['a'] + 41")
+        assert "42" in terminal.expect(">>> ")
+        os.write(terminal.master, b"\x04")
+        terminal.expect("(Pdb) ")
+        if python.version >= (3, 13):
+            terminal.type("for n in (4, 2):")
+            terminal.expect("...")
+            terminal.type("    print('line', n)")
+            terminal.expect("...")
+            terminal.type("")
+            assert terminal.expect("(Pdb) ").split()[-4:] == ["line", "4", "line", "2"]
+        terminal.type("debug len('four')")
+        terminal.expect("((Pdb")
+        terminal.type("q")
+        terminal.expect("(Pdb) ")
+        terminal.type("c")
+
+    assert value(debug(project, terminal, developer, python=python)) == 1
+
+
 def test_break_step_and_quit(project: Project, terminal: Terminal) -> None:
     def developer() -> None:
         terminal.expect("(Pdb) ")

@@ -186,16 +186,6 @@ class TestSurroundings:
         assert second[3] == "shown"
         assert first[1][-1] == "Z"
 
-    def test_breakpoint_is_passed_over_without_a_debugger(self, project: Project) -> None:
-        project.write("""
-            def handler(event, context):
-                breakpoint()
-                return 1
-        """)
-        assert value(project.invoke()) == 1
-        [line] = project.output("stderr")
-        assert f"{project.folder}/app.py:3 was passed over" in line
-
 
 class TestHandlerName:
     @pytest.mark.parametrize(

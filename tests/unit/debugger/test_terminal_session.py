@@ -132,6 +132,7 @@ class TestCtrlC:
         session = attach()
         session.expect(PROMPT)
         session.press("total = 9")
+        session.expect("total = 9")  # readline reads: before, it could miss the signal
         session.ctrl_c()
         session.expect("KeyboardInterrupt")
         session.expect(PROMPT)
@@ -371,16 +372,14 @@ class TestOtherDebuggers:
 
     @pytest.mark.parametrize("how", ["import ipdb; ipdb.set_trace()", "breakpoint()"])
     def test_ipdb(self, attach: Attach, how: str) -> None:
-        pytest.importorskip("ipdb")
         session = attach(
             STOPS.replace("breakpoint()", how),
             PYTHONBREAKPOINT="ipdb.set_trace",
         )
-        prompt = r"ipdb \d+s> "
+        prompt = r"ipdb \d+s>"
         session.expect(prompt)
         session.press("total = 9")
         session.ctrl_c()
-        session.expect(prompt)
         session.press("total + 40\r")
         session.expect("42")
         session.press("total = 7\r")
@@ -390,7 +389,6 @@ class TestOtherDebuggers:
         assert session.end() == {"1": {"result": 7}}
 
     def test_pudb(self, attach: Attach, tmp_path: Path) -> None:
-        pytest.importorskip("pudb")
         config = tmp_path / ".config" / "pudb" / "pudb.cfg"
         config.parent.mkdir(parents=True)
         config.write_text("[pudb]\nseen_welcome = e999\n")
@@ -409,7 +407,6 @@ class TestOtherDebuggers:
         assert session.end() == {"1": {"result": 3}}
 
     def test_ipython(self, attach: Attach) -> None:
-        pytest.importorskip("IPython")
         session = attach("""
             import IPython
             def handler(event, context):
@@ -417,9 +414,9 @@ class TestOtherDebuggers:
                 IPython.embed(colors="neutral")
                 return answer
         """)
-        session.expect(r"In \[1\]")
+        session.expect(r"In \[\S*1\S*\]: ")
         session.press("answer.append(6 * 7)\r")
-        session.expect(r"In \[2\]")
+        session.expect(r"In \[\S*2\S*\]: ")
         session.press("exit\r")
         session.expect("✔")
         assert session.end() == {"1": {"result": [42]}}

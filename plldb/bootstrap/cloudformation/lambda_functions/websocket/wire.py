@@ -47,9 +47,9 @@ both, but for those about uploads, and none is taken for another's.
 
     anything else                         →    error {code, message, requestId}
 
-``body`` is the JSON text of what the handler gave: ``{"result": …}`` or ``{"error": {"errorType",
-"errorMessage", "stackTrace"}}``. Bodies and events that do not fit a message of MAX_FRAME_BYTES
-pass through the artifacts bucket, by presigned URLs.
+``body`` is the JSON text of what the handler gave: ``{"result": …}``, ``{"base64": …}`` for bytes
+that are no JSON, or ``{"error": {"errorType", "errorMessage", "stackTrace"}}``. Bodies and events
+that do not fit a message of MAX_FRAME_BYTES pass through the artifacts bucket, by presigned URLs.
 """
 
 from __future__ import annotations

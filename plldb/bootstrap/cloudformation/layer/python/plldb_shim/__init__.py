@@ -14,6 +14,7 @@
     tcp               sockets
     original          the function's own handler
     remote            errors of the debugger's side, raised again here
+    lambda_client     Lambda's own runtime client, so that an answer leaves as it came
     termination       being stopped in the middle, on an emulator
     constants         names that the helper stack has to spell alike
 

@@ -8,8 +8,17 @@ there were no shim.
 from __future__ import annotations
 
 import os
+from binascii import a2b_base64
 
-from . import channel, constants, original, remote, termination, variables
+from . import (
+    channel,
+    constants,
+    lambda_client,
+    original,
+    remote,
+    termination,
+    variables,
+)
 
 TYPE_CHECKING = False  # without importing typing, which is no small module
 if TYPE_CHECKING:
@@ -34,14 +43,18 @@ def _handle(event: Any, context: Any) -> Any:
         if answer is None:
             own_handler = original.load(variables.TAKEN.get(constants.ORIGINAL_HANDLER, ""))
     except remote.ReportedError as error:
-        raise error.with_traceback(None) from None
+        # Without frames, Lambda would report its own.
+        fault = lambda_client.make_fault(type(error).__name__, str(error), [])
+        raise fault or error.with_traceback(None) from None
     if answer is None:
         return own_handler(event, context)
     if _IS_EMULATED:
         print(flush=True)  # noqa: T201 - into the function's log
     if "error" in answer:
         raise remote.from_answer(answer["error"])
-    return answer["result"]
+    if "base64" in answer:
+        return a2b_base64(answer["base64"])
+    return lambda_client.pass_on(answer["result"], answer["text"])
 
 
 def _ask(event: Any, context: Any) -> dict[str, Any] | None:

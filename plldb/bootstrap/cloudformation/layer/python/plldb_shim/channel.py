@@ -52,6 +52,9 @@ LISTENING_SECONDS = 0.25
 MAX_INLINE_BYTES = 28000
 FETCH_ATTEMPTS = 5
 
+# How an answer begins that has a result and nothing else.
+_RESULT_START = '{"result": '
+
 _idle = IdleConnection()
 
 
@@ -65,7 +68,8 @@ def ask(
     taken: dict[str, str],
     is_stopping: Callable[[], bool] | None = None,
 ) -> dict[str, Any]:
-    """``{"result": value}`` or ``{"error": {"errorType", "errorMessage", "stackTrace"}}``.
+    """``{"result": value, "text": its JSON}``, ``{"base64": bytes}`` or ``{"error": {"errorType",
+    "errorMessage", "stackTrace"}}``.
 
     Raises AbsentError, or an error for the caller: a debugger may have run the invocation, and
     there is no answer. ``is_stopping`` tells whether this environment has about a second to live.
@@ -273,8 +277,8 @@ class _Invocation:
                 self._sleep(FIRST_PAUSE_SECONDS * 2**attempts)
                 return None
             raise _lost("the debugger's answer can't be fetched: " + _reason(error)) from None
-        body = _parsed(text)
-        if body is None or not ("result" in body or "error" in body):
+        body = _read_body(text)
+        if body is None:
             raise _lost("the debugger's answer makes no sense")
         return body
 
@@ -389,6 +393,19 @@ class _Invocation:
         self._end = min(self._end, time.monotonic() + STOPPING_SECONDS)
         if not self._progress.is_started:
             self._progress.ask_now()
+
+
+def _read_body(text: str | bytes) -> dict[str, Any] | None:
+    """None for what is none. A result's text is what stands there, with all of its digits."""
+    body = _parsed(text)
+    if body is None or not any(key in body for key in ("result", "error", "base64")):
+        return None
+    if "result" in body:
+        whole = text if isinstance(text, str) else text.decode("utf-8")
+        is_bare = whole.startswith(_RESULT_START) and whole.endswith("}") and len(body) == 1
+        value = whole[len(_RESULT_START) : -1] if is_bare else json.dumps(body["result"])
+        body["text"] = value
+    return body
 
 
 def _parsed(text: str | bytes) -> dict[str, Any] | None:

@@ -6,18 +6,23 @@ import linecache
 import re
 from types import TracebackType
 
+from . import lambda_client
+
 TYPE_CHECKING = False  # without importing typing, which is no small module
 if TYPE_CHECKING:
     # (file, line number, function, source line)
     _Entry = tuple[str, int, str, str]
 
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from types import CodeType, FrameType
     from typing import Any
 
 # The first line of an entry of Lambda's stackTrace, as traceback.format_list() makes them. The
 # source line follows on a line of its own.
 _ENTRY = re.compile(r'\s*File "(?P<file>.+)", line (?P<line>\d{1,9}), in (?P<name>.+)')
+# What stands for further entries like the one before.
+_REPEATED = re.compile(r"  \[Previous line repeated (\d{1,6}) more times?\]\n")
+_MAX_FRAMES = 20000
 # A trace may name any line; linecache needs all lines before it.
 _MAX_LINES = 100000
 
@@ -37,12 +42,22 @@ def error(name: str, message: str) -> ReportedError:
     return exception
 
 
-def from_answer(remote_error: dict[str, Any]) -> ReportedError:
+def from_answer(remote_error: dict[str, Any]) -> Exception:
     """The exception for ``{"errorType", "errorMessage", "stackTrace": [text, …]}``."""
-    exception = error(
-        remote_error.get("errorType") or "Exception", remote_error.get("errorMessage") or ""
-    )
-    return exception.with_traceback(_traceback(remote_error.get("stackTrace") or []))
+    name = str(remote_error.get("errorType") or "Exception")
+    message = str(remote_error.get("errorMessage") or "")
+    trace = [str(entry) for entry in remote_error.get("stackTrace") or []]
+    frames = list(_list_frames(trace))
+    if _format(frames) != trace:
+        # It can't be raised again so that just this is reported.
+        fault = lambda_client.make_fault(name, message, trace)
+        if fault is not None:
+            return fault
+    try:
+        exception = error(name, message)
+    except ValueError:  # no name that a type can have
+        return lambda_client.make_fault(name, message, trace) or error("Exception", message)
+    return exception.with_traceback(_traceback(frames))
 
 
 def forget_sources() -> None:
@@ -50,14 +65,37 @@ def forget_sources() -> None:
         linecache.cache.pop(_sources.pop(), None)
 
 
-def _traceback(entries: Iterable[str]) -> TracebackType | None:
+def _list_frames(entries: list[str]) -> Iterator[_Entry]:
+    """The frames of a trace, those that are only counted in it included."""
+    last: _Entry | None = None
+    count = 0
+    for entry in entries:
+        frame, repeated = _parsed(entry), _REPEATED.fullmatch(entry)
+        repeats = 0 if repeated is None or last is None else int(repeated[1])
+        last = frame or last
+        if last is not None:
+            for _ in range(1 if frame else min(repeats, _MAX_FRAMES - count)):
+                count += 1
+                yield last
+
+
+def _format(frames: list[_Entry]) -> list[str] | None:
+    """How Lambda will report them; without frames, it reports its own."""
+    import traceback
+
+    return traceback.format_list([(*frame[:3], frame[3] or None) for frame in frames]) or None
+
+
+def _traceback(frames: list[_Entry]) -> TracebackType | None:
     """A traceback with the given frames, the outermost first; None if there are none."""
-    frames = [frame for frame in map(_parsed, entries) if frame is not None]
     _remember_sources(frames)
+    made: dict[tuple[str, str], FrameType] = {}
     traceback: TracebackType | None = None
     for filename, line, name, _ in reversed(frames):
+        if (filename, name) not in made:
+            made[filename, name] = _frame(filename, name)
         # No instruction: the line counts that is given here, whatever the frame's code says.
-        traceback = TracebackType(traceback, _frame(filename, name), -1, line)
+        traceback = TracebackType(traceback, made[filename, name], -1, line)
     return traceback
 
 
