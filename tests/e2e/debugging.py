@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import requests
-from lambda_functions.instrumentation.request import restore_request
 from websockets.asyncio.client import ClientConnection
 
 from plldb.aws import Target
+from plldb.bootstrap.cloudformation.lambda_functions.instrumentation.request import (
+    restore_request,
+)
 
 from .support import DEADLINE_SECONDS, Backend, poll, random_name, reset
 
