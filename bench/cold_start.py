@@ -85,7 +85,7 @@ def _read_environment(target: Target, helper: HelperStack, module: str) -> dict[
     )
     name = stack["StackResourceDetail"]["PhysicalResourceId"]
     configuration = target.client("lambda").get_function_configuration(FunctionName=name)
-    variables = configuration["Environment"]["Variables"]
+    variables: dict[str, str] = configuration["Environment"]["Variables"]
     own = {"AWS_DEFAULT_REGION": target.region, "AWS_REGION": target.region}
     path = {"PATH": os.environ["PATH"], "PYTHONPATH": str(_FOLDER)}
     return variables | own | path | target.child_environment()
