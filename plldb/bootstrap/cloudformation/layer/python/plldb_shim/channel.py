@@ -46,7 +46,7 @@ LONGEST_PAUSE_SECONDS = 5.0
 # will not hear of it any more.
 DENIED_SECONDS = 90.0
 # What is left to an environment that is being stopped, and how soon it finds out.
-STOPPING_SECONDS = 1.0
+STOPPING_SECONDS = 1.4
 LISTENING_SECONDS = 0.25
 # A larger message leaves its event in the bucket.
 MAX_INLINE_BYTES = 28000
