@@ -1,6 +1,6 @@
 """How the tests are spread over the cores of this machine.
 
-``-n auto``, which pyproject.toml gives to every run, starts one worker for each core, and two for
+``-n auto``, which pyproject.toml gives to every run, starts one worker for each core, and three for
 unit tests, which wait for processes and sockets half of their time. The tests of a directory are
 worth that; a few named files or tests run in pytest's own process, where they begin at once and a
 debugger has the terminal. ``-n 0`` does so for any run.
@@ -28,7 +28,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     if cores is None or cores == 1 or not any(path.is_dir() for path in _asked_for(config)):
         return 0
-    return 2 * cores if _are_unit_tests(config) else cores
+    return 3 * cores if _are_unit_tests(config) else cores
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -395,6 +395,7 @@ class Invoker:
             worker.listener.on_frame = _ignore
             if self._terminal is not None:
                 self._terminal.restore()
+            worker.child.kill_if_stopped()
             task = asyncio.create_task(self._end(worker))
             self._ends.add(task)
             task.add_done_callback(self._ends.discard)
