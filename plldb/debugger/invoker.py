@@ -566,6 +566,7 @@ class Invoker:
             self._workers.remove(worker)
             worker.listener.on_frame = _ignore
             self._end_turn(worker)
+            worker.child.kill_if_stopped()
             task = asyncio.create_task(self._end(worker))
             self._ends.add(task)
             task.add_done_callback(self._ends.discard)
