@@ -24,8 +24,9 @@
     local_function      a function as it is run here, and how it is debugged
     terminal            the developer's, and how debuggers in children have it
     runtime/            what runs in the child
-    file_changes        whether the code of a child has changed           (pure)
+    file_changes        whether what a child has loaded has changed
     sources             whose code that is, according to the template     (pure)
+    layers              what layers and builds add to it
     interpreter         the Python of the user's project
     launch_config       how an editor attaches                            (pure)
     restoring           taking instrumentation off without a session
