@@ -9,6 +9,7 @@
     timing              how long to wait for what, and to try again       (pure)
     invocation_runner   a session's invocations: claimed, run here, and answered
     replies             questions about invocations, asked again until they are answered
+    http_session        HTTP with a few repeats, for that API and payloads (requests)
     payload_transfer    what is too long for a message, by presigned URLs (requests)
     invoker             children, warm and fresh, and what waits for them
     child               one child process, from its start to its end
