@@ -74,6 +74,8 @@ class AttachView:
     def __exit__(self, *exception: Any) -> None:
         self._exit.close()
         self._under_way.clear()
+        # A question that nobody answered is over.
+        self._is_asking = False
         self._show_pending()
 
     def show_output(self, function: str, line: OutputLine) -> None:
@@ -191,7 +193,8 @@ class AttachView:
 
     def _show_credentials(self, problem: PlldbError | None) -> None:
         if problem is not None:
-            self._console.warn(f"{problem.message} {problem.hint or ''}".strip())
+            reason = problem.message.rstrip(".")
+            self._console.warn(f"{reason}. {problem.hint or ''}".strip())
             return
         data = {"event": "credentials.renewed"}
         self._console.answer(data, "The AWS credentials could be renewed again.")

@@ -156,7 +156,7 @@ def _make_handler(
             try:
                 return HTTPStatus.OK, _encode(provider())
             except PlldbError as error:
-                text = f"{error.message} {error.hint or ''}".strip()
+                text = f"{error.message.rstrip('.')}. {error.hint or ''}".strip()
                 return _refuse(HTTPStatus.BAD_REQUEST, "CredentialsUnavailable", text)
 
         def log_message(self, *_: Any) -> None:

@@ -156,6 +156,9 @@ class BorrowedTerminal:
 
         @functools.wraps(function)
         def talk(*arguments: Any, **options: Any) -> Any:
+            if self._pipes.is_ending:
+                # A debugger has taken the first one for an error of an expression.
+                raise SystemExit(128 + signal.SIGTERM)
             if self._deadline is None:
                 return function(*arguments, **options)
             usual = sys.stdout

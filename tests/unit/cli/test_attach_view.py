@@ -491,6 +491,20 @@ class TestCredentials:
         assert view.ask("123456?") == "123456"
         assert "Ctrl-C" in capsys.readouterr().out
 
+    def test_at_the_end_nobody_waits_for_an_answer(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        class Silent(Console):
+            def ask_secret(self, question: str) -> str:
+                view.show(Connected())
+                view.__exit__()
+                return ""
+
+        view = AttachView(Silent("text"))
+        with view:
+            view.ask("123456?")
+            assert "Ctrl-C" in capsys.readouterr().out
+
     def test_pdb_is_not_interrupted(self) -> None:
         view = AttachView(Console("text"), is_live=False)
         view.show_progress(Progress(REQUEST_ID, "Greeter", time.time() + 9, RunState.PAUSED))

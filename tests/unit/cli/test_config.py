@@ -269,3 +269,14 @@ class TestHelperStackOfOtherCommands:
         if variable is not None:
             monkeypatch.setenv("PLLDB_HELPER_STACK", variable)
         assert CliRunner().invoke(command, flags).output == f"{expected}\n"
+
+
+def test_a_profile_with_an_endpoint_is_an_emulator(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "aws").write_text("[profile dev]\nendpoint_url = http://localhost:4566\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(folder / "aws"))
+    assert config("--profile", "dev")["callsGoTo"] == (
+        "the emulator at http://localhost:4566, the endpoint_url of the profile dev, "
+        "with its credentials"
+    )

@@ -231,3 +231,34 @@ def test_the_environment_is_as_it_was() -> None:
     before = dict(os.environ)
     run("bootstrap", "--dry-run", "--endpoint-url", "http://127.0.0.1:9")
     assert dict(os.environ) == before
+
+
+class TestEndpointsOfAProfile:
+    """They are looked at when the target is made, before anything is called."""
+
+    @pytest.fixture(autouse=True)
+    def _configure(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._file = tmp_path / "aws"
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(self._file))
+
+    def test_where_calls_go_is_said(self) -> None:
+        self._file.write_text("[profile dev]\nregion = r-1\nendpoint_url = http://127.0.0.1:1\n")
+        done = run("sessions", "list", "--profile", "dev")
+        assert "Calls go to http://127.0.0.1:1, the endpoint_url of the profile dev" in done.output
+
+    def test_two_targets_are_refused_in_a_line_with_a_hint(self) -> None:
+        self._file.write_text(
+            "[profile dev]\nservices = mine\n"
+            "[services mine]\ndynamodb =\n  endpoint_url = http://127.0.0.1:1\n"
+        )
+        done = run("sessions", "list", "--profile", "dev", "--region", "r-1")
+        assert done.exit_code == 1
+        assert isinstance(done.exception, SystemExit | TargetError)
+
+    def test_a_variable_that_is_not_followed_is_named(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self._file.write_text("[profile dev]\nregion = r-1\n")
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1")
+        done = run("sessions", "list", "--profile", "dev")
+        assert "AWS_ENDPOINT_URL_DYNAMODB is not followed" in done.output
