@@ -571,6 +571,7 @@ class Invoker:
             self._end_turn(worker)
             if worker.line is not None:
                 worker.line.mute()
+            worker.child.kill_if_stopped()
             task = asyncio.create_task(self._end(worker))
             self._ends.add(task)
             task.add_done_callback(self._ends.discard)

@@ -270,6 +270,23 @@ def test_a_package_with_compiled_parts_is_not_read_again(project: Project, port:
     assert twice == ["native", "plain", "plain"]
 
 
+def test_a_layer_is_read_again_too(project: Project, tmp_path: Path, port: int) -> None:
+    """In the same process: the editor stays."""
+    layer = tmp_path / "layer"
+    project.write("import common, os\ndef handler(event, context): return common.V, os.getpid()")
+
+    async def work(invoker: Invoker) -> list[Any]:
+        answers = []
+        for number in range(2):
+            project.write(f"V = {number}", f"{layer}/python/common.py")
+            answers.append(value(await invoke(invoker, project.function(layers=(layer,)))))
+        return answers
+
+    (first, pid), (second, same) = project.run(work, debug=Debugpy(port=port))
+    assert (first, second) == (0, 1)
+    assert pid == same
+
+
 def test_it_is_there_again_after_a_crash(project: Project, port: int) -> None:
     project.write("import os\ndef handler(event, context):\n    return event or os._exit(3)")
 
