@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -25,6 +27,11 @@ from requests import PreparedRequest, Response, codes
 from requests.auth import AuthBase
 from requests_aws4auth import AWS4Auth
 
+from plldb.certificates import (
+    collect_certificates,
+    find_verification_error,
+    refuse_certificate,
+)
 from plldb.clock_skew import ClockSkew
 from plldb.config import TargetSettings
 from plldb.credentials import Credentials, NobodyToAskError, ProfileSession, ask_nobody, freeze
@@ -121,6 +128,26 @@ class Target:
             )
 
     @cached_property
+    def ca_bundle(self) -> Path | None:
+        """A file with the certificates to trust, for as long as this target is open.
+
+        None where nothing is encrypted. Raises TargetError.
+        """
+        if not self.uses_tls:
+            return None
+        profile = None
+        if isinstance(self._session, boto3.Session):
+            profile = self._session._session.get_scoped_config().get("ca_bundle")
+        named = NamedTemporaryFile(prefix="plldb-", suffix=".pem")  # noqa: SIM115 (open for as long)
+        file = self._to_close.enter_context(named)
+        file.write(collect_certificates(os.environ, profile))
+        file.flush()
+        if isinstance(self._session, boto3.Session):
+            # For the calls by which botocore comes to credentials.
+            self._session._session.set_config_variable("ca_bundle", file.name)
+        return Path(file.name)
+
+    @cached_property
     def region(self) -> str:
         region: str | None = self._session.region_name
         if not region:
@@ -175,7 +202,10 @@ class Target:
 
     def _make_client(self, service: str, config: botocore.config.Config) -> Any:
         with aws_errors(f"make a client for {service}"):
-            client = self._session.client(service, config=config, region_name=self.region)
+            verify = None if self.ca_bundle is None else str(self.ca_bundle)
+            client = self._session.client(
+                service, config=config, region_name=self.region, verify=verify
+            )
             _ClockCorrection(client, self._clock, self._session.get_credentials()).install()
         _log_calls(client)
         self._to_close.callback(client.close)
@@ -438,6 +468,8 @@ def translate_error(error: Exception, action: str) -> PlldbError:
                 f"{failed}: {error}.",
                 "'aws configure list-profiles' lists them; check --profile and AWS_PROFILE.",
             )
+        case botocore_errors.SSLError() if refused := find_verification_error(error):
+            return refuse_certificate(str(error.kwargs.get("endpoint_url")), refused)
         case botocore_errors.HTTPClientError() | botocore_errors.ConnectionError():
             return EndpointError(
                 f"{failed}: {_shorten_reason(error)}",

@@ -1,8 +1,9 @@
 """How the tests are spread over the cores of this machine.
 
-``-n auto``, which pyproject.toml gives to every run, starts one worker for each core. The tests of
-a directory are worth that; a few named files or tests run in pytest's own process, where they
-begin at once and a debugger has the terminal. ``-n 0`` does so for any run.
+``-n auto``, which pyproject.toml gives to every run, starts one worker for each core, and three for
+unit tests, which wait for processes and sockets half of their time. The tests of a directory are
+worth that; a few named files or tests run in pytest's own process, where they begin at once and a
+debugger has the terminal. ``-n 0`` does so for any run.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
         return None
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    spreads = cores is not None and cores > 1 and any(path.is_dir() for path in _asked_for(config))
-    return cores if spreads else 0
+    if cores is None or cores == 1 or not any(path.is_dir() for path in _asked_for(config)):
+        return 0
+    return 3 * cores if _are_unit_tests(config) else cores
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -35,7 +37,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
 
     Each worker has an emulator of its own, and the tests of a file share what they deploy there.
     """
-    if all(path.is_relative_to(UNIT_TESTS) for path in _asked_for(config)):
+    if _are_unit_tests(config):
         return None
     return LoadFileScheduling(config, log)
 
@@ -56,6 +58,10 @@ def _as_unicode(value: Any) -> Any:
         case list() | tuple():
             return type(value)(_as_unicode(one) for one in value)
     return value
+
+
+def _are_unit_tests(config: pytest.Config) -> bool:
+    return all(path.is_relative_to(UNIT_TESTS) for path in _asked_for(config))
 
 
 def _asked_for(config: pytest.Config) -> list[Path]:

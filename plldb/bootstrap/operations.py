@@ -19,7 +19,7 @@ from plldb.bootstrap.planner import (
 from plldb.bootstrap.release import (
     Release,
     build_release,
-    check_stack_name,
+    check_helper_stack_name,
     make_artifacts_prefix,
     make_bucket_name,
 )
@@ -53,7 +53,7 @@ class BootstrapOperation:
         ``parameters`` are those of the template, as ``plldb.bootstrap.parameters`` settles them.
         Raises UsageError for a name that no helper stack can have.
         """
-        check_stack_name(stack_name)
+        check_helper_stack_name(stack_name)
         release = build_release(
             stack_name=stack_name,
             region=target.region,
@@ -66,7 +66,7 @@ class BootstrapOperation:
     @classmethod
     def for_destroy(cls, target: Target, stack_name: str) -> BootstrapOperation:
         """Removes the helper stack. Raises UsageError for a name that no helper stack can have."""
-        check_stack_name(stack_name)
+        check_helper_stack_name(stack_name)
         return cls(target, stack_name, make_bucket_name(target.region, target.account_id), None)
 
     def plan(self) -> Plan:

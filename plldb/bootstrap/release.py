@@ -67,7 +67,7 @@ def build_release(
     ``parameters`` are those that users may set, as ``plldb.bootstrap.parameters`` settles them.
     Raises UsageError for a name that no helper stack can have.
     """
-    check_stack_name(stack_name)
+    check_helper_stack_name(stack_name)
     prefix = make_artifacts_prefix(stack_name)
     functions = package(_SOURCES / "lambda_functions", prefix)
     # Lambda puts a layer's folder `python` on the path.
@@ -106,7 +106,7 @@ def make_payloads_prefix(stack_name: str) -> str:
     return f"{PAYLOADS_FOLDER}{stack_name}/"
 
 
-def check_stack_name(name: str) -> None:
+def check_helper_stack_name(name: str) -> None:
     """Raises UsageError for a name that no helper stack can have."""
     if not is_helper_stack_name(name) or make_artifacts_prefix(name) == PAYLOADS_FOLDER:
         raise UsageError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -86,7 +85,6 @@ def _make_context(factory: Factory, stack_name: str | None) -> CheckupContext:
         make_target=lambda: factory.target,
         make_release=make_release,
         make_emulator=factory.make_emulator,
-        ca_bundle=os.environ.get("AWS_CA_BUNDLE"),
     )
 
 

@@ -9,6 +9,7 @@
     timing              how long to wait for what, and to try again       (pure)
     invocation_runner   a session's invocations: claimed, run here, and answered
     replies             questions about invocations, asked again until they are answered
+    http_session        HTTP with a few repeats, for that API and payloads (requests)
     payload_transfer    what is too long for a message, by presigned URLs (requests)
     invoker             children, warm and fresh, and what waits for them
     child               one child process, from its start to its end
@@ -23,8 +24,9 @@
     local_function      a function as it is run here, and how it is debugged
     terminal            the developer's, and how debuggers in children have it
     runtime/            what runs in the child
-    file_changes        whether the code of a child has changed           (pure)
+    file_changes        whether what a child has loaded has changed
     sources             whose code that is, according to the template     (pure)
+    layers              what layers and builds add to it
     interpreter         the Python of the user's project
     launch_config       how an editor attaches                            (pure)
     restoring           taking instrumentation off without a session

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlencode
 
 import requests
-from requests.adapters import BaseAdapter, HTTPAdapter
+from requests.adapters import BaseAdapter
 from requests.auth import AuthBase
 from urllib3.util import Retry
 
-from plldb import __version__
 from plldb.bootstrap.cloudformation.lambda_functions.shared.ids import shortened
+from plldb.certificates import find_verification_error, refuse_certificate
 from plldb.clock_skew import TOLERANCE_SECONDS, clock_difference
+from plldb.debugger.http_session import NO_RETRY, TIMEOUT_SECONDS, open_http_session
 from plldb.diagnostic_log import shorten_ids
 from plldb.errors import (
     AccessDeniedError,
@@ -31,24 +33,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_TIMEOUT_SECONDS = (5, 30)
 # There is no such session, or there are several.
 _MISSING = {requests.codes.conflict, requests.codes.not_found}
-# Kept open at once.
-_CONNECTIONS = 8
 # How often all sessions of a stack are gone through, at most.
 _CLOSING_PASSES = 5
-# A repeated POST /sessions leaves at worst a session that nobody uses and that expires.
-_RETRY = Retry(
-    total=3,
-    backoff_factor=0.2,
-    status_forcelist=(429, 500, 502, 503, 504),
-    allowed_methods=None,
-    raise_on_status=False,
-    # It may be an hour, which nobody is to wait for without a word.
-    respect_retry_after_header=False,
-)
-_NO_RETRY = Retry(total=0, raise_on_status=False)
 
 
 @dataclass(frozen=True)
@@ -95,26 +83,30 @@ class Health:
 class ApiClient:
     """A context manager, which closes its connections at the end.
 
-    ``url`` is the API's stage, without a slash at the end. ``make_adapter`` makes what sends
-    requests and repeats them as it is told to.
+    ``url`` is the API's stage, without a slash at the end; ``ca_bundle`` is a file with the
+    certificates to trust. ``adapter`` sends requests in place of the network.
     """
 
     def __init__(
         self,
         url: str,
         auth: AuthBase,
-        make_adapter: Callable[[Retry], BaseAdapter] | None = None,
+        ca_bundle: Path | None = None,
+        adapter: BaseAdapter | None = None,
     ) -> None:
         self._url = url
         self._auth = auth
-        make_adapter = make_adapter or _make_adapter
-        self._http = _open_http_session(make_adapter(_RETRY))
-        self._impatient = _open_http_session(make_adapter(_NO_RETRY))
+        # A repeated POST /sessions leaves at worst a session that nobody uses and that expires.
+        self._http = open_http_session(ca_bundle)
+        self._impatient = open_http_session(ca_bundle, retry=NO_RETRY)
+        if adapter is not None:
+            for http in (self._http, self._impatient):
+                http.mount(url, adapter)
 
     @classmethod
     def of_helper_stack(cls, helper: HelperStack, target: Target) -> Self:
         """Raises CredentialsError if there are none to sign with."""
-        return cls(helper.management_api_url, target.execute_api_auth())
+        return cls(helper.management_api_url, target.execute_api_auth(), target.ca_bundle)
 
     def __enter__(self) -> Self:
         return self
@@ -270,10 +262,12 @@ class ApiClient:
     ) -> requests.Response:
         where, began = _shorten_url(url), time.perf_counter()
         try:
-            response = http.request(method, url, timeout=_TIMEOUT_SECONDS, **content)
+            response = http.request(method, url, timeout=TIMEOUT_SECONDS, **content)
         except requests.RequestException as error:
             reason = shorten_ids(_find_reason(error).replace(url, where))
             logger.debug("%s %s: %s", method, where, reason)
+            if refused := find_verification_error(error):
+                raise refuse_certificate(where, refused) from None
             raise EndpointError(
                 f"{where} does not answer: {reason}.",
                 "Check the network and --region, or the emulator: plldb local status",
@@ -295,18 +289,6 @@ def _log_call(method: str, where: str, response: requests.Response, seconds: flo
 def _make_session_path(session_id: str, stack_name: str | None) -> str:
     query = "" if stack_name is None else f"?{urlencode({'stackName': stack_name})}"
     return f"/sessions/{quote(session_id, safe='')}{query}"
-
-
-def _make_adapter(retry: Retry) -> BaseAdapter:
-    return HTTPAdapter(max_retries=retry, pool_maxsize=_CONNECTIONS)
-
-
-def _open_http_session(adapter: BaseAdapter) -> requests.Session:
-    http = requests.Session()
-    http.headers["User-Agent"] = f"plldb/{__version__}"
-    for scheme in ("http://", "https://"):
-        http.mount(scheme, adapter)
-    return http
 
 
 _ACCESS_HINT = "Allow these credentials execute-api:Invoke on the helper stack's management API."

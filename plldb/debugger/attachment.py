@@ -153,7 +153,7 @@ def attach(
     helper = find_helper_stack(target, session.helper_stack)
     with (
         ApiClient.of_helper_stack(helper, target) as api,
-        PayloadTransfer(target.reachable_url) as transfer,
+        PayloadTransfer(target.reachable_url, target.ca_bundle) as transfer,
     ):
         # Before there is a session: what is wrong with the terminal or a port leaves none behind.
         invoker = make_invoker()
@@ -380,7 +380,9 @@ class _Attachment:
         self._open.append(session_id)
         try:
             url = self._ends.helper.websocket_url
-            connection = await open_session(url, session, report, self._stop, self._timing)
+            connection = await open_session(
+                url, session, report, self._stop, self._timing, self._ends.target.ca_bundle
+            )
         except PlldbError:
             # It never opened: of those that wait for a connection, a stack can have so many only.
             self._open.remove(session_id)

@@ -236,6 +236,11 @@ class Child:
         self._output.drain()
         self._lines.flush()
 
+    def kill_if_stopped(self) -> None:
+        """For what a debugger holds: it must not go on, even if an editor lets go of it now."""
+        if self._stops:
+            _signal_group(self.pid, signal.SIGKILL)
+
     async def end(self) -> None:
         """Ends the child and all that it started, as gently as it lets itself be ended.
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from urllib.parse import urlencode
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -21,6 +23,7 @@ from plldb import __version__
 from plldb.bootstrap.cloudformation.lambda_functions.shared.constants import MAX_FRAME_BYTES
 from plldb.bootstrap.cloudformation.lambda_functions.shared.ids import shortened
 from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import SESSION_ID_PARAMETER
+from plldb.certificates import refuse_certificate
 from plldb.debugger.protocol import Ended, SessionEvent, SessionProtocol
 from plldb.debugger.tasks import TaskSet, unless_stopped
 from plldb.debugger.timing import Timing
@@ -181,14 +184,19 @@ async def open_session(
     report: Callable[[SessionEvent], None],
     stop: asyncio.Event,
     timing: Timing,
+    ca_bundle: Path | None = None,
 ) -> SessionConnection | None:
     """Connects; None if ``stop`` is set before. A used id is never tried again.
+
+    ``ca_bundle`` is a file with the certificates to trust.
 
     Raises SessionError if the connection is refused, EndpointError if nobody answers.
     """
     parameters = {SESSION_ID_PARAMETER: protocol.session_id}
     # The session may be ACTIVE by now: one that opens in time can still be closed in order.
-    websocket = await unless_stopped(_open(url, parameters, timing), stop, timing.closing)
+    websocket = await unless_stopped(
+        _open(url, parameters, timing, ca_bundle), stop, timing.closing
+    )
     return None if websocket is None else SessionConnection(websocket, protocol, report, timing)
 
 
@@ -196,12 +204,16 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def _open(url: str, parameters: dict[str, str], timing: Timing) -> ClientConnection:
+async def _open(
+    url: str, parameters: dict[str, str], timing: Timing, ca_bundle: Path | None
+) -> ClientConnection:
+    is_tls = url.startswith("wss://")
     try:
         return await connect(
             f"{url}?{urlencode(parameters)}",
             open_timeout=timing.opening,
             close_timeout=timing.hanging_up,
+            ssl=ssl.create_default_context(cafile=ca_bundle) if is_tls else None,
             # See SessionConnection._ping.
             ping_interval=None,
             # API Gateway has none.
@@ -212,6 +224,9 @@ async def _open(url: str, parameters: dict[str, str], timing: Timing) -> ClientC
     except InvalidStatus as error:
         # `from None`: the cause would quote the URL, and so the session's id.
         raise _make_refusal_error(url, error.response.status_code) from None
+    except ssl.SSLCertVerificationError as error:
+        # It is a ValueError as well.
+        raise refuse_certificate(url, error) from None
     except (InvalidURI, ValueError):
         # Of a redirect, or of the stack's outputs; both exceptions would quote the id.
         raise EndpointError(

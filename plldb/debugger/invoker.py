@@ -254,7 +254,8 @@ class Invoker:
                 now = asyncio.get_running_loop().time()
                 loaded = worker.child.loaded
                 self._refusals[function.logical_id] = _Refusal(function, error, loaded, now)
-                self._retire(worker)
+                # With debugpy, an editor can attach all the same.
+                self._keep(worker, is_reusable=False)
                 raise error from None
             except BaseException:
                 self._retire(worker)
@@ -278,6 +279,8 @@ class Invoker:
             if self._debug.wait_for_client:
                 return True
         is_stopped = asyncio.Event()
+        # An editor may have stopped it, at a breakpoint of a module.
+        patience = None if isinstance(self._debug, Debugpy) else _IMPORT_SECONDS
         if isinstance(self._debug, Pdb):
             worker.listener.on_frame = lambda _: is_stopped.set()
         importing = asyncio.create_task(child.import_handler(is_changed))
@@ -285,7 +288,7 @@ class Invoker:
         try:
             await asyncio.wait(
                 {importing, stopping},
-                timeout=_IMPORT_SECONDS,
+                timeout=patience,
                 return_when=asyncio.FIRST_COMPLETED,
             )
             if not importing.done():
@@ -566,6 +569,9 @@ class Invoker:
             self._workers.remove(worker)
             worker.listener.on_frame = _ignore
             self._end_turn(worker)
+            if worker.line is not None:
+                worker.line.mute()
+            worker.child.kill_if_stopped()
             task = asyncio.create_task(self._end(worker))
             self._ends.add(task)
             task.add_done_callback(self._ends.discard)

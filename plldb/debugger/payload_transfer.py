@@ -5,45 +5,35 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Self
 
 import requests
-from requests.adapters import HTTPAdapter
-from urllib3.util import Retry
 
-from plldb import __version__
+from plldb.certificates import find_verification_error, refuse_certificate
+from plldb.debugger.http_session import TIMEOUT_SECONDS, open_http_session
 from plldb.errors import EndpointError, SessionError
 
 logger = logging.getLogger(__name__)
 
-_TIMEOUT_SECONDS = (5, 30)
 # Kept open at once, for as many invocations as may run at once.
 _CONNECTIONS = 32
-_RETRY = Retry(
-    total=3,
-    backoff_factor=0.2,
-    status_forcelist=(429, 500, 502, 503, 504),
-    allowed_methods=None,
-    raise_on_status=False,
-    # It may be an hour, which nobody is to wait for without a word.
-    respect_retry_after_header=False,
-)
 
 
 class PayloadTransfer:
     """Uses presigned URLs: whoever has one may read, or write, one object for some minutes.
 
-    ``reach`` turns a URL that the helper stack hands out into one that is reached from here.
+    ``reach`` turns a URL that the helper stack hands out into one that is reached from here;
+    ``ca_bundle`` is a file with the certificates to trust.
     """
 
-    def __init__(self, reach: Callable[[str], str] = lambda url: url) -> None:
+    def __init__(
+        self, reach: Callable[[str], str] = lambda url: url, ca_bundle: Path | None = None
+    ) -> None:
         self._reach = reach
-        self._http = requests.Session()
-        self._http.headers["User-Agent"] = f"plldb/{__version__}"
+        self._http = open_http_session(ca_bundle, connections=_CONNECTIONS)
         # With a second authentication, as of ~/.netrc, S3 refuses what is signed in its URL.
         self._http.auth = _keep_unsigned
-        for scheme in ("http://", "https://"):
-            self._http.mount(scheme, HTTPAdapter(max_retries=_RETRY, pool_maxsize=_CONNECTIONS))
 
     def __enter__(self) -> Self:
         return self
@@ -66,11 +56,13 @@ class PayloadTransfer:
         self._exchange("PUT", url, text.encode())
 
     def _exchange(self, method: str, url: str, data: bytes | None = None) -> requests.Response:
-        arguments: dict[str, Any] = {"data": data, "timeout": _TIMEOUT_SECONDS}
+        arguments: dict[str, Any] = {"data": data, "timeout": TIMEOUT_SECONDS}
         began = time.perf_counter()
         try:
             response = self._http.request(method, self._reach(url), **arguments)
         except requests.RequestException as error:
+            if refused := find_verification_error(error):
+                raise refuse_certificate("the artifacts bucket", refused) from None
             # Without the URL, nor the cause, which quotes it: whoever has it can read the payload.
             raise EndpointError(
                 f"The artifacts bucket does not answer: {type(error).__name__}.",

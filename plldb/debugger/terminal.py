@@ -66,6 +66,9 @@ class Terminal:
         """Until it is taken back, the line has the keys."""
         if self._borrower is line:
             return
+        if not line.was_lent:
+            # Typed before there was a prompt, it is for none.
+            _flush_input(self._descriptor)
         line.was_lent = True
         self._borrower = line
         loop = asyncio.get_running_loop()
@@ -109,7 +112,9 @@ class Terminal:
             self._borrower.have_drawn_again()
 
     def close(self) -> None:
+        """What was typed for a prompt that is gone is not for the shell."""
         self.take_back()
+        _flush_input(self._descriptor)
         os.close(self._descriptor)
 
     def _pass_on_all_keys(self) -> None:
@@ -224,6 +229,10 @@ class Line:
         _flush_input(self.descriptor)
         _set_settings(self.descriptor, self._settings)
         self.screen = _Screen()
+
+    def mute(self) -> None:
+        """What the child still writes is for nobody: it is about to end."""
+        self._show = lambda _: None
 
     def close(self) -> None:
         self._growing.cancel()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import requests
 
 from plldb.aws import aws_errors
+from plldb.certificates import find_verification_error, refuse_certificate
 from plldb.clock_skew import TOLERANCE_SECONDS, clock_difference
 from plldb.debugger.api_client import ApiClient, SessionView
 from plldb.errors import EndpointError
@@ -38,8 +39,7 @@ class CheckupContext:
     ``helper_stack`` is the helper stack's name, ``stack_name`` that of the stack to debug, if one
     was named. ``describe_settings`` says in words where the settings come from, ``make_target``
     decides where calls go, ``make_release`` makes what ``plldb bootstrap`` would deploy there; each
-    of these raises PlldbError. ``home`` is where the state of a local emulator lies, ``ca_bundle``
-    a file with the certificates that AWS's own tools trust (``AWS_CA_BUNDLE``).
+    of these raises PlldbError. ``home`` is where the state of a local emulator lies.
     """
 
     helper_stack: str
@@ -49,7 +49,6 @@ class CheckupContext:
     make_target: Callable[[], Target]
     make_release: Callable[[Target], Release]
     make_emulator: Callable[[str], Emulator]
-    ca_bundle: str | None = None
     clock: Callable[[], float] = field(default=time.time)
 
 
@@ -90,14 +89,11 @@ class Facts:
                 url,
                 timeout=_TIMEOUT_SECONDS,
                 allow_redirects=False,
-                verify=self.context.ca_bundle or True,
+                verify=str(self.target.ca_bundle or "") or True,
             )
-        except requests.exceptions.SSLError as error:
-            raise EndpointError(
-                f"The certificate of {url} is not accepted ({type(error).__name__}).",
-                "A clock that is days off does that, and so does a missing CA: AWS_CA_BUNDLE.",
-            ) from error
         except requests.RequestException as error:
+            if refused := find_verification_error(error):
+                raise refuse_certificate(url, refused) from error
             raise EndpointError(
                 f"{url} does not answer ({type(error).__name__}).",
                 "Check that the endpoint is right and up: 'plldb local status' for an emulator, "

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import requests
-from lambda_functions.instrumentation.request import restore_request
 from websockets.asyncio.client import ClientConnection
 
 from plldb.aws import Target
+from plldb.bootstrap.cloudformation.lambda_functions.instrumentation.request import (
+    restore_request,
+)
 
 from .support import DEADLINE_SECONDS, Backend, poll, random_name, reset
 
@@ -86,7 +88,8 @@ class Debuggee:
     def __init__(self, target: Target, name: str) -> None:
         self.name = name
         self.target = target
-        self._lambda = target.client("lambda")
+        # An invocation is not made twice, however long it waits for its turn.
+        self._lambda = target.patient_client("lambda", 300)
         pages = target.client("cloudformation").get_paginator("list_stack_resources")
         self.physical = {
             resource["LogicalResourceId"]: resource["PhysicalResourceId"]

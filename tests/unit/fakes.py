@@ -775,6 +775,8 @@ class FakeTarget:
     """Stands in for ``plldb.aws.Target`` with clients of the kind above."""
 
     account_id = ACCOUNT
+    # What it is reached by is not encrypted.
+    ca_bundle = None
 
     def __init__(
         self, region: str = "us-east-1", *, uses_tls: bool = False, partition: str = "aws"

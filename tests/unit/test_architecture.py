@@ -36,7 +36,8 @@ FOREIGN = [
 
 # A module may import what stands in a row above its own, and its own part.
 LAYERS = [
-    {"errors", "clock_skew", "diagnostic_log", "files", "proxies"},
+    {"errors"},
+    {"certificates", "clock_skew", "diagnostic_log", "files", "proxies"},
     {"config"},
     {"settings_file"},
     {"aws_profile", "credentials"},

@@ -290,7 +290,7 @@ def aws_target(wire: Wire, flags: Options, environ: dict[str, str] | None = None
 
 def create_session(target: Target, wire: Wire, url: str = "https://x.example/plldb") -> str:
     auth = target.execute_api_auth()
-    with ApiClient(url, auth, make_adapter=lambda _: wire.adapter()) as api:
+    with ApiClient(url, auth, adapter=wire.adapter()) as api:
         return api.create_session("app")
 
 

@@ -112,6 +112,22 @@ class TestStacks:
         assert stacks["empty"] == FileStack(FileOverrides(), {})
 
     @pytest.mark.parametrize(
+        ("python", "found"),
+        [
+            ("../env/bin/python", "{}/../env/bin/python"),
+            (".venv", "{}/.venv"),
+            ("/usr/bin/python3", "/usr/bin/python3"),
+            ("python3.13", "python3.13"),
+        ],
+    )
+    def test_an_interpreter_is_beside_the_file_or_a_command(
+        self, folder: Path, python: str, found: str
+    ) -> None:
+        (folder / ".venv").mkdir()
+        path = written(folder, f"[stacks.shop]\npython = '{python}'")
+        assert read(path, "--config").stacks["shop"].python == found.format(folder)
+
+    @pytest.mark.parametrize(
         ("text", "said"),
         [
             ("stacks = 1", "stacks is an integer. Give a table."),
@@ -121,6 +137,9 @@ class TestStacks:
             ("[stacks.shop]\nenv = 'A=1'", "env is a string"),
             ("[stacks.shop]\nenv = {A = [1]}", "env: 'A' is an array"),
             ("[stacks.shop]\nenv-file = ''", "env-file is empty"),
+            ("[stacks.shop]\npython = 3", "python is an integer"),
+            ("[stacks.shop]\npython = ''", "python is empty"),
+            ("[stacks.shop.functions.A]\npython = 'x'", "there is no setting 'python'"),
             ("[stacks.shop]\nfunctions = []", "[stacks.shop.functions] is an array"),
             ("[stacks.shop.functions]\nA = 1", "[stacks.shop.functions.A] is an integer"),
             ("[stacks.shop.functions.A]\nhandler = 1", "handler is an integer"),

@@ -156,6 +156,9 @@ class BorrowedTerminal:
 
         @functools.wraps(function)
         def talk(*arguments: Any, **options: Any) -> Any:
+            if self._pipes.is_ending:
+                # A debugger has taken the first one for an error of an expression.
+                raise SystemExit(128 + signal.SIGTERM)
             if self._deadline is None:
                 return function(*arguments, **options)
             usual = sys.stdout
@@ -203,6 +206,9 @@ class BorrowedTerminal:
         if (debugger.__module__, debugger.__name__) == ("pdb", "Pdb"):
             debugger.prompt = property(self._make_prompt, _set_prompt)
         if hasattr(debugger, "interaction"):
+            if "__init__" in debugger.__dict__:
+                # Since Python 3.14, pdb chooses then whether to write in colours.
+                self._show_terminal(debugger, "__init__")
             for name in _TALKING:
                 if name in debugger.__dict__:
                     self._lend(debugger, name, says_time=hasattr(debugger, "prompt"))

@@ -17,7 +17,7 @@ from plldb.bootstrap.release import (
     VERSION_TAG,
     Release,
     build_release,
-    check_stack_name,
+    check_helper_stack_name,
     make_artifacts_prefix,
     make_bucket_name,
 )
@@ -136,7 +136,7 @@ class TestNames:
 
     @given(st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,99}", fullmatch=True))
     def test_good_ones(self, name: str) -> None:
-        check_stack_name(name)
+        check_helper_stack_name(name)
         # DynamoDB's limit: 255 characters of a-z, A-Z, 0-9, _, - and dot.
         assert len(release(name).parameters["SessionsTableName"]) <= 255
 
@@ -148,6 +148,6 @@ class TestNames:
     )
     def test_bad_ones_are_wrong_usage(self, name: str) -> None:
         with pytest.raises(UsageError):
-            check_stack_name(name)
+            check_helper_stack_name(name)
         with pytest.raises(UsageError):
             release(name)

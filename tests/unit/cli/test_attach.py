@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,21 @@ def test_2_without_a_stack() -> None:
 )
 @pytest.mark.usefixtures("project")
 def test_1_for_what_is_not_there(options: list[str], said: str) -> None:
+    code, text = attach(*options)
+    assert code == 1
+    assert said in text
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "plldb.toml [stacks.app]: python no-such-python: there is no such program"),
+        (["--python", sys.executable], "plldb local up"),
+        (["--config", ""], "plldb local up"),
+    ],
+)
+def test_an_interpreter_of_the_settings_file(project: Path, options: list[str], said: str) -> None:
+    (project / "plldb.toml").write_text("[stacks.app]\npython = 'no-such-python'")
     code, text = attach(*options)
     assert code == 1
     assert said in text

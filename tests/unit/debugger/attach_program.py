@@ -1,9 +1,10 @@
 """A program that attaches as ``plldb attach`` does, to a helper stack of its own: for terminals.
 
-``python -m tests.unit.debugger.attach_program FOLDER DEBUGGER SECONDS COUNT`` debugs the function
+``python -m tests.unit.debugger.attach_program FOLDER DEBUGGER SECONDS`` debugs the function
 Greeter, whose code is ``app.py`` in the folder, with ``pdb`` or with ``none``. Once it is attached,
-COUNT invocations arrive, whose events are their numbers, and which have so many seconds each. It
-ends as ``plldb attach`` does; after that it has written what callers got to ``answers.json``.
+invocations arrive, whose events are their numbers, and which have so many SECONDS: a number for
+each, with commas between. It ends as ``plldb attach`` does; after that it has written what callers
+got to ``answers.json``.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from tests.unit.debugger.local_code import HERE
 from tests.unit.fakes import local_server
 
 
-def main(folder: Path, debugger: str, seconds: float, count: int) -> None:
+def main(folder: Path, debugger: str, seconds: list[float]) -> None:
     stack = HelperStack()
     view = AttachView(Console("text"), is_live=debugger != "pdb")
 
@@ -36,11 +37,11 @@ def main(folder: Path, debugger: str, seconds: float, count: int) -> None:
         view.show(event)
         if isinstance(event, Ready):
             now = time.time()
-            for number in range(1, count + 1):
+            for number, left in enumerate(seconds, 1):
                 message = wire.invocation(
                     f"{number:08d}-request",
                     "Greeter",
-                    deadline=now + seconds,
+                    deadline=now + left,
                     sent_at=now,
                     context={},
                     event=str(number),
@@ -75,4 +76,4 @@ def main(folder: Path, debugger: str, seconds: float, count: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]), int(sys.argv[4]))
+    main(Path(sys.argv[1]), sys.argv[2], [float(one) for one in sys.argv[3].split(",")])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import subprocess
 import sys
 import textwrap
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -209,8 +211,72 @@ class TestTheCode:
 
         assert is_read_again(call_around(project, change))
 
+    def test_a_link_that_leads_elsewhere(self, project: Project, tmp_path: Path) -> None:
+        """To a file of the same size and time."""
+        for version in ("one", "two"):
+            write(tmp_path / version / "thing.py", f"VALUE = {version!r}")
+            os.utime(tmp_path / version / "thing.py", (1e9, 1e9))
+        current = project.folder / "current"
+        current.symlink_to(tmp_path / "one")
+        project.write("from current.thing import VALUE" + COUNTING)
+
+        def change() -> None:
+            current.unlink()
+            current.symlink_to(tmp_path / "two")
+
+        answers = call_around(project, change)
+        assert answers == [[1, "one"], [2, "one"], [1, "two"], [2, "two"]]
+
+    @pytest.mark.parametrize("stays", [True, False])
+    def test_a_module_that_becomes_a_package(self, project: Project, stays: bool) -> None:
+        project.write("from thing import VALUE" + COUNTING)
+        module = project.write("VALUE = 1", "thing.py")
+
+        def change() -> None:
+            project.write("VALUE = 2", "thing/__init__.py")
+            if not stays:
+                module.unlink()
+
+        assert call_around(project, change) == [[1, 1], [2, 1], [1, 2], [2, 2]]
+
+    def test_a_file_that_is_replaced_as_a_whole(self, project: Project) -> None:
+        """As editors save."""
+        project.write("from thing import VALUE" + COUNTING)
+        module = project.write("VALUE = 1", "thing.py")
+        change = lambda: project.write("VALUE = 2", "thing.py~").replace(module)  # noqa: E731
+        assert call_around(project, change) == [[1, 1], [2, 1], [1, 2], [2, 2]]
+
+    @pytest.mark.parametrize(
+        "read",
+        [
+            "pkgutil.get_data('lib', 'a.json')",
+            "open('lib/a.json').read()",
+            "(pathlib.Path(__file__).parent / 'lib' / 'a.json').read_text()",
+            "os.read(os.open('lib/a.json', os.O_RDONLY), 9)",
+        ],
+    )
+    def test_data_however_they_were_read(self, project: Project, read: str) -> None:
+        project.write(f"import os, pathlib, pkgutil\nVALUE = int({read})" + COUNTING)
+        project.write("", "lib/__init__.py")
+        project.write("1", "lib/a.json")
+        answers = call_around(project, lambda: project.write("2", "lib/a.json"))
+        assert answers == [[1, 1], [2, 1], [1, 2], [2, 2]]
+
 
 class TestElsewhere:
+    def test_a_zip_file_on_the_path(self, project: Project, tmp_path: Path) -> None:
+        def pack(number: int) -> None:
+            with zipfile.ZipFile(tmp_path / "lib.zip", "w") as packed:
+                packed.writestr("thing.py", f"VALUE = {number}")
+
+        pack(1)
+        project.write(
+            f"import sys; sys.path.append({str(tmp_path / 'lib.zip')!r})\nfrom thing import VALUE"
+            + COUNTING
+        )
+        answers = call_around(project, lambda: pack(2))
+        assert answers == [[1, 1], [2, 1], [1, 2], [2, 2]]
+
     def test_a_layer(self, project: Project, tmp_path: Path, python: Interpreter) -> None:
         layer = tmp_path / "layer"
         project.write("from common import VALUE" + COUNTING)

@@ -159,7 +159,13 @@ class Session:
         self.bugs = 0
         self._news = asyncio.Event()
         sources = {
-            name: CodeSource(name, Path("/code", name), "template.handler")
+            name: CodeSource(
+                name,
+                Path("/code", name),
+                "template.handler",
+                layers=(Path("/layers/common"),),
+                build_dir=Path("/build", name),
+            )
             for name in ("Greeter", "Other")
         }
         self.runner = InvocationRunner(
@@ -294,6 +300,8 @@ class TestAnswers:
             region="eu-west-1",
             runtime="python3.13",
             logging={"LogFormat": "JSON", "LogGroup": "/team/app"},
+            layers=(Path("/layers/common"),),
+            build_dir=Path("/build/Greeter"),
         )
         assert done.invoker.prepared == [function]
         ((ran, event, context, deadline),) = done.invoker.invoked

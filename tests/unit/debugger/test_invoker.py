@@ -523,7 +523,7 @@ class TestEnd:
 
     def test_closing_ends_what_is_just_being_started(self, project: Project) -> None:
         """The process is there already, and the invoker does not know it yet."""
-        project.write(ECHO)
+        project.write("import time\ndef handler(event, context): time.sleep(60)")
 
         async def work(invoker: Invoker) -> Any:
             task = asyncio.ensure_future(invoke(invoker, project.function()))

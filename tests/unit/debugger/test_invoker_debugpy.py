@@ -107,6 +107,37 @@ def test_break_look_and_go_on(project: Project, python: Interpreter, port: int) 
     assert states == [RunState.QUEUED, running, RunState.PAUSED, running, RunState.FINISHED]
 
 
+def test_an_editor_can_attach_to_code_that_does_not_import(project: Project, port: int) -> None:
+    """It is there while the code is being mended, and after that."""
+    project.write(CODE + "    import no_such_module")
+
+    async def work(invoker: Invoker) -> Outcome:
+        with pytest.raises(SourceError, match="no_such_module"):
+            await invoker.prepare(project.function())
+        client = await asyncio.to_thread(attached, project, invoker, [BREAK_LINE])
+        with client:
+            project.write(CODE)
+            await invoker.prepare(project.function())
+            outcome = asyncio.ensure_future(invoke(invoker, project.function(), {"a": 1}))
+            line, _ = await asyncio.to_thread(stop_and_go_on, client)
+            assert line == BREAK_LINE
+            return await outcome
+
+    assert value(project.run(work, debug=Debugpy(port=port))) == 2
+
+
+def test_nothing_is_imported_before_an_editor_is_waited_for(project: Project, port: int) -> None:
+    project.write("print('imported')\ndef handler(event, context): return 1")
+
+    async def work(invoker: Invoker) -> None:
+        await invoker.prepare(project.function())
+
+    project.run(work, debug=Debugpy(port=port, wait_for_client=True))
+    assert project.output() == []
+    project.run(work, debug=Debugpy(port=port))
+    assert project.output() == ["imported"]
+
+
 def test_the_deadline_holds_while_it_is_paused_and_it_never_goes_on(
     project: Project, port: int
 ) -> None:
@@ -237,6 +268,23 @@ def test_a_package_with_compiled_parts_is_not_read_again(project: Project, port:
     once, twice = project.run(work, debug=Debugpy(port=port))
     assert once == ["native", "plain"]
     assert twice == ["native", "plain", "plain"]
+
+
+def test_a_layer_is_read_again_too(project: Project, tmp_path: Path, port: int) -> None:
+    """In the same process: the editor stays."""
+    layer = tmp_path / "layer"
+    project.write("import common, os\ndef handler(event, context): return common.V, os.getpid()")
+
+    async def work(invoker: Invoker) -> list[Any]:
+        answers = []
+        for number in range(2):
+            project.write(f"V = {number}", f"{layer}/python/common.py")
+            answers.append(value(await invoke(invoker, project.function(layers=(layer,)))))
+        return answers
+
+    (first, pid), (second, same) = project.run(work, debug=Debugpy(port=port))
+    assert (first, second) == (0, 1)
+    assert pid == same
 
 
 def test_it_is_there_again_after_a_crash(project: Project, port: int) -> None:

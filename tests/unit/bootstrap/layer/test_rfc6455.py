@@ -228,7 +228,7 @@ class TestHandshake:
         response = Response(status, "No", ServerProtocol().reject(403, "no").headers).serialize()
         found = rfc6455.split_response(response)
         assert found is not None
-        with pytest.raises(rfc6455.RefusedError) as raised:
+        with pytest.raises(rfc6455.UpgradeRefusedError) as raised:
             rfc6455.check_response(found[0], KEY)
         assert raised.value.status == status
         assert raised.value.is_busy == (status in (429, 500, 502, 503, 504))

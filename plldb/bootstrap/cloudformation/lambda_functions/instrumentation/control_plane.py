@@ -29,23 +29,23 @@ class GoneError(Exception):
     """The function was deleted."""
 
 
-class RefusedError(Exception):
+class ChangeRefusedError(Exception):
     """Lambda refused the call, in its own words."""
 
 
-class UnseenUpdateError(RefusedError):
+class UnseenUpdateError(ChangeRefusedError):
     """Lambda took the update, but nobody saw its end: it is in effect, or will be, or will fail."""
 
 
-class _ConflictError(RefusedError):
+class _ConflictError(ChangeRefusedError):
     """Another update is under way."""
 
 
-class _StaleError(RefusedError):
+class _StaleError(ChangeRefusedError):
     """The function has another revision by now."""
 
 
-class _DeniedError(RefusedError):
+class _DeniedError(ChangeRefusedError):
     """The role does not allow it."""
 
 
@@ -64,7 +64,7 @@ class ControlPlane(Protocol):
     def update(self, name: str, revision: str, changes: dict[str, Any]) -> Found | None:
         """The configuration after the change; None if it is no longer the one of ``revision``.
 
-        Raises GoneError or RefusedError; of the latter, UnseenUpdateError if the change may stand.
+        Raises GoneError, or ChangeRefusedError: UnseenUpdateError if the change may stand.
         """
         ...
 
@@ -117,7 +117,9 @@ class LambdaControlPlane:
                 return found
             pause = next(pauses, None)
             if pause is None:
-                raise RefusedError(f"its last update is still under way after {_SETTLE_SECONDS} s")
+                raise ChangeRefusedError(
+                    f"its last update is still under way after {_SETTLE_SECONDS} s"
+                )
             self._sleep(pause)
 
     def update(self, name: str, revision: str, changes: dict[str, Any]) -> Found | None:
@@ -132,7 +134,7 @@ class LambdaControlPlane:
                 )
             except _ConflictError:
                 if pause is None:
-                    raise RefusedError("another update of it is under way") from None
+                    raise ChangeRefusedError("another update of it is under way") from None
                 self._sleep(pause)
                 continue
             except _StaleError:
@@ -140,10 +142,12 @@ class LambdaControlPlane:
             break
         try:
             settled = self.get(name)
-        except RefusedError as error:
+        except ChangeRefusedError as error:
             raise UnseenUpdateError(str(error)) from error
         if settled.get("LastUpdateStatus") == "Failed":
-            raise RefusedError(str(settled.get("LastUpdateStatusReason") or "the update failed"))
+            raise ChangeRefusedError(
+                str(settled.get("LastUpdateStatusReason") or "the update failed")
+            )
         return settled
 
     def bypasses(self, name: str) -> list[str]:
@@ -202,12 +206,12 @@ class LambdaControlPlane:
             code = _code(error)
             if code == "ResourceNotFoundException":
                 raise GoneError from error
-            kind = _KINDS.get(code, RefusedError)
+            kind = _KINDS.get(code, ChangeRefusedError)
             reason = error.response["Error"].get("Message") or code
             raise kind(f"{reason} ({code})") from error
 
 
-_KINDS: dict[str, type[RefusedError]] = {
+_KINDS: dict[str, type[ChangeRefusedError]] = {
     "AccessDeniedException": _DeniedError,
     "PreconditionFailedException": _StaleError,
     "ResourceConflictException": _ConflictError,

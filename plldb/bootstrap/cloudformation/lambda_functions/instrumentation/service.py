@@ -16,7 +16,13 @@ from typing import Any
 from ..shared.log import LambdaEvent, Record
 from ..websocket import wire
 from ..websocket.connections import Connections
-from .control_plane import STACK_TYPE, ControlPlane, GoneError, RefusedError, UnseenUpdateError
+from .control_plane import (
+    STACK_TYPE,
+    ChangeRefusedError,
+    ControlPlane,
+    GoneError,
+    UnseenUpdateError,
+)
 from .redirect import (
     MAX_TIMEOUT,
     FunctionConfiguration,
@@ -173,7 +179,7 @@ def restore(request: dict[str, Any], record: Record, instrumenter: Instrumenter)
             if _give_back(function, holds, instrumenter):
                 restored.append(function.logical_id)
                 notifier.notify(wire.restored(function.logical_id))
-        except RefusedError as error:
+        except ChangeRefusedError as error:
             failed[function.logical_id] = str(error)
             notifier.notify(wire.warning(function.logical_id, f"not restored: {error}"))
 
@@ -242,7 +248,7 @@ def _take(
                 return messages
     except GoneError:
         return [wire.skipped(function.logical_id, "it was deleted")]
-    except RefusedError as error:
+    except ChangeRefusedError as error:
         return [wire.skipped(function.logical_id, str(error))]
     return [wire.skipped(function.logical_id, _CHANGING)]
 
@@ -378,7 +384,7 @@ def _warn_of_bypasses(
     try:
         for bypass in instrumenter.control_plane.bypasses(function.name):
             notifier.notify(wire.warning(function.logical_id, f"{bypass}, which is not debugged"))
-    except (GoneError, RefusedError) as error:
+    except (GoneError, ChangeRefusedError) as error:
         reason = str(error) or "the function was deleted"
         notifier.notify(wire.warning(function.logical_id, f"its aliases can't be read: {reason}"))
 
@@ -386,7 +392,7 @@ def _warn_of_bypasses(
 def _give_back(function: FunctionRef, holds: list[str] | None, instrumenter: Instrumenter) -> bool:
     """Restores one function, if it is held under one of these names, or by anybody for None.
 
-    False if there was nothing to restore. Raises RefusedError.
+    False if there was nothing to restore. Raises ChangeRefusedError.
     """
     try:
         for _ in range(_ATTEMPTS):
@@ -399,7 +405,7 @@ def _give_back(function: FunctionRef, holds: list[str] | None, instrumenter: Ins
             if not is_meant:
                 return False
             if is_lost:
-                raise RefusedError(_LOST_ORIGINAL)
+                raise ChangeRefusedError(_LOST_ORIGINAL)
             changes = current.changes(original)
             if not changes:
                 return False
@@ -408,7 +414,7 @@ def _give_back(function: FunctionRef, holds: list[str] | None, instrumenter: Ins
                 return True
     except GoneError:
         return False
-    raise RefusedError(_CHANGING)
+    raise ChangeRefusedError(_CHANGING)
 
 
 def _in_parallel(act: Callable[[FunctionRef], Any], functions: Iterable[FunctionRef]) -> list[Any]:

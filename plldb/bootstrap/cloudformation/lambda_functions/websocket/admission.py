@@ -31,7 +31,7 @@ class Admission:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Decision:
     """``reason`` is why somebody is refused; None admits. ``context`` goes with the connection."""
 
     reason: str | None
@@ -50,7 +50,7 @@ def authorize(
     record["sessionId"] = shortened(session_id)
     try:
         token = bearer_token(event)
-        verdict = (
+        decision = (
             _judge_debugger(session_id, record, now, admission)
             if token is None
             else _judge_function(token, record, admission)
@@ -58,30 +58,30 @@ def authorize(
     except Exception as error:  # noqa: BLE001 - whatever it is, it must not admit anyone
         record |= {"level": "ERROR", "error": type(error).__name__}
         return _policy("Deny", event["methodArn"], "unknown")
-    if verdict.reason is not None:
-        record |= {"level": "WARNING", "outcome": "denied", "reason": verdict.reason}
+    if decision.reason is not None:
+        record |= {"level": "WARNING", "outcome": "denied", "reason": decision.reason}
         return _policy("Deny", event["methodArn"], shortened(session_id))
     record["outcome"] = "allowed"
     policy = _policy("Allow", event["methodArn"], shortened(session_id))
-    return policy | {"context": verdict.context}
+    return policy | {"context": decision.context}
 
 
-def _judge_debugger(session_id: str, record: Record, now: float, admission: Admission) -> Verdict:
+def _judge_debugger(session_id: str, record: Record, now: float, admission: Admission) -> Decision:
     session = admission.sessions.get(session_id) if is_session_id(session_id) else None
     if session is None:
-        return Verdict("unknown", {})
+        return Decision("unknown", {})
     record["stackName"] = session.stack_name
     if not session.may_connect(now):
-        return Verdict(f"{session.status}, or expired", {})
-    return Verdict(None, {_CONTEXT_SESSION_ID: session_id})
+        return Decision(f"{session.status}, or expired", {})
+    return Decision(None, {_CONTEXT_SESSION_ID: session_id})
 
 
-def _judge_function(token: str, record: Record, admission: Admission) -> Verdict:
+def _judge_function(token: str, record: Record, admission: Admission) -> Decision:
     grant = admission.invocations.grant_of(token_key(token))
     if grant is None:
-        return Verdict("unknown token", {})
+        return Decision("unknown token", {})
     record |= {"stackName": grant.stack_name, "sessionId": grant.hold, "client": "function"}
-    return Verdict(None, {_CONTEXT_IS_FUNCTION: "true"})
+    return Decision(None, {_CONTEXT_IS_FUNCTION: "true"})
 
 
 def bearer_token(event: LambdaEvent) -> str | None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from lambda_functions.instrumentation.control_plane import (
+    ChangeRefusedError,
     GoneError,
     LambdaControlPlane,
-    RefusedError,
     UnseenUpdateError,
 )
 
@@ -111,7 +111,7 @@ class TestGet:
 
     def test_but_not_for_ever(self) -> None:
         scene = Scene(get_function_configuration=[BUSY])
-        with pytest.raises(RefusedError, match="under way"):
+        with pytest.raises(ChangeRefusedError, match="under way"):
             scene.functions.get("f")
         assert 250 < sum(scene.slept) < 400
 
@@ -123,7 +123,7 @@ class TestGet:
     def test_a_refusal_in_lambdas_words(self) -> None:
         refusal = client_error("AccessDeniedException", "not for you")
         scene = Scene(get_function_configuration=[refusal])
-        with pytest.raises(RefusedError, match=r"not for you \(AccessDeniedException\)"):
+        with pytest.raises(ChangeRefusedError, match=r"not for you \(AccessDeniedException\)"):
             scene.functions.get("f")
 
 
@@ -157,14 +157,14 @@ class TestUpdate:
     def test_but_not_for_ever(self) -> None:
         conflict = client_error("ResourceConflictException")
         scene = Scene(update_function_configuration=[conflict])
-        with pytest.raises(RefusedError, match="under way"):
+        with pytest.raises(ChangeRefusedError, match="under way"):
             scene.functions.update("f", "rev", {})
         assert len(scene.calls("update_function_configuration")) == 12
 
     def test_one_that_fails_says_why(self) -> None:
         failed = {"LastUpdateStatus": "Failed", "LastUpdateStatusReason": "no such subnet"}
         scene = Scene(update_function_configuration=[{}], get_function_configuration=[failed])
-        with pytest.raises(RefusedError, match="no such subnet") as refused:
+        with pytest.raises(ChangeRefusedError, match="no such subnet") as refused:
             scene.functions.update("f", "rev", {})
         assert not isinstance(refused.value, UnseenUpdateError)
 
@@ -179,7 +179,7 @@ class TestUpdate:
 
     def test_one_that_was_not_taken_is_another_matter(self) -> None:
         scene = Scene(update_function_configuration=[client_error("TooManyRequestsException")])
-        with pytest.raises(RefusedError, match="TooManyRequests") as refused:
+        with pytest.raises(ChangeRefusedError, match="TooManyRequests") as refused:
             scene.functions.update("f", "rev", {})
         assert not isinstance(refused.value, UnseenUpdateError)
 

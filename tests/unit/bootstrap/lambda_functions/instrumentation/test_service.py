@@ -11,9 +11,9 @@ from lambda_functions.instrumentation import service
 from lambda_functions.instrumentation.control_plane import (
     FUNCTION_TYPE,
     STACK_TYPE,
+    ChangeRefusedError,
     ControlPlane,
     GoneError,
-    RefusedError,
     UnseenUpdateError,
 )
 from lambda_functions.instrumentation.redirect import Layer
@@ -72,7 +72,7 @@ class FakeFunctions:
         if self.before_update:
             self.before_update.pop(0)(name)
         if name in self.refusals:
-            raise RefusedError(self.refusals[name])
+            raise ChangeRefusedError(self.refusals[name])
         with self._lock:
             if self.found[name]["RevisionId"] != revision:
                 return None

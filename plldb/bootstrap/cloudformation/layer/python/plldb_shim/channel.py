@@ -20,7 +20,7 @@ import time
 from . import constants, function_context, presigned, progress, remote, tcp, websocket_client
 from .idle_connection import IdleConnection
 from .progress import Progress
-from .rfc6455 import RefusedError
+from .rfc6455 import UpgradeRefusedError
 
 TYPE_CHECKING = False  # without importing typing, which is no small module
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ LONGEST_PAUSE_SECONDS = 5.0
 # will not hear of it any more.
 DENIED_SECONDS = 90.0
 # What is left to an environment that is being stopped, and how soon it finds out.
-STOPPING_SECONDS = 1.0
+STOPPING_SECONDS = 1.4
 LISTENING_SECONDS = 0.25
 # A larger message leaves its event in the bucket.
 MAX_INLINE_BYTES = 28000
@@ -183,7 +183,7 @@ class _Invocation:
         while True:
             try:
                 return self._open()
-            except RefusedError as refused:
+            except UpgradeRefusedError as refused:
                 if not refused.is_busy or time.monotonic() >= by:
                     raise
             self._pause()
@@ -256,7 +256,7 @@ class _Invocation:
             try:
                 self._connection = self._open()
             except OSError as error:
-                if not (isinstance(error, RefusedError) and error.is_denied):
+                if not (isinstance(error, UpgradeRefusedError) and error.is_denied):
                     denied_since = None
                     continue
                 now = time.monotonic()
@@ -293,7 +293,7 @@ class _Invocation:
             self._connection = None
 
     def _open(self) -> WebSocket:
-        """Raises OSError, RefusedError among them."""
+        """Raises OSError, UpgradeRefusedError among them."""
         connection = websocket_client.dial(
             self._taken.get(constants.WEBSOCKET_URL, "")
             + "?sessionId="
@@ -427,4 +427,4 @@ def _lost(what: str) -> remote.ReportedError:
 
 def _reason(error: OSError) -> str:
     """What is said here is clear; anything else is, with the kind of the error."""
-    return str(error) if type(error) in (OSError, RefusedError) else repr(error)
+    return str(error) if type(error) in (OSError, UpgradeRefusedError) else repr(error)

@@ -39,7 +39,7 @@ class BrokenProtocolError(ConnectionError):
         self.code = code
 
 
-class RefusedError(ConnectionError):
+class UpgradeRefusedError(ConnectionError):
     """The handshake was answered, but not with 101."""
 
     def __init__(self, status: int) -> None:
@@ -89,14 +89,14 @@ def split_response(received: bytes) -> tuple[bytes, bytes] | None:
 
 
 def check_response(response: bytes, key: bytes) -> None:
-    """Raises RefusedError, or BrokenProtocolError for what is no WebSocket server."""
+    """Raises UpgradeRefusedError, or BrokenProtocolError for what is no WebSocket server."""
     first, *lines = response.decode("latin-1").split("\r\n")
     version, _, rest = first.partition(" ")
     status = rest.partition(" ")[0]
     if not version.startswith("HTTP/1.") or not (status.isdigit() and len(status) == 3):
         raise BrokenProtocolError(PROTOCOL_ERROR, "the handshake's answer is no HTTP")
     if status != "101":
-        raise RefusedError(int(status))
+        raise UpgradeRefusedError(int(status))
     headers = {}
     for line in lines:
         name, _, value = line.partition(":")

@@ -58,7 +58,7 @@ class WebSocket:
     def is_open(self, until: float) -> bool:
         """Whether the handshake is over by then; to be asked again if not.
 
-        Raises RefusedError, or another OSError.
+        Raises UpgradeRefusedError, or another OSError.
         """
         while True:
             found = rfc6455.split_response(self._response)

@@ -1,0 +1,98 @@
+"""Whose certificates are trusted: the same by all libraries that talk to the target.
+
+By itself, boto3 takes AWS_CA_BUNDLE and the profile's ``ca_bundle``, requests takes
+REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE, and OpenSSL, so that of the WebSocket as well, takes
+SSL_CERT_FILE and SSL_CERT_DIR. A company names its certificates by one of them: it counts for all.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from plldb.errors import EndpointError, TargetError
+
+_FILES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+_FOLDERS = "SSL_CERT_DIR"
+_CERTIFICATE = re.compile(
+    rb"-----BEGIN (TRUSTED )?CERTIFICATE-----.+?-----END (TRUSTED )?CERTIFICATE-----", re.DOTALL
+)
+_HINT = (
+    "If a proxy of your company signs certificates, name the file with its own: "
+    "AWS_CA_BUNDLE=FILE. A clock that is days off does that, too."
+)
+
+
+def collect_certificates(environ: Mapping[str, str], profile_bundle: str | None) -> bytes:
+    """The certificates to trust, in PEM: those that are named; else certifi's and the system's.
+
+    ``profile_bundle`` is the profile's ``ca_bundle``. Raises TargetError for what is named and
+    can't be read, or has no certificate.
+    """
+    named = [(name, environ[name]) for name in _FILES if environ.get(name)]
+    named += [(_FOLDERS, path) for path in environ.get(_FOLDERS, "").split(os.pathsep) if path]
+    if profile_bundle:
+        named.append(("the profile's ca_bundle", profile_bundle))
+    found = [one for name, path in named for one in _read_named(name, Path(path).expanduser())]
+    return b"\n".join(dict.fromkeys(found or _read_defaults())) + b"\n"
+
+
+def refuse_certificate(url: str, error: ssl.SSLCertVerificationError | str) -> EndpointError:
+    """The error for a server whose certificate is not trusted; ``url`` may be shown."""
+    reason = error if isinstance(error, str) else error.verify_message
+    return EndpointError(f"The certificate of {url} is not trusted: {reason}.", _HINT)
+
+
+def find_verification_error(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
+    """OpenSSL's refusal of a certificate, as far down as libraries have wrapped it."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return error
+        seen.add(id(error))
+        reason = getattr(error, "reason", None) or getattr(error, "kwargs", {}).get("error")
+        inner = next((one for one in error.args if isinstance(one, BaseException)), None)
+        error = (
+            (reason if isinstance(reason, BaseException) else inner)
+            or error.__cause__
+            or error.__context__
+        )
+    return None
+
+
+def _read_named(name: str, path: Path) -> list[bytes]:
+    try:
+        found = list(_read_certificates([path]))
+    except OSError as error:
+        raise TargetError(
+            f"{name} is {path}, which can't be read: {error.strerror}.",
+            "Name a file, or a folder, with the certificates to trust, or unset it.",
+        ) from None
+    if not found:
+        raise TargetError(
+            f"{name} is {path}, which has no certificate in PEM.",
+            "Name a file, or a folder, with the certificates to trust, or unset it.",
+        )
+    return found
+
+
+def _read_defaults() -> Iterator[bytes]:
+    # With boto3: too slow to import for what has no use for it.
+    import certifi
+
+    yield from _read_certificates([Path(certifi.where())])
+    paths = ssl.get_default_verify_paths()
+    system = [paths.openssl_cafile, paths.openssl_capath]
+    yield from _read_certificates(one for one in map(Path, filter(None, system)) if one.exists())
+
+
+def _read_certificates(paths: Iterable[Path]) -> Iterator[bytes]:
+    """Raises OSError."""
+    for path in paths:
+        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        for file in files:
+            if not file.is_dir():
+                yield from (match[0] for match in _CERTIFICATE.finditer(file.read_bytes()))

@@ -1,0 +1,51 @@
+"""HTTP as both of its users have it: the management API, and payloads by presigned URLs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+from plldb import __version__
+
+TIMEOUT_SECONDS = (5, 30)
+# What is asked for here may be asked for twice.
+RETRY = Retry(
+    total=3,
+    backoff_factor=0.2,
+    status_forcelist=(429, 500, 502, 503, 504),
+    allowed_methods=None,
+    raise_on_status=False,
+    # It may be an hour, which nobody is to wait for without a word.
+    respect_retry_after_header=False,
+)
+NO_RETRY = Retry(total=0, raise_on_status=False)
+
+
+class _TrustingAdapter(HTTPAdapter):
+    """Trusts what it is told to, whatever variables of requests say."""
+
+    def __init__(self, ca_bundle: Path | None, **options: Any) -> None:
+        super().__init__(**options)
+        self._ca_bundle = ca_bundle
+
+    def send(
+        self, request: requests.PreparedRequest, *arguments: Any, **options: Any
+    ) -> requests.Response:
+        if self._ca_bundle is not None:
+            options["verify"] = str(self._ca_bundle)
+        return super().send(request, *arguments, **options)
+
+
+def open_http_session(
+    ca_bundle: Path | None = None, *, retry: Retry = RETRY, connections: int = 8
+) -> requests.Session:
+    """A session that keeps so many connections open, and trusts the certificates in a file."""
+    http = requests.Session()
+    http.headers["User-Agent"] = f"plldb/{__version__}"
+    for scheme in ("http://", "https://"):
+        http.mount(scheme, _TrustingAdapter(ca_bundle, max_retries=retry, pool_maxsize=connections))
+    return http
