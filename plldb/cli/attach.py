@@ -62,7 +62,9 @@ from plldb.cli.options import global_options, helper_stack_option
     metavar="FILE",
     help="Variables for the code: a .env, or a JSON file as sam local takes it. Repeatable.",
 )
-@click.option("--pdb", is_flag=True, help="breakpoint() talks to this terminal.")
+@click.option(
+    "--pdb", is_flag=True, help="breakpoint(), ipdb, pudb and their like talk to this terminal."
+)
 @click.option(
     "--debugpy",
     is_flag=False,

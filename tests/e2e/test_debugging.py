@@ -618,7 +618,7 @@ def test_f5_attaches_plldb_and_the_editor(plldb: Plldb, project: Project, tmp_pa
     )
     launch = tmp_path / ".vscode" / "launch.json"
     launch.parent.mkdir()
-    mine = '{\n    // mine\n    "version": "0.2.0",\n    "configurations": [],\n}\n'
+    mine = '{\n    // mine\n    "version": "0.2.0",\n    "configurations": []\n}\n'
     launch.write_text(mine)
     port = _free_port()
     arguments = ("--function", "Alpha", f"--debugpy=127.0.0.1:{port}", "--wait-for-client")

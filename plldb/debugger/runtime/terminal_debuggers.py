@@ -206,6 +206,9 @@ class BorrowedTerminal:
         if (debugger.__module__, debugger.__name__) == ("pdb", "Pdb"):
             debugger.prompt = property(self._make_prompt, _set_prompt)
         if hasattr(debugger, "interaction"):
+            if "__init__" in debugger.__dict__:
+                # Since Python 3.14, pdb chooses then whether to write in colours.
+                self._show_terminal(debugger, "__init__")
             for name in _TALKING:
                 if name in debugger.__dict__:
                     self._lend(debugger, name, says_time=hasattr(debugger, "prompt"))
