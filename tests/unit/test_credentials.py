@@ -19,7 +19,7 @@ import time_machine
 from plldb.aws import Target
 from plldb.config import EmulatorAddress, TargetSettings
 from plldb.credentials import Credentials
-from plldb.errors import CredentialsError
+from plldb.errors import CredentialsError, EndpointError
 from tests.unit.debugger.local_code import await_true
 from tests.unit.fakes import Answer, LocalServer, Request, local_server
 
@@ -200,6 +200,40 @@ class TestSources:
         write("[profile work]\ncredential_process = sh -c 'echo no agent >&2; exit 1'\n")
         with pytest.raises(CredentialsError, match="no agent"):
             Target(TargetSettings("aws", "eu-west-1", "work")).load_credentials()
+
+    @pytest.mark.parametrize(
+        ("command", "reason"),
+        [
+            ("no-such-login", "no-such-login"),
+            ("echo no json", "Expecting value"),
+            ("echo {}", "Version"),
+        ],
+    )
+    def test_a_process_that_makes_no_sense_is_an_error_of_ours(
+        self, write: Callable[[str], None], command: str, reason: str
+    ) -> None:
+        write(f"[profile work]\ncredential_process = {command}\n")
+        for call in (Target.load_credentials, lambda target: target.account_id):
+            with pytest.raises(CredentialsError, match=reason):
+                call(Target(TargetSettings("aws", "eu-west-1", "work")))
+
+    def test_a_network_that_is_down_is_no_fault_of_the_profile(
+        self, write: Callable[[str], None]
+    ) -> None:
+        write(
+            f"""
+            [profile base]
+            aws_access_key_id = BASE
+            aws_secret_access_key = s
+            [profile work]
+            role_arn = {ROLE}
+            source_profile = base
+            """
+        )
+        url = "http://127.0.0.1:1"
+        settings = TargetSettings("emulator", "eu-west-1", "work", EmulatorAddress(url, url))
+        with pytest.raises(EndpointError, match=url):
+            Target(settings).load_credentials()
 
     def test_no_credentials_at_all(self) -> None:
         with pytest.raises(CredentialsError, match="no AWS credentials"):
