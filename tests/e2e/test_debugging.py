@@ -511,6 +511,48 @@ def test_a_template_that_is_missing(plldb: Plldb, project: Project) -> None:
     assert "no-such.yaml" in plldb(*command).failed().stderr
 
 
+@pytest.mark.parametrize("presses", [1, 2])
+def test_ctrl_c_lets_end_what_runs_and_a_second_one_abandons_it(
+    plldb: Plldb, project: Project, presses: int
+) -> None:
+    before = project.configurations()
+    project.write(
+        "Alpha",
+        """
+        import pathlib, time
+        def handler(event, context):
+            print("began", flush=True)
+            while not pathlib.Path("go").exists():
+                time.sleep(0.01)
+            return "here"
+        """,
+    )
+    go = project.code("Alpha").with_name("go")
+    with attach(plldb, project, "--function", "Alpha") as attached, ThreadPoolExecutor() as pool:
+        attached.wait_for("ready")
+        answer = pool.submit(project.invoke, "Alpha")
+        try:
+            attached.wait_for("output")
+            attached.signal(signal.SIGINT)
+            (running,) = attached.wait_for("detaching")["running"]
+            assert running["function"] == "Alpha"
+            if presses == 1:
+                assert project.invoke("Alpha").json["ran"] == "deployed"
+                go.touch()
+                assert answer.result(30).json == "here"
+            else:
+                attached.signal(signal.SIGINT)
+                abandoned = attached.wait_for("invocation")
+                assert abandoned["outcome"] == "abandoned"
+                assert abandoned["requestId"] == running["requestId"]
+                assert answer.result(30).json["errorType"] == "PlldbDebuggerLost"
+            assert attached.exit_code(60) == 0
+        finally:
+            go.touch()
+    go.unlink()
+    assert project.configurations() == before
+
+
 def test_pdb_talks_to_the_terminal(plldb: Plldb, project: Project) -> None:
     """Over a real pseudo-terminal, as a person would type."""
     project.write(

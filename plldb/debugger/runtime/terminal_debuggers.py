@@ -86,6 +86,7 @@ class BorrowedTerminal:
         )
         hook.install()
         self._lend(builtins, "input")
+        builtins.input = _untraced(builtins.input)
 
     def begin(self, deadline: float) -> None:
         """An invocation runs from now on, until that time in seconds since the epoch."""
@@ -238,6 +239,21 @@ def _set_prompt(debugger: Any, prompt: str) -> None:
 
 def _do_nothing() -> None:
     pass
+
+
+def _untraced(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A debugger that steps into it does not see how it borrows the terminal."""
+
+    @functools.wraps(function)
+    def call(*arguments: Any, **options: Any) -> Any:
+        trace = sys.gettrace()
+        sys.settrace(None)
+        try:
+            return function(*arguments, **options)
+        finally:
+            sys.settrace(trace)
+
+    return call
 
 
 def _hide_our_frames(base: Any, on_debugger: Callable[[Any], None]) -> None:
