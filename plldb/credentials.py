@@ -8,7 +8,8 @@ other tools write anew once only.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -122,9 +123,11 @@ class ProfileSession(_SingleTargetSession):
     def _find(self) -> botocore.credentials.Credentials | None:
         """Looks for them from the start, in files as they are now."""
         session = _SingleTargetSession(*self._given)
-        if region := self.instance_variables().get("region"):
-            session.set_config_variable("region", region)
-        return session.get_credentials()
+        for name in ("region", "ca_bundle"):
+            if value := self.instance_variables().get(name):
+                session.set_config_variable(name, value)
+        with _botocore_errors():
+            return session.get_credentials()
 
 
 class _RenewedCredentials(botocore.credentials.DeferredRefreshableCredentials):
@@ -158,11 +161,8 @@ class _RenewedCredentials(botocore.credentials.DeferredRefreshableCredentials):
     def _look_again(self) -> dict[str, Any]:
         if self._kept and _is_written_anew(self._found):
             self._find_again()
-        try:
-            frozen = self._found.get_frozen_credentials()
-        except botocore_errors.RefreshWithMFAUnsupportedError:
-            self._find_again()
-            frozen = self._found.get_frozen_credentials()
+        with _botocore_errors():
+            frozen = self._freeze()
         now = datetime.now(UTC)
         expiry = self.expiry
         if expiry is None:
@@ -177,6 +177,13 @@ class _RenewedCredentials(botocore.credentials.DeferredRefreshableCredentials):
             "expiry_time": expiry.isoformat(),
             "account_id": getattr(frozen, "account_id", None),
         }
+
+    def _freeze(self) -> botocore.credentials.ReadOnlyCredentials:
+        try:
+            return self._found.get_frozen_credentials()
+        except botocore_errors.RefreshWithMFAUnsupportedError:
+            self._find_again()
+            return self._found.get_frozen_credentials()
 
     def _find_again(self) -> None:
         found = self._find()
@@ -196,6 +203,20 @@ def freeze(credentials: botocore.credentials.Credentials) -> Credentials:
         frozen.token or "",
         expiry.timestamp() if expiry else None,
     )
+
+
+@contextmanager
+def _botocore_errors() -> Iterator[None]:
+    """A credential_process may be missing or answer nonsense: that becomes botocore's error."""
+    try:
+        yield
+    except botocore_errors.BotoCoreError:
+        # Some of them are of the kinds below as well.
+        raise
+    except (OSError, ValueError) as error:
+        raise botocore_errors.CredentialRetrievalError(
+            provider="the profile", error_msg=str(error)
+        ) from error
 
 
 def _is_written_anew(credentials: botocore.credentials.Credentials) -> bool:

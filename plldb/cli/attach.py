@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from plldb.cli.attach_options import DEBUGPY_ADDRESS, LAUNCH_CONFIG, AttachOptions
+from plldb.cli.attach_options import DEBUGPY_ADDRESS, AttachOptions
 from plldb.cli.options import global_options, helper_stack_option
 
 
@@ -62,17 +62,21 @@ from plldb.cli.options import global_options, helper_stack_option
     metavar="FILE",
     help="Variables for the code: a .env, or a JSON file as sam local takes it. Repeatable.",
 )
-@click.option("--pdb", is_flag=True, help="breakpoint() talks to this terminal.")
+@click.option(
+    "--pdb", is_flag=True, help="breakpoint(), ipdb, pudb and their like talk to this terminal."
+)
 @click.option(
     "--debugpy",
     is_flag=False,
     flag_value=DEBUGPY_ADDRESS,
     metavar="[HOST:PORT]",
-    help=f"An IDE can attach, at {DEBUGPY_ADDRESS} by default.",
+    help=f"An IDE can attach, at {DEBUGPY_ADDRESS} by default, else at the next ports.",
 )
 @click.option("--wait-for-client", is_flag=True, help="With --debugpy: run nothing before that.")
 @click.option(
-    "--write-launch-config", is_flag=True, help=f"With --debugpy: add it to {LAUNCH_CONFIG}."
+    "--write-launch-config",
+    is_flag=True,
+    help="With --debugpy: VS Code's launch.json and tasks.json get what starts and attaches it.",
 )
 @click.option(
     "--when-absent",

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import WhenAbsent
-from plldb.cli.attach_options import LAUNCH_CONFIG, parse_debug_mode
+from plldb.cli.attach_editor import EditorOffer
+from plldb.cli.attach_options import parse_debug_mode
 from plldb.cli.attach_view import AttachView
 from plldb.debugger.attachment import CodeOptions, SessionOptions, choose_sources
 from plldb.debugger.interpreter import Interpreter, find_interpreter
 from plldb.debugger.invoker import Invoker
-from plldb.debugger.launch_config import make_launch_config, write_launch_config
 from plldb.debugger.local_function import Debugpy
 from plldb.debugger.overrides import OverrideOptions, collect_overrides
 from plldb.debugger.sources import parse_code_options
@@ -79,7 +78,11 @@ class AttachFactory:
             f"Functions run under Python {self._python.version_text}: {self._python.path}"
         )
         if isinstance(self._debug, Debugpy):
-            self._offer_launch_configs(invoker)
+            try:
+                self._tell_how_to_attach(invoker, self._debug)
+            except BaseException:
+                invoker.discard()
+                raise
         return invoker
 
     def _find_interpreter(self) -> Interpreter:
@@ -97,16 +100,14 @@ class AttachFactory:
         yield self._folder
         yield from (source.code_dir for source in self.sources.found.values())
 
-    def _offer_launch_configs(self, invoker: Invoker) -> None:
-        """A VS Code configuration for each function: written, or shown to be copied."""
-        write = self._options.write_launch_config
-        for logical_id, source in sorted(self.sources.found.items()):
-            host, port = invoker.assign_debug_address(logical_id)
-            config = make_launch_config(logical_id, host, port, code_dir=source.code_dir)
-            if write:
-                write_launch_config(LAUNCH_CONFIG, config)
-            self._factory.console.answer(
-                {"event": "launch.configuration", "function": logical_id, "configuration": config},
-                f"{LAUNCH_CONFIG}{' now has' if write else ' takes'}: "
-                f"{json.dumps(config, indent=2)}",
-            )
+    def _tell_how_to_attach(self, invoker: Invoker, debug: Debugpy) -> None:
+        addresses = {
+            logical_id: invoker.assign_debug_address(logical_id)
+            for logical_id in sorted(self.sources.found)
+        }
+        offer = EditorOffer(self._factory.console, self._options.stack_name, addresses)
+        offer.warn_of_taken_ports(debug)
+        if self._options.write_launch_config:
+            offer.write(self._folder)
+        else:
+            offer.show()

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from plldb.debugger.local_function import DebugMode
 
 DEBUGPY_ADDRESS = "127.0.0.1:5678"
-LAUNCH_CONFIG = Path(".vscode/launch.json")
 _MAX_PORT = 65535
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from plldb.config import CONFIG_VARIABLE, KINDS, OUTPUTS, Options, name_variable
 
@@ -29,6 +30,33 @@ def find_config_name() -> str | None:
     """What ``--config`` names on this command line."""
     name: str | None = _load_given().get(_CONFIG)
     return name
+
+
+def list_given(leave_out: Iterable[str]) -> list[str]:
+    """The command with its options, as they were given, each as one argument.
+
+    ``leave_out`` are options by the names that click has for them.
+    """
+    context = click.get_current_context()
+    given = {
+        name: value
+        for name, value in context.params.items()
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    } | _load_given()
+    arguments = [context.info_name or ""]
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        if name in given and name not in leave_out:
+            arguments += _render(parameter, given[name])
+    return arguments
+
+
+def _render(parameter: click.Parameter, value: Any) -> list[str]:
+    name = max(parameter.opts, key=len)
+    if isinstance(parameter, click.Option) and (parameter.is_flag or parameter.count):
+        return [name] * int(value)
+    values = value if parameter.multiple else [value]
+    return [f"{name}={one}" for one in values]
 
 
 def remember_output(output: str) -> None:

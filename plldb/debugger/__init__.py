@@ -28,7 +28,9 @@
     sources             whose code that is, according to the template     (pure)
     layers              what layers and builds add to it
     interpreter         the Python of the user's project
-    launch_config       how an editor attaches                            (pure)
+    editor_ports        where editors attach, whichever child serves them
+    launch_config       how VS Code starts and attaches                   (pure)
+    jsonc               its files, edited in place                        (pure)
     restoring           taking instrumentation off without a session
     tasks, threads      what goes on side by side
 """

@@ -157,7 +157,11 @@ def attach(
     ):
         # Before there is a session: what is wrong with the terminal or a port leaves none behind.
         invoker = make_invoker()
-        session_id = api.create_session(stack.name)
+        try:
+            session_id = api.create_session(stack.name)
+        except BaseException:
+            invoker.discard()
+            raise
         report(SessionCreated(shortened(session_id), stack.name))
         ends = _Ends(target, helper, api, transfer)
         run = _Attachment(ends, session, sources, report, timing or Timing(), overrides)

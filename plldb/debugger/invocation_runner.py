@@ -225,6 +225,8 @@ class InvocationRunner:
         is_early = len(self._functions) <= self._invoker.warm_limit
         if is_early or not self._invoker.keeps_children:
             self._tasks.start(self._prepare_in_turn(function, is_early))
+        else:
+            self._tasks.start(self._invoker.serve_editors(function))
 
     def take_ready(self, max_waiting: int) -> None:
         """All functions are instrumented: the machine has time for those beyond the first ones."""

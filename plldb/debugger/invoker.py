@@ -33,6 +33,7 @@ from plldb.debugger.child import (
     Reply,
 )
 from plldb.debugger.child_environment import find_fallback_packages, make_child_environment
+from plldb.debugger.editor_ports import Address, EditorPorts
 from plldb.debugger.file_changes import LoadedFiles, find_changes
 from plldb.debugger.interpreter import Interpreter, check_interpreter
 from plldb.debugger.layers import list_built_packages, list_layer_paths
@@ -53,8 +54,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RUNTIME = Path(__file__).with_name("runtime") / "__main__.py"
-# How long the child before may take to leave a debugger's port.
-_PORT_PATIENCE_SECONDS = 5.0
 # So long before the end of a paused invocation, its developer is warned; or when this part of the
 # time at the first pause is left, if that is less.
 _WARNING_SECONDS, _WARNING_PART = 10.0, 1 / 3
@@ -193,8 +192,9 @@ class Invoker:
         # One for each child that is being started, or ended.
         self._starts: set[asyncio.Future[None]] = set()
         self._ends: set[asyncio.Task[None]] = set()
-        self._ports: dict[str, int] = {}
-        self._started: set[str] = set()
+        # Is done when a child of a function has been started, by the function's logical id.
+        self._arrivals: dict[str, asyncio.Future[None]] = {}
+        self._ports = EditorPorts(debug.host, debug.port) if isinstance(debug, Debugpy) else None
         self._progress: dict[int, Progress] = {}
         self._closing = asyncio.Event()
         self._patience = patience
@@ -218,10 +218,12 @@ class Invoker:
         return len(self._progress) - self.waiting
 
     def assign_debug_address(self, logical_id: str) -> tuple[str, int]:
-        """Where debugpy listens for a function: ports are given out in the order of asking."""
-        assert isinstance(self._debug, Debugpy)
-        port = self._ports.setdefault(logical_id, self._debug.port + len(self._ports))
-        return self._debug.host, port
+        """Where an editor attaches to a function: ports are given out in the order of asking.
+
+        Raises SourceError if there is none to be had.
+        """
+        assert self._ports is not None
+        return self._ports.assign(logical_id)
 
     @property
     def warm_limit(self) -> int:
@@ -246,24 +248,27 @@ class Invoker:
             self._refusals[function.logical_id] = refusal
             raise refusal.error
         async with self._take_turn(function), self._slots:
-            worker, is_changed = await self._get_worker(function)
-            try:
-                is_warm = await self._import(worker, is_changed)
-            except (SourceError, ChildFailedError, ChildExitedError) as problem:
-                error = self._explain(function, problem)
-                now = asyncio.get_running_loop().time()
-                loaded = worker.child.loaded
-                self._refusals[function.logical_id] = _Refusal(function, error, loaded, now)
-                # With debugpy, an editor can attach all the same.
-                self._keep(worker, is_reusable=False)
-                raise error from None
-            except BaseException:
-                self._retire(worker)
-                raise
-            if is_warm:
-                self._keep(worker, is_reusable=True)
-            else:
-                self._retire(worker)
+            await self._prepare_in_turn(function)
+
+    async def _prepare_in_turn(self, function: LocalFunction) -> None:
+        worker, is_changed = await self._get_worker(function)
+        try:
+            is_warm = await self._import(worker, is_changed)
+        except (SourceError, ChildFailedError, ChildExitedError) as problem:
+            error = self._explain(function, problem)
+            now = asyncio.get_running_loop().time()
+            loaded = worker.child.loaded
+            self._refusals[function.logical_id] = _Refusal(function, error, loaded, now)
+            # With debugpy, an editor can attach all the same.
+            self._keep(worker, is_reusable=False)
+            raise error from None
+        except BaseException:
+            self._retire(worker)
+            raise
+        if is_warm:
+            self._keep(worker, is_reusable=True)
+        else:
+            self._retire(worker)
 
     async def _holds_still(self, refusal: _Refusal, function: LocalFunction) -> bool:
         is_fresh = asyncio.get_running_loop().time() - refusal.time < _RETRY_SECONDS
@@ -370,8 +375,17 @@ class Invoker:
         finally:
             for task in self._ends:
                 task.cancel()
+            if self._ports is not None:
+                await self._ports.close()
             if self._terminal is not None:
                 self._terminal.close()
+
+    def discard(self) -> None:
+        """Instead of ``close``, for one that was never used: gives ports and terminal back."""
+        if self._ports is not None:
+            self._ports.release()
+        if self._terminal is not None:
+            self._terminal.close()
 
     async def _run(
         self,
@@ -400,11 +414,60 @@ class Invoker:
 
     @contextlib.asynccontextmanager
     async def _take_turn(self, function: LocalFunction) -> AsyncIterator[None]:
-        if not isinstance(self._debug, Debugpy):
+        if self._ports is None:
             yield
             return
+        await self.serve_editors(function)
         async with self._turns[function.logical_id]:
             yield
+
+    async def serve_editors(self, function: LocalFunction) -> None:
+        """With debugpy: an editor can attach from now on, for which a child is started then."""
+        if self._ports is not None:
+            find = partial(self._find_debugpy, function)
+            await self._ports.serve(function.logical_id, find)
+
+    async def _find_debugpy(self, function: LocalFunction) -> Address | None:
+        """Where the debugpy of a function's child listens; a child is started if there is none.
+
+        None if no child can be had: whoever prepares or invokes the function is told why.
+        """
+        while (worker := self._find_worker(function)) is None:
+            arrival = self._arrivals.setdefault(
+                function.logical_id, asyncio.get_running_loop().create_future()
+            )
+            # An invocation may start one, too, and need not end until an editor is there.
+            starting = asyncio.create_task(self._start_for_editor(function))
+            either: set[asyncio.Future[Any]] = {starting, arrival}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if starting.done() and not starting.result() and self._find_worker(function) is None:
+                return None
+        try:
+            ready = await worker.child.wait_ready()
+        except (ChildFailedError, ChildExitedError):
+            return None
+        return ready["host"], ready["port"]
+
+    async def _start_for_editor(self, function: LocalFunction) -> bool:
+        async with self._turns[function.logical_id]:
+            try:
+                if self._find_worker(function) is None:
+                    await self._prepare_in_turn(function)
+            except (SourceError, ChildExitedError) as error:
+                logger.info("no child for an editor of %s: %s", function.logical_id, error)
+                return False
+        return True
+
+    def _find_worker(self, function: LocalFunction) -> _Worker | None:
+        """The child that a function has, whatever it does."""
+        return next(
+            (
+                one
+                for one in reversed(self._workers)
+                if one.function.logical_id == function.logical_id and one.child.is_usable
+            ),
+            None,
+        )
 
     def _follow_debugger(self, worker: _Worker, progress: _Tracker, header: Header) -> None:
         match header["type"]:
@@ -472,10 +535,8 @@ class Invoker:
 
         Only with debugpy it must: a new child would cost the editor its connection.
         """
-        await self._wait_for_those_before()
         worker, is_changed = await self._take_idle(function)
         if worker is None:
-            await self._wait_for_those_before()
             await self._make_room()
             worker = await self._start(function)
         return worker, is_changed
@@ -538,6 +599,8 @@ class Invoker:
             child = await Child.start(self._make_launch(function, line, packages), listener)
             worker = _Worker(child, function, listener, line)
             self._workers.append(worker)
+            if arrival := self._arrivals.pop(function.logical_id, None):
+                arrival.set_result(None)
             if line is not None:
                 line.pid = child.pid
         except OSError as error:
@@ -589,25 +652,16 @@ class Invoker:
             for task in done:
                 task.result()
 
-    async def _wait_for_those_before(self) -> None:
-        """Until children that have ended, or are about to, have left the port."""
-        if isinstance(self._debug, Debugpy):
-            await self._wait_for_ends()
-
     def _make_launch(
         self, function: LocalFunction, line: Line | None, packages: Mapping[str, str]
     ) -> Launch:
         debugger: Header = {"kind": "none"}
         inherited: tuple[int, ...] = ()
         if isinstance(self._debug, Debugpy):
-            is_first = function.logical_id not in self._started
-            self._started.add(function.logical_id)
-            host, port = self.assign_debug_address(function.logical_id)
             debugger = {
                 "kind": "debugpy",
-                "host": host,
-                "port": port,
-                "patience": 0.0 if is_first else _PORT_PATIENCE_SECONDS,
+                # For this machine alone, at any port: editors come to one of ours.
+                "host": "::1" if ":" in self._debug.host else "127.0.0.1",
                 "waitForClient": self._debug.wait_for_client,
             }
         elif line is not None:

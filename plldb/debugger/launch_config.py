@@ -1,55 +1,137 @@
-"""VS Code's launch configuration for a function, and its place in .vscode/launch.json.
+"""VS Code's launch.json and tasks.json: how an editor attaches, and starts what it attaches to.
 
-That file is the developer's, edited by hand: JSON with comments and trailing commas
-(https://code.visualstudio.com/docs/languages/json#_json-with-comments). Only our own entry changes
-in it, and everything else stays as it is, byte for byte.
+Each function has a configuration, for a session that is attached already. The stack has a compound:
+it runs ``plldb attach`` as a task, waits until that is ready, and starts the configurations of all
+functions. A compound reads them after its task, so a port that has changed meanwhile is right.
+
+https://code.visualstudio.com/docs/debugtest/debugging-configuration
+https://code.visualstudio.com/docs/debugtest/tasks#_background-watching-tasks
 """
 
 from __future__ import annotations
 
 import json
-import re
-from dataclasses import dataclass, field
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from plldb.debugger.jsonc import Change, Entry, put_entries
 from plldb.errors import SourceError
 from plldb.files import replace_file
 
-_VERSION = "0.2.0"
-_INDENT = "    "
-_BYTE_ORDER_MARK = "\ufeff"
+LAUNCH_FILE = Path(".vscode", "launch.json")
+TASKS_FILE = Path(".vscode", "tasks.json")
+WORKSPACE = "${workspaceFolder}"
+
+_VERSIONS = {LAUNCH_FILE.name: "0.2.0", TASKS_FILE.name: "2.0.0"}
+_PREFIX = "plldb: "
 # Addresses to listen at that are none to connect to.
 _ANY_IPV4 = "0.0.0.0"  # nosec B104  # noqa: S104
 _ANY_ADDRESS = {"": "127.0.0.1", _ANY_IPV4: "127.0.0.1", "::": "::1"}
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+# Lines of plldb attach: the first one, and the one after which editors can attach.
+_BEGINS = r"Session [0-9a-f]{8}"
+_IS_READY = r"Ready: \d+ functions? runs? here"
+
+Address = tuple[str, int]
 
 
-def make_launch_config(name: str, host: str, port: int, code_dir: Path) -> dict[str, Any]:
-    """Attaches VS Code to a function; ``name`` is the function's or the stack's.
+def make_launch_config(function: str, stack_name: str, address: Address) -> dict[str, Any]:
+    """Attaches VS Code to a function, by its logical id.
 
     https://code.visualstudio.com/docs/python/debugging#_set-configuration-options
     """
+    host, port = address
     return {
-        "name": f"plldb: {name}",
+        "name": f"{_PREFIX}{function} ({stack_name})",
         "type": "debugpy",
         "request": "attach",
         "connect": {"host": _ANY_ADDRESS.get(host, host), "port": port},
-        "pathMappings": [{"localRoot": str(code_dir), "remoteRoot": str(code_dir)}],
+        # The code runs where it lies. Without the second one, VS Code would show copies of what is
+        # outside of the workspace; without any, it would take the code's folder for the workspace.
+        "pathMappings": [
+            {"localRoot": WORKSPACE, "remoteRoot": WORKSPACE},
+            {"localRoot": "/", "remoteRoot": "/"},
+        ],
         "justMyCode": False,
     }
 
 
-def write_launch_config(path: Path, config: dict[str, Any]) -> bool:
-    """Adds the configuration, or replaces the one of the same name; False if it was there already.
+def make_launch_entries(stack_name: str, addresses: Mapping[str, Address]) -> list[Entry]:
+    """What launch.json gets for functions, by their logical ids.
 
-    ``path`` is .vscode/launch.json; it is made if it is missing, and written in one step. Raises
-    SourceError, whose hint has what to add by hand, if the file can't be read, edited or written.
+    Of what is there already, ports change, and which functions a compound starts.
     """
+    configs = [
+        make_launch_config(function, stack_name, address) for function, address in addresses.items()
+    ]
+    compound = {
+        "name": f"{_PREFIX}{stack_name}",
+        "configurations": [config["name"] for config in configs],
+        "preLaunchTask": _name_task(stack_name),
+        "stopAll": True,
+    }
+    return [
+        *(
+            Entry("configurations", "name", config, partial(_revise_config, config))
+            for config in configs
+        ),
+        Entry("compounds", "name", compound, partial(_revise_compound, compound, stack_name)),
+    ]
+
+
+def make_task_entries(stack_name: str, command: Sequence[str]) -> list[Entry]:
+    """The task for tasks.json that attaches; one that is there already stays as it is."""
+    task = {
+        "label": _name_task(stack_name),
+        "type": "process",
+        "command": command[0],
+        "args": [*command[1:]],
+        "options": {"cwd": WORKSPACE},
+        "isBackground": True,
+        "problemMatcher": {
+            "owner": "plldb",
+            # VS Code insists on one. Nothing matches it: problems have files, and this names none.
+            "pattern": [{"regexp": ".", "file": 1, "location": 2, "message": 3}],
+            "background": {
+                "activeOnStart": True,
+                "beginsPattern": _BEGINS,
+                "endsPattern": _IS_READY,
+            },
+        },
+        "presentation": {"reveal": "always", "panel": "dedicated"},
+    }
+    return [Entry("tasks", "label", task)]
+
+
+def make_attach_command(
+    program: str, found: str | None, arguments: Sequence[str], folder: Path
+) -> list[str]:
+    """How VS Code runs what is running now, in the same folder, on whatever machine.
+
+    ``program`` is the path of plldb's program, ``found`` that of the one in PATH, if there is one.
+    Paths in the workspace ``folder`` are relative to it.
+    """
+    if found is not None and not _is_inside(program, folder) and _is_same(found, program):
+        program = Path(found).name
+    root = str(folder).rstrip(os.sep) + os.sep
+    return [one.replace(root, f"{WORKSPACE}/") for one in (program, *arguments)]
+
+
+def write_entries(path: Path, entries: Sequence[Entry]) -> bool:
+    """Puts entries into launch.json or tasks.json; False if there is nothing to change.
+
+    The file is made if it is missing, and written in one step. Raises SourceError, whose hint has
+    what to add by hand, if it can't be read, edited or written.
+    """
+    version = _VERSIONS[path.name]
     try:
         # Through a link, to what it leads to.
         path = path.resolve()
         text = path.read_bytes().decode("utf-8") if path.exists() else ""
-        edited = edit(text, config)
+        edited = put_entries(text, version, entries)
         if edited == text:
             return False
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,181 +140,57 @@ def write_launch_config(path: Path, config: dict[str, Any]) -> bool:
     except (OSError, ValueError, RecursionError) as error:
         reason = str(error) or type(error).__name__
         raise SourceError(
-            f"{path} can't be edited: {reason}.",
-            f"Add this to its configurations:\n{json.dumps(config, indent=4, ensure_ascii=False)}",
+            f"{path} can't be edited: {reason}.", f"Add this to it:\n{render_entries(entries)}"
         ) from None
     return True
 
 
-def edit(text: str, config: dict[str, Any]) -> str:
-    """The file's text with the configuration in it. Raises ValueError if it is no such file."""
-    mark = _BYTE_ORDER_MARK if text.startswith(_BYTE_ORDER_MARK) else ""
-    text = text.removeprefix(_BYTE_ORDER_MARK)
-    if not text.strip():
-        content = {"version": _VERSION, "configurations": [config]}
-        return mark + json.dumps(content, indent=_INDENT, ensure_ascii=False) + "\n"
-    root = _Parser(text).parse()
-    if not isinstance(root.value, dict):
-        raise ValueError("it is no JSON object")
-    style = _Style(text, root)
-    configurations = root.members.get("configurations")
-    if configurations is None:
-        return mark + style.insert(root, f'"configurations": {style.render([config], 1)}')
-    if not isinstance(configurations.value, list):
-        raise ValueError('its "configurations" is no list')
-    for item in configurations.items:
-        if isinstance(item.value, dict) and item.value.get("name") == config["name"]:
-            return mark + (text if item.value == config else style.substitute(item, config))
-    return mark + style.insert(configurations, config)
+def render_entries(entries: Iterable[Entry]) -> str:
+    """What a file would have that had nothing else, as JSON."""
+    sections: dict[str, list[Any]] = {}
+    for entry in entries:
+        sections.setdefault(entry.section, []).append(entry.value)
+    return json.dumps(sections, indent=4, ensure_ascii=False)
 
 
-# --- JSON with comments, and where everything stands in it ----------------------------------------
+def _name_task(stack_name: str) -> str:
+    return f"{_PREFIX}attach {stack_name}"
 
 
-@dataclass
-class _Node:
-    """A value, which stands at ``start`` to ``end``; ``comma``: where a superfluous last one is."""
-
-    start: int
-    end: int = 0
-    value: Any = None
-    members: dict[str, _Node] = field(default_factory=dict)
-    items: list[_Node] = field(default_factory=list)
-    comma: int | None = None
-
-
-_BLANK = re.compile(r"(?:\s+|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
-_STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
-_SCALAR = re.compile(r"[-+.\w]+")
+def _revise_config(config: dict[str, Any], existing: dict[str, Any]) -> Iterator[Change]:
+    """The port is ours to say; the host is, unless the developer knows a way of his own."""
+    connect, existing_connect = config["connect"], existing.get("connect")
+    if not isinstance(existing_connect, dict):
+        yield ("connect",), connect
+        return
+    if existing_connect.get("port") != connect["port"]:
+        yield ("connect", "port"), connect["port"]
+    host = existing_connect.get("host")
+    if host != connect["host"] and host in (*_LOOPBACK, None):
+        yield ("connect", "host"), connect["host"]
 
 
-class _Parser:
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._at = 0
-
-    def parse(self) -> _Node:
-        node = self._parse_value()
-        self._skip()
-        if self._at != len(self._text):
-            self._fail()
-        return node
-
-    def _parse_value(self) -> _Node:
-        self._skip()
-        node = _Node(self._at)
-        match self._text[self._at : self._at + 1]:
-            case "{":
-                self._parse_object(node)
-            case "[":
-                self._parse_array(node)
-            case '"':
-                node.value = self._read_token(_STRING)
-            case _:
-                node.value = self._read_token(_SCALAR)
-        node.end = self._at
-        return node
-
-    def _parse_object(self, node: _Node) -> None:
-        node.value = {}
-        while not self._reaches_end("}", node):
-            name = self._read_token(_STRING)
-            self._skip()
-            self._take(":")
-            member = self._parse_value()
-            node.members[name] = member
-            node.items.append(member)
-            node.value[name] = member.value
-
-    def _parse_array(self, node: _Node) -> None:
-        node.value = []
-        while not self._reaches_end("]", node):
-            item = self._parse_value()
-            node.items.append(item)
-            node.value.append(item.value)
-
-    def _reaches_end(self, bracket: str, node: _Node) -> bool:
-        """Goes on to the next item, or beyond the bracket at the end."""
-        if self._at == node.start:
-            self._at += 1
-        else:
-            self._skip()
-            node.comma = None
-            if self._text.startswith(",", self._at):
-                node.comma = self._at
-                self._at += 1
-        self._skip()
-        if self._text.startswith(bracket, self._at):
-            self._at += 1
-            return True
-        if node.items and node.comma is None:
-            self._fail()
-        return False
-
-    def _read_token(self, pattern: re.Pattern[str]) -> Any:
-        found = pattern.match(self._text, self._at)
-        if found is None:
-            self._fail()
-        try:
-            value = json.loads(found[0], strict=False)
-        except ValueError:
-            self._fail()
-        self._at = found.end()
-        return value
-
-    def _take(self, character: str) -> None:
-        if not self._text.startswith(character, self._at):
-            self._fail()
-        self._at += 1
-
-    def _skip(self) -> None:
-        found = _BLANK.match(self._text, self._at)
-        assert found is not None
-        self._at = found.end()
-
-    def _fail(self) -> NoReturn:
-        line = self._text.count("\n", 0, self._at) + 1
-        raise ValueError(f"line {line} is not JSON")
+def _revise_compound(
+    compound: dict[str, Any], stack_name: str, existing: dict[str, Any]
+) -> Iterator[Change]:
+    """Starts what is debugged now, beside what the developer has added."""
+    wanted, listed = compound["configurations"], existing.get("configurations")
+    if not isinstance(listed, list):
+        yield ("configurations",), wanted
+        return
+    kept = [one for one in listed if one in wanted or not _is_ours(one, stack_name)]
+    new = [*kept, *(one for one in wanted if one not in kept)]
+    if new != listed:
+        yield ("configurations",), new
 
 
-class _Style:
-    """Writes as the file is written: its indentation, its line ends, its commas."""
+def _is_ours(name: Any, stack_name: str) -> bool:
+    return isinstance(name, str) and name.startswith(_PREFIX) and name.endswith(f" ({stack_name})")
 
-    def __init__(self, text: str, root: _Node) -> None:
-        self._text = text
-        self._newline = "\r\n" if "\r\n" in text else "\n"
-        first = re.search(r"\n([ \t]+)\S", text[root.start : root.end])
-        self._unit = first[1] if first else _INDENT
 
-    def render(self, value: Any, depth: int) -> str:
-        """JSON whose first line stands ``depth`` levels deep already."""
-        return self._render_indented(value, self._unit * depth)
+def _is_inside(path: str, folder: Path) -> bool:
+    return folder in Path(path).parents
 
-    def substitute(self, node: _Node, value: Any) -> str:
-        new = self._render_indented(value, self._find_indent(node.start))
-        return self._text[: node.start] + new + self._text[node.end :]
 
-    def insert(self, node: _Node, new: str | dict[str, Any]) -> str:
-        """Puts an item (or a member, as text) at the end, after any comment that stands there."""
-        outer = self._find_indent(node.start)
-        inner = outer + self._unit
-        text = new if isinstance(new, str) else self._render_indented(new, inner)
-        close = node.end - 1
-        before, left = self._text[:close].rstrip(), self._text[:close]
-        tail = left[len(before) :]
-        if "\n" not in tail:
-            tail = self._newline + outer
-        if node.comma is not None:
-            text += ","
-        elif node.items:
-            end = node.items[-1].end
-            before = before[:end] + "," + before[end:]
-        return before + self._newline + inner + text + tail + self._text[close:]
-
-    def _render_indented(self, value: Any, indent: str) -> str:
-        lines = json.dumps(value, indent=self._unit, ensure_ascii=False).split("\n")
-        return (self._newline + indent).join(lines)
-
-    def _find_indent(self, position: int) -> str:
-        line = self._text[self._text.rfind("\n", 0, position) + 1 : position]
-        return line[: len(line) - len(line.lstrip())]
+def _is_same(one: str, other: str) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)

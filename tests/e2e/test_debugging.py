@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pty
 import re
@@ -15,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ import pytest
 from lambda_functions.sessions.session import GRACE
 
 from plldb.aws import Target
-from tests.unit.debugger.dap import DapClient
+from tests.unit.debugger.dap import DapClient, substitute
 
 from .project import Project, attach, deployed_project, detach
 from .support import DEADLINE_SECONDS, Attached, Backend, Plldb, poll, random_name
@@ -509,6 +511,48 @@ def test_a_template_that_is_missing(plldb: Plldb, project: Project) -> None:
     assert "no-such.yaml" in plldb(*command).failed().stderr
 
 
+@pytest.mark.parametrize("presses", [1, 2])
+def test_ctrl_c_lets_end_what_runs_and_a_second_one_abandons_it(
+    plldb: Plldb, project: Project, presses: int
+) -> None:
+    before = project.configurations()
+    project.write(
+        "Alpha",
+        """
+        import pathlib, time
+        def handler(event, context):
+            print("began", flush=True)
+            while not pathlib.Path("go").exists():
+                time.sleep(0.01)
+            return "here"
+        """,
+    )
+    go = project.code("Alpha").with_name("go")
+    with attach(plldb, project, "--function", "Alpha") as attached, ThreadPoolExecutor() as pool:
+        attached.wait_for("ready")
+        answer = pool.submit(project.invoke, "Alpha")
+        try:
+            attached.wait_for("output")
+            attached.signal(signal.SIGINT)
+            (running,) = attached.wait_for("detaching")["running"]
+            assert running["function"] == "Alpha"
+            if presses == 1:
+                assert project.invoke("Alpha").json["ran"] == "deployed"
+                go.touch()
+                assert answer.result(30).json == "here"
+            else:
+                attached.signal(signal.SIGINT)
+                abandoned = attached.wait_for("invocation")
+                assert abandoned["outcome"] == "abandoned"
+                assert abandoned["requestId"] == running["requestId"]
+                assert answer.result(30).json["errorType"] == "PlldbDebuggerLost"
+            assert attached.exit_code(60) == 0
+        finally:
+            go.touch()
+    go.unlink()
+    assert project.configurations() == before
+
+
 def test_pdb_talks_to_the_terminal(plldb: Plldb, project: Project) -> None:
     """Over a real pseudo-terminal, as a person would type."""
     project.write(
@@ -601,18 +645,66 @@ def _editor(host: str, port: int) -> DapClient | None:
         return None
 
 
-def test_the_launch_configuration_is_written_beside_what_the_file_has(
-    plldb: Plldb, project: Project, tmp_path: Path
-) -> None:
+def test_f5_attaches_plldb_and_the_editor(plldb: Plldb, project: Project, tmp_path: Path) -> None:
+    """As VS Code does it: the task until its end pattern, then the configurations of the compound.
+
+    The files are written once, beside what is in them; a taken port is written anew by the task.
+    """
+    project.write(
+        "Alpha",
+        """
+        def handler(event, context):
+            answer = event["n"] + 1
+            return answer
+        """,
+    )
     launch = tmp_path / ".vscode" / "launch.json"
     launch.parent.mkdir()
-    mine = '{\n    // mine\n    "version": "0.2.0",\n    "configurations": [],\n}\n'
+    mine = '{\n    // mine\n    "version": "0.2.0",\n    "configurations": []\n}\n'
     launch.write_text(mine)
-    arguments = ("--debugpy", f"127.0.0.1:{_free_port()}", "--write-launch-config")
-    with attach(plldb.within(tmp_path), project, "--function", "Alpha", *arguments) as attached:
+    port = _free_port()
+    arguments = ("--function", "Alpha", f"--debugpy=127.0.0.1:{port}", "--wait-for-client")
+    within = plldb.within(tmp_path)
+    with attach(within, project, *arguments, "--write-launch-config") as attached:
+        written = attached.wait_for("launch.written")["files"]
+        assert written == [".vscode/launch.json", ".vscode/tasks.json"]
         attached.wait_for("ready")
         detach(attached)
+    assert "// mine" in launch.read_text()
 
-    written = launch.read_text()
-    assert "// mine" in written
-    assert '"plldb: Alpha"' in written
+    (task,) = json.loads((launch.parent / "tasks.json").read_text())["tasks"]
+    command = [part.replace("${workspaceFolder}", str(tmp_path)) for part in task["args"]]
+    with socket.socket() as taken, _running(within, command) as process:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        assert process.stdout is not None
+        is_ready = task["problemMatcher"]["background"]["endsPattern"]
+        assert any(re.search(is_ready, line) for line in process.stdout)
+
+        content = json.loads(launch.read_text().replace("// mine", ""))
+        (compound,) = content["compounds"]
+        assert compound["preLaunchTask"] == task["label"]
+        (config,) = content["configurations"]
+        assert compound["configurations"] == [config["name"]]
+        assert config["connect"]["port"] != port
+        with ThreadPoolExecutor() as pool, DapClient(**config["connect"]) as editor:
+            answer = pool.submit(project.invoke, "Alpha", {"n": 41})
+            config = substitute(config, tmp_path)
+            editor.attach(config, {project.code("Alpha"): [4]})
+            thread, frame = editor.stopped_in()
+            assert editor.variables(frame)["answer"] == "42"
+            editor.go_on(thread)
+            assert answer.result(30).json == 42
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+
+
+@contextmanager
+def _running(plldb: Plldb, command: list[str]) -> Iterator[subprocess.Popen[str]]:
+    process = plldb.start(*command)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()

@@ -57,6 +57,7 @@ PURE = [
     "plldb.bootstrap.release",
     "plldb.doctor.findings",
     "plldb.doctor.requirements",
+    "plldb.debugger.jsonc",
     "plldb.debugger.launch_config",
     "plldb.debugger.protocol",
     "plldb.debugger.reserved_variables",

@@ -21,6 +21,7 @@ what differs is said where it does. ::
     log_format      the root logger, errors in the log
     terminal_debuggers  pdb, ipdb, pudb and others that talk to a terminal
     debugpy_server  debugpy, for an editor that attaches
+    editor_stops    where an editor stops, and what it sees there
     passed_over     breakpoints while there is no debugger
     import_hook     changes modules as they are imported
 

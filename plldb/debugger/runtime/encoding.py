@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _RUNTIMES_WITH_UTF_8 = ("python3.12", "python3.13", "python3.14", "python3.15")
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 _MAX_RESPONSE_BYTES = 6 * 1024 * 1024 + 100
+# Whether code in C, like simplejson's, has a limit of recursion of its own.
+_LIMITS_C_APART = sys.version_info >= (3, 12)
 _CONSTANTS = {None: "null", True: "true", False: "false"}
 _PLAIN_LEAVES = frozenset([str, int, float, bool, type(None)])
 
@@ -94,32 +96,31 @@ def to_json(value: Any) -> str:
     runtime = os.environ.get("AWS_EXECUTION_ENV", "").replace("AWS_Lambda_", "", 1)
     is_ascii = runtime not in _RUNTIMES_WITH_UTF_8
     if _is_plain(value):
-        # The standard library's encoder does the same with these, and is written in C.
-        return json.dumps(value, ensure_ascii=is_ascii)
+        with _like_simplejson(sys.getrecursionlimit()):
+            # The standard library's encoder does the same with these, and is written in C.
+            return json.dumps(value, ensure_ascii=is_ascii)
     quote = encode_basestring_ascii if is_ascii else encode_basestring
     chunks: list[str] = []
-    with _deep_recursion():
+    depth = max(sys.getrecursionlimit(), 10_000 if _LIMITS_C_APART else 0)
+    with _like_simplejson(2 * depth):  # two calls for each level
         _Encoder(quote, chunks.append).encode(value)
     return "".join(chunks)
 
 
 @contextlib.contextmanager
-def _deep_recursion() -> Iterator[None]:
-    """Lets values be nested as deep as they may be for simplejson, which counts otherwise.
-
-    Raises its error for one that is nested deeper.
+def _like_simplejson(limit: int) -> Iterator[None]:
+    """With another limit of recursion, so that what is nested is encoded as long as simplejson does
+    it. Beyond that, raises its error.
     """
-    limit = sys.getrecursionlimit()
-    # Two calls for each level; since Python 3.12, the limit is not that of code in C.
-    sys.setrecursionlimit(2 * max(limit, 10_000 if sys.version_info >= (3, 12) else 0))
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(limit)
     try:
         yield
     except RecursionError:
-        raise RecursionError(
-            "maximum recursion depth exceeded while encoding a JSON object"
-        ) from None
+        doing = "calling a Python" if _LIMITS_C_APART else "encoding a JSON"
+        raise RecursionError(f"maximum recursion depth exceeded while {doing} object") from None
     finally:
-        sys.setrecursionlimit(limit)
+        sys.setrecursionlimit(before)
 
 
 def _is_plain(value: Any) -> bool:

@@ -106,14 +106,19 @@ def skip_ours(trace: types.TracebackType | None) -> types.TracebackType | None:
     return trace
 
 
+def skip_to_user_code(trace: types.TracebackType | None) -> types.TracebackType | None:
+    """The rest of a traceback from the first frame on that neither we nor ``import`` have."""
+    while trace is not None and _is_before_user_code(trace.tb_frame.f_code.co_filename):
+        trace = trace.tb_next
+    return trace
+
+
 def explain(error: BaseException) -> str:
     """All that Python itself would print of an error: its causes, its notes, the errors in it.
 
     The trace begins with the user's code.
     """
-    trace = error.__traceback__
-    while trace is not None and _is_before_user_code(trace.tb_frame.f_code.co_filename):
-        trace = trace.tb_next
+    trace = skip_to_user_code(error.__traceback__)
     return "".join(traceback.format_exception(type(error), error, trace))
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import frames
 from .context import LambdaContext
-from .debugpy_server import DebuggerFailed, report_stops, start_debugpy
+from .debugpy_server import DebuggerFailed, start_debugpy
+from .editor_stops import EditorStops
 from .encoding import TooLargeError, decode_event, encode_result
 from .faults import Fault, TraceFormatter, explain, has_more_to_say, skip_ours
 from .import_remedy import suggest_remedy
@@ -41,7 +42,8 @@ class Runtime:
         self._loaded = LoadedCode(self._code_dir, start["layers"], start["installed"])
         add_paths(self._code_dir, start["layers"])
         sys.argv = sys.argv[:1]
-        sys.meta_path.append(FallbackFinder(start["fallbackPackages"]))
+        self._fallback_packages: dict[str, str] = start["fallbackPackages"]
+        sys.meta_path.append(FallbackFinder(self._fallback_packages))
         self._loaded.observe()
         mark = bytes.fromhex(start["outputMark"]) if start["outputMark"] else None
         self._sink = LogSink(mark)
@@ -50,6 +52,7 @@ class Runtime:
         self._request = set_up_logging(self._sink)
         sys.excepthook = _print_uncaught
         self._terminal: BorrowedTerminal | None = None
+        self._editor: EditorStops | None = None
         self._start_debugger()
 
     def _start_debugger(self) -> None:
@@ -58,9 +61,8 @@ class Runtime:
             self._terminal = BorrowedTerminal(self._pipes, self._debugger["terminal"])
             self._terminal.lend_to_debuggers()
         elif kind == "debugpy":
-            debugger = self._debugger
-            where = start_debugpy(debugger["host"], debugger["port"], debugger["patience"])
-            report_stops(self._pipes)
+            where = start_debugpy(self._debugger["host"])
+            self._editor = EditorStops(self._pipes, set(self._fallback_packages.values()))
             pass_debuggers_over()
             self._pipes.send("ready", where)
         else:
@@ -89,6 +91,7 @@ class Runtime:
         try:
             self._load()
         except Exception as error:  # noqa: BLE001 (whatever the user's code raises)
+            self._stop_at_uncaught(error)
             report = self._describe(error)
         else:
             self._send("imported", {"error": None})
@@ -107,7 +110,12 @@ class Runtime:
         try:
             result = encode_result(self._call(header, event))
         except Exception as error:  # noqa: BLE001 (whatever the user's code raises)
+            self._stop_at_uncaught(error)
             report = self._describe(error)
+        except BaseException as error:
+            if not self._pipes.is_ending:
+                self._stop_at_uncaught(error)
+            raise
         else:
             # Half of a surrogate pair ends Lambda's process, too.
             result.text.encode("utf-8")
@@ -118,6 +126,12 @@ class Runtime:
             self._sink.note(f"plldb: {report.remedy}\n")
         is_loaded = self._handler is not None and not report.is_final
         self._send("error", {"error": report.for_caller, "isLoaded": is_loaded})
+
+    def _stop_at_uncaught(self, error: BaseException) -> None:
+        """What Lambda reports in its own words is shown as it was raised."""
+        cause = error.__cause__ if isinstance(error, Fault) else error
+        if self._editor is not None and cause is not None:
+            self._editor.stop_at_uncaught(cause)
 
     def _call(self, header: Header, event: str) -> Any:
         if self._terminal is None:
@@ -135,7 +149,11 @@ class Runtime:
         self._enter_request(header["context"])
         set_variables(header["context"])
         context = LambdaContext(header["context"], header["deadline"], self._sink)
-        return handler(decode_event(event), context)
+        try:
+            return handler(decode_event(event), context)
+        finally:
+            if self._editor is not None:
+                self._editor.end_step()
 
     def _load(self) -> Handler:
         """What is written meanwhile belongs to no request, as on Lambda."""

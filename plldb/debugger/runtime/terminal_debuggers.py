@@ -86,6 +86,7 @@ class BorrowedTerminal:
         )
         hook.install()
         self._lend(builtins, "input")
+        builtins.input = _untraced(builtins.input)
 
     def begin(self, deadline: float) -> None:
         """An invocation runs from now on, until that time in seconds since the epoch."""
@@ -206,6 +207,9 @@ class BorrowedTerminal:
         if (debugger.__module__, debugger.__name__) == ("pdb", "Pdb"):
             debugger.prompt = property(self._make_prompt, _set_prompt)
         if hasattr(debugger, "interaction"):
+            if "__init__" in debugger.__dict__:
+                # Since Python 3.14, pdb chooses then whether to write in colours.
+                self._show_terminal(debugger, "__init__")
             for name in _TALKING:
                 if name in debugger.__dict__:
                     self._lend(debugger, name, says_time=hasattr(debugger, "prompt"))
@@ -235,6 +239,21 @@ def _set_prompt(debugger: Any, prompt: str) -> None:
 
 def _do_nothing() -> None:
     pass
+
+
+def _untraced(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A debugger that steps into it does not see how it borrows the terminal."""
+
+    @functools.wraps(function)
+    def call(*arguments: Any, **options: Any) -> Any:
+        trace = sys.gettrace()
+        sys.settrace(None)
+        try:
+            return function(*arguments, **options)
+        finally:
+            sys.settrace(trace)
+
+    return call
 
 
 def _hide_our_frames(base: Any, on_debugger: Callable[[Any], None]) -> None:

@@ -5,13 +5,22 @@ https://microsoft.github.io/debug-adapter-protocol/specification
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 Message = dict[str, Any]
+
+
+def substitute(config: Message, workspace: Path) -> Message:
+    """A launch configuration as VS Code reads it from launch.json in a workspace."""
+    text = json.dumps(config).replace("${workspaceFolder}", str(workspace))
+    substituted: Message = json.loads(text)
+    return substituted
 
 
 class DapClient:
@@ -33,16 +42,28 @@ class DapClient:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.hang_up()
         self._file.close()
         self._socket.close()
 
-    def attach(self, config: Message, breakpoints: dict[Path, list[int]]) -> None:
-        """``config`` is a launch configuration, as VS Code would send it."""
+    def hang_up(self) -> None:
+        """Whoever reads, in another thread, gets an OSError."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def attach(
+        self, config: Message, breakpoints: dict[Path, list[int]], exceptions: Sequence[str] = ()
+    ) -> None:
+        """``config`` is a launch configuration, as VS Code would send it.
+
+        ``exceptions`` are the filters to stop at: raised, uncaught, userUnhandled.
+        """
         self.request("initialize", adapterID="debugpy", pathFormat="path")
         attaching = self._send("attach", config)
         self.event("initialized")
         for path, lines in breakpoints.items():
             self.set_breakpoints(path, lines)
+        self.request("setExceptionBreakpoints", filters=list(exceptions))
         self.request("configurationDone")
         self._response(attaching)
 
@@ -56,7 +77,12 @@ class DapClient:
     def stopped_in(self) -> tuple[int, Message]:
         """Waits for a stop: its thread, and the innermost frame."""
         thread = self.event("stopped")["threadId"]
-        return thread, self.request("stackTrace", threadId=thread)["stackFrames"][0]
+        return thread, self.stack(thread)[0]
+
+    def stack(self, thread: int) -> list[Message]:
+        """The frames of a thread that is stopped, the innermost one first."""
+        frames: list[Message] = self.request("stackTrace", threadId=thread)["stackFrames"]
+        return frames
 
     def variables(self, frame: Message) -> dict[str, str]:
         """The local ones, as the debugger shows them."""

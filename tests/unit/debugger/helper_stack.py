@@ -337,6 +337,9 @@ class FakeInvoker:
         assert self._go is not None
         self._go.set()
 
+    def discard(self) -> None:
+        self.is_closed = True
+
     async def close(self) -> None:
         for _ in range(5):
             await asyncio.sleep(0)

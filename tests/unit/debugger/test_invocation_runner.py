@@ -57,6 +57,7 @@ class FakeInvoker:
         self.python = Interpreter(Path("/venv/bin/python"), (3, 13, 1))
         self.warm_limit = 10
         self.keeps_children = False
+        self.served: list[LocalFunction] = []
         # Nothing is prepared before that.
         self.gate: asyncio.Event | None = None
 
@@ -66,6 +67,9 @@ class FakeInvoker:
         if self.refusal is not None:
             raise self.refusal
         self.prepared.append(function)
+
+    async def serve_editors(self, function: LocalFunction) -> None:
+        self.served.append(function)
 
     async def invoke(
         self, function: LocalFunction, event: str, context: dict[str, Any], deadline: float
@@ -974,6 +978,8 @@ class TestPreparing:
             for _ in range(10):
                 await asyncio.sleep(0)
             assert len(one.invoker.prepared) == 1
+            # An editor has one started.
+            assert [function.logical_id for function in one.invoker.served] == ["Greeter"]
             one.runner.start(arrived())
             await one.finished()
 

@@ -18,7 +18,7 @@ from plldb.debugger.invoker import Invoker, Outcome, RunState
 from plldb.debugger.launch_config import make_launch_config
 from plldb.debugger.local_function import Debugpy
 from plldb.errors import SourceError
-from tests.unit.debugger.dap import DapClient
+from tests.unit.debugger.dap import DapClient, substitute
 from tests.unit.debugger.local_code import HERE, Project, error, interpreters, invoke, value
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("debugpy") is None, reason="no debugpy")
@@ -51,12 +51,11 @@ def project(tmp_path: Path) -> Project:
 
 
 def attached(project: Project, invoker: Invoker, lines: list[int]) -> DapClient:
-    host, port = invoker.assign_debug_address("Greeter")
-    client = DapClient(host, port)
-    client.attach(
-        make_launch_config("Greeter", host, port, project.folder),
-        {project.folder / "app.py": lines},
-    )
+    """As VS Code does, with the launch configuration that it has of us."""
+    address = invoker.assign_debug_address("Greeter")
+    client = DapClient(*address)
+    config = make_launch_config("Greeter", "stack", address)
+    client.attach(substitute(config, project.folder), {project.folder / "app.py": lines})
     return client
 
 
@@ -340,17 +339,156 @@ def test_closing_while_an_editor_holds_it_paused(project: Project, port: int) ->
     assert error(outcome)["errorMessage"].endswith("signal: killed")
 
 
-def test_a_port_that_is_taken(project: Project, port: int) -> None:
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", port))
-        other.listen()
-        debug = Debugpy(port=port)
-        with pytest.raises(SourceError, match=f"can't listen at 127.0.0.1:{port}") as raised:
-            project.run(lambda invoker: invoker.prepare(project.function()), debug=debug)
-        assert "--debugpy" in str(raised.value.hint)
-        answer = error(project.invoke(debug=debug))
-        assert answer["errorType"] == "Runtime.InvalidEntrypoint"
-        assert str(port) in answer["errorMessage"]
+def listening(port: int) -> socket.socket:
+    other = socket.socket()
+    other.bind(("127.0.0.1", port))
+    other.listen()
+    return other
+
+
+def test_a_port_that_is_taken_is_passed_over(project: Project, port: int) -> None:
+    """No caller notices."""
+
+    async def work(invoker: Invoker) -> Outcome:
+        assert invoker.assign_debug_address("Greeter") == ("127.0.0.1", port + 1)
+        client = await asyncio.to_thread(DapClient, "127.0.0.1", port + 1)
+        with client:
+            return await invoke(invoker, project.function(), {"a": 1})
+
+    with listening(port):
+        assert value(project.run(work, debug=Debugpy(port=port))) == 2
+        assert not is_free(port)
+    assert is_free(port + 1)
+
+
+def test_of_two_at_once_the_second_has_the_next_port(project: Project, port: int) -> None:
+    debug = Debugpy(port=port)
+
+    async def attach_twice(first: Invoker) -> list[Outcome]:
+        async with project.invoker(debug=debug) as second:
+            assert first.assign_debug_address("Greeter") == ("127.0.0.1", port)
+            assert second.assign_debug_address("Greeter") == ("127.0.0.1", port + 1)
+            both = [invoke(one, project.function(), {"a": 1}) for one in (first, second)]
+            return await asyncio.gather(*both)
+
+    assert [value(one) for one in project.run(attach_twice, debug=debug)] == [2, 2]
+
+
+def test_no_port_is_left(project: Project) -> None:
+    with listening(65535), pytest.raises(SourceError, match="65535") as raised:
+        project.run(assign, debug=Debugpy(port=65535))
+    assert "--debugpy" in str(raised.value.hint)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid"])
+def test_a_host_that_nobody_can_listen_at(project: Project, port: int, host: str) -> None:
+    with pytest.raises(SourceError, match=f"No editor can attach at {host}:{port}") as raised:
+        project.run(assign, debug=Debugpy(host, port))
+    assert "--debugpy" in str(raised.value.hint)
+
+
+async def assign(invoker: Invoker) -> tuple[str, int]:
+    return invoker.assign_debug_address("Greeter")
+
+
+def test_an_editor_may_come_before_there_is_a_child(project: Project, port: int) -> None:
+    """It waits until its function is known, and then has a child started."""
+
+    async def work(invoker: Invoker) -> Outcome:
+        coming = asyncio.create_task(asyncio.to_thread(attached, project, invoker, [BREAK_LINE]))
+        invoker.assign_debug_address("Greeter")
+        outcome = asyncio.ensure_future(invoke(invoker, project.function(), {"a": 1}))
+        with await coming as client:
+            line, _ = await asyncio.to_thread(stop_and_go_on, client)
+            assert line == BREAK_LINE
+            return await outcome
+
+    debug = Debugpy(port=port, wait_for_client=True)
+    assert value(project.run(work, debug=debug)) == 2
+
+
+def test_an_editor_has_a_child_started(project: Project, port: int) -> None:
+    """Of many functions, not each has one from the beginning."""
+
+    async def work(invoker: Invoker) -> Outcome:
+        await invoker.serve_editors(project.function())
+        client = await asyncio.to_thread(attached, project, invoker, [BREAK_LINE])
+        with client:
+            outcome = asyncio.ensure_future(invoke(invoker, project.function(), {"a": 1}))
+            assert (await asyncio.to_thread(stop_and_go_on, client))[0] == BREAK_LINE
+            return await outcome
+
+    assert value(project.run(work, debug=Debugpy(port=port))) == 2
+
+
+def test_an_editor_has_a_child_started_anew(project: Project, port: int) -> None:
+    project.write("import os\ndef handler(event, context):\n    return event or os._exit(3)")
+
+    async def work(invoker: Invoker) -> Outcome:
+        await invoke(invoker, project.function(), 0)
+        client = await asyncio.to_thread(attached, project, invoker, [3])
+        with client:
+            outcome = asyncio.ensure_future(invoke(invoker, project.function(), 5))
+            assert (await asyncio.to_thread(stop_and_go_on, client))[0] == 3
+            return await outcome
+
+    assert value(project.run(work, debug=Debugpy(port=port))) == 5
+
+
+def test_an_editor_of_a_function_that_can_not_be_debugged(project: Project, port: int) -> None:
+    """It is hung up on; it is not left waiting."""
+    bare = next((one for one in interpreters() if one.path != HERE.path), None)
+    if bare is None:
+        pytest.skip("no interpreter without debugpy")
+
+    async def work(invoker: Invoker) -> None:
+        invoker.assign_debug_address("Greeter")
+        client = await asyncio.to_thread(DapClient, "127.0.0.1", port)
+        with client, pytest.raises(SourceError):
+            await invoker.prepare(project.function())
+        with client, pytest.raises((OSError, ValueError)):
+            await asyncio.to_thread(client.request, "initialize", adapterID="debugpy")
+
+    project.run(work, python=bare, debug=Debugpy(port=port), fallback_packages={})
+
+
+def test_ports_are_free_again_without_a_session(project: Project, port: int) -> None:
+    invoker = project.invoker(debug=Debugpy(port=port))
+    invoker.assign_debug_address("Greeter")
+    assert not is_free(port)
+    invoker.discard()
+    assert is_free(port)
+
+
+def test_code_outside_of_the_workspace_is_shown_where_it_lies(tmp_path: Path, port: int) -> None:
+    """As layers and packages are: an editor opens the file itself, and has no copy of it."""
+    workspace, outside = Project(tmp_path / "workspace"), Project(tmp_path / "outside")
+    outside.write("def work(call):\n    return call()\n", "layer.py")
+    workspace.write("""
+        import layer
+        def handler(event, context):
+            return layer.work(lambda: 1)
+    """)
+    variables = {"PYTHONPATH": str(outside.folder)}
+
+    async def work(invoker: Invoker) -> Outcome:
+        function = workspace.function(variables=variables)
+        await invoker.prepare(function)
+        client = await asyncio.to_thread(attached, workspace, invoker, [])
+        with client:
+            await asyncio.to_thread(client.set_breakpoints, outside.folder / "layer.py", [2])
+            outcome = asyncio.ensure_future(invoke(invoker, function))
+            thread, _ = await asyncio.to_thread(client.stopped_in)
+            sources = [frame["source"] for frame in await asyncio.to_thread(client.stack, thread)]
+            assert [source["path"] for source in sources] == [
+                str(outside.folder / "layer.py"),
+                str(workspace.folder / "app.py"),
+            ]
+            assert not any(source.get("sourceReference") for source in sources)
+            await asyncio.to_thread(client.go_on, thread)
+            return await outcome
+
+    assert value(workspace.run(work, debug=Debugpy(port=port))) == 1
 
 
 def test_no_debugpy(project: Project, port: int) -> None:

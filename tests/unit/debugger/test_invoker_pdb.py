@@ -205,6 +205,33 @@ def test_each_version_has_its_own_pdb(
     assert value(debug(project, terminal, developer, python=python)) == 1
 
 
+@pytest.mark.parametrize(
+    "python",
+    interpreters(),
+    ids=lambda interpreter: ".".join(map(str, interpreter.version)),
+)
+def test_stepping_into_input_asks(
+    project: Project, terminal: Terminal, python: Interpreter
+) -> None:
+    project.write("""
+        def handler(event, context):
+            breakpoint()
+            name = input("Who? ")
+            return name
+    """)
+
+    def developer() -> None:
+        while "input(" not in terminal.expect("(Pdb) "):
+            terminal.type("s")
+        terminal.type("s")
+        terminal.expect("Who? ")
+        terminal.type("me")
+        assert "return name" in terminal.expect("(Pdb) ")
+        terminal.type("c")
+
+    assert value(debug(project, terminal, developer, python=python)) == "me"
+
+
 def test_break_step_and_quit(project: Project, terminal: Terminal) -> None:
     def developer() -> None:
         terminal.expect("(Pdb) ")

@@ -253,7 +253,7 @@ class TestTheTerminal:
 
 class TestTheDeadline:
     def test_there_is_a_warning_and_then_a_clean_line(self, attach: Attach) -> None:
-        session = attach(seconds=[6])
+        session = attach(seconds=[10])
         session.expect(PROMPT)
         session.press("p 'half")
         session.expect(r"Greeter: \d s left to answer; then its caller gets an error\.\r+\n")
@@ -265,7 +265,7 @@ class TestTheDeadline:
 
     @pytest.mark.parametrize("line", ["import time; time.sleep(60)", "p 1"])
     def test_what_was_typed_is_not_for_the_next_one(self, attach: Attach, line: str) -> None:
-        session = attach(seconds=[5, SECONDS])
+        session = attach(seconds=[10, SECONDS])
         session.expect(PROMPT)
         session.type(line)
         session.press("total = 'typed ahead'\ntotal = 'half")
@@ -304,7 +304,7 @@ class TestTheShell:
         assert shell.answers == {"1": {"result": 41}}
 
     def test_gets_nothing_that_was_typed_for_pdb(self, shell: Session) -> None:
-        self.start(shell, seconds=5)
+        self.start(shell, seconds=10)
         shell.type("import time; time.sleep(60)")
         shell.press("echo typed-$((40 + 2))\n")
         shell.expect("its time was over")
