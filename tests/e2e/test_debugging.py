@@ -702,9 +702,8 @@ def test_f5_attaches_plldb_and_the_editor(plldb: Plldb, project: Project, tmp_pa
 
 @contextmanager
 def _running(plldb: Plldb, command: list[str]) -> Iterator[subprocess.Popen[str]]:
-    process = plldb.start(*command)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
+    with plldb.start(*command) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
