@@ -257,11 +257,16 @@ class Target:
         CredentialsError, EndpointError or AwsError.
         """
         with _translating_credential_errors("load the credentials"):
-            found = self._session.get_credentials()
+            found = self._find_credentials()
             frozen = None if found is None else freeze(found)
         if frozen is None:
             raise CredentialsError("There are no AWS credentials.", _CREDENTIALS_HINT)
         return frozen
+
+    def _find_credentials(self) -> Any:
+        """Botocore's, or None. The calls by which it finds them trust what all the others do."""
+        _ = self.ca_bundle
+        return self._session.get_credentials()
 
     def execute_api_auth(self) -> AuthBase:
         """SigV4 for requests to an API under AWS_IAM; refreshes expiring credentials itself.
@@ -269,7 +274,7 @@ class Target:
         A request that is refused since the local clock is off is signed again with the right time.
         """
         with _translating_credential_errors("load the credentials"):
-            credentials = self._session.get_credentials()
+            credentials = self._find_credentials()
         if credentials is None:
             raise CredentialsError("There are no AWS credentials.", _CREDENTIALS_HINT)
         signature = AWS4Auth(

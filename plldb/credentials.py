@@ -123,8 +123,9 @@ class ProfileSession(_SingleTargetSession):
     def _find(self) -> botocore.credentials.Credentials | None:
         """Looks for them from the start, in files as they are now."""
         session = _SingleTargetSession(*self._given)
-        if region := self.instance_variables().get("region"):
-            session.set_config_variable("region", region)
+        for name in ("region", "ca_bundle"):
+            if value := self.instance_variables().get(name):
+                session.set_config_variable(name, value)
         with _botocore_errors():
             return session.get_credentials()
 

@@ -255,7 +255,8 @@ class InvocationRunner:
         if not is_early:
             await self._is_ready.wait()
         async with self._turns:
-            await asyncio.wait({self._prepare(function)})
+            if not self._is_leaving:
+                await asyncio.wait({self._prepare(function)})
 
     def _prepare(self, function: LocalFunction) -> asyncio.Task[bool]:
         """Whether the function can be run here; it is asked once at a time."""

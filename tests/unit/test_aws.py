@@ -546,11 +546,11 @@ def credentials(lifetime: timedelta) -> dict[str, str]:
 
 
 def test_aws_without_any_credentials_says_so() -> None:
-    target = Target(TargetSettings("aws", "eu-west-1"))
-    with pytest.raises(CredentialsError):
-        target.execute_api_auth()
-    with pytest.raises(CredentialsError):
-        _ = target.account_id
+    with Target(TargetSettings("aws", "eu-west-1")) as target:
+        with pytest.raises(CredentialsError):
+            target.execute_api_auth()
+        with pytest.raises(CredentialsError):
+            _ = target.account_id
 
 
 # --- Emulators ------------------------------------------------------------------------------------

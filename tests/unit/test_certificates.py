@@ -30,6 +30,15 @@ FILES = ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE
 IDENTITY = b"""<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
 <GetCallerIdentityResult><Arn>arn</Arn><UserId>u</UserId><Account>1</Account>
 </GetCallerIdentityResult></GetCallerIdentityResponse>"""
+ROLE = b"""<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
+<AssumeRoleResult><Credentials><AccessKeyId>role</AccessKeyId><SecretAccessKey>s</SecretAccessKey>
+<SessionToken>t</SessionToken><Expiration>2999-01-01T00:00:00Z</Expiration></Credentials>
+</AssumeRoleResult></AssumeRoleResponse>"""
+CONFIG = """
+[profile work]
+role_arn = arn:aws:iam::000000000000:role/work
+credential_source = Environment
+"""
 HEALTH = b'{"status": "ok", "time": 1, "tables": {}}'
 
 
@@ -51,8 +60,8 @@ def url(context: ssl.SSLContext) -> Iterator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self._answer(IDENTITY)
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            self._answer(ROLE if b"AssumeRole" in body else IDENTITY)
 
         def do_GET(self) -> None:
             self._answer(HEALTH)
@@ -92,6 +101,13 @@ def use_boto3(target: Target, url: str, _: ssl.SSLContext) -> None:
         target.patient_client("sts", 5).get_caller_identity()
 
 
+def use_role(_target: Target, url: str, _: ssl.SSLContext) -> None:
+    """Botocore makes a client of its own to find the credentials."""
+    settings = TargetSettings("aws", "us-east-1", "work", service_endpoints={"sts": url})
+    with Target(settings) as target:
+        assert target.load_credentials().access_key_id == "role"
+
+
 def use_management_api(target: Target, url: str, _: ssl.SSLContext) -> None:
     with ApiClient(url, HTTPBasicAuth("a", "b"), target.ca_bundle) as api:
         assert api.health().is_healthy
@@ -123,11 +139,13 @@ def use_websocket(target: Target, _url: str, context: ssl.SSLContext) -> None:
 
 
 Use = Callable[[Target, str, ssl.SSLContext], None]
-ALL = [use_boto3, use_management_api, use_bucket, use_websocket]
+ALL = [use_boto3, use_role, use_management_api, use_bucket, use_websocket]
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def _nothing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "config").write_text(CONFIG)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     for name in [*FILES, "SSL_CERT_DIR"]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")

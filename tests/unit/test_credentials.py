@@ -6,7 +6,7 @@ import json
 import textwrap
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -75,6 +75,20 @@ def serving(
         settings = TargetSettings("emulator", "eu-west-1", profile, address)
         with Target(settings, **options) as target:
             yield target, server
+
+
+_to_close = ExitStack()
+
+
+@pytest.fixture(autouse=True)
+def _closing() -> Iterator[None]:
+    """Targets of a test end with it."""
+    with _to_close:
+        yield
+
+
+def open_target(settings: TargetSettings) -> Target:
+    return _to_close.enter_context(Target(settings))
 
 
 class TestMfa:
@@ -199,7 +213,7 @@ class TestSources:
     def test_a_process_that_fails_says_why(self, write: Callable[[str], None]) -> None:
         write("[profile work]\ncredential_process = sh -c 'echo no agent >&2; exit 1'\n")
         with pytest.raises(CredentialsError, match="no agent"):
-            Target(TargetSettings("aws", "eu-west-1", "work")).load_credentials()
+            open_target(TargetSettings("aws", "eu-west-1", "work")).load_credentials()
 
     @pytest.mark.parametrize(
         ("command", "reason"),
@@ -215,7 +229,7 @@ class TestSources:
         write(f"[profile work]\ncredential_process = {command}\n")
         for call in (Target.load_credentials, lambda target: target.account_id):
             with pytest.raises(CredentialsError, match=reason):
-                call(Target(TargetSettings("aws", "eu-west-1", "work")))
+                call(open_target(TargetSettings("aws", "eu-west-1", "work")))
 
     def test_a_network_that_is_down_is_no_fault_of_the_profile(
         self, write: Callable[[str], None]
@@ -237,7 +251,7 @@ class TestSources:
 
     def test_no_credentials_at_all(self) -> None:
         with pytest.raises(CredentialsError, match="no AWS credentials"):
-            Target(TargetSettings("aws", "eu-west-1")).load_credentials()
+            open_target(TargetSettings("aws", "eu-west-1")).load_credentials()
 
     def test_an_sso_login_that_is_missing_names_the_command(
         self, write: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -255,7 +269,7 @@ class TestSources:
             """
         )
         with pytest.raises(CredentialsError) as raised:
-            Target(TargetSettings("aws", "eu-west-1", "work")).load_credentials()
+            open_target(TargetSettings("aws", "eu-west-1", "work")).load_credentials()
         assert "aws sso login" in str(raised.value.hint)
 
     def test_keys_of_the_environment_win_over_a_profile_that_nobody_named(
@@ -269,9 +283,9 @@ class TestSources:
             "AWS_SESSION_TOKEN": "t",
         }.items():
             monkeypatch.setenv(name, value)
-        target = Target(TargetSettings("aws", "eu-west-1"))
+        target = open_target(TargetSettings("aws", "eu-west-1"))
         assert target.load_credentials() == Credentials("ENV", "s", "t")
-        named = Target(TargetSettings("aws", "eu-west-1", "other"))
+        named = open_target(TargetSettings("aws", "eu-west-1", "other"))
         assert named.load_credentials() == Credentials("OTHER", "s")
 
     def test_temporary_ones_that_a_tool_writes_anew_are_read_anew(
@@ -290,6 +304,6 @@ class TestSources:
 
     def test_a_users_own_keys_are_lasting(self, write: Callable[[str], None]) -> None:
         write("[profile work]\naws_access_key_id = USER\naws_secret_access_key = s\n")
-        found = Target(TargetSettings("aws", "eu-west-1", "work")).load_credentials()
+        found = open_target(TargetSettings("aws", "eu-west-1", "work")).load_credentials()
         assert found.are_lasting
         assert "'s'" not in repr(found)

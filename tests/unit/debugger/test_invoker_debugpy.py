@@ -8,6 +8,7 @@ import itertools
 import os
 import socket
 import sysconfig
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,18 @@ def test_nothing_is_imported_before_an_editor_is_waited_for(project: Project, po
     assert project.output() == ["imported"]
 
 
+async def until_its_deadline(attempt: Callable[[float], Awaitable[Outcome]]) -> Outcome:
+    """The outcome of an invocation that is paused when its time is over.
+
+    It has little time, and more if this machine was too busy for it to get so far.
+    """
+    for seconds in (0.4, 0.8, 1.6, 3.2, 6.4, 12.8):
+        outcome = await attempt(seconds)
+        if outcome.was_paused:
+            return outcome
+    raise AssertionError("it was never paused")
+
+
 def test_the_deadline_holds_while_it_is_paused_and_it_never_goes_on(
     project: Project, port: int
 ) -> None:
@@ -144,14 +157,17 @@ def test_the_deadline_holds_while_it_is_paused_and_it_never_goes_on(
     project.write(CODE.replace("return total", 'print("went on")'))
 
     async def work(invoker: Invoker) -> Outcome:
-        await invoker.prepare(project.function())
-        client = await asyncio.to_thread(attached, project, invoker, [BREAK_LINE])
-        with client:
-            return await invoke(invoker, project.function(), {"a": 1}, seconds=3)
+        async def attempt(seconds: float) -> Outcome:
+            project.lines.clear()
+            await invoker.prepare(project.function())
+            client = await asyncio.to_thread(attached, project, invoker, [BREAK_LINE])
+            with client:
+                return await invoke(invoker, project.function(), {"a": 1}, seconds=seconds)
+
+        return await until_its_deadline(attempt)
 
     outcome = project.run(work, debug=Debugpy(port=port))
     assert error(outcome)["errorType"] == "Sandbox.Timedout"
-    assert outcome.was_paused
     assert project.output() == ["before"]
 
 
@@ -208,16 +224,15 @@ def test_waiting_for_a_client(project: Project, port: int) -> None:
 
 def test_no_client_comes(project: Project, port: int) -> None:
     async def work(invoker: Invoker) -> list[Outcome]:
-        outcomes = []
-        for _ in range(2):
+        async def attempt(seconds: float) -> Outcome:
             await invoker.prepare(project.function())
-            outcomes.append(await invoke(invoker, project.function(), seconds=1))
-        return outcomes
+            return await invoke(invoker, project.function(), seconds=seconds)
+
+        return [await until_its_deadline(attempt) for _ in range(2)]
 
     debug = Debugpy(port=port, wait_for_client=True)
-    for outcome in project.run(work, debug=debug):
+    for outcome in project.run(work, debug=debug, patience=0.2):
         assert error(outcome)["errorType"] == "Sandbox.Timedout"
-        assert outcome.was_paused
     assert is_free(port)
 
 
