@@ -137,6 +137,8 @@ class MiniStack:
             "GATEWAY_PORT": str(port),
             "BIND_HOST": LOOPBACK,
             "AUTH": "true",
+            # Its MQTT broker listens on all addresses, wherever the package cryptography is there.
+            "IOT_MTLS_ENABLED": "0",
             "MINISTACK_WORKER_THREADS": _WORKER_THREADS,
             # Functions that it runs leave their files here, and `stop` takes them away.
             "TMPDIR": str(self._temporary),
