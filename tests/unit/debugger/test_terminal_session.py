@@ -294,7 +294,9 @@ class TestTheShell:
         assert is_cooked(shell.ask("stty -a", r"\$ "))
         shell.type("fg")
         shell.expect(PROMPT + r"total \+ ")
-        assert "42" in shell.ask("1")
+        # The prompt may be drawn more than once.
+        shell.type("1")
+        shell.expect("42")
         shell.type("c")
         shell.expect("✔")
         shell.ctrl_c()
