@@ -64,8 +64,8 @@ _LOGIN_HINT = "Run 'aws %s' in another terminal; what is attached goes on with i
 _HINTS_OF_CREDENTIALS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     (
         (NobodyToAskError,),
-        "Run the command anew in a terminal, which asks for the code; a longer duration_seconds in "
-        "the profile has it asked less often.",
+        "It is asked for in a terminal that nobody else uses; while attached, again within a "
+        "minute. A longer duration_seconds in the profile has it asked less often.",
     ),
     (
         (botocore_errors.SSOError, botocore_errors.TokenRetrievalError),
@@ -77,6 +77,9 @@ _HINTS_OF_CREDENTIALS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
             botocore_errors.NoCredentialsError,
             botocore_errors.PartialCredentialsError,
             botocore_errors.CredentialRetrievalError,
+            botocore_errors.InvalidConfigError,
+            botocore_errors.InfiniteLoopConfigError,
+            botocore_errors.UnknownCredentialError,
         ),
         _CREDENTIALS_HINT,
     ),
@@ -488,6 +491,8 @@ def _translate_refusal(error: botocore_errors.ClientError, failed: str) -> Plldb
     code = error_code(error)
     reason = str(error.response.get("Error", {}).get("Message") or error)
     message = f"{failed}: {_shorten_reason(reason)} ({code}, {error.operation_name})"
+    if "MultiFactorAuthentication" in reason or "tokenCode" in reason:
+        return CredentialsError(message, "Try again with the code that the device shows now.")
     if code in _BAD_CREDENTIALS:
         return CredentialsError(message, _CREDENTIALS_HINT)
     if code in _ACCESS_DENIED:

@@ -85,7 +85,7 @@ class _Reader:
                 "Name it for that service alone, in a [services …] section of the configuration.",
             )
         for service, other in of_services.items():
-            if _port(other) != _port(url):
+            if self._is_of_aws(other) or _place(other) != _place(url):
                 raise self._make_refusal(service, other, f"the others to {url}")
         # An emulator serves them all at one address, whatever further names it has.
         return ProfileEndpoints(Setting(url, f"endpoint_url of the profile {self._name}"))
@@ -144,8 +144,10 @@ def _host(url: str) -> str:
         return ""
 
 
-def _port(url: str) -> int | None:
+def _place(url: str) -> tuple[str, int | None] | None:
+    """By what one emulator is told from another: its port, or else its host."""
     try:
-        return urlsplit(url).port
+        parts = urlsplit(url)
+        return ("", parts.port) if parts.port else (parts.hostname or "", None)
     except ValueError:
         return None

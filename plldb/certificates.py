@@ -7,10 +7,11 @@ SSL_CERT_FILE and SSL_CERT_DIR. A company names its certificates by one of them:
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import ssl
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from plldb.errors import EndpointError, TargetError
@@ -32,11 +33,12 @@ def collect_certificates(environ: Mapping[str, str], profile_bundle: str | None)
     ``profile_bundle`` is the profile's ``ca_bundle``. Raises TargetError for what is named and
     can't be read, or has no certificate.
     """
-    named = [(name, environ[name]) for name in _FILES if environ.get(name)]
-    named += [(_FOLDERS, path) for path in environ.get(_FOLDERS, "").split(os.pathsep) if path]
+    named = [(name, [environ[name]]) for name in _FILES if environ.get(name)]
+    if folders := [path for path in environ.get(_FOLDERS, "").split(os.pathsep) if path]:
+        named.append((_FOLDERS, folders))
     if profile_bundle:
-        named.append(("the profile's ca_bundle", profile_bundle))
-    found = [one for name, path in named for one in _read_named(name, Path(path).expanduser())]
+        named.append(("the profile's ca_bundle", [profile_bundle]))
+    found = [one for name, paths in named for one in _read_named(name, paths)]
     return b"\n".join(dict.fromkeys(found or _read_defaults())) + b"\n"
 
 
@@ -63,17 +65,18 @@ def find_verification_error(error: BaseException | None) -> ssl.SSLCertVerificat
     return None
 
 
-def _read_named(name: str, path: Path) -> list[bytes]:
-    try:
-        found = list(_read_certificates([path]))
-    except OSError as error:
-        raise TargetError(
-            f"{name} is {path}, which can't be read: {error.strerror}.",
-            "Name a file, or a folder, with the certificates to trust, or unset it.",
-        ) from None
+def _read_named(name: str, paths: list[str]) -> list[bytes]:
+    """Of several folders, one at least has to have certificates."""
+    found: list[bytes] = []
+    problem = "has no certificate in PEM"
+    for path in paths:
+        try:
+            found += _read_certificates(Path(path).expanduser())
+        except OSError as error:
+            problem = f"can't be read: {error.strerror}"
     if not found:
         raise TargetError(
-            f"{name} is {path}, which has no certificate in PEM.",
+            f"{name} is {os.pathsep.join(paths)}, which {problem}.",
             "Name a file, or a folder, with the certificates to trust, or unset it.",
         )
     return found
@@ -83,16 +86,25 @@ def _read_defaults() -> Iterator[bytes]:
     # With boto3: too slow to import for what has no use for it.
     import certifi
 
-    yield from _read_certificates([Path(certifi.where())])
+    yield from _read_certificates(Path(certifi.where()))
     paths = ssl.get_default_verify_paths()
-    system = [paths.openssl_cafile, paths.openssl_capath]
-    yield from _read_certificates(one for one in map(Path, filter(None, system)) if one.exists())
+    for path in filter(None, (paths.openssl_cafile, paths.openssl_capath)):
+        with contextlib.suppress(OSError):
+            yield from _read_certificates(Path(path))
 
 
-def _read_certificates(paths: Iterable[Path]) -> Iterator[bytes]:
-    """Raises OSError."""
-    for path in paths:
-        files = sorted(path.iterdir()) if path.is_dir() else [path]
-        for file in files:
-            if not file.is_dir():
-                yield from (match[0] for match in _CERTIFICATE.finditer(file.read_bytes()))
+def _read_certificates(path: Path) -> Iterator[bytes]:
+    """Raises OSError for the path. In a folder, what can't be read is passed over: OpenSSL does so.
+
+    Links whose files are gone are common there.
+    """
+    if not path.is_dir():
+        yield from _find_certificates(path.read_bytes())
+        return
+    for file in sorted(path.iterdir()):
+        with contextlib.suppress(OSError):
+            yield from _find_certificates(file.read_bytes())
+
+
+def _find_certificates(content: bytes) -> Iterator[bytes]:
+    return (match[0] for match in _CERTIFICATE.finditer(content))

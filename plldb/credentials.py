@@ -213,7 +213,7 @@ def _botocore_errors() -> Iterator[None]:
     except botocore_errors.BotoCoreError:
         # Some of them are of the kinds below as well.
         raise
-    except (OSError, ValueError) as error:
+    except (AttributeError, OSError, TypeError, ValueError) as error:
         raise botocore_errors.CredentialRetrievalError(
             provider="the profile", error_msg=str(error)
         ) from error

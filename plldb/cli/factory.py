@@ -161,9 +161,9 @@ class Factory:
             return
         logger.info(
             "calls go to the emulator at %s, which its functions reach at %s; "
-            "target: %s, endpoint URL: %s, region: %s",
+            "target: %s, profile: %s, endpoint URL: %s, region: %s",
             *(settings.emulator.endpoint_url, settings.emulator.inside_url),
-            *(selected.kind, selected.endpoint_url, selected.region),
+            *(selected.kind, selected.profile, selected.endpoint_url, selected.region),
         )
 
     def open_api(self) -> ApiClient:

@@ -155,8 +155,9 @@ def _make_handler(
                 )
             try:
                 return HTTPStatus.OK, _encode(provider())
-            except PlldbError as error:
-                text = f"{error.message.rstrip('.')}. {error.hint or ''}".strip()
+            except PlldbError:
+                # The handler's caller may see this; why it is so is for the developer alone.
+                text = "plldb has no valid AWS credentials now: its terminal says why."
                 return _refuse(HTTPStatus.BAD_REQUEST, "CredentialsUnavailable", text)
 
         def log_message(self, *_: Any) -> None:

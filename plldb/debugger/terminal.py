@@ -53,6 +53,8 @@ class Terminal:
                 "Run it in a terminal, or attach an editor: --debugpy",
             ) from None
         self._borrower: Line | None = None
+        # Whether the borrower was stopped by Ctrl-Z, and goes on when plldb does.
+        self._is_suspended = False
 
     @property
     def is_lent(self) -> bool:
@@ -72,8 +74,8 @@ class Terminal:
         line.was_lent = True
         self._borrower = line
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGWINCH, signal.SIGCONT):
-            loop.add_signal_handler(number, self._pass_on_all_keys)
+        loop.add_signal_handler(signal.SIGWINCH, self._pass_on_all_keys)
+        loop.add_signal_handler(signal.SIGCONT, self._go_on)
         self._pass_on_all_keys()
         loop.add_reader(self._descriptor, self._read_keys)
 
@@ -86,6 +88,9 @@ class Terminal:
         for number in (signal.SIGWINCH, signal.SIGCONT):
             loop.remove_signal_handler(number)
         line, self._borrower = self._borrower, None
+        if self._is_suspended:
+            self._is_suspended = False
+            line.signal(signal.SIGCONT)
         self._show(line.screen.leave())
         if not line.screen.is_at_start_of_line:
             self._show(b"\r\n")
@@ -149,12 +154,23 @@ class Terminal:
         self._show(b"\r\n")
         _set_settings(self._descriptor, self._settings)
         line.signal(signal.SIGSTOP)
-        # Here the process is stopped. Where there is no job control, it just goes on.
+        self._is_suspended = True
+        # With several threads, this one may run a little further before the process is stopped.
         os.kill(0, signal.SIGTSTP)
+        # Where there is no job control, nothing stops, and nobody says when to go on.
+        asyncio.get_running_loop().call_later(_MOMENT_SECONDS, self._go_on)
+
+    def _go_on(self) -> None:
+        """The shell has put plldb into the foreground again."""
+        line = self._borrower
+        if line is None:
+            return
         self._pass_on_all_keys()
-        self._show(line.screen.enter_again())
-        line.signal(signal.SIGCONT)
-        line.have_drawn_again()
+        if self._is_suspended:
+            self._is_suspended = False
+            self._show(line.screen.enter_again())
+            line.signal(signal.SIGCONT)
+            line.have_drawn_again()
 
     def _show(self, data: bytes) -> None:
         with contextlib.suppress(OSError):  # the terminal is gone
@@ -177,7 +193,8 @@ class Line:
         self._unread = b""
         self._rest = b""
         self._size = bytes(_SIZE.size)
-        self._growing = asyncio.get_running_loop().call_soon(lambda: None)
+        # When it gets its whole size back; None while it has it.
+        self._growing: asyncio.TimerHandle | None = None
         # The process that leads the session.
         self.pid = 0
         self.was_lent = False
@@ -199,7 +216,9 @@ class Line:
         """Its programs get SIGWINCH if that changes anything."""
         with contextlib.suppress(OSError):
             self._size = fcntl.ioctl(descriptor, termios.TIOCGWINSZ, bytes(_SIZE.size))
-            self._set_size(self._size)
+            # Its program may not have seen that it was smaller.
+            if self._growing is None:
+                self._set_size(self._size)
 
     def have_drawn_again(self) -> None:
         """Its program draws its prompt or its screen again, as it does if the size has changed.
@@ -208,9 +227,13 @@ class Line:
         """
         rows, *others = _SIZE.unpack(self._size)
         self._set_size(_SIZE.pack(max(1, rows - 1), *others))
-        loop = asyncio.get_running_loop()
-        self._growing.cancel()
-        self._growing = loop.call_later(_MOMENT_SECONDS, lambda: self._set_size(self._size))
+        if self._growing is not None:
+            self._growing.cancel()
+        self._growing = asyncio.get_running_loop().call_later(_MOMENT_SECONDS, self._grow)
+
+    def _grow(self) -> None:
+        self._growing = None
+        self._set_size(self._size)
 
     def _set_size(self, size: bytes) -> None:
         with contextlib.suppress(OSError):
@@ -235,7 +258,8 @@ class Line:
         self._show = lambda _: None
 
     def close(self) -> None:
-        self._growing.cancel()
+        if self._growing is not None:
+            self._growing.cancel()
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._master)
         loop.remove_writer(self._master)

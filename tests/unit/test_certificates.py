@@ -224,6 +224,16 @@ class TestCollection:
         with pytest.raises(TargetError, match=rf"^SSL_CERT_FILE is .+company.pem, which {message}"):
             collect_certificates({"SSL_CERT_FILE": str(file)}, None)
 
+    def test_of_a_folder_what_can_not_be_read_is_passed_over(
+        self, company: trustme.CA, tmp_path: Path
+    ) -> None:
+        """Nor need each of several folders be there."""
+        company.cert_pem.write_to_path(str(tmp_path / "company.pem"))
+        (tmp_path / "gone.0").symlink_to(tmp_path / "no-such-file")
+        (tmp_path / "folder").mkdir()
+        found = collect_certificates({"SSL_CERT_DIR": f"{tmp_path}:{tmp_path}/none"}, None)
+        assert found.strip() == company.cert_pem.bytes().strip()
+
     def test_the_file_goes_with_the_target(self, url: str) -> None:
         with make_target(url) as target:
             bundle = target.ca_bundle

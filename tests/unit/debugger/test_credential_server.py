@@ -123,13 +123,21 @@ class TestProtocol:
         assert "secret" not in repr(keys("a"))
         assert "token-a" not in repr(keys("a"))
 
-    def test_why_there_are_none_is_said_in_every_sdks_words(self, server: CredentialServer) -> None:
+    def test_that_there_are_none_is_said_in_every_sdks_words(
+        self, server: CredentialServer
+    ) -> None:
+        """And why is not: the handler's error goes to whoever called the function."""
+
         def fail() -> Credentials:
             raise CredentialsError("The token has expired.", "Run 'aws sso login'.")
 
         status, body = get(server.grant(fail))
         assert status == 400
-        assert body["message"] == body["Message"] == "The token has expired. Run 'aws sso login'."
+        assert (
+            body["message"]
+            == body["Message"]
+            == ("plldb has no valid AWS credentials now: its terminal says why.")
+        )
         assert body["code"] == body["Code"] == "CredentialsUnavailable"
 
     def test_who_waits_holds_nobody_up(self, server: CredentialServer) -> None:
