@@ -29,6 +29,8 @@ _CHUNK_BYTES = 64 * 1024
 # Rows, columns, and both in pixels: tty_ioctl(4).
 _SIZE = struct.Struct("HHHH")
 _MOMENT_SECONDS = 0.1
+# How often a program is asked to draw again that does not; each time it has twice as long.
+_REQUESTS_TO_DRAW = 5
 # Indexes of what ``tcgetattr`` gives.
 _INPUT, _LOCAL, _CHARACTERS = 0, 3, 6
 # DEC private modes, such as the alternate screen (1049) or the mouse, are switched on and off.
@@ -193,8 +195,9 @@ class Line:
         self._unread = b""
         self._rest = b""
         self._size = bytes(_SIZE.size)
-        # When it gets its whole size back; None while it has it.
-        self._growing: asyncio.TimerHandle | None = None
+        # When it is smaller or has its whole size again; None while it keeps that.
+        self._resizing: asyncio.TimerHandle | None = None
+        self._has_written = False
         # The process that leads the session.
         self.pid = 0
         self.was_lent = False
@@ -217,23 +220,39 @@ class Line:
         with contextlib.suppress(OSError):
             self._size = fcntl.ioctl(descriptor, termios.TIOCGWINSZ, bytes(_SIZE.size))
             # Its program may not have seen that it was smaller.
-            if self._growing is None:
+            if self._resizing is None:
                 self._set_size(self._size)
 
     def have_drawn_again(self) -> None:
         """Its program draws its prompt or its screen again, as it does if the size has changed.
 
-        readline does so only if it has, so there is a row less for a moment.
+        readline does so only if it has, so there is a row less for a moment. It does not notice if
+        another thread got the signal, or if both sizes came while it did not run: so it is asked
+        again until something is drawn.
         """
+        if self._resizing is not None:
+            self._resizing.cancel()
+        self._has_written = False
+        self._shrink(1)
+
+    def _shrink(self, request: int) -> None:
+        self._resizing = None
+        if self._has_written:
+            self._set_size(self._size)
+            return
         rows, *others = _SIZE.unpack(self._size)
         self._set_size(_SIZE.pack(max(1, rows - 1), *others))
-        if self._growing is not None:
-            self._growing.cancel()
-        self._growing = asyncio.get_running_loop().call_later(_MOMENT_SECONDS, self._grow)
+        self._resize_later(self._grow, request)
 
-    def _grow(self) -> None:
-        self._growing = None
+    def _grow(self, request: int) -> None:
+        self._resizing = None
         self._set_size(self._size)
+        if not self._has_written and request < _REQUESTS_TO_DRAW:
+            self._resize_later(self._shrink, request + 1)
+
+    def _resize_later(self, resize: Callable[[int], None], request: int) -> None:
+        seconds = _MOMENT_SECONDS * 2 ** (request - 1)
+        self._resizing = asyncio.get_running_loop().call_later(seconds, resize, request)
 
     def _set_size(self, size: bytes) -> None:
         with contextlib.suppress(OSError):
@@ -258,8 +277,8 @@ class Line:
         self._show = lambda _: None
 
     def close(self) -> None:
-        if self._growing is not None:
-            self._growing.cancel()
+        if self._resizing is not None:
+            self._resizing.cancel()
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._master)
         loop.remove_writer(self._master)
@@ -283,6 +302,7 @@ class Line:
             if not mark:
                 shown, self._rest = _hold_back(shown, TERMINAL_MARK)
             if shown:
+                self._has_written = True
                 self.on_talk()
                 self.screen.follow(shown)
                 self._show(shown)

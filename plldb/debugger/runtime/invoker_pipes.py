@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .frames import Header
 
 _CHUNK_BYTES = 1024 * 1024
+# Those that mean what their thread does just now.
+_FAULTS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT}
 
 
 class InvokerPipes:
@@ -65,6 +67,9 @@ class InvokerPipes:
                 frame = frame[os.write(self._answers, frame) :]
 
     def _read(self) -> None:
+        # Signals are for the user's threads. One that came here would not interrupt the main thread
+        # where it waits: Ctrl-C, or the terminal's new size, would be noticed with the next key.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - _FAULTS)
         parser = frames.FrameParser(self._take)
         with contextlib.suppress(OSError):
             while True:

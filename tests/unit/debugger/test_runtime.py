@@ -152,6 +152,18 @@ class TestSurroundings:
         project.write("VALUE = 1", "frames.py")
         assert value(project.invoke(python=python)) == [1, []]
 
+    def test_signals_are_for_the_users_threads(self, project: Project, python: Interpreter) -> None:
+        """So the main thread is interrupted where it waits, if there is no other one."""
+        project.write("""
+            import os, signal
+            def handler(event, context):
+                signal.signal(signal.SIGUSR1, lambda *_: None)
+                signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+                os.kill(os.getpid(), signal.SIGUSR1)
+                return signal.SIGUSR1 in signal.sigpending()
+        """)
+        assert value(project.invoke(python=python)) is True
+
     def test_boto3_is_there_as_on_lambda(self, project: Project, python: Interpreter) -> None:
         if python.version < (3, 10):
             pytest.skip("boto3 does not run there")

@@ -1,0 +1,47 @@
+"""What the developer's terminal does for a child, with programs that are slow to notice."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pty
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from plldb.debugger.terminal import Line, Terminal
+
+
+@pytest.fixture
+def path() -> Iterator[Path]:
+    """A terminal's."""
+    master, slave = pty.openpty()
+    yield Path(os.ttyname(slave))
+    os.close(master)
+    os.close(slave)
+
+
+def rows(line: Line) -> int:
+    return os.get_terminal_size(line.descriptor).lines
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def test_a_program_that_does_not_draw_is_asked_again(path: Path) -> None:
+    async def work() -> None:
+        terminal = Terminal(path)
+        line = terminal.open_line()
+        whole = rows(line)
+        line.have_drawn_again()
+        for _ in range(2):
+            await until(lambda: rows(line) != whole)
+            await until(lambda: rows(line) == whole)
+        line.close()
+        terminal.close()
+
+    asyncio.run(work())
