@@ -44,13 +44,15 @@ _TALKING = ("user_call", "user_line", "user_return", "user_exception", "interact
 # The names in prompts of debuggers that ask by one: (Pdb), ((Pdb)), ipdb>.
 _NAME = re.compile(r"\b(Pdb|ipdb)\b(?: \d+s)?")
 _OUR_MODULES = f"{__package__}.*"
+_FORKED = "this is another process, which the code has forked"
 
 
 class BorrowedTerminal:
     """The developer's terminal, for as long as somebody talks there.
 
     ``descriptor`` is a pseudo-terminal; it becomes the one that controls this process, which must
-    lead a session. While no invocation runs, breakpoints are passed over.
+    lead a session. While no invocation runs, breakpoints are passed over; and in processes that the
+    code forks, which have neither a line to plldb of their own, nor the keys.
     """
 
     def __init__(self, pipes: InvokerPipes, descriptor: int) -> None:
@@ -62,6 +64,8 @@ class BorrowedTerminal:
         self._borrowers = 0
         self._returned = contextlib.ExitStack()
         self._debuggers: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._is_forked = False
+        os.register_at_fork(after_in_child=self._leave_to_parent)
         os.set_inheritable(descriptor, False)
         fcntl.ioctl(descriptor, termios.TIOCSCTTY, 0)
         # As in any program in the foreground, though plldb may have been started to ignore it.
@@ -85,7 +89,7 @@ class BorrowedTerminal:
             {"IPython.terminal.interactiveshell": self._use_streams},
         )
         hook.install()
-        self._lend(builtins, "input")
+        self._lend(builtins, "input", answer_if_forked=_find_no_input)
         builtins.input = _untraced(builtins.input)
 
     def begin(self, deadline: float) -> None:
@@ -94,12 +98,21 @@ class BorrowedTerminal:
 
     def end(self) -> None:
         """No debugger stops after the invocation, nor knows what was typed meanwhile."""
+        self._stop_tracing()
+        self._deadline = None
+        _forget_typed_keys()
+
+    def _leave_to_parent(self) -> None:
+        """This process was forked by the code: no debugger stops here, nor goes on stepping."""
+        self._is_forked = True
+        self._stop_tracing()
+        self._deadline = None
+
+    def _stop_tracing(self) -> None:
         sys.settrace(None)
         for debugger in self._debuggers:
             # Since Python 3.14, there is another way to trace.
             getattr(debugger, "stop_trace", _do_nothing)()
-        self._deadline = None
-        _forget_typed_keys()
 
     @contextlib.contextmanager
     def borrow(self, says_time: bool = False) -> Iterator[None]:
@@ -111,10 +124,12 @@ class BorrowedTerminal:
         try:
             yield
         finally:
-            with self._lock:
-                self._borrowers -= 1
-                if not self._borrowers:
-                    self._give_back()
+            # What was forked meanwhile has borrowed nothing.
+            if not self._is_forked:
+                with self._lock:
+                    self._borrowers -= 1
+                    if not self._borrowers:
+                        self._give_back()
 
     def _take(self, says_time: bool) -> None:
         _flush()
@@ -151,12 +166,21 @@ class BorrowedTerminal:
 
     # --- Who talks --------------------------------------------------------------------------------
 
-    def _lend(self, owner: Any, name: str, says_time: bool = False) -> None:
+    def _lend(
+        self,
+        owner: Any,
+        name: str,
+        says_time: bool = False,
+        answer_if_forked: Callable[[], Any] = lambda: None,
+    ) -> None:
         """Replaces a function by one that has the terminal while it runs."""
         function: Callable[..., Any] = getattr(owner, name)
 
         @functools.wraps(function)
         def talk(*arguments: Any, **options: Any) -> Any:
+            if self._is_forked:
+                pass_over(name, _find_their_frame(sys._getframe(1)), _FORKED)
+                return answer_if_forked()
             if self._pipes.is_ending:
                 # A debugger has taken the first one for an error of an expression.
                 raise SystemExit(128 + signal.SIGTERM)
@@ -219,7 +243,8 @@ class BorrowedTerminal:
         def stop(debugger: Any, frame: Any = None, *arguments: Any, **options: Any) -> Any:
             frame = frame or sys._getframe(1)
             if self._deadline is None:
-                return pass_over("a debugger", frame, "no invocation runs")
+                why = _FORKED if self._is_forked else "no invocation runs"
+                return pass_over("a debugger", frame, why)
             return set_trace(debugger, frame, *arguments, **options)
 
         return stop
@@ -239,6 +264,10 @@ def _set_prompt(debugger: Any, prompt: str) -> None:
 
 def _do_nothing() -> None:
     pass
+
+
+def _find_no_input() -> str:
+    raise EOFError("the terminal is for the process that was invoked")
 
 
 def _untraced(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -280,6 +309,12 @@ def _hide_our_frames(base: Any, on_debugger: Callable[[Any], None]) -> None:
 def _is_hidden(frame: Any) -> bool:
     name = str(frame.f_globals.get("__name__"))
     return name == "__main__" or name.startswith(_OUR_MODULES[:-1])
+
+
+def _find_their_frame(frame: Any) -> Any:
+    while _is_hidden(frame) and frame.f_back is not None:
+        frame = frame.f_back
+    return frame
 
 
 @contextlib.contextmanager

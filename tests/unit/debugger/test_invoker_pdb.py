@@ -334,3 +334,48 @@ def test_a_breakpoint_in_a_module_is_left_to_the_first_invocation(
         terminal.type("c")
 
     assert value(project.run(work, debug=Pdb(terminal.path))) == 1
+
+
+@pytest.mark.parametrize(
+    "python",
+    interpreters(),
+    ids=lambda interpreter: ".".join(map(str, interpreter.version)),
+)
+def test_a_process_that_the_code_forks_has_no_debugger(
+    project: Project, terminal: Terminal, python: Interpreter
+) -> None:
+    """It has none of what plldb and its parent say to each other."""
+    project.write("""
+        import multiprocessing
+
+        def work(answers):
+            breakpoint()
+            try:
+                answers.put(input("name? "))
+            except EOFError:
+                answers.put("nobody")
+
+        def handler(event, context):
+            breakpoint()
+            multiprocess = multiprocessing.get_context("fork")
+            answers = multiprocess.Queue()
+            process = multiprocess.Process(target=work, args=(answers,))
+            process.start()
+            answer = answers.get()
+            process.join()
+            return answer, process.exitcode
+    """)
+
+    def developer() -> None:
+        terminal.expect("(Pdb) ")
+        terminal.type("n")
+        terminal.expect("(Pdb) ")
+        terminal.type("c")
+
+    outcome = debug(project, terminal, developer, python=python)
+    assert value(outcome) == ["nobody", 0]
+    passed_over = [line for line in project.output("stderr") if "another process" in line]
+    assert [re.sub(" was passed over.*", "", line) for line in passed_over] == [
+        f"a debugger at {project.folder}/app.py:5",
+        f"input at {project.folder}/app.py:7",
+    ]
