@@ -124,13 +124,17 @@ def _ignore(*_: object) -> None:
 
 @dataclass(eq=False)
 class _Worker:
-    """A child with what it was started for. ``used`` is when it was, by the loop's clock."""
+    """A child with what it was started for.
+
+    ``used`` is when it was, by the loop's clock. ``has_borrowed``: a debugger in it talks.
+    """
 
     child: Child
     function: LocalFunction
     listener: Listener
     line: Line | None = None
     used: float = 0.0
+    has_borrowed: bool = False
 
 
 @dataclass(frozen=True)
@@ -288,6 +292,9 @@ class Invoker:
         patience = None if isinstance(self._debug, Debugpy) else _IMPORT_SECONDS
         if isinstance(self._debug, Pdb):
             worker.listener.on_frame = lambda _: is_stopped.set()
+        if worker.line is not None:
+            # As a program does that asks at /dev/tty.
+            worker.line.on_talk = is_stopped.set
         importing = asyncio.create_task(child.import_handler(is_changed))
         stopping = asyncio.create_task(is_stopped.wait())
         try:
@@ -303,6 +310,8 @@ class Invoker:
         finally:
             importing.cancel()
             stopping.cancel()
+            if worker.line is not None:
+                worker.line.on_talk = _ignore
         if reply.error is not None:
             what = f"{reply.error['errorType']}: {reply.error['errorMessage']}"
             raise SourceError(f"{worker.function.handler} can't be imported: {what}.", reply.remedy)
@@ -409,7 +418,8 @@ class Invoker:
                 raise
             finally:
                 self._end_turn(worker)
-            self._keep(worker, is_reusable=reply.is_loaded)
+            # A thread that is left at a prompt would have the keys of later invocations.
+            self._keep(worker, is_reusable=reply.is_loaded and not worker.has_borrowed)
         return reply
 
     @contextlib.asynccontextmanager
@@ -472,6 +482,7 @@ class Invoker:
     def _follow_debugger(self, worker: _Worker, progress: _Tracker, header: Header) -> None:
         match header["type"]:
             case "paused":
+                worker.has_borrowed = True
                 worker.child.flush_output()
                 self._lend_terminal(worker, progress, header["saysTime"])
                 worker.child.go()
@@ -495,6 +506,7 @@ class Invoker:
                 self._lend_terminal(worker, progress, says_time=False)
 
         def on_return() -> None:
+            worker.has_borrowed = False
             self._take_terminal_back(progress)
             worker.child.go()
 

@@ -379,3 +379,65 @@ def test_a_process_that_the_code_forks_has_no_debugger(
         f"a debugger at {project.folder}/app.py:5",
         f"input at {project.folder}/app.py:7",
     ]
+
+
+def test_a_thread_that_is_left_at_a_prompt_has_no_keys_of_the_next_invocation(
+    project: Project, terminal: Terminal
+) -> None:
+    project.write("""
+        import os, threading
+        def stop():
+            breakpoint()
+        def handler(event, context):
+            if event == 1:
+                thread = threading.Thread(target=stop, daemon=True)
+                thread.start()
+                thread.join(1)
+            else:
+                breakpoint()
+            return os.getpid()
+    """)
+
+    async def work(invoker: Invoker) -> list[Any]:
+        first = await invoke(invoker, project.function(), 1)
+        await asyncio.to_thread(terminal.expect, "(Pdb) ")
+        developing = asyncio.ensure_future(asyncio.to_thread(developer))
+        second = await invoke(invoker, project.function(), 2)
+        await developing
+        return [value(first), value(second)]
+
+    def developer() -> None:
+        terminal.expect("(Pdb) ")
+        terminal.type("p event")
+        assert "2" in terminal.expect("(Pdb) ")
+        terminal.type("c")
+
+    first, second = project.run(work, debug=Pdb(terminal.path), patience=0.2)
+    assert first != second
+
+
+def test_a_module_that_asks_at_the_terminal_is_left_to_the_first_invocation(
+    project: Project, terminal: Terminal
+) -> None:
+    """Past the standard streams, as getpass does."""
+    project.write("""
+        import getpass
+        word = getpass.getpass("word? ")
+        def handler(event, context):
+            return word
+    """)
+
+    async def work(invoker: Invoker) -> Outcome:
+        async with asyncio.timeout(10):
+            await invoker.prepare(project.function())
+        await asyncio.to_thread(terminal.expect, "word? ")
+        developing = asyncio.ensure_future(asyncio.to_thread(developer))
+        outcome = await invoke(invoker, project.function(), 1)
+        await developing
+        return outcome
+
+    def developer() -> None:
+        terminal.expect("word? ")
+        terminal.type("secret")
+
+    assert value(project.run(work, debug=Pdb(terminal.path), patience=0.2)) == "secret"
