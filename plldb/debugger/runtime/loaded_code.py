@@ -27,6 +27,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from .file_stamps import list_modules, take_stamp
+from .module_facts import read_attribute
 
 if TYPE_CHECKING:
     import types
@@ -116,7 +117,7 @@ class LoadedCode:
         ]
 
     def _add_module(self, module: types.ModuleType) -> None:
-        path = getattr(module, "__file__", None)
+        path = read_attribute(module, "__file__")
         if isinstance(path, str) and path not in self._files and self.is_watched(path):
             self._add_file(path)
         if path is None:
@@ -233,7 +234,7 @@ _REACTIONS: dict[str, Callable[..., None]] = {
 
 def _list_package_path(module: types.ModuleType | None) -> list[str]:
     try:
-        return list(module.__path__)  # type: ignore[union-attr]
+        return list(read_attribute(module, "__path__"))
     except Exception:  # noqa: BLE001 (what is in sys.modules may be anything)
         return []
 

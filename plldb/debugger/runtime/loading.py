@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from .faults import Fault, TraceFormatter
+from .module_facts import read_attribute
 
 if TYPE_CHECKING:
     import types
@@ -79,7 +80,7 @@ def forget_modules(is_watched: Callable[[str], bool]) -> None:
     compiled = {
         name.partition(".")[0]
         for name, module in list(sys.modules.items())
-        if str(getattr(module, "__file__", None)).endswith(
+        if str(read_attribute(module, "__file__")).endswith(
             tuple(importlib.machinery.EXTENSION_SUFFIXES)
         )
     }
@@ -91,10 +92,10 @@ def forget_modules(is_watched: Callable[[str], bool]) -> None:
 
 
 def _find_path(module: types.ModuleType) -> str:
-    path = getattr(module, "__file__", None)
+    path = read_attribute(module, "__file__")
     if path is None:
         with contextlib.suppress(Exception):
-            path = next(iter(module.__path__))
+            path = next(iter(read_attribute(module, "__path__")))
     return str(path or "")
 
 

@@ -224,7 +224,9 @@ class Runtime:
     def _send(self, kind: str, header: Header, text: str = "") -> None:
         """What the user's code wrote until now, and what it has loaded, goes before it."""
         self._leave_request()
-        loaded = self._loaded.take_news()
+        loaded = None
+        with contextlib.suppress(Exception):  # whatever the user's code made of sys.modules
+            loaded = self._loaded.take_news()
         if loaded is not None:
             self._pipes.send("loaded", loaded)
         self._pipes.send(kind, header, text)

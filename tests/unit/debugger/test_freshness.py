@@ -239,6 +239,31 @@ class TestTheCode:
 
         assert call_around(project, change) == [[1, 1], [2, 1], [1, 2], [2, 2]]
 
+    def test_one_beside_a_module_that_is_loaded_late(
+        self, project: Project, python: Interpreter
+    ) -> None:
+        """It raises if it is imported, and nobody asked for that. Another answers as it likes."""
+        project.write(
+            """
+            import importlib.util, sys
+            class Odd:
+                def __getattribute__(self, name):
+                    raise RuntimeError(name)
+            sys.modules["odd"] = Odd()
+            spec = importlib.util.find_spec("optional")
+            spec.loader = importlib.util.LazyLoader(spec.loader)
+            sys.modules["optional"] = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(sys.modules["optional"])
+            from thing import VALUE
+        """.replace("\n            ", "\n")
+            + COUNTING
+        )
+        project.write("raise SystemExit('imported')", "optional.py")
+        project.write("VALUE = 1", "thing.py")
+        change = lambda: project.write("VALUE = 2", "thing.py")  # noqa: E731
+        answers = call_around(project, change, python=python)
+        assert answers == [[1, 1], [2, 1], [1, 2], [2, 2]]
+
     def test_a_file_that_is_replaced_as_a_whole(self, project: Project) -> None:
         """As editors save."""
         project.write("from thing import VALUE" + COUNTING)
