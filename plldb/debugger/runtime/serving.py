@@ -260,7 +260,9 @@ def _print_uncaught(
 ) -> None:
     """As Python does, without the runtime's frames."""
     context: BaseException | None = error
-    while context is not None:
+    seen = set()  # some code makes a circle of them
+    while context is not None and id(context) not in seen:
+        seen.add(id(context))
         context.__traceback__ = skip_ours(context.__traceback__)
         context = context.__cause__ or context.__context__
     traceback.print_exception(kind, error, skip_ours(trace))

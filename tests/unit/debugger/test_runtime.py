@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import base64
 import sys
 from pathlib import Path
 from typing import Any
@@ -328,6 +329,20 @@ class TestErrors:
         assert answer["errorType"] == "RecursionError"
         assert len(answer["stackTrace"]) < 10
 
+    def test_one_that_is_its_own_cause_in_the_end(
+        self, project: Project, python: Interpreter
+    ) -> None:
+        """It ends the process, and is shown once."""
+        project.write("""
+            def handler(event, context):
+                end, why = BaseException("end"), ValueError("why")
+                end.__cause__, why.__cause__ = why, end
+                raise end
+        """)
+        answer = error(project.invoke(python=python, seconds=10))
+        assert answer["errorType"] == "Runtime.ExitError"
+        assert project.output("stderr")[-1] == "BaseException: end"
+
     def test_an_event_that_is_no_json(self, project: Project) -> None:
         project.write("def handler(event, context): return 1")
 
@@ -340,6 +355,14 @@ class TestErrors:
 
 
 class TestResults:
+    def test_bytes_that_are_nested_too_deeply_to_be_looked_at(
+        self, project: Project, python: Interpreter
+    ) -> None:
+        project.write("def handler(event, context): return b'[' * 200_000 + b']' * 200_000")
+        outcome = project.invoke(python=python)
+        assert outcome.error is None
+        assert base64.b64decode(outcome.raw or "") == b"[" * 200_000 + b"]" * 200_000
+
     def test_six_megabytes_and_not_more(self, project: Project, python: Interpreter) -> None:
         project.write("def handler(event, context): return 'x' * (event - 2)")
         limit = 6 * 1024 * 1024
