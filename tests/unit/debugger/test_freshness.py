@@ -418,6 +418,30 @@ class TestNothingElse:
         project.write("{}", "state.json")
         assert stays(call_around(project, lambda: None, python=python))
 
+    @pytest.mark.parametrize("place", ["HERE", "ELSEWHERE"])
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            "import zipfile; zipfile.ZipFile({0} + 'a.zip', 'w').close(); "
+            "zipfile.ZipFile({0} + 'a.zip').close()",
+            "open({0} + 'made.py', 'w').write(f'x = {{calls}}'); open({0} + 'made.py').read()",
+        ],
+    )
+    def test_files_like_those_of_code_that_the_handler_writes_and_reads(
+        self,
+        project: Project,
+        tmp_path: Path,
+        python: Interpreter,
+        statement: str,
+        place: str,
+    ) -> None:
+        project.write(
+            f"import os\nHERE, ELSEWHERE = os.path.dirname(__file__) + os.sep, '{tmp_path}/'\n"
+            "VALUE = 0\n"
+            + COUNTING.replace("    return", f"    {statement.format(place)}\n    return")
+        )
+        assert stays(call_around(project, lambda: None, python=python))
+
     def test_what_the_handler_reads_each_time(self, project: Project) -> None:
         project.write(
             "import os\nVALUE = 0\n"
