@@ -210,6 +210,19 @@ class TestHandlerName:
         assert value(project.invoke(handler="runner.handler")) == 1
         assert value(project.invoke()) == 2
 
+    @pytest.mark.parametrize("name", ["queue", "platform", "signal", "urllib", "struct"])
+    def test_a_module_of_the_project_hides_one_that_only_plldb_has_loaded(
+        self, project: Project, python: Interpreter, name: str
+    ) -> None:
+        project.write("def handler(event, context): return __file__", f"{name}.py")
+        found = value(project.invoke(handler=f"{name}.handler", python=python))
+        assert found == str(project.folder / f"{name}.py")
+
+    def test_but_none_that_lambda_has_loaded(self, project: Project, python: Interpreter) -> None:
+        project.write("def handler(event, context): return 1", "json.py")
+        answer = error(project.invoke(handler="json.handler", python=python))
+        assert answer["errorMessage"] == "Handler 'handler' missing on module 'json'"
+
     @pytest.mark.parametrize(
         ("handler", "kind", "message"),
         [
