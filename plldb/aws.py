@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
@@ -130,6 +131,19 @@ class Target:
                 ),
             )
 
+    @property
+    def _profile_bundle(self) -> str | None:
+        """The certificates that the profile names."""
+        if not isinstance(self._session, boto3.Session):
+            return None
+        named = self._session._session.get_scoped_config().get("ca_bundle")
+        return str(named) if named else None
+
+    def certificate_environment(self) -> dict[str, str]:
+        """For another process, which does not read the profile: what it names."""
+        named = self._profile_bundle
+        return {"AWS_CA_BUNDLE": str(Path(named).expanduser())} if named else {}
+
     @cached_property
     def ca_bundle(self) -> Path | None:
         """A file with the certificates to trust, for as long as this target is open.
@@ -138,13 +152,10 @@ class Target:
         """
         if not self.uses_tls:
             return None
-        profile = None
-        if isinstance(self._session, boto3.Session):
-            profile = self._session._session.get_scoped_config().get("ca_bundle")
-        named = NamedTemporaryFile(prefix="plldb-", suffix=".pem")  # noqa: SIM115 (open for as long)
-        file = self._to_close.enter_context(named)
-        file.write(collect_certificates(os.environ, profile))
-        file.flush()
+        certificates = collect_certificates(os.environ, self._profile_bundle)
+        with NamedTemporaryFile(prefix="plldb-", suffix=".pem", delete=False) as file:
+            self._to_close.callback(weakref.finalize(self, os.unlink, file.name))
+            file.write(certificates)
         if isinstance(self._session, boto3.Session):
             # For the calls by which botocore comes to credentials.
             self._session._session.set_config_variable("ca_bundle", file.name)

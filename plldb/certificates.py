@@ -42,6 +42,17 @@ def collect_certificates(environ: Mapping[str, str], profile_bundle: str | None)
     return b"\n".join(dict.fromkeys(found or _read_defaults())) + b"\n"
 
 
+def make_tls_context(ca_bundle: Path) -> ssl.SSLContext:
+    """For all but boto3, which makes the like of it from the same file.
+
+    Python 3.13 refuses certificates that are not by the letter of RFC 5280, as those of companies
+    may be; boto3 does not.
+    """
+    context = ssl.create_default_context(cafile=ca_bundle)
+    context.verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", 0)
+    return context
+
+
 def refuse_certificate(url: str, error: ssl.SSLCertVerificationError | str) -> EndpointError:
     """The error for a server whose certificate is not trusted; ``url`` may be shown."""
     reason = error if isinstance(error, str) else error.verify_message

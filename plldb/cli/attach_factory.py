@@ -73,6 +73,7 @@ class AttachFactory:
             on_output=self.view.show_output,
             on_progress=self.view.show_progress,
             credentials=self._factory.serve_credentials(self.view.show_credentials),
+            environ=self.target.certificate_environment() | os.environ,
         )
         self._factory.console.note(
             f"Functions run under Python {self._python.version_text}: {self._python.path}"

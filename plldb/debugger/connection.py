@@ -23,7 +23,7 @@ from plldb import __version__
 from plldb.bootstrap.cloudformation.lambda_functions.shared.constants import MAX_FRAME_BYTES
 from plldb.bootstrap.cloudformation.lambda_functions.shared.ids import shortened
 from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import SESSION_ID_PARAMETER
-from plldb.certificates import refuse_certificate
+from plldb.certificates import make_tls_context, refuse_certificate
 from plldb.debugger.protocol import Ended, SessionEvent, SessionProtocol
 from plldb.debugger.tasks import TaskSet, unless_stopped
 from plldb.debugger.timing import Timing
@@ -207,13 +207,12 @@ def _now() -> float:
 async def _open(
     url: str, parameters: dict[str, str], timing: Timing, ca_bundle: Path | None
 ) -> ClientConnection:
-    is_tls = url.startswith("wss://")
     try:
         return await connect(
             f"{url}?{urlencode(parameters)}",
             open_timeout=timing.opening,
             close_timeout=timing.hanging_up,
-            ssl=ssl.create_default_context(cafile=ca_bundle) if is_tls else None,
+            ssl=_make_context(ca_bundle) if url.startswith("wss://") else None,
             # See SessionConnection._ping.
             ping_interval=None,
             # API Gateway has none.
@@ -247,6 +246,10 @@ async def _open(
             f"The WebSocket API at {url} does not answer: {str(error) or 'timed out'}.",
             "Check the network and --region, or the emulator: plldb local status",
         ) from None
+
+
+def _make_context(ca_bundle: Path | None) -> ssl.SSLContext:
+    return ssl.create_default_context() if ca_bundle is None else make_tls_context(ca_bundle)
 
 
 def _make_refusal_error(url: str, status: int) -> SessionError:

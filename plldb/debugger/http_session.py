@@ -10,6 +10,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from plldb import __version__
+from plldb.certificates import make_tls_context
 
 TIMEOUT_SECONDS = (5, 30)
 # What is asked for here may be asked for twice.
@@ -29,8 +30,17 @@ class _TrustingAdapter(HTTPAdapter):
     """Trusts what it is told to, whatever variables of requests say."""
 
     def __init__(self, ca_bundle: Path | None, **options: Any) -> None:
-        super().__init__(**options)
         self._ca_bundle = ca_bundle
+        self._options: dict[str, Any] = (
+            {} if ca_bundle is None else {"ssl_context": make_tls_context(ca_bundle)}
+        )
+        super().__init__(**options)
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        super().init_poolmanager(*arguments, **{**options, **self._options})
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        return super().proxy_manager_for(proxy, **{**options, **self._options})
 
     def send(
         self, request: requests.PreparedRequest, *arguments: Any, **options: Any

@@ -106,12 +106,18 @@ def _list_up_to_repository(folder: Path) -> list[Path]:
 
 
 def _follow(environment: Path) -> Path:
-    """Pipenv and virtualenvwrapper let .venv be a file that says where the environment is."""
+    """Pipenv and virtualenvwrapper let .venv be a file that says where the environment is.
+
+    A file that says anything else, like one with variables, is no environment.
+    """
     try:
         named = environment.read_text(encoding="utf-8").strip() if environment.is_file() else ""
-    except (OSError, UnicodeDecodeError):
+        if not named or "\n" in named:
+            return environment
+        target = environment.parent / Path(named).expanduser()
+        return target if target.exists() else environment
+    except (OSError, ValueError, RuntimeError):  # too long, with a zero byte, or of no user
         return environment
-    return environment.parent / Path(named).expanduser() if named else environment
 
 
 def _find_program(environment: Path) -> Path | None:

@@ -306,6 +306,14 @@ class InvocationRunner:
         await asyncio.wait({task}, timeout=self._timing.preparing)
         return not task.done() or task.cancelled() or bool(task.exception()) or task.result()
 
+    async def _wait_for_preparation(self, run: _Run) -> None:
+        """Until the child is warm that the invocation can use: another would import the same code
+        beside it, whose import may take a port or a lock.
+        """
+        task = self._preparing.get(run.function)
+        if task is not None:
+            await asyncio.wait({task}, timeout=max(0.0, run.deadline - time.time()))
+
     async def _wait_for_function(self, run: _Run) -> LocalFunction:
         """An invocation may overtake the message that its function is instrumented."""
         try:
@@ -407,6 +415,7 @@ class InvocationRunner:
                 self._send(wire.decline_message(*run.id))
                 raise InvocationError(_NOT_PREPARED)
             await self._claim(run)
+            await self._wait_for_preparation(run)
             outcome = await self._invoke(run, function)
             run.was_paused = outcome.was_paused
             outcome = await self._answer(run, outcome)

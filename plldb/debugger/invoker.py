@@ -175,6 +175,7 @@ class Invoker:
         on_output: Callable[[str, OutputLine], None] = _ignore,
         on_progress: Callable[[Progress], None] = _ignore,
         credentials: Mapping[str, str] | None = None,
+        environ: Mapping[str, str] = os.environ,
         fallback_packages: Mapping[str, str] | None = None,
         patience: float = 1.0,
     ) -> None:
@@ -187,6 +188,7 @@ class Invoker:
         self._on_output = on_output
         self._on_progress = on_progress
         self._credentials = dict(credentials or {})
+        self._environ = environ
         self._max_children = max_concurrency
         self._slots = asyncio.Semaphore(1 if isinstance(debug, Pdb) else max_concurrency)
         self._turns: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -684,7 +686,7 @@ class Invoker:
             command=(str(self.python.path), "-u", "-B", "-X", "utf8", str(RUNTIME)),
             folder=function.code_dir,
             environment=make_child_environment(
-                function, os.environ, self._credentials, self.python.path
+                function, self._environ, self._credentials, self.python.path
             ),
             start={
                 "handler": function.handler,

@@ -89,6 +89,12 @@ class TestTranslation:
         assert type(ours) is CredentialsError
         assert ours.message == f"Could not look: bad token ({code}, DescribeStacks)"
 
+    def test_a_wrong_mfa_code_is_no_missing_right(self) -> None:
+        said = "MultiFactorAuthentication failed with invalid MFA one time pass code."
+        ours = translate_error(client_error("AccessDenied", said, "AssumeRole"), "load them")
+        assert isinstance(ours, CredentialsError)
+        assert "the code that the device shows now" in str(ours.hint)
+
     @pytest.mark.parametrize(
         "code", ["AccessDenied", "AccessDeniedException", "UnauthorizedOperation"]
     )

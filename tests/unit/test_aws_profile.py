@@ -78,6 +78,10 @@ class TestEndpoints:
             services(dynamodb="https://amazonaws.com.example"),
             f"[profile dev]\nendpoint_url = {LOCALSTACK}\nservices = mine\n"
             "[services mine]\ndynamodb =\n  endpoint_url = http://localhost:8000\n",
+            "[profile dev]\nendpoint_url = https://localstack.example\nservices = mine\n"
+            "[services mine]\ns3 =\n  endpoint_url = https://s3.eu-central-1.amazonaws.com\n",
+            "[profile dev]\nendpoint_url = https://localstack.example\nservices = mine\n"
+            "[services mine]\ns3 =\n  endpoint_url = https://s3.example\n",
             f"[profile dev]\nendpoint_url = {VPC}\n",
             "[profile dev]\nservices = gone\n",
         ],

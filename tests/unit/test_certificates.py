@@ -207,6 +207,17 @@ class TestCollection:
         found = collect_certificates({}, str(tmp_path / "company.pem"))
         assert found.strip() == company.cert_pem.bytes().strip()
 
+    def test_the_code_is_told_what_the_profile_names(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It reads no profile."""
+        (tmp_path / "config").write_text("[profile work]\nca_bundle = /company.pem\n")
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+        with Target(TargetSettings("aws", "us-east-1", "work")) as target:
+            assert target.certificate_environment() == {"AWS_CA_BUNDLE": "/company.pem"}
+        with Target(TargetSettings("aws", "us-east-1")) as target:
+            assert target.certificate_environment() == {}
+
     def test_where_none_is_named_they_are_the_public_ones(self) -> None:
         context = ssl.create_default_context(cadata=collect_certificates({}, None).decode("ascii"))
         assert context.cert_store_stats()["x509_ca"] > 50

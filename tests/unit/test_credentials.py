@@ -221,15 +221,38 @@ class TestSources:
             ("no-such-login", "no-such-login"),
             ("echo no json", "Expecting value"),
             ("echo {}", "Version"),
+            ("echo []", "list"),
+            (
+                """echo '{"Version": 1, "AccessKeyId": "a", "SecretAccessKey": "b",
+                "SessionToken": "c", "Expiration": "2099-01-01T00:00:00"}'""",
+                "offset-naive",
+            ),
         ],
     )
     def test_a_process_that_makes_no_sense_is_an_error_of_ours(
         self, write: Callable[[str], None], command: str, reason: str
     ) -> None:
-        write(f"[profile work]\ncredential_process = {command}\n")
+        write(f"[profile work]\ncredential_process = {' '.join(command.split())}\n")
         for call in (Target.load_credentials, lambda target: target.account_id):
             with pytest.raises(CredentialsError, match=reason):
                 call(open_target(TargetSettings("aws", "eu-west-1", "work")))
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            f"[profile work]\nrole_arn = {ROLE}\nsource_profile = gone\n",
+            f"[profile work]\nrole_arn = {ROLE}\ncredential_source = Moon\n",
+            f"[profile work]\nrole_arn = {ROLE}\nsource_profile = other\n"
+            f"[profile other]\nrole_arn = {ROLE}\nsource_profile = work\n",
+        ],
+    )
+    def test_a_profile_that_makes_no_sense_is_the_profiles_fault(
+        self, write: Callable[[str], None], text: str
+    ) -> None:
+        write(text)
+        with pytest.raises(CredentialsError) as raised:
+            open_target(TargetSettings("aws", "eu-west-1", "work")).load_credentials()
+        assert "profile" in str(raised.value.hint)
 
     def test_a_network_that_is_down_is_no_fault_of_the_profile(
         self, write: Callable[[str], None]

@@ -75,7 +75,7 @@ def _describe_bytes(value: bytes) -> Result:
     try:
         text = value.decode("utf-8")
         json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return Result(base64.b64encode(value).decode("ascii"), is_base64=True)
     return Result(text)
 

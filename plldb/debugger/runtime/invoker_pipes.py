@@ -107,15 +107,33 @@ def _signal_group(number: int) -> None:
 def end_on_sigterm(pipes: InvokerPipes) -> None:
     """Makes SIGTERM run the user's ``finally`` and ``atexit``, unless the user's code handles it.
 
-    Code that catches SystemExit is asked again after its answer.
+    Code that catches SystemExit is asked again after its answer. Processes that the user's code
+    forks end as those of any other program.
     """
-    this = os.getpid()
+    # Each thread that forks has a mask meanwhile: the one that it had before.
+    forking = threading.local()
 
     def on_sigterm(number: int, _frame: object) -> None:
-        if os.getpid() != this:  # forked by the user's code, and none of our business
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
         pipes.request_end()
-        sys.exit(128 + number)
+        # Python would print and drop what is raised while it forks.
+        if not hasattr(forking, "mask"):
+            sys.exit(128 + number)
 
+    def before_fork() -> None:
+        """Python forgets a signal that the new process gets before it is ready for any."""
+        forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
+
+    def after_fork() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, forking.mask)
+        del forking.mask
+
+    def after_fork_in_child() -> None:
+        if signal.getsignal(signal.SIGTERM) is on_sigterm:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        after_fork()
+
+    os.register_at_fork(
+        before=before_fork, after_in_parent=after_fork, after_in_child=after_fork_in_child
+    )
     signal.signal(signal.SIGTERM, on_sigterm)

@@ -5,7 +5,7 @@ An audit hook sees each file before it is read, and each import before its modul
 as a whole,
 
 - which files hold code that was loaded, wherever they lie: the function's own, a layer's, those of
-  an editable install or of a neighbour in a monorepo,
+  an editable install or of a neighbour in a monorepo, but not those that a handler merely opens,
 - which modules were asked for, so that one that was missing, or another one of its name earlier on
   the path, is noticed when it appears,
 - which data files of the project were read while modules were imported, unless they are written by
@@ -27,6 +27,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from .file_stamps import list_modules, take_stamp
+from .module_facts import read_attribute
 
 if TYPE_CHECKING:
     import types
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 _CODE_SUFFIXES = (".py", ".pyc", ".so", ".pyd", ".zip", ".egg")
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_CREAT
-_IMPORT_MACHINERY = "<frozen importlib"
+_IMPORT_MACHINERY = ("<frozen importlib", "<frozen zipimport")
 _OUR_FOLDER = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -69,7 +70,16 @@ class LoadedCode:
 
     def observe(self) -> None:
         """From now on, for as long as this process lives."""
-        sys.addaudithook(self._on_event)
+
+        def hook(event: str, arguments: tuple[Any, ...]) -> None:
+            # There may be a million events that are none of ours: id(…) is one.
+            if event in events:
+                self._on_event(event, arguments)
+
+        events = frozenset(_REACTIONS)
+        # Python looks for it at each event, and longest where it is missing.
+        hook.__cantrace__ = False  # type: ignore[attr-defined]
+        sys.addaudithook(hook)
 
     @contextlib.contextmanager
     def importing(self) -> Iterator[None]:
@@ -116,7 +126,7 @@ class LoadedCode:
         ]
 
     def _add_module(self, module: types.ModuleType) -> None:
-        path = getattr(module, "__file__", None)
+        path = read_attribute(module, "__file__")
         if isinstance(path, str) and path not in self._files and self.is_watched(path):
             self._add_file(path)
         if path is None:
@@ -128,12 +138,11 @@ class LoadedCode:
 
     def _on_event(self, event: str, arguments: tuple[Any, ...]) -> None:
         """An exception in here would be one of the user's code."""
-        react = _REACTIONS.get(event)
-        if react is None or getattr(self._own_calls, "is_going_on", False):
+        if getattr(self._own_calls, "is_going_on", False):
             return
         try:
             with self._without_events():
-                react(self, *arguments)
+                _REACTIONS[event](self, *arguments)
         except Exception:  # noqa: BLE001 (whatever was passed to open())
             return
 
@@ -152,6 +161,8 @@ class LoadedCode:
         if flags & _WRITES:
             self._on_write(path)
         elif path.endswith(_CODE_SUFFIXES):
+            if not self._is_importing and not _is_caller_of_import():
+                return
             if path.endswith(".pyc"):
                 with contextlib.suppress(ValueError):
                     path = importlib.util.source_from_cache(path)
@@ -162,7 +173,7 @@ class LoadedCode:
 
     def _on_write(self, path: str) -> None:
         """A data file that the code itself writes: its state, and no part of the code."""
-        if not path.endswith(_CODE_SUFFIXES):
+        if not path.endswith(_CODE_SUFFIXES) and self._is_of_project(path):
             self._written.add(path)
             if self._files.pop(path, self) is not self:
                 self._has_news = True
@@ -189,11 +200,8 @@ class LoadedCode:
         """Code that looks for modules itself, and imports all that it finds."""
         if not self._is_importing:
             return
-        # The frames are those of this method, of _on_event, and of whoever lists.
-        caller = sys._getframe(2).f_code.co_filename
         path = os.path.abspath(os.fsdecode(folder or "."))
-        is_of_import = caller.startswith(_IMPORT_MACHINERY)
-        if not is_of_import and self._is_of_project(path) and self._note(path):
+        if not _is_caller_of_import() and self._is_of_project(path) and self._note(path):
             self._names[path] = None
             self._has_news = True
 
@@ -231,9 +239,16 @@ _REACTIONS: dict[str, Callable[..., None]] = {
 }
 
 
+def _is_caller_of_import() -> bool:
+    """Whether an event comes from an import statement, and not from code that does it by itself."""
+    # The frames are those of this function, of the reaction, _on_event and the hook, and the one
+    # that is asked about.
+    return sys._getframe(4).f_code.co_filename.startswith(_IMPORT_MACHINERY)
+
+
 def _list_package_path(module: types.ModuleType | None) -> list[str]:
     try:
-        return list(module.__path__)  # type: ignore[union-attr]
+        return list(read_attribute(module, "__path__"))
     except Exception:  # noqa: BLE001 (what is in sys.modules may be anything)
         return []
 

@@ -7,15 +7,38 @@ import importlib
 import importlib.machinery
 import site
 import sys
+import sysconfig
 from typing import TYPE_CHECKING, Any
 
 from .faults import Fault, TraceFormatter
+from .module_facts import read_attribute
 
 if TYPE_CHECKING:
     import types
     from collections.abc import Callable
 
     Handler = Callable[[Any, Any], Any]
+
+# Modules of the standard library that a handler finds loaded on Lambda, under one Python or
+# another: Python itself, awslambdaric and its simplejson use them.
+_LOADED_ON_LAMBDA = frozenset(
+    [
+        *("abc", "codecs", "collections", "contextlib", "copyreg", "decimal", "encodings", "enum"),
+        *("functools", "genericpath", "heapq", "importlib", "io", "json", "keyword", "linecache"),
+        *("logging", "math", "numbers", "operator", "os", "posixpath", "re", "reprlib"),
+        *(
+            "site",
+            "sre_compile",
+            "sre_constants",
+            "sre_parse",
+            "stat",
+            "string",
+            "textwrap",
+            "threading",
+        ),
+        *("token", "tokenize", "traceback", "types", "warnings", "weakref", "zipimport"),
+    ]
+)
 
 
 def load_handler(name: str, traces: TraceFormatter) -> Handler:
@@ -71,6 +94,36 @@ def add_paths(code_dir: str, layers: list[str]) -> None:
         site.addsitedir(folder)
 
 
+def uncover_modules(folders: list[str]) -> None:
+    """Makes the next import find those modules in ``folders`` that have the name of one of the
+    standard library, where only plldb has loaded that. What has it already keeps it.
+    """
+    standard = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib")})
+    for name, module in list(sys.modules.items()):
+        path = read_attribute(module, "__file__")
+        if (
+            isinstance(path, str)
+            and path.startswith(standard)
+            and "-packages" not in path
+            and not name.startswith("_")
+            and name not in _LOADED_ON_LAMBDA
+            and "." not in name
+            and _is_found_first(name, folders)
+        ):
+            for other in list(sys.modules):
+                if other == name or other.startswith(f"{name}."):
+                    del sys.modules[other]
+
+
+def _is_found_first(name: str, folders: list[str]) -> bool:
+    """Whether an import of the name comes to one of the folders; one without a file counts last."""
+    for finder in (importlib.machinery.BuiltinImporter, importlib.machinery.FrozenImporter):
+        if finder.find_spec(name) is not None:
+            return False
+    spec = importlib.machinery.PathFinder.find_spec(name, folders)
+    return spec is not None and spec.has_location
+
+
 def forget_modules(is_watched: Callable[[str], bool]) -> None:
     """Makes the next import read those modules again whose files, or folders, are watched.
 
@@ -79,7 +132,7 @@ def forget_modules(is_watched: Callable[[str], bool]) -> None:
     compiled = {
         name.partition(".")[0]
         for name, module in list(sys.modules.items())
-        if str(getattr(module, "__file__", None)).endswith(
+        if str(read_attribute(module, "__file__")).endswith(
             tuple(importlib.machinery.EXTENSION_SUFFIXES)
         )
     }
@@ -91,10 +144,10 @@ def forget_modules(is_watched: Callable[[str], bool]) -> None:
 
 
 def _find_path(module: types.ModuleType) -> str:
-    path = getattr(module, "__file__", None)
+    path = read_attribute(module, "__file__")
     if path is None:
         with contextlib.suppress(Exception):
-            path = next(iter(module.__path__))
+            path = next(iter(read_attribute(module, "__path__")))
     return str(path or "")
 
 

@@ -17,7 +17,13 @@ from .import_remedy import suggest_remedy
 from .invocation_variables import set_variables
 from .invoker_pipes import InvokerPipes, end_on_sigterm
 from .loaded_code import LoadedCode
-from .loading import FallbackFinder, add_paths, forget_modules, load_handler
+from .loading import (
+    FallbackFinder,
+    add_paths,
+    forget_modules,
+    load_handler,
+    uncover_modules,
+)
 from .log_format import log_error, set_up_logging
 from .passed_over import pass_breakpoints_over, pass_debuggers_over
 from .standard_streams import LogSink, mark_stderr
@@ -39,8 +45,9 @@ class Runtime:
         self._traces = TraceFormatter(self._code_dir)
         self._handler: Handler | None = None
         self._runtime: str = start["runtime"]
-        self._loaded = LoadedCode(self._code_dir, start["layers"], start["installed"])
-        add_paths(self._code_dir, start["layers"])
+        self._layers: list[str] = start["layers"]
+        self._loaded = LoadedCode(self._code_dir, self._layers, start["installed"])
+        add_paths(self._code_dir, self._layers)
         sys.argv = sys.argv[:1]
         self._fallback_packages: dict[str, str] = start["fallbackPackages"]
         sys.meta_path.append(FallbackFinder(self._fallback_packages))
@@ -161,6 +168,7 @@ class Runtime:
             self._request.request_id, self._request.tenant_id = "", None
             # Whatever an import that failed left behind is read again, too.
             self._forget()
+            uncover_modules([self._code_dir, *self._layers])
             with self._loaded.importing():
                 self._handler = load_handler(self._name, self._traces)
         return self._handler
@@ -224,7 +232,9 @@ class Runtime:
     def _send(self, kind: str, header: Header, text: str = "") -> None:
         """What the user's code wrote until now, and what it has loaded, goes before it."""
         self._leave_request()
-        loaded = self._loaded.take_news()
+        loaded = None
+        with contextlib.suppress(Exception):  # whatever the user's code made of sys.modules
+            loaded = self._loaded.take_news()
         if loaded is not None:
             self._pipes.send("loaded", loaded)
         self._pipes.send(kind, header, text)
@@ -258,7 +268,9 @@ def _print_uncaught(
 ) -> None:
     """As Python does, without the runtime's frames."""
     context: BaseException | None = error
-    while context is not None:
+    seen = set()  # some code makes a circle of them
+    while context is not None and id(context) not in seen:
+        seen.add(id(context))
         context.__traceback__ = skip_ours(context.__traceback__)
         context = context.__cause__ or context.__context__
     traceback.print_exception(kind, error, skip_ours(trace))

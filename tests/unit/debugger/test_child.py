@@ -254,6 +254,31 @@ class TestBusy:
         """)
         assert value(project.invoke()) == 15
 
+    @every_python
+    def test_also_those_that_are_terminated_at_once(
+        self, project: Project, python: Interpreter
+    ) -> None:
+        """While Python still gets the new process going; also if a thread forks them."""
+        project.write("""
+            import multiprocessing, threading, time
+            def run_some(codes):
+                fork = multiprocessing.get_context("fork")
+                for _ in range(10):
+                    process = fork.Process(target=time.sleep, args=(5,))
+                    process.start()
+                    process.terminate()
+                    process.join()
+                    codes.append(process.exitcode)
+            def handler(event, context):
+                codes = []
+                run_some(codes)
+                thread = threading.Thread(target=run_some, args=(codes,))
+                thread.start()
+                thread.join()
+                return codes
+        """)
+        assert value(project.invoke(python=python)) == [-15] * 20
+
 
 class TestWithoutPlldb:
     """plldb itself was killed, and can't end anything."""

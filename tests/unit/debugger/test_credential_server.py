@@ -200,7 +200,7 @@ class TestChildren:
         grant = server.grant(lambda: keys(next(names), time.time() + 60))
         assert value(project.invoke(credentials=grant.environment)) == ["ID-b", "ID-c", "ID-d"]
 
-    def test_why_there_are_none_reaches_the_handler(
+    def test_that_there_are_none_reaches_the_handler(
         self, project: Project, server: CredentialServer
     ) -> None:
         def fail() -> Credentials:
@@ -209,7 +209,8 @@ class TestChildren:
         project.write(IDENTITY)
         found = error(project.invoke(credentials=server.grant(fail).environment))
         assert found["errorType"] == "CredentialRetrievalError"
-        assert "The SSO token has expired. Run 'aws sso login'." in found["errorMessage"]
+        assert "plldb has no valid AWS credentials now" in found["errorMessage"]
+        assert "SSO" not in found["errorMessage"]
 
     @pytest.mark.parametrize("variables", [{}, {"AWS_PROFILE": "mine"}], ids=["none", "a profile"])
     def test_a_developers_own_files_and_variables_are_not_looked_at(

@@ -239,6 +239,31 @@ class TestTheCode:
 
         assert call_around(project, change) == [[1, 1], [2, 1], [1, 2], [2, 2]]
 
+    def test_one_beside_a_module_that_is_loaded_late(
+        self, project: Project, python: Interpreter
+    ) -> None:
+        """It raises if it is imported, and nobody asked for that. Another answers as it likes."""
+        project.write(
+            """
+            import importlib.util, sys
+            class Odd:
+                def __getattribute__(self, name):
+                    raise RuntimeError(name)
+            sys.modules["odd"] = Odd()
+            spec = importlib.util.find_spec("optional")
+            spec.loader = importlib.util.LazyLoader(spec.loader)
+            sys.modules["optional"] = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(sys.modules["optional"])
+            from thing import VALUE
+        """.replace("\n            ", "\n")
+            + COUNTING
+        )
+        project.write("raise SystemExit('imported')", "optional.py")
+        project.write("VALUE = 1", "thing.py")
+        change = lambda: project.write("VALUE = 2", "thing.py")  # noqa: E731
+        answers = call_around(project, change, python=python)
+        assert answers == [[1, 1], [2, 1], [1, 2], [2, 2]]
+
     def test_a_file_that_is_replaced_as_a_whole(self, project: Project) -> None:
         """As editors save."""
         project.write("from thing import VALUE" + COUNTING)
@@ -391,6 +416,30 @@ class TestNothingElse:
             + COUNTING.replace("    return", f"    {statement}\n    return")
         )
         project.write("{}", "state.json")
+        assert stays(call_around(project, lambda: None, python=python))
+
+    @pytest.mark.parametrize("place", ["HERE", "ELSEWHERE"])
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            "import zipfile; zipfile.ZipFile({0} + 'a.zip', 'w').close(); "
+            "zipfile.ZipFile({0} + 'a.zip').close()",
+            "open({0} + 'made.py', 'w').write(f'x = {{calls}}'); open({0} + 'made.py').read()",
+        ],
+    )
+    def test_files_like_those_of_code_that_the_handler_writes_and_reads(
+        self,
+        project: Project,
+        tmp_path: Path,
+        python: Interpreter,
+        statement: str,
+        place: str,
+    ) -> None:
+        project.write(
+            f"import os\nHERE, ELSEWHERE = os.path.dirname(__file__) + os.sep, '{tmp_path}/'\n"
+            "VALUE = 0\n"
+            + COUNTING.replace("    return", f"    {statement.format(place)}\n    return")
+        )
         assert stays(call_around(project, lambda: None, python=python))
 
     def test_what_the_handler_reads_each_time(self, project: Project) -> None:

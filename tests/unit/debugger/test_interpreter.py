@@ -108,9 +108,17 @@ class TestChoice:
         found = find_interpreter(None, [tmp_path / "code"], {}).path
         assert found.samefile(tmp_path / "elsewhere" / "bin" / "python")
 
-    @pytest.mark.parametrize("content", [b"", b"\n", b"/no/such/folder", b"\xff\0", b"shop-name"])
-    def test_a_file_that_says_nothing(self, tmp_path: Path, content: bytes) -> None:
-        (tmp_path / ".venv").write_bytes(content)
+    @pytest.mark.parametrize(
+        "content",
+        [
+            *(b"", b"\n", b"/no/such/folder", b"\xff\0", b"shop-name"),
+            *(b"A=1\nB=2\n", b"x" * 5000, b"~nobody-of-that-name/env", b"a\0b"),
+        ],
+        ids=lambda content: repr(content[:20]),
+    )
+    @pytest.mark.parametrize("name", [".venv", "venv", ".conda", "env"])
+    def test_a_file_that_says_nothing(self, tmp_path: Path, name: str, content: bytes) -> None:
+        (tmp_path / name).write_bytes(content)
         assert find_interpreter(None, [tmp_path], {}).path == Path(sys.executable)
 
     def test_one_that_was_deleted_does_not_count(self, tmp_path: Path) -> None:

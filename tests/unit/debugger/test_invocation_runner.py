@@ -929,14 +929,30 @@ class TestPreparing:
 
         assert session(work).stack.answers.keys() == {"request-1"}
 
-    def test_an_import_that_takes_long_holds_nothing_up(self) -> None:
+    def test_an_import_that_takes_long_is_waited_for_once_the_invocation_is_claimed(self) -> None:
+        """Its function waits for the answer then, and nothing is imported twice at a time."""
+
         async def work(one: Session) -> None:
             one.invoker.gate = asyncio.Event()
             one.runner.add_function(instrumented())
             one.runner.start(arrived())
+            await one.until(lambda: bool(one.stack.told("claim")))
+            await asyncio.sleep(0.05)
+            assert one.invoker.invoked == []
+            one.invoker.gate.set()
             await one.finished()
+            assert len(one.invoker.prepared) == len(one.invoker.invoked) == 1
 
         assert session(work).stack.answers.keys() == {"request-1"}
+
+    def test_but_not_longer_than_its_caller_waits(self) -> None:
+        async def work(one: Session) -> None:
+            one.invoker.gate = asyncio.Event()
+            one.runner.add_function(instrumented())
+            one.runner.start(arrived(seconds=0.3))
+            await one.until(lambda: bool(one.invoker.invoked))
+
+        session(work)
 
     def test_few_are_prepared_before_the_stack_is_ready_and_a_call_waits_for_none_of_them(
         self,

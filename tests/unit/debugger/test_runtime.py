@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import base64
 import sys
 from pathlib import Path
 from typing import Any
@@ -221,6 +222,19 @@ class TestHandlerName:
         assert value(project.invoke(handler="runner.handler")) == 1
         assert value(project.invoke()) == 2
 
+    @pytest.mark.parametrize("name", ["queue", "platform", "signal", "urllib", "struct"])
+    def test_a_module_of_the_project_hides_one_that_only_plldb_has_loaded(
+        self, project: Project, python: Interpreter, name: str
+    ) -> None:
+        project.write("def handler(event, context): return __file__", f"{name}.py")
+        found = value(project.invoke(handler=f"{name}.handler", python=python))
+        assert found == str(project.folder / f"{name}.py")
+
+    def test_but_none_that_lambda_has_loaded(self, project: Project, python: Interpreter) -> None:
+        project.write("def handler(event, context): return 1", "json.py")
+        answer = error(project.invoke(handler="json.handler", python=python))
+        assert answer["errorMessage"] == "Handler 'handler' missing on module 'json'"
+
     @pytest.mark.parametrize(
         ("handler", "kind", "message"),
         [
@@ -340,6 +354,20 @@ class TestErrors:
         assert answer["errorType"] == "RecursionError"
         assert len(answer["stackTrace"]) < 10
 
+    def test_one_that_is_its_own_cause_in_the_end(
+        self, project: Project, python: Interpreter
+    ) -> None:
+        """It ends the process, and is shown once."""
+        project.write("""
+            def handler(event, context):
+                end, why = BaseException("end"), ValueError("why")
+                end.__cause__, why.__cause__ = why, end
+                raise end
+        """)
+        answer = error(project.invoke(python=python, seconds=10))
+        assert answer["errorType"] == "Runtime.ExitError"
+        assert project.output("stderr")[-1] == "BaseException: end"
+
     def test_an_event_that_is_no_json(self, project: Project) -> None:
         project.write("def handler(event, context): return 1")
 
@@ -352,6 +380,14 @@ class TestErrors:
 
 
 class TestResults:
+    def test_bytes_that_are_nested_too_deeply_to_be_looked_at(
+        self, project: Project, python: Interpreter
+    ) -> None:
+        project.write("def handler(event, context): return b'[' * 200_000 + b']' * 200_000")
+        outcome = project.invoke(python=python)
+        assert outcome.error is None
+        assert base64.b64decode(outcome.raw or "") == b"[" * 200_000 + b"]" * 200_000
+
     def test_six_megabytes_and_not_more(self, project: Project, python: Interpreter) -> None:
         project.write("def handler(event, context): return 'x' * (event - 2)")
         limit = 6 * 1024 * 1024
