@@ -386,25 +386,31 @@ def test_a_thread_that_is_left_at_a_prompt_has_no_keys_of_the_next_invocation(
 ) -> None:
     project.write("""
         import os, threading
+        is_left = threading.Event()
         def stop():
             breakpoint()
+            is_left.clear()
         def handler(event, context):
             if event == 1:
-                thread = threading.Thread(target=stop, daemon=True)
-                thread.start()
-                thread.join(1)
+                threading.Thread(target=stop, daemon=True).start()
+                is_left.wait()
             else:
                 breakpoint()
             return os.getpid()
     """)
 
     async def work(invoker: Invoker) -> list[Any]:
+        leaving = asyncio.ensure_future(asyncio.to_thread(leave))
         first = await invoke(invoker, project.function(), 1)
-        await asyncio.to_thread(terminal.expect, "(Pdb) ")
+        await leaving
         developing = asyncio.ensure_future(asyncio.to_thread(developer))
         second = await invoke(invoker, project.function(), 2)
         await developing
         return [value(first), value(second)]
+
+    def leave() -> None:
+        terminal.expect("(Pdb) ")
+        terminal.type("is_left.set(); __import__('time').sleep(60)")
 
     def developer() -> None:
         terminal.expect("(Pdb) ")
