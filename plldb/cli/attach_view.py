@@ -121,6 +121,17 @@ class AttachView:
         else:
             self._say(self._show, event)
 
+    def _show_detaching(self, event: Detaching) -> None:
+        names = ", ".join(f"{name} {shortened(request_id)}" for name, request_id in event.running)
+        ids = [{"function": name, "requestId": request_id} for name, request_id in event.running]
+        how = "Press Ctrl-C again to abandon it."
+        if self._is_held:
+            how = "Ctrl-C is the debugger's now: leave that, and it goes on."
+        self._console.answer(
+            {"event": "detaching", "running": ids, "seconds": event.seconds},
+            f"Detaching once it has ended, in {event.seconds:.0f} s at most: {names}. {how}",
+        )
+
     def show_credentials(self, problem: PlldbError | None) -> None:
         """Why they can't be renewed, or that they could be again. Any thread may call it."""
         self._say(self._show_credentials, problem)
@@ -128,13 +139,13 @@ class AttachView:
     def ask(self, question: str) -> str:
         """Asks for an MFA code. Any thread may call it; lines for people wait for the answer.
 
-        Raises EOFError if there is nobody to ask, or pdb has the terminal.
+        Raises EOFError if there is nobody to ask, or pdb has the terminal, or gets it meanwhile.
         """
         if self._is_held:
             raise EOFError("a debugger has the terminal now.")
         self._is_asking = not self._console.is_json
         try:
-            return self._console.ask_secret(question)
+            return self._console.ask_secret(question, lambda: self._is_held)
         finally:
             self._is_asking = False
             self._show_pending()
@@ -188,6 +199,8 @@ class AttachView:
                 )
             case Ended():
                 self._show_end(event)
+            case Detaching():
+                self._show_detaching(event)
             case _:
                 self._show_plain(event)
 
@@ -277,14 +290,6 @@ def _render(event: AttachEvent) -> tuple[dict[str, Any], str] | None:
             return (
                 {"event": "ready", "instrumented": instrumented, "skipped": skipped},
                 f"Ready: {run} here{left_out}.",
-            )
-        case Detaching(running, seconds):
-            names = ", ".join(f"{name} {shortened(request_id)}" for name, request_id in running)
-            ids = [{"function": name, "requestId": request_id} for name, request_id in running]
-            return (
-                {"event": "detaching", "running": ids, "seconds": seconds},
-                f"Detaching once it has ended, in {seconds:.0f} s at most: {names}. "
-                "Press Ctrl-C again to abandon it.",
             )
         case MessageArrived(message):
             return {"event": "message", "message": message}, f"← {message}"

@@ -9,12 +9,14 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import re
+import select
 import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from getpass import GetPassWarning, getpass
 from pathlib import Path
@@ -35,6 +37,9 @@ _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u206
 
 # Columns; a file or a pipe has no edge at which to break lines.
 _UNLIMITED = 10_000
+# How often it is looked whether a question is over.
+_LOOK_SECONDS = 0.1
+_LONGEST_SECRET_BYTES = 4096
 
 
 class Console:
@@ -128,13 +133,16 @@ class Console:
         finally:
             self._animations.remove(animation)
 
-    def ask_secret(self, question: str) -> str:
-        """Asks in the terminal, and nothing moves there meanwhile. Raises EOFError without one."""
+    def ask_secret(self, question: str, is_over: Callable[[], bool] = lambda: False) -> str:
+        """Asks in the terminal, and nothing moves there meanwhile.
+
+        Raises EOFError without one, and in another thread than the main one once ``is_over``.
+        """
         animations = list(self._animations)
         for animation in animations:
             animation.stop()
         try:
-            return _read_secret(question)
+            return _read_secret(question, is_over)
         finally:
             for animation in animations:
                 animation.start()
@@ -177,7 +185,7 @@ class _JsonFormatter(logging.Formatter):
         )
 
 
-def _read_secret(question: str) -> str:
+def _read_secret(question: str, is_over: Callable[[], bool]) -> str:
     """Hides what is typed in the main thread alone: elsewhere nobody would undo that at the end."""
     if threading.current_thread() is threading.main_thread():
         with warnings.catch_warnings():
@@ -187,12 +195,24 @@ def _read_secret(question: str) -> str:
     try:
         with Path("/dev/tty").open("r+b", buffering=0) as terminal:
             terminal.write(_make_printable(question).encode())
-            line = terminal.readline()
+            line = _read_line(terminal.fileno(), is_over)
     except OSError:
         line = b""
     if not line.strip():
         raise EOFError("nobody has typed one.")
     return line.decode(errors="replace").strip()
+
+
+def _read_line(terminal: int, is_over: Callable[[], bool]) -> bytes:
+    """Whole, as terminals give them. Raises EOFError if somebody else has the terminal by now."""
+    os.set_blocking(terminal, False)
+    while not is_over():
+        select.select([terminal], [], [], _LOOK_SECONDS)
+        # Whoever has the terminal now has the keys, too.
+        if not is_over():
+            with suppress(BlockingIOError):
+                return os.read(terminal, _LONGEST_SECRET_BYTES)
+    raise EOFError("a debugger has the terminal now.")
 
 
 def _never_fail_on_a_character() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -426,6 +427,8 @@ class TestPdb:
             view.show_progress(progress(RunState.PAUSED))
             view.show(Detaching((("Greeter", REQUEST_ID),), 25))
             assert "Detaching" in console.written[-1]
+            # That goes to pdb.
+            assert "Press Ctrl-C" not in console.written[-1]
 
     def test_what_happens_meanwhile_is_shown_afterwards_in_order(self) -> None:
         console = FakeConsole()
@@ -482,7 +485,7 @@ class TestCredentials:
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:
         class Typing(Console):
-            def ask_secret(self, question: str) -> str:
+            def ask_secret(self, question: str, is_over: Callable[[], bool] = bool) -> str:
                 view.show(Connected())
                 assert capsys.readouterr() == ("", "")
                 return question[:6]
@@ -495,7 +498,7 @@ class TestCredentials:
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:
         class Silent(Console):
-            def ask_secret(self, question: str) -> str:
+            def ask_secret(self, question: str, is_over: Callable[[], bool] = bool) -> str:
                 view.show(Connected())
                 view.__exit__()
                 return ""
@@ -509,4 +512,17 @@ class TestCredentials:
         view = AttachView(Console("text"), is_live=False)
         view.show_progress(Progress(REQUEST_ID, "Greeter", time.time() + 9, RunState.PAUSED))
         with pytest.raises(EOFError, match="debugger has the terminal"):
+            view.ask("123456?")
+
+    def test_nor_does_it_wait_for_an_answer(self) -> None:
+        class Stopping(Console):
+            def ask_secret(self, question: str, is_over: Callable[[], bool] = bool) -> str:
+                assert not is_over()
+                pause = Progress(REQUEST_ID, "Greeter", time.time() + 9, RunState.PAUSED)
+                view.show_progress(pause)
+                assert is_over()
+                raise EOFError
+
+        view = AttachView(Stopping("text"), is_live=False)
+        with pytest.raises(EOFError):
             view.ask("123456?")

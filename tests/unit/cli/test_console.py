@@ -7,9 +7,14 @@ import io
 import json
 import logging
 import re
+import sys
 import unicodedata
+from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
+from typing import Any
 
+import pexpect
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,6 +61,46 @@ def test_progress_is_silent_without_a_terminal(capsys: pytest.CaptureFixture[str
 def test_who_can_not_be_asked_has_not_agreed(output: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
     assert Console(output).confirm("sure?") is False  # type: ignore[arg-type]
+
+
+class TestSecretInAThread:
+    """Asked for at a terminal of its own. It is over once there is a file."""
+
+    PROGRAM = """
+import pathlib, sys, threading
+from plldb.cli.console import Console
+
+def ask():
+    try:
+        print("got", Console("text").ask_secret("code? ", pathlib.Path(sys.argv[1]).exists))
+    except EOFError as error:
+        print("nothing:", error)
+        print("left:", input())
+
+thread = threading.Thread(target=ask)
+thread.start()
+thread.join()
+"""
+
+    @pytest.fixture
+    def program(self, tmp_path: Path) -> Iterator[Any]:
+        arguments = ["-c", self.PROGRAM, str(tmp_path / "over")]
+        process = pexpect.spawn(sys.executable, arguments, encoding="utf-8", timeout=20)
+        process.expect(r"code\? ")
+        yield process
+        process.close(force=True)
+
+    def test_is_what_is_typed(self, program: Any) -> None:
+        program.sendline("123456")
+        program.expect("got 123456\r\n")
+
+    def test_is_not_waited_for_once_a_debugger_has_the_keys(
+        self, program: Any, tmp_path: Path
+    ) -> None:
+        (tmp_path / "over").touch()
+        program.expect("nothing: a debugger has the terminal now")
+        program.sendline("for pdb")
+        program.expect("left: for pdb\r\n")
 
 
 def test_an_error_as_text(capsys: pytest.CaptureFixture[str]) -> None:
