@@ -53,14 +53,19 @@ class EditorOffer:
 
         Raises SourceError if a file can't be edited.
         """
-        program = str(Path(sys.executable).with_name("plldb"))
+        found = shutil.which("plldb")
+        beside = Path(sys.executable).with_name("plldb")
+        # Installed for all users, or for one, it is elsewhere.
+        program = str(beside) if found is None or beside.exists() else found
         given = [*list_given(_NOT_FOR_THE_TASK), "--write-launch-config"]
-        command = make_attach_command(program, shutil.which("plldb"), given, folder)
+        command = make_attach_command(program, found, given, folder)
         files = {
             LAUNCH_FILE: self._entries,
             TASKS_FILE: make_task_entries(self._stack_name, command),
         }
-        written = [name for name, entries in files.items() if write_entries(folder / name, entries)]
+        written = [
+            name for name, entries in files.items() if write_entries(folder / name, entries, folder)
+        ]
         if written:
             names = " and ".join(map(str, written))
             self._console.answer(

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -117,19 +118,24 @@ def make_attach_command(
     if found is not None and not _is_inside(program, folder) and _is_same(found, program):
         program = Path(found).name
     root = str(folder).rstrip(os.sep) + os.sep
-    return [one.replace(root, f"{WORKSPACE}/") for one in (program, *arguments)]
+    # A whole argument, or an option's value: not a part of another path.
+    path = re.compile(rf"(^|=){re.escape(root)}")
+    return [path.sub(rf"\1{WORKSPACE}/", one) for one in (program, *arguments)]
 
 
-def write_entries(path: Path, entries: Sequence[Entry]) -> bool:
+def write_entries(path: Path, entries: Sequence[Entry], folder: Path) -> bool:
     """Puts entries into launch.json or tasks.json; False if there is nothing to change.
 
-    The file is made if it is missing, and written in one step. Raises SourceError, whose hint has
-    what to add by hand, if it can't be read, edited or written.
+    The file is made if it is missing, and written in one step; a link is followed, but not out of
+    the workspace ``folder``. Raises SourceError, whose hint has what to add by hand, if it can't be
+    read, edited or written.
     """
     version = _VERSIONS[path.name]
     try:
         # Through a link, to what it leads to.
         path = path.resolve()
+        if folder.resolve() not in path.parents:
+            raise ValueError(f"a link leads there, out of {folder}")
         text = path.read_bytes().decode("utf-8") if path.exists() else ""
         edited = put_entries(text, version, entries)
         if edited == text:

@@ -59,6 +59,24 @@ class TestWritten:
             "--write-launch-config",
         ]
 
+    @pytest.mark.parametrize("is_beside", [True, False])
+    def test_the_task_runs_the_plldb_that_is_there(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_beside: bool
+    ) -> None:
+        """Where it is installed for one user, no plldb is beside Python."""
+        beside, in_path = tmp_path / "python" / "bin", tmp_path / "local" / "bin"
+        for folder in (beside, in_path):
+            folder.mkdir(parents=True)
+        for folder in (beside,) * is_beside + (in_path,):
+            (folder / "plldb").write_text("#!/bin/sh")
+            (folder / "plldb").chmod(0o755)
+        monkeypatch.setattr("sys.executable", str(beside / "python"))
+        monkeypatch.setenv("PATH", str(in_path))
+        workspace = tmp_path / "workspace"
+        offer("text").write(workspace)
+        (task,) = json.loads((workspace / ".vscode" / "tasks.json").read_text())["tasks"]
+        assert task["command"] == (str(beside / "plldb") if is_beside else "plldb")
+
     def test_nothing_is_said_where_nothing_changed(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -157,11 +157,13 @@ class TestTask:
             "--template=/ws/app/template.yaml",
             "--code=A=/ws/src",
             "--python=/opt/py",
+            "--env-file=/srv/ws/env",
         ]
         assert make_attach_command("/p", None, given, Path("/ws"))[1:] == [
             "--template=${workspaceFolder}/app/template.yaml",
             "--code=A=${workspaceFolder}/src",
             "--python=/opt/py",
+            "--env-file=/srv/ws/env",
         ]
 
 
@@ -347,7 +349,7 @@ class TestEdit:
 
 
 def write(path: Path) -> bool:
-    return write_entries(path, [make_entry(CONFIG)])
+    return write_entries(path, [make_entry(CONFIG)], path.parent)
 
 
 class TestFile:
@@ -373,6 +375,17 @@ class TestFile:
         write(link)
         assert link.is_symlink()
         assert "plldb" in (tmp_path / "real" / "launch.json").read_text()
+
+    def test_a_link_is_not_followed_out_of_the_workspace(self, tmp_path: Path) -> None:
+        outside = tmp_path / "settings.json"
+        outside.write_text("{}")
+        link = tmp_path / "workspace" / "launch.json"
+        link.parent.mkdir()
+        link.symlink_to(outside)
+        with pytest.raises(SourceError, match="out of") as raised:
+            write(link)
+        assert "configurations" in str(raised.value.hint)
+        assert outside.read_text() == "{}"
 
     @pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b"[" * 100_000])
     def test_what_can_not_be_edited_stays(self, tmp_path: Path, content: bytes) -> None:
