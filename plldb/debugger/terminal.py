@@ -17,6 +17,7 @@ import re
 import signal
 import stat
 import struct
+import sys
 import termios
 from collections.abc import Callable
 from pathlib import Path
@@ -46,7 +47,7 @@ class Terminal:
 
     def __init__(self, path: Path) -> None:
         try:
-            self._descriptor = os.open(_name_terminal(path), os.O_RDWR | os.O_NOCTTY)
+            self._descriptor = _open_terminal(path)
             # As the shell left it.
             self._settings = termios.tcgetattr(self._descriptor)
         except (OSError, termios.error) as error:
@@ -356,18 +357,19 @@ def forget_terminal() -> None:
     os.close(nothing)
 
 
-def _name_terminal(path: Path) -> str:
-    """macOS can't wait for /dev/tty, but for what it stands for."""
-    if path == Path("/dev/tty"):
+def _open_terminal(path: Path) -> int:
+    """macOS can't wait for /dev/tty, but for what it stands for, unless that is another user's."""
+    if path == Path("/dev/tty") and sys.platform == "darwin":
         for descriptor in (0, 2, 1):
             with contextlib.suppress(OSError):
-                return os.ttyname(descriptor)
-    return str(path)
+                return os.open(os.ttyname(descriptor), os.O_RDWR | os.O_NOCTTY)
+    return os.open(path, os.O_RDWR | os.O_NOCTTY)
 
 
 def _set_settings(descriptor: int, settings: list[Any]) -> None:
     with contextlib.suppress(termios.error):  # the terminal is gone
-        termios.tcsetattr(descriptor, termios.TCSADRAIN, settings)
+        # At once: macOS would wait until what was written is read, which only this thread may do.
+        termios.tcsetattr(descriptor, termios.TCSANOW, settings)
 
 
 def _flush_input(descriptor: int) -> None:
