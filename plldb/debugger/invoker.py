@@ -565,6 +565,8 @@ class Invoker:
             worker = idle.pop()
             is_same = worker.function == function and worker.child.is_usable
             changes = await self._find_changes(worker) if is_same else []
+            # It may have ended meanwhile.
+            is_same = is_same and worker.child.is_usable
             if is_same and (not changes or self.keeps_children):
                 return worker, bool(changes)
             self._retire(worker)
@@ -617,9 +619,11 @@ class Invoker:
                 arrival.set_result(None)
             if line is not None:
                 line.pid = child.pid
-        except OSError as error:
+        except BaseException as error:
             if line is not None:
                 line.close()
+            if not isinstance(error, OSError):
+                raise
             raise SourceError(
                 f"{function.logical_id} can't be started in {function.code_dir}: "
                 f"{error.strerror or error}."

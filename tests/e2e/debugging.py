@@ -69,6 +69,11 @@ def template(resources: dict[str, Any]) -> str:
     return json.dumps({"Resources": resources | {"Role": _ROLE}})
 
 
+# An emulator ends an environment whose function changes, and leaves it two seconds to find out
+# whether its invocation may run there. On a busy machine, those are too few.
+_STOPPED = "plldb: this environment was stopped while the debugger ran its invocation"
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What an Invoke gave: its payload as it came, the error's kind, and the end of the log."""
@@ -76,6 +81,11 @@ class Outcome:
     text: str
     error: str | None
     log: str
+
+    @property
+    def was_stopped(self) -> bool:
+        """Whether the engine ended the environment before it knew where the invocation runs."""
+        return self.error is not None and self.json["errorMessage"] == _STOPPED
 
     @property
     def json(self) -> Any:

@@ -126,5 +126,7 @@ def test_text_output_reads_as_a_story(plldb: Plldb, backend: Backend, stack: str
     assert told[0].startswith("Session ")
     assert told[1:] == ["Attached. Press Ctrl-C to detach.\n"]
     assert stdout == "Detached.\n"
-    assert stderr.startswith("Warning: no function will run here.")
-    assert len(stderr.splitlines()) == 1
+    interpreter, warning = stderr.splitlines()[:2]
+    assert interpreter.startswith("Functions run under Python ")
+    assert warning.startswith("Warning: no function will run here.")
+    assert len(stderr.splitlines()) == 2

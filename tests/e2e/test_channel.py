@@ -318,6 +318,9 @@ class TestAnAbruptEnd:
                 return [*outcomes, await invoke(app, "Fn0", "last")]
 
         outcomes = asyncio.run(run())
+        stopped = [outcome for outcome in outcomes if outcome.was_stopped]
+        assert len(stopped) <= 1, "restored once, it is stopped once"
+        outcomes = [outcome for outcome in outcomes if not outcome.was_stopped]
         assert [outcome.error for outcome in outcomes] == [None] * len(outcomes)
         events = [outcome.json["original"] for outcome in outcomes]
         assert events == ["first", *["next"] * (len(events) - 2), "last"]
@@ -343,7 +346,8 @@ class TestAnAbruptEnd:
         assert "the original runs" not in outcome.log
 
         def is_restored() -> bool:
-            assert app.invoke("Fn0", 2).json["original"] == 2
+            outcome = app.invoke("Fn0", 2)
+            assert outcome.was_stopped or outcome.json["original"] == 2
             return app.configuration("Fn0") == before
 
         poll(is_restored, "restored")

@@ -15,7 +15,7 @@ from .module_facts import read_attribute
 
 if TYPE_CHECKING:
     import types
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     Handler = Callable[[Any, Any], Any]
 
@@ -26,17 +26,9 @@ _LOADED_ON_LAMBDA = frozenset(
         *("abc", "codecs", "collections", "contextlib", "copyreg", "decimal", "encodings", "enum"),
         *("functools", "genericpath", "heapq", "importlib", "io", "json", "keyword", "linecache"),
         *("logging", "math", "numbers", "operator", "os", "posixpath", "re", "reprlib"),
-        *(
-            "site",
-            "sre_compile",
-            "sre_constants",
-            "sre_parse",
-            "stat",
-            "string",
-            "textwrap",
-            "threading",
-        ),
-        *("token", "tokenize", "traceback", "types", "warnings", "weakref", "zipimport"),
+        *("site", "sre_compile", "sre_constants", "sre_parse", "stat", "string", "textwrap"),
+        *("threading", "token", "tokenize", "traceback", "types", "warnings", "weakref"),
+        "zipimport",
     ]
 )
 
@@ -152,15 +144,30 @@ def _find_path(module: types.ModuleType) -> str:
 
 
 class FallbackFinder:
-    """Finds packages that the project does not have in a folder of plldb's own.
+    """Finds packages that the project does not have in a folder of plldb's own, or in its build.
 
-    ``folders`` is by the package's name. No other package of those folders can be imported.
+    ``folders`` is by the package's name. No other package of those folders can be imported. What
+    pip says of the packages in the ``own`` folders is none of the project's business.
     """
 
-    def __init__(self, folders: dict[str, str]) -> None:
+    def __init__(self, folders: dict[str, str], own: list[str]) -> None:
         self._folders = folders
+        self._described = sorted(set(folders.values()).difference(own))
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         if path is not None or name not in self._folders:
             return None
         return importlib.machinery.PathFinder.find_spec(name, [self._folders[name]])
+
+    def find_distributions(self, context: Any = None) -> Iterator[Any]:
+        """For importlib.metadata: those that are not on the path."""
+        from importlib.metadata import DistributionFinder
+
+        context = context or DistributionFinder.Context()
+        if not self._described or "path" in vars(context):
+            return
+        find = importlib.machinery.PathFinder.find_distributions
+        there = DistributionFinder.Context(name=context.name, path=self._described)
+        for one in find(there):
+            if not any(find(DistributionFinder.Context(name=one.metadata["Name"]))):
+                yield one

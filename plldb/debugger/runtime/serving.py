@@ -50,7 +50,7 @@ class Runtime:
         add_paths(self._code_dir, self._layers)
         sys.argv = sys.argv[:1]
         self._fallback_packages: dict[str, str] = start["fallbackPackages"]
-        sys.meta_path.append(FallbackFinder(self._fallback_packages))
+        sys.meta_path.append(FallbackFinder(self._fallback_packages, start["installed"]))
         self._loaded.observe()
         mark = bytes.fromhex(start["outputMark"]) if start["outputMark"] else None
         self._sink = LogSink(mark)

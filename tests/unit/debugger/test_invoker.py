@@ -554,6 +554,24 @@ class TestEnd:
 
         project.run(work, max_concurrency=1)
 
+    def test_one_that_ends_while_its_files_are_looked_at_is_not_used(
+        self, project: Project, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        project.write("import os\ndef handler(event, context): return os.getpid()")
+
+        async def work(invoker: Invoker) -> None:
+            first = value(await invoke(invoker, project.function()))
+
+            def kill(*_: Any) -> list[str]:
+                os.kill(first, signal.SIGKILL)
+                await_true(lambda: not is_running(first))
+                return []
+
+            monkeypatch.setattr("plldb.debugger.invoker.find_changes", kill)
+            assert value(await invoke(invoker, project.function())) != first
+
+        project.run(work)
+
     @pytest.mark.parametrize("statement", ["while True: pass", "time.sleep(60)"])
     def test_children_do_not_outlive_plldb(self, project: Project, statement: str) -> None:
         """Killed with SIGKILL, it can't end anything itself."""

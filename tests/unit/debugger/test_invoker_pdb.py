@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from plldb.debugger.child import Child
 from plldb.debugger.interpreter import Interpreter
 from plldb.debugger.invoker import Invoker, Outcome, RunState
 from plldb.debugger.local_function import Pdb
@@ -106,6 +107,28 @@ def debug(
         thread.join()
         for failure in failures:
             raise failure
+
+
+def test_a_start_that_is_cancelled_leaves_nothing_open(
+    project: Project, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(invoker: Invoker) -> None:
+        is_starting = asyncio.Event()
+
+        async def start(*_: Any) -> None:
+            is_starting.set()
+            await asyncio.sleep(60)
+
+        monkeypatch.setattr(Child, "start", start)
+        await asyncio.to_thread(int)
+        before = os.listdir("/proc/self/fd")  # noqa: PTH208
+        task = asyncio.ensure_future(invoke(invoker, project.function()))
+        await is_starting.wait()
+        task.cancel()
+        await asyncio.wait({task})
+        assert os.listdir("/proc/self/fd") == before  # noqa: PTH208
+
+    project.run(work, debug=Pdb(terminal.path))
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,41 @@ class TestBuild:
         write(project.folder / "fancy.py", "V = 'mine'")
         assert value(run(project, project.function(build_dir=build_dir))) == ["mine", "built"]
 
+    @pytest.mark.parametrize(
+        "python", interpreters(), ids=lambda interpreter: interpreter.version_text
+    )
+    def test_their_versions_are_known(
+        self, project: Project, tmp_path: Path, python: Interpreter
+    ) -> None:
+        """As packages ask for their own when they are imported; not those of plldb's packages."""
+        build_dir = self.built(tmp_path / "build")
+        ours = tmp_path / "ours"
+        for folder, name, version in (
+            (build_dir, "fancy", "1.0"),
+            (ours, "boto", "1.0"),
+            (tmp_path / "layer" / "python", "single", "2.0"),
+            (build_dir, "single", "1.0"),
+        ):
+            metadata = f"Name: {name}\nVersion: {version}\n"
+            write(folder / f"{name}-{version}.dist-info" / "METADATA", metadata)
+        write(ours / "boto.py")
+        project.write("""
+            import boto
+            from importlib.metadata import PackageNotFoundError, distributions, version
+            def find(name):
+                try:
+                    return version(name)
+                except PackageNotFoundError:
+                    return None
+            def handler(event, context):
+                listed = [one.metadata["Name"] for one in distributions()]
+                names = ["fancy", "single", "boto", "nothing"]
+                return [[find(name), listed.count(name)] for name in names]
+        """)
+        function = project.function(build_dir=build_dir, layers=(tmp_path / "layer",))
+        outcome = run(project, function, python=python, fallback_packages={"boto": str(ours)})
+        assert value(outcome) == [["1.0", 1], ["2.0", 1], [None, 0], [None, 0]]
+
     def test_the_functions_own_modules_are_not_taken_from_there(
         self, project: Project, tmp_path: Path
     ) -> None:

@@ -160,6 +160,8 @@ class TestOwnHandler:
         ("handler", "source", "name", "words"),
         [
             ("missing.handler", "", "Runtime.ImportModuleError", "No module named 'missing'"),
+            ("src/app.handler", "", "Runtime.ImportModuleError", "import module 'src/app'"),
+            ("sys/app.handler", "", "Runtime.ImportModuleError", "import module 'sys/app'"),
             ("broken.handler", "import nothing", "Runtime.ImportModuleError", "'nothing'"),
             ("broken.handler", "def", "Runtime.UserCodeSyntaxError", "Syntax error"),
             ("broken.handler", "x = 1", "Runtime.HandlerNotFound", "'handler' missing"),

@@ -33,14 +33,13 @@ def _load(name: str) -> Any:
             "Runtime.MalformedHandlerName",
             f"Bad handler '{name}': not enough values to unpack (expected 2, got 1)",
         )
-    module_name = module_name.replace("/", ".")
     if module_name.partition(".")[0] in sys.builtin_module_names:
         raise remote.error(
             "Runtime.BuiltInModuleConflict",
             f"Cannot use built-in module {module_name} as a handler module",
         )
     try:
-        module = importlib.import_module(module_name)
+        module = importlib.import_module(module_name.replace("/", "."))
     except ImportError as error:
         raise remote.error(
             "Runtime.ImportModuleError",
