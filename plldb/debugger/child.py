@@ -248,9 +248,9 @@ class Child:
         """
         self._is_ending = True
         try:
-            for ask in self._list_gentle_ways():
+            for ask, seconds in self._list_gentle_ways():
                 ask()
-                if await self._exits_within(self._patience):
+                if await self._exits_within(seconds):
                     break
         finally:
             if self._process.returncode is None:
@@ -258,10 +258,13 @@ class Child:
                 _signal_group(self.pid, signal.SIGKILL)
         await asyncio.shield(self._exit)
 
-    def _list_gentle_ways(self) -> list[Callable[[], None]]:
+    def _list_gentle_ways(self) -> list[tuple[Callable[[], None], float]]:
+        """Each with the seconds that the child gets for it."""
         if self._stops:
             return []
-        return [self._terminate] if self._is_busy else [self._tell_to_end, self._terminate]
+        # A signal that comes just before a system call does not interrupt it: the second one does.
+        terminating = [(self._terminate, self._patience / 2)] * 2
+        return terminating if self._is_busy else [(self._tell_to_end, self._patience), *terminating]
 
     def _tell_to_end(self) -> None:
         logger.debug("child %d is told to end", self.pid)

@@ -112,11 +112,14 @@ def end_on_sigterm(pipes: InvokerPipes) -> None:
     """
     # Each thread that forks has a mask meanwhile: the one that it had before.
     forking = threading.local()
+    has_raised = False
 
     def on_sigterm(number: int, _frame: object) -> None:
+        nonlocal has_raised
         pipes.request_end()
-        # Python would print and drop what is raised while it forks.
-        if not hasattr(forking, "mask"):
+        # What ends is not disturbed. Python would print and drop what is raised while it forks.
+        if not has_raised and not hasattr(forking, "mask"):
+            has_raised = True
             sys.exit(128 + number)
 
     def before_fork() -> None:

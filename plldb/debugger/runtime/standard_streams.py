@@ -5,12 +5,9 @@ from __future__ import annotations
 import io
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import output
-
-if TYPE_CHECKING:
-    pass
 
 
 class LogSink:

@@ -160,6 +160,27 @@ class TestIdle:
 
 
 class TestBusy:
+    def test_a_second_sigterm_disturbs_no_cleaning_up(self, project: Project) -> None:
+        """It comes if the child has not ended yet: the first one may have been lost."""
+        project.write("""
+            import time
+            def handler(event, context):
+                try:
+                    print("busy", flush=True)
+                    time.sleep(60)
+                finally:
+                    time.sleep(1)
+                    print("finally")
+        """)
+
+        async def work(invoker: Invoker) -> None:
+            running = await start_busy(project, invoker)
+            await invoker.close()
+            assert error(await running)["errorType"] == "Runtime.ExitError"
+
+        project.run(work, patience=1.8)
+        assert project.output() == ["busy", "finally"]
+
     @every_python
     def test_its_finally_runs_and_its_interpreter_shuts_down(
         self, project: Project, python: Interpreter
