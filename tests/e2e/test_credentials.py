@@ -227,7 +227,7 @@ END
 
 
 @pytest.mark.needs("local")
-def test_credentials_that_can_not_be_renewed_are_told_here_and_in_the_handler(
+def test_credentials_that_can_not_be_renewed_are_told_of_here_and_missed_in_the_handler(
     plldb: Plldb, project: Project, address: EmulatorAddress, tmp_path: Path
 ) -> None:
     """They end after seconds; then their process says why, until somebody logs in again."""
@@ -248,7 +248,8 @@ def test_credentials_that_can_not_be_renewed_are_told_here_and_in_the_handler(
         failed = project.invoke("Alpha", {"until": time.time() + 25})
         assert failed.error == "Unhandled"
         assert "Error when retrieving credentials from container-role" in failed.text
-        assert "run company-login" in failed.text
+        assert "plldb has no valid AWS credentials now" in failed.text
+        assert "company-login" not in failed.text, "it is the developer's affair"
 
         seconds.write_text("3600")
         login.touch()
