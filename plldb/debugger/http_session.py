@@ -56,6 +56,7 @@ def open_http_session(
     """A session that keeps so many connections open, and trusts the certificates in a file."""
     http = requests.Session()
     http.headers["User-Agent"] = f"plldb/{__version__}"
+    adapter = _TrustingAdapter(ca_bundle, max_retries=retry, pool_maxsize=connections)
     for scheme in ("http://", "https://"):
-        http.mount(scheme, _TrustingAdapter(ca_bundle, max_retries=retry, pool_maxsize=connections))
+        http.mount(scheme, adapter)
     return http

@@ -380,6 +380,22 @@ def user(target: Target, *statements: dict[str, Any]) -> Iterator[tuple[str, Key
         iam.delete_user(UserName=name)
 
 
+@contextmanager
+def table(target: Target) -> Iterator[str]:
+    """A table that is none of plldb's, by its name; its key is a text, ``Id``."""
+    dynamodb, name = target.client("dynamodb"), random_name("table")
+    dynamodb.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": "Id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "Id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    try:
+        yield name
+    finally:
+        dynamodb.delete_table(TableName=name)
+
+
 def allowed(*actions: str, on: str = "*") -> dict[str, Any]:
     """A statement of a policy."""
     return {"Effect": "Allow", "Action": list(actions), "Resource": on}

@@ -23,7 +23,7 @@ from plldb.aws import Target
 from plldb.config import EmulatorAddress
 
 from .project import Project, attach, deployed_project, detach
-from .support import Attached, Backend, Plldb, allowed, poll, random_name, user
+from .support import Attached, Backend, Plldb, allowed, poll, random_name, table, user
 
 # Shorter than AWS allows, so that they end more than once while the code runs.
 _LIFETIME_SECONDS = 6
@@ -69,21 +69,6 @@ def role(target: Target, trusted: str, *statements: dict[str, Any]) -> Iterator[
     finally:
         iam.delete_role_policy(RoleName=name, PolicyName="all")
         iam.delete_role(RoleName=name)
-
-
-@contextmanager
-def table(target: Target) -> Iterator[str]:
-    dynamodb, name = target.client("dynamodb"), random_name("table")
-    dynamodb.create_table(
-        TableName=name,
-        KeySchema=[{"AttributeName": "Id", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "Id", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    try:
-        yield name
-    finally:
-        dynamodb.delete_table(TableName=name)
 
 
 @pytest.mark.needs("iam", "local")

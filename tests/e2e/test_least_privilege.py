@@ -21,7 +21,7 @@ from plldb.aws import Target
 from .calls import CALLS, Call, filled_in
 from .conftest import engine
 from .policies import ROLES, TEMPLATE, DeployedTemplate
-from .support import Backend, poll, random_name
+from .support import Backend, poll, random_name, table
 
 pytestmark = pytest.mark.needs("iam")
 
@@ -119,17 +119,8 @@ def template(backend: Backend) -> DeployedTemplate:
 @pytest.fixture(scope="module")
 def others_table(target: Target) -> Iterator[str]:
     """A table that is none of plldb's."""
-    dynamodb, name = target.client("dynamodb"), random_name("others")
-    dynamodb.create_table(
-        TableName=name,
-        AttributeDefinitions=[{"AttributeName": "Id", "AttributeType": "S"}],
-        KeySchema=[{"AttributeName": "Id", "KeyType": "HASH"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    try:
+    with table(target) as name:
         yield name
-    finally:
-        dynamodb.delete_table(TableName=name)
 
 
 @pytest.fixture(scope="module")

@@ -91,6 +91,13 @@ def url(context: ssl.SSLContext) -> Iterator[str]:
         server.server_close()
 
 
+@pytest.fixture
+def bundle(company: trustme.CA, tmp_path: Path) -> Path:
+    """A file with the company's certificate."""
+    company.cert_pem.write_to_path(str(tmp_path / "company.pem"))
+    return tmp_path / "company.pem"
+
+
 def make_target(url: str) -> Target:
     """AWS, but for STS."""
     return Target(TargetSettings("aws", "us-east-1", service_endpoints={"sts": url}))
@@ -161,12 +168,10 @@ class TestEachUse:
         name: str,
         url: str,
         context: ssl.SSLContext,
-        company: trustme.CA,
-        tmp_path: Path,
+        bundle: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        company.cert_pem.write_to_path(str(tmp_path / "company.pem"))
-        monkeypatch.setenv(name, str(tmp_path / "company.pem"))
+        monkeypatch.setenv(name, str(bundle))
         with make_target(url) as target:
             use(target, url, context)
 
@@ -202,9 +207,8 @@ class TestEachUse:
 
 
 class TestCollection:
-    def test_the_profiles_is_one_of_them(self, company: trustme.CA, tmp_path: Path) -> None:
-        company.cert_pem.write_to_path(str(tmp_path / "company.pem"))
-        found = collect_certificates({}, str(tmp_path / "company.pem"))
+    def test_the_profiles_is_one_of_them(self, company: trustme.CA, bundle: Path) -> None:
+        found = collect_certificates({}, str(bundle))
         assert found.strip() == company.cert_pem.bytes().strip()
 
     def test_the_code_is_told_what_the_profile_names(

@@ -25,6 +25,14 @@ from tests.unit.fakes import Answer, LocalServer, Request, local_server
 
 ROLE = "arn:aws:iam::000000000000:role/work"
 MFA = "arn:aws:iam::000000000000:mfa/me"
+WORK_AS_ROLE = f"""
+[profile base]
+aws_access_key_id = BASE
+aws_secret_access_key = s
+[profile work]
+role_arn = {ROLE}
+source_profile = base
+"""
 
 
 @pytest.fixture
@@ -94,17 +102,7 @@ def open_target(settings: TargetSettings) -> Target:
 class TestMfa:
     @pytest.fixture(autouse=True)
     def _profile(self, write: Callable[[str], None]) -> None:
-        write(
-            f"""
-            [profile base]
-            aws_access_key_id = BASE
-            aws_secret_access_key = s
-            [profile work]
-            role_arn = {ROLE}
-            source_profile = base
-            mfa_serial = {MFA}
-            """
-        )
+        write(WORK_AS_ROLE + f"mfa_serial = {MFA}\n")
 
     def test_the_code_is_asked_for_once(self) -> None:
         sts, questions = Sts(), []
@@ -186,16 +184,7 @@ class TestChains:
         assert sts.signers == ["PROCESS", "ROLE-1", "ROLE-2"]
 
     def test_they_are_renewed_for_every_client_alike(self, write: Callable[[str], None]) -> None:
-        write(
-            f"""
-            [profile base]
-            aws_access_key_id = BASE
-            aws_secret_access_key = s
-            [profile work]
-            role_arn = {ROLE}
-            source_profile = base
-            """
-        )
+        write(WORK_AS_ROLE)
         sts = Sts(lifetime=2)
         with serving(sts) as (target, _):
             clients = [target.client("sts"), target.patient_client("sts", 10)]
@@ -257,16 +246,7 @@ class TestSources:
     def test_a_network_that_is_down_is_no_fault_of_the_profile(
         self, write: Callable[[str], None]
     ) -> None:
-        write(
-            f"""
-            [profile base]
-            aws_access_key_id = BASE
-            aws_secret_access_key = s
-            [profile work]
-            role_arn = {ROLE}
-            source_profile = base
-            """
-        )
+        write(WORK_AS_ROLE)
         url = "http://127.0.0.1:1"
         settings = TargetSettings("emulator", "eu-west-1", "work", EmulatorAddress(url, url))
         with pytest.raises(EndpointError, match=url):

@@ -16,6 +16,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
+
 from plldb.debugger.child import OutputLine
 from plldb.debugger.interpreter import MINIMUM, Interpreter, check_interpreter
 from plldb.debugger.invoker import Invoker, Outcome, Progress
@@ -50,6 +52,11 @@ def interpreters() -> list[Interpreter]:
             except SourceError:
                 continue
     return [found[version] for version in sorted(found)]
+
+
+every_python = pytest.mark.parametrize(
+    "python", interpreters(), ids=lambda interpreter: interpreter.version_text
+)
 
 
 @dataclass

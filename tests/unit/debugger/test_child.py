@@ -19,7 +19,7 @@ from tests.unit.debugger.local_code import (
     Project,
     await_true,
     error,
-    interpreters,
+    every_python,
     invoke,
     processes_in,
     value,
@@ -28,9 +28,6 @@ from tests.unit.debugger.local_code import (
 # For children that end when they are asked to, however slow this machine is; and for those that
 # do not, so that the next step comes soon. In seconds.
 PATIENT, IMPATIENT = 30.0, 0.2
-every_python = pytest.mark.parametrize(
-    "python", interpreters(), ids=lambda interpreter: interpreter.version_text
-)
 
 # With "idle" the handler is done at once; else it sleeps, or does what it is told.
 CODE = textwrap.dedent("""

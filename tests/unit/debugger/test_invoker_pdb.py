@@ -21,7 +21,7 @@ from plldb.debugger.interpreter import Interpreter
 from plldb.debugger.invoker import Invoker, Outcome, RunState
 from plldb.debugger.local_function import Pdb
 from plldb.errors import SourceError
-from tests.unit.debugger.local_code import Project, error, interpreters, invoke, value
+from tests.unit.debugger.local_code import Project, error, every_python, invoke, value
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x01|\x02")
 
@@ -131,11 +131,7 @@ def test_a_start_that_is_cancelled_leaves_nothing_open(
     project.run(work, debug=Pdb(terminal.path))
 
 
-@pytest.mark.parametrize(
-    "python",
-    interpreters(),
-    ids=lambda interpreter: ".".join(map(str, interpreter.version)),
-)
+@every_python
 def test_look_and_continue(project: Project, terminal: Terminal, python: Interpreter) -> None:
     def developer() -> None:
         assert f"{project.folder}/app.py(" in terminal.expect("(Pdb) ")
@@ -165,11 +161,7 @@ def test_look_and_continue(project: Project, terminal: Terminal, python: Interpr
     ]
 
 
-@pytest.mark.parametrize(
-    "python",
-    interpreters(),
-    ids=lambda interpreter: ".".join(map(str, interpreter.version)),
-)
+@every_python
 def test_step_to_the_end(project: Project, terminal: Terminal, python: Interpreter) -> None:
     """Beyond the handler is nothing of the developer's: the result goes out."""
 
@@ -185,11 +177,7 @@ def test_step_to_the_end(project: Project, terminal: Terminal, python: Interpret
     assert value(debug(project, terminal, developer, python=python)) == 3
 
 
-@pytest.mark.parametrize(
-    "python",
-    interpreters(),
-    ids=lambda interpreter: ".".join(map(str, interpreter.version)),
-)
+@every_python
 def test_each_version_has_its_own_pdb(
     project: Project, terminal: Terminal, python: Interpreter
 ) -> None:
@@ -228,11 +216,7 @@ def test_each_version_has_its_own_pdb(
     assert value(debug(project, terminal, developer, python=python)) == 1
 
 
-@pytest.mark.parametrize(
-    "python",
-    interpreters(),
-    ids=lambda interpreter: ".".join(map(str, interpreter.version)),
-)
+@every_python
 def test_stepping_into_input_asks(
     project: Project, terminal: Terminal, python: Interpreter
 ) -> None:
@@ -359,11 +343,7 @@ def test_a_breakpoint_in_a_module_is_left_to_the_first_invocation(
     assert value(project.run(work, debug=Pdb(terminal.path))) == 1
 
 
-@pytest.mark.parametrize(
-    "python",
-    interpreters(),
-    ids=lambda interpreter: ".".join(map(str, interpreter.version)),
-)
+@every_python
 def test_a_process_that_the_code_forks_has_no_debugger(
     project: Project, terminal: Terminal, python: Interpreter
 ) -> None:

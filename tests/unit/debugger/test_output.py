@@ -23,10 +23,12 @@ from plldb.debugger.runtime.output import (
     make_mark,
     make_pieces,
 )
-from tests.unit.debugger.local_code import CONTEXT, Project, interpreters, invoke, value
-
-every_python = pytest.mark.parametrize(
-    "python", interpreters(), ids=lambda interpreter: interpreter.version_text
+from tests.unit.debugger.local_code import (
+    CONTEXT,
+    Project,
+    every_python,
+    invoke,
+    value,
 )
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from plldb.debugger.interpreter import Interpreter
 from plldb.debugger.local_function import Debugpy
-from tests.unit.debugger.local_code import HERE, Project, interpreters, value
+from tests.unit.debugger.local_code import HERE, Project, every_python, value
 
 
 @pytest.fixture
@@ -24,9 +24,7 @@ def run(project: Project, stop: str, python: Interpreter = HERE, **variables: st
     return project.output("stderr")
 
 
-@pytest.mark.parametrize(
-    "python", interpreters(), ids=lambda interpreter: ".".join(map(str, interpreter.version))
-)
+@every_python
 class TestInAnyVersion:
     @pytest.mark.parametrize(
         "stop",
