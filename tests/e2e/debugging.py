@@ -73,6 +73,10 @@ def template(resources: dict[str, Any]) -> str:
 # whether its invocation may run there. On a busy machine, those are too few.
 _STOPPED = "plldb: this environment was stopped while the debugger ran its invocation"
 
+# What MiniStack says if it has ended an environment, since its function changed, in the moment in
+# which it was about to hand the event over. (Afterwards, it would miss ``stdout``.)
+_NEVER_ARRIVED = "'NoneType' object has no attribute 'stdin'"
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -81,6 +85,11 @@ class Outcome:
     text: str
     error: str | None
     log: str
+
+    @property
+    def never_arrived(self) -> bool:
+        """Whether the engine lost the event on its way to the function."""
+        return self.error is not None and self.json.get("errorMessage") == _NEVER_ARRIVED
 
     @property
     def was_stopped(self) -> bool:
@@ -108,6 +117,10 @@ class Debuggee:
         }
 
     def invoke(self, function: str, event: Any = None) -> Outcome:
+        outcome = self._invoke_once(function, event)
+        return self._invoke_once(function, event) if outcome.never_arrived else outcome
+
+    def _invoke_once(self, function: str, event: Any) -> Outcome:
         answer = self._lambda.invoke(
             FunctionName=self.physical[function], Payload=json.dumps(event), LogType="Tail"
         )
