@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from plldb.cli.console import Console
+    from plldb.debugger.children.local_function import Debugpy
     from plldb.debugger.launch_config import Address
-    from plldb.debugger.local_function import Debugpy
 
 # They are no use to an editor (which needs text to know when plldb is ready), or nobody's business.
 _NOT_FOR_THE_TASK = ("output", "env", "write_launch_config")

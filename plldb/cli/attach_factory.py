@@ -12,9 +12,9 @@ from plldb.cli.attach_editor import EditorOffer
 from plldb.cli.attach_options import parse_debug_mode
 from plldb.cli.attach_view import AttachView
 from plldb.debugger.attachment import CodeOptions, SessionOptions, choose_sources
-from plldb.debugger.interpreter import Interpreter, find_interpreter
-from plldb.debugger.invoker import Invoker
-from plldb.debugger.local_function import Debugpy
+from plldb.debugger.children.interpreter import Interpreter, find_interpreter
+from plldb.debugger.children.invoker import Invoker
+from plldb.debugger.children.local_function import Debugpy
 from plldb.debugger.overrides import OverrideOptions, collect_overrides
 from plldb.debugger.sources import parse_code_options
 from plldb.debugger.timing import read_timing

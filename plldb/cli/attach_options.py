@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from plldb.debugger.local_function import DebugMode
+    from plldb.debugger.children.local_function import DebugMode
 
 DEBUGPY_ADDRESS = "127.0.0.1:5678"
 _MAX_PORT = 65535
@@ -45,7 +45,7 @@ class AttachOptions:
 
 def parse_debug_mode(pdb: bool, debugpy: str | None, wait_for_client: bool) -> DebugMode:
     """``debugpy`` is ``[HOST:]PORT``, or None. Raises click.UsageError if it is neither."""
-    from plldb.debugger.local_function import NO_DEBUGGER, Debugpy, Pdb
+    from plldb.debugger.children.local_function import NO_DEBUGGER, Debugpy, Pdb
 
     if debugpy is None:
         return Pdb() if pdb else NO_DEBUGGER

@@ -18,13 +18,13 @@ from plldb.debugger.attachment import (
     Reconnecting,
     SessionCreated,
 )
+from plldb.debugger.children.invoker import Progress, RunState
 from plldb.debugger.invocation_runner import (
     InterpreterDiffers,
     InvocationFinished,
     NotPrepared,
     Prepared,
 )
-from plldb.debugger.invoker import Progress, RunState
 from plldb.debugger.protocol import (
     Connected,
     Ended,
@@ -42,7 +42,7 @@ from plldb.debugger.protocol import (
 
 if TYPE_CHECKING:
     from plldb.cli.console import Console
-    from plldb.debugger.child import OutputLine
+    from plldb.debugger.children.child import OutputLine
     from plldb.errors import PlldbError
 
 _MARKS = {"succeeded": "✔", "failed": "✘", "abandoned": "-"}

@@ -135,7 +135,7 @@ class Factory:
 
     def serve_credentials(self, report: Callable[[PlldbError | None], None]) -> dict[str, str]:
         """Variables by which children reach the target; see ``serving_target``."""
-        from plldb.debugger.credential_server import serving_target
+        from plldb.debugger.children.credential_server import serving_target
 
         return self._to_close.enter_context(serving_target(self.target, report))
 

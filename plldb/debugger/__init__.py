@@ -11,24 +11,12 @@
     replies             questions about invocations, asked again until they are answered
     http_session        HTTP with a few repeats, for that API and payloads (requests)
     payload_transfer    what is too long for a message, by presigned URLs (requests)
-    invoker             children, warm and fresh, and what waits for them
-    child               one child process, from its start to its end
-    credential_keeper   credentials for the children, renewed ahead of their end
-    credential_server   serves them on loopback                           (http.server)
-    child_environment   its variables, and packages that Lambda brings along
-    lambda_paths        Lambda's folders as they lie here
+    children/           the processes that the code runs in
     reserved_variables  what is Lambda's or plldb's to set                (pure)
     overrides           what a developer sets: variables and handlers
     env_files           .env files, and those of sam local
     wrapped_handlers    the own handler behind a monitoring product's     (pure)
-    local_function      a function as it is run here, and how it is debugged
-    terminal            the developer's, and how debuggers in children have it
-    runtime/            what runs in the child
-    file_changes        whether what a child has loaded has changed
     sources             whose code that is, according to the template     (pure)
-    layers              what layers and builds add to it
-    interpreter         the Python of the user's project
-    editor_ports        where editors attach, whichever child serves them
     launch_config       how VS Code starts and attaches                   (pure)
     jsonc               its files, edited in place                        (pure)
     restoring           taking instrumentation off without a session

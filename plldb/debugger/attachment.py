@@ -19,15 +19,15 @@ from plldb.bootstrap.cloudformation.lambda_functions.shared.ids import shortened
 from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import WhenAbsent
 from plldb.debugger import protocol
 from plldb.debugger.api_client import ApiClient
+from plldb.debugger.children.invoker import Invoker
+from plldb.debugger.children.terminal import forget_terminal
 from plldb.debugger.connection import SessionConnection, open_session
 from plldb.debugger.invocation_runner import InvocationRunner, RunnerEvent
-from plldb.debugger.invoker import Invoker
 from plldb.debugger.overrides import Overrides
 from plldb.debugger.payload_transfer import PayloadTransfer
 from plldb.debugger.protocol import Ended, SessionEvent, SessionProtocol, Wish
 from plldb.debugger.sources import CodeSource, find_sources
 from plldb.debugger.tasks import unless_stopped
-from plldb.debugger.terminal import forget_terminal
 from plldb.debugger.threads import run_in_thread
 from plldb.debugger.timing import Outages, Replacements, Timing
 from plldb.errors import (

@@ -26,14 +26,14 @@ from typing import Any, TypeVar
 from plldb.bootstrap.cloudformation.lambda_functions.shared.constants import MAX_FRAME_BYTES
 from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
 from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import MessageType
-from plldb.debugger.interpreter import Interpreter
-from plldb.debugger.invoker import Invoker, Outcome
-from plldb.debugger.local_function import LocalFunction
+from plldb.debugger.children.interpreter import Interpreter
+from plldb.debugger.children.invoker import Invoker, Outcome
+from plldb.debugger.children.local_function import LocalFunction
+from plldb.debugger.children.runtime.frames import make_error_report
 from plldb.debugger.overrides import Overrides
 from plldb.debugger.payload_transfer import PayloadTransfer
 from plldb.debugger.protocol import Instrumented, InvocationArrived
 from plldb.debugger.replies import MessageRefusedError, Replies
-from plldb.debugger.runtime.frames import make_error_report
 from plldb.debugger.sources import CodeSource
 from plldb.debugger.tasks import TaskSet
 from plldb.debugger.threads import run_in_thread

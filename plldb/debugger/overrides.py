@@ -21,8 +21,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from plldb.config import ConfigFile, FileOverrides, suggest
+from plldb.debugger.children.local_function import LocalFunction
 from plldb.debugger.env_files import Variables, read_env_file
-from plldb.debugger.local_function import LocalFunction
 from plldb.debugger.reserved_variables import find_refusal
 from plldb.debugger.wrapped_handlers import find_wrapped_handler
 from plldb.errors import UsageError

@@ -30,9 +30,9 @@ from plldb.debugger.attachment import (
     attach,
     choose_sources,
 )
-from plldb.debugger.credential_server import serving_target
-from plldb.debugger.invoker import Invoker
-from plldb.debugger.local_function import NO_DEBUGGER
+from plldb.debugger.children.credential_server import serving_target
+from plldb.debugger.children.invoker import Invoker
+from plldb.debugger.children.local_function import NO_DEBUGGER
 from plldb.debugger.protocol import Connected, Ended, Instrumented, Ready, Restored
 from plldb.emulators.lifecycle import Lifecycle
 from plldb.emulators.process import MiniStack

@@ -24,7 +24,7 @@ SHARED_WITH_THE_LOCAL_SIDE = {
     f"{FUNCTIONS}.shared.ids",
 }
 # Runs in a child process, under the interpreter of the user's project, which has no plldb.
-RUNTIME = "plldb.debugger.runtime"
+RUNTIME = "plldb.debugger.children.runtime"
 # plldb imports these of its modules, too: both ends of the pipes speak by them.
 BOTH_ENDS = {f"{RUNTIME}.{name}" for name in ("frames", "output", "file_stamps")}
 FOREIGN = [
@@ -63,7 +63,7 @@ PURE = [
     "plldb.debugger.reserved_variables",
     "plldb.debugger.wrapped_handlers",
     "plldb.proxies",
-    "plldb.debugger.file_changes",
+    "plldb.debugger.children.file_changes",
     *sorted(BOTH_ENDS),
     "plldb.debugger.sources",
     "plldb.debugger.timing",

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from plldb.cli.attach_options import parse_debug_mode
 from plldb.cli.main import plldb
-from plldb.debugger.local_function import NO_DEBUGGER, Debugpy, Pdb
+from plldb.debugger.children.local_function import NO_DEBUGGER, Debugpy, Pdb
 from plldb.errors import PlldbError
 
 TEMPLATE = """

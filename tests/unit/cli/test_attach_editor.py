@@ -13,7 +13,7 @@ from plldb.cli.attach import attach
 from plldb.cli.attach_editor import EditorOffer
 from plldb.cli.console import Console
 from plldb.cli.options import list_given
-from plldb.debugger.local_function import Debugpy
+from plldb.debugger.children.local_function import Debugpy
 
 GIVEN = ["--stack-name", "shop", "--debugpy", "--template", "app/template.yaml", "--env", "KEY=x"]
 ADDRESSES = {"A": ("127.0.0.1", 5678), "B": ("127.0.0.1", 5679)}

@@ -21,15 +21,15 @@ from plldb.debugger.attachment import (
     Reconnecting,
     SessionCreated,
 )
-from plldb.debugger.child import OutputLine
-from plldb.debugger.interpreter import Interpreter
+from plldb.debugger.children.child import OutputLine
+from plldb.debugger.children.interpreter import Interpreter
+from plldb.debugger.children.invoker import Progress, RunState
 from plldb.debugger.invocation_runner import (
     InterpreterDiffers,
     InvocationFinished,
     NotPrepared,
     Prepared,
 )
-from plldb.debugger.invoker import Progress, RunState
 from plldb.debugger.protocol import (
     Connected,
     Ended,

@@ -19,8 +19,8 @@ from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
 from plldb.cli.attach_view import AttachView
 from plldb.cli.console import Console
 from plldb.debugger.attachment import AttachEvent, ChosenSources, SessionOptions, attach
-from plldb.debugger.invoker import Invoker
-from plldb.debugger.local_function import NO_DEBUGGER, Pdb
+from plldb.debugger.children.invoker import Invoker
+from plldb.debugger.children.local_function import NO_DEBUGGER, Pdb
 from plldb.debugger.protocol import Ready
 from plldb.debugger.sources import CodeSource
 from plldb.errors import PlldbError

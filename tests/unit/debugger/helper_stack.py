@@ -23,10 +23,10 @@ from websockets.exceptions import ConnectionClosed
 from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
 from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import ErrorCode
 from plldb.debugger.attachment import AttachEvent, ChosenSources, SessionOptions, attach
-from plldb.debugger.interpreter import Interpreter
+from plldb.debugger.children.interpreter import Interpreter
+from plldb.debugger.children.invoker import Outcome
+from plldb.debugger.children.local_function import LocalFunction
 from plldb.debugger.invocation_runner import Prepared
-from plldb.debugger.invoker import Outcome
-from plldb.debugger.local_function import LocalFunction
 from plldb.debugger.protocol import Ended
 from plldb.debugger.sources import CodeSource
 from plldb.debugger.timing import Timing

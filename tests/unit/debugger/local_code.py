@@ -18,10 +18,10 @@ from typing import Any, TypeVar
 
 import pytest
 
-from plldb.debugger.child import OutputLine
-from plldb.debugger.interpreter import MINIMUM, Interpreter, check_interpreter
-from plldb.debugger.invoker import Invoker, Outcome, Progress
-from plldb.debugger.local_function import LocalFunction
+from plldb.debugger.children.child import OutputLine
+from plldb.debugger.children.interpreter import MINIMUM, Interpreter, check_interpreter
+from plldb.debugger.children.invoker import Invoker, Outcome, Progress
+from plldb.debugger.children.local_function import LocalFunction
 from plldb.errors import SourceError
 
 T = TypeVar("T")

@@ -19,7 +19,10 @@ from hypothesis import strategies as st
 from plldb.bootstrap.cloudformation.lambda_functions.shared.constants import MAX_FRAME_BYTES
 from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
 from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import ErrorCode
-from plldb.debugger.interpreter import Interpreter
+from plldb.debugger.children.interpreter import Interpreter
+from plldb.debugger.children.invoker import Outcome
+from plldb.debugger.children.local_function import LocalFunction
+from plldb.debugger.children.runtime.frames import make_error_report
 from plldb.debugger.invocation_runner import (
     InterpreterDiffers,
     InvocationFinished,
@@ -28,10 +31,7 @@ from plldb.debugger.invocation_runner import (
     Prepared,
     RunnerEvent,
 )
-from plldb.debugger.invoker import Outcome
-from plldb.debugger.local_function import LocalFunction
 from plldb.debugger.protocol import Instrumented, InvocationArrived, Replied
-from plldb.debugger.runtime.frames import make_error_report
 from plldb.debugger.sources import CodeSource
 from plldb.debugger.timing import Timing
 from plldb.errors import EndpointError, PlldbError, SessionError, SourceError

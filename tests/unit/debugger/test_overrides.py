@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plldb.debugger.local_function import LocalFunction
+from plldb.debugger.children.local_function import LocalFunction
 from plldb.debugger.overrides import OverrideOptions, Overrides, collect_overrides
 from plldb.debugger.reserved_variables import RESERVED
 from plldb.errors import UsageError

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from plldb.debugger.terminal import Line, Terminal
+from plldb.debugger.children.terminal import Line, Terminal
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from plldb.debugger.interpreter import check_interpreter, find_interpreter
+from plldb.debugger.children.interpreter import check_interpreter, find_interpreter
 from plldb.errors import SourceError
 
 

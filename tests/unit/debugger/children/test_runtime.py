@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from plldb.debugger import runtime
-from plldb.debugger.interpreter import MINIMUM, Interpreter
+from plldb.debugger.children import runtime
+from plldb.debugger.children.interpreter import MINIMUM, Interpreter
 from tests.unit.debugger.local_code import CONTEXT, HERE, Project, error, interpreters, value
 
 FOLDER = Path(str(runtime.__file__)).parent

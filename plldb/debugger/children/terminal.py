@@ -23,7 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from plldb.debugger.runtime.frames import TERMINAL_MARK
+from plldb.debugger.children.runtime.frames import TERMINAL_MARK
 from plldb.errors import SourceError
 
 _CHUNK_BYTES = 64 * 1024

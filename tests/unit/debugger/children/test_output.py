@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plldb.debugger.interpreter import Interpreter
-from plldb.debugger.invoker import Invoker
-from plldb.debugger.runtime.output import (
+from plldb.debugger.children.interpreter import Interpreter
+from plldb.debugger.children.invoker import Invoker
+from plldb.debugger.children.runtime.output import (
     LOG,
     NOTE,
     RAW,

@@ -20,7 +20,7 @@ import pytest
 from plldb.aws import Target
 from plldb.config import EmulatorAddress, TargetSettings
 from plldb.credentials import Credentials
-from plldb.debugger.credential_server import CredentialServer, Grant, serving_target
+from plldb.debugger.children.credential_server import CredentialServer, Grant, serving_target
 from plldb.errors import CredentialsError
 from tests.unit.debugger.local_code import HERE, Project, error, value
 from tests.unit.fakes import Answer, Request, local_server

@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from plldb.debugger.interpreter import Interpreter
-from plldb.debugger.lambda_paths import LambdaPaths
-from plldb.debugger.local_function import DebugMode, Debugpy, LocalFunction
+from plldb.debugger.children.interpreter import Interpreter
+from plldb.debugger.children.lambda_paths import LambdaPaths
+from plldb.debugger.children.local_function import DebugMode, Debugpy, LocalFunction
 from plldb.debugger.reserved_variables import is_reserved
 from plldb.proxies import EXCEPTIONS, PROXIES, exempt_loopback
 

@@ -20,8 +20,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from plldb.debugger.invoker import Invoker, RunState
-from plldb.debugger.local_function import LocalFunction
+from plldb.debugger.children.invoker import Invoker, RunState
+from plldb.debugger.children.local_function import LocalFunction
 from plldb.errors import SourceError
 from tests.unit.debugger.local_code import (
     CONTEXT,
@@ -567,7 +567,7 @@ class TestEnd:
                 await_true(lambda: not is_running(first))
                 return []
 
-            monkeypatch.setattr("plldb.debugger.invoker.find_changes", kill)
+            monkeypatch.setattr("plldb.debugger.children.invoker.find_changes", kill)
             assert value(await invoke(invoker, project.function())) != first
 
         project.run(work)
@@ -584,8 +584,8 @@ class TestEnd:
         program = textwrap.dedent(f"""
             import asyncio, time, sys
             from pathlib import Path
-            from plldb.debugger.invoker import Invoker
-            from plldb.debugger.local_function import LocalFunction
+            from plldb.debugger.children.invoker import Invoker
+            from plldb.debugger.children.local_function import LocalFunction
             async def main():
                 invoker = Invoker(python=Path(sys.executable))
                 function = LocalFunction("F", Path({str(project.folder)!r}), "app.handler", "f")

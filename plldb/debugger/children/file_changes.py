@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from plldb.debugger.runtime.file_stamps import is_unchanged, list_modules
+from plldb.debugger.children.runtime.file_stamps import is_unchanged, list_modules
 
 if TYPE_CHECKING:
-    from plldb.debugger.runtime.file_stamps import Stamp
-    from plldb.debugger.runtime.frames import Header
+    from plldb.debugger.children.runtime.file_stamps import Stamp
+    from plldb.debugger.children.runtime.frames import Header
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from plldb.bootstrap.cloudformation.lambda_functions.shared.ids import shortened
-from plldb.debugger.child import (
+from plldb.debugger.children.child import (
     Child,
     ChildExitedError,
     ChildFailedError,
@@ -32,24 +32,24 @@ from plldb.debugger.child import (
     OutputLine,
     Reply,
 )
-from plldb.debugger.child_environment import find_fallback_packages, make_child_environment
-from plldb.debugger.editor_ports import Address, EditorPorts
-from plldb.debugger.file_changes import LoadedFiles, find_changes
-from plldb.debugger.interpreter import Interpreter, check_interpreter
-from plldb.debugger.layers import list_built_packages, list_layer_paths
-from plldb.debugger.local_function import (
+from plldb.debugger.children.child_environment import find_fallback_packages, make_child_environment
+from plldb.debugger.children.editor_ports import Address, EditorPorts
+from plldb.debugger.children.file_changes import LoadedFiles, find_changes
+from plldb.debugger.children.interpreter import Interpreter, check_interpreter
+from plldb.debugger.children.layers import list_built_packages, list_layer_paths
+from plldb.debugger.children.local_function import (
     NO_DEBUGGER,
     DebugMode,
     Debugpy,
     LocalFunction,
     Pdb,
 )
-from plldb.debugger.runtime.frames import ErrorReport, make_error_report
-from plldb.debugger.terminal import Line, Terminal
+from plldb.debugger.children.runtime.frames import ErrorReport, make_error_report
+from plldb.debugger.children.terminal import Line, Terminal
 from plldb.errors import SourceError
 
 if TYPE_CHECKING:
-    from plldb.debugger.runtime.frames import Header
+    from plldb.debugger.children.runtime.frames import Header
 
 logger = logging.getLogger(__name__)
 

@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from plldb.debugger.child import Child
-from plldb.debugger.interpreter import Interpreter
-from plldb.debugger.invoker import Invoker, Outcome, RunState
-from plldb.debugger.local_function import Pdb
+from plldb.debugger.children.child import Child
+from plldb.debugger.children.interpreter import Interpreter
+from plldb.debugger.children.invoker import Invoker, Outcome, RunState
+from plldb.debugger.children.local_function import Pdb
 from plldb.errors import SourceError
 from tests.unit.debugger.local_code import Project, error, every_python, invoke, value
 

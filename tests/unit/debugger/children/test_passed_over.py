@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from plldb.debugger.interpreter import Interpreter
-from plldb.debugger.local_function import Debugpy
+from plldb.debugger.children.interpreter import Interpreter
+from plldb.debugger.children.local_function import Debugpy
 from tests.unit.debugger.local_code import HERE, Project, every_python, value
 
 

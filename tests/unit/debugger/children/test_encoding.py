@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from plldb.debugger.runtime.encoding import to_json
+from plldb.debugger.children.runtime.encoding import to_json
 
 marshaller = pytest.importorskip(
     "awslambdaric.lambda_runtime_marshaller", reason="awslambdaric can be had for Linux only"

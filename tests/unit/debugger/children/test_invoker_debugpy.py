@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from plldb.debugger.interpreter import Interpreter
-from plldb.debugger.invoker import Invoker, Outcome, RunState
+from plldb.debugger.children.interpreter import Interpreter
+from plldb.debugger.children.invoker import Invoker, Outcome, RunState
+from plldb.debugger.children.local_function import Debugpy
 from plldb.debugger.launch_config import make_launch_config
-from plldb.debugger.local_function import Debugpy
 from plldb.errors import SourceError
 from tests.unit.debugger.dap import DapClient, substitute
 from tests.unit.debugger.local_code import HERE, Project, error, interpreters, invoke, value

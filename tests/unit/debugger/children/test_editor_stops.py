@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from plldb.debugger.interpreter import Interpreter
-from plldb.debugger.invoker import RUNTIME, Invoker, Outcome
-from plldb.debugger.local_function import Debugpy
+from plldb.debugger.children.interpreter import Interpreter
+from plldb.debugger.children.invoker import RUNTIME, Invoker, Outcome
+from plldb.debugger.children.local_function import Debugpy
 from tests.unit.debugger.dap import DapClient
 from tests.unit.debugger.local_code import HERE, Project, error, interpreters, invoke, value
 

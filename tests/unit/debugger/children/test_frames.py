@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plldb.debugger.runtime.frames import FrameParser, encode_frame, make_error_report
+from plldb.debugger.children.runtime.frames import FrameParser, encode_frame, make_error_report
 
 Frame = tuple[dict[str, Any], str]
 

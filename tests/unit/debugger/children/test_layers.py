@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from plldb.debugger.interpreter import Interpreter
-from plldb.debugger.invoker import Invoker
-from plldb.debugger.layers import list_built_packages, list_layer_paths
-from plldb.debugger.local_function import LocalFunction
+from plldb.debugger.children.interpreter import Interpreter
+from plldb.debugger.children.invoker import Invoker
+from plldb.debugger.children.layers import list_built_packages, list_layer_paths
+from plldb.debugger.children.local_function import LocalFunction
 from tests.unit.debugger.local_code import (
     HERE,
     Project,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plldb.debugger.lambda_paths import LambdaPaths
+from plldb.debugger.children.lambda_paths import LambdaPaths
 
 CODE = LambdaPaths(Path("/home/me/app"))
 

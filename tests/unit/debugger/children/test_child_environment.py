@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plldb.debugger.child_environment import make_child_environment
-from plldb.debugger.invoker import Invoker
-from plldb.debugger.local_function import LocalFunction
+from plldb.debugger.children.child_environment import make_child_environment
+from plldb.debugger.children.invoker import Invoker
+from plldb.debugger.children.local_function import LocalFunction
 from tests.unit.debugger.local_code import CONTEXT, HERE, Project, invoke, processes_in, value
 
 FUNCTION = LocalFunction(

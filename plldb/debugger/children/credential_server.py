@@ -25,7 +25,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 
 from plldb.credentials import Credentials
-from plldb.debugger.credential_keeper import CredentialKeeper
+from plldb.debugger.children.credential_keeper import CredentialKeeper
 from plldb.errors import PlldbError
 
 if TYPE_CHECKING:

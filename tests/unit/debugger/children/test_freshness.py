@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from plldb.debugger.interpreter import Interpreter, check_interpreter
-from plldb.debugger.invoker import Invoker
+from plldb.debugger.children.interpreter import Interpreter, check_interpreter
+from plldb.debugger.children.invoker import Invoker
 from tests.unit.debugger.local_code import (
     Project,
     error,

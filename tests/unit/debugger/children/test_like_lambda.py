@@ -33,9 +33,9 @@ from typing import Any
 
 import pytest
 
-from plldb.debugger.child import OutputLine
-from plldb.debugger.invoker import Invoker, Outcome
-from plldb.debugger.local_function import LocalFunction
+from plldb.debugger.children.child import OutputLine
+from plldb.debugger.children.invoker import Invoker, Outcome
+from plldb.debugger.children.local_function import LocalFunction
 from tests.unit.debugger.lambda_runtime import Answer, LambdaRuntime
 from tests.unit.debugger.local_code import HERE
 

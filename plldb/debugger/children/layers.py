@@ -6,8 +6,8 @@ import csv
 import logging
 from pathlib import Path, PurePosixPath
 
-from plldb.debugger.interpreter import Interpreter
-from plldb.debugger.local_function import LocalFunction
+from plldb.debugger.children.interpreter import Interpreter
+from plldb.debugger.children.local_function import LocalFunction
 
 logger = logging.getLogger(__name__)
 

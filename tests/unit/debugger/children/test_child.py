@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from plldb.debugger.interpreter import Interpreter
-from plldb.debugger.invoker import Invoker, Outcome
+from plldb.debugger.children.interpreter import Interpreter
+from plldb.debugger.children.invoker import Invoker, Outcome
 from tests.unit.debugger.local_code import (
     Project,
     await_true,
@@ -304,8 +304,8 @@ class TestWithoutPlldb:
     PROGRAM = """
         import asyncio, sys, time
         from pathlib import Path
-        from plldb.debugger.invoker import Invoker
-        from plldb.debugger.local_function import LocalFunction
+        from plldb.debugger.children.invoker import Invoker
+        from plldb.debugger.children.local_function import LocalFunction
         async def main():
             invoker = Invoker(python=Path(sys.executable), patience={patience})
             function = LocalFunction("F", Path({folder!r}), "app.handler", "f")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from plldb.credentials import Credentials
-from plldb.debugger.credential_keeper import CredentialKeeper
+from plldb.debugger.children.credential_keeper import CredentialKeeper
 from plldb.errors import CredentialsError, PlldbError
 from tests.unit.debugger.local_code import await_true
 

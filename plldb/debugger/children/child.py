@@ -27,12 +27,20 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from plldb.debugger.file_changes import NOTHING_LOADED, read_loaded_files
-from plldb.debugger.runtime.frames import ErrorReport, FrameParser, encode_frame
-from plldb.debugger.runtime.output import LOG, NOTE, RAW, REQUEST, STDERR, OutputParser, make_mark
+from plldb.debugger.children.file_changes import NOTHING_LOADED, read_loaded_files
+from plldb.debugger.children.runtime.frames import ErrorReport, FrameParser, encode_frame
+from plldb.debugger.children.runtime.output import (
+    LOG,
+    NOTE,
+    RAW,
+    REQUEST,
+    STDERR,
+    OutputParser,
+    make_mark,
+)
 
 if TYPE_CHECKING:
-    from plldb.debugger.runtime.frames import Header
+    from plldb.debugger.children.runtime.frames import Header
 
 logger = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from plldb.debugger.file_changes import NOTHING_LOADED, find_changes, read_loaded_files
-from plldb.debugger.runtime.file_stamps import is_unchanged, list_modules, take_stamp
+from plldb.debugger.children.file_changes import NOTHING_LOADED, find_changes, read_loaded_files
+from plldb.debugger.children.runtime.file_stamps import is_unchanged, list_modules, take_stamp
 
 
 @pytest.fixture
