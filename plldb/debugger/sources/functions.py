@@ -7,7 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from plldb.debugger.sources.project import CodeSource, Functions, find_folder, make_absolute
+from plldb.debugger.sources.project import (
+    CodeSource,
+    Functions,
+    Parameters,
+    find_folder,
+    make_absolute,
+)
 from plldb.templates import as_dict, as_list, is_computed, read_template
 
 LAMBDA_FUNCTION = "AWS::Lambda::Function"
@@ -22,7 +28,7 @@ _CDK_ASSET_PATH = "aws:asset:path"
 _CONTENT_NAMES = {_LAMBDA_LAYER: "Content", _SAM_LAYER: "ContentUri"}
 
 
-def read_functions(path: Path) -> Functions:
+def read_functions(path: Path, parameters: Parameters) -> Functions:  # noqa: ARG001
     """The functions of the template at ``path``. Raises SourceError if it can't be read."""
     template, folder = read_template(path), path.parent
     functions: dict[str, CodeSource | str] = {}

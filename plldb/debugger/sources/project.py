@@ -28,8 +28,13 @@ class CodeSource:
 
 
 # By a function's name in a session, which is its path from the stack: Greeter, Child/Greeter.
-# A function whose code is not here has a reason, in words that follow "because".
+# A function whose code is not here has a reason, in words that follow "because". A name that ends
+# with "/*" is that of all functions of a nested stack of which nothing more is known here.
 Functions = Mapping[str, CodeSource | str]
+
+# The values of a stack's parameters, as far as they are known: those that it was deployed with, and
+# pseudo parameters such as AWS::Region. By them it is known what ``Fn::If`` and ``Ref`` give.
+Parameters = Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -37,14 +42,15 @@ class Project:
     """One stack, as the files of a project describe it.
 
     ``kind`` is what it is called in messages: SAM, CloudFormation, CDK, … ``file`` is what
-    ``read`` reads, for example a template; it raises SourceError if that makes no sense.
+    ``read`` reads, for example a template; it raises SourceError if that makes no sense. It takes
+    the stack's parameters, for kinds of projects to which they matter.
     ``stack_names`` are the names under which the project deploys this, as ``named_by`` says; empty
     if it names none. A project that names other stacks is never used for a stack.
     """
 
     kind: str
     file: Path
-    read: Callable[[], Functions]
+    read: Callable[[Parameters], Functions]
     stack_names: frozenset[str] = frozenset()
     named_by: Path | None = None
 
