@@ -16,7 +16,8 @@
     │   └── InvocationError         an invocation that can't be answered any more
     ├── SourceError                 a file of the developer's can't be used: template, code,
     │                               interpreter, launch.json
-    └── EmulatorError               the emulator could not be started or stopped
+    ├── EmulatorError               the emulator could not be started or stopped
+    └── CommandError                exit codes 126 and 127: a tool could not be started
 
 Any other exception is a bug in plldb and keeps its traceback.
 """
@@ -89,3 +90,11 @@ class SourceError(PlldbError):
 
 class EmulatorError(PlldbError):
     pass
+
+
+class CommandError(PlldbError):
+    """``exit_code`` is the one that shells have for it."""
+
+    def __init__(self, message: str, hint: str | None = None, *, exit_code: int) -> None:
+        super().__init__(message, hint)
+        self.exit_code = exit_code

@@ -45,6 +45,7 @@ LAYERS = [
     {"stacks"},
     {"bootstrap", "debugger", "emulators"},
     {"demo", "doctor"},
+    {"dev"},
     {"cli"},
 ]
 # Inside the helper stack: handlers put rooms together, and what is shared uses no room.
@@ -57,6 +58,7 @@ PURE = [
     "plldb.bootstrap.release",
     "plldb.doctor.findings",
     "plldb.doctor.requirements",
+    "plldb.dev.tool_environment",
     "plldb.debugger.jsonc",
     "plldb.debugger.launch_config",
     "plldb.debugger.protocol",
