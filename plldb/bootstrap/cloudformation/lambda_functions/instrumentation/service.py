@@ -325,6 +325,7 @@ def _instrumented_message(
         timeout=original.timeout,
         memory_size=found.get("MemorySize", 128),
         variables=original.variables,
+        layers=original.layers,
         logging=found.get("LoggingConfig"),
     )
 

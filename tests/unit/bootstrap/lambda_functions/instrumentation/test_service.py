@@ -203,11 +203,22 @@ class TestInstrument:
             "timeout": 3,
             "memorySize": 256,
             "variables": {"NAME": "One"},
+            "layers": [],
             "logging": {"LogFormat": "JSON", "LogGroup": "/team/app"},
         }
         assert messages[-1] == ready(2, 0)
         assert scene.functions.found["app-One"]["Handler"] == SHIM_HANDLER
         assert scene.record["outcome"] == "ready"
+
+    def test_the_layers_are_told_in_their_order_and_without_plldbs(self) -> None:
+        """Also when the function is instrumented already."""
+        scene = Scene("One")
+        own = [f"arn:aws:lambda:eu-west-1:1:layer:{name}:1" for name in ("zebra", "ant")]
+        scene.functions.change("app-One", Layers=own)
+        for _ in range(2):
+            message = of_type(scene.instrument(), "instrumented")["One"]
+            assert message["layers"] == own
+        assert len(scene.functions.found["app-One"]["Layers"]) == 3
 
     def test_again_changes_nothing_and_tells_the_same(self) -> None:
         scene = Scene("One")
