@@ -16,6 +16,7 @@
     │   └── InvocationError         an invocation that can't be answered any more
     ├── SourceError                 a file of the developer's can't be used: template, code,
     │                               interpreter, launch.json
+    ├── LayerError                  a layer can't be had: ``message`` is why, after "because"
     └── EmulatorError               the emulator could not be started or stopped
 
 Any other exception is a bug in plldb and keeps its traceback.
@@ -84,6 +85,10 @@ class InvocationError(SessionError):
 
 
 class SourceError(PlldbError):
+    pass
+
+
+class LayerError(PlldbError):
     pass
 
 
