@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+
+from plldb.debugger.sources.project import DescribedLayer
 
 # https://docs.aws.amazon.com/lambda/latest/api/API_GetLayerVersionByArn.html
 _ARN = re.compile(
@@ -39,22 +40,6 @@ def parse_layer_arn(text: str) -> LayerArn | None:
     return LayerArn(text, found["region"], found["account"], found["name"], found["version"])
 
 
-@dataclass(frozen=True)
-class DescribedLayer:
-    """A layer of a function as the project describes it.
-
-    ``name`` is its logical id, its ARN, or whatever stands there, ``layer_name`` the name that it
-    is given, if the project says so. ``folders`` have what is in /opt on Lambda, of two with the
-    same file the later one's counts; without any, ``reason`` says why, in words that follow
-    "because".
-    """
-
-    name: str
-    folders: tuple[Path, ...] = ()
-    reason: str = ""
-    layer_name: str | None = None
-
-
 def arrange_layers(
     described: Sequence[DescribedLayer], deployed: Sequence[str]
 ) -> list[DescribedLayer | str]:
@@ -76,12 +61,11 @@ def arrange_layers(
 
 def _pair(described: Sequence[DescribedLayer], deployed: Sequence[str]) -> dict[int, int]:
     """Numbers of those described → places of those deployed."""
-    names = [arn.name if (arn := parse_layer_arn(text)) else "" for text in deployed]
     places: dict[int, int] = {}
-    for finds in (_find_by_arn, _find_by_layer_name, _find_by_logical_id):
+    for is_same in (_has_arn, _has_layer_name, _has_logical_id):
         for number, layer in enumerate(described):
             free = [place for place in range(len(deployed)) if place not in places.values()]
-            found = [place for place in free if finds(layer, deployed[place], names[place])]
+            found = [place for place in free if is_same(layer, deployed[place])]
             if number not in places and len(found) == 1:
                 places[number] = found[0]
     rest = [number for number in range(len(described)) if number not in places]
@@ -91,14 +75,16 @@ def _pair(described: Sequence[DescribedLayer], deployed: Sequence[str]) -> dict[
     return places
 
 
-def _find_by_arn(layer: DescribedLayer, arn: str, name: str) -> bool:
+def _has_arn(layer: DescribedLayer, arn: str) -> bool:
     return layer.name == arn
 
 
-def _find_by_layer_name(layer: DescribedLayer, arn: str, name: str) -> bool:
-    return bool(name) and layer.layer_name == name
+def _has_layer_name(layer: DescribedLayer, arn: str) -> bool:
+    parsed = parse_layer_arn(arn)
+    return parsed is not None and layer.layer_name == parsed.name
 
 
-def _find_by_logical_id(layer: DescribedLayer, arn: str, name: str) -> bool:
-    """CloudFormation calls a layer by its logical id, and some emulators put it into the name."""
-    return layer.name == name or layer.name in name.split("-")
+def _has_logical_id(layer: DescribedLayer, arn: str) -> bool:
+    """CloudFormation calls a layer by its logical id; some emulators make that a part of a name."""
+    parsed = parse_layer_arn(arn)
+    return parsed is not None and layer.name in (parsed.name, *parsed.name.split("-"))
