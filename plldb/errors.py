@@ -16,6 +16,7 @@
     │   └── InvocationError         an invocation that can't be answered any more
     ├── SourceError                 a file of the developer's can't be used: template, code,
     │                               interpreter, launch.json
+    ├── LayerError                  a layer can't be had: ``message`` is why, after "because"
     ├── EmulatorError               the emulator could not be started or stopped
     └── CommandError                exit codes 126 and 127: a tool could not be started
 
@@ -85,6 +86,10 @@ class InvocationError(SessionError):
 
 
 class SourceError(PlldbError):
+    pass
+
+
+class LayerError(PlldbError):
     pass
 
 

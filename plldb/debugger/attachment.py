@@ -26,7 +26,8 @@ from plldb.debugger.invocation_runner import InvocationRunner, RunnerEvent
 from plldb.debugger.overrides import Overrides
 from plldb.debugger.payload_transfer import PayloadTransfer
 from plldb.debugger.protocol import Ended, SessionEvent, SessionProtocol, Wish
-from plldb.debugger.sources import CodeSource, find_sources
+from plldb.debugger.sources.choice import find_sources
+from plldb.debugger.sources.project import CodeSource
 from plldb.debugger.tasks import unless_stopped
 from plldb.debugger.threads import run_in_thread
 from plldb.debugger.timing import Outages, Replacements, Timing
@@ -201,7 +202,7 @@ def choose_sources(options: CodeOptions, stack_name: str) -> ChosenSources:
     return ChosenSources(
         {name: source for name, source in sources.found.items() if options.includes(name)},
         {name: reason for name, reason in sources.missing.items() if options.includes(name)},
-        f"{sources.template} has no function with code on this machine.",
+        f"{sources.file} has no function with code on this machine.",
         frozenset({*sources.found, *sources.missing}),
     )
 
@@ -628,14 +629,15 @@ def _list_left_out(sources: ChosenSources) -> list[AttachEvent]:
     ]
     missing: dict[tuple[str, str], list[str]] = {}
     for function, source in sorted(sources.found.items()):
-        for one in source.missing_layers:
-            missing.setdefault(one, []).append(function)
-    for (layer, reason), (function, *others) in missing.items():
+        for layer in source.layers:
+            if layer.reason:
+                missing.setdefault((layer.name, layer.reason), []).append(function)
+    for (name, reason), (function, *others) in missing.items():
         also = f" It is one of {', '.join(others)}, too." if others else ""
         events.append(
             protocol.Warned(
                 function,
-                f"its layer {layer} is not on this machine: {reason}.{also} Install what it brings "
+                f"its layer {name} is not on this machine: {reason}.{also} Install what it brings "
                 "in the environment of your project, or make it a layer of the template.",
             )
         )

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from plldb.debugger.sources import CodeSource, Sources, find_sources, parse_code_options
+from plldb.debugger.sources.choice import Sources, find_sources
+from plldb.debugger.sources.code_options import parse_code_options
+from plldb.debugger.sources.project import CodeSource, DescribedLayer
 from plldb.errors import SourceError, UsageError
 
 
@@ -23,8 +25,8 @@ def found(folder: Path, text: str, name: str = "template.yaml") -> Sources:
     return find_sources(folder)
 
 
-def source(logical_id: str, at: Path, handler: str | None) -> CodeSource:
-    return CodeSource(logical_id, at, handler)
+def source(at: Path, handler: str | None = None, runtime: str | None = None) -> CodeSource:
+    return CodeSource(at, handler, runtime)
 
 
 class TestSam:
@@ -76,8 +78,8 @@ Resources:
 
     def test_folders_and_globals(self, project: Path) -> None:
         assert found(project, self.TEXT).found == {
-            "One": source("One", project / "src/one", "one.main"),
-            "Two": source("Two", project / "shared", "app.handler"),
+            "One": source(project / "src/one", "one.main", "python3.12"),
+            "Two": source(project / "shared", "app.handler", "python3.12"),
         }
 
     def test_what_has_no_folder_has_a_reason(self, project: Path) -> None:
@@ -123,7 +125,7 @@ Resources:
 
     def test_it(self, project: Path) -> None:
         sources = found(project, self.TEXT)
-        assert sources.found == {"One": source("One", project / "src/one", "one.main")}
+        assert sources.found == {"One": source(project / "src/one", "one.main")}
         assert sources.missing == {
             "Inline": "its code stands in the template itself",
             "Uploaded": "its Code is in S3",
@@ -139,14 +141,14 @@ Resources:
             }
         }
         sources = found(project, json.dumps(template, indent=indent), "template.json")
-        assert sources.found == {"One": source("One", project / "src/one", None)}
+        assert sources.found == {"One": source(project / "src/one")}
 
     def test_a_named_template_and_its_folder(self, project: Path, tmp_path: Path) -> None:
         (project / "deploy").mkdir()
         text = self.TEXT.replace("src/one", "../src/one")
         (project / "deploy" / "stack.yml").write_text(text)
         sources = find_sources(project, Path("deploy/stack.yml"))
-        assert sources.template == project / "deploy" / "stack.yml"
+        assert sources.file == project / "deploy" / "stack.yml"
         assert sources.found["One"].code_dir == project / "src/one"
 
 
@@ -171,7 +173,7 @@ class TestCdk:
     def test_an_asset(self, project: Path) -> None:
         self.synthesise(project, "Stack")
         at = project / "cdk.out" / "asset.abc"
-        expected = {"GreeterAB12": source("GreeterAB12", at, "index.handler")}
+        expected = {"GreeterAB12": source(at, "index.handler", "python3.13")}
         assert find_sources(project).found == expected
 
     def test_an_asset_that_is_no_copy(self, project: Path) -> None:
@@ -181,19 +183,19 @@ class TestCdk:
     def test_the_stacks_own_of_several(self, project: Path) -> None:
         self.synthesise(project, "A")
         self.synthesise(project, "B")
-        assert find_sources(project, stack_name="B").template == project / "cdk.out/B.template.json"
-        with pytest.raises(SourceError, match=r"A\.template\.json, B\.template\.json") as raised:
+        assert find_sources(project, stack_name="B").file == project / "cdk.out/B.template.json"
+        with pytest.raises(SourceError, match=r"no stack C, but A, B") as raised:
             find_sources(project, stack_name="C")
         assert "--template" in str(raised.value.hint)
 
     def test_a_nested_stack_is_not_the_stack(self, project: Path) -> None:
         self.synthesise(project, "A")
         self.synthesise(project, "ANested.nested")
-        assert find_sources(project).template == project / "cdk.out/A.template.json"
+        assert find_sources(project).file == project / "cdk.out/A.template.json"
 
     def test_the_developers_own_template_comes_first(self, project: Path) -> None:
         self.synthesise(project, "A")
-        assert found(project, TestSam.TEXT).template == project / "template.yaml"
+        assert found(project, TestSam.TEXT).file == project / "template.yaml"
 
 
 class TestCode:
@@ -201,13 +203,13 @@ class TestCode:
         (project / "template.yaml").write_text(TestSam.TEXT)
         code = parse_code_options(["One=src/two", f"Inline={project}/shared"], project)
         sources = find_sources(project, code=code)
-        assert sources.found["One"] == source("One", project / "src/two", "one.main")
-        assert sources.found["Inline"] == source("Inline", project / "shared", None)
+        assert sources.found["One"] == source(project / "src/two", "one.main", "python3.12")
+        assert sources.found["Inline"] == source(project / "shared")
         assert "Inline" not in sources.missing
 
     def test_it_needs_no_template(self, project: Path) -> None:
         sources = find_sources(project, code=parse_code_options(["One=src/one"], project))
-        assert sources == Sources(None, {"One": source("One", project / "src/one", None)}, {})
+        assert sources == Sources(None, {"One": source(project / "src/one")}, {})
         assert "--code" in sources.explain_missing("Two")
 
     @pytest.mark.parametrize("value", ["", "One", "One=", "=src/one", "O-ne=src/one", "Ö=src/one"])
@@ -243,7 +245,7 @@ class TestTrouble:
     @pytest.mark.parametrize(
         ("text", "reason"),
         [
-            ("a: [", "not YAML: .*line 1"),
+            ("a: [", "not YAML: .*at line 2"),
             ("\tx: 1", "not YAML"),
             ("a: *nowhere", "not YAML"),
             ("x: \x00", "not YAML"),
@@ -305,7 +307,7 @@ Resources:
     Properties: { ContentUri: layers/tools }
   Uploaded:
     Type: AWS::Lambda::LayerVersion
-    Properties: { Content: { S3Bucket: b, S3Key: k } }
+    Properties: { LayerName: uploads, Content: { S3Bucket: b, S3Key: k } }
   One:
     Type: AWS::Serverless::Function
     Properties:
@@ -326,23 +328,28 @@ Resources:
         return project / "layers"
 
     def test_those_of_the_template_in_their_order(self, project: Path, layers: Path) -> None:
-        sources = found(project, self.SAM)
-        assert sources.found["Two"].layers == (layers / "common",)
-        assert sources.found["One"].layers == (layers / "common", layers / "tools")
+        one, two = (found(project, self.SAM).found[name] for name in ("One", "Two"))
+        assert two.layers == (DescribedLayer("Common", (layers / "common",)),)
+        assert [layer.folders for layer in one.layers] == [
+            *((layers / "common",), (layers / "tools",)),
+            *((), (), (), ()),
+        ]
 
     def test_those_that_are_elsewhere_are_named_with_the_reason(
         self, project: Path, layers: Path
     ) -> None:
-        one, two = (found(project, self.SAM).found[name] for name in ("One", "Two"))
-        assert two.missing_layers == ()
-        assert one.missing_layers == (
-            (
+        one = found(project, self.SAM).found["One"]
+        assert one.layers[2:] == (
+            DescribedLayer(
                 "arn:aws:lambda:eu-west-1:017000801446:layer:AWSLambdaPowertools:5",
-                "it is none of this template's",
+                reason="it is none of this template's",
             ),
-            ("Uploaded", "its Content is in S3"),
-            ('{"!Sub": "arn:${AWS::Partition}:lambda:x"}', "it is none of this template's"),
-            ('{"Ref": "Nowhere"}', "it is none of this template's"),
+            DescribedLayer("Uploaded", (), "its Content is in S3", "uploads"),
+            DescribedLayer(
+                '{"Fn::Sub": "arn:${AWS::Partition}:lambda:x"}',
+                reason="it is none of this template's",
+            ),
+            DescribedLayer('{"Ref": "Nowhere"}', reason="it is none of this template's"),
         )
 
     def test_a_built_one_has_what_it_needs_beside_its_source(
@@ -351,14 +358,14 @@ Resources:
         built = project / ".aws-sam" / "build" / "Tools"
         built.mkdir(parents=True)
         one = found(project, self.SAM).found["One"]
-        assert one.layers == (layers / "common", built, layers / "tools")
+        common, tools, *_ = one.layers
+        assert common.folders == (layers / "common",)
+        assert tools == DescribedLayer("Tools", (built, layers / "tools"))
 
     def test_one_whose_folder_is_gone(self, project: Path) -> None:
-        two = found(project, self.SAM).found["Two"]
-        assert two.layers == ()
-        ((name, reason),) = two.missing_layers
-        assert name == "Common"
-        assert "does not exist" in reason
+        (common,) = found(project, self.SAM).found["Two"].layers
+        assert (common.name, common.folders) == ("Common", ())
+        assert "does not exist" in common.reason
 
     def test_cloudformations_and_the_cdks(self, project: Path, layers: Path) -> None:
         template = {
@@ -383,7 +390,10 @@ Resources:
             }
         }
         sources = found(project, json.dumps(template), "template.json")
-        assert sources.found["One"].layers == (layers / "common", layers / "tools")
+        assert sources.found["One"].layers == (
+            DescribedLayer("Plain", (layers / "common",)),
+            DescribedLayer("Asset", (layers / "tools",)),
+        )
 
     @pytest.mark.parametrize("value", ['"x"', "{ Fn::If: [a, b, c] }", "[1]", "[null]", "[[]]"])
     def test_what_only_cloudformation_can_compute_is_named(self, project: Path, value: str) -> None:
@@ -393,9 +403,9 @@ Resources:
     Type: AWS::Lambda::Function
     Properties: {{ Code: src/one, Layers: {value} }}
 """
-        one = found(project, text).found["One"]
-        assert one.layers == ()
-        assert len(one.missing_layers) == 1
+        (layer,) = found(project, text).found["One"].layers
+        assert layer.folders == ()
+        assert layer.reason
 
     def test_another_folder_of_its_code_changes_nothing_about_them(
         self, project: Path, layers: Path
@@ -403,7 +413,8 @@ Resources:
         (project / "template.yaml").write_text(self.SAM)
         code = {"Two": project / "src" / "two"}
         two = find_sources(project, code=code).found["Two"]
-        assert (two.code_dir, two.layers) == (project / "src" / "two", (layers / "common",))
+        common = DescribedLayer("Common", (layers / "common",))
+        assert (two.code_dir, two.layers) == (project / "src" / "two", (common,))
 
 
 def test_where_a_build_has_put_a_function(project: Path) -> None:
