@@ -9,6 +9,7 @@ from typing import Any
 
 from plldb.debugger.sources.project import (
     CodeSource,
+    DescribedLayer,
     Functions,
     Parameters,
     find_folder,
@@ -47,14 +48,12 @@ def read_functions(path: Path, parameters: Parameters) -> Functions:  # noqa: AR
         # SAM puts the layers of Globals before the function's own.
         own = [*as_list(defaults.get("Layers"))] if kind == SAM_FUNCTION else []
         own += as_list(as_dict(resource.get("Properties")).get("Layers"))
-        layers, missing_layers = _read_layers(own, template["Resources"], folder)
         build_dir = make_absolute(folder / _SAM_BUILD / str(logical_id))
         functions[str(logical_id)] = CodeSource(
             code,
             _read_text(properties, "Handler"),
             _read_text(properties, "Runtime"),
-            layers,
-            missing_layers,
+            tuple(_read_layer(value, template["Resources"], folder) for value in own),
             build_dir if build_dir.is_dir() else None,
         )
     return functions
@@ -103,28 +102,21 @@ def _explain_missing_folder(name: str, value: Any) -> str:
 # --- Layers ---------------------------------------------------------------------------------------
 
 
-def _read_layers(
-    values: list[Any], resources: dict[str, Any], folder: Path
-) -> tuple[tuple[Path, ...], tuple[tuple[str, str], ...]]:
-    """The folders of a function's layers; and those that have none, with the reason of each."""
-    folders: list[Path] = []
-    missing: list[tuple[str, str]] = []
-    for value in values:
-        name = as_dict(value).get("Ref")
-        resource = as_dict(resources.get(name)) if isinstance(name, str) else {}
-        if resource.get("Type") not in _CONTENT_NAMES:
-            missing.append((_name_layer(value), "it is none of this template's"))
-            continue
-        content = _locate_layer(resource, folder)
-        # Of a layer that a build makes, there is the source, as it is edited, over what it needs.
-        built = make_absolute(folder / _SAM_BUILD / str(name))
-        is_built = "BuildMethod" in as_dict(resource.get("Metadata")) and built.is_dir()
-        folders += [built] if is_built else []
-        if isinstance(content, Path):
-            folders.append(content)
-        elif not is_built:
-            missing.append((str(name), content))
-    return tuple(folders), tuple(missing)
+def _read_layer(value: Any, resources: dict[str, Any], folder: Path) -> DescribedLayer:
+    name = as_dict(value).get("Ref")
+    resource = as_dict(resources.get(name)) if isinstance(name, str) else {}
+    if resource.get("Type") not in _CONTENT_NAMES:
+        return DescribedLayer(_name_layer(value), reason="it is none of this template's")
+    layer_name = _read_text(as_dict(resource.get("Properties")), "LayerName")
+    content = _locate_layer(resource, folder)
+    # Of a layer that a build makes, there is the source, as it is edited, over what it needs.
+    built = make_absolute(folder / _SAM_BUILD / str(name))
+    is_built = "BuildMethod" in as_dict(resource.get("Metadata")) and built.is_dir()
+    folders = (built,) if is_built else ()
+    if isinstance(content, Path):
+        folders = (*folders, content)
+    reason = content if isinstance(content, str) and not folders else ""
+    return DescribedLayer(str(name), folders, reason, layer_name)
 
 
 def _locate_layer(resource: dict[str, Any], folder: Path) -> Path | str:

@@ -9,21 +9,34 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
+class DescribedLayer:
+    """A layer of a function as the project describes it.
+
+    ``name`` is its logical id, its ARN, or whatever stands there, and ``layer_name`` the name that
+    the project gives it, if any. ``folders`` have what is in /opt on Lambda, of which a later one
+    wins; where there are none, ``reason`` says why, in words that follow "because".
+    """
+
+    name: str
+    folders: tuple[Path, ...] = ()
+    reason: str = ""
+    layer_name: str | None = None
+
+
+@dataclass(frozen=True)
 class CodeSource:
     """Where the code of one function is, and what the project says of it.
 
     ``code_dir`` is absolute: what lies in /var/task on Lambda, as the developer edits it.
     ``handler`` and ``runtime`` are the project's, None if it says nothing or not here. ``layers``
-    are folders with what is in /opt on Lambda, of which a later one wins, and ``missing_layers``
-    those that are not on this machine, with the reason of each. ``build_dir`` is where a build has
-    put the function, if there was one: only what ``code_dir`` lacks is taken from there.
+    are in the function's order. ``build_dir`` is where a build has put the function, if there was
+    one: only what ``code_dir`` lacks is taken from there.
     """
 
     code_dir: Path
     handler: str | None = None
     runtime: str | None = None
-    layers: tuple[Path, ...] = ()
-    missing_layers: tuple[tuple[str, str], ...] = ()
+    layers: tuple[DescribedLayer, ...] = ()
     build_dir: Path | None = None
 
 
