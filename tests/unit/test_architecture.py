@@ -72,6 +72,8 @@ PURE = [
     "plldb.debugger.children.file_changes",
     *sorted(BOTH_ENDS),
     "plldb.debugger.sources.cdk",
+    "plldb.debugger.sources.cloud_assembly",
+    "plldb.debugger.sources.package_origin",
     "plldb.debugger.sources.choice",
     "plldb.debugger.sources.cloudformation",
     "plldb.debugger.sources.code_options",

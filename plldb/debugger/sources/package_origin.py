@@ -20,8 +20,10 @@ from pathlib import Path
 _SKIPPED = frozenset(
     {"node_modules", "site-packages", "__pycache__", "cdk.out", "build", "dist", "venv", "env"}
 )
-# So many files of Python are looked through in a second.
-_MOST_FILES = 20_000
+# RuntimeError: it is encrypted.
+_UNREADABLE = (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError)
+# So many files and folders are looked through in a second.
+_MOST_FILES = 100_000
 # How like each other two files are, from 0 to 1, of which one is the other after some edits.
 _LIKE = 0.6
 _MOST_LINES = 500
@@ -34,28 +36,36 @@ class NoOrigin:
     reason: str
 
 
+@dataclass(frozen=True)
 class Package:
-    """A folder or a zip file of a function or a layer; ``names`` are its files of Python.
+    """A folder or a zip file of a function or a layer. What can't be read counts as empty.
 
-    ``is_bundled``: a build has put other things beside the code. Raises OSError if it can't be
-    read.
+    ``is_bundled``: a build may have put other things beside the code.
     """
 
-    def __init__(self, path: Path, is_bundled: bool = False) -> None:
-        self.path = path
-        self.is_bundled = is_bundled
-        self._is_archive = path.is_file()
-        self.names = frozenset(self._list_zip() if self._is_archive else _list_folder(path))
-        self._digests: dict[str, bytes] = {}
+    path: Path
+    is_bundled: bool = False
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Its files of Python, as paths in it."""
+        return frozenset(self._list_zip() if self._is_archive else _list_folder(self.path))
+
+    @cached_property
+    def _is_archive(self) -> bool:
+        return self.path.is_file()
+
+    @cached_property
+    def _digests(self) -> dict[str, bytes]:
+        return {}
 
     def read(self, name: str) -> bytes:
-        """A file; what can't be read counts as empty."""
         try:
             if not self._is_archive:
                 return (self.path / name).read_bytes()
             with zipfile.ZipFile(self.path) as archive:
                 return archive.read(name)
-        except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError):
+        except _UNREADABLE:
             return b""
 
     def digest(self, name: str) -> bytes:
@@ -74,12 +84,12 @@ class Package:
         """The one nearest to the top."""
         return min(self.names, key=lambda name: (name.count("/"), name), default=None)
 
-    def _list_zip(self) -> Iterator[str]:
+    def _list_zip(self) -> list[str]:
         try:
             with zipfile.ZipFile(self.path) as archive:
-                yield from (name for name in archive.namelist() if name.endswith(".py"))
-        except (zipfile.BadZipFile, NotImplementedError) as error:
-            raise OSError(f"{self.path} is no zip file: {error}") from None
+                return [name for name in archive.namelist() if name.endswith(".py")]
+        except _UNREADABLE:
+            return []
 
 
 def _list_folder(path: Path) -> Iterator[str]:
@@ -89,14 +99,16 @@ def _list_folder(path: Path) -> Iterator[str]:
 
 
 class OriginFinder:
-    """Finds the folders of packages below ``root``, which is absolute.
+    """Finds the folders of packages in a project.
 
-    ``packages`` are all that a tool has made of the project: a folder that is equal to one of them
-    is not the edited origin of another.
+    ``roots`` are absolute folders that are looked through, each within the one after it: the
+    project's own, and the repository's. ``packages`` are all that a tool has made of the project.
     """
 
-    def __init__(self, root: Path, packages: Sequence[Package] = ()) -> None:
-        self._tree = _Tree(root)
+    def __init__(self, roots: Sequence[Path], packages: Sequence[Package] = ()) -> None:
+        self._trees = [_Tree(root) for root in roots]
+        # Where other code may be, it is the largest one that counts.
+        self._whole = next((tree for tree in self._trees[::-1] if tree.names), self._trees[-1])
         self._packages = packages
 
     def find(self, package: Package, handler: str | None = None) -> Path | NoOrigin:
@@ -104,22 +116,23 @@ class OriginFinder:
         anchor = package.first_module if handler is None else package.find_module(handler)
         if anchor is None:
             return NoOrigin(f"there is no module for the handler {handler} in {package.path}")
-        matches = self._match_all(package, anchor)
-        equal = [match for match in matches if match.is_equal]
-        if equal:
-            best = min(match.rank for match in equal)
-            return _only([match.folder for match in equal if match.rank == best])
-        return self._find_edited([match for match in matches if match.is_like], package, anchor)
+        for tree in self._trees:
+            equal = [match for match in _match_all(tree, package, anchor) if match.is_equal]
+            if equal:
+                best = min(match.rank for match in equal)
+                return _only([match.folder for match in equal if match.rank == best])
+        return self._find_edited(package, anchor)
 
-    def _find_edited(self, matches: list[_Match], package: Package, anchor: str) -> Path | NoOrigin:
+    def _find_edited(self, package: Package, anchor: str) -> Path | NoOrigin:
         """The folder that was equal to the package before somebody edited it.
 
         That can be told only while all that it may be taken for has a folder of its own.
         """
         alike = [
             match.folder
-            for match in matches
-            if match.folder not in self._taken
+            for match in _match_all(self._whole, package, anchor)
+            if match.is_like
+            and match.folder not in self._taken
             and self._compare(match.folder, package, anchor) >= _LIKE
         ]
         if not alike:
@@ -127,6 +140,16 @@ class OriginFinder:
         if any(self._is_lost(other, package, anchor) for other in self._packages):
             return NoOrigin(f"{alike[0]} was edited, and is not the only one")
         return _only(alike)
+
+    @cached_property
+    def _taken(self) -> set[Path]:
+        """The folders that are equal to some package."""
+        return {folder for package in self._packages for folder in self._list_equal(package)}
+
+    def _list_equal(self, package: Package, anchor: str | None = None) -> list[Path]:
+        anchor = anchor or package.first_module
+        matches = _match_all(self._whole, package, anchor) if anchor else []
+        return [match.folder for match in matches if match.is_equal]
 
     def _is_lost(self, other: Package, package: Package, anchor: str) -> bool:
         """Whether another package has such a file, too, and no folder is equal to it.
@@ -142,40 +165,32 @@ class OriginFinder:
             anchor in other.names
             and other.path != package.path
             and not is_sister
-            and not any(match.is_equal for match in self._match_all(other, anchor))
+            and not self._list_equal(other, anchor)
         )
 
     def _compare(self, folder: Path, package: Package, name: str) -> float:
         """How like each other two files of one name are, from 0 to 1."""
-        texts = (self._tree.read(folder / name), package.read(name))
+        texts = (_read(folder / name), package.read(name))
         one, other = (text.decode(errors="replace").splitlines()[:_MOST_LINES] for text in texts)
         return SequenceMatcher(None, one, other, autojunk=False).ratio()
 
-    @cached_property
-    def _taken(self) -> set[Path]:
-        """The folders that are equal to some package."""
-        return {
-            match.folder
-            for package in self._packages
-            if (anchor := package.first_module) is not None
-            for match in self._match_all(package, anchor)
-            if match.is_equal
-        }
 
-    def _match_all(self, package: Package, anchor: str) -> list[_Match]:
-        return [self._match(folder, package) for folder in self._tree.list_folders_with(anchor)]
+def _match_all(tree: _Tree, package: Package, anchor: str) -> list[_Match]:
+    """The package beside each folder that has the anchor."""
+    return [_match(tree, folder, package) for folder in tree.list_folders_with(anchor)]
 
-    def _match(self, folder: Path, package: Package) -> _Match:
-        equal = different = beside = 0
-        for name in self._tree.list_below(folder):
-            if name not in package.names:
-                beside += 1
-            elif package.digest(name) == self._tree.digest(folder / name):
-                equal += 1
-            else:
-                different += 1
-        lacking = len(package.names) - equal - different
-        return _Match(folder, equal, different, beside, lacking, package.is_bundled)
+
+def _match(tree: _Tree, folder: Path, package: Package) -> _Match:
+    equal = different = beside = 0
+    for name in tree.list_below(folder):
+        if name not in package.names:
+            beside += 1
+        elif package.digest(name) == tree.digest(folder / name):
+            equal += 1
+        else:
+            different += 1
+    lacking = len(package.names) - equal - different
+    return _Match(folder, equal, different, beside, lacking, package.is_bundled)
 
 
 @dataclass(frozen=True)
@@ -218,42 +233,45 @@ class _Tree:
     _digests: dict[Path, bytes] = field(default_factory=dict)
 
     @cached_property
-    def _names(self) -> list[str]:
+    def names(self) -> list[str]:
         """Their paths from the root, sorted; none if they are too many."""
         names: list[str] = []
+        count = 0
         for at, folders, files in os.walk(self.root):
             here = Path(at)
             folders[:] = [name for name in folders if not _is_foreign(here / name)]
             below = here.relative_to(self.root)
             names += [(below / name).as_posix() for name in files if name.endswith(".py")]
-            if len(names) > _MOST_FILES:
+            count += len(files) + len(folders)
+            if count > _MOST_FILES:
                 return []
         return sorted(names)
 
     def list_folders_with(self, name: str) -> Iterator[Path]:
         """The folders below which there is such a file."""
-        for path in self._names:
+        for path in self.names:
             if path == name or path.endswith(f"/{name}"):
                 yield self.root / path[: len(path) - len(name)]
 
     def list_below(self, folder: Path) -> Iterator[str]:
         """The paths from there of the files in a folder and below."""
         prefix = f"{folder.relative_to(self.root).as_posix()}/".removeprefix("./")
-        for path in self._names[bisect_left(self._names, prefix) :]:
+        for path in self.names[bisect_left(self.names, prefix) :]:
             if not path.startswith(prefix):
                 return
             yield path.removeprefix(prefix)
 
-    def read(self, path: Path) -> bytes:
-        try:
-            return path.read_bytes()
-        except OSError:
-            return b""
-
     def digest(self, path: Path) -> bytes:
         if path not in self._digests:
-            self._digests[path] = sha256(self.read(path)).digest()
+            self._digests[path] = sha256(_read(path)).digest()
         return self._digests[path]
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
 
 
 def _is_foreign(folder: Path) -> bool:

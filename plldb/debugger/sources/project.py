@@ -30,7 +30,8 @@ class CodeSource:
     ``code_dir`` is absolute: what lies in /var/task on Lambda, as the developer edits it.
     ``handler`` and ``runtime`` are the project's, None if it says nothing or not here. ``layers``
     are in the function's order. ``build_dir`` is where a build has put the function, if there was
-    one: only what ``code_dir`` lacks is taken from there.
+    one: only what ``code_dir`` lacks is taken from there. ``note`` is what the developer should
+    know of it, in words that follow the function's name.
     """
 
     code_dir: Path
@@ -38,6 +39,7 @@ class CodeSource:
     runtime: str | None = None
     layers: tuple[DescribedLayer, ...] = ()
     build_dir: Path | None = None
+    note: str = ""
 
 
 # By a function's name in a session, which is its path from the stack: Greeter, Child/Greeter.

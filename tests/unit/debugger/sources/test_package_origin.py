@@ -45,7 +45,7 @@ def packaged(folder: Path, number: int = 0) -> Package:
 
 
 def find(root: Path, package: Package, *others: Package) -> Path | NoOrigin:
-    return OriginFinder(root, [package, *others]).find(package, "app.handler")
+    return OriginFinder([root], [package, *others]).find(package, "app.handler")
 
 
 def edit(folder: Path, name: str = "app.py") -> None:
@@ -63,8 +63,8 @@ def test_a_zip_file(root: Path) -> None:
         archive.write(root / "lambdas/orders/app.py", "app.py")
     assert find(root, Package(root / "orders.zip")) == root / "lambdas/orders"
     (root / "bad.zip").write_bytes(b"PK no")
-    with pytest.raises(OSError, match="no zip file"):
-        Package(root / "bad.zip")
+    assert isinstance(find(root, Package(root / "bad.zip")), NoOrigin)
+    assert isinstance(find(root, Package(root / "missing")), NoOrigin)
 
 
 def test_what_lies_beside_the_code_does_no_harm(root: Path) -> None:
@@ -132,18 +132,27 @@ def test_a_handler_in_a_package_and_by_a_path(root: Path) -> None:
     write(root / "service", {"src/users.py": "def create(): pass", "src/jobs/__init__.py": "x = 1"})
     package = packaged(root / "service/src").path.parent  # cdk.out beside it
     whole = Package(shutil.copytree(root / "service", package / "whole"))
-    finder = OriginFinder(root)
+    finder = OriginFinder([root])
     for handler in ("src/users.create", "src.users.create", "src.jobs.run"):
         assert finder.find(whole, handler) == root / "service"
     assert isinstance(finder.find(whole, "nowhere.run"), NoOrigin)
 
 
+def test_code_outside_of_the_project_is_found_in_the_repository(root: Path) -> None:
+    package = packaged(root / "lambdas/orders")
+    infra = write(root / "infra", {"app.py": "import aws_cdk"})
+    assert isinstance(OriginFinder([infra]).find(package, "app.handler"), NoOrigin)
+    assert OriginFinder([infra, root]).find(package, "app.handler") == root / "lambdas/orders"
+    write(infra / "orders", {"app.py": (root / "lambdas/orders/app.py").read_text()})
+    assert OriginFinder([infra, root]).find(package, "app.handler") == infra / "orders"
+
+
 def test_a_layer_has_no_handler(root: Path) -> None:
     write(root / "layers/common", {"python/common/__init__.py": "X = 1", "python/common/y.py": "2"})
     layer = Package(shutil.copytree(root / "layers/common", root / "cdk.out/asset.9"))
-    assert OriginFinder(root).find(layer) == root / "layers/common"
+    assert OriginFinder([root]).find(layer) == root / "layers/common"
     installed = Package(write(root / "cdk.out/asset.8", {"python/requests/__init__.py": "z"}))
-    assert isinstance(OriginFinder(root).find(installed), NoOrigin)
+    assert isinstance(OriginFinder([root]).find(installed), NoOrigin)
 
 
 SOURCE_TEXTS = st.lists(
@@ -179,7 +188,7 @@ def test_code_of_another_function_is_never_taken(
             write(root / name, {"app.py": edited[name]})
     for name in gone & deployed.keys():
         shutil.rmtree(root / name)
-    finder = OriginFinder(root, list(packages.values()))
+    finder = OriginFinder([root], list(packages.values()))
 
     found = {name: finder.find(package, "app.handler") for name, package in packages.items()}
     assert all(
