@@ -22,7 +22,7 @@ from plldb.debugger.sources.cloud_assembly import (
     read_assembly,
 )
 from plldb.debugger.sources.functions import read_functions
-from plldb.debugger.sources.package_origin import NoOrigin, OriginFinder, Package
+from plldb.debugger.sources.package_origin import OriginFinder, Package
 from plldb.debugger.sources.project import (
     CodeSource,
     DescribedLayer,
@@ -38,6 +38,7 @@ _SETTINGS = "cdk.json"
 _OUTPUT = "cdk.out"
 # https://github.com/aws/aws-cdk/blob/main/packages/aws-cdk-lib/cx-api/lib/assets.ts
 _ASSET_PATH, _IS_BUNDLED = "aws:asset:path", "aws:asset:is-bundled"
+_CONTENTS = ("Code", "CodeUri", "Content", "ContentUri")
 _NESTED_STACK = "AWS::CloudFormation::Stack"
 _NO_ORIGIN = (
     "its code is the copy that cdk synth has made, {0}, because {1}. Edits of the source have no "
@@ -127,7 +128,7 @@ def _read_template(template: Path, origins: _Origins, parameters: Parameters) ->
         raise SourceError(
             f"{origins.assembly.manifest} is out of date: there is no {template}.", SYNTH_HINT
         )
-    functions = dict(read_functions(template, parameters))
+    functions = dict(read_functions(template, parameters, partial(origins.locate, template.parent)))
     resources = read_template(template)["Resources"]
     for logical_id, found in functions.items():
         if isinstance(found, CodeSource):
@@ -159,22 +160,38 @@ class _Origins:
     folder: Path
     assembly: CloudAssembly
 
-    def replace_copies(self, source: CodeSource, resource: Mapping[str, Any]) -> CodeSource:
+    def locate(self, folder: Path, _: str, resource: Mapping[str, Any]) -> Path | None:
+        """The asset of a function or a layer; a zip file if somebody else made it.
+
+        Without the command line of the CDK, the app writes no metadata.
+        """
+        path = _get_metadata(resource).get(_ASSET_PATH)
+        asset = folder / path if isinstance(path, str) else self._find_by_key(resource)
+        return make_absolute(asset) if asset is not None and asset.exists() else None
+
+    def _find_by_key(self, resource: Mapping[str, Any]) -> Path | None:
+        properties = as_dict(resource.get("Properties"))
+        content = next((as_dict(properties[name]) for name in _CONTENTS if name in properties), {})
+        return self.assembly.assets.get(str(content.get("S3Key", content.get("Key"))))
+
+    def replace_copies(self, source: CodeSource, resource: Mapping[str, Any]) -> CodeSource | str:
         """The function with the folders that its assets are copies of; or a word on what has none.
 
         What is no copy, since nothing was staged, stays as it is.
         """
-        metadata = _get_metadata(resource)
         layers = tuple(self._replace_layer(layer) for layer in source.layers)
         source = replace(source, layers=layers)
-        package = Package(source.code_dir, metadata.get(_IS_BUNDLED) is True)
-        if _ASSET_PATH not in metadata or not self._is_copy(package.path):
+        # Who says nothing may have built it.
+        package = Package(source.code_dir, _get_metadata(resource).get(_IS_BUNDLED) is not False)
+        if not self._is_copy(package.path) and package.path.is_dir():
             return source
         origin = self._finder.find(package, source.handler or "")
-        if isinstance(origin, NoOrigin):
-            return replace(source, note=_NO_ORIGIN.format(package.path, origin.reason))
-        build_dir = package.path if package.is_bundled else None
-        return replace(source, code_dir=origin, build_dir=build_dir)
+        if isinstance(origin, Path):
+            build_dir = package.path if package.is_bundled and package.path.is_dir() else None
+            return replace(source, code_dir=origin, build_dir=build_dir)
+        if package.path.is_file():
+            return f"its code is a file, {package.path}, and {origin.reason}"
+        return replace(source, note=_NO_ORIGIN.format(package.path, origin.reason))
 
     def _replace_layer(self, layer: DescribedLayer) -> DescribedLayer:
         """What was installed into a layer is nowhere else; it is not edited, either."""
@@ -196,4 +213,6 @@ class _Origins:
         roots = [self.folder, repository]
         if (self.folder / ".git").exists() or repository == self.folder:
             roots = [self.folder]
-        return OriginFinder(roots, [Package(path, True) for path in self.assembly.assets])
+        return OriginFinder(
+            roots, [Package(path, True) for path in {*self.assembly.assets.values()}]
+        )

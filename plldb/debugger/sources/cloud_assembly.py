@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from plldb.debugger.sources.project import make_absolute
 from plldb.errors import SourceError
 from plldb.templates import as_dict
 
@@ -39,11 +40,13 @@ class SynthesisedStack:
 
 @dataclass(frozen=True)
 class CloudAssembly:
-    """``manifest`` is the file, ``assets`` are the packages of all its stacks: folders and zips."""
+    """``manifest`` is the file. ``assets`` are the packages of all its stacks, folders and zip
+    files, by the keys that they have in the bucket.
+    """
 
     manifest: Path
     stacks: tuple[SynthesisedStack, ...]
-    assets: tuple[Path, ...]
+    assets: Mapping[str, Path]
 
     @property
     def folder(self) -> Path:
@@ -53,14 +56,14 @@ class CloudAssembly:
 def read_assembly(manifest: Path) -> CloudAssembly:
     """Raises SourceError if it is none, or if one that it names is not there."""
     stacks: list[SynthesisedStack] = []
-    assets: dict[Path, None] = {}
+    assets: dict[str, Path] = {}
     for folder, artifact_id, artifact in _list_artifacts(manifest):
         properties = as_dict(artifact.get("properties"))
         if artifact.get("type") == _STACK:
             stacks.append(_read_stack(folder, artifact_id, artifact, properties))
         elif artifact.get("type") == _ASSETS:
-            assets |= dict.fromkeys(_list_packages(folder, properties.get("file")))
-    return CloudAssembly(manifest, tuple(stacks), tuple(assets))
+            assets.update(_list_packages(folder, properties.get("file")))
+    return CloudAssembly(manifest, tuple(stacks), assets)
 
 
 def _list_artifacts(manifest: Path) -> Iterator[tuple[Path, str, Mapping[str, Any]]]:
@@ -92,14 +95,16 @@ def _read_stack(
     return SynthesisedStack(name, artifact_id, folder / file, str(artifact.get("environment", "")))
 
 
-def _list_packages(folder: Path, file: object) -> Iterator[Path]:
+def _list_packages(folder: Path, file: object) -> Iterator[tuple[str, Path]]:
     """Those of an asset manifest. It has templates as well, which are single files."""
     if not isinstance(file, str) or not (folder / file).is_file():
         return
     for asset in as_dict(as_dict(_read_json(folder / file)).get("files")).values():
         path = as_dict(as_dict(asset).get("source")).get("path")
-        if isinstance(path, str) and not path.endswith(".json"):
-            yield (folder / path).resolve()
+        if not isinstance(path, str) or path.endswith(".json"):
+            continue
+        for destination in as_dict(as_dict(asset).get("destinations")).values():
+            yield str(as_dict(destination).get("objectKey")), make_absolute(folder / path)
 
 
 def _read_json(path: Path) -> Any:
