@@ -8,6 +8,8 @@ otherwise nothing does, and it is found by what is in it.
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -22,7 +24,7 @@ from plldb.debugger.sources.cloud_assembly import (
     read_assembly,
 )
 from plldb.debugger.sources.functions import read_functions
-from plldb.debugger.sources.package_origin import OriginFinder, Package
+from plldb.debugger.sources.package_origin import OriginFinder, Package, is_foreign, read_file
 from plldb.debugger.sources.project import (
     CodeSource,
     DescribedLayer,
@@ -40,6 +42,9 @@ _OUTPUT = "cdk.out"
 _ASSET_PATH, _IS_BUNDLED = "aws:asset:path", "aws:asset:is-bundled"
 _CONTENTS = ("Code", "CodeUri", "Content", "ContentUri")
 _NESTED_STACK = "AWS::CloudFormation::Stack"
+# Those that apps are written in, and how many files one may have.
+_LANGUAGES = frozenset({".py", ".ts", ".mts", ".js", ".mjs", ".cjs", ".java", ".cs", ".go"})
+_MOST_FILES = 5_000
 _NO_ORIGIN = (
     "its code is the copy that cdk synth has made, {0}, because {1}. Edits of the source have no "
     "effect until then; name its folder with --code, or use cdk synth --no-staging."
@@ -209,10 +214,32 @@ class _Origins:
 
     @cached_property
     def _finder(self) -> OriginFinder:
-        repository = next((at for at in self.folder.parents if (at / ".git").exists()), self.folder)
-        roots = [self.folder, repository]
-        if (self.folder / ".git").exists() or repository == self.folder:
-            roots = [self.folder]
-        return OriginFinder(
-            roots, [Package(path, True) for path in {*self.assembly.assets.values()}]
+        packages = [Package(path, True) for path in {*self.assembly.assets.values()}]
+        return OriginFinder(self._roots, packages, self._is_named)
+
+    @cached_property
+    def _roots(self) -> list[Path]:
+        """Functions may lie beside the app, in the same repository."""
+        places = [self.folder, *self.folder.parents]
+        repository = next((at for at in places if (at / ".git").exists()), self.folder)
+        return list(dict.fromkeys([self.folder, repository]))
+
+    def _is_named(self, folder: Path) -> bool:
+        """Whether the app speaks of a folder of that name: it has it in a text, or in a path."""
+        name = re.escape(folder.name)
+        pattern = re.compile(rf"[\"'`/\\]{name}[\"'`/\\]")
+        return any(
+            pattern.search(text) and not path.is_relative_to(folder)
+            for path, text in self._texts.items()
         )
+
+    @cached_property
+    def _texts(self) -> dict[Path, str]:
+        """What the app consists of, in whatever language."""
+        texts: dict[Path, str] = {}
+        for at, folders, files in os.walk(self.folder):
+            folders[:] = [name for name in folders if not is_foreign(Path(at, name))]
+            for name in files:
+                if Path(name).suffix in _LANGUAGES and len(texts) < _MOST_FILES:
+                    texts[Path(at, name)] = read_file(Path(at, name)).decode(errors="replace")
+        return texts

@@ -71,6 +71,7 @@ def read_functions(
             _read_text(properties, "Runtime"),
             tuple(_read_layer(value, template["Resources"], folder, locate) for value in own),
             build_dir if build_dir.is_dir() else None,
+            _read_text(properties, "FunctionName"),
         )
     return functions
 

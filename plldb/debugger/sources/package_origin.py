@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import zipfile
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from functools import cached_property
@@ -102,10 +102,18 @@ class OriginFinder:
     """Finds the folders of packages in a project.
 
     ``roots`` are absolute folders that are looked through, each within the one after it: the
-    project's own, and the repository's. ``packages`` are all that a tool has made of the project.
+    project's own, and the repository's. ``packages`` are all that a tool has made of the project,
+    and ``is_named`` tells of a folder whether the project speaks of it. Without that, only a folder
+    that is equal to a package is its origin; with that, one that was edited since may be, too.
     """
 
-    def __init__(self, roots: Sequence[Path], packages: Sequence[Package] = ()) -> None:
+    def __init__(
+        self,
+        roots: Sequence[Path],
+        packages: Sequence[Package] = (),
+        is_named: Callable[[Path], bool] = lambda _: False,
+    ) -> None:
+        self._is_named = is_named
         self._trees = [_Tree(root) for root in roots]
         # Where other code may be, it is the largest one that counts.
         self._whole = next((tree for tree in self._trees[::-1] if tree.names), self._trees[-1])
@@ -134,6 +142,7 @@ class OriginFinder:
             if match.is_like
             and match.folder not in self._taken
             and self._compare(match.folder, package, anchor) >= _LIKE
+            and self._is_named(match.folder)
         ]
         if not alike:
             return NoOrigin("no folder of the project has the same files")
@@ -170,7 +179,7 @@ class OriginFinder:
 
     def _compare(self, folder: Path, package: Package, name: str) -> float:
         """How like each other two files of one name are, from 0 to 1."""
-        texts = (_read(folder / name), package.read(name))
+        texts = (read_file(folder / name), package.read(name))
         one, other = (text.decode(errors="replace").splitlines()[:_MOST_LINES] for text in texts)
         return SequenceMatcher(None, one, other, autojunk=False).ratio()
 
@@ -239,7 +248,7 @@ class _Tree:
         count = 0
         for at, folders, files in os.walk(self.root):
             here = Path(at)
-            folders[:] = [name for name in folders if not _is_foreign(here / name)]
+            folders[:] = [name for name in folders if not is_foreign(here / name)]
             below = here.relative_to(self.root)
             names += [(below / name).as_posix() for name in files if name.endswith(".py")]
             count += len(files) + len(folders)
@@ -263,7 +272,7 @@ class _Tree:
 
     def digest(self, path: Path) -> bytes:
         if path not in self._digests:
-            self._digests[path] = sha256(_read(path)).digest()
+            self._digests[path] = sha256(read_file(path)).digest()
         return self._digests[path]
 
 
@@ -274,7 +283,8 @@ def _read(path: Path) -> bytes:
         return b""
 
 
-def _is_foreign(folder: Path) -> bool:
+def is_foreign(folder: Path) -> bool:
+    """Whether what is in a folder was not written in the project."""
     return (
         folder.name in _SKIPPED
         or folder.name.startswith((".", "asset."))

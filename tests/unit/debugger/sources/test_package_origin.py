@@ -45,7 +45,8 @@ def packaged(folder: Path, number: int = 0) -> Package:
 
 
 def find(root: Path, package: Package, *others: Package) -> Path | NoOrigin:
-    return OriginFinder([root], [package, *others]).find(package, "app.handler")
+    finder = OriginFinder([root], [package, *others], is_named=lambda folder: True)
+    return finder.find(package, "app.handler")
 
 
 def edit(folder: Path, name: str = "app.py") -> None:
@@ -81,6 +82,14 @@ def test_an_edited_folder_is_found_all_the_same(root: Path) -> None:
     edit(root / "lambdas/orders")
     assert find(root, orders, billing) == root / "lambdas/orders"
     assert find(root, billing, orders) == root / "lambdas/billing"
+
+
+def test_an_edited_folder_that_the_project_does_not_speak_of_is_not_taken(root: Path) -> None:
+    package = packaged(root / "lambdas/orders")
+    edit(root / "lambdas/orders")
+    billing = packaged(root / "lambdas/billing", 1)
+    finder = OriginFinder([root], [package, billing])
+    assert isinstance(finder.find(package, "app.handler"), NoOrigin)
 
 
 def test_edited_folders_that_are_too_much_alike_are_none(root: Path) -> None:
@@ -188,7 +197,7 @@ def test_code_of_another_function_is_never_taken(
             write(root / name, {"app.py": edited[name]})
     for name in gone & deployed.keys():
         shutil.rmtree(root / name)
-    finder = OriginFinder([root], list(packages.values()))
+    finder = OriginFinder([root], list(packages.values()), is_named=lambda folder: True)
 
     found = {name: finder.find(package, "app.handler") for name, package in packages.items()}
     assert all(
