@@ -642,14 +642,15 @@ def _list_left_out(sources: ChosenSources) -> list[AttachEvent]:
     ]
     missing: dict[tuple[str, str], list[str]] = {}
     for function, source in sorted(sources.found.items()):
-        for one in source.missing_layers:
-            missing.setdefault(one, []).append(function)
-    for (layer, reason), (function, *others) in missing.items():
+        for layer in source.layers:
+            if layer.reason:
+                missing.setdefault((layer.name, layer.reason), []).append(function)
+    for (name, reason), (function, *others) in missing.items():
         also = f" It is one of {', '.join(others)}, too." if others else ""
         events.append(
             protocol.Warned(
                 function,
-                f"its layer {layer} is not on this machine: {reason}.{also} Install what it brings "
+                f"its layer {name} is not on this machine: {reason}.{also} Install what it brings "
                 "in the environment of your project, or make it a layer of the template.",
             )
         )

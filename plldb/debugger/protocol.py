@@ -465,6 +465,10 @@ def _number(message: dict[str, Any], name: str) -> float:
     return float(value)
 
 
+def _are_texts(values: list[Any]) -> bool:
+    return all(isinstance(value, str) for value in values)
+
+
 def _read_invocation(message: dict[str, Any], session_id: str) -> InvocationArrived:
     names = [name for name in ("event", "eventUrl") if message[name] is not None]
     if len(names) != 1:
@@ -504,7 +508,10 @@ def _read_instrumented(message: dict[str, Any]) -> Instrumented:
         raise TypeError("variables is no object")
     for name in variables:
         _text(variables, name)
-    # A helper stack of another version says nothing of it.
+    # A helper stack of another version says nothing of these.
+    layers = message.setdefault("layers", None)
+    if layers is not None and not (isinstance(layers, list) and _are_texts(layers)):
+        raise TypeError("layers is no list of texts")
     logging_config = message.setdefault("logging", {})
     if not isinstance(logging_config, dict):
         raise TypeError("logging is no object")

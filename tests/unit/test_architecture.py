@@ -46,6 +46,7 @@ LAYERS = [
     {"stacks"},
     {"bootstrap", "debugger", "emulators"},
     {"demo", "doctor"},
+    {"dev"},
     {"cli"},
 ]
 # Inside the helper stack: handlers put rooms together, and what is shared uses no room.
@@ -58,6 +59,10 @@ PURE = [
     "plldb.bootstrap.release",
     "plldb.doctor.findings",
     "plldb.doctor.requirements",
+    "plldb.dev.tool_environment",
+    "plldb.debugger.deployed_layers.arrangement",
+    "plldb.debugger.deployed_layers.extraction",
+    "plldb.debugger.deployed_layers.layer_cache",
     "plldb.debugger.jsonc",
     "plldb.debugger.launch_config",
     "plldb.debugger.protocol",

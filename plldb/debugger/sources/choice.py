@@ -75,7 +75,7 @@ def find_sources(
         if not code:
             raise SourceError(f"There is no template in {make_absolute(folder)}.", TEMPLATE_HINT)
         return Sources(None, {name: CodeSource(at) for name, at in code.items()}, {})
-    functions = dict(project.read())
+    functions = dict(project.read({}))
     for name, code_dir in code.items():
         source = functions.get(name)
         known = source if isinstance(source, CodeSource) else CodeSource(code_dir)

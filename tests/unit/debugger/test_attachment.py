@@ -24,7 +24,7 @@ from plldb.debugger.attachment import (
 )
 from plldb.debugger.invocation_runner import InvocationFinished
 from plldb.debugger.protocol import Connected, Ended, Instrumented, Restored, Skipped, Warned
-from plldb.debugger.sources.project import CodeSource
+from plldb.debugger.sources.project import CodeSource, DescribedLayer
 from plldb.errors import SourceError, StackError
 from tests.unit.debugger.helper_stack import (
     FakeInvoker,
@@ -67,8 +67,8 @@ def test_from_the_first_call_to_ctrl_c(signal_number: signal.Signals) -> None:
 
 def test_a_layer_that_is_not_here_is_named_once_with_what_to_do() -> None:
     arn = "arn:aws:lambda:eu-west-1:017000801446:layer:Powertools:5"
-    layer = (arn, "it is none of this template's")
-    found = {name: CodeSource(Path("/code"), missing_layers=(layer,)) for name in ("A", "B")}
+    layer = DescribedLayer(arn, reason="it is none of this template's")
+    found = {name: CodeSource(Path("/code"), layers=(layer,)) for name in ("A", "B")}
     attached = run_attach(
         HelperStack(),
         at(Connected, then=lambda: os.kill(os.getpid(), signal.SIGINT)),

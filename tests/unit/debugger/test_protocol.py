@@ -469,6 +469,8 @@ class TestFrames:
             '{"type": "instrumented", "function": "Greeter", "handler": "x"}',
             json.dumps(DEPLOYED_GREETER | {"variables": None}),
             json.dumps(DEPLOYED_GREETER | {"timeout": "soon"}),
+            json.dumps(DEPLOYED_GREETER | {"layers": "one"}),
+            json.dumps(DEPLOYED_GREETER | {"layers": [1]}),
             '{"type": "upload", "requestId": "request-1", "key": 1}',
             '{"type": "ready", "instrumented": 1e999, "skipped": 0, "maxWaiting": 1}',
             f'{{"type": "ready", "instrumented": {10**400}, "skipped": 0, "maxWaiting": 1}}',

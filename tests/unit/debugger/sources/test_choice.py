@@ -9,7 +9,7 @@ import pytest
 
 from plldb.debugger.sources.choice import Sources, find_sources
 from plldb.debugger.sources.code_options import parse_code_options
-from plldb.debugger.sources.project import CodeSource
+from plldb.debugger.sources.project import CodeSource, DescribedLayer
 from plldb.errors import SourceError, UsageError
 
 
@@ -307,7 +307,7 @@ Resources:
     Properties: { ContentUri: layers/tools }
   Uploaded:
     Type: AWS::Lambda::LayerVersion
-    Properties: { Content: { S3Bucket: b, S3Key: k } }
+    Properties: { LayerName: uploads, Content: { S3Bucket: b, S3Key: k } }
   One:
     Type: AWS::Serverless::Function
     Properties:
@@ -328,23 +328,28 @@ Resources:
         return project / "layers"
 
     def test_those_of_the_template_in_their_order(self, project: Path, layers: Path) -> None:
-        sources = found(project, self.SAM)
-        assert sources.found["Two"].layers == (layers / "common",)
-        assert sources.found["One"].layers == (layers / "common", layers / "tools")
+        one, two = (found(project, self.SAM).found[name] for name in ("One", "Two"))
+        assert two.layers == (DescribedLayer("Common", (layers / "common",)),)
+        assert [layer.folders for layer in one.layers] == [
+            *((layers / "common",), (layers / "tools",)),
+            *((), (), (), ()),
+        ]
 
     def test_those_that_are_elsewhere_are_named_with_the_reason(
         self, project: Path, layers: Path
     ) -> None:
-        one, two = (found(project, self.SAM).found[name] for name in ("One", "Two"))
-        assert two.missing_layers == ()
-        assert one.missing_layers == (
-            (
+        one = found(project, self.SAM).found["One"]
+        assert one.layers[2:] == (
+            DescribedLayer(
                 "arn:aws:lambda:eu-west-1:017000801446:layer:AWSLambdaPowertools:5",
-                "it is none of this template's",
+                reason="it is none of this template's",
             ),
-            ("Uploaded", "its Content is in S3"),
-            ('{"Fn::Sub": "arn:${AWS::Partition}:lambda:x"}', "it is none of this template's"),
-            ('{"Ref": "Nowhere"}', "it is none of this template's"),
+            DescribedLayer("Uploaded", (), "its Content is in S3", "uploads"),
+            DescribedLayer(
+                '{"Fn::Sub": "arn:${AWS::Partition}:lambda:x"}',
+                reason="it is none of this template's",
+            ),
+            DescribedLayer('{"Ref": "Nowhere"}', reason="it is none of this template's"),
         )
 
     def test_a_built_one_has_what_it_needs_beside_its_source(
@@ -353,14 +358,14 @@ Resources:
         built = project / ".aws-sam" / "build" / "Tools"
         built.mkdir(parents=True)
         one = found(project, self.SAM).found["One"]
-        assert one.layers == (layers / "common", built, layers / "tools")
+        common, tools, *_ = one.layers
+        assert common.folders == (layers / "common",)
+        assert tools == DescribedLayer("Tools", (built, layers / "tools"))
 
     def test_one_whose_folder_is_gone(self, project: Path) -> None:
-        two = found(project, self.SAM).found["Two"]
-        assert two.layers == ()
-        ((name, reason),) = two.missing_layers
-        assert name == "Common"
-        assert "does not exist" in reason
+        (common,) = found(project, self.SAM).found["Two"].layers
+        assert (common.name, common.folders) == ("Common", ())
+        assert "does not exist" in common.reason
 
     def test_cloudformations_and_the_cdks(self, project: Path, layers: Path) -> None:
         template = {
@@ -385,7 +390,10 @@ Resources:
             }
         }
         sources = found(project, json.dumps(template), "template.json")
-        assert sources.found["One"].layers == (layers / "common", layers / "tools")
+        assert sources.found["One"].layers == (
+            DescribedLayer("Plain", (layers / "common",)),
+            DescribedLayer("Asset", (layers / "tools",)),
+        )
 
     @pytest.mark.parametrize("value", ['"x"', "{ Fn::If: [a, b, c] }", "[1]", "[null]", "[[]]"])
     def test_what_only_cloudformation_can_compute_is_named(self, project: Path, value: str) -> None:
@@ -395,9 +403,9 @@ Resources:
     Type: AWS::Lambda::Function
     Properties: {{ Code: src/one, Layers: {value} }}
 """
-        one = found(project, text).found["One"]
-        assert one.layers == ()
-        assert len(one.missing_layers) == 1
+        (layer,) = found(project, text).found["One"].layers
+        assert layer.folders == ()
+        assert layer.reason
 
     def test_another_folder_of_its_code_changes_nothing_about_them(
         self, project: Path, layers: Path
@@ -405,7 +413,8 @@ Resources:
         (project / "template.yaml").write_text(self.SAM)
         code = {"Two": project / "src" / "two"}
         two = find_sources(project, code=code).found["Two"]
-        assert (two.code_dir, two.layers) == (project / "src" / "two", (layers / "common",))
+        common = DescribedLayer("Common", (layers / "common",))
+        assert (two.code_dir, two.layers) == (project / "src" / "two", (common,))
 
 
 def test_where_a_build_has_put_a_function(project: Path) -> None:

@@ -60,6 +60,7 @@ that did not get them gets them never. So they are always in the message, wherev
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, TypedDict
 
@@ -347,12 +348,14 @@ def instrumented(
     timeout: int,
     memory_size: int,
     variables: dict[str, str],
+    layers: Iterable[str] = (),
     logging: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     """A function's invocations come here from now on.
 
-    ``function`` is its logical id; ``handler``, ``timeout`` (seconds) and ``variables`` are as the
-    user deployed them, without plldb's own. ``logging`` is its LoggingConfig:
+    ``function`` is its logical id; ``handler``, ``timeout`` (seconds), ``variables`` and ``layers``
+    (the ARNs of their versions, in order) are as the user deployed them, without plldb's own.
+    ``logging`` is its LoggingConfig:
     https://docs.aws.amazon.com/lambda/latest/api/API_LoggingConfig.html
     """
     return {
@@ -365,6 +368,7 @@ def instrumented(
         "timeout": timeout,
         "memorySize": memory_size,
         "variables": variables,
+        "layers": [*layers],
         "logging": logging or {},
     }
 
