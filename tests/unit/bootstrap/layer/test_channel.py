@@ -898,7 +898,7 @@ class TestLargeOnes:
         monkeypatch.setattr(function_context, "_CREDENTIALS", CREDENTIALS)
         script = {"upload": [[bucket.upload()]], "invoke": [[answer(2)]]}
         with instrumented(monkeypatch, answering(script), **wanted) as stack:
-            for size in range(500, 30_000, 900):
+            for size in range(500, 30_000, 500):
                 assert call(kind * (size // len(kind))) == 2
         sizes = [len(json.dumps(message)) for message in stack.messages if "context" in message]
         assert 24_000 < max(sizes) <= 28_000
