@@ -276,7 +276,8 @@ class _Tree:
         return self._digests[path]
 
 
-def _read(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
+    """What can't be read counts as empty."""
     try:
         return path.read_bytes()
     except OSError:
