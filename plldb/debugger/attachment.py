@@ -24,6 +24,7 @@ from plldb.debugger.invocation_runner import InvocationRunner, RunnerEvent
 from plldb.debugger.overrides import Overrides
 from plldb.debugger.payload_transfer import PayloadTransfer
 from plldb.debugger.protocol import Ended, SessionEvent, SessionProtocol, Wish
+from plldb.debugger.signed_claims import SignedClaims
 from plldb.debugger.sources.choice import ChosenSources
 from plldb.debugger.tasks import unless_stopped
 from plldb.debugger.threads import run_in_thread
@@ -137,6 +138,7 @@ def attach(
     with (
         ApiClient.of_helper_stack(helper, target) as api,
         PayloadTransfer(target.reachable_url, target.ca_bundle) as transfer,
+        SignedClaims(target.reachable_url, target.ca_bundle) as claims,
     ):
         # Before there is a session: what is wrong with the terminal or a port leaves none behind.
         invoker = make_invoker()
@@ -146,7 +148,7 @@ def attach(
             invoker.discard()
             raise
         report(SessionCreated(shortened(session_id), stack.name))
-        ends = _Ends(target, helper, api, transfer)
+        ends = _Ends(target, helper, api, transfer, claims)
         run = _Attachment(ends, session, sources, report, timing or Timing(), overrides)
         return asyncio.run(run.until_signal(session_id, invoker))
 
@@ -167,6 +169,7 @@ class _Ends:
     helper: HelperStack
     api: ApiClient
     transfer: PayloadTransfer
+    claims: SignedClaims
 
     def create_session(self, options: SessionOptions) -> str:
         """Blocks. The helper stack may have been deployed anew meanwhile, with other URLs."""
@@ -256,6 +259,7 @@ class _Attachment:
             self._ends.target.region,
             invoker,
             self._ends.transfer,
+            self._ends.claims,
             self._send,
             self._report,
             self._timing,

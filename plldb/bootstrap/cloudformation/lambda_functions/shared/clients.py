@@ -72,6 +72,12 @@ def dynamodb(config: Config = AWAITED) -> Any:
     return boto3.client("dynamodb", config=config)
 
 
+def credentials() -> Any:
+    """What the clients made here sign with, as it is now."""
+    session: Any = boto3.DEFAULT_SESSION
+    return session.get_credentials().get_frozen_credentials()
+
+
 def connections(config: Config = AWAITED) -> Client:
     """The client that posts to the connections of this helper stack's WebSocket API."""
     url = os.environ[constants.CONNECTIONS_URL]

@@ -162,8 +162,10 @@ def _pass_on(
     assert session.connection_id is not None  # it is attached
     id = wanted.id
     pushed = _invocation_message(request, wanted, relay)
-    if len(json.dumps(pushed)) > MAX_FRAME_BYTES:
+    if not _fits(pushed):
         return _absent(request, id, "the event is too large for a message")
+    signed = relay.claims.sign(id, session.session_id, request.now)
+    quick: wire.InvocationMessage = {**pushed, "claim": signed}
     match relay.invocations.record(invocation):
         case Recorded.REFUSED:
             return _absent(request, id, "another invocation waits under this request id")
@@ -173,7 +175,7 @@ def _pass_on(
     is_heard = relay.connections.post(request.connection_id, accepted)
     if not is_heard or relay.clock() > wanted.accept_before:
         return _take_back(request, invocation, _SLOW, relay)
-    if not relay.connections.post(session.connection_id, dict(pushed)):
+    if not relay.connections.post(session.connection_id, dict(quick if _fits(quick) else pushed)):
         # No event told of the connection's end: $disconnect is best effort.
         relay.sessions.disconnect(session.session_id, session.connection_id, request.now)
         return _take_back(request, invocation, _LOST, relay)
@@ -193,6 +195,10 @@ def _invocation_message(request: Request, wanted: _Invoke, relay: Relay) -> wire
         event_url=None if key is None else relay.payloads.download_url(key),
         credentials=wanted.credentials,
     )
+
+
+def _fits(message: wire.InvocationMessage) -> bool:
+    return len(json.dumps(message)) <= MAX_FRAME_BYTES
 
 
 def _take_back(
