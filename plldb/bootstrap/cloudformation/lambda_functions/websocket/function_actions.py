@@ -60,7 +60,10 @@ def act(request: Request, relay: Relay) -> Reply:
 
 def _open(request: Request, key: str, relay: Relay) -> Opened | None:
     """What the token opens; None if it is unknown, or was forgotten."""
-    opened = relay.grants.find(key)
+    return _note(request, relay.grants.find(key))
+
+
+def _note(request: Request, opened: Opened | None) -> Opened | None:
     if opened is not None:
         request.record["sessionId"] = opened.grant.hold
         request.record["stackName"] = opened.grant.stack_name
@@ -92,7 +95,8 @@ class _Invoke:
 def _invoke(request: Request, key: str, relay: Relay) -> Reply:
     """Records the invocation and passes it on, if there is a debugger to claim it."""
     wanted = _read_invoke(request, relay)
-    opened = _open(request, key, relay)
+    recalled = _note(request, relay.grants.recall(key, request.now))
+    opened = recalled or _open(request, key, relay)
     if opened is None:
         return _absent(request, wanted.id, _NOBODY)
     invocation = Invocation(
@@ -109,6 +113,8 @@ def _invoke(request: Request, key: str, relay: Relay) -> Reply:
     if request.now > wanted.accept_before:
         reason = _SLOW
     if session is not None and reason is None:
+        if recalled is None:
+            relay.grants.remember(opened, request.now)
         return _pass_on(request, wanted, invocation, session, relay)
     # The function need not wait for what follows.
     reply = _refuse(request, invocation, reason or _NOBODY, relay)
@@ -178,6 +184,7 @@ def _pass_on(
     if not relay.connections.post(session.connection_id, dict(quick if _fits(quick) else pushed)):
         # No event told of the connection's end: $disconnect is best effort.
         relay.sessions.disconnect(session.session_id, session.connection_id, request.now)
+        relay.grants.forget(invocation.token_key)
         return _take_back(request, invocation, _LOST, relay)
     request.record["outcome"] = "accepted"
     return None
@@ -272,6 +279,7 @@ def _abandon(request: Request, key: str, relay: Relay) -> Reply:
     if request.now - step.invocation.created_at >= _SILENCE_SECONDS:
         # Until the debugger is heard of again, further invocations need not wait as long.
         relay.sessions.mark_silent(step.invocation.session_id)
+        relay.grants.forget(key)
     return None
 
 
