@@ -15,6 +15,7 @@ from plldb.debugger.attachment import CodeOptions, SessionOptions, choose_source
 from plldb.debugger.children.interpreter import Interpreter, find_interpreter
 from plldb.debugger.children.invoker import Invoker
 from plldb.debugger.children.local_function import Debugpy
+from plldb.debugger.deployed_layers.layer_supply import LayerSupply
 from plldb.debugger.overrides import OverrideOptions, collect_overrides
 from plldb.debugger.sources.code_options import parse_code_options
 from plldb.debugger.timing import read_timing
@@ -63,6 +64,9 @@ class AttachFactory:
     @property
     def target(self) -> Target:
         return self._factory.target
+
+    def make_layer_supply(self) -> LayerSupply:
+        return LayerSupply(self._factory.open_layer_fetcher(), self._python, self.view.show)
 
     def make_invoker(self) -> Invoker:
         """With debugpy, it also shows how an editor attaches to each function."""

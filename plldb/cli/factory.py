@@ -31,6 +31,7 @@ from plldb.diagnostic_log import choose_screen_level, keeping_log, logging_to
 if TYPE_CHECKING:
     from plldb.aws import Target
     from plldb.debugger.api_client import ApiClient
+    from plldb.debugger.deployed_layers.layer_fetcher import LayerFetcher
     from plldb.emulators.base import Emulator
     from plldb.emulators.lifecycle import Lifecycle
     from plldb.errors import PlldbError
@@ -85,6 +86,16 @@ class Factory:
 
         default = Path(platformdirs.user_state_dir("plldb", appauthor=False))
         return find_home(os.environ, default)
+
+    def open_layer_fetcher(self) -> LayerFetcher:
+        """Layers of the target, kept below PLLDB_HOME or in the user's cache folder."""
+        import platformdirs
+
+        from plldb.debugger.deployed_layers.layer_fetcher import LayerFetcher
+
+        default = Path(platformdirs.user_cache_dir("plldb", appauthor=False))
+        folder = find_home(os.environ, default).value / "layers"
+        return self._to_close.enter_context(LayerFetcher.of_target(self.target, folder))
 
     # --- What is said, and what is logged -------------------------------------
 

@@ -22,7 +22,13 @@ from plldb.debugger.api_client import ApiClient
 from plldb.debugger.children.invoker import Invoker
 from plldb.debugger.children.terminal import forget_terminal
 from plldb.debugger.connection import SessionConnection, open_session
-from plldb.debugger.invocation_runner import InvocationRunner, RunnerEvent
+from plldb.debugger.deployed_layers.layer_supply import LayerEvent
+from plldb.debugger.invocation_runner import (
+    CollectLayers,
+    InvocationRunner,
+    RunnerEvent,
+    collect_local_layers,
+)
 from plldb.debugger.overrides import Overrides
 from plldb.debugger.payload_transfer import PayloadTransfer
 from plldb.debugger.protocol import Ended, SessionEvent, SessionProtocol, Wish
@@ -103,6 +109,7 @@ AttachEvent = (
     | MoveFailed
     | SessionEvent
     | RunnerEvent
+    | LayerEvent
 )
 
 
@@ -139,6 +146,7 @@ def attach(
     report: Callable[[AttachEvent], None],
     timing: Timing | None = None,
     overrides: Overrides = Overrides(),  # noqa: B008 (frozen)
+    collect_layers: CollectLayers = collect_local_layers,
 ) -> Ended:
     """Opens a session for the stack and stays in it until Ctrl-C, SIGTERM or SIGHUP.
 
@@ -165,7 +173,9 @@ def attach(
             raise
         report(SessionCreated(shortened(session_id), stack.name))
         ends = _Ends(target, helper, api, transfer)
-        run = _Attachment(ends, session, sources, report, timing or Timing(), overrides)
+        run = _Attachment(
+            ends, session, sources, report, timing or Timing(), overrides, collect_layers
+        )
         return asyncio.run(run.until_signal(session_id, invoker))
 
 
@@ -272,8 +282,10 @@ class _Attachment:
         report: Callable[[AttachEvent], None],
         timing: Timing,
         overrides: Overrides,
+        collect_layers: CollectLayers,
     ) -> None:
         self._ends = ends
+        self._collect_layers = collect_layers
         self._overrides = overrides
         self._options = options
         self._sources = sources.found
@@ -308,6 +320,7 @@ class _Attachment:
             # The session ends in order, so that its functions are restored before it is raised.
             on_bug=self._stop_at_once,
             overrides=self._overrides,
+            collect_layers=self._collect_layers,
         )
         try:
             return await self._stay_attached(session_id)
@@ -627,20 +640,6 @@ def _list_left_out(sources: ChosenSources) -> list[AttachEvent]:
     events: list[AttachEvent] = [
         protocol.Skipped(function, reason) for function, reason in sorted(sources.left_out.items())
     ]
-    missing: dict[tuple[str, str], list[str]] = {}
-    for function, source in sorted(sources.found.items()):
-        for layer in source.layers:
-            if layer.reason:
-                missing.setdefault((layer.name, layer.reason), []).append(function)
-    for (name, reason), (function, *others) in missing.items():
-        also = f" It is one of {', '.join(others)}, too." if others else ""
-        events.append(
-            protocol.Warned(
-                function,
-                f"its layer {name} is not on this machine: {reason}.{also} Install what it brings "
-                "in the environment of your project, or make it a layer of the template.",
-            )
-        )
     return events if sources.found else [*events, NothingToDebug(sources.why_none)]
 
 
