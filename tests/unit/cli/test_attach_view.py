@@ -24,6 +24,7 @@ from plldb.debugger.attachment import (
 from plldb.debugger.children.child import OutputLine
 from plldb.debugger.children.interpreter import Interpreter
 from plldb.debugger.children.invoker import Progress, RunState
+from plldb.debugger.deployed_layers.layer_supply import LayerDownload, LayerRemark
 from plldb.debugger.invocation_runner import (
     InterpreterDiffers,
     InvocationFinished,
@@ -82,6 +83,11 @@ ANSWERS: list[tuple[AttachEvent, dict[str, Any], str]] = [
         "taken over by arn:aws:iam::1:user/eve",
     ),
     (Restored("Greeter"), {"event": "restored", "function": "Greeter"}, "Greeter is restored"),
+    (
+        LayerDownload("Powertools:7", 12_345_678),
+        {"event": "layer.download", "layer": "Powertools:7", "bytes": 12_345_678},
+        "layer Powertools:7 is being fetched: 12.3 MB",
+    ),
     (Resumed(), {"event": "resumed"}, "The session goes on over a new connection."),
     (
         Reconnecting(2, 0.75, "the connection broke"),
@@ -172,6 +178,7 @@ WARNINGS: list[tuple[AttachEvent, str]] = [
     (NothingToDebug("There is no template."), "There is no template."),
     (JunkArrived("\ufffd"), "\ufffd"),
     (Warned("Greeter", "its alias is not debugged"), "Greeter: its alias is not debugged"),
+    (LayerRemark("Greeter", "its layer x can't be had"), "Greeter: its layer x can't be had"),
 ]
 QUIET: list[AttachEvent] = [
     # What follows tells of it.
