@@ -32,6 +32,8 @@ both, but for those about uploads, and none is taken for another's.
     upload {requestId}                    →    upload {requestId, key, url}: PUT a large body there
     answer {body or bodyKey}              →    recorded {state}
     heartbeat                             →    heartbeat {ttl, time}
+    watch {stack, functions}              →    changed {stack, isUpdating, functions, lost, gone}, if
+                                               anything is not any more as the message says
     close                                 →    restored: one a function; closed
                                           ←    closed {reason}: somebody else ended the session
 
@@ -55,6 +57,7 @@ that do not fit a message of MAX_FRAME_BYTES pass through the artifacts bucket, 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, TypedDict
 
@@ -73,6 +76,7 @@ class Action(StrEnum):
     HEARTBEAT = "heartbeat"
     INSTRUMENT = "instrument"
     RESUME = "resume"
+    WATCH = "watch"
     # Of functions
     ABANDON = "abandon"
     AWAIT = "await"
@@ -85,6 +89,7 @@ class MessageType(StrEnum):
     """What a server's message is."""
 
     # To debuggers
+    CHANGED = "changed"
     CLOSED = "closed"
     EXPIRED = "expired"
     GO = "go"
@@ -170,6 +175,22 @@ def instrument_message(
             "functions": functions,
             "whenAbsent": when_absent,
             "takeOver": take_over,
+        }
+    )
+
+
+def watch_message(session_id: str, stack: str, functions: Mapping[str, str]) -> str:
+    """Asks whether the stack was deployed again, or a function changed, whoever did it.
+
+    ``stack`` is what ``changed`` said of it last, or empty; ``functions`` are the names of those
+    that the session holds, each with the ``revision`` that ``instrumented`` told last.
+    """
+    return json.dumps(
+        {
+            "action": Action.WATCH,
+            "sessionId": session_id,
+            "stack": stack,
+            "functions": dict(functions),
         }
     )
 
@@ -325,12 +346,14 @@ def instrumented(
     memory_size: int,
     variables: dict[str, str],
     logging: dict[str, str] | None = None,
+    revision: str = "",
 ) -> dict[str, Any]:
     """A function's invocations come here from now on.
 
     ``function`` is its logical id; ``handler``, ``timeout`` (seconds) and ``variables`` are as the
     user deployed them, without plldb's own. ``logging`` is its LoggingConfig:
     https://docs.aws.amazon.com/lambda/latest/api/API_LoggingConfig.html
+    ``revision`` is its RevisionId, by which ``watch`` finds that somebody has changed it since.
     """
     return {
         "type": MessageType.INSTRUMENTED,
@@ -343,6 +366,7 @@ def instrumented(
         "memorySize": memory_size,
         "variables": variables,
         "logging": logging or {},
+        "revision": revision,
     }
 
 
@@ -361,6 +385,25 @@ def ready(instrumented: int, skipped: int, max_waiting: int) -> dict[str, Any]:
         "instrumented": instrumented,
         "skipped": skipped,
         "maxWaiting": max_waiting,
+    }
+
+
+def changed(
+    stack: str, is_updating: bool, functions: list[str], lost: list[str], gone: list[str]
+) -> dict[str, Any]:
+    """The stack or functions are not any more as ``watch`` has said; functions by their names.
+
+    ``stack`` says which deployment it is that was made last; while it is being made, nobody should
+    change a function. ``lost`` are those of ``functions`` that call their own handler again, and
+    ``gone`` were deleted. Of very many, only some are named: they are found again.
+    """
+    return {
+        "type": MessageType.CHANGED,
+        "stack": stack,
+        "isUpdating": is_updating,
+        "functions": functions,
+        "lost": lost,
+        "gone": gone,
     }
 
 
