@@ -16,7 +16,7 @@ from plldb.debugger.children.interpreter import Interpreter, find_interpreter
 from plldb.debugger.children.invoker import Invoker
 from plldb.debugger.children.local_function import Debugpy
 from plldb.debugger.overrides import OverrideOptions, collect_overrides
-from plldb.debugger.sources import parse_code_options
+from plldb.debugger.sources.code_options import parse_code_options
 from plldb.debugger.timing import read_timing
 
 if TYPE_CHECKING:

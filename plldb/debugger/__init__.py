@@ -16,7 +16,7 @@
     overrides           what a developer sets: variables and handlers
     env_files           .env files, and those of sam local
     wrapped_handlers    the own handler behind a monitoring product's     (pure)
-    sources             whose code that is, according to the template     (pure)
+    sources/            where the code of a stack's functions lies        (pure)
     launch_config       how VS Code starts and attaches                   (pure)
     jsonc               its files, edited in place                        (pure)
     restoring           taking instrumentation off without a session

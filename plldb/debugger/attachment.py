@@ -26,7 +26,8 @@ from plldb.debugger.invocation_runner import InvocationRunner, RunnerEvent
 from plldb.debugger.overrides import Overrides
 from plldb.debugger.payload_transfer import PayloadTransfer
 from plldb.debugger.protocol import Ended, SessionEvent, SessionProtocol, Wish
-from plldb.debugger.sources import CodeSource, find_sources
+from plldb.debugger.sources.choice import find_sources
+from plldb.debugger.sources.project import CodeSource
 from plldb.debugger.tasks import unless_stopped
 from plldb.debugger.threads import run_in_thread
 from plldb.debugger.timing import Outages, Replacements, Timing
@@ -201,7 +202,7 @@ def choose_sources(options: CodeOptions, stack_name: str) -> ChosenSources:
     return ChosenSources(
         {name: source for name, source in sources.found.items() if options.includes(name)},
         {name: reason for name, reason in sources.missing.items() if options.includes(name)},
-        f"{sources.template} has no function with code on this machine.",
+        f"{sources.file} has no function with code on this machine.",
         frozenset({*sources.found, *sources.missing}),
     )
 

@@ -34,7 +34,7 @@ from plldb.debugger.overrides import Overrides
 from plldb.debugger.payload_transfer import PayloadTransfer
 from plldb.debugger.protocol import Instrumented, InvocationArrived
 from plldb.debugger.replies import MessageRefusedError, Replies
-from plldb.debugger.sources import CodeSource
+from plldb.debugger.sources.project import CodeSource
 from plldb.debugger.tasks import TaskSet
 from plldb.debugger.threads import run_in_thread
 from plldb.debugger.timing import Backoff, Timing

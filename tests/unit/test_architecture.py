@@ -37,6 +37,7 @@ FOREIGN = [
 # A module may import what stands in a row above its own, and its own part.
 LAYERS = [
     {"errors"},
+    {"templates"},
     {"certificates", "clock_skew", "diagnostic_log", "files", "proxies"},
     {"config"},
     {"settings_file"},
@@ -65,7 +66,13 @@ PURE = [
     "plldb.proxies",
     "plldb.debugger.children.file_changes",
     *sorted(BOTH_ENDS),
-    "plldb.debugger.sources",
+    "plldb.debugger.sources.cdk",
+    "plldb.debugger.sources.choice",
+    "plldb.debugger.sources.cloudformation",
+    "plldb.debugger.sources.code_options",
+    "plldb.debugger.sources.functions",
+    "plldb.debugger.sources.project",
+    "plldb.templates",
     "plldb.debugger.timing",
     *sorted(SHARED_WITH_THE_LOCAL_SIDE),
     f"{FUNCTIONS}.sessions.session",

@@ -22,7 +22,7 @@ from plldb.debugger.attachment import AttachEvent, ChosenSources, SessionOptions
 from plldb.debugger.children.invoker import Invoker
 from plldb.debugger.children.local_function import NO_DEBUGGER, Pdb
 from plldb.debugger.protocol import Ready
-from plldb.debugger.sources import CodeSource
+from plldb.debugger.sources.project import CodeSource
 from plldb.errors import PlldbError
 from tests.unit.debugger.helper_stack import TIMING, HelperStack, Target, websocket_server
 from tests.unit.debugger.local_code import HERE
@@ -60,7 +60,7 @@ def main(folder: Path, debugger: str, seconds: list[float]) -> None:
         websocket = servers.enter_context(websocket_server(stack))
         rest = servers.enter_context(local_server(stack.respond))
         target = Target(rest.url + "/plldb", websocket).deploy("plldb", "app")
-        sources = ChosenSources({"Greeter": CodeSource("Greeter", folder, None)})
+        sources = ChosenSources({"Greeter": CodeSource(folder)})
         try:
             attach(
                 target,  # type: ignore[arg-type]

@@ -28,7 +28,7 @@ from plldb.debugger.children.invoker import Outcome
 from plldb.debugger.children.local_function import LocalFunction
 from plldb.debugger.invocation_runner import Prepared
 from plldb.debugger.protocol import Ended
-from plldb.debugger.sources import CodeSource
+from plldb.debugger.sources.project import CodeSource
 from plldb.debugger.timing import Timing
 from plldb.errors import PlldbError
 from tests.unit.fakes import Answer, FakeTarget, Request, local_server
@@ -349,7 +349,7 @@ class FakeInvoker:
 
 
 def source(name: str) -> CodeSource:
-    return CodeSource(name, Path("/code"), None)
+    return CodeSource(Path("/code"))
 
 
 GREETER = ChosenSources({"Greeter": source("Greeter")})

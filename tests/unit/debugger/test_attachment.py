@@ -24,7 +24,7 @@ from plldb.debugger.attachment import (
 )
 from plldb.debugger.invocation_runner import InvocationFinished
 from plldb.debugger.protocol import Connected, Ended, Instrumented, Restored, Skipped, Warned
-from plldb.debugger.sources import CodeSource
+from plldb.debugger.sources.project import CodeSource
 from plldb.errors import SourceError, StackError
 from tests.unit.debugger.helper_stack import (
     FakeInvoker,
@@ -68,9 +68,7 @@ def test_from_the_first_call_to_ctrl_c(signal_number: signal.Signals) -> None:
 def test_a_layer_that_is_not_here_is_named_once_with_what_to_do() -> None:
     arn = "arn:aws:lambda:eu-west-1:017000801446:layer:Powertools:5"
     layer = (arn, "it is none of this template's")
-    found = {
-        name: CodeSource(name, Path("/code"), None, missing_layers=(layer,)) for name in ("A", "B")
-    }
+    found = {name: CodeSource(Path("/code"), missing_layers=(layer,)) for name in ("A", "B")}
     attached = run_attach(
         HelperStack(),
         at(Connected, then=lambda: os.kill(os.getpid(), signal.SIGINT)),
@@ -238,4 +236,4 @@ class TestChooseSources:
     def test_a_folder_can_be_given_without_any_template(self, tmp_path: Path) -> None:
         options = CodeOptions(tmp_path, code={"Greeter": tmp_path})
         chosen = choose_sources(options, "app").found
-        assert chosen == {"Greeter": CodeSource("Greeter", tmp_path, None)}
+        assert chosen == {"Greeter": CodeSource(tmp_path)}

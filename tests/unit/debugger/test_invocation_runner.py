@@ -32,7 +32,7 @@ from plldb.debugger.invocation_runner import (
     RunnerEvent,
 )
 from plldb.debugger.protocol import Instrumented, InvocationArrived, Replied
-from plldb.debugger.sources import CodeSource
+from plldb.debugger.sources.project import CodeSource
 from plldb.debugger.timing import Timing
 from plldb.errors import EndpointError, PlldbError, SessionError, SourceError
 
@@ -164,7 +164,6 @@ class Session:
         self._news = asyncio.Event()
         sources = {
             name: CodeSource(
-                name,
                 Path("/code", name),
                 "template.handler",
                 layers=(Path("/layers/common"),),

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from plldb.debugger.sources import CodeSource, Sources, find_sources, parse_code_options
+from plldb.debugger.sources.choice import Sources, find_sources
+from plldb.debugger.sources.code_options import parse_code_options
+from plldb.debugger.sources.project import CodeSource
 from plldb.errors import SourceError, UsageError
 
 
@@ -23,8 +25,8 @@ def found(folder: Path, text: str, name: str = "template.yaml") -> Sources:
     return find_sources(folder)
 
 
-def source(logical_id: str, at: Path, handler: str | None) -> CodeSource:
-    return CodeSource(logical_id, at, handler)
+def source(at: Path, handler: str | None = None, runtime: str | None = None) -> CodeSource:
+    return CodeSource(at, handler, runtime)
 
 
 class TestSam:
@@ -76,8 +78,8 @@ Resources:
 
     def test_folders_and_globals(self, project: Path) -> None:
         assert found(project, self.TEXT).found == {
-            "One": source("One", project / "src/one", "one.main"),
-            "Two": source("Two", project / "shared", "app.handler"),
+            "One": source(project / "src/one", "one.main", "python3.12"),
+            "Two": source(project / "shared", "app.handler", "python3.12"),
         }
 
     def test_what_has_no_folder_has_a_reason(self, project: Path) -> None:
@@ -123,7 +125,7 @@ Resources:
 
     def test_it(self, project: Path) -> None:
         sources = found(project, self.TEXT)
-        assert sources.found == {"One": source("One", project / "src/one", "one.main")}
+        assert sources.found == {"One": source(project / "src/one", "one.main")}
         assert sources.missing == {
             "Inline": "its code stands in the template itself",
             "Uploaded": "its Code is in S3",
@@ -139,14 +141,14 @@ Resources:
             }
         }
         sources = found(project, json.dumps(template, indent=indent), "template.json")
-        assert sources.found == {"One": source("One", project / "src/one", None)}
+        assert sources.found == {"One": source(project / "src/one")}
 
     def test_a_named_template_and_its_folder(self, project: Path, tmp_path: Path) -> None:
         (project / "deploy").mkdir()
         text = self.TEXT.replace("src/one", "../src/one")
         (project / "deploy" / "stack.yml").write_text(text)
         sources = find_sources(project, Path("deploy/stack.yml"))
-        assert sources.template == project / "deploy" / "stack.yml"
+        assert sources.file == project / "deploy" / "stack.yml"
         assert sources.found["One"].code_dir == project / "src/one"
 
 
@@ -171,7 +173,7 @@ class TestCdk:
     def test_an_asset(self, project: Path) -> None:
         self.synthesise(project, "Stack")
         at = project / "cdk.out" / "asset.abc"
-        expected = {"GreeterAB12": source("GreeterAB12", at, "index.handler")}
+        expected = {"GreeterAB12": source(at, "index.handler", "python3.13")}
         assert find_sources(project).found == expected
 
     def test_an_asset_that_is_no_copy(self, project: Path) -> None:
@@ -181,19 +183,19 @@ class TestCdk:
     def test_the_stacks_own_of_several(self, project: Path) -> None:
         self.synthesise(project, "A")
         self.synthesise(project, "B")
-        assert find_sources(project, stack_name="B").template == project / "cdk.out/B.template.json"
-        with pytest.raises(SourceError, match=r"A\.template\.json, B\.template\.json") as raised:
+        assert find_sources(project, stack_name="B").file == project / "cdk.out/B.template.json"
+        with pytest.raises(SourceError, match=r"no stack C, but A, B") as raised:
             find_sources(project, stack_name="C")
         assert "--template" in str(raised.value.hint)
 
     def test_a_nested_stack_is_not_the_stack(self, project: Path) -> None:
         self.synthesise(project, "A")
         self.synthesise(project, "ANested.nested")
-        assert find_sources(project).template == project / "cdk.out/A.template.json"
+        assert find_sources(project).file == project / "cdk.out/A.template.json"
 
     def test_the_developers_own_template_comes_first(self, project: Path) -> None:
         self.synthesise(project, "A")
-        assert found(project, TestSam.TEXT).template == project / "template.yaml"
+        assert found(project, TestSam.TEXT).file == project / "template.yaml"
 
 
 class TestCode:
@@ -201,13 +203,13 @@ class TestCode:
         (project / "template.yaml").write_text(TestSam.TEXT)
         code = parse_code_options(["One=src/two", f"Inline={project}/shared"], project)
         sources = find_sources(project, code=code)
-        assert sources.found["One"] == source("One", project / "src/two", "one.main")
-        assert sources.found["Inline"] == source("Inline", project / "shared", None)
+        assert sources.found["One"] == source(project / "src/two", "one.main", "python3.12")
+        assert sources.found["Inline"] == source(project / "shared")
         assert "Inline" not in sources.missing
 
     def test_it_needs_no_template(self, project: Path) -> None:
         sources = find_sources(project, code=parse_code_options(["One=src/one"], project))
-        assert sources == Sources(None, {"One": source("One", project / "src/one", None)}, {})
+        assert sources == Sources(None, {"One": source(project / "src/one")}, {})
         assert "--code" in sources.explain_missing("Two")
 
     @pytest.mark.parametrize("value", ["", "One", "One=", "=src/one", "O-ne=src/one", "Ö=src/one"])
@@ -243,7 +245,7 @@ class TestTrouble:
     @pytest.mark.parametrize(
         ("text", "reason"),
         [
-            ("a: [", "not YAML: .*line 1"),
+            ("a: [", "not YAML: .*at line 2"),
             ("\tx: 1", "not YAML"),
             ("a: *nowhere", "not YAML"),
             ("x: \x00", "not YAML"),
@@ -341,7 +343,7 @@ Resources:
                 "it is none of this template's",
             ),
             ("Uploaded", "its Content is in S3"),
-            ('{"!Sub": "arn:${AWS::Partition}:lambda:x"}', "it is none of this template's"),
+            ('{"Fn::Sub": "arn:${AWS::Partition}:lambda:x"}', "it is none of this template's"),
             ('{"Ref": "Nowhere"}', "it is none of this template's"),
         )
 

@@ -1,0 +1,15 @@
+"""Where the code of a stack's functions lies on this machine, and under which of its projects.
+
+::
+
+    project           what a finder gives: a project of one stack, the code of its functions
+    sam, cloudformation, cdk
+                      the finders, one for each kind of project
+    functions         the functions of a template, whatever kind it is of
+    choice            which project serves a stack, and what the developer says of its code
+    code_options      ``--code``
+
+A finder takes the folder that the developer is in, and gives the projects there: reading files is
+all that it does. Code is found as it is edited, never as it was built or packaged, unless there is
+nothing else.
+"""

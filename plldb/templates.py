@@ -1,0 +1,99 @@
+"""CloudFormation's templates as values: YAML with its short forms, or JSON.
+
+The short forms of functions, such as ``!Sub x``, are made long ones: ``{"Fn::Sub": "x"}``. So one
+form of each is all that anyone has to know.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from plldb.errors import SourceError
+
+TEMPLATE_HINT = "Name the template with --template PATH, or the code with --code FUNCTION=DIR."
+# libyaml's parser takes a template of a megabyte in a second, the other one in twenty.
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# Those whose long form is spelled like the short one.
+_PLAIN = ("Ref", "Condition")
+
+
+class TemplateError(ValueError):
+    """It is no template; the text says why, in words that follow the template's name."""
+
+
+def read_template(path: Path) -> dict[str, Any]:
+    """The template in a file. Raises SourceError if there is none."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise SourceError(f"There is no template {path}.", TEMPLATE_HINT) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"The template {path} can't be read: {error}.", TEMPLATE_HINT) from None
+    try:
+        return parse_template(text, is_json=path.suffix == ".json")
+    except TemplateError as error:
+        raise SourceError(f"{path} {error}.", TEMPLATE_HINT) from None
+
+
+def parse_template(text: str, is_json: bool = False) -> dict[str, Any]:
+    """The template that a text is. Raises TemplateError if it is none."""
+    try:
+        template = json.loads(text) if is_json else _parse_yaml(text)
+    except (ValueError, yaml.YAMLError, RecursionError) as error:
+        what = "JSON" if is_json else "YAML"
+        reason = " ".join(str(error).replace('in "<unicode string>", ', "at ").split())
+        raise TemplateError(f"is not {what}: {reason}") from None
+    if not isinstance(template, dict) or not isinstance(template.get("Resources"), dict):
+        raise TemplateError("is no template: it has no Resources")
+    return template
+
+
+def as_dict(value: Any) -> dict[str, Any]:
+    """What is no table counts as an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def as_list(value: Any) -> list[Any]:
+    """What CloudFormation computes counts as one."""
+    if isinstance(value, list):
+        return value
+    return [] if value is None else [value]
+
+
+def is_computed(value: Any) -> bool:
+    """Whether only CloudFormation knows the value, as that of ``!Sub`` and ``!Ref``."""
+    return len(as_dict(value)) == 1 and any(
+        key == "Ref" or str(key).startswith("Fn::") for key in value
+    )
+
+
+# --- YAML -----------------------------------------------------------------------------------------
+
+
+class _TemplateLoader(_Loader):  # type: ignore[misc]
+    """YAML in which CloudFormation's short forms may stand, and any other tag."""
+
+
+def _construct_function(loader: Any, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    value: Any
+    if isinstance(node, yaml.ScalarNode):
+        value = loader.construct_scalar(node)
+        if suffix == "GetAtt":
+            value = str(value).split(".", 1)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        assert isinstance(node, yaml.MappingNode)
+        value = loader.construct_mapping(node, deep=True)
+    return {suffix if suffix in _PLAIN else f"Fn::{suffix}": value}
+
+
+_TemplateLoader.add_multi_constructor("!", _construct_function)
+
+
+def _parse_yaml(text: str) -> Any:
+    return yaml.load(text, Loader=_TemplateLoader)  # nosec B506  # noqa: S506 (a SafeLoader)
