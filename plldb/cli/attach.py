@@ -123,4 +123,5 @@ def attach(**given: Any) -> None:
             view.show,
             made.timing,
             made.overrides,
+            made.choose_sources,
         )

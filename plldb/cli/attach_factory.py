@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,7 +48,8 @@ class AttachFactory:
         )
         codes = parse_code_options(options.codes, folder)
         code_options = CodeOptions(folder, options.template, codes, options.functions)
-        self.sources = choose_sources(code_options, options.stack_name)
+        self.choose_sources = partial(choose_sources, code_options, options.stack_name)
+        self.sources = self.choose_sources()
         self.overrides = collect_overrides(
             OverrideOptions(options.env, options.env_files, options.handlers),
             factory.resolver.file,

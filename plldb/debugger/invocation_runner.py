@@ -195,6 +195,13 @@ class InvocationRunner:
 
     # --- Functions --------------------------------------------------------------------------------
 
+    def use_sources(self, sources: Mapping[str, CodeSource]) -> None:
+        """From now on the code is there: the stack was deployed again.
+
+        A function that has gone may still have invocations under way.
+        """
+        self._sources = {**self._sources, **sources}
+
     def add_function(self, event: Instrumented) -> None:
         """Takes in a function as it is deployed, and starts a child for the code in its place."""
         info, source = event.info, self._sources.get(event.function)

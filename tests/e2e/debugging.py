@@ -109,10 +109,15 @@ class Debuggee:
         self.target = target
         # An invocation is not made twice, however long it waits for its turn.
         self._lambda = target.patient_client("lambda", 300)
-        pages = target.client("cloudformation").get_paginator("list_stack_resources")
+        self.physical: dict[str, str] = {}
+        self.look()
+
+    def look(self) -> None:
+        """What is in the stack by now."""
+        pages = self.target.client("cloudformation").get_paginator("list_stack_resources")
         self.physical = {
             resource["LogicalResourceId"]: resource["PhysicalResourceId"]
-            for page in pages.paginate(StackName=name)
+            for page in pages.paginate(StackName=self.name)
             for resource in page["StackResourceSummaries"]
         }
 

@@ -8,6 +8,7 @@ import time
 import zipfile
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 from lambda_functions.sessions.session import GRACE, LEASE
@@ -30,6 +31,7 @@ def ready(instrumented: int = 0, skipped: int = 0) -> dict[str, Any]:
         "instrumented": instrumented,
         "skipped": skipped,
         "maxWaiting": TEMPLATE["Parameters"]["MaxWaitingInvocations"]["Default"],
+        "stack": ANY,
     }
 
 

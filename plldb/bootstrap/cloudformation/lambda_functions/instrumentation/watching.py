@@ -12,8 +12,9 @@ from typing import Any
 from .control_plane import Found
 from .redirect import FunctionConfiguration
 
-# A message to a connection has 32,000 bytes, and a name has 64 characters, or 140 as an ARN.
-_MOST_NAMES = 150
+# A message to a connection has 32,000 bytes at most. A name has 64 characters, or as an ARN 140;
+# it may be among those that are lost, too.
+_MOST_NAMES = 80
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,11 @@ def compare(known: dict[str, str], deployed: dict[str, Found]) -> Differences:
         for name, revision in sorted(known.items())
         if name in deployed and deployed[name].get("RevisionId") != revision
     ]
-    gone = sorted(known.keys() - deployed.keys())
-    lost = [name for name in changed if not _runs_shim(deployed[name])]
+    named = tuple(changed[:_MOST_NAMES])
     return Differences(
-        *(tuple(names[:_MOST_NAMES]) for names in (changed, [*lost][:_MOST_NAMES], gone))
+        functions=named,
+        lost=tuple(name for name in named if not _runs_shim(deployed[name])),
+        gone=tuple(sorted(known.keys() - deployed.keys())[:_MOST_NAMES]),
     )
 
 

@@ -32,8 +32,8 @@ both, but for those about uploads, and none is taken for another's.
     upload {requestId}                    →    upload {requestId, key, url}: PUT a large body there
     answer {body or bodyKey}              →    recorded {state}
     heartbeat                             →    heartbeat {ttl, time}
-    watch {stack, functions}              →    changed {stack, isUpdating, functions, lost, gone}, if
-                                               anything is not any more as the message says
+    watch {stack, functions}              →    changed {stack, isUpdating, functions, lost, gone}:
+                                               only if it is not as the message says
     close                                 →    restored: one a function; closed
                                           ←    closed {reason}: somebody else ended the session
 
@@ -57,7 +57,7 @@ that do not fit a message of MAX_FRAME_BYTES pass through the artifacts bucket, 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, TypedDict
 
@@ -370,26 +370,40 @@ def instrumented(
     }
 
 
-def skipped(function: str, reason: str) -> dict[str, Any]:
-    return {"type": MessageType.SKIPPED, "function": function, "reason": reason}
+def skipped(function: str, reason: str, revision: str = "") -> dict[str, Any]:
+    """``revision`` is the function's, if nothing can come of asking again while it has that."""
+    return {
+        "type": MessageType.SKIPPED,
+        "function": function,
+        "reason": reason,
+        "revision": revision,
+    }
 
 
 def warning(function: str, message: str) -> dict[str, Any]:
     return {"type": MessageType.WARNING, "function": function, "message": message}
 
 
-def ready(instrumented: int, skipped: int, max_waiting: int) -> dict[str, Any]:
-    """All functions are done. A debugger declines invocations while ``max_waiting`` wait."""
+def ready(instrumented: int, skipped: int, max_waiting: int, stack: str = "") -> dict[str, Any]:
+    """All functions are done. A debugger declines invocations while ``max_waiting`` wait.
+
+    ``stack`` says which deployment of the stack they are of: see ``watch``.
+    """
     return {
         "type": MessageType.READY,
         "instrumented": instrumented,
         "skipped": skipped,
         "maxWaiting": max_waiting,
+        "stack": stack,
     }
 
 
 def changed(
-    stack: str, is_updating: bool, functions: list[str], lost: list[str], gone: list[str]
+    stack: str,
+    is_updating: bool,
+    functions: Sequence[str] = (),
+    lost: Sequence[str] = (),
+    gone: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The stack or functions are not any more as ``watch`` has said; functions by their names.
 
@@ -401,9 +415,9 @@ def changed(
         "type": MessageType.CHANGED,
         "stack": stack,
         "isUpdating": is_updating,
-        "functions": functions,
-        "lost": lost,
-        "gone": gone,
+        "functions": [*functions],
+        "lost": [*lost],
+        "gone": [*gone],
     }
 
 
