@@ -97,7 +97,8 @@ class Target:
         """``ask`` asks the user for an MFA code; it raises EOFError if there is nobody."""
         self._settings = settings
         self._ask = ask
-        self._clients: dict[str, Any] = {}
+        # By service and region.
+        self._clients: dict[tuple[str, str], Any] = {}
         self._to_close = ExitStack()
         self._clock = ClockSkew()
 
@@ -201,11 +202,16 @@ class Target:
         emulator = self._settings.emulator
         return _join_execute_api_base(emulator.inside_url) if emulator else ""
 
-    def client(self, service: str) -> Any:
-        """A boto3 client. Failing calls raise botocore's exceptions: see ``aws_errors``."""
-        if service not in self._clients:
-            self._clients[service] = self._make_client(service, _make_client_config(self.is_aws))
-        return self._clients[service]
+    def client(self, service: str, region: str | None = None) -> Any:
+        """A boto3 client, of the target's region or another one.
+
+        Failing calls raise botocore's exceptions: see ``aws_errors``.
+        """
+        which = (service, region or self.region)
+        if which not in self._clients:
+            config = _make_client_config(self.is_aws)
+            self._clients[which] = self._make_client(service, config, region)
+        return self._clients[which]
 
     def patient_client(self, service: str, seconds: int) -> Any:
         """One for a call that may take so long, and that is not to be made twice."""
@@ -214,11 +220,13 @@ class Target:
         )
         return self._make_client(service, _make_client_config(self.is_aws).merge(patience))
 
-    def _make_client(self, service: str, config: botocore.config.Config) -> Any:
+    def _make_client(
+        self, service: str, config: botocore.config.Config, region: str | None = None
+    ) -> Any:
         with aws_errors(f"make a client for {service}"):
             verify = None if self.ca_bundle is None else str(self.ca_bundle)
             client = self._session.client(
-                service, config=config, region_name=self.region, verify=verify
+                service, config=config, region_name=region or self.region, verify=verify
             )
             _ClockCorrection(client, self._clock, self._session.get_credentials()).install()
         _log_calls(client)

@@ -16,7 +16,9 @@
     │   └── InvocationError         an invocation that can't be answered any more
     ├── SourceError                 a file of the developer's can't be used: template, code,
     │                               interpreter, launch.json
-    └── EmulatorError               the emulator could not be started or stopped
+    ├── LayerError                  a layer can't be had: ``message`` is why, after "because"
+    ├── EmulatorError               the emulator could not be started or stopped
+    └── CommandError                exit codes 126 and 127: a tool could not be started
 
 Any other exception is a bug in plldb and keeps its traceback.
 """
@@ -87,5 +89,17 @@ class SourceError(PlldbError):
     pass
 
 
+class LayerError(PlldbError):
+    pass
+
+
 class EmulatorError(PlldbError):
     pass
+
+
+class CommandError(PlldbError):
+    """``exit_code`` is the one that shells have for it."""
+
+    def __init__(self, message: str, hint: str | None = None, *, exit_code: int) -> None:
+        super().__init__(message, hint)
+        self.exit_code = exit_code

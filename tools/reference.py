@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import FunctionType
@@ -111,7 +112,7 @@ def _render_help(text: str) -> str:
     paragraphs = inspect.cleandoc(text).split("\n\n")
     return (
         "\n\n".join(
-            f"```\n{paragraph[1:].strip()}\n```"
+            f"```\n{textwrap.dedent(paragraph[1:]).strip()}\n```"
             if paragraph.startswith("\b")
             else _convert_prose(paragraph)
             for paragraph in paragraphs

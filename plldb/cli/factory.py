@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from functools import cached_property, partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from plldb import __version__
 from plldb.cli.console import Console
 from plldb.cli.options import collect_options, find_config_name, remember_output
 from plldb.config import (
+    DEFAULT_EMULATOR_REGION,
     EmulatorAddress,
     Options,
     ProfileEndpoints,
@@ -125,10 +126,15 @@ class Factory:
     def target(self) -> Target:
         from plldb.aws import Target
 
+        return self._to_close.enter_context(Target(self.target_settings, self._ask))
+
+    @cached_property
+    def target_settings(self) -> TargetSettings:
+        """Where calls go. Raises TargetError."""
         self._start_log()
         settings = self.resolver.resolve_target(self.find_running_emulator, self.find_endpoints)
         self._log_target(settings)
-        return self._to_close.enter_context(Target(settings, self._ask))
+        return settings
 
     def _ask(self, question: str) -> str:
         return (self.ask or self.console.ask_secret)(question)
@@ -138,6 +144,32 @@ class Factory:
         from plldb.debugger.children.credential_server import serving_target
 
         return self._to_close.enter_context(serving_target(self.target, report))
+
+    def run_tool(self, command: Sequence[str]) -> int:
+        """Runs a tool against the target, and returns its exit code; mostly, it takes the place of
+        this process, unless credentials have to be renewed meanwhile. Raises CommandError.
+        """
+        from plldb.dev.command_runner import become, end_as, find_ipv4_address, run_beside
+        from plldb.dev.tool_environment import make_tool_environment, name_emulator_keys
+
+        settings = self.target_settings
+        if settings.profile is None and settings.emulator is not None:
+            keys, region = name_emulator_keys(settings), settings.region or DEFAULT_EMULATOR_REGION
+            environ = make_tool_environment(os.environ, settings, region, keys, find_ipv4_address)
+            become(command, environ)
+        served = self.serve_credentials(self._warn_of_credentials)
+        environ = make_tool_environment(
+            self.target.certificate_environment() | os.environ,
+            settings,
+            self.target.region,
+            served,
+            find_ipv4_address,
+        )
+        return end_as(run_beside(command, environ))
+
+    def _warn_of_credentials(self, problem: PlldbError | None) -> None:
+        if problem is not None:
+            self.console.warn(f"{problem.message} {problem.hint or ''}".rstrip())
 
     def find_endpoints(self, profile: str | None) -> ProfileEndpoints:
         """What AWS's own configuration says of endpoints; what is not followed is told."""

@@ -21,6 +21,7 @@ _COMMANDS = {
     "config": ("plldb.cli.config", "config"),
     "demo": ("plldb.cli.demo", "demo"),
     "doctor": ("plldb.cli.doctor", "doctor"),
+    "exec": ("plldb.cli.exec", "exec_"),
     "local": ("plldb.cli.local", "local"),
     "restore": ("plldb.cli.restore", "restore"),
     "sessions": ("plldb.cli.sessions", "sessions"),

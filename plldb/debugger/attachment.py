@@ -7,11 +7,9 @@ import logging
 import random
 import signal
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from plldb.aws import Target
@@ -22,14 +20,13 @@ from plldb.debugger.api_client import ApiClient
 from plldb.debugger.children.invoker import Invoker
 from plldb.debugger.children.terminal import forget_terminal
 from plldb.debugger.connection import SessionConnection, open_session
-from plldb.debugger.deployed import Deployed
+from plldb.debugger.held_functions import HeldFunctions
 from plldb.debugger.invocation_runner import InvocationRunner, RunnerEvent
 from plldb.debugger.overrides import Overrides
 from plldb.debugger.payload_transfer import PayloadTransfer
 from plldb.debugger.protocol import Ended, SessionEvent, SessionProtocol, Wish
 from plldb.debugger.redeployment import RedeploymentEvent, Redeployments, Steps
-from plldb.debugger.sources.choice import find_sources
-from plldb.debugger.sources.project import CodeSource
+from plldb.debugger.sources.choice import ChosenSources
 from plldb.debugger.tasks import TaskSet, unless_stopped
 from plldb.debugger.threads import run_in_thread
 from plldb.debugger.timing import Outages, Replacements, Timing
@@ -37,7 +34,6 @@ from plldb.errors import (
     AccessDeniedError,
     ConnectionLostError,
     PlldbError,
-    SourceError,
     StackError,
 )
 from plldb.stacks import HelperStack, find_helper_stack, require_debuggable_stack
@@ -110,23 +106,6 @@ AttachEvent = (
 
 
 @dataclass(frozen=True)
-class CodeOptions:
-    """Whose code runs here. ``functions`` are shell patterns of logical ids; none means all."""
-
-    folder: Path
-    template: Path | None = None
-    code: Mapping[str, Path] = field(default_factory=dict)
-    functions: tuple[str, ...] = ()
-
-    def includes(self, logical_id: str) -> bool:
-        return not self.functions or any(fnmatchcase(logical_id, p) for p in self.functions)
-
-    @property
-    def is_default(self) -> bool:
-        return self.template is None and not self.code and not self.functions
-
-
-@dataclass(frozen=True)
 class SessionOptions:
     stack_name: str
     helper_stack: str
@@ -174,44 +153,6 @@ def attach(
             ends, session, sources, report, timing or Timing(), overrides, choose_again
         )
         return asyncio.run(run.until_signal(session_id, invoker))
-
-
-@dataclass(frozen=True)
-class ChosenSources:
-    """The code that runs here, by logical id; the functions ``left_out`` with the reason of each;
-    and, if there is no code at all, ``why_none``. ``known`` are the logical ids of all functions
-    that the template has, whether they were chosen or not.
-    """
-
-    found: Mapping[str, CodeSource]
-    left_out: Mapping[str, str] = field(default_factory=dict)
-    why_none: str = ""
-    known: frozenset[str] = frozenset()
-
-
-def choose_sources(options: CodeOptions, stack_name: str) -> ChosenSources:
-    """The code of the chosen functions.
-
-    Raises SourceError or UsageError for what the user named and is not there. That nothing is
-    named and nothing found is no error: a session can be opened all the same.
-    """
-    try:
-        sources = find_sources(options.folder, options.template, options.code, stack_name)
-    except SourceError as error:
-        if not options.is_default:
-            raise
-        return ChosenSources({}, {}, f"{error.message} {error.hint or ''}".strip())
-    for pattern in options.functions:
-        names = {*sources.found, *sources.missing}
-        matching = sorted(name for name in names if fnmatchcase(name, pattern))
-        if not any(name in sources.found for name in matching):
-            sources.require(matching[0] if matching else pattern)
-    return ChosenSources(
-        {name: source for name, source in sources.found.items() if options.includes(name)},
-        {name: reason for name, reason in sources.missing.items() if options.includes(name)},
-        f"{sources.file} has no function with code on this machine.",
-        frozenset({*sources.found, *sources.missing}),
-    )
 
 
 @dataclass
@@ -298,12 +239,17 @@ class _Attachment:
         self._open: list[str] = []
         self._holder: _Holder | None = None
         self._was_ready = False
-        self._deployed = Deployed()
+        self._held = HeldFunctions()
         self._tasks = TaskSet(on_bug=self._note_bug)
         self._bug: BaseException | None = None
         self._redeployments = Redeployments(
-            self._deployed,
-            Steps(self._instrument_again, self._find_code_again, self._tasks.start, report),
+            self._held,
+            Steps(
+                self._instrument_again,
+                self._find_code_again,
+                self._tasks.start,
+                self._report_again,
+            ),
         )
         self._outages = Outages(timing, random.random)
         self._replacements = Replacements(timing, random.random)
@@ -399,9 +345,7 @@ class _Attachment:
     async def _connect(self, session_id: str, is_move: bool = False) -> _LiveSession | None:
         """None if the user wants to detach. Raises SessionError, EndpointError."""
         settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        session = SessionProtocol(
-            session_id, self._make_wish(), self._timing, deployed=self._deployed
-        )
+        session = SessionProtocol(session_id, self._make_wish(), self._timing, held=self._held)
         report = partial(self._handle, session, settled, is_move)
         self._open.append(session_id)
         try:
@@ -462,6 +406,8 @@ class _Attachment:
             case protocol.Ended():
                 self._end_invocations(session.session_id, event)
             case _:
+                if isinstance(event, protocol.Ready):
+                    event = replace(event, skipped=event.skipped + self._skipped_here)
                 self._note(session.session_id, event)
                 if session.is_ready and not settled.done():
                     settled.set_result(None)
@@ -512,6 +458,13 @@ class _Attachment:
     def _use(self, sources: ChosenSources) -> None:
         self._sources = sources.found
         self._told_of_code = _list_left_out(sources)
+        # Whom the helper stack is not asked for.
+        self._skipped_here = len(sources.left_out)
+
+    def _report_again(self, event: RedeploymentEvent | protocol.Ready) -> None:
+        if isinstance(event, protocol.Ready):
+            event = replace(event, skipped=event.skipped + self._skipped_here)
+        self._report(event)
 
     def _end_invocations(self, session_id: str, ended: Ended) -> None:
         """No session takes the place of one that is closed. Its connection is there a moment more.
@@ -674,16 +627,20 @@ def _list_left_out(sources: ChosenSources) -> list[AttachEvent]:
     events: list[AttachEvent] = [
         protocol.Skipped(function, reason) for function, reason in sorted(sources.left_out.items())
     ]
+    events += [
+        protocol.Warned(function, message) for function, message in sorted(sources.warnings.items())
+    ]
     missing: dict[tuple[str, str], list[str]] = {}
     for function, source in sorted(sources.found.items()):
-        for one in source.missing_layers:
-            missing.setdefault(one, []).append(function)
-    for (layer, reason), (function, *others) in missing.items():
+        for layer in source.layers:
+            if layer.reason:
+                missing.setdefault((layer.name, layer.reason), []).append(function)
+    for (name, reason), (function, *others) in missing.items():
         also = f" It is one of {', '.join(others)}, too." if others else ""
         events.append(
             protocol.Warned(
                 function,
-                f"its layer {layer} is not on this machine: {reason}.{also} Install what it brings "
+                f"its layer {name} is not on this machine: {reason}.{also} Install what it brings "
                 "in the environment of your project, or make it a layer of the template.",
             )
         )

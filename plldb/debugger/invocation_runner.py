@@ -220,7 +220,7 @@ class InvocationRunner:
             timeout=int(info["timeout"]),
             region=self._region,
             runtime=str(info["runtime"]),
-            layers=source.layers,
+            layers=tuple(folder for layer in source.layers for folder in layer.folders),
             build_dir=source.build_dir,
             logging=dict(info["logging"]),
         )

@@ -11,7 +11,7 @@ from typing import Any, Self
 import requests
 
 from plldb.certificates import find_verification_error, refuse_certificate
-from plldb.debugger.http_session import TIMEOUT_SECONDS, open_http_session
+from plldb.debugger.http_session import TIMEOUT_SECONDS, keep_unsigned, open_http_session
 from plldb.errors import EndpointError, SessionError
 
 logger = logging.getLogger(__name__)
@@ -32,8 +32,7 @@ class PayloadTransfer:
     ) -> None:
         self._reach = reach
         self._http = open_http_session(ca_bundle, connections=_CONNECTIONS)
-        # With a second authentication, as of ~/.netrc, S3 refuses what is signed in its URL.
-        self._http.auth = _keep_unsigned
+        self._http.auth = keep_unsigned
 
     def __enter__(self) -> Self:
         return self
@@ -76,7 +75,3 @@ class PayloadTransfer:
                 "Run 'plldb bootstrap' to bring the helper stack up to date.",
             )
         return response
-
-
-def _keep_unsigned(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request

@@ -30,7 +30,7 @@ from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import (
     MessageType,
     WhenAbsent,
 )
-from plldb.debugger.deployed import Changes, Deployed
+from plldb.debugger.held_functions import Changes, HeldFunctions
 from plldb.debugger.timing import Timing
 
 logger = logging.getLogger(__name__)
@@ -241,7 +241,7 @@ class _Timer(Enum):
 class SessionProtocol:
     """``session_id`` is a credential. ``wake`` is called when there are frames to take.
 
-    With ``deployed``, it is watched whether the stack is deployed again.
+    With ``held``, it is watched whether the stack is deployed again.
     """
 
     def __init__(
@@ -250,7 +250,7 @@ class SessionProtocol:
         wish: Wish,
         timing: Timing,
         wake: Callable[[], None] = lambda: None,
-        deployed: Deployed | None = None,
+        held: HeldFunctions | None = None,
     ) -> None:
         self.session_id = session_id
         self.wake = wake
@@ -265,7 +265,7 @@ class SessionProtocol:
         self._takes_frames = True
         # Whether anything was heard of the functions since they were asked for.
         self._was_heard_of = False
-        self._deployed = deployed
+        self._held = held
         self._is_instrumenting_again = False
 
     # --- Out --------------------------------------------------------------------------------------
@@ -292,7 +292,7 @@ class SessionProtocol:
             return
         self._change(SessionState.ATTACHED)
         self._timers[_Timer.HEARTBEAT] = now + self._timing.heartbeat
-        if self._deployed is not None:
+        if self._held is not None:
             self._timers[_Timer.WATCH] = now + self._timing.watch
         if self._wish.former is not None:
             self._timers[_Timer.SILENCE] = now + self._timing.silence
@@ -432,9 +432,9 @@ class SessionProtocol:
     def _take_error(self, message: dict[str, Any]) -> None:
         """Something that was sent was refused. Of a retired session, that is no wonder."""
         is_of_session = message.get("code") == ErrorCode.SESSION_CLOSED
-        if message.get("code") == ErrorCode.UNKNOWN_ACTION and self._deployed is not None:
+        if message.get("code") == ErrorCode.UNKNOWN_ACTION and self._held is not None:
             # A helper stack of an earlier version.
-            self._deployed = None
+            self._held = None
             self._timers.pop(_Timer.WATCH, None)
         elif isinstance(request_id := message.get("requestId"), str):
             self._events.append(Replied(request_id, None, message))
@@ -491,11 +491,11 @@ class SessionProtocol:
 
     def _watch(self, now: float) -> None:
         """Asks, unless the answer would be about functions that are being instrumented."""
-        if self._deployed is None:
+        if self._held is None:
             return
         self._timers[_Timer.WATCH] = now + self._timing.watch
         if self.is_ready and not self._is_instrumenting_again:
-            stack, revisions = self._deployed.stack, self._deployed.revisions
+            stack, revisions = self._held.stack, self._held.revisions
             self.send(wire.watch_message(self.session_id, stack, revisions))
 
     def _end(self, confirmed: bool, reason: str) -> None:
@@ -526,6 +526,10 @@ def _number(message: dict[str, Any], name: str) -> float:
     if not isinstance(value, int | float) or not math.isfinite(value):
         raise TypeError(f"{name} is no number")
     return float(value)
+
+
+def _are_texts(values: list[Any]) -> bool:
+    return all(isinstance(value, str) for value in values)
 
 
 def _read_invocation(message: dict[str, Any], session_id: str) -> InvocationArrived:
@@ -564,8 +568,11 @@ def _read_instrumented(message: dict[str, Any]) -> Instrumented:
         raise TypeError("variables is no object")
     for name in variables:
         _text(variables, name)
-    # A helper stack of another version says nothing of it.
+    # A helper stack of another version says nothing of these.
     message.setdefault("revision", "")
+    layers = message.setdefault("layers", None)
+    if layers is not None and not (isinstance(layers, list) and _are_texts(layers)):
+        raise TypeError("layers is no list of texts")
     logging_config = message.setdefault("logging", {})
     if not isinstance(logging_config, dict):
         raise TypeError("logging is no object")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from plldb.debugger import protocol
-from plldb.debugger.deployed import Changes, Deployed, Novelty
+from plldb.debugger.held_functions import Changes, HeldFunctions, Novelty
 from plldb.debugger.protocol import Instrumented, Ready, SessionEvent, Skipped
 from plldb.errors import PlldbError
 
@@ -75,8 +75,8 @@ class Steps:
 class Redeployments:
     """Follows one stack through all sessions of an attachment. Use it from one event loop."""
 
-    def __init__(self, deployed: Deployed, steps: Steps) -> None:
-        self._deployed = deployed
+    def __init__(self, held: HeldFunctions, steps: Steps) -> None:
+        self._held = held
         self._steps = steps
         # Whether anything was told since functions were asked for again.
         self._has_news = False
@@ -93,7 +93,7 @@ class Redeployments:
             case Skipped():
                 return self._follow_skipped(event)
             case protocol.Taken(function):
-                self._deployed.note_taken(function)
+                self._held.note_taken(function)
             case Ready():
                 return self._follow_ready(event)
             case protocol.Resumed():
@@ -101,16 +101,16 @@ class Redeployments:
         return True
 
     def _follow_changes(self, changes: Changes) -> None:
-        is_deployment = changes.stack != self._deployed.stack
-        is_first = not self._deployed.stack
-        self._deployed.stack = changes.stack
+        is_deployment = changes.stack != self._held.stack
+        is_first = not self._held.stack
+        self._held.stack = changes.stack
         self._is_deploying = changes.is_updating
         if changes.is_updating:
             if is_deployment:
                 self._steps.report(Deploying())
             return
         logger.info("changed: %s", changes)
-        lost = self._deployed.note_changes(changes)
+        lost = self._held.note_changes(changes)
         if lost:
             self._tell(Redeployed(lost))
         if is_deployment and not is_first:
@@ -120,18 +120,18 @@ class Redeployments:
 
     async def _look_for_code(self) -> None:
         try:
-            self._deployed.want(await self._steps.find_code() - self._deployed.held)
+            self._held.want(await self._steps.find_code() - self._held.names)
         except PlldbError as error:
             reason = f"{error.message} {error.hint or ''}".strip()
             self._steps.report(CodeNotFoundAgain(reason))
         self._ask()
 
     def _ask(self) -> None:
-        if self._deployed.wanted and not self._is_deploying:
-            self._steps.instrument(self._deployed.wanted)
+        if self._held.wanted and not self._is_deploying:
+            self._steps.instrument(self._held.wanted)
 
     def _follow_instrumented(self, event: Instrumented) -> bool:
-        novelty = self._deployed.note_instrumented(event.function, event.info)
+        novelty = self._held.note_instrumented(event.function, event.info)
         if not event.is_again:
             return True
         if novelty is Novelty.REPLACED:
@@ -140,8 +140,8 @@ class Redeployments:
         return novelty in (Novelty.TAKEN, Novelty.TAKEN_AGAIN, Novelty.EDITED)
 
     def _follow_skipped(self, event: Skipped) -> bool:
-        was_gone = self._deployed.is_gone(event.function)
-        is_news = self._deployed.note_skipped(event.function, event.reason, event.revision)
+        was_gone = self._held.is_gone(event.function)
+        is_news = self._held.note_skipped(event.function, event.reason, event.revision)
         if not event.is_again:
             return True
         if was_gone:
@@ -152,9 +152,9 @@ class Redeployments:
 
     def _follow_ready(self, event: Ready) -> bool:
         """After a redeployment, all functions are counted again, if anything has changed."""
-        self._deployed.stack = self._deployed.stack or event.stack
+        self._held.stack = self._held.stack or event.stack
         if event.is_again and self._has_news:
-            held, refused = len(self._deployed.held), len(self._deployed.refused)
+            held, refused = len(self._held.names), len(self._held.refused)
             self._steps.report(Ready(held, refused, event.max_waiting, is_again=True))
         self._has_news = False
         self._ask()

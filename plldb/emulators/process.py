@@ -20,6 +20,7 @@ from plldb.errors import EmulatorError
 
 logger = logging.getLogger(__name__)
 
+_GATEWAY = Path(__file__).with_name("ministack_gateway.py")
 _STOP_SECONDS = 1
 _KILL_SECONDS = 5
 _POLL_SECONDS = 0.02
@@ -57,7 +58,8 @@ class MiniStack:
         self._temporary.mkdir(parents=True)
         with self._log.open("wb") as log:
             self._child = child = psutil.Popen(
-                [sys.executable, "-m", "ministack"],
+                # The folder of that file is no place to import from.
+                [sys.executable, "-P", str(_GATEWAY)],
                 env=self._make_environment(port),
                 stdin=subprocess.DEVNULL,
                 stdout=log,

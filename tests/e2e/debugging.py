@@ -20,6 +20,7 @@ from plldb.aws import Target
 from plldb.bootstrap.cloudformation.lambda_functions.instrumentation.request import (
     restore_request,
 )
+from plldb.bootstrap.release import make_bucket_name
 
 from .support import DEADLINE_SECONDS, Backend, poll, random_name, reset
 
@@ -102,7 +103,7 @@ class Outcome:
 
 
 class Debuggee:
-    """A deployed stack; its functions go by their logical ids."""
+    """A deployed stack; its functions go by their logical ids, as plldb names them."""
 
     def __init__(self, target: Target, name: str) -> None:
         self.name = name
@@ -114,12 +115,19 @@ class Debuggee:
 
     def look(self) -> None:
         """What is in the stack by now."""
+        self.physical = dict(self._list_resources(self.name))
+
+    def _list_resources(self, stack: str, path: str = "") -> Iterator[tuple[str, str]]:
+        """Logical and physical ids; those in nested stacks after those that lead there."""
         pages = self.target.client("cloudformation").get_paginator("list_stack_resources")
-        self.physical = {
-            resource["LogicalResourceId"]: resource["PhysicalResourceId"]
-            for page in pages.paginate(StackName=self.name)
-            for resource in page["StackResourceSummaries"]
-        }
+        for page in pages.paginate(StackName=stack):
+            for resource in page["StackResourceSummaries"]:
+                logical_id = path + resource["LogicalResourceId"]
+                yield logical_id, resource["PhysicalResourceId"]
+                if resource["ResourceType"] == "AWS::CloudFormation::Stack":
+                    yield from self._list_resources(
+                        resource["PhysicalResourceId"], f"{logical_id}/"
+                    )
 
     def invoke(self, function: str, event: Any = None) -> Outcome:
         outcome = self._invoke_once(function, event)
@@ -152,7 +160,7 @@ class Debuggee:
 
     @property
     def functions(self) -> list[str]:
-        return [name for name in self.physical if name.startswith("Fn")]
+        return [name for name in self.physical if name.rpartition("/")[2].startswith("Fn")]
 
     def update(self, function: str, **changes: Any) -> None:
         """Returns once it is in effect: until then, an engine may invoke what was before."""
@@ -161,6 +169,19 @@ class Debuggee:
 
     def is_held(self, function: str) -> bool:
         return self.configuration(function)["Handler"] != "index.handler"
+
+
+def nested(target: Target, resources: dict[str, Any]) -> dict[str, Any]:
+    """A CloudFormation resource: a stack of these resources, and the role Role.
+
+    Its template has to lie in S3: in the bucket of plldb's artifacts.
+    """
+    account = target.client("sts").get_caller_identity()["Account"]
+    bucket, key = make_bucket_name(target.region, account), f"tests/{random_name('nested')}.json"
+    s3 = target.client("s3")
+    s3.put_object(Bucket=bucket, Key=key, Body=template(resources).encode())
+    url = f"{s3.meta.endpoint_url}/{bucket}/{key}"
+    return {"Type": "AWS::CloudFormation::Stack", "Properties": {"TemplateURL": url}}
 
 
 @contextmanager

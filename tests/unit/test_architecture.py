@@ -38,6 +38,7 @@ FOREIGN = [
 LAYERS = [
     {"errors"},
     {"templates"},
+    {"deployed"},
     {"certificates", "clock_skew", "diagnostic_log", "files", "proxies"},
     {"config"},
     {"settings_file"},
@@ -46,6 +47,7 @@ LAYERS = [
     {"stacks"},
     {"bootstrap", "debugger", "emulators"},
     {"demo", "doctor"},
+    {"dev"},
     {"cli"},
 ]
 # Inside the helper stack: handlers put rooms together, and what is shared uses no room.
@@ -58,6 +60,10 @@ PURE = [
     "plldb.bootstrap.release",
     "plldb.doctor.findings",
     "plldb.doctor.requirements",
+    "plldb.dev.tool_environment",
+    "plldb.debugger.deployed_layers.arrangement",
+    "plldb.debugger.deployed_layers.extraction",
+    "plldb.debugger.deployed_layers.layer_cache",
     "plldb.debugger.jsonc",
     "plldb.debugger.launch_config",
     "plldb.debugger.protocol",
@@ -70,8 +76,10 @@ PURE = [
     "plldb.debugger.sources.choice",
     "plldb.debugger.sources.cloudformation",
     "plldb.debugger.sources.code_options",
+    "plldb.debugger.sources.comparison",
     "plldb.debugger.sources.functions",
     "plldb.debugger.sources.project",
+    "plldb.deployed",
     "plldb.templates",
     "plldb.debugger.timing",
     *sorted(SHARED_WITH_THE_LOCAL_SIDE),

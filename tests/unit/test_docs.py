@@ -154,6 +154,8 @@ def resolved(line: str) -> tuple[click.Command, list[str]]:
     words = iter(shlex.split(re.sub(r"[\[\]…]", " ", line))[1:])
     command, options = COMMANDS["plldb"], []
     for word in words:
+        if word == "--":
+            break  # what follows is another tool's
         if word.startswith("-"):
             options.append(re.sub(r"^-(\w)\1+$", r"-\1", word.partition("=")[0]))
             if "=" not in word and takes_a_value(command, word):

@@ -7,7 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from plldb.debugger.sources.project import CodeSource, Functions, find_folder, make_absolute
+from plldb.debugger.sources.project import (
+    CodeSource,
+    DescribedLayer,
+    Functions,
+    Parameters,
+    find_folder,
+    make_absolute,
+)
 from plldb.templates import as_dict, as_list, is_computed, read_template
 
 LAMBDA_FUNCTION = "AWS::Lambda::Function"
@@ -22,7 +29,7 @@ _CDK_ASSET_PATH = "aws:asset:path"
 _CONTENT_NAMES = {_LAMBDA_LAYER: "Content", _SAM_LAYER: "ContentUri"}
 
 
-def read_functions(path: Path) -> Functions:
+def read_functions(path: Path, parameters: Parameters) -> Functions:  # noqa: ARG001
     """The functions of the template at ``path``. Raises SourceError if it can't be read."""
     template, folder = read_template(path), path.parent
     functions: dict[str, CodeSource | str] = {}
@@ -41,15 +48,14 @@ def read_functions(path: Path) -> Functions:
         # SAM puts the layers of Globals before the function's own.
         own = [*as_list(defaults.get("Layers"))] if kind == SAM_FUNCTION else []
         own += as_list(as_dict(resource.get("Properties")).get("Layers"))
-        layers, missing_layers = _read_layers(own, template["Resources"], folder)
         build_dir = make_absolute(folder / _SAM_BUILD / str(logical_id))
         functions[str(logical_id)] = CodeSource(
             code,
             _read_text(properties, "Handler"),
             _read_text(properties, "Runtime"),
-            layers,
-            missing_layers,
+            tuple(_read_layer(value, template["Resources"], folder) for value in own),
             build_dir if build_dir.is_dir() else None,
+            _read_text(properties, "FunctionName"),
         )
     return functions
 
@@ -97,28 +103,21 @@ def _explain_missing_folder(name: str, value: Any) -> str:
 # --- Layers ---------------------------------------------------------------------------------------
 
 
-def _read_layers(
-    values: list[Any], resources: dict[str, Any], folder: Path
-) -> tuple[tuple[Path, ...], tuple[tuple[str, str], ...]]:
-    """The folders of a function's layers; and those that have none, with the reason of each."""
-    folders: list[Path] = []
-    missing: list[tuple[str, str]] = []
-    for value in values:
-        name = as_dict(value).get("Ref")
-        resource = as_dict(resources.get(name)) if isinstance(name, str) else {}
-        if resource.get("Type") not in _CONTENT_NAMES:
-            missing.append((_name_layer(value), "it is none of this template's"))
-            continue
-        content = _locate_layer(resource, folder)
-        # Of a layer that a build makes, there is the source, as it is edited, over what it needs.
-        built = make_absolute(folder / _SAM_BUILD / str(name))
-        is_built = "BuildMethod" in as_dict(resource.get("Metadata")) and built.is_dir()
-        folders += [built] if is_built else []
-        if isinstance(content, Path):
-            folders.append(content)
-        elif not is_built:
-            missing.append((str(name), content))
-    return tuple(folders), tuple(missing)
+def _read_layer(value: Any, resources: dict[str, Any], folder: Path) -> DescribedLayer:
+    name = as_dict(value).get("Ref")
+    resource = as_dict(resources.get(name)) if isinstance(name, str) else {}
+    if resource.get("Type") not in _CONTENT_NAMES:
+        return DescribedLayer(_name_layer(value), reason="it is none of this template's")
+    layer_name = _read_text(as_dict(resource.get("Properties")), "LayerName")
+    content = _locate_layer(resource, folder)
+    # Of a layer that a build makes, there is the source, as it is edited, over what it needs.
+    built = make_absolute(folder / _SAM_BUILD / str(name))
+    is_built = "BuildMethod" in as_dict(resource.get("Metadata")) and built.is_dir()
+    folders = (built,) if is_built else ()
+    if isinstance(content, Path):
+        folders = (*folders, content)
+    reason = content if isinstance(content, str) and not folders else ""
+    return DescribedLayer(str(name), folders, reason, layer_name)
 
 
 def _locate_layer(resource: dict[str, Any], folder: Path) -> Path | str:

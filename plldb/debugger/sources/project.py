@@ -9,27 +9,47 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
+class DescribedLayer:
+    """A layer of a function as the project describes it.
+
+    ``name`` is its logical id, its ARN, or whatever stands there, and ``layer_name`` the name that
+    the project gives it, if any. ``folders`` have what is in /opt on Lambda, of which a later one
+    wins; where there are none, ``reason`` says why, in words that follow "because".
+    """
+
+    name: str
+    folders: tuple[Path, ...] = ()
+    reason: str = ""
+    layer_name: str | None = None
+
+
+@dataclass(frozen=True)
 class CodeSource:
     """Where the code of one function is, and what the project says of it.
 
     ``code_dir`` is absolute: what lies in /var/task on Lambda, as the developer edits it.
-    ``handler`` and ``runtime`` are the project's, None if it says nothing or not here. ``layers``
-    are folders with what is in /opt on Lambda, of which a later one wins, and ``missing_layers``
-    those that are not on this machine, with the reason of each. ``build_dir`` is where a build has
-    put the function, if there was one: only what ``code_dir`` lacks is taken from there.
+    ``handler`` and ``runtime`` are the project's, None where it says nothing or not here; so is
+    ``physical_name``, what the function is called at Lambda. ``layers`` are in the function's
+    order. ``build_dir`` is where a build has put the function, if there was one: only what
+    ``code_dir`` lacks is taken from there.
     """
 
     code_dir: Path
     handler: str | None = None
     runtime: str | None = None
-    layers: tuple[Path, ...] = ()
-    missing_layers: tuple[tuple[str, str], ...] = ()
+    layers: tuple[DescribedLayer, ...] = ()
     build_dir: Path | None = None
+    physical_name: str | None = None
 
 
 # By a function's name in a session, which is its path from the stack: Greeter, Child/Greeter.
-# A function whose code is not here has a reason, in words that follow "because".
+# A function whose code is not here has a reason, in words that follow "because". A name that ends
+# with "/*" is that of all functions of a nested stack of which nothing more is known here.
 Functions = Mapping[str, CodeSource | str]
+
+# The values of a stack's parameters, as far as they are known: those that it was deployed with, and
+# pseudo parameters such as AWS::Region. By them it is known what ``Fn::If`` and ``Ref`` give.
+Parameters = Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -37,14 +57,15 @@ class Project:
     """One stack, as the files of a project describe it.
 
     ``kind`` is what it is called in messages: SAM, CloudFormation, CDK, … ``file`` is what
-    ``read`` reads, for example a template; it raises SourceError if that makes no sense.
+    ``read`` reads, for example a template; it raises SourceError if that makes no sense. It takes
+    the stack's parameters, for kinds of projects to which they matter.
     ``stack_names`` are the names under which the project deploys this, as ``named_by`` says; empty
     if it names none. A project that names other stacks is never used for a stack.
     """
 
     kind: str
     file: Path
-    read: Callable[[], Functions]
+    read: Callable[[Parameters], Functions]
     stack_names: frozenset[str] = frozenset()
     named_by: Path | None = None
 

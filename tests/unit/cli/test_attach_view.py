@@ -24,7 +24,7 @@ from plldb.debugger.attachment import (
 from plldb.debugger.children.child import OutputLine
 from plldb.debugger.children.interpreter import Interpreter
 from plldb.debugger.children.invoker import Progress, RunState
-from plldb.debugger.deployed import Changes
+from plldb.debugger.held_functions import Changes
 from plldb.debugger.invocation_runner import (
     InterpreterDiffers,
     InvocationFinished,

@@ -32,7 +32,7 @@ from plldb.debugger.invocation_runner import (
     RunnerEvent,
 )
 from plldb.debugger.protocol import Instrumented, InvocationArrived, Replied
-from plldb.debugger.sources.project import CodeSource
+from plldb.debugger.sources.project import CodeSource, DescribedLayer
 from plldb.debugger.timing import Timing
 from plldb.errors import EndpointError, PlldbError, SessionError, SourceError
 
@@ -166,7 +166,7 @@ class Session:
             name: CodeSource(
                 Path("/code", name),
                 "template.handler",
-                layers=(Path("/layers/common"),),
+                layers=(DescribedLayer("Common", (Path("/layers/common"),)),),
                 build_dir=Path("/build", name),
             )
             for name in ("Greeter", "Other")

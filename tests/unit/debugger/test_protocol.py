@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
 from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import ErrorCode, WhenAbsent
-from plldb.debugger.deployed import Changes, Deployed
+from plldb.debugger.held_functions import Changes, HeldFunctions
 from plldb.debugger.protocol import (
     Changed,
     Connected,
@@ -64,11 +64,9 @@ class Session:
         self,
         wish: Wish = Wish(),  # noqa: B008 - frozen
         timing: Timing = TIMING,
-        deployed: Deployed | None = None,
+        held: HeldFunctions | None = None,
     ) -> None:
-        self.protocol = SessionProtocol(
-            SESSION_ID, wish, timing, wake=self._count, deployed=deployed
-        )
+        self.protocol = SessionProtocol(SESSION_ID, wish, timing, wake=self._count, held=held)
         self.now = 1000.0
         self.wakes = 0
         self.frames: list[dict[str, Any]] = []
@@ -472,6 +470,8 @@ class TestFrames:
             '{"type": "instrumented", "function": "Greeter", "handler": "x"}',
             json.dumps(DEPLOYED_GREETER | {"variables": None}),
             json.dumps(DEPLOYED_GREETER | {"timeout": "soon"}),
+            json.dumps(DEPLOYED_GREETER | {"layers": "one"}),
+            json.dumps(DEPLOYED_GREETER | {"layers": [1]}),
             '{"type": "upload", "requestId": "request-1", "key": 1}',
             '{"type": "ready", "instrumented": 1e999, "skipped": 0, "maxWaiting": 1}',
             f'{{"type": "ready", "instrumented": {10**400}, "skipped": 0, "maxWaiting": 1}}',
@@ -667,18 +667,18 @@ def test_there_is_one_heartbeat_in_an_interval_however_late_it_is_called(
 
 
 class TestWatching:
-    def watching(self) -> tuple[Session, Deployed]:
-        deployed = Deployed()
-        return Session(GREETER, deployed=deployed).opened(), deployed
+    def watching(self) -> tuple[Session, HeldFunctions]:
+        held = HeldFunctions()
+        return Session(GREETER, held=held).opened(), held
 
     def asked(self, session: Session) -> list[dict[str, Any]]:
         return [frame for frame in session.frames if frame["action"] == "watch"]
 
     def test_it_asks_again_and_again_whether_all_is_as_it_was(self) -> None:
-        session, deployed = self.watching()
+        session, held = self.watching()
         session.hears(DEPLOYED_GREETER, wire.ready(1, 0, 50))
-        deployed.stack = "first"
-        deployed.note_instrumented("Greeter", DEPLOYED_GREETER | {"revision": "7"})
+        held.stack = "first"
+        held.note_instrumented("Greeter", DEPLOYED_GREETER | {"revision": "7"})
         session.passes(2 * TIMING.watch + 1)
         assert (
             self.asked(session)

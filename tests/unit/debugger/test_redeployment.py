@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
-from plldb.debugger.deployed import Changes, Deployed
+from plldb.debugger.held_functions import Changes, HeldFunctions
 from plldb.debugger.protocol import Changed, Instrumented, Ready, Resumed, Skipped, Taken
 from plldb.debugger.redeployment import (
     CodeNotFoundAgain,
@@ -41,12 +41,12 @@ class Scene:
     """One with the functions A and B, which are held, in the deployment "first"."""
 
     def __init__(self) -> None:
-        self.deployed = Deployed()
+        self.held = HeldFunctions()
         self.asked: list[tuple[str, ...]] = []
         self.told: list[Any] = []
         self.code: frozenset[str] | SourceError = frozenset({"A", "B"})
         steps = Steps(self.asked.append, self._find_code, self._start, self.told.append)
-        self.redeployments = Redeployments(self.deployed, steps)
+        self.redeployments = Redeployments(self.held, steps)
         for function in ("A", "B"):
             self.hears(Instrumented(function, told(function)))
         self.hears(Ready(2, 0, 50, "first"))
@@ -89,7 +89,7 @@ class TestAFunctionThatChanged:
             again("A", revision="3"),
             Ready(2, 0, 50, is_again=True),
         ]
-        assert scene.deployed.revisions == {"app-A": "3", "app-B": "1"}
+        assert scene.held.revisions == {"app-A": "3", "app-B": "1"}
 
     def test_one_that_was_edited_is_told_of_with_its_new_configuration(self) -> None:
         scene = Scene()
@@ -101,7 +101,7 @@ class TestAFunctionThatChanged:
         scene = Scene()
         assert scene.hears_of(functions="A") == []
         assert scene.hears(again("A", revision="2"), READY_AGAIN) == []
-        assert scene.deployed.revisions == {"app-A": "2", "app-B": "1"}
+        assert scene.held.revisions == {"app-A": "2", "app-B": "1"}
 
     def test_one_that_is_gone(self) -> None:
         scene = Scene()
@@ -112,21 +112,21 @@ class TestAFunctionThatChanged:
             Removed("A", "it was deleted"),
             Ready(1, 0, 50, is_again=True),
         ]
-        assert scene.deployed.revisions == {"app-B": "1"}
+        assert scene.held.revisions == {"app-B": "1"}
 
     def test_one_of_another_name_has_replaced_it(self) -> None:
         scene = Scene()
         scene.hears_of(gone="A")
         replaced = again("A", function_name="app-A-2")
         assert scene.hears(replaced) == [Replaced("A", "app-A-2")]
-        assert scene.deployed.revisions == {"app-A-2": "1", "app-B": "1"}
+        assert scene.held.revisions == {"app-A-2": "1", "app-B": "1"}
 
     def test_one_that_is_refused_is_asked_for_when_it_has_changed_again(self) -> None:
         scene = Scene()
         scene.hears_of(functions="A", lost="A")
         refused = Skipped("A", "it has 5 layers", "2", is_again=True)
         assert scene.hears(refused, READY_AGAIN) == [refused, Ready(1, 1, 50, is_again=True)]
-        assert scene.deployed.revisions["app-A"] == "2"
+        assert scene.held.revisions["app-A"] == "2"
         scene.hears_of(functions="A", lost="A")
         assert scene.asked == [("A",), ("A",)]
         same = Skipped("A", "it has 5 layers", "3", is_again=True)
@@ -135,7 +135,7 @@ class TestAFunctionThatChanged:
     def test_one_that_another_session_takes_is_left_to_it(self) -> None:
         scene = Scene()
         scene.hears(Taken("A", "arn:you"))
-        assert scene.deployed.revisions == {"app-B": "1"}
+        assert scene.held.revisions == {"app-B": "1"}
         scene.hears_of(functions="A", lost="A")
         assert scene.asked == []
 
@@ -172,7 +172,7 @@ class TestAnotherDeployment:
 
     def test_the_first_that_is_heard_of_is_none(self) -> None:
         scene = Scene()
-        scene.deployed.stack = ""
+        scene.held.stack = ""
         scene.code = SourceError("never asked for")
         assert scene.hears_of("first") == []
 
@@ -206,9 +206,9 @@ def test_whatever_is_lost_in_the_end_every_function_is_held_as_it_is_deployed(
         world.do(kind, name)
     world.do("watch", "")
     world.do("watch", "")
-    assert world.scene.deployed.revisions == {f"app-{n}": r for n, r in world.revisions.items()}
+    assert world.scene.held.revisions == {f"app-{n}": r for n, r in world.revisions.items()}
     assert all(world.is_held.values())
-    assert world.scene.deployed.wanted == ()
+    assert world.scene.held.wanted == ()
 
 
 class World:
@@ -243,7 +243,7 @@ class World:
         self.revisions[name] = str(self._count)
 
     def _watch(self) -> None:
-        known = self.scene.deployed.revisions
+        known = self.scene.held.revisions
         differing = [n for n in FUNCTIONS if known.get(f"app-{n}") != self.revisions[n]]
         self.scene.hears_of(functions=differing, lost=[n for n in differing if not self.is_held[n]])
 

@@ -22,8 +22,10 @@ _LAST_PAUSE = 2.0
 _CONFLICT_ATTEMPTS = 12
 _PAGES_AT_FIRST = 5
 
-FUNCTION_TYPE = "AWS::Lambda::Function"
-STACK_TYPE = "AWS::CloudFormation::Stack"
+_FUNCTION_TYPE = "AWS::Lambda::Function"
+_STACK_TYPE = "AWS::CloudFormation::Stack"
+# A resource that was deleted may be listed still.
+_DELETED = "DELETE_COMPLETE"
 
 Found = dict[str, Any]
 
@@ -37,6 +39,18 @@ class Deployment:
 
     stamp: str = ""
     is_under_way: bool = False
+
+
+@dataclass(frozen=True)
+class FunctionRef:
+    """One function of a stack; ``name`` is what Lambda knows it by.
+
+    The logical id of one in a nested stack has those before it that lead there:
+    ``Child/Grandchild/Greeter``.
+    """
+
+    logical_id: str
+    name: str
 
 
 class GoneError(Exception):
@@ -64,8 +78,8 @@ class _DeniedError(ChangeRefusedError):
 
 
 class ControlPlane(Protocol):
-    def of_stack(self, stack_name: str) -> Iterator[tuple[str, str, str]]:
-        """(logical id, physical id, resource type) of its functions and nested stacks."""
+    def of_stack(self, stack_name: str) -> Iterator[FunctionRef]:
+        """The functions of a stack and of the stacks nested in it; none, if there is no stack."""
         ...
 
     def get(self, name: str) -> Found:
@@ -120,17 +134,24 @@ class LambdaControlPlane:
         # How many calls listing the account's functions takes, as far as is known.
         self._pages = _PAGES_AT_FIRST
 
-    def of_stack(self, stack_name: str) -> Iterator[tuple[str, str, str]]:
+    def of_stack(self, stack_name: str) -> Iterator[FunctionRef]:
         pages = self._cloudformation.get_paginator("list_stack_resources")
-        try:
-            for page in pages.paginate(StackName=stack_name):
-                for resource in page["StackResourceSummaries"]:
-                    if resource["ResourceType"] in (FUNCTION_TYPE, STACK_TYPE):
-                        physical_id = resource.get("PhysicalResourceId", "")
-                        yield resource["LogicalResourceId"], physical_id, resource["ResourceType"]
-        except ClientError as error:
-            if not _is_no_stack(error):
-                raise
+        # Path → name or ARN of the stacks to list. Nested ones are known by their ARNs.
+        stacks = {"": stack_name}
+        while stacks:
+            path, stack = stacks.popitem()
+            try:
+                for page in pages.paginate(StackName=stack):
+                    for resource in page["StackResourceSummaries"]:
+                        logical_id = path + resource["LogicalResourceId"]
+                        match _name_resource(resource):
+                            case (str(name), kind) if kind == _FUNCTION_TYPE:
+                                yield FunctionRef(logical_id, name)
+                            case (str(name), kind) if kind == _STACK_TYPE:
+                                stacks[f"{logical_id}/"] = name
+            except ClientError as error:
+                if not _is_no_stack(error):
+                    raise
 
     def get(self, name: str) -> Found:
         pauses = _pauses(_SETTLE_SECONDS)
@@ -283,6 +304,14 @@ _KINDS: dict[str, type[ChangeRefusedError]] = {
     "PreconditionFailedException": _StaleError,
     "ResourceConflictException": _ConflictError,
 }
+
+
+def _name_resource(resource: dict[str, Any]) -> tuple[str, str] | None:
+    """Physical id and type; None for a resource that is not there, not yet or not any more."""
+    name = resource.get("PhysicalResourceId")
+    if not name or resource.get("ResourceStatus") == _DELETED:
+        return None
+    return name, resource["ResourceType"]
 
 
 def _pauses(total: float) -> Iterator[float]:

@@ -20,19 +20,19 @@ from ..shared.log import LambdaEvent, Record
 from ..websocket import wire
 from ..websocket.connections import Connections
 from .control_plane import (
-    STACK_TYPE,
     ChangeRefusedError,
     ControlPlane,
+    FunctionRef,
     GoneError,
     UnseenUpdateError,
 )
+from .obstacles import find_obstacle, list_cautions
 from .redirect import (
     MAX_TIMEOUT,
     FunctionConfiguration,
     Hold,
     Layer,
     find_lack_of_room,
-    find_obstacle,
     redirect,
     undo,
 )
@@ -73,14 +73,6 @@ class Instrumenter:
     find_connection: Callable[[str], str | None]
     is_over: Callable[[str], bool]
     sleep: Callable[[float], None] = time.sleep
-
-
-@dataclass(frozen=True)
-class FunctionRef:
-    """One function of the stack, by its logical id and its name."""
-
-    logical_id: str
-    name: str
 
 
 class Notifier:
@@ -205,7 +197,7 @@ def watch(request: dict[str, Any], record: Record, instrumenter: Instrumenter) -
 
 
 def restore(request: dict[str, Any], record: Record, instrumenter: Instrumenter) -> dict[str, Any]:
-    """``{"restored": [logical ids], "failed": {logical id: reason}}``.
+    """``{"restored": [functions], "failed": {function: reason}}``.
 
     Restores what is held under the names of the request; without any, all that is instrumented.
     Nobody sees the answer where a session's functions are restored: raises NotRestoredError then.
@@ -214,11 +206,7 @@ def restore(request: dict[str, Any], record: Record, instrumenter: Instrumenter)
     record["holds"] = holds
     notifier = Notifier(instrumenter.connections, request["connectionId"])
     _wait_for_deployment(request["stackName"], instrumenter, notifier)
-    functions = [
-        FunctionRef(logical_id, name)
-        for logical_id, name, kind in instrumenter.control_plane.of_stack(request["stackName"])
-        if kind != STACK_TYPE
-    ]
+    functions = [*instrumenter.control_plane.of_stack(request["stackName"])]
     restored: list[str] = []
     failed: dict[str, str] = {}
 
@@ -263,19 +251,17 @@ class _Selection:
 
 
 def _select(request: dict[str, Any], instrumenter: Instrumenter, notifier: Notifier) -> _Selection:
-    """The functions that the patterns name; tells of nested stacks and of idle patterns."""
+    """The functions that the patterns name; tells of patterns that name none."""
     patterns: list[str] = request["functions"]
     functions: list[FunctionRef] = []
     idle = set(patterns)
-    for logical_id, name, kind in instrumenter.control_plane.of_stack(request["stackName"]):
-        matching = {p for p in patterns if fnmatchcase(logical_id, p) or fnmatchcase(name, p)}
-        if kind == STACK_TYPE:
-            nested = name.rpartition(":stack/")[2].partition("/")[0]
-            reason = f"a nested stack: attach to {nested} to debug its functions"
-            notifier.notify(wire.warning(logical_id, reason))
-        elif matching or not patterns:
+    for one in instrumenter.control_plane.of_stack(request["stackName"]):
+        matching = {
+            p for p in patterns if any(fnmatchcase(n, p) for n in (one.logical_id, one.name))
+        }
+        if matching or not patterns:
             idle -= matching
-            functions.append(FunctionRef(logical_id, name))
+            functions.append(one)
     for pattern in sorted(idle):
         notifier.notify(wire.skipped(pattern, "no function of the stack has such a name"))
     return _Selection(functions, len(idle))
@@ -344,7 +330,8 @@ def _try_to_take(
         instrumenter.connections.post(
             rival["connectionId"], wire.taken(function.logical_id, request["owner"])
         )
-    return [_instrumented_message(function, found, original, revision), *warnings]
+    cautions = [wire.warning(function.logical_id, text) for text in list_cautions(found)]
+    return [_instrumented_message(function, found, original, revision), *warnings, *cautions]
 
 
 def _update(
@@ -393,6 +380,7 @@ def _instrumented_message(
         timeout=original.timeout,
         memory_size=found.get("MemorySize", 128),
         variables=original.variables,
+        layers=original.layers,
         logging=found.get("LoggingConfig"),
         revision=revision,
     )

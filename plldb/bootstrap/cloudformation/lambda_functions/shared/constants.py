@@ -18,7 +18,7 @@ SHIM_HANDLER = "plldb_shim.handler"
 ORIGINAL_HANDLER = "PLLDB_ORIGINAL_HANDLER"
 ORIGINAL_TIMEOUT = "PLLDB_ORIGINAL_TIMEOUT"
 RAISED_TIMEOUT = "PLLDB_RAISED_TIMEOUT"
-# The function's logical id.
+# The function's logical id, that of one in a nested stack after those that lead there.
 FUNCTION = "PLLDB_FUNCTION"
 # Where the helper stack's WebSocket API is: wss://HOST/STAGE, or ws:// on an emulator.
 WEBSOCKET_URL = "PLLDB_WEBSOCKET_URL"

@@ -35,8 +35,8 @@ from .wire import Action, ErrorCode, WhenAbsent
 
 # Far more than a stack has functions (CloudFormation's limit is 500 resources).
 _MAX_PATTERNS = 500
-# A pattern may be a function's name, 64 characters, or a logical id, 255.
-_MAX_PATTERN_LENGTH = 255
+# A pattern may be a function's name, 64 characters, or logical ids of 255, where stacks are nested.
+_MAX_PATTERN_LENGTH = 1024
 # More than a session holds; a name is one, or an ARN, and a revision is a UUID.
 _MAX_WATCHED = 1000
 _MAX_NAME_LENGTH = 200

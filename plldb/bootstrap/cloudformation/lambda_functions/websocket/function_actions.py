@@ -36,7 +36,7 @@ from .relay import (
 from .wire import Action
 
 # Names of functions of nested stacks have slashes.
-_FUNCTION = re.compile(r"[0-9A-Za-z/]{1,255}")
+_FUNCTION = re.compile(r"[0-9A-Za-z_/-]{1,1024}")
 # Seconds after which a debugger that has not claimed an invocation counts as silent. A function
 # asks after 5, or earlier for reasons of its own.
 _SILENCE_SECONDS = 4.0

@@ -57,7 +57,7 @@ that do not fit a message of MAX_FRAME_BYTES pass through the artifacts bucket, 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, TypedDict
 
@@ -345,13 +345,15 @@ def instrumented(
     timeout: int,
     memory_size: int,
     variables: dict[str, str],
+    layers: Iterable[str] = (),
     logging: dict[str, str] | None = None,
     revision: str = "",
 ) -> dict[str, Any]:
     """A function's invocations come here from now on.
 
-    ``function`` is its logical id; ``handler``, ``timeout`` (seconds) and ``variables`` are as the
-    user deployed them, without plldb's own. ``logging`` is its LoggingConfig:
+    ``function`` is its logical id; ``handler``, ``timeout`` (seconds), ``variables`` and ``layers``
+    (the ARNs of their versions, in order) are as the user deployed them, without plldb's own.
+    ``logging`` is its LoggingConfig:
     https://docs.aws.amazon.com/lambda/latest/api/API_LoggingConfig.html
     ``revision`` is its RevisionId, by which ``watch`` finds that somebody has changed it since.
     """
@@ -365,6 +367,7 @@ def instrumented(
         "timeout": timeout,
         "memorySize": memory_size,
         "variables": variables,
+        "layers": [*layers],
         "logging": logging or {},
         "revision": revision,
     }

@@ -66,32 +66,74 @@ BUSY = {"LastUpdateStatus": "InProgress"}
 SETTLED = {"LastUpdateStatus": "Successful", "State": "Active"}
 
 
-class TestStack:
-    def test_functions_and_nested_stacks_of_all_pages(self) -> None:
-        def resource(kind: str, name: str) -> dict[str, str]:
-            return {
-                "ResourceType": f"AWS::{kind}",
-                "LogicalResourceId": name,
-                "PhysicalResourceId": f"app-{name}",
-            }
+def resource(kind: str, logical_id: str, physical_id: str = "", **more: str) -> dict[str, str]:
+    return {
+        "ResourceType": f"AWS::{kind}",
+        "LogicalResourceId": logical_id,
+        "PhysicalResourceId": physical_id or f"app-{logical_id}",
+    } | more
 
-        scene = Scene(
-            list_stack_resources=[
-                {"StackResourceSummaries": [resource("Lambda::Function", "One")]},
-                {
-                    "StackResourceSummaries": [
-                        resource("SNS::Topic", "Topic"),
-                        resource("CloudFormation::Stack", "Nested"),
-                        resource("Lambda::Function", "Two"),
-                    ]
-                },
-            ]
-        )
-        assert list(scene.functions.of_stack("app")) == [
-            ("One", "app-One", "AWS::Lambda::Function"),
-            ("Nested", "app-Nested", "AWS::CloudFormation::Stack"),
-            ("Two", "app-Two", "AWS::Lambda::Function"),
-        ]
+
+class FakeStacks(FakeClient):
+    """Pages of resources by the name or ARN of their stack; no others exist."""
+
+    def __init__(self, pages: dict[str, list[list[dict[str, str]]]]) -> None:
+        super().__init__()
+        self._pages = pages
+
+    def get_paginator(self, operation: str) -> Any:
+        assert operation == "list_stack_resources"
+        return self
+
+    def paginate(self, StackName: str) -> Iterator[Any]:  # noqa: N803 (boto3's name)
+        if StackName not in self._pages:
+            raise client_error("ValidationError", f"Stack with id {StackName} does not exist")
+        for page in self._pages[StackName]:
+            yield {"StackResourceSummaries": page}
+
+
+def list_functions(**pages: list[list[dict[str, str]]]) -> dict[str, str]:
+    """Those of the stack app, by their logical ids."""
+    stacks = FakeStacks({name.replace("_", ":"): found for name, found in pages.items()})
+    control_plane = LambdaControlPlane(FakeClient(), stacks, FakeClient(), lambda _: None)
+    found = [*control_plane.of_stack("app")]
+    assert len({one.logical_id for one in found}) == len(found)
+    return {one.logical_id: one.name for one in found}
+
+
+class TestStack:
+    def test_functions_of_all_pages(self) -> None:
+        first = [resource("Lambda::Function", "One")]
+        second = [resource("SNS::Topic", "Topic"), resource("Lambda::Function", "Two")]
+        assert list_functions(app=[first, second]) == {"One": "app-One", "Two": "app-Two"}
+
+    def test_of_nested_stacks_however_deep(self) -> None:
+        def nest(logical_id: str, arn: str) -> dict[str, str]:
+            return resource("CloudFormation::Stack", logical_id, arn)
+
+        assert list_functions(
+            app=[[nest("A", "arn:a"), resource("Lambda::Function", "Fn"), nest("B", "arn:b")]],
+            arn_a=[[resource("Lambda::Function", "Fn", "a-Fn"), nest("A", "arn:deep")]],
+            arn_b=[[]],
+            arn_deep=[[resource("Lambda::Function", "Fn", "deep-Fn")]],
+        ) == {"Fn": "app-Fn", "A/Fn": "a-Fn", "A/A/Fn": "deep-Fn"}
+
+    def test_a_nested_stack_that_is_deleted_meanwhile_has_none(self) -> None:
+        nested = resource("CloudFormation::Stack", "A", "arn:a")
+        assert list_functions(app=[[nested, resource("Lambda::Function", "Fn")]]) == {
+            "Fn": "app-Fn"
+        }
+
+    def test_what_is_not_there_is_left_out(self) -> None:
+        failed = resource("Lambda::Function", "Failed", ResourceStatus="CREATE_FAILED")
+        del failed["PhysicalResourceId"]
+        deleted = resource("Lambda::Function", "Deleted", ResourceStatus="DELETE_COMPLETE")
+        nested = resource("CloudFormation::Stack", "A", "arn:a", ResourceStatus="DELETE_COMPLETE")
+        there = resource("Lambda::Function", "Fn", ResourceStatus="UPDATE_FAILED")
+        assert list_functions(
+            app=[[failed, deleted, nested, there]],
+            arn_a=[[resource("Lambda::Function", "Fn")]],
+        ) == {"Fn": "app-Fn"}
 
     def test_a_stack_that_is_gone_has_none(self) -> None:
         gone = client_error("ValidationError", "Stack with id app does not exist")

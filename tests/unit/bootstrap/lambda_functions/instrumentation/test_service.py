@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 from lambda_functions.instrumentation import service
 from lambda_functions.instrumentation.control_plane import (
-    FUNCTION_TYPE,
-    STACK_TYPE,
     ChangeRefusedError,
     ControlPlane,
     Deployment,
+    FunctionRef,
     GoneError,
     UnseenUpdateError,
 )
@@ -42,7 +41,6 @@ class FakeFunctions:
     def __init__(self, *names: str) -> None:
         self.found: dict[str, dict[str, Any]] = {f"app-{n}": self.plain(n) for n in names}
         self.deployments = [Deployment("first")]
-        self.nested: list[str] = []
         self.limits: dict[str, int] = {}
         self.refusals: dict[str, str] = {}
         self.unseen: set[str] = set()
@@ -63,13 +61,10 @@ class FakeFunctions:
             "RevisionId": "0",
         }
 
-    def of_stack(self, stack_name: str) -> Iterator[tuple[str, str, str]]:
+    def of_stack(self, stack_name: str) -> Iterator[FunctionRef]:
         if stack_name == "app":
-            for name in self.nested:
-                arn = f"arn:aws:cloudformation:eu-west-1:1:stack/app-{name}-X/id"
-                yield name, arn, STACK_TYPE
             for name in list(self.found):
-                yield name.removeprefix("app-"), name, FUNCTION_TYPE
+                yield FunctionRef(name.removeprefix("app-"), name)
 
     def find(self, names: Collection[str]) -> dict[str, dict[str, Any]]:
         if "ListFunctions" in self.refusals:
@@ -230,12 +225,23 @@ class TestInstrument:
             "timeout": 3,
             "memorySize": 256,
             "variables": {"NAME": "One"},
+            "layers": [],
             "logging": {"LogFormat": "JSON", "LogGroup": "/team/app"},
             "revision": "1",
         }
         assert messages[-1] == ready(2, 0)
         assert scene.functions.found["app-One"]["Handler"] == SHIM_HANDLER
         assert scene.record["outcome"] == "ready"
+
+    def test_the_layers_are_told_in_their_order_and_without_plldbs(self) -> None:
+        """Also when the function is instrumented already."""
+        scene = Scene("One")
+        own = [f"arn:aws:lambda:eu-west-1:1:layer:{name}:1" for name in ("zebra", "ant")]
+        scene.functions.change("app-One", Layers=own)
+        for _ in range(2):
+            message = of_type(scene.instrument(), "instrumented")["One"]
+            assert message["layers"] == own
+        assert len(scene.functions.found["app-One"]["Layers"]) == 3
 
     def test_again_changes_nothing_and_tells_the_same(self) -> None:
         scene = Scene("One")
@@ -258,12 +264,19 @@ class TestInstrument:
     )
     def test_patterns(self, patterns: list[str], expected: set[str], idle: set[str]) -> None:
         scene = Scene("One", "Two", "Third")
-        scene.functions.nested = ["Nested"]
         messages = scene.instrument(*patterns)
         assert of_type(messages, "instrumented").keys() == expected
         assert of_type(messages, "skipped").keys() == idle
         assert messages[-1]["skipped"] == len(idle)
-        assert "attach to app-Nested-X" in of_type(messages, "warning")["Nested"]["message"]
+
+    def test_patterns_are_of_the_whole_path_to_a_function(self) -> None:
+        scene = Scene("One", "Child/One", "Child/Deep/One", "Childless/Two")
+        messages = scene.instrument("Child/*", "One", "Deep/One")
+        assert of_type(messages, "instrumented").keys() == {"One", "Child/One", "Child/Deep/One"}
+        assert of_type(messages, "skipped").keys() == {"Deep/One"}
+        assert scene.functions.variables("app-Child/Deep/One")["PLLDB_FUNCTION"] == "Child/Deep/One"
+        restored = scene.restore("mine")["restored"]
+        assert restored == ["Child/Deep/One", "Child/One", "One"]
 
     def test_a_stack_without_functions(self) -> None:
         assert Scene().instrument() == [ready(0, 0)]

@@ -374,7 +374,7 @@ class TestInstrument:
             {"functions": {}},
             {"functions": [1]},
             {"functions": [""]},
-            {"functions": ["x" * 256]},
+            {"functions": ["x" * 1025]},
             {"functions": ["x"] * 501},
             {"whenAbsent": "never"},
             {"whenAbsent": None},

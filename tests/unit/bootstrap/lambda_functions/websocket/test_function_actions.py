@@ -39,7 +39,7 @@ NONSENSE: list[dict[str, Any]] = [
     {"function": OMITTED},
     {"function": ""},
     {"function": "a b"},
-    {"function": "x" * 256},
+    {"function": "x" * 1025},
     {"context": OMITTED},
     {"context": "x"},
     {"event": OMITTED},

@@ -47,7 +47,7 @@ class Changes:
     gone: tuple[str, ...] = ()
 
 
-class Deployed:
+class HeldFunctions:
     """The functions that a session holds, as they were told of last, and those to be told of."""
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ class Deployed:
         return tuple(sorted(self._wanted))
 
     @property
-    def held(self) -> frozenset[str]:
+    def names(self) -> frozenset[str]:
         return frozenset(self._told.keys() - self._refusals.keys())
 
     @property
