@@ -19,7 +19,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Any
 
@@ -28,6 +28,7 @@ from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
 from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import (
     ErrorCode,
     MessageType,
+    RoleCredentials,
     WhenAbsent,
 )
 from plldb.debugger.held_functions import Changes, HeldFunctions
@@ -140,6 +141,7 @@ class InvocationArrived:
     """An invocation to claim, as in ``wire.invocation``, and the id of the session it came to.
 
     ``deadline`` is the helper stack's: with the request id, it names the invocation there.
+    ``credentials`` are those of the function's role, if the session has asked for them.
     """
 
     session_id: str
@@ -150,6 +152,7 @@ class InvocationArrived:
     context: dict[str, Any]
     event: str | None
     event_url: str | None
+    credentials: RoleCredentials | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -211,6 +214,8 @@ SessionEvent = (
 class Wish:
     """What a session is for: the functions to instrument (none: it only listens), and how.
 
+    ``as_function``: their invocations are to bring the credentials of their roles.
+
     ``former`` is the id of the session that it replaces, and ``is_complete`` says whether that one
     had instrumented all of the functions.
     """
@@ -218,6 +223,7 @@ class Wish:
     functions: tuple[str, ...] = ()
     when_absent: WhenAbsent = WhenAbsent.ORIGINAL
     take_over: bool = False
+    as_function: bool = False
     former: str | None = None
     is_complete: bool = False
 
@@ -356,11 +362,7 @@ class SessionProtocol:
         if self.state is SessionState.ATTACHED and is_free:
             self._is_instrumenting_again = True
             self._timers[_Timer.SILENCE] = now + self._timing.silence
-            self.send(
-                wire.instrument_message(
-                    self.session_id, [*functions], self._wish.when_absent, take_over=False
-                )
-            )
+            self._ask_for(functions, take_over=False)
 
     def send(self, frame: str) -> None:
         """Sends a message of ``wire`` about an invocation; it is dropped if nobody would get it.
@@ -438,6 +440,8 @@ class SessionProtocol:
             self._timers.pop(_Timer.WATCH, None)
         elif isinstance(request_id := message.get("requestId"), str):
             self._events.append(Replied(request_id, None, message))
+        elif message.get("code") == ErrorCode.CREDENTIALS_DENIED:
+            self._end(confirmed=False, reason=_text(message, "message").rstrip("."))
         elif not is_of_session:
             self._events.append(MessageArrived(message))
         elif self.state is not SessionState.RETIRED:
@@ -473,9 +477,13 @@ class SessionProtocol:
             self._become_ready()
             return
         self._timers[_Timer.SILENCE] = now + self._timing.silence
+        self._ask_for(wish.functions, wish.take_over)
+
+    def _ask_for(self, functions: Iterable[str], take_over: bool) -> None:
+        wish = self._wish
         self.send(
             wire.instrument_message(
-                self.session_id, [*wish.functions], wish.when_absent, wish.take_over
+                self.session_id, [*functions], wish.when_absent, take_over, wish.as_function
             )
         )
 
@@ -546,6 +554,18 @@ def _read_invocation(message: dict[str, Any], session_id: str) -> InvocationArri
         context=dict(message["context"]),
         event=payload.get("event"),
         event_url=payload.get("eventUrl"),
+        credentials=_read_credentials(message.get("credentials")),
+    )
+
+
+def _read_credentials(found: Any) -> RoleCredentials | None:
+    """A helper stack of another version says nothing of them."""
+    if found is None:
+        return None
+    return RoleCredentials(
+        accessKeyId=_text(found, "accessKeyId"),
+        secretAccessKey=_text(found, "secretAccessKey"),
+        sessionToken=_text(found, "sessionToken"),
     )
 
 
