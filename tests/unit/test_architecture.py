@@ -83,6 +83,7 @@ PURE = [
     "plldb.debugger.sources.functions",
     "plldb.debugger.sources.project",
     "plldb.debugger.sources.serverless",
+    "plldb.debugger.sources.terraform",
     "plldb.deployed",
     "plldb.templates",
     "plldb.debugger.timing",
