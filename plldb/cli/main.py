@@ -22,6 +22,7 @@ _COMMANDS = {
     "demo": ("plldb.cli.demo", "demo"),
     "doctor": ("plldb.cli.doctor", "doctor"),
     "exec": ("plldb.cli.exec", "exec_"),
+    "invoke": ("plldb.cli.invoke", "invoke"),
     "local": ("plldb.cli.local", "local"),
     "restore": ("plldb.cli.restore", "restore"),
     "sessions": ("plldb.cli.sessions", "sessions"),
