@@ -22,12 +22,13 @@ from websockets.exceptions import ConnectionClosed
 
 from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
 from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import ErrorCode
-from plldb.debugger.attachment import AttachEvent, ChosenSources, SessionOptions, attach
+from plldb.debugger.attachment import AttachEvent, SessionOptions, attach
 from plldb.debugger.children.interpreter import Interpreter
 from plldb.debugger.children.invoker import Outcome
 from plldb.debugger.children.local_function import LocalFunction
 from plldb.debugger.invocation_runner import Prepared
 from plldb.debugger.protocol import Ended
+from plldb.debugger.sources.choice import ChosenSources
 from plldb.debugger.sources.project import CodeSource
 from plldb.debugger.timing import Timing
 from plldb.errors import PlldbError

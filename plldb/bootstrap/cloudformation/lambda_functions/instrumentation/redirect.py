@@ -7,7 +7,6 @@ is plldb's own, so that an edit made meanwhile survives.
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,8 +16,6 @@ from ..shared import constants
 MAX_TIMEOUT = 900
 MAX_LAYERS = 5
 MAX_ENVIRONMENT_BYTES = 4096
-# The shim needs Python 3.8.
-_RUNTIME = re.compile(r"python3\.(8|9|\d{2})")
 
 
 @dataclass(frozen=True)
@@ -147,21 +144,6 @@ def redirect(
             constants.WHEN_ABSENT: hold.when_absent,
         },
     )
-
-
-def find_obstacle(found: dict[str, Any]) -> str | None:
-    """Why a function can't be redirected, from GetFunctionConfiguration; None if it can."""
-    if found.get("PackageType", "Zip") != "Zip":
-        return "it is a container image; plldb debugs zip functions"
-    runtime = found.get("Runtime", "")
-    if not runtime.startswith("python3."):
-        return f"its runtime is {runtime or 'unknown'}; plldb debugs Python"
-    if not _RUNTIME.fullmatch(runtime):
-        return f"its runtime is {runtime}; plldb debugs Python 3.8 and later"
-    refused = (found.get("Environment") or {}).get("Error")
-    if refused:
-        return f"its variables can't be read: {refused.get('Message', refused.get('ErrorCode'))}"
-    return None
 
 
 def find_lack_of_room(wanted: FunctionConfiguration) -> str | None:

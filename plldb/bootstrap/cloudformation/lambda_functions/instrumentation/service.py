@@ -23,13 +23,13 @@ from .control_plane import (
     GoneError,
     UnseenUpdateError,
 )
+from .obstacles import find_obstacle, list_cautions
 from .redirect import (
     MAX_TIMEOUT,
     FunctionConfiguration,
     Hold,
     Layer,
     find_lack_of_room,
-    find_obstacle,
     redirect,
     undo,
 )
@@ -267,7 +267,8 @@ def _try_to_take(
         instrumenter.connections.post(
             rival["connectionId"], wire.taken(function.logical_id, request["owner"])
         )
-    return [_instrumented_message(function, found, original), *warnings]
+    cautions = [wire.warning(function.logical_id, text) for text in list_cautions(found)]
+    return [_instrumented_message(function, found, original), *warnings, *cautions]
 
 
 def _update(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,7 +13,6 @@ from lambda_functions.instrumentation.redirect import (
     Hold,
     Layer,
     find_lack_of_room,
-    find_obstacle,
     redirect,
     undo,
 )
@@ -168,34 +166,7 @@ class TestFromAndToLambda:
         }
 
 
-class TestObstacles:
-    @pytest.mark.parametrize("runtime", [f"python3.{minor}" for minor in range(8, 15)])
-    def test_python_has_none(self, runtime: str) -> None:
-        assert find_obstacle({"Runtime": runtime}) is None
-        assert find_obstacle({"Runtime": runtime, "PackageType": "Zip"}) is None
-
-    @pytest.mark.parametrize(
-        ("found", "word"),
-        [
-            ({"PackageType": "Image"}, "container image"),
-            ({"Runtime": "nodejs22.x"}, "nodejs22.x"),
-            ({"Runtime": "python2.7"}, "python2.7"),
-            ({"Runtime": "python3.7"}, "Python 3.8 and later"),
-            ({"Runtime": "python3.x"}, "python3.x"),
-            ({"Runtime": "provided.al2023"}, "provided.al2023"),
-            ({}, "unknown"),
-            (
-                {
-                    "Runtime": "python3.13",
-                    "Environment": {"Error": {"ErrorCode": "X", "Message": "no kms:Decrypt"}},
-                },
-                "no kms:Decrypt",
-            ),
-        ],
-    )
-    def test_others_are_named(self, found: dict[str, Any], word: str) -> None:
-        assert word in str(find_obstacle(found))
-
+class TestRoom:
     def test_layers(self) -> None:
         full = tuple(f"arn:aws:lambda:eu-west-1:1:layer:l{number}:1" for number in range(5))
         assert find_lack_of_room(redirected(replace(PLAIN, layers=full[:4]))) is None
