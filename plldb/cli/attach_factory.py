@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from plldb.aws import Target
     from plldb.cli.attach_options import AttachOptions
     from plldb.cli.factory import Factory
+    from plldb.debugger.children.role_lender import RoleLender
 
 
 class AttachFactory:
@@ -47,6 +48,7 @@ class AttachFactory:
             factory.settings.helper_stack,
             WhenAbsent(options.when_absent),
             options.take_over,
+            options.as_function,
         )
         codes = parse_code_options(options.codes, folder)
         self._code = CodeOptions(folder, options.template, codes, options.functions)
@@ -87,13 +89,19 @@ class AttachFactory:
 
     def make_invoker(self) -> Invoker:
         """With debugpy, it also shows how an editor attaches to each function."""
+        lender: RoleLender | None = None
+        if self._options.as_function:
+            credentials, lender = self._factory.serve_roles()
+        else:
+            credentials = self._factory.serve_credentials(self.view.show_credentials)
         invoker = Invoker(
             python=self._python,
             debug=self._debug,
             max_concurrency=self._options.max_concurrency,
             on_output=self.view.show_output,
             on_progress=self.view.show_progress,
-            credentials=self._factory.serve_credentials(self.view.show_credentials),
+            credentials=credentials,
+            lender=lender,
             environ=self.target.certificate_environment() | os.environ,
         )
         self._factory.console.note(
