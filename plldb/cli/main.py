@@ -24,6 +24,7 @@ _COMMANDS = {
     "exec": ("plldb.cli.exec", "exec_"),
     "invoke": ("plldb.cli.invoke", "invoke"),
     "local": ("plldb.cli.local", "local"),
+    "logs": ("plldb.cli.logs", "logs"),
     "restore": ("plldb.cli.restore", "restore"),
     "sessions": ("plldb.cli.sessions", "sessions"),
 }

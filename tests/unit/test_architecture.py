@@ -60,6 +60,7 @@ PURE = [
     "plldb.bootstrap.release",
     "plldb.doctor.findings",
     "plldb.doctor.requirements",
+    "plldb.dev.log_lines",
     "plldb.dev.tool_environment",
     "plldb.debugger.deployed_layers.arrangement",
     "plldb.debugger.deployed_layers.extraction",
