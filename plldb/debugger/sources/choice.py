@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from plldb.config import suggest
-from plldb.debugger.sources import cdk, cloudformation
+from plldb.debugger.sources import cdk, chalice, cloudformation, serverless
 from plldb.debugger.sources.code_options import find_most_specific, is_pattern
 from plldb.debugger.sources.comparison import Comparison, compare
 from plldb.debugger.sources.project import CodeSource, Finder, Functions, Project, make_absolute
@@ -25,7 +25,14 @@ from plldb.templates import TEMPLATE_HINT
 logger = logging.getLogger(__name__)
 
 # Of two projects that would serve a stack alike, the one of the earlier finder does.
-FINDERS: Sequence[Finder] = (cloudformation.find_projects, cdk.find_projects)
+FINDERS: Sequence[Finder] = (
+    cloudformation.find_projects,
+    cdk.find_projects,
+    serverless.find_projects,
+    chalice.find_projects,
+)
+# Of these kinds, a template alone does not say where the code is.
+_TOOLS = (cdk, serverless, chalice)
 _CODE_HINT = "Say where its code is: --code {0}=DIR"
 
 
@@ -118,7 +125,8 @@ def find_projects(folder: Path) -> list[Project]:
 
 def find_template(path: Path) -> Project:
     """The project that a template which the developer names is of; ``path`` is absolute."""
-    return cloudformation.read_project(path)
+    projects = (tool.find_template_project(path) for tool in _TOOLS)
+    return next(filter(None, projects), None) or cloudformation.read_project(path)
 
 
 def list_candidates(options: CodeOptions, stack_name: str) -> list[Project]:
@@ -204,7 +212,7 @@ def _name_code(
             continue
         source = functions.get(name)
         known = source if isinstance(source, CodeSource) else CodeSource(code[pattern])
-        named[name] = replace(known, code_dir=code[pattern])
+        named[name] = replace(known, code_dir=code[pattern], note="")
     for pattern in code:
         if not any(fnmatchcase(name, pattern) for name in names):
             raise UsageError(
@@ -263,6 +271,7 @@ def _finish(
         {name: missing[name] for name in choose(missing)},
         why_none,
         frozenset({*found, *missing}),
-        {name: f"it is not debugged: {undeployed[name]}" for name in choose(undeployed)},
+        {name: f"it is not debugged: {undeployed[name]}" for name in choose(undeployed)}
+        | {name: found[name].note for name in choose(found) if found[name].note},
         () if deployed is None else deployed.warnings,
     )

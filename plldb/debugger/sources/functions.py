@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,20 @@ _CDK_ASSET_PATH = "aws:asset:path"
 _CONTENT_NAMES = {_LAMBDA_LAYER: "Content", _SAM_LAYER: "ContentUri"}
 
 
-def read_functions(path: Path, parameters: Parameters) -> Functions:  # noqa: ARG001
-    """The functions of the template at ``path``. Raises SourceError if it can't be read."""
+# The folder of a function's or layer's content, by its logical id and resource, or why there is
+# none; None if the template says it.
+Locate = Callable[[str, Mapping[str, Any]], "Path | str | None"]
+
+
+def read_functions(
+    path: Path,
+    parameters: Parameters,  # noqa: ARG001
+    locate: Locate = lambda _logical_id, _resource: None,
+) -> Functions:
+    """The functions of the template at ``path``. Raises SourceError if it can't be read.
+
+    ``locate`` is of a kind of project whose tool puts other things into the template.
+    """
     template, folder = read_template(path), path.parent
     functions: dict[str, CodeSource | str] = {}
     defaults = as_dict(as_dict(template.get("Globals")).get("Function"))
@@ -41,7 +53,11 @@ def read_functions(path: Path, parameters: Parameters) -> Functions:  # noqa: AR
         properties = as_dict(resource.get("Properties"))
         if kind == SAM_FUNCTION:
             properties = defaults | properties
-        code = _locate(str(kind), properties, as_dict(resource.get("Metadata")), folder)
+        code = (
+            _explain_kind(properties)
+            or locate(str(logical_id), resource)
+            or _locate(str(kind), properties, as_dict(resource.get("Metadata")), folder)
+        )
         if isinstance(code, str):
             functions[str(logical_id)] = code
             continue
@@ -53,7 +69,7 @@ def read_functions(path: Path, parameters: Parameters) -> Functions:  # noqa: AR
             code,
             _read_text(properties, "Handler"),
             _read_text(properties, "Runtime"),
-            tuple(_read_layer(value, template["Resources"], folder) for value in own),
+            tuple(_read_layer(value, template["Resources"], folder, locate) for value in own),
             build_dir if build_dir.is_dir() else None,
             _read_text(properties, "FunctionName"),
         )
@@ -68,15 +84,20 @@ def _read_text(properties: Mapping[str, Any], name: str) -> str | None:
 # --- Code -----------------------------------------------------------------------------------------
 
 
-def _locate(
-    kind: str, properties: dict[str, Any], metadata: dict[str, Any], folder: Path
-) -> Path | str:
-    """The folder of a function's code; or why it has none, in words that follow "because"."""
+def _explain_kind(properties: dict[str, Any]) -> str | None:
+    """Why there is no code of Python's, whatever the template says of code."""
     runtime = properties.get("Runtime")
     if properties.get("PackageType") == "Image":
         return "it is a container image"
     if isinstance(runtime, str) and not runtime.startswith("python"):
         return f"its runtime is {runtime}"
+    return None
+
+
+def _locate(
+    kind: str, properties: dict[str, Any], metadata: dict[str, Any], folder: Path
+) -> Path | str:
+    """The folder of a function's code; or why it has none, in words that follow "because"."""
     if isinstance(metadata.get(_CDK_ASSET_PATH), str):
         return find_folder(folder, metadata[_CDK_ASSET_PATH])
     if properties.get("InlineCode") is not None:
@@ -103,13 +124,15 @@ def _explain_missing_folder(name: str, value: Any) -> str:
 # --- Layers ---------------------------------------------------------------------------------------
 
 
-def _read_layer(value: Any, resources: dict[str, Any], folder: Path) -> DescribedLayer:
+def _read_layer(
+    value: Any, resources: dict[str, Any], folder: Path, locate: Locate
+) -> DescribedLayer:
     name = as_dict(value).get("Ref")
     resource = as_dict(resources.get(name)) if isinstance(name, str) else {}
     if resource.get("Type") not in _CONTENT_NAMES:
         return DescribedLayer(_name_layer(value), reason="it is none of this template's")
     layer_name = _read_text(as_dict(resource.get("Properties")), "LayerName")
-    content = _locate_layer(resource, folder)
+    content = locate(str(name), resource) or _locate_layer(resource, folder)
     # Of a layer that a build makes, there is the source, as it is edited, over what it needs.
     built = make_absolute(folder / _SAM_BUILD / str(name))
     is_built = "BuildMethod" in as_dict(resource.get("Metadata")) and built.is_dir()
