@@ -21,11 +21,13 @@ def instrument_request(
     when_absent: str,
     take_over: bool,
     open_sessions: dict[str, dict[str, str]],
+    members: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     """Redirects functions of a stack to a session.
 
     ``session`` is the beginning of its id. ``open_sessions`` are the stack's others, by the names
-    under which they hold functions, each with its ``owner`` and ``connectionId``.
+    under which they hold functions, each with its ``owner`` and ``connectionId``. ``members`` are
+    the functions of a stack that is a mere list, as in ``wire``.
     """
     return {
         "operation": INSTRUMENT,
@@ -38,6 +40,7 @@ def instrument_request(
         "whenAbsent": when_absent,
         "takeOver": take_over,
         "openSessions": open_sessions,
+        "members": members,
     }
 
 

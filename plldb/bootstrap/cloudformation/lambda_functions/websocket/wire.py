@@ -23,7 +23,7 @@ both, but for those about uploads, and none is taken for another's.
     debugger                                   server
     resume {replaces}                     →    resumed, or expired
     instrument {functions, whenAbsent,    →    instrumented, skipped, warning: one a function
-                takeOver}                      ready {instrumented, skipped, maxWaiting}, at last
+                takeOver, members}         ready {instrumented, skipped, maxWaiting}, at last
                                           ←    taken: another session took a function over
                                           ←    invocation: one to claim, see ``invocation``
     claim                                 →    go: run it, now and only now
@@ -55,7 +55,7 @@ that do not fit a message of MAX_FRAME_BYTES pass through the artifacts bucket, 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, TypedDict
 
@@ -162,8 +162,13 @@ def instrument_message(
     functions: list[str],
     when_absent: WhenAbsent = WhenAbsent.ORIGINAL,
     take_over: bool = False,
+    members: Mapping[str, str] | None = None,
 ) -> str:
-    """``functions`` are shell patterns of logical ids or function names; all, if empty."""
+    """``functions`` are shell patterns of logical ids or function names; all, if empty.
+
+    ``members`` are the functions of a stack that CloudFormation does not know: their names in
+    Lambda by what they are called in place of a logical id.
+    """
     return json.dumps(
         {
             "action": Action.INSTRUMENT,
@@ -172,6 +177,7 @@ def instrument_message(
             "whenAbsent": when_absent,
             "takeOver": take_over,
         }
+        | ({} if members is None else {"members": dict(members)})
     )
 
 
