@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,17 @@ from botocore.exceptions import ClientError
 
 from plldb.aws import Target, aws_errors, error_code
 from plldb.bootstrap.cloudformation.lambda_functions.instrumentation.request import restore_request
+from plldb.bootstrap.cloudformation.lambda_functions.shared.constants import ALLOWED
 from plldb.config import VERSION_TAG
-from plldb.errors import StackError
+from plldb.deployed import (
+    NESTED_STACK_TYPE,
+    DeployedFunction,
+    DeployedResource,
+    DeployedStack,
+    list_pseudo_parameters,
+    read_deployed_functions,
+)
+from plldb.errors import AwsError, StackError
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -22,6 +32,8 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger(__name__)
+
+_FUNCTION_CREDENTIALS = "FunctionCredentials"
 
 
 @dataclass(frozen=True)
@@ -56,6 +68,23 @@ class HelperStack:
     sessions_table: str
     debugger_table: str
     instrumentation_function: str
+    # The value of the parameter; empty if there is none of that name yet.
+    function_credentials: str = ""
+
+    def require_function_credentials(self) -> None:
+        """Raises StackError if functions send debuggers no credentials of their roles."""
+        if not self.function_credentials:
+            raise StackError(
+                f"The helper stack {self.name!r} is too old for --as-function.",
+                "Run 'plldb bootstrap' to bring it up to date.",
+            )
+        if self.function_credentials != ALLOWED:
+            raise StackError(
+                f"The helper stack {self.name!r} hands out no credentials of functions: its "
+                f"parameter {_FUNCTION_CREDENTIALS} is {self.function_credentials!r}.",
+                "Attach without --as-function, or have whoever runs the helper stack allow it: "
+                f"plldb bootstrap --parameter {_FUNCTION_CREDENTIALS}={ALLOWED}",
+            )
 
     @classmethod
     def from_stack(cls, stack: StackState, target: Target) -> HelperStack:
@@ -76,6 +105,7 @@ class HelperStack:
                 sessions_table=outputs["SessionsTableName"],
                 debugger_table=outputs["DebuggerTableName"],
                 instrumentation_function=outputs["InstrumentationFunctionName"],
+                function_credentials=stack.parameters.get(_FUNCTION_CREDENTIALS, ""),
             )
         except KeyError as missing:
             raise StackError(
@@ -150,6 +180,92 @@ def _read_stack(stack: StackTypeDef) -> StackState:
         has_termination_protection=stack.get("EnableTerminationProtection", False),
     )
 
+
+# --- What is deployed -----------------------------------------------------------------------------
+
+# Stacks are read side by side: each takes two calls of a fraction of a second.
+_READ_AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class _StackContent:
+    """One stack of a tree; ``prefix`` is the path to it, such as ``Child/``."""
+
+    prefix: str
+    resources: tuple[DeployedResource, ...] = ()
+    template: object = None
+    # What could not be read.
+    unlisted: str | None = None
+    unread: str | None = None
+
+
+def read_deployed_stack(target: Target, stack: StackState) -> DeployedStack:
+    """What is deployed of a stack and of those that are nested in it, to any depth.
+
+    Raises AccessDeniedError if its resources may not be listed. What else may not be read is a
+    warning: a template, without which handlers and runtimes are not known, or a nested stack.
+    """
+    cloudformation: CloudFormationClient = target.client("cloudformation")
+    contents: list[_StackContent] = []
+    level = [("", stack.stack_id or stack.name)]
+    with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
+        while level:
+            read = list(pool.map(lambda one: _read_content(cloudformation, *one), level))
+            contents += read
+            level = [
+                (f"{content.prefix}{resource.logical_id}/", resource.physical_id)
+                for content in read
+                for resource in content.resources
+                if resource.kind == NESTED_STACK_TYPE
+            ]
+    functions: dict[str, DeployedFunction] = {}
+    kinds: dict[str, str] = {}
+    for content in contents:
+        functions |= read_deployed_functions(content.prefix, content.resources, content.template)
+        kinds |= {content.prefix + one.logical_id: one.kind for one in content.resources}
+    logger.info("stack %s: %d stacks, %d functions", stack.name, len(contents), len(functions))
+    parameters = list_pseudo_parameters(stack.stack_id) | stack.parameters
+    return DeployedStack(stack.name, functions, kinds, parameters, (*_list_warnings(contents),))
+
+
+def _list_warnings(contents: list[_StackContent]) -> Iterator[str]:
+    for content in contents:
+        if content.unlisted is not None:
+            yield f"The functions of {content.prefix[:-1]} are left out: {content.unlisted}"
+    unread = [content.unread for content in contents if content.unread is not None]
+    if unread:
+        yield (
+            f"Your template is compared with what is deployed by its functions' names only: "
+            f"{unread[0]}"
+        )
+
+
+def _read_content(client: CloudFormationClient, prefix: str, name: str) -> _StackContent:
+    which = f"stack {name.split('/')[1] if '/' in name else name}"
+    try:
+        with aws_errors(f"list the resources of {which}"):
+            resources = tuple(_list_resources(client, name))
+    except AwsError as error:
+        if not prefix:
+            raise
+        return _StackContent(prefix, unlisted=error.message)
+    try:
+        with aws_errors(f"read the template of {which}"):
+            answer = client.get_template(StackName=name, TemplateStage="Processed")
+    except AwsError as error:
+        return _StackContent(prefix, resources, unread=error.message)
+    return _StackContent(prefix, resources, answer.get("TemplateBody"))
+
+
+def _list_resources(client: CloudFormationClient, name: str) -> Iterator[DeployedResource]:
+    for page in client.get_paginator("list_stack_resources").paginate(StackName=name):
+        for one in page["StackResourceSummaries"]:
+            physical_id = one.get("PhysicalResourceId")
+            if physical_id and one["ResourceStatus"] != "DELETE_COMPLETE":
+                yield DeployedResource(one["LogicalResourceId"], one["ResourceType"], physical_id)
+
+
+# --- Restoring ------------------------------------------------------------------------------------
 
 # As long as a function may run: it waits for updates of others, and repeats what is throttled.
 _LAMBDA_SECONDS = 900

@@ -19,7 +19,8 @@ from plldb.cli.options import global_options, helper_stack_option
     "functions",
     multiple=True,
     metavar="NAME",
-    help="Only functions with this logical id; * and ? are wildcards. Repeatable.",
+    help="Only functions with this name, a logical id or Child/LogicalId; * and ? are wildcards. "
+    "Repeatable.",
 )
 @click.option(
     "--template",
@@ -30,8 +31,8 @@ from plldb.cli.options import global_options, helper_stack_option
     "--code",
     "codes",
     multiple=True,
-    metavar="LOGICAL_ID=DIR",
-    help="Where the code of a function is. Repeatable.",
+    metavar="[FUNCTION=]DIR",
+    help="Where the code of a function is, or of all of them; * and ? are wildcards. Repeatable.",
 )
 @click.option(
     "--python",
@@ -85,6 +86,11 @@ from plldb.cli.options import global_options, helper_stack_option
     show_default=True,
     help="What an invocation gets that finds nobody attached.",
 )
+@click.option(
+    "--as-function",
+    is_flag=True,
+    help="The code has the rights of its function's role, and none of yours, while it runs.",
+)
 @click.option("--take-over", is_flag=True, help="Take functions that another session holds.")
 @click.option(
     "--max-concurrency",
@@ -114,6 +120,7 @@ def attach(**given: Any) -> None:
     factory = make_factory()
     factory.keep_log("attach")
     made = AttachFactory(factory, options, Path.cwd())
+    made.look_at_stack()
     with made.view as view:
         attach_to(
             made.target,

@@ -11,18 +11,21 @@ from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import WhenA
 from plldb.cli.attach_editor import EditorOffer
 from plldb.cli.attach_options import parse_debug_mode
 from plldb.cli.attach_view import AttachView
-from plldb.debugger.attachment import CodeOptions, SessionOptions, choose_sources
+from plldb.debugger.attachment import SessionOptions
 from plldb.debugger.children.interpreter import Interpreter, find_interpreter
 from plldb.debugger.children.invoker import Invoker
 from plldb.debugger.children.local_function import Debugpy
-from plldb.debugger.overrides import OverrideOptions, collect_overrides
+from plldb.debugger.overrides import OverrideOptions, Overrides, collect_overrides
+from plldb.debugger.sources.choice import CodeOptions, choose_sources
 from plldb.debugger.sources.code_options import parse_code_options
 from plldb.debugger.timing import read_timing
+from plldb.stacks import read_deployed_stack, require_debuggable_stack
 
 if TYPE_CHECKING:
     from plldb.aws import Target
     from plldb.cli.attach_options import AttachOptions
     from plldb.cli.factory import Factory
+    from plldb.debugger.children.role_lender import RoleLender
 
 
 class AttachFactory:
@@ -30,7 +33,7 @@ class AttachFactory:
 
     ``folder`` is the one that the command runs in. Raises UsageError, click.UsageError or
     SourceError for an option that makes no sense or names what is not there, before any call goes
-    to the target.
+    to the target; ``look_at_stack`` does so for what only the deployed stack tells.
     """
 
     def __init__(self, factory: Factory, options: AttachOptions, folder: Path) -> None:
@@ -38,24 +41,21 @@ class AttachFactory:
         self._options = options
         self._folder = folder
         self.timing = read_timing(os.environ)
+        self.overrides = Overrides()
         self._debug = parse_debug_mode(options.pdb, options.debugpy, options.wait_for_client)
         self.session = SessionOptions(
             options.stack_name,
             factory.settings.helper_stack,
             WhenAbsent(options.when_absent),
             options.take_over,
+            options.as_function,
         )
         codes = parse_code_options(options.codes, folder)
-        code_options = CodeOptions(folder, options.template, codes, options.functions)
-        self.sources = choose_sources(code_options, options.stack_name)
-        self.overrides = collect_overrides(
-            OverrideOptions(options.env, options.env_files, options.handlers),
-            factory.resolver.file,
-            options.stack_name,
-            folder,
-            os.environ,
-            self.sources.known,
-        )
+        self._code = CodeOptions(folder, options.template, codes, options.functions)
+        # What can be known before the stack is looked at.
+        self.sources = choose_sources(self._code, options.stack_name)
+        if not codes and self.sources.known:
+            self._collect_overrides()
         self._python = self._find_interpreter()
         self.view = AttachView(factory.console, is_live=not options.pdb)
         factory.ask = self.view.ask
@@ -64,15 +64,44 @@ class AttachFactory:
     def target(self) -> Target:
         return self._factory.target
 
+    def look_at_stack(self) -> None:
+        """Holds the project against what is deployed, before anything is changed.
+
+        Raises SourceError or UsageError if it is another stack's, or if an option names a function
+        that the stack has not; StackError or AwsError if the stack can't be read.
+        """
+        stack = require_debuggable_stack(self.target, self._options.stack_name)
+        deployed = read_deployed_stack(self.target, stack)
+        self.sources = choose_sources(self._code, stack.name, deployed)
+        self.overrides = self._collect_overrides()
+        for remark in self.sources.remarks:
+            self._factory.console.warn(remark)
+
+    def _collect_overrides(self) -> Overrides:
+        return collect_overrides(
+            OverrideOptions(self._options.env, self._options.env_files, self._options.handlers),
+            self._factory.resolver.file,
+            self._options.stack_name,
+            self._folder,
+            os.environ,
+            self.sources.known,
+        )
+
     def make_invoker(self) -> Invoker:
         """With debugpy, it also shows how an editor attaches to each function."""
+        lender: RoleLender | None = None
+        if self._options.as_function:
+            credentials, lender = self._factory.serve_roles()
+        else:
+            credentials = self._factory.serve_credentials(self.view.show_credentials)
         invoker = Invoker(
             python=self._python,
             debug=self._debug,
             max_concurrency=self._options.max_concurrency,
             on_output=self.view.show_output,
             on_progress=self.view.show_progress,
-            credentials=self._factory.serve_credentials(self.view.show_credentials),
+            credentials=credentials,
+            lender=lender,
             environ=self.target.certificate_environment() | os.environ,
         )
         self._factory.console.note(

@@ -7,11 +7,9 @@ import logging
 import random
 import signal
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from plldb.aws import Target
@@ -26,8 +24,7 @@ from plldb.debugger.invocation_runner import InvocationRunner, RunnerEvent
 from plldb.debugger.overrides import Overrides
 from plldb.debugger.payload_transfer import PayloadTransfer
 from plldb.debugger.protocol import Ended, SessionEvent, SessionProtocol, Wish
-from plldb.debugger.sources.choice import find_sources
-from plldb.debugger.sources.project import CodeSource
+from plldb.debugger.sources.choice import ChosenSources
 from plldb.debugger.tasks import unless_stopped
 from plldb.debugger.threads import run_in_thread
 from plldb.debugger.timing import Outages, Replacements, Timing
@@ -35,7 +32,6 @@ from plldb.errors import (
     AccessDeniedError,
     ConnectionLostError,
     PlldbError,
-    SourceError,
     StackError,
 )
 from plldb.stacks import HelperStack, find_helper_stack, require_debuggable_stack
@@ -107,28 +103,14 @@ AttachEvent = (
 
 
 @dataclass(frozen=True)
-class CodeOptions:
-    """Whose code runs here. ``functions`` are shell patterns of logical ids; none means all."""
-
-    folder: Path
-    template: Path | None = None
-    code: Mapping[str, Path] = field(default_factory=dict)
-    functions: tuple[str, ...] = ()
-
-    def includes(self, logical_id: str) -> bool:
-        return not self.functions or any(fnmatchcase(logical_id, p) for p in self.functions)
-
-    @property
-    def is_default(self) -> bool:
-        return self.template is None and not self.code and not self.functions
-
-
-@dataclass(frozen=True)
 class SessionOptions:
+    """``as_function``: the code runs under the roles of its functions."""
+
     stack_name: str
     helper_stack: str
     when_absent: WhenAbsent = WhenAbsent.ORIGINAL
     take_over: bool = False
+    as_function: bool = False
 
 
 def attach(
@@ -151,7 +133,7 @@ def attach(
     else ends it, or if it is lost for good.
     """
     stack = require_debuggable_stack(target, session.stack_name)
-    helper = find_helper_stack(target, session.helper_stack)
+    helper = _find_helper_stack(target, session)
     with (
         ApiClient.of_helper_stack(helper, target) as api,
         PayloadTransfer(target.reachable_url, target.ca_bundle) as transfer,
@@ -169,42 +151,12 @@ def attach(
         return asyncio.run(run.until_signal(session_id, invoker))
 
 
-@dataclass(frozen=True)
-class ChosenSources:
-    """The code that runs here, by logical id; the functions ``left_out`` with the reason of each;
-    and, if there is no code at all, ``why_none``. ``known`` are the logical ids of all functions
-    that the template has, whether they were chosen or not.
-    """
-
-    found: Mapping[str, CodeSource]
-    left_out: Mapping[str, str] = field(default_factory=dict)
-    why_none: str = ""
-    known: frozenset[str] = frozenset()
-
-
-def choose_sources(options: CodeOptions, stack_name: str) -> ChosenSources:
-    """The code of the chosen functions.
-
-    Raises SourceError or UsageError for what the user named and is not there. That nothing is
-    named and nothing found is no error: a session can be opened all the same.
-    """
-    try:
-        sources = find_sources(options.folder, options.template, options.code, stack_name)
-    except SourceError as error:
-        if not options.is_default:
-            raise
-        return ChosenSources({}, {}, f"{error.message} {error.hint or ''}".strip())
-    for pattern in options.functions:
-        names = {*sources.found, *sources.missing}
-        matching = sorted(name for name in names if fnmatchcase(name, pattern))
-        if not any(name in sources.found for name in matching):
-            sources.require(matching[0] if matching else pattern)
-    return ChosenSources(
-        {name: source for name, source in sources.found.items() if options.includes(name)},
-        {name: reason for name, reason in sources.missing.items() if options.includes(name)},
-        f"{sources.file} has no function with code on this machine.",
-        frozenset({*sources.found, *sources.missing}),
-    )
+def _find_helper_stack(target: Target, options: SessionOptions) -> HelperStack:
+    """Raises StackError if it is missing, or does not do what the session is to ask for."""
+    helper = find_helper_stack(target, options.helper_stack)
+    if options.as_function:
+        helper.require_function_credentials()
+    return helper
 
 
 @dataclass
@@ -218,7 +170,7 @@ class _Ends:
 
     def create_session(self, options: SessionOptions) -> str:
         """Blocks. The helper stack may have been deployed anew meanwhile, with other URLs."""
-        self.helper = find_helper_stack(self.target, options.helper_stack)
+        self.helper = _find_helper_stack(self.target, options)
         self.api.move_to(self.helper.management_api_url)
         return self.api.create_session(options.stack_name)
 
@@ -277,6 +229,8 @@ class _Attachment:
         self._overrides = overrides
         self._options = options
         self._sources = sources.found
+        # Whom the helper stack is not asked for.
+        self._skipped_here = len(sources.left_out)
         # What is reported once there is a connection.
         self._left_out = _list_left_out(sources)
         self._report = report
@@ -308,6 +262,7 @@ class _Attachment:
             # The session ends in order, so that its functions are restored before it is raised.
             on_bug=self._stop_at_once,
             overrides=self._overrides,
+            as_function=self._options.as_function,
         )
         try:
             return await self._stay_attached(session_id)
@@ -409,6 +364,7 @@ class _Attachment:
             when_absent=self._options.when_absent,
             # Whoever took a function since then keeps it: two that take over would go on for ever.
             take_over=self._options.take_over and not self._was_ready,
+            as_function=self._options.as_function,
             former=None if holder is None else holder.session_id,
             is_complete=holder is not None and holder.is_complete,
         )
@@ -441,6 +397,8 @@ class _Attachment:
             case protocol.Ended():
                 self._end_invocations(session.session_id, event)
             case _:
+                if isinstance(event, protocol.Ready):
+                    event = replace(event, skipped=event.skipped + self._skipped_here)
                 self._note(session.session_id, event)
                 if session.is_ready and not settled.done():
                     settled.set_result(None)
@@ -626,6 +584,9 @@ class _Attachment:
 def _list_left_out(sources: ChosenSources) -> list[AttachEvent]:
     events: list[AttachEvent] = [
         protocol.Skipped(function, reason) for function, reason in sorted(sources.left_out.items())
+    ]
+    events += [
+        protocol.Warned(function, message) for function, message in sorted(sources.warnings.items())
     ]
     missing: dict[tuple[str, str], list[str]] = {}
     for function, source in sorted(sources.found.items()):

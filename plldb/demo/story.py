@@ -24,16 +24,15 @@ from plldb.bootstrap.operations import BootstrapOperation
 from plldb.config import DEFAULT_EMULATOR_REGION, DEFAULT_HELPER_STACK, TargetSettings
 from plldb.debugger.attachment import (
     AttachEvent,
-    CodeOptions,
     SessionCreated,
     SessionOptions,
     attach,
-    choose_sources,
 )
 from plldb.debugger.children.credential_server import serving_target
 from plldb.debugger.children.invoker import Invoker
 from plldb.debugger.children.local_function import NO_DEBUGGER
 from plldb.debugger.protocol import Connected, Ended, Instrumented, Ready, Restored
+from plldb.debugger.sources.choice import CodeOptions, choose_sources
 from plldb.emulators.lifecycle import Lifecycle
 from plldb.emulators.process import MiniStack
 from plldb.stacks import HelperStack, find_helper_stack

@@ -213,11 +213,19 @@ def _read_events(facts: Facts) -> None:
         )
 
 
+def _list_resources(facts: Facts) -> None:
+    with aws_errors("list the stack's resources"):
+        facts.target.client("cloudformation").list_stack_resources(
+            StackName=facts.context.stack_name or ""
+        )
+
+
 TRIALS: dict[Permission, Callable[[Facts], object]] = {
     requirements.DESCRIBE_HELPER: lambda facts: facts.helper_stack_state,
     requirements.DESCRIBE_STACK: lambda facts: find_stack(
         facts.target, facts.context.stack_name or ""
     ),
+    requirements.LIST_RESOURCES: _list_resources,
     requirements.RESTORE_FUNCTIONS: _invoke_dry,
     requirements.GET_HEALTH: lambda facts: facts.api_client.health(),
     requirements.LIST_SESSIONS: lambda facts: facts.attached_sessions,

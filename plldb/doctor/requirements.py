@@ -51,11 +51,14 @@ def _permit_method(method: str, path: str) -> Permission:
 
 _HELPER = _make_arn("cloudformation", "stack/{helper}/*")
 _STACK = _make_arn("cloudformation", "stack/{stack}/*")
+# CloudFormation names those that are nested in it so: STACK-LogicalId-SUFFIX.
+_NESTED_STACKS = _make_arn("cloudformation", "stack/{stack}-*/*")
 _FUNCTIONS = _make_arn("lambda", "function:{helper}-*")
 _TABLE = _make_arn("dynamodb", "table/{sessions_table}")
 
 DESCRIBE_HELPER = Permission("cloudformation:DescribeStacks", _HELPER)
 DESCRIBE_STACK = Permission("cloudformation:DescribeStacks", _STACK)
+LIST_RESOURCES = Permission("cloudformation:ListStackResources", _STACK)
 RESTORE_FUNCTIONS = Permission(
     "lambda:InvokeFunction", _make_arn("lambda", "function:{instrumentation_function}")
 )
@@ -70,11 +73,23 @@ ATTACH = Purpose(
     (
         DESCRIBE_HELPER,
         DESCRIBE_STACK,
+        LIST_RESOURCES,
         _permit_method("POST", "/sessions"),
         # Where it ends while it is disconnected.
         CLOSE_SESSION,
     ),
     is_essential=True,
+)
+# Without these, it says what it could not compare.
+COMPARE = Purpose(
+    "compare",
+    "what plldb attach reads of templates, and of nested stacks, to hold yours against them",
+    (
+        *_list_permissions(_STACK, "cloudformation:GetTemplate"),
+        *_list_permissions(
+            _NESTED_STACKS, "cloudformation:ListStackResources", "cloudformation:GetTemplate"
+        ),
+    ),
 )
 RESTORE = Purpose(
     "restore", "what plldb restore calls", (DESCRIBE_HELPER, DESCRIBE_STACK, RESTORE_FUNCTIONS)
@@ -292,7 +307,6 @@ DOCTOR = Purpose(
     "what plldb doctor reads, apart from the above",
     (
         *_list_permissions(_HELPER, "cloudformation:ListStackResources"),
-        *_list_permissions(_STACK, "cloudformation:ListStackResources"),
         *_list_permissions(_RULES, "events:DescribeRule"),
         *_list_permissions("*", "lambda:ListFunctions"),
         *_list_permissions(_make_arn("lambda", "function:*"), "lambda:ListTags"),
@@ -304,4 +318,4 @@ DOCTOR = Purpose(
 
 # Those that have a check of their own; the docs list all.
 CHECKED = (ATTACH, RESTORE, SESSIONS, BOOTSTRAP)
-PURPOSES = (*CHECKED, DOCTOR)
+PURPOSES = (*CHECKED, COMPARE, DOCTOR)

@@ -26,7 +26,11 @@ from .support import (
     user,
 )
 
-_ACTIONS = ("execute-api:Invoke", "cloudformation:DescribeStacks")
+_ACTIONS = (
+    "execute-api:Invoke",
+    "cloudformation:DescribeStacks",
+    "cloudformation:ListStackResources",
+)
 
 
 def opened_by(backend: Backend, stack: str, keys: Keys) -> str:

@@ -574,8 +574,10 @@ class FakeCloudFormation:
         self.scripts: dict[str, list[Scene]] = {}  # by operation
         self.first_scripts: dict[str, list[list[Scene]]] = {}  # by operation
         self.calls: list[tuple[str, str]] = []
+        # By operation, or operation and stack.
         self.refusals: dict[str, ClientError] = {}
         self.resources: dict[str, list[dict[str, str]]] = {}  # by stack name
+        self.templates: dict[str, object] = {}  # by stack name
         self.overlooks: set[str] = set()  # of a creation's arguments
         # Of every stack that is created.
         self.outputs = {
@@ -661,8 +663,30 @@ class FakeCloudFormation:
         self._start(self._found(StackName), "continue", "UPDATE_ROLLBACK")
 
     def get_paginator(self, operation: str) -> _Paginator:
-        assert operation == "describe_stack_events"
-        return _Paginator(self._describe_stack_events)
+        return _Paginator(
+            {
+                "describe_stack_events": self._describe_stack_events,
+                "list_stack_resources": self._list_stack_resources,
+            }[operation]
+        )
+
+    def get_template(
+        self,
+        *,
+        StackName: str,  # noqa: N803
+        TemplateStage: str,  # noqa: N803
+    ) -> dict[str, Any]:
+        assert TemplateStage == "Processed"
+        name = str(self._found(StackName)["StackName"])
+        self._refuse("get_template", name)
+        return {"TemplateBody": self.templates.get(name, {})}
+
+    def _list_stack_resources(self, StackName: str) -> Iterator[dict[str, Any]]:  # noqa: N803
+        name = str(self._found(StackName)["StackName"])
+        self._refuse("list_stack_resources", name)
+        resources = self.resources.get(name, [])
+        for start in range(0, len(resources), 2):
+            yield {"StackResourceSummaries": resources[start : start + 2]}
 
     def _describe_stack_events(self, StackName: str) -> Iterator[dict[str, Any]]:  # noqa: N803
         newest_first = list(reversed(self._events[self._found(StackName)["StackId"]]))
@@ -683,6 +707,11 @@ class FakeCloudFormation:
         self.calls.append((operation, name))
         if operation in self.refusals:
             raise self.refusals[operation]
+
+    def _refuse(self, operation: str, name: str) -> None:
+        for key in (operation, f"{operation} {name}"):
+            if key in self.refusals:
+                raise self.refusals[key]
 
     def _check_capabilities(self, request: dict[str, Any]) -> None:
         if "CAPABILITY_IAM" not in request.get("Capabilities", []):

@@ -38,6 +38,7 @@ FOREIGN = [
 LAYERS = [
     {"errors"},
     {"templates"},
+    {"deployed"},
     {"certificates", "clock_skew", "diagnostic_log", "files", "proxies"},
     {"config"},
     {"settings_file"},
@@ -75,8 +76,10 @@ PURE = [
     "plldb.debugger.sources.choice",
     "plldb.debugger.sources.cloudformation",
     "plldb.debugger.sources.code_options",
+    "plldb.debugger.sources.comparison",
     "plldb.debugger.sources.functions",
     "plldb.debugger.sources.project",
+    "plldb.deployed",
     "plldb.templates",
     "plldb.debugger.timing",
     *sorted(SHARED_WITH_THE_LOCAL_SIDE),

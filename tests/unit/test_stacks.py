@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 from lambda_functions.instrumentation.request import restore_request
 
+from plldb.deployed import DeployedFunction, DeployedStack
 from plldb.errors import AccessDeniedError, StackError
 from plldb.stacks import (
+    HelperStack,
     find_helper_stack,
     find_stack,
+    read_deployed_stack,
     require_debuggable_stack,
     restore_functions,
 )
@@ -134,6 +137,27 @@ class TestHelperStack:
             find_helper_stack(target, "plldb")
         assert "plldb bootstrap" in str(raised.value.hint)
 
+    @pytest.mark.parametrize(
+        ("parameters", "word"), [({"FunctionCredentials": "denied"}, "denied"), ({}, "too old")]
+    )
+    def test_one_that_passes_no_credentials_on_says_so(
+        self, target: Any, parameters: dict[str, str], word: str
+    ) -> None:
+        found = self.deployed(target, parameters)
+        with pytest.raises(StackError, match=word) as raised:
+            found.require_function_credentials()
+        assert "plldb bootstrap" in str(raised.value.hint)
+
+    def test_one_that_does_says_nothing(self, target: Any) -> None:
+        self.deployed(target, {"FunctionCredentials": "allowed"}).require_function_credentials()
+
+    def deployed(self, target: Any, parameters: dict[str, str]) -> HelperStack:
+        given = [{"ParameterKey": n, "ParameterValue": v} for n, v in parameters.items()]
+        target.cloudformation.add(
+            "plldb", "CREATE_COMPLETE", Outputs=outputs(OUTPUTS), Parameters=given
+        )
+        return find_helper_stack(target, "plldb")
+
     @pytest.mark.parametrize("missing", OUTPUTS)
     def test_a_stack_without_our_outputs_is_no_helper_stack(
         self, target: Any, missing: str
@@ -169,3 +193,92 @@ def test_restoring_is_asked_for_as_the_helper_stack_takes_it(target: Any) -> Non
     assert function == "plldb-instrument"
     # A helper stack of 0.1.0 calls the session otherwise.
     assert request == restore_request("app") | {"sessionRef": None}
+
+
+# --- What is deployed -----------------------------------------------------------------------------
+
+
+def resource(logical_id: str, kind: str, physical_id: str | None = None) -> dict[str, str]:
+    return {
+        "LogicalResourceId": logical_id,
+        "ResourceType": kind,
+        "ResourceStatus": "CREATE_COMPLETE",
+        "PhysicalResourceId": physical_id or f"app-{logical_id}",
+    }
+
+
+def function(handler: str, runtime: str = "python3.13") -> dict[str, object]:
+    return {
+        "Type": "AWS::Lambda::Function",
+        "Properties": {"Handler": handler, "Runtime": runtime},
+    }
+
+
+class TestDeployed:
+    """A stack with a table, and with one that is nested in one that is nested."""
+
+    @pytest.fixture
+    def target(self) -> Any:
+        target = FakeTarget()
+        stacks = target.cloudformation
+        arns = {name: stacks.add(name, "CREATE_COMPLETE") for name in ("app", "app-C", "app-C-G")}
+        stacks.resources = {
+            "app": [
+                resource("Greeter", "AWS::Lambda::Function"),
+                resource("Table", "AWS::DynamoDB::Table"),
+                resource("Child", "AWS::CloudFormation::Stack", arns["app-C"]),
+                resource("Gone", "AWS::Lambda::Function") | {"ResourceStatus": "DELETE_COMPLETE"},
+            ],
+            "app-C": [
+                resource("Grandchild", "AWS::CloudFormation::Stack", arns["app-C-G"]),
+                resource("Greeter", "AWS::Lambda::Function", "child-greeter"),
+            ],
+            "app-C-G": [resource("Greeter", "AWS::Lambda::Function", "grandchild-greeter")],
+        }
+        stacks.templates = {
+            "app": {"Resources": {"Greeter": function("app.main")}},
+            "app-C": "Resources:\n  Greeter:\n    Properties: { Handler: !Ref H, Runtime: ruby }",
+            "app-C-G": "not a template",
+        }
+        return target
+
+    def read(self, target: Any) -> DeployedStack:
+        return read_deployed_stack(target, require_debuggable_stack(target, "app"))
+
+    def test_functions_are_named_by_their_path(self, target: Any) -> None:
+        assert self.read(target).functions == {
+            "Greeter": DeployedFunction("app-Greeter", "app.main", "python3.13"),
+            "Child/Greeter": DeployedFunction("child-greeter", None, "ruby"),
+            "Child/Grandchild/Greeter": DeployedFunction("grandchild-greeter"),
+        }
+
+    def test_the_types_of_all_resources_and_the_parameters(self, target: Any) -> None:
+        stack = self.read(target)
+        assert stack.resources["Table"] == "AWS::DynamoDB::Table"
+        assert "Gone" not in stack.resources
+        assert stack.parameters["AWS::StackName"] == "app"
+        assert stack.parameters["AWS::Region"] == "us-east-1"
+        assert stack.warnings == ()
+
+    def test_without_templates_names_are_known(self, target: Any) -> None:
+        denied = client_error("AccessDenied", "not you", "GetTemplate")
+        target.cloudformation.refusals["get_template"] = denied
+        stack = self.read(target)
+        assert stack.functions["Greeter"] == DeployedFunction("app-Greeter")
+        (warning,) = stack.warnings
+        assert "by its functions' names only" in warning
+        assert "not you" in warning
+
+    def test_a_nested_stack_that_may_not_be_read_is_a_warning(self, target: Any) -> None:
+        denied = client_error("AccessDenied", "not you", "ListStackResources")
+        target.cloudformation.refusals["list_stack_resources app-C"] = denied
+        stack = self.read(target)
+        assert stack.functions.keys() == {"Greeter"}
+        (warning,) = stack.warnings
+        assert "The functions of Child are left out" in warning
+
+    def test_the_stack_itself_has_to_be_read(self, target: Any) -> None:
+        denied = client_error("AccessDenied", "not you", "ListStackResources")
+        target.cloudformation.refusals["list_stack_resources"] = denied
+        with pytest.raises(AccessDeniedError, match="list the resources of stack app"):
+            self.read(target)

@@ -1,19 +1,25 @@
 """Which project serves a stack, and what the developer says of its code.
 
 A project that names the stack serves it; one that names none, such as a bare template, serves any
-that asks; one that names others only serves none of those.
+that it fits; one that names others only serves none of those. What it says of functions is then
+held against what is deployed.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
+from plldb.config import suggest
 from plldb.debugger.sources import cdk, cloudformation
-from plldb.debugger.sources.project import CodeSource, Finder, Project, make_absolute
-from plldb.errors import SourceError
+from plldb.debugger.sources.code_options import find_most_specific, is_pattern
+from plldb.debugger.sources.comparison import Comparison, compare
+from plldb.debugger.sources.project import CodeSource, Finder, Functions, Project, make_absolute
+from plldb.deployed import DeployedStack
+from plldb.errors import SourceError, UsageError
 from plldb.templates import TEMPLATE_HINT
 
 logger = logging.getLogger(__name__)
@@ -24,75 +30,90 @@ _CODE_HINT = "Say where its code is: --code {0}=DIR"
 
 
 @dataclass(frozen=True)
-class Sources:
-    """What was found, and for each function of the project that has no local code, why not.
+class CodeOptions:
+    """Whose code runs here, and where it is.
 
-    Both are by the function's name. ``file`` is what they were read from, None if there is no
-    project and every folder was given.
+    ``functions`` are shell patterns of names; none means all. ``code`` is by such patterns, too.
     """
 
-    file: Path | None
+    folder: Path
+    template: Path | None = None
+    code: Mapping[str, Path] = field(default_factory=dict)
+    functions: tuple[str, ...] = ()
+
+    def includes(self, function: str) -> bool:
+        return not self.functions or any(fnmatchcase(function, p) for p in self.functions)
+
+    @property
+    def is_default(self) -> bool:
+        return self.template is None and not self.code and not self.functions
+
+
+@dataclass(frozen=True)
+class ChosenSources:
+    """The code that runs here, by the function's name; the functions ``left_out`` with the reason
+    of each; and, if there is no code at all, ``why_none``.
+
+    ``known`` are the names of all functions, whether they were chosen or not. ``warnings`` say of
+    functions what does not keep them from being debugged, or that they are not deployed;
+    ``remarks`` say the like of the whole stack.
+    """
+
     found: Mapping[str, CodeSource]
-    missing: Mapping[str, str]
-
-    def explain_missing(self, function: str) -> str:
-        """Why a function has no source here; it may be one that the project does not have."""
-        if function in self.missing:
-            return self.missing[function]
-        if self.file is None:
-            return "there is no template, and --code does not name it"
-        return f"it is not in {self.file}"
-
-    def require(self, function: str) -> CodeSource:
-        """Raises SourceError if its code is not on this machine."""
-        if function not in self.found:
-            raise SourceError(
-                f"There is no code for {function} here: {self.explain_missing(function)}.",
-                _CODE_HINT.format(function),
-            )
-        return self.found[function]
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    why_none: str = ""
+    known: frozenset[str] = frozenset()
+    warnings: Mapping[str, str] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
 
-def find_sources(
-    folder: Path,
-    template: Path | None = None,
-    code: Mapping[str, Path] | None = None,
-    stack_name: str | None = None,
-) -> Sources:
-    """The code of each function of a stack; ``code`` (see ``parse_code_options``) wins.
+def choose_sources(
+    options: CodeOptions, stack_name: str, deployed: DeployedStack | None = None
+) -> ChosenSources:
+    """The code of the chosen functions of a stack.
 
-    With ``template``, it is that one's, and otherwise that of the project in ``folder`` which
-    serves the stack. Raises SourceError if there is none (unless ``code`` names at least one
-    function), or if it can't be read.
+    Without ``deployed``, what the project says is believed. Raises SourceError if the project is
+    another stack's, SourceError or UsageError for what the user named and is not there. That
+    nothing is named and nothing found is no error: a session can be opened all the same.
     """
-    code = code or {}
-    project = (
-        choose_project(find_projects(folder), stack_name)
-        if template is None
-        else find_template(make_absolute(folder / template))
-    )
-    if project is None:
-        if not code:
-            raise SourceError(f"There is no template in {make_absolute(folder)}.", TEMPLATE_HINT)
-        return Sources(None, {name: CodeSource(at) for name, at in code.items()}, {})
-    functions = dict(project.read({}))
-    for name, code_dir in code.items():
-        source = functions.get(name)
-        known = source if isinstance(source, CodeSource) else CodeSource(code_dir)
-        functions[name] = replace(known, code_dir=code_dir)
-    found = {name: one for name, one in functions.items() if isinstance(one, CodeSource)}
-    missing = {name: one for name, one in functions.items() if isinstance(one, str)}
-    logger.info(
-        "%s: code of %d functions is here, of %d not", project.file, len(found), len(missing)
-    )
+    candidates = list_candidates(options, stack_name)
+    if not candidates and not options.code:
+        why = f"There is no template in {make_absolute(options.folder)}."
+        if not options.is_default:
+            raise SourceError(why, TEMPLATE_HINT)
+        names = deployed.functions if deployed is not None else ()
+        left_out = dict.fromkeys(names, f"there is no template in {options.folder}")
+        return _finish({}, left_out, f"{why} {TEMPLATE_HINT}", options, deployed)
+    readings = [_read(project, options, deployed) for project in candidates]
+    if not readings:
+        readings = [_read(None, options, deployed)]
+    best = max(readings, key=lambda reading: reading.comparison.fitting)
+    if best.project is not None and deployed is not None:
+        best.comparison.require_fit(best.project.file, deployed)
+    found, missing = best.comparison.found, best.comparison.missing
+    _check_patterns(options, best, deployed)
+    logger.info("%s: code of %d functions is here, of %d not", best.name, len(found), len(missing))
     for name, source in found.items():
         logger.debug("the code of %s is in %s", name, source.code_dir)
-    return Sources(project.file, found, missing)
+    why_none = f"{best.name} has no function with code on this machine."
+    return _finish(found, missing, why_none, options, deployed, best.comparison.undeployed)
+
+
+# --- Projects -------------------------------------------------------------------------------------
 
 
 def find_projects(folder: Path) -> list[Project]:
-    """The projects of every kind in a folder, in the order of their precedence."""
-    return [project for find in FINDERS for project in find(folder)]
+    """The projects of every kind in a folder, in the order of their precedence.
+
+    Where two finders give the same file, the one that knows more of it counts.
+    """
+    projects: dict[Path, list[Project]] = {}
+    for find in FINDERS:
+        for project in find(folder):
+            others = projects.setdefault(project.file, [])
+            if project.stack_names or not others:
+                others.append(project)
+    return [project for others in projects.values() for project in others]
 
 
 def find_template(path: Path) -> Project:
@@ -100,18 +121,148 @@ def find_template(path: Path) -> Project:
     return cloudformation.read_project(path)
 
 
-def choose_project(projects: Sequence[Project], stack_name: str | None) -> Project | None:
-    """The one that serves a stack, None if there is no project at all.
+def list_candidates(options: CodeOptions, stack_name: str) -> list[Project]:
+    """The projects that may serve a stack: those that name it, or else those that name none.
 
-    Raises SourceError if each of them is another stack's.
+    Raises SourceError if there are projects, and each is another stack's.
     """
+    if options.template is not None:
+        return [find_template(make_absolute(options.folder / options.template))]
+    projects = find_projects(options.folder)
     own = [project for project in projects if stack_name in project.stack_names]
-    nameless = [project for project in projects if not project.stack_names]
-    if own or nameless or not projects:
-        return next(iter(own or nameless), None)
+    candidates = own or [project for project in projects if not project.stack_names]
+    if candidates or not projects or options.code:
+        return candidates
     names = sorted({name for project in projects for name in project.stack_names})
     file = projects[0].named_by or projects[0].file
     raise SourceError(
-        f"{file.parent} has no stack {stack_name}, but {', '.join(names)}.",
-        f"Name one of those, or the template of this one: --template {file.name}",
+        f"{file} has no stack {stack_name!r}.",
+        f"{suggest(stack_name, names)} Or name the template of this one: --template PATH",
+    )
+
+
+# --- One project's functions ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """``project`` is None if the developer alone says where code is."""
+
+    project: Project | None
+    comparison: Comparison
+
+    @property
+    def name(self) -> str:
+        return "--code" if self.project is None else str(self.project.file)
+
+    def explain_missing(self, function: str) -> str:
+        if function in self.comparison.missing:
+            return self.comparison.missing[function]
+        if function in self.comparison.undeployed:
+            return self.comparison.undeployed[function]
+        if self.project is None:
+            return "there is no template, and --code does not name it"
+        return f"it is not in {self.project.file}"
+
+
+def _read(
+    project: Project | None, options: CodeOptions, deployed: DeployedStack | None
+) -> _Reading:
+    functions: Functions = {}
+    if project is not None:
+        functions = project.read({} if deployed is None else deployed.parameters)
+    by_hand = _name_code(functions, options.code, deployed)
+    functions = {**functions, **by_hand}
+    if deployed is not None:
+        file = None if project is None else project.file
+        return _Reading(project, compare(functions, deployed, file, by_hand))
+    found = {name: one for name, one in functions.items() if isinstance(one, CodeSource)}
+    missing = {name: one for name, one in functions.items() if isinstance(one, str)}
+    return _Reading(project, Comparison(found, missing, {}, {}, len(functions)))
+
+
+def _name_code(
+    functions: Functions, code: Mapping[str, Path], deployed: DeployedStack | None
+) -> dict[str, CodeSource]:
+    """The functions whose code the developer names, with that.
+
+    Without any other knowledge, a name is one of a function. Raises UsageError for one that is
+    none of a stack's, or for a pattern of no function.
+    """
+    names = {name for name in functions if not name.endswith("/*")}
+    if deployed is not None:
+        names |= deployed.functions.keys()
+    else:
+        names |= {pattern for pattern in code if not is_pattern(pattern)}
+    named: dict[str, CodeSource] = {}
+    for name in sorted(names):
+        pattern = find_most_specific(code, name)
+        runtime = (
+            deployed.functions[name].runtime if deployed and name in deployed.functions else None
+        )
+        if pattern is None or (pattern != name and not (runtime or "python").startswith("python")):
+            continue
+        source = functions.get(name)
+        known = source if isinstance(source, CodeSource) else CodeSource(code[pattern])
+        named[name] = replace(known, code_dir=code[pattern])
+    for pattern in code:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise UsageError(
+                f"--code {pattern}={code[pattern]}: the stack has no function {pattern!r}.",
+                suggest(pattern, sorted(names)) if names else "It has no function at all.",
+            )
+    return named
+
+
+def _may_be_python(name: str, deployed: DeployedStack | None) -> bool:
+    function = None if deployed is None else deployed.functions.get(name)
+    return function is None or (function.runtime or "python").startswith("python")
+
+
+# --- The choice -----------------------------------------------------------------------------------
+
+
+def _check_patterns(
+    options: CodeOptions, reading: _Reading, deployed: DeployedStack | None
+) -> None:
+    """Raises SourceError for a pattern of ``--function`` that no function with code has."""
+    comparison = reading.comparison
+    names = sorted({*comparison.found, *comparison.missing})
+    for pattern in options.functions:
+        matching = [name for name in names if fnmatchcase(name, pattern)]
+        if any(name in comparison.found for name in matching):
+            continue
+        function = matching[0] if matching else pattern
+        if matching or deployed is None or function in comparison.undeployed:
+            reason = reading.explain_missing(function)
+            raise SourceError(
+                f"There is no code for {function} here: {reason}.", _CODE_HINT.format(function)
+            )
+        raise SourceError(
+            f"--function {pattern}: stack {deployed.name} has no such function.",
+            suggest(pattern, names) if names else "It has no function at all.",
+        )
+
+
+def _finish(
+    found: Mapping[str, CodeSource],
+    missing: Mapping[str, str],
+    why_none: str,
+    options: CodeOptions,
+    deployed: DeployedStack | None,
+    undeployed: Mapping[str, str] | None = None,
+) -> ChosenSources:
+    """What is chosen by ``--function``."""
+
+    def choose(names: Iterable[str]) -> list[str]:
+        return [name for name in names if options.includes(name)]
+
+    undeployed = undeployed or {}
+    return ChosenSources(
+        {name: found[name] for name in choose(found)},
+        {name: missing[name] for name in choose(missing)},
+        why_none,
+        frozenset({*found, *missing}),
+        {name: f"it is not debugged: {undeployed[name]}" for name in choose(undeployed)},
+        () if deployed is None else deployed.warnings,
     )

@@ -55,6 +55,7 @@ def read_functions(path: Path, parameters: Parameters) -> Functions:  # noqa: AR
             _read_text(properties, "Runtime"),
             tuple(_read_layer(value, template["Resources"], folder) for value in own),
             build_dir if build_dir.is_dir() else None,
+            _read_text(properties, "FunctionName"),
         )
     return functions
 

@@ -28,9 +28,10 @@ class CodeSource:
     """Where the code of one function is, and what the project says of it.
 
     ``code_dir`` is absolute: what lies in /var/task on Lambda, as the developer edits it.
-    ``handler`` and ``runtime`` are the project's, None if it says nothing or not here. ``layers``
-    are in the function's order. ``build_dir`` is where a build has put the function, if there was
-    one: only what ``code_dir`` lacks is taken from there.
+    ``handler`` and ``runtime`` are the project's, None where it says nothing or not here; so is
+    ``physical_name``, what the function is called at Lambda. ``layers`` are in the function's
+    order. ``build_dir`` is where a build has put the function, if there was one: only what
+    ``code_dir`` lacks is taken from there.
     """
 
     code_dir: Path
@@ -38,6 +39,7 @@ class CodeSource:
     runtime: str | None = None
     layers: tuple[DescribedLayer, ...] = ()
     build_dir: Path | None = None
+    physical_name: str | None = None
 
 
 # By a function's name in a session, which is its path from the stack: Greeter, Child/Greeter.

@@ -18,10 +18,11 @@ from pathlib import Path
 from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
 from plldb.cli.attach_view import AttachView
 from plldb.cli.console import Console
-from plldb.debugger.attachment import AttachEvent, ChosenSources, SessionOptions, attach
+from plldb.debugger.attachment import AttachEvent, SessionOptions, attach
 from plldb.debugger.children.invoker import Invoker
 from plldb.debugger.children.local_function import NO_DEBUGGER, Pdb
 from plldb.debugger.protocol import Ready
+from plldb.debugger.sources.choice import ChosenSources
 from plldb.debugger.sources.project import CodeSource
 from plldb.errors import PlldbError
 from tests.unit.debugger.helper_stack import TIMING, HelperStack, Target, websocket_server

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +13,16 @@ import pytest
 from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
 from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import WhenAbsent
 from plldb.debugger.attachment import (
-    ChosenSources,
-    CodeOptions,
     NothingToDebug,
     SessionCreated,
     SessionOptions,
     attach,
-    choose_sources,
 )
 from plldb.debugger.invocation_runner import InvocationFinished
 from plldb.debugger.protocol import Connected, Ended, Instrumented, Restored, Skipped, Warned
+from plldb.debugger.sources.choice import ChosenSources
 from plldb.debugger.sources.project import CodeSource, DescribedLayer
-from plldb.errors import SourceError, StackError
+from plldb.errors import StackError
 from tests.unit.debugger.helper_stack import (
     FakeInvoker,
     HelperStack,
@@ -101,6 +98,7 @@ def test_the_functions_with_code_here_are_instrumented_and_their_invocations_ans
         "functions": ["Aardvark", "Greeter"],
         "whenAbsent": "error",
         "takeOver": True,
+        "asFunction": False,
     }
     assert invoker.prepared == ["Greeter"]
     assert stack.answers == {"request-1": {"result": "a secret"}}
@@ -156,84 +154,22 @@ def test_a_missing_stack_is_named_before_any_session_is_opened(
     assert rest.requests == []
 
 
-TEMPLATE = """
-Resources:
-  ReadItem: {Type: "AWS::Serverless::Function", Properties: {CodeUri: src, Handler: app.read}}
-  WriteItem: {Type: "AWS::Serverless::Function", Properties: {CodeUri: src, Handler: app.write}}
-  Gone: {Type: "AWS::Serverless::Function", Properties: {CodeUri: nowhere}}
-  Table: {Type: "AWS::DynamoDB::Table"}
-"""
+@pytest.mark.parametrize(("value", "word"), [("denied", "is 'denied'"), ("", "too old")])
+def test_a_helper_stack_without_credentials_of_functions_is_named_before_any_session_is_opened(
+    value: str, word: str
+) -> None:
+    def make_invoker() -> Any:
+        raise AssertionError("nothing is to be started")
 
-
-class TestChooseSources:
-    @pytest.fixture
-    def project(self, tmp_path: Path) -> Path:
-        (tmp_path / "src").mkdir()
-        (tmp_path / "template.yaml").write_text(TEMPLATE, encoding="utf-8")
-        return tmp_path
-
-    @pytest.mark.parametrize(
-        ("patterns", "expected"),
-        [
-            ((), {"ReadItem", "WriteItem"}),
-            (("ReadItem",), {"ReadItem"}),
-            (("*Item",), {"ReadItem", "WriteItem"}),
-            (("Read*", "?riteItem"), {"ReadItem", "WriteItem"}),
-            (("*",), {"ReadItem", "WriteItem"}),
-            (("[RX]eadItem",), {"ReadItem"}),
-        ],
-    )
-    def test_functions_are_chosen_by_name(
-        self, project: Path, patterns: tuple[str, ...], expected: set[str]
-    ) -> None:
-        chosen = choose_sources(CodeOptions(project, functions=patterns), "app").found
-        assert chosen.keys() == expected
-
-    @pytest.mark.parametrize(
-        ("pattern", "reason"),
-        [
-            ("Gone", "nowhere does not exist"),
-            ("G*", "Gone.*nowhere does not exist"),
-            ("Table", "it is not in"),
-            ("readitem", "it is not in"),
-            ("Nothing*", "it is not in"),
-        ],
-    )
-    def test_one_that_is_named_and_not_here_is_an_error(
-        self, project: Path, pattern: str, reason: str
-    ) -> None:
-        with pytest.raises(SourceError, match=reason) as raised:
-            choose_sources(CodeOptions(project, functions=("ReadItem", pattern)), "app")
-        assert "--code" in str(raised.value.hint)
-
-    def test_a_project_without_a_template_is_no_error_and_says_why(self, tmp_path: Path) -> None:
-        choice = choose_sources(CodeOptions(tmp_path), "app")
-        chosen, why = choice.found, choice.why_none
-        assert chosen == {}
-        assert "no template" in why
-        assert "--template" in why
-
-    def test_nor_is_one_whose_functions_have_no_code_here(self, tmp_path: Path) -> None:
-        (tmp_path / "template.yaml").write_text(TEMPLATE, encoding="utf-8")
-        choice = choose_sources(CodeOptions(tmp_path), "app")
-        chosen, why = choice.found, choice.why_none
-        assert chosen == {}
-        assert "template.yaml has no function with code" in why
-
-    @pytest.mark.parametrize(
-        "options",
-        [
-            CodeOptions(Path(), template=Path("no-such.yaml")),
-            CodeOptions(Path(), functions=("*",)),
-        ],
-    )
-    def test_but_what_is_named_and_not_there_is_one(
-        self, tmp_path: Path, options: CodeOptions
-    ) -> None:
-        with pytest.raises(SourceError):
-            choose_sources(replace(options, folder=tmp_path), "app")
-
-    def test_a_folder_can_be_given_without_any_template(self, tmp_path: Path) -> None:
-        options = CodeOptions(tmp_path, code={"Greeter": tmp_path})
-        chosen = choose_sources(options, "app").found
-        assert chosen == {"Greeter": CodeSource(tmp_path)}
+    with local_server(lambda _: Answer(500)) as rest:
+        target = Target(rest.url).deploy("app", "plldb", FunctionCredentials=value)
+        with pytest.raises(StackError, match=word) as raised:
+            attach(
+                target,  # type: ignore[arg-type]
+                SessionOptions("app", "plldb", as_function=True),
+                ChosenSources({}),
+                make_invoker,
+                lambda _: None,
+            )
+    assert "plldb bootstrap" in str(raised.value.hint)
+    assert rest.requests == []

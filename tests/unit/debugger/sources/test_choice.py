@@ -1,429 +1,233 @@
-"""Where a template says that the code is."""
+"""Which project serves a stack, and whose code runs here."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from plldb.debugger.sources.choice import Sources, find_sources
-from plldb.debugger.sources.code_options import parse_code_options
-from plldb.debugger.sources.project import CodeSource, DescribedLayer
+from plldb.debugger.sources.choice import CodeOptions, choose_sources
+from plldb.debugger.sources.project import CodeSource
+from plldb.deployed import DeployedFunction, DeployedStack
 from plldb.errors import SourceError, UsageError
+from tests.unit.debugger.sources.test_cdk import synthesise
 
-
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    for name in ("src/one", "src/two", "shared"):
-        (tmp_path / name).mkdir(parents=True)
-    return tmp_path
-
-
-def found(folder: Path, text: str, name: str = "template.yaml") -> Sources:
-    (folder / name).write_text(text, encoding="utf-8")
-    return find_sources(folder)
-
-
-def source(at: Path, handler: str | None = None, runtime: str | None = None) -> CodeSource:
-    return CodeSource(at, handler, runtime)
-
-
-class TestSam:
-    TEXT = """
-Transform: AWS::Serverless-2016-10-31
-Globals:
-  Function:
-    CodeUri: shared/
-    Handler: app.handler
-    Runtime: python3.12
-    Environment: { Variables: { TABLE: !Ref Table } }
+TEMPLATE = """
 Resources:
-  One:
-    Type: AWS::Serverless::Function
-    Properties:
-      CodeUri: ./src/one
-      Handler: one.main
-      Events:
-        Api: { Type: Api, Properties: { Path: !Sub "/${Stage}", Method: get } }
-  Two:
-    Type: AWS::Serverless::Function
-  Node:
-    Type: AWS::Serverless::Function
-    Properties: { Runtime: nodejs20.x }
-  Image:
-    Type: AWS::Serverless::Function
-    Properties: { PackageType: Image, ImageUri: !GetAtt Repository.RepositoryUri }
-  Inline:
-    Type: AWS::Serverless::Function
-    Properties: { InlineCode: "def handler(e, c): pass" }
-  Uploaded:
-    Type: AWS::Serverless::Function
-    Properties: { CodeUri: s3://bucket/key }
-  Elsewhere:
-    Type: AWS::Serverless::Function
-    Properties: { CodeUri: { Bucket: b, Key: k } }
-  Computed:
-    Type: AWS::Serverless::Function
-    Properties: { CodeUri: !Sub "src/${Name}", Handler: !Ref Handler }
-  Missing:
-    Type: AWS::Serverless::Function
-    Properties: { CodeUri: src/three }
-  Archive:
-    Type: AWS::Serverless::Function
-    Properties: { CodeUri: code.zip }
-  Table:
-    Type: AWS::Serverless::SimpleTable
+  ReadItem: {Type: "AWS::Serverless::Function", Properties: {CodeUri: src, Handler: app.read}}
+  WriteItem: {Type: "AWS::Serverless::Function", Properties: {CodeUri: src, Handler: app.write}}
+  Gone: {Type: "AWS::Serverless::Function", Properties: {CodeUri: nowhere}}
+  Table: {Type: "AWS::DynamoDB::Table"}
 """
 
-    def test_folders_and_globals(self, project: Path) -> None:
-        assert found(project, self.TEXT).found == {
-            "One": source(project / "src/one", "one.main", "python3.12"),
-            "Two": source(project / "shared", "app.handler", "python3.12"),
-        }
 
-    def test_what_has_no_folder_has_a_reason(self, project: Path) -> None:
-        (project / "code.zip").write_bytes(b"")
-        assert found(project, self.TEXT).missing == {
-            "Node": "its runtime is nodejs20.x",
-            "Image": "it is a container image",
-            "Inline": "its code stands in the template itself",
-            "Uploaded": "its code is at s3://bucket/key",
-            "Elsewhere": "its CodeUri is in S3",
-            "Computed": "its CodeUri is computed by CloudFormation",
-            "Missing": f"its folder {project / 'src/three'} does not exist",
-            "Archive": f"its code, {project / 'code.zip'}, is a file and not a folder",
-        }
-
-    def test_a_handler_that_is_computed_is_not_known(self, project: Path) -> None:
-        text = self.TEXT.replace('!Sub "src/${Name}"', "src/two")
-        assert found(project, text).found["Computed"].handler is None
-
-
-class TestCloudFormation:
-    TEXT = """
-AWSTemplateFormatVersion: 2010-09-09
-Parameters: { Stage: { Type: String, Default: !Any [tag, { at: all }] } }
-Resources:
-  One:
-    Type: AWS::Lambda::Function
-    Properties: { Code: src/one, Handler: one.main, Role: !GetAtt Role.Arn }
-  Inline:
-    Type: AWS::Lambda::Function
-    Properties: { Code: { ZipFile: !Sub "x = '${Stage}'" } }
-  Uploaded:
-    Type: AWS::Lambda::Function
-    Properties: { Code: { S3Bucket: b, S3Key: k } }
-  Computed:
-    Type: AWS::Lambda::Function
-    Properties: { Code: { "Fn::If": [a, b, c] } }
-  Nothing:
-    Type: AWS::Lambda::Function
-  Version:
-    Type: AWS::Lambda::Version
-"""
-
-    def test_it(self, project: Path) -> None:
-        sources = found(project, self.TEXT)
-        assert sources.found == {"One": source(project / "src/one", "one.main")}
-        assert sources.missing == {
-            "Inline": "its code stands in the template itself",
-            "Uploaded": "its Code is in S3",
-            "Computed": "its Code is computed by CloudFormation",
-            "Nothing": "the template gives it no Code",
-        }
-
-    @pytest.mark.parametrize("indent", [None, 2, "\t"])
-    def test_json(self, project: Path, indent: int | str | None) -> None:
-        template = {
-            "Resources": {
-                "One": {"Type": "AWS::Lambda::Function", "Properties": {"Code": "src/one"}}
-            }
-        }
-        sources = found(project, json.dumps(template, indent=indent), "template.json")
-        assert sources.found == {"One": source(project / "src/one")}
-
-    def test_a_named_template_and_its_folder(self, project: Path, tmp_path: Path) -> None:
-        (project / "deploy").mkdir()
-        text = self.TEXT.replace("src/one", "../src/one")
-        (project / "deploy" / "stack.yml").write_text(text)
-        sources = find_sources(project, Path("deploy/stack.yml"))
-        assert sources.file == project / "deploy" / "stack.yml"
-        assert sources.found["One"].code_dir == project / "src/one"
-
-
-class TestCdk:
-    def synthesise(self, project: Path, name: str, asset: str = "asset.abc") -> None:
-        (project / "cdk.out" / "asset.abc").mkdir(parents=True, exist_ok=True)
-        template = {
-            "Resources": {
-                "GreeterAB12": {
-                    "Type": "AWS::Lambda::Function",
-                    "Properties": {
-                        "Code": {"S3Bucket": {"Fn::Sub": "cdk-${AWS::Region}"}, "S3Key": "abc.zip"},
-                        "Handler": "index.handler",
-                        "Runtime": "python3.13",
-                    },
-                    "Metadata": {"aws:cdk:path": "x", "aws:asset:path": asset},
-                }
-            }
-        }
-        (project / "cdk.out" / f"{name}.template.json").write_text(json.dumps(template))
-
-    def test_an_asset(self, project: Path) -> None:
-        self.synthesise(project, "Stack")
-        at = project / "cdk.out" / "asset.abc"
-        expected = {"GreeterAB12": source(at, "index.handler", "python3.13")}
-        assert find_sources(project).found == expected
-
-    def test_an_asset_that_is_no_copy(self, project: Path) -> None:
-        self.synthesise(project, "Stack", str(project / "src/one"))
-        assert find_sources(project).found["GreeterAB12"].code_dir == project / "src/one"
-
-    def test_the_stacks_own_of_several(self, project: Path) -> None:
-        self.synthesise(project, "A")
-        self.synthesise(project, "B")
-        assert find_sources(project, stack_name="B").file == project / "cdk.out/B.template.json"
-        with pytest.raises(SourceError, match=r"no stack C, but A, B") as raised:
-            find_sources(project, stack_name="C")
-        assert "--template" in str(raised.value.hint)
-
-    def test_a_nested_stack_is_not_the_stack(self, project: Path) -> None:
-        self.synthesise(project, "A")
-        self.synthesise(project, "ANested.nested")
-        assert find_sources(project).file == project / "cdk.out/A.template.json"
-
-    def test_the_developers_own_template_comes_first(self, project: Path) -> None:
-        self.synthesise(project, "A")
-        assert found(project, TestSam.TEXT).file == project / "template.yaml"
-
-
-class TestCode:
-    def test_it_wins_over_the_template(self, project: Path) -> None:
-        (project / "template.yaml").write_text(TestSam.TEXT)
-        code = parse_code_options(["One=src/two", f"Inline={project}/shared"], project)
-        sources = find_sources(project, code=code)
-        assert sources.found["One"] == source(project / "src/two", "one.main", "python3.12")
-        assert sources.found["Inline"] == source(project / "shared")
-        assert "Inline" not in sources.missing
-
-    def test_it_needs_no_template(self, project: Path) -> None:
-        sources = find_sources(project, code=parse_code_options(["One=src/one"], project))
-        assert sources == Sources(None, {"One": source(project / "src/one")}, {})
-        assert "--code" in sources.explain_missing("Two")
-
-    @pytest.mark.parametrize("value", ["", "One", "One=", "=src/one", "O-ne=src/one", "Ö=src/one"])
-    def test_malformed(self, project: Path, value: str) -> None:
-        with pytest.raises(UsageError, match="LOGICAL_ID=DIR") as raised:
-            parse_code_options([value], project)
-        assert raised.value.hint
-
-    def test_no_such_folder(self, project: Path) -> None:
-        with pytest.raises(UsageError, match="there is no folder") as raised:
-            parse_code_options(["One=src/three"], project)
-        assert "One" in str(raised.value.hint)
-
-    def test_twice(self, project: Path) -> None:
-        with pytest.raises(UsageError, match="twice"):
-            parse_code_options(["One=src/one", "One=src/two"], project)
-
-
-class TestTrouble:
-    def test_no_template(self, project: Path) -> None:
-        with pytest.raises(SourceError, match="no template in") as raised:
-            find_sources(project)
-        assert "--template" in str(raised.value.hint)
-
-    def test_a_named_one_is_missing(self, project: Path) -> None:
-        with pytest.raises(SourceError, match=r"no template .*nowhere\.yaml"):
-            find_sources(project, Path("nowhere.yaml"))
-
-    def test_it_is_a_folder(self, project: Path) -> None:
-        with pytest.raises(SourceError, match="can't be read"):
-            find_sources(project, Path("src"))
+class TestChooseSources:
+    @pytest.fixture
+    def project(self, tmp_path: Path) -> Path:
+        (tmp_path / "src").mkdir()
+        (tmp_path / "template.yaml").write_text(TEMPLATE, encoding="utf-8")
+        return tmp_path
 
     @pytest.mark.parametrize(
-        ("text", "reason"),
+        ("patterns", "expected"),
         [
-            ("a: [", "not YAML: .*at line 2"),
-            ("\tx: 1", "not YAML"),
-            ("a: *nowhere", "not YAML"),
-            ("x: \x00", "not YAML"),
-            ("a: &a [*a]\n? [b]\n: c", "not YAML"),
-            ("", "no Resources"),
-            ("[]", "no Resources"),
-            ("just text", "no Resources"),
-            ("Resources: []", "no Resources"),
-            ("a: " + "[" * 5000, "not YAML"),
+            ((), {"ReadItem", "WriteItem"}),
+            (("ReadItem",), {"ReadItem"}),
+            (("*Item",), {"ReadItem", "WriteItem"}),
+            (("Read*", "?riteItem"), {"ReadItem", "WriteItem"}),
+            (("*",), {"ReadItem", "WriteItem"}),
+            (("[RX]eadItem",), {"ReadItem"}),
         ],
     )
-    def test_no_template_at_all(self, project: Path, text: str, reason: str) -> None:
-        with pytest.raises(SourceError, match=reason) as raised:
-            found(project, text)
-        assert str(project / "template.yaml") in raised.value.message
-
-    def test_not_json(self, project: Path) -> None:
-        with pytest.raises(SourceError, match=r"not JSON: .*line 1"):
-            found(project, "{'a': 1}", "template.json")
-
-    def test_not_utf_8(self, project: Path) -> None:
-        (project / "template.yaml").write_bytes(b"\xff\xff")
-        with pytest.raises(SourceError, match="can't be read"):
-            find_sources(project)
+    def test_functions_are_chosen_by_name(
+        self, project: Path, patterns: tuple[str, ...], expected: set[str]
+    ) -> None:
+        chosen = choose_sources(CodeOptions(project, functions=patterns), "app").found
+        assert chosen.keys() == expected
 
     @pytest.mark.parametrize(
-        "resource", ["null", "[]", "text", "{Type: AWS::Lambda::Function, Properties: []}"]
+        ("pattern", "reason"),
+        [
+            ("Gone", "nowhere does not exist"),
+            ("G*", "Gone.*nowhere does not exist"),
+            ("Table", "it is not in"),
+            ("readitem", "it is not in"),
+            ("Nothing*", "it is not in"),
+        ],
     )
-    def test_a_strange_resource_harms_nothing(self, project: Path, resource: str) -> None:
-        sources = found(project, f"Resources: {{Strange: {resource}}}")
-        assert sources.found == {}
+    def test_one_that_is_named_and_not_here_is_an_error(
+        self, project: Path, pattern: str, reason: str
+    ) -> None:
+        with pytest.raises(SourceError, match=reason) as raised:
+            choose_sources(CodeOptions(project, functions=("ReadItem", pattern)), "app")
+        assert "--code" in str(raised.value.hint)
 
-    def test_a_function_that_the_template_does_not_have(self, project: Path) -> None:
-        sources = found(project, TestSam.TEXT)
-        assert sources.require("One").handler == "one.main"
-        with pytest.raises(
-            SourceError, match=r"Three here: it is not in .*template\.yaml"
-        ) as raised:
-            sources.require("Three")
-        assert raised.value.hint == "Say where its code is: --code Three=DIR"
-        with pytest.raises(SourceError, match="nodejs20"):
-            sources.require("Node")
+    def test_a_project_without_a_template_is_no_error_and_says_why(self, tmp_path: Path) -> None:
+        choice = choose_sources(CodeOptions(tmp_path), "app")
+        chosen, why = choice.found, choice.why_none
+        assert chosen == {}
+        assert "no template" in why
+        assert "--template" in why
+
+    def test_nor_is_one_whose_functions_have_no_code_here(self, tmp_path: Path) -> None:
+        (tmp_path / "template.yaml").write_text(TEMPLATE, encoding="utf-8")
+        choice = choose_sources(CodeOptions(tmp_path), "app")
+        chosen, why = choice.found, choice.why_none
+        assert chosen == {}
+        assert "template.yaml has no function with code" in why
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            CodeOptions(Path(), template=Path("no-such.yaml")),
+            CodeOptions(Path(), functions=("*",)),
+        ],
+    )
+    def test_but_what_is_named_and_not_there_is_one(
+        self, tmp_path: Path, options: CodeOptions
+    ) -> None:
+        with pytest.raises(SourceError):
+            choose_sources(replace(options, folder=tmp_path), "app")
+
+    def test_a_folder_can_be_given_without_any_template(self, tmp_path: Path) -> None:
+        options = CodeOptions(tmp_path, code={"Greeter": tmp_path})
+        chosen = choose_sources(options, "app").found
+        assert chosen == {"Greeter": CodeSource(tmp_path)}
+
+    def test_one_that_is_named_wins_over_the_template(self, project: Path, tmp_path: Path) -> None:
+        code = {"WriteItem": tmp_path, "Gone": tmp_path}
+        found = choose_sources(CodeOptions(project, code=code), "app").found
+        assert found["WriteItem"] == CodeSource(tmp_path, "app.write")
+        assert found["Gone"] == CodeSource(tmp_path)
 
 
-class TestLayers:
-    SAM = """
-Globals:
-  Function:
-    Handler: app.handler
-    CodeUri: src/one
-    Layers: [!Ref Common]
-Resources:
-  Common:
-    Type: AWS::Serverless::LayerVersion
-    Properties: { ContentUri: layers/common }
-  Tools:
-    Type: AWS::Serverless::LayerVersion
-    Metadata: { BuildMethod: python3.13 }
-    Properties: { ContentUri: layers/tools }
-  Uploaded:
-    Type: AWS::Lambda::LayerVersion
-    Properties: { LayerName: uploads, Content: { S3Bucket: b, S3Key: k } }
-  One:
-    Type: AWS::Serverless::Function
-    Properties:
-      Layers:
-        - !Ref Tools
-        - arn:aws:lambda:eu-west-1:017000801446:layer:AWSLambdaPowertools:5
-        - !Ref Uploaded
-        - !Sub "arn:${AWS::Partition}:lambda:x"
-        - Ref: Nowhere
-  Two:
-    Type: AWS::Serverless::Function
-"""
+def deploy(functions: Mapping[str, str | None], **resources: str) -> DeployedStack:
+    """A stack with functions of these handlers."""
+    return DeployedStack(
+        "app",
+        {
+            name: DeployedFunction(f"app-{name}", handler, "python3.13")
+            for name, handler in functions.items()
+        },
+        dict.fromkeys(functions, "AWS::Lambda::Function") | resources,
+    )
+
+
+class TestDeployed:
+    """What is deployed decides whose code runs."""
 
     @pytest.fixture
-    def layers(self, project: Path) -> Path:
-        for name in ("common", "tools"):
-            (project / "layers" / name).mkdir(parents=True)
-        return project / "layers"
+    def project(self, tmp_path: Path) -> Path:
+        (tmp_path / "src").mkdir()
+        (tmp_path / "template.yaml").write_text(TEMPLATE, encoding="utf-8")
+        return tmp_path
 
-    def test_those_of_the_template_in_their_order(self, project: Path, layers: Path) -> None:
-        one, two = (found(project, self.SAM).found[name] for name in ("One", "Two"))
-        assert two.layers == (DescribedLayer("Common", (layers / "common",)),)
-        assert [layer.folders for layer in one.layers] == [
-            *((layers / "common",), (layers / "tools",)),
-            *((), (), (), ()),
-        ]
-
-    def test_those_that_are_elsewhere_are_named_with_the_reason(
-        self, project: Path, layers: Path
-    ) -> None:
-        one = found(project, self.SAM).found["One"]
-        assert one.layers[2:] == (
-            DescribedLayer(
-                "arn:aws:lambda:eu-west-1:017000801446:layer:AWSLambdaPowertools:5",
-                reason="it is none of this template's",
-            ),
-            DescribedLayer("Uploaded", (), "its Content is in S3", "uploads"),
-            DescribedLayer(
-                '{"Fn::Sub": "arn:${AWS::Partition}:lambda:x"}',
-                reason="it is none of this template's",
-            ),
-            DescribedLayer('{"Ref": "Nowhere"}', reason="it is none of this template's"),
-        )
-
-    def test_a_built_one_has_what_it_needs_beside_its_source(
-        self, project: Path, layers: Path
-    ) -> None:
-        built = project / ".aws-sam" / "build" / "Tools"
-        built.mkdir(parents=True)
-        one = found(project, self.SAM).found["One"]
-        common, tools, *_ = one.layers
-        assert common.folders == (layers / "common",)
-        assert tools == DescribedLayer("Tools", (built, layers / "tools"))
-
-    def test_one_whose_folder_is_gone(self, project: Path) -> None:
-        (common,) = found(project, self.SAM).found["Two"].layers
-        assert (common.name, common.folders) == ("Common", ())
-        assert "does not exist" in common.reason
-
-    def test_cloudformations_and_the_cdks(self, project: Path, layers: Path) -> None:
-        template = {
-            "Resources": {
-                "Plain": {
-                    "Type": "AWS::Lambda::LayerVersion",
-                    "Properties": {"Content": "layers/common"},
-                },
-                "Asset": {
-                    "Type": "AWS::Lambda::LayerVersion",
-                    "Metadata": {"aws:asset:path": "layers/tools"},
-                    "Properties": {"Content": {"S3Bucket": {"Fn::Sub": "x"}, "S3Key": "y"}},
-                },
-                "One": {
-                    "Type": "AWS::Lambda::Function",
-                    "Properties": {
-                        "Code": "src/one",
-                        "Handler": "app.handler",
-                        "Layers": [{"Ref": "Plain"}, {"Ref": "Asset"}],
-                    },
-                },
+    def test_each_function_of_the_stack_is_found_or_left_out(self, project: Path) -> None:
+        stack = deploy(
+            {
+                "ReadItem": "app.read",
+                "WriteItem": "other.write",
+                "Gone": None,
+                "Macro": None,
+                "Child/X": None,
             }
-        }
-        sources = found(project, json.dumps(template), "template.json")
-        assert sources.found["One"].layers == (
-            DescribedLayer("Plain", (layers / "common",)),
-            DescribedLayer("Asset", (layers / "tools",)),
         )
+        chosen = choose_sources(CodeOptions(project), "app", stack)
+        assert chosen.found.keys() == {"ReadItem"}
+        assert chosen.left_out.keys() == {"WriteItem", "Gone", "Macro", "Child/X"}
+        assert (
+            "its handler is other.write in the stack, but app.write in template.yaml"
+            in (chosen.left_out["WriteItem"])
+        )
+        assert "it is not in" in chosen.left_out["Macro"]
+        assert chosen.known == stack.functions.keys()
 
-    @pytest.mark.parametrize("value", ['"x"', "{ Fn::If: [a, b, c] }", "[1]", "[null]", "[[]]"])
-    def test_what_only_cloudformation_can_compute_is_named(self, project: Path, value: str) -> None:
-        text = f"""
-Resources:
-  One:
-    Type: AWS::Lambda::Function
-    Properties: {{ Code: src/one, Layers: {value} }}
-"""
-        (layer,) = found(project, text).found["One"].layers
-        assert layer.folders == ()
-        assert layer.reason
+    def test_what_is_not_deployed_is_said(self, project: Path) -> None:
+        stack = deploy({"ReadItem": "app.read"}, Gone="AWS::DynamoDB::Table")
+        chosen = choose_sources(CodeOptions(project), "app", stack)
+        assert chosen.left_out == {}
+        assert "no such function" in chosen.warnings["WriteItem"]
+        assert "of the type AWS::DynamoDB::Table" in chosen.warnings["Gone"]
 
-    def test_another_folder_of_its_code_changes_nothing_about_them(
-        self, project: Path, layers: Path
+    @pytest.mark.parametrize(
+        ("stack", "said"),
+        [
+            (
+                deploy({"Other": "app.read"}),
+                "it has Gone, ReadItem, WriteItem, and the stack has Other",
+            ),
+            (deploy({}), "the stack has no functions"),
+            (deploy({"ReadItem": "x.y"}), "ReadItem: its handler is x.y in the stack"),
+        ],
+        ids=["names", "nothing", "handlers"],
+    )
+    def test_another_stacks_template_is_an_error(
+        self, project: Path, stack: DeployedStack, said: str
     ) -> None:
-        (project / "template.yaml").write_text(self.SAM)
-        code = {"Two": project / "src" / "two"}
-        two = find_sources(project, code=code).found["Two"]
-        common = DescribedLayer("Common", (layers / "common",))
-        assert (two.code_dir, two.layers) == (project / "src" / "two", (common,))
+        with pytest.raises(SourceError, match="is not the template of stack app") as raised:
+            choose_sources(CodeOptions(project), "app", stack)
+        assert str(project / "template.yaml") in raised.value.message
+        assert said.lower() in raised.value.message.lower()
+        assert "--template" in str(raised.value.hint)
+
+    def test_without_a_template_all_are_left_out(self, tmp_path: Path) -> None:
+        chosen = choose_sources(CodeOptions(tmp_path), "app", deploy({"A": None, "B": None}))
+        assert chosen.found == {}
+        assert chosen.left_out.keys() == {"A", "B"}
+        assert "no template" in chosen.why_none
+
+    def test_code_that_is_named_is_not_compared(self, project: Path) -> None:
+        stack = deploy({"ReadItem": "x.y", "Macro": "m.n"})
+        code = {"ReadItem": project, "Ma*": project / "src"}
+        chosen = choose_sources(CodeOptions(project, code=code), "app", stack)
+        assert chosen.found == {
+            "ReadItem": CodeSource(project, "app.read"),
+            "Macro": CodeSource(project / "src"),
+        }
+
+    def test_a_folder_for_all_is_one_for_python_only(self, tmp_path: Path) -> None:
+        stack = deploy({"A": "a.b", "Node": "index.handler"})
+        node = replace(stack.functions["Node"], runtime="nodejs22.x")
+        stack = replace(stack, functions={**stack.functions, "Node": node})
+        chosen = choose_sources(CodeOptions(tmp_path, code={"*": tmp_path}), "app", stack)
+        assert chosen.found == {"A": CodeSource(tmp_path)}
+        assert chosen.left_out.keys() == {"Node"}
+
+    def test_code_of_no_function_is_an_error_with_near_names(self, project: Path) -> None:
+        options = CodeOptions(project, code={"ReadItm": project})
+        with pytest.raises(UsageError, match="no function 'ReadItm'") as raised:
+            choose_sources(options, "app", deploy({"ReadItem": "app.read"}))
+        assert "Did you mean 'ReadItem'?" in str(raised.value.hint)
+
+    def test_a_name_of_no_function_is_an_error_with_near_names(self, project: Path) -> None:
+        options = CodeOptions(project, functions=("readitem",))
+        with pytest.raises(SourceError, match="stack app has no such function") as raised:
+            choose_sources(options, "app", deploy({"ReadItem": "app.read"}))
+        assert "ReadItem" in str(raised.value.hint)
 
 
-def test_where_a_build_has_put_a_function(project: Path) -> None:
-    text = """
-Resources:
-  One: { Type: AWS::Serverless::Function, Properties: { CodeUri: src/one } }
-  Two: { Type: AWS::Serverless::Function, Properties: { CodeUri: src/two } }
-"""
-    built = project / ".aws-sam" / "build" / "One"
-    built.mkdir(parents=True)
-    sources = found(project, text).found
-    assert (sources["One"].build_dir, sources["Two"].build_dir) == (built, None)
+class TestProjects:
+    def test_the_developers_own_template_comes_first(self, tmp_path: Path) -> None:
+        (tmp_path / "src").mkdir()
+        synthesise(tmp_path, "app")
+        (tmp_path / "template.yaml").write_text(TEMPLATE, encoding="utf-8")
+        assert "ReadItem" in choose_sources(CodeOptions(tmp_path), "x").found
+
+    def test_that_which_names_the_stack_serves_it(self, tmp_path: Path) -> None:
+        for name in ("A", "B"):
+            synthesise(tmp_path, name)
+        choose = partial(choose_sources, CodeOptions(tmp_path))
+        assert choose("B").found.keys() == {"GreeterAB12"}
+        with pytest.raises(SourceError, match="no stack 'C'") as raised:
+            choose("C")
+        assert "one of A, B" in str(raised.value.hint)
+
+    def test_of_several_templates_the_one_that_fits_serves_it(self, tmp_path: Path) -> None:
+        (tmp_path / "src").mkdir()
+        synthesise(tmp_path, "app")
+        (tmp_path / "template.yaml").write_text(TEMPLATE, encoding="utf-8")
+        stack = DeployedStack("x", {"GreeterAB12": DeployedFunction("g", "index.handler")})
+        assert choose_sources(CodeOptions(tmp_path), "x", stack).found.keys() == {"GreeterAB12"}

@@ -173,6 +173,7 @@ class World:
             instrumentation=instrumentation,
             ending=Ending(sessions, instrumentation, connections),
             max_message_bytes=MAX_BYTES,
+            allows_credentials=True,
             clock=lambda: self.now,
         )
 

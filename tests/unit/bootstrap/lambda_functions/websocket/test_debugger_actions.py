@@ -332,6 +332,7 @@ class TestInstrument:
             "functions": ["A*"],
             "whenAbsent": "error",
             "takeOver": True,
+            "asFunction": False,
             "openSessions": {},
             "members": None,
         }
@@ -388,6 +389,8 @@ class TestInstrument:
             {"members": {f"Fn{number}": "fn" for number in range(501)}},
             *({"members": {"Fn": name}} for name in ("", None, 1, "x" * 65, "a b", "fn:live", ARN)),
             *({"members": {title: "fn"}} for title in ("", "a b", "x" * 1025, "*", "ä", ARN)),
+            {"asFunction": None},
+            {"asFunction": "yes"},
         ],
     )
     def test_a_request_that_makes_no_sense(self, change: dict[str, Any]) -> None:
@@ -408,6 +411,19 @@ class TestInstrument:
         assert scene.instrumentation.requests[-1]["members"] == members
         scene.lists.forget("app", [hold])
         assert scene.lists.get("app") == kept[0]
+
+    def test_credentials_are_asked_for_if_that_is_allowed(self) -> None:
+        scene = Scene()
+        scene.debugger("instrument", **GOOD, asFunction=True)
+        assert scene.instrumentation.requests[0]["asFunction"] is True
+
+    def test_where_they_are_denied_nothing_is_instrumented(self) -> None:
+        scene = Scene(allows_credentials=False)
+        before = scene.after()
+        reply = scene.debugger("instrument", **GOOD, asFunction=True)
+        assert error_of(reply) == "credentials_denied"
+        assert scene.instrumentation.requests == []
+        assert scene.after() == before
 
     def test_of_another_connections_session(self) -> None:
         scene = Scene(connection_id="another")

@@ -1,0 +1,125 @@
+"""Holding what a project says of functions against what is deployed.
+
+Code is run only in the place of a function that has the same name, type, handler and runtime. Where
+one of two does not say what these are, as with a parameter, they count as the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from plldb.debugger.sources.project import CodeSource, Functions
+from plldb.deployed import DeployedFunction, DeployedStack
+from plldb.errors import SourceError
+from plldb.templates import TEMPLATE_HINT
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Each function of the stack is in one of ``found`` and ``missing``, with the reason.
+
+    ``undeployed`` are functions that the project has and the stack has not, with what there is to
+    say. ``differing`` are those of ``missing`` that are another function here than there.
+    ``fitting`` is how many are the same.
+    """
+
+    found: Mapping[str, CodeSource]
+    missing: Mapping[str, str]
+    undeployed: Mapping[str, str]
+    differing: Mapping[str, str]
+    fitting: int
+
+    def require_fit(self, file: Path, stack: DeployedStack) -> None:
+        """Raises SourceError if the project in ``file`` is another stack's, as far as can be seen.
+
+        A project without any function fits every stack.
+        """
+        if self.fitting or not (self.differing or self.undeployed):
+            return
+        if self.differing:
+            name, reason = next(iter(sorted(self.differing.items())))
+            detail = f"{name}: {reason}"
+        else:
+            detail = (
+                f"it has {_enumerate(self.undeployed)}, "
+                f"and the stack has {_enumerate(stack.functions) or 'no functions'}"
+            )
+        raise SourceError(
+            f"{file} is not the template of stack {stack.name}: none of its functions is the "
+            f"same there. {detail[:1].upper()}{detail[1:]}.",
+            TEMPLATE_HINT,
+        )
+
+
+def compare(
+    functions: Functions, stack: DeployedStack, file: Path | None, by_hand: Collection[str]
+) -> Comparison:
+    """``file`` is what the functions were read from, None if the developer alone names their code.
+
+    Functions ``by_hand`` are those whose code the developer names: they are taken as they are.
+    """
+    found: dict[str, CodeSource] = {}
+    missing: dict[str, str] = {}
+    differing: dict[str, str] = {}
+    for name, deployed in stack.functions.items():
+        source = _find(functions, name)
+        if source is None:
+            missing[name] = "no code is named for it" if file is None else f"it is not in {file}"
+        elif isinstance(source, str):
+            missing[name] = source
+        elif name not in by_hand and (difference := _find_difference(source, deployed, file)):
+            missing[name] = differing[name] = difference
+        else:
+            found[name] = source
+    undeployed = {
+        name: _explain_undeployed(name, stack)
+        for name in functions
+        if name not in stack.functions and not name.endswith("/*")
+    }
+    fitting = sum(name in stack.functions and name not in differing for name in functions)
+    return Comparison(found, missing, undeployed, differing, fitting)
+
+
+def _find(functions: Functions, name: str) -> CodeSource | str | None:
+    """What is known of a function, or of the nested stack that it is in."""
+    while name not in functions:
+        stack, slash, _ = name.removesuffix("/*").rpartition("/")
+        if not slash:
+            return None
+        name = f"{stack}/*"
+    return functions[name]
+
+
+def _find_difference(
+    source: CodeSource, deployed: DeployedFunction, file: Path | None
+) -> str | None:
+    """What is another one here than there, in words that follow "because"."""
+    for what, here, there in (
+        ("name", source.physical_name, deployed.physical_name),
+        ("handler", source.handler, deployed.handler),
+        ("runtime", source.runtime, deployed.runtime),
+    ):
+        if here is not None and there is not None and here != there:
+            where = "here" if file is None else f"in {file.name}"
+            return (
+                f"its {what} is {there} in the stack, but {here} {where}; deploy that first, or "
+                "name its code with --code"
+            )
+    return None
+
+
+def _explain_undeployed(name: str, stack: DeployedStack) -> str:
+    kind = stack.resources.get(name)
+    if kind is not None:
+        return f"in the stack it is of the type {kind}"
+    return "the stack has no such function; deploy it first"
+
+
+def _enumerate(names: Collection[str]) -> str:
+    shown = sorted(names)[:_SHOWN]
+    more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
+    return ", ".join(shown) + more

@@ -1,0 +1,64 @@
+"""Templates as values, whatever form they were written in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from plldb.errors import SourceError
+from plldb.templates import TemplateError, is_computed, parse_template, read_template
+
+
+@pytest.mark.parametrize(
+    ("short", "long"),
+    [
+        ("!Ref x", {"Ref": "x"}),
+        ("!Condition x", {"Condition": "x"}),
+        ("!Sub 'a-${b}'", {"Fn::Sub": "a-${b}"}),
+        ("!GetAtt a.b.c", {"Fn::GetAtt": ["a", "b.c"]}),
+        ("!GetAtt [a, b]", {"Fn::GetAtt": ["a", "b"]}),
+        ("!If [a, !Ref b, {c: !Sub d}]", {"Fn::If": ["a", {"Ref": "b"}, {"c": {"Fn::Sub": "d"}}]}),
+        ("!Transform {Name: x}", {"Fn::Transform": {"Name": "x"}}),
+    ],
+)
+def test_short_forms_are_long_ones(short: str, long: object) -> None:
+    assert parse_template(f"Resources: {{A: {short}}}")["Resources"]["A"] == long
+    assert is_computed(long) or "Condition" in str(long)
+
+
+def test_anchors_merge_keys_and_duplicate_ones(tmp_path: Path) -> None:
+    path = tmp_path / "t.yaml"
+    path.write_bytes(
+        b"\xef\xbb\xbfx: &x {Handler: a.b}\nResources: {A: {<<: *x}, B: *x, B: {Handler: last}}\n"
+    )
+    resources = read_template(path)["Resources"]
+    assert resources == {"A": {"Handler": "a.b"}, "B": {"Handler": "last"}}
+
+
+def test_json_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "t.json"
+    path.write_bytes(b"\xef\xbb\xbf" + json.dumps({"Resources": {}}).encode())
+    assert read_template(path) == {"Resources": {}}
+
+
+@pytest.mark.timeout(120)
+def test_one_of_more_than_a_megabyte() -> None:
+    resource = "  R{}:\n    Type: AWS::SQS::Queue\n    Properties: {{ QueueName: !Sub x }}\n"
+    text = "Resources:\n" + "".join(resource.format(number) for number in range(18000))
+    assert len(text) > 2**20
+    assert len(parse_template(text)["Resources"]) == 18000
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "x", "{}", "Resources: 1", "- " * 20000 + "a"])
+@pytest.mark.parametrize("is_json", [False, True])
+def test_what_is_none(text: str, is_json: bool) -> None:
+    with pytest.raises(TemplateError, match=r"^is n"):
+        parse_template(text, is_json=is_json)
+
+
+def test_the_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "t.yaml").write_text("a: [")
+    with pytest.raises(SourceError, match=r"t\.yaml is not YAML: .* at line 2"):
+        read_template(tmp_path / "t.yaml")
