@@ -402,6 +402,7 @@ def _make_hold(
 ) -> Hold:
     """The session's hold on a function; one that it has already (``own``) stays as it is."""
     hold = Hold(
+        stack=request["stackName"],
         session=request["session"],
         owner=request["owner"],
         token=request["token"],
