@@ -99,7 +99,7 @@ class _TemplateLoader(_Loader):  # type: ignore[misc]
     On, Off, Yes and No are texts, since they may be logical ids.
     """
 
-    yaml_implicit_resolvers = {  # noqa: RUF012 (yaml's)
+    yaml_implicit_resolvers = {
         first: [(tag, pattern) for tag, pattern in found if first in "tTfF" or "bool" not in tag]
         for first, found in _Loader.yaml_implicit_resolvers.items()
     }

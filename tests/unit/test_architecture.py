@@ -75,6 +75,7 @@ PURE = [
     "plldb.debugger.sources.cdk",
     "plldb.debugger.sources.choice",
     "plldb.debugger.sources.cloudformation",
+    "plldb.debugger.sources.code_location",
     "plldb.debugger.sources.code_options",
     "plldb.debugger.sources.comparison",
     "plldb.debugger.sources.expansion",

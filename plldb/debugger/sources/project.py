@@ -31,7 +31,9 @@ class CodeSource:
     ``handler`` and ``runtime`` are the project's, None where it says nothing or not here; so is
     ``physical_name``, what the function is called at Lambda. ``layers`` are in the function's
     order. ``build_dir`` is where a build has put the function, if there was one: only what
-    ``code_dir`` lacks is taken from there.
+    ``code_dir`` lacks is taken from there. ``note`` is what the developer should know of it, in
+    words that follow the function's name. ``inline`` is code that stands in the template itself:
+    it is to be written to ``code_dir`` first.
     """
 
     code_dir: Path
@@ -40,6 +42,8 @@ class CodeSource:
     layers: tuple[DescribedLayer, ...] = ()
     build_dir: Path | None = None
     physical_name: str | None = None
+    note: str = ""
+    inline: str | None = None
 
 
 # By a function's name in a session, which is its path from the stack: Greeter, Child/Greeter.
