@@ -45,6 +45,7 @@ BUILT_IN_ENVIRONMENTS: Mapping[str, Mapping[str, str]] = {
         "PointInTimeRecovery": "true",
         "DeletionProtection": "true",
         "Dashboard": "true",
+        "FunctionCredentials": "denied",
         "MaxPendingSessions": "100",
         "ThrottlingRate": "200",
         "ThrottlingBurst": "400",

@@ -86,6 +86,11 @@ from plldb.cli.options import global_options, helper_stack_option
     show_default=True,
     help="What an invocation gets that finds nobody attached.",
 )
+@click.option(
+    "--as-function",
+    is_flag=True,
+    help="The code has the rights of its function's role, and none of yours, while it runs.",
+)
 @click.option("--take-over", is_flag=True, help="Take functions that another session holds.")
 @click.option(
     "--max-concurrency",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from plldb.debugger.attachment import SessionOptions
 from plldb.debugger.children.interpreter import Interpreter, find_interpreter
 from plldb.debugger.children.invoker import Invoker
 from plldb.debugger.children.local_function import Debugpy
+from plldb.debugger.inline_code import write_inline_code
 from plldb.debugger.overrides import OverrideOptions, Overrides, collect_overrides
 from plldb.debugger.sources.choice import CodeOptions, choose_sources
 from plldb.debugger.sources.code_options import parse_code_options
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from plldb.aws import Target
     from plldb.cli.attach_options import AttachOptions
     from plldb.cli.factory import Factory
+    from plldb.debugger.children.role_lender import RoleLender
 
 
 class AttachFactory:
@@ -47,6 +50,7 @@ class AttachFactory:
             factory.settings.helper_stack,
             WhenAbsent(options.when_absent),
             options.take_over,
+            options.as_function,
         )
         codes = parse_code_options(options.codes, folder)
         self._code = CodeOptions(folder, options.template, codes, options.functions)
@@ -70,7 +74,10 @@ class AttachFactory:
         """
         stack = require_debuggable_stack(self.target, self._options.stack_name)
         deployed = read_deployed_stack(self.target, stack)
-        self.sources = choose_sources(self._code, stack.name, deployed)
+        sources = choose_sources(self._code, stack.name, deployed)
+        notes = {name: write_inline_code(one) for name, one in sources.found.items()}
+        notes = {name: note for name, note in notes.items() if note}
+        self.sources = replace(sources, warnings={**sources.warnings, **notes})
         self.overrides = self._collect_overrides()
         for remark in self.sources.remarks:
             self._factory.console.warn(remark)
@@ -87,13 +94,19 @@ class AttachFactory:
 
     def make_invoker(self) -> Invoker:
         """With debugpy, it also shows how an editor attaches to each function."""
+        lender: RoleLender | None = None
+        if self._options.as_function:
+            credentials, lender = self._factory.serve_roles()
+        else:
+            credentials = self._factory.serve_credentials(self.view.show_credentials)
         invoker = Invoker(
             python=self._python,
             debug=self._debug,
             max_concurrency=self._options.max_concurrency,
             on_output=self.view.show_output,
             on_progress=self.view.show_progress,
-            credentials=self._factory.serve_credentials(self.view.show_credentials),
+            credentials=credentials,
+            lender=lender,
             environ=self.target.certificate_environment() | os.environ,
         )
         self._factory.console.note(

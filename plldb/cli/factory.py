@@ -31,6 +31,7 @@ from plldb.diagnostic_log import choose_screen_level, keeping_log, logging_to
 if TYPE_CHECKING:
     from plldb.aws import Target
     from plldb.debugger.api_client import ApiClient
+    from plldb.debugger.children.role_lender import RoleLender
     from plldb.emulators.base import Emulator
     from plldb.emulators.lifecycle import Lifecycle
     from plldb.errors import PlldbError
@@ -144,6 +145,14 @@ class Factory:
         from plldb.debugger.children.credential_server import serving_target
 
         return self._to_close.enter_context(serving_target(self.target, report))
+
+    def serve_roles(self) -> tuple[dict[str, str], RoleLender]:
+        """Variables by which children reach the target, and who lends them functions' roles."""
+        from plldb.debugger.children.credential_server import CredentialServer
+        from plldb.debugger.children.role_lender import RoleLender
+
+        server = self._to_close.enter_context(CredentialServer())
+        return self.target.endpoint_environment(), RoleLender(server)
 
     def run_tool(self, command: Sequence[str]) -> int:
         """Runs a tool against the target, and returns its exit code; mostly, it takes the place of

@@ -104,10 +104,13 @@ AttachEvent = (
 
 @dataclass(frozen=True)
 class SessionOptions:
+    """``as_function``: the code runs under the roles of its functions."""
+
     stack_name: str
     helper_stack: str
     when_absent: WhenAbsent = WhenAbsent.ORIGINAL
     take_over: bool = False
+    as_function: bool = False
 
 
 def attach(
@@ -130,7 +133,7 @@ def attach(
     else ends it, or if it is lost for good.
     """
     stack = require_debuggable_stack(target, session.stack_name)
-    helper = find_helper_stack(target, session.helper_stack)
+    helper = _find_helper_stack(target, session)
     with (
         ApiClient.of_helper_stack(helper, target) as api,
         PayloadTransfer(target.reachable_url, target.ca_bundle) as transfer,
@@ -148,6 +151,14 @@ def attach(
         return asyncio.run(run.until_signal(session_id, invoker))
 
 
+def _find_helper_stack(target: Target, options: SessionOptions) -> HelperStack:
+    """Raises StackError if it is missing, or does not do what the session is to ask for."""
+    helper = find_helper_stack(target, options.helper_stack)
+    if options.as_function:
+        helper.require_function_credentials()
+    return helper
+
+
 @dataclass
 class _Ends:
     """What an attachment talks to. ``helper`` is looked up again for each further session."""
@@ -159,7 +170,7 @@ class _Ends:
 
     def create_session(self, options: SessionOptions) -> str:
         """Blocks. The helper stack may have been deployed anew meanwhile, with other URLs."""
-        self.helper = find_helper_stack(self.target, options.helper_stack)
+        self.helper = _find_helper_stack(self.target, options)
         self.api.move_to(self.helper.management_api_url)
         return self.api.create_session(options.stack_name)
 
@@ -251,6 +262,7 @@ class _Attachment:
             # The session ends in order, so that its functions are restored before it is raised.
             on_bug=self._stop_at_once,
             overrides=self._overrides,
+            as_function=self._options.as_function,
         )
         try:
             return await self._stay_attached(session_id)
@@ -352,6 +364,7 @@ class _Attachment:
             when_absent=self._options.when_absent,
             # Whoever took a function since then keeps it: two that take over would go on for ever.
             take_over=self._options.take_over and not self._was_ready,
+            as_function=self._options.as_function,
             former=None if holder is None else holder.session_id,
             is_complete=holder is not None and holder.is_complete,
         )

@@ -13,7 +13,6 @@ that the developer has edited is never overwritten::
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from plldb.debugger.sources.project import CodeSource
@@ -27,37 +26,36 @@ _NEW = f"{_NAME}.new"
 _FOLDER = ".plldb"
 
 
-def write_inline_code(source: CodeSource) -> CodeSource:
-    """The function with its code in a file, if that stands in the template; else as it is.
+def write_inline_code(source: CodeSource) -> str:
+    """Writes the code of a function to a file, if it stands in the template.
 
-    Raises SourceError if it can't be written.
+    Gives what the developer should know of it, in words that follow the function's name; nothing if
+    there is nothing new. Raises SourceError if it can't be written.
     """
     if source.inline is None:
-        return source
-    file = source.code_dir / _NAME
+        return ""
     try:
-        note = _write(source.code_dir, source.inline)
+        return _write(source.code_dir, source.inline)
     except OSError as error:
         raise SourceError(
-            f"Code that stands in the template can't be written to {file}: {error.strerror}.",
+            f"Code that stands in the template can't be written to {source.code_dir / _NAME}: "
+            f"{error.strerror}.",
             "Name a folder with that code: --code FUNCTION=DIR",
         ) from None
-    return replace(source, note=" ".join(filter(None, (source.note, note))))
 
 
 def _write(folder: Path, text: str) -> str:
-    """What the developer should know of it; nothing if the file is as the template has it."""
     folder.mkdir(parents=True, exist_ok=True)
     _keep_out_of_git(folder)
     file, copy, new = (folder / name for name in (_NAME, _COPY, _NEW))
     here, written = _read(file), _read(copy)
-    if here is None or here == written or here == text:
+    if here in (None, written, text):
         if here != text:
             _put(file, text)
         if written != text:
             _put(copy, text)
         new.unlink(missing_ok=True)
-        return ""
+        return "" if here == text else f"its code, which stands in the template, lies in {file} now"
     if written == text:
         return f"its code was edited in {file}, and differs from what the template has"
     _put(new, text)

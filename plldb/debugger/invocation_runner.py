@@ -26,6 +26,7 @@ from typing import Any, TypeVar
 from plldb.bootstrap.cloudformation.lambda_functions.shared.constants import MAX_FRAME_BYTES
 from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
 from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import MessageType
+from plldb.credentials import Credentials
 from plldb.debugger.children.interpreter import Interpreter
 from plldb.debugger.children.invoker import Invoker, Outcome
 from plldb.debugger.children.local_function import LocalFunction
@@ -96,6 +97,7 @@ RunnerEvent = InvocationFinished | Prepared | NotPrepared | InterpreterDiffers
 # Far more than can be repeated within the seconds in which a function asks again.
 _REMEMBERED = 1000
 _NO_CODE = "there is no code for it on the machine that is attached"
+_NO_CREDENTIALS = "it came without the credentials of its function's role"
 _LATE = "its time was over"
 _NOT_PREPARED = "it can't be run here; the function runs it by itself"
 # Functions that are prepared at the same time while none of them is called.
@@ -148,6 +150,7 @@ class InvocationRunner:
 
     ``send`` hands a frame to the session's connection, and drops it if there is none. ``on_bug`` is
     called when a task ends with an error that is none of ours; ``close`` raises it.
+    ``as_function``: an invocation runs with the credentials that it brings, or not at all.
     """
 
     def __init__(
@@ -161,12 +164,14 @@ class InvocationRunner:
         timing: Timing | None = None,
         on_bug: Callable[[], None] = lambda: None,
         overrides: Overrides = Overrides(),  # noqa: B008 (frozen)
+        as_function: bool = False,
     ) -> None:
         self._timing = timing or Timing()
         self._on_bug = on_bug
         self._bug: BaseException | None = None
         self._sources = sources
         self._overrides = overrides
+        self._as_function = as_function
         self._region = region
         self._invoker = invoker
         self._transfer = transfer
@@ -402,6 +407,8 @@ class InvocationRunner:
             return "the debugger detaches"
         if invocation.function not in self._sources:
             return _NO_CODE
+        if self._as_function and invocation.credentials is None:
+            return _NO_CREDENTIALS
         if invocation.request_id in self._under_way:
             return "an earlier try of it runs here still"
         if self.max_waiting is not None and len(self._under_way) >= self.max_waiting:
@@ -443,7 +450,15 @@ class InvocationRunner:
         # An emulator may know the group, and tell the function another one.
         if group := function.logging.get("LogGroup"):
             context["log_group_name"] = group
-        return await self._invoker.invoke(function, event, context, run.deadline)
+        credentials = self._find_credentials(run)
+        return await self._invoker.invoke(function, event, context, run.deadline, credentials)
+
+    def _find_credentials(self, run: _Run) -> Credentials | None:
+        """Those of the function's role; None if it does not run under that."""
+        found = run.invocation.credentials if self._as_function else None
+        if found is None:
+            return None
+        return Credentials(found["accessKeyId"], found["secretAccessKey"], found["sessionToken"])
 
     async def _get_event(self, run: _Run) -> str:
         if run.invocation.event is not None:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
 
@@ -28,6 +28,7 @@ from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
 from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import (
     ErrorCode,
     MessageType,
+    RoleCredentials,
     WhenAbsent,
 )
 from plldb.debugger.timing import Timing
@@ -121,6 +122,7 @@ class InvocationArrived:
     """An invocation to claim, as in ``wire.invocation``, and the id of the session it came to.
 
     ``deadline`` is the helper stack's: with the request id, it names the invocation there.
+    ``credentials`` are those of the function's role, if the session has asked for them.
     """
 
     session_id: str
@@ -131,6 +133,7 @@ class InvocationArrived:
     context: dict[str, Any]
     event: str | None
     event_url: str | None
+    credentials: RoleCredentials | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -191,6 +194,8 @@ SessionEvent = (
 class Wish:
     """What a session is for: the functions to instrument (none: it only listens), and how.
 
+    ``as_function``: their invocations are to bring the credentials of their roles.
+
     ``former`` is the id of the session that it replaces, and ``is_complete`` says whether that one
     had instrumented all of the functions.
     """
@@ -198,6 +203,7 @@ class Wish:
     functions: tuple[str, ...] = ()
     when_absent: WhenAbsent = WhenAbsent.ORIGINAL
     take_over: bool = False
+    as_function: bool = False
     former: str | None = None
     is_complete: bool = False
 
@@ -378,6 +384,8 @@ class SessionProtocol:
         is_of_session = message.get("code") == ErrorCode.SESSION_CLOSED
         if isinstance(request_id := message.get("requestId"), str):
             self._events.append(Replied(request_id, None, message))
+        elif message.get("code") == ErrorCode.CREDENTIALS_DENIED:
+            self._end(confirmed=False, reason=_text(message, "message").rstrip("."))
         elif not is_of_session:
             self._events.append(MessageArrived(message))
         elif self.state is not SessionState.RETIRED:
@@ -415,7 +423,11 @@ class SessionProtocol:
         self._timers[_Timer.SILENCE] = now + self._timing.silence
         self.send(
             wire.instrument_message(
-                self.session_id, [*wish.functions], wish.when_absent, wish.take_over
+                self.session_id,
+                [*wish.functions],
+                wish.when_absent,
+                wish.take_over,
+                wish.as_function,
             )
         )
 
@@ -471,6 +483,18 @@ def _read_invocation(message: dict[str, Any], session_id: str) -> InvocationArri
         context=dict(message["context"]),
         event=payload.get("event"),
         event_url=payload.get("eventUrl"),
+        credentials=_read_credentials(message.get("credentials")),
+    )
+
+
+def _read_credentials(found: Any) -> RoleCredentials | None:
+    """A helper stack of another version says nothing of them."""
+    if found is None:
+        return None
+    return RoleCredentials(
+        accessKeyId=_text(found, "accessKeyId"),
+        secretAccessKey=_text(found, "secretAccessKey"),
+        sessionToken=_text(found, "sessionToken"),
     )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from plldb.debugger.sources.intrinsics import Scope, UnknownValueError
+from plldb.debugger.sources.package_origin import OriginFinder, Package
 from plldb.debugger.sources.project import find_folder, make_absolute
 from plldb.templates import as_dict
 
@@ -94,7 +95,8 @@ def _find_code(value: str, function: FunctionCode, folder: Path) -> Path | str:
 def _find_root(path: Path, function: FunctionCode) -> Path:
     """The folder that the handler's module is found from: what becomes /var/task.
 
-    A build may put the code below a package's folders, of which it is a part in the project.
+    A build may put the code below a package's folders, of which it is a part in the project, or take
+    it from a folder below.
     https://github.com/aws/aws-sam-cli/blob/develop/samcli/lib/build/app_builder.py
     """
     module = (function.handler or "").rpartition(".")[0].replace("/", ".").split(".")
@@ -106,6 +108,11 @@ def _find_root(path: Path, function: FunctionCode) -> Path:
                 root = path.parents[count - 1]
                 if _has_module(root, module):
                     return root
+    if function.build_dir is not None:
+        # A makefile takes what it wants from below.
+        built = Package(function.build_dir, is_bundled=True)
+        origin = OriginFinder([path]).find(built, function.handler)
+        return origin if isinstance(origin, Path) else path
     return path
 
 

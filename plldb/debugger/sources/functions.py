@@ -42,8 +42,6 @@ _CONTENT_NAMES = {
 _SAM_BUILD = Path(".aws-sam", "build")
 # https://github.com/aws/aws-cdk/blob/main/packages/aws-cdk-lib/cx-api/lib/assets.ts
 _CDK_ASSET_PATH = "aws:asset:path"
-# Beside the template, so that an editor has them in its workspace.
-_INLINE = Path(".plldb", "inline")
 _SERVERLESS_REPOSITORY = "it is an application of the AWS Serverless Application Repository"
 
 # The folder of a function's or layer's content, by its logical id and resource, or why there is
@@ -138,7 +136,7 @@ class _Reader:
             return code
         inline = code.text if isinstance(code, InlineText) else None
         return CodeSource(
-            code if isinstance(code, Path) else self._find_inline_folder(logical_id),
+            code if isinstance(code, Path) else self._folder,
             handler,
             runtime,
             # SAM puts the layers of Globals before the function's own.
@@ -152,12 +150,6 @@ class _Reader:
         build = self.folders.build or self.path.parent / _SAM_BUILD
         found = make_absolute(build / self.name / logical_id)
         return found if found.is_dir() else None
-
-    def _find_inline_folder(self, logical_id: str) -> Path:
-        """One for each stack: its code may be edited for one of several."""
-        first = self.above[0] if self.above else self.path
-        stack = self.scope.parameters.get("AWS::StackName", first.stem)
-        return make_absolute(first.parent / _INLINE / stack / self.name / logical_id)
 
     # --- Nested stacks ----------------------------------------------------------------------------
 

@@ -261,7 +261,7 @@ class TestHeartbeat:
 
 class TestInstrumenting:
     def test_the_wish_is_sent(self) -> None:
-        session = attached(Wish(("A", "B"), WhenAbsent.ERROR, take_over=True))
+        session = attached(Wish(("A", "B"), WhenAbsent.ERROR, take_over=True, as_function=True))
         assert session.frames == [
             {
                 "action": "instrument",
@@ -269,11 +269,17 @@ class TestInstrumenting:
                 "functions": ["A", "B"],
                 "whenAbsent": "error",
                 "takeOver": True,
+                "asFunction": True,
             }
         ]
         assert not session.protocol.is_ready
         assert session.hears(wire.ready(2, 0, 50)).protocol.is_ready
         assert session.events[-1] == Ready(instrumented=2, skipped=0, max_waiting=50)
+
+    def test_a_helper_stack_that_denies_credentials_has_nothing_for_the_session(self) -> None:
+        refusal = wire.error(ErrorCode.CREDENTIALS_DENIED, "It passes none on.")
+        (ended,) = attached(Wish(("A",), as_function=True)).hears(refusal).ends
+        assert (ended.expected, ended.reason) == (False, "It passes none on")
 
     def test_of_silence_is_told_and_the_wish_is_sent_again(self) -> None:
         session = attached(GREETER)
@@ -473,6 +479,8 @@ class TestFrames:
             json.dumps(invocation(context="none")),
             json.dumps(invocation(deadline="soon")),
             json.dumps(invocation(sent_at=float("nan"))),
+            json.dumps(invocation() | {"credentials": "ASIA"}),
+            json.dumps(invocation() | {"credentials": {"accessKeyId": "ASIA"}}),
         ],
     )
     def test_junk(self, frame: str | bytes) -> None:

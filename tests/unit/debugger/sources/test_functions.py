@@ -92,7 +92,7 @@ Resources:
             "One": source(project / "src/one", "one.main", "python3.12"),
             "Two": source(project / "shared", "app.handler", "python3.12"),
             "Inline": CodeSource(
-                project / ".plldb/inline/template/Inline",
+                project,
                 "app.handler",
                 "python3.12",
                 inline="def handler(e, c): pass",
@@ -392,6 +392,22 @@ Resources:
 """
         assert found(project, text)["One"].code_dir == project
 
+    def test_a_makefile_that_takes_the_code_from_below(self, project: Path) -> None:
+        built = project / ".aws-sam" / "build" / "One"
+        for folder in (project / "src/one", built):
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "app.py").write_text("def handler(event, context): ...")
+        (built / "vendored.py").touch()
+        text = """
+Resources:
+  One:
+    Type: AWS::Serverless::Function
+    Metadata: { BuildMethod: makefile }
+    Properties: { CodeUri: ./, Handler: app.handler }
+"""
+        one = found(project, text)["One"]
+        assert (one.code_dir, one.build_dir) == (project / "src/one", built)
+
 
 class TestComputed:
     """Parameters, conditions, loops and included files decide where code is."""
@@ -516,11 +532,3 @@ class TestNested:
         (tmp_path / "other.yaml").write_text(text.format("template.yaml"))
         with pytest.raises(SourceError, match="nested in itself"):
             read_functions(tmp_path / "template.yaml", {})
-
-    def test_inline_code_of_a_nested_stack(self, stacks: Path) -> None:
-        text = "Resources: {F: {Type: AWS::Lambda::Function, Properties: {Code: {ZipFile: x}}}}"
-        (stacks / "child" / "stack.yaml").write_text(text)
-        functions = read_functions(stacks / "template.yaml", {"AWS::StackName": "app"})
-        source = functions["Child/F"]
-        assert isinstance(source, CodeSource)
-        assert (source.code_dir, source.inline) == (stacks / ".plldb/inline/app/Child/F", "x")

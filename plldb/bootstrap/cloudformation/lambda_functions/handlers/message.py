@@ -40,6 +40,7 @@ _relay = Relay(
     instrumentation=_instrumentation,
     ending=Ending(_sessions, _instrumentation, _connections),
     max_message_bytes=int(os.environ[constants.MAX_MESSAGE_BYTES]),
+    allows_credentials=os.environ.get(constants.FUNCTION_CREDENTIALS) == constants.ALLOWED,
 )
 
 handler = logged("message", partial(answer, relay=_relay))

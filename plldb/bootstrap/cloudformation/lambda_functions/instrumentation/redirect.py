@@ -85,6 +85,7 @@ class Hold:
     token: str = field(repr=False)
     websocket_url: str
     when_absent: str
+    as_function: bool = False
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,8 @@ def redirect(
             constants.SESSION: hold.session,
             constants.HELD_BY: hold.owner,
             constants.WHEN_ABSENT: hold.when_absent,
-        },
+        }
+        | ({constants.AS_FUNCTION: "true"} if hold.as_function else {}),
     )
 
 

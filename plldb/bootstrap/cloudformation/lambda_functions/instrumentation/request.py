@@ -21,6 +21,7 @@ def instrument_request(
     when_absent: str,
     take_over: bool,
     open_sessions: dict[str, dict[str, str]],
+    as_function: bool = False,
 ) -> dict[str, Any]:
     """Redirects functions of a stack to a session.
 
@@ -37,6 +38,7 @@ def instrument_request(
         "functions": functions,
         "whenAbsent": when_absent,
         "takeOver": take_over,
+        "asFunction": as_function,
         "openSessions": open_sessions,
     }
 

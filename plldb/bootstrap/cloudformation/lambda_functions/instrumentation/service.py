@@ -360,6 +360,7 @@ def _make_hold(
         token=request["token"],
         websocket_url=instrumenter.websocket_url,
         when_absent=request["whenAbsent"],
+        as_function=request.get("asFunction", False),
     )
     if own is not None and own.holder is not None and own.token is not None:
         return replace(hold, session=own.holder, owner=own.owner, token=own.token)

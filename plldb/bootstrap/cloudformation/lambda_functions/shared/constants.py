@@ -29,6 +29,8 @@ SESSION = "PLLDB_SESSION"
 HELD_BY = "PLLDB_HELD_BY"
 # What the function does while nobody is attached: "original" or "error".
 WHEN_ABSENT = "PLLDB_WHEN_ABSENT"
+# Set if the function's own role is wanted: each invocation is sent with its credentials.
+AS_FUNCTION = "PLLDB_AS_FUNCTION"
 
 FUNCTION_VARIABLES = (
     ORIGINAL_HANDLER,
@@ -40,6 +42,7 @@ FUNCTION_VARIABLES = (
     SESSION,
     HELD_BY,
     WHEN_ABSENT,
+    AS_FUNCTION,
 )
 
 # What plldb 0.1.0 wrote as well: restoring takes it away.
@@ -61,3 +64,6 @@ MAX_PENDING_SESSIONS = "PLLDB_MAX_PENDING_SESSIONS"
 MAX_REQUEST_BYTES = "PLLDB_MAX_REQUEST_BYTES"
 MAX_MESSAGE_BYTES = "PLLDB_MAX_MESSAGE_BYTES"
 MAX_WAITING_INVOCATIONS = "PLLDB_MAX_WAITING_INVOCATIONS"
+# Whether credentials of functions are passed on: ALLOWED, or anything else.
+FUNCTION_CREDENTIALS = "PLLDB_FUNCTION_CREDENTIALS"
+ALLOWED = "allowed"

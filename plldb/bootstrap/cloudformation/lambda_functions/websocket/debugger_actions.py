@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypedDict
 
 from ..instrumentation.request import instrument_request
 from ..invocations.invocation import (
@@ -38,6 +38,7 @@ _MAX_PATTERNS = 500
 # A pattern may be a function's name, 64 characters, or logical ids of 255, where stacks are nested.
 _MAX_PATTERN_LENGTH = 1024
 _UNKNOWN = "UNKNOWN"
+_CREDENTIALS_DENIED = "This helper stack passes no credentials of functions on."
 
 
 def act(request: Request, relay: Relay) -> Reply:
@@ -197,7 +198,9 @@ def _may_inherit(session: Session, former: Session) -> bool:
 
 
 def _instrument(request: Request, session_id: str, relay: Relay) -> Reply:
-    functions, when_absent, take_over = _choices(request.message)
+    choices = _choices(request.message)
+    if choices["as_function"] and not relay.allows_credentials:
+        raise BadMessageError(_CREDENTIALS_DENIED, ErrorCode.CREDENTIALS_DENIED)
     token = new_token()
     key = token_key(token)
     session = relay.sessions.mark_instrumenting(session_id, request.connection_id, key)
@@ -212,9 +215,7 @@ def _instrument(request: Request, session_id: str, relay: Relay) -> Reply:
             owner=session.owner,
             connection_id=request.connection_id,
             token=token,
-            functions=functions,
-            when_absent=when_absent,
-            take_over=take_over,
+            **choices,
             open_sessions=_rivals(session, relay, request.now),
         )
     )
@@ -222,17 +223,33 @@ def _instrument(request: Request, session_id: str, relay: Relay) -> Reply:
     return None
 
 
-def _choices(message: dict[str, Any]) -> tuple[list[str], str, bool]:
-    """What to instrument and how. Raises BadMessageError."""
+class _Choices(TypedDict):
+    """What to instrument and how: see ``instrument_request``."""
+
+    functions: list[str]
+    when_absent: str
+    take_over: bool
+    as_function: bool
+
+
+def _choices(message: dict[str, Any]) -> _Choices:
+    """Raises BadMessageError."""
     functions, when_absent = message.get("functions"), message.get("whenAbsent")
-    take_over = message.get("takeOver")
+    # An earlier plldb says nothing of the second one.
+    take_over, as_function = message.get("takeOver"), message.get("asFunction", False)
     if not isinstance(functions, list) or not _are_patterns(functions):
         raise BadMessageError("'functions' must be a list of patterns.")
     if when_absent not in list(WhenAbsent):
         raise BadMessageError(f"'whenAbsent' must be one of: {', '.join(WhenAbsent)}.")
-    if not isinstance(take_over, bool):
-        raise BadMessageError("'takeOver' must be true or false.")
-    return functions, str(when_absent), take_over
+    for name, value in {"takeOver": take_over, "asFunction": as_function}.items():
+        if not isinstance(value, bool):
+            raise BadMessageError(f"'{name}' must be true or false.")
+    return {
+        "functions": functions,
+        "when_absent": str(when_absent),
+        "take_over": bool(take_over),
+        "as_function": bool(as_function),
+    }
 
 
 def _rivals(session: Session, relay: Relay, now: float) -> dict[str, dict[str, str]]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..instrumentation.request import restore_request
@@ -86,6 +86,7 @@ class _Invoke:
     context: dict[str, Any]
     event: str | None
     event_key: str | None
+    credentials: wire.RoleCredentials | None = field(repr=False)
 
 
 def _invoke(request: Request, key: str, relay: Relay) -> Reply:
@@ -135,7 +136,20 @@ def _read_invoke(request: Request, relay: Relay) -> _Invoke:
     request.record["function"] = function
     event, event_key = payload_of(request.message, "event", "eventKey", relay.payloads)
     accept_before = time_of(request.message, "acceptBefore")
-    return _Invoke(id, accept_before, str(function), context, event, event_key)
+    credentials = _read_credentials(request.message) if relay.allows_credentials else None
+    return _Invoke(id, accept_before, str(function), context, event, event_key, credentials)
+
+
+def _read_credentials(message: dict[str, Any]) -> wire.RoleCredentials | None:
+    """Those of the function's role; None if there are none. Raises BadMessageError."""
+    found = message.get("credentials")
+    if found is None:
+        return None
+    names = ("accessKeyId", "secretAccessKey", "sessionToken")
+    if not isinstance(found, dict) or not all(isinstance(found.get(name), str) for name in names):
+        raise BadMessageError(f"'credentials' must have these texts: {', '.join(names)}.")
+    key_id, secret, token = (found[name] for name in names)
+    return {"accessKeyId": key_id, "secretAccessKey": secret, "sessionToken": token}
 
 
 def _pass_on(
@@ -177,6 +191,7 @@ def _invocation_message(request: Request, wanted: _Invoke, relay: Relay) -> wire
         context=wanted.context,
         event=wanted.event,
         event_url=None if key is None else relay.payloads.download_url(key),
+        credentials=wanted.credentials,
     )
 
 

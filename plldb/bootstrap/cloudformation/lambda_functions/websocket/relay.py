@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..instrumentation.request import Instrumentation
@@ -40,7 +40,7 @@ class Request:
     """One message of a client, and the connection that it came by; ``record`` is for the log."""
 
     action: Action
-    message: dict[str, Any]
+    message: dict[str, Any] = field(repr=False)
     record: Record
     connection_id: str
     now: float
@@ -50,7 +50,8 @@ class Request:
 class Relay:
     """Passes invocations and answers on, between functions and debuggers.
 
-    ``clock`` gives the time in seconds since the epoch.
+    ``clock`` gives the time in seconds since the epoch. Unless it ``allows_credentials``, those of
+    functions are neither asked for nor passed on.
     """
 
     sessions: SessionStore
@@ -61,6 +62,7 @@ class Relay:
     instrumentation: Instrumentation
     ending: Ending
     max_message_bytes: int
+    allows_credentials: bool
     clock: Callable[[], float] = time.time
 
     def answer_message(self, invocation: Invocation) -> dict[str, Any]:

@@ -23,7 +23,7 @@ both, but for those about uploads, and none is taken for another's.
     debugger                                   server
     resume {replaces}                     →    resumed, or expired
     instrument {functions, whenAbsent,    →    instrumented, skipped, warning: one a function
-                takeOver}                      ready {instrumented, skipped, maxWaiting}, at last
+                takeOver, asFunction}          ready {instrumented, skipped, maxWaiting}, at last
                                           ←    taken: another session took a function over
                                           ←    invocation: one to claim, see ``invocation``
     claim                                 →    go: run it, now and only now
@@ -38,7 +38,8 @@ both, but for those about uploads, and none is taken for another's.
     function                                   server
     upload {requestId}                    →    upload {requestId, key, url}: PUT a large event there
     invoke {function, acceptBefore,       →    accepted
-            context, event or eventKey}        absent {reason}: run your own handler
+            context, event or eventKey,        absent {reason}: run your own handler
+            credentials}
                                           ←    answer {body or bodyUrl}
     abandon                               →    absent, if no debugger had begun; else as for await
     await                                 →    started: a debugger has begun
@@ -50,6 +51,10 @@ both, but for those about uploads, and none is taken for another's.
 ``body`` is the JSON text of what the handler gave: ``{"result": …}``, ``{"base64": …}`` for bytes
 that are no JSON, or ``{"error": {"errorType", "errorMessage", "stackTrace"}}``. Bodies and events
 that do not fit a message of MAX_FRAME_BYTES pass through the artifacts bucket, by presigned URLs.
+
+``credentials`` are those of the function's own role, where a session has asked for them
+(``asFunction``). They are passed on in the run that receives them, and are in no record: a debugger
+that did not get them gets them never. So they are always in the message, wherever the event is.
 """
 
 from __future__ import annotations
@@ -116,6 +121,8 @@ class ErrorCode(StrEnum):
     NOT_JSON = "not_json"
     UNKNOWN_ACTION = "unknown_action"
     SESSION_CLOSED = "session_closed"
+    # The helper stack passes no credentials of functions on.
+    CREDENTIALS_DENIED = "credentials_denied"
 
 
 class WhenAbsent(StrEnum):
@@ -123,6 +130,14 @@ class WhenAbsent(StrEnum):
 
     ORIGINAL = "original"
     ERROR = "error"
+
+
+class RoleCredentials(TypedDict):
+    """Temporary credentials of a function's own role."""
+
+    accessKeyId: str
+    secretAccessKey: str
+    sessionToken: str
 
 
 class InvocationMessage(TypedDict):
@@ -136,6 +151,7 @@ class InvocationMessage(TypedDict):
     context: dict[str, Any]
     event: str | None
     eventUrl: str | None
+    credentials: RoleCredentials | None
 
 
 # --- From a debugger ------------------------------------------------------------------------------
@@ -162,8 +178,12 @@ def instrument_message(
     functions: list[str],
     when_absent: WhenAbsent = WhenAbsent.ORIGINAL,
     take_over: bool = False,
+    as_function: bool = False,
 ) -> str:
-    """``functions`` are shell patterns of logical ids or function names; all, if empty."""
+    """``functions`` are shell patterns of logical ids or function names; all, if empty.
+
+    ``as_function``: their invocations come with the credentials of their roles.
+    """
     return json.dumps(
         {
             "action": Action.INSTRUMENT,
@@ -171,6 +191,7 @@ def instrument_message(
             "functions": functions,
             "whenAbsent": when_absent,
             "takeOver": take_over,
+            "asFunction": as_function,
         }
     )
 
@@ -239,6 +260,7 @@ def invoke_message(
     context: dict[str, Any],
     event: str | None = None,
     event_key: str | None = None,
+    credentials: RoleCredentials | None = None,
 ) -> str:
     """An invocation to pass on, unless it arrives after ``accept_before``.
 
@@ -256,6 +278,7 @@ def invoke_message(
             "context": context,
         }
         | ({"event": event} if event_key is None else {"eventKey": event_key})
+        | ({} if credentials is None else {"credentials": credentials})
     )
 
 
@@ -385,6 +408,7 @@ def invocation(
     context: dict[str, Any],
     event: str | None = None,
     event_url: str | None = None,
+    credentials: RoleCredentials | None = None,
 ) -> InvocationMessage:
     """An invocation to claim. ``deadline`` is when the function gives up.
 
@@ -393,7 +417,8 @@ def invocation(
 
     ``context`` has what Lambda's context object has, under the same names, and ``trace_id``, the
     header of X-Ray; a shim of another version may leave some out. ``event`` is the event's JSON
-    text; where it is too long for a message, ``eventUrl`` is where to GET it.
+    text; where it is too long for a message, ``eventUrl`` is where to GET it. ``credentials`` come
+    last: what quotes the beginning of a message quotes none of them.
     """
     return {
         "type": MessageType.INVOCATION,
@@ -404,6 +429,7 @@ def invocation(
         "context": context,
         "event": event,
         "eventUrl": event_url,
+        "credentials": credentials,
     }
 
 

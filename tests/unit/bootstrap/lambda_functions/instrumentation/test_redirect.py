@@ -43,6 +43,7 @@ holds = st.builds(
     token=st.text(max_size=43),
     websocket_url=st.text(max_size=30),
     when_absent=st.sampled_from(["original", "error"]),
+    as_function=st.booleans(),
 )
 
 
@@ -118,6 +119,12 @@ class TestRedirected:
         }
         assert held.holder == "12345678"
         assert held.owner == "arn:aws:iam::1:user/me"
+
+    def test_whether_it_sends_its_credentials(self) -> None:
+        """Who takes it over, and does not ask for them, gets none."""
+        held = redirect(PLAIN, "Fn", replace(HOLD, as_function=True), LAYER, 900)
+        assert held.variables == redirected().variables | {"PLLDB_AS_FUNCTION": "true"}
+        assert redirected(undo(held, LAYER)) == redirected()
 
     @pytest.mark.parametrize(
         ("own", "limit", "raised"),

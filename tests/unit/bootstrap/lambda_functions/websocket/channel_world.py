@@ -172,6 +172,7 @@ class World:
             instrumentation=instrumentation,
             ending=Ending(sessions, instrumentation, connections),
             max_message_bytes=MAX_BYTES,
+            allows_credentials=True,
             clock=lambda: self.now,
         )
 

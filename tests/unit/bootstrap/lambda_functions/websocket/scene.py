@@ -54,7 +54,7 @@ class Scene:
     What is logged and told has no whole id of a session, and no token, in it.
     """
 
-    def __init__(self, **changes: Any) -> None:
+    def __init__(self, *, allows_credentials: bool = True, **changes: Any) -> None:
         self.sessions = MemorySessionStore()
         self.invocations = MemoryInvocationStore()
         self.instrumentation = FakeInstrumentation()
@@ -74,6 +74,7 @@ class Scene:
             instrumentation=self.instrumentation,
             ending=Ending(self.sessions, self.instrumentation, self.connections),
             max_message_bytes=MAX_BYTES,
+            allows_credentials=allows_credentials,
             clock=lambda: self.now,
         )
 

@@ -330,6 +330,7 @@ class TestInstrument:
             "functions": ["A*"],
             "whenAbsent": "error",
             "takeOver": True,
+            "asFunction": False,
             "openSessions": {},
         }
         key = token_key(token)
@@ -381,12 +382,27 @@ class TestInstrument:
             {"whenAbsent": {}},
             {"takeOver": None},
             {"takeOver": 1},
+            {"asFunction": None},
+            {"asFunction": "yes"},
         ],
     )
     def test_a_request_that_makes_no_sense(self, change: dict[str, Any]) -> None:
         scene = Scene()
         before = scene.after()
         assert error_of(scene.debugger("instrument", **GOOD | change)) == "bad_request"
+        assert scene.instrumentation.requests == []
+        assert scene.after() == before
+
+    def test_credentials_are_asked_for_if_that_is_allowed(self) -> None:
+        scene = Scene()
+        scene.debugger("instrument", **GOOD, asFunction=True)
+        assert scene.instrumentation.requests[0]["asFunction"] is True
+
+    def test_where_they_are_denied_nothing_is_instrumented(self) -> None:
+        scene = Scene(allows_credentials=False)
+        before = scene.after()
+        reply = scene.debugger("instrument", **GOOD, asFunction=True)
+        assert error_of(reply) == "credentials_denied"
         assert scene.instrumentation.requests == []
         assert scene.after() == before
 
