@@ -95,8 +95,8 @@ def _find_code(value: str, function: FunctionCode, folder: Path) -> Path | str:
 def _find_root(path: Path, function: FunctionCode) -> Path:
     """The folder that the handler's module is found from: what becomes /var/task.
 
-    A build may put the code below a package's folders, of which it is a part in the project, or take
-    it from a folder below.
+    A build may put the code below a package's folders, of which it is a part in the project, or
+    take it from a folder below.
     https://github.com/aws/aws-sam-cli/blob/develop/samcli/lib/build/app_builder.py
     """
     module = (function.handler or "").rpartition(".")[0].replace("/", ".").split(".")
