@@ -112,7 +112,7 @@ def test_an_artifact_that_something_else_made_is_known_by_what_is_in_it(tmp_path
 def test_functions_that_are_none_of_the_services(tmp_path: Path) -> None:
     elsewhere = {"S3Bucket": "other", "S3Key": "x.zip"}
     package(tmp_path, {"name": "another"}, elsewhere)
-    assert read(tmp_path) == {"OneLambdaFunction": "its Code is in S3"}
+    assert "its Code is in S3" in str(read(tmp_path)["OneLambdaFunction"])
     package(tmp_path, {}, Runtime="nodejs22.x")
     assert read(tmp_path) == {"OneLambdaFunction": "its runtime is nodejs22.x"}
 
