@@ -73,6 +73,7 @@ def test_a_function_is_told_of_as_its_user_deployed_it(backend: Backend, app: De
                 "memorySize": 128,
                 "variables": {"COLOUR": "green", "EMPTY": ""},
                 "logging": app.found("Fn0").get("LoggingConfig", {}),
+                "layers": [],
                 "revision": app.found("Fn0")["RevisionId"],
             }
             assert messages[-1] == ready(instrumented=3)

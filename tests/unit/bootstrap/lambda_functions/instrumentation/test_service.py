@@ -26,6 +26,7 @@ from lambda_functions.instrumentation.request import (
 from lambda_functions.shared.constants import MAX_FRAME_BYTES, SHIM_HANDLER
 from lambda_functions.websocket import wire
 
+from tests.memory_stores import MemoryFunctionLists
 from tests.unit.fakes import FakeConnections
 
 LAYER = Layer("arn:aws:lambda:eu-west-1:1:layer:plldb-debugger:7")
@@ -116,6 +117,7 @@ class FakeFunctions:
 class Scene:
     def __init__(self, *names: str) -> None:
         self.functions = FakeFunctions(*names)
+        self.lists = MemoryFunctionLists()
         self.connections = FakeConnections()
         self.is_attached = True
         self.ended: set[str] = set()
@@ -128,6 +130,7 @@ class Scene:
         functions: ControlPlane = self.functions
         self.manager = service.Instrumenter(
             functions,
+            self.lists,
             self.connections,
             LAYER,
             "wss://helper/plldb",
@@ -277,6 +280,11 @@ class TestInstrument:
         assert scene.functions.variables("app-Child/Deep/One")["PLLDB_FUNCTION"] == "Child/Deep/One"
         restored = scene.restore("mine")["restored"]
         assert restored == ["Child/Deep/One", "Child/One", "One"]
+
+    def test_a_name_in_the_stack_is_not_taken_for_one_in_lambda(self) -> None:
+        scene = Scene("One", "app-One")
+        messages = scene.instrument("app-One")
+        assert of_type(messages, "instrumented").keys() == {"app-One"}
 
     def test_a_stack_without_functions(self) -> None:
         assert Scene().instrument() == [ready(0, 0)]
