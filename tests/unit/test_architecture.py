@@ -85,6 +85,7 @@ PURE = [
     "plldb.debugger.sources.functions",
     "plldb.debugger.sources.intrinsics",
     "plldb.debugger.sources.project",
+    "plldb.debugger.sources.sam",
     "plldb.debugger.sources.serverless",
     "plldb.deployed",
     "plldb.templates",
