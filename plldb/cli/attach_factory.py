@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from plldb.debugger.attachment import SessionOptions
 from plldb.debugger.children.interpreter import Interpreter, find_interpreter
 from plldb.debugger.children.invoker import Invoker
 from plldb.debugger.children.local_function import Debugpy
+from plldb.debugger.inline_code import write_inline_code
 from plldb.debugger.overrides import OverrideOptions, Overrides, collect_overrides
 from plldb.debugger.sources.choice import CodeOptions, choose_sources
 from plldb.debugger.sources.code_options import parse_code_options
@@ -71,7 +73,10 @@ class AttachFactory:
         """
         stack = require_debuggable_stack(self.target, self._options.stack_name)
         deployed = read_deployed_stack(self.target, stack)
-        self.sources = choose_sources(self._code, stack.name, deployed)
+        sources = choose_sources(self._code, stack.name, deployed)
+        notes = {name: write_inline_code(one) for name, one in sources.found.items()}
+        notes = {name: note for name, note in notes.items() if note}
+        self.sources = replace(sources, warnings={**sources.warnings, **notes})
         self.overrides = self._collect_overrides()
         for remark in self.sources.remarks:
             self._factory.console.warn(remark)

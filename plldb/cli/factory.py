@@ -87,6 +87,12 @@ class Factory:
         default = Path(platformdirs.user_state_dir("plldb", appauthor=False))
         return find_home(os.environ, default)
 
+    def find_stack_name(self) -> str:
+        """That of the project in this folder. Raises UsageError if it has several."""
+        from plldb.dev.project_stack import find_stack_name
+
+        return find_stack_name(Path.cwd(), self.resolver.file)
+
     # --- What is said, and what is logged -------------------------------------
 
     @cached_property

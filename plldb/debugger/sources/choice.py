@@ -33,6 +33,8 @@ FINDERS: Sequence[Finder] = (
 )
 # Of these kinds, a template alone does not say where the code is.
 _TOOLS = (cdk, serverless, chalice)
+# In the project, so that an editor has it in its workspace.
+_INLINE = Path(".plldb", "inline")
 _CODE_HINT = "Say where its code is: --code {0}=DIR"
 
 
@@ -91,9 +93,9 @@ def choose_sources(
         names = deployed.functions if deployed is not None else ()
         left_out = dict.fromkeys(names, f"there is no template in {options.folder}")
         return _finish({}, left_out, f"{why} {TEMPLATE_HINT}", options, deployed)
-    readings = [_read(project, options, deployed) for project in candidates]
+    readings = [_read(project, options, stack_name, deployed) for project in candidates]
     if not readings:
-        readings = [_read(None, options, deployed)]
+        readings = [_read(None, options, stack_name, deployed)]
     best = max(readings, key=lambda reading: reading.comparison.fitting)
     if best.project is not None and deployed is not None:
         best.comparison.require_fit(best.project.file, deployed)
@@ -174,11 +176,15 @@ class _Reading:
 
 
 def _read(
-    project: Project | None, options: CodeOptions, deployed: DeployedStack | None
+    project: Project | None,
+    options: CodeOptions,
+    stack_name: str,
+    deployed: DeployedStack | None,
 ) -> _Reading:
     functions: Functions = {}
     if project is not None:
-        functions = project.read({} if deployed is None else deployed.parameters)
+        parameters = {} if deployed is None else deployed.parameters
+        functions = _place_inline_code(project, project.read(parameters), stack_name)
     by_hand = _name_code(functions, options.code, deployed)
     functions = {**functions, **by_hand}
     if deployed is not None:
@@ -187,6 +193,19 @@ def _read(
     found = {name: one for name, one in functions.items() if isinstance(one, CodeSource)}
     missing = {name: one for name, one in functions.items() if isinstance(one, str)}
     return _Reading(project, Comparison(found, missing, {}, {}, len(functions)))
+
+
+def _place_inline_code(project: Project, functions: Functions, stack_name: str) -> Functions:
+    """Finds a folder for each function whose code stands in the template: it may be edited for one
+    stack of several.
+    """
+    top = (project.folder or project.file.parent) / _INLINE / stack_name
+    return {
+        name: replace(one, code_dir=make_absolute(top / name))
+        if isinstance(one, CodeSource) and one.inline is not None
+        else one
+        for name, one in functions.items()
+    }
 
 
 def _name_code(
@@ -212,7 +231,7 @@ def _name_code(
             continue
         source = functions.get(name)
         known = source if isinstance(source, CodeSource) else CodeSource(code[pattern])
-        named[name] = replace(known, code_dir=code[pattern], note="")
+        named[name] = replace(known, code_dir=code[pattern], note="", inline=None)
     for pattern in code:
         if not any(fnmatchcase(name, pattern) for name in names):
             raise UsageError(
