@@ -259,13 +259,18 @@ class Debugger(Peer):
         self.session_id = session_id
 
     async def instrument(
-        self, *functions: str, when_absent: str = "original", take_over: bool = False
+        self,
+        *functions: str,
+        when_absent: str = "original",
+        take_over: bool = False,
+        **more: Any,
     ) -> list[Message]:
         await self.send(
             action="instrument",
             functions=list(functions),
             whenAbsent=when_absent,
             takeOver=take_over,
+            **more,
         )
         return await self.until("ready")
 

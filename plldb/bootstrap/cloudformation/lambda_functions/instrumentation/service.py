@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
+from ..invocations.invocation import token_key
+from ..sessions.function_lists import FunctionLists
 from ..shared.log import LambdaEvent, Record
 from ..websocket import wire
 from ..websocket.connections import Connections
@@ -36,6 +38,7 @@ from .redirect import (
 from .request import INSTRUMENT, restore_request
 
 _THREADS = 16
+_RESTORED = "restored"
 # How often a function is looked at again because somebody else changed it in between.
 _ATTEMPTS = 5
 _CHANGING = "somebody else keeps changing it"
@@ -59,6 +62,7 @@ class Instrumenter:
     """
 
     control_plane: ControlPlane
+    lists: FunctionLists
     connections: Connections
     layer: Layer
     websocket_url: str
@@ -114,12 +118,31 @@ def instrument(
         lambda: instrumenter.find_connection(request["token"]),
     )
     try:
-        return _instrument(request, record, instrumenter, notifier)
+        return _instrument_kept(request, record, instrumenter, notifier)
     except Exception as error:
         reason = f"instrumenting failed: {type(error).__name__}; see the helper stack's log group"
         with suppress(Exception):  # the first error is the one to report
             notifier.notify(wire.warning(request["stackName"], reason))
         raise
+
+
+def _instrument_kept(
+    request: dict[str, Any], record: Record, instrumenter: Instrumenter, notifier: Notifier
+) -> dict[str, Any]:
+    """Instruments functions. What a mere list names is kept as long as they may be instrumented.
+
+    It is so already, unless the request comes a second time, late. A failure leaves it as it is.
+    """
+    members: dict[str, str] | None = request["members"]
+    if members is None:
+        return _instrument(request, record, instrumenter, notifier)
+    stack_name, hold, work = request["stackName"], request["session"], token_key(request["token"])
+    instrumenter.lists.add(stack_name, hold, members, work)
+    done = _instrument(request, record, instrumenter, notifier)
+    instrumenter.lists.end_work(stack_name, hold, work)
+    if record["outcome"] == _RESTORED:
+        instrumenter.lists.forget(stack_name, [hold])
+    return done
 
 
 def _instrument(
@@ -158,7 +181,7 @@ def restore(request: dict[str, Any], record: Record, instrumenter: Instrumenter)
     holds = request["holds"]
     record["holds"] = holds
     notifier = Notifier(instrumenter.connections, request["connectionId"])
-    functions = [*instrumenter.control_plane.of_stack(request["stackName"])]
+    functions = _list_held(request["stackName"], instrumenter)
     restored: list[str] = []
     failed: dict[str, str] = {}
 
@@ -173,12 +196,30 @@ def restore(request: dict[str, Any], record: Record, instrumenter: Instrumenter)
 
     _in_parallel(give_back, functions)
     notifier.notify(wire.closed())
-    record |= {"outcome": "restored", "restored": len(restored), "failed": len(failed)}
+    record |= {"outcome": _RESTORED, "restored": len(restored), "failed": len(failed)}
+    if holds and not failed:
+        instrumenter.lists.forget(request["stackName"], holds)
     if failed:
         record["level"] = "ERROR"
         if holds is not None:
             raise NotRestoredError(", ".join(sorted(failed)))
     return {"restored": sorted(restored), "failed": failed}
+
+
+def _list_functions(request: dict[str, Any], instrumenter: Instrumenter) -> list[FunctionRef]:
+    """What there is to instrument: of a stack that is a mere list, what the debugger named."""
+    members: dict[str, str] | None = request["members"]
+    if members is None:
+        return [*instrumenter.control_plane.of_stack(request["stackName"])]
+    return [FunctionRef(title, name) for title, name in members.items()]
+
+
+def _list_held(stack_name: str, instrumenter: Instrumenter) -> list[FunctionRef]:
+    """What may be instrumented of a stack, whether CloudFormation knows it or not."""
+    functions = {one.name: one for one in instrumenter.control_plane.of_stack(stack_name)}
+    for listed in instrumenter.lists.get(stack_name):
+        functions.setdefault(listed.name, FunctionRef(listed.title, listed.name))
+    return [*functions.values()]
 
 
 @dataclass(frozen=True)
@@ -194,9 +235,15 @@ def _select(request: dict[str, Any], instrumenter: Instrumenter, notifier: Notif
     patterns: list[str] = request["functions"]
     functions: list[FunctionRef] = []
     idle = set(patterns)
-    for one in instrumenter.control_plane.of_stack(request["stackName"]):
+    listed = _list_functions(request, instrumenter)
+    # A name in the stack is meant as such: it may be that of another function in Lambda, too.
+    by_logical_id = {one.logical_id for one in listed} & idle
+    for one in listed:
         matching = {
-            p for p in patterns if any(fnmatchcase(n, p) for n in (one.logical_id, one.name))
+            pattern
+            for pattern in patterns
+            if fnmatchcase(one.logical_id, pattern)
+            or (pattern not in by_logical_id and fnmatchcase(one.name, pattern))
         }
         if matching or not patterns:
             idle -= matching
@@ -355,6 +402,7 @@ def _make_hold(
 ) -> Hold:
     """The session's hold on a function; one that it has already (``own``) stays as it is."""
     hold = Hold(
+        stack=request["stackName"],
         session=request["session"],
         owner=request["owner"],
         token=request["token"],

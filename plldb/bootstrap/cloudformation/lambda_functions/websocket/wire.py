@@ -23,7 +23,8 @@ both, but for those about uploads, and none is taken for another's.
     debugger                                   server
     resume {replaces}                     →    resumed, or expired
     instrument {functions, whenAbsent,    →    instrumented, skipped, warning: one a function
-                takeOver, asFunction}          ready {instrumented, skipped, maxWaiting}, at last
+                takeOver, asFunction,          ready {instrumented, skipped, maxWaiting}, at last
+                members}
                                           ←    taken: another session took a function over
                                           ←    invocation: one to claim, see ``invocation``
     claim                                 →    go: run it, now and only now
@@ -60,7 +61,7 @@ that did not get them gets them never. So they are always in the message, wherev
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, TypedDict
 
@@ -179,10 +180,13 @@ def instrument_message(
     when_absent: WhenAbsent = WhenAbsent.ORIGINAL,
     take_over: bool = False,
     as_function: bool = False,
+    members: Mapping[str, str] | None = None,
 ) -> str:
     """``functions`` are shell patterns of logical ids or function names; all, if empty.
 
-    ``as_function``: their invocations come with the credentials of their roles.
+    ``as_function``: their invocations come with the credentials of their roles. ``members`` are the
+    functions of a stack that CloudFormation does not know: their names in Lambda by what they are
+    called in place of a logical id.
     """
     return json.dumps(
         {
@@ -193,6 +197,7 @@ def instrument_message(
             "takeOver": take_over,
             "asFunction": as_function,
         }
+        | ({} if members is None else {"members": dict(members)})
     )
 
 

@@ -19,6 +19,7 @@ from lambda_functions.instrumentation.redirect import Layer
 from lambda_functions.instrumentation.request import instrument_request, restore_request
 from lambda_functions.shared.constants import SHIM_HANDLER
 
+from tests.memory_stores import MemoryFunctionLists
 from tests.unit.fakes import FakeConnections
 
 LAYER = Layer("arn:aws:lambda:eu-west-1:1:layer:plldb-debugger:7")
@@ -98,6 +99,7 @@ class FakeFunctions:
 class Scene:
     def __init__(self, *names: str) -> None:
         self.functions = FakeFunctions(*names)
+        self.lists = MemoryFunctionLists()
         self.connections = FakeConnections()
         self.is_attached = True
         self.ended: set[str] = set()
@@ -109,6 +111,7 @@ class Scene:
         functions: ControlPlane = self.functions
         self.manager = service.Instrumenter(
             functions,
+            self.lists,
             self.connections,
             LAYER,
             "wss://helper/plldb",
@@ -249,6 +252,11 @@ class TestInstrument:
         assert scene.functions.variables("app-Child/Deep/One")["PLLDB_FUNCTION"] == "Child/Deep/One"
         restored = scene.restore("mine")["restored"]
         assert restored == ["Child/Deep/One", "Child/One", "One"]
+
+    def test_a_name_in_the_stack_is_not_taken_for_one_in_lambda(self) -> None:
+        scene = Scene("One", "app-One")
+        messages = scene.instrument("app-One")
+        assert of_type(messages, "instrumented").keys() == {"app-One"}
 
     def test_a_stack_without_functions(self) -> None:
         assert Scene().instrument() == [ready(0, 0)]
