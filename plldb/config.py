@@ -147,12 +147,14 @@ class FileOverrides:
 class FileStack:
     """One ``[stacks.NAME]`` of plldb.toml: what holds for all functions, and by logical id.
 
-    ``python`` is the interpreter that runs them: an absolute path, or a command.
+    ``python`` is the interpreter that runs them: an absolute path, or a command. ``as_function``:
+    they run under their own roles.
     """
 
     overrides: FileOverrides
     functions: Mapping[str, FileOverrides]
     python: str | None = None
+    as_function: bool = False
 
 
 @dataclass(frozen=True)

@@ -228,6 +228,7 @@ class InvocationRunner:
             layers=tuple(folder for layer in source.layers for folder in layer.folders),
             build_dir=source.build_dir,
             logging=dict(info["logging"]),
+            as_function=self._as_function,
         )
         function = self._overrides.apply(function)
         self._compare_versions(function)
