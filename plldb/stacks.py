@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from plldb.aws import Target, aws_errors, error_code
 from plldb.bootstrap.cloudformation.lambda_functions.instrumentation.request import restore_request
+from plldb.bootstrap.cloudformation.lambda_functions.shared.constants import ALLOWED
 from plldb.config import VERSION_TAG
 from plldb.deployed import (
     NESTED_STACK_TYPE,
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger(__name__)
+
+_FUNCTION_CREDENTIALS = "FunctionCredentials"
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,23 @@ class HelperStack:
     sessions_table: str
     debugger_table: str
     instrumentation_function: str
+    # The value of the parameter; empty if there is none of that name yet.
+    function_credentials: str = ""
+
+    def require_function_credentials(self) -> None:
+        """Raises StackError if functions send debuggers no credentials of their roles."""
+        if not self.function_credentials:
+            raise StackError(
+                f"The helper stack {self.name!r} is too old for --as-function.",
+                "Run 'plldb bootstrap' to bring it up to date.",
+            )
+        if self.function_credentials != ALLOWED:
+            raise StackError(
+                f"The helper stack {self.name!r} hands out no credentials of functions: its "
+                f"parameter {_FUNCTION_CREDENTIALS} is {self.function_credentials!r}.",
+                "Attach without --as-function, or have whoever runs the helper stack allow it: "
+                f"plldb bootstrap --parameter {_FUNCTION_CREDENTIALS}={ALLOWED}",
+            )
 
     @classmethod
     def from_stack(cls, stack: StackState, target: Target) -> HelperStack:
@@ -85,6 +105,7 @@ class HelperStack:
                 sessions_table=outputs["SessionsTableName"],
                 debugger_table=outputs["DebuggerTableName"],
                 instrumentation_function=outputs["InstrumentationFunctionName"],
+                function_credentials=stack.parameters.get(_FUNCTION_CREDENTIALS, ""),
             )
         except KeyError as missing:
             raise StackError(

@@ -31,6 +31,7 @@ from plldb.diagnostic_log import choose_screen_level, keeping_log, logging_to
 if TYPE_CHECKING:
     from plldb.aws import Target
     from plldb.debugger.api_client import ApiClient
+    from plldb.debugger.children.role_lender import RoleLender
     from plldb.debugger.deployed_layers.layer_fetcher import LayerFetcher
     from plldb.emulators.base import Emulator
     from plldb.emulators.lifecycle import Lifecycle
@@ -97,6 +98,12 @@ class Factory:
         folder = find_home(os.environ, default).value / "layers"
         return self._to_close.enter_context(LayerFetcher.of_target(self.target, folder))
 
+    def find_stack_name(self) -> str:
+        """That of the project in this folder. Raises UsageError if it has several."""
+        from plldb.dev.project_stack import find_stack_name
+
+        return find_stack_name(Path.cwd(), self.resolver.file)
+
     # --- What is said, and what is logged -------------------------------------
 
     @cached_property
@@ -155,6 +162,14 @@ class Factory:
         from plldb.debugger.children.credential_server import serving_target
 
         return self._to_close.enter_context(serving_target(self.target, report))
+
+    def lend_roles(self) -> RoleLender:
+        """Who lends children their functions' roles."""
+        from plldb.debugger.children.credential_server import CredentialServer
+        from plldb.debugger.children.role_lender import RoleLender
+
+        server = self._to_close.enter_context(CredentialServer())
+        return RoleLender(server, self.target.endpoint_environment())
 
     def run_tool(self, command: Sequence[str]) -> int:
         """Runs a tool against the target, and returns its exit code; mostly, it takes the place of

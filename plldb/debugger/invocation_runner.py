@@ -26,6 +26,7 @@ from typing import Any, TypeVar
 from plldb.bootstrap.cloudformation.lambda_functions.shared.constants import MAX_FRAME_BYTES
 from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
 from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import MessageType
+from plldb.credentials import Credentials
 from plldb.debugger.children.interpreter import Interpreter
 from plldb.debugger.children.invoker import Invoker, Outcome
 from plldb.debugger.children.local_function import LocalFunction
@@ -113,6 +114,7 @@ RunnerEvent = InvocationFinished | Prepared | NotPrepared | InterpreterDiffers
 # Far more than can be repeated within the seconds in which a function asks again.
 _REMEMBERED = 1000
 _NO_CODE = "there is no code for it on the machine that is attached"
+_NO_CREDENTIALS = "it came without the credentials of its function's role"
 _LATE = "its time was over"
 _NOT_PREPARED = "it can't be run here; the function runs it by itself"
 # Functions that are prepared at the same time while none of them is called.
@@ -165,6 +167,7 @@ class InvocationRunner:
 
     ``send`` hands a frame to the session's connection, and drops it if there is none. ``on_bug`` is
     called when a task ends with an error that is none of ours; ``close`` raises it.
+    ``as_function``: an invocation runs with the credentials that it brings, or not at all.
     """
 
     def __init__(
@@ -178,6 +181,7 @@ class InvocationRunner:
         timing: Timing | None = None,
         on_bug: Callable[[], None] = lambda: None,
         overrides: Overrides = Overrides(),  # noqa: B008 (frozen)
+        as_function: bool = False,
         collect_layers: CollectLayers = collect_local_layers,
     ) -> None:
         self._collect_layers = collect_layers
@@ -186,6 +190,7 @@ class InvocationRunner:
         self._bug: BaseException | None = None
         self._sources = sources
         self._overrides = overrides
+        self._as_function = as_function
         self._region = region
         self._invoker = invoker
         self._transfer = transfer
@@ -216,6 +221,13 @@ class InvocationRunner:
 
     # --- Functions --------------------------------------------------------------------------------
 
+    def use_sources(self, sources: Mapping[str, CodeSource]) -> None:
+        """From now on the code is there: the stack was deployed again.
+
+        A function that has gone may still have invocations under way.
+        """
+        self._sources = {**self._sources, **sources}
+
     def add_function(self, event: Instrumented) -> None:
         """Takes in a function as it is deployed, and starts a child for the code in its place."""
         info, source = event.info, self._sources.get(event.function)
@@ -236,6 +248,7 @@ class InvocationRunner:
             runtime=str(info["runtime"]),
             build_dir=source.build_dir,
             logging=dict(info["logging"]),
+            as_function=self._as_function,
         )
         function = self._overrides.apply(function)
         self._compare_versions(function)
@@ -438,6 +451,8 @@ class InvocationRunner:
             return "the debugger detaches"
         if invocation.function not in self._sources:
             return _NO_CODE
+        if self._as_function and invocation.credentials is None:
+            return _NO_CREDENTIALS
         if invocation.request_id in self._under_way:
             return "an earlier try of it runs here still"
         if self.max_waiting is not None and len(self._under_way) >= self.max_waiting:
@@ -479,7 +494,15 @@ class InvocationRunner:
         # An emulator may know the group, and tell the function another one.
         if group := function.logging.get("LogGroup"):
             context["log_group_name"] = group
-        return await self._invoker.invoke(function, event, context, run.deadline)
+        credentials = self._find_credentials(run)
+        return await self._invoker.invoke(function, event, context, run.deadline, credentials)
+
+    def _find_credentials(self, run: _Run) -> Credentials | None:
+        """Those of the function's role; None if it does not run under that."""
+        found = run.invocation.credentials if self._as_function else None
+        if found is None:
+            return None
+        return Credentials(found["accessKeyId"], found["secretAccessKey"], found["sessionToken"])
 
     async def _get_event(self, run: _Run) -> str:
         if run.invocation.event is not None:

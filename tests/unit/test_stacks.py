@@ -10,6 +10,7 @@ from lambda_functions.instrumentation.request import restore_request
 from plldb.deployed import DeployedFunction, DeployedStack
 from plldb.errors import AccessDeniedError, StackError
 from plldb.stacks import (
+    HelperStack,
     find_helper_stack,
     find_stack,
     read_deployed_stack,
@@ -135,6 +136,27 @@ class TestHelperStack:
         with pytest.raises(StackError, match=r"'plldb'.*the test \(us-east-1\)") as raised:
             find_helper_stack(target, "plldb")
         assert "plldb bootstrap" in str(raised.value.hint)
+
+    @pytest.mark.parametrize(
+        ("parameters", "word"), [({"FunctionCredentials": "denied"}, "denied"), ({}, "too old")]
+    )
+    def test_one_that_passes_no_credentials_on_says_so(
+        self, target: Any, parameters: dict[str, str], word: str
+    ) -> None:
+        found = self.deployed(target, parameters)
+        with pytest.raises(StackError, match=word) as raised:
+            found.require_function_credentials()
+        assert "plldb bootstrap" in str(raised.value.hint)
+
+    def test_one_that_does_says_nothing(self, target: Any) -> None:
+        self.deployed(target, {"FunctionCredentials": "allowed"}).require_function_credentials()
+
+    def deployed(self, target: Any, parameters: dict[str, str]) -> HelperStack:
+        given = [{"ParameterKey": n, "ParameterValue": v} for n, v in parameters.items()]
+        target.cloudformation.add(
+            "plldb", "CREATE_COMPLETE", Outputs=outputs(OUTPUTS), Parameters=given
+        )
+        return find_helper_stack(target, "plldb")
 
     @pytest.mark.parametrize("missing", OUTPUTS)
     def test_a_stack_without_our_outputs_is_no_helper_stack(

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from plldb.credentials import Credentials
 from plldb.debugger.children.credential_keeper import CredentialKeeper
-from plldb.errors import PlldbError
+from plldb.errors import CredentialsError, PlldbError
 
 if TYPE_CHECKING:
     from plldb.aws import Target
@@ -65,6 +65,10 @@ def serving_target(
             variables["AWS_ACCESS_KEY_ID"] = keys.access_key_id
             variables["AWS_SECRET_ACCESS_KEY"] = keys.secret_access_key
         yield variables
+
+
+class NotLentError(CredentialsError):
+    """A provider has none for whoever asks; its message may be seen by a handler's caller."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +159,8 @@ def _make_handler(
                 )
             try:
                 return HTTPStatus.OK, _encode(provider())
+            except NotLentError as error:
+                return _refuse(HTTPStatus.BAD_REQUEST, "CredentialsUnavailable", error.message)
             except PlldbError:
                 # The handler's caller may see this; why it is so is for the developer alone.
                 text = "plldb has no valid AWS credentials now: its terminal says why."

@@ -44,11 +44,13 @@ from plldb.debugger.children.local_function import (
     LocalFunction,
     Pdb,
 )
+from plldb.debugger.children.role_lender import Identity, RoleLender
 from plldb.debugger.children.runtime.frames import ErrorReport, make_error_report
 from plldb.debugger.children.terminal import Line, Terminal
 from plldb.errors import SourceError
 
 if TYPE_CHECKING:
+    from plldb.credentials import Credentials
     from plldb.debugger.children.runtime.frames import Header
 
 logger = logging.getLogger(__name__)
@@ -132,6 +134,7 @@ class _Worker:
     child: Child
     function: LocalFunction
     listener: Listener
+    identity: Identity
     line: Line | None = None
     used: float = 0.0
     has_borrowed: bool = False
@@ -156,7 +159,8 @@ class Invoker:
     the longest time. Only with debugpy, each function that was called keeps its own, since an
     editor may be attached. ``credentials`` are variables for the AWS SDK, of the target that the
     developer works with: see ``serving_target``. A child finds no other credentials, so it can't
-    reach another account by accident.
+    reach another account by accident. Those of functions that run under their own roles have what
+    the ``lender`` lends them instead.
 
     ``on_output`` gets a function's logical id and a line that it wrote. Both callbacks are called
     in the event loop. ``fallback_packages`` are folders of packages, by their names,
@@ -175,6 +179,7 @@ class Invoker:
         on_output: Callable[[str, OutputLine], None] = _ignore,
         on_progress: Callable[[Progress], None] = _ignore,
         credentials: Mapping[str, str] | None = None,
+        lender: RoleLender | None = None,
         environ: Mapping[str, str] = os.environ,
         fallback_packages: Mapping[str, str] | None = None,
         patience: float = 1.0,
@@ -188,6 +193,7 @@ class Invoker:
         self._on_output = on_output
         self._on_progress = on_progress
         self._credentials = dict(credentials or {})
+        self._lender = lender
         self._environ = environ
         self._max_children = max_concurrency
         self._slots = asyncio.Semaphore(1 if isinstance(debug, Pdb) else max_concurrency)
@@ -244,7 +250,8 @@ class Invoker:
     async def prepare(self, function: LocalFunction) -> None:
         """Has the handler imported in a child that stays; with debugpy, an editor can attach then.
 
-        An import that stops at a breakpoint, or that takes long, is left to the first invocation.
+        An import that stops at a breakpoint, that takes long, or that asks for credentials which
+        only an invocation brings, is left to the first invocation.
         Raises SourceError, in words for the developer, if the child or its debugger can't be
         started, or if the handler can't be imported: at once, if nothing has changed since that
         turned out the last time.
@@ -284,12 +291,16 @@ class Invoker:
 
     async def _import(self, worker: _Worker, is_changed: bool) -> bool:
         """Whether the child has the code, so that it is of use. Raises SourceError."""
-        child = worker.child
+        child, identity = worker.child, worker.identity
         if isinstance(self._debug, Debugpy):
             await child.wait_ready()
-            if self._debug.wait_for_client:
+            # What asks for credentials must not fail in front of an editor.
+            if self._debug.wait_for_client or identity.comes_with_invocations:
                 return True
         is_stopped = asyncio.Event()
+        identity.on_refusal = partial(
+            asyncio.get_running_loop().call_soon_threadsafe, is_stopped.set
+        )
         # An editor may have stopped it, at a breakpoint of a module.
         patience = None if isinstance(self._debug, Debugpy) else _IMPORT_SECONDS
         if isinstance(self._debug, Pdb):
@@ -305,8 +316,9 @@ class Invoker:
                 timeout=patience,
                 return_when=asyncio.FIRST_COMPLETED,
             )
-            if not importing.done():
-                logger.info("the import of %s goes on", worker.function.logical_id)
+            if not importing.done() or identity.was_missed:
+                name = worker.function.logical_id
+                logger.info("the import of %s is left to its first invocation", name)
                 return False
             reply = importing.result()
         finally:
@@ -314,6 +326,7 @@ class Invoker:
             stopping.cancel()
             if worker.line is not None:
                 worker.line.on_talk = _ignore
+            identity.on_refusal = _ignore
         if reply.error is not None:
             what = f"{reply.error['errorType']}: {reply.error['errorMessage']}"
             raise SourceError(f"{worker.function.handler} can't be imported: {what}.", reply.remedy)
@@ -334,13 +347,19 @@ class Invoker:
         return SourceError(problem.message, problem.hint or where)
 
     async def invoke(
-        self, function: LocalFunction, event: str, context: dict[str, Any], deadline: float
+        self,
+        function: LocalFunction,
+        event: str,
+        context: dict[str, Any],
+        deadline: float,
+        credentials: Credentials | None = None,
     ) -> Outcome:
         """Runs one invocation; what goes wrong with it is in the outcome, as Lambda would say it.
 
         ``event`` is JSON text, ``context`` has the attributes of Lambda's context object, and
         ``deadline`` is in seconds since the epoch: whoever waits for the outcome gives up then, so
-        the child is ended. Cancelling this ends the child, too.
+        the child is ended. Cancelling this ends the child, too. ``credentials`` are what the child
+        is lent until then, if the function runs under its own role.
         """
         request_id = str(context.get("aws_request_id") or "")
         allowed = max(0.0, deadline - time.time())
@@ -352,7 +371,8 @@ class Invoker:
             self._terminal.say(f"  {who}  waits for its turn, {self.waiting} wait")
         try:
             async with asyncio.timeout(allowed) as timer:
-                reply = await self._run(function, event, context, deadline, progress)
+                run = self._run(function, event, context, deadline, progress, credentials)
+                reply = await run
                 return Outcome(reply.result, reply.error, raw=reply.raw)
         except ChildExitedError as exited:
             kind, what = "Runtime.ExitError", _describe_exit(exited.status)
@@ -405,6 +425,7 @@ class Invoker:
         context: dict[str, Any],
         deadline: float,
         progress: _Tracker,
+        credentials: Credentials | None,
     ) -> Reply:
         async with self._take_turn(function), self._slots:
             progress.change(RunState.RUNNING)
@@ -413,12 +434,14 @@ class Invoker:
             self._attend_line(worker, progress)
             header = {"isChanged": is_changed, "context": context, "deadline": deadline}
             logger.debug("child %d gets invocation %s", worker.child.pid, progress.request_id)
+            worker.identity.lend(credentials)
             try:
                 reply = await worker.child.request(header, event)
             except BaseException:
                 self._retire(worker)
                 raise
             finally:
+                worker.identity.take_back()
                 self._end_turn(worker)
             # A thread that is left at a prompt would have the keys of later invocations.
             self._keep(worker, is_reusable=reply.is_loaded and not worker.has_borrowed)
@@ -564,6 +587,7 @@ class Invoker:
         while idle:
             worker = idle.pop()
             is_same = worker.function == function and worker.child.is_usable
+            is_same = is_same and not worker.identity.was_missed
             changes = await self._find_changes(worker) if is_same else []
             # It may have ended meanwhile.
             is_same = is_same and worker.child.is_usable
@@ -609,11 +633,13 @@ class Invoker:
         starting = asyncio.get_running_loop().create_future()
         self._starts.add(starting)
         line = None
+        identity = self._make_identity(function)
         try:
             packages = await asyncio.to_thread(list_built_packages, function.build_dir)
             line = None if self._terminal is None else self._terminal.open_line()
-            child = await Child.start(self._make_launch(function, line, packages), listener)
-            worker = _Worker(child, function, listener, line)
+            launch = self._make_launch(function, line, packages, identity.environment)
+            child = await Child.start(launch, listener)
+            worker = _Worker(child, function, listener, identity, line)
             self._workers.append(worker)
             if arrival := self._arrivals.pop(function.logical_id, None):
                 arrival.set_result(None)
@@ -622,6 +648,7 @@ class Invoker:
         except BaseException as error:
             if line is not None:
                 line.close()
+            identity.close()
             if not isinstance(error, OSError):
                 raise
             raise SourceError(
@@ -633,6 +660,12 @@ class Invoker:
             starting.set_result(None)
         logger.debug("child %d is for %s", child.pid, function.logical_id)
         return worker
+
+    def _make_identity(self, function: LocalFunction) -> Identity:
+        if function.as_function:
+            assert self._lender is not None
+            return self._lender.lend_role()
+        return Identity(self._credentials)
 
     def _keep(self, worker: _Worker, is_reusable: bool) -> None:
         """Keeps a child for later, until another one needs its place."""
@@ -649,6 +682,7 @@ class Invoker:
         if worker in self._workers:
             self._workers.remove(worker)
             worker.listener.on_frame = _ignore
+            worker.identity.close()
             self._end_turn(worker)
             if worker.line is not None:
                 worker.line.mute()
@@ -671,7 +705,11 @@ class Invoker:
                 task.result()
 
     def _make_launch(
-        self, function: LocalFunction, line: Line | None, packages: Mapping[str, str]
+        self,
+        function: LocalFunction,
+        line: Line | None,
+        packages: Mapping[str, str],
+        credentials: Mapping[str, str],
     ) -> Launch:
         debugger: Header = {"kind": "none"}
         inherited: tuple[int, ...] = ()
@@ -690,7 +728,7 @@ class Invoker:
             command=(str(self.python.path), "-u", "-B", "-X", "utf8", str(RUNTIME)),
             folder=function.code_dir,
             environment=make_child_environment(
-                function, self._environ, self._credentials, self.python.path
+                function, self._environ, credentials, self.python.path
             ),
             start={
                 "handler": function.handler,

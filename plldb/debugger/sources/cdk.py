@@ -1,30 +1,248 @@
-"""CDK: the templates in cdk.out, each of which is a stack's."""
+"""CDK: the stacks of a cloud assembly, and the folders that its assets were made from.
+
+``cdk.out`` has a copy of each function's code, which ``cdk synth`` makes. What is edited is the
+folder that it was made from. Where ``cdk synth --no-staging`` was used, the template names that;
+otherwise nothing does, and it is found by what is in it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
+from plldb.debugger.sources.cloud_assembly import (
+    MANIFEST,
+    SYNTH_HINT,
+    CloudAssembly,
+    SynthesisedStack,
+    read_assembly,
+)
 from plldb.debugger.sources.functions import read_functions
-from plldb.debugger.sources.project import Project, make_absolute
+from plldb.debugger.sources.package_origin import OriginFinder, Package, is_foreign, read_file
+from plldb.debugger.sources.project import (
+    CodeSource,
+    DescribedLayer,
+    Functions,
+    Parameters,
+    Project,
+    make_absolute,
+)
+from plldb.errors import SourceError
+from plldb.templates import as_dict, read_template
 
-_FOLDER = "cdk.out"
-_SUFFIX = ".template.json"
-# A nested stack's template is not the stack's own.
-_NESTED_SUFFIX = ".nested.template.json"
+_SETTINGS = "cdk.json"
+_OUTPUT = "cdk.out"
+# https://github.com/aws/aws-cdk/blob/main/packages/aws-cdk-lib/cx-api/lib/assets.ts
+_ASSET_PATH, _IS_BUNDLED = "aws:asset:path", "aws:asset:is-bundled"
+_CONTENTS = ("Code", "CodeUri", "Content", "ContentUri")
+_NESTED_STACK = "AWS::CloudFormation::Stack"
+# Those that apps are written in, and how many files one may have.
+_LANGUAGES = frozenset({".py", ".ts", ".mts", ".js", ".mjs", ".cjs", ".java", ".cs", ".go"})
+_MOST_FILES = 5_000
+_NO_ORIGIN = (
+    "its code is the copy that cdk synth has made, {0}, because {1}. Edits of the source have no "
+    "effect until then; name its folder with --code, or use cdk synth --no-staging."
+)
 
 
 def find_projects(folder: Path) -> Sequence[Project]:
-    """A project for each stack that was synthesised; a single one may have another name."""
-    paths = sorted(
-        make_absolute(path)
-        for path in (folder / _FOLDER).glob("*" + _SUFFIX)
-        if not path.name.endswith(_NESTED_SUFFIX)
-    )
-    names = [path.name.removesuffix(_SUFFIX) for path in paths]
-    is_single = len(paths) == 1
+    """A project for each name of a stack that was synthesised, those in Stages included."""
+    manifest = make_absolute(_find_output(folder) / MANIFEST)
+    if not manifest.is_file():
+        return []
+    assembly = read_assembly(manifest)
+    origins = _Origins(make_absolute(folder), assembly)
+    by_name: dict[str, list[SynthesisedStack]] = {}
+    for stack in assembly.stacks:
+        by_name.setdefault(stack.name, []).append(stack)
     return [
-        Project("CDK", path, partial(read_functions, path), frozenset([] if is_single else [name]))
-        for path, name in zip(paths, names, strict=True)
+        Project(
+            "CDK",
+            stacks[0].template,
+            partial(_read_stacks, stacks, origins),
+            frozenset({name}),
+            manifest,
+            make_absolute(folder),
+        )
+        for name, stacks in by_name.items()
     ]
+
+
+def find_template_project(template: Path) -> Project | None:
+    """The project that has a template which the developer names; None if it is no stack's of CDK.
+
+    It serves whatever stack the developer names it for.
+    """
+    manifest = template.parent / MANIFEST
+    if not manifest.is_file():
+        return None
+    # The assembly of a Stage lies in that of the app.
+    whole = template.parent.parent / MANIFEST
+    assembly = read_assembly(whole if whole.is_file() else manifest)
+    if template not in (stack.template for stack in assembly.stacks):
+        return None
+    above = assembly.folder.parents
+    app = next((at for at in above if (at / _SETTINGS).is_file()), above[0])
+    origins = _Origins(app, assembly)
+    return Project(
+        "CDK", template, partial(_read_template, template, origins), named_by=manifest, folder=app
+    )
+
+
+def _find_output(folder: Path) -> Path:
+    """``cdk.out``, or what ``cdk.json`` names. https://docs.aws.amazon.com/cdk/v2/guide/cli.html"""
+    try:
+        settings = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        settings = {}  # The CDK itself says what is wrong with it.
+    output = as_dict(settings).get("output")
+    return folder / (output if isinstance(output, str) else _OUTPUT)
+
+
+# --- Functions ------------------------------------------------------------------------------------
+
+
+def _read_stacks(
+    stacks: Sequence[SynthesisedStack], origins: _Origins, parameters: Parameters
+) -> Functions:
+    """The functions of a stack; of several with one name, what they agree in.
+
+    An app deploys stacks of one name to several regions or accounts. Which of them is meant does
+    not matter as long as their code is the same.
+    """
+    first, *others = (
+        (stack, _read_template(stack.template, origins, parameters)) for stack in stacks
+    )
+    functions = dict(first[1])
+    for other, theirs in others:
+        for name in functions.keys() | theirs.keys():
+            if functions.get(name) != theirs.get(name):
+                functions[name] = (
+                    f"the app has other code for it in each of {first[0].artifact_id} "
+                    f"({first[0].environment}) and {other.artifact_id} ({other.environment})"
+                )
+    return functions
+
+
+def _read_template(template: Path, origins: _Origins, parameters: Parameters) -> Functions:
+    """The functions of a template and of the nested stacks in it."""
+    if not template.is_file():
+        raise SourceError(
+            f"{origins.assembly.manifest} is out of date: there is no {template}.", SYNTH_HINT
+        )
+    functions = dict(read_functions(template, parameters, partial(origins.locate, template.parent)))
+    resources = read_template(template)["Resources"]
+    for logical_id, found in functions.items():
+        if isinstance(found, CodeSource) and found.inline is None:
+            functions[logical_id] = origins.replace_copies(
+                found, as_dict(resources.get(logical_id))
+            )
+    for logical_id, nested in _list_nested(resources, template.parent):
+        functions.pop(f"{logical_id}/*", None)
+        for name, found in _read_template(nested, origins, parameters).items():
+            functions[f"{logical_id}/{name}"] = found
+    return functions
+
+
+def _list_nested(resources: Mapping[str, Any], folder: Path) -> Iterator[tuple[str, Path]]:
+    for logical_id, resource in resources.items():
+        path = _get_metadata(resource).get(_ASSET_PATH)
+        if as_dict(resource).get("Type") == _NESTED_STACK and isinstance(path, str):
+            yield str(logical_id), folder / path
+
+
+def _get_metadata(resource: object) -> Mapping[str, Any]:
+    return as_dict(as_dict(resource).get("Metadata"))
+
+
+@dataclass(frozen=True)
+class _Origins:
+    """Where the assets of an assembly came from; ``folder`` is that of the app."""
+
+    folder: Path
+    assembly: CloudAssembly
+
+    def locate(self, folder: Path, _: str, resource: Mapping[str, Any]) -> Path | None:
+        """The asset of a function or a layer; a zip file if somebody else made it.
+
+        Without the command line of the CDK, the app writes no metadata.
+        """
+        path = _get_metadata(resource).get(_ASSET_PATH)
+        asset = folder / path if isinstance(path, str) else self._find_by_key(resource)
+        return make_absolute(asset) if asset is not None and asset.exists() else None
+
+    def _find_by_key(self, resource: Mapping[str, Any]) -> Path | None:
+        properties = as_dict(resource.get("Properties"))
+        content = next((as_dict(properties[name]) for name in _CONTENTS if name in properties), {})
+        return self.assembly.assets.get(str(content.get("S3Key", content.get("Key"))))
+
+    def replace_copies(self, source: CodeSource, resource: Mapping[str, Any]) -> CodeSource | str:
+        """The function with the folders that its assets are copies of; or a word on what has none.
+
+        What is no copy, since nothing was staged, stays as it is.
+        """
+        layers = tuple(self._replace_layer(layer) for layer in source.layers)
+        source = replace(source, layers=layers)
+        # Who says nothing may have built it.
+        package = Package(source.code_dir, _get_metadata(resource).get(_IS_BUNDLED) is not False)
+        if not self._is_copy(package.path) and package.path.is_dir():
+            return source
+        origin = self._finder.find(package, source.handler or "")
+        if isinstance(origin, Path):
+            build_dir = package.path if package.is_bundled and package.path.is_dir() else None
+            return replace(source, code_dir=origin, build_dir=build_dir)
+        if package.path.is_file():
+            return f"its code is a file, {package.path}, and {origin.reason}"
+        return replace(source, note=_NO_ORIGIN.format(package.path, origin.reason))
+
+    def _replace_layer(self, layer: DescribedLayer) -> DescribedLayer:
+        """What was installed into a layer is nowhere else; it is not edited, either."""
+        folders = tuple(
+            origin
+            if self._is_copy(folder)
+            and isinstance(origin := self._finder.find(Package(folder)), Path)
+            else folder
+            for folder in layer.folders
+        )
+        return replace(layer, folders=folders)
+
+    def _is_copy(self, path: Path) -> bool:
+        return path.is_relative_to(self.assembly.folder)
+
+    @cached_property
+    def _finder(self) -> OriginFinder:
+        packages = [Package(path, True) for path in {*self.assembly.assets.values()}]
+        return OriginFinder(self._roots, packages, self._is_named)
+
+    @cached_property
+    def _roots(self) -> list[Path]:
+        """Functions may lie beside the app, in the same repository."""
+        places = [self.folder, *self.folder.parents]
+        repository = next((at for at in places if (at / ".git").exists()), self.folder)
+        return list(dict.fromkeys([self.folder, repository]))
+
+    def _is_named(self, folder: Path) -> bool:
+        """Whether the app speaks of a folder of that name: it has it in a text, or in a path."""
+        name = re.escape(folder.name)
+        pattern = re.compile(rf"[\"'`/\\]{name}[\"'`/\\]")
+        return any(
+            pattern.search(text) and not path.is_relative_to(folder)
+            for path, text in self._texts.items()
+        )
+
+    @cached_property
+    def _texts(self) -> dict[Path, str]:
+        """What the app consists of, in whatever language."""
+        texts: dict[Path, str] = {}
+        for at, folders, files in os.walk(self.folder):
+            folders[:] = [name for name in folders if not is_foreign(Path(at, name))]
+            for name in files:
+                if Path(name).suffix in _LANGUAGES and len(texts) < _MOST_FILES:
+                    texts[Path(at, name)] = read_file(Path(at, name)).decode(errors="replace")
+        return texts

@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from plldb.config import suggest
-from plldb.debugger.sources import cdk, cloudformation
+from plldb.debugger.sources import cdk, chalice, cloudformation, sam, serverless
 from plldb.debugger.sources.code_options import find_most_specific, is_pattern
 from plldb.debugger.sources.comparison import Comparison, compare
 from plldb.debugger.sources.project import CodeSource, Finder, Functions, Project, make_absolute
@@ -25,7 +25,17 @@ from plldb.templates import TEMPLATE_HINT
 logger = logging.getLogger(__name__)
 
 # Of two projects that would serve a stack alike, the one of the earlier finder does.
-FINDERS: Sequence[Finder] = (cloudformation.find_projects, cdk.find_projects)
+FINDERS: Sequence[Finder] = (
+    sam.find_projects,
+    cloudformation.find_projects,
+    cdk.find_projects,
+    serverless.find_projects,
+    chalice.find_projects,
+)
+# Of these kinds, a template alone does not say where the code is.
+_TOOLS = (cdk, serverless, chalice)
+# In the project, so that an editor has it in its workspace.
+_INLINE = Path(".plldb", "inline")
 _CODE_HINT = "Say where its code is: --code {0}=DIR"
 
 
@@ -84,9 +94,9 @@ def choose_sources(
         names = deployed.functions if deployed is not None else ()
         left_out = dict.fromkeys(names, f"there is no template in {options.folder}")
         return _finish({}, left_out, f"{why} {TEMPLATE_HINT}", options, deployed)
-    readings = [_read(project, options, deployed) for project in candidates]
+    readings = [_read(project, options, stack_name, deployed) for project in candidates]
     if not readings:
-        readings = [_read(None, options, deployed)]
+        readings = [_read(None, options, stack_name, deployed)]
     best = max(readings, key=lambda reading: reading.comparison.fitting)
     if best.project is not None and deployed is not None:
         best.comparison.require_fit(best.project.file, deployed)
@@ -118,7 +128,8 @@ def find_projects(folder: Path) -> list[Project]:
 
 def find_template(path: Path) -> Project:
     """The project that a template which the developer names is of; ``path`` is absolute."""
-    return cloudformation.read_project(path)
+    projects = (tool.find_template_project(path) for tool in _TOOLS)
+    return next(filter(None, projects), None) or cloudformation.read_project(path)
 
 
 def list_candidates(options: CodeOptions, stack_name: str) -> list[Project]:
@@ -166,11 +177,15 @@ class _Reading:
 
 
 def _read(
-    project: Project | None, options: CodeOptions, deployed: DeployedStack | None
+    project: Project | None,
+    options: CodeOptions,
+    stack_name: str,
+    deployed: DeployedStack | None,
 ) -> _Reading:
     functions: Functions = {}
     if project is not None:
-        functions = project.read({} if deployed is None else deployed.parameters)
+        parameters = {} if deployed is None else deployed.parameters
+        functions = _place_inline_code(project, project.read(parameters), stack_name)
     by_hand = _name_code(functions, options.code, deployed)
     functions = {**functions, **by_hand}
     if deployed is not None:
@@ -179,6 +194,19 @@ def _read(
     found = {name: one for name, one in functions.items() if isinstance(one, CodeSource)}
     missing = {name: one for name, one in functions.items() if isinstance(one, str)}
     return _Reading(project, Comparison(found, missing, {}, {}, len(functions)))
+
+
+def _place_inline_code(project: Project, functions: Functions, stack_name: str) -> Functions:
+    """Finds a folder for each function whose code stands in the template: it may be edited for one
+    stack of several.
+    """
+    top = (project.folder or project.file.parent) / _INLINE / stack_name
+    return {
+        name: replace(one, code_dir=make_absolute(top / name))
+        if isinstance(one, CodeSource) and one.inline is not None
+        else one
+        for name, one in functions.items()
+    }
 
 
 def _name_code(
@@ -204,7 +232,7 @@ def _name_code(
             continue
         source = functions.get(name)
         known = source if isinstance(source, CodeSource) else CodeSource(code[pattern])
-        named[name] = replace(known, code_dir=code[pattern])
+        named[name] = replace(known, code_dir=code[pattern], note="", inline=None)
     for pattern in code:
         if not any(fnmatchcase(name, pattern) for name in names):
             raise UsageError(
@@ -263,6 +291,7 @@ def _finish(
         {name: missing[name] for name in choose(missing)},
         why_none,
         frozenset({*found, *missing}),
-        {name: f"it is not debugged: {undeployed[name]}" for name in choose(undeployed)},
+        {name: f"it is not debugged: {undeployed[name]}" for name in choose(undeployed)}
+        | {name: found[name].note for name in choose(found) if found[name].note},
         () if deployed is None else deployed.warnings,
     )

@@ -95,6 +95,7 @@ class TestPrecedence:
             "PointInTimeRecovery": "true",
             "DeletionProtection": "true",
             "Dashboard": "true",
+            "FunctionCredentials": "denied",
             "MaxPendingSessions": "100",
             "ThrottlingRate": "200",
             "ThrottlingBurst": "400",

@@ -22,6 +22,7 @@ from websockets.exceptions import ConnectionClosed
 
 from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
 from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import ErrorCode
+from plldb.credentials import Credentials
 from plldb.debugger.attachment import AttachEvent, SessionOptions, attach
 from plldb.debugger.children.interpreter import Interpreter
 from plldb.debugger.children.invoker import Outcome
@@ -224,6 +225,7 @@ class HelperStack:
             "claim": lambda: [wire.go(message["requestId"], message["deadline"])],
             "answer": lambda: self._record(message),
             "decline": lambda: [],
+            "watch": lambda: [],
         }
         return reply[message["action"]]()
 
@@ -298,11 +300,15 @@ class Target(FakeTarget):
     def execute_api_auth(self) -> Any:
         return requests.auth.HTTPBasicAuth("signed", "")
 
-    def deploy(self, *names: str) -> Target:
+    def deploy(self, *names: str, **parameters: str) -> Target:
+        given = [{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()]
         outputs = [{"OutputKey": k, "OutputValue": v} for k, v in OUTPUTS.items()]
         for name in names:
             self.cloudformation.add(
-                name, "CREATE_COMPLETE", Outputs=outputs if name == "plldb" else []
+                name,
+                "CREATE_COMPLETE",
+                Outputs=outputs if name == "plldb" else [],
+                Parameters=given if name == "plldb" else [],
             )
         return self
 
@@ -326,7 +332,12 @@ class FakeInvoker:
         self.prepared.append(function.logical_id)
 
     async def invoke(
-        self, function: LocalFunction, event: str, context: dict[str, Any], deadline: float
+        self,
+        function: LocalFunction,
+        event: str,
+        context: dict[str, Any],
+        deadline: float,
+        credentials: Credentials | None = None,
     ) -> Outcome:
         self.running.append(context["aws_request_id"])
         if self._slow:

@@ -81,6 +81,7 @@ def test_the_functions_with_code_here_are_instrumented_and_their_invocations_ans
         "functions": ["Aardvark", "Greeter"],
         "whenAbsent": "error",
         "takeOver": True,
+        "asFunction": False,
     }
     assert invoker.prepared == ["Greeter"]
     assert stack.answers == {"request-1": {"result": "a secret"}}
@@ -133,4 +134,25 @@ def test_a_missing_stack_is_named_before_any_session_is_opened(
                 make_invoker,
                 lambda _: None,
             )
+    assert rest.requests == []
+
+
+@pytest.mark.parametrize(("value", "word"), [("denied", "is 'denied'"), ("", "too old")])
+def test_a_helper_stack_without_credentials_of_functions_is_named_before_any_session_is_opened(
+    value: str, word: str
+) -> None:
+    def make_invoker() -> Any:
+        raise AssertionError("nothing is to be started")
+
+    with local_server(lambda _: Answer(500)) as rest:
+        target = Target(rest.url).deploy("app", "plldb", FunctionCredentials=value)
+        with pytest.raises(StackError, match=word) as raised:
+            attach(
+                target,  # type: ignore[arg-type]
+                SessionOptions("app", "plldb", as_function=True),
+                ChosenSources({}),
+                make_invoker,
+                lambda _: None,
+            )
+    assert "plldb bootstrap" in str(raised.value.hint)
     assert rest.requests == []

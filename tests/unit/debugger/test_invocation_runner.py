@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from plldb.bootstrap.cloudformation.lambda_functions.shared.constants import MAX_FRAME_BYTES
 from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
 from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import ErrorCode
+from plldb.credentials import Credentials
 from plldb.debugger.children.interpreter import Interpreter
 from plldb.debugger.children.invoker import Outcome
 from plldb.debugger.children.local_function import LocalFunction
@@ -51,6 +52,7 @@ class FakeInvoker:
     def __init__(self) -> None:
         self.prepared: list[LocalFunction] = []
         self.invoked: list[tuple[LocalFunction, str, dict[str, Any], float]] = []
+        self.lent: list[Credentials | None] = []
         self.refusal: PlldbError | None = None
         self.is_closed = False
         self.run: Run = self._succeed
@@ -72,9 +74,15 @@ class FakeInvoker:
         self.served.append(function)
 
     async def invoke(
-        self, function: LocalFunction, event: str, context: dict[str, Any], deadline: float
+        self,
+        function: LocalFunction,
+        event: str,
+        context: dict[str, Any],
+        deadline: float,
+        credentials: Credentials | None = None,
     ) -> Outcome:
         self.invoked.append((function, event, context, deadline))
+        self.lent.append(credentials)
         return await self.run(function, event, context, deadline)
 
     async def close(self) -> None:
@@ -157,7 +165,7 @@ class HelperStack:
 class Session:
     """A session of which ``Greeter`` and ``Other`` have code here; ``reported`` wakes its test."""
 
-    def __init__(self) -> None:
+    def __init__(self, as_function: bool = False) -> None:
         self.invoker, self.transfer, self.stack = FakeInvoker(), FakeTransfer(), HelperStack()
         self.events: list[RunnerEvent] = []
         self.bugs = 0
@@ -184,6 +192,7 @@ class Session:
             self._report,
             Timing(first_retry=0.001, longest_retry=0.01, repeat=0.01, preparing=0.1),
             self._count_bug,
+            as_function=as_function,
             collect_layers=self._collect_layers,
         )
 
@@ -255,11 +264,11 @@ class Session:
         return go
 
 
-def session(work: Callable[[Session], Awaitable[None]]) -> Session:
+def session(work: Callable[[Session], Awaitable[None]], *, as_function: bool = False) -> Session:
     """``work`` with a session, which is closed after it."""
 
     async def main() -> Session:
-        one = Session()
+        one = Session(as_function)
         await work(one)
         await one.runner.close()
         assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -300,6 +309,38 @@ def arrived(
         event=event,
         event_url=event_url,
     )
+
+
+class TestRoles:
+    ROLE = wire.RoleCredentials(
+        accessKeyId="ASIA", secretAccessKey="the-secret", sessionToken="the-token"
+    )
+
+    def run(self, credentials: wire.RoleCredentials | None, as_function: bool) -> Session:
+        async def work(one: Session) -> None:
+            one.runner.add_function(instrumented())
+            one.runner.start(replace(arrived(), credentials=credentials))
+            await one.finished()
+
+        return session(work, as_function=as_function)
+
+    def test_the_code_is_lent_what_its_invocation_brings(self) -> None:
+        done = self.run(self.ROLE, as_function=True)
+        assert done.invoker.lent == [Credentials("ASIA", "the-secret", "the-token")]
+
+    def test_nobody_has_what_was_not_asked_for(self) -> None:
+        assert self.run(self.ROLE, as_function=False).invoker.lent == [None]
+
+    def test_one_that_brings_none_is_left_to_its_function(self) -> None:
+        done = self.run(None, as_function=True)
+        assert [one["action"] for one in done.stack.heard] == ["decline"]
+        assert done.invoker.invoked == []
+        assert "without the credentials" in str(done.ended[0].error)
+
+    def test_they_are_in_nothing_that_python_shows(self) -> None:
+        shown = repr(replace(arrived(), credentials=self.ROLE))
+        assert "ASIA" not in shown
+        assert "the-secret" not in shown
 
 
 class TestAnswers:

@@ -12,7 +12,14 @@ from typing import Any
 import plldb_shim
 import pytest
 from lambda_functions.websocket import wire
-from plldb_shim import channel, constants, idle_connection, variables, websocket_client
+from plldb_shim import (
+    channel,
+    constants,
+    function_context,
+    idle_connection,
+    variables,
+    websocket_client,
+)
 
 from tests.unit.fakes import Answer, Request, local_server
 
@@ -56,6 +63,13 @@ def eventually(condition: Callable[[], object]) -> None:
 def let_it_arrive() -> None:
     """What this machine sends to itself is there at once, as a rule; nothing tells when it is."""
     time.sleep(0.05)
+
+
+CREDENTIALS = {
+    "accessKeyId": "ASIAEXAMPLE",
+    "secretAccessKey": "the-secret",
+    "sessionToken": "the-session-token" * 60,
+}
 
 
 class TestMessages:
@@ -114,7 +128,7 @@ class TestMessages:
             "upload": {"requestId"},
             "invoke": {
                 *("requestId", "function", "deadline", "acceptBefore", "context"),
-                *("event", "eventKey"),
+                *("event", "eventKey", "credentials"),
             },
             "abandon": {"requestId", "deadline"},
             "await": {"requestId", "deadline"},
@@ -127,7 +141,9 @@ class TestMessages:
                 "abandon": [[started()]],
                 "await": [[answer(2)]],
             }
-            with instrumented(monkeypatch, answering(script)) as stack:
+            monkeypatch.setattr(function_context, "_CREDENTIALS", CREDENTIALS)
+            wanted = {constants.AS_FUNCTION: "true"}
+            with instrumented(monkeypatch, answering(script), **wanted) as stack:
                 assert call("x" * 100_000) == 2
                 assert call("x") == 2
         assert set(stack.actions()) == contract.keys() <= set(wire.Action)
@@ -137,6 +153,28 @@ class TestMessages:
         assert sent == {action: fields | {"token"} for action, fields in contract.items()}
         documented = wire.__doc__ or ""
         assert all(name in documented for fields in sent.values() for name in fields)
+
+    def test_credentials_go_with_each_event_if_they_are_wanted(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(function_context, "_CREDENTIALS", CREDENTIALS)
+        wanted = {constants.AS_FUNCTION: "true"}
+        with instrumented(monkeypatch, invoked(answer(2)), **wanted) as stack:
+            # What the function's own handler has made of its environment does not count.
+            monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
+            assert [call(), call()] == [2, 2]
+        assert [one["credentials"] for one in stack.messages] == [CREDENTIALS] * 2
+
+    @pytest.mark.parametrize("is_wanted", [False, True])
+    def test_otherwise_nothing_is_said_of_them(
+        self, monkeypatch: pytest.MonkeyPatch, is_wanted: bool
+    ) -> None:
+        found = CREDENTIALS | ({"secretAccessKey": ""} if is_wanted else {})
+        monkeypatch.setattr(function_context, "_CREDENTIALS", found)
+        wanted = {constants.AS_FUNCTION: "true"} if is_wanted else {}
+        with instrumented(monkeypatch, invoked(answer(2)), **wanted) as stack:
+            assert call() == 2
+        assert "credentials" not in stack.messages[0]
 
     def test_the_words_are_the_contracts(self) -> None:
         from plldb_shim import progress
@@ -851,19 +889,21 @@ class TestLargeOnes:
         for request in bucket.requests:
             assert "authorization" not in request.headers, "the token is the helper stack's only"
 
+    @pytest.mark.parametrize("wanted", [{}, {constants.AS_FUNCTION: "true"}], ids=["", "role"])
     @pytest.mark.parametrize("kind", ["plain", '"', "ä", "\\"])
     def test_only_those_whose_whole_message_is_too_large(
-        self, monkeypatch: pytest.MonkeyPatch, bucket: Bucket, kind: str
+        self, monkeypatch: pytest.MonkeyPatch, bucket: Bucket, kind: str, wanted: dict[str, str]
     ) -> None:
+        """What is not of the event stays in the message: none of it is stored."""
+        monkeypatch.setattr(function_context, "_CREDENTIALS", CREDENTIALS)
         script = {"upload": [[bucket.upload()]], "invoke": [[answer(2)]]}
-        with instrumented(monkeypatch, answering(script)) as stack:
-            for size in range(500, 30_000, 3_100):
+        with instrumented(monkeypatch, answering(script), **wanted) as stack:
+            for size in range(500, 30_000, 500):
                 assert call(kind * (size // len(kind))) == 2
-        sizes = [
-            len(json.dumps(message)) for message in stack.messages if message["action"] == "invoke"
-        ]
+        sizes = [len(json.dumps(message)) for message in stack.messages if "context" in message]
         assert 24_000 < max(sizes) <= 28_000
         assert bucket.stored
+        assert CREDENTIALS["secretAccessKey"] not in str(bucket.stored)
 
     def test_one_that_could_not_be_stored_runs_here(
         self, monkeypatch: pytest.MonkeyPatch, bucket: Bucket

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from plldb.aws import Target
 from plldb.config import EmulatorAddress, TargetSettings
@@ -84,13 +84,9 @@ def layer_store() -> Iterator[LayerStore]:
                 self._send_archive(url.path.removeprefix("/content/"))
                 return
             store.regions.append(self.headers["Authorization"].split("/")[2])
-            layer, version = (
-                unquote(url.path).removeprefix("/2018-10-31/layers/").split("/versions/")
-            )
-            status, answer = store.describe(f"{layer}:{version}")
-            self._send(
-                status, json.dumps(answer).encode(), {"x-amzn-ErrorType": answer.get("__type", "")}
-            )
+            status, answer = store.describe(parse_qs(url.query)["Arn"][0])
+            kind = {"x-amzn-ErrorType": answer.get("__type", "")}
+            self._send(status, json.dumps(answer).encode(), kind)
 
         def _send_archive(self, text: str) -> None:
             store.downloaded.append(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -13,7 +14,7 @@ from plldb.debugger.sources.choice import CodeOptions, choose_sources
 from plldb.debugger.sources.project import CodeSource
 from plldb.deployed import DeployedFunction, DeployedStack
 from plldb.errors import SourceError, UsageError
-from tests.unit.debugger.sources.test_cdk import synthesise
+from tests.unit.debugger.sources.cloud_assemblies import synthesise
 
 TEMPLATE = """
 Resources:
@@ -212,22 +213,41 @@ class TestDeployed:
 class TestProjects:
     def test_the_developers_own_template_comes_first(self, tmp_path: Path) -> None:
         (tmp_path / "src").mkdir()
-        synthesise(tmp_path, "app")
+        synthesise(tmp_path, "app", {"Greeter": tmp_path / "src"})
         (tmp_path / "template.yaml").write_text(TEMPLATE, encoding="utf-8")
         assert "ReadItem" in choose_sources(CodeOptions(tmp_path), "x").found
 
     def test_that_which_names_the_stack_serves_it(self, tmp_path: Path) -> None:
+        (tmp_path / "src").mkdir()
         for name in ("A", "B"):
-            synthesise(tmp_path, name)
+            synthesise(tmp_path, name, {f"Greeter{name}": tmp_path / "src"})
         choose = partial(choose_sources, CodeOptions(tmp_path))
-        assert choose("B").found.keys() == {"GreeterAB12"}
+        assert choose("B").found.keys() == {"GreeterB"}
         with pytest.raises(SourceError, match="no stack 'C'") as raised:
             choose("C")
         assert "one of A, B" in str(raised.value.hint)
 
     def test_of_several_templates_the_one_that_fits_serves_it(self, tmp_path: Path) -> None:
-        (tmp_path / "src").mkdir()
-        synthesise(tmp_path, "app")
-        (tmp_path / "template.yaml").write_text(TEMPLATE, encoding="utf-8")
-        stack = DeployedStack("x", {"GreeterAB12": DeployedFunction("g", "index.handler")})
-        assert choose_sources(CodeOptions(tmp_path), "x", stack).found.keys() == {"GreeterAB12"}
+        """As of two stages of an app of Chalice."""
+        (tmp_path / ".chalice").mkdir()
+        (tmp_path / ".chalice" / "config.json").write_text("{}")
+        for name in ("Beta", "Production"):
+            (tmp_path / name).mkdir()
+            properties = {"CodeUri": "./deployment.zip", "Handler": "app.app"}
+            function = {"Type": "AWS::Serverless::Function", "Properties": properties}
+            template = json.dumps({"Resources": {name: function}})
+            (tmp_path / name / "sam.json").write_text(template)
+        stack = DeployedStack("x", {"Production": DeployedFunction("g", "app.app")})
+        assert choose_sources(CodeOptions(tmp_path), "x", stack).found.keys() == {"Production"}
+
+
+def test_code_that_stands_in_a_template_has_a_folder_in_the_project(tmp_path: Path) -> None:
+    child = "Resources: {F: {Type: AWS::Lambda::Function, Properties: {Code: {ZipFile: x}}}}"
+    parent = (
+        "Resources: {C: {Type: AWS::CloudFormation::Stack, Properties: {TemplateURL: c/t.yaml}}}"
+    )
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "t.yaml").write_text(child, encoding="utf-8")
+    (tmp_path / "template.yaml").write_text(parent, encoding="utf-8")
+    found = choose_sources(CodeOptions(tmp_path), "app").found
+    assert found == {"C/F": CodeSource(tmp_path / ".plldb/inline/app/C/F", inline="x")}

@@ -78,13 +78,18 @@ class FunctionConfiguration:
 
 @dataclass(frozen=True)
 class Hold:
-    """A session's hold on functions. ``session`` is the shortened id, ``owner`` an ARN."""
+    """A session's hold on functions of a stack.
 
+    ``session`` is the shortened id, ``owner`` an ARN.
+    """
+
+    stack: str
     session: str
     owner: str
     token: str = field(repr=False)
     websocket_url: str
     when_absent: str
+    as_function: bool = False
 
 
 @dataclass(frozen=True)
@@ -137,12 +142,14 @@ def redirect(
             constants.ORIGINAL_TIMEOUT: str(original.timeout),
             constants.RAISED_TIMEOUT: str(raised),
             constants.FUNCTION: function,
+            constants.STACK: hold.stack,
             constants.WEBSOCKET_URL: hold.websocket_url,
             constants.TOKEN: hold.token,
             constants.SESSION: hold.session,
             constants.HELD_BY: hold.owner,
             constants.WHEN_ABSENT: hold.when_absent,
-        },
+        }
+        | ({constants.AS_FUNCTION: "true"} if hold.as_function else {}),
     )
 
 

@@ -20,6 +20,8 @@ ORIGINAL_TIMEOUT = "PLLDB_ORIGINAL_TIMEOUT"
 RAISED_TIMEOUT = "PLLDB_RAISED_TIMEOUT"
 # The function's logical id, that of one in a nested stack after those that lead there.
 FUNCTION = "PLLDB_FUNCTION"
+# The stack whose session it is: the one above nested stacks, or the name of a mere list.
+STACK = "PLLDB_STACK"
 # Where the helper stack's WebSocket API is: wss://HOST/STAGE, or ws:// on an emulator.
 WEBSOCKET_URL = "PLLDB_WEBSOCKET_URL"
 # What admits the function to its session, and to nothing else.
@@ -29,17 +31,21 @@ SESSION = "PLLDB_SESSION"
 HELD_BY = "PLLDB_HELD_BY"
 # What the function does while nobody is attached: "original" or "error".
 WHEN_ABSENT = "PLLDB_WHEN_ABSENT"
+# Set if the function's own role is wanted: each invocation is sent with its credentials.
+AS_FUNCTION = "PLLDB_AS_FUNCTION"
 
 FUNCTION_VARIABLES = (
     ORIGINAL_HANDLER,
     ORIGINAL_TIMEOUT,
     RAISED_TIMEOUT,
     FUNCTION,
+    STACK,
     WEBSOCKET_URL,
     TOKEN,
     SESSION,
     HELD_BY,
     WHEN_ABSENT,
+    AS_FUNCTION,
 )
 
 # What plldb 0.1.0 wrote as well: restoring takes it away.
@@ -61,3 +67,6 @@ MAX_PENDING_SESSIONS = "PLLDB_MAX_PENDING_SESSIONS"
 MAX_REQUEST_BYTES = "PLLDB_MAX_REQUEST_BYTES"
 MAX_MESSAGE_BYTES = "PLLDB_MAX_MESSAGE_BYTES"
 MAX_WAITING_INVOCATIONS = "PLLDB_MAX_WAITING_INVOCATIONS"
+# Whether credentials of functions are passed on: ALLOWED, or anything else.
+FUNCTION_CREDENTIALS = "PLLDB_FUNCTION_CREDENTIALS"
+ALLOWED = "allowed"

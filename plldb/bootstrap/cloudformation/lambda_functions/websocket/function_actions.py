@@ -11,9 +11,8 @@ invocation, nor can; and no debugger is told of one before its function knows th
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..instrumentation.request import restore_request
@@ -24,6 +23,7 @@ from ..sessions.session import Session, Status
 from ..shared.constants import MAX_FRAME_BYTES
 from . import wire
 from .relay import (
+    FUNCTION,
     BadMessageError,
     Relay,
     Reply,
@@ -35,8 +35,6 @@ from .relay import (
 )
 from .wire import Action
 
-# Names of functions of nested stacks have slashes.
-_FUNCTION = re.compile(r"[0-9A-Za-z_/-]{1,1024}")
 # Seconds after which a debugger that has not claimed an invocation counts as silent. A function
 # asks after 5, or earlier for reasons of its own.
 _SILENCE_SECONDS = 4.0
@@ -86,6 +84,7 @@ class _Invoke:
     context: dict[str, Any]
     event: str | None
     event_key: str | None
+    credentials: wire.RoleCredentials | None = field(repr=False)
 
 
 def _invoke(request: Request, key: str, relay: Relay) -> Reply:
@@ -128,14 +127,27 @@ def _read_invoke(request: Request, relay: Relay) -> _Invoke:
     """Raises BadMessageError."""
     id = invocation_id_of(request)
     function, context = request.message.get("function"), request.message.get("context")
-    if not matches(_FUNCTION, function):
+    if not matches(FUNCTION, function):
         raise BadMessageError("'function' is missing, or no logical id.")
     if not isinstance(context, dict):
         raise BadMessageError("'context' is missing, or no object.")
     request.record["function"] = function
     event, event_key = payload_of(request.message, "event", "eventKey", relay.payloads)
     accept_before = time_of(request.message, "acceptBefore")
-    return _Invoke(id, accept_before, str(function), context, event, event_key)
+    credentials = _read_credentials(request.message) if relay.allows_credentials else None
+    return _Invoke(id, accept_before, str(function), context, event, event_key, credentials)
+
+
+def _read_credentials(message: dict[str, Any]) -> wire.RoleCredentials | None:
+    """Those of the function's role; None if there are none. Raises BadMessageError."""
+    found = message.get("credentials")
+    if found is None:
+        return None
+    names = ("accessKeyId", "secretAccessKey", "sessionToken")
+    if not isinstance(found, dict) or not all(isinstance(found.get(name), str) for name in names):
+        raise BadMessageError(f"'credentials' must have these texts: {', '.join(names)}.")
+    key_id, secret, token = (found[name] for name in names)
+    return {"accessKeyId": key_id, "secretAccessKey": secret, "sessionToken": token}
 
 
 def _pass_on(
@@ -177,6 +189,7 @@ def _invocation_message(request: Request, wanted: _Invoke, relay: Relay) -> wire
         context=wanted.context,
         event=wanted.event,
         event_url=None if key is None else relay.payloads.download_url(key),
+        credentials=wanted.credentials,
     )
 
 

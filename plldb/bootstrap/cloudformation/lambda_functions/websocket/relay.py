@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..instrumentation.request import Instrumentation
@@ -14,6 +14,7 @@ from ..invocations.invocation import Invocation, InvocationId
 from ..invocations.payloads import Payloads
 from ..invocations.store import InvocationStore
 from ..sessions.ending import Ending
+from ..sessions.function_lists import FunctionLists
 from ..sessions.store import SessionStore
 from ..shared.constants import MAX_FRAME_BYTES
 from ..shared.log import Record
@@ -24,6 +25,8 @@ from .wire import Action, ErrorCode
 Reply = dict[str, Any] | None
 
 _END_OF_TIME = 2**40  # in seconds: what is beyond is no mistake of a clock
+# What a function is called in a session: logical ids, or a name in a list.
+FUNCTION = re.compile(r"[0-9A-Za-z_/-]{1,1024}")
 _REQUEST_ID = re.compile(r"[0-9A-Za-z-]{1,128}")
 
 
@@ -40,7 +43,7 @@ class Request:
     """One message of a client, and the connection that it came by; ``record`` is for the log."""
 
     action: Action
-    message: dict[str, Any]
+    message: dict[str, Any] = field(repr=False)
     record: Record
     connection_id: str
     now: float
@@ -50,17 +53,20 @@ class Request:
 class Relay:
     """Passes invocations and answers on, between functions and debuggers.
 
-    ``clock`` gives the time in seconds since the epoch.
+    ``clock`` gives the time in seconds since the epoch. Unless it ``allows_credentials``, those of
+    functions are neither asked for nor passed on.
     """
 
     sessions: SessionStore
     invocations: InvocationStore
     grants: Grants
     payloads: Payloads
+    lists: FunctionLists
     connections: Connections
     instrumentation: Instrumentation
     ending: Ending
     max_message_bytes: int
+    allows_credentials: bool
     clock: Callable[[], float] = time.time
 
     def answer_message(self, invocation: Invocation) -> dict[str, Any]:

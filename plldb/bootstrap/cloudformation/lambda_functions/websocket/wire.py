@@ -23,7 +23,8 @@ both, but for those about uploads, and none is taken for another's.
     debugger                                   server
     resume {replaces}                     →    resumed, or expired
     instrument {functions, whenAbsent,    →    instrumented, skipped, warning: one a function
-                takeOver}                      ready {instrumented, skipped, maxWaiting}, at last
+                takeOver, asFunction,          ready {instrumented, skipped, maxWaiting}, at last
+                members}
                                           ←    taken: another session took a function over
                                           ←    invocation: one to claim, see ``invocation``
     claim                                 →    go: run it, now and only now
@@ -32,13 +33,16 @@ both, but for those about uploads, and none is taken for another's.
     upload {requestId}                    →    upload {requestId, key, url}: PUT a large body there
     answer {body or bodyKey}              →    recorded {state}
     heartbeat                             →    heartbeat {ttl, time}
+    watch {stack, functions}              →    changed {stack, isUpdating, functions, lost, gone}:
+                                               only if it is not as the message says
     close                                 →    restored: one a function; closed
                                           ←    closed {reason}: somebody else ended the session
 
     function                                   server
     upload {requestId}                    →    upload {requestId, key, url}: PUT a large event there
     invoke {function, acceptBefore,       →    accepted
-            context, event or eventKey}        absent {reason}: run your own handler
+            context, event or eventKey,        absent {reason}: run your own handler
+            credentials}
                                           ←    answer {body or bodyUrl}
     abandon                               →    absent, if no debugger had begun; else as for await
     await                                 →    started: a debugger has begun
@@ -50,12 +54,16 @@ both, but for those about uploads, and none is taken for another's.
 ``body`` is the JSON text of what the handler gave: ``{"result": …}``, ``{"base64": …}`` for bytes
 that are no JSON, or ``{"error": {"errorType", "errorMessage", "stackTrace"}}``. Bodies and events
 that do not fit a message of MAX_FRAME_BYTES pass through the artifacts bucket, by presigned URLs.
+
+``credentials`` are those of the function's own role, where a session has asked for them
+(``asFunction``). They are passed on in the run that receives them, and are in no record: a debugger
+that did not get them gets them never. So they are always in the message, wherever the event is.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, TypedDict
 
@@ -74,6 +82,7 @@ class Action(StrEnum):
     HEARTBEAT = "heartbeat"
     INSTRUMENT = "instrument"
     RESUME = "resume"
+    WATCH = "watch"
     # Of functions
     ABANDON = "abandon"
     AWAIT = "await"
@@ -86,6 +95,7 @@ class MessageType(StrEnum):
     """What a server's message is."""
 
     # To debuggers
+    CHANGED = "changed"
     CLOSED = "closed"
     EXPIRED = "expired"
     GO = "go"
@@ -116,6 +126,8 @@ class ErrorCode(StrEnum):
     NOT_JSON = "not_json"
     UNKNOWN_ACTION = "unknown_action"
     SESSION_CLOSED = "session_closed"
+    # The helper stack passes no credentials of functions on.
+    CREDENTIALS_DENIED = "credentials_denied"
 
 
 class WhenAbsent(StrEnum):
@@ -123,6 +135,14 @@ class WhenAbsent(StrEnum):
 
     ORIGINAL = "original"
     ERROR = "error"
+
+
+class RoleCredentials(TypedDict):
+    """Temporary credentials of a function's own role."""
+
+    accessKeyId: str
+    secretAccessKey: str
+    sessionToken: str
 
 
 class InvocationMessage(TypedDict):
@@ -136,6 +156,7 @@ class InvocationMessage(TypedDict):
     context: dict[str, Any]
     event: str | None
     eventUrl: str | None
+    credentials: RoleCredentials | None
 
 
 # --- From a debugger ------------------------------------------------------------------------------
@@ -162,8 +183,15 @@ def instrument_message(
     functions: list[str],
     when_absent: WhenAbsent = WhenAbsent.ORIGINAL,
     take_over: bool = False,
+    as_function: bool = False,
+    members: Mapping[str, str] | None = None,
 ) -> str:
-    """``functions`` are shell patterns of logical ids or function names; all, if empty."""
+    """``functions`` are shell patterns of logical ids or function names; all, if empty.
+
+    ``as_function``: their invocations come with the credentials of their roles. ``members`` are the
+    functions of a stack that CloudFormation does not know: their names in Lambda by what they are
+    called in place of a logical id.
+    """
     return json.dumps(
         {
             "action": Action.INSTRUMENT,
@@ -171,6 +199,24 @@ def instrument_message(
             "functions": functions,
             "whenAbsent": when_absent,
             "takeOver": take_over,
+            "asFunction": as_function,
+        }
+        | ({} if members is None else {"members": dict(members)})
+    )
+
+
+def watch_message(session_id: str, stack: str, functions: Mapping[str, str]) -> str:
+    """Asks whether the stack was deployed again, or a function changed, whoever did it.
+
+    ``stack`` is what ``changed`` said of it last, or empty; ``functions`` are the names of those
+    that the session holds, each with the ``revision`` that ``instrumented`` told last.
+    """
+    return json.dumps(
+        {
+            "action": Action.WATCH,
+            "sessionId": session_id,
+            "stack": stack,
+            "functions": dict(functions),
         }
     )
 
@@ -239,6 +285,7 @@ def invoke_message(
     context: dict[str, Any],
     event: str | None = None,
     event_key: str | None = None,
+    credentials: RoleCredentials | None = None,
 ) -> str:
     """An invocation to pass on, unless it arrives after ``accept_before``.
 
@@ -256,6 +303,7 @@ def invoke_message(
             "context": context,
         }
         | ({"event": event} if event_key is None else {"eventKey": event_key})
+        | ({} if credentials is None else {"credentials": credentials})
     )
 
 
@@ -327,6 +375,7 @@ def instrumented(
     variables: dict[str, str],
     layers: Iterable[str] = (),
     logging: dict[str, str] | None = None,
+    revision: str = "",
 ) -> dict[str, Any]:
     """A function's invocations come here from now on.
 
@@ -334,6 +383,7 @@ def instrumented(
     (the ARNs of their versions, in order) are as the user deployed them, without plldb's own.
     ``logging`` is its LoggingConfig:
     https://docs.aws.amazon.com/lambda/latest/api/API_LoggingConfig.html
+    ``revision`` is its RevisionId, by which ``watch`` finds that somebody has changed it since.
     """
     return {
         "type": MessageType.INSTRUMENTED,
@@ -347,24 +397,58 @@ def instrumented(
         "variables": variables,
         "layers": [*layers],
         "logging": logging or {},
+        "revision": revision,
     }
 
 
-def skipped(function: str, reason: str) -> dict[str, Any]:
-    return {"type": MessageType.SKIPPED, "function": function, "reason": reason}
+def skipped(function: str, reason: str, revision: str = "") -> dict[str, Any]:
+    """``revision`` is the function's, if nothing can come of asking again while it has that."""
+    return {
+        "type": MessageType.SKIPPED,
+        "function": function,
+        "reason": reason,
+        "revision": revision,
+    }
 
 
 def warning(function: str, message: str) -> dict[str, Any]:
     return {"type": MessageType.WARNING, "function": function, "message": message}
 
 
-def ready(instrumented: int, skipped: int, max_waiting: int) -> dict[str, Any]:
-    """All functions are done. A debugger declines invocations while ``max_waiting`` wait."""
+def ready(instrumented: int, skipped: int, max_waiting: int, stack: str = "") -> dict[str, Any]:
+    """All functions are done. A debugger declines invocations while ``max_waiting`` wait.
+
+    ``stack`` says which deployment of the stack they are of: see ``watch``.
+    """
     return {
         "type": MessageType.READY,
         "instrumented": instrumented,
         "skipped": skipped,
         "maxWaiting": max_waiting,
+        "stack": stack,
+    }
+
+
+def changed(
+    stack: str,
+    is_updating: bool,
+    functions: Sequence[str] = (),
+    lost: Sequence[str] = (),
+    gone: Sequence[str] = (),
+) -> dict[str, Any]:
+    """The stack or functions are not any more as ``watch`` has said; functions by their names.
+
+    ``stack`` says which deployment it is that was made last; while it is being made, nobody should
+    change a function. ``lost`` are those of ``functions`` that call their own handler again, and
+    ``gone`` were deleted. Of very many, only some are named: they are found again.
+    """
+    return {
+        "type": MessageType.CHANGED,
+        "stack": stack,
+        "isUpdating": is_updating,
+        "functions": [*functions],
+        "lost": [*lost],
+        "gone": [*gone],
     }
 
 
@@ -385,6 +469,7 @@ def invocation(
     context: dict[str, Any],
     event: str | None = None,
     event_url: str | None = None,
+    credentials: RoleCredentials | None = None,
 ) -> InvocationMessage:
     """An invocation to claim. ``deadline`` is when the function gives up.
 
@@ -393,7 +478,8 @@ def invocation(
 
     ``context`` has what Lambda's context object has, under the same names, and ``trace_id``, the
     header of X-Ray; a shim of another version may leave some out. ``event`` is the event's JSON
-    text; where it is too long for a message, ``eventUrl`` is where to GET it.
+    text; where it is too long for a message, ``eventUrl`` is where to GET it. ``credentials`` come
+    last: what quotes the beginning of a message quotes none of them.
     """
     return {
         "type": MessageType.INVOCATION,
@@ -404,6 +490,7 @@ def invocation(
         "context": context,
         "event": event,
         "eventUrl": event_url,
+        "credentials": credentials,
     }
 
 

@@ -25,7 +25,7 @@ OTHER_LAYERS = [
     "arn:aws:lambda:eu-west-1:1:layer:plldb-debugger-two:7",
     "arn:aws:lambda:eu-west-1:2:layer:plldb-debugger:7",
 ]
-HOLD = Hold("12345678", "arn:aws:iam::1:user/me", "t" * 43, "wss://helper/plldb", "original")
+HOLD = Hold("app", "12345678", "arn:aws:iam::1:user/me", "t" * 43, "wss://helper/plldb", "original")
 PLAIN = FunctionConfiguration("app.handler", 3, (OTHER_LAYERS[0],), {"COLOUR": "green"})
 
 names = st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,9}", fullmatch=True)
@@ -43,6 +43,7 @@ holds = st.builds(
     token=st.text(max_size=43),
     websocket_url=st.text(max_size=30),
     when_absent=st.sampled_from(["original", "error"]),
+    as_function=st.booleans(),
 )
 
 
@@ -113,11 +114,18 @@ class TestRedirected:
             "PLLDB_WEBSOCKET_URL": "wss://helper/plldb",
             "PLLDB_TOKEN": "t" * 43,
             "PLLDB_SESSION": "12345678",
+            "PLLDB_STACK": "app",
             "PLLDB_HELD_BY": "arn:aws:iam::1:user/me",
             "PLLDB_WHEN_ABSENT": "original",
         }
         assert held.holder == "12345678"
         assert held.owner == "arn:aws:iam::1:user/me"
+
+    def test_whether_it_sends_its_credentials(self) -> None:
+        """Who takes it over, and does not ask for them, gets none."""
+        held = redirect(PLAIN, "Fn", replace(HOLD, as_function=True), LAYER, 900)
+        assert held.variables == redirected().variables | {"PLLDB_AS_FUNCTION": "true"}
+        assert redirected(undo(held, LAYER)) == redirected()
 
     @pytest.mark.parametrize(
         ("own", "limit", "raised"),

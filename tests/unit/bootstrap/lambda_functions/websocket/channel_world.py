@@ -31,7 +31,7 @@ from lambda_functions.websocket.actions import answer
 from lambda_functions.websocket.connect_disconnect import disconnect
 from lambda_functions.websocket.relay import Relay
 
-from tests.memory_stores import MemoryInvocationStore, MemorySessionStore
+from tests.memory_stores import MemoryFunctionLists, MemoryInvocationStore, MemorySessionStore
 from tests.unit.bootstrap.lambda_functions.websocket.scene import MAX_BYTES, NOW, FakePayloads
 
 Message = dict[str, Any]
@@ -168,10 +168,12 @@ class World:
             invocations=invocations,
             grants=Grants(invocations, sessions),
             payloads=FakePayloads(),
+            lists=MemoryFunctionLists(),
             connections=connections,
             instrumentation=instrumentation,
             ending=Ending(sessions, instrumentation, connections),
             max_message_bytes=MAX_BYTES,
+            allows_credentials=True,
             clock=lambda: self.now,
         )
 

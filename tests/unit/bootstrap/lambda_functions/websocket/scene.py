@@ -20,7 +20,7 @@ from lambda_functions.sessions.session import LEASE, Session, Status, new_sessio
 from lambda_functions.websocket.actions import answer
 from lambda_functions.websocket.relay import Relay
 
-from tests.memory_stores import MemoryInvocationStore, MemorySessionStore
+from tests.memory_stores import MemoryFunctionLists, MemoryInvocationStore, MemorySessionStore
 from tests.unit.fakes import FakeConnections, FakeInstrumentation
 
 NOW = 1_800_000_000.0
@@ -54,9 +54,10 @@ class Scene:
     What is logged and told has no whole id of a session, and no token, in it.
     """
 
-    def __init__(self, **changes: Any) -> None:
+    def __init__(self, *, allows_credentials: bool = True, **changes: Any) -> None:
         self.sessions = MemorySessionStore()
         self.invocations = MemoryInvocationStore()
+        self.lists = MemoryFunctionLists()
         self.instrumentation = FakeInstrumentation()
         self.connections = FakeConnections()
         self.now = NOW
@@ -70,10 +71,12 @@ class Scene:
             invocations=self.invocations,
             grants=Grants(self.invocations, self.sessions),
             payloads=FakePayloads(),
+            lists=self.lists,
             connections=self.connections,
             instrumentation=self.instrumentation,
             ending=Ending(self.sessions, self.instrumentation, self.connections),
             max_message_bytes=MAX_BYTES,
+            allows_credentials=allows_credentials,
             clock=lambda: self.now,
         )
 

@@ -52,7 +52,16 @@ NONSENSE: list[dict[str, Any]] = [
     {"acceptBefore": OMITTED},
     {"acceptBefore": "soon"},
     {"deadline": None},
+    {"credentials": "x"},
+    {"credentials": {}},
+    {"credentials": {"accessKeyId": "ASIA", "secretAccessKey": 1, "sessionToken": "token"}},
+    {"credentials": {"accessKeyId": "ASIA", "secretAccessKey": "secret"}},
 ]
+CREDENTIALS = {
+    "accessKeyId": "ASIAEXAMPLE",
+    "secretAccessKey": "the-secret",
+    "sessionToken": "the-session-token" * 100,
+}
 
 
 def is_absent(replies: list[Message], reason: str = "") -> bool:
@@ -90,6 +99,7 @@ class TestInvoke:
                 "context": {"function_name": "app-fn"},
                 "event": '{"a": 1}',
                 "eventUrl": None,
+                "credentials": None,
             }
         ]
         assert scene.record["outcome"] == "accepted"
@@ -123,6 +133,38 @@ class TestInvoke:
         scene = Scene()
         assert is_absent(scene.invoke(event=json.dumps(["x"] * 6_000)), "too large")
         assert (scene.invocation, scene.told(DEBUGGER)) == (None, [])
+
+    @pytest.mark.parametrize("change", [{}, {"event": OMITTED, "eventKey": "payloads/1"}])
+    def test_credentials_reach_the_debugger_and_are_in_no_record(
+        self, change: dict[str, Any]
+    ) -> None:
+        scene = Scene()
+        scene.invoke(credentials=CREDENTIALS | {"more": "x"}, **change)
+        (pushed,) = scene.told(DEBUGGER)
+        assert pushed["credentials"] == CREDENTIALS
+        assert [*pushed][-1] == "credentials", "what is cut off at the end of a preview"
+        kept = f"{scene.record}{vars(scene.invocations)}{vars(scene.sessions)}"
+        assert "ASIAEXAMPLE" not in kept
+        assert "the-secret" not in kept
+
+    def test_where_they_are_denied_they_go_nowhere_and_the_invocation_does(self) -> None:
+        scene = Scene(allows_credentials=False)
+        assert scene.invoke(credentials=CREDENTIALS) == [ACCEPTED]
+        (pushed,) = scene.told(DEBUGGER)
+        assert (pushed["event"], pushed["credentials"]) == ('{"a": 1}', None)
+
+    def test_nobody_gets_them_later(self) -> None:
+        """Neither who asks, nor a session that takes the place of one that is lost."""
+        scene = Scene()
+        scene.invoke(credentials=CREDENTIALS)
+        scene.told(DEBUGGER)
+        told = [*scene.function("await"), *scene.claim(), *scene.invoke(credentials=CREDENTIALS)]
+        heir = scene.attach("heir")
+        fields = {"sessionId": heir.session_id, "replaces": scene.session.session_id}
+        told += scene.send({"action": "resume"} | fields, "heir")
+        told += scene.told(DEBUGGER)
+        assert len(told) == 4
+        assert "the-secret" not in json.dumps(told)
 
     @pytest.mark.parametrize("change", NONSENSE, ids=[str(one)[:40] for one in NONSENSE])
     def test_what_makes_no_sense(self, change: dict[str, Any]) -> None:

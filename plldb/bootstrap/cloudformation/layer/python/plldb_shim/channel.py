@@ -3,7 +3,8 @@
 The connection is the environment's, and outlives an invocation. The messages are described where
 the helper stack has them: ``lambda_functions/websocket/wire.py``. Nothing of the function's
 environment goes out but X-Ray's header: only its logical id, its token, what Lambda's context
-object says of this invocation, and the event.
+object says of this invocation, and the event; and if the session has asked for it, the credentials
+of the function's role.
 
 An invocation runs in one place, and the helper stack says where. As soon as it may have the
 invocation, only its word (``absent``) makes the function run its own handler. The one exception is
@@ -148,7 +149,13 @@ class _Invocation:
             acceptBefore=min(round(accept_before, 3), self._deadline),
             context=function_context.describe(self._context),
             **payload,
+            **self._credentials(),
         )
+
+    def _credentials(self) -> dict[str, Any]:
+        wanted = constants.AS_FUNCTION in self._taken
+        found = function_context.find_credentials() if wanted else None
+        return {} if found is None else {"credentials": found}
 
     def _upload(self, event: str) -> str:
         """Puts the event into the bucket, and gives its key. Raises OSError."""

@@ -1,4 +1,4 @@
-"""What Lambda says of an invocation: its context object as data, and X-Ray's header."""
+"""What Lambda says of an invocation: its context object as data, X-Ray's header, credentials."""
 
 from __future__ import annotations
 
@@ -25,6 +25,12 @@ _CLIENT = (
     "app_package_name",
 )
 _IDENTITY = ("cognito_identity_id", "cognito_identity_pool_id")
+# As this environment was started with them: the function's own handler may have set others since.
+_CREDENTIALS = {
+    "accessKeyId": os.environ.get("AWS_ACCESS_KEY_ID", ""),
+    "secretAccessKey": os.environ.get("AWS_SECRET_ACCESS_KEY", ""),
+    "sessionToken": os.environ.get("AWS_SESSION_TOKEN", ""),
+}
 
 
 def describe(context: Any) -> dict[str, Any]:
@@ -39,6 +45,11 @@ def describe(context: Any) -> dict[str, Any]:
     # Lambda sets it anew for each invocation.
     described["trace_id"] = os.environ.get("_X_AMZN_TRACE_ID")
     return described
+
+
+def find_credentials() -> dict[str, str] | None:
+    """Temporary ones of the function's own role; None if Lambda has given none."""
+    return _CREDENTIALS if _CREDENTIALS["secretAccessKey"] else None
 
 
 def _client_context(client_context: Any) -> dict[str, Any] | None:

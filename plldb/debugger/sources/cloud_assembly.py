@@ -1,0 +1,123 @@
+"""A cloud assembly: what ``cdk synth`` writes into cdk.out.
+
+``manifest.json`` names the artifacts: stacks with their templates, and the assemblies of Stages, in
+folders of their own. https://github.com/aws/aws-cdk-cli/tree/main/packages/%40aws-cdk/cloud-assembly-schema
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from plldb.debugger.sources.project import make_absolute
+from plldb.errors import SourceError
+from plldb.templates import as_dict
+
+MANIFEST = "manifest.json"
+_STACK, _ASSEMBLY, _ASSETS = (
+    "aws:cloudformation:stack",
+    "cdk:cloud-assembly",
+    "cdk:asset-manifest",
+)
+SYNTH_HINT = "Synthesise it again: cdk synth"
+
+
+@dataclass(frozen=True)
+class SynthesisedStack:
+    """A stack; ``artifact_id`` is its id in the app, ``name`` the one that it is deployed by.
+
+    ``environment`` is where to, such as ``aws://unknown-account/eu-west-1``.
+    """
+
+    name: str
+    artifact_id: str
+    template: Path
+    environment: str
+
+
+@dataclass(frozen=True)
+class CloudAssembly:
+    """``manifest`` is the file. ``assets`` are the packages of all its stacks, folders and zip
+    files, by the keys that they have in the bucket.
+    """
+
+    manifest: Path
+    stacks: tuple[SynthesisedStack, ...]
+    assets: Mapping[str, Path]
+
+    @property
+    def folder(self) -> Path:
+        return self.manifest.parent
+
+
+def read_assembly(manifest: Path) -> CloudAssembly:
+    """Raises SourceError if it is none, or if one that it names is not there."""
+    stacks: list[SynthesisedStack] = []
+    assets: dict[str, Path] = {}
+    for folder, artifact_id, artifact in _list_artifacts(manifest):
+        properties = as_dict(artifact.get("properties"))
+        if artifact.get("type") == _STACK:
+            stacks.append(_read_stack(folder, artifact_id, artifact, properties))
+        elif artifact.get("type") == _ASSETS:
+            assets.update(_list_packages(folder, properties.get("file")))
+    return CloudAssembly(manifest, tuple(stacks), assets)
+
+
+def _list_artifacts(manifest: Path) -> Iterator[tuple[Path, str, Mapping[str, Any]]]:
+    """Of this assembly and those in it: the folder of each, its id, and what is said of it."""
+    folder = manifest.parent
+    content = as_dict(_read_json(manifest))
+    artifacts = content.get("artifacts", {})
+    if not isinstance(content.get("version"), str) or not isinstance(artifacts, dict):
+        raise SourceError(f"{manifest} is no manifest of a cloud assembly.", SYNTH_HINT)
+    for artifact_id, value in artifacts.items():
+        artifact = as_dict(value)
+        if artifact.get("type") == _ASSEMBLY:
+            name = as_dict(artifact.get("properties")).get("directoryName")
+            # Only below: no manifest leads out of its folder, or around in a circle.
+            if not isinstance(name, str) or Path(name).name != name or name in ("", "..", "."):
+                raise _malformed(manifest, artifact_id, content)
+            yield from _list_artifacts(folder / name / MANIFEST)
+        else:
+            yield folder, artifact_id, artifact
+
+
+def _read_stack(
+    folder: Path, artifact_id: str, artifact: Mapping[str, Any], properties: Mapping[str, Any]
+) -> SynthesisedStack:
+    name = properties.get("stackName", artifact_id)
+    file = properties.get("templateFile")
+    if not isinstance(name, str) or not isinstance(file, str):
+        raise _malformed(folder / MANIFEST, artifact_id, {})
+    return SynthesisedStack(name, artifact_id, folder / file, str(artifact.get("environment", "")))
+
+
+def _list_packages(folder: Path, file: object) -> Iterator[tuple[str, Path]]:
+    """Those of an asset manifest. It has templates as well, which are single files."""
+    if not isinstance(file, str) or not (folder / file).is_file():
+        return
+    for asset in as_dict(as_dict(_read_json(folder / file)).get("files")).values():
+        path = as_dict(as_dict(asset).get("source")).get("path")
+        if not isinstance(path, str) or path.endswith(".json"):
+            continue
+        for destination in as_dict(as_dict(asset).get("destinations")).values():
+            yield str(as_dict(destination).get("objectKey")), make_absolute(folder / path)
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SourceError(f"{path} is not there.", SYNTH_HINT) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise SourceError(f"{path} can't be read: {error}.", SYNTH_HINT) from None
+
+
+def _malformed(manifest: Path, artifact_id: str, content: Mapping[str, Any]) -> SourceError:
+    version = f" (version {content['version']})" if "version" in content else ""
+    return SourceError(
+        f"{manifest}{version}: the artifact {artifact_id} makes no sense.", SYNTH_HINT
+    )

@@ -1,0 +1,300 @@
+"""Which folder of a project a package was made from: that whose files are those of the package.
+
+A package, be it a folder or a zip file, does not say where it came from. Only files of Python are
+compared. What has no match without doubt has none: code of another function must never run.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from difflib import SequenceMatcher
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+
+# Other people's code, and what tools make of the project's.
+_SKIPPED = frozenset(
+    {"node_modules", "site-packages", "__pycache__", "cdk.out", "build", "dist", "venv", "env"}
+)
+# RuntimeError: it is encrypted.
+_UNREADABLE = (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError)
+# So many files and folders are looked through in a second.
+_MOST_FILES = 100_000
+# How like each other two files are, from 0 to 1, of which one is the other after some edits.
+_LIKE = 0.6
+_MOST_LINES = 500
+
+
+@dataclass(frozen=True)
+class NoOrigin:
+    """Why no folder was found, in words that follow "because"."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Package:
+    """A folder or a zip file of a function or a layer. What can't be read counts as empty.
+
+    ``is_bundled``: a build may have put other things beside the code.
+    """
+
+    path: Path
+    is_bundled: bool = False
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Its files of Python, as paths in it."""
+        return frozenset(self._list_zip() if self._is_archive else _list_folder(self.path))
+
+    @cached_property
+    def _is_archive(self) -> bool:
+        return self.path.is_file()
+
+    @cached_property
+    def _digests(self) -> dict[str, bytes]:
+        return {}
+
+    def read(self, name: str) -> bytes:
+        try:
+            if not self._is_archive:
+                return (self.path / name).read_bytes()
+            with zipfile.ZipFile(self.path) as archive:
+                return archive.read(name)
+        except _UNREADABLE:
+            return b""
+
+    def digest(self, name: str) -> bytes:
+        if name not in self._digests:
+            self._digests[name] = sha256(self.read(name)).digest()
+        return self._digests[name]
+
+    def find_module(self, handler: str) -> str | None:
+        """The file of a handler's module, which may be named by a path: ``src/users.create``."""
+        module = handler.rpartition(".")[0].replace(".", "/")
+        names = (f"{module}.py", f"{module}/__init__.py")
+        return next((name for name in names if name in self.names), None)
+
+    @property
+    def first_module(self) -> str | None:
+        """The one nearest to the top."""
+        return min(self.names, key=lambda name: (name.count("/"), name), default=None)
+
+    def _list_zip(self) -> list[str]:
+        try:
+            with zipfile.ZipFile(self.path) as archive:
+                return [name for name in archive.namelist() if name.endswith(".py")]
+        except _UNREADABLE:
+            return []
+
+
+def _list_folder(path: Path) -> Iterator[str]:
+    for at, _, files in os.walk(path):
+        here = Path(at).relative_to(path)
+        yield from ((here / name).as_posix() for name in files if name.endswith(".py"))
+
+
+class OriginFinder:
+    """Finds the folders of packages in a project.
+
+    ``roots`` are absolute folders that are looked through, each within the one after it: the
+    project's own, and the repository's. ``packages`` are all that a tool has made of the project,
+    and ``is_named`` tells of a folder whether the project speaks of it. Without that, only a folder
+    that is equal to a package is its origin; with that, one that was edited since may be, too.
+    """
+
+    def __init__(
+        self,
+        roots: Sequence[Path],
+        packages: Sequence[Package] = (),
+        is_named: Callable[[Path], bool] = lambda _: False,
+    ) -> None:
+        self._is_named = is_named
+        self._trees = [_Tree(root) for root in roots]
+        # Where other code may be, it is the largest one that counts.
+        self._whole = next((tree for tree in self._trees[::-1] if tree.names), self._trees[-1])
+        self._packages = packages
+
+    def find(self, package: Package, handler: str | None = None) -> Path | NoOrigin:
+        """The folder of a function's package; of a layer's, which has no ``handler``."""
+        anchor = package.first_module if handler is None else package.find_module(handler)
+        if anchor is None:
+            return NoOrigin(f"there is no module for the handler {handler} in {package.path}")
+        for tree in self._trees:
+            equal = [match for match in _match_all(tree, package, anchor) if match.is_equal]
+            if equal:
+                best = min(match.rank for match in equal)
+                return _only([match.folder for match in equal if match.rank == best])
+        return self._find_edited(package, anchor)
+
+    def _find_edited(self, package: Package, anchor: str) -> Path | NoOrigin:
+        """The folder that was equal to the package before somebody edited it.
+
+        That can be told only while all that it may be taken for has a folder of its own.
+        """
+        alike = [
+            match.folder
+            for match in _match_all(self._whole, package, anchor)
+            if match.is_like
+            and match.folder not in self._taken
+            and self._compare(match.folder, package, anchor) >= _LIKE
+            and self._is_named(match.folder)
+        ]
+        if not alike:
+            return NoOrigin("no folder of the project has the same files")
+        if any(self._is_lost(other, package, anchor) for other in self._packages):
+            return NoOrigin(f"{alike[0]} was edited, and is not the only one")
+        return _only(alike)
+
+    @cached_property
+    def _taken(self) -> set[Path]:
+        """The folders that are equal to some package."""
+        return {folder for package in self._packages for folder in self._list_equal(package)}
+
+    def _list_equal(self, package: Package, anchor: str | None = None) -> list[Path]:
+        anchor = anchor or package.first_module
+        matches = _match_all(self._whole, package, anchor) if anchor else []
+        return [match.folder for match in matches if match.is_equal]
+
+    def _is_lost(self, other: Package, package: Package, anchor: str) -> bool:
+        """Whether another package has such a file, too, and no folder is equal to it.
+
+        Of one folder, builds may make several packages, for example one for each architecture.
+        """
+        is_sister = (
+            package.is_bundled
+            and other.is_bundled
+            and other.digest(anchor) == package.digest(anchor)
+        )
+        return (
+            anchor in other.names
+            and other.path != package.path
+            and not is_sister
+            and not self._list_equal(other, anchor)
+        )
+
+    def _compare(self, folder: Path, package: Package, name: str) -> float:
+        """How like each other two files of one name are, from 0 to 1."""
+        texts = (read_file(folder / name), package.read(name))
+        one, other = (text.decode(errors="replace").splitlines()[:_MOST_LINES] for text in texts)
+        return SequenceMatcher(None, one, other, autojunk=False).ratio()
+
+
+def _match_all(tree: _Tree, package: Package, anchor: str) -> list[_Match]:
+    """The package beside each folder that has the anchor."""
+    return [_match(tree, folder, package) for folder in tree.list_folders_with(anchor)]
+
+
+def _match(tree: _Tree, folder: Path, package: Package) -> _Match:
+    equal = different = beside = 0
+    for name in tree.list_below(folder):
+        if name not in package.names:
+            beside += 1
+        elif package.digest(name) == tree.digest(folder / name):
+            equal += 1
+        else:
+            different += 1
+    lacking = len(package.names) - equal - different
+    return _Match(folder, equal, different, beside, lacking, package.is_bundled)
+
+
+@dataclass(frozen=True)
+class _Match:
+    """A folder beside a package: how many files are equal, how many different, and how many are in
+    one of them only: the folder (``beside``), the package (``lacking``).
+    """
+
+    folder: Path
+    equal: int
+    different: int
+    beside: int
+    lacking: int
+    is_bundled: bool
+
+    @property
+    def is_equal(self) -> bool:
+        """A package may leave out files of the folder; and a build adds others, but omits none."""
+        if self.different or not self.equal:
+            return False
+        return not self.lacking or (self.is_bundled and not self.beside)
+
+    @property
+    def is_like(self) -> bool:
+        """Whether it may have been equal before some of its files were edited."""
+        common = self.equal + self.different
+        return self.beside <= common and (self.is_bundled or self.lacking <= common)
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """The lower, the better."""
+        return self.beside, -self.equal
+
+
+@dataclass
+class _Tree:
+    """The project's own files of Python."""
+
+    root: Path
+    _digests: dict[Path, bytes] = field(default_factory=dict)
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Their paths from the root, sorted; none if they are too many."""
+        names: list[str] = []
+        count = 0
+        for at, folders, files in os.walk(self.root):
+            here = Path(at)
+            folders[:] = [name for name in folders if not is_foreign(here / name)]
+            below = here.relative_to(self.root)
+            names += [(below / name).as_posix() for name in files if name.endswith(".py")]
+            count += len(files) + len(folders)
+            if count > _MOST_FILES:
+                return []
+        return sorted(names)
+
+    def list_folders_with(self, name: str) -> Iterator[Path]:
+        """The folders below which there is such a file."""
+        for path in self.names:
+            if path == name or path.endswith(f"/{name}"):
+                yield self.root / path[: len(path) - len(name)]
+
+    def list_below(self, folder: Path) -> Iterator[str]:
+        """The paths from there of the files in a folder and below."""
+        prefix = f"{folder.relative_to(self.root).as_posix()}/".removeprefix("./")
+        for path in self.names[bisect_left(self.names, prefix) :]:
+            if not path.startswith(prefix):
+                return
+            yield path.removeprefix(prefix)
+
+    def digest(self, path: Path) -> bytes:
+        if path not in self._digests:
+            self._digests[path] = sha256(read_file(path)).digest()
+        return self._digests[path]
+
+
+def read_file(path: Path) -> bytes:
+    """What can't be read counts as empty."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def is_foreign(folder: Path) -> bool:
+    """Whether what is in a folder was not written in the project."""
+    return (
+        folder.name in _SKIPPED
+        or folder.name.startswith((".", "asset."))
+        or (folder / "pyvenv.cfg").exists()
+    )
+
+
+def _only(folders: list[Path]) -> Path | NoOrigin:
+    if len(folders) == 1:
+        return folders[0]
+    first, second = sorted(folders)[:2]
+    return NoOrigin(f"it may be from {first} or {second}, which are alike")

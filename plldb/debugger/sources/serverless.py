@@ -1,0 +1,195 @@
+"""Serverless Framework and osls: what ``serverless package`` writes into .serverless.
+
+A function's package has the folder of the service in it, so that is where the code is edited; its
+handler is a path from there, such as ``src/users.create``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+from plldb.debugger.sources.functions import read_functions
+from plldb.debugger.sources.package_origin import NoOrigin, OriginFinder, Package
+from plldb.debugger.sources.project import (
+    CodeSource,
+    Functions,
+    Parameters,
+    Project,
+    find_folder,
+    make_absolute,
+)
+from plldb.errors import SourceError
+from plldb.templates import as_dict
+
+_OUTPUT = ".serverless"
+_TEMPLATE = "cloudformation-template-update-stack.json"
+_STATE = "serverless-state.json"
+_SERVICE_FILES = tuple(f"serverless.{suffix}" for suffix in ("yml", "yaml", "json", "js", "ts"))
+_BUCKET = "ServerlessDeploymentBucket"
+_HINT = "Package the service again: serverless package, or osls package"
+
+
+def find_projects(folder: Path) -> Sequence[Project]:
+    """The service in a folder, once it was packaged. It may be packaged for one stage only."""
+    template = make_absolute(folder / _OUTPUT / _TEMPLATE)
+    return [_read_project(template, make_absolute(folder))] if template.is_file() else []
+
+
+def find_template_project(template: Path) -> Project | None:
+    """The project that a template which the developer names is of; None if it is none of these.
+
+    ``serverless package --package`` may have put it anywhere below the service's folder. It serves
+    whatever stack the developer names it for.
+    """
+    if template.name != _TEMPLATE:
+        return None
+    has_service = (
+        at for at in template.parents if any((at / name).is_file() for name in _SERVICE_FILES)
+    )
+    service = next(has_service, None)
+    return None if service is None else replace(_read_project(template, service), stack_names=_ANY)
+
+
+_ANY: frozenset[str] = frozenset()
+
+
+def _read_project(template: Path, service: Path) -> Project:
+    state_file = template.parent / _STATE
+    state = _read_state(state_file)
+    read = partial(_read_service, template, _Service(service, template.parent, state))
+    name = _find_stack_name(state)
+    names = _ANY if name is None else frozenset({name})
+    return Project("Serverless", template, read, names, state_file if names else None)
+
+
+def _read_service(template: Path, service: _Service, parameters: Parameters) -> Functions:
+    functions = dict(read_functions(template, parameters, service.locate))
+    for logical_id, found in functions.items():
+        if isinstance(found, CodeSource):
+            functions[logical_id] = replace(found, build_dir=service.find_packages(found.code_dir))
+    return functions
+
+
+@dataclass(frozen=True)
+class _Service:
+    """``folder`` is the service's, ``output`` where it was packaged, ``state`` what it is made of:
+    https://github.com/oss-serverless/osls/blob/main/lib/plugins/package/lib/save-service-state.js
+    """
+
+    folder: Path
+    output: Path
+    state: Mapping[str, Any]
+
+    def locate(self, logical_id: str, resource: Mapping[str, Any]) -> Path | str | None:
+        """The folder of what Serverless has packaged. What else is in a template says it itself."""
+        properties = as_dict(resource.get("Properties"))
+        content = as_dict(properties.get("Code", properties.get("Content")))
+        if "S3Key" not in content:
+            return None
+        if logical_id in self._layers:
+            return self._locate_layer(self._layers[logical_id])
+        function = self._functions.get(properties.get("FunctionName"))
+        if function is not None:
+            return self._locate_function(function, str(properties.get("Handler")))
+        return self.folder if content.get("S3Bucket") == {"Ref": _BUCKET} else None
+
+    def find_packages(self, code_dir: Path) -> Path | None:
+        """Where serverless-python-requirements has installed what the code needs."""
+        below = code_dir.relative_to(self.folder) if code_dir.is_relative_to(self.folder) else ""
+        places = (self.output / below / "requirements", self.output / "requirements")
+        return next((place for place in places if place.is_dir()), None)
+
+    def _locate_function(self, function: Mapping[str, Any], handler: str) -> Path | str:
+        artifact = as_dict(function.get("package")).get("artifact")
+        artifact = artifact or as_dict(self._content.get("package")).get("artifact")
+        if isinstance(artifact, str):
+            path = make_absolute(self.folder / artifact)
+            if not path.is_relative_to(self.output):
+                return self._find_origin(path, handler)
+        # Of serverless-python-requirements: what is in this folder is at the package's top.
+        module = function.get("module", ".")
+        return find_folder(self.folder, module if isinstance(module, str) else ".")
+
+    def _find_origin(self, path: Path, handler: str) -> Path | str:
+        origin = OriginFinder([self.folder]).find(Package(path, is_bundled=True), handler)
+        if isinstance(origin, NoOrigin):
+            return f"its package {path} was made by something else, and {origin.reason}"
+        return origin
+
+    def _locate_layer(self, layer: Mapping[str, Any]) -> Path | str | None:
+        path = layer.get("path")
+        return find_folder(self.folder, path) if isinstance(path, str) else None
+
+    @property
+    def _content(self) -> Mapping[str, Any]:
+        return as_dict(self.state.get("service"))
+
+    @cached_property
+    def _functions(self) -> Mapping[Any, Mapping[str, Any]]:
+        """By their names at Lambda."""
+        functions = as_dict(_follow(self.state, self._content.get("functions")))
+        return {
+            as_dict(one).get("name"): as_dict(_follow(self.state, one))
+            for one in functions.values()
+        }
+
+    @cached_property
+    def _layers(self) -> Mapping[str, Mapping[str, Any]]:
+        """By their logical ids."""
+        layers = as_dict(_follow(self.state, self._content.get("layers")))
+        return {
+            f"{_normalise(name)}LambdaLayer": as_dict(_follow(self.state, one))
+            for name, one in layers.items()
+        }
+
+
+def _normalise(name: str) -> str:
+    """As logical ids have it.
+
+    https://github.com/oss-serverless/osls/blob/main/lib/plugins/aws/lib/naming.js
+    """
+    name = name.replace("-", "Dash").replace("_", "Underscore")
+    return name[:1].upper() + name[1:]
+
+
+# --- The state ------------------------------------------------------------------------------------
+
+
+def _read_state(path: Path) -> Mapping[str, Any]:
+    try:
+        return as_dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise SourceError(f"{path} can't be read: {error}.", _HINT) from None
+
+
+def _find_stack_name(state: Mapping[str, Any]) -> str | None:
+    content = as_dict(state.get("service"))
+    service = content.get("service")
+    provider = as_dict(_follow(state, content.get("provider")))
+    name, stage = provider.get("stackName"), provider.get("stage")
+    if isinstance(name, str) and name:
+        return name
+    return f"{service}-{stage}" if isinstance(service, str) and isinstance(stage, str) else None
+
+
+def _follow(state: Mapping[str, Any], value: Any) -> Any:
+    """What stands in several places is written in one of them; the others have its path.
+
+    https://www.npmjs.com/package/json-cycle
+    """
+    for _ in range(10):
+        path = as_dict(value).get("$ref")
+        if not isinstance(path, str) or not path.startswith("$"):
+            break
+        value = state
+        for key in re.findall(r'\["((?:[^"\\]|\\.)*)"\]', path):
+            value = as_dict(value).get(json.loads(f'"{key}"'))
+    return value

@@ -1,0 +1,3 @@
+def run(event, context):
+    print("worker")
+    return {"said": "worker", "file": __file__}

@@ -1,0 +1,3 @@
+def run(event, context):
+    print("billing")
+    return {"said": "billing", "file": __file__}
