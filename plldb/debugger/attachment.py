@@ -7,7 +7,7 @@ import logging
 import random
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -114,13 +114,16 @@ AttachEvent = (
 
 @dataclass(frozen=True)
 class SessionOptions:
-    """``as_function``: the code runs under the roles of its functions."""
+    """``as_function``: the code runs under the roles of its functions. ``members`` are names at
+    Lambda by names in a session, of a stack that is a mere list of functions.
+    """
 
     stack_name: str
     helper_stack: str
     when_absent: WhenAbsent = WhenAbsent.ORIGINAL
     take_over: bool = False
     as_function: bool = False
+    members: Mapping[str, str] | None = None
 
 
 def attach(
@@ -145,7 +148,8 @@ def attach(
     EndpointError or SessionError if the session can't be opened, ConnectionLostError if somebody
     else ends it, or if it is lost for good.
     """
-    stack = require_debuggable_stack(target, session.stack_name)
+    if session.members is None:
+        require_debuggable_stack(target, session.stack_name)
     helper = _find_helper_stack(target, session)
     with (
         ApiClient.of_helper_stack(helper, target) as api,
@@ -154,11 +158,11 @@ def attach(
         # Before there is a session: what is wrong with the terminal or a port leaves none behind.
         invoker = make_invoker()
         try:
-            session_id = api.create_session(stack.name)
+            session_id = api.create_session(session.stack_name)
         except BaseException:
             invoker.discard()
             raise
-        report(SessionCreated(shortened(session_id), stack.name))
+        report(SessionCreated(shortened(session_id), session.stack_name))
         ends = _Ends(target, helper, api, transfer)
         run = _Attachment(
             ends,
@@ -405,6 +409,7 @@ class _Attachment:
             # Whoever took a function since then keeps it: two that take over would go on for ever.
             take_over=self._options.take_over and not self._was_ready,
             as_function=self._options.as_function,
+            members=self._options.members,
             former=None if holder is None else holder.session_id,
             is_complete=holder is not None and holder.is_complete,
         )
