@@ -131,4 +131,5 @@ def attach(**given: Any) -> None:
             view.show,
             made.timing,
             made.overrides,
+            made.choose_again,
         )
