@@ -145,6 +145,10 @@ class AttachFactory:
         self._factory.console.note(
             f"Functions run under Python {self._python.version_text}: {self._python.path}"
         )
+        if is_role:
+            self._factory.console.note(
+                "Each function's code has the rights of the function's role, and none of yours."
+            )
         if isinstance(self._debug, Debugpy):
             try:
                 self._tell_how_to_attach(invoker, self._debug)
