@@ -28,25 +28,44 @@ class TemplateError(ValueError):
 def read_template(path: Path) -> dict[str, Any]:
     """The template in a file. Raises SourceError if there is none."""
     try:
+        return _check_template(_read(path))
+    except TemplateError as error:
+        raise SourceError(f"{path} {error}.", TEMPLATE_HINT) from None
+
+
+def read_values(path: Path) -> Any:
+    """What stands in a file that a template includes. Raises SourceError if it can't be read."""
+    try:
+        return _read(path)
+    except TemplateError as error:
+        raise SourceError(f"{path} {error}.", "Mend the file.") from None
+
+
+def parse_template(text: str, is_json: bool = False) -> dict[str, Any]:
+    """The template that a text is. Raises TemplateError if it is none."""
+    return _check_template(_parse(text, is_json))
+
+
+def _read(path: Path) -> Any:
+    try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise SourceError(f"There is no template {path}.", TEMPLATE_HINT) from None
     except (OSError, UnicodeDecodeError) as error:
         raise SourceError(f"The template {path} can't be read: {error}.", TEMPLATE_HINT) from None
-    try:
-        return parse_template(text, is_json=path.suffix == ".json")
-    except TemplateError as error:
-        raise SourceError(f"{path} {error}.", TEMPLATE_HINT) from None
+    return _parse(text, path.suffix == ".json")
 
 
-def parse_template(text: str, is_json: bool = False) -> dict[str, Any]:
-    """The template that a text is. Raises TemplateError if it is none."""
+def _parse(text: str, is_json: bool) -> Any:
     try:
-        template = json.loads(text) if is_json else _parse_yaml(text)
+        return json.loads(text) if is_json else _parse_yaml(text)
     except (ValueError, yaml.YAMLError, RecursionError) as error:
         what = "JSON" if is_json else "YAML"
         reason = " ".join(str(error).replace('in "<unicode string>", ', "at ").split())
         raise TemplateError(f"is not {what}: {reason}") from None
+
+
+def _check_template(template: Any) -> dict[str, Any]:
     if not isinstance(template, dict) or not isinstance(template.get("Resources"), dict):
         raise TemplateError("is no template: it has no Resources")
     return template
@@ -75,7 +94,15 @@ def is_computed(value: Any) -> bool:
 
 
 class _TemplateLoader(_Loader):  # type: ignore[misc]
-    """YAML in which CloudFormation's short forms may stand, and any other tag."""
+    """YAML in which CloudFormation's short forms may stand, and any other tag.
+
+    On, Off, Yes and No are texts, since they may be logical ids.
+    """
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in found if first in "tTfF" or "bool" not in tag]
+        for first, found in _Loader.yaml_implicit_resolvers.items()
+    }
 
 
 def _construct_function(loader: Any, suffix: str, node: yaml.Node) -> dict[str, Any]:

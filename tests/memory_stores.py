@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from threading import Lock
 from typing import Any
@@ -16,6 +16,7 @@ from lambda_functions.invocations.invocation import (
     InvocationState,
 )
 from lambda_functions.invocations.store import Recorded, Step
+from lambda_functions.sessions.function_lists import ListedFunction
 from lambda_functions.sessions.session import GRACE, LEASE, RESTORING_SECONDS, Session, Status
 from lambda_functions.sessions.store import Page, Position, by_ttl, page_by_ttl
 from lambda_functions.shared.ids import shortened
@@ -328,3 +329,27 @@ def _is_other_and_over(found: Invocation, invocation: Invocation) -> bool:
 
 def _is_stale(invocation: Invocation, now: float) -> bool:
     return invocation.state in OPEN and invocation.id.deadline <= now
+
+
+class MemoryFunctionLists:
+    def __init__(self) -> None:
+        self._entries: set[tuple[str, ListedFunction]] = set()
+        self._under_way: set[tuple[str, str, str]] = set()
+
+    def add(self, stack_name: str, hold: str, functions: Mapping[str, str], work: str) -> None:
+        self._under_way.add((stack_name, hold, work))
+        for title, name in functions.items():
+            self._entries.add((stack_name, ListedFunction(hold, title, name)))
+
+    def end_work(self, stack_name: str, hold: str, work: str) -> None:
+        self._under_way.discard((stack_name, hold, work))
+
+    def get(self, stack_name: str) -> list[ListedFunction]:
+        found = [entry for stack, entry in self._entries if stack == stack_name]
+        return sorted(found, key=lambda one: (one.hold, one.title, one.name))
+
+    def forget(self, stack_name: str, holds: Collection[str]) -> None:
+        busy = {hold for stack, hold, _ in self._under_way if stack == stack_name}
+        for entry in self.get(stack_name):
+            if entry.hold in holds and entry.hold not in busy:
+                self._entries.discard((stack_name, entry))

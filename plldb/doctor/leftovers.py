@@ -27,10 +27,16 @@ _STACK_TAG = "aws:cloudformation:stack-name"
 
 @dataclass(frozen=True)
 class InstrumentedFunction:
-    """A function that runs plldb's shim. ``hold`` is the name under which it is held."""
+    """A function that runs plldb's shim. ``hold`` is the name under which it is held.
+
+    ``title`` is what it is called in a session, for example Child/Greeter, and ``stack`` whose
+    session that was; empty where it was instrumented by plldb 0.1.0.
+    """
 
     name: str
     arn: str
+    title: str
+    stack: str
     hold: str
     owner: str
     websocket_url: str
@@ -71,6 +77,7 @@ def check_functions(facts: Facts) -> CheckResult:
         functions=[
             {
                 "name": function.name,
+                "function": function.title,
                 "stackName": stack,
                 "session": function.hold,
                 "owner": function.owner,
@@ -82,7 +89,7 @@ def check_functions(facts: Facts) -> CheckResult:
 
 def _describe(function: InstrumentedFunction, stack: str | None) -> str:
     of = f"stack {stack}" if stack else "an unknown stack"
-    return f"{function.name} of {of} (by {function.owner})"
+    return f"{function.title or function.name} of {of} (by {function.owner})"
 
 
 def _list_instrumented(facts: Facts) -> Iterator[InstrumentedFunction]:
@@ -95,6 +102,8 @@ def _list_instrumented(facts: Facts) -> Iterator[InstrumentedFunction]:
                     yield InstrumentedFunction(
                         name=found["FunctionName"],
                         arn=found["FunctionArn"],
+                        title=variables.get(constants.FUNCTION, ""),
+                        stack=variables.get(constants.STACK, ""),
                         hold=variables.get(constants.SESSION, ""),
                         owner=variables.get(constants.HELD_BY, "unknown"),
                         websocket_url=variables.get(constants.WEBSOCKET_URL, ""),
@@ -102,7 +111,12 @@ def _list_instrumented(facts: Facts) -> Iterator[InstrumentedFunction]:
 
 
 def _find_stack_name(function: InstrumentedFunction, members: set[str], facts: Facts) -> str | None:
-    """The stack that was named, if the function is in it; otherwise the one that its tags tell."""
+    """The stack that it says itself, or else the one that was named, or that of its tags.
+
+    Nested stacks are restored with the one above them, which no tag tells.
+    """
+    if function.stack:
+        return function.stack
     if function.name in members:
         return facts.context.stack_name
     client: LambdaClient = facts.target.client("lambda")

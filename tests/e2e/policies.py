@@ -54,7 +54,7 @@ class DeployedTemplate:
         grants = []
         for policy in self.resolve(properties["Policies"]):
             for statement in as_list(policy["PolicyDocument"]["Statement"]):
-                assert statement.keys() == {"Effect", "Action", "Resource"}
+                assert statement.keys() - {"Condition"} == {"Effect", "Action", "Resource"}
                 assert statement["Effect"] == "Allow"
                 grants += [
                     Grant(action, resource)

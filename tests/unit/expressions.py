@@ -35,7 +35,7 @@ class Expressions:
     def updated(self, expression: str, item: Item) -> Item:
         """The item after the update; all that is read is as it was before."""
         changed = dict(item)
-        clauses = re.split(r"\b(SET|ADD|REMOVE)\b", expression)
+        clauses = re.split(r"\b(SET|ADD|DELETE|REMOVE)\b", expression)
         assert not clauses[0].strip()
         for kind, clause in zip(clauses[1::2], clauses[2::2], strict=True):
             for action in clause.split(","):
@@ -91,6 +91,13 @@ class Expressions:
         present = item.get(self._name(name), {"SS": []})["SS"]
         item[self._name(name)] = {"SS": sorted({*present, *added})}
 
+    def _delete(self, action: list[str], item: Item) -> None:
+        """From a set; one that would be empty is not there any more."""
+        name, value = action
+        present = item.pop(self._name(name), {"SS": []})["SS"]
+        if left := {*present} - {*self._value(value)["SS"]}:
+            item[self._name(name)] = {"SS": sorted(left)}
+
     def _remove(self, action: list[str], item: Item) -> None:
         (name,) = action
         item.pop(self._name(name), None)
@@ -107,6 +114,7 @@ class Expressions:
 _ACTIONS: dict[str, Callable[[Expressions, list[str], Item], None]] = {
     "SET": Expressions._set,
     "ADD": Expressions._add,
+    "DELETE": Expressions._delete,
     "REMOVE": Expressions._remove,
 }
 

@@ -883,8 +883,10 @@ class FakeInstrumentation:
 
     def __init__(self) -> None:
         self.requests: list[dict[str, Any]] = []
+        self.before_start: Callable[[], None] = lambda: None
 
     def start(self, request: dict[str, Any]) -> None:
+        self.before_start()
         self.requests.append(json.loads(json.dumps(request)))
 
 

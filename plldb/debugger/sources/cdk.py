@@ -68,6 +68,7 @@ def find_projects(folder: Path) -> Sequence[Project]:
             partial(_read_stacks, stacks, origins),
             frozenset({name}),
             manifest,
+            make_absolute(folder),
         )
         for name, stacks in by_name.items()
     ]
@@ -89,7 +90,9 @@ def find_template_project(template: Path) -> Project | None:
     above = assembly.folder.parents
     app = next((at for at in above if (at / _SETTINGS).is_file()), above[0])
     origins = _Origins(app, assembly)
-    return Project("CDK", template, partial(_read_template, template, origins), named_by=manifest)
+    return Project(
+        "CDK", template, partial(_read_template, template, origins), named_by=manifest, folder=app
+    )
 
 
 def _find_output(folder: Path) -> Path:
@@ -136,7 +139,7 @@ def _read_template(template: Path, origins: _Origins, parameters: Parameters) ->
     functions = dict(read_functions(template, parameters, partial(origins.locate, template.parent)))
     resources = read_template(template)["Resources"]
     for logical_id, found in functions.items():
-        if isinstance(found, CodeSource):
+        if isinstance(found, CodeSource) and found.inline is None:
             functions[logical_id] = origins.replace_copies(
                 found, as_dict(resources.get(logical_id))
             )

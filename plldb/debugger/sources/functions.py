@@ -1,12 +1,21 @@
-"""The functions of a template, and where their code is: a Serverless one's, or CloudFormation's."""
+"""The functions of a template and of those nested in it: SAM's, or CloudFormation's.
+
+A template is read as it was written: its loops and included files are expanded, parameters and
+conditions are known by what is deployed, and paths are relative to the template that names them.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from plldb.debugger.sources.code_location import FunctionCode, InlineText, locate_code
+from plldb.debugger.sources.expansion import expand
+from plldb.debugger.sources.intrinsics import Scope, UnknownValueError
 from plldb.debugger.sources.project import (
     CodeSource,
     DescribedLayer,
@@ -15,145 +24,243 @@ from plldb.debugger.sources.project import (
     find_folder,
     make_absolute,
 )
+from plldb.errors import SourceError
 from plldb.templates import as_dict, as_list, is_computed, read_template
 
 LAMBDA_FUNCTION = "AWS::Lambda::Function"
 SAM_FUNCTION = "AWS::Serverless::Function"
-_LAMBDA_LAYER = "AWS::Lambda::LayerVersion"
-_SAM_LAYER = "AWS::Serverless::LayerVersion"
+# What a nested stack's resource names its template in.
+_NESTED = {
+    "AWS::CloudFormation::Stack": "TemplateURL",
+    "AWS::Serverless::Application": "Location",
+}
+# What a layer's resource has its content in.
+_CONTENT_NAMES = {
+    "AWS::Lambda::LayerVersion": "Content",
+    "AWS::Serverless::LayerVersion": "ContentUri",
+}
 _SAM_BUILD = Path(".aws-sam", "build")
 # https://github.com/aws/aws-cdk/blob/main/packages/aws-cdk-lib/cx-api/lib/assets.ts
 _CDK_ASSET_PATH = "aws:asset:path"
-
-# What a layer's resource has its content in.
-_CONTENT_NAMES = {_LAMBDA_LAYER: "Content", _SAM_LAYER: "ContentUri"}
-
+_SERVERLESS_REPOSITORY = "it is an application of the AWS Serverless Application Repository"
 
 # The folder of a function's or layer's content, by its logical id and resource, or why there is
 # none; None if the template says it.
 Locate = Callable[[str, Mapping[str, Any]], "Path | str | None"]
 
 
+@dataclass(frozen=True)
+class BuildFolders:
+    """What ``sam build`` is told: what relative paths are relative to, if not to the template's
+    folder, and where it puts functions, if not below that.
+    """
+
+    base: Path | None = None
+    build: Path | None = None
+
+
 def read_functions(
     path: Path,
-    parameters: Parameters,  # noqa: ARG001
+    parameters: Parameters,
     locate: Locate = lambda _logical_id, _resource: None,
+    folders: BuildFolders = BuildFolders(),
 ) -> Functions:
-    """The functions of the template at ``path``. Raises SourceError if it can't be read.
+    """The functions of the template at ``path``, and of those nested in it.
 
-    ``locate`` is of a kind of project whose tool puts other things into the template.
+    ``locate`` is of a kind of project whose tool puts other things into the template. Raises
+    SourceError if a template can't be read, or is nested in itself.
     """
-    template, folder = read_template(path), path.parent
-    functions: dict[str, CodeSource | str] = {}
-    defaults = as_dict(as_dict(template.get("Globals")).get("Function"))
-    for logical_id, resource in template["Resources"].items():
-        kind = as_dict(resource).get("Type")
-        if kind not in (LAMBDA_FUNCTION, SAM_FUNCTION):
-            continue
-        properties = as_dict(resource.get("Properties"))
-        if kind == SAM_FUNCTION:
-            properties = defaults | properties
-        code = (
-            _explain_kind(properties)
-            or locate(str(logical_id), resource)
-            or _locate(str(kind), properties, as_dict(resource.get("Metadata")), folder)
+    return dict(_Reader(path, Scope(read_template(path), parameters), locate, folders).read())
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads one template. ``above`` are those that it is nested in, ``name`` is the path to it."""
+
+    path: Path
+    scope: Scope
+    locate: Locate
+    folders: BuildFolders
+    name: str = ""
+    above: tuple[Path, ...] = ()
+
+    @cached_property
+    def _resources(self) -> dict[str, Any]:
+        return expand(self.path, self.scope)
+
+    @cached_property
+    def _defaults(self) -> dict[str, Any]:
+        """What SAM's Globals say of functions."""
+        return as_dict(as_dict(self.scope.template.get("Globals")).get("Function"))
+
+    @property
+    def _folder(self) -> Path:
+        return self.folders.base or self.path.parent
+
+    def read(self) -> Iterator[tuple[str, CodeSource | str]]:
+        for logical_id, resource in self._resources.items():
+            kind = as_dict(resource).get("Type")
+            if kind in (LAMBDA_FUNCTION, SAM_FUNCTION):
+                if not self.scope.is_excluded(resource):
+                    yield self.name + logical_id, self._read_function(logical_id, resource)
+            elif kind in _NESTED and not self.scope.is_excluded(resource):
+                yield from self._read_nested(logical_id, resource)
+
+    # --- Functions --------------------------------------------------------------------------------
+
+    def _read_function(self, logical_id: str, resource: Mapping[str, Any]) -> CodeSource | str:
+        is_sam = resource["Type"] == SAM_FUNCTION
+        own = as_dict(resource.get("Properties"))
+        properties = _merge(self._defaults, own) if is_sam else own
+        handler, runtime, name, package = (
+            self.scope.find_text(properties.get(key))
+            for key in ("Handler", "Runtime", "FunctionName", "PackageType")
+        )
+        if package == "Image":
+            return "it is a container image"
+        if runtime is not None and not runtime.startswith("python"):
+            return f"its runtime is {runtime}"
+        build_dir = self._find_build(logical_id)
+        code = self.locate(logical_id, resource) or locate_code(
+            FunctionCode(
+                is_sam,
+                properties,
+                as_dict(resource.get("Metadata")),
+                handler,
+                build_dir,
+            ),
+            self._folder,
+            self.scope,
         )
         if isinstance(code, str):
-            functions[str(logical_id)] = code
-            continue
-        # SAM puts the layers of Globals before the function's own.
-        own = [*as_list(defaults.get("Layers"))] if kind == SAM_FUNCTION else []
-        own += as_list(as_dict(resource.get("Properties")).get("Layers"))
-        build_dir = make_absolute(folder / _SAM_BUILD / str(logical_id))
-        functions[str(logical_id)] = CodeSource(
-            code,
-            _read_text(properties, "Handler"),
-            _read_text(properties, "Runtime"),
-            tuple(_read_layer(value, template["Resources"], folder, locate) for value in own),
-            build_dir if build_dir.is_dir() else None,
-            _read_text(properties, "FunctionName"),
+            return code
+        inline = code.text if isinstance(code, InlineText) else None
+        return CodeSource(
+            code if isinstance(code, Path) else self._folder,
+            handler,
+            runtime,
+            # SAM puts the layers of Globals before the function's own.
+            tuple(self._read_layer(value) for value in as_list(properties.get("Layers"))),
+            build_dir,
+            name,
+            inline=inline,
         )
-    return functions
+
+    def _find_build(self, logical_id: str) -> Path | None:
+        build = self.folders.build or self.path.parent / _SAM_BUILD
+        found = make_absolute(build / self.name / logical_id)
+        return found if found.is_dir() else None
+
+    # --- Nested stacks ----------------------------------------------------------------------------
+
+    def _read_nested(
+        self, logical_id: str, resource: Mapping[str, Any]
+    ) -> Iterator[tuple[str, CodeSource | str]]:
+        child = self._find_nested(resource)
+        if isinstance(child, str):
+            yield f"{self.name}{logical_id}/*", child
+            return
+        above = (*self.above, self.path)
+        if child in above:
+            raise SourceError(
+                f"{self.path}: {logical_id} is the template {child}, which it is nested in itself.",
+                "Name another template for it.",
+            )
+        template = read_template(child)
+        parameters, unknown = self._pass_parameters(as_dict(resource.get("Properties")))
+        unknown |= {"AWS::StackName", "AWS::StackId"}
+        yield from replace(
+            self,
+            path=child,
+            scope=Scope(template, parameters, unknown),
+            locate=lambda _logical_id, _resource: None,
+            folders=replace(self.folders, base=None),
+            name=f"{self.name}{logical_id}/",
+            above=above,
+        ).read()
+
+    def _find_nested(self, resource: Mapping[str, Any]) -> Path | str:
+        """A nested stack's template; or why it is not here."""
+        name = _NESTED[str(resource["Type"])]
+        value = as_dict(resource.get("Properties")).get(name)
+        if name == "Location" and "ApplicationId" in as_dict(value):
+            return _SERVERLESS_REPOSITORY
+        text = self.scope.find_text(value)
+        if text is None:
+            return f"the {name} of its stack is computed by CloudFormation"
+        if text.startswith(("https://", "http://", "s3://")):
+            return (
+                f"the template of its stack is at {text}; name the template that this was "
+                "packaged from with --template, or its code with --code"
+            )
+        path = make_absolute(self._folder / text)
+        return path if path.is_file() else f"the template of its stack, {path}, does not exist"
+
+    def _pass_parameters(
+        self, properties: Mapping[str, Any]
+    ) -> tuple[dict[str, str], frozenset[str]]:
+        """What a nested stack is given: the values that are known, and the names of the others."""
+        known = {
+            name: value for name, value in self.scope.parameters.items() if name.startswith("AWS::")
+        }
+        unknown: set[str] = set()
+        for name, value in as_dict(properties.get("Parameters")).items():
+            try:
+                found = self.scope.resolve(value)
+            except UnknownValueError:
+                unknown.add(name)
+            else:
+                known[name] = ",".join(map(str, found)) if isinstance(found, list) else str(found)
+        return known, frozenset(unknown)
+
+    # --- Layers -----------------------------------------------------------------------------------
+
+    def _read_layer(self, value: Any) -> DescribedLayer:
+        name = as_dict(value).get("Ref")
+        resource = as_dict(self._resources.get(name)) if isinstance(name, str) else {}
+        if resource.get("Type") not in _CONTENT_NAMES:
+            return DescribedLayer(_name_layer(value), reason="it is none of this template's")
+        layer_name = self.scope.find_text(as_dict(resource.get("Properties")).get("LayerName"))
+        content = self.locate(str(name), resource) or self._locate_layer(resource)
+        # Of a layer that a build makes, there is the source, as it is edited, over what it needs.
+        built = self._find_build(str(name))
+        is_built = "BuildMethod" in as_dict(resource.get("Metadata")) and built is not None
+        folders = (built,) if built is not None and is_built else ()
+        if isinstance(content, Path):
+            folders = (*folders, content)
+        reason = content if isinstance(content, str) and not folders else ""
+        return DescribedLayer(str(name), folders, reason, layer_name)
+
+    def _locate_layer(self, resource: dict[str, Any]) -> Path | str:
+        metadata = as_dict(resource.get("Metadata"))
+        if isinstance(metadata.get(_CDK_ASSET_PATH), str):
+            return find_folder(self._folder, metadata[_CDK_ASSET_PATH])
+        name = _CONTENT_NAMES[str(resource.get("Type"))]
+        value = as_dict(resource.get("Properties")).get(name)
+        text = self.scope.find_text(value)
+        if text is not None:
+            return find_folder(self._folder, text)
+        if value is None:
+            return f"the template gives it no {name}"
+        if is_computed(value):
+            return f"its {name} is computed by CloudFormation"
+        return f"its {name} is in S3"
 
 
-def _read_text(properties: Mapping[str, Any], name: str) -> str | None:
-    value = properties.get(name)
-    return value if isinstance(value, str) else None
+def _merge(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """What SAM makes of Globals and a function's own properties: lists are joined, tables merged.
 
-
-# --- Code -----------------------------------------------------------------------------------------
-
-
-def _explain_kind(properties: dict[str, Any]) -> str | None:
-    """Why there is no code of Python's, whatever the template says of code."""
-    runtime = properties.get("Runtime")
-    if properties.get("PackageType") == "Image":
-        return "it is a container image"
-    if isinstance(runtime, str) and not runtime.startswith("python"):
-        return f"its runtime is {runtime}"
-    return None
-
-
-def _locate(
-    kind: str, properties: dict[str, Any], metadata: dict[str, Any], folder: Path
-) -> Path | str:
-    """The folder of a function's code; or why it has none, in words that follow "because"."""
-    if isinstance(metadata.get(_CDK_ASSET_PATH), str):
-        return find_folder(folder, metadata[_CDK_ASSET_PATH])
-    if properties.get("InlineCode") is not None:
-        return "its code stands in the template itself"
-    name = "CodeUri" if kind == SAM_FUNCTION else "Code"
-    value = properties.get(name)
-    return (
-        find_folder(folder, value)
-        if isinstance(value, str)
-        else _explain_missing_folder(name, value)
-    )
-
-
-def _explain_missing_folder(name: str, value: Any) -> str:
-    if value is None:
-        return f"the template gives it no {name}"
-    if "ZipFile" in as_dict(value):
-        return "its code stands in the template itself"
-    if is_computed(value):
-        return f"its {name} is computed by CloudFormation"
-    return f"its {name} is in S3"
-
-
-# --- Layers ---------------------------------------------------------------------------------------
-
-
-def _read_layer(
-    value: Any, resources: dict[str, Any], folder: Path, locate: Locate
-) -> DescribedLayer:
-    name = as_dict(value).get("Ref")
-    resource = as_dict(resources.get(name)) if isinstance(name, str) else {}
-    if resource.get("Type") not in _CONTENT_NAMES:
-        return DescribedLayer(_name_layer(value), reason="it is none of this template's")
-    layer_name = _read_text(as_dict(resource.get("Properties")), "LayerName")
-    content = locate(str(name), resource) or _locate_layer(resource, folder)
-    # Of a layer that a build makes, there is the source, as it is edited, over what it needs.
-    built = make_absolute(folder / _SAM_BUILD / str(name))
-    is_built = "BuildMethod" in as_dict(resource.get("Metadata")) and built.is_dir()
-    folders = (built,) if is_built else ()
-    if isinstance(content, Path):
-        folders = (*folders, content)
-    reason = content if isinstance(content, str) and not folders else ""
-    return DescribedLayer(str(name), folders, reason, layer_name)
-
-
-def _locate_layer(resource: dict[str, Any], folder: Path) -> Path | str:
-    metadata = as_dict(resource.get("Metadata"))
-    if isinstance(metadata.get(_CDK_ASSET_PATH), str):
-        return find_folder(folder, metadata[_CDK_ASSET_PATH])
-    name = _CONTENT_NAMES[str(resource.get("Type"))]
-    value = as_dict(resource.get("Properties")).get(name)
-    return (
-        find_folder(folder, value)
-        if isinstance(value, str)
-        else _explain_missing_folder(name, value)
-    )
+    https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/sam-specification-template-anatomy-globals.html
+    """
+    merged = dict(defaults) | dict(own)
+    for key in defaults.keys() & own.keys():
+        one, other = defaults[key], own[key]
+        if isinstance(one, list) and isinstance(other, list):
+            merged[key] = one + other
+        elif isinstance(one, dict) and isinstance(other, dict):
+            is_value = is_computed(one) or is_computed(other)
+            merged[key] = other if is_value else _merge(one, other)
+    return merged
 
 
 def _name_layer(value: Any) -> str:

@@ -14,13 +14,15 @@ class DescribedLayer:
 
     ``name`` is its logical id, its ARN, or whatever stands there, and ``layer_name`` the name that
     the project gives it, if any. ``folders`` have what is in /opt on Lambda, of which a later one
-    wins; where there are none, ``reason`` says why, in words that follow "because".
+    wins; where there are none, ``reason`` says why, in words that follow "because". What is not
+    ``is_deployed`` as a layer, but as a part of the code, is as good as one here.
     """
 
     name: str
     folders: tuple[Path, ...] = ()
     reason: str = ""
     layer_name: str | None = None
+    is_deployed: bool = True
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class CodeSource:
     ``physical_name``, what the function is called at Lambda. ``layers`` are in the function's
     order. ``build_dir`` is where a build has put the function, if there was one: only what
     ``code_dir`` lacks is taken from there. ``note`` is what the developer should know of it, in
-    words that follow the function's name.
+    words that follow the function's name. ``inline`` is code that stands in the template itself,
+    to be written to ``code_dir`` first, which ``choice`` finds for it.
     """
 
     code_dir: Path
@@ -42,6 +45,7 @@ class CodeSource:
     build_dir: Path | None = None
     physical_name: str | None = None
     note: str = ""
+    inline: str | None = None
 
 
 # By a function's name in a session, which is its path from the stack: Greeter, Child/Greeter.
@@ -62,7 +66,8 @@ class Project:
     ``read`` reads, for example a template; it raises SourceError if that makes no sense. It takes
     the stack's parameters, for kinds of projects to which they matter.
     ``stack_names`` are the names under which the project deploys this, as ``named_by`` says; empty
-    if it names none. A project that names other stacks is never used for a stack.
+    if it names none. A project that names other stacks is never used for a stack. ``folder`` is the
+    project's own, where that is not the one of ``file``.
     """
 
     kind: str
@@ -70,6 +75,7 @@ class Project:
     read: Callable[[Parameters], Functions]
     stack_names: frozenset[str] = frozenset()
     named_by: Path | None = None
+    folder: Path | None = None
 
 
 # All projects in a folder. Raises SourceError for a file that is of its kind and can't be read.

@@ -204,13 +204,16 @@ class TestRoles:
     def test_the_instrumentation_function_may_do_this_and_nothing_else(self) -> None:
         actions = {a for s in statements("PLLDBManagerRole") for a in as_list(s["Action"])}
         assert actions == {
+            "cloudformation:DescribeStacks",
             "cloudformation:ListStackResources",
             "dynamodb:GetItem",
+            "dynamodb:UpdateItem",
             "execute-api:ManageConnections",
             "lambda:GetFunctionConfiguration",
             "lambda:GetLayerVersion",
             "lambda:ListAliases",
             "lambda:ListEventSourceMappings",
+            "lambda:ListFunctions",
             "lambda:ListProvisionedConcurrencyConfigs",
             "lambda:UpdateFunctionConfiguration",
             "logs:CreateLogStream",
@@ -218,6 +221,15 @@ class TestRoles:
             "sqs:GetQueueAttributes",
         }
         assert "ManagedPolicyArns" not in RESOURCES["PLLDBManagerRole"]["Properties"]
+
+    def test_it_changes_no_session_but_what_is_known_of_mere_lists(self) -> None:
+        from lambda_functions.sessions.function_lists import KEY_PREFIX
+
+        (statement,) = (
+            one for one in statements("PLLDBManagerRole") if one["Action"] == "dynamodb:UpdateItem"
+        )
+        keys = {"dynamodb:LeadingKeys": [f"{KEY_PREFIX}*"]}
+        assert statement["Condition"] == {"ForAllValues:StringLike": keys}
 
     def test_each_does_with_connections_what_it_has_to_and_no_more(self) -> None:
         def methods(role: str) -> set[str]:
@@ -243,8 +255,11 @@ class TestRoles:
                 assert not {"NotAction", "NotResource"} & statement.keys()
                 for action in as_list(statement["Action"]):
                     assert "*" not in action, role
-                # The one action for which AWS knows no resource.
-                if statement["Action"] != "lambda:ListEventSourceMappings":
+                # The actions for which AWS knows no resource.
+                if statement["Action"] != [
+                    "lambda:ListEventSourceMappings",
+                    "lambda:ListFunctions",
+                ]:
                     assert "*" not in as_list(statement["Resource"]), role
 
     def test_only_lambda_takes_them(self) -> None:

@@ -29,13 +29,13 @@ EMULATED_URL = f"ws://localhost:4566/_aws/execute-api/{WEBSOCKET_API}/plldb"
 OTHER_URL = "wss://other.execute-api.us-east-1.amazonaws.com/plldb"
 
 
-def instrumented(name: str, session: str, url: str = AWS_URL) -> dict[str, Any]:
+def instrumented(name: str, session: str, url: str = AWS_URL, **more: str) -> dict[str, Any]:
     variables = {
         constants.SESSION: session,
         constants.HELD_BY: USER,
         constants.WEBSOCKET_URL: url,
         constants.TOKEN: TOKEN,
-    }
+    } | more
     return {
         "FunctionName": name,
         "FunctionArn": f"arn:{name}",
@@ -111,9 +111,29 @@ class TestFunctions:
         assert f"f of stack app (by {USER})" in found.found
         assert found.hint == "plldb restore --stack-name app"
         assert found.data["functions"] == [
-            {"name": "f", "stackName": "app", "session": "11112222", "owner": USER}
+            {
+                "name": "f",
+                "function": "",
+                "stackName": "app",
+                "session": "11112222",
+                "owner": USER,
+            }
         ]
         assert TOKEN not in str(found)
+
+    def test_one_of_a_nested_stack_is_named_as_in_the_session_of_the_stack_above(self) -> None:
+        says = {constants.FUNCTION: "Child/Greeter", constants.STACK: "root"}
+        lambda_ = FakeLambda(instrumented("f", "1", **says), f="root-Child-X")
+        found = functions(lambda_)
+        assert f"Child/Greeter of stack root (by {USER})" in found.found
+        assert found.hint == "plldb restore --stack-name root"
+        assert functions(lambda_, stack_name="root").status is CheckStatus.PROBLEM
+        assert functions(lambda_, stack_name="root-Child-X").status is CheckStatus.OK
+
+    def test_one_of_no_stack_says_the_name_of_its_list(self) -> None:
+        says = {constants.FUNCTION: "greeter", constants.STACK: "loose"}
+        found = functions(FakeLambda(instrumented("f", "1", **says), f=None))
+        assert found.hint == "plldb restore --stack-name loose"
 
     def test_an_image_function_without_a_handler_is_passed_over(self) -> None:
         assert functions(FakeLambda({"FunctionName": "i"})).status is CheckStatus.OK

@@ -239,3 +239,15 @@ class TestProjects:
             (tmp_path / name / "sam.json").write_text(template)
         stack = DeployedStack("x", {"Production": DeployedFunction("g", "app.app")})
         assert choose_sources(CodeOptions(tmp_path), "x", stack).found.keys() == {"Production"}
+
+
+def test_code_that_stands_in_a_template_has_a_folder_in_the_project(tmp_path: Path) -> None:
+    child = "Resources: {F: {Type: AWS::Lambda::Function, Properties: {Code: {ZipFile: x}}}}"
+    parent = (
+        "Resources: {C: {Type: AWS::CloudFormation::Stack, Properties: {TemplateURL: c/t.yaml}}}"
+    )
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "t.yaml").write_text(child, encoding="utf-8")
+    (tmp_path / "template.yaml").write_text(parent, encoding="utf-8")
+    found = choose_sources(CodeOptions(tmp_path), "app").found
+    assert found == {"C/F": CodeSource(tmp_path / ".plldb/inline/app/C/F", inline="x")}

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from plldb.debugger.sources.functions import read_functions
+from plldb.debugger.sources.functions import BuildFolders, read_functions
 from plldb.debugger.sources.project import CodeSource, DescribedLayer, Functions
 from plldb.errors import SourceError
+
+PACKAGED = "name the template that this was packaged from with --template, or its code with --code"
 
 
 @pytest.fixture
@@ -89,6 +91,12 @@ Resources:
         assert found(project, self.TEXT) == {
             "One": source(project / "src/one", "one.main", "python3.12"),
             "Two": source(project / "shared", "app.handler", "python3.12"),
+            "Inline": CodeSource(
+                project,
+                "app.handler",
+                "python3.12",
+                inline="def handler(e, c): pass",
+            ),
         }
 
     def test_what_has_no_folder_has_a_reason(self, project: Path) -> None:
@@ -96,12 +104,12 @@ Resources:
         assert missing(project, self.TEXT) == {
             "Node": "its runtime is nodejs20.x",
             "Image": "it is a container image",
-            "Inline": "its code stands in the template itself",
-            "Uploaded": "its code is at s3://bucket/key",
-            "Elsewhere": "its CodeUri is in S3",
-            "Computed": "its CodeUri is computed by CloudFormation",
+            "Uploaded": f"its code is at s3://bucket/key; {PACKAGED}",
+            "Elsewhere": f"its CodeUri is in S3; {PACKAGED}",
+            "Computed": "its CodeUri is computed by CloudFormation; name its code with --code",
             "Missing": f"its folder {project / 'src/three'} does not exist",
-            "Archive": f"its code, {project / 'code.zip'}, is a file and not a folder",
+            "Archive": f"its code is in a file, {project / 'code.zip'}; "
+            "name the folder that this is made of with --code",
         }
 
     def test_a_handler_that_is_computed_is_not_known(self, project: Path) -> None:
@@ -112,7 +120,7 @@ Resources:
 class TestCloudFormation:
     TEXT = """
 AWSTemplateFormatVersion: 2010-09-09
-Parameters: { Stage: { Type: String, Default: !Any [tag, { at: all }] } }
+Parameters: { Stage: { Type: String }, Other: { Default: !Any [tag, { at: all }] } }
 Resources:
   One:
     Type: AWS::Lambda::Function
@@ -135,9 +143,10 @@ Resources:
     def test_it(self, project: Path) -> None:
         assert found(project, self.TEXT) == {"One": source(project / "src/one", "one.main")}
         assert missing(project, self.TEXT) == {
-            "Inline": "its code stands in the template itself",
-            "Uploaded": "its Code is in S3",
-            "Computed": "its Code is computed by CloudFormation",
+            "Inline": "its code stands in the template, and CloudFormation computes parts of it; "
+            "name a folder with its code with --code",
+            "Uploaded": f"its Code is in S3; {PACKAGED}",
+            "Computed": "its Code is computed by CloudFormation; name its code with --code",
             "Nothing": "the template gives it no Code",
         }
 
@@ -331,3 +340,195 @@ Resources:
     built.mkdir(parents=True)
     sources = found(project, text)
     assert (sources["One"].build_dir, sources["Two"].build_dir) == (built, None)
+
+
+class TestSamBuild:
+    """Code as ``sam build`` takes it."""
+
+    def test_without_a_folder_it_is_the_templates(self, project: Path) -> None:
+        text = """
+Resources:
+  One: { Type: AWS::Serverless::Function, Properties: { Handler: app.handler } }
+  Two: { Type: AWS::Lambda::Function, Properties: { Handler: app.handler } }
+"""
+        sources = found(project, text)
+        assert {one.code_dir for one in sources.values()} == {project}
+        assert sources.keys() == {"One", "Two"}
+
+    def test_a_single_file(self, project: Path) -> None:
+        (project / "src" / "app.py").touch()
+        text = """
+Resources:
+  One: { Type: AWS::Serverless::Function, Properties: { CodeUri: src/app.py } }
+  Two: { Type: AWS::Lambda::Function, Properties: { Code: ./src/app.py } }
+"""
+        assert {one.code_dir for one in found(project, text).values()} == {project / "src"}
+
+    def test_globals_are_merged_as_sam_merges_them(self, project: Path) -> None:
+        text = """
+Globals: { Function: { CodeUri: { Bucket: b, Key: k }, Runtime: python3.12, PackageType: Zip } }
+Resources:
+  One:
+    Type: AWS::Serverless::Function
+    Properties: { CodeUri: src/one, Runtime: python3.13 }
+  Plain: { Type: AWS::Lambda::Function, Properties: { Code: src/one } }
+"""
+        assert found(project, text) == {
+            "One": source(project / "src/one", None, "python3.13"),
+            "Plain": source(project / "src/one"),
+        }
+
+    @pytest.mark.parametrize(
+        "build", ["ParentPackageMode: auto", "ParentPackageMode: explicit, ParentPackages: src.one"]
+    )
+    def test_a_package_that_the_build_puts_the_code_into(self, project: Path, build: str) -> None:
+        (project / "src/one/app.py").touch()
+        text = f"""
+Resources:
+  One:
+    Type: AWS::Serverless::Function
+    Metadata: {{ BuildProperties: {{ {build} }} }}
+    Properties: {{ CodeUri: src/one, Handler: src.one.app.handler }}
+"""
+        assert found(project, text)["One"].code_dir == project
+
+    def test_a_makefile_that_takes_the_code_from_below(self, project: Path) -> None:
+        built = project / ".aws-sam" / "build" / "One"
+        for folder in (project / "src/one", built):
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "app.py").write_text("def handler(event, context): ...")
+        (built / "vendored.py").touch()
+        text = """
+Resources:
+  One:
+    Type: AWS::Serverless::Function
+    Metadata: { BuildMethod: makefile }
+    Properties: { CodeUri: ./, Handler: app.handler }
+"""
+        one = found(project, text)["One"]
+        assert (one.code_dir, one.build_dir) == (project / "src/one", built)
+
+
+class TestComputed:
+    """Parameters, conditions, loops and included files decide where code is."""
+
+    TEXT = """
+Parameters: { Stage: { Type: String, Default: one } }
+Conditions: { IsTwo: !Equals [!Ref Stage, two] }
+Resources:
+  One: { Type: AWS::Lambda::Function, Properties: { Code: !Sub "src/${Stage}", Handler: a.b } }
+  Two: { Type: AWS::Lambda::Function, Condition: IsTwo, Properties: { Code: src/two } }
+  Three:
+    Type: AWS::Lambda::Function
+    Properties: { Code: !If [IsTwo, src/two, src/one], Handler: !Sub "${Stage}.b" }
+"""
+
+    @pytest.mark.parametrize(
+        ("parameters", "folders"),
+        [
+            ({}, {"One": "one", "Three": "one"}),
+            ({"Stage": "two"}, {"One": "two", "Two": "two", "Three": "two"}),
+        ],
+    )
+    def test_what_is_deployed_counts(
+        self, project: Path, parameters: dict[str, str], folders: dict[str, str]
+    ) -> None:
+        (project / "template.yaml").write_text(self.TEXT)
+        functions = read_functions(project / "template.yaml", parameters)
+        sources = {k: v for k, v in functions.items() if isinstance(v, CodeSource)}
+        assert {k: v.code_dir.name for k, v in sources.items()} == folders
+        assert sources["Three"].handler == f"{folders['Three']}.b"
+
+    def test_loops_make_functions(self, project: Path) -> None:
+        text = """
+Transform: AWS::LanguageExtensions
+Resources:
+  Fn::ForEach::Each:
+    - Name
+    - [one, two]
+    - Get${Name}: { Type: AWS::Serverless::Function, Properties: { CodeUri: "./src/${Name}" } }
+"""
+        assert {k: v.code_dir for k, v in found(project, text).items()} == {
+            "Getone": project / "src/one",
+            "Gettwo": project / "src/two",
+        }
+
+
+class TestNested:
+    """A stack in a stack in a stack, each in a folder of its own."""
+
+    FUNCTION = """
+  Greeter: { Type: AWS::Serverless::Function, Properties: { CodeUri: code, Handler: a.b } }
+"""
+
+    @pytest.fixture
+    def stacks(self, tmp_path: Path) -> Path:
+        for at in (tmp_path, tmp_path / "child", tmp_path / "child" / "deep"):
+            (at / "code").mkdir(parents=True)
+        (tmp_path / "template.yaml").write_text(
+            "Resources:"
+            + self.FUNCTION
+            + """
+  Child:
+    Type: AWS::CloudFormation::Stack
+    Properties: { TemplateURL: child/stack.yaml, Parameters: { Where: code, Unknown: !GetAtt a.b } }
+  Uploaded:
+    Type: AWS::CloudFormation::Stack
+    Properties: { TemplateURL: "https://s3.amazonaws.com/b/k" }
+  Gone: { Type: AWS::Serverless::Application, Properties: { Location: gone.yaml } }
+  Shared: { Type: AWS::Serverless::Application, Properties: { Location: { ApplicationId: x } } }
+  Computed: { Type: AWS::CloudFormation::Stack, Properties: { TemplateURL: !Ref Url } }
+"""
+        )
+        (tmp_path / "child" / "stack.yaml").write_text(
+            "Parameters: { Where: { Type: String, Default: no }, Unknown: { Default: code } }\n"
+            "Resources:"
+            + self.FUNCTION.replace("code", "!Ref Where")
+            + """
+  Other: { Type: AWS::Lambda::Function, Properties: { Code: !Ref Unknown } }
+  Grandchild: { Type: AWS::Serverless::Application, Properties: { Location: deep/stack.json } }
+"""
+        )
+        deep = {
+            "Resources": {
+                "Greeter": {"Type": "AWS::Lambda::Function", "Properties": {"Code": "code"}}
+            }
+        }
+        (tmp_path / "child" / "deep" / "stack.json").write_text(json.dumps(deep))
+        return tmp_path
+
+    def test_functions_are_named_by_their_path(self, stacks: Path) -> None:
+        functions = read_functions(stacks / "template.yaml", {})
+        folders = {k: v.code_dir for k, v in functions.items() if isinstance(v, CodeSource)}
+        assert folders == {
+            "Greeter": stacks / "code",
+            "Child/Greeter": stacks / "child" / "code",
+            "Child/Grandchild/Greeter": stacks / "child" / "deep" / "code",
+        }
+
+    def test_what_is_not_here_has_a_reason(self, stacks: Path) -> None:
+        functions = read_functions(stacks / "template.yaml", {})
+        assert "computed" in str(functions["Child/Other"])
+        assert "https://s3.amazonaws.com/b/k" in str(functions["Uploaded/*"])
+        assert f"{stacks / 'gone.yaml'}, does not exist" in str(functions["Gone/*"])
+        assert "Repository" in str(functions["Shared/*"])
+        assert "computed" in str(functions["Computed/*"])
+
+    def test_where_a_build_has_put_them(self, stacks: Path) -> None:
+        built = stacks / ".aws-sam" / "build" / "Child" / "Greeter"
+        built.mkdir(parents=True)
+        folders = BuildFolders(build=stacks / ".aws-sam" / "build")
+        source = read_functions(stacks / "template.yaml", {}, folders=folders)["Child/Greeter"]
+        assert isinstance(source, CodeSource)
+        assert source.build_dir == built
+
+    @pytest.mark.parametrize("link", ["template.yaml", "other.yaml"])
+    def test_one_that_is_nested_in_itself_is_refused(self, tmp_path: Path, link: str) -> None:
+        text = (
+            "Resources: {{X: {{Type: AWS::CloudFormation::Stack, "
+            "Properties: {{TemplateURL: {}}}}}}}"
+        )
+        (tmp_path / "template.yaml").write_text(text.format(link))
+        (tmp_path / "other.yaml").write_text(text.format("template.yaml"))
+        with pytest.raises(SourceError, match="nested in itself"):
+            read_functions(tmp_path / "template.yaml", {})

@@ -14,6 +14,7 @@ from ..invocations.dynamodb import DynamoDbInvocationStore
 from ..invocations.grants import Grants
 from ..invocations.invocation import token_key
 from ..sessions.dynamodb import DynamoDbSessionStore
+from ..sessions.function_lists import DynamoDbFunctionLists
 from ..sessions.session import Session
 from ..shared import clients, constants
 from ..shared.log import logged
@@ -49,6 +50,7 @@ _instrumenter = Instrumenter(
         boto3.client("cloudformation", config=clients.CONTROL_PLANE),
         boto3.client("sqs", config=clients.CONTROL_PLANE),
     ),
+    lists=DynamoDbFunctionLists(_dynamodb, os.environ[constants.SESSIONS_TABLE]),
     connections=ApiGatewayConnections(clients.connections(clients.CONTROL_PLANE)),
     layer=Layer(os.environ[constants.LAYER_ARN]),
     # Connections are posted to where they are opened, but for the scheme: http(s) for ws(s).

@@ -11,6 +11,7 @@ from ..invocations.grants import Grants
 from ..invocations.payloads import S3Payloads
 from ..sessions.dynamodb import DynamoDbSessionStore
 from ..sessions.ending import Ending
+from ..sessions.function_lists import DynamoDbFunctionLists
 from ..shared import clients, constants
 from ..shared.log import logged
 from ..websocket.actions import answer
@@ -37,6 +38,7 @@ _relay = Relay(
         os.environ[constants.PAYLOADS_BUCKET],
         os.environ[constants.PAYLOADS_PREFIX],
     ),
+    lists=DynamoDbFunctionLists(_dynamodb, os.environ[constants.SESSIONS_TABLE]),
     connections=_connections,
     instrumentation=_instrumentation,
     ending=Ending(_sessions, _instrumentation, _connections),

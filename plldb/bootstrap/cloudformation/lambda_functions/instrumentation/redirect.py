@@ -78,8 +78,12 @@ class FunctionConfiguration:
 
 @dataclass(frozen=True)
 class Hold:
-    """A session's hold on functions. ``session`` is the shortened id, ``owner`` an ARN."""
+    """A session's hold on functions of a stack.
 
+    ``session`` is the shortened id, ``owner`` an ARN.
+    """
+
+    stack: str
     session: str
     owner: str
     token: str = field(repr=False)
@@ -138,6 +142,7 @@ def redirect(
             constants.ORIGINAL_TIMEOUT: str(original.timeout),
             constants.RAISED_TIMEOUT: str(raised),
             constants.FUNCTION: function,
+            constants.STACK: hold.stack,
             constants.WEBSOCKET_URL: hold.websocket_url,
             constants.TOKEN: hold.token,
             constants.SESSION: hold.session,

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 INSTRUMENT = "instrument"
 RESTORE = "restore"
+WATCH = "watch"
 
 
 def instrument_request(
@@ -22,11 +23,13 @@ def instrument_request(
     take_over: bool,
     open_sessions: dict[str, dict[str, str]],
     as_function: bool = False,
+    members: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     """Redirects functions of a stack to a session.
 
     ``session`` is the beginning of its id. ``open_sessions`` are the stack's others, by the names
-    under which they hold functions, each with its ``owner`` and ``connectionId``.
+    under which they hold functions, each with its ``owner`` and ``connectionId``. ``members`` are
+    the functions of a stack that is a mere list, as in ``wire``.
     """
     return {
         "operation": INSTRUMENT,
@@ -40,6 +43,7 @@ def instrument_request(
         "takeOver": take_over,
         "asFunction": as_function,
         "openSessions": open_sessions,
+        "members": members,
     }
 
 
@@ -55,6 +59,20 @@ def restore_request(
         "stackName": stack_name,
         "holds": None if holds is None else sorted(holds),
         "connectionId": connection_id,
+    }
+
+
+def watch_request(
+    stack_name: str, session: str, connection_id: str, stack: str, functions: dict[str, str]
+) -> dict[str, Any]:
+    """Tells the connection if the stack or a function is not any more as it was: see ``wire``."""
+    return {
+        "operation": WATCH,
+        "stackName": stack_name,
+        "session": session,
+        "connectionId": connection_id,
+        "stack": stack,
+        "functions": functions,
     }
 
 

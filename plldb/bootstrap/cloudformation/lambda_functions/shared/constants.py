@@ -20,6 +20,8 @@ ORIGINAL_TIMEOUT = "PLLDB_ORIGINAL_TIMEOUT"
 RAISED_TIMEOUT = "PLLDB_RAISED_TIMEOUT"
 # The function's logical id, that of one in a nested stack after those that lead there.
 FUNCTION = "PLLDB_FUNCTION"
+# The stack whose session it is: the one above nested stacks, or the name of a mere list.
+STACK = "PLLDB_STACK"
 # Where the helper stack's WebSocket API is: wss://HOST/STAGE, or ws:// on an emulator.
 WEBSOCKET_URL = "PLLDB_WEBSOCKET_URL"
 # What admits the function to its session, and to nothing else.
@@ -37,6 +39,7 @@ FUNCTION_VARIABLES = (
     ORIGINAL_TIMEOUT,
     RAISED_TIMEOUT,
     FUNCTION,
+    STACK,
     WEBSOCKET_URL,
     TOKEN,
     SESSION,

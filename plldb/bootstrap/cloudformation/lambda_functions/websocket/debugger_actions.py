@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any, TypedDict
 
-from ..instrumentation.request import instrument_request
+from ..instrumentation.request import instrument_request, watch_request
 from ..invocations.invocation import (
     Answer,
     Grant,
@@ -23,11 +24,13 @@ from ..shared.constants import MAX_FRAME_BYTES
 from ..shared.ids import shortened
 from . import wire
 from .relay import (
+    FUNCTION,
     BadMessageError,
     Relay,
     Reply,
     Request,
     invocation_id_of,
+    matches,
     payload_of,
     request_id_of,
 )
@@ -37,6 +40,11 @@ from .wire import Action, ErrorCode, WhenAbsent
 _MAX_PATTERNS = 500
 # A pattern may be a function's name, 64 characters, or logical ids of 255, where stacks are nested.
 _MAX_PATTERN_LENGTH = 1024
+# More than a session holds; a name is one, or an ARN, and a revision is a UUID.
+_MAX_WATCHED = 1000
+_MAX_NAME_LENGTH = 200
+# https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html
+_FUNCTION_NAME = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _UNKNOWN = "UNKNOWN"
 _CREDENTIALS_DENIED = "This helper stack passes no credentials of functions on."
 
@@ -198,7 +206,7 @@ def _may_inherit(session: Session, former: Session) -> bool:
 
 
 def _instrument(request: Request, session_id: str, relay: Relay) -> Reply:
-    choices = _choices(request.message)
+    choices, members = _choices(request.message), _members(request.message)
     if choices["as_function"] and not relay.allows_credentials:
         raise BadMessageError(_CREDENTIALS_DENIED, ErrorCode.CREDENTIALS_DENIED)
     token = new_token()
@@ -208,6 +216,9 @@ def _instrument(request: Request, session_id: str, relay: Relay) -> Reply:
         raise _closed_already()
     grant = Grant(session_id, session.stack_name, shortened(session_id))
     relay.invocations.add_token(key, grant, request.now)
+    if members is not None:
+        # Nobody else knows them, once the debugger is gone: before the first one is changed.
+        relay.lists.add(session.stack_name, grant.hold, members, key)
     relay.instrumentation.start(
         instrument_request(
             stack_name=session.stack_name,
@@ -217,10 +228,39 @@ def _instrument(request: Request, session_id: str, relay: Relay) -> Reply:
             token=token,
             **choices,
             open_sessions=_rivals(session, relay, request.now),
+            members=members,
         )
     )
     request.record.update(outcome="instrumenting", stackName=session.stack_name)
     return None
+
+
+def _watch(request: Request, session_id: str, relay: Relay) -> Reply:
+    stack, functions = request.message.get("stack"), request.message.get("functions")
+    if not _is_name(stack):
+        raise BadMessageError("'stack' must be what 'changed' said of it, or empty.")
+    if not isinstance(functions, dict) or len(functions) > _MAX_WATCHED:
+        raise BadMessageError("'functions' must map names to revisions.")
+    if not all(_is_name(text) for pair in functions.items() for text in pair):
+        raise BadMessageError("'functions' must map names to revisions.")
+    session = relay.sessions.get(session_id)
+    if session is None or session.connection_id != request.connection_id:
+        raise _closed_already()
+    relay.instrumentation.start(
+        watch_request(
+            session.stack_name,
+            shortened(session_id),
+            request.connection_id,
+            str(stack),
+            functions,
+        )
+    )
+    request.record.update(outcome="watching", stackName=session.stack_name)
+    return None
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= _MAX_NAME_LENGTH
 
 
 class _Choices(TypedDict):
@@ -250,6 +290,23 @@ def _choices(message: dict[str, Any]) -> _Choices:
         "take_over": bool(take_over),
         "as_function": bool(as_function),
     }
+
+
+def _members(message: dict[str, Any]) -> dict[str, str] | None:
+    """The functions of a stack that is a mere list; None for one of CloudFormation's.
+
+    Names alone, and no ARNs, so that they are of this account and region. Raises BadMessageError.
+    """
+    members = message.get("members")
+    if members is None:
+        return None
+    if not isinstance(members, dict) or len(members) > _MAX_PATTERNS:
+        raise BadMessageError(f"'members' must be an object of {_MAX_PATTERNS} functions at most.")
+    if not all(matches(FUNCTION, title) for title in members):
+        raise BadMessageError("'members': what a function is called has letters, digits and -_/.")
+    if not all(matches(_FUNCTION_NAME, name) for name in members.values()):
+        raise BadMessageError("'members' must have names of functions, and no ARNs.")
+    return members
 
 
 def _rivals(session: Session, relay: Relay, now: float) -> dict[str, dict[str, str]]:
@@ -282,4 +339,5 @@ _ACTIONS: dict[Action, Callable[[Request, str, Relay], Reply]] = {
     Action.INSTRUMENT: _instrument,
     Action.RESUME: _resume,
     Action.UPLOAD: _upload,
+    Action.WATCH: _watch,
 }

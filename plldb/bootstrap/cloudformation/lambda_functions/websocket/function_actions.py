@@ -11,7 +11,6 @@ invocation, nor can; and no debugger is told of one before its function knows th
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -24,6 +23,7 @@ from ..sessions.session import Session, Status
 from ..shared.constants import MAX_FRAME_BYTES
 from . import wire
 from .relay import (
+    FUNCTION,
     BadMessageError,
     Relay,
     Reply,
@@ -35,8 +35,6 @@ from .relay import (
 )
 from .wire import Action
 
-# Names of functions of nested stacks have slashes.
-_FUNCTION = re.compile(r"[0-9A-Za-z_/-]{1,1024}")
 # Seconds after which a debugger that has not claimed an invocation counts as silent. A function
 # asks after 5, or earlier for reasons of its own.
 _SILENCE_SECONDS = 4.0
@@ -135,7 +133,7 @@ def _read_invoke(request: Request, relay: Relay) -> _Invoke:
     """Raises BadMessageError."""
     id = invocation_id_of(request)
     function, context = request.message.get("function"), request.message.get("context")
-    if not matches(_FUNCTION, function):
+    if not matches(FUNCTION, function):
         raise BadMessageError("'function' is missing, or no logical id.")
     if not isinstance(context, dict):
         raise BadMessageError("'context' is missing, or no object.")

@@ -14,6 +14,7 @@ from ..invocations.invocation import Invocation, InvocationId
 from ..invocations.payloads import Payloads
 from ..invocations.store import Claims, InvocationStore
 from ..sessions.ending import Ending
+from ..sessions.function_lists import FunctionLists
 from ..sessions.store import SessionStore
 from ..shared.constants import MAX_FRAME_BYTES
 from ..shared.log import Record
@@ -24,6 +25,8 @@ from .wire import Action, ErrorCode
 Reply = dict[str, Any] | None
 
 _END_OF_TIME = 2**40  # in seconds: what is beyond is no mistake of a clock
+# What a function is called in a session: logical ids, or a name in a list.
+FUNCTION = re.compile(r"[0-9A-Za-z_/-]{1,1024}")
 _REQUEST_ID = re.compile(r"[0-9A-Za-z-]{1,128}")
 
 
@@ -59,6 +62,7 @@ class Relay:
     claims: Claims
     grants: Grants
     payloads: Payloads
+    lists: FunctionLists
     connections: Connections
     instrumentation: Instrumentation
     ending: Ending

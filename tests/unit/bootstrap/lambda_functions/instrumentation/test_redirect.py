@@ -25,7 +25,7 @@ OTHER_LAYERS = [
     "arn:aws:lambda:eu-west-1:1:layer:plldb-debugger-two:7",
     "arn:aws:lambda:eu-west-1:2:layer:plldb-debugger:7",
 ]
-HOLD = Hold("12345678", "arn:aws:iam::1:user/me", "t" * 43, "wss://helper/plldb", "original")
+HOLD = Hold("app", "12345678", "arn:aws:iam::1:user/me", "t" * 43, "wss://helper/plldb", "original")
 PLAIN = FunctionConfiguration("app.handler", 3, (OTHER_LAYERS[0],), {"COLOUR": "green"})
 
 names = st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,9}", fullmatch=True)
@@ -114,6 +114,7 @@ class TestRedirected:
             "PLLDB_WEBSOCKET_URL": "wss://helper/plldb",
             "PLLDB_TOKEN": "t" * 43,
             "PLLDB_SESSION": "12345678",
+            "PLLDB_STACK": "app",
             "PLLDB_HELD_BY": "arn:aws:iam::1:user/me",
             "PLLDB_WHEN_ABSENT": "original",
         }

@@ -32,7 +32,7 @@ from lambda_functions.websocket.actions import answer
 from lambda_functions.websocket.connect_disconnect import disconnect
 from lambda_functions.websocket.relay import Relay
 
-from tests.memory_stores import MemoryInvocationStore, MemorySessionStore
+from tests.memory_stores import MemoryFunctionLists, MemoryInvocationStore, MemorySessionStore
 from tests.unit.bootstrap.lambda_functions.websocket.scene import MAX_BYTES, NOW, FakePayloads
 
 Message = dict[str, Any]
@@ -181,6 +181,7 @@ class World:
             claims=_Claims(),
             grants=Grants(invocations, sessions),
             payloads=FakePayloads(),
+            lists=MemoryFunctionLists(),
             connections=connections,
             instrumentation=instrumentation,
             ending=Ending(sessions, instrumentation, connections),

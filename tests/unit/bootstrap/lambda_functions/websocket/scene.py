@@ -21,7 +21,7 @@ from lambda_functions.shared.signed_request import SignedRequest
 from lambda_functions.websocket.actions import answer
 from lambda_functions.websocket.relay import Relay
 
-from tests.memory_stores import MemoryInvocationStore, MemorySessionStore
+from tests.memory_stores import MemoryFunctionLists, MemoryInvocationStore, MemorySessionStore
 from tests.unit.fakes import FakeConnections, FakeInstrumentation
 
 NOW = 1_800_000_000.0
@@ -65,6 +65,7 @@ class Scene:
     def __init__(self, *, allows_credentials: bool = True, **changes: Any) -> None:
         self.sessions = MemorySessionStore()
         self.invocations = MemoryInvocationStore()
+        self.lists = MemoryFunctionLists()
         self.instrumentation = FakeInstrumentation()
         self.connections = FakeConnections()
         self.now = NOW
@@ -79,6 +80,7 @@ class Scene:
             claims=FakeClaims(),
             grants=Grants(self.invocations, self.sessions),
             payloads=FakePayloads(),
+            lists=self.lists,
             connections=self.connections,
             instrumentation=self.instrumentation,
             ending=Ending(self.sessions, self.instrumentation, self.connections),

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from lambda_functions.invocations.invocation import Answer, Grant, InvocationState, token_key
+from lambda_functions.sessions.function_lists import ListedFunction
 from lambda_functions.sessions.session import (
     GRACE,
     LEASE,
@@ -310,6 +311,7 @@ class TestClose:
         assert scene.after().status is Status.CLOSED
 
 
+ARN = "arn:aws:lambda:eu-west-1:1:function:fn"
 GOOD = {"functions": ["A*"], "whenAbsent": "error", "takeOver": True}
 
 
@@ -332,6 +334,7 @@ class TestInstrument:
             "takeOver": True,
             "asFunction": False,
             "openSessions": {},
+            "members": None,
         }
         key = token_key(token)
         assert scene.invocations.grant_of(key) == Grant(scene.session.session_id, "app", hold)
@@ -382,6 +385,10 @@ class TestInstrument:
             {"whenAbsent": {}},
             {"takeOver": None},
             {"takeOver": 1},
+            {"members": []},
+            {"members": {f"Fn{number}": "fn" for number in range(501)}},
+            *({"members": {"Fn": name}} for name in ("", None, 1, "x" * 65, "a b", "fn:live", ARN)),
+            *({"members": {title: "fn"}} for title in ("", "a b", "x" * 1025, "*", "ä", ARN)),
             {"asFunction": None},
             {"asFunction": "yes"},
         ],
@@ -392,6 +399,18 @@ class TestInstrument:
         assert error_of(scene.debugger("instrument", **GOOD | change)) == "bad_request"
         assert scene.instrumentation.requests == []
         assert scene.after() == before
+
+    def test_what_a_mere_list_names_is_kept_before_anything_is_changed(self) -> None:
+        scene = Scene()
+        members = {"Greeter": "greeter-fn", "src/other_fn": "other-fn"}
+        kept: list[list[ListedFunction]] = []
+        scene.instrumentation.before_start = lambda: kept.append(scene.lists.get("app"))
+        assert scene.debugger("instrument", **GOOD, members=members) == []
+        hold = scene.session.session_id[:8]
+        assert kept == [[ListedFunction(hold, *one) for one in members.items()]]
+        assert scene.instrumentation.requests[-1]["members"] == members
+        scene.lists.forget("app", [hold])
+        assert scene.lists.get("app") == kept[0]
 
     def test_credentials_are_asked_for_if_that_is_allowed(self) -> None:
         scene = Scene()
@@ -409,6 +428,48 @@ class TestInstrument:
     def test_of_another_connections_session(self) -> None:
         scene = Scene(connection_id="another")
         assert error_of(scene.debugger("instrument", **GOOD)) == "session_closed"
+        assert scene.instrumentation.requests == []
+
+
+WATCH = {"stack": "first", "functions": {"app-Fn": "revision"}}
+
+
+class TestWatch:
+    def test_it_is_handed_over(self) -> None:
+        scene = Scene()
+        assert scene.debugger("watch", **WATCH) == []
+        assert scene.instrumentation.requests == [
+            {
+                "operation": "watch",
+                "stackName": "app",
+                "session": scene.session.session_id[:8],
+                "connectionId": DEBUGGER,
+                **WATCH,
+            }
+        ]
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"stack": None},
+            {"stack": "x" * 1000},
+            {"functions": ["app-Fn"]},
+            {"functions": {"app-Fn": 1}},
+            {"functions": {"x" * 300: "1"}},
+            {"functions": {str(number): "1" for number in range(1001)}},
+        ],
+    )
+    def test_what_makes_no_sense_is_refused(self, changes: dict[str, Any]) -> None:
+        scene = Scene()
+        assert error_of(scene.debugger("watch", **WATCH | changes)) == "bad_request"
+        assert scene.instrumentation.requests == []
+
+    def test_of_a_session_that_is_over_or_at_another_connection(self) -> None:
+        scene = Scene()
+        message = {"action": "watch", "sessionId": scene.session.session_id} | WATCH
+        assert error_of(scene.send(message, "another")) == "session_closed"
+        scene.sessions.close(scene.session.session_id, DEBUGGER, NOW)
+        assert error_of(scene.debugger("watch", **WATCH)) == "session_closed"
         assert scene.instrumentation.requests == []
 
 
@@ -606,6 +667,7 @@ class TestResume:
         lambda scene: scene.debugger("heartbeat"),
         lambda scene: scene.debugger("resume", replaces=scene.session.session_id),
         lambda scene: scene.debugger("instrument", **GOOD),
+        lambda scene: scene.debugger("watch", **WATCH),
         lambda scene: scene.debugger("close"),
         lambda scene: scene.debugger("upload", requestId=ID.request_id),
     ],

@@ -1,0 +1,121 @@
+"""Where a template says that a function's code is.
+
+CloudFormation's ``Code`` is what ``aws cloudformation package`` takes, SAM's ``CodeUri`` what ``sam
+build`` takes: a folder, a single file, or nothing, which is the template's own folder.
+https://docs.aws.amazon.com/cli/latest/reference/cloudformation/package.html
+https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/sam-cli-command-reference-sam-build.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from plldb.debugger.sources.intrinsics import Scope, UnknownValueError
+from plldb.debugger.sources.package_origin import OriginFinder, Package
+from plldb.debugger.sources.project import find_folder, make_absolute
+from plldb.templates import as_dict
+
+# https://github.com/aws/aws-cdk/blob/main/packages/aws-cdk-lib/cx-api/lib/assets.ts
+_CDK_ASSET_PATH = "aws:asset:path"
+_REMOTE = ("s3://", "https://", "http://")
+_WAY_OUT = "name the template that this was packaged from with --template, or its code with --code"
+
+
+@dataclass(frozen=True)
+class InlineText:
+    """Code that stands in the template; on Lambda it is a file of its own, index.py."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class FunctionCode:
+    """What a template says of the code of one function, Globals included.
+
+    ``handler`` is None if it is not known. ``build_dir`` is where a build has put the function.
+    """
+
+    is_sam: bool
+    properties: Mapping[str, Any]
+    metadata: Mapping[str, Any]
+    handler: str | None
+    build_dir: Path | None
+
+
+def locate_code(function: FunctionCode, folder: Path, scope: Scope) -> Path | InlineText | str:
+    """The folder of a function's code, or its text; or why it has none, in words that follow
+    "because". ``folder`` is what paths are relative to.
+    """
+    asset = function.metadata.get(_CDK_ASSET_PATH)
+    if isinstance(asset, str):
+        return find_folder(folder, asset)
+    name = "CodeUri" if function.is_sam else "Code"
+    value = function.properties.get(name)
+    if function.is_sam and function.properties.get("InlineCode") is not None:
+        name, value = "InlineCode", {"ZipFile": function.properties["InlineCode"]}
+    try:
+        value = scope.resolve(value)
+    except UnknownValueError:
+        return _explain_unknown(name, value)
+    match value:
+        case {"ZipFile": str() as text}:
+            return InlineText(text)
+        case None if not function.is_sam and "Handler" not in function.properties:
+            return f"the template gives it no {name}"
+        case None | str():
+            return _find_code(value or ".", function, folder)
+    return f"its {name} is in S3; {_WAY_OUT}"
+
+
+def _explain_unknown(name: str, value: Any) -> str:
+    if "ZipFile" in as_dict(value):
+        return (
+            "its code stands in the template, and CloudFormation computes parts of it; "
+            "name a folder with its code with --code"
+        )
+    return f"its {name} is computed by CloudFormation; name its code with --code"
+
+
+def _find_code(value: str, function: FunctionCode, folder: Path) -> Path | str:
+    if value.startswith(_REMOTE):
+        return f"its code is at {value}; {_WAY_OUT}"
+    path = make_absolute(folder / value)
+    if path.is_dir():
+        return _find_root(path, function)
+    if path.suffix == ".py" and path.is_file():
+        return path.parent
+    if path.is_file():
+        return f"its code is in a file, {path}; name the folder that this is made of with --code"
+    return f"its folder {path} does not exist"
+
+
+def _find_root(path: Path, function: FunctionCode) -> Path:
+    """The folder that the handler's module is found from: what becomes /var/task.
+
+    A build may put the code below a package's folders, of which it is a part in the project, or
+    take it from a folder below.
+    https://github.com/aws/aws-sam-cli/blob/develop/samcli/lib/build/app_builder.py
+    """
+    module = (function.handler or "").rpartition(".")[0].replace("/", ".").split(".")
+    if not module[0] or _has_module(path, module):
+        return path
+    if "ParentPackageMode" in as_dict(function.metadata.get("BuildProperties")):
+        for count in range(len(module) - 1, 0, -1):
+            if path.parts[-count:] == tuple(module[:count]):
+                root = path.parents[count - 1]
+                if _has_module(root, module):
+                    return root
+    if function.build_dir is not None:
+        # A makefile takes what it wants from below.
+        built = Package(function.build_dir, is_bundled=True)
+        origin = OriginFinder([path]).find(built, function.handler)
+        return origin if isinstance(origin, Path) else path
+    return path
+
+
+def _has_module(folder: Path, module: list[str]) -> bool:
+    path = folder.joinpath(*module)
+    return path.with_name(f"{path.name}.py").is_file() or (path / "__init__.py").is_file()
