@@ -16,6 +16,7 @@ from plldb.debugger.attachment import SessionOptions
 from plldb.debugger.children.interpreter import Interpreter, find_interpreter
 from plldb.debugger.children.invoker import Invoker
 from plldb.debugger.children.local_function import Debugpy
+from plldb.debugger.deployed_layers.layer_supply import LayerSupply
 from plldb.debugger.inline_code import write_inline_code
 from plldb.debugger.overrides import OverrideOptions, Overrides, collect_overrides
 from plldb.debugger.sources.choice import ChosenSources, CodeOptions, choose_sources
@@ -72,6 +73,9 @@ class AttachFactory:
     @property
     def target(self) -> Target:
         return self._factory.target
+
+    def make_layer_supply(self) -> LayerSupply:
+        return LayerSupply(self._factory.open_layer_fetcher(), self._python, self.view.show)
 
     def look_at_stack(self) -> None:
         """Holds the project against what is deployed, before anything is changed.
@@ -141,6 +145,10 @@ class AttachFactory:
         self._factory.console.note(
             f"Functions run under Python {self._python.version_text}: {self._python.path}"
         )
+        if is_role:
+            self._factory.console.note(
+                "Each function's code has the rights of the function's role, and none of yours."
+            )
         if isinstance(self._debug, Debugpy):
             try:
                 self._tell_how_to_attach(invoker, self._debug)

@@ -20,8 +20,14 @@ from plldb.debugger.api_client import ApiClient
 from plldb.debugger.children.invoker import Invoker
 from plldb.debugger.children.terminal import forget_terminal
 from plldb.debugger.connection import SessionConnection, open_session
+from plldb.debugger.deployed_layers.layer_supply import LayerEvent
 from plldb.debugger.held_functions import HeldFunctions
-from plldb.debugger.invocation_runner import InvocationRunner, RunnerEvent
+from plldb.debugger.invocation_runner import (
+    CollectLayers,
+    InvocationRunner,
+    RunnerEvent,
+    collect_local_layers,
+)
 from plldb.debugger.overrides import Overrides
 from plldb.debugger.payload_transfer import PayloadTransfer
 from plldb.debugger.protocol import Ended, SessionEvent, SessionProtocol, Wish
@@ -102,6 +108,7 @@ AttachEvent = (
     | SessionEvent
     | RunnerEvent
     | RedeploymentEvent
+    | LayerEvent
 )
 
 
@@ -128,6 +135,7 @@ def attach(
     timing: Timing | None = None,
     overrides: Overrides = Overrides(),  # noqa: B008 (frozen)
     choose_again: Callable[[], ChosenSources] | None = None,
+    collect_layers: CollectLayers = collect_local_layers,
 ) -> Ended:
     """Opens a session for the stack and stays in it until Ctrl-C, SIGTERM or SIGHUP.
 
@@ -157,7 +165,14 @@ def attach(
         report(SessionCreated(shortened(session_id), session.stack_name))
         ends = _Ends(target, helper, api, transfer)
         run = _Attachment(
-            ends, session, sources, report, timing or Timing(), overrides, choose_again
+            ends,
+            session,
+            sources,
+            report,
+            timing or Timing(),
+            overrides,
+            choose_again,
+            collect_layers,
         )
         return asyncio.run(run.until_signal(session_id, invoker))
 
@@ -236,8 +251,10 @@ class _Attachment:
         timing: Timing,
         overrides: Overrides,
         choose_again: Callable[[], ChosenSources] | None,
+        collect_layers: CollectLayers,
     ) -> None:
         self._ends = ends
+        self._collect_layers = collect_layers
         self._overrides = overrides
         self._options = options
         self._use(sources)
@@ -286,6 +303,7 @@ class _Attachment:
             on_bug=self._stop_at_once,
             overrides=self._overrides,
             as_function=self._options.as_function,
+            collect_layers=self._collect_layers,
         )
         try:
             return await self._stay_attached(session_id)
@@ -648,20 +666,6 @@ def _list_left_out(sources: ChosenSources) -> list[AttachEvent]:
     events += [
         protocol.Warned(function, message) for function, message in sorted(sources.warnings.items())
     ]
-    missing: dict[tuple[str, str], list[str]] = {}
-    for function, source in sorted(sources.found.items()):
-        for layer in source.layers:
-            if layer.reason:
-                missing.setdefault((layer.name, layer.reason), []).append(function)
-    for (name, reason), (function, *others) in missing.items():
-        also = f" It is one of {', '.join(others)}, too." if others else ""
-        events.append(
-            protocol.Warned(
-                function,
-                f"its layer {name} is not on this machine: {reason}.{also} Install what it brings "
-                "in the environment of your project, or make it a layer of the template.",
-            )
-        )
     return events if sources.found else [*events, NothingToDebug(sources.why_none)]
 
 

@@ -163,7 +163,7 @@ def _describe_layer(layer: str, where: str) -> DescribedLayer:
     folder = make_absolute(Path(layer))
     if not folder.is_dir():
         raise UsageError(f"{where}: layers: there is no folder {folder}.", "Name one, or an ARN.")
-    return DescribedLayer(str(folder), (folder,))
+    return DescribedLayer(str(folder), (folder,), layer_name=folder.name)
 
 
 def _check_folder(path: Path, where: str) -> Path:
