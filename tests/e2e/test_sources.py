@@ -98,6 +98,15 @@ def test_another_stacks_template_changes_nothing(
     assert app.configurations() == before
 
 
+def test_a_folder_without_a_project_is_an_error(
+    plldb: Plldb, app: Debuggee, tmp_path: Path
+) -> None:
+    result = plldb.within(tmp_path)("attach", "--stack-name", app.name, "--output", "json")
+    assert result.exit_code == 1
+    error = json.loads(result.stderr)["error"]
+    assert f"Child/FnC, FnA, FnB: there is no template in {tmp_path}" in error["message"]
+
+
 def test_of_two_stacks_of_one_app_each_runs_its_own_code(
     plldb: Plldb, app: Debuggee, folder: Path, target: Target
 ) -> None:

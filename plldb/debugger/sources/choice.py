@@ -37,6 +37,7 @@ FINDERS: Sequence[Finder] = (
 _TOOLS = (cdk, serverless, chalice)
 # In the project, so that an editor has it in its workspace.
 _INLINE = Path(".plldb", "inline")
+_SHOWN = 3
 _CODE_HINT = "Say where its code is: --code {0}=DIR"
 
 
@@ -88,6 +89,22 @@ class ChosenSources:
     known: frozenset[str] = frozenset()
     warnings: Mapping[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+
+    def require_code(self, deployed: DeployedStack) -> None:
+        """Raises SourceError if the stack has functions, and none of them can be run here."""
+        if self.found or not deployed.functions:
+            return
+        reasons: dict[str, list[str]] = {}
+        for name, reason in sorted(self.left_out.items()):
+            reasons.setdefault(reason, []).append(name)
+        shown = [
+            f"{', '.join(names[:_SHOWN])}{' and others' * (len(names) > _SHOWN)}: {reason}"
+            for reason, names in [*reasons.items()][:_SHOWN]
+        ]
+        raise SourceError(
+            f"No function of stack {deployed.name} can be run here. {'; '.join(shown)}.",
+            TEMPLATE_HINT,
+        )
 
 
 def choose_sources(
