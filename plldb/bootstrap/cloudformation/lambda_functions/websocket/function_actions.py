@@ -163,13 +163,10 @@ def _pass_on(
 
     Wherever that ends half-way, no debugger knows of an invocation that its function runs itself.
     """
-    assert session.connection_id is not None  # it is attached
     id = wanted.id
-    pushed = _invocation_message(request, wanted, relay)
+    pushed = _invocation_message(request, wanted, session, relay)
     if not _fits(pushed):
         return _absent(request, id, "the event is too large for a message")
-    signed = relay.claims.sign(id, session.session_id, request.now)
-    quick: wire.InvocationMessage = {**pushed, "claim": signed}
     match relay.invocations.record(invocation):
         case Recorded.REFUSED:
             return _absent(request, id, "another invocation waits under this request id")
@@ -179,18 +176,44 @@ def _pass_on(
     is_heard = relay.connections.post(request.connection_id, accepted)
     if not is_heard or relay.clock() > wanted.accept_before:
         return _take_back(request, invocation, _SLOW, relay)
-    if not relay.connections.post(session.connection_id, dict(quick if _fits(quick) else pushed)):
-        # No event told of the connection's end: $disconnect is best effort.
-        relay.sessions.disconnect(session.session_id, session.connection_id, request.now)
-        relay.grants.forget(invocation.token_key)
+    if not _push(request, pushed, session, relay) and not _hand_over(
+        request, wanted, invocation, relay
+    ):
         return _take_back(request, invocation, _LOST, relay)
     request.record["outcome"] = "accepted"
     return None
 
 
-def _invocation_message(request: Request, wanted: _Invoke, relay: Relay) -> wire.InvocationMessage:
+def _push(
+    request: Request, message: wire.InvocationMessage, session: Session, relay: Relay
+) -> bool:
+    """Whether the session's debugger has its connection still."""
+    assert session.connection_id is not None  # it is attached
+    if relay.connections.post(session.connection_id, dict(message)):
+        return True
+    # No event told of the connection's end: $disconnect is best effort.
+    relay.sessions.disconnect(session.session_id, session.connection_id, request.now)
+    return False
+
+
+def _hand_over(request: Request, wanted: _Invoke, invocation: Invocation, relay: Relay) -> bool:
+    """Whether another session has it, which took the place of the one that was found attached."""
+    relay.grants.forget(invocation.token_key)
+    opened = _open(request, invocation.token_key, relay)
+    session = opened.session if opened else None
+    if session is None or _reason_for_absence(session, request.now) is not None:
+        return False
+    step = relay.invocations.hand_over(wanted.id, invocation.token_key, session.session_id)
+    pushed = _invocation_message(request, wanted, session, relay)
+    return step.is_taken and _push(request, pushed, session, relay)
+
+
+def _invocation_message(
+    request: Request, wanted: _Invoke, session: Session, relay: Relay
+) -> wire.InvocationMessage:
+    """With a claim, if there is room for it."""
     key = wanted.event_key
-    return wire.invocation(
+    message = wire.invocation(
         wanted.id.request_id,
         wanted.function,
         deadline=wanted.id.deadline,
@@ -200,6 +223,9 @@ def _invocation_message(request: Request, wanted: _Invoke, relay: Relay) -> wire
         event_url=None if key is None else relay.payloads.download_url(key),
         credentials=wanted.credentials,
     )
+    signed = relay.claims.sign(wanted.id, session.session_id, request.now)
+    with_claim: wire.InvocationMessage = {**message, "claim": signed}
+    return with_claim if _fits(with_claim) else message
 
 
 def _fits(message: wire.InvocationMessage) -> bool:

@@ -383,10 +383,12 @@ class TestSeveralInARow:
         scene.invoke(**self.LATER)
         assert [message["type"] for message in scene.told(DEBUGGER)] == ["invocation"] * 2
         scene.connections.gone.add(DEBUGGER)
-        _, reply = scene.invoke(requestId="r3")
-        assert "reconnecting, or gone" in reply["reason"]
-        scene.invoke(requestId="r4")
-        assert [message["requestId"] for message in scene.told("new")] == ["r4"]
+        assert [message["type"] for message in scene.invoke(requestId="r3")] == ["accepted"]
+        (pushed,) = scene.told("new")
+        assert pushed["requestId"] == "r3"
+        found = scene.invocations.get("r3")
+        assert found is not None
+        assert found.session_id == heir.session_id
 
     def test_the_next_one_after_a_silent_debugger_was_found_out_does_not_wait_for_it(self) -> None:
         scene = Scene()
