@@ -150,6 +150,7 @@ def _on_functions() -> list[Call]:
             {"LayerName": "no-such-layer", "VersionNumber": 1},
             mistaken="lambda:ListLayers",
         ),
+        _lambda("get_function_concurrency", "GetFunctionConcurrency"),
         Call("lambda", "list_functions", "lambda:ListFunctions", "*"),
         _lambda("get_function", "GetFunction"),
         _lambda("get_policy", "GetPolicy"),

@@ -208,10 +208,12 @@ class TestRoles:
             "dynamodb:GetItem",
             "dynamodb:UpdateItem",
             "execute-api:ManageConnections",
+            "lambda:GetFunctionConcurrency",
             "lambda:GetFunctionConfiguration",
             "lambda:GetLayerVersion",
             "lambda:ListAliases",
             "lambda:ListEventSourceMappings",
+            "lambda:ListFunctions",
             "lambda:ListProvisionedConcurrencyConfigs",
             "lambda:UpdateFunctionConfiguration",
             "logs:CreateLogStream",
@@ -253,8 +255,9 @@ class TestRoles:
                 assert not {"NotAction", "NotResource"} & statement.keys()
                 for action in as_list(statement["Action"]):
                     assert "*" not in action, role
-                # The one action for which AWS knows no resource.
-                if statement["Action"] != "lambda:ListEventSourceMappings":
+                # The actions for which AWS knows no resource.
+                lists = ["lambda:ListEventSourceMappings", "lambda:ListFunctions"]
+                if statement["Action"] != lists:
                     assert "*" not in as_list(statement["Resource"]), role
 
     def test_only_lambda_takes_them(self) -> None:
