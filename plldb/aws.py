@@ -216,7 +216,10 @@ class Target:
     def patient_client(self, service: str, seconds: int) -> Any:
         """One for a call that may take so long, and that is not to be made twice."""
         patience = botocore.config.Config(
-            read_timeout=seconds, retries={"mode": "standard", "total_max_attempts": 1}
+            read_timeout=seconds,
+            retries={"mode": "standard", "total_max_attempts": 1},
+            # Or what is between here and AWS takes the connection for one that nobody uses.
+            tcp_keepalive=True,
         )
         return self._make_client(service, _make_client_config(self.is_aws).merge(patience))
 

@@ -69,6 +69,9 @@ _VERBOSITIES: Mapping[str, int] = {
 # CloudFormation's rule; shorter, since table names with the stack's name as suffix must fit too.
 _HELPER_STACK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,99}")
 
+# More of them are no help.
+_LONGEST_LIST = 20
+
 _T_co = TypeVar("_T_co", covariant=True)
 
 
@@ -144,12 +147,14 @@ class FileOverrides:
 class FileStack:
     """One ``[stacks.NAME]`` of plldb.toml: what holds for all functions, and by logical id.
 
-    ``python`` is the interpreter that runs them: an absolute path, or a command.
+    ``python`` is the interpreter that runs them: an absolute path, or a command. ``as_function``:
+    they run under their own roles.
     """
 
     overrides: FileOverrides
     functions: Mapping[str, FileOverrides]
     python: str | None = None
+    as_function: bool = False
 
 
 @dataclass(frozen=True)
@@ -387,7 +392,8 @@ def suggest(word: str, known: Iterable[str]) -> str:
     known = list(known)
     likely = get_close_matches(word, known, n=1)
     guess = f"Did you mean {likely[0]!r}? " if likely else ""
-    return f"{guess}It is one of {', '.join(known)}."
+    rest = f" and {len(known) - _LONGEST_LIST} more" if len(known) > _LONGEST_LIST else ""
+    return f"{guess}It is one of {', '.join(known[:_LONGEST_LIST])}{rest}."
 
 
 # --- Sources ------------------------------------------------------------------------------------

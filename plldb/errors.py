@@ -18,6 +18,7 @@
     │                               interpreter, launch.json
     ├── LayerError                  a layer can't be had: ``message`` is why, after "because"
     ├── EmulatorError               the emulator could not be started or stopped
+    ├── FunctionFailedError         a function that was invoked raised an error
     └── CommandError                exit codes 126 and 127: a tool could not be started
 
 Any other exception is a bug in plldb and keeps its traceback.
@@ -94,6 +95,10 @@ class LayerError(PlldbError):
 
 
 class EmulatorError(PlldbError):
+    pass
+
+
+class FunctionFailedError(PlldbError):
     pass
 
 

@@ -190,7 +190,7 @@ def _read_stack(path: Path, name: str, table: object) -> FileStack:
     where = f"{path} [stacks.{name}]"
     if not isinstance(table, dict):
         raise _wrong_type(where, table, "a table")
-    _check_keys(where, table, (*_OF_STACK, "python", "functions"))
+    _check_keys(where, table, (*_OF_STACK, "python", "as-function", "functions"))
     functions = table.get("functions", {})
     if not isinstance(functions, dict):
         raise _wrong_type(f"{path} [stacks.{name}.functions]", functions, "a table")
@@ -201,7 +201,15 @@ def _read_stack(path: Path, name: str, table: object) -> FileStack:
             for function, one in functions.items()
         },
         _read_python(path, where, table),
+        _read_flag(where, "as-function", table),
     )
+
+
+def _read_flag(where: str, key: str, table: Mapping[str, object]) -> bool:
+    value = table.get(key, False)
+    if not isinstance(value, bool):
+        raise _wrong_type(f"{where}: {key}", value, "true or false")
+    return value
 
 
 def _read_python(path: Path, where: str, table: Mapping[str, object]) -> str | None:

@@ -18,7 +18,7 @@ from plldb.debugger.children.invoker import Invoker
 from plldb.debugger.children.local_function import Debugpy
 from plldb.debugger.inline_code import write_inline_code
 from plldb.debugger.overrides import OverrideOptions, Overrides, collect_overrides
-from plldb.debugger.sources.choice import CodeOptions, choose_sources
+from plldb.debugger.sources.choice import ChosenSources, CodeOptions, choose_sources
 from plldb.debugger.sources.code_options import parse_code_options
 from plldb.debugger.timing import read_timing
 from plldb.stacks import read_deployed_stack, require_debuggable_stack
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from plldb.aws import Target
     from plldb.cli.attach_options import AttachOptions
     from plldb.cli.factory import Factory
-    from plldb.debugger.children.role_lender import RoleLender
 
 
 class AttachFactory:
@@ -50,7 +49,7 @@ class AttachFactory:
             factory.settings.helper_stack,
             WhenAbsent(options.when_absent),
             options.take_over,
-            options.as_function,
+            self._runs_as_function(),
         )
         codes = parse_code_options(options.codes, folder)
         self._code = CodeOptions(folder, options.template, codes, options.functions)
@@ -72,15 +71,18 @@ class AttachFactory:
         Raises SourceError or UsageError if it is another stack's, or if an option names a function
         that the stack has not; StackError or AwsError if the stack can't be read.
         """
-        stack = require_debuggable_stack(self.target, self._options.stack_name)
-        deployed = read_deployed_stack(self.target, stack)
-        sources = choose_sources(self._code, stack.name, deployed)
-        notes = {name: write_inline_code(one) for name, one in sources.found.items()}
-        notes = {name: note for name, note in notes.items() if note}
-        self.sources = replace(sources, warnings={**sources.warnings, **notes})
+        self.sources = self.choose_again()
         self.overrides = self._collect_overrides()
         for remark in self.sources.remarks:
             self._factory.console.warn(remark)
+
+    def choose_again(self) -> ChosenSources:
+        """The code, held against what is deployed at the moment. Raises as ``look_at_stack``."""
+        stack = require_debuggable_stack(self.target, self._options.stack_name)
+        sources = choose_sources(self._code, stack.name, read_deployed_stack(self.target, stack))
+        notes = {name: write_inline_code(one) for name, one in sources.found.items()}
+        notes = {name: note for name, note in notes.items() if note}
+        return replace(sources, warnings={**sources.warnings, **notes})
 
     def _collect_overrides(self) -> Overrides:
         return collect_overrides(
@@ -94,19 +96,16 @@ class AttachFactory:
 
     def make_invoker(self) -> Invoker:
         """With debugpy, it also shows how an editor attaches to each function."""
-        lender: RoleLender | None = None
-        if self._options.as_function:
-            credentials, lender = self._factory.serve_roles()
-        else:
-            credentials = self._factory.serve_credentials(self.view.show_credentials)
+        is_role = self.session.as_function
+        report = self.view.show_credentials
         invoker = Invoker(
             python=self._python,
             debug=self._debug,
             max_concurrency=self._options.max_concurrency,
             on_output=self.view.show_output,
             on_progress=self.view.show_progress,
-            credentials=credentials,
-            lender=lender,
+            credentials={} if is_role else self._factory.serve_credentials(report),
+            lender=self._factory.lend_roles() if is_role else None,
             environ=self.target.certificate_environment() | os.environ,
         )
         self._factory.console.note(
@@ -127,6 +126,13 @@ class AttachFactory:
             python = file.stacks[name].python
             named_by = f"{file.path.name} [stacks.{name}]: python"
         return find_interpreter(python, [*self._list_project_folders()], os.environ, named_by)
+
+    def _runs_as_function(self) -> bool:
+        if self._options.as_function is not None:
+            return self._options.as_function
+        file = self._factory.resolver.file
+        stack = None if file is None else file.stacks.get(self._options.stack_name)
+        return stack is not None and stack.as_function
 
     def _list_project_folders(self) -> Iterator[Path]:
         """Where the project's virtual environment may be."""

@@ -68,6 +68,15 @@ class Console:
         else:
             self._stdout.print(_make_printable(text), markup=False)
 
+    def pass_on(self, payload: bytes) -> None:
+        """JSON that somebody else made: byte for byte, or laid out for people at a terminal."""
+        if self._stdout is not None and self._stdout.is_terminal:
+            self._stdout.print(_make_printable(_lay_out(payload)), markup=False)
+            return
+        sys.stdout.flush()
+        sys.stdout.buffer.write(payload if payload.endswith(b"\n") else payload + b"\n")
+        sys.stdout.buffer.flush()
+
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Rows under their headings, for people only; as wide as it needs where no one watches."""
         if self._stdout is None:
@@ -213,6 +222,23 @@ def _read_line(terminal: int, is_over: Callable[[], bool]) -> bytes:
             with suppress(BlockingIOError):
                 return os.read(terminal, _LONGEST_SECRET_BYTES)
     raise EOFError("a debugger has the terminal now.")
+
+
+def _lay_out(payload: bytes) -> str:
+    text = payload.decode("utf-8", "replace")
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    # A number that is written in another way would be another one for some readers.
+    return json.dumps(value, indent=2, ensure_ascii=False) if _is_same(value, text) else text
+
+
+def _is_same(value: Any, text: str) -> bool:
+    """Whether nothing but white space gets lost by reading and writing it."""
+    strip = str.maketrans("", "", " \t\r\n")
+    forms = (json.dumps(value, ensure_ascii=False), json.dumps(value))
+    return text.translate(strip) in [form.translate(strip) for form in forms]
 
 
 def _never_fail_on_a_character() -> None:

@@ -87,6 +87,12 @@ class Factory:
         default = Path(platformdirs.user_state_dir("plldb", appauthor=False))
         return find_home(os.environ, default)
 
+    def find_stack_name(self) -> str:
+        """That of the project in this folder. Raises UsageError if it has several."""
+        from plldb.dev.project_stack import find_stack_name
+
+        return find_stack_name(Path.cwd(), self.resolver.file)
+
     # --- What is said, and what is logged -------------------------------------
 
     @cached_property
@@ -146,13 +152,13 @@ class Factory:
 
         return self._to_close.enter_context(serving_target(self.target, report))
 
-    def serve_roles(self) -> tuple[dict[str, str], RoleLender]:
-        """Variables by which children reach the target, and who lends them functions' roles."""
+    def lend_roles(self) -> RoleLender:
+        """Who lends children their functions' roles."""
         from plldb.debugger.children.credential_server import CredentialServer
         from plldb.debugger.children.role_lender import RoleLender
 
         server = self._to_close.enter_context(CredentialServer())
-        return self.target.endpoint_environment(), RoleLender(server)
+        return RoleLender(server, self.target.endpoint_environment())
 
     def run_tool(self, command: Sequence[str]) -> int:
         """Runs a tool against the target, and returns its exit code; mostly, it takes the place of

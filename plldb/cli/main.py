@@ -22,7 +22,9 @@ _COMMANDS = {
     "demo": ("plldb.cli.demo", "demo"),
     "doctor": ("plldb.cli.doctor", "doctor"),
     "exec": ("plldb.cli.exec", "exec_"),
+    "invoke": ("plldb.cli.invoke", "invoke"),
     "local": ("plldb.cli.local", "local"),
+    "logs": ("plldb.cli.logs", "logs"),
     "restore": ("plldb.cli.restore", "restore"),
     "sessions": ("plldb.cli.sessions", "sessions"),
 }

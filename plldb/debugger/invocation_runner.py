@@ -200,6 +200,13 @@ class InvocationRunner:
 
     # --- Functions --------------------------------------------------------------------------------
 
+    def use_sources(self, sources: Mapping[str, CodeSource]) -> None:
+        """From now on the code is there: the stack was deployed again.
+
+        A function that has gone may still have invocations under way.
+        """
+        self._sources = {**self._sources, **sources}
+
     def add_function(self, event: Instrumented) -> None:
         """Takes in a function as it is deployed, and starts a child for the code in its place."""
         info, source = event.info, self._sources.get(event.function)
@@ -221,6 +228,7 @@ class InvocationRunner:
             layers=tuple(folder for layer in source.layers for folder in layer.folders),
             build_dir=source.build_dir,
             logging=dict(info["logging"]),
+            as_function=self._as_function,
         )
         function = self._overrides.apply(function)
         self._compare_versions(function)

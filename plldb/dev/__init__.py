@@ -4,4 +4,10 @@
 
     tool_environment   the variables by which any tool finds the target                   (pure)
     command_runner     runs a tool, in plldb's place or beside it                    (processes)
+    project_stack      which stack is meant: that of the project in the folder            (files)
+    stack_functions    the functions of a stack, and which of them is meant               (boto3)
+    event_input        the event of an invocation; samples has one of each service        (files)
+    lambda_call        one invocation, as its caller sees it                              (boto3)
+    log_lines          a log for people                                                   (pure)
+    log_reading        reads a function's log, and follows it                             (boto3)
 """

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, Self
 
 from plldb.errors import CommandError
 
@@ -51,11 +51,12 @@ def run_beside(command: Sequence[str], environ: Mapping[str, str]) -> int:
 
     The tool stays in the foreground of the terminal. Raises CommandError if it can't be started.
     """
-    with _starting(command, environ):
-        # What `become` finds on the PATH of the tool, subprocess would look for on that of plldb.
-        program = shutil.which(command[0], path=environ.get("PATH")) or command[0]
-        process = subprocess.Popen(command, executable=program, env=environ)
-    with _leaving_signals_to(process):
+    # What `become` finds on the PATH of the tool, subprocess would look for on that of plldb.
+    program = shutil.which(command[0], path=environ.get("PATH")) or command[0]
+    with _Signals() as signals:
+        with _starting(command, environ):
+            process = subprocess.Popen(command, executable=program, env=environ)
+        signals.pass_on_to(process)
         return process.wait()
 
 
@@ -74,26 +75,44 @@ def end_as(exit_code: int) -> int:
     return 128 + number
 
 
-@contextmanager
-def _leaving_signals_to(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    def pass_on(number: int, _: FrameType | None) -> None:
-        process.send_signal(number)
+class _Signals:
+    """Leaves a terminal's signals to the tool, and passes on those that were meant for plldb.
 
-    def leave_it(*_: object) -> None:
-        pass
+    It is entered before there is a tool: what comes until then is passed on afterwards.
+    """
 
-    handlers = dict.fromkeys(_PASSED_ON, pass_on) | dict.fromkeys(_FOR_ALL, leave_it)
-    # One that is ignored, as under nohup, stays so.
-    before = {
-        number: signal.signal(number, handler)
-        for number, handler in handlers.items()
-        if signal.getsignal(number) is not signal.SIG_IGN
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._early: list[int] = []
+
+    def __enter__(self) -> Self:
+        handlers = dict.fromkeys(_PASSED_ON, self._pass_on) | dict.fromkeys(_FOR_ALL, _leave)
+        # One that is ignored, as under nohup, stays so.
+        self._before = {
+            number: signal.signal(number, handler)
+            for number, handler in handlers.items()
+            if signal.getsignal(number) is not signal.SIG_IGN
+        }
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    def pass_on_to(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        for number in self._early:
+            process.send_signal(number)
+
+    def _pass_on(self, number: int, _: FrameType | None) -> None:
+        if self._process is None:
+            self._early.append(number)
+        else:
+            self._process.send_signal(number)
+
+
+def _leave(*_: object) -> None:
+    pass
 
 
 @contextmanager

@@ -111,6 +111,11 @@ class TestStacks:
         }
         assert stacks["empty"] == FileStack(FileOverrides(), {})
 
+    def test_whether_they_run_under_their_own_roles(self, folder: Path) -> None:
+        path = written(folder, "[stacks.shop]\nas-function = true\n[stacks.other]")
+        stacks = read(path, "--config").stacks
+        assert (stacks["shop"].as_function, stacks["other"].as_function) == (True, False)
+
     @pytest.mark.parametrize(
         ("python", "found"),
         [
@@ -138,6 +143,8 @@ class TestStacks:
             ("[stacks.shop]\nenv = {A = [1]}", "env: 'A' is an array"),
             ("[stacks.shop]\nenv-file = ''", "env-file is empty"),
             ("[stacks.shop]\npython = 3", "python is an integer"),
+            ("[stacks.shop]\nas-function = 'yes'", "as-function is a string"),
+            ("[stacks.shop.functions.A]\nas-function = true", "no setting 'as-function'"),
             ("[stacks.shop]\npython = ''", "python is empty"),
             ("[stacks.shop.functions.A]\npython = 'x'", "there is no setting 'python'"),
             ("[stacks.shop]\nfunctions = []", "[stacks.shop.functions] is an array"),

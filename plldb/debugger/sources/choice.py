@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from plldb.config import suggest
-from plldb.debugger.sources import cdk, chalice, cloudformation, serverless
+from plldb.debugger.sources import cdk, chalice, cloudformation, sam, serverless
 from plldb.debugger.sources.code_options import find_most_specific, is_pattern
 from plldb.debugger.sources.comparison import Comparison, compare
 from plldb.debugger.sources.project import CodeSource, Finder, Functions, Project, make_absolute
@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 # Of two projects that would serve a stack alike, the one of the earlier finder does.
 FINDERS: Sequence[Finder] = (
+    sam.find_projects,
     cloudformation.find_projects,
     cdk.find_projects,
     serverless.find_projects,

@@ -204,6 +204,7 @@ class TestRoles:
     def test_the_instrumentation_function_may_do_this_and_nothing_else(self) -> None:
         actions = {a for s in statements("PLLDBManagerRole") for a in as_list(s["Action"])}
         assert actions == {
+            "cloudformation:DescribeStacks",
             "cloudformation:ListStackResources",
             "dynamodb:GetItem",
             "dynamodb:UpdateItem",

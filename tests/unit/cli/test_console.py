@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plldb.cli.console import Console, show_error
+from plldb.config import Output
 from plldb.diagnostic_log import logging_to
 from plldb.errors import StackError
 
@@ -185,3 +186,33 @@ class TestWhatATerminalTakesForACommand:
     def test_text_stays_as_it_is(self, text: str, capsys: pytest.CaptureFixture[str]) -> None:
         Console("text").answer({}, text)
         assert capsys.readouterr().out == text + "\n"
+
+
+class TestWhatIsPassedOn:
+    @pytest.mark.parametrize("output", ["text", "json"])
+    @pytest.mark.parametrize("payload", [b'{"n": 1.50}', b"\x89PNG\x00", b"a\r\nb\n"])
+    def test_is_what_it_was(
+        self, output: Output, payload: bytes, capsysbinary: pytest.CaptureFixture[bytes]
+    ) -> None:
+        Console(output).pass_on(payload)
+        written = capsysbinary.readouterr().out
+        assert written in (payload, payload + b"\n")
+        assert written.endswith(b"\n")
+
+    @pytest.mark.parametrize(
+        ("payload", "shown"),
+        [
+            ('{"n": [1, "é"]}', '{\r\n  "n": [\r\n    1,\r\n    "é"\r\n  ]\r\n}\r\n'),
+            ('{"n": 1.50}', '{"n": 1.50}\r\n'),
+            ("\x1b[31m", "\N{REPLACEMENT CHARACTER}[31m\r\n"),
+        ],
+    )
+    def test_is_laid_out_at_a_terminal_but_not_changed(self, payload: str, shown: str) -> None:
+        code = (
+            "from plldb.cli.console import Console\n"
+            f"Console('text').pass_on({payload.encode()!r})\n"
+        )
+        child = pexpect.spawn(sys.executable, ["-c", code], timeout=40, encoding="utf-8")
+        child.expect_exact(shown)
+        child.expect(pexpect.EOF)
+        child.close()

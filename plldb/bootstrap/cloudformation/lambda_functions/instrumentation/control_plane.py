@@ -36,6 +36,17 @@ Found = dict[str, Any]
 
 
 @dataclass(frozen=True)
+class Deployment:
+    """A deployment of a stack: ``stamp`` tells it from others, and is empty if there is no stack.
+
+    While ``is_under_way``, CloudFormation changes functions, and nobody else should.
+    """
+
+    stamp: str = ""
+    is_under_way: bool = False
+
+
+@dataclass(frozen=True)
 class FunctionRef:
     """One function of a stack; ``name`` is what Lambda knows it by.
 
@@ -92,6 +103,10 @@ class ControlPlane(Protocol):
 
         That may be a moment old, and be silent about states.
         """
+        ...
+
+    def deployment(self, stack_name: str) -> Deployment:
+        """Which deployment of the stack was the last one."""
         ...
 
     def update(self, name: str, revision: str, changes: dict[str, Any]) -> Found | None:
@@ -158,8 +173,7 @@ class LambdaControlPlane:
                             case (str(name), kind) if kind == _STACK_TYPE:
                                 stacks[f"{logical_id}/"] = name
             except ClientError as error:
-                # CloudFormation has no code of its own for a stack that is gone.
-                if _code(error) != "ValidationError" or "does not exist" not in str(error):
+                if not _is_no_stack(error):
                     raise
 
     def get(self, name: str) -> Found:
@@ -179,6 +193,19 @@ class LambdaControlPlane:
         call = self._call_now if has_turn else self._call
         found: Found = call(self._lambda.get_function_configuration, FunctionName=name)
         return found
+
+    def deployment(self, stack_name: str) -> Deployment:
+        try:
+            (stack,) = self._cloudformation.describe_stacks(StackName=stack_name)["Stacks"]
+        except ClientError as error:
+            if _is_no_stack(error):
+                return Deployment()
+            raise
+        began = stack.get("LastUpdatedTime") or stack["CreationTime"]
+        # What follows an update only deletes what is not needed any more.
+        status = stack["StackStatus"]
+        is_under_way = status.endswith("_IN_PROGRESS") and "CLEANUP" not in status
+        return Deployment(f"{began.isoformat()}{' …' if is_under_way else ''}", is_under_way)
 
     def find(self, names: Collection[str]) -> dict[str, Found]:
         """By a call for each, or by listing all functions of the account, as takes fewer calls."""
@@ -377,6 +404,11 @@ def _name_resource(resource: dict[str, Any]) -> tuple[str, str] | None:
 def is_settled(found: Found) -> bool:
     """Whether no update is under way, as far as is told."""
     return found.get("LastUpdateStatus") != "InProgress" and found.get("State") != "Pending"
+
+
+def _is_no_stack(error: ClientError) -> bool:
+    """CloudFormation has no code of its own for a stack that is not there, or gone."""
+    return _code(error) == "ValidationError" and "does not exist" in str(error)
 
 
 def _code(error: ClientError) -> str:

@@ -1,0 +1,125 @@
+"""``plldb invoke``: one invocation, its answer, its error and its log."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from plldb.cli.options import global_options
+from plldb.dev.event_input import SAMPLE_KINDS, read_event
+
+if TYPE_CHECKING:
+    from plldb.cli.console import Console
+    from plldb.dev.lambda_call import Answer
+
+
+@click.command()
+@click.argument("function")
+@click.option(
+    "--stack-name", help="The function's stack; that of this folder's project by default."
+)
+@click.option(
+    "--event",
+    metavar="FILE|JSON|-",
+    help="The event: a file, JSON itself, or - for stdin. {} by default.",
+)
+@click.option(
+    "--sample",
+    type=click.Choice(SAMPLE_KINDS),
+    help="An event as that service sends it.",
+)
+@click.option("--print-event", is_flag=True, help="Show the event, and invoke nothing.")
+@click.option("--qualifier", metavar="ALIAS|VERSION", help="Another version than $LATEST.")
+@click.option("--async", "is_async", is_flag=True, help="Do not wait for the answer.")
+@global_options
+def invoke(
+    function: str,
+    stack_name: str | None,
+    event: str | None,
+    sample: str | None,
+    print_event: bool,
+    qualifier: str | None,
+    is_async: bool,
+) -> None:
+    """Invoke a function once, and show its answer, its error and the end of its log.
+
+    \b
+      plldb invoke Greeter --event '{"name": "you"}'
+      plldb invoke Orders --sample sqs
+      plldb invoke Child/Worker --event event.json | jq .status
+
+    FUNCTION is a logical id of the stack (Child/Worker in a nested one), a function's name, or an
+    ARN. It waits for as long as you are at a breakpoint, and never makes a call twice. The answer
+    goes to stdout as it came, the rest to stderr; the exit code is 1 if the function failed.
+    """
+    if event is not None and sample is not None:
+        raise click.UsageError("Choose one of --event and --sample.")
+    from plldb.cli.factory import make_factory
+    from plldb.dev import lambda_call
+    from plldb.dev.stack_functions import find_function
+
+    payload = read_event(event, sample, Path.cwd(), sys.stdin.buffer.read)
+    factory = make_factory()
+    console = factory.console
+    if print_event:
+        console.pass_on(payload)
+        return
+    target = factory.target
+    with console.progress(f"Looking for {function}…"):
+        found = find_function(target, stack_name or factory.find_stack_name(), function)
+    if is_async:
+        request_id = lambda_call.invoke_without_waiting(
+            target, found.physical_name, payload, qualifier
+        )
+        console.answer(
+            {"function": found.name, "requestId": request_id}, f"{found.name} will be invoked."
+        )
+        return
+    with console.progress(f"Waiting for {found.name}…"):
+        answer = lambda_call.invoke(target, found.physical_name, payload, qualifier)
+    _show(console, found.name, answer)
+
+
+def _show(console: Console, name: str, answer: Answer) -> None:
+    from plldb.dev.lambda_call import describe_payload
+    from plldb.errors import FunctionFailedError
+
+    failure = answer.failure
+    milliseconds = round(answer.seconds * 1000)
+    if console.is_json:
+        outcome = (
+            describe_payload(answer.payload) | {"error": None}
+            if failure is None
+            else {
+                "answer": None,
+                "error": {
+                    "errorType": failure.kind,
+                    "errorMessage": failure.message,
+                    "stackTrace": [*failure.trace],
+                },
+            }
+        )
+        console.answer(
+            {
+                "function": name,
+                "requestId": answer.request_id,
+                "version": answer.version,
+                "milliseconds": milliseconds,
+                "log": answer.log,
+            }
+            | outcome,
+            "",
+        )
+    else:
+        for line in answer.log.splitlines():
+            console.note(line)
+        if failure is None:
+            console.pass_on(answer.payload)
+            console.note(f"✔ {name}  {milliseconds} ms")
+        elif failure.trace:
+            console.note("\n".join(failure.trace))
+    if failure is not None:
+        raise FunctionFailedError(f"{name} failed: {failure}")

@@ -1,0 +1,44 @@
+"""Which stack a command is about, where nobody names one: that of the project in the folder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from plldb.config import ConfigFile
+from plldb.debugger.sources.choice import find_projects
+from plldb.errors import UsageError
+
+_HINT = "Name the stack with --stack-name."
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cfn-using-console-create-stack-parameters.html
+_LONGEST_NAME = 128
+_NO_PART_OF_A_NAME = re.compile(r"[^A-Za-z0-9]+")
+
+
+def find_stack_name(folder: Path, file: ConfigFile | None) -> str:
+    """The one that plldb.toml has settings of, else the one that the project is deployed as, else
+    the one that the folder is called after.
+
+    Raises UsageError if there are several, or SourceError if the project makes no sense.
+    """
+    if file is not None and file.stacks:
+        return _the_only_one([*file.stacks], str(file.path))
+    named = sorted({name for project in find_projects(folder) for name in project.stack_names})
+    if named:
+        return _the_only_one(named, f"The project in {folder}")
+    return name_after(folder)
+
+
+def name_after(folder: Path) -> str:
+    """A stack name that the folder's gives: a letter, then letters, digits and hyphens."""
+    name = _NO_PART_OF_A_NAME.sub("-", folder.absolute().name).strip("-")
+    if not name[:1].isalpha():
+        name = f"stack-{name}".rstrip("-")
+    return name[:_LONGEST_NAME].rstrip("-")
+
+
+def _the_only_one(names: Sequence[str], who: str) -> str:
+    if len(names) > 1:
+        raise UsageError(f"{who} has several stacks: {', '.join(names)}.", _HINT)
+    return names[0]

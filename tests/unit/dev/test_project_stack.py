@@ -1,0 +1,75 @@
+"""Which stack a command is about, where nobody names one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plldb.config import ConfigFile, FileOverrides, FileStack
+from plldb.dev.project_stack import find_stack_name, name_after
+from plldb.errors import UsageError
+
+
+def file_of(*names: str) -> ConfigFile:
+    stacks = {name: FileStack(FileOverrides(), {}) for name in names}
+    return ConfigFile(Path("plldb.toml"), "--config", None, {}, stacks)
+
+
+def synthesise(folder: Path, *names: str) -> None:
+    (folder / "cdk.out").mkdir()
+    artifacts = {}
+    for name in names:
+        template = f"{name}.template.json"
+        (folder / "cdk.out" / template).write_text('{"Resources": {}}')
+        artifacts[name] = {
+            "type": "aws:cloudformation:stack",
+            "environment": "aws://unknown-account/unknown-region",
+            "properties": {"templateFile": template},
+        }
+    manifest = {"version": "36.0.0", "artifacts": artifacts}
+    (folder / "cdk.out" / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_the_one_of_plldb_toml(tmp_path: Path) -> None:
+    synthesise(tmp_path, "one", "two")
+    assert find_stack_name(tmp_path, file_of("shop")) == "shop"
+
+
+def test_or_the_one_that_the_project_is_deployed_as(tmp_path: Path) -> None:
+    synthesise(tmp_path, "one", "two")
+    with pytest.raises(UsageError, match="several stacks: one, two") as raised:
+        find_stack_name(tmp_path, None)
+    assert raised.value.hint == "Name the stack with --stack-name."
+
+
+def test_or_the_one_that_is_called_as_the_folder(tmp_path: Path) -> None:
+    (folder := tmp_path / "my_shop").mkdir()
+    (folder / "template.yaml").write_text("Resources: {}")
+    assert find_stack_name(folder, None) == "my-shop"
+    assert find_stack_name(folder, file_of()) == "my-shop"
+
+
+def test_several_in_plldb_toml_are_too_many(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="several stacks: a, b"):
+        find_stack_name(tmp_path, file_of("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [("shop", "shop"), ("my shop (2)", "my-shop-2"), ("2nd", "stack-2nd"), ("___", "stack")],
+)
+def test_a_folder_gives_a_name_that_cloudformation_takes(folder: str, name: str) -> None:
+    assert name_after(Path(folder)) == name
+
+
+@given(st.text(st.characters(exclude_characters="/\0"), min_size=1, max_size=300))
+def test_whatever_it_is_called(folder: str) -> None:
+    name = name_after(Path("/") / folder)
+    assert name[0].isascii()
+    assert name[0].isalpha()
+    assert all(one.isascii() and (one.isalnum() or one == "-") for one in name)
+    assert len(name) <= 128

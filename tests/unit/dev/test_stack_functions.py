@@ -1,0 +1,42 @@
+"""Which function of a stack is meant."""
+
+from __future__ import annotations
+
+import pytest
+
+from plldb.dev.stack_functions import StackFunction, match_function
+
+ACCOUNT = "arn:aws:lambda:us-east-1:123456789012:function"
+FUNCTIONS = [
+    StackFunction("Child/Grandchild/Worker", "shop-Child-1-Worker-X"),
+    StackFunction("Child/Greeter", "shop-Child-1-Greeter-Y"),
+    StackFunction("Greeter", "shop-Greeter-Z"),
+    StackFunction("Mailer0A1B2C3D", f"{ACCOUNT}:the-mailer"),
+    StackFunction("MailerService", "mailer-service"),
+]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "meant"),
+    [
+        ("Greeter", ["Greeter"]),
+        ("Child/Greeter", ["Child/Greeter"]),
+        ("Worker", ["Child/Grandchild/Worker"]),
+        ("Grandchild/Worker", ["Child/Grandchild/Worker"]),
+        ("Mailer", ["Mailer0A1B2C3D"]),
+        ("the-mailer", ["Mailer0A1B2C3D"]),
+        ("shop-Child-1-Greeter-Y", ["Child/Greeter"]),
+        ("orker", []),
+        ("greeter", []),
+        (".*", []),
+        ("", []),
+    ],
+)
+def test_by_path_or_its_end_by_the_cdks_name_or_by_lambdas(wanted: str, meant: list[str]) -> None:
+    assert [one.name for one in match_function(FUNCTIONS, wanted)] == meant
+
+
+def test_a_name_in_two_nested_stacks_means_both() -> None:
+    functions = [StackFunction("A/Fn", "a"), StackFunction("B/Fn", "b")]
+    assert match_function(functions, "Fn") == functions
+    assert match_function(functions, "B/Fn") == functions[1:]
