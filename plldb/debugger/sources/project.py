@@ -14,13 +14,15 @@ class DescribedLayer:
 
     ``name`` is its logical id, its ARN, or whatever stands there, and ``layer_name`` the name that
     the project gives it, if any. ``folders`` have what is in /opt on Lambda, of which a later one
-    wins; where there are none, ``reason`` says why, in words that follow "because".
+    wins; where there are none, ``reason`` says why, in words that follow "because". What is not
+    ``is_deployed`` as a layer, but as a part of the code, is as good as one here.
     """
 
     name: str
     folders: tuple[Path, ...] = ()
     reason: str = ""
     layer_name: str | None = None
+    is_deployed: bool = True
 
 
 @dataclass(frozen=True)
