@@ -242,7 +242,7 @@ def restore(request: dict[str, Any], record: Record, instrumenter: Instrumenter)
     record["holds"] = holds
     notifier = Notifier(instrumenter.connections, request["connectionId"])
     _wait_for_deployment(request["stackName"], instrumenter, notifier)
-    functions = _list_held(request["stackName"], instrumenter)
+    functions = _list_held(request["stackName"], request.get("members") or {}, instrumenter)
     known = instrumenter.control_plane.list_known({one.name for one in functions})
     restored: list[str] = []
     failed: dict[str, str] = {}
@@ -292,11 +292,14 @@ def _list_functions(request: dict[str, Any], instrumenter: Instrumenter) -> list
     return [FunctionRef(title, name) for title, name in members.items()]
 
 
-def _list_held(stack_name: str, instrumenter: Instrumenter) -> list[FunctionRef]:
+def _list_held(
+    stack_name: str, members: dict[str, str], instrumenter: Instrumenter
+) -> list[FunctionRef]:
     """What may be instrumented of a stack, whether CloudFormation knows it or not."""
     functions = {one.name: one for one in instrumenter.control_plane.of_stack(stack_name)}
-    for listed in instrumenter.lists.get(stack_name):
-        functions.setdefault(listed.name, FunctionRef(listed.title, listed.name))
+    kept = [(one.title, one.name) for one in instrumenter.lists.get(stack_name)]
+    for title, name in (*kept, *members.items()):
+        functions.setdefault(name, FunctionRef(title, name))
     return [*functions.values()]
 
 
