@@ -31,7 +31,7 @@ def restore(stack_name: str) -> None:
     def list_members() -> Mapping[str, str] | None:
         """The functions that the settings file lists, where CloudFormation knows no stack."""
         settings = find_settings(factory.resolver.file, stack_name)
-        if settings is None or not settings.stack.functions:
+        if settings is None or not settings.may_be_list:
             return None
         return list_functions(settings, target.region, lambda: target.account_id).members
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from plldb.config import suggest
 from plldb.debugger.sources import cdk, chalice, cloudformation, sam, serverless
 from plldb.debugger.sources.code_options import find_most_specific, is_pattern
-from plldb.debugger.sources.comparison import Comparison, compare
+from plldb.debugger.sources.comparison import Comparison, compare, find_foreign_resource
 from plldb.debugger.sources.project import CodeSource, Finder, Functions, Project, make_absolute
 from plldb.debugger.sources.stack_settings import StackSettings, apply_layers
 from plldb.deployed import DeployedStack
@@ -116,6 +116,8 @@ def choose_sources(
     best = max(readings, key=lambda reading: reading.comparison.fitting)
     if best.project is not None and deployed is not None:
         best.comparison.require_fit(best.project.file, deployed)
+        if options.named_template is None:
+            _check_resources(best.project, deployed)
     found, missing = best.comparison.found, best.comparison.missing
     _check_patterns(options, best, deployed)
     logger.info("%s: code of %d functions is here, of %d not", best.name, len(found), len(missing))
@@ -278,6 +280,18 @@ def _may_be_python(name: str, deployed: DeployedStack | None) -> bool:
 
 
 # --- The choice -----------------------------------------------------------------------------------
+
+
+def _check_resources(project: Project, deployed: DeployedStack) -> None:
+    """Raises SourceError if a project that names no stack is another one's, by what else it has."""
+    if project.read_resources is None:
+        return
+    reason = find_foreign_resource(project.read_resources(deployed.parameters), deployed)
+    if reason is not None:
+        raise SourceError(
+            f"{project.file} is not the template of stack {deployed.name}: {reason}.",
+            f"If it is, say so: --template {project.file.name}. {TEMPLATE_HINT}",
+        )
 
 
 def _check_patterns(

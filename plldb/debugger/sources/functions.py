@@ -73,6 +73,16 @@ def read_functions(
     return dict(_Reader(path, Scope(read_template(path), parameters), locate, folders).read())
 
 
+def read_resources(path: Path, parameters: Parameters) -> dict[str, str]:
+    """The types of the template's resources that are not known to be left out, by logical id."""
+    scope = Scope(read_template(path), parameters)
+    return {
+        logical_id: str(as_dict(resource).get("Type"))
+        for logical_id, resource in expand(path, scope).items()
+        if not scope.is_excluded(as_dict(resource))
+    }
+
+
 @dataclass(frozen=True)
 class _Reader:
     """Reads one template. ``above`` are those that it is nested in, ``name`` is the path to it."""

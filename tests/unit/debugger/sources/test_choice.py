@@ -147,11 +147,11 @@ class TestDeployed:
         assert chosen.known == stack.functions.keys()
 
     def test_what_is_not_deployed_is_said(self, project: Path) -> None:
-        stack = deploy({"ReadItem": "app.read"}, Gone="AWS::DynamoDB::Table")
+        stack = deploy({"ReadItem": "app.read"}, Gone="AWS::SQS::Queue")
         chosen = choose_sources(CodeOptions(project), "app", stack)
         assert chosen.left_out == {}
         assert "no such function" in chosen.warnings["WriteItem"]
-        assert "of the type AWS::DynamoDB::Table" in chosen.warnings["Gone"]
+        assert "of the type AWS::SQS::Queue" in chosen.warnings["Gone"]
 
     @pytest.mark.parametrize(
         ("stack", "said"),
@@ -208,6 +208,51 @@ class TestDeployed:
         with pytest.raises(SourceError, match="stack app has no such function") as raised:
             choose_sources(options, "app", deploy({"ReadItem": "app.read"}))
         assert "ReadItem" in str(raised.value.hint)
+
+
+class TestResources:
+    """Two stacks may have functions of the same names, and templates that name no stack."""
+
+    TEMPLATE = """
+Resources:
+  F: { Type: AWS::Serverless::Function, Properties: { CodeUri: ., Handler: app.handler } }
+  Orders: { Type: AWS::Serverless::SimpleTable }
+  Layer: { Type: AWS::Serverless::LayerVersion }
+  Queue: { Type: AWS::SQS::Queue }
+"""
+
+    @pytest.mark.parametrize(
+        "resources",
+        [
+            {},
+            {"FRole": "AWS::IAM::Role"},
+            {"Orders": "AWS::DynamoDB::Table"},
+            {"Orders": "AWS::DynamoDB::Table", "OtherQueue": "AWS::SQS::Queue"},
+        ],
+    )
+    def test_a_template_with_edits_is_the_stacks_own(
+        self, tmp_path: Path, resources: dict[str, str]
+    ) -> None:
+        (tmp_path / "template.yaml").write_text(self.TEMPLATE)
+        stack = deploy({"F": "app.handler"}, **resources)
+        assert choose_sources(CodeOptions(tmp_path), "app", stack).found.keys() == {"F"}
+
+    @pytest.mark.parametrize(
+        ("resources", "said"),
+        [
+            ({"Bills": "AWS::DynamoDB::Table"}, "the stack has Bills, and the template has Orders"),
+            ({"Queue": "AWS::SNS::Topic"}, "Queue is of the type AWS::SNS::Topic in the stack"),
+        ],
+    )
+    def test_another_ones_is_refused_unless_it_is_named(
+        self, tmp_path: Path, resources: dict[str, str], said: str
+    ) -> None:
+        (tmp_path / "template.yaml").write_text(self.TEMPLATE)
+        stack = deploy({"F": "app.handler"}, **resources)
+        with pytest.raises(SourceError, match=said):
+            choose_sources(CodeOptions(tmp_path), "app", stack)
+        options = CodeOptions(tmp_path, template=Path("template.yaml"))
+        assert choose_sources(options, "app", stack).found.keys() == {"F"}
 
 
 class TestProjects:
