@@ -150,6 +150,11 @@ class StackToDebug:
     choose_again: Callable[[], ChosenSources] | None = None
 
 
+def name_function(function: str, stack_name: str, stacks: int) -> str:
+    """What a function is called here where so many stacks are attached to."""
+    return f"{stack_name}/{function}" if stacks > 1 else function
+
+
 def attach(
     target: Target,
     session: SessionOptions,
@@ -324,7 +329,7 @@ class _Attachment:
         self._overrides = stack.overrides
         # So many stacks share the invoker. Their functions' names begin with that of the stack.
         self._sharing = sharing
-        self._prefix = f"{stack.session.stack_name}/" if sharing > 1 else ""
+        self._prefix = name_function("", stack.session.stack_name, sharing)
         self._use(stack.sources)
         # What is reported once there is a connection.
         self._left_out = [*self._told_of_code]

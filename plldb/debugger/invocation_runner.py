@@ -167,7 +167,7 @@ class InvocationRunner:
 
     ``send`` hands a frame to the session's connection, and drops it if there is none. ``on_bug`` is
     called when a task ends with an error that is none of ours; ``close`` raises it.
-    ``sharing`` is how many share the invoker; one that has it for itself closes it in the end.
+    ``sharing`` is how many share the invoker, which somebody else closes; else ``close`` does.
     ``as_function``: an invocation runs with the credentials that it brings, or not at all.
     """
 
@@ -184,9 +184,10 @@ class InvocationRunner:
         overrides: Overrides = Overrides(),  # noqa: B008 (frozen)
         as_function: bool = False,
         collect_layers: CollectLayers = collect_local_layers,
-        sharing: int = 1,
+        sharing: int | None = None,
     ) -> None:
-        self._sharing = sharing
+        self._closes_invoker = sharing is None
+        self._sharing = sharing or 1
         self._collect_layers = collect_layers
         self._timing = timing or Timing()
         self._on_bug = on_bug
@@ -414,7 +415,7 @@ class InvocationRunner:
         for task in [*self._preparing.values()]:
             task.cancel()
         await asyncio.gather(*self._preparing.values(), return_exceptions=True)
-        if self._sharing == 1:
+        if self._closes_invoker:
             await self._invoker.close()
         if self._bug is not None:
             raise self._bug

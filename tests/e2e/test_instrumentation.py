@@ -474,18 +474,6 @@ class TestLimits:
 
             asyncio.run(run())
 
-    def test_one_that_nobody_can_call_is_warned_of(self, backend: Backend, target: Target) -> None:
-        properties = {"ReservedConcurrentExecutions": 0}
-        with deployed(target, {"Fn0": function(**properties)}) as throttled:
-
-            async def run() -> None:
-                async with attached(backend, throttled.name) as debugger:
-                    await debugger.instrument()
-                    *_, warning = await debugger.until("warning")
-                    assert "reserved concurrency is 0" in warning["message"]
-
-            asyncio.run(run())
-
     def test_30_functions_and_back(self, backend: Backend, target: Target) -> None:
         """How long that takes is measured by ``make bench``."""
         with deployed(target, {f"Fn{number}": function() for number in range(30)}) as large:

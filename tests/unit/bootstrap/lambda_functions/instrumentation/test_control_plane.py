@@ -439,6 +439,21 @@ class TestList:
         assert len(scene.client.calls) == before + 4
 
 
+class TestConcurrency:
+    @pytest.mark.parametrize(
+        ("answer", "is_throttled"),
+        [
+            ({"ReservedConcurrentExecutions": 0}, True),
+            ({"ReservedConcurrentExecutions": 1}, False),
+            ({}, False),
+            (client_error("AccessDeniedException"), False),
+        ],
+    )
+    def test_none_is_told(self, answer: Any, is_throttled: bool) -> None:
+        scene = Scene(get_function_concurrency=[answer])
+        assert scene.functions.is_throttled("f") is is_throttled
+
+
 class TestTimeoutLimits:
     def mapping(self, queue: str, function: str = ARN, service: str = "sqs") -> dict[str, str]:
         source = f"arn:aws:{service}:eu-west-1:1:{queue}"
