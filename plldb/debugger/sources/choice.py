@@ -268,7 +268,7 @@ def _name_code(
             source = functions.get(name)
             known = source if isinstance(source, CodeSource) else CodeSource(code_dir)
             named[name] = replace(known, code_dir=code_dir, note="", inline=None)
-    for pattern in options.code:
+    for pattern in options.code if deployed is not None else ():
         if not any(fnmatchcase(name, pattern) for name in names):
             raise UsageError(
                 f"--code {pattern}={options.code[pattern]}: the stack has no function {pattern!r}.",

@@ -206,6 +206,11 @@ class TestDeployed:
         assert chosen.found == {"A": CodeSource(tmp_path)}
         assert chosen.left_out.keys() == {"Node"}
 
+    def test_before_the_stack_is_known_a_pattern_is_not_held_against_anything(
+        self, tmp_path: Path
+    ) -> None:
+        assert choose_sources(CodeOptions(tmp_path, code={"*": tmp_path}), "app").found == {}
+
     def test_code_of_no_function_is_an_error_with_near_names(self, project: Path) -> None:
         options = CodeOptions(project, code={"ReadItm": project})
         with pytest.raises(UsageError, match="no function 'ReadItm'") as raised:
