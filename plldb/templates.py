@@ -1,7 +1,9 @@
 """CloudFormation's templates as values: YAML with its short forms, or JSON.
 
 The short forms of functions, such as ``!Sub x``, are made long ones: ``{"Fn::Sub": "x"}``. So one
-form of each is all that anyone has to know.
+form of each is all that anyone has to know. The decoders of cfn-flip, cfn-lint and
+aws-sam-translator do that, too; with PyYAML, which is here anyway, it is a page, and libyaml makes
+it fast.
 """
 
 from __future__ import annotations

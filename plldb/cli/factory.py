@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from plldb.aws import Target
     from plldb.debugger.api_client import ApiClient
     from plldb.debugger.children.role_lender import RoleLender
+    from plldb.debugger.deployed_layers.layer_fetcher import LayerFetcher
     from plldb.dev.template_package import Adaptation
     from plldb.emulators.base import Emulator
     from plldb.emulators.lifecycle import Lifecycle
@@ -87,6 +88,16 @@ class Factory:
 
         default = Path(platformdirs.user_state_dir("plldb", appauthor=False))
         return find_home(os.environ, default)
+
+    def open_layer_fetcher(self) -> LayerFetcher:
+        """Layers of the target, kept below PLLDB_HOME or in the user's cache folder."""
+        import platformdirs
+
+        from plldb.debugger.deployed_layers.layer_fetcher import LayerFetcher
+
+        default = Path(platformdirs.user_cache_dir("plldb", appauthor=False))
+        folder = find_home(os.environ, default).value / "layers"
+        return self._to_close.enter_context(LayerFetcher.of_target(self.target, folder))
 
     def find_stack_name(self) -> str:
         """That of the project in this folder. Raises UsageError if it has several."""
@@ -164,13 +175,13 @@ class Factory:
 
         return self._to_close.enter_context(serving_target(self.target, report))
 
-    def serve_roles(self) -> tuple[dict[str, str], RoleLender]:
-        """Variables by which children reach the target, and who lends them functions' roles."""
+    def lend_roles(self) -> RoleLender:
+        """Who lends children their functions' roles."""
         from plldb.debugger.children.credential_server import CredentialServer
         from plldb.debugger.children.role_lender import RoleLender
 
         server = self._to_close.enter_context(CredentialServer())
-        return self.target.endpoint_environment(), RoleLender(server)
+        return RoleLender(server, self.target.endpoint_environment())
 
     def run_tool(self, command: Sequence[str]) -> int:
         """Runs a tool against the target, and returns its exit code; mostly, it takes the place of

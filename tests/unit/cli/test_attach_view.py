@@ -24,6 +24,8 @@ from plldb.debugger.attachment import (
 from plldb.debugger.children.child import OutputLine
 from plldb.debugger.children.interpreter import Interpreter
 from plldb.debugger.children.invoker import Progress, RunState
+from plldb.debugger.deployed_layers.layer_supply import LayerDownload, LayerRemark
+from plldb.debugger.held_functions import Changes
 from plldb.debugger.invocation_runner import (
     InterpreterDiffers,
     InvocationFinished,
@@ -31,6 +33,7 @@ from plldb.debugger.invocation_runner import (
     Prepared,
 )
 from plldb.debugger.protocol import (
+    Changed,
     Connected,
     Ended,
     Expired,
@@ -46,6 +49,13 @@ from plldb.debugger.protocol import (
     Skipped,
     Taken,
     Warned,
+)
+from plldb.debugger.redeployment import (
+    CodeNotFoundAgain,
+    Deploying,
+    Redeployed,
+    Removed,
+    Replaced,
 )
 from plldb.errors import CredentialsError
 
@@ -81,7 +91,33 @@ ANSWERS: list[tuple[AttachEvent, dict[str, Any], str]] = [
         {"event": "taken", "function": "Greeter", "by": "arn:aws:iam::1:user/eve"},
         "taken over by arn:aws:iam::1:user/eve",
     ),
+    (
+        Instrumented("Greeter", {}, is_again=True),
+        {"event": "instrumented", "function": "Greeter"},
+        "Greeter runs here again, as it is deployed now",
+    ),
+    (Deploying(), {"event": "deploying"}, "The stack is being deployed"),
+    (
+        Redeployed(("Greeter", "Waver")),
+        {"event": "redeployed", "functions": ["Greeter", "Waver"]},
+        "Deployed again, and taken again in a moment: Greeter, Waver",
+    ),
+    (
+        Replaced("Greeter", "app-Greeter-2"),
+        {"event": "replaced", "function": "Greeter", "functionName": "app-Greeter-2"},
+        "Greeter is another function now, app-Greeter-2, and runs here",
+    ),
+    (
+        Removed("Greeter", "it was deleted"),
+        {"event": "removed", "function": "Greeter", "reason": "it was deleted"},
+        "Greeter is gone: it was deleted",
+    ),
     (Restored("Greeter"), {"event": "restored", "function": "Greeter"}, "Greeter is restored"),
+    (
+        LayerDownload("Powertools:7", 12_345_678),
+        {"event": "layer.download", "layer": "Powertools:7", "bytes": 12_345_678},
+        "layer Powertools:7 is being fetched: 12.3 MB",
+    ),
     (Resumed(), {"event": "resumed"}, "The session goes on over a new connection."),
     (
         Reconnecting(2, 0.75, "the connection broke"),
@@ -170,12 +206,15 @@ WARNINGS: list[tuple[AttachEvent, str]] = [
     (MoveFailed("nobody answers.", 0.5), "nobody answers. Next attempt in 0.5 s."),
     (Silent(60), "has said nothing for 60 s"),
     (NothingToDebug("There is no template."), "There is no template."),
+    (CodeNotFoundAgain("no template"), "its code can't be found again: no template"),
     (JunkArrived("\ufffd"), "\ufffd"),
     (Warned("Greeter", "its alias is not debugged"), "Greeter: its alias is not debugged"),
+    (LayerRemark("Greeter", "its layer x can't be had"), "Greeter: its layer x can't be had"),
 ]
 QUIET: list[AttachEvent] = [
     # What follows tells of it.
     Expired(),
+    Changed(Changes("1", False, ("app-Greeter",))),
     # Handled where they arrive.
     InvocationArrived(SESSION_ID, REQUEST_ID, "Greeter", 0, 0, {}, "{}", None),
     Replied(REQUEST_ID, None, {"type": "upload", "url": "https://x/?X-Amz-Signature=s3cret"}),

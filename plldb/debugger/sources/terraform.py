@@ -1,0 +1,215 @@
+"""Terraform and OpenTofu: the functions in what ``terraform show -json`` says, of state or plan.
+
+There is no stack; the functions go by their names at Lambda. The code of one is what its archive
+was made of. https://developer.hashicorp.com/terraform/internals/json-format
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+from plldb.debugger.sources.package_origin import OriginFinder, Package
+from plldb.debugger.sources.project import (
+    CodeSource,
+    DescribedLayer,
+    Functions,
+    Parameters,
+    Project,
+    make_absolute,
+)
+from plldb.errors import SourceError
+from plldb.templates import as_dict, as_list
+
+_FUNCTION, _LAYER = "aws_lambda_function", "aws_lambda_layer_version"
+_ARCHIVE, _EXTERNAL = "archive_file", "external"
+_OBJECTS = ("aws_s3_object", "aws_s3_bucket_object")
+_KNOWN_MAJOR = ("0", "1")
+_HINT = "Make it with: terraform show -json > FILE (or tofu show -json)"
+
+_Values = Mapping[str, Any]
+
+
+def read_project(text: str, file: Path, folders: Sequence[Path]) -> Project:
+    """The functions of a configuration. Its paths are relative to one of ``folders``.
+
+    ``file`` is where the text is from, for messages. Raises SourceError if it makes no sense.
+    """
+    resources = _read_resources(text, file)
+    configuration = _Configuration(tuple(make_absolute(at) for at in folders), resources)
+    return Project("Terraform", file, partial(_read_functions, configuration))
+
+
+def _read_functions(configuration: _Configuration, _: Parameters) -> Functions:
+    return {
+        str(values["function_name"]): configuration.describe(values)
+        for kind, values in configuration.resources
+        if kind == _FUNCTION and isinstance(values.get("function_name"), str)
+    }
+
+
+@dataclass(frozen=True)
+class _Archive:
+    """What a package was made of: a folder, or why there is none."""
+
+    path: str
+    content_hash: str | None
+    source: Path | str
+
+
+@dataclass(frozen=True)
+class _Configuration:
+    """``resources`` are types and values; modules make no difference."""
+
+    folders: tuple[Path, ...]
+    resources: tuple[tuple[str, _Values], ...]
+
+    def describe(self, function: _Values) -> CodeSource | str:
+        handler, runtime = _text(function, "handler"), _text(function, "runtime")
+        if function.get("package_type") == "Image":
+            return "it is a container image"
+        if runtime is not None and not runtime.startswith("python"):
+            return f"its runtime is {runtime}"
+        code = self._find_code(function, handler or "")
+        if isinstance(code, str):
+            return code
+        layers = tuple(self._describe_layer(arn) for arn in as_list(function.get("layers")))
+        return CodeSource(
+            code, handler, runtime, layers, physical_name=_text(function, "function_name")
+        )
+
+    def _describe_layer(self, arn: object) -> DescribedLayer:
+        layer = self._layers.get(arn)
+        if layer is None:
+            return DescribedLayer(str(arn), reason="it is none of this configuration's")
+        name = _text(layer, "layer_name")
+        content = self._find_code(layer, None)
+        if isinstance(content, str):
+            return DescribedLayer(str(arn), reason=content, layer_name=name)
+        return DescribedLayer(str(arn), (content,), layer_name=name)
+
+    def _find_code(self, values: _Values, handler: str | None) -> Path | str:
+        """What the package of a function or a layer was made of; or why that is not known."""
+        package = _text(values, "filename") or self._find_upload(values)
+        if package is None:
+            return f"its code is at s3://{values.get('s3_bucket')}/{values.get('s3_key')}"
+        archive = self._find_archive(package, _text(values, "source_code_hash"))
+        if archive is not None:
+            return archive.source
+        path = self._resolve(package)
+        origin = self._finder.find(Package(path, is_bundled=True), handler)
+        if isinstance(origin, Path):
+            return origin
+        return f"its package {path} was not made by an archive_file, and {origin.reason}"
+
+    def _find_archive(self, package: str, content_hash: str | None) -> _Archive | None:
+        named = [one for one in self._archives if one.path == package]
+        # Its path may have been another one when the state was written.
+        equal = [one for one in self._archives if content_hash and one.content_hash == content_hash]
+        sources = {one.source for one in equal}
+        return next(iter(named), equal[0] if len(sources) == 1 else None)
+
+    def _find_upload(self, values: _Values) -> str | None:
+        key = values.get("s3_bucket"), values.get("s3_key")
+        for kind, one in self.resources:
+            if kind in _OBJECTS and (one.get("bucket"), one.get("key")) == key:
+                return _text(one, "source")
+        return None
+
+    @cached_property
+    def _layers(self) -> dict[object, _Values]:
+        """By their versions' ARNs."""
+        return {values.get("arn"): values for kind, values in self.resources if kind == _LAYER}
+
+    @cached_property
+    def _archives(self) -> list[_Archive]:
+        archives = []
+        for kind, values in self.resources:
+            if kind == _ARCHIVE and isinstance(path := values.get("output_path"), str):
+                content_hash = _text(values, "output_base64sha256")
+                archives.append(_Archive(path, content_hash, self._find_source(values)))
+            elif kind == _EXTERNAL:
+                archives += self._list_prepared(values)
+        return archives
+
+    def _find_source(self, archive: _Values) -> Path | str:
+        """https://registry.terraform.io/providers/hashicorp/archive/latest/docs/data-sources/file"""
+        folder, file = _text(archive, "source_dir"), _text(archive, "source_file")
+        if folder is None and file is None:
+            return "its archive is made of texts in the configuration"
+        path = self._resolve(folder) if folder else self._resolve(str(file)).parent
+        return path if path.is_dir() else f"its folder {path} does not exist"
+
+    def _list_prepared(self, external: _Values) -> Iterator[_Archive]:
+        """Of the module terraform-aws-modules/lambda, which makes packages by a program.
+
+        https://github.com/terraform-aws-modules/terraform-aws-lambda/blob/master/package.tf
+        """
+        query, result = as_dict(external.get("query")), as_dict(external.get("result"))
+        path = result.get("filename")
+        if not isinstance(path, str) or "source_path" not in query:
+            return
+        paths = as_dict(_parse(query.get("paths")))
+        folders = [Path(cwd)] if isinstance(cwd := paths.get("cwd"), str) else []
+        for source in as_list(_parse(query["source_path"])):
+            named = source if isinstance(source, str) else as_dict(source).get("path")
+            if isinstance(named, str) and not as_dict(source).get("prefix_in_zip"):
+                at = self._resolve(named, folders)
+                yield _Archive(path, None, at if at.is_dir() else at.parent)
+                return
+
+    def _resolve(self, path: str, more: Sequence[Path] = ()) -> Path:
+        """Where a path of the configuration is on this machine."""
+        places = [make_absolute(folder / path) for folder in (*self.folders, *more)]
+        return next((place for place in places if place.exists()), places[0])
+
+    @cached_property
+    def _finder(self) -> OriginFinder:
+        return OriginFinder(self.folders[:1])
+
+
+# --- Reading --------------------------------------------------------------------------------------
+
+
+def _read_resources(text: str, file: Path) -> tuple[tuple[str, _Values], ...]:
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise SourceError(f"{file} is not JSON: {error}.", _HINT) from None
+    version = as_dict(content).get("format_version")
+    if not isinstance(version, str):
+        raise SourceError(f"{file} is not what 'terraform show -json' writes.", _HINT)
+    if version.partition(".")[0] not in _KNOWN_MAJOR:
+        raise SourceError(f"{file} has format {version}, which is not known.", "Update plldb.")
+    # A plan has what will be, and what data sources have read before.
+    prior = as_dict(content.get("prior_state")).get("values")
+    roots = (content.get("planned_values"), content.get("values"), prior)
+    found: dict[object, tuple[str, _Values]] = {}
+    for root in roots:
+        for resource in _list_resources(as_dict(as_dict(root).get("root_module"))):
+            one = (str(resource.get("type")), as_dict(resource.get("values")))
+            found.setdefault(resource.get("address"), one)
+    return tuple(found.values())
+
+
+def _list_resources(module: _Values) -> Iterator[_Values]:
+    yield from map(as_dict, as_list(module.get("resources")))
+    for child in as_list(module.get("child_modules")):
+        yield from _list_resources(as_dict(child))
+
+
+def _text(values: _Values, name: str) -> str | None:
+    value = values.get(name)
+    return value if isinstance(value, str) and value else None
+
+
+def _parse(value: object) -> Any:
+    """What the module hands to its program is JSON in a text."""
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except (ValueError, RecursionError):
+        return value

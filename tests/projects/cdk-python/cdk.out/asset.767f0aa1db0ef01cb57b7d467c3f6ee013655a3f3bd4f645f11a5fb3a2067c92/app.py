@@ -1,0 +1,6 @@
+from dependency import NAME
+
+
+def handler(event, context):
+    print("bundled")
+    return {"said": NAME, "file": __file__}

@@ -1,0 +1,3 @@
+def run(event, context):
+    print("nightly")
+    return {"said": "nightly", "file": __file__}
