@@ -24,6 +24,8 @@ SAM_APPLICATION = "AWS::Serverless::Application"
 NESTED_STACK = "AWS::CloudFormation::Stack"
 _SAM_PREFIX = "AWS::Serverless::"
 _CDK_ASSET_PATH = "aws:asset:path"
+# Where `sam build` puts what it has made.
+_BUILD_FOLDER = ".aws-sam"
 
 
 @dataclass(frozen=True)
@@ -210,6 +212,8 @@ class _Packer:
             self._remark_on_build(logical_id, path, as_dict(resource.get("Metadata")))
 
     def _remark_on_build(self, logical_id: str, path: Path, metadata: Mapping[str, Any]) -> None:
+        if _BUILD_FOLDER in path.parts:
+            return
         method = metadata.get("BuildMethod")
         logical_id = self.prefix + logical_id
         if method is not None:

@@ -137,6 +137,15 @@ class TestCode:
         )
         assert any("--build" in one for one in packaged.remarks) == is_said
 
+    def test_nothing_is_said_of_what_was_built(self, project: Project) -> None:
+        project.write("requests\n", ".aws-sam/build/Fn/requirements.txt")
+        text = (
+            "Resources: {Fn: {Type: AWS::Serverless::Function, Properties: {CodeUri: Fn}, "
+            "Metadata: {BuildMethod: makefile}}}"
+        )
+        path = project.write(text, ".aws-sam/build/template.yaml")
+        assert package_template(path, STORAGE).remarks == ()
+
 
 class TestNested:
     def test_templates_are_uploaded_with_their_code(self, project: Project) -> None:
