@@ -92,12 +92,14 @@ class AttachFactory:
     def look_at_stack(self) -> None:
         """Holds the project against what is deployed, before anything is changed.
 
-        Raises SourceError or UsageError if it is another stack's, or if an option names a function
-        that the stack has not; StackError or AwsError if the stack can't be read.
+        Raises SourceError or UsageError if it is another stack's, if none of the functions has code
+        here, or if an option names one that the stack has not; StackError or AwsError if the stack
+        can't be read.
         """
         deployed = self._read_deployed()
         self.session = replace(self.session, members=deployed.members)
         self.sources = self._choose(deployed)
+        self.sources.require_code(deployed)
         settings = None if self._settings is None else self._settings.with_names(deployed)
         self.overrides = replace(
             self._collect_overrides(settings), interpreters=self._find_interpreters(settings)

@@ -37,6 +37,7 @@ FINDERS: Sequence[Finder] = (
 _TOOLS = (cdk, serverless, chalice)
 # In the project, so that an editor has it in its workspace.
 _INLINE = Path(".plldb", "inline")
+_SHOWN = 3
 _CODE_HINT = "Say where its code is: --code {0}=DIR"
 
 
@@ -88,6 +89,22 @@ class ChosenSources:
     known: frozenset[str] = frozenset()
     warnings: Mapping[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+
+    def require_code(self, deployed: DeployedStack) -> None:
+        """Raises SourceError if the stack has functions, and none of them can be run here."""
+        if self.found or not deployed.functions:
+            return
+        reasons: dict[str, list[str]] = {}
+        for name, reason in sorted(self.left_out.items()):
+            reasons.setdefault(reason, []).append(name)
+        shown = [
+            f"{', '.join(names[:_SHOWN])}{' and others' * (len(names) > _SHOWN)}: {reason}"
+            for reason, names in [*reasons.items()][:_SHOWN]
+        ]
+        raise SourceError(
+            f"No function of stack {deployed.name} can be run here. {'; '.join(shown)}.",
+            TEMPLATE_HINT,
+        )
 
 
 def choose_sources(
@@ -251,7 +268,7 @@ def _name_code(
             source = functions.get(name)
             known = source if isinstance(source, CodeSource) else CodeSource(code_dir)
             named[name] = replace(known, code_dir=code_dir, note="", inline=None)
-    for pattern in options.code:
+    for pattern in options.code if deployed is not None else ():
         if not any(fnmatchcase(name, pattern) for name in names):
             raise UsageError(
                 f"--code {pattern}={options.code[pattern]}: the stack has no function {pattern!r}.",

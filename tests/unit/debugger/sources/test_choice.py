@@ -180,6 +180,15 @@ class TestDeployed:
         assert chosen.left_out.keys() == {"A", "B"}
         assert "no template" in chosen.why_none
 
+    def test_nothing_to_run_is_an_error_if_there_are_functions(self, tmp_path: Path) -> None:
+        stack = deploy({"A": None, "B": None})
+        chosen = choose_sources(CodeOptions(tmp_path), "app", stack)
+        with pytest.raises(SourceError, match="No function of stack app") as raised:
+            chosen.require_code(stack)
+        assert f"A, B: there is no template in {tmp_path}" in raised.value.message
+        assert "--template" in str(raised.value.hint)
+        choose_sources(CodeOptions(tmp_path), "app", deploy({})).require_code(deploy({}))
+
     def test_code_that_is_named_is_not_compared(self, project: Path) -> None:
         stack = deploy({"ReadItem": "x.y", "Macro": "m.n"})
         code = {"ReadItem": project, "Ma*": project / "src"}
@@ -196,6 +205,11 @@ class TestDeployed:
         chosen = choose_sources(CodeOptions(tmp_path, code={"*": tmp_path}), "app", stack)
         assert chosen.found == {"A": CodeSource(tmp_path)}
         assert chosen.left_out.keys() == {"Node"}
+
+    def test_before_the_stack_is_known_a_pattern_is_not_held_against_anything(
+        self, tmp_path: Path
+    ) -> None:
+        assert choose_sources(CodeOptions(tmp_path, code={"*": tmp_path}), "app").found == {}
 
     def test_code_of_no_function_is_an_error_with_near_names(self, project: Path) -> None:
         options = CodeOptions(project, code={"ReadItm": project})
