@@ -78,7 +78,8 @@ class ChosenSources:
     """The code that runs here, by the function's name; the functions ``left_out`` with the reason
     of each; and, if there is no code at all, ``why_none``.
 
-    ``known`` are the names of all functions, whether they were chosen or not. ``warnings`` say of
+    ``known`` are the names of all functions, whether they were chosen or not; none if there may be
+    others, before a stack is looked at. ``warnings`` say of
     functions what does not keep them from being debugged, or that they are not deployed;
     ``remarks`` say the like of the whole stack.
     """
@@ -347,11 +348,13 @@ def _finish(
         return [name for name in names if options.includes(name)]
 
     undeployed = undeployed or {}
+    names = {*found, *missing}
+    is_all_known = not any(name.endswith("/*") for name in names)
     return ChosenSources(
         {name: found[name] for name in choose(found)},
         {name: missing[name] for name in choose(missing)},
         why_none,
-        frozenset({*found, *missing}),
+        frozenset(names if is_all_known else ()),
         {name: f"it is not debugged: {undeployed[name]}" for name in choose(undeployed)}
         | {name: found[name].note for name in choose(found) if found[name].note},
         () if deployed is None else deployed.warnings,
