@@ -87,9 +87,10 @@ from plldb.cli.options import global_options, helper_stack_option
     help="What an invocation gets that finds nobody attached.",
 )
 @click.option(
-    "--as-function",
-    is_flag=True,
-    help="The code has the rights of its function's role, and none of yours, while it runs.",
+    "--as-function/--no-as-function",
+    default=None,
+    help="The code has the rights of its function's role, and none of yours. Not by default, or as "
+    "plldb.toml says.",
 )
 @click.option("--take-over", is_flag=True, help="Take functions that another session holds.")
 @click.option(
@@ -130,4 +131,5 @@ def attach(**given: Any) -> None:
             view.show,
             made.timing,
             made.overrides,
+            made.choose_again,
         )

@@ -33,7 +33,7 @@ class AttachOptions:
     write_launch_config: bool
     when_absent: str
     take_over: bool
-    as_function: bool
+    as_function: bool | None
     max_concurrency: int
 
     def check(self) -> None:

@@ -39,6 +39,13 @@ from plldb.debugger.protocol import (
     Taken,
     Warned,
 )
+from plldb.debugger.redeployment import (
+    CodeNotFoundAgain,
+    Deploying,
+    Redeployed,
+    Removed,
+    Replaced,
+)
 
 if TYPE_CHECKING:
     from plldb.cli.console import Console
@@ -169,10 +176,6 @@ class AttachView:
         match event:
             case InvocationFinished():
                 self._show_finished(event)
-            case NotPrepared(function, reason):
-                self._console.warn(
-                    f"{function} can't be run here, so its deployed code answers: {reason}"
-                )
             case Prepared():
                 self._show_prepared(event)
             case InterpreterDiffers(function, runtime, python):
@@ -181,8 +184,8 @@ class AttachView:
                     f"{python.version_text}; it is no other for further functions of that runtime. "
                     "Choose one with --python PATH."
                 )
-            case NothingToDebug(reason):
-                self._console.warn(f"no function will run here. {reason}")
+            case NotPrepared() | CodeNotFoundAgain() | NothingToDebug():
+                self._console.warn(_explain(event))
             case JunkArrived(preview):
                 self._console.warn(f"something arrived that is no message: {preview}")
             case Warned(function, message):
@@ -274,6 +277,17 @@ class AttachView:
         ]
 
 
+def _explain(event: NotPrepared | CodeNotFoundAgain | NothingToDebug) -> str:
+    """Why code does not run here."""
+    match event:
+        case NotPrepared(function, reason):
+            return f"{function} can't be run here, so its deployed code answers: {reason}"
+        case CodeNotFoundAgain(reason):
+            return f"the stack was deployed again, but its code can't be found again: {reason}"
+        case NothingToDebug(reason):
+            return f"no function will run here. {reason}"
+
+
 def _render(event: AttachEvent) -> tuple[dict[str, Any], str] | None:
     """An event as JSON and as text; None for one that is shown to nobody."""
     match event:
@@ -284,7 +298,7 @@ def _render(event: AttachEvent) -> tuple[dict[str, Any], str] | None:
             )
         case Connected():
             return {"event": "connected"}, "Attached. Press Ctrl-C to detach."
-        case Ready(instrumented, skipped, _):
+        case Ready(instrumented, skipped):
             run = "1 function runs" if instrumented == 1 else f"{instrumented} functions run"
             left_out = f", {skipped} skipped" if skipped else ""
             return (
@@ -293,7 +307,7 @@ def _render(event: AttachEvent) -> tuple[dict[str, Any], str] | None:
             )
         case MessageArrived(message):
             return {"event": "message", "message": message}, f"← {message}"
-    return _render_connection(event) or _render_function(event)
+    return _render_connection(event) or _render_redeployment(event) or _render_function(event)
 
 
 def _render_connection(event: AttachEvent) -> tuple[dict[str, Any], str] | None:
@@ -308,10 +322,36 @@ def _render_connection(event: AttachEvent) -> tuple[dict[str, Any], str] | None:
     return None
 
 
+def _render_redeployment(event: AttachEvent) -> tuple[dict[str, Any], str] | None:
+    match event:
+        case Deploying():
+            return {"event": "deploying"}, "The stack is being deployed; then it goes on here."
+        case Redeployed(functions):
+            return (
+                {"event": "redeployed", "functions": [*functions]},
+                f"Deployed again, and taken again in a moment: {', '.join(functions)}",
+            )
+        case Replaced(function, name):
+            return (
+                {"event": "replaced", "function": function, "functionName": name},
+                f"  {function} is another function now, {name}, and runs here",
+            )
+        case Removed(function, reason):
+            return (
+                {"event": "removed", "function": function, "reason": reason},
+                f"  {function} is gone: {reason}",
+            )
+    return None
+
+
 def _render_function(event: AttachEvent) -> tuple[dict[str, Any], str] | None:
     match event:
-        case Instrumented(function):
-            return {"event": "instrumented", "function": function}, f"  {function} runs here now"
+        case Instrumented(function, _, is_again):
+            when = "again, as it is deployed now" if is_again else "now"
+            return (
+                {"event": "instrumented", "function": function},
+                f"  {function} runs here {when}",
+            )
         case Skipped(function, reason):
             return (
                 {"event": "skipped", "function": function, "reason": reason},

@@ -152,13 +152,13 @@ class Factory:
 
         return self._to_close.enter_context(serving_target(self.target, report))
 
-    def serve_roles(self) -> tuple[dict[str, str], RoleLender]:
-        """Variables by which children reach the target, and who lends them functions' roles."""
+    def lend_roles(self) -> RoleLender:
+        """Who lends children their functions' roles."""
         from plldb.debugger.children.credential_server import CredentialServer
         from plldb.debugger.children.role_lender import RoleLender
 
         server = self._to_close.enter_context(CredentialServer())
-        return self.target.endpoint_environment(), RoleLender(server)
+        return RoleLender(server, self.target.endpoint_environment())
 
     def run_tool(self, command: Sequence[str]) -> int:
         """Runs a tool against the target, and returns its exit code; mostly, it takes the place of

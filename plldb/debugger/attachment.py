@@ -7,7 +7,7 @@ import logging
 import random
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -20,12 +20,14 @@ from plldb.debugger.api_client import ApiClient
 from plldb.debugger.children.invoker import Invoker
 from plldb.debugger.children.terminal import forget_terminal
 from plldb.debugger.connection import SessionConnection, open_session
+from plldb.debugger.held_functions import HeldFunctions
 from plldb.debugger.invocation_runner import InvocationRunner, RunnerEvent
 from plldb.debugger.overrides import Overrides
 from plldb.debugger.payload_transfer import PayloadTransfer
 from plldb.debugger.protocol import Ended, SessionEvent, SessionProtocol, Wish
+from plldb.debugger.redeployment import RedeploymentEvent, Redeployments, Steps
 from plldb.debugger.sources.choice import ChosenSources
-from plldb.debugger.tasks import unless_stopped
+from plldb.debugger.tasks import TaskSet, unless_stopped
 from plldb.debugger.threads import run_in_thread
 from plldb.debugger.timing import Outages, Replacements, Timing
 from plldb.errors import (
@@ -99,18 +101,22 @@ AttachEvent = (
     | MoveFailed
     | SessionEvent
     | RunnerEvent
+    | RedeploymentEvent
 )
 
 
 @dataclass(frozen=True)
 class SessionOptions:
-    """``as_function``: the code runs under the roles of its functions."""
+    """``as_function``: the code runs under the roles of its functions. ``members`` are names at
+    Lambda by names in a session, of a stack that is a mere list of functions.
+    """
 
     stack_name: str
     helper_stack: str
     when_absent: WhenAbsent = WhenAbsent.ORIGINAL
     take_over: bool = False
     as_function: bool = False
+    members: Mapping[str, str] | None = None
 
 
 def attach(
@@ -121,18 +127,21 @@ def attach(
     report: Callable[[AttachEvent], None],
     timing: Timing | None = None,
     overrides: Overrides = Overrides(),  # noqa: B008 (frozen)
+    choose_again: Callable[[], ChosenSources] | None = None,
 ) -> Ended:
     """Opens a session for the stack and stays in it until Ctrl-C, SIGTERM or SIGHUP.
 
     The functions that ``choose_sources`` found are instrumented, and their invocations run here;
     those that were left out are reported once. When the connection is lost, a new session takes the
-    place of the old one; invocations that run go on meanwhile.
+    place of the old one; invocations that run go on meanwhile. When the stack is deployed again,
+    its functions are taken again, with the code that ``choose_again`` finds, if it is given.
 
     Raises StackError if the stack or the helper stack is not there, AccessDeniedError,
     EndpointError or SessionError if the session can't be opened, ConnectionLostError if somebody
     else ends it, or if it is lost for good.
     """
-    stack = require_debuggable_stack(target, session.stack_name)
+    if session.members is None:
+        require_debuggable_stack(target, session.stack_name)
     helper = _find_helper_stack(target, session)
     with (
         ApiClient.of_helper_stack(helper, target) as api,
@@ -141,13 +150,15 @@ def attach(
         # Before there is a session: what is wrong with the terminal or a port leaves none behind.
         invoker = make_invoker()
         try:
-            session_id = api.create_session(stack.name)
+            session_id = api.create_session(session.stack_name)
         except BaseException:
             invoker.discard()
             raise
-        report(SessionCreated(shortened(session_id), stack.name))
+        report(SessionCreated(shortened(session_id), session.stack_name))
         ends = _Ends(target, helper, api, transfer)
-        run = _Attachment(ends, session, sources, report, timing or Timing(), overrides)
+        run = _Attachment(
+            ends, session, sources, report, timing or Timing(), overrides, choose_again
+        )
         return asyncio.run(run.until_signal(session_id, invoker))
 
 
@@ -224,15 +235,15 @@ class _Attachment:
         report: Callable[[AttachEvent], None],
         timing: Timing,
         overrides: Overrides,
+        choose_again: Callable[[], ChosenSources] | None,
     ) -> None:
         self._ends = ends
         self._overrides = overrides
         self._options = options
-        self._sources = sources.found
-        # Whom the helper stack is not asked for.
-        self._skipped_here = len(sources.left_out)
+        self._use(sources)
         # What is reported once there is a connection.
-        self._left_out = _list_left_out(sources)
+        self._left_out = [*self._told_of_code]
+        self._choose_again = choose_again
         self._report = report
         self._timing = timing
         # The session that frames go to.
@@ -243,6 +254,18 @@ class _Attachment:
         self._open: list[str] = []
         self._holder: _Holder | None = None
         self._was_ready = False
+        self._held = HeldFunctions()
+        self._tasks = TaskSet(on_bug=self._note_bug)
+        self._bug: BaseException | None = None
+        self._redeployments = Redeployments(
+            self._held,
+            Steps(
+                self._instrument_again,
+                self._find_code_again,
+                self._tasks.start,
+                self._report_again,
+            ),
+        )
         self._outages = Outages(timing, random.random)
         self._replacements = Replacements(timing, random.random)
 
@@ -279,8 +302,11 @@ class _Attachment:
             ended = replace(ended, confirmed=is_closed)
             self._report(ended)
         finally:
+            await self._tasks.cancel()
             await self._hang_up()
             await self._runner.close()
+        if self._bug is not None:
+            raise self._bug
         if not ended.expected:
             raise ConnectionLostError(
                 f"The session ended: {ended.reason}.", "Run 'plldb attach' again for a new session."
@@ -335,7 +361,7 @@ class _Attachment:
     async def _connect(self, session_id: str, is_move: bool = False) -> _LiveSession | None:
         """None if the user wants to detach. Raises SessionError, EndpointError."""
         settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        session = SessionProtocol(session_id, self._make_wish(), self._timing)
+        session = SessionProtocol(session_id, self._make_wish(), self._timing, held=self._held)
         report = partial(self._handle, session, settled, is_move)
         self._open.append(session_id)
         try:
@@ -365,6 +391,7 @@ class _Attachment:
             # Whoever took a function since then keeps it: two that take over would go on for ever.
             take_over=self._options.take_over and not self._was_ready,
             as_function=self._options.as_function,
+            members=self._options.members,
             former=None if holder is None else holder.session_id,
             is_complete=holder is not None and holder.is_complete,
         )
@@ -404,7 +431,8 @@ class _Attachment:
                     settled.set_result(None)
                     self._outages.works()
                     self._open = [session.session_id]
-                if not (is_move and isinstance(event, protocol.Connected)):
+                is_told = self._redeployments.follow(event)
+                if is_told and not (is_move and isinstance(event, protocol.Connected)):
                     self._report(event)
         if isinstance(event, protocol.Connected):
             while self._left_out:
@@ -427,6 +455,34 @@ class _Attachment:
                 self._holder = _Holder(session_id, is_complete=True)
                 self._was_ready = True
                 self._runner.take_ready(event.max_waiting)
+
+    # --- Another deployment -----------------------------------------------------------------------
+
+    def _instrument_again(self, functions: tuple[str, ...]) -> None:
+        if self._current is not None:
+            self._current.connection.instrument_again(functions)
+
+    async def _find_code_again(self) -> frozenset[str]:
+        """The logical ids of the functions whose code is here now. Raises PlldbError."""
+        if self._choose_again is not None:
+            chosen = await run_in_thread(self._choose_again)
+            for event in _list_left_out(chosen):
+                if event not in self._told_of_code:
+                    self._report(event)
+            self._use(chosen)
+            self._runner.use_sources(chosen.found)
+        return frozenset(self._sources)
+
+    def _use(self, sources: ChosenSources) -> None:
+        self._sources = sources.found
+        self._told_of_code = _list_left_out(sources)
+        # Whom the helper stack is not asked for.
+        self._skipped_here = len(sources.left_out)
+
+    def _report_again(self, event: RedeploymentEvent | protocol.Ready) -> None:
+        if isinstance(event, protocol.Ready):
+            event = replace(event, skipped=event.skipped + self._skipped_here)
+        self._report(event)
 
     def _end_invocations(self, session_id: str, ended: Ended) -> None:
         """No session takes the place of one that is closed. Its connection is there a moment more.
@@ -574,6 +630,10 @@ class _Attachment:
         except TimeoutError:
             return False
         return not any(isinstance(problem, BaseException) for problem in problems)
+
+    def _note_bug(self, bug: BaseException) -> None:
+        self._bug = self._bug or bug
+        self._stop_at_once()
 
     async def _hang_up(self) -> None:
         for live in self._connected:

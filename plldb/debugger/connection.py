@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlencode
@@ -66,6 +66,11 @@ class SessionConnection:
     def stop(self) -> None:
         """Asks the server to close the session."""
         self._protocol.stop(_now())
+        self._tell()
+
+    def instrument_again(self, functions: Iterable[str]) -> None:
+        """Asks for functions that were deployed again, or are new."""
+        self._protocol.instrument_again(functions, _now())
         self._tell()
 
     def retire(self) -> None:

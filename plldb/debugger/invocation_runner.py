@@ -200,6 +200,13 @@ class InvocationRunner:
 
     # --- Functions --------------------------------------------------------------------------------
 
+    def use_sources(self, sources: Mapping[str, CodeSource]) -> None:
+        """From now on the code is there: the stack was deployed again.
+
+        A function that has gone may still have invocations under way.
+        """
+        self._sources = {**self._sources, **sources}
+
     def add_function(self, event: Instrumented) -> None:
         """Takes in a function as it is deployed, and starts a child for the code in its place."""
         info, source = event.info, self._sources.get(event.function)
@@ -221,6 +228,7 @@ class InvocationRunner:
             layers=tuple(folder for layer in source.layers for folder in layer.folders),
             build_dir=source.build_dir,
             logging=dict(info["logging"]),
+            as_function=self._as_function,
         )
         function = self._overrides.apply(function)
         self._compare_versions(function)
@@ -239,7 +247,7 @@ class InvocationRunner:
         self._is_ready.set()
 
     def _compare_versions(self, function: LocalFunction) -> None:
-        here = self._invoker.python
+        here = function.interpreter or self._invoker.python
         is_same = function.runtime in ("", "python{}.{}".format(*here.version))
         if not is_same and function.runtime not in self._warned_of:
             self._warned_of.add(function.runtime)
@@ -291,7 +299,7 @@ class InvocationRunner:
             return False
         self._refusals.pop(name, None)
         self._prepared[name] = function
-        python, folder = self._invoker.python, function.code_dir
+        python, folder = function.interpreter or self._invoker.python, function.code_dir
         logger.info(
             "%s runs under %s, Python %s, with the code in %s and %d s",
             *(name, python.path, python.version_text, folder, function.timeout),

@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Any
 
@@ -31,6 +31,7 @@ from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import (
     RoleCredentials,
     WhenAbsent,
 )
+from plldb.debugger.held_functions import Changes, HeldFunctions
 from plldb.debugger.timing import Timing
 
 logger = logging.getLogger(__name__)
@@ -62,16 +63,24 @@ class MessageArrived:
 
 @dataclass(frozen=True)
 class Instrumented:
-    """The function's invocations come here from now on; ``info``: see ``wire.instrumented``."""
+    """The function's invocations come here from now on; ``info``: see ``wire.instrumented``.
+
+    ``is_again``: as of ``Skipped`` and ``Ready``, it was asked for after a deployment.
+    """
 
     function: str
     info: dict[str, Any]
+    is_again: bool = False
 
 
 @dataclass(frozen=True)
 class Skipped:
+    """``revision`` is the one that was refused; empty if it is worth asking again."""
+
     function: str
     reason: str
+    revision: str = ""
+    is_again: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,12 +95,22 @@ class Warned:
 class Ready:
     """All functions are done; counts. While ``max_waiting`` invocations wait, others are declined.
 
-    After ``Resumed``, there is none of it if nothing was left to be instrumented.
+    ``stack`` says which deployment of the stack they are of. After ``Resumed``, there is none of it
+    if nothing was left to be instrumented.
     """
 
     instrumented: int
     skipped: int
     max_waiting: int
+    stack: str = ""
+    is_again: bool = False
+
+
+@dataclass(frozen=True)
+class Changed:
+    """Somebody has deployed the stack again, or changed functions, or is about to."""
+
+    changes: Changes
 
 
 @dataclass(frozen=True)
@@ -178,6 +197,7 @@ SessionEvent = (
     | Skipped
     | Warned
     | Ready
+    | Changed
     | Resumed
     | Expired
     | Taken
@@ -194,7 +214,8 @@ SessionEvent = (
 class Wish:
     """What a session is for: the functions to instrument (none: it only listens), and how.
 
-    ``as_function``: their invocations are to bring the credentials of their roles.
+    ``as_function``: their invocations are to bring the credentials of their roles. ``members`` are
+    the functions of a stack that is a mere list: their names at Lambda, by those in the session.
 
     ``former`` is the id of the session that it replaces, and ``is_complete`` says whether that one
     had instrumented all of the functions.
@@ -204,6 +225,7 @@ class Wish:
     when_absent: WhenAbsent = WhenAbsent.ORIGINAL
     take_over: bool = False
     as_function: bool = False
+    members: Mapping[str, str] | None = None
     former: str | None = None
     is_complete: bool = False
 
@@ -218,15 +240,25 @@ class _Timer(Enum):
     RESUME = auto()
     # It is told that nothing was heard of functions.
     SILENCE = auto()
+    # It is asked whether the stack was deployed again.
+    WATCH = auto()
     # A session that is being closed, or that is retired, is given up.
     END = auto()
 
 
 class SessionProtocol:
-    """``session_id`` is a credential. ``wake`` is called when there are frames to take."""
+    """``session_id`` is a credential. ``wake`` is called when there are frames to take.
+
+    With ``held``, it is watched whether the stack is deployed again.
+    """
 
     def __init__(
-        self, session_id: str, wish: Wish, timing: Timing, wake: Callable[[], None] = lambda: None
+        self,
+        session_id: str,
+        wish: Wish,
+        timing: Timing,
+        wake: Callable[[], None] = lambda: None,
+        held: HeldFunctions | None = None,
     ) -> None:
         self.session_id = session_id
         self.wake = wake
@@ -241,6 +273,8 @@ class SessionProtocol:
         self._takes_frames = True
         # Whether anything was heard of the functions since they were asked for.
         self._was_heard_of = False
+        self._held = held
+        self._is_instrumenting_again = False
 
     # --- Out --------------------------------------------------------------------------------------
 
@@ -266,6 +300,8 @@ class SessionProtocol:
             return
         self._change(SessionState.ATTACHED)
         self._timers[_Timer.HEARTBEAT] = now + self._timing.heartbeat
+        if self._held is not None:
+            self._timers[_Timer.WATCH] = now + self._timing.watch
         if self._wish.former is not None:
             self._timers[_Timer.SILENCE] = now + self._timing.silence
             self._resume(self._wish.former, now)
@@ -319,6 +355,17 @@ class SessionProtocol:
             self._change(SessionState.RETIRED)
             self._timers = {_Timer.END: now + self._timing.grace}
 
+    def instrument_again(self, functions: Iterable[str], now: float) -> None:
+        """Asks for functions that were deployed again, or are new, unless it does so at the moment.
+
+        Others, who have taken some of them meanwhile, keep those.
+        """
+        is_free = self.is_ready and not self._is_instrumenting_again
+        if self.state is SessionState.ATTACHED and is_free:
+            self._is_instrumenting_again = True
+            self._timers[_Timer.SILENCE] = now + self._timing.silence
+            self._ask_for(functions, take_over=False)
+
     def send(self, frame: str) -> None:
         """Sends a message of ``wire`` about an invocation; it is dropped if nobody would get it.
 
@@ -339,6 +386,11 @@ class SessionProtocol:
             case _Timer.RESUME:
                 assert self._wish.former is not None  # it was asked for
                 self._resume(self._wish.former, now)
+            case _Timer.WATCH:
+                self._watch(now)
+            case _Timer.SILENCE if self._is_instrumenting_again:
+                # What was not told of is asked for again, once it turns out to be as it was.
+                self._is_instrumenting_again = False
             case _Timer.SILENCE:
                 self._events.append(Silent(self._timing.silence))
                 # The request may have been lost: it is made again until something is heard.
@@ -373,8 +425,10 @@ class SessionProtocol:
                 if kind == MessageType.VOID and _Timer.HEARTBEAT in self._timers:
                     # Its function may have taken this debugger for a silent one: a sign of life.
                     self._timers[_Timer.HEARTBEAT] = now
+            case MessageType.CHANGED:
+                self._events.append(Changed(_read_changes(message)))
             case _ if kind in _READERS:
-                self._events.append(_READERS[kind](message))
+                self._events.append(self._mark(_READERS[kind](message)))
                 self._hear_of_functions(is_all=kind == MessageType.READY, now=now)
             case _:
                 self._events.append(MessageArrived(message))
@@ -382,7 +436,11 @@ class SessionProtocol:
     def _take_error(self, message: dict[str, Any]) -> None:
         """Something that was sent was refused. Of a retired session, that is no wonder."""
         is_of_session = message.get("code") == ErrorCode.SESSION_CLOSED
-        if isinstance(request_id := message.get("requestId"), str):
+        if message.get("code") == ErrorCode.UNKNOWN_ACTION and self._held is not None:
+            # A helper stack of an earlier version.
+            self._held = None
+            self._timers.pop(_Timer.WATCH, None)
+        elif isinstance(request_id := message.get("requestId"), str):
             self._events.append(Replied(request_id, None, message))
         elif message.get("code") == ErrorCode.CREDENTIALS_DENIED:
             self._end(confirmed=False, reason=_text(message, "message").rstrip("."))
@@ -421,19 +479,39 @@ class SessionProtocol:
             self._become_ready()
             return
         self._timers[_Timer.SILENCE] = now + self._timing.silence
+        self._ask_for(wish.functions, wish.take_over)
+
+    def _ask_for(self, functions: Iterable[str], take_over: bool) -> None:
+        wish = self._wish
         self.send(
             wire.instrument_message(
                 self.session_id,
-                [*wish.functions],
+                [*functions],
                 wish.when_absent,
-                wish.take_over,
+                take_over,
                 wish.as_function,
+                wish.members,
             )
         )
 
     def _become_ready(self) -> None:
         self.is_ready = True
+        self._is_instrumenting_again = False
         self._timers.pop(_Timer.SILENCE, None)
+
+    def _mark(self, event: SessionEvent) -> SessionEvent:
+        if self._is_instrumenting_again and isinstance(event, Instrumented | Skipped | Ready):
+            return replace(event, is_again=True)
+        return event
+
+    def _watch(self, now: float) -> None:
+        """Asks, unless the answer would be about functions that are being instrumented."""
+        if self._held is None:
+            return
+        self._timers[_Timer.WATCH] = now + self._timing.watch
+        if self.is_ready and not self._is_instrumenting_again:
+            stack, revisions = self._held.stack, self._held.revisions
+            self.send(wire.watch_message(self.session_id, stack, revisions))
 
     def _end(self, confirmed: bool, reason: str) -> None:
         if self.state is SessionState.ENDED:
@@ -498,6 +576,15 @@ def _read_credentials(found: Any) -> RoleCredentials | None:
     )
 
 
+def _read_changes(message: dict[str, Any]) -> Changes:
+    names = [message[name] for name in ("functions", "lost", "gone")]
+    if not all(isinstance(one, list) and all(isinstance(n, str) for n in one) for one in names):
+        raise TypeError("functions are no list of names")
+    return Changes(
+        _text(message, "stack"), bool(message["isUpdating"]), *(tuple(one) for one in names)
+    )
+
+
 def _read_instrumented(message: dict[str, Any]) -> Instrumented:
     for name in ("functionName", "functionArn", "handler", "runtime"):
         _text(message, name)
@@ -509,6 +596,7 @@ def _read_instrumented(message: dict[str, Any]) -> Instrumented:
     for name in variables:
         _text(variables, name)
     # A helper stack of another version says nothing of these.
+    message.setdefault("revision", "")
     layers = message.setdefault("layers", None)
     if layers is not None and not (isinstance(layers, list) and _are_texts(layers)):
         raise TypeError("layers is no list of texts")
@@ -524,10 +612,15 @@ def _read_instrumented(message: dict[str, Any]) -> Instrumented:
 _READERS: dict[str, Callable[[dict[str, Any]], SessionEvent]] = {
     MessageType.INSTRUMENTED: _read_instrumented,
     MessageType.READY: lambda m: Ready(
-        *(int(_number(m, name)) for name in ("instrumented", "skipped", "maxWaiting"))
+        int(_number(m, "instrumented")),
+        int(_number(m, "skipped")),
+        int(_number(m, "maxWaiting")),
+        str(m.get("stack", "")),
     ),
     MessageType.RESTORED: lambda m: Restored(_text(m, "function")),
-    MessageType.SKIPPED: lambda m: Skipped(_text(m, "function"), _text(m, "reason")),
+    MessageType.SKIPPED: lambda m: Skipped(
+        _text(m, "function"), _text(m, "reason"), str(m.get("revision", ""))
+    ),
     MessageType.TAKEN: lambda m: Taken(_text(m, "function"), _text(m, "by")),
     MessageType.WARNING: lambda m: Warned(_text(m, "function"), _text(m, "message")),
 }

@@ -142,6 +142,7 @@ def _on_functions() -> list[Call]:
             mistaken="lambda:GetFunction",
         ),
         Call("lambda", "list_event_source_mappings", "lambda:ListEventSourceMappings", "*"),
+        Call("lambda", "list_functions", "lambda:ListFunctions", "*"),
         Call(
             "lambda",
             "get_layer_version",

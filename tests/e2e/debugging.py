@@ -110,7 +110,12 @@ class Debuggee:
         self.target = target
         # An invocation is not made twice, however long it waits for its turn.
         self._lambda = target.patient_client("lambda", 300)
-        self.physical = dict(self._list_resources(name))
+        self.physical: dict[str, str] = {}
+        self.look()
+
+    def look(self) -> None:
+        """What is in the stack by now."""
+        self.physical = dict(self._list_resources(self.name))
 
     def _list_resources(self, stack: str, path: str = "") -> Iterator[tuple[str, str]]:
         """Logical and physical ids; those in nested stacks after those that lead there."""

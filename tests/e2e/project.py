@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import io
+import json
 import signal
 import textwrap
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,12 +35,16 @@ _TIMEOUT_SECONDS = 30
 
 
 class Project:
-    def __init__(self, stack: Debuggee, folder: Path, functions: list[str]) -> None:
+    def __init__(
+        self, stack: Debuggee, folder: Path, functions: list[str], there: dict[str, Any]
+    ) -> None:
         self.target = stack.target
         self.stack_name = stack.name
         self.folder = folder
         self.functions = functions
         self._stack = stack
+        # The functions of the deployed template.
+        self._there = there
         self._lambda = stack.target.client("lambda")
 
     @property
@@ -64,6 +70,43 @@ class Project:
         self._lambda.get_waiter("function_updated_v2").wait(
             FunctionName=name, WaiterConfig={"Delay": 1}
         )
+
+    # --- The stack, deployed again ----------------------------------------------------------------
+
+    def redeploy(self, functions: Iterable[str] = (), **properties: Any) -> None:
+        """Other properties for these functions, or for all; returns once it is done."""
+        for logical_id in functions or self.functions:
+            self._there[logical_id]["Properties"] |= properties
+        self._update_stack()
+
+    def add(self, logical_id: str) -> None:
+        """A function like the others, here as well."""
+        example = next(iter(self._there.values()))
+        self._there[logical_id] = copy.deepcopy(example)
+        (self.folder / logical_id).mkdir()
+        self.write(logical_id, LOCAL)
+        here = json.loads(Path(self.template).read_text())
+        here["Resources"][logical_id] = _function(logical_id, _VARIABLES)
+        Path(self.template).write_text(json.dumps(here))
+        self.functions = [*self.functions, logical_id]
+        self._update_stack()
+
+    def remove(self, logical_id: str) -> None:
+        """From the deployed stack only."""
+        del self._there[logical_id]
+        self.functions = [name for name in self.functions if name != logical_id]
+        self._update_stack()
+
+    def _update_stack(self) -> None:
+        cloudformation = self.target.client("cloudformation")
+        cloudformation.update_stack(
+            StackName=self.stack_name,
+            TemplateBody=template(self._there),
+            Capabilities=["CAPABILITY_IAM"],
+        )
+        waiter = cloudformation.get_waiter("stack_update_complete")
+        waiter.wait(StackName=self.stack_name, WaiterConfig={"Delay": 1, "MaxAttempts": 120})
+        self._stack.look()
 
     def configuration(self, logical_id: str) -> dict[str, Any]:
         """What a developer set: everything but what Lambda itself counts and stamps."""
@@ -127,7 +170,7 @@ def deployed_project(
     there = {name: _function(zipped, variables) for name in functions}
     try:
         with deployed(target, there, "project") as stack:
-            yield Project(stack, folder, functions)
+            yield Project(stack, folder, functions, there)
     finally:
         s3.delete_object(Bucket=bucket, Key="code.zip")
         s3.delete_bucket(Bucket=bucket)

@@ -219,7 +219,7 @@ def kept_objects(target: Target) -> str:
 
 
 @pytest.mark.needs("local")
-def test_a_helper_stack_forbids_it(plldb: Plldb, project: Project, target: Target) -> None:
+def test_a_helper_stack_forbids_it(plldb: Plldb, project: Project, tmp_path: Path) -> None:
     name = random_name("forbidding")
     bootstrap = ("bootstrap", "--stack-name", name, "--parameter")
     other = plldb.with_environment(PLLDB_HELPER_STACK=name)
@@ -231,6 +231,14 @@ def test_a_helper_stack_forbids_it(plldb: Plldb, project: Project, target: Targe
         assert "FunctionCredentials is 'denied'" in refused.stderr
         assert len(refused.stderr.splitlines()) == 2, "one line, and a hint"
         assert project.configurations() == before
+
+        # As plldb.toml says it, unless the command line does.
+        (tmp_path / "plldb.toml").write_text(f"[stacks.{project.stack_name}]\nas-function = true\n")
+        configured = other.within(tmp_path)
+        assert configured(*options).failed().stderr == refused.stderr
+        with attach(configured, project, "--no-as-function") as attached:
+            attached.wait_for("ready")
+            detach(attached)
 
         # Whoever has attached before that gets nothing from then on: the functions run themselves.
         plldb(*bootstrap, "FunctionCredentials=allowed", timeout=600).succeeded()

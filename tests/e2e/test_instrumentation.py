@@ -8,6 +8,7 @@ import time
 import zipfile
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 from lambda_functions.sessions.session import GRACE, LEASE
@@ -30,6 +31,7 @@ def ready(instrumented: int = 0, skipped: int = 0) -> dict[str, Any]:
         "instrumented": instrumented,
         "skipped": skipped,
         "maxWaiting": TEMPLATE["Parameters"]["MaxWaitingInvocations"]["Default"],
+        "stack": ANY,
     }
 
 
@@ -71,6 +73,8 @@ def test_a_function_is_told_of_as_its_user_deployed_it(backend: Backend, app: De
                 "memorySize": 128,
                 "variables": {"COLOUR": "green", "EMPTY": ""},
                 "logging": app.found("Fn0").get("LoggingConfig", {}),
+                "layers": [],
+                "revision": app.found("Fn0")["RevisionId"],
             }
             assert messages[-1] == ready(instrumented=3)
             configuration = app.configuration("Fn0")

@@ -86,6 +86,8 @@ PURE = [
     "plldb.debugger.sources.functions",
     "plldb.debugger.sources.intrinsics",
     "plldb.debugger.sources.project",
+    "plldb.debugger.sources.sam",
+    "plldb.debugger.sources.stack_settings",
     "plldb.debugger.sources.serverless",
     "plldb.debugger.sources.terraform",
     "plldb.deployed",

@@ -44,7 +44,7 @@ from plldb.debugger.children.local_function import (
     LocalFunction,
     Pdb,
 )
-from plldb.debugger.children.role_lender import Loan, RoleLender
+from plldb.debugger.children.role_lender import Identity, RoleLender
 from plldb.debugger.children.runtime.frames import ErrorReport, make_error_report
 from plldb.debugger.children.terminal import Line, Terminal
 from plldb.errors import SourceError
@@ -134,7 +134,7 @@ class _Worker:
     child: Child
     function: LocalFunction
     listener: Listener
-    loan: Loan | None = None
+    identity: Identity
     line: Line | None = None
     used: float = 0.0
     has_borrowed: bool = False
@@ -159,8 +159,8 @@ class Invoker:
     the longest time. Only with debugpy, each function that was called keeps its own, since an
     editor may be attached. ``credentials`` are variables for the AWS SDK, of the target that the
     developer works with: see ``serving_target``. A child finds no other credentials, so it can't
-    reach another account by accident. With a ``lender``, those are none, and each child has what
-    the invocation brings that it runs.
+    reach another account by accident. Those of functions that run under their own roles have what
+    the ``lender`` lends them instead.
 
     ``on_output`` gets a function's logical id and a line that it wrote. Both callbacks are called
     in the event loop. ``fallback_packages`` are folders of packages, by their names,
@@ -291,17 +291,16 @@ class Invoker:
 
     async def _import(self, worker: _Worker, is_changed: bool) -> bool:
         """Whether the child has the code, so that it is of use. Raises SourceError."""
-        child, loan = worker.child, worker.loan
+        child, identity = worker.child, worker.identity
         if isinstance(self._debug, Debugpy):
             await child.wait_ready()
             # What asks for credentials must not fail in front of an editor.
-            if self._debug.wait_for_client or loan is not None:
+            if self._debug.wait_for_client or identity.comes_with_invocations:
                 return True
         is_stopped = asyncio.Event()
-        if loan is not None:
-            loan.on_refusal = partial(
-                asyncio.get_running_loop().call_soon_threadsafe, is_stopped.set
-            )
+        identity.on_refusal = partial(
+            asyncio.get_running_loop().call_soon_threadsafe, is_stopped.set
+        )
         # An editor may have stopped it, at a breakpoint of a module.
         patience = None if isinstance(self._debug, Debugpy) else _IMPORT_SECONDS
         if isinstance(self._debug, Pdb):
@@ -317,7 +316,7 @@ class Invoker:
                 timeout=patience,
                 return_when=asyncio.FIRST_COMPLETED,
             )
-            if not importing.done() or (loan is not None and is_stopped.is_set()):
+            if not importing.done() or identity.was_missed:
                 name = worker.function.logical_id
                 logger.info("the import of %s is left to its first invocation", name)
                 return False
@@ -327,8 +326,7 @@ class Invoker:
             stopping.cancel()
             if worker.line is not None:
                 worker.line.on_talk = _ignore
-            if loan is not None:
-                loan.on_refusal = _ignore
+            identity.on_refusal = _ignore
         if reply.error is not None:
             what = f"{reply.error['errorType']}: {reply.error['errorMessage']}"
             raise SourceError(f"{worker.function.handler} can't be imported: {what}.", reply.remedy)
@@ -338,7 +336,8 @@ class Invoker:
         self, function: LocalFunction, problem: SourceError | ChildFailedError | ChildExitedError
     ) -> SourceError:
         """What is wrong with a function's code, with the interpreter and the folder."""
-        where = f"{self.python.path} is Python {self.python.version_text}"
+        python = function.interpreter or self.python
+        where = f"{python.path} is Python {python.version_text}"
         where = f"{where}, and the code is in {function.code_dir}."
         match problem:
             case ChildFailedError():
@@ -361,7 +360,7 @@ class Invoker:
         ``event`` is JSON text, ``context`` has the attributes of Lambda's context object, and
         ``deadline`` is in seconds since the epoch: whoever waits for the outcome gives up then, so
         the child is ended. Cancelling this ends the child, too. ``credentials`` are what the child
-        is lent until then, if there is a lender.
+        is lent until then, if the function runs under its own role.
         """
         request_id = str(context.get("aws_request_id") or "")
         allowed = max(0.0, deadline - time.time())
@@ -436,16 +435,14 @@ class Invoker:
             self._attend_line(worker, progress)
             header = {"isChanged": is_changed, "context": context, "deadline": deadline}
             logger.debug("child %d gets invocation %s", worker.child.pid, progress.request_id)
-            if worker.loan is not None:
-                worker.loan.lend(credentials)
+            worker.identity.lend(credentials)
             try:
                 reply = await worker.child.request(header, event)
             except BaseException:
                 self._retire(worker)
                 raise
             finally:
-                if worker.loan is not None:
-                    worker.loan.take_back()
+                worker.identity.take_back()
                 self._end_turn(worker)
             # A thread that is left at a prompt would have the keys of later invocations.
             self._keep(worker, is_reusable=reply.is_loaded and not worker.has_borrowed)
@@ -591,6 +588,7 @@ class Invoker:
         while idle:
             worker = idle.pop()
             is_same = worker.function == function and worker.child.is_usable
+            is_same = is_same and not worker.identity.was_missed
             changes = await self._find_changes(worker) if is_same else []
             # It may have ended meanwhile.
             is_same = is_same and worker.child.is_usable
@@ -636,14 +634,13 @@ class Invoker:
         starting = asyncio.get_running_loop().create_future()
         self._starts.add(starting)
         line = None
-        loan = None if self._lender is None else self._lender.open_loan()
+        identity = self._make_identity(function)
         try:
             packages = await asyncio.to_thread(list_built_packages, function.build_dir)
             line = None if self._terminal is None else self._terminal.open_line()
-            variables = self._credentials | ({} if loan is None else loan.environment)
-            launch = self._make_launch(function, line, packages, variables)
+            launch = self._make_launch(function, line, packages, identity.environment)
             child = await Child.start(launch, listener)
-            worker = _Worker(child, function, listener, loan, line)
+            worker = _Worker(child, function, listener, identity, line)
             self._workers.append(worker)
             if arrival := self._arrivals.pop(function.logical_id, None):
                 arrival.set_result(None)
@@ -652,8 +649,7 @@ class Invoker:
         except BaseException as error:
             if line is not None:
                 line.close()
-            if loan is not None:
-                loan.close()
+            identity.close()
             if not isinstance(error, OSError):
                 raise
             raise SourceError(
@@ -665,6 +661,12 @@ class Invoker:
             starting.set_result(None)
         logger.debug("child %d is for %s", child.pid, function.logical_id)
         return worker
+
+    def _make_identity(self, function: LocalFunction) -> Identity:
+        if function.as_function:
+            assert self._lender is not None
+            return self._lender.lend_role()
+        return Identity(self._credentials)
 
     def _keep(self, worker: _Worker, is_reusable: bool) -> None:
         """Keeps a child for later, until another one needs its place."""
@@ -681,8 +683,7 @@ class Invoker:
         if worker in self._workers:
             self._workers.remove(worker)
             worker.listener.on_frame = _ignore
-            if worker.loan is not None:
-                worker.loan.close()
+            worker.identity.close()
             self._end_turn(worker)
             if worker.line is not None:
                 worker.line.mute()
@@ -723,17 +724,16 @@ class Invoker:
         elif line is not None:
             inherited = (line.descriptor,)
             debugger = {"kind": "pdb", "terminal": line.descriptor}
+        python = function.interpreter or self.python
         return Launch(
             # -B: what was compiled a moment ago must not be taken for what was saved since.
-            command=(str(self.python.path), "-u", "-B", "-X", "utf8", str(RUNTIME)),
+            command=(str(python.path), "-u", "-B", "-X", "utf8", str(RUNTIME)),
             folder=function.code_dir,
-            environment=make_child_environment(
-                function, self._environ, credentials, self.python.path
-            ),
+            environment=make_child_environment(function, self._environ, credentials, python.path),
             start={
                 "handler": function.handler,
                 "codeDir": str(function.code_dir),
-                "layers": list_layer_paths(function, self.python),
+                "layers": list_layer_paths(function, python),
                 "runtime": function.runtime,
                 "debugger": debugger,
                 "fallbackPackages": {**self._fallback_packages, **packages},

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from plldb.debugger.children.interpreter import Interpreter
+
 
 @dataclass(frozen=True)
 class LocalFunction:
@@ -15,7 +17,8 @@ class LocalFunction:
     ``logging`` is its LoggingConfig: https://docs.aws.amazon.com/lambda/latest/api/API_LoggingConfig.html
     ``layers`` are folders with what is in /opt on Lambda; of two that have a file, the later has
     its way. ``build_dir`` is where a build has put the function with its dependencies, if there is
-    one.
+    one. ``as_function``: it runs under its own role, whose credentials its invocations bring.
+    ``interpreter`` is its own, if it has one.
     """
 
     logical_id: str
@@ -30,6 +33,8 @@ class LocalFunction:
     layers: tuple[Path, ...] = ()
     build_dir: Path | None = None
     logging: Mapping[str, str] = field(default_factory=dict)
+    as_function: bool = False
+    interpreter: Interpreter | None = None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,11 @@
     project           what a finder gives: a project of one stack, the code of its functions
     sam, cloudformation, cdk
                       the finders, one for each kind of project
-    functions         the functions of a template, whatever kind it is of
+    functions         the functions of a template and of those nested in it
+    code_location     where a template says that a function's code is
+    expansion, intrinsics
+                      its loops and included files, and what its functions give
+    comparison        what the project says, held against what is deployed
     choice            which project serves a stack, and what the developer says of its code
     code_options      ``--code``
 

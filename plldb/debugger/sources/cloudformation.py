@@ -13,10 +13,15 @@ TEMPLATE_NAMES = ("template.yaml", "template.yml", "template.json")
 
 
 def find_projects(folder: Path) -> Sequence[Project]:
-    """The template in a folder, under one of the names that it usually has; the first one there."""
-    paths = (make_absolute(folder / name) for name in TEMPLATE_NAMES)
-    path = next((path for path in paths if path.is_file()), None)
+    """The template in a folder."""
+    path = find_template(folder)
     return [] if path is None else [read_project(path)]
+
+
+def find_template(folder: Path) -> Path | None:
+    """The one under a name that templates usually have; of several, the first of these names."""
+    paths = (make_absolute(folder / name) for name in TEMPLATE_NAMES)
+    return next((path for path in paths if path.is_file()), None)
 
 
 def read_project(path: Path) -> Project:

@@ -204,6 +204,7 @@ class TestRoles:
     def test_the_instrumentation_function_may_do_this_and_nothing_else(self) -> None:
         actions = {a for s in statements("PLLDBManagerRole") for a in as_list(s["Action"])}
         assert actions == {
+            "cloudformation:DescribeStacks",
             "cloudformation:ListStackResources",
             "dynamodb:GetItem",
             "dynamodb:UpdateItem",
@@ -212,6 +213,7 @@ class TestRoles:
             "lambda:GetLayerVersion",
             "lambda:ListAliases",
             "lambda:ListEventSourceMappings",
+            "lambda:ListFunctions",
             "lambda:ListProvisionedConcurrencyConfigs",
             "lambda:UpdateFunctionConfiguration",
             "logs:CreateLogStream",
@@ -253,8 +255,11 @@ class TestRoles:
                 assert not {"NotAction", "NotResource"} & statement.keys()
                 for action in as_list(statement["Action"]):
                     assert "*" not in action, role
-                # The one action for which AWS knows no resource.
-                if statement["Action"] != "lambda:ListEventSourceMappings":
+                # The actions for which AWS knows no resource.
+                if statement["Action"] != [
+                    "lambda:ListEventSourceMappings",
+                    "lambda:ListFunctions",
+                ]:
                     assert "*" not in as_list(statement["Resource"]), role
 
     def test_only_lambda_takes_them(self) -> None:

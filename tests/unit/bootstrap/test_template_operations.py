@@ -112,6 +112,7 @@ class TestPolicies:
         }
         assert actions == {
             "lambda:ListEventSourceMappings",
+            "lambda:ListFunctions",
             "xray:PutTelemetryRecords",
             "xray:PutTraceSegments",
         }

@@ -24,6 +24,7 @@ from plldb.debugger.attachment import (
 from plldb.debugger.children.child import OutputLine
 from plldb.debugger.children.interpreter import Interpreter
 from plldb.debugger.children.invoker import Progress, RunState
+from plldb.debugger.held_functions import Changes
 from plldb.debugger.invocation_runner import (
     InterpreterDiffers,
     InvocationFinished,
@@ -31,6 +32,7 @@ from plldb.debugger.invocation_runner import (
     Prepared,
 )
 from plldb.debugger.protocol import (
+    Changed,
     Connected,
     Ended,
     Expired,
@@ -46,6 +48,13 @@ from plldb.debugger.protocol import (
     Skipped,
     Taken,
     Warned,
+)
+from plldb.debugger.redeployment import (
+    CodeNotFoundAgain,
+    Deploying,
+    Redeployed,
+    Removed,
+    Replaced,
 )
 from plldb.errors import CredentialsError
 
@@ -80,6 +89,27 @@ ANSWERS: list[tuple[AttachEvent, dict[str, Any], str]] = [
         Taken("Greeter", "arn:aws:iam::1:user/eve"),
         {"event": "taken", "function": "Greeter", "by": "arn:aws:iam::1:user/eve"},
         "taken over by arn:aws:iam::1:user/eve",
+    ),
+    (
+        Instrumented("Greeter", {}, is_again=True),
+        {"event": "instrumented", "function": "Greeter"},
+        "Greeter runs here again, as it is deployed now",
+    ),
+    (Deploying(), {"event": "deploying"}, "The stack is being deployed"),
+    (
+        Redeployed(("Greeter", "Waver")),
+        {"event": "redeployed", "functions": ["Greeter", "Waver"]},
+        "Deployed again, and taken again in a moment: Greeter, Waver",
+    ),
+    (
+        Replaced("Greeter", "app-Greeter-2"),
+        {"event": "replaced", "function": "Greeter", "functionName": "app-Greeter-2"},
+        "Greeter is another function now, app-Greeter-2, and runs here",
+    ),
+    (
+        Removed("Greeter", "it was deleted"),
+        {"event": "removed", "function": "Greeter", "reason": "it was deleted"},
+        "Greeter is gone: it was deleted",
     ),
     (Restored("Greeter"), {"event": "restored", "function": "Greeter"}, "Greeter is restored"),
     (Resumed(), {"event": "resumed"}, "The session goes on over a new connection."),
@@ -170,12 +200,14 @@ WARNINGS: list[tuple[AttachEvent, str]] = [
     (MoveFailed("nobody answers.", 0.5), "nobody answers. Next attempt in 0.5 s."),
     (Silent(60), "has said nothing for 60 s"),
     (NothingToDebug("There is no template."), "There is no template."),
+    (CodeNotFoundAgain("no template"), "its code can't be found again: no template"),
     (JunkArrived("\ufffd"), "\ufffd"),
     (Warned("Greeter", "its alias is not debugged"), "Greeter: its alias is not debugged"),
 ]
 QUIET: list[AttachEvent] = [
     # What follows tells of it.
     Expired(),
+    Changed(Changes("1", False, ("app-Greeter",))),
     # Handled where they arrive.
     InvocationArrived(SESSION_ID, REQUEST_ID, "Greeter", 0, 0, {}, "{}", None),
     Replied(REQUEST_ID, None, {"type": "upload", "url": "https://x/?X-Amz-Signature=s3cret"}),

@@ -225,6 +225,7 @@ class HelperStack:
             "claim": lambda: [wire.go(message["requestId"], message["deadline"])],
             "answer": lambda: self._record(message),
             "decline": lambda: [],
+            "watch": lambda: [],
         }
         return reply[message["action"]]()
 

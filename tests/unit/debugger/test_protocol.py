@@ -13,7 +13,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
 from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import ErrorCode, WhenAbsent
+from plldb.debugger.held_functions import Changes, HeldFunctions
 from plldb.debugger.protocol import (
+    Changed,
     Connected,
     Ended,
     Expired,
@@ -58,8 +60,13 @@ REFUSAL = wire.error(ErrorCode.SESSION_CLOSED, "The session is closed.")
 class Session:
     """A session with its clock; ``frames`` and ``events`` are taken as soon as they are there."""
 
-    def __init__(self, wish: Wish = Wish(), timing: Timing = TIMING) -> None:  # noqa: B008 - frozen
-        self.protocol = SessionProtocol(SESSION_ID, wish, timing, wake=self._count)
+    def __init__(
+        self,
+        wish: Wish = Wish(),  # noqa: B008 - frozen
+        timing: Timing = TIMING,
+        held: HeldFunctions | None = None,
+    ) -> None:
+        self.protocol = SessionProtocol(SESSION_ID, wish, timing, wake=self._count, held=held)
         self.now = 1000.0
         self.wakes = 0
         self.frames: list[dict[str, Any]] = []
@@ -665,3 +672,88 @@ def test_there_is_one_heartbeat_in_an_interval_however_late_it_is_called(
         assert sent == (1 if is_due else 0)
         last = session.now if sent else last
         session.hears(wire.heartbeat(0, 0))
+
+
+class TestWatching:
+    def watching(self) -> tuple[Session, HeldFunctions]:
+        held = HeldFunctions()
+        return Session(GREETER, held=held).opened(), held
+
+    def asked(self, session: Session) -> list[dict[str, Any]]:
+        return [frame for frame in session.frames if frame["action"] == "watch"]
+
+    def test_it_asks_again_and_again_whether_all_is_as_it_was(self) -> None:
+        session, held = self.watching()
+        session.hears(DEPLOYED_GREETER, wire.ready(1, 0, 50))
+        held.stack = "first"
+        held.note_instrumented("Greeter", DEPLOYED_GREETER | {"revision": "7"})
+        session.passes(2 * TIMING.watch + 1)
+        assert (
+            self.asked(session)
+            == [
+                {
+                    "action": "watch",
+                    "sessionId": SESSION_ID,
+                    "stack": "first",
+                    "functions": {"app-Greeter": "7"},
+                }
+            ]
+            * 2
+        )
+
+    def test_not_before_the_functions_are_done_and_never_without_a_need(self) -> None:
+        session, _ = self.watching()
+        session.passes(3 * TIMING.watch)
+        assert self.asked(session) == []
+        session = Session(GREETER).opened().hears(wire.ready(0, 0, 50))
+        session.passes(3 * TIMING.watch)
+        assert self.asked(session) == []
+
+    def test_what_has_changed_is_an_event(self) -> None:
+        session, _ = self.watching()
+        session.hears(wire.changed("second", False, ["a", "b"], ["b"], ["c"]))
+        assert session.events[-1] == Changed(Changes("second", False, ("a", "b"), ("b",), ("c",)))
+
+    def test_what_is_asked_for_again_says_so(self) -> None:
+        session, _ = self.watching()
+        session.hears(wire.ready(1, 0, 50))
+        session.do(lambda: session.protocol.instrument_again(["Greeter"], session.now))
+        session.do(lambda: session.protocol.instrument_again(["Greeter"], session.now))
+        asked = [frame for frame in session.frames if frame["action"] == "instrument"]
+        assert [one["functions"] for one in asked] == [["Greeter"], ["Greeter"]]
+        assert asked[1]["takeOver"] is False
+        session.hears(DEPLOYED_GREETER, wire.skipped("X", "why", "7"), wire.ready(1, 1, 50, "2"))
+        assert session.events[-3:] == [
+            Instrumented("Greeter", DEPLOYED_GREETER, is_again=True),
+            Skipped("X", "why", "7", is_again=True),
+            Ready(1, 1, 50, "2", is_again=True),
+        ]
+        session.hears(DEPLOYED_GREETER)
+        assert session.events[-1] == Instrumented("Greeter", DEPLOYED_GREETER)
+
+    def test_an_answer_that_got_lost_ends_no_session(self) -> None:
+        session, _ = self.watching()
+        session.hears(wire.ready(1, 0, 50))
+        session.do(lambda: session.protocol.instrument_again(["Greeter"], session.now))
+        before = len(self.asked(session))
+        while session.now < 1000 + TIMING.silence + TIMING.watch + 1:
+            session.passes(TIMING.watch / 2).hears(wire.heartbeat(1, 1.0))
+        assert session.state is SessionState.ATTACHED
+        assert not [event for event in session.events if isinstance(event, Silent)]
+        assert len(self.asked(session)) > before
+
+    def test_a_helper_stack_that_does_not_know_it_is_not_asked_again(self) -> None:
+        session, _ = self.watching()
+        session.hears(wire.ready(1, 0, 50)).passes(TIMING.watch)
+        session.hears(wire.error(ErrorCode.UNKNOWN_ACTION, "'action' must be one of: …"))
+        session.passes(3 * TIMING.watch)
+        assert len(self.asked(session)) == 1
+        assert not [event for event in session.events if isinstance(event, MessageArrived)]
+
+    @pytest.mark.parametrize(
+        "changes", [{"functions": "x"}, {"lost": [1]}, {"gone": None}, {"stack": 1}]
+    )
+    def test_one_that_makes_no_sense_is_junk(self, changes: dict[str, Any]) -> None:
+        session, _ = self.watching()
+        session.hears(wire.changed("second", False) | changes)
+        assert isinstance(session.events[-1], JunkArrived)

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from plldb.credentials import Credentials
-from plldb.debugger.children.credential_server import CredentialServer
+from plldb.debugger.children.credential_server import CredentialServer, Grant
 from plldb.debugger.children.invoker import Invoker, Outcome
 from plldb.debugger.children.local_function import Debugpy
-from plldb.debugger.children.role_lender import RoleLender
+from plldb.debugger.children.role_lender import Identity, RoleLender
 from tests.unit.debugger.children.test_credential_server import get
 from tests.unit.debugger.local_code import (
     CONTEXT,
@@ -53,35 +53,55 @@ def project(tmp_path: Path) -> Iterator[Project]:
 @pytest.fixture
 def lender() -> Iterator[RoleLender]:
     with CredentialServer() as server:
-        yield RoleLender(server)
+        yield RoleLender(server, {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"})
 
 
 def invoke(invoker: Invoker, project: Project, name: str | None, event: str = "0") -> Any:
     credentials = None if name is None else role(name)
-    return invoker.invoke(project.function(), event, CONTEXT, time.time() + 60, credentials)
+    return invoker.invoke(
+        project.function(as_function=True), event, CONTEXT, time.time() + 60, credentials
+    )
 
 
-class TestLoan:
-    def test_what_is_lent_is_there_until_it_is_taken_back(self) -> None:
-        with CredentialServer() as server:
-            loan = RoleLender(server).open_loan()
-            grant = loan._grant
-            assert NONE in str(get(grant))
-            loan.lend(role("a"))
-            assert get(grant)[1]["AccessKeyId"] == "ID-a"
-            loan.take_back()
-            assert NONE in str(get(grant))
-            loan.lend(role("b"))
-            assert get(grant)[1]["SecretAccessKey"] == "secret-b"
-            loan.close()
-            assert get(grant)[0] == 401
+TOKEN = "AWS_CONTAINER_AUTHORIZATION_TOKEN"
+URI = "AWS_CONTAINER_CREDENTIALS_FULL_URI"
 
-    def test_the_variables_are_those_of_no_other(self, lender: RoleLender) -> None:
-        one, other = lender.open_loan(), lender.open_loan()
-        names = {"AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN"}
-        assert set(one.environment) == set(other.environment) == names
-        token = "AWS_CONTAINER_AUTHORIZATION_TOKEN"
-        assert one.environment[token] != other.environment[token]
+
+def ask(identity: Identity) -> Any:
+    """Status and body of what the child gets."""
+    return get(Grant(identity.environment[URI], identity.environment[TOKEN]))
+
+
+class TestLentRole:
+    def test_what_is_lent_is_there_until_it_is_taken_back(self, lender: RoleLender) -> None:
+        role_of = lender.lend_role()
+        assert NONE in str(ask(role_of))
+        role_of.lend(role("a"))
+        assert ask(role_of)[1]["AccessKeyId"] == "ID-a"
+        role_of.take_back()
+        assert NONE in str(ask(role_of))
+        role_of.lend(role("b"))
+        assert ask(role_of)[1]["SecretAccessKey"] == "secret-b"
+        role_of.close()
+        assert ask(role_of)[0] == 401
+
+    def test_each_has_a_token_of_its_own_and_leads_to_the_target(self, lender: RoleLender) -> None:
+        one, other = lender.lend_role(), lender.lend_role()
+        assert set(one.environment) == set(other.environment) == {TOKEN, URI, "AWS_ENDPOINT_URL"}
+        assert one.environment[TOKEN] != other.environment[TOKEN]
+
+    def test_it_was_missed_by_who_asked_before_there_was_any(self, lender: RoleLender) -> None:
+        early, late = lender.lend_role(), lender.lend_role()
+        ask(early)
+        late.lend(role("a"))
+        late.take_back()
+        ask(late)
+        assert (early.was_missed, late.was_missed) == (True, False)
+
+    def test_python_shows_none_of_it(self, lender: RoleLender) -> None:
+        role_of = lender.lend_role()
+        role_of.lend(role("a"))
+        assert "secret" not in f"{role_of} {vars(role_of)}"
 
 
 class TestChildren:
@@ -135,11 +155,48 @@ class TestChildren:
 
         async def work(invoker: Invoker) -> Any:
             async with asyncio.timeout(60):
-                await invoker.prepare(project.function())
+                await invoker.prepare(project.function(as_function=True))
             return value(await invoke(invoker, project, "a"))
 
         assert self.run(project, lender, work)[0] == "ID-a"
         assert project.lines == []
+
+    def test_a_child_whose_thread_has_asked_too_early_is_not_used(
+        self, project: Project, lender: RoleLender
+    ) -> None:
+        """What becomes of it on Lambda, where the first invocation has come by then."""
+        project.write(
+            """
+            import os, threading, time
+            import boto3
+
+            found = []
+
+            def look():
+                while not os.path.exists("go"):
+                    time.sleep(0.01)
+                try:
+                    found.append(boto3.Session().get_credentials().access_key)
+                except Exception:
+                    open("refused", "w").close()
+
+            thread = threading.Thread(target=look, daemon=True)
+            thread.start()
+
+            def handler(event, context):
+                thread.join()
+                return found
+            """
+        )
+
+        async def work(invoker: Invoker) -> Any:
+            await invoker.prepare(project.function(as_function=True))
+            (project.folder / "go").touch()
+            refused = project.folder / "refused"
+            await asyncio.to_thread(await_true, refused.exists, 30)
+            return value(await invoke(invoker, project, "a"))
+
+        assert self.run(project, lender, work) == ["ID-a"]
 
     def test_also_one_that_makes_do_without(self, project: Project, lender: RoleLender) -> None:
         project.write(
@@ -156,7 +213,7 @@ class TestChildren:
         )
 
         async def work(invoker: Invoker) -> Any:
-            await invoker.prepare(project.function())
+            await invoker.prepare(project.function(as_function=True))
             return value(await invoke(invoker, project, "a"))
 
         assert self.run(project, lender, work) is True
@@ -167,7 +224,7 @@ class TestChildren:
         project.write("print('imported')\ndef handler(event, context): return event")
 
         async def work(invoker: Invoker) -> Any:
-            await invoker.prepare(project.function())
+            await invoker.prepare(project.function(as_function=True))
             before = [*project.output()]
             return before, value(await invoke(invoker, project, "a"))
 
@@ -178,11 +235,32 @@ class TestChildren:
         project.write(KEPT)
 
         async def work(invoker: Invoker) -> Any:
-            await invoker.prepare(project.function())
+            await invoker.prepare(project.function(as_function=True))
             return value(await invoke(invoker, project, "a"))
 
         assert self.run(project, lender, work, debug=Debugpy(port=56780))[0] == "ID-a"
         assert not [line for line in project.lines if "CredentialRetrievalError" in line[2]]
+
+    def test_beside_it_others_are_the_developers(
+        self, project: Project, lender: RoleLender
+    ) -> None:
+        """And what those have for good is in no other child's environment."""
+        project.write(KEPT.replace("return [", "import os\n        return [dict(os.environ), "))
+        mine = {"AWS_ACCESS_KEY_ID": "mine", "AWS_SECRET_ACCESS_KEY": "mine"}
+
+        async def work(invoker: Invoker) -> list[Any]:
+            other = project.function(logical_id="Other")
+            both = (
+                invoke(invoker, project, "a"),
+                invoker.invoke(other, "0", CONTEXT, time.time() + 60),
+            )
+            return [value(outcome) for outcome in await asyncio.gather(*both)]
+
+        (environ, *found), (_, *others) = self.run(project, lender, work, credentials=mine)
+        assert found == ["ID-a", "secret-a", "token-a"]
+        assert others == ["mine", "mine", None]
+        assert "mine" not in environ.values()
+        assert environ["AWS_ENDPOINT_URL"] == "http://127.0.0.1:1"
 
     def test_without_any_the_code_has_nobody_elses(
         self, project: Project, lender: RoleLender, monkeypatch: pytest.MonkeyPatch

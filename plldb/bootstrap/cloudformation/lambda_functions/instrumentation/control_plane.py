@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,6 +20,7 @@ _SETTLE_SECONDS = 300
 _FIRST_PAUSE = 0.1
 _LAST_PAUSE = 2.0
 _CONFLICT_ATTEMPTS = 12
+_PAGES_AT_FIRST = 5
 
 _FUNCTION_TYPE = "AWS::Lambda::Function"
 _STACK_TYPE = "AWS::CloudFormation::Stack"
@@ -26,6 +28,17 @@ _STACK_TYPE = "AWS::CloudFormation::Stack"
 _DELETED = "DELETE_COMPLETE"
 
 Found = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A deployment of a stack: ``stamp`` tells it from others, and is empty if there is no stack.
+
+    While ``is_under_way``, CloudFormation changes functions, and nobody else should.
+    """
+
+    stamp: str = ""
+    is_under_way: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,6 +89,14 @@ class ControlPlane(Protocol):
         """
         ...
 
+    def find(self, names: Collection[str]) -> dict[str, Found]:
+        """What is deployed at the moment of these, by name; what is gone is left out."""
+        ...
+
+    def deployment(self, stack_name: str) -> Deployment:
+        """Which deployment of the stack was the last one."""
+        ...
+
     def update(self, name: str, revision: str, changes: dict[str, Any]) -> Found | None:
         """The configuration after the change; None if it is no longer the one of ``revision``.
 
@@ -110,6 +131,8 @@ class LambdaControlPlane:
         self._sqs = sqs
         self._sleep = sleep
         self._updates = RateLimit(UPDATES_PER_SECOND, sleep=sleep)
+        # How many calls listing the account's functions takes, as far as is known.
+        self._pages = _PAGES_AT_FIRST
 
     def of_stack(self, stack_name: str) -> Iterator[FunctionRef]:
         pages = self._cloudformation.get_paginator("list_stack_resources")
@@ -127,8 +150,7 @@ class LambdaControlPlane:
                             case (str(name), kind) if kind == _STACK_TYPE:
                                 stacks[f"{logical_id}/"] = name
             except ClientError as error:
-                # CloudFormation has no code of its own for a stack that is gone.
-                if _code(error) != "ValidationError" or "does not exist" not in str(error):
+                if not _is_no_stack(error):
                     raise
 
     def get(self, name: str) -> Found:
@@ -143,6 +165,50 @@ class LambdaControlPlane:
                     f"its last update is still under way after {_SETTLE_SECONDS} s"
                 )
             self._sleep(pause)
+
+    def find(self, names: Collection[str]) -> dict[str, Found]:
+        """By a call for each, or by listing all functions of the account, as takes fewer calls."""
+        if len(names) > self._pages:
+            try:
+                return self._list(names)
+            except _DeniedError:
+                pass  # it takes a right to all functions, where the role may have one to some
+        found = {}
+        for name in names:
+            with suppress(GoneError):
+                found[name] = self._call(self._lambda.get_function_configuration, FunctionName=name)
+        return found
+
+    def _list(self, names: Collection[str]) -> dict[str, Found]:
+        """Those of these names, or ARNs, that there are."""
+        found: dict[str, Found] = {}
+        position: dict[str, str] = {}
+        pages = 0
+        while len(found) < len(names):
+            page = self._call(self._lambda.list_functions, **position)
+            pages += 1
+            for one in page["Functions"]:
+                found |= {
+                    name: one for name in (one["FunctionName"], one["FunctionArn"]) if name in names
+                }
+            if not page.get("NextMarker"):
+                break
+            position = {"Marker": page["NextMarker"]}
+        self._pages = pages
+        return found
+
+    def deployment(self, stack_name: str) -> Deployment:
+        try:
+            (stack,) = self._cloudformation.describe_stacks(StackName=stack_name)["Stacks"]
+        except ClientError as error:
+            if _is_no_stack(error):
+                return Deployment()
+            raise
+        began = stack.get("LastUpdatedTime") or stack["CreationTime"]
+        # What follows an update only deletes what is not needed any more.
+        status = stack["StackStatus"]
+        is_under_way = status.endswith("_IN_PROGRESS") and "CLEANUP" not in status
+        return Deployment(f"{began.isoformat()}{' …' if is_under_way else ''}", is_under_way)
 
     def update(self, name: str, revision: str, changes: dict[str, Any]) -> Found | None:
         for pause in (*_first(_pauses(_SETTLE_SECONDS), _CONFLICT_ATTEMPTS - 1), None):
@@ -259,6 +325,11 @@ def _pauses(total: float) -> Iterator[float]:
 
 def _first(pauses: Iterator[float], count: int) -> list[float]:
     return [pause for pause, _ in zip(pauses, range(count), strict=False)]
+
+
+def _is_no_stack(error: ClientError) -> bool:
+    """CloudFormation has no code of its own for a stack that is not there, or gone."""
+    return _code(error) == "ValidationError" and "does not exist" in str(error)
 
 
 def _code(error: ClientError) -> str:

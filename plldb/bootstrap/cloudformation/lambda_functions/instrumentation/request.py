@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 INSTRUMENT = "instrument"
 RESTORE = "restore"
+WATCH = "watch"
 
 
 def instrument_request(
@@ -58,6 +59,20 @@ def restore_request(
         "stackName": stack_name,
         "holds": None if holds is None else sorted(holds),
         "connectionId": connection_id,
+    }
+
+
+def watch_request(
+    stack_name: str, session: str, connection_id: str, stack: str, functions: dict[str, str]
+) -> dict[str, Any]:
+    """Tells the connection if the stack or a function is not any more as it was: see ``wire``."""
+    return {
+        "operation": WATCH,
+        "stackName": stack_name,
+        "session": session,
+        "connectionId": connection_id,
+        "stack": stack,
+        "functions": functions,
     }
 
 

@@ -6,12 +6,15 @@ are idempotent, since Lambda repeats a failed one that was asked for by a sessio
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from ..invocations.invocation import token_key
 from ..sessions.function_lists import FunctionLists
@@ -35,12 +38,16 @@ from .redirect import (
     redirect,
     undo,
 )
-from .request import INSTRUMENT, restore_request
+from .request import INSTRUMENT, WATCH, restore_request
+from .watching import Differences, compare
 
 _THREADS = 16
 _RESTORED = "restored"
 # How often a function is looked at again because somebody else changed it in between.
 _ATTEMPTS = 5
+# For how long restoring waits for a deployment of the stack: 5 minutes.
+_DEPLOYMENT_LOOKS, _DEPLOYMENT_PAUSE = 60, 5.0
+_RESTORED_LATER = "the stack is being deployed; its functions are restored afterwards"
 _CHANGING = "somebody else keeps changing it"
 _UNSEEN = "Lambda took the change, but it is not known whether it is through"
 _LOST_ORIGINAL = "it runs plldb's shim, but its own handler is not known any more; deploy it again"
@@ -69,6 +76,7 @@ class Instrumenter:
     max_waiting: int
     find_connection: Callable[[str], str | None]
     is_over: Callable[[str], bool]
+    sleep: Callable[[float], None] = time.sleep
 
 
 class Notifier:
@@ -102,6 +110,8 @@ def handle(event: LambdaEvent, record: Record, instrumenter: Instrumenter) -> di
     record |= {"stackName": event["stackName"], "route": event["operation"]}
     if event["operation"] == INSTRUMENT:
         return instrument(event, record, instrumenter)
+    if event["operation"] == WATCH:
+        return watch(event, record, instrumenter)
     return restore(event, record, instrumenter)
 
 
@@ -153,6 +163,14 @@ def _instrument(
     # A late or repeated request must not take functions from a newer session.
     if instrumenter.is_over(request["token"]):
         return restore(own, record, instrumenter)
+    deployment = instrumenter.control_plane.deployment(request["stackName"])
+    if deployment.is_under_way:
+        # A function that is changed at the same time can make the deployment fail. The debugger
+        # asks again afterwards.
+        record |= {"outcome": "deploying", "instrumented": 0}
+        notifier.notify(wire.changed(deployment.stamp, True))
+        notifier.notify(wire.ready(0, 0, instrumenter.max_waiting, deployment.stamp))
+        return {"instrumented": 0, "skipped": 0}
     selection = _select(request, instrumenter, notifier)
     limits = instrumenter.control_plane.timeout_limits({one.name for one in selection.functions})
 
@@ -168,8 +186,37 @@ def _instrument(
         return restore(own, record, instrumenter)
     record |= {"outcome": "ready", "instrumented": sum(taken)}
     skipped = len(taken) - sum(taken) + selection.idle_patterns
-    notifier.notify(wire.ready(sum(taken), skipped, instrumenter.max_waiting))
+    notifier.notify(wire.ready(sum(taken), skipped, instrumenter.max_waiting, deployment.stamp))
     return {"instrumented": sum(taken), "skipped": skipped}
+
+
+def watch(request: dict[str, Any], record: Record, instrumenter: Instrumenter) -> dict[str, Any]:
+    """Tells the debugger what is not any more as it knows it: ``{"changed": count}``.
+
+    While the stack is being deployed, functions come and go: they are looked at afterwards. What
+    AWS refuses is asked for again soon.
+    """
+    record |= {"sessionId": request["session"], "outcome": "unchanged"}
+    known: dict[str, str] = request["functions"]
+    try:
+        deployment = instrumenter.control_plane.deployment(request["stackName"])
+        found = {} if deployment.is_under_way else instrumenter.control_plane.find(known)
+    except (BotoCoreError, ClientError, ChangeRefusedError) as error:
+        record |= {"level": "WARNING", "outcome": "unknown", "error": type(error).__name__}
+        return {"changed": 0}
+    differences = Differences() if deployment.is_under_way else compare(known, found)
+    if differences or deployment.stamp != request["stack"]:
+        record["outcome"] = "changed"
+        Notifier(instrumenter.connections, request["connectionId"]).notify(
+            wire.changed(
+                deployment.stamp,
+                deployment.is_under_way,
+                differences.functions,
+                differences.lost,
+                differences.gone,
+            )
+        )
+    return {"changed": len(differences.functions) + len(differences.gone)}
 
 
 def restore(request: dict[str, Any], record: Record, instrumenter: Instrumenter) -> dict[str, Any]:
@@ -181,6 +228,7 @@ def restore(request: dict[str, Any], record: Record, instrumenter: Instrumenter)
     holds = request["holds"]
     record["holds"] = holds
     notifier = Notifier(instrumenter.connections, request["connectionId"])
+    _wait_for_deployment(request["stackName"], instrumenter, notifier)
     functions = _list_held(request["stackName"], instrumenter)
     restored: list[str] = []
     failed: dict[str, str] = {}
@@ -204,6 +252,19 @@ def restore(request: dict[str, Any], record: Record, instrumenter: Instrumenter)
         if holds is not None:
             raise NotRestoredError(", ".join(sorted(failed)))
     return {"restored": sorted(restored), "failed": failed}
+
+
+def _wait_for_deployment(stack_name: str, instrumenter: Instrumenter, notifier: Notifier) -> None:
+    """Not longer than some minutes: a deployment that hangs does not keep functions redirected."""
+    for look in range(_DEPLOYMENT_LOOKS):
+        try:
+            if not instrumenter.control_plane.deployment(stack_name).is_under_way:
+                return
+        except (BotoCoreError, ClientError):
+            return  # restoring matters more
+        if look == 0:
+            notifier.notify(wire.warning(stack_name, _RESTORED_LATER))
+        instrumenter.sleep(_DEPLOYMENT_PAUSE)
 
 
 def _list_functions(request: dict[str, Any], instrumenter: Instrumenter) -> list[FunctionRef]:
@@ -291,31 +352,33 @@ def _try_to_take(
 ) -> list[Message]:
     """As ``_take``; no messages, if somebody else changed the function in between."""
     found = instrumenter.control_plane.get(function.name)
+    revision = found["RevisionId"]
     current = FunctionConfiguration.from_lambda(found)
     original = undo(current, instrumenter.layer)
     if reason := find_obstacle(found) or _guard(current):
-        return [wire.skipped(function.logical_id, reason)]
+        return [wire.skipped(function.logical_id, reason, revision)]
     is_own = _is_own(current, request, instrumenter)
     rival = None if is_own else _find_rival(current, request, instrumenter)
     if rival is not None and not request["takeOver"]:
         reason = f"held by {current.owner}, session {current.holder}"
-        return [wire.skipped(function.logical_id, reason)]
+        return [wire.skipped(function.logical_id, reason, revision)]
     if original.runs_shim:
-        return [wire.skipped(function.logical_id, _LOST_ORIGINAL)]
+        return [wire.skipped(function.logical_id, _LOST_ORIGINAL, revision)]
     hold = _make_hold(request, current if is_own else None, instrumenter)
     wanted = redirect(original, function.logical_id, hold, instrumenter.layer, timeout_limit)
     if reason := find_lack_of_room(wanted):
-        return [wire.skipped(function.logical_id, reason)]
-    warnings = _update(function, found, current.changes(wanted), instrumenter)
-    if warnings is None:
+        return [wire.skipped(function.logical_id, reason, revision)]
+    update = _update(function, found, current.changes(wanted), instrumenter)
+    if update is None:
         return []
+    revision, warnings = update
     if rival is not None:
         # Whether that one is still there to hear it makes no difference.
         instrumenter.connections.post(
             rival["connectionId"], wire.taken(function.logical_id, request["owner"])
         )
     cautions = [wire.warning(function.logical_id, text) for text in list_cautions(found)]
-    return [_instrumented_message(function, found, original), *warnings, *cautions]
+    return [_instrumented_message(function, found, original, revision), *warnings, *cautions]
 
 
 def _update(
@@ -323,17 +386,20 @@ def _update(
     found: dict[str, Any],
     changes: dict[str, Any],
     instrumenter: Instrumenter,
-) -> list[Message] | None:
-    """Warnings, mostly none. None, and no change, if it is not any more what was found."""
+) -> tuple[str, list[Message]] | None:
+    """The revision after the change, empty if it is not known, and warnings, mostly none.
+
+    None, and no change, if it is not any more what was found.
+    """
     if not changes:
-        return []
+        return found["RevisionId"], []
     try:
         updated = instrumenter.control_plane.update(function.name, found["RevisionId"], changes)
     except UnseenUpdateError as error:
         # Its invocations come here, now or in a while: a debugger that was told of no such function
         # would leave them waiting.
-        return [wire.warning(function.logical_id, f"{_UNSEEN}: {error}")]
-    return None if updated is None else []
+        return "", [wire.warning(function.logical_id, f"{_UNSEEN}: {error}")]
+    return None if updated is None else (updated["RevisionId"], [])
 
 
 def _guard(current: FunctionConfiguration) -> str | None:
@@ -347,9 +413,11 @@ def _guard(current: FunctionConfiguration) -> str | None:
 
 
 def _instrumented_message(
-    function: FunctionRef, found: dict[str, Any], original: FunctionConfiguration
+    function: FunctionRef, found: dict[str, Any], original: FunctionConfiguration, revision: str
 ) -> Message:
-    """``found`` is as before the change; ``original`` as the user deployed it."""
+    """``found`` is as before the change, ``original`` as the user deployed it; ``revision`` is the
+    one after the change, or empty where it is not known.
+    """
     return wire.instrumented(
         function.logical_id,
         function_name=function.name,
@@ -361,6 +429,7 @@ def _instrumented_message(
         variables=original.variables,
         layers=original.layers,
         logging=found.get("LoggingConfig"),
+        revision=revision,
     )
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any, TypedDict
 
-from ..instrumentation.request import instrument_request
+from ..instrumentation.request import instrument_request, watch_request
 from ..invocations.invocation import (
     Answer,
     Grant,
@@ -40,6 +40,9 @@ from .wire import Action, ErrorCode, WhenAbsent
 _MAX_PATTERNS = 500
 # A pattern may be a function's name, 64 characters, or logical ids of 255, where stacks are nested.
 _MAX_PATTERN_LENGTH = 1024
+# More than a session holds; a name is one, or an ARN, and a revision is a UUID.
+_MAX_WATCHED = 1000
+_MAX_NAME_LENGTH = 200
 # https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html
 _FUNCTION_NAME = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _UNKNOWN = "UNKNOWN"
@@ -232,6 +235,34 @@ def _instrument(request: Request, session_id: str, relay: Relay) -> Reply:
     return None
 
 
+def _watch(request: Request, session_id: str, relay: Relay) -> Reply:
+    stack, functions = request.message.get("stack"), request.message.get("functions")
+    if not _is_name(stack):
+        raise BadMessageError("'stack' must be what 'changed' said of it, or empty.")
+    if not isinstance(functions, dict) or len(functions) > _MAX_WATCHED:
+        raise BadMessageError("'functions' must map names to revisions.")
+    if not all(_is_name(text) for pair in functions.items() for text in pair):
+        raise BadMessageError("'functions' must map names to revisions.")
+    session = relay.sessions.get(session_id)
+    if session is None or session.connection_id != request.connection_id:
+        raise _closed_already()
+    relay.instrumentation.start(
+        watch_request(
+            session.stack_name,
+            shortened(session_id),
+            request.connection_id,
+            str(stack),
+            functions,
+        )
+    )
+    request.record.update(outcome="watching", stackName=session.stack_name)
+    return None
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= _MAX_NAME_LENGTH
+
+
 class _Choices(TypedDict):
     """What to instrument and how: see ``instrument_request``."""
 
@@ -308,4 +339,5 @@ _ACTIONS: dict[Action, Callable[[Request, str, Relay], Reply]] = {
     Action.INSTRUMENT: _instrument,
     Action.RESUME: _resume,
     Action.UPLOAD: _upload,
+    Action.WATCH: _watch,
 }

@@ -33,6 +33,8 @@ both, but for those about uploads, and none is taken for another's.
     upload {requestId}                    →    upload {requestId, key, url}: PUT a large body there
     answer {body or bodyKey}              →    recorded {state}
     heartbeat                             →    heartbeat {ttl, time}
+    watch {stack, functions}              →    changed {stack, isUpdating, functions, lost, gone}:
+                                               only if it is not as the message says
     close                                 →    restored: one a function; closed
                                           ←    closed {reason}: somebody else ended the session
 
@@ -61,7 +63,7 @@ that did not get them gets them never. So they are always in the message, wherev
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, TypedDict
 
@@ -80,6 +82,7 @@ class Action(StrEnum):
     HEARTBEAT = "heartbeat"
     INSTRUMENT = "instrument"
     RESUME = "resume"
+    WATCH = "watch"
     # Of functions
     ABANDON = "abandon"
     AWAIT = "await"
@@ -92,6 +95,7 @@ class MessageType(StrEnum):
     """What a server's message is."""
 
     # To debuggers
+    CHANGED = "changed"
     CLOSED = "closed"
     EXPIRED = "expired"
     GO = "go"
@@ -198,6 +202,22 @@ def instrument_message(
             "asFunction": as_function,
         }
         | ({} if members is None else {"members": dict(members)})
+    )
+
+
+def watch_message(session_id: str, stack: str, functions: Mapping[str, str]) -> str:
+    """Asks whether the stack was deployed again, or a function changed, whoever did it.
+
+    ``stack`` is what ``changed`` said of it last, or empty; ``functions`` are the names of those
+    that the session holds, each with the ``revision`` that ``instrumented`` told last.
+    """
+    return json.dumps(
+        {
+            "action": Action.WATCH,
+            "sessionId": session_id,
+            "stack": stack,
+            "functions": dict(functions),
+        }
     )
 
 
@@ -355,6 +375,7 @@ def instrumented(
     variables: dict[str, str],
     layers: Iterable[str] = (),
     logging: dict[str, str] | None = None,
+    revision: str = "",
 ) -> dict[str, Any]:
     """A function's invocations come here from now on.
 
@@ -362,6 +383,7 @@ def instrumented(
     (the ARNs of their versions, in order) are as the user deployed them, without plldb's own.
     ``logging`` is its LoggingConfig:
     https://docs.aws.amazon.com/lambda/latest/api/API_LoggingConfig.html
+    ``revision`` is its RevisionId, by which ``watch`` finds that somebody has changed it since.
     """
     return {
         "type": MessageType.INSTRUMENTED,
@@ -375,24 +397,58 @@ def instrumented(
         "variables": variables,
         "layers": [*layers],
         "logging": logging or {},
+        "revision": revision,
     }
 
 
-def skipped(function: str, reason: str) -> dict[str, Any]:
-    return {"type": MessageType.SKIPPED, "function": function, "reason": reason}
+def skipped(function: str, reason: str, revision: str = "") -> dict[str, Any]:
+    """``revision`` is the function's, if nothing can come of asking again while it has that."""
+    return {
+        "type": MessageType.SKIPPED,
+        "function": function,
+        "reason": reason,
+        "revision": revision,
+    }
 
 
 def warning(function: str, message: str) -> dict[str, Any]:
     return {"type": MessageType.WARNING, "function": function, "message": message}
 
 
-def ready(instrumented: int, skipped: int, max_waiting: int) -> dict[str, Any]:
-    """All functions are done. A debugger declines invocations while ``max_waiting`` wait."""
+def ready(instrumented: int, skipped: int, max_waiting: int, stack: str = "") -> dict[str, Any]:
+    """All functions are done. A debugger declines invocations while ``max_waiting`` wait.
+
+    ``stack`` says which deployment of the stack they are of: see ``watch``.
+    """
     return {
         "type": MessageType.READY,
         "instrumented": instrumented,
         "skipped": skipped,
         "maxWaiting": max_waiting,
+        "stack": stack,
+    }
+
+
+def changed(
+    stack: str,
+    is_updating: bool,
+    functions: Sequence[str] = (),
+    lost: Sequence[str] = (),
+    gone: Sequence[str] = (),
+) -> dict[str, Any]:
+    """The stack or functions are not any more as ``watch`` has said; functions by their names.
+
+    ``stack`` says which deployment it is that was made last; while it is being made, nobody should
+    change a function. ``lost`` are those of ``functions`` that call their own handler again, and
+    ``gone`` were deleted. Of very many, only some are named: they are found again.
+    """
+    return {
+        "type": MessageType.CHANGED,
+        "stack": stack,
+        "isUpdating": is_updating,
+        "functions": [*functions],
+        "lost": [*lost],
+        "gone": [*gone],
     }
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from lambda_functions.instrumentation.control_plane import (
     ChangeRefusedError,
+    Deployment,
     GoneError,
     LambdaControlPlane,
     UnseenUpdateError,
@@ -167,6 +169,82 @@ class TestGet:
         scene = Scene(get_function_configuration=[refusal])
         with pytest.raises(ChangeRefusedError, match=r"not for you \(AccessDeniedException\)"):
             scene.functions.get("f")
+
+
+def listed(*names: str) -> list[dict[str, str]]:
+    return [{"FunctionName": name, "FunctionArn": f"arn:{name}"} for name in names]
+
+
+class TestFind:
+    def test_a_few_are_asked_for_one_by_one(self) -> None:
+        gone = client_error("ResourceNotFoundException")
+        scene = Scene(get_function_configuration=[{"RevisionId": "1"}, gone])
+        assert scene.functions.find(["a", "b"]) == {"a": {"RevisionId": "1"}}
+
+    def test_many_are_listed_until_all_are_found(self) -> None:
+        names = [f"f{number}" for number in range(20)]
+        pages = [
+            {"Functions": listed(*names[:12]), "NextMarker": "x"},
+            {"Functions": listed(*names[12:19], "f19"), "NextMarker": "y"},
+            {"Functions": listed("never asked for")},
+        ]
+        scene = Scene(list_functions=pages)
+        assert [*scene.functions.find([*names[:19], "arn:f19"])] == [*names[:19], "arn:f19"]
+        assert scene.calls("list_functions") == [{}, {"Marker": "x"}]
+
+    def test_how_many_calls_that_took_is_remembered(self) -> None:
+        pages = [{"Functions": [], "NextMarker": str(number)} for number in range(9)]
+        scene = Scene(list_functions=[*pages, {"Functions": []}], get_function_configuration=[{}])
+        names = [str(number) for number in range(10)]
+        assert scene.functions.find(names) == {}
+        assert len(scene.calls("list_functions")) == 10
+        assert scene.functions.find(names) == {name: {} for name in names}
+
+    def test_a_role_that_may_not_list_asks_one_by_one(self) -> None:
+        denied = client_error("AccessDeniedException")
+        scene = Scene(list_functions=[denied], get_function_configuration=[{}])
+        assert len(scene.functions.find([str(number) for number in range(10)])) == 10
+
+
+class TestDeployment:
+    CREATED = datetime(2026, 11, 1, tzinfo=UTC)
+    UPDATED = datetime(2026, 11, 2, tzinfo=UTC)
+
+    def deployment(self, status: str, **more: Any) -> Deployment:
+        stack = {"StackStatus": status, "CreationTime": self.CREATED} | more
+        return Scene(describe_stacks=[{"Stacks": [stack]}]).functions.deployment("app")
+
+    def test_each_has_a_stamp_of_its_own(self) -> None:
+        created = self.deployment("CREATE_COMPLETE")
+        updating = self.deployment("UPDATE_IN_PROGRESS", LastUpdatedTime=self.UPDATED)
+        updated = self.deployment("UPDATE_COMPLETE", LastUpdatedTime=self.UPDATED)
+        assert len({created.stamp, updating.stamp, updated.stamp}) == 3
+
+    @pytest.mark.parametrize(
+        ("status", "is_under_way"),
+        [
+            ("UPDATE_IN_PROGRESS", True),
+            ("UPDATE_ROLLBACK_IN_PROGRESS", True),
+            ("DELETE_IN_PROGRESS", True),
+            ("IMPORT_IN_PROGRESS", True),
+            ("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", False),
+            ("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS", False),
+            ("UPDATE_ROLLBACK_COMPLETE", False),
+            ("UPDATE_FAILED", False),
+        ],
+    )
+    def test_it_is_under_way_while_resources_may_be_changed(
+        self, status: str, is_under_way: bool
+    ) -> None:
+        assert self.deployment(status).is_under_way is is_under_way
+
+    def test_a_stack_that_is_not_there_has_none(self) -> None:
+        gone = client_error("ValidationError", "Stack with id app does not exist")
+        assert Scene(describe_stacks=[gone]).functions.deployment("app") == Deployment()
+
+    def test_any_other_failure_is_one(self) -> None:
+        with pytest.raises(Exception, match="Throttling"):
+            Scene(describe_stacks=[client_error("Throttling")]).functions.deployment("app")
 
 
 class TestUpdate:

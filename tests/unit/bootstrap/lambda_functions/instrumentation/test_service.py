@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import pytest
@@ -11,13 +12,19 @@ from lambda_functions.instrumentation import service
 from lambda_functions.instrumentation.control_plane import (
     ChangeRefusedError,
     ControlPlane,
+    Deployment,
     FunctionRef,
     GoneError,
     UnseenUpdateError,
 )
 from lambda_functions.instrumentation.redirect import Layer
-from lambda_functions.instrumentation.request import instrument_request, restore_request
-from lambda_functions.shared.constants import SHIM_HANDLER
+from lambda_functions.instrumentation.request import (
+    instrument_request,
+    restore_request,
+    watch_request,
+)
+from lambda_functions.shared.constants import MAX_FRAME_BYTES, SHIM_HANDLER
+from lambda_functions.websocket import wire
 
 from tests.memory_stores import MemoryFunctionLists
 from tests.unit.fakes import FakeConnections
@@ -34,6 +41,7 @@ class FakeFunctions:
 
     def __init__(self, *names: str) -> None:
         self.found: dict[str, dict[str, Any]] = {f"app-{n}": self.plain(n) for n in names}
+        self.deployments = [Deployment("first")]
         self.limits: dict[str, int] = {}
         self.refusals: dict[str, str] = {}
         self.unseen: set[str] = set()
@@ -58,6 +66,16 @@ class FakeFunctions:
         if stack_name == "app":
             for name in list(self.found):
                 yield FunctionRef(name.removeprefix("app-"), name)
+
+    def find(self, names: Collection[str]) -> dict[str, dict[str, Any]]:
+        if "ListFunctions" in self.refusals:
+            raise ChangeRefusedError(self.refusals["ListFunctions"])
+        return {name: self.found[name] for name in names if name in self.found}
+
+    def deployment(self, stack_name: str) -> Deployment:
+        if len(self.deployments) > 1:
+            return self.deployments.pop(0)
+        return self.deployments[0]
 
     def get(self, name: str) -> dict[str, Any]:
         if self.refusals.get(name) == "gone":
@@ -108,6 +126,7 @@ class Scene:
         self.replaced_by: dict[str, str] = {}
         self.first_checks: list[bool] = []
         self.record: dict[str, Any] = {}
+        self.pauses: list[float] = []
         functions: ControlPlane = self.functions
         self.manager = service.Instrumenter(
             functions,
@@ -118,6 +137,7 @@ class Scene:
             MAX_WAITING,
             self._find_connection,
             self._is_over,
+            self.pauses.append,
         )
 
     def _find_connection(self, token: str) -> str | None:
@@ -157,6 +177,12 @@ class Scene:
         connection = f"connection of {tell}" if tell else None
         return self.handle(restore_request("app", holds or None, connection))
 
+    def watch(self, stack: str = "first", **revisions: str) -> list[Any]:
+        functions = {f"app-{name}": revision for name, revision in revisions.items()}
+        request = watch_request("app", "mine", "connection of mine", stack, functions)
+        self.handle(request)
+        return self.told("mine")
+
     def told(self, session: str) -> list[Any]:
         """What its connection got since it was last asked for, in an order of its own."""
         name = f"connection of {session}"
@@ -180,6 +206,7 @@ def ready(instrumented: int, skipped: int) -> dict[str, Any]:
         "instrumented": instrumented,
         "skipped": skipped,
         "maxWaiting": MAX_WAITING,
+        "stack": "first",
     }
 
 
@@ -203,6 +230,7 @@ class TestInstrument:
             "variables": {"NAME": "One"},
             "layers": [],
             "logging": {"LogFormat": "JSON", "LogGroup": "/team/app"},
+            "revision": "1",
         }
         assert messages[-1] == ready(2, 0)
         assert scene.functions.found["app-One"]["Handler"] == SHIM_HANDLER
@@ -583,3 +611,83 @@ class TestRestore:
     def test_a_stack_that_is_gone(self) -> None:
         scene = Scene("One")
         assert scene.handle(restore_request("other")) == {"restored": [], "failed": {}}
+
+
+class TestWatch:
+    def test_nothing_is_said_of_what_is_as_the_debugger_knows_it(self) -> None:
+        scene = Scene("One", "Two")
+        scene.instrument()
+        assert scene.watch(One="1", Two="1") == []
+        assert scene.record["outcome"] == "unchanged"
+
+    def test_functions_that_were_edited_deployed_again_or_deleted(self) -> None:
+        scene = Scene("Edited", "Lost", "Gone", "Same")
+        scene.instrument()
+        functions = scene.functions
+        functions.change("app-Edited", Timeout=7)
+        functions.found["app-Lost"] = functions.plain("Lost") | {"RevisionId": "9"}
+        del functions.found["app-Gone"]
+        (message,) = scene.watch(Edited="1", Lost="1", Gone="1", Same="1")
+        assert message == {
+            "type": "changed",
+            "stack": "first",
+            "isUpdating": False,
+            "functions": ["app-Edited", "app-Lost"],
+            "lost": ["app-Lost"],
+            "gone": ["app-Gone"],
+        }
+
+    def test_another_deployment_of_the_stack(self) -> None:
+        scene = Scene("One")
+        scene.functions.deployments = [Deployment("second")]
+        assert scene.watch(One="0") == [wire.changed("second", False)]
+        assert scene.watch("second", One="0") == []
+
+    def test_while_the_stack_is_deployed_that_is_all_that_is_said(self) -> None:
+        scene = Scene("One")
+        scene.functions.deployments = [Deployment("second …", is_under_way=True)]
+        assert scene.watch(One="another", Gone="1") == [wire.changed("second …", True)]
+        assert scene.watch("second …", One="another") == []
+
+    def test_what_aws_refuses_is_no_news(self) -> None:
+        scene = Scene("One")
+        scene.functions.refusals = {"ListFunctions": "too many requests"}
+        assert scene.watch("before", One="another") == []
+        assert (scene.record["level"], scene.record["outcome"]) == ("WARNING", "unknown")
+
+    def test_a_message_has_room_for_the_names_of_a_large_stack(self) -> None:
+        names = [f"{number:03d}" + "x" * 57 for number in range(500)]
+        scene = Scene(*names)
+        (message,) = scene.watch(**dict.fromkeys([*names, *(f"y{name}" for name in names)], "old"))
+        assert len(json.dumps(message)) < MAX_FRAME_BYTES
+        assert set(message["lost"]) == set(message["functions"])
+
+
+class TestWhileTheStackIsDeployed:
+    def test_no_function_is_taken(self) -> None:
+        scene = Scene("One")
+        scene.functions.deployments = [Deployment("second …", is_under_way=True)]
+        assert scene.instrument() == [
+            wire.changed("second …", True),
+            ready(0, 0) | {"stack": "second …"},
+        ]
+        assert scene.functions.updates == []
+
+    def test_restoring_waits_for_its_end(self) -> None:
+        scene = Scene("One")
+        scene.instrument()
+        scene.functions.deployments = [
+            *[Deployment("second …", is_under_way=True)] * 3,
+            Deployment("second"),
+        ]
+        assert scene.restore(tell="mine")["restored"] == ["One"]
+        assert len(scene.pauses) == 3
+        warning, *_ = scene.told("mine")
+        assert warning["message"].endswith("restored afterwards")
+
+    def test_but_not_for_ever(self) -> None:
+        scene = Scene("One")
+        scene.instrument()
+        scene.functions.deployments = [Deployment("second …", is_under_way=True)]
+        assert scene.restore()["restored"] == ["One"]
+        assert sum(scene.pauses) == 300

@@ -431,6 +431,48 @@ class TestInstrument:
         assert scene.instrumentation.requests == []
 
 
+WATCH = {"stack": "first", "functions": {"app-Fn": "revision"}}
+
+
+class TestWatch:
+    def test_it_is_handed_over(self) -> None:
+        scene = Scene()
+        assert scene.debugger("watch", **WATCH) == []
+        assert scene.instrumentation.requests == [
+            {
+                "operation": "watch",
+                "stackName": "app",
+                "session": scene.session.session_id[:8],
+                "connectionId": DEBUGGER,
+                **WATCH,
+            }
+        ]
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"stack": None},
+            {"stack": "x" * 1000},
+            {"functions": ["app-Fn"]},
+            {"functions": {"app-Fn": 1}},
+            {"functions": {"x" * 300: "1"}},
+            {"functions": {str(number): "1" for number in range(1001)}},
+        ],
+    )
+    def test_what_makes_no_sense_is_refused(self, changes: dict[str, Any]) -> None:
+        scene = Scene()
+        assert error_of(scene.debugger("watch", **WATCH | changes)) == "bad_request"
+        assert scene.instrumentation.requests == []
+
+    def test_of_a_session_that_is_over_or_at_another_connection(self) -> None:
+        scene = Scene()
+        message = {"action": "watch", "sessionId": scene.session.session_id} | WATCH
+        assert error_of(scene.send(message, "another")) == "session_closed"
+        scene.sessions.close(scene.session.session_id, DEBUGGER, NOW)
+        assert error_of(scene.debugger("watch", **WATCH)) == "session_closed"
+        assert scene.instrumentation.requests == []
+
+
 RESUMED = [{"type": "resumed"}]
 GONE_FOR_GOOD = [{"type": "expired"}]
 
@@ -625,6 +667,7 @@ class TestResume:
         lambda scene: scene.debugger("heartbeat"),
         lambda scene: scene.debugger("resume", replaces=scene.session.session_id),
         lambda scene: scene.debugger("instrument", **GOOD),
+        lambda scene: scene.debugger("watch", **WATCH),
         lambda scene: scene.debugger("close"),
         lambda scene: scene.debugger("upload", requestId=ID.request_id),
     ],

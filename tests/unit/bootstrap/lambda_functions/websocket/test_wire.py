@@ -21,6 +21,7 @@ SENT = {
     Action.INSTRUMENT: wire.instrument_message(SESSION, ["A*"]),
     Action.RESUME: wire.resume_message(SESSION, SESSION),
     Action.UPLOAD: wire.upload_message(SESSION, "r"),
+    Action.WATCH: wire.watch_message(SESSION, "", {"app-Fn": "revision"}),
 }
 SENT_BY_A_FUNCTION = {
     Action.ABANDON: wire.abandon_message("token", "r", 1.5),

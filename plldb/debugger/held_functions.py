@@ -1,0 +1,146 @@
+"""What is known of a stack as it is deployed, from one session to the next, without I/O.
+
+::
+
+    watch {stack, revisions}  →  changed: deployed again, functions changed, lost or gone
+                                    |  is the stack being deployed? then later
+                                    v
+                              what the session has to ask for again: ``wanted``
+                                    |  instrument
+                                    v
+                              instrumented or skipped, one a function
+
+A function that somebody edits while it is debugged keeps its revision here until it was told of
+again: so nothing gets lost with a message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any
+
+
+class Novelty(Enum):
+    """What is new about a function that is told of."""
+
+    NOTHING = auto()
+    # It was not held before.
+    TAKEN = auto()
+    # It was deployed again, and called its own handler for a while.
+    TAKEN_AGAIN = auto()
+    # Its variables, its handler or the like are not what they were.
+    EDITED = auto()
+    # It is another function, under the same logical id.
+    REPLACED = auto()
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What ``changed`` of ``wire`` says; functions by their names."""
+
+    stack: str
+    is_updating: bool
+    functions: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+
+
+class HeldFunctions:
+    """The functions that a session holds, as they were told of last, and those to be told of."""
+
+    def __init__(self) -> None:
+        # Which deployment of the stack was the last one; empty as long as that is not known.
+        self.stack = ""
+        # By logical id. Of some, the last thing that was told is why they can't be held any more.
+        self._told: dict[str, dict[str, Any]] = {}
+        self._revisions: dict[str, str] = {}
+        self._refusals: dict[str, str] = {}
+        self._lost: set[str] = set()
+        self._gone: set[str] = set()
+        self._wanted: set[str] = set()
+
+    @property
+    def revisions(self) -> dict[str, str]:
+        """By the functions' names: what the helper stack compares with what is deployed."""
+        return {
+            str(told["functionName"]): self._revisions[function]
+            for function, told in self._told.items()
+        }
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The logical ids of what is to be instrumented again, or for the first time."""
+        return tuple(sorted(self._wanted))
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset(self._told.keys() - self._refusals.keys())
+
+    @property
+    def refused(self) -> frozenset[str]:
+        return frozenset(self._refusals)
+
+    def note_changes(self, changes: Changes) -> tuple[str, ...]:
+        """What ``changes`` names is wanted again; gives the logical ids of what is lost."""
+        by_name = {str(told["functionName"]): function for function, told in self._told.items()}
+        for names, noted in (
+            (changes.functions, self._wanted),
+            (changes.gone, self._wanted),
+            (changes.lost, self._lost),
+            (changes.gone, self._gone),
+        ):
+            noted |= {by_name[name] for name in names if name in by_name}
+        return tuple(sorted(by_name[name] for name in changes.lost if name in by_name))
+
+    def want(self, functions: Iterable[str]) -> None:
+        """Functions that the stack did not have before."""
+        self._wanted |= set(functions)
+
+    def is_gone(self, function: str) -> bool:
+        return function in self._gone
+
+    def note_instrumented(self, function: str, told: dict[str, Any]) -> Novelty:
+        former, was_lost = self._told.get(function), function in self._lost
+        self._settle(function)
+        self._refusals.pop(function, None)
+        self._told[function] = told
+        self._revisions[function] = str(told.get("revision", ""))
+        if former is None:
+            return Novelty.TAKEN
+        if former["functionName"] != told["functionName"]:
+            return Novelty.REPLACED
+        if was_lost:
+            return Novelty.TAKEN_AGAIN
+        is_same = former | {"revision": ""} == told | {"revision": ""}
+        return Novelty.NOTHING if is_same else Novelty.EDITED
+
+    def note_skipped(self, function: str, reason: str, revision: str) -> bool:
+        """Whether the reason is another one than was told before.
+
+        One that was held is asked for again once it has another ``revision`` than the one that was
+        refused; soon, if that is empty.
+        """
+        is_gone, is_news = function in self._gone, self._refusals.get(function) != reason
+        self._settle(function)
+        self._refusals[function] = reason
+        if is_gone:
+            self._drop(function)
+            del self._refusals[function]
+        elif function in self._told:
+            self._revisions[function] = revision
+        return is_news
+
+    def note_taken(self, function: str) -> None:
+        """Another session has it now, and keeps it."""
+        self._settle(function)
+        self._drop(function)
+
+    def _drop(self, function: str) -> None:
+        self._told.pop(function, None)
+        self._revisions.pop(function, None)
+
+    def _settle(self, function: str) -> None:
+        for noted in (self._wanted, self._lost, self._gone):
+            noted.discard(function)

@@ -1,0 +1,118 @@
+"""SAM: what ``samconfig.toml`` says of stacks and their templates, environment by environment.
+
+https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/serverless-sam-cli-config.html
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from plldb.debugger.sources.cloudformation import find_template
+from plldb.debugger.sources.functions import BuildFolders, read_functions
+from plldb.debugger.sources.project import Project, make_absolute
+from plldb.errors import SourceError
+from plldb.templates import as_dict, read_values
+
+# The first one that is there counts.
+_CONFIGURATIONS = ("samconfig.toml", "samconfig.yaml", "samconfig.yml")
+_OUTPUT = ".aws-sam"
+# Of the commands whose parameters matter, the later one wins.
+_NAMING = ("global", "sync", "deploy")
+_TAKING = ("deploy", "sync", "global", "build")
+
+
+@dataclass(frozen=True)
+class _Deployment:
+    """A template and how it is built: the environments that agree in it may have several names."""
+
+    template: Path
+    folders: BuildFolders
+
+
+def find_projects(folder: Path) -> Sequence[Project]:
+    """A project for each template that the configuration deploys, with the stacks it makes of it.
+
+    Where that names no stack, there is none: it is a template like any other. Raises SourceError
+    if the configuration can't be read.
+    """
+    path = find_configuration(folder)
+    if path is None:
+        return []
+    names: dict[_Deployment, set[str]] = {}
+    for environment in _read(path).values():
+        deployment = _find_deployment(as_dict(environment), folder)
+        name = _find_parameter(as_dict(environment), "stack_name", _NAMING)
+        if deployment is not None and name is not None:
+            names.setdefault(deployment, set()).add(name)
+    return [
+        Project(
+            "SAM",
+            one.template,
+            partial(read_functions, one.template, folders=one.folders),
+            frozenset(stacks),
+            path,
+        )
+        for one, stacks in names.items()
+    ]
+
+
+def find_configuration(folder: Path) -> Path | None:
+    paths = (make_absolute(folder / name) for name in _CONFIGURATIONS)
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    hint = "Mend it, or name the stack's template with --template PATH."
+    if path.suffix != ".toml":
+        return as_dict(read_values(path))
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise SourceError(f"{path} is no valid TOML: {error}.", hint) from None
+    except OSError as error:
+        raise SourceError(f"{path} can't be read: {error.strerror}.", hint) from None
+
+
+def _find_deployment(environment: Mapping[str, Any], folder: Path) -> _Deployment | None:
+    template = _find_template(environment, folder)
+    if template is None:
+        return None
+    base = _find_parameter(environment, "base_dir", ("global", "build"))
+    build = _find_parameter(environment, "build_dir", ("global", "build")) or f"{_OUTPUT}/build"
+    return _Deployment(
+        template,
+        BuildFolders(
+            None if base is None else make_absolute(folder / base), make_absolute(folder / build)
+        ),
+    )
+
+
+def _find_template(environment: Mapping[str, Any], folder: Path) -> Path | None:
+    """The one that is written by hand, and not what was built or packaged from it."""
+    for name in _list_parameters(environment, "template_file", _TAKING):
+        path = make_absolute(folder / name)
+        if path.is_file() and _OUTPUT not in path.parts and "packaged" not in path.name:
+            return path
+    return find_template(folder)
+
+
+def _find_parameter(
+    environment: Mapping[str, Any], name: str, commands: Sequence[str]
+) -> str | None:
+    return next(_list_parameters(environment, name, commands), None)
+
+
+def _list_parameters(
+    environment: Mapping[str, Any], name: str, commands: Sequence[str]
+) -> Iterator[str]:
+    """What an environment says for its commands, the strongest first."""
+    for command in reversed(commands):
+        parameters = as_dict(as_dict(environment.get(command)).get("parameters"))
+        for key, value in parameters.items():
+            if key.replace("-", "_") == name and isinstance(value, str) and value:
+                yield value

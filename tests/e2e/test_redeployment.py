@@ -1,0 +1,138 @@
+"""A stack that is deployed again while it is attached: its functions come back by themselves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plldb.aws import Target
+
+from .debugging import Outcome
+from .project import DEPLOYED, Project, attach, deployed_project, detach
+from .support import Attached, Backend, Plldb, poll
+
+# From the moment in which AWS has made a change until the debugger says so.
+NOTICED_SECONDS = 10
+FUNCTIONS = ["Fn0", "Fn1"]
+
+
+@pytest.fixture
+def project(backend: Backend, target: Target, tmp_path: Path) -> Iterator[Project]:
+    with deployed_project(target, tmp_path, FUNCTIONS) as project:
+        yield project
+
+
+def runs_here(project: Project, function: str) -> bool:
+    return outcome_of(project.invoke(function, 1)) == "here"
+
+
+def outcome_of(outcome: Outcome) -> str:
+    """Who has answered."""
+    return "nobody" if outcome.error else str(outcome.json["ran"])
+
+
+def wait_for(attached: Attached, event: str, **fields: Any) -> dict[str, Any]:
+    while True:
+        told = attached.wait_for(event, NOTICED_SECONDS + 20)
+        if all(told.get(name) == value for name, value in fields.items()):
+            return told
+
+
+class TestWhoeverDeploys:
+    def test_by_cloudformation(self, plldb: Plldb, project: Project) -> None:
+        before = project.configurations()
+        with attach(plldb, project) as attached:
+            attached.wait_for("ready")
+            project.redeploy(MemorySize=256)
+            began = time.monotonic()
+            told = attached.wait_for("redeployed", 30)
+            assert told["functions"] == FUNCTIONS
+            assert wait_for(attached, "ready")["instrumented"] == 2
+            assert time.monotonic() - began < NOTICED_SECONDS + 5
+            assert all(runs_here(project, name) for name in FUNCTIONS)
+            detach(attached)
+        project.wait_until_restored(
+            {name: found | {"MemorySize": 256} for name, found in before.items()}
+        )
+
+    def test_its_variables_and_handler_are_the_new_ones(
+        self, plldb: Plldb, project: Project
+    ) -> None:
+        project.write(
+            "Fn0",
+            """
+            import os
+            def handler(event, context):
+                return {"ran": "here", "greeting": os.environ["GREETING"]}
+            def other(event, context):
+                return {"ran": "here", "other": os.environ["GREETING"]}
+            """,
+        )
+        with attach(plldb, project) as attached:
+            attached.wait_for("ready")
+            assert project.invoke("Fn0").json["greeting"] == "hello"
+            project.redeploy(Handler="app.other", Environment={"Variables": {"GREETING": "hi"}})
+            attached.wait_for("redeployed", 30)
+            wait_for(attached, "instrumented", function="Fn0")
+            poll(lambda: project.invoke("Fn0").json.get("other") == "hi", "the new variables")
+            detach(attached)
+
+    def test_an_edit_in_the_console_stays_and_is_in_effect(
+        self, plldb: Plldb, project: Project
+    ) -> None:
+        project.write("Fn0", "import os\ndef handler(*_):\n    return dict(os.environ)\n")
+        with attach(plldb, project) as attached:
+            attached.wait_for("ready")
+            found = project.configuration("Fn0")["Environment"]["Variables"]
+            project.update("Fn0", Environment={"Variables": found | {"NEW": "yes"}})
+            wait_for(attached, "instrumented", function="Fn0")
+            poll(lambda: project.invoke("Fn0").json.get("NEW") == "yes", "the new variable")
+            detach(attached)
+        poll(
+            lambda: (
+                project.configuration("Fn0")["Environment"]["Variables"]
+                == {"GREETING": "hello", "EMPTY": "", "NEW": "yes"}
+            ),
+            "restored, with the edit",
+        )
+
+    def test_other_code_alone_changes_nothing(self, plldb: Plldb, project: Project) -> None:
+        with attach(plldb, project) as attached:
+            attached.wait_for("ready")
+            project.deploy("Fn0", DEPLOYED + "\n# more")
+            assert runs_here(project, "Fn0")
+            detach(attached)
+
+
+class TestWhatTheStackHas:
+    def test_a_function_that_is_added_is_taken(self, plldb: Plldb, project: Project) -> None:
+        with attach(plldb, project) as attached:
+            attached.wait_for("ready")
+            project.add("Fn2")
+            assert wait_for(attached, "instrumented", function="Fn2")
+            assert wait_for(attached, "ready")["instrumented"] == 3
+            assert runs_here(project, "Fn2")
+            detach(attached)
+
+    def test_one_that_is_removed_is_said(self, plldb: Plldb, project: Project) -> None:
+        with attach(plldb, project) as attached:
+            attached.wait_for("ready")
+            project.remove("Fn1")
+            assert wait_for(attached, "removed")["function"] == "Fn1"
+            assert wait_for(attached, "ready")["instrumented"] == 1
+            assert runs_here(project, "Fn0")
+            detach(attached)
+
+    def test_one_that_is_renamed_is_said_and_taken(self, plldb: Plldb, project: Project) -> None:
+        with attach(plldb, project) as attached:
+            attached.wait_for("ready")
+            project.redeploy(["Fn0"], FunctionName=f"{project.stack_name}-renamed")
+            told = wait_for(attached, "replaced")
+            assert told["functionName"] == f"{project.stack_name}-renamed"
+            assert wait_for(attached, "ready")["instrumented"] == 2
+            assert runs_here(project, "Fn0")
+            detach(attached)

@@ -1,0 +1,134 @@
+"""The stacks that SAM's configuration names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plldb.debugger.sources.choice import CodeOptions, choose_sources
+from plldb.debugger.sources.project import CodeSource
+from plldb.debugger.sources.sam import find_projects
+from plldb.errors import SourceError
+
+TEMPLATE = """
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Greeter:
+    Type: AWS::Serverless::Function
+    Properties: { CodeUri: CODE, Handler: app.handler, Runtime: python3.13 }
+"""
+CONFIGURATION = """
+version = 0.1
+[default.global.parameters]
+stack_name = "app-dev"
+[default.build.parameters]
+cached = true
+[staging.deploy.parameters]
+stack_name = "app-staging"
+template_file = ".aws-sam/build/template.yaml"
+[prod.global.parameters]
+stack_name = "overruled"
+[prod.build.parameters]
+template-file = "prod.yml"
+[prod.deploy.parameters]
+stack_name = "app-prod"
+template_file = "packaged.yaml"
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    for name in ("dev", "prod", ".aws-sam/build"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "template.yaml").write_text(TEMPLATE.replace("CODE", "dev"))
+    (tmp_path / "prod.yml").write_text(TEMPLATE.replace("CODE", "prod"))
+    for name in ("packaged.yaml", ".aws-sam/build/template.yaml"):
+        (tmp_path / name).write_text(TEMPLATE.replace("CODE", "s3://bucket/key"))
+    (tmp_path / "samconfig.toml").write_text(CONFIGURATION)
+    return tmp_path
+
+
+def find_code(folder: Path, stack: str) -> Path:
+    return choose_sources(CodeOptions(folder), stack).found["Greeter"].code_dir
+
+
+@pytest.mark.parametrize(
+    ("stack", "code"), [("app-dev", "dev"), ("app-staging", "dev"), ("app-prod", "prod")]
+)
+def test_each_environment_has_its_stack_and_its_template(
+    project: Path, stack: str, code: str
+) -> None:
+    assert find_code(project, stack) == project / code
+
+
+def test_a_stack_that_it_does_not_name_has_none_of_its_templates(project: Path) -> None:
+    with pytest.raises(SourceError, match=r"samconfig\.toml has no stack 'app-pod'") as raised:
+        choose_sources(CodeOptions(project), "app-pod")
+    assert "Did you mean 'app-prod'?" in str(raised.value.hint)
+    assert "--template" in str(raised.value.hint)
+
+
+def test_unless_the_template_is_named(project: Path) -> None:
+    options = CodeOptions(project, template=Path("prod.yml"))
+    assert choose_sources(options, "mine").found["Greeter"].code_dir == project / "prod"
+
+
+@pytest.mark.parametrize("text", ["", "version = 0.1", "[default.deploy.parameters]\nx = 1"])
+def test_without_names_it_is_a_template_like_any_other(project: Path, text: str) -> None:
+    (project / "samconfig.toml").write_text(text)
+    assert find_projects(project) == []
+    assert find_code(project, "whatever") == project / "dev"
+
+
+def test_yaml(project: Path) -> None:
+    (project / "samconfig.toml").unlink()
+    text = "{default: {deploy: {parameters: {stack_name: app, template_file: prod.yml}}}}"
+    (project / "samconfig.yaml").write_text(text)
+    assert find_code(project, "app") == project / "prod"
+
+
+def test_folders_that_the_build_is_told(project: Path) -> None:
+    (project / "infra").mkdir()
+    (project / "infra" / "t.yaml").write_text(TEMPLATE.replace("CODE", "dev"))
+    built = project / "out" / "Greeter"
+    built.mkdir(parents=True)
+    (project / "samconfig.toml").write_text("""
+[default.global.parameters]
+stack_name = "app"
+template_file = "infra/t.yaml"
+base_dir = "."
+build_dir = "out"
+""")
+    source = choose_sources(CodeOptions(project), "app").found["Greeter"]
+    assert source == CodeSource(project / "dev", "app.handler", "python3.13", build_dir=built)
+
+
+@pytest.mark.parametrize("text", ["[", "a = ", "\x00", "x = " + "[" * 5000, "é".encode("latin-1")])
+def test_one_that_can_not_be_read_is_named(project: Path, text: str | bytes) -> None:
+    data = text if isinstance(text, bytes) else text.encode()
+    (project / "samconfig.toml").write_bytes(data)
+    with pytest.raises(SourceError, match=r"samconfig\.toml is no valid TOML"):
+        find_projects(project)
+
+
+_VALUES = st.recursive(
+    st.booleans() | st.integers() | st.just("app") | st.just("template.yaml"),
+    lambda inner: st.dictionaries(
+        st.sampled_from(["default", "deploy", "global", "parameters", "stack_name"]), inner
+    ),
+    max_leaves=6,
+)
+
+
+@given(_VALUES)
+def test_whatever_stands_there_harms_nothing(
+    tmp_path_factory: pytest.TempPathFactory, value: object
+) -> None:
+    import json
+
+    folder = tmp_path_factory.mktemp("sam")
+    (folder / "samconfig.yaml").write_text(json.dumps(value))
+    find_projects(folder)
