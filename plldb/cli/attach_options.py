@@ -22,6 +22,7 @@ class AttachOptions:
     stack_name: str
     functions: tuple[str, ...]
     template: Path | None
+    terraform: Path | None
     codes: tuple[str, ...]
     python: str | None
     handlers: tuple[str, ...]
@@ -38,6 +39,8 @@ class AttachOptions:
 
     def check(self) -> None:
         """Raises click.UsageError for options that do not go together."""
+        if self.template is not None and self.terraform is not None:
+            raise click.UsageError("Choose one of --template and --terraform.")
         if self.pdb and self.debugpy:
             raise click.UsageError("Choose one of --pdb and --debugpy.")
         if (self.wait_for_client or self.write_launch_config) and not self.debugpy:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
@@ -15,17 +16,16 @@ from typing import Any
 import pytest
 
 from plldb.aws import Target
-from tests.project_layouts import LAYOUTS, Layout, copy_project, edit
+from tests.project_layouts import LAYOUTS, TERRAFORM, Layout, copy_project, edit
 from tests.unit.debugger.dap import DapClient
 
 from . import tool_deployments as tools
 from .debugging import Debuggee
 from .project import detach
+from .project_steps import BEGUN, BREAKPOINT, EDITED, FOUND, KIND, RESTORED
 from .support import Attached, Backend, Plldb
 from .tool_deployments import Deployment
 
-# The columns of the table that the run ends with: see conftest.py.
-FOUND, EDITED, BREAKPOINT, RESTORED = "found", "edited", "breakpoint", "restored"
 Passed = Callable[[str], None]
 
 
@@ -49,12 +49,16 @@ def deployed(target: Target, layout: Layout, project: Path, chalice: Path) -> It
                 tools.deploy_service(deployment)
             case "chalice":
                 tools.deploy_app(deployment, chalice)
+            case "terraform":
+                yield tools.deploy_configuration(deployment)
+                return
             case _:
                 tools.deploy_local_folders(deployment)
         yield Debuggee(target, layout.stack)
 
 
-@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+@pytest.mark.needs("local")
+@pytest.mark.parametrize("layout", [*LAYOUTS, TERRAFORM], ids=str)
 def test_kind(
     layout: Layout,
     plldb: Plldb,
@@ -65,8 +69,9 @@ def test_kind(
     record_property: Callable[[str, object], None],
 ) -> None:
     def passed(what: str) -> None:
-        record_property("kind of project", (str(layout), what))
+        record_property(KIND, f"{layout}\t{what}")
 
+    passed(BEGUN)
     project = copy_project(layout.project, tmp_path)
     with deployed(target, layout, project, chalice) as debuggee:
         before = {name: debuggee.found(name) for name in layout.functions}
@@ -74,7 +79,8 @@ def test_kind(
         if layout.project == "chalice":
             _make_environment(project, chalice)
         within = plldb.within(project)
-        with within.attach(layout.stack, "--debugpy", f"127.0.0.1:{port}") as attached:
+        arguments = ("--debugpy", f"127.0.0.1:{port}", *layout.arguments)
+        with within.attach(layout.stack, *arguments) as attached:
             _check(layout, project, debuggee, attached, passed)
             detach(attached)
         for name, configuration in before.items():
@@ -92,7 +98,7 @@ def _check(
         if one["event"] == "launch.configuration"
     }
     for name, file in layout.functions.items():
-        answer = debuggee.invoke(name, {}).json
+        answer = _invoke(layout, debuggee, name)
         assert answer["file"] == str(project / file), name
         assert "edited" not in answer
     passed(FOUND)
@@ -100,7 +106,7 @@ def _check(
     for file in {*layout.functions.values()}:
         edit(project / file)
     for name in layout.functions:
-        assert debuggee.invoke(name, {}).json["edited"] is True, name
+        assert _invoke(layout, debuggee, name)["edited"] is True, name
     passed(EDITED)
 
     name, file = next(iter(layout.functions.items()))
@@ -108,12 +114,18 @@ def _check(
     connect = offered[name]["connect"]
     with ThreadPoolExecutor() as pool, DapClient(connect["host"], connect["port"]) as editor:
         editor.attach(offered[name], {project / file: [line]})
-        answer = pool.submit(debuggee.invoke, name, {})
+        answer = pool.submit(_invoke, layout, debuggee, name)
         thread, frame = editor.stopped_in()
         assert (frame["source"]["path"], frame["line"]) == (str(project / file), line)
         editor.go_on(thread)
-        assert answer.result(60).json["edited"] is True
+        assert answer.result(60)["edited"] is True
     passed(BREAKPOINT)
+
+
+def _invoke(layout: Layout, debuggee: Debuggee, name: str) -> Any:
+    """What the function answers; of a response of HTTP's, what is in it."""
+    answer = debuggee.invoke(name, layout.events.get(name, {})).json
+    return json.loads(answer["body"]) if "body" in answer else answer
 
 
 def _find_line(path: Path, text: str) -> int:
@@ -135,6 +147,14 @@ def _make_environment(project: Path, chalice: Path) -> None:
 
 
 def _without_stamps(configuration: dict[str, Any]) -> dict[str, Any]:
-    """All that a deployment sets. Lambda itself says what became of an update."""
+    """All that a deployment sets. Lambda itself says what became of an update.
+
+    An engine may tell of no variables in two ways.
+    """
     stamps = ("LastModified", "RevisionId", "ResponseMetadata", "State", "LastUpdate")
-    return {name: value for name, value in configuration.items() if not name.startswith(stamps)}
+    nothing = (None, [], {"Variables": {}})
+    return {
+        name: value
+        for name, value in configuration.items()
+        if not name.startswith(stamps) and value not in nothing
+    }

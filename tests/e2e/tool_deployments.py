@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -200,3 +200,59 @@ def deploy_app(deployment: Deployment, chalice: Path) -> None:
         if "CodeUri" in resource["Properties"]:
             resource["Properties"]["CodeUri"] = f"s3://{bucket}/deployment.zip"
     deployment.deploy(template)
+
+
+def deploy_configuration(deployment: Deployment) -> Debuggee:
+    """As ``terraform apply`` does it, of what ``show.json`` says is there."""
+    project, lambda_, iam = (
+        deployment.project,
+        deployment.target.client("lambda"),
+        deployment.target.client("iam"),
+    )
+    role = random_name("terraform")
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"Service": "lambda.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+    }
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    arn = iam.create_role(RoleName=role, AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    deployment.cleaning.callback(iam.delete_role, RoleName=role)
+    root = json.loads((project / "show.json").read_text())["values"]["root_module"]
+    modules = [root, *root["child_modules"]]
+    resources = [resource for module in modules for resource in module["resources"]]
+    archives = {
+        archive["output_path"]: packaged(_find_source(project, archive))
+        for archive in _list_values(resources, "archive_file")
+    }
+    uploads = {one["key"]: one["source"] for one in _list_values(resources, "aws_s3_object")}
+    for layer in _list_values(resources, "aws_lambda_layer_version"):
+        content = {"ZipFile": archives[layer["filename"]]}
+        lambda_.publish_layer_version(LayerName=layer["layer_name"], Content=content)
+        deployment.cleaning.callback(
+            lambda_.delete_layer_version, LayerName=layer["layer_name"], VersionNumber=1
+        )
+    functions = list(_list_values(resources, "aws_lambda_function"))
+    for function in functions:
+        lambda_.create_function(
+            FunctionName=function["function_name"],
+            Runtime=function["runtime"],
+            Handler=function["handler"],
+            Timeout=function["timeout"],
+            Layers=function["layers"] or [],
+            Role=arn,
+            Code={"ZipFile": archives[function["filename"] or uploads[function["s3_key"]]]},
+        )
+        deployment.cleaning.callback(
+            lambda_.delete_function, FunctionName=function["function_name"]
+        )
+    names = [function["function_name"] for function in functions]
+    return Debuggee(deployment.target, deployment.name, names)
+
+
+def _list_values(resources: list[Any], kind: str) -> Iterator[dict[str, Any]]:
+    return (resource["values"] for resource in resources if resource["type"] == kind)
+
+
+def _find_source(project: Path, archive: Mapping[str, Any]) -> Path:
+    return project / (archive["source_dir"] or Path(archive["source_file"]).parent)
