@@ -12,6 +12,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -132,6 +133,14 @@ class Target:
                 ),
             )
 
+    def _session_of(self, region: str) -> Any:
+        """An emulator's makes clients of its own region only."""
+        if region == self.region or isinstance(self._session, boto3.Session):
+            return self._session
+        assert self._settings.emulator is not None  # the other kind of session
+        settings = replace(self._settings, region=region)
+        return _open_emulator_session(settings, self._settings.emulator.endpoint_url)
+
     @property
     def _profile_bundle(self) -> str | None:
         """The certificates that the profile names."""
@@ -228,7 +237,7 @@ class Target:
     ) -> Any:
         with aws_errors(f"make a client for {service}"):
             verify = None if self.ca_bundle is None else str(self.ca_bundle)
-            client = self._session.client(
+            client = self._session_of(region or self.region).client(
                 service, config=config, region_name=region or self.region, verify=verify
             )
             _ClockCorrection(client, self._clock, self._session.get_credentials()).install()
@@ -252,6 +261,14 @@ class Target:
         if aws.scheme == "wss":
             base = "ws" + base.removeprefix("http")
         return f"{base}/{api_id}/{aws.path.strip('/')}"
+
+    def object_url(self, bucket: str, key: str) -> str:
+        """The URL of an object, as CloudFormation takes it; with the bucket in its path, since
+        other names do not resolve everywhere.
+        """
+        emulator = self._settings.emulator
+        base = emulator.inside_url if emulator else self.client("s3").meta.endpoint_url
+        return f"{base}/{bucket}/{key}"
 
     def reachable_url(self, url: str) -> str:
         """A URL that the helper stack's functions handed out, as it is reached from here."""
@@ -421,7 +438,7 @@ def _open_emulator_session(settings: TargetSettings, endpoint_url: str) -> Any:
     """
     no_profile = {"profile": (None, None, None, None)}
     boto3.setup_default_session(botocore_session=botocore.session.Session(session_vars=no_profile))
-    with _environment_variable("AWS_ENDPOINT_URL", endpoint_url):
+    with environment_variable("AWS_ENDPOINT_URL", endpoint_url):
         return localstack_client.session.Session(
             aws_access_key_id=settings.access_key_id,
             aws_secret_access_key=settings.secret_access_key,
@@ -431,7 +448,8 @@ def _open_emulator_session(settings: TargetSettings, endpoint_url: str) -> Any:
 
 
 @contextmanager
-def _environment_variable(name: str, value: str) -> Iterator[None]:
+def environment_variable(name: str, value: str) -> Iterator[None]:
+    """Sets a variable of this process, for a library that reads it."""
     before = os.environ.get(name)
     os.environ[name] = value
     try:

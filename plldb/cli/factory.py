@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from plldb.aws import Target
     from plldb.debugger.api_client import ApiClient
     from plldb.debugger.children.role_lender import RoleLender
+    from plldb.debugger.deployed_layers.layer_fetcher import LayerFetcher
+    from plldb.dev.template_package import Adaptation
     from plldb.emulators.base import Emulator
     from plldb.emulators.lifecycle import Lifecycle
     from plldb.errors import PlldbError
@@ -87,11 +89,32 @@ class Factory:
         default = Path(platformdirs.user_state_dir("plldb", appauthor=False))
         return find_home(os.environ, default)
 
+    def open_layer_fetcher(self) -> LayerFetcher:
+        """Layers of the target, kept below PLLDB_HOME or in the user's cache folder."""
+        import platformdirs
+
+        from plldb.debugger.deployed_layers.layer_fetcher import LayerFetcher
+
+        default = Path(platformdirs.user_cache_dir("plldb", appauthor=False))
+        folder = find_home(os.environ, default).value / "layers"
+        return self._to_close.enter_context(LayerFetcher.of_target(self.target, folder))
+
     def find_stack_name(self) -> str:
         """That of the project in this folder. Raises UsageError if it has several."""
         from plldb.dev.project_stack import find_stack_name
 
         return find_stack_name(Path.cwd(), self.resolver.file)
+
+    def find_adaptation(self) -> Adaptation:
+        """What is changed in templates, so that this target deploys them as AWS would."""
+        from plldb.dev.emulator_gaps import fill_gaps_of_ministack, is_ministack
+        from plldb.dev.sam_expansion import expand
+        from plldb.dev.template_package import AS_ON_AWS, Adaptation
+
+        emulator = self.target_settings.emulator
+        if emulator is None or not is_ministack(emulator.endpoint_url):
+            return AS_ON_AWS
+        return Adaptation(fill_gaps_of_ministack, partial(expand, region=self.target.region))
 
     # --- What is said, and what is logged -------------------------------------
 

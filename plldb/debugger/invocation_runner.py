@@ -17,8 +17,8 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -35,7 +35,7 @@ from plldb.debugger.overrides import Overrides
 from plldb.debugger.payload_transfer import PayloadTransfer
 from plldb.debugger.protocol import Instrumented, InvocationArrived
 from plldb.debugger.replies import MessageRefusedError, Replies
-from plldb.debugger.sources.project import CodeSource
+from plldb.debugger.sources.project import CodeSource, DescribedLayer
 from plldb.debugger.tasks import TaskSet
 from plldb.debugger.threads import run_in_thread
 from plldb.debugger.timing import Backoff, Timing
@@ -90,6 +90,23 @@ class InterpreterDiffers:
     function: str
     runtime: str
     interpreter: Interpreter
+
+
+# The folders of a function's layers, in their order, by its name and runtime: of those that the
+# project describes, and those deployed, by their ARNs (None if nobody tells).
+CollectLayers = Callable[
+    [str, str, Sequence[DescribedLayer], Sequence[str] | None], Awaitable[tuple[Path, ...]]
+]
+
+
+async def collect_local_layers(
+    function: str,  # noqa: ARG001
+    runtime: str,  # noqa: ARG001
+    described: Sequence[DescribedLayer],
+    deployed: Sequence[str] | None,  # noqa: ARG001
+) -> tuple[Path, ...]:
+    """Those that the project has, and no others."""
+    return tuple(folder for layer in described for folder in layer.folders)
 
 
 RunnerEvent = InvocationFinished | Prepared | NotPrepared | InterpreterDiffers
@@ -150,6 +167,7 @@ class InvocationRunner:
 
     ``send`` hands a frame to the session's connection, and drops it if there is none. ``on_bug`` is
     called when a task ends with an error that is none of ours; ``close`` raises it.
+    ``sharing`` is how many share the invoker, which somebody else closes; else ``close`` does.
     ``as_function``: an invocation runs with the credentials that it brings, or not at all.
     """
 
@@ -165,7 +183,12 @@ class InvocationRunner:
         on_bug: Callable[[], None] = lambda: None,
         overrides: Overrides = Overrides(),  # noqa: B008 (frozen)
         as_function: bool = False,
+        collect_layers: CollectLayers = collect_local_layers,
+        sharing: int | None = None,
     ) -> None:
+        self._closes_invoker = sharing is None
+        self._sharing = sharing or 1
+        self._collect_layers = collect_layers
         self._timing = timing or Timing()
         self._on_bug = on_bug
         self._bug: BaseException | None = None
@@ -183,6 +206,8 @@ class InvocationRunner:
         self._is_leaving = False
         # Done once it is known how the function is deployed.
         self._functions: dict[str, asyncio.Future[LocalFunction]] = {}
+        # How each was deployed last.
+        self._newest: dict[str, Instrumented] = {}
         self._tasks = TaskSet(on_bug=self._note_bug)
         # By logical id: each that is being prepared, and those that could be.
         self._preparing: dict[str, asyncio.Task[bool]] = {}
@@ -225,7 +250,6 @@ class InvocationRunner:
             timeout=int(info["timeout"]),
             region=self._region,
             runtime=str(info["runtime"]),
-            layers=tuple(folder for layer in source.layers for folder in layer.folders),
             build_dir=source.build_dir,
             logging=dict(info["logging"]),
             as_function=self._as_function,
@@ -234,12 +258,28 @@ class InvocationRunner:
         self._compare_versions(function)
         if self._find_function(event.function).done():
             del self._functions[event.function]
-        self._find_function(event.function).set_result(function)
-        is_early = len(self._functions) <= self._invoker.warm_limit
+        self._newest[event.function] = event
+        is_early = len(self._newest) <= max(1, self._invoker.warm_limit // self._sharing)
+        self._tasks.start(self._take_in(event, function, source.layers, is_early))
+
+    async def _take_in(
+        self,
+        event: Instrumented,
+        function: LocalFunction,
+        described: Sequence[DescribedLayer],
+        is_early: bool,
+    ) -> None:
+        """Once its layers are here, it can be run."""
+        name, deployed = function.logical_id, event.info["layers"]
+        layers = await self._collect_layers(name, function.runtime, described, deployed)
+        if self._newest[name] is not event:
+            return
+        function = replace(function, layers=layers)
+        self._find_function(name).set_result(function)
         if is_early or not self._invoker.keeps_children:
-            self._tasks.start(self._prepare_in_turn(function, is_early))
+            await self._prepare_in_turn(function, is_early)
         else:
-            self._tasks.start(self._invoker.serve_editors(function))
+            await self._invoker.serve_editors(function)
 
     def take_ready(self, max_waiting: int) -> None:
         """All functions are instrumented: the machine has time for those beyond the first ones."""
@@ -375,7 +415,8 @@ class InvocationRunner:
         for task in [*self._preparing.values()]:
             task.cancel()
         await asyncio.gather(*self._preparing.values(), return_exceptions=True)
-        await self._invoker.close()
+        if self._closes_invoker:
+            await self._invoker.close()
         if self._bug is not None:
             raise self._bug
 
