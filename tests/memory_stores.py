@@ -291,13 +291,6 @@ class MemoryInvocationStore:
             connection_id=connection_id,
         )
 
-    def hand_over(self, id: InvocationId, token_key: str, session_id: str) -> Step:
-        return self._step(
-            id,
-            lambda i: i.token_key == token_key and i.state is InvocationState.WAITING,
-            session_id=session_id,
-        )
-
     def stale(self, now: float) -> Iterator[str]:
         with self._lock:
             found = list(self._invocations.values())

@@ -172,18 +172,6 @@ class DynamoDbInvocationStore:
             _open_values() | {":token": {"S": token_key}, ":connection": {"S": connection_id}},
         )
 
-    def hand_over(self, id: InvocationId, token_key: str, session_id: str) -> Step:
-        return self._step(
-            id,
-            "SET #session = :session",
-            f"{_OF_TOKEN} AND #state = :waiting",
-            {
-                ":token": {"S": token_key},
-                ":session": {"S": session_id},
-                ":waiting": {"S": InvocationState.WAITING},
-            },
-        )
-
     def stale(self, now: float) -> Iterator[str]:
         condition = f"{_IS_OPEN} AND #deadline <= :now"
         pages = self._client.get_paginator("scan").paginate(

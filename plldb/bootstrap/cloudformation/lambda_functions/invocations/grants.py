@@ -10,11 +10,6 @@ from ..sessions.store import SessionStore
 from .invocation import Grant
 from .store import InvocationStore
 
-# For so long after a session was found attached, invocations are sent to it without another look.
-# Whatever has become of it since, its connection tells, or the debugger. It is less than the 5 s
-# after which a function finds out that its debugger is silent, so that this is seen by the next.
-_RECENT_SECONDS = 2.0
-
 
 @dataclass(frozen=True)
 class Opened:
@@ -32,25 +27,6 @@ class Grants:
         self._invocations = invocations
         self._sessions = sessions
         self._known: dict[str, Grant] = {}
-        # What was found attached, and when.
-        self._recent: dict[str, tuple[Opened, float]] = {}
-
-    def remember(self, opened: Opened, now: float) -> None:
-        """Its session was found attached."""
-        self._recent[opened.token_key] = opened, now
-
-    def forget(self, token_key: str) -> None:
-        """What is remembered is not true any more."""
-        self._recent.pop(token_key, None)
-
-    def recall(self, token_key: str, now: float) -> Opened | None:
-        """What is remembered since a moment ago; None if it is to be found."""
-        opened, found_at = self._recent.get(token_key, (None, 0.0))
-        if opened is None or not now - _RECENT_SECONDS < found_at <= now:
-            return None
-        # Its lease may have been renewed.
-        is_attached = opened.session is not None and opened.session.is_attached(now)
-        return opened if is_attached else None
 
     def find(self, token_key: str) -> Opened | None:
         """What the token with that key opens; None if there is no such token.

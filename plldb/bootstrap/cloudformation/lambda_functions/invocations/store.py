@@ -97,10 +97,6 @@ class InvocationStore(Protocol):
         """The function waits at this connection, if the invocation is open and of that token."""
         ...
 
-    def hand_over(self, id: InvocationId, token_key: str, session_id: str) -> Step:
-        """WAITING, of that token: from now on, it is that session's to claim, and no other's."""
-        ...
-
     def stale(self, now: float) -> Iterator[str]:
         """The request ids of what is open though its deadline is over."""
         ...

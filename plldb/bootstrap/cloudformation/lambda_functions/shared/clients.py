@@ -23,6 +23,8 @@ AWAITED = Config(
     retries={"mode": "standard", "total_max_attempts": 3},
     parameter_validation=False,
     tcp_keepalive=True,
+    # botocore's own one takes a tenth of a millisecond for each call.
+    user_agent="plldb",
 )
 # Whoever asks whether all is well needs an answer rather than patience.
 PROBING = AWAITED.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))

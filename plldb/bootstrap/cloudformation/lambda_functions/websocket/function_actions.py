@@ -58,10 +58,7 @@ def act(request: Request, relay: Relay) -> Reply:
 
 def _open(request: Request, key: str, relay: Relay) -> Opened | None:
     """What the token opens; None if it is unknown, or was forgotten."""
-    return _note(request, relay.grants.find(key))
-
-
-def _note(request: Request, opened: Opened | None) -> Opened | None:
+    opened = relay.grants.find(key)
     if opened is not None:
         request.record["sessionId"] = opened.grant.hold
         request.record["stackName"] = opened.grant.stack_name
@@ -93,8 +90,7 @@ class _Invoke:
 def _invoke(request: Request, key: str, relay: Relay) -> Reply:
     """Records the invocation and passes it on, if there is a debugger to claim it."""
     wanted = _read_invoke(request, relay)
-    recalled = _note(request, relay.grants.recall(key, request.now))
-    opened = recalled or _open(request, key, relay)
+    opened = _open(request, key, relay)
     if opened is None:
         return _absent(request, wanted.id, _NOBODY)
     invocation = Invocation(
@@ -111,8 +107,6 @@ def _invoke(request: Request, key: str, relay: Relay) -> Reply:
     if request.now > wanted.accept_before:
         reason = _SLOW
     if session is not None and reason is None:
-        if recalled is None:
-            relay.grants.remember(opened, request.now)
         return _pass_on(request, wanted, invocation, session, relay)
     # The function need not wait for what follows.
     reply = _refuse(request, invocation, reason or _NOBODY, relay)
@@ -163,6 +157,7 @@ def _pass_on(
 
     Wherever that ends half-way, no debugger knows of an invocation that its function runs itself.
     """
+    assert session.connection_id is not None  # it is attached
     id = wanted.id
     pushed = _invocation_message(request, wanted, session, relay)
     if not _fits(pushed):
@@ -176,36 +171,12 @@ def _pass_on(
     is_heard = relay.connections.post(request.connection_id, accepted)
     if not is_heard or relay.clock() > wanted.accept_before:
         return _take_back(request, invocation, _SLOW, relay)
-    if not _push(request, pushed, session, relay) and not _hand_over(
-        request, wanted, invocation, relay
-    ):
+    if not relay.connections.post(session.connection_id, dict(pushed)):
+        # No event told of the connection's end: $disconnect is best effort.
+        relay.sessions.disconnect(session.session_id, session.connection_id, request.now)
         return _take_back(request, invocation, _LOST, relay)
     request.record["outcome"] = "accepted"
     return None
-
-
-def _push(
-    request: Request, message: wire.InvocationMessage, session: Session, relay: Relay
-) -> bool:
-    """Whether the session's debugger has its connection still."""
-    assert session.connection_id is not None  # it is attached
-    if relay.connections.post(session.connection_id, dict(message)):
-        return True
-    # No event told of the connection's end: $disconnect is best effort.
-    relay.sessions.disconnect(session.session_id, session.connection_id, request.now)
-    return False
-
-
-def _hand_over(request: Request, wanted: _Invoke, invocation: Invocation, relay: Relay) -> bool:
-    """Whether another session has it, which took the place of the one that was found attached."""
-    relay.grants.forget(invocation.token_key)
-    opened = _open(request, invocation.token_key, relay)
-    session = opened.session if opened else None
-    if session is None or _reason_for_absence(session, request.now) is not None:
-        return False
-    step = relay.invocations.hand_over(wanted.id, invocation.token_key, session.session_id)
-    pushed = _invocation_message(request, wanted, session, relay)
-    return step.is_taken and _push(request, pushed, session, relay)
 
 
 def _invocation_message(
@@ -303,7 +274,6 @@ def _abandon(request: Request, key: str, relay: Relay) -> Reply:
     if request.now - step.invocation.created_at >= _SILENCE_SECONDS:
         # Until the debugger is heard of again, further invocations need not wait as long.
         relay.sessions.mark_silent(step.invocation.session_id)
-        relay.grants.forget(key)
     return None
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from lambda_functions.invocations.grants import Grants
 from lambda_functions.invocations.invocation import Grant
-from lambda_functions.sessions.session import LEASE, Session, new_session
+from lambda_functions.sessions.session import Session, new_session
 
 from tests.memory_stores import MemoryInvocationStore, MemorySessionStore
 
@@ -103,30 +103,6 @@ def test_also_the_heir_of_an_heir_and_before_the_token_is_granted_to_it() -> Non
     latest = world.replaced(world.replaced(world.session))
     assert world.found() == (latest.session_id, 3, 1)
     assert world.found() == (latest.session_id, 1, 0)
-
-
-def test_what_was_found_attached_is_recalled_for_a_moment_without_a_read() -> None:
-    world = World()
-    opened = world.grants.find("token#")
-    assert opened is not None
-    assert world.grants.recall("token#", NOW) is None
-    world.grants.remember(opened, NOW)
-    world.sessions.reads = world.invocations.reads = 0
-    assert world.grants.recall("token#", NOW) == world.grants.recall("token#", NOW + 1.9) == opened
-    assert world.grants.recall("token#", NOW + 2) is None
-    assert world.grants.recall("token#another", NOW) is None
-    world.grants.forget("token#")
-    assert world.grants.recall("token#", NOW) is None
-    assert (world.sessions.reads, world.invocations.reads) == (0, 0)
-
-
-def test_not_beyond_the_lease_that_may_have_been_renewed() -> None:
-    world = World()
-    opened = world.grants.find("token#")
-    assert opened is not None
-    world.grants.remember(opened, NOW + LEASE - 1)
-    assert world.grants.recall("token#", NOW + LEASE - 0.1) == opened
-    assert world.grants.recall("token#", NOW + LEASE) is None
 
 
 def test_of_what_dynamodb_deleted_nothing_is_left() -> None:

@@ -317,21 +317,6 @@ class TestFollow:
         assert waiting.follow(ID, "token#1", "d") == Step(False, ABANDONED)
 
 
-class TestHandOver:
-    def test_another_session_may_claim_it_and_the_former_one_may_not(
-        self, waiting: InvocationStore
-    ) -> None:
-        another = replace(WAITING, session_id="another")
-        assert waiting.hand_over(ID, "token#1", "another") == Step(True, another)
-        assert waiting.claim(ID, "session", NOW) == Step(False, another)
-        assert waiting.claim(ID, "another", NOW).is_taken
-
-    def test_not_of_another_function_nor_what_has_begun(self, waiting: InvocationStore) -> None:
-        assert waiting.hand_over(ID, "token#2", "another") == Step(False, WAITING)
-        waiting.claim(ID, "session", NOW)
-        assert waiting.hand_over(ID, "token#1", "another") == Step(False, STARTED)
-
-
 class TestExpiry:
     def test_what_nobody_waits_for_any_more_is_found_and_expires(
         self, store: InvocationStore

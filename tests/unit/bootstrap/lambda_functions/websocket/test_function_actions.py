@@ -370,45 +370,6 @@ class TestNobodyIsThere:
         assert is_absent(scene.function("await"))
 
 
-class TestSeveralInARow:
-    """The session is read for the first of them; what its debugger does, the next ones hear."""
-
-    LATER = {"requestId": "8f5c1b7e-0002"}
-
-    def test_one_that_was_replaced_meanwhile_is_asked_as_long_as_it_is_there(self) -> None:
-        scene = Scene()
-        scene.invoke()
-        heir = scene.attach("new")
-        scene.sessions.appoint_heir(scene.session.session_id, heir.session_id)
-        scene.invoke(**self.LATER)
-        assert [message["type"] for message in scene.told(DEBUGGER)] == ["invocation"] * 2
-        scene.connections.gone.add(DEBUGGER)
-        assert [message["type"] for message in scene.invoke(requestId="r3")] == ["accepted"]
-        (pushed,) = scene.told("new")
-        assert pushed["requestId"] == "r3"
-        found = scene.invocations.get("r3")
-        assert found is not None
-        assert found.session_id == heir.session_id
-
-    def test_the_next_one_after_a_silent_debugger_was_found_out_does_not_wait_for_it(self) -> None:
-        scene = Scene()
-        scene.invoke()
-        scene.now = NOW + 4.5
-        scene.invoke(**self.LATER)
-        scene.now = NOW + 5
-        scene.function("abandon")
-        (reply,) = scene.invoke(requestId="r3")
-        assert "does not answer" in reply["reason"]
-
-    def test_after_two_seconds_it_is_read_again(self) -> None:
-        scene = Scene()
-        scene.invoke()
-        scene.sessions.mark_silent(scene.session.session_id)
-        scene.now = NOW + 2
-        (reply,) = scene.invoke(**self.LATER)
-        assert "does not answer" in reply["reason"]
-
-
 class TestReplacedSessions:
     def test_an_invocation_goes_to_whoever_has_the_functions_now(self) -> None:
         scene = Scene()
