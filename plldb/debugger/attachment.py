@@ -609,7 +609,7 @@ class _Attachment:
         self._sources = sources.found
         self._told_of_code = _list_left_out(sources)
         # Whom the helper stack is not asked for.
-        self._skipped_here = len(sources.left_out)
+        self._skipped_here = len(sources.left_out) + len(sources.unchosen)
 
     def _report_again(self, event: RedeploymentEvent | protocol.Ready) -> None:
         if isinstance(event, protocol.Ready):
@@ -838,6 +838,10 @@ def _stop_on_signals(attachments: Sequence[_Attachment], stopping: _Stopping) ->
 def _list_left_out(sources: ChosenSources) -> list[AttachEvent]:
     events: list[AttachEvent] = [
         protocol.Skipped(function, reason) for function, reason in sorted(sources.left_out.items())
+    ]
+    events += [
+        protocol.Skipped(function, "--function leaves it out", is_unchosen=True)
+        for function in sorted(sources.unchosen)
     ]
     events += [
         protocol.Warned(function, message) for function, message in sorted(sources.warnings.items())

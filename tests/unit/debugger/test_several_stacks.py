@@ -45,7 +45,11 @@ from tests.unit.debugger.helper_stack import (
 from tests.unit.fakes import Answer, local_server
 
 ORDERS, BILLING = 1, 2
-SOURCES = ChosenSources({"Greeter": CodeSource(Path("/code"))}, {"Node": "its runtime is nodejs"})
+SOURCES = ChosenSources(
+    {"Greeter": CodeSource(Path("/code"))},
+    {"Node": "its runtime is nodejs"},
+    unchosen=frozenset({"Other"}),
+)
 
 
 class RecordingInvoker(FakeInvoker):
@@ -136,9 +140,11 @@ def test_each_has_a_session_and_its_functions_go_by_its_name() -> None:
         "billing",
     ]
     assert run.names(Instrumented) == ["billing/Greeter", "orders/Greeter"]
-    assert run.names(Skipped) == ["billing/Node", "orders/Node"]
+    assert run.names(Skipped) == [
+        f"{stack}/{name}" for stack in ("billing", "orders") for name in ("Node", "Other")
+    ]
     assert run.names(Restored) == ["billing/Greeter", "orders/Greeter"]
-    assert {r.instrumented for r in run.of(Ready).values()} == {1}
+    assert {(r.instrumented, r.skipped) for r in run.of(Ready).values()} == {(1, 2)}
     assert [ended.expected for ended in run.ended] == [True, True]
     for message in run.helper.messages("instrument"):
         assert message["functions"] == ["Greeter"]
