@@ -105,7 +105,7 @@ class AttachFactory:
     def _read_deployed(self) -> DeployedStack:
         """The stack, or the functions that the settings file lists where there is none."""
         target, name = self.target, self._options.stack_name
-        if self._settings is not None and self._names_functions and not self._settings.template:
+        if self._settings is not None and self._settings.may_be_list:
             stack = find_stack(target, name)
             if stack is None:
                 return list_functions(self._settings, target.region, lambda: target.account_id)

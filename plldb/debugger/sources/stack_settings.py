@@ -38,6 +38,11 @@ class StackSettings:
         return None if self.stack.template is None else make_absolute(self.stack.template)
 
     @property
+    def may_be_list(self) -> bool:
+        """Whether it is a mere list of functions, if CloudFormation knows no such stack."""
+        return bool(self.stack.functions) and self.stack.template is None
+
+    @property
     def has_code(self) -> bool:
         functions = self.stack.functions.values()
         return self.stack.overrides.code is not None or any(one.code for one in functions)
