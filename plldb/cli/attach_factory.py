@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import WhenA
 from plldb.cli.attach_editor import EditorOffer
 from plldb.cli.attach_options import parse_debug_mode
 from plldb.cli.attach_view import AttachView
-from plldb.debugger.attachment import SessionOptions
+from plldb.debugger.attachment import SessionOptions, StackToDebug, name_function
 from plldb.debugger.children.interpreter import Interpreter, find_interpreter
 from plldb.debugger.children.invoker import Invoker
 from plldb.debugger.children.local_function import Debugpy
@@ -29,6 +29,7 @@ from plldb.debugger.sources.stack_settings import (
 )
 from plldb.debugger.timing import read_timing
 from plldb.deployed import DeployedStack
+from plldb.errors import UsageError
 from plldb.stacks import find_stack, read_deployed_stack, require_debuggable_stack
 
 if TYPE_CHECKING:
@@ -45,7 +46,13 @@ class AttachFactory:
     to the target; ``look_at_stack`` does so for what only the deployed stack tells.
     """
 
-    def __init__(self, factory: Factory, options: AttachOptions, folder: Path) -> None:
+    def __init__(
+        self,
+        factory: Factory,
+        options: AttachOptions,
+        folder: Path,
+        view: AttachView | None = None,
+    ) -> None:
         self._factory = factory
         self._options = options
         self._folder = folder
@@ -67,12 +74,17 @@ class AttachFactory:
         if not codes and self.sources.known and not self._names_functions:
             self._collect_overrides(self._settings)
         self._python = self._find_interpreter()
-        self.view = AttachView(factory.console, is_live=not options.pdb)
+        self.view = view or AttachView(factory.console, is_live=not options.pdb)
         factory.ask = self.view.ask
 
     @property
     def target(self) -> Target:
         return self._factory.target
+
+    @property
+    def stack(self) -> StackToDebug:
+        """Once it was looked at."""
+        return StackToDebug(self.session, self.sources, self.overrides, self.choose_again)
 
     def make_layer_supply(self) -> LayerSupply:
         return LayerSupply(self._factory.open_layer_fetcher(), self._python, self.view.show)
@@ -80,12 +92,14 @@ class AttachFactory:
     def look_at_stack(self) -> None:
         """Holds the project against what is deployed, before anything is changed.
 
-        Raises SourceError or UsageError if it is another stack's, or if an option names a function
-        that the stack has not; StackError or AwsError if the stack can't be read.
+        Raises SourceError or UsageError if it is another stack's, if none of the functions has code
+        here, or if an option names one that the stack has not; StackError or AwsError if the stack
+        can't be read.
         """
         deployed = self._read_deployed()
         self.session = replace(self.session, members=deployed.members)
         self.sources = self._choose(deployed)
+        self.sources.require_code(deployed)
         settings = None if self._settings is None else self._settings.with_names(deployed)
         self.overrides = replace(
             self._collect_overrides(settings), interpreters=self._find_interpreters(settings)
@@ -128,8 +142,17 @@ class AttachFactory:
             self.sources.known,
         )
 
-    def make_invoker(self) -> Invoker:
-        """With debugpy, it also shows how an editor attaches to each function."""
+    def make_invoker(self, stacks: Sequence[AttachFactory]) -> Invoker:
+        """One for all stacks. With debugpy, it also shows how an editor attaches to each function.
+
+        Raises UsageError if only some of them are to run under their functions' roles.
+        """
+        if len({one.session.as_function for one in stacks}) > 1:
+            raise UsageError(
+                "Some of these stacks run under the roles of their functions, by plldb.toml, and "
+                "some do not.",
+                "Choose one for all: --as-function or --no-as-function.",
+            )
         is_role = self.session.as_function
         report = self.view.show_credentials
         invoker = Invoker(
@@ -151,7 +174,7 @@ class AttachFactory:
             )
         if isinstance(self._debug, Debugpy):
             try:
-                self._tell_how_to_attach(invoker, self._debug)
+                self._tell_how_to_attach(invoker, self._debug, stacks)
             except BaseException:
                 invoker.discard()
                 raise
@@ -192,14 +215,26 @@ class AttachFactory:
         yield self._folder
         yield from (source.code_dir for source in self.sources.found.values())
 
-    def _tell_how_to_attach(self, invoker: Invoker, debug: Debugpy) -> None:
-        addresses = {
-            logical_id: invoker.assign_debug_address(logical_id)
-            for logical_id in sorted(self.sources.found)
-        }
-        offer = EditorOffer(self._factory.console, self._options.stack_name, addresses)
+    def _tell_how_to_attach(
+        self, invoker: Invoker, debug: Debugpy, stacks: Sequence[AttachFactory]
+    ) -> None:
+        functions = [
+            name_function(function, stack.session.stack_name, len(stacks))
+            for stack in stacks
+            for function in sorted(stack.sources.found)
+        ]
+        addresses = {function: invoker.assign_debug_address(function) for function in functions}
+        names = ", ".join(stack.session.stack_name for stack in stacks)
+        offer = EditorOffer(self._factory.console, names, addresses)
         offer.warn_of_taken_ports(debug)
         if self._options.write_launch_config:
             offer.write(self._folder)
         else:
             offer.show()
+
+
+def make_for_each(factory: Factory, options: AttachOptions, folder: Path) -> list[AttachFactory]:
+    """One for each stack, with one view for all. Raises as AttachFactory does."""
+    first, *others = options.split()
+    made = AttachFactory(factory, first, folder)
+    return [made, *(AttachFactory(factory, one, folder, made.view) for one in others)]
