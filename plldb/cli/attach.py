@@ -31,6 +31,13 @@ from plldb.cli.options import global_options, helper_stack_option
     help="The stack's SAM or CloudFormation template; template.yaml here or cdk.out by default.",
 )
 @click.option(
+    "--terraform",
+    type=click.Path(path_type=Path, allow_dash=True),
+    metavar="FILE",
+    help="What 'terraform show -json' or 'tofu show -json' says, - for stdin: its functions are "
+    "debugged, and the stack's name is one of your choice.",
+)
+@click.option(
     "--code",
     "codes",
     multiple=True,

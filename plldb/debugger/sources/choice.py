@@ -47,6 +47,7 @@ class CodeOptions:
 
     ``functions`` are shell patterns of names; none means all. ``code`` is by such patterns, too.
     ``settings`` are those of plldb.toml for the stack, of which what stands above has its way.
+    ``project`` is one that was read already.
     """
 
     folder: Path
@@ -54,13 +55,15 @@ class CodeOptions:
     code: Mapping[str, Path] = field(default_factory=dict)
     functions: tuple[str, ...] = ()
     settings: StackSettings | None = None
+    project: Project | None = None
 
     def includes(self, function: str) -> bool:
         return not self.functions or any(fnmatchcase(function, p) for p in self.functions)
 
     @property
     def is_default(self) -> bool:
-        return self.named_template is None and not self.code and not self.functions
+        names_project = self.named_template is not None or self.project is not None
+        return not (names_project or self.code or self.functions)
 
     @property
     def named_template(self) -> Path | None:
@@ -120,7 +123,8 @@ def choose_sources(
     if options.settings is not None:
         options = replace(options, settings=options.settings.with_names(deployed))
     is_list = deployed is not None and deployed.members is not None
-    candidates = [] if is_list else list_candidates(options, stack_name)
+    no_project = is_list and options.project is None
+    candidates = [] if no_project else list_candidates(options, stack_name)
     if not candidates and not options.names_code and not is_list:
         why = f"There is no template in {make_absolute(options.folder)}."
         if not options.is_default:
@@ -173,6 +177,8 @@ def list_candidates(options: CodeOptions, stack_name: str) -> list[Project]:
 
     Raises SourceError if there are projects, and each is another stack's.
     """
+    if options.project is not None:
+        return [options.project]
     if options.named_template is not None:
         return [find_template(options.named_template)]
     projects = find_projects(options.folder)

@@ -201,6 +201,8 @@ class TestSeveralStacks:
         [
             (make_options(), "plldb attach STACK"),
             (make_options("orders", "billing", template=Path("t.yaml")), "--template is one"),
+            (make_options("orders", "billing", terraform=Path("s.json")), "--terraform is one"),
+            (make_options("orders", template=Path("t"), terraform=Path("s")), "Choose one"),
         ],
     )
     def test_what_does_not_go_together(self, options: AttachOptions, said: str) -> None:
