@@ -175,6 +175,8 @@ class ConfigFile:
     environment: str | None
     environments: Mapping[str, FileEnvironment]
     stacks: Mapping[str, FileStack] = field(default_factory=dict)
+    # The stacks that are attached to where the command line names none.
+    attach: tuple[str, ...] = ()
 
     def table(self, environment: str) -> str:
         """How messages name the table of an environment."""
