@@ -12,6 +12,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -132,6 +133,14 @@ class Target:
                 ),
             )
 
+    def _session_of(self, region: str) -> Any:
+        """An emulator's makes clients of its own region only."""
+        if region == self.region or isinstance(self._session, boto3.Session):
+            return self._session
+        assert self._settings.emulator is not None  # the other kind of session
+        settings = replace(self._settings, region=region)
+        return _open_emulator_session(settings, self._settings.emulator.endpoint_url)
+
     @property
     def _profile_bundle(self) -> str | None:
         """The certificates that the profile names."""
@@ -228,7 +237,7 @@ class Target:
     ) -> Any:
         with aws_errors(f"make a client for {service}"):
             verify = None if self.ca_bundle is None else str(self.ca_bundle)
-            client = self._session.client(
+            client = self._session_of(region or self.region).client(
                 service, config=config, region_name=region or self.region, verify=verify
             )
             _ClockCorrection(client, self._clock, self._session.get_credentials()).install()

@@ -135,26 +135,35 @@ class FileEnvironment:
 @dataclass(frozen=True)
 class FileOverrides:
     """What one table of plldb.toml says of functions: ``env`` are variables, ``env_file`` names a
-    file of more, by an absolute path. ``handler`` is another one than was deployed.
+    file of more, by an absolute path. ``handler`` is another one than was deployed. ``code`` is
+    where the code is, an absolute path; ``layers`` are the function's, as absolute paths or ARNs;
+    ``python`` is the interpreter that runs it: an absolute path, or a command.
     """
 
     env: Mapping[str, str] = field(default_factory=dict)
     env_file: Path | None = None
     handler: str | None = None
+    code: Path | None = None
+    layers: tuple[str, ...] | None = None
+    python: str | None = None
 
 
 @dataclass(frozen=True)
 class FileStack:
-    """One ``[stacks.NAME]`` of plldb.toml: what holds for all functions, and by logical id.
+    """One ``[stacks.NAME]`` of plldb.toml: what holds for all ``functions``, and for each.
 
-    ``python`` is the interpreter that runs them: an absolute path, or a command. ``as_function``:
-    they run under their own roles.
+    These go by logical id, path, name or ARN, as they stand there. ``template`` is the stack's, an
+    absolute path. ``as_function``: they run under their own roles.
     """
 
     overrides: FileOverrides
     functions: Mapping[str, FileOverrides]
-    python: str | None = None
+    template: Path | None = None
     as_function: bool = False
+
+    @property
+    def python(self) -> str | None:
+        return self.overrides.python
 
 
 @dataclass(frozen=True)

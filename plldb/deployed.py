@@ -29,7 +29,8 @@ class DeployedStack:
 
     ``functions`` are by their names in a session: Greeter, Child/Greeter; and so are the types of
     all ``resources``. ``parameters`` are the values that the stack has, and CloudFormation's pseudo
-    parameters. ``warnings`` say what could not be found out.
+    parameters. ``warnings`` say what could not be found out. ``members`` are names at Lambda by
+    names in a session, if it is a mere list of functions that CloudFormation does not know.
     """
 
     name: str
@@ -37,6 +38,7 @@ class DeployedStack:
     resources: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    members: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)

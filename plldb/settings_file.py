@@ -37,8 +37,8 @@ _OPTIONS = {
     name_flag(option).removeprefix("--"): option for option in OPTIONS if option != "environment"
 }
 _PARAMETERS = "parameters"
-# What a stack says for all of its functions, and may say for each.
-_OF_STACK = ("env", "env-file")
+# What a stack says for all of its functions, and for each.
+_OF_ALL = ("env", "env-file", "code", "python")
 
 
 def load(flag_value: str | None, environ: Mapping[str, str], folder: Path) -> ConfigFile | None:
@@ -190,7 +190,7 @@ def _read_stack(path: Path, name: str, table: object) -> FileStack:
     where = f"{path} [stacks.{name}]"
     if not isinstance(table, dict):
         raise _wrong_type(where, table, "a table")
-    _check_keys(where, table, (*_OF_STACK, "python", "as-function", "functions"))
+    _check_keys(where, table, (*_OF_ALL, "template", "as-function", "functions"))
     functions = table.get("functions", {})
     if not isinstance(functions, dict):
         raise _wrong_type(f"{path} [stacks.{name}.functions]", functions, "a table")
@@ -200,7 +200,7 @@ def _read_stack(path: Path, name: str, table: object) -> FileStack:
             function: _read_function(path, f"{path} [stacks.{name}.functions.{function}]", one)
             for function, one in functions.items()
         },
-        _read_python(path, where, table),
+        _read_path(path, where, "template", table),
         _read_flag(where, "as-function", table),
     )
 
@@ -224,7 +224,7 @@ def _read_python(path: Path, where: str, table: Mapping[str, object]) -> str | N
 def _read_function(path: Path, where: str, table: object) -> FileOverrides:
     if not isinstance(table, dict):
         raise _wrong_type(where, table, "a table")
-    _check_keys(where, table, (*_OF_STACK, "handler"))
+    _check_keys(where, table, (*_OF_ALL, "handler", "layers"))
     return _read_overrides(path, where, table)
 
 
@@ -232,14 +232,35 @@ def _read_overrides(path: Path, where: str, table: Mapping[str, object]) -> File
     env = table.get("env", {})
     if not isinstance(env, dict):
         raise _wrong_type(f"{where}: env", env, 'a table, as in env = { TABLE = "greetings" }')
-    env_file, handler = (
-        _read_option(where, key, table[key]) if key in table else None
-        for key in ("env-file", "handler")
-    )
+    handler = _read_option(where, "handler", table["handler"]) if "handler" in table else None
     return FileOverrides(
         {key: _read_text_value(f"{where}: env", key, value) for key, value in env.items()},
-        None if env_file is None else path.absolute().parent / Path(env_file).expanduser(),
+        _read_path(path, where, "env-file", table),
         handler,
+        _read_path(path, where, "code", table),
+        _read_layers(path, where, table),
+        _read_python(path, where, table),
+    )
+
+
+def _read_path(path: Path, where: str, key: str, table: Mapping[str, object]) -> Path | None:
+    """It is beside the file."""
+    if key not in table:
+        return None
+    return path.absolute().parent / Path(_read_option(where, key, table[key])).expanduser()
+
+
+def _read_layers(path: Path, where: str, table: Mapping[str, object]) -> tuple[str, ...] | None:
+    """An ARN stays what it is; a path is beside the file."""
+    if "layers" not in table:
+        return None
+    layers = table["layers"]
+    if not isinstance(layers, list):
+        raise _wrong_type(f"{where}: layers", layers, 'an array, as in layers = ["layers/common"]')
+    read = [_read_option(where, "layers", one) for one in layers]
+    beside = path.absolute().parent
+    return tuple(
+        one if one.startswith("arn:") else str(beside / Path(one).expanduser()) for one in read
     )
 
 

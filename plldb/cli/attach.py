@@ -132,4 +132,5 @@ def attach(**given: Any) -> None:
             made.timing,
             made.overrides,
             made.choose_again,
+            made.make_layer_supply().collect,
         )

@@ -16,12 +16,20 @@ from plldb.debugger.attachment import SessionOptions
 from plldb.debugger.children.interpreter import Interpreter, find_interpreter
 from plldb.debugger.children.invoker import Invoker
 from plldb.debugger.children.local_function import Debugpy
+from plldb.debugger.deployed_layers.layer_supply import LayerSupply
 from plldb.debugger.inline_code import write_inline_code
 from plldb.debugger.overrides import OverrideOptions, Overrides, collect_overrides
 from plldb.debugger.sources.choice import ChosenSources, CodeOptions, choose_sources
 from plldb.debugger.sources.code_options import parse_code_options
+from plldb.debugger.sources.stack_settings import (
+    StackSettings,
+    find_settings,
+    list_functions,
+    put_in,
+)
 from plldb.debugger.timing import read_timing
-from plldb.stacks import read_deployed_stack, require_debuggable_stack
+from plldb.deployed import DeployedStack
+from plldb.stacks import find_stack, read_deployed_stack, require_debuggable_stack
 
 if TYPE_CHECKING:
     from plldb.aws import Target
@@ -52,11 +60,12 @@ class AttachFactory:
             self._runs_as_function(),
         )
         codes = parse_code_options(options.codes, folder)
-        self._code = CodeOptions(folder, options.template, codes, options.functions)
+        self._settings = find_settings(factory.resolver.file, options.stack_name)
+        self._code = CodeOptions(folder, options.template, codes, options.functions, self._settings)
         # What can be known before the stack is looked at.
         self.sources = choose_sources(self._code, options.stack_name)
-        if not codes and self.sources.known:
-            self._collect_overrides()
+        if not codes and self.sources.known and not self._names_functions:
+            self._collect_overrides(self._settings)
         self._python = self._find_interpreter()
         self.view = AttachView(factory.console, is_live=not options.pdb)
         factory.ask = self.view.ask
@@ -65,29 +74,54 @@ class AttachFactory:
     def target(self) -> Target:
         return self._factory.target
 
+    def make_layer_supply(self) -> LayerSupply:
+        return LayerSupply(self._factory.open_layer_fetcher(), self._python, self.view.show)
+
     def look_at_stack(self) -> None:
         """Holds the project against what is deployed, before anything is changed.
 
         Raises SourceError or UsageError if it is another stack's, or if an option names a function
         that the stack has not; StackError or AwsError if the stack can't be read.
         """
-        self.sources = self.choose_again()
-        self.overrides = self._collect_overrides()
+        deployed = self._read_deployed()
+        self.session = replace(self.session, members=deployed.members)
+        self.sources = self._choose(deployed)
+        settings = None if self._settings is None else self._settings.with_names(deployed)
+        self.overrides = replace(
+            self._collect_overrides(settings), interpreters=self._find_interpreters(settings)
+        )
         for remark in self.sources.remarks:
             self._factory.console.warn(remark)
 
     def choose_again(self) -> ChosenSources:
         """The code, held against what is deployed at the moment. Raises as ``look_at_stack``."""
-        stack = require_debuggable_stack(self.target, self._options.stack_name)
-        sources = choose_sources(self._code, stack.name, read_deployed_stack(self.target, stack))
+        return self._choose(self._read_deployed())
+
+    @property
+    def _names_functions(self) -> bool:
+        """Whether the settings file does; only the stack tells which they are."""
+        return self._settings is not None and bool(self._settings.stack.functions)
+
+    def _read_deployed(self) -> DeployedStack:
+        """The stack, or the functions that the settings file lists where there is none."""
+        target, name = self.target, self._options.stack_name
+        if self._settings is not None and self._names_functions and not self._settings.template:
+            stack = find_stack(target, name)
+            if stack is None:
+                return list_functions(self._settings, target.region, lambda: target.account_id)
+        return read_deployed_stack(target, require_debuggable_stack(target, name))
+
+    def _choose(self, deployed: DeployedStack) -> ChosenSources:
+        sources = choose_sources(self._code, deployed.name, deployed)
         notes = {name: write_inline_code(one) for name, one in sources.found.items()}
         notes = {name: note for name, note in notes.items() if note}
         return replace(sources, warnings={**sources.warnings, **notes})
 
-    def _collect_overrides(self) -> Overrides:
+    def _collect_overrides(self, settings: StackSettings | None) -> Overrides:
+        file = self._factory.resolver.file
         return collect_overrides(
             OverrideOptions(self._options.env, self._options.env_files, self._options.handlers),
-            self._factory.resolver.file,
+            file if file is None or settings is None else put_in(file, settings),
             self._options.stack_name,
             self._folder,
             os.environ,
@@ -111,6 +145,10 @@ class AttachFactory:
         self._factory.console.note(
             f"Functions run under Python {self._python.version_text}: {self._python.path}"
         )
+        if is_role:
+            self._factory.console.note(
+                "Each function's code has the rights of the function's role, and none of yours."
+            )
         if isinstance(self._debug, Debugpy):
             try:
                 self._tell_how_to_attach(invoker, self._debug)
@@ -126,6 +164,19 @@ class AttachFactory:
             python = file.stacks[name].python
             named_by = f"{file.path.name} [stacks.{name}]: python"
         return find_interpreter(python, [*self._list_project_folders()], os.environ, named_by)
+
+    def _find_interpreters(self, settings: StackSettings | None) -> dict[str, Interpreter]:
+        """Those that the settings file names for single functions."""
+        if settings is None or self._options.python is not None:
+            return {}
+        functions = settings.stack.functions
+        return {
+            name: find_interpreter(
+                one.python, [], os.environ, f"{settings.name_function(name)}: python"
+            )
+            for name, one in functions.items()
+            if one.python is not None
+        }
 
     def _runs_as_function(self) -> bool:
         if self._options.as_function is not None:

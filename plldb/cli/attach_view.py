@@ -19,6 +19,7 @@ from plldb.debugger.attachment import (
     SessionCreated,
 )
 from plldb.debugger.children.invoker import Progress, RunState
+from plldb.debugger.deployed_layers.layer_supply import LayerDownload, LayerRemark
 from plldb.debugger.invocation_runner import (
     InterpreterDiffers,
     InvocationFinished,
@@ -188,7 +189,7 @@ class AttachView:
                 self._console.warn(_explain(event))
             case JunkArrived(preview):
                 self._console.warn(f"something arrived that is no message: {preview}")
-            case Warned(function, message):
+            case Warned(function, message) | LayerRemark(function, message):
                 self._console.warn(f"{function}: {message}")
             case MoveFailed(reason, delay):
                 self._console.warn(
@@ -361,6 +362,11 @@ def _render_function(event: AttachEvent) -> tuple[dict[str, Any], str] | None:
             return (
                 {"event": "taken", "function": function, "by": by},
                 f"  {function} was taken over by {by}",
+            )
+        case LayerDownload(layer, size):
+            return (
+                {"event": "layer.download", "layer": layer, "bytes": size},
+                f"  layer {layer} is being fetched: {size / 1e6:.1f} MB",
             )
         case Restored(function):
             return {"event": "restored", "function": function}, f"  {function} is restored"

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from plldb.aws import Target
     from plldb.debugger.api_client import ApiClient
     from plldb.debugger.children.role_lender import RoleLender
+    from plldb.debugger.deployed_layers.layer_fetcher import LayerFetcher
     from plldb.emulators.base import Emulator
     from plldb.emulators.lifecycle import Lifecycle
     from plldb.errors import PlldbError
@@ -86,6 +87,16 @@ class Factory:
 
         default = Path(platformdirs.user_state_dir("plldb", appauthor=False))
         return find_home(os.environ, default)
+
+    def open_layer_fetcher(self) -> LayerFetcher:
+        """Layers of the target, kept below PLLDB_HOME or in the user's cache folder."""
+        import platformdirs
+
+        from plldb.debugger.deployed_layers.layer_fetcher import LayerFetcher
+
+        default = Path(platformdirs.user_cache_dir("plldb", appauthor=False))
+        folder = find_home(os.environ, default).value / "layers"
+        return self._to_close.enter_context(LayerFetcher.of_target(self.target, folder))
 
     def find_stack_name(self) -> str:
         """That of the project in this folder. Raises UsageError if it has several."""

@@ -7,7 +7,7 @@ import logging
 import random
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -20,8 +20,14 @@ from plldb.debugger.api_client import ApiClient
 from plldb.debugger.children.invoker import Invoker
 from plldb.debugger.children.terminal import forget_terminal
 from plldb.debugger.connection import SessionConnection, open_session
+from plldb.debugger.deployed_layers.layer_supply import LayerEvent
 from plldb.debugger.held_functions import HeldFunctions
-from plldb.debugger.invocation_runner import InvocationRunner, RunnerEvent
+from plldb.debugger.invocation_runner import (
+    CollectLayers,
+    InvocationRunner,
+    RunnerEvent,
+    collect_local_layers,
+)
 from plldb.debugger.overrides import Overrides
 from plldb.debugger.payload_transfer import PayloadTransfer
 from plldb.debugger.protocol import Ended, SessionEvent, SessionProtocol, Wish
@@ -102,18 +108,22 @@ AttachEvent = (
     | SessionEvent
     | RunnerEvent
     | RedeploymentEvent
+    | LayerEvent
 )
 
 
 @dataclass(frozen=True)
 class SessionOptions:
-    """``as_function``: the code runs under the roles of its functions."""
+    """``as_function``: the code runs under the roles of its functions. ``members`` are names at
+    Lambda by names in a session, of a stack that is a mere list of functions.
+    """
 
     stack_name: str
     helper_stack: str
     when_absent: WhenAbsent = WhenAbsent.ORIGINAL
     take_over: bool = False
     as_function: bool = False
+    members: Mapping[str, str] | None = None
 
 
 def attach(
@@ -125,6 +135,7 @@ def attach(
     timing: Timing | None = None,
     overrides: Overrides = Overrides(),  # noqa: B008 (frozen)
     choose_again: Callable[[], ChosenSources] | None = None,
+    collect_layers: CollectLayers = collect_local_layers,
 ) -> Ended:
     """Opens a session for the stack and stays in it until Ctrl-C, SIGTERM or SIGHUP.
 
@@ -137,7 +148,8 @@ def attach(
     EndpointError or SessionError if the session can't be opened, ConnectionLostError if somebody
     else ends it, or if it is lost for good.
     """
-    stack = require_debuggable_stack(target, session.stack_name)
+    if session.members is None:
+        require_debuggable_stack(target, session.stack_name)
     helper = _find_helper_stack(target, session)
     with (
         ApiClient.of_helper_stack(helper, target) as api,
@@ -146,14 +158,21 @@ def attach(
         # Before there is a session: what is wrong with the terminal or a port leaves none behind.
         invoker = make_invoker()
         try:
-            session_id = api.create_session(stack.name)
+            session_id = api.create_session(session.stack_name)
         except BaseException:
             invoker.discard()
             raise
-        report(SessionCreated(shortened(session_id), stack.name))
+        report(SessionCreated(shortened(session_id), session.stack_name))
         ends = _Ends(target, helper, api, transfer)
         run = _Attachment(
-            ends, session, sources, report, timing or Timing(), overrides, choose_again
+            ends,
+            session,
+            sources,
+            report,
+            timing or Timing(),
+            overrides,
+            choose_again,
+            collect_layers,
         )
         return asyncio.run(run.until_signal(session_id, invoker))
 
@@ -232,8 +251,10 @@ class _Attachment:
         timing: Timing,
         overrides: Overrides,
         choose_again: Callable[[], ChosenSources] | None,
+        collect_layers: CollectLayers,
     ) -> None:
         self._ends = ends
+        self._collect_layers = collect_layers
         self._overrides = overrides
         self._options = options
         self._use(sources)
@@ -282,6 +303,7 @@ class _Attachment:
             on_bug=self._stop_at_once,
             overrides=self._overrides,
             as_function=self._options.as_function,
+            collect_layers=self._collect_layers,
         )
         try:
             return await self._stay_attached(session_id)
@@ -387,6 +409,7 @@ class _Attachment:
             # Whoever took a function since then keeps it: two that take over would go on for ever.
             take_over=self._options.take_over and not self._was_ready,
             as_function=self._options.as_function,
+            members=self._options.members,
             former=None if holder is None else holder.session_id,
             is_complete=holder is not None and holder.is_complete,
         )
@@ -643,20 +666,6 @@ def _list_left_out(sources: ChosenSources) -> list[AttachEvent]:
     events += [
         protocol.Warned(function, message) for function, message in sorted(sources.warnings.items())
     ]
-    missing: dict[tuple[str, str], list[str]] = {}
-    for function, source in sorted(sources.found.items()):
-        for layer in source.layers:
-            if layer.reason:
-                missing.setdefault((layer.name, layer.reason), []).append(function)
-    for (name, reason), (function, *others) in missing.items():
-        also = f" It is one of {', '.join(others)}, too." if others else ""
-        events.append(
-            protocol.Warned(
-                function,
-                f"its layer {name} is not on this machine: {reason}.{also} Install what it brings "
-                "in the environment of your project, or make it a layer of the template.",
-            )
-        )
     return events if sources.found else [*events, NothingToDebug(sources.why_none)]
 
 

@@ -17,8 +17,8 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -35,7 +35,7 @@ from plldb.debugger.overrides import Overrides
 from plldb.debugger.payload_transfer import PayloadTransfer
 from plldb.debugger.protocol import Instrumented, InvocationArrived
 from plldb.debugger.replies import MessageRefusedError, Replies
-from plldb.debugger.sources.project import CodeSource
+from plldb.debugger.sources.project import CodeSource, DescribedLayer
 from plldb.debugger.tasks import TaskSet
 from plldb.debugger.threads import run_in_thread
 from plldb.debugger.timing import Backoff, Timing
@@ -90,6 +90,23 @@ class InterpreterDiffers:
     function: str
     runtime: str
     interpreter: Interpreter
+
+
+# The folders of a function's layers, in their order, by its name and runtime: of those that the
+# project describes, and those deployed, by their ARNs (None if nobody tells).
+CollectLayers = Callable[
+    [str, str, Sequence[DescribedLayer], Sequence[str] | None], Awaitable[tuple[Path, ...]]
+]
+
+
+async def collect_local_layers(
+    function: str,  # noqa: ARG001
+    runtime: str,  # noqa: ARG001
+    described: Sequence[DescribedLayer],
+    deployed: Sequence[str] | None,  # noqa: ARG001
+) -> tuple[Path, ...]:
+    """Those that the project has, and no others."""
+    return tuple(folder for layer in described for folder in layer.folders)
 
 
 RunnerEvent = InvocationFinished | Prepared | NotPrepared | InterpreterDiffers
@@ -165,7 +182,9 @@ class InvocationRunner:
         on_bug: Callable[[], None] = lambda: None,
         overrides: Overrides = Overrides(),  # noqa: B008 (frozen)
         as_function: bool = False,
+        collect_layers: CollectLayers = collect_local_layers,
     ) -> None:
+        self._collect_layers = collect_layers
         self._timing = timing or Timing()
         self._on_bug = on_bug
         self._bug: BaseException | None = None
@@ -183,6 +202,8 @@ class InvocationRunner:
         self._is_leaving = False
         # Done once it is known how the function is deployed.
         self._functions: dict[str, asyncio.Future[LocalFunction]] = {}
+        # How each was deployed last.
+        self._newest: dict[str, Instrumented] = {}
         self._tasks = TaskSet(on_bug=self._note_bug)
         # By logical id: each that is being prepared, and those that could be.
         self._preparing: dict[str, asyncio.Task[bool]] = {}
@@ -225,7 +246,6 @@ class InvocationRunner:
             timeout=int(info["timeout"]),
             region=self._region,
             runtime=str(info["runtime"]),
-            layers=tuple(folder for layer in source.layers for folder in layer.folders),
             build_dir=source.build_dir,
             logging=dict(info["logging"]),
             as_function=self._as_function,
@@ -234,12 +254,28 @@ class InvocationRunner:
         self._compare_versions(function)
         if self._find_function(event.function).done():
             del self._functions[event.function]
-        self._find_function(event.function).set_result(function)
-        is_early = len(self._functions) <= self._invoker.warm_limit
+        self._newest[event.function] = event
+        is_early = len(self._newest) <= self._invoker.warm_limit
+        self._tasks.start(self._take_in(event, function, source.layers, is_early))
+
+    async def _take_in(
+        self,
+        event: Instrumented,
+        function: LocalFunction,
+        described: Sequence[DescribedLayer],
+        is_early: bool,
+    ) -> None:
+        """Once its layers are here, it can be run."""
+        name, deployed = function.logical_id, event.info["layers"]
+        layers = await self._collect_layers(name, function.runtime, described, deployed)
+        if self._newest[name] is not event:
+            return
+        function = replace(function, layers=layers)
+        self._find_function(name).set_result(function)
         if is_early or not self._invoker.keeps_children:
-            self._tasks.start(self._prepare_in_turn(function, is_early))
+            await self._prepare_in_turn(function, is_early)
         else:
-            self._tasks.start(self._invoker.serve_editors(function))
+            await self._invoker.serve_editors(function)
 
     def take_ready(self, max_waiting: int) -> None:
         """All functions are instrumented: the machine has time for those beyond the first ones."""
@@ -247,7 +283,7 @@ class InvocationRunner:
         self._is_ready.set()
 
     def _compare_versions(self, function: LocalFunction) -> None:
-        here = self._invoker.python
+        here = function.interpreter or self._invoker.python
         is_same = function.runtime in ("", "python{}.{}".format(*here.version))
         if not is_same and function.runtime not in self._warned_of:
             self._warned_of.add(function.runtime)
@@ -299,7 +335,7 @@ class InvocationRunner:
             return False
         self._refusals.pop(name, None)
         self._prepared[name] = function
-        python, folder = self._invoker.python, function.code_dir
+        python, folder = function.interpreter or self._invoker.python, function.code_dir
         logger.info(
             "%s runs under %s, Python %s, with the code in %s and %d s",
             *(name, python.path, python.version_text, folder, function.timeout),

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from plldb.config import ConfigFile, FileOverrides, suggest
+from plldb.debugger.children.interpreter import Interpreter
 from plldb.debugger.children.local_function import LocalFunction
 from plldb.debugger.env_files import Variables, read_env_file
 from plldb.debugger.reserved_variables import find_refusal
@@ -37,11 +38,12 @@ _HANDLER = re.compile(r"[^\s.](?:[^\s]*[^\s.])?\.[^\s./]+")
 class Overrides:
     """``variables`` come in the order of their strength, the strongest last.
 
-    ``handlers`` are by logical id.
+    ``handlers`` and ``interpreters`` are by logical id.
     """
 
     variables: tuple[Variables, ...] = ()
     handlers: Mapping[str, str] = field(default_factory=dict)
+    interpreters: Mapping[str, Interpreter] = field(default_factory=dict)
 
     def apply(self, function: LocalFunction) -> LocalFunction:
         """The function as it is to be run here.
@@ -57,7 +59,12 @@ class Overrides:
         )
         if handler is not None:
             logger.info("%s: %s runs, not %s", function.logical_id, handler, function.handler)
-        return replace(function, variables=variables, handler=handler or function.handler)
+        return replace(
+            function,
+            variables=variables,
+            handler=handler or function.handler,
+            interpreter=self.interpreters.get(function.logical_id),
+        )
 
 
 @dataclass(frozen=True)

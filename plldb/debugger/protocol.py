@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Any
@@ -214,7 +214,8 @@ SessionEvent = (
 class Wish:
     """What a session is for: the functions to instrument (none: it only listens), and how.
 
-    ``as_function``: their invocations are to bring the credentials of their roles.
+    ``as_function``: their invocations are to bring the credentials of their roles. ``members`` are
+    the functions of a stack that is a mere list: their names at Lambda, by those in the session.
 
     ``former`` is the id of the session that it replaces, and ``is_complete`` says whether that one
     had instrumented all of the functions.
@@ -224,6 +225,7 @@ class Wish:
     when_absent: WhenAbsent = WhenAbsent.ORIGINAL
     take_over: bool = False
     as_function: bool = False
+    members: Mapping[str, str] | None = None
     former: str | None = None
     is_complete: bool = False
 
@@ -483,7 +485,12 @@ class SessionProtocol:
         wish = self._wish
         self.send(
             wire.instrument_message(
-                self.session_id, [*functions], wish.when_absent, take_over, wish.as_function
+                self.session_id,
+                [*functions],
+                wish.when_absent,
+                take_over,
+                wish.as_function,
+                wish.members,
             )
         )
 

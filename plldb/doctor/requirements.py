@@ -91,6 +91,13 @@ COMPARE = Purpose(
         ),
     ),
 )
+# Without it, the code runs without these layers, and attach says so.
+LAYERS = Purpose(
+    "layers",
+    "what plldb attach calls for layers that are not on your machine; of another account's layer, "
+    "its owner has to allow it as well",
+    _list_permissions("arn:{partition}:lambda:{region}:*:layer:*:*", "lambda:GetLayerVersion"),
+)
 RESTORE = Purpose(
     "restore", "what plldb restore calls", (DESCRIBE_HELPER, DESCRIBE_STACK, RESTORE_FUNCTIONS)
 )
@@ -318,4 +325,4 @@ DOCTOR = Purpose(
 
 # Those that have a check of their own; the docs list all.
 CHECKED = (ATTACH, RESTORE, SESSIONS, BOOTSTRAP)
-PURPOSES = (*CHECKED, COMPARE, DOCTOR)
+PURPOSES = (*CHECKED, COMPARE, LAYERS, DOCTOR)

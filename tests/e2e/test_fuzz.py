@@ -96,6 +96,8 @@ NAMES = st.sampled_from(
         "functions",
         "whenAbsent",
         "takeOver",
+        "asFunction",
+        "credentials",
         "replaces",
         "sessionId",
         "token",

@@ -87,6 +87,7 @@ PURE = [
     "plldb.debugger.sources.intrinsics",
     "plldb.debugger.sources.project",
     "plldb.debugger.sources.sam",
+    "plldb.debugger.sources.stack_settings",
     "plldb.debugger.sources.serverless",
     "plldb.debugger.sources.terraform",
     "plldb.deployed",

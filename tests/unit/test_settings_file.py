@@ -111,6 +111,27 @@ class TestStacks:
         }
         assert stacks["empty"] == FileStack(FileOverrides(), {})
 
+    def test_where_code_is(self, folder: Path) -> None:
+        text = """
+            [stacks.shop]
+            template = "infra/t.yaml"
+            code = "src"
+            [stacks.shop.functions."Child/Greeter"]
+            code = "/src/greeter"
+            layers = ["layers/common", "arn:aws:lambda:eu-west-1:123456789012:layer:x:1"]
+            python = "python3.13"
+        """
+        shop = read(written(folder, text), "--config").stacks["shop"]
+        assert (shop.template, shop.overrides.code) == (folder / "infra/t.yaml", folder / "src")
+        assert shop.functions["Child/Greeter"] == FileOverrides(
+            code=Path("/src/greeter"),
+            layers=(
+                f"{folder}/layers/common",
+                "arn:aws:lambda:eu-west-1:123456789012:layer:x:1",
+            ),
+            python="python3.13",
+        )
+
     def test_whether_they_run_under_their_own_roles(self, folder: Path) -> None:
         path = written(folder, "[stacks.shop]\nas-function = true\n[stacks.other]")
         stacks = read(path, "--config").stacks
@@ -146,7 +167,12 @@ class TestStacks:
             ("[stacks.shop]\nas-function = 'yes'", "as-function is a string"),
             ("[stacks.shop.functions.A]\nas-function = true", "no setting 'as-function'"),
             ("[stacks.shop]\npython = ''", "python is empty"),
-            ("[stacks.shop.functions.A]\npython = 'x'", "there is no setting 'python'"),
+            ("[stacks.shop]\nlayers = ['x']", "there is no setting 'layers'"),
+            ("[stacks.shop]\ntemplate = 1", "template is an integer"),
+            ("[stacks.shop]\ncode = ''", "code is empty"),
+            ("[stacks.shop.functions.A]\ntemplate = 'x'", "there is no setting 'template'"),
+            ("[stacks.shop.functions.A]\nlayers = 'x'", "layers is a string"),
+            ("[stacks.shop.functions.A]\nlayers = [1]", "layers is an integer"),
             ("[stacks.shop]\nfunctions = []", "[stacks.shop.functions] is an array"),
             ("[stacks.shop.functions]\nA = 1", "[stacks.shop.functions.A] is an integer"),
             ("[stacks.shop.functions.A]\nhandler = 1", "handler is an integer"),

@@ -336,7 +336,8 @@ class Invoker:
         self, function: LocalFunction, problem: SourceError | ChildFailedError | ChildExitedError
     ) -> SourceError:
         """What is wrong with a function's code, with the interpreter and the folder."""
-        where = f"{self.python.path} is Python {self.python.version_text}"
+        python = function.interpreter or self.python
+        where = f"{python.path} is Python {python.version_text}"
         where = f"{where}, and the code is in {function.code_dir}."
         match problem:
             case ChildFailedError():
@@ -723,17 +724,16 @@ class Invoker:
         elif line is not None:
             inherited = (line.descriptor,)
             debugger = {"kind": "pdb", "terminal": line.descriptor}
+        python = function.interpreter or self.python
         return Launch(
             # -B: what was compiled a moment ago must not be taken for what was saved since.
-            command=(str(self.python.path), "-u", "-B", "-X", "utf8", str(RUNTIME)),
+            command=(str(python.path), "-u", "-B", "-X", "utf8", str(RUNTIME)),
             folder=function.code_dir,
-            environment=make_child_environment(
-                function, self._environ, credentials, self.python.path
-            ),
+            environment=make_child_environment(function, self._environ, credentials, python.path),
             start={
                 "handler": function.handler,
                 "codeDir": str(function.code_dir),
-                "layers": list_layer_paths(function, self.python),
+                "layers": list_layer_paths(function, python),
                 "runtime": function.runtime,
                 "debugger": debugger,
                 "fallbackPackages": {**self._fallback_packages, **packages},

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from plldb.debugger.children.interpreter import Interpreter
+
 
 @dataclass(frozen=True)
 class LocalFunction:
@@ -16,6 +18,7 @@ class LocalFunction:
     ``layers`` are folders with what is in /opt on Lambda; of two that have a file, the later has
     its way. ``build_dir`` is where a build has put the function with its dependencies, if there is
     one. ``as_function``: it runs under its own role, whose credentials its invocations bring.
+    ``interpreter`` is its own, if it has one.
     """
 
     logical_id: str
@@ -31,6 +34,7 @@ class LocalFunction:
     build_dir: Path | None = None
     logging: Mapping[str, str] = field(default_factory=dict)
     as_function: bool = False
+    interpreter: Interpreter | None = None
 
 
 @dataclass(frozen=True)

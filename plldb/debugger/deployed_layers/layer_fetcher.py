@@ -59,7 +59,7 @@ class LayerFetcher:
     @classmethod
     def of_target(cls, target: Target, folder: Path) -> Self:
         return cls(
-            partial(_get_layer_version, target),
+            partial(get_layer_version, target),
             LayerCache(folder),
             reach=target.reachable_url,
             ca_bundle=target.ca_bundle,
@@ -75,27 +75,39 @@ class LayerFetcher:
     def close(self) -> None:
         self._http.close()
 
-    def fetch(self, arn: LayerArn) -> Path:
-        """The folder with what the version has in /opt. Blocks. Raises LayerError."""
+    def fetch(self, arn: LayerArn, on_download: Callable[[int], None] = lambda _: None) -> Path:
+        """The folder with what the version has in /opt. Blocks. Raises LayerError.
+
+        ``on_download`` is told how many bytes there are to download, if there are any.
+        """
         known = self.cache.find_version(arn.text) if self._is_lasting else None
         if known is not None:
             logger.debug("layer %s is in the cache", arn.label)
             return known
         content = self._describe(arn).get("Content") or {}
         sha256 = _read_sha256(content)
-        path = self.cache.keep_content(sha256, partial(self._download, arn, content, sha256))
+        download = partial(self._download, arn, content, sha256, on_download)
+        path = self.cache.keep_content(sha256, download)
         if self._is_lasting:
             self.cache.remember_version(arn.text, sha256)
         return path
 
-    def _download(self, arn: LayerArn, content: dict[str, Any], sha256: str, folder: Path) -> None:
-        if content.get("CodeSize", 0) > MAX_BYTES:
-            raise LayerError("it is larger than Lambda's 250 MB")
+    def _download(
+        self,
+        arn: LayerArn,
+        content: dict[str, Any],
+        sha256: str,
+        on_download: Callable[[int], None],
+        folder: Path,
+    ) -> None:
+        on_download(int(content.get("CodeSize", 0)))
         place = self.cache.make_download()
         try:
             archive = place / "layer.zip"
             size = self._save(str(content["Location"]), archive, sha256)
             extract_layer(archive, folder)
+            # A layer without one has no packages: it is not taken for what a build would put there.
+            (folder / "python").mkdir(exist_ok=True)
         finally:
             shutil.rmtree(place, ignore_errors=True)
         logger.info("layer %s was downloaded: %d bytes", arn.label, size)
@@ -125,7 +137,7 @@ class LayerFetcher:
         )
 
 
-def _get_layer_version(target: Target, arn: LayerArn) -> dict[str, Any]:
+def get_layer_version(target: Target, arn: LayerArn) -> dict[str, Any]:
     """https://docs.aws.amazon.com/lambda/latest/api/API_GetLayerVersionByArn.html
 
     It answers for its own region only.

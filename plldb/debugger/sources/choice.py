@@ -18,6 +18,7 @@ from plldb.debugger.sources import cdk, chalice, cloudformation, sam, serverless
 from plldb.debugger.sources.code_options import find_most_specific, is_pattern
 from plldb.debugger.sources.comparison import Comparison, compare
 from plldb.debugger.sources.project import CodeSource, Finder, Functions, Project, make_absolute
+from plldb.debugger.sources.stack_settings import StackSettings, apply_layers
 from plldb.deployed import DeployedStack
 from plldb.errors import SourceError, UsageError
 from plldb.templates import TEMPLATE_HINT
@@ -44,19 +45,31 @@ class CodeOptions:
     """Whose code runs here, and where it is.
 
     ``functions`` are shell patterns of names; none means all. ``code`` is by such patterns, too.
+    ``settings`` are those of plldb.toml for the stack, of which what stands above has its way.
     """
 
     folder: Path
     template: Path | None = None
     code: Mapping[str, Path] = field(default_factory=dict)
     functions: tuple[str, ...] = ()
+    settings: StackSettings | None = None
 
     def includes(self, function: str) -> bool:
         return not self.functions or any(fnmatchcase(function, p) for p in self.functions)
 
     @property
     def is_default(self) -> bool:
-        return self.template is None and not self.code and not self.functions
+        return self.named_template is None and not self.code and not self.functions
+
+    @property
+    def named_template(self) -> Path | None:
+        if self.template is not None:
+            return make_absolute(self.folder / self.template)
+        return None if self.settings is None else self.settings.template
+
+    @property
+    def names_code(self) -> bool:
+        return bool(self.code) or (self.settings is not None and self.settings.has_code)
 
 
 @dataclass(frozen=True)
@@ -86,8 +99,11 @@ def choose_sources(
     another stack's, SourceError or UsageError for what the user named and is not there. That
     nothing is named and nothing found is no error: a session can be opened all the same.
     """
-    candidates = list_candidates(options, stack_name)
-    if not candidates and not options.code:
+    if options.settings is not None:
+        options = replace(options, settings=options.settings.with_names(deployed))
+    is_list = deployed is not None and deployed.members is not None
+    candidates = [] if is_list else list_candidates(options, stack_name)
+    if not candidates and not options.names_code and not is_list:
         why = f"There is no template in {make_absolute(options.folder)}."
         if not options.is_default:
             raise SourceError(why, TEMPLATE_HINT)
@@ -137,12 +153,12 @@ def list_candidates(options: CodeOptions, stack_name: str) -> list[Project]:
 
     Raises SourceError if there are projects, and each is another stack's.
     """
-    if options.template is not None:
-        return [find_template(make_absolute(options.folder / options.template))]
+    if options.named_template is not None:
+        return [find_template(options.named_template)]
     projects = find_projects(options.folder)
     own = [project for project in projects if stack_name in project.stack_names]
     candidates = own or [project for project in projects if not project.stack_names]
-    if candidates or not projects or options.code:
+    if candidates or not projects or options.names_code:
         return candidates
     names = sorted({name for project in projects for name in project.stack_names})
     file = projects[0].named_by or projects[0].file
@@ -164,7 +180,7 @@ class _Reading:
 
     @property
     def name(self) -> str:
-        return "--code" if self.project is None else str(self.project.file)
+        return "what you named" if self.project is None else str(self.project.file)
 
     def explain_missing(self, function: str) -> str:
         if function in self.comparison.missing:
@@ -186,8 +202,11 @@ def _read(
     if project is not None:
         parameters = {} if deployed is None else deployed.parameters
         functions = _place_inline_code(project, project.read(parameters), stack_name)
-    by_hand = _name_code(functions, options.code, deployed)
+    by_hand = _name_code(functions, options, deployed)
     functions = {**functions, **by_hand}
+    if options.settings is not None:
+        sources = [(name, one) for name, one in functions.items() if isinstance(one, CodeSource)]
+        functions |= apply_layers(sources, options.settings)
     if deployed is not None:
         file = None if project is None else project.file
         return _Reading(project, compare(functions, deployed, file, by_hand))
@@ -210,7 +229,7 @@ def _place_inline_code(project: Project, functions: Functions, stack_name: str) 
 
 
 def _name_code(
-    functions: Functions, code: Mapping[str, Path], deployed: DeployedStack | None
+    functions: Functions, options: CodeOptions, deployed: DeployedStack | None
 ) -> dict[str, CodeSource]:
     """The functions whose code the developer names, with that.
 
@@ -221,25 +240,36 @@ def _name_code(
     if deployed is not None:
         names |= deployed.functions.keys()
     else:
-        names |= {pattern for pattern in code if not is_pattern(pattern)}
+        names |= {pattern for pattern in options.code if not is_pattern(pattern)}
+        names |= {*options.settings.stack.functions} if options.settings is not None else set()
     named: dict[str, CodeSource] = {}
     for name in sorted(names):
-        pattern = find_most_specific(code, name)
-        runtime = (
-            deployed.functions[name].runtime if deployed and name in deployed.functions else None
-        )
-        if pattern is None or (pattern != name and not (runtime or "python").startswith("python")):
-            continue
-        source = functions.get(name)
-        known = source if isinstance(source, CodeSource) else CodeSource(code[pattern])
-        named[name] = replace(known, code_dir=code[pattern], note="", inline=None)
-    for pattern in code:
+        code_dir = _find_named_code(name, options, deployed)
+        if code_dir is not None:
+            source = functions.get(name)
+            known = source if isinstance(source, CodeSource) else CodeSource(code_dir)
+            named[name] = replace(known, code_dir=code_dir, note="", inline=None)
+    for pattern in options.code:
         if not any(fnmatchcase(name, pattern) for name in names):
             raise UsageError(
-                f"--code {pattern}={code[pattern]}: the stack has no function {pattern!r}.",
+                f"--code {pattern}={options.code[pattern]}: the stack has no function {pattern!r}.",
                 suggest(pattern, sorted(names)) if names else "It has no function at all.",
             )
     return named
+
+
+def _find_named_code(
+    name: str, options: CodeOptions, deployed: DeployedStack | None
+) -> Path | None:
+    """What the developer says: of a function, or of all that may be Python's."""
+    may_be_python = _may_be_python(name, deployed)
+    pattern = find_most_specific(options.code, name)
+    if pattern is not None and (pattern == name or may_be_python):
+        return options.code[pattern]
+    settings = options.settings
+    if settings is None or (name not in settings.stack.functions and not may_be_python):
+        return None
+    return settings.find_code(name)
 
 
 def _may_be_python(name: str, deployed: DeployedStack | None) -> bool:

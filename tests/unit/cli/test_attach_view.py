@@ -24,6 +24,7 @@ from plldb.debugger.attachment import (
 from plldb.debugger.children.child import OutputLine
 from plldb.debugger.children.interpreter import Interpreter
 from plldb.debugger.children.invoker import Progress, RunState
+from plldb.debugger.deployed_layers.layer_supply import LayerDownload, LayerRemark
 from plldb.debugger.held_functions import Changes
 from plldb.debugger.invocation_runner import (
     InterpreterDiffers,
@@ -112,6 +113,11 @@ ANSWERS: list[tuple[AttachEvent, dict[str, Any], str]] = [
         "Greeter is gone: it was deleted",
     ),
     (Restored("Greeter"), {"event": "restored", "function": "Greeter"}, "Greeter is restored"),
+    (
+        LayerDownload("Powertools:7", 12_345_678),
+        {"event": "layer.download", "layer": "Powertools:7", "bytes": 12_345_678},
+        "layer Powertools:7 is being fetched: 12.3 MB",
+    ),
     (Resumed(), {"event": "resumed"}, "The session goes on over a new connection."),
     (
         Reconnecting(2, 0.75, "the connection broke"),
@@ -203,6 +209,7 @@ WARNINGS: list[tuple[AttachEvent, str]] = [
     (CodeNotFoundAgain("no template"), "its code can't be found again: no template"),
     (JunkArrived("\ufffd"), "\ufffd"),
     (Warned("Greeter", "its alias is not debugged"), "Greeter: its alias is not debugged"),
+    (LayerRemark("Greeter", "its layer x can't be had"), "Greeter: its layer x can't be had"),
 ]
 QUIET: list[AttachEvent] = [
     # What follows tells of it.

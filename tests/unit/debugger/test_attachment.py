@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,9 +18,8 @@ from plldb.debugger.attachment import (
     attach,
 )
 from plldb.debugger.invocation_runner import InvocationFinished
-from plldb.debugger.protocol import Connected, Ended, Instrumented, Restored, Skipped, Warned
+from plldb.debugger.protocol import Connected, Ended, Instrumented, Restored, Skipped
 from plldb.debugger.sources.choice import ChosenSources
-from plldb.debugger.sources.project import CodeSource, DescribedLayer
 from plldb.errors import StackError
 from tests.unit.debugger.helper_stack import (
     FakeInvoker,
@@ -60,21 +58,6 @@ def test_from_the_first_call_to_ctrl_c(signal_number: signal.Signals) -> None:
     # Without code there is nothing to instrument.
     assert stack.frames == [(1, {"action": "close", "sessionId": session_id(1)})]
     assert stack.deleted == []
-
-
-def test_a_layer_that_is_not_here_is_named_once_with_what_to_do() -> None:
-    arn = "arn:aws:lambda:eu-west-1:017000801446:layer:Powertools:5"
-    layer = DescribedLayer(arn, reason="it is none of this template's")
-    found = {name: CodeSource(Path("/code"), layers=(layer,)) for name in ("A", "B")}
-    attached = run_attach(
-        HelperStack(),
-        at(Connected, then=lambda: os.kill(os.getpid(), signal.SIGINT)),
-        sources=ChosenSources(found),
-    )
-    (warned,) = [event for event in attached.events if isinstance(event, Warned)]
-    assert warned.function == "A"
-    for part in (arn, "It is one of B, too", "Install what it brings", "layer of the template"):
-        assert part in warned.message
 
 
 def test_the_functions_with_code_here_are_instrumented_and_their_invocations_answered(

@@ -6,7 +6,7 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -170,6 +170,10 @@ class Session:
         self.events: list[RunnerEvent] = []
         self.bugs = 0
         self._news = asyncio.Event()
+        # What was asked of layers; they are there once it is set.
+        self.collected: list[tuple[Any, ...]] = []
+        self.layers = asyncio.Event()
+        self.layers.set()
         sources = {
             name: CodeSource(
                 Path("/code", name),
@@ -189,7 +193,21 @@ class Session:
             Timing(first_retry=0.001, longest_retry=0.01, repeat=0.01, preparing=0.1),
             self._count_bug,
             as_function=as_function,
+            collect_layers=self._collect_layers,
         )
+
+    async def _collect_layers(
+        self,
+        function: str,
+        runtime: str,
+        described: Sequence[DescribedLayer],
+        deployed: Sequence[str] | None,
+    ) -> tuple[Path, ...]:
+        self.collected.append((function, runtime, described, deployed))
+        self._news.set()
+        await self.layers.wait()
+        fetched = [Path("/fetched", arn) for arn in deployed or ()]
+        return (*(folder for layer in described for folder in layer.folders), *fetched)
 
     def _send(self, frame: str) -> None:
         self._news.set()
@@ -880,6 +898,42 @@ class TestFunctions:
             await one.finished(2)
 
         assert session(work).stack.answers.keys() == {"request-1", "request-2"}
+
+    def test_it_waits_for_the_layers_of_its_function(self) -> None:
+        """Unclaimed as well: if they take too long, the function runs it by itself."""
+        arn = "arn:aws:lambda:eu-west-1:123456789012:layer:x:1"
+
+        async def work(one: Session) -> None:
+            one.layers.clear()
+            one.runner.add_function(instrumented(layers=[arn]))
+            one.runner.start(arrived())
+            await one.until(lambda: len(one.collected) == 1)
+            assert (one.invoker.prepared, one.invoker.invoked, one.stack.heard) == ([], [], [])
+            one.layers.set()
+            await one.finished()
+
+        done = session(work)
+        common = DescribedLayer("Common", (Path("/layers/common"),))
+        assert done.collected == [("Greeter", "python3.13", (common,), [arn])]
+        ((ran, *_),) = done.invoker.invoked
+        assert ran.layers == (Path("/layers/common"), Path("/fetched", arn))
+
+    def test_of_a_function_that_was_deployed_again_meanwhile_the_newer_layers_count(self) -> None:
+        async def work(one: Session) -> None:
+            one.layers.clear()
+            one.runner.add_function(instrumented(layers=["old"]))
+            one.runner.add_function(instrumented(layers=["new"]))
+            one.runner.start(arrived())
+            await one.until(lambda: len(one.collected) == 2)
+            one.layers.set()
+            await one.finished()
+            one.runner.add_function(instrumented(layers=[]))
+            one.runner.start(arrived("request-2"))
+            await one.finished(2)
+
+        (first, *_), (second, *_) = session(work).invoker.invoked
+        assert first.layers[1:] == (Path("/fetched/new"),)
+        assert second.layers[1:] == ()
 
     def test_but_not_longer_than_its_caller(self) -> None:
         async def work(one: Session) -> None:
