@@ -92,6 +92,11 @@ from plldb.cli.options import global_options, helper_stack_option
     help="The code has the rights of its function's role, and none of yours. Not by default, or as "
     "plldb.toml says.",
 )
+@click.option(
+    "--aliases",
+    is_flag=True,
+    help="Callers of aliases come here, too, even where others call a function without one.",
+)
 @click.option("--take-over", is_flag=True, help="Take functions that another session holds.")
 @click.option(
     "--max-concurrency",

@@ -34,6 +34,7 @@ class AttachOptions:
     when_absent: str
     take_over: bool
     as_function: bool | None
+    aliases: bool
     max_concurrency: int
 
     def check(self) -> None:

@@ -24,6 +24,9 @@ def restore(stack_name: str) -> None:
     console = factory.console
     with console.progress(f"Restoring stack {stack_name}…"):
         restoration = restore_stack(factory.target, stack_name, factory.settings.helper_stack)
+    for function, texts in restoration.left.items():
+        for text in texts:
+            console.warn(f"{function}: {text}")
     names = ", ".join(restoration.restored) or "nothing: no function is instrumented"
     console.answer(
         {

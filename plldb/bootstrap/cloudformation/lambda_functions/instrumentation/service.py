@@ -21,9 +21,17 @@ from ..sessions.function_lists import FunctionLists
 from ..shared.log import LambdaEvent, Record
 from ..websocket import wire
 from ..websocket.connections import Connections
+from .alias_redirection import (
+    AliasWish,
+    GivenBack,
+    TakenAliases,
+    give_aliases_back,
+    take_aliases,
+)
 from .control_plane import (
     ChangeRefusedError,
     ControlPlane,
+    EventSources,
     FunctionRef,
     GoneError,
     UnseenUpdateError,
@@ -172,13 +180,17 @@ def _instrument(
         notifier.notify(wire.ready(0, 0, instrumenter.max_waiting, deployment.stamp))
         return {"instrumented": 0, "skipped": 0}
     selection = _select(request, instrumenter, notifier)
-    limits = instrumenter.control_plane.timeout_limits({one.name for one in selection.functions})
+    sources = instrumenter.control_plane.event_sources({one.name for one in selection.functions})
+
+    published_for: set[str] = set()
 
     def take(function: FunctionRef) -> bool:
-        limit = limits.get(function.name, MAX_TIMEOUT)
-        return _take_and_tell(function, request, limit, instrumenter, notifier)
+        own = sources.get(function.name, EventSources())
+        return _take_and_tell(function, request, own, instrumenter, notifier, published_for.add)
 
     taken = _in_parallel(take, selection.functions)
+    for hold in published_for:
+        instrumenter.lists.end_work(request["stackName"], hold, token_key(request["token"]))
     # Asked after the last change: a session that ended before is restored here, one that ends
     # later has its own restoring, which sees all changes. That a connection is gone says nothing:
     # an heir may have taken over, or may be about to.
@@ -220,7 +232,8 @@ def watch(request: dict[str, Any], record: Record, instrumenter: Instrumenter) -
 
 
 def restore(request: dict[str, Any], record: Record, instrumenter: Instrumenter) -> dict[str, Any]:
-    """``{"restored": [functions], "failed": {function: reason}}``.
+    """``{"restored": [functions], "failed": {function: reason}}``, and perhaps
+    ``"left": {function: [what]}``: what was left as it is, though it has to do with plldb.
 
     Restores what is held under the names of the request; without any, all that is instrumented.
     Nobody sees the answer where a session's functions are restored: raises NotRestoredError then.
@@ -229,18 +242,24 @@ def restore(request: dict[str, Any], record: Record, instrumenter: Instrumenter)
     record["holds"] = holds
     notifier = Notifier(instrumenter.connections, request["connectionId"])
     _wait_for_deployment(request["stackName"], instrumenter, notifier)
+    listed = {one.name for one in instrumenter.lists.get(request["stackName"])}
     functions = _list_held(request["stackName"], instrumenter)
     restored: list[str] = []
     failed: dict[str, str] = {}
+    left: dict[str, list[str]] = {}
 
     def give_back(function: FunctionRef) -> None:
-        try:
-            if _give_back(function, holds, instrumenter):
-                restored.append(function.logical_id)
-                notifier.notify(wire.restored(function.logical_id))
-        except ChangeRefusedError as error:
-            failed[function.logical_id] = str(error)
-            notifier.notify(wire.warning(function.logical_id, f"not restored: {error}"))
+        has_versions = holds is None or function.name in listed
+        done = _give_all_back(function, holds, has_versions, instrumenter)
+        if done.is_restored:
+            restored.append(function.logical_id)
+            notifier.notify(wire.restored(function.logical_id))
+        if done.warnings:
+            left[function.logical_id] = [*done.warnings]
+        if done.failures:
+            failed[function.logical_id] = "; ".join(done.failures)
+        for text in (*done.warnings, *(f"not restored: {one}" for one in done.failures)):
+            notifier.notify(wire.warning(function.logical_id, text))
 
     _in_parallel(give_back, functions)
     notifier.notify(wire.closed())
@@ -251,7 +270,7 @@ def restore(request: dict[str, Any], record: Record, instrumenter: Instrumenter)
         record["level"] = "ERROR"
         if holds is not None:
             raise NotRestoredError(", ".join(sorted(failed)))
-    return {"restored": sorted(restored), "failed": failed}
+    return {"restored": sorted(restored), "failed": failed} | ({"left": left} if left else {})
 
 
 def _wait_for_deployment(stack_name: str, instrumenter: Instrumenter, notifier: Notifier) -> None:
@@ -317,18 +336,59 @@ def _select(request: dict[str, Any], instrumenter: Instrumenter, notifier: Notif
 def _take_and_tell(
     function: FunctionRef,
     request: dict[str, Any],
-    timeout_limit: int,
+    sources: EventSources,
     instrumenter: Instrumenter,
     notifier: Notifier,
+    announce: Callable[[str], None],
 ) -> bool:
-    """Whether the function's invocations go to the session from now on."""
-    messages = _take(function, request, timeout_limit, instrumenter)
-    for message in messages:
-        notifier.notify(message)
+    """Whether the function's invocations go to the session from now on.
+
+    ``announce`` is told the names of the holds for which versions are published.
+    """
+    limit = MAX_TIMEOUT if sources.timeout_limit is None else sources.timeout_limit
+    messages = _take(function, request, limit, instrumenter)
     is_instrumented: bool = messages[0]["type"] == wire.MessageType.INSTRUMENTED
     if is_instrumented:
-        _warn_of_bypasses(function, instrumenter, notifier)
+        taken = _take_aliases(function, request, sources, instrumenter, announce)
+        messages[0]["aliases"] = [*taken.names]
+        if taken.revision is not None:
+            messages[0]["revision"] = taken.revision
+        messages += [wire.warning(function.logical_id, text) for text in taken.warnings]
+    for message in messages:
+        notifier.notify(message)
     return is_instrumented
+
+
+def _take_aliases(
+    function: FunctionRef,
+    request: dict[str, Any],
+    sources: EventSources,
+    instrumenter: Instrumenter,
+    announce: Callable[[str], None],
+) -> TakenAliases:
+    def find_holder(configuration: FunctionConfiguration) -> str | None:
+        rival = _find_rival(configuration, request, instrumenter)
+        return None if rival is None or request["takeOver"] else configuration.owner
+
+    def announce_first(hold: str) -> None:
+        announce(hold)
+        work = token_key(request["token"])
+        named = {function.logical_id: function.name}
+        instrumenter.lists.add(request["stackName"], hold, named, work)
+
+    wish = AliasWish(
+        # An earlier plldb says nothing of it.
+        always=request.get("aliases", False),
+        is_direct=sources.call_latest,
+        is_own=lambda configuration: _is_own(configuration, request, instrumenter),
+        find_holder=find_holder,
+        announce=announce_first,
+    )
+    try:
+        return take_aliases(function.name, wish, instrumenter.control_plane)
+    except (GoneError, ChangeRefusedError) as error:
+        reason = str(error) or "the function was deleted"
+        return TakenAliases(warnings=(f"its aliases are not debugged: {reason}",))
 
 
 def _take(
@@ -484,15 +544,35 @@ def _make_hold(
     return hold
 
 
-def _warn_of_bypasses(
-    function: FunctionRef, instrumenter: Instrumenter, notifier: Notifier
-) -> None:
+@dataclass(frozen=True)
+class _Done:
+    """What became of a function that was to be restored."""
+
+    is_restored: bool
+    warnings: tuple[str, ...]
+    failures: tuple[str, ...]
+
+
+def _give_all_back(
+    function: FunctionRef, holds: list[str] | None, has_versions: bool, instrumenter: Instrumenter
+) -> _Done:
+    """Aliases first, whose callers are then served by the user's own version.
+
+    One that is refused leaves the other as it is.
+    """
+    failures: list[str] = []
+    aliases = GivenBack()
+    is_restored = False
+    if has_versions:
+        try:
+            aliases = give_aliases_back(function.name, holds, instrumenter.control_plane)
+        except ChangeRefusedError as error:
+            failures.append(f"its aliases: {error}")
     try:
-        for bypass in instrumenter.control_plane.bypasses(function.name):
-            notifier.notify(wire.warning(function.logical_id, f"{bypass}, which is not debugged"))
-    except (GoneError, ChangeRefusedError) as error:
-        reason = str(error) or "the function was deleted"
-        notifier.notify(wire.warning(function.logical_id, f"its aliases can't be read: {reason}"))
+        is_restored = _give_back(function, holds, instrumenter)
+    except ChangeRefusedError as error:
+        failures.append(str(error))
+    return _Done(is_restored or aliases.is_restored, aliases.warnings, tuple(failures))
 
 
 def _give_back(function: FunctionRef, holds: list[str] | None, instrumenter: Instrumenter) -> bool:

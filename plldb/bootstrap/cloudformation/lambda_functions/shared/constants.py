@@ -33,8 +33,11 @@ HELD_BY = "PLLDB_HELD_BY"
 WHEN_ABSENT = "PLLDB_WHEN_ABSENT"
 # Set if the function's own role is wanted: each invocation is sent with its credentials.
 AS_FUNCTION = "PLLDB_AS_FUNCTION"
+# In a version that plldb published for aliases: where each pointed before, as JSON.
+ALIASES = "PLLDB_ALIASES"
 
 FUNCTION_VARIABLES = (
+    ALIASES,
     ORIGINAL_HANDLER,
     ORIGINAL_TIMEOUT,
     RAISED_TIMEOUT,
