@@ -244,7 +244,7 @@ def _read_content(client: CloudFormationClient, prefix: str, name: str) -> _Stac
     which = f"stack {name.split('/')[1] if '/' in name else name}"
     try:
         with aws_errors(f"list the resources of {which}"):
-            resources = tuple(_list_resources(client, name))
+            resources = tuple(list_resources(client, name))
     except AwsError as error:
         if not prefix:
             raise
@@ -257,7 +257,8 @@ def _read_content(client: CloudFormationClient, prefix: str, name: str) -> _Stac
     return _StackContent(prefix, resources, answer.get("TemplateBody"))
 
 
-def _list_resources(client: CloudFormationClient, name: str) -> Iterator[DeployedResource]:
+def list_resources(client: CloudFormationClient, name: str) -> Iterator[DeployedResource]:
+    """What there is of a stack (its name or ARN). Raises botocore's exceptions."""
     for page in client.get_paginator("list_stack_resources").paginate(StackName=name):
         for one in page["StackResourceSummaries"]:
             physical_id = one.get("PhysicalResourceId")

@@ -81,12 +81,14 @@ class AttachFactory:
     def look_at_stack(self) -> None:
         """Holds the project against what is deployed, before anything is changed.
 
-        Raises SourceError or UsageError if it is another stack's, or if an option names a function
-        that the stack has not; StackError or AwsError if the stack can't be read.
+        Raises SourceError or UsageError if it is another stack's, if none of the functions has code
+        here, or if an option names one that the stack has not; StackError or AwsError if the stack
+        can't be read.
         """
         deployed = self._read_deployed()
         self.session = replace(self.session, members=deployed.members)
         self.sources = self._choose(deployed)
+        self.sources.require_code(deployed)
         settings = None if self._settings is None else self._settings.with_names(deployed)
         self.overrides = replace(
             self._collect_overrides(settings), interpreters=self._find_interpreters(settings)
@@ -106,7 +108,7 @@ class AttachFactory:
     def _read_deployed(self) -> DeployedStack:
         """The stack, or the functions that the settings file lists where there is none."""
         target, name = self.target, self._options.stack_name
-        if self._settings is not None and self._names_functions and not self._settings.template:
+        if self._settings is not None and self._settings.may_be_list:
             stack = find_stack(target, name)
             if stack is None:
                 return list_functions(self._settings, target.region, lambda: target.account_id)

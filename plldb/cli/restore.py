@@ -8,7 +8,11 @@ from plldb.cli.options import global_options, helper_stack_option
 
 
 @click.command()
-@click.option("--stack-name", required=True, help="The stack to restore.")
+@click.option(
+    "--stack-name",
+    required=True,
+    help="The stack to restore, or a list of functions in plldb.toml.",
+)
 @helper_stack_option()
 @global_options
 def restore(stack_name: str) -> None:
@@ -18,12 +22,19 @@ def restore(stack_name: str) -> None:
     """
     from plldb.cli.factory import make_factory
     from plldb.debugger.restoring import restore as restore_stack
+    from plldb.debugger.sources.stack_settings import find_settings
     from plldb.errors import StackError
 
     factory = make_factory()
     console = factory.console
     with console.progress(f"Restoring stack {stack_name}…"):
-        restoration = restore_stack(factory.target, stack_name, factory.settings.helper_stack)
+        settings = find_settings(factory.resolver.file, stack_name)
+        restoration = restore_stack(
+            factory.target,
+            stack_name,
+            factory.settings.helper_stack,
+            may_be_list=settings is not None and settings.may_be_list,
+        )
     for function, texts in restoration.left.items():
         for text in texts:
             console.warn(f"{function}: {text}")

@@ -139,6 +139,7 @@ class TestWhatTheStackHas:
             detach(attached)
 
 
+_DIED = '"errorMessage": "Worker process died"'
 REDEPLOYMENTS = 20
 INVOCATIONS = 200
 COUNTING = """
@@ -184,7 +185,8 @@ class Callers:
             self._slots.acquire()
             outcome = self._project.invoke(FUNCTIONS[event % 2], event)
             # An emulator may end an environment in the middle, since its function was changed.
-            self.outcomes[event] = "stopped" if outcome.was_stopped else outcome_of(outcome)
+            was_stopped = outcome.was_stopped or _DIED in outcome.text
+            self.outcomes[event] = "stopped" if was_stopped else outcome_of(outcome)
 
 
 def test_20_redeployments_during_200_invocations(plldb: Plldb, project: Project) -> None:

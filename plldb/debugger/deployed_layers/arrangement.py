@@ -68,7 +68,7 @@ def _pair(described: Sequence[DescribedLayer], deployed: Sequence[str]) -> dict[
             found = [place for place in free if is_same(layer, deployed[place])]
             if number not in places and len(found) == 1:
                 places[number] = found[0]
-    rest = [number for number in range(len(described)) if number not in places]
+    rest = [n for n, layer in enumerate(described) if n not in places and layer.is_deployed]
     free = [place for place in range(len(deployed)) if place not in places.values()]
     if len(rest) == len(free):
         places |= zip(rest, free, strict=True)

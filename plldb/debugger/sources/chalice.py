@@ -63,7 +63,7 @@ def _read_app(template: Path, app: Path, parameters: Parameters) -> Functions:
     vendor = app / _VENDOR
     for logical_id, found in functions.items():
         if isinstance(found, CodeSource) and found.code_dir == app and vendor.is_dir():
-            layers = (DescribedLayer(_VENDOR, (vendor,)), *found.layers)
+            layers = (DescribedLayer(_VENDOR, (vendor,), is_deployed=False), *found.layers)
             functions[logical_id] = replace(found, layers=layers)
     return functions
 

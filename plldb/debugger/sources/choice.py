@@ -16,7 +16,7 @@ from pathlib import Path
 from plldb.config import suggest
 from plldb.debugger.sources import cdk, chalice, cloudformation, sam, serverless
 from plldb.debugger.sources.code_options import find_most_specific, is_pattern
-from plldb.debugger.sources.comparison import Comparison, compare
+from plldb.debugger.sources.comparison import Comparison, compare, find_foreign_resource
 from plldb.debugger.sources.project import CodeSource, Finder, Functions, Project, make_absolute
 from plldb.debugger.sources.stack_settings import StackSettings, apply_layers
 from plldb.deployed import DeployedStack
@@ -37,6 +37,7 @@ FINDERS: Sequence[Finder] = (
 _TOOLS = (cdk, serverless, chalice)
 # In the project, so that an editor has it in its workspace.
 _INLINE = Path(".plldb", "inline")
+_SHOWN = 3
 _CODE_HINT = "Say where its code is: --code {0}=DIR"
 
 
@@ -89,6 +90,22 @@ class ChosenSources:
     warnings: Mapping[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
 
+    def require_code(self, deployed: DeployedStack) -> None:
+        """Raises SourceError if the stack has functions, and none of them can be run here."""
+        if self.found or not deployed.functions:
+            return
+        reasons: dict[str, list[str]] = {}
+        for name, reason in sorted(self.left_out.items()):
+            reasons.setdefault(reason, []).append(name)
+        shown = [
+            f"{', '.join(names[:_SHOWN])}{' and others' * (len(names) > _SHOWN)}: {reason}"
+            for reason, names in [*reasons.items()][:_SHOWN]
+        ]
+        raise SourceError(
+            f"No function of stack {deployed.name} can be run here. {'; '.join(shown)}.",
+            TEMPLATE_HINT,
+        )
+
 
 def choose_sources(
     options: CodeOptions, stack_name: str, deployed: DeployedStack | None = None
@@ -116,6 +133,8 @@ def choose_sources(
     best = max(readings, key=lambda reading: reading.comparison.fitting)
     if best.project is not None and deployed is not None:
         best.comparison.require_fit(best.project.file, deployed)
+        if options.named_template is None:
+            _check_resources(best.project, deployed)
     found, missing = best.comparison.found, best.comparison.missing
     _check_patterns(options, best, deployed)
     logger.info("%s: code of %d functions is here, of %d not", best.name, len(found), len(missing))
@@ -249,7 +268,7 @@ def _name_code(
             source = functions.get(name)
             known = source if isinstance(source, CodeSource) else CodeSource(code_dir)
             named[name] = replace(known, code_dir=code_dir, note="", inline=None)
-    for pattern in options.code:
+    for pattern in options.code if deployed is not None else ():
         if not any(fnmatchcase(name, pattern) for name in names):
             raise UsageError(
                 f"--code {pattern}={options.code[pattern]}: the stack has no function {pattern!r}.",
@@ -278,6 +297,18 @@ def _may_be_python(name: str, deployed: DeployedStack | None) -> bool:
 
 
 # --- The choice -----------------------------------------------------------------------------------
+
+
+def _check_resources(project: Project, deployed: DeployedStack) -> None:
+    """Raises SourceError if a project that names no stack is another one's, by what else it has."""
+    if project.read_resources is None:
+        return
+    reason = find_foreign_resource(project.read_resources(deployed.parameters), deployed)
+    if reason is not None:
+        raise SourceError(
+            f"{project.file} is not the template of stack {deployed.name}: {reason}.",
+            f"If it is, say so: --template {project.file.name}. {TEMPLATE_HINT}",
+        )
 
 
 def _check_patterns(

@@ -38,6 +38,11 @@ class StackSettings:
         return None if self.stack.template is None else make_absolute(self.stack.template)
 
     @property
+    def may_be_list(self) -> bool:
+        """Whether it is a mere list of functions, if CloudFormation knows no such stack."""
+        return bool(self.stack.functions) and self.stack.template is None
+
+    @property
     def has_code(self) -> bool:
         functions = self.stack.functions.values()
         return self.stack.overrides.code is not None or any(one.code for one in functions)
@@ -163,7 +168,7 @@ def _describe_layer(layer: str, where: str) -> DescribedLayer:
     folder = make_absolute(Path(layer))
     if not folder.is_dir():
         raise UsageError(f"{where}: layers: there is no folder {folder}.", "Name one, or an ARN.")
-    return DescribedLayer(str(folder), (folder,))
+    return DescribedLayer(str(folder), (folder,), layer_name=folder.name)
 
 
 def _check_folder(path: Path, where: str) -> Path:

@@ -278,7 +278,6 @@ class TestRoles:
         (policy,) = [r for r in RESOURCES.values() if "Policy" in r["Type"]]
         assert policy["Type"] == "AWS::IAM::Policy"
         assert policy["Properties"]["Roles"] == [{"Ref": "PLLDBManagerRole"}]
-        functions = of_type("AWS::Lambda::Function")
         own, whole = policy["Properties"]["PolicyDocument"]["Statement"]
         assert own == {
             "Effect": "Deny",

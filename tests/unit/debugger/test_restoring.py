@@ -108,3 +108,11 @@ def test_a_missing_permission_is_an_error_of_ours() -> None:
     error = refusal(functions, "app", "helper")
     assert isinstance(error, AccessDeniedError)
     assert "instrumentation function" in error.message
+
+
+def test_a_mere_list_is_restored_by_its_name() -> None:
+    functions = FakeLambda({"restored": ["A"], "failed": {}})
+    target = Target(functions, "helper")
+    found = restore(target, "loose", "helper", may_be_list=True)  # type: ignore[arg-type]
+    assert found == Restoration(("A",), {})
+    assert functions.calls[0][1]["stackName"] == "loose"

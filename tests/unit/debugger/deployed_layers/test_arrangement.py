@@ -72,6 +72,13 @@ class TestOrder:
         deployed = [arn("a"), arn("b"), arn("c")]
         assert arrange_layers([one, parameter, two], deployed) == [one, arn("b"), two]
 
+    def test_what_is_deployed_with_the_code_takes_no_place(self) -> None:
+        """Such as Chalice's folder ``vendor``."""
+        vendor = DescribedLayer("vendor", (Path("/app/vendor"),), is_deployed=False)
+        assert arrange_layers([vendor], [arn("a")]) == [arn("a"), vendor]
+        parameter = elsewhere('{"Ref": "LayerArn"}')
+        assert arrange_layers([vendor, parameter], [arn("a")]) == [arn("a"), vendor]
+
     def test_what_the_template_lacks_is_fetched(self) -> None:
         """Added by a macro, or by hand; or the code is named by --code alone."""
         common = local("Common")

@@ -100,7 +100,7 @@ layers = ["layers/common", "arn:aws:lambda:eu-west-1:123456789012:layer:x:1"]
     other = chosen.found["Child/Other"]
     assert other.code_dir == project / "other"
     assert other.layers[0] == DescribedLayer(
-        str(project / "layers/common"), (project / "layers/common",)
+        str(project / "layers/common"), (project / "layers/common",), layer_name="common"
     )
     assert other.layers[1].name.endswith(":layer:x:1")
     assert chosen.left_out.keys() == {"Child/Greeter"}
