@@ -286,15 +286,19 @@ class Restoration:
 
 
 def restore_functions(
-    target: Target, instrumentation_function: str, stack_name: str
+    target: Target,
+    instrumentation_function: str,
+    stack_name: str,
+    members: Mapping[str, str] | None = None,
 ) -> Restoration:
     """Has the helper stack restore a stack's functions, whoever instrumented them.
 
+    ``members`` are functions of a mere list, besides those that the helper stack knows by itself.
     Failing calls raise botocore's exceptions: see ``plldb.aws.aws_errors``.
     """
     client: LambdaClient = target.patient_client("lambda", _LAMBDA_SECONDS)
     # A helper stack of 0.1.0 calls the session so, and ends in an error without it.
-    request = restore_request(stack_name) | {"sessionRef": None}
+    request = restore_request(stack_name, members=members) | {"sessionRef": None}
     answer = client.invoke(FunctionName=instrumentation_function, Payload=json.dumps(request))
     payload = json.loads(answer["Payload"].read())
     if answer.get("FunctionError"):

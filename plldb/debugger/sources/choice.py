@@ -47,6 +47,7 @@ class CodeOptions:
 
     ``functions`` are shell patterns of names; none means all. ``code`` is by such patterns, too.
     ``settings`` are those of plldb.toml for the stack, of which what stands above has its way.
+    ``project`` is one that was read already.
     """
 
     folder: Path
@@ -54,13 +55,15 @@ class CodeOptions:
     code: Mapping[str, Path] = field(default_factory=dict)
     functions: tuple[str, ...] = ()
     settings: StackSettings | None = None
+    project: Project | None = None
 
     def includes(self, function: str) -> bool:
         return not self.functions or any(fnmatchcase(function, p) for p in self.functions)
 
     @property
     def is_default(self) -> bool:
-        return self.named_template is None and not self.code and not self.functions
+        names_project = self.named_template is not None or self.project is not None
+        return not (names_project or self.code or self.functions)
 
     @property
     def named_template(self) -> Path | None:
@@ -78,7 +81,8 @@ class ChosenSources:
     """The code that runs here, by the function's name; the functions ``left_out`` with the reason
     of each; and, if there is no code at all, ``why_none``.
 
-    ``known`` are the names of all functions, whether they were chosen or not. ``warnings`` say of
+    ``known`` are the names of all functions, whether they were chosen or not; none if there may be
+    others, before a stack is looked at. ``warnings`` say of
     functions what does not keep them from being debugged, or that they are not deployed;
     ``remarks`` say the like of the whole stack.
     """
@@ -119,7 +123,8 @@ def choose_sources(
     if options.settings is not None:
         options = replace(options, settings=options.settings.with_names(deployed))
     is_list = deployed is not None and deployed.members is not None
-    candidates = [] if is_list else list_candidates(options, stack_name)
+    no_project = is_list and options.project is None
+    candidates = [] if no_project else list_candidates(options, stack_name)
     if not candidates and not options.names_code and not is_list:
         why = f"There is no template in {make_absolute(options.folder)}."
         if not options.is_default:
@@ -172,6 +177,8 @@ def list_candidates(options: CodeOptions, stack_name: str) -> list[Project]:
 
     Raises SourceError if there are projects, and each is another stack's.
     """
+    if options.project is not None:
+        return [options.project]
     if options.named_template is not None:
         return [find_template(options.named_template)]
     projects = find_projects(options.folder)
@@ -347,11 +354,13 @@ def _finish(
         return [name for name in names if options.includes(name)]
 
     undeployed = undeployed or {}
+    names = {*found, *missing}
+    is_all_known = not any(name.endswith("/*") for name in names)
     return ChosenSources(
         {name: found[name] for name in choose(found)},
         {name: missing[name] for name in choose(missing)},
         why_none,
-        frozenset({*found, *missing}),
+        frozenset(names if is_all_known else ()),
         {name: f"it is not debugged: {undeployed[name]}" for name in choose(undeployed)}
         | {name: found[name].note for name in choose(found) if found[name].note},
         () if deployed is None else deployed.warnings,

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from plldb.debugger.sources.choice import CodeOptions, choose_sources
-from plldb.debugger.sources.project import CodeSource
+from plldb.debugger.sources.project import CodeSource, Project
+from plldb.debugger.sources.stack_settings import list_project
 from plldb.deployed import DeployedFunction, DeployedStack
 from plldb.errors import SourceError, UsageError
 from tests.unit.debugger.sources.cloud_assemblies import synthesise
@@ -310,3 +311,17 @@ def test_code_that_stands_in_a_template_has_a_folder_in_the_project(tmp_path: Pa
     (tmp_path / "template.yaml").write_text(parent, encoding="utf-8")
     found = choose_sources(CodeOptions(tmp_path), "app").found
     assert found == {"C/F": CodeSource(tmp_path / ".plldb/inline/app/C/F", inline="x")}
+
+
+def test_the_functions_of_a_project_that_has_no_stack(tmp_path: Path) -> None:
+    """As Terraform's. What plldb.toml and the command line say of one has its way."""
+    (tmp_path / "src").mkdir()
+    functions = {"here": CodeSource(tmp_path / "src"), "there": "its code is in S3"}
+    project = Project("Terraform", tmp_path / "show.json", lambda _: functions)
+    stack = list_project("mine", project)
+    assert stack.members == {"here": "here", "there": "there"}
+    chosen = choose_sources(CodeOptions(tmp_path, project=project), "mine", stack)
+    assert chosen.found == {"here": CodeSource(tmp_path / "src")}
+    assert chosen.left_out == {"there": "its code is in S3"}
+    options = CodeOptions(tmp_path, code={"there": tmp_path}, project=project)
+    assert choose_sources(options, "mine", stack).found["there"].code_dir == tmp_path

@@ -111,6 +111,12 @@ class Account:
     def find(self, names: Collection[str]) -> dict[str, Found]:
         return {name: self.get(name) for name in names if name in self.configs}
 
+    def list_known(self, names: Collection[str]) -> dict[str, Found]:
+        return {}
+
+    def is_throttled(self, name: str) -> bool:
+        return False
+
     def deployment(self, stack_name: str) -> Deployment:
         return Deployment("first")
 
