@@ -26,6 +26,8 @@ FIRST_PAUSE = 1.0
 _LAST_PAUSE = 2.0
 _CONFLICT_ATTEMPTS = 12
 _PAGES_AT_FIRST = 5
+# A page of AWS's has 50 functions, however many are asked for; an emulator's may have all.
+_MOST_ITEMS = 10_000
 # A list of functions is read as long as it may spare more calls than it takes.
 _CALLS_SPARED = 3
 
@@ -287,7 +289,8 @@ class LambdaControlPlane:
         """Those of these names, or ARNs, that there are on so many pages."""
         found: dict[str, Found] = {}
         pages = 0
-        for page in islice(self._pages_of(self._lambda.list_functions, has_turn), most):
+        list_functions = partial(self._lambda.list_functions, MaxItems=_MOST_ITEMS)
+        for page in islice(self._pages_of(list_functions, has_turn), most):
             pages += 1
             for one in page["Functions"]:
                 self._lists_states = self._lists_states or "LastUpdateStatus" in one
@@ -352,7 +355,7 @@ class LambdaControlPlane:
 
     def _pauses(self) -> Iterator[float]:
         """Growing pauses, as long as they stay within the time that an update may take."""
-        pause, waited = self._first_pause, 0.0
+        pause, waited = self._first_pause / 2, 0.0
         while waited < _SETTLE_SECONDS:
             yield pause
             waited += pause

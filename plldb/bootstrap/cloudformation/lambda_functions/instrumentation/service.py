@@ -51,8 +51,9 @@ from .redirect import (
 from .request import INSTRUMENT, WATCH, restore_request
 from .watching import Differences, compare
 
-# Each waits for its turn and for the end of its update, rather than that it works.
-_MOST_THREADS = 200
+# Each waits for its turn and for the end of its update, rather than that it works. As many turns
+# come within 4 seconds, in which a debugger that detaches should hear of something.
+_MOST_THREADS = 60
 _RESTORED = "restored"
 # Of so many functions, callers of aliases come to the debugger before it is told that all is ready.
 # Of more, that takes a while: Lambda takes 15 calls a second.
@@ -496,7 +497,7 @@ def _instrumented_message(
         function_name=function.name,
         function_arn=found["FunctionArn"],
         handler=original.handler,
-        runtime=found["Runtime"],
+        runtime=found.get("Runtime") or "",
         timeout=original.timeout,
         memory_size=found.get("MemorySize", 128),
         variables=original.variables,
