@@ -100,6 +100,13 @@ from plldb.cli.options import global_options, helper_stack_option
     show_default=True,
     help="How many invocations run at once, and processes are kept; the others wait.",
 )
+@click.option(
+    "--record",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write each invocation to a file there, without its secrets: for 'plldb replay', and as a "
+    "test for pytest.",
+)
 @global_options
 def attach(**given: Any) -> None:
     """Run a deployed stack's invocations here, until Ctrl-C.
@@ -122,13 +129,13 @@ def attach(**given: Any) -> None:
     factory.keep_log("attach")
     made = AttachFactory(factory, options, Path.cwd())
     made.look_at_stack()
-    with made.view as view:
+    with made.view, made.open_recorder():
         attach_to(
             made.target,
             made.session,
             made.sources,
             made.make_invoker,
-            view.show,
+            made.report,
             made.timing,
             made.overrides,
             made.choose_again,

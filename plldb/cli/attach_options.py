@@ -35,6 +35,7 @@ class AttachOptions:
     take_over: bool
     as_function: bool | None
     max_concurrency: int
+    record: Path | None
 
     def check(self) -> None:
         """Raises click.UsageError for options that do not go together."""
