@@ -262,6 +262,14 @@ class Target:
             base = "ws" + base.removeprefix("http")
         return f"{base}/{api_id}/{aws.path.strip('/')}"
 
+    def object_url(self, bucket: str, key: str) -> str:
+        """The URL of an object, as CloudFormation takes it; with the bucket in its path, since
+        other names do not resolve everywhere.
+        """
+        emulator = self._settings.emulator
+        base = emulator.inside_url if emulator else self.client("s3").meta.endpoint_url
+        return f"{base}/{bucket}/{key}"
+
     def reachable_url(self, url: str) -> str:
         """A URL that the helper stack's functions handed out, as it is reached from here."""
         emulator = self._settings.emulator
@@ -430,7 +438,7 @@ def _open_emulator_session(settings: TargetSettings, endpoint_url: str) -> Any:
     """
     no_profile = {"profile": (None, None, None, None)}
     boto3.setup_default_session(botocore_session=botocore.session.Session(session_vars=no_profile))
-    with _environment_variable("AWS_ENDPOINT_URL", endpoint_url):
+    with environment_variable("AWS_ENDPOINT_URL", endpoint_url):
         return localstack_client.session.Session(
             aws_access_key_id=settings.access_key_id,
             aws_secret_access_key=settings.secret_access_key,
@@ -440,7 +448,8 @@ def _open_emulator_session(settings: TargetSettings, endpoint_url: str) -> Any:
 
 
 @contextmanager
-def _environment_variable(name: str, value: str) -> Iterator[None]:
+def environment_variable(name: str, value: str) -> Iterator[None]:
+    """Sets a variable of this process, for a library that reads it."""
     before = os.environ.get(name)
     os.environ[name] = value
     try:

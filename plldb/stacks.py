@@ -244,7 +244,7 @@ def _read_content(client: CloudFormationClient, prefix: str, name: str) -> _Stac
     which = f"stack {name.split('/')[1] if '/' in name else name}"
     try:
         with aws_errors(f"list the resources of {which}"):
-            resources = tuple(_list_resources(client, name))
+            resources = tuple(list_resources(client, name))
     except AwsError as error:
         if not prefix:
             raise
@@ -257,7 +257,8 @@ def _read_content(client: CloudFormationClient, prefix: str, name: str) -> _Stac
     return _StackContent(prefix, resources, answer.get("TemplateBody"))
 
 
-def _list_resources(client: CloudFormationClient, name: str) -> Iterator[DeployedResource]:
+def list_resources(client: CloudFormationClient, name: str) -> Iterator[DeployedResource]:
+    """What there is of a stack (its name or ARN). Raises botocore's exceptions."""
     for page in client.get_paginator("list_stack_resources").paginate(StackName=name):
         for one in page["StackResourceSummaries"]:
             physical_id = one.get("PhysicalResourceId")
@@ -281,15 +282,19 @@ class Restoration:
 
 
 def restore_functions(
-    target: Target, instrumentation_function: str, stack_name: str
+    target: Target,
+    instrumentation_function: str,
+    stack_name: str,
+    members: Mapping[str, str] | None = None,
 ) -> Restoration:
     """Has the helper stack restore a stack's functions, whoever instrumented them.
 
+    ``members`` are functions of a mere list, besides those that the helper stack knows by itself.
     Failing calls raise botocore's exceptions: see ``plldb.aws.aws_errors``.
     """
     client: LambdaClient = target.patient_client("lambda", _LAMBDA_SECONDS)
     # A helper stack of 0.1.0 calls the session so, and ends in an error without it.
-    request = restore_request(stack_name) | {"sessionRef": None}
+    request = restore_request(stack_name, members=members) | {"sessionRef": None}
     answer = client.invoke(FunctionName=instrumentation_function, Payload=json.dumps(request))
     payload = json.loads(answer["Payload"].read())
     if answer.get("FunctionError"):

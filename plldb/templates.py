@@ -1,7 +1,9 @@
 """CloudFormation's templates as values: YAML with its short forms, or JSON.
 
 The short forms of functions, such as ``!Sub x``, are made long ones: ``{"Fn::Sub": "x"}``. So one
-form of each is all that anyone has to know.
+form of each is all that anyone has to know. The decoders of cfn-flip, cfn-lint and
+aws-sam-translator do that, too; with PyYAML, which is here anyway, it is a page, and libyaml makes
+it fast.
 """
 
 from __future__ import annotations
@@ -58,7 +60,7 @@ def _read(path: Path) -> Any:
 
 def _parse(text: str, is_json: bool) -> Any:
     try:
-        return json.loads(text) if is_json else _parse_yaml(text)
+        return json.loads(text) if is_json else parse_yaml(text)
     except (ValueError, yaml.YAMLError, RecursionError) as error:
         what = "JSON" if is_json else "YAML"
         reason = " ".join(str(error).replace('in "<unicode string>", ', "at ").split())
@@ -122,5 +124,6 @@ def _construct_function(loader: Any, suffix: str, node: yaml.Node) -> dict[str, 
 _TemplateLoader.add_multi_constructor("!", _construct_function)
 
 
-def _parse_yaml(text: str) -> Any:
+def parse_yaml(text: str) -> Any:
+    """Any document in which short forms may stand. Raises ValueError or yaml.YAMLError."""
     return yaml.load(text, Loader=_TemplateLoader)  # nosec B506  # noqa: S506 (a SafeLoader)

@@ -210,7 +210,7 @@ def plan_setup(release: Release, observation: Observation, prefix: str) -> Plan:
     wanted = {artifact.key for artifact in release.artifacts}
     present = observation.bucket.keys if observation.bucket else frozenset()
     steps: list[Step] = [
-        *_plan_bucket(release.bucket, observation.bucket),
+        *plan_bucket(release.bucket, observation.bucket),
         *(UploadArtifact(release.bucket, a) for a in release.artifacts if a.key not in present),
         *_plan_stack(release, observation.stack),
     ]
@@ -261,7 +261,8 @@ def _plan_waiting(stack_name: str, stack: StackState | None) -> Step | None:
     return None
 
 
-def _plan_bucket(bucket: str, state: BucketState | None) -> list[Step]:
+def plan_bucket(bucket: str, state: BucketState | None) -> list[Step]:
+    """The steps after which the artifacts bucket is there, private and tidy."""
     if state is None:
         return [CreateBucket(bucket)]
     return [

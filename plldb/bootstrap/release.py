@@ -18,6 +18,8 @@ _SOURCES = Path(__file__).parent / "cloudformation"
 
 # The folder of the bucket that events and results pass through, of every helper stack.
 PAYLOADS_FOLDER = "payloads/"
+# That of the code and templates of other stacks, which `plldb deploy` brings.
+DEPLOYMENTS_FOLDER = "deployments/"
 # On every helper stack, with the fingerprint of the release that was deployed last.
 FINGERPRINT_TAG = "plldb:fingerprint"
 
@@ -108,10 +110,12 @@ def make_payloads_prefix(stack_name: str) -> str:
 
 def check_helper_stack_name(name: str) -> None:
     """Raises UsageError for a name that no helper stack can have."""
-    if not is_helper_stack_name(name) or make_artifacts_prefix(name) == PAYLOADS_FOLDER:
+    taken = make_artifacts_prefix(name) in (PAYLOADS_FOLDER, DEPLOYMENTS_FOLDER)
+    if not is_helper_stack_name(name) or taken:
         raise UsageError(
             f"{name!r} is no name for a helper stack.",
-            "Use a letter, then letters, digits and hyphens, 100 at most; but not 'payloads'.",
+            "Use a letter, then letters, digits and hyphens, 100 at most; but not 'payloads' or "
+            "'deployments'.",
         )
 
 

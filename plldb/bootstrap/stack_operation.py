@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from plldb.aws import Target, aws_errors
+from plldb.deployed import NESTED_STACK_TYPE
 from plldb.errors import BootstrapError
 from plldb.stacks import StackState, find_stack
 
@@ -31,12 +33,13 @@ _GOOD_ENDS = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE", "DELETE_C
 
 @dataclass(frozen=True)
 class ResourceEvent:
-    """A resource of a stack changed its status."""
+    """A resource of a stack changed its status; ``physical_id`` is a nested stack's ARN."""
 
     logical_id: str
     resource_type: str
     status: str
     reason: str
+    physical_id: str = ""
 
     @property
     def is_failure(self) -> bool:
@@ -85,10 +88,10 @@ class StackOperation:
         stack = self.await_end(collect)
         if stack is None or stack.status in _GOOD_ENDS:
             return stack
-        reasons = [f"{e.logical_id} ({e.resource_type}): {e.reason}" for e in failures]
+        reason = stack.reason or "CloudFormation gave no reason"
         raise BootstrapError(
             f"Stack {self._name!r} ended in state {stack.status}: "
-            f"{next(iter(reasons), stack.reason or 'CloudFormation gave no reason')}",
+            f"{self._explain(failures[0]) if failures else reason}",
             "Mend what the reason names, then run the same command again: it recovers by itself.",
         )
 
@@ -113,14 +116,35 @@ class StackOperation:
         # Events come newest first. Their times are no order: some engines cut them to seconds.
         for event in reversed(self._fetch_new_events()):
             self._seen.add(event["EventId"])
-            resource_event = ResourceEvent(
-                logical_id=event.get("LogicalResourceId", ""),
-                resource_type=event.get("ResourceType", ""),
-                status=event.get("ResourceStatus", ""),
-                reason=event.get("ResourceStatusReason", ""),
-            )
+            resource_event = _read_event(event)
             logger.debug("stack %s: %s", self._name, resource_event)
             report(resource_event)
+
+    def _explain(self, failure: ResourceEvent) -> str:
+        """The resource that failed first, in whatever nested stack it is."""
+        path = failure.logical_id
+        while failure.resource_type == NESTED_STACK_TYPE:
+            inner = self._find_first_failure(failure.physical_id)
+            if inner is None:
+                break
+            failure, path = inner, f"{path}/{inner.logical_id}"
+        return f"{path} ({failure.resource_type}): {failure.reason}"
+
+    def _find_first_failure(self, stack_id: str) -> ResourceEvent | None:
+        """In the last operation on a nested stack, which may be gone by now."""
+        if not stack_id.startswith("arn:"):
+            return None
+        first = None
+        with aws_errors(f"read the events of stack {stack_id}"), suppress(ClientError):
+            for found in self._list_events(stack_id):
+                event = _read_event(found)
+                if event.physical_id == stack_id:
+                    # It begins by itself, before any of its resources.
+                    if event.status in ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS"):
+                        break
+                elif event.is_failure:
+                    first = event
+        return first
 
     def _fetch_new_events(self) -> list[StackEventTypeDef]:
         with aws_errors(f"read the events of stack {self._name!r}"):
@@ -134,10 +158,22 @@ class StackOperation:
 
     def _fetch_until_seen(self) -> Iterator[StackEventTypeDef]:
         """Fetches events newest first, page by page, until one that was seen before."""
+        for event in self._list_events(self._id):
+            if event["EventId"] in self._seen:
+                return
+            yield event
+
+    def _list_events(self, stack: str) -> Iterator[StackEventTypeDef]:
         cloudformation: CloudFormationClient = self._target.client("cloudformation")
-        pages = cloudformation.get_paginator("describe_stack_events").paginate(StackName=self._id)
-        for page in pages:
-            for event in page["StackEvents"]:
-                if event["EventId"] in self._seen:
-                    return
-                yield event
+        for page in cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack):
+            yield from page["StackEvents"]
+
+
+def _read_event(event: StackEventTypeDef) -> ResourceEvent:
+    return ResourceEvent(
+        logical_id=event.get("LogicalResourceId", ""),
+        resource_type=event.get("ResourceType", ""),
+        status=event.get("ResourceStatus", ""),
+        reason=event.get("ResourceStatusReason", ""),
+        physical_id=event.get("PhysicalResourceId", ""),
+    )

@@ -12,7 +12,10 @@ from plldb.cli.options import global_options, helper_stack_option
 
 
 @click.command()
-@click.option("--stack-name", required=True, help="The stack to debug.")
+@click.argument("stacks", nargs=-1, metavar="[STACK]...")
+@click.option(
+    "--stack-name", "stack_names", multiple=True, help="A stack to debug, as STACK. Repeatable."
+)
 @helper_stack_option()
 @click.option(
     "--function",
@@ -26,6 +29,13 @@ from plldb.cli.options import global_options, helper_stack_option
     "--template",
     type=click.Path(path_type=Path),
     help="The stack's SAM or CloudFormation template; template.yaml here or cdk.out by default.",
+)
+@click.option(
+    "--terraform",
+    type=click.Path(path_type=Path, allow_dash=True),
+    metavar="FILE",
+    help="What 'terraform show -json' or 'tofu show -json' says, - for stdin: its functions are "
+    "debugged, and the stack's name is one of your choice.",
 )
 @click.option(
     "--code",
@@ -109,10 +119,11 @@ from plldb.cli.options import global_options, helper_stack_option
 )
 @global_options
 def attach(**given: Any) -> None:
-    """Run a deployed stack's invocations here, until Ctrl-C.
+    """Run the invocations of deployed stacks here, until Ctrl-C.
 
-    The code of its functions is found from its template. While attached, whoever invokes them
-    gets the answer that the code on this machine gives.
+    The code of their functions is found from their templates. While attached, whoever invokes them
+    gets the answer that the code on this machine gives. Of several stacks, functions have names
+    such as STACK/Greeter, also in options.
 
     A lost connection is opened again by itself, and a long one is replaced before API Gateway ends
     it. For gateways with shorter limits than 10 minutes idle and 2 hours in all, set
@@ -121,23 +132,22 @@ def attach(**given: Any) -> None:
     options = AttachOptions(**given)
     options.check()
 
-    from plldb.cli.attach_factory import AttachFactory
+    from plldb.cli.attach_factory import make_for_each
     from plldb.cli.factory import make_factory
-    from plldb.debugger.attachment import attach as attach_to
+    from plldb.debugger.attachment import attach_to_all
 
     factory = make_factory()
     factory.keep_log("attach")
-    made = AttachFactory(factory, options, Path.cwd())
-    made.look_at_stack()
-    with made.view, made.open_recorder():
-        attach_to(
-            made.target,
-            made.session,
-            made.sources,
-            made.make_invoker,
-            made.report,
-            made.timing,
-            made.overrides,
-            made.choose_again,
-            made.make_layer_supply().collect,
+    stacks = make_for_each(factory, options, Path.cwd())
+    for made in stacks:
+        made.look_at_stack()
+    first = stacks[0]
+    with first.view, first.open_recorder(stacks):
+        attach_to_all(
+            first.target,
+            [made.stack for made in stacks],
+            lambda: first.make_invoker(stacks),
+            first.report,
+            first.timing,
+            first.make_layer_supply().collect,
         )

@@ -7,8 +7,9 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from copy import copy
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from plldb.bootstrap.cloudformation.lambda_functions.shared.ids import shortened
 from plldb.debugger.attachment import (
@@ -16,6 +17,7 @@ from plldb.debugger.attachment import (
     Detaching,
     MoveFailed,
     NothingToDebug,
+    OfStack,
     Reconnecting,
     SessionCreated,
 )
@@ -56,6 +58,24 @@ if TYPE_CHECKING:
     from plldb.errors import PlldbError
 
 _MARKS = {"succeeded": "✔", "failed": "✘", "abandoned": "-"}
+
+
+class _StackConsole:
+    """Says of which of several stacks it is that something is shown."""
+
+    def __init__(self, console: Console, stack_name: str) -> None:
+        self._console = console
+        self._stack_name = stack_name
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._console, name)
+
+    def answer(self, data: dict[str, Any], text: str) -> None:
+        named = f"{self._stack_name}: {text}"
+        self._console.answer(data | {"stackName": self._stack_name}, named)
+
+    def warn(self, text: str) -> None:
+        self._console.warn(f"{self._stack_name}: {text}")
 
 
 class AttachView:
@@ -124,8 +144,10 @@ class AttachView:
         elif progress.state is RunState.QUEUED and progress.running and not self._is_held:
             self._console.note(f"  {what}  waits for its turn, {progress.waiting} wait")
 
-    def show(self, event: AttachEvent) -> None:
-        if isinstance(event, Detaching):
+    def show(self, event: AttachEvent | OfStack) -> None:
+        if isinstance(event, OfStack):
+            self._say(self._show_of_stack, event)
+        elif isinstance(event, Detaching):
             # While a prompt is open, too: what runs ends, and with it the prompt.
             self._show(event)
         else:
@@ -174,6 +196,12 @@ class AttachView:
         with self._showing:
             while self._pending and not self._is_held and not self._is_asking:
                 self._pending.pop(0)()
+
+    def _show_of_stack(self, event: OfStack) -> None:
+        """The same, with the stack's name before each line."""
+        named = copy(self)
+        named._console = cast("Console", _StackConsole(self._console, event.stack_name))
+        named._show(event.event)
 
     def _show(self, event: AttachEvent) -> None:
         match event:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from plldb.debugger.api_client import ApiClient
     from plldb.debugger.children.role_lender import RoleLender
     from plldb.debugger.deployed_layers.layer_fetcher import LayerFetcher
+    from plldb.dev.template_package import Adaptation
     from plldb.emulators.base import Emulator
     from plldb.emulators.lifecycle import Lifecycle
     from plldb.errors import PlldbError
@@ -103,6 +104,17 @@ class Factory:
         from plldb.dev.project_stack import find_stack_name
 
         return find_stack_name(Path.cwd(), self.resolver.file)
+
+    def find_adaptation(self) -> Adaptation:
+        """What is changed in templates, so that this target deploys them as AWS would."""
+        from plldb.dev.emulator_gaps import fill_gaps_of_ministack, is_ministack
+        from plldb.dev.sam_expansion import expand
+        from plldb.dev.template_package import AS_ON_AWS, Adaptation
+
+        emulator = self.target_settings.emulator
+        if emulator is None or not is_ministack(emulator.endpoint_url):
+            return AS_ON_AWS
+        return Adaptation(fill_gaps_of_ministack, partial(expand, region=self.target.region))
 
     # --- What is said, and what is logged -------------------------------------
 

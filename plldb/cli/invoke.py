@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from plldb.cli.options import global_options
-from plldb.dev.event_input import SAMPLE_KINDS, read_event
+from plldb.dev.sample_kinds import SAMPLE_KINDS
 
 if TYPE_CHECKING:
     from plldb.cli.console import Console
@@ -59,6 +59,7 @@ def invoke(
         raise click.UsageError("Choose one of --event and --sample.")
     from plldb.cli.factory import make_factory
     from plldb.dev import lambda_call
+    from plldb.dev.event_input import read_event
     from plldb.dev.stack_functions import find_function
 
     payload = read_event(event, sample, Path.cwd(), sys.stdin.buffer.read)

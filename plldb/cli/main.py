@@ -20,6 +20,7 @@ _COMMANDS = {
     "bootstrap": ("plldb.cli.bootstrap", "bootstrap"),
     "config": ("plldb.cli.config", "config"),
     "demo": ("plldb.cli.demo", "demo"),
+    "deploy": ("plldb.cli.deploy", "deploy"),
     "doctor": ("plldb.cli.doctor", "doctor"),
     "exec": ("plldb.cli.exec", "exec_"),
     "invoke": ("plldb.cli.invoke", "invoke"),

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from plldb.debugger import cfnresponse
 from plldb.debugger.sources.project import CodeSource
 from plldb.errors import SourceError
 from plldb.files import replace_file
@@ -24,6 +25,8 @@ _NAME = "index.py"
 _COPY = ".index.py.template"
 _NEW = f"{_NAME}.new"
 _FOLDER = ".plldb"
+# The module that Lambda has beside such code.
+_RESPONSES = "cfnresponse"
 
 
 def write_inline_code(source: CodeSource) -> str:
@@ -47,6 +50,8 @@ def write_inline_code(source: CodeSource) -> str:
 def _write(folder: Path, text: str) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     _keep_out_of_git(folder)
+    if _RESPONSES in text and not (folder / f"{_RESPONSES}.py").exists():
+        _put(folder / f"{_RESPONSES}.py", Path(cfnresponse.__file__).read_text(encoding="utf-8"))
     file, copy, new = (folder / name for name in (_NAME, _COPY, _NEW))
     here, written = _read(file), _read(copy)
     if here in (None, written, text):

@@ -204,6 +204,7 @@ class InvocationRunner:
 
     ``send`` hands a frame to the session's connection, and drops it if there is none. ``on_bug`` is
     called when a task ends with an error that is none of ours; ``close`` raises it.
+    ``sharing`` is how many share the invoker, which somebody else closes; else ``close`` does.
     ``as_function``: an invocation runs with the credentials that it brings, or not at all.
     """
 
@@ -220,7 +221,10 @@ class InvocationRunner:
         overrides: Overrides = Overrides(),  # noqa: B008 (frozen)
         as_function: bool = False,
         collect_layers: CollectLayers = collect_local_layers,
+        sharing: int | None = None,
     ) -> None:
+        self._closes_invoker = sharing is None
+        self._sharing = sharing or 1
         self._collect_layers = collect_layers
         self._timing = timing or Timing()
         self._on_bug = on_bug
@@ -292,7 +296,7 @@ class InvocationRunner:
         if self._find_function(event.function).done():
             del self._functions[event.function]
         self._newest[event.function] = event
-        is_early = len(self._newest) <= self._invoker.warm_limit
+        is_early = len(self._newest) <= max(1, self._invoker.warm_limit // self._sharing)
         self._tasks.start(self._take_in(event, function, source.layers, is_early))
 
     async def _take_in(
@@ -448,7 +452,8 @@ class InvocationRunner:
         for task in [*self._preparing.values()]:
             task.cancel()
         await asyncio.gather(*self._preparing.values(), return_exceptions=True)
-        await self._invoker.close()
+        if self._closes_invoker:
+            await self._invoker.close()
         if self._bug is not None:
             raise self._bug
 

@@ -10,4 +10,13 @@
     lambda_call        one invocation, as its caller sees it                              (boto3)
     log_lines          a log for people                                                   (pure)
     log_reading        reads a function's log, and follows it                             (boto3)
+
+    sam_settings       what samconfig.toml says                                           (files)
+    sam_build          runs ``sam build``                                             (processes)
+    project_packages   project → stacks → packages                                        (files)
+    template_package   template → what CloudFormation takes, and what has to be uploaded  (files)
+    code_zip           folder → reproducible zip under its content's key                  (files)
+    emulator_gaps      what MiniStack lacks, done in another way                           (pure)
+    sam_expansion      SAM's resources as CloudFormation's
+    stack_deployment   package → uploads → change set → stack                             (boto3)
 """

@@ -9,20 +9,6 @@ from pathlib import Path
 from plldb.errors import UsageError
 
 _SAMPLES = Path(__file__).parent / "samples"
-SAMPLE_KINDS = (
-    "apigw",
-    "http",
-    "sqs",
-    "sns",
-    "s3",
-    "dynamodb",
-    "kinesis",
-    "eventbridge",
-    "schedule",
-    "cognito",
-    "websocket",
-    "alb",
-)
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 _LONGEST_BYTES = 6 * 1024 * 1024
 _EMPTY = b"{}"

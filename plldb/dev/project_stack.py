@@ -8,6 +8,7 @@ from pathlib import Path
 
 from plldb.config import ConfigFile
 from plldb.debugger.sources.choice import find_projects
+from plldb.dev.sam_settings import read_sam_settings
 from plldb.errors import UsageError
 
 _HINT = "Name the stack with --stack-name."
@@ -25,6 +26,8 @@ def find_stack_name(folder: Path, file: ConfigFile | None) -> str:
     if file is not None and file.stacks:
         return _the_only_one([*file.stacks], str(file.path))
     named = sorted({name for project in find_projects(folder) for name in project.stack_names})
+    if not named and (of_sam := read_sam_settings(folder).stack_name):
+        return of_sam
     if named:
         return _the_only_one(named, f"The project in {folder}")
     return name_after(folder)

@@ -11,15 +11,14 @@ from botocore.exceptions import ClientError
 
 from plldb.aws import Target, aws_errors
 from plldb.config import suggest
+from plldb.deployed import FUNCTION_TYPE, NESTED_STACK_TYPE
 from plldb.errors import AwsError, StackError
-from plldb.stacks import find_stack
+from plldb.stacks import find_stack, list_resources
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_lambda import LambdaClient
 
-_FUNCTION = "AWS::Lambda::Function"
-_NESTED_STACK = "AWS::CloudFormation::Stack"
 # https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html#API_Invoke_RequestSyntax
 _ARN = re.compile(r"arn:[\w-]+:lambda:[\w-]+:\d+:function:\S+")
 # The CDK puts these behind the name that a construct has: Greeter → Greeter8B6AC5C2.
@@ -62,7 +61,9 @@ def list_functions(target: Target, stack_name: str) -> list[StackFunction]:
 def match_function(functions: Sequence[StackFunction], wanted: str) -> list[StackFunction]:
     """Those that a name may mean; the more exact way to mean one comes first, and none after it."""
     path = re.escape(wanted)
-    for pattern in (path, rf"(?:.*/)?{path}", rf"(?:.*/)?{path}{_HASH}"):
+    # hello → HelloLambdaFunction is how Serverless calls them.
+    names = (path, rf"(?:.*/)?{path}", rf"(?:.*/)?{path}{_HASH}")
+    for pattern in (*names, re.escape(f"{wanted[:1].upper()}{wanted[1:]}LambdaFunction")):
         named = [one for one in functions if re.fullmatch(pattern, one.name)]
         if named:
             return named
@@ -70,15 +71,11 @@ def match_function(functions: Sequence[StackFunction], wanted: str) -> list[Stac
 
 
 def _walk(client: CloudFormationClient, stack: str, prefix: str) -> Iterator[StackFunction]:
-    for page in client.get_paginator("list_stack_resources").paginate(StackName=stack):
-        for resource in page["StackResourceSummaries"]:
-            physical, name = resource.get("PhysicalResourceId"), resource["LogicalResourceId"]
-            if not physical or resource["ResourceStatus"].startswith("DELETE_COMPLETE"):
-                continue
-            if resource["ResourceType"] == _FUNCTION:
-                yield StackFunction(prefix + name, physical)
-            elif resource["ResourceType"] == _NESTED_STACK:
-                yield from _walk(client, physical, f"{prefix}{name}/")
+    for resource in list_resources(client, stack):
+        if resource.kind == FUNCTION_TYPE:
+            yield StackFunction(prefix + resource.logical_id, resource.physical_id)
+        elif resource.kind == NESTED_STACK_TYPE:
+            yield from _walk(client, resource.physical_id, f"{prefix}{resource.logical_id}/")
 
 
 def _exists(target: Target, name: str) -> bool:

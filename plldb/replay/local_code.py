@@ -116,7 +116,9 @@ def _ask_project(recording: Recording, here: CodeHere) -> Path | None:
     made = recording.function
     try:
         options = CodeOptions(here.folder, settings=find_settings(here.file, made.stack))
-        source = choose_sources(options, made.stack).found.get(made.logical_id)
+        found = choose_sources(options, made.stack).found
+        # Of one among several stacks, the name begins with the stack's.
+        source = found.get(made.logical_id) or found.get(made.logical_id.partition("/")[2])
     except SourceError:
         # It is another stack's project.
         return None

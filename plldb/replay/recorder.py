@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -44,7 +44,8 @@ _NAME_CHARACTERS = re.compile(r"[^A-Za-z0-9_.-]+")
 class Recorder:
     """Takes a session's events, and writes one file into ``folder`` for each invocation that ran.
 
-    ``project`` is the folder that those of the code are told from. A file is written in a thread
+    ``project`` is the folder that those of the code are told from, ``stacks`` are the names of the
+    session's. A file is written in a thread
     of the recorder's own: the invocation has been answered by then, and no other one waits for
     it. One that can't be written harms nothing: ``warn`` is told why, once. Leaving the recorder,
     as a context manager, waits for what is being written. Raises SourceError if there can be no
@@ -55,13 +56,13 @@ class Recorder:
         self,
         folder: Path,
         project: Path,
-        stack_name: str,
+        stacks: Sequence[str],
         masks: Masks,
         warn: Callable[[str], None],
     ) -> None:
         self._folder = folder
         self._project = project
-        self._stack_name = stack_name
+        self._stacks = stacks
         self._masks = masks
         self._warn = warn
         self._has_warned = False
@@ -92,7 +93,8 @@ class Recorder:
 
     def _write(self, started: InvocationStarted, finished: InvocationFinished) -> None:
         try:
-            recording = make_recording(started, finished, self._project, self._stack_name)
+            stack = find_stack_name(started.function, self._stacks)
+            recording = make_recording(started, finished, self._project, stack)
             document = mask_recording(recording, self._masks).to_document()
             replace_file(self._folder / name_file(started), render(document), 0o600)
         except (OSError, ValueError, RecursionError, MemoryError) as error:
@@ -101,6 +103,12 @@ class Recorder:
                 self._has_warned = True
                 who = f"{started.function} {shortened(started.request_id)}"
                 self._warn(f"{who} could not be recorded in {self._folder}: {reason}.")
+
+
+def find_stack_name(function: str, stacks: Sequence[str]) -> str:
+    """Of several stacks, functions are called STACK/Greeter."""
+    stack = function.partition("/")[0]
+    return stack if len(stacks) > 1 and stack in stacks else stacks[0]
 
 
 def name_file(started: InvocationStarted) -> str:

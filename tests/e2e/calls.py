@@ -151,6 +151,11 @@ def _on_functions() -> list[Call]:
             {"LayerName": "no-such-layer", "VersionNumber": 1},
             mistaken="lambda:ListLayers",
         ),
+        _lambda(
+            "get_function_concurrency",
+            "GetFunctionConcurrency",
+            mistaken="lambda:PutFunctionConcurrency",
+        ),
         Call("lambda", "list_functions", "lambda:ListFunctions", "*"),
         _lambda("get_function", "GetFunction"),
         _lambda("get_policy", "GetPolicy"),

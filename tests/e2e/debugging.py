@@ -7,7 +7,7 @@ import base64
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -105,13 +105,15 @@ class Outcome:
 class Debuggee:
     """A deployed stack; its functions go by their logical ids, as plldb names them."""
 
-    def __init__(self, target: Target, name: str) -> None:
+    def __init__(self, target: Target, name: str, functions: Iterable[str] | None = None) -> None:
+        """``functions``: it is no stack, but these, by their names at Lambda."""
         self.name = name
         self.target = target
         # An invocation is not made twice, however long it waits for its turn.
         self._lambda = target.patient_client("lambda", 300)
-        self.physical: dict[str, str] = {}
-        self.look()
+        self.physical: dict[str, str] = {one: one for one in functions or ()}
+        if functions is None:
+            self.look()
 
     def look(self) -> None:
         """What is in the stack by now."""

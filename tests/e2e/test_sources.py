@@ -74,7 +74,7 @@ def test_nested_and_inline_code_runs_as_it_is_edited_and_each_function_is_counte
 @pytest.mark.parametrize(
     ("resources", "said"),
     [
-        ({"Other": local("src")}, "it has Other, and the stack has Child/FnC, FnA, FnB"),
+        ({"Other": local("src")}, "It has Other, and the stack has Child/FnC, FnA, FnB"),
         ({"FnA": local("src", "app.main")}, "its handler is index.handler in the stack, but app"),
         ({"FnA": local("src") | {"Type": "AWS::Serverless::Function"}, "Table": {}}, ""),
     ],
@@ -96,6 +96,15 @@ def test_another_stacks_template_changes_nothing(
     assert said in " ".join(result.stderr.split())
     assert "--template" in result.stderr
     assert app.configurations() == before
+
+
+def test_a_folder_without_a_project_is_an_error(
+    plldb: Plldb, app: Debuggee, tmp_path: Path
+) -> None:
+    result = plldb.within(tmp_path)("attach", "--stack-name", app.name, "--output", "json")
+    assert result.exit_code == 1
+    error = json.loads(result.stderr)["error"]
+    assert f"Child/FnC, FnA, FnB: there is no template in {tmp_path}" in error
 
 
 def test_of_two_stacks_of_one_app_each_runs_its_own_code(
@@ -148,8 +157,8 @@ def test_one_that_the_settings_file_names_and_that_is_not_there(
     (folder / "plldb.toml").write_text(f"[stacks.{app.name}.functions.FnX]\ncode = 'src'")
     result = plldb.within(folder)("attach", "--stack-name", app.name, "--output", "json")
     assert result.exit_code == 2
-    error = json.loads(result.stderr)["error"]
-    assert f"plldb.toml [stacks.{app.name}.functions.FnX]" in error["message"]
+    error = json.loads(result.stderr)
+    assert f"plldb.toml [stacks.{app.name}.functions.FnX]" in error["error"]
     assert "Did you mean" in error["hint"]
 
 

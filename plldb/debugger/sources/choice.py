@@ -16,7 +16,7 @@ from pathlib import Path
 from plldb.config import suggest
 from plldb.debugger.sources import cdk, chalice, cloudformation, sam, serverless
 from plldb.debugger.sources.code_options import find_most_specific, is_pattern
-from plldb.debugger.sources.comparison import Comparison, compare
+from plldb.debugger.sources.comparison import Comparison, compare, find_foreign_resource
 from plldb.debugger.sources.project import CodeSource, Finder, Functions, Project, make_absolute
 from plldb.debugger.sources.stack_settings import StackSettings, apply_layers
 from plldb.deployed import DeployedStack
@@ -37,6 +37,7 @@ FINDERS: Sequence[Finder] = (
 _TOOLS = (cdk, serverless, chalice)
 # In the project, so that an editor has it in its workspace.
 _INLINE = Path(".plldb", "inline")
+_SHOWN = 3
 _CODE_HINT = "Say where its code is: --code {0}=DIR"
 
 
@@ -46,6 +47,7 @@ class CodeOptions:
 
     ``functions`` are shell patterns of names; none means all. ``code`` is by such patterns, too.
     ``settings`` are those of plldb.toml for the stack, of which what stands above has its way.
+    ``project`` is one that was read already.
     """
 
     folder: Path
@@ -53,13 +55,15 @@ class CodeOptions:
     code: Mapping[str, Path] = field(default_factory=dict)
     functions: tuple[str, ...] = ()
     settings: StackSettings | None = None
+    project: Project | None = None
 
     def includes(self, function: str) -> bool:
         return not self.functions or any(fnmatchcase(function, p) for p in self.functions)
 
     @property
     def is_default(self) -> bool:
-        return self.named_template is None and not self.code and not self.functions
+        names_project = self.named_template is not None or self.project is not None
+        return not (names_project or self.code or self.functions)
 
     @property
     def named_template(self) -> Path | None:
@@ -77,7 +81,8 @@ class ChosenSources:
     """The code that runs here, by the function's name; the functions ``left_out`` with the reason
     of each; and, if there is no code at all, ``why_none``.
 
-    ``known`` are the names of all functions, whether they were chosen or not. ``warnings`` say of
+    ``known`` are the names of all functions, whether they were chosen or not; none if there may be
+    others, before a stack is looked at. ``warnings`` say of
     functions what does not keep them from being debugged, or that they are not deployed;
     ``remarks`` say the like of the whole stack.
     """
@@ -88,6 +93,22 @@ class ChosenSources:
     known: frozenset[str] = frozenset()
     warnings: Mapping[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+
+    def require_code(self, deployed: DeployedStack) -> None:
+        """Raises SourceError if the stack has functions, and none of them can be run here."""
+        if self.found or not deployed.functions:
+            return
+        reasons: dict[str, list[str]] = {}
+        for name, reason in sorted(self.left_out.items()):
+            reasons.setdefault(reason, []).append(name)
+        shown = [
+            f"{', '.join(names[:_SHOWN])}{' and others' * (len(names) > _SHOWN)}: {reason}"
+            for reason, names in [*reasons.items()][:_SHOWN]
+        ]
+        raise SourceError(
+            f"No function of stack {deployed.name} can be run here. {'; '.join(shown)}.",
+            TEMPLATE_HINT,
+        )
 
 
 def choose_sources(
@@ -102,7 +123,8 @@ def choose_sources(
     if options.settings is not None:
         options = replace(options, settings=options.settings.with_names(deployed))
     is_list = deployed is not None and deployed.members is not None
-    candidates = [] if is_list else list_candidates(options, stack_name)
+    no_project = is_list and options.project is None
+    candidates = [] if no_project else list_candidates(options, stack_name)
     if not candidates and not options.names_code and not is_list:
         why = f"There is no template in {make_absolute(options.folder)}."
         if not options.is_default:
@@ -116,6 +138,8 @@ def choose_sources(
     best = max(readings, key=lambda reading: reading.comparison.fitting)
     if best.project is not None and deployed is not None:
         best.comparison.require_fit(best.project.file, deployed)
+        if options.named_template is None:
+            _check_resources(best.project, deployed)
     found, missing = best.comparison.found, best.comparison.missing
     _check_patterns(options, best, deployed)
     logger.info("%s: code of %d functions is here, of %d not", best.name, len(found), len(missing))
@@ -153,6 +177,8 @@ def list_candidates(options: CodeOptions, stack_name: str) -> list[Project]:
 
     Raises SourceError if there are projects, and each is another stack's.
     """
+    if options.project is not None:
+        return [options.project]
     if options.named_template is not None:
         return [find_template(options.named_template)]
     projects = find_projects(options.folder)
@@ -249,7 +275,7 @@ def _name_code(
             source = functions.get(name)
             known = source if isinstance(source, CodeSource) else CodeSource(code_dir)
             named[name] = replace(known, code_dir=code_dir, note="", inline=None)
-    for pattern in options.code:
+    for pattern in options.code if deployed is not None else ():
         if not any(fnmatchcase(name, pattern) for name in names):
             raise UsageError(
                 f"--code {pattern}={options.code[pattern]}: the stack has no function {pattern!r}.",
@@ -278,6 +304,18 @@ def _may_be_python(name: str, deployed: DeployedStack | None) -> bool:
 
 
 # --- The choice -----------------------------------------------------------------------------------
+
+
+def _check_resources(project: Project, deployed: DeployedStack) -> None:
+    """Raises SourceError if a project that names no stack is another one's, by what else it has."""
+    if project.read_resources is None:
+        return
+    reason = find_foreign_resource(project.read_resources(deployed.parameters), deployed)
+    if reason is not None:
+        raise SourceError(
+            f"{project.file} is not the template of stack {deployed.name}: {reason}.",
+            f"If it is, say so: --template {project.file.name}. {TEMPLATE_HINT}",
+        )
 
 
 def _check_patterns(
@@ -316,11 +354,13 @@ def _finish(
         return [name for name in names if options.includes(name)]
 
     undeployed = undeployed or {}
+    names = {*found, *missing}
+    is_all_known = not any(name.endswith("/*") for name in names)
     return ChosenSources(
         {name: found[name] for name in choose(found)},
         {name: missing[name] for name in choose(missing)},
         why_none,
-        frozenset({*found, *missing}),
+        frozenset(names if is_all_known else ()),
         {name: f"it is not debugged: {undeployed[name]}" for name in choose(undeployed)}
         | {name: found[name].note for name in choose(found) if found[name].note},
         () if deployed is None else deployed.warnings,

@@ -14,7 +14,7 @@ from typing import Any
 
 from plldb.debugger.sources.project import make_absolute
 from plldb.errors import SourceError
-from plldb.templates import as_dict
+from plldb.templates import as_dict, as_list
 
 MANIFEST = "manifest.json"
 _STACK, _ASSEMBLY, _ASSETS = (
@@ -29,13 +29,15 @@ SYNTH_HINT = "Synthesise it again: cdk synth"
 class SynthesisedStack:
     """A stack; ``artifact_id`` is its id in the app, ``name`` the one that it is deployed by.
 
-    ``environment`` is where to, such as ``aws://unknown-account/eu-west-1``.
+    ``environment`` is where to, such as ``aws://unknown-account/eu-west-1``. ``dependencies`` are
+    the ids of artifacts that have to be deployed before it, stacks among them.
     """
 
     name: str
     artifact_id: str
     template: Path
     environment: str
+    dependencies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,9 @@ def _read_stack(
     file = properties.get("templateFile")
     if not isinstance(name, str) or not isinstance(file, str):
         raise _malformed(folder / MANIFEST, artifact_id, {})
-    return SynthesisedStack(name, artifact_id, folder / file, str(artifact.get("environment", "")))
+    dependencies = tuple(str(one) for one in as_list(artifact.get("dependencies")))
+    environment = str(artifact.get("environment", ""))
+    return SynthesisedStack(name, artifact_id, folder / file, environment, dependencies)
 
 
 def _list_packages(folder: Path, file: object) -> Iterator[tuple[str, Path]]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from plldb.debugger.sources.functions import read_functions
+from plldb.debugger.sources.functions import read_functions, read_resources
 from plldb.debugger.sources.project import Project, make_absolute
 
 TEMPLATE_NAMES = ("template.yaml", "template.yml", "template.json")
@@ -26,4 +26,9 @@ def find_template(folder: Path) -> Path | None:
 
 def read_project(path: Path) -> Project:
     """The project of one template, of whatever stack; ``path`` is absolute."""
-    return Project("CloudFormation", path, partial(read_functions, path))
+    return Project(
+        "CloudFormation",
+        path,
+        partial(read_functions, path),
+        read_resources=partial(read_resources, path),
+    )

@@ -11,7 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plldb.debugger.sources.project import CodeSource, Functions
-from plldb.deployed import DeployedFunction, DeployedStack
+from plldb.deployed import (
+    FUNCTION_TYPE,
+    NESTED_STACK_TYPE,
+    DeployedFunction,
+    DeployedStack,
+)
 from plldb.errors import SourceError
 from plldb.templates import TEMPLATE_HINT
 
@@ -82,6 +87,53 @@ def compare(
     }
     fitting = sum(name in stack.functions and name not in differing for name in functions)
     return Comparison(found, missing, undeployed, differing, fitting)
+
+
+def find_foreign_resource(resources: Mapping[str, str], stack: DeployedStack) -> str | None:
+    """What shows that a template is another stack's, though its functions have the same names.
+
+    That is a resource of another type than the one of its name in the stack; or, if the stack has
+    none of the template's resources but for functions, one where the stack has others of its type.
+    A template with edits that are not deployed yet is not another one.
+    """
+    kinds = {name: _DEPLOYED_AS.get(kind, kind) for name, kind in resources.items()}
+    others = {name: kind for name, kind in sorted(kinds.items()) if not _is_unsteady(kind)}
+    for name, kind in others.items():
+        there = stack.resources.get(name)
+        if there is not None and there != kind:
+            return f"{name} is of the type {there} in the stack, and of {kind} in the template"
+    if any(name in stack.resources for name in others):
+        return None
+    for name, kind in others.items():
+        theirs = [one for one, other in stack.resources.items() if other == kind]
+        if theirs:
+            return f"of the type {kind}, the stack has {theirs[0]}, and the template has {name}"
+    return None
+
+
+# What SAM makes of its own types: https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/sam-specification-generated-resources.html
+_DEPLOYED_AS = {
+    "AWS::Serverless::SimpleTable": "AWS::DynamoDB::Table",
+    "AWS::Serverless::Api": "AWS::ApiGateway::RestApi",
+    "AWS::Serverless::HttpApi": "AWS::ApiGatewayV2::Api",
+    "AWS::Serverless::Application": NESTED_STACK_TYPE,
+    "AWS::Serverless::StateMachine": "AWS::StepFunctions::StateMachine",
+}
+
+
+_UNSTEADY = (
+    FUNCTION_TYPE,
+    "AWS::Lambda::LayerVersion",
+    "AWS::Lambda::Permission",
+    "AWS::IAM::Policy",
+    "AWS::IAM::Role",
+)
+
+
+def _is_unsteady(kind: str) -> bool:
+    """Functions are compared by themselves; SAM and macros give others names of their own."""
+    is_known = kind.startswith("AWS::") and not kind.startswith("AWS::Serverless::")
+    return not is_known or kind in _UNSTEADY
 
 
 def _find(functions: Functions, name: str) -> CodeSource | str | None:

@@ -73,6 +73,16 @@ def read_functions(
     return dict(_Reader(path, Scope(read_template(path), parameters), locate, folders).read())
 
 
+def read_resources(path: Path, parameters: Parameters) -> dict[str, str]:
+    """The types of the template's resources that are not known to be left out, by logical id."""
+    scope = Scope(read_template(path), parameters)
+    return {
+        logical_id: str(as_dict(resource).get("Type"))
+        for logical_id, resource in expand(path, scope).items()
+        if not scope.is_excluded(as_dict(resource))
+    }
+
+
 @dataclass(frozen=True)
 class _Reader:
     """Reads one template. ``above`` are those that it is nested in, ``name`` is the path to it."""
@@ -99,7 +109,7 @@ class _Reader:
 
     def read(self) -> Iterator[tuple[str, CodeSource | str]]:
         for logical_id, resource in self._resources.items():
-            kind = as_dict(resource).get("Type")
+            kind = str(as_dict(resource).get("Type"))
             if kind in (LAMBDA_FUNCTION, SAM_FUNCTION):
                 if not self.scope.is_excluded(resource):
                     yield self.name + logical_id, self._read_function(logical_id, resource)
@@ -218,7 +228,7 @@ class _Reader:
     def _read_layer(self, value: Any) -> DescribedLayer:
         name = as_dict(value).get("Ref")
         resource = as_dict(self._resources.get(name)) if isinstance(name, str) else {}
-        if resource.get("Type") not in _CONTENT_NAMES:
+        if str(resource.get("Type")) not in _CONTENT_NAMES:
             return DescribedLayer(_name_layer(value), reason="it is none of this template's")
         layer_name = self.scope.find_text(as_dict(resource.get("Properties")).get("LayerName"))
         content = self.locate(str(name), resource) or self._locate_layer(resource)

@@ -67,7 +67,8 @@ class Project:
     the stack's parameters, for kinds of projects to which they matter.
     ``stack_names`` are the names under which the project deploys this, as ``named_by`` says; empty
     if it names none. A project that names other stacks is never used for a stack. ``folder`` is the
-    project's own, where that is not the one of ``file``.
+    project's own, where that is not the one of ``file``. Where there are no names,
+    ``read_resources`` gives the types of all resources, by logical id, to tell stacks apart.
     """
 
     kind: str
@@ -76,6 +77,7 @@ class Project:
     stack_names: frozenset[str] = frozenset()
     named_by: Path | None = None
     folder: Path | None = None
+    read_resources: Callable[[Parameters], Mapping[str, str]] | None = None
 
 
 # All projects in a folder. Raises SourceError for a file that is of its kind and can't be read.

@@ -96,7 +96,7 @@ def _find_template(environment: Mapping[str, Any], folder: Path) -> Path | None:
     """The one that is written by hand, and not what was built or packaged from it."""
     for name in _list_parameters(environment, "template_file", _TAKING):
         path = make_absolute(folder / name)
-        if path.is_file() and _OUTPUT not in path.parts and "packaged" not in path.name:
+        if _OUTPUT not in path.parts and "packaged" not in path.name:
             return path
     return find_template(folder)
 

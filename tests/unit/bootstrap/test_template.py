@@ -209,6 +209,7 @@ class TestRoles:
             "dynamodb:GetItem",
             "dynamodb:UpdateItem",
             "execute-api:ManageConnections",
+            "lambda:GetFunctionConcurrency",
             "lambda:GetFunctionConfiguration",
             "lambda:GetLayerVersion",
             "lambda:ListAliases",
@@ -256,10 +257,8 @@ class TestRoles:
                 for action in as_list(statement["Action"]):
                     assert "*" not in action, role
                 # The actions for which AWS knows no resource.
-                if statement["Action"] != [
-                    "lambda:ListEventSourceMappings",
-                    "lambda:ListFunctions",
-                ]:
+                lists = ["lambda:ListEventSourceMappings", "lambda:ListFunctions"]
+                if statement["Action"] != lists:
                     assert "*" not in as_list(statement["Resource"]), role
 
     def test_only_lambda_takes_them(self) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from plldb.debugger.inline_code import write_inline_code
 from plldb.debugger.sources.project import CodeSource
 from plldb.errors import SourceError
+from tests.unit.fakes import Answer, local_server
 
 TEXT = "def handler(event, context):\r\n    return 1\n"
 
@@ -89,3 +92,21 @@ def test_a_folder_that_can_not_be_made(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"can't be written to .*index\.py") as raised:
         write(folder, TEXT)
     assert "--code" in str(raised.value.hint)
+
+
+def test_code_of_a_custom_resource_finds_what_it_answers_with(folder: Path) -> None:
+    with local_server(lambda _: Answer()) as server:
+        write(folder, f"import cfnresponse\nURL = {server.url!r}\n{CUSTOM_RESOURCE}")
+        subprocess.run([sys.executable, "index.py"], cwd=folder, check=True)
+    (request,) = server.requests
+    body = json.loads(request.body)
+    assert (request.method, body["Status"], body["Data"]) == ("PUT", "SUCCESS", {"a": 1})
+    assert body["PhysicalResourceId"] == "stream"
+
+
+CUSTOM_RESOURCE = """
+from types import SimpleNamespace
+event = {"ResponseURL": URL, "StackId": "s", "RequestId": "r", "LogicalResourceId": "l"}
+context = SimpleNamespace(log_stream_name="stream")
+cfnresponse.send(event, context, cfnresponse.SUCCESS, {"a": 1})
+"""

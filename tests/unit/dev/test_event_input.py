@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from plldb.dev.event_input import SAMPLE_KINDS, read_event
+from plldb.dev.event_input import read_event
+from plldb.dev.sample_kinds import SAMPLE_KINDS
 from plldb.errors import UsageError
 
 HERE = Path()

@@ -90,7 +90,9 @@ class Project:
         return path
 
     def open(self, masks: Masks | None = None) -> Recorder:
-        return Recorder(self.records, self.folder, "stack", masks or Masks(), self.warnings.append)
+        return Recorder(
+            self.records, self.folder, ["stack"], masks or Masks(), self.warnings.append
+        )
 
     def replay(self, path: Path, **here: Any) -> tuple[Outcome, Verdict]:
         recording = read_recording(path)
@@ -183,7 +185,7 @@ class TestRecorder:
     def test_a_folder_that_can_t_be(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
         with pytest.raises(SourceError, match="no recordings"):
-            Recorder(tmp_path / "file" / "x", tmp_path, "stack", Masks(), print)
+            Recorder(tmp_path / "file" / "x", tmp_path, ["stack"], Masks(), print)
 
 
 @given(JSON, JSON)

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from plldb.debugger.sources.choice import CodeOptions, choose_sources
-from plldb.debugger.sources.project import CodeSource
+from plldb.debugger.sources.project import CodeSource, Project
+from plldb.debugger.sources.stack_settings import list_project
 from plldb.deployed import DeployedFunction, DeployedStack
 from plldb.errors import SourceError, UsageError
 from tests.unit.debugger.sources.cloud_assemblies import synthesise
@@ -147,11 +148,11 @@ class TestDeployed:
         assert chosen.known == stack.functions.keys()
 
     def test_what_is_not_deployed_is_said(self, project: Path) -> None:
-        stack = deploy({"ReadItem": "app.read"}, Gone="AWS::DynamoDB::Table")
+        stack = deploy({"ReadItem": "app.read"}, Gone="AWS::SQS::Queue")
         chosen = choose_sources(CodeOptions(project), "app", stack)
         assert chosen.left_out == {}
         assert "no such function" in chosen.warnings["WriteItem"]
-        assert "of the type AWS::DynamoDB::Table" in chosen.warnings["Gone"]
+        assert "of the type AWS::SQS::Queue" in chosen.warnings["Gone"]
 
     @pytest.mark.parametrize(
         ("stack", "said"),
@@ -180,6 +181,15 @@ class TestDeployed:
         assert chosen.left_out.keys() == {"A", "B"}
         assert "no template" in chosen.why_none
 
+    def test_nothing_to_run_is_an_error_if_there_are_functions(self, tmp_path: Path) -> None:
+        stack = deploy({"A": None, "B": None})
+        chosen = choose_sources(CodeOptions(tmp_path), "app", stack)
+        with pytest.raises(SourceError, match="No function of stack app") as raised:
+            chosen.require_code(stack)
+        assert f"A, B: there is no template in {tmp_path}" in raised.value.message
+        assert "--template" in str(raised.value.hint)
+        choose_sources(CodeOptions(tmp_path), "app", deploy({})).require_code(deploy({}))
+
     def test_code_that_is_named_is_not_compared(self, project: Path) -> None:
         stack = deploy({"ReadItem": "x.y", "Macro": "m.n"})
         code = {"ReadItem": project, "Ma*": project / "src"}
@@ -197,6 +207,11 @@ class TestDeployed:
         assert chosen.found == {"A": CodeSource(tmp_path)}
         assert chosen.left_out.keys() == {"Node"}
 
+    def test_before_the_stack_is_known_a_pattern_is_not_held_against_anything(
+        self, tmp_path: Path
+    ) -> None:
+        assert choose_sources(CodeOptions(tmp_path, code={"*": tmp_path}), "app").found == {}
+
     def test_code_of_no_function_is_an_error_with_near_names(self, project: Path) -> None:
         options = CodeOptions(project, code={"ReadItm": project})
         with pytest.raises(UsageError, match="no function 'ReadItm'") as raised:
@@ -208,6 +223,51 @@ class TestDeployed:
         with pytest.raises(SourceError, match="stack app has no such function") as raised:
             choose_sources(options, "app", deploy({"ReadItem": "app.read"}))
         assert "ReadItem" in str(raised.value.hint)
+
+
+class TestResources:
+    """Two stacks may have functions of the same names, and templates that name no stack."""
+
+    TEMPLATE = """
+Resources:
+  F: { Type: AWS::Serverless::Function, Properties: { CodeUri: ., Handler: app.handler } }
+  Orders: { Type: AWS::Serverless::SimpleTable }
+  Layer: { Type: AWS::Serverless::LayerVersion }
+  Queue: { Type: AWS::SQS::Queue }
+"""
+
+    @pytest.mark.parametrize(
+        "resources",
+        [
+            {},
+            {"FRole": "AWS::IAM::Role"},
+            {"Orders": "AWS::DynamoDB::Table"},
+            {"Orders": "AWS::DynamoDB::Table", "OtherQueue": "AWS::SQS::Queue"},
+        ],
+    )
+    def test_a_template_with_edits_is_the_stacks_own(
+        self, tmp_path: Path, resources: dict[str, str]
+    ) -> None:
+        (tmp_path / "template.yaml").write_text(self.TEMPLATE)
+        stack = deploy({"F": "app.handler"}, **resources)
+        assert choose_sources(CodeOptions(tmp_path), "app", stack).found.keys() == {"F"}
+
+    @pytest.mark.parametrize(
+        ("resources", "said"),
+        [
+            ({"Bills": "AWS::DynamoDB::Table"}, "the stack has Bills, and the template has Orders"),
+            ({"Queue": "AWS::SNS::Topic"}, "Queue is of the type AWS::SNS::Topic in the stack"),
+        ],
+    )
+    def test_another_ones_is_refused_unless_it_is_named(
+        self, tmp_path: Path, resources: dict[str, str], said: str
+    ) -> None:
+        (tmp_path / "template.yaml").write_text(self.TEMPLATE)
+        stack = deploy({"F": "app.handler"}, **resources)
+        with pytest.raises(SourceError, match=said):
+            choose_sources(CodeOptions(tmp_path), "app", stack)
+        options = CodeOptions(tmp_path, template=Path("template.yaml"))
+        assert choose_sources(options, "app", stack).found.keys() == {"F"}
 
 
 class TestProjects:
@@ -251,3 +311,17 @@ def test_code_that_stands_in_a_template_has_a_folder_in_the_project(tmp_path: Pa
     (tmp_path / "template.yaml").write_text(parent, encoding="utf-8")
     found = choose_sources(CodeOptions(tmp_path), "app").found
     assert found == {"C/F": CodeSource(tmp_path / ".plldb/inline/app/C/F", inline="x")}
+
+
+def test_the_functions_of_a_project_that_has_no_stack(tmp_path: Path) -> None:
+    """As Terraform's. What plldb.toml and the command line say of one has its way."""
+    (tmp_path / "src").mkdir()
+    functions = {"here": CodeSource(tmp_path / "src"), "there": "its code is in S3"}
+    project = Project("Terraform", tmp_path / "show.json", lambda _: functions)
+    stack = list_project("mine", project)
+    assert stack.members == {"here": "here", "there": "there"}
+    chosen = choose_sources(CodeOptions(tmp_path, project=project), "mine", stack)
+    assert chosen.found == {"here": CodeSource(tmp_path / "src")}
+    assert chosen.left_out == {"there": "its code is in S3"}
+    options = CodeOptions(tmp_path, code={"there": tmp_path}, project=project)
+    assert choose_sources(options, "mine", stack).found["there"].code_dir == tmp_path

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from plldb.debugger.sources.functions import BuildFolders, read_functions
 from plldb.debugger.sources.project import CodeSource, DescribedLayer, Functions
@@ -532,3 +534,50 @@ class TestNested:
         (tmp_path / "other.yaml").write_text(text.format("template.yaml"))
         with pytest.raises(SourceError, match="nested in itself"):
             read_functions(tmp_path / "template.yaml", {})
+
+
+_WORDS = [
+    *("Resources", "Type", "Properties", "Metadata", "Globals", "Function", "Parameters"),
+    *("Conditions", "Mappings", "Condition", "Default", "Transform", "Fn::Transform", "Name"),
+    *("Code", "CodeUri", "InlineCode", "ZipFile", "Handler", "Runtime", "Layers", "Content"),
+    *("TemplateURL", "Location", "ApplicationId", "BuildProperties", "ParentPackageMode", "Ref"),
+    *("Fn::If", "Fn::Sub", "Fn::Join", "Fn::ForEach::A", "Fn::Equals", "aws:asset:path", "A"),
+]
+_TYPES = [
+    *("AWS::Lambda::Function", "AWS::Serverless::Function", "AWS::CloudFormation::Stack"),
+    *("AWS::Serverless::Application", "AWS::Lambda::LayerVersion", "AWS::Include"),
+]
+_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from(["", ".", "a.b", "x/y.z", "src/app.py", "template.json", "s3://b", "\0"])
+    | st.sampled_from(_TYPES),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(_WORDS), inner, max_size=4)
+    ),
+    max_leaves=20,
+)
+_RESOURCES = st.dictionaries(
+    st.sampled_from(["A", "B", "Fn::ForEach::A", "Fn::Transform"]),
+    _VALUES
+    | st.fixed_dictionaries(
+        {"Type": st.sampled_from(_TYPES)}, optional={"Properties": _VALUES, "Metadata": _VALUES}
+    ),
+    max_size=3,
+)
+
+
+@given(st.dictionaries(st.sampled_from(_WORDS), _VALUES, max_size=4), _RESOURCES)
+def test_whatever_a_template_says_harms_nothing(
+    tmp_path_factory: pytest.TempPathFactory, template: dict[str, object], resources: object
+) -> None:
+    """Each function has code or a reason; or else the template is refused."""
+    path = tmp_path_factory.mktemp("any") / "template.json"
+    path.write_text(json.dumps(template | {"Resources": resources}))
+    try:
+        functions = read_functions(path, {})
+    except SourceError:
+        return
+    for name, one in functions.items():
+        assert isinstance(one, CodeSource) or one, name

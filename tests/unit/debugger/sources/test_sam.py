@@ -83,6 +83,13 @@ def test_without_names_it_is_a_template_like_any_other(project: Path, text: str)
     assert find_code(project, "whatever") == project / "dev"
 
 
+def test_a_template_that_it_names_and_that_is_gone_is_an_error(project: Path) -> None:
+    (project / "prod.yml").unlink()
+    with pytest.raises(SourceError, match=r"There is no template .*prod\.yml"):
+        choose_sources(CodeOptions(project), "app-prod")
+    assert find_code(project, "app-dev") == project / "dev"
+
+
 def test_yaml(project: Path) -> None:
     (project / "samconfig.toml").unlink()
     text = "{default: {deploy: {parameters: {stack_name: app, template_file: prod.yml}}}}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 INSTRUMENT = "instrument"
@@ -48,18 +48,22 @@ def instrument_request(
 
 
 def restore_request(
-    stack_name: str, holds: Iterable[str] | None = None, connection_id: str | None = None
+    stack_name: str,
+    holds: Iterable[str] | None = None,
+    connection_id: str | None = None,
+    members: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Restores a stack's functions: those that are held under one of these names, or all.
 
-    ``connection_id`` hears of each, and of the end.
+    ``connection_id`` hears of each, and of the end. ``members`` are functions of a mere list, as in
+    ``wire``, besides those that the helper stack knows by itself.
     """
     return {
         "operation": RESTORE,
         "stackName": stack_name,
         "holds": None if holds is None else sorted(holds),
         "connectionId": connection_id,
-    }
+    } | ({} if members is None else {"members": dict(members)})
 
 
 def watch_request(

@@ -7,7 +7,7 @@ are idempotent, since Lambda repeats a failed one that was asked for by a sessio
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -24,9 +24,11 @@ from ..websocket.connections import Connections
 from .control_plane import (
     ChangeRefusedError,
     ControlPlane,
+    Found,
     FunctionRef,
     GoneError,
     UnseenUpdateError,
+    is_settled,
 )
 from .obstacles import find_obstacle, list_cautions
 from .redirect import (
@@ -41,7 +43,9 @@ from .redirect import (
 from .request import INSTRUMENT, WATCH, restore_request
 from .watching import Differences, compare
 
-_THREADS = 16
+# Each waits for its turn and for the end of its update, rather than that it works. As many turns
+# come within 4 seconds, in which a debugger that detaches should hear of something.
+_MOST_THREADS = 60
 _RESTORED = "restored"
 # How often a function is looked at again because somebody else changed it in between.
 _ATTEMPTS = 5
@@ -49,6 +53,7 @@ _ATTEMPTS = 5
 _DEPLOYMENT_LOOKS, _DEPLOYMENT_PAUSE = 60, 5.0
 _RESTORED_LATER = "the stack is being deployed; its functions are restored afterwards"
 _CHANGING = "somebody else keeps changing it"
+_THROTTLED = "nobody can call it: its reserved concurrency is 0"
 _UNSEEN = "Lambda took the change, but it is not known whether it is through"
 _LOST_ORIGINAL = "it runs plldb's shim, but its own handler is not known any more; deploy it again"
 
@@ -172,11 +177,16 @@ def _instrument(
         notifier.notify(wire.ready(0, 0, instrumenter.max_waiting, deployment.stamp))
         return {"instrumented": 0, "skipped": 0}
     selection = _select(request, instrumenter, notifier)
-    limits = instrumenter.control_plane.timeout_limits({one.name for one in selection.functions})
+    names = {one.name for one in selection.functions}
+    limits = instrumenter.control_plane.timeout_limits(names)
+    known = instrumenter.control_plane.list_known(names)
 
     def take(function: FunctionRef) -> bool:
         limit = limits.get(function.name, MAX_TIMEOUT)
-        return _take_and_tell(function, request, limit, instrumenter, notifier)
+        messages = _take(function, request, limit, known.get(function.name), instrumenter)
+        for message in messages:
+            notifier.notify(message)
+        return bool(messages[0]["type"] == wire.MessageType.INSTRUMENTED)
 
     taken = _in_parallel(take, selection.functions)
     # Asked after the last change: a session that ended before is restored here, one that ends
@@ -187,6 +197,10 @@ def _instrument(
     record |= {"outcome": "ready", "instrumented": sum(taken)}
     skipped = len(taken) - sum(taken) + selection.idle_patterns
     notifier.notify(wire.ready(sum(taken), skipped, instrumenter.max_waiting, deployment.stamp))
+    # These cost a few calls for each function: nobody is to wait for them.
+    for function, is_taken in zip(selection.functions, taken, strict=True):
+        if is_taken:
+            _warn_of_missing_calls(function, instrumenter, notifier)
     return {"instrumented": sum(taken), "skipped": skipped}
 
 
@@ -229,13 +243,17 @@ def restore(request: dict[str, Any], record: Record, instrumenter: Instrumenter)
     record["holds"] = holds
     notifier = Notifier(instrumenter.connections, request["connectionId"])
     _wait_for_deployment(request["stackName"], instrumenter, notifier)
-    functions = _list_held(request["stackName"], instrumenter)
+    functions = _list_held(request["stackName"], request.get("members") or {}, instrumenter)
+    known = instrumenter.control_plane.list_known({one.name for one in functions})
     restored: list[str] = []
     failed: dict[str, str] = {}
 
     def give_back(function: FunctionRef) -> None:
         try:
-            if _give_back(function, holds, instrumenter):
+            was_held = known.get(function.name)
+            if was_held is not None and not _is_held(was_held, holds):
+                was_held = None
+            if _give_back(function, holds, was_held, instrumenter):
                 restored.append(function.logical_id)
                 notifier.notify(wire.restored(function.logical_id))
         except ChangeRefusedError as error:
@@ -275,11 +293,14 @@ def _list_functions(request: dict[str, Any], instrumenter: Instrumenter) -> list
     return [FunctionRef(title, name) for title, name in members.items()]
 
 
-def _list_held(stack_name: str, instrumenter: Instrumenter) -> list[FunctionRef]:
+def _list_held(
+    stack_name: str, members: dict[str, str], instrumenter: Instrumenter
+) -> list[FunctionRef]:
     """What may be instrumented of a stack, whether CloudFormation knows it or not."""
     functions = {one.name: one for one in instrumenter.control_plane.of_stack(stack_name)}
-    for listed in instrumenter.lists.get(stack_name):
-        functions.setdefault(listed.name, FunctionRef(listed.title, listed.name))
+    kept = [(one.title, one.name) for one in instrumenter.lists.get(stack_name)]
+    for title, name in (*kept, *members.items()):
+        functions.setdefault(name, FunctionRef(title, name))
     return [*functions.values()]
 
 
@@ -314,30 +335,22 @@ def _select(request: dict[str, Any], instrumenter: Instrumenter, notifier: Notif
     return _Selection(functions, len(idle))
 
 
-def _take_and_tell(
+def _take(
     function: FunctionRef,
     request: dict[str, Any],
     timeout_limit: int,
+    known: Found | None,
     instrumenter: Instrumenter,
-    notifier: Notifier,
-) -> bool:
-    """Whether the function's invocations go to the session from now on."""
-    messages = _take(function, request, timeout_limit, instrumenter)
-    for message in messages:
-        notifier.notify(message)
-    is_instrumented: bool = messages[0]["type"] == wire.MessageType.INSTRUMENTED
-    if is_instrumented:
-        _warn_of_bypasses(function, instrumenter, notifier)
-    return is_instrumented
-
-
-def _take(
-    function: FunctionRef, request: dict[str, Any], timeout_limit: int, instrumenter: Instrumenter
 ) -> list[Message]:
-    """Redirects one function; the messages say what became of it, and then any warning."""
+    """Redirects one function; the messages say what became of it, and then any warning.
+
+    ``known`` is what was known of it a moment ago, if anything.
+    """
+    # A function that nobody holds is changed only if it is still what it was then.
+    is_usable = known is not None and is_settled(known) and not _is_touched(known)
     try:
-        for _ in range(_ATTEMPTS):
-            messages = _try_to_take(function, request, timeout_limit, instrumenter)
+        for found in _look(function, known if is_usable else None, instrumenter):
+            messages = _try_to_take(function, request, timeout_limit, found, instrumenter)
             if messages:
                 return messages
     except GoneError:
@@ -347,11 +360,39 @@ def _take(
     return [wire.skipped(function.logical_id, _CHANGING)]
 
 
+def _look(
+    function: FunctionRef, known: Found | None, instrumenter: Instrumenter
+) -> Iterator[Found]:
+    """What there is of a function, again as often as somebody else has changed it meanwhile.
+
+    At first it is what is ``known``, if that is given.
+    """
+    if known is not None:
+        yield known
+    for _ in range(_ATTEMPTS):
+        yield instrumenter.control_plane.get(function.name)
+
+
+def _is_held(found: Found, holds: list[str] | None) -> bool:
+    """Whether the function is at rest, and held under one of these names; by anybody for None."""
+    holder = FunctionConfiguration.from_lambda(found).holder
+    return is_settled(found) and holder is not None and (holds is None or holder in holds)
+
+
+def _is_touched(found: Found) -> bool:
+    """Whether a session holds the function, or has left anything of plldb's in it."""
+    configuration = FunctionConfiguration.from_lambda(found)
+    return configuration.runs_shim or configuration.holder is not None
+
+
 def _try_to_take(
-    function: FunctionRef, request: dict[str, Any], timeout_limit: int, instrumenter: Instrumenter
+    function: FunctionRef,
+    request: dict[str, Any],
+    timeout_limit: int,
+    found: Found,
+    instrumenter: Instrumenter,
 ) -> list[Message]:
-    """As ``_take``; no messages, if somebody else changed the function in between."""
-    found = instrumenter.control_plane.get(function.name)
+    """As ``_take``; no messages, if somebody else changed the function since it was found so."""
     revision = found["RevisionId"]
     current = FunctionConfiguration.from_lambda(found)
     original = undo(current, instrumenter.layer)
@@ -484,25 +525,30 @@ def _make_hold(
     return hold
 
 
-def _warn_of_bypasses(
+def _warn_of_missing_calls(
     function: FunctionRef, instrumenter: Instrumenter, notifier: Notifier
 ) -> None:
+    """Of calls that pass a debugged function by, or do not reach it."""
     try:
         for bypass in instrumenter.control_plane.bypasses(function.name):
             notifier.notify(wire.warning(function.logical_id, f"{bypass}, which is not debugged"))
+        if instrumenter.control_plane.is_throttled(function.name):
+            notifier.notify(wire.warning(function.logical_id, _THROTTLED))
     except (GoneError, ChangeRefusedError) as error:
         reason = str(error) or "the function was deleted"
         notifier.notify(wire.warning(function.logical_id, f"its aliases can't be read: {reason}"))
 
 
-def _give_back(function: FunctionRef, holds: list[str] | None, instrumenter: Instrumenter) -> bool:
+def _give_back(
+    function: FunctionRef, holds: list[str] | None, known: Found | None, instrumenter: Instrumenter
+) -> bool:
     """Restores one function, if it is held under one of these names, or by anybody for None.
 
-    False if there was nothing to restore. Raises ChangeRefusedError.
+    ``known`` is what was known of it a moment ago, if it was to be restored then. False if there is
+    nothing to restore. Raises ChangeRefusedError.
     """
     try:
-        for _ in range(_ATTEMPTS):
-            found = instrumenter.control_plane.get(function.name)
+        for found in _look(function, known, instrumenter):
             current = FunctionConfiguration.from_lambda(found)
             original = undo(current, instrumenter.layer)
             is_lost = original.runs_shim
@@ -523,6 +569,6 @@ def _give_back(function: FunctionRef, holds: list[str] | None, instrumenter: Ins
     raise ChangeRefusedError(_CHANGING)
 
 
-def _in_parallel(act: Callable[[FunctionRef], Any], functions: Iterable[FunctionRef]) -> list[Any]:
-    with ThreadPoolExecutor(_THREADS) as pool:
+def _in_parallel(act: Callable[[FunctionRef], Any], functions: list[FunctionRef]) -> list[Any]:
+    with ThreadPoolExecutor(min(max(1, len(functions)), _MOST_THREADS)) as pool:
         return list(pool.map(act, functions))

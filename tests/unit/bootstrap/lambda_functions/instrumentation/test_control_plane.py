@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from threading import Event
 from typing import Any
 
 import pytest
@@ -23,14 +25,17 @@ ARN = "arn:aws:lambda:eu-west-1:1:function:app-Fn"
 class FakeClient:
     """Answers each call from a list of results, the last of which stays; exceptions are raised."""
 
-    def __init__(self, **answers: list[Any]) -> None:
+    def __init__(self, clock: Callable[[], float] = lambda: 0.0, **answers: list[Any]) -> None:
         self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.times: list[float] = []
+        self._clock = clock
         self._answers = answers
         self.meta = type("Meta", (), {"endpoint_url": "https://sqs.eu-west-1.amazonaws.com"})
 
     def __getattr__(self, operation: str) -> Any:
         def call(**parameters: Any) -> Any:
             self.calls.append((operation, parameters))
+            self.times.append(self._clock())
             answers = self._answers[operation]
             answer = answers.pop(0) if len(answers) > 1 else answers[0]
             if isinstance(answer, Exception):
@@ -51,18 +56,33 @@ class FakeClient:
 
 
 class Scene:
+    """Time passes when somebody sleeps, for all at once."""
+
     def __init__(self, **answers: list[Any]) -> None:
-        self.client = FakeClient(**answers)
+        self.client = FakeClient(lambda: self.now, **answers)
+        self.now = 0.0
         self.slept: list[float] = []
         self.functions = LambdaControlPlane(
-            self.client, self.client, self.client, self.slept.append
+            self.client, self.client, self.client, lambda: self.now, self._sleep
         )
+
+    def _sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
 
     def calls(self, operation: str) -> list[dict[str, Any]]:
         return [parameters for name, parameters in self.client.calls if name == operation]
 
 
 BUSY = {"LastUpdateStatus": "InProgress"}
+EVERYTHING: dict[str, list[Any]] = {
+    "get_function_configuration": [{}],
+    "get_function_concurrency": [{}],
+    "list_aliases": [{"Aliases": []}],
+    "list_provisioned_concurrency_configs": [{"ProvisionedConcurrencyConfigs": []}],
+    "list_functions": [{"Functions": []}],
+    "list_event_source_mappings": [{"EventSourceMappings": []}],
+}
 SETTLED = {"LastUpdateStatus": "Successful", "State": "Active"}
 
 
@@ -95,7 +115,7 @@ class FakeStacks(FakeClient):
 def list_functions(**pages: list[list[dict[str, str]]]) -> dict[str, str]:
     """Those of the stack app, by their logical ids."""
     stacks = FakeStacks({name.replace("_", ":"): found for name, found in pages.items()})
-    control_plane = LambdaControlPlane(FakeClient(), stacks, FakeClient(), lambda _: None)
+    control_plane = LambdaControlPlane(FakeClient(), stacks, FakeClient())
     found = [*control_plane.of_stack("app")]
     assert len({one.logical_id for one in found}) == len(found)
     return {one.logical_id: one.name for one in found}
@@ -190,7 +210,8 @@ class TestFind:
         ]
         scene = Scene(list_functions=pages)
         assert [*scene.functions.find([*names[:19], "arn:f19"])] == [*names[:19], "arn:f19"]
-        assert scene.calls("list_functions") == [{}, {"Marker": "x"}]
+        markers = [call.get("Marker") for call in scene.calls("list_functions")]
+        assert markers == [None, "x"]
 
     def test_how_many_calls_that_took_is_remembered(self) -> None:
         pages = [{"Functions": [], "NextMarker": str(number)} for number in range(9)]
@@ -272,7 +293,7 @@ class TestUpdate:
             get_function_configuration=[SETTLED],
         )
         assert scene.functions.update("f", "rev", {}) == SETTLED
-        assert len(scene.slept) == 2
+        assert len(scene.slept) == 3
 
     def test_but_not_for_ever(self) -> None:
         conflict = client_error("ResourceConflictException")
@@ -304,10 +325,32 @@ class TestUpdate:
         assert not isinstance(refused.value, UnseenUpdateError)
 
     def test_no_more_than_15_a_second(self) -> None:
-        scene = Scene(update_function_configuration=[{}], get_function_configuration=[SETTLED])
+        scene = Scene(update_function_configuration=[SETTLED], **EVERYTHING)
+        calls = (
+            lambda: scene.functions.update("f", "rev", {}),
+            lambda: scene.functions.get("f"),
+            lambda: scene.functions.bypasses("f"),
+            lambda: scene.functions.is_throttled("f"),
+            lambda: scene.functions.find(["f"]),
+            lambda: scene.functions.list_known(["f", "g", "h"]),
+            lambda: scene.functions.timeout_limits({"f"}),
+        )
         for _ in range(20):
-            scene.functions.update("f", "rev", {})
-        assert len(scene.slept) == 5
+            for call in calls:
+                call()
+        times = scene.client.times
+        assert len(times) == 20 * (len(calls) + 1)
+        assert all(later > first + 1 for first, later in zip(times, times[15:], strict=False))
+
+    def test_what_lambda_says_to_be_through_is_not_looked_at_again(self) -> None:
+        scene = Scene(update_function_configuration=[SETTLED])
+        assert scene.functions.update("f", "rev", {}) == SETTLED
+        assert scene.slept == []
+
+    def test_on_aws_the_first_look_comes_after_a_second(self) -> None:
+        scene = Scene(update_function_configuration=[BUSY], get_function_configuration=[SETTLED])
+        scene.functions.update("f", "rev", {})
+        assert scene.slept == [1.0]
 
 
 class TestBypasses:
@@ -336,6 +379,80 @@ class TestBypasses:
             list_provisioned_concurrency_configs=[client_error("AccessDeniedException")],
         )
         assert scene.functions.bypasses("f") == []
+
+
+def page(*names: str, more: bool = False, **state: str) -> dict[str, Any]:
+    functions = [{"FunctionName": name, "FunctionArn": f"arn:{name}"} | state for name in names]
+    return {"Functions": functions} | ({"NextMarker": "more"} if more else {})
+
+
+class TestList:
+    """Pages of ListFunctions have fifty functions each."""
+
+    def test_what_is_known_takes_a_third_of_the_calls_at_most(self) -> None:
+        names = [f"f{number}" for number in range(9)]
+        pages = [page(name, more=True) for name in names]
+        scene = Scene(list_functions=pages)
+        assert scene.functions.list_known(names).keys() == {"f0", "f1", "f2"}
+        assert [call.get("Marker") for call in scene.calls("list_functions")] == [
+            None,
+            "more",
+            "more",
+        ]
+
+    def test_no_page_too_many_is_read(self) -> None:
+        scene = Scene(list_functions=[page("a", "b", "c", "x", more=True)])
+        assert scene.functions.list_known(["a", "b", "c"]).keys() == {"a", "b", "c"}
+        assert len(scene.client.calls) == 1
+
+    def test_a_few_are_not_listed(self) -> None:
+        scene = Scene()
+        assert scene.functions.list_known(["a", "b"]) == {}
+
+    def test_where_that_is_denied_nothing_is_known(self) -> None:
+        scene = Scene(list_functions=[client_error("AccessDeniedException")])
+        assert scene.functions.list_known(["a", "b", "c"]) == {}
+
+    def test_a_list_that_says_states_spares_looks(self) -> None:
+        """Who waits for a turn to look at a function looks at all that others wait for."""
+        names = [f"f{number}" for number in range(200)]
+        pages = [
+            page(*names[start : start + 50], more=start < 150, **SETTLED)
+            for start in range(0, 200, 50)
+        ]
+        scene = Scene(list_functions=pages * 2, get_function_configuration=[SETTLED])
+
+        def await_others(_: float) -> None:
+            for _ in range(6000):
+                if len(scene.functions._looks._asked) in (0, 200):
+                    break
+                Event().wait(0.01)
+
+        scene.functions = LambdaControlPlane(*[scene.client] * 3, lambda: 0.0, await_others)
+        assert len(scene.functions.list_known(names)) == 200
+        for _ in range(11):
+            scene.functions.find(["f0"])
+        before = len(scene.client.calls)
+        assert before == 15
+        with ThreadPoolExecutor(200) as pool:
+            looks = [pool.submit(scene.functions.get, name) for name in names]
+            assert [look.result()["FunctionName"] for look in looks] == names
+        assert len(scene.client.calls) == before + 4
+
+
+class TestConcurrency:
+    @pytest.mark.parametrize(
+        ("answer", "is_throttled"),
+        [
+            ({"ReservedConcurrentExecutions": 0}, True),
+            ({"ReservedConcurrentExecutions": 1}, False),
+            ({}, False),
+            (client_error("AccessDeniedException"), False),
+        ],
+    )
+    def test_none_is_told(self, answer: Any, is_throttled: bool) -> None:
+        scene = Scene(get_function_concurrency=[answer])
+        assert scene.functions.is_throttled("f") is is_throttled
 
 
 class TestTimeoutLimits:

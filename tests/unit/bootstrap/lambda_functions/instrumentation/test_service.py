@@ -41,6 +41,10 @@ class FakeFunctions:
 
     def __init__(self, *names: str) -> None:
         self.found: dict[str, dict[str, Any]] = {f"app-{n}": self.plain(n) for n in names}
+        # What was found a moment ago, and so may be wrong.
+        self.known: dict[str, dict[str, Any]] = {}
+        self.throttled: set[str] = set()
+        self.gets: list[str] = []
         self.deployments = [Deployment("first")]
         self.limits: dict[str, int] = {}
         self.refusals: dict[str, str] = {}
@@ -78,6 +82,7 @@ class FakeFunctions:
         return self.deployments[0]
 
     def get(self, name: str) -> dict[str, Any]:
+        self.gets.append(name)
         if self.refusals.get(name) == "gone":
             raise GoneError
         return dict(self.found[name])
@@ -102,6 +107,12 @@ class FakeFunctions:
             changes["Layers"] = [{"Arn": arn} for arn in layers]
         revision = str(int(self.found[name]["RevisionId"]) + 1)
         self.found[name] = self.found[name] | changes | {"RevisionId": revision}
+
+    def list_known(self, names: Collection[str]) -> dict[str, dict[str, Any]]:
+        return {name: found for name, found in self.known.items() if name in names}
+
+    def is_throttled(self, name: str) -> bool:
+        return name in self.throttled
 
     def bypasses(self, name: str) -> list[str]:
         return self.passing_by.get(name, [])
@@ -286,6 +297,12 @@ class TestInstrument:
         messages = scene.instrument("app-One")
         assert of_type(messages, "instrumented").keys() == {"app-One"}
 
+    def test_one_that_nobody_can_call_is_warned_of(self) -> None:
+        scene = Scene("One")
+        scene.functions.throttled = {"app-One"}
+        (warning,) = of_type(scene.instrument(), "warning").values()
+        assert "reserved concurrency is 0" in warning["message"]
+
     def test_a_stack_without_functions(self) -> None:
         assert Scene().instrument() == [ready(0, 0)]
 
@@ -353,8 +370,8 @@ class TestInstrument:
         scene.functions.passing_by = {"app-One": ["alias live invokes version 7"]}
         messages = scene.instrument()
         kinds = [message["type"] for message in messages]
-        assert kinds == ["instrumented", "warning", "ready"]
-        assert messages[1]["message"].startswith("alias live invokes version 7")
+        assert kinds == ["instrumented", "ready", "warning"]
+        assert messages[2]["message"].startswith("alias live invokes version 7")
 
     def test_one_that_is_changed_in_between_is_looked_at_again(self) -> None:
         scene = Scene("One")
@@ -367,6 +384,57 @@ class TestInstrument:
         scene = Scene("One")
         scene.functions.before_update = [lambda name: scene.functions.change(name, Timeout=5)] * 100
         assert "keeps changing" in of_type(scene.instrument(), "skipped")["One"]["reason"]
+
+
+class TestWhatWasKnown:
+    """A list of functions spares a call for each, and may be a moment old."""
+
+    def test_a_function_that_nobody_holds_is_changed_without_another_look(self) -> None:
+        scene = Scene("One", "Node")
+        scene.functions.found["app-Node"]["Runtime"] = "nodejs22.x"
+        scene.functions.known = {name: dict(one) for name, one in scene.functions.found.items()}
+        messages = scene.instrument()
+        assert of_type(messages, "instrumented").keys() == {"One"}
+        assert of_type(messages, "skipped").keys() == {"Node"}
+        assert scene.functions.gets == []
+
+    @pytest.mark.parametrize("then", ["before", "held", "updating"])
+    def test_what_is_not_so_any_more_is_looked_at(self, then: str) -> None:
+        scene = Scene("One")
+        scene.functions.known = {"app-One": dict(scene.functions.found["app-One"])}
+        if then == "before":
+            scene.functions.change("app-One", Timeout=7)
+        elif then == "held":
+            scene.instrument("One", session="yours")
+            scene.functions.known = {"app-One": dict(scene.functions.found["app-One"])}
+            scene.restore()
+        else:
+            scene.functions.known["app-One"]["State"] = "Pending"
+        assert of_type(scene.instrument(), "instrumented").keys() == {"One"}
+        assert scene.functions.gets
+
+    def test_restoring_misses_nothing(self) -> None:
+        scene = Scene("One", "Two")
+        before = {name: dict(found) for name, found in scene.functions.found.items()}
+        scene.functions.known = before
+        scene.instrument()
+        # One is known as it was before.
+        scene.functions.known = {
+            "app-One": before["app-One"],
+            "app-Two": dict(scene.functions.found["app-Two"]),
+        }
+        scene.functions.gets = []
+        assert scene.restore("mine")["restored"] == ["One", "Two"]
+        assert scene.functions.gets == ["app-One"]
+        assert without_revision(scene.functions.found) == without_revision(before)
+
+    def test_nor_does_it_take_away_what_is_another_ones_by_now(self) -> None:
+        scene = Scene("One")
+        scene.instrument()
+        scene.functions.known = {"app-One": dict(scene.functions.found["app-One"])}
+        scene.instrument("One", session="yours", take_over=True)
+        assert scene.restore("mine")["restored"] == []
+        assert scene.functions.variables("app-One")["PLLDB_SESSION"] == "yours"
 
 
 class TestTheSessionEnds:

@@ -1,0 +1,158 @@
+"""``plldb deploy``: the project's own template, as a stack."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from plldb.cli.options import global_options
+
+if TYPE_CHECKING:
+    from plldb.bootstrap.stack_operation import ResourceEvent
+    from plldb.cli.console import Console
+    from plldb.cli.factory import Factory
+    from plldb.dev.project_packages import StackSource
+    from plldb.dev.stack_deployment import Change, Deployment, Reporter
+
+
+@click.command()
+@click.option(
+    "--template",
+    type=click.Path(path_type=Path),
+    help="A SAM or CloudFormation template, or cdk.out; the one of this folder by default.",
+)
+@click.option("--stack-name", help="How to call the stack; or of a CDK app, which one to deploy.")
+@click.option(
+    "--parameter",
+    "parameters",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A parameter of the template. Repeatable.",
+)
+@click.option("--build", is_flag=True, help="Run 'sam build' first.")
+@click.option("--yes", is_flag=True, help="Do not ask before changing a stack on AWS.")
+@global_options
+def deploy(
+    template: Path | None,
+    stack_name: str | None,
+    parameters: tuple[str, ...],
+    build: bool,
+    yes: bool,
+) -> None:
+    """Package the project's template and code, and deploy them.
+
+    \b
+      plldb deploy
+      plldb deploy --stack-name shop --parameter Stage=dev
+      plldb deploy --profile dev
+
+    It takes SAM and CloudFormation templates with what is nested in them, what 'cdk synth' and
+    'serverless package' made, and samconfig.toml's stack name, parameters and tags. Only code that
+    changed is uploaded. Nothing is built without --build: packages of a requirements.txt are found
+    while the code is debugged here. On AWS (--profile) it shows the changes and asks.
+    """
+    from plldb.cli.factory import make_factory
+
+    given = parse_parameters(parameters)
+    factory = make_factory()
+    deploy_project(factory, Path.cwd(), template, stack_name, given, build, yes)
+
+
+def parse_parameters(values: Sequence[str]) -> dict[str, str]:
+    """``NAME=VALUE``. Raises click.UsageError for anything else."""
+    parameters: dict[str, str] = {}
+    for value in values:
+        name, equals, text = value.partition("=")
+        if not name or not equals:
+            raise click.UsageError(f"--parameter {value} is not NAME=VALUE.")
+        parameters[name] = text
+    return parameters
+
+
+def deploy_project(
+    factory: Factory,
+    folder: Path,
+    template: Path | None,
+    stack_name: str | None,
+    parameters: dict[str, str],
+    build: bool,
+    yes: bool,
+) -> list[Deployment]:
+    """Deploys the stacks of a project, and shows what comes of it."""
+    from plldb.dev.project_packages import choose_stacks, find_stack_sources
+    from plldb.dev.sam_build import build as build_sam
+    from plldb.dev.sam_settings import read_sam_settings
+    from plldb.dev.stack_deployment import Deployer, check_parameters, make_storage
+
+    at = folder if template is None else (folder / template).parent
+    if build:
+        template = build_sam(folder, template)
+    stacks = choose_stacks(find_stack_sources(folder, template), stack_name)
+    settings = read_sam_settings(at)
+    target, console = factory.target, factory.console
+    storage, adaptation = make_storage(target), factory.find_adaptation()
+    packages = [stack.package(storage, adaptation) for stack in stacks]
+    for remark in dict.fromkeys(one for package in packages for one in package.remarks):
+        console.warn(remark)
+    check_parameters(packages, parameters)
+
+    def agree(name: str, changes: Sequence[Change]) -> bool:
+        return yes or not target.is_aws or _ask(console, target.description, name, changes)
+
+    deployer = Deployer(target, storage, _make_reporter(console), agree)
+    done = []
+    for stack, package in zip(stacks, packages, strict=True):
+        name = _choose_name(factory, stack, stack_name, settings.stack_name)
+        with console.progress(f"Deploying stack {name}…"):
+            deployment = deployer.deploy(
+                name, package, {**settings.parameters, **parameters}, settings.tags
+            )
+        _show(console, deployment)
+        done.append(deployment)
+    return done
+
+
+def _choose_name(
+    factory: Factory, stack: StackSource, given: str | None, of_settings: str | None
+) -> str:
+    # Of a CDK app, the name that was given has chosen the stack.
+    return given or stack.name or of_settings or factory.find_stack_name()
+
+
+def _make_reporter(console: Console) -> Reporter:
+    from plldb.dev.stack_deployment import Reporter
+
+    def show_resource(event: ResourceEvent) -> None:
+        if not event.status.endswith("_IN_PROGRESS"):
+            reason = f"  {event.reason}" if event.reason else ""
+            console.note(
+                f"  {event.status:<20} {event.resource_type:<36} {event.logical_id}{reason}"
+            )
+
+    return Reporter(lambda step: console.note(f"→ {step}"), show_resource)
+
+
+def _ask(console: Console, where: str, stack_name: str, changes: Sequence[Change]) -> bool:
+    rows = [
+        (f"{one.action} (replaced)" if one.is_replaced else one.action, one.kind, one.logical_id)
+        for one in changes
+    ]
+    console.table(("change", "type", "resource"), rows)
+    return console.confirm(f"Make these {len(rows)} changes to stack {stack_name} at {where}?")
+
+
+def _show(console: Console, deployment: Deployment) -> None:
+    what = "is deployed" if deployment.has_changed else "is up to date"
+    outputs = [f"  {name}  {value}" for name, value in sorted(deployment.outputs.items())]
+    console.answer(
+        {
+            "stackName": deployment.stack_name,
+            "status": deployment.status,
+            "changed": deployment.has_changed,
+            "outputs": dict(deployment.outputs),
+        },
+        "\n".join([f"Stack {deployment.stack_name} {what} ({deployment.status}).", *outputs]),
+    )

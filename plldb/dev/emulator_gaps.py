@@ -1,0 +1,205 @@
+"""What an emulator does not do of a template: what plldb does about it, and what is left.
+
+https://github.com/ministackorg/ministack: of an OpenAPI document, MiniStack takes a REST API's
+single methods, and nothing of an HTTP API; it has no ``AWS::Serverless::Application``, no
+deployments and no route responses of WebSocket APIs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from plldb.dev.template_package import NESTED_STACK, SAM_APPLICATION, SAM_FUNCTION
+from plldb.templates import as_dict
+
+_HEALTH = "/_ministack/health"
+_PATIENCE_SECONDS = 5
+_HTTP_API = "AWS::Serverless::HttpApi"
+_REST_API = "AWS::Serverless::Api"
+_IMPLICIT_HTTP_API = "ServerlessHttpApi"
+# https://swagger.io/specification/#path-item-object
+_METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
+_ANY = "x-amazon-apigateway-any-method"
+_INTEGRATION = "x-amazon-apigateway-integration"
+# ${Greeter.Arn} or ${Greeter} in an integration's URI.
+_NAMED_FUNCTION = re.compile(r"\$\{(\w+)(?:\.(?:Arn|Alias))?\}/invocations")
+_UNUSABLE = {
+    "AWS::ApiGatewayV2::Deployment": "give the stage AutoDeploy: true in its place",
+    "AWS::ApiGatewayV2::RouteResponse": "it has no route responses",
+    "AWS::ApiGatewayV2::IntegrationResponse": "it has no integration responses",
+    "AWS::ApiGatewayV2::Model": "it has no models of APIs of version 2",
+}
+# https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/sam-resource-application.html
+_PASSED_ON = ("Parameters", "NotificationARNs", "Tags", "TimeoutInMinutes")
+
+
+def is_ministack(endpoint_url: str) -> bool:
+    import requests
+
+    try:
+        return requests.get(f"{endpoint_url}{_HEALTH}", timeout=_PATIENCE_SECONDS).ok
+    except requests.RequestException:
+        return False
+
+
+def fill_gaps_of_ministack(body: dict[str, Any]) -> list[str]:
+    """Changes a template so that MiniStack deploys what AWS would; says what it did, by resource,
+    and what can't be had.
+    """
+    resources = body["Resources"]
+    remarks: list[str] = []
+    for logical_id, value in list(resources.items()):
+        resource = as_dict(value)
+        kind = resource.get("Type")
+        if kind == SAM_APPLICATION:
+            remarks += _nest(logical_id, resource)
+        elif kind == SAM_FUNCTION:
+            remarks += _route_events(logical_id, resource, resources)
+        elif kind in (_HTTP_API, "AWS::ApiGatewayV2::Api"):
+            remarks += _route_document(logical_id, resource, resources)
+        elif kind in (_REST_API, "AWS::ApiGateway::RestApi"):
+            remarks += _spell_out_any(logical_id, resource)
+        elif kind in _UNUSABLE:
+            remarks.append(f"{logical_id}: MiniStack refuses {kind}: {_UNUSABLE[kind]}")
+        elif kind == "AWS::DynamoDB::Table" and "TimeToLiveSpecification" in as_dict(
+            resource.get("Properties")
+        ):
+            remarks.append(f"{logical_id}: MiniStack leaves the table's time to live switched off")
+    return remarks
+
+
+def _nest(logical_id: str, resource: dict[str, Any]) -> list[str]:
+    properties = as_dict(resource.get("Properties"))
+    location = properties.get("Location")
+    if not isinstance(location, str):
+        return [f"{logical_id}: MiniStack has no Serverless Application Repository"]
+    resource["Type"] = NESTED_STACK
+    kept = {name: properties[name] for name in _PASSED_ON if name in properties}
+    if isinstance(kept.get("Tags"), dict):
+        kept["Tags"] = [{"Key": key, "Value": value} for key, value in kept["Tags"].items()]
+    resource["Properties"] = {"TemplateURL": location} | kept
+    return [f"{logical_id}: a nested stack takes the place of the application"]
+
+
+# --- HTTP APIs ------------------------------------------------------------------------------------
+
+
+def _route_events(
+    logical_id: str, resource: Mapping[str, Any], resources: dict[str, Any]
+) -> list[str]:
+    """A route for each HttpApi event of a function; each method for ANY of a REST API's."""
+    events = as_dict(as_dict(resource.get("Properties")).get("Events"))
+    remarks, keys = [], []
+    for name, value in list(events.items()):
+        event = as_dict(value)
+        kind, properties = event.get("Type"), as_dict(event.get("Properties"))
+        method = str(properties.get("Method", "")).lower()
+        if kind == "HttpApi":
+            api = properties.get("ApiId", {"Ref": _IMPLICIT_HTTP_API})
+            path = properties.get("Path")
+            method = "ANY" if method in ("", "any", _ANY, "*") else method.upper()
+            key = "$default" if path is None else f"{method} {path}"
+            added = f"{logical_id}{name}"
+            _add_route(resources, added, api, key, {"Fn::GetAtt": [logical_id, "Arn"]}, properties)
+            keys.append(key)
+            if as_dict(properties.get("Auth")).get("Authorizer") not in (None, "NONE"):
+                remarks.append(f"{logical_id}: the authorizer of {key} is not asked")
+        elif kind == "Api" and method in ("any", "*", _ANY):
+            del events[name]
+            for one in _METHODS:
+                events[f"{name}{one.capitalize()}"] = event | {
+                    "Properties": properties | {"Method": one}
+                }
+            remarks.append(f"{logical_id}: ANY {properties.get('Path')} is spelled out by method")
+    return [*_say_routes(logical_id, keys), *remarks]
+
+
+def _say_routes(logical_id: str, keys: list[str]) -> list[str]:
+    if not keys:
+        return []
+    return [f"{logical_id}: made beside the API's document, as routes: {', '.join(keys)}"]
+
+
+def _route_document(
+    logical_id: str, resource: Mapping[str, Any], resources: dict[str, Any]
+) -> list[str]:
+    """A route for each path and method of an HTTP API's OpenAPI document."""
+    properties = as_dict(resource.get("Properties"))
+    document = as_dict(properties.get("DefinitionBody") or properties.get("Body"))
+    remarks, keys = [], []
+    for number, (path, method, operation) in enumerate(_list_operations(document)):
+        key = path if path == "$default" else f"{method} {path}"
+        function = _find_function(as_dict(operation.get(_INTEGRATION)).get("uri"))
+        if function is None:
+            remarks.append(
+                f"{logical_id}: {key} has no function that could be found: it is left out"
+            )
+            continue
+        arn = {"Fn::GetAtt": [function, "Arn"]}
+        _add_route(resources, f"{logical_id}Path{number}", {"Ref": logical_id}, key, arn, {})
+        keys.append(key)
+    return [*_say_routes(logical_id, keys), *remarks]
+
+
+def _list_operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in as_dict(document.get("paths")).items():
+        for method, operation in as_dict(item).items():
+            if method == _ANY or method in _METHODS:
+                yield path, "ANY" if method == _ANY else method.upper(), as_dict(operation)
+
+
+def _find_function(uri: Any) -> str | None:
+    """The logical id of the function that an integration calls."""
+    reference = as_dict(uri)
+    attribute = reference.get("Fn::GetAtt")
+    if isinstance(attribute, list) and attribute[1:] == ["Arn"]:
+        return str(attribute[0])
+    text = reference.get("Fn::Sub", uri)
+    named = _NAMED_FUNCTION.search(text) if isinstance(text, str) else None
+    return named[1] if named is not None else None
+
+
+def _add_route(
+    resources: dict[str, Any],
+    name: str,
+    api: Any,
+    key: str,
+    function_arn: Any,
+    event: Mapping[str, Any],
+) -> None:
+    integration = f"{name}PlldbIntegration"
+    resources[integration] = {
+        "Type": "AWS::ApiGatewayV2::Integration",
+        "Properties": {
+            "ApiId": api,
+            "IntegrationType": "AWS_PROXY",
+            "IntegrationUri": function_arn,
+            "PayloadFormatVersion": str(event.get("PayloadFormatVersion", "2.0")),
+        },
+    }
+    resources[f"{name}PlldbRoute"] = {
+        "Type": "AWS::ApiGatewayV2::Route",
+        "Properties": {
+            "ApiId": api,
+            "RouteKey": key,
+            "Target": {"Fn::Join": ["/", ["integrations", {"Ref": integration}]]},
+        },
+    }
+
+
+# --- REST APIs ------------------------------------------------------------------------------------
+
+
+def _spell_out_any(logical_id: str, resource: Mapping[str, Any]) -> list[str]:
+    properties = as_dict(resource.get("Properties"))
+    document = as_dict(properties.get("DefinitionBody") or properties.get("Body"))
+    remarks = []
+    for path, item in as_dict(document.get("paths")).items():
+        if isinstance(item, dict) and _ANY in item:
+            operation = item.pop(_ANY)
+            for method in _METHODS:
+                item.setdefault(method, operation)
+            remarks.append(f"{logical_id}: ANY {path} is spelled out by method")
+    return remarks

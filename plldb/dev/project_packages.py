@@ -1,0 +1,207 @@
+"""The stacks of a project, packaged: SAM's and CloudFormation's templates, CDK, Serverless."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from plldb.bootstrap.packager import make_zip
+from plldb.debugger.sources.choice import find_projects
+from plldb.debugger.sources.cloud_assembly import (
+    MANIFEST,
+    CloudAssembly,
+    SynthesisedStack,
+    read_assembly,
+)
+from plldb.debugger.sources.project import make_absolute
+from plldb.dev.code_zip import Upload, list_entries
+from plldb.dev.template_package import (
+    Adaptation,
+    PackagedTemplate,
+    Storage,
+    package_body,
+    package_template,
+    render,
+)
+from plldb.errors import SourceError, UsageError
+from plldb.templates import as_dict, read_template
+
+_CDK_FOLDER = "cdk.out"
+_SERVERLESS_TEMPLATE = Path(".serverless", "cloudformation-template-update-stack.json")
+_TEMPLATES = ("template.yaml", "template.yml", "template.json")
+# The bucket that `cdk bootstrap` makes, as templates name it:
+# https://docs.aws.amazon.com/cdk/v2/guide/bootstrapping-env.html
+_CDK_BUCKET = re.compile(
+    r"cdk-[a-z0-9]+-assets-(?:\$\{AWS::AccountId\}|\d{12})-(?:\$\{AWS::Region\}|[a-z]+(?:-[a-z]+)+-\d)"
+)
+# They only say which version of that must be there.
+_CDK_CHECK = ("Parameters", "BootstrapVersion"), ("Rules", "CheckBootstrapVersion")
+_HINT = (
+    "Name it with --template. For a CDK app, run 'cdk synth' first; for Serverless, 'sls package'."
+)
+
+
+@dataclass(frozen=True)
+class StackSource:
+    """A stack of a project: ``name`` is None if the project does not say how it is called.
+
+    ``package`` makes of it what can be deployed, given where uploads go and what is to be changed
+    for the target.
+    """
+
+    name: str | None
+    template: Path
+    package: Callable[[Storage, Adaptation], PackagedTemplate]
+
+
+def find_stack_sources(folder: Path, template: Path | None) -> list[StackSource]:
+    """The stacks of the project in a folder, in the order in which they have to be deployed; with
+    ``template``, the one of that.
+
+    Raises SourceError if there is none, or if it makes no sense.
+    """
+    if template is not None:
+        path = make_absolute(folder / template.expanduser())
+        if path.name == MANIFEST:
+            return _list_synthesised(read_assembly(path))
+        for manifest in (path / MANIFEST, path.parent / MANIFEST):
+            if manifest.is_file():
+                stacks = _list_synthesised(read_assembly(manifest))
+                return [one for one in stacks if path.is_dir() or one.template == path] or stacks
+        return [_read_template(path)]
+    for name in _TEMPLATES:
+        if (folder / name).is_file():
+            return [_read_template(make_absolute(folder / name))]
+    manifest = make_absolute(folder / _CDK_FOLDER / MANIFEST)
+    if manifest.is_file():
+        return _list_synthesised(read_assembly(manifest))
+    if (folder / _SERVERLESS_TEMPLATE).is_file():
+        return [_read_template(make_absolute(folder / _SERVERLESS_TEMPLATE))]
+    raise SourceError(f"There is no template to deploy in {make_absolute(folder)}.", _HINT)
+
+
+def choose_stacks(sources: Sequence[StackSource], stack_name: str | None) -> list[StackSource]:
+    """All, or of several the one of that name. Raises UsageError if there is none."""
+    if stack_name is None or len(sources) == 1:
+        return list(sources)
+    chosen = [one for one in sources if one.name == stack_name]
+    if chosen:
+        return chosen
+    from plldb.config import suggest
+
+    names = [one.name for one in sources if one.name is not None]
+    raise UsageError(f"The app has no stack {stack_name!r}.", suggest(stack_name, names))
+
+
+def _read_template(path: Path) -> StackSource:
+    name = next(
+        (
+            min(project.stack_names)
+            for project in find_projects(path.parent)
+            if project.file == path and len(project.stack_names) == 1
+        ),
+        None,
+    )
+    if path.name == _SERVERLESS_TEMPLATE.name:
+        name = name or _find_serverless_name(path)
+        return StackSource(name, path, partial(_package_serverless, path))
+    return StackSource(name, path, partial(package_template, path))
+
+
+# --- Serverless -----------------------------------------------------------------------------------
+
+
+def _find_serverless_name(path: Path) -> str | None:
+    projects = find_projects(path.parent.parent)
+    names = [project.stack_names for project in projects if project.file == path]
+    return min(names[0]) if names and len(names[0]) == 1 else None
+
+
+def _package_serverless(path: Path, storage: Storage, adaptation: Adaptation) -> PackagedTemplate:
+    """Its zips lie beside the template, and go into a bucket of the stack's own otherwise."""
+    body = read_template(path)
+    for resource in body["Resources"].values():
+        properties = as_dict(as_dict(resource).get("Properties"))
+        for name in ("Code", "Content"):
+            key = as_dict(properties.get(name)).get("S3Key")
+            if isinstance(key, str) and (path.parent / Path(key).name).is_file():
+                properties[name] = Path(key).name
+    return package_body(body, path, storage, adaptation)
+
+
+# --- CDK ------------------------------------------------------------------------------------------
+
+
+def _list_synthesised(assembly: CloudAssembly) -> list[StackSource]:
+    return [
+        StackSource(stack.name, stack.template, partial(_package_synthesised, assembly, stack))
+        for stack in _sort(assembly.stacks)
+    ]
+
+
+def _sort(stacks: Sequence[SynthesisedStack]) -> list[SynthesisedStack]:
+    """Each one after those that it depends on."""
+    by_id = {stack.artifact_id: stack for stack in stacks}
+    ordered: dict[str, SynthesisedStack] = {}
+
+    def add(stack: SynthesisedStack, above: frozenset[str]) -> None:
+        for artifact_id in stack.dependencies:
+            if artifact_id in by_id and artifact_id not in above:
+                add(by_id[artifact_id], above | {stack.artifact_id})
+        ordered.setdefault(stack.artifact_id, stack)
+
+    for stack in stacks:
+        add(stack, frozenset())
+    return list(ordered.values())
+
+
+def _package_synthesised(
+    assembly: CloudAssembly, stack: SynthesisedStack, storage: Storage, adaptation: Adaptation
+) -> PackagedTemplate:
+    """Its assets go into plldb's bucket, so that nobody need run ``cdk bootstrap``."""
+
+    def move(body: dict[str, Any]) -> list[str]:
+        for part, name in _CDK_CHECK:
+            as_dict(body.get(part)).pop(name, None)
+            if body.get(part) == {}:
+                del body[part]
+        body["Resources"] = _replace(body["Resources"], assembly, storage)
+        return adaptation.prepare(body)
+
+    moving = replace(adaptation, prepare=move)
+    packaged = package_template(stack.template, storage, moving)
+    text = "".join(map(render, (packaged.body, *packaged.nested)))
+    assets = tuple(_list_assets(assembly, storage, text))
+    return PackagedTemplate(
+        packaged.body, (*assets, *packaged.uploads), packaged.nested, packaged.remarks
+    )
+
+
+def _list_assets(assembly: CloudAssembly, storage: Storage, text: str) -> Iterator[Upload]:
+    for key, path in assembly.assets.items():
+        if storage.prefix + key in text:
+            if not path.exists():
+                raise SourceError(f"The asset {path} is not there.", "Run 'cdk synth' again.")
+            yield Upload(storage.prefix + key, partial(_read_asset, path))
+
+
+def _read_asset(path: Path) -> bytes:
+    return path.read_bytes() if path.is_file() else make_zip(list_entries(path), is_deflated=True)
+
+
+def _replace(value: Any, assembly: CloudAssembly, storage: Storage) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _replace(one, assembly, storage) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_replace(one, assembly, storage) for one in value]
+    if not isinstance(value, str):
+        return value
+    moved = _CDK_BUCKET.sub(storage.bucket, value)
+    name = moved.rpartition("/")[2]
+    if name in assembly.assets:
+        moved = moved.removesuffix(name) + storage.prefix + name
+    return moved

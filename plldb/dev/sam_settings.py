@@ -1,0 +1,69 @@
+"""What ``samconfig.toml`` says of deploying: the stack's name, its parameters, its tags.
+
+https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/serverless-sam-cli-config.html
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from plldb.errors import SourceError
+from plldb.templates import as_dict
+
+_NAME = "samconfig.toml"
+_ENVIRONMENT = "default"
+# ParameterKey=Name,ParameterValue=Value is the older form of Name=Value.
+_LONG_FORM = re.compile(r"ParameterKey=([^,\s]+),ParameterValue=(.*)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class SamSettings:
+    stack_name: str | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_sam_settings(folder: Path) -> SamSettings:
+    """Those of the environment ``default``; nothing if there is no such file.
+
+    Raises SourceError for one that makes no sense.
+    """
+    path = folder / _NAME
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        return SamSettings()
+    except (OSError, ValueError, RecursionError) as error:
+        raise SourceError(f"{path} can't be read: {error}.", "Mend it.") from None
+    commands = as_dict(content.get(_ENVIRONMENT))
+    settings: dict[str, Any] = {}
+    for command in ("global", "deploy"):
+        settings |= as_dict(as_dict(commands.get(command)).get("parameters"))
+    name = settings.get("stack_name")
+    return SamSettings(
+        name if isinstance(name, str) and name else None,
+        _read_pairs(path, "parameter_overrides", settings.get("parameter_overrides")),
+        _read_pairs(path, "tags", settings.get("tags")),
+    )
+
+
+def _read_pairs(path: Path, name: str, value: Any) -> dict[str, str]:
+    """``"A=1 B='2 3'"``, ``["A=1"]`` or a table."""
+    if value is None:
+        return {}
+    if isinstance(value, dict):
+        return {str(key): str(one) for key, one in value.items()}
+    try:
+        words = shlex.split(value) if isinstance(value, str) else [str(one) for one in value]
+        pairs = [_LONG_FORM.sub(r"\1=\2", word).split("=", 1) for word in words]
+        return {key: one.strip("\"'") for key, one in pairs}
+    except (TypeError, ValueError):
+        raise SourceError(
+            f"{path}: {name} is not made of NAME=VALUE: {value!r}.", "Mend it."
+        ) from None

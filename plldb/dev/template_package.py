@@ -1,0 +1,318 @@
+"""A template as CloudFormation takes it: what it has of this machine lies in a bucket.
+
+As ``aws cloudformation package`` does it, without building anything:
+https://docs.aws.amazon.com/cli/latest/reference/cloudformation/package.html
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from plldb.debugger.sources.project import make_absolute
+from plldb.dev.code_zip import Upload, upload_file, upload_text, zip_code
+from plldb.errors import SourceError
+from plldb.templates import as_dict, as_list, read_template
+
+SAM_FUNCTION = "AWS::Serverless::Function"
+SAM_APPLICATION = "AWS::Serverless::Application"
+NESTED_STACK = "AWS::CloudFormation::Stack"
+_SAM_PREFIX = "AWS::Serverless::"
+_CDK_ASSET_PATH = "aws:asset:path"
+# Where `sam build` puts what it has made.
+_BUILD_FOLDER = ".aws-sam"
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Where uploads go: keys begin with ``prefix``. ``url_of`` gives an object's URL by its key."""
+
+    bucket: str
+    prefix: str
+    url_of: Callable[[str], str]
+
+
+@dataclass(frozen=True)
+class PackagedTemplate:
+    """``body`` names nothing of this machine. ``nested`` are templates that it has uploaded.
+
+    ``remarks`` say what will not be as somebody may expect.
+    """
+
+    body: Mapping[str, Any]
+    uploads: tuple[Upload, ...]
+    nested: tuple[Mapping[str, Any], ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """What the user has to agree to, for CloudFormation to carry it out:
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
+        """
+        found = {one for body in (self.body, *self.nested) for one in _list_capabilities(body)}
+        return tuple(sorted(found))
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """What is changed in templates for the target that they are deployed to.
+
+    ``prepare`` changes each one in place, before it is packaged, and says what it did.
+    ``finish_nested`` gives what is uploaded in the place of a nested one that is packaged.
+    """
+
+    prepare: Callable[[dict[str, Any]], list[str]] = lambda _: []
+    finish_nested: Callable[[dict[str, Any]], dict[str, Any]] = lambda body: body
+
+
+AS_ON_AWS = Adaptation()
+
+
+def package_template(
+    path: Path, storage: Storage, adaptation: Adaptation = AS_ON_AWS
+) -> PackagedTemplate:
+    """Packages the template at ``path`` and those nested in it.
+
+    Raises SourceError for what it names and is not there.
+    """
+    return package_body(read_template(path), path, storage, adaptation)
+
+
+def package_body(
+    body: Mapping[str, Any], path: Path, storage: Storage, adaptation: Adaptation = AS_ON_AWS
+) -> PackagedTemplate:
+    """The same for a template that was read already; relative paths are those of ``path``."""
+    packer = _Packer(make_absolute(path), storage, adaptation)
+    packed = packer.pack(copy.deepcopy(dict(body)))
+    return PackagedTemplate(
+        packed,
+        tuple(packer.uploads),
+        tuple(packer.nested),
+        tuple(dict.fromkeys(packer.remarks)),
+    )
+
+
+def render(body: Mapping[str, Any]) -> str:
+    """As JSON, which CloudFormation takes for YAML as well; dates are texts there."""
+    return json.dumps(body, default=str, ensure_ascii=False, separators=(",", ":"))
+
+
+# --- What resources name --------------------------------------------------------------------------
+
+
+def _as_s3_uri(storage: Storage, key: str) -> Any:
+    return f"s3://{storage.bucket}/{key}"
+
+
+def _as_lambda_code(storage: Storage, key: str) -> Any:
+    return {"S3Bucket": storage.bucket, "S3Key": key}
+
+
+def _as_location(storage: Storage, key: str) -> Any:
+    return {"Bucket": storage.bucket, "Key": key}
+
+
+@dataclass(frozen=True)
+class _Artifact:
+    """``render`` gives what stands in the property then. ``is_code``: it is zipped."""
+
+    property: str
+    render: Callable[[Storage, str], Any]
+    is_code: bool = False
+
+
+_ARTIFACTS: Mapping[str, _Artifact] = {
+    SAM_FUNCTION: _Artifact("CodeUri", _as_s3_uri, is_code=True),
+    "AWS::Serverless::LayerVersion": _Artifact("ContentUri", _as_s3_uri, is_code=True),
+    "AWS::Lambda::Function": _Artifact("Code", _as_lambda_code, is_code=True),
+    "AWS::Lambda::LayerVersion": _Artifact("Content", _as_lambda_code, is_code=True),
+    "AWS::Serverless::StateMachine": _Artifact("DefinitionUri", _as_location),
+    "AWS::StepFunctions::StateMachine": _Artifact("DefinitionS3Location", _as_location),
+    "AWS::ApiGateway::RestApi": _Artifact("BodyS3Location", _as_location),
+    "AWS::ApiGatewayV2::Api": _Artifact("BodyS3Location", _as_location),
+    "AWS::AppSync::GraphQLSchema": _Artifact("DefinitionS3Location", _as_s3_uri),
+}
+# These are put into the template, where SAM looks into them.
+_DEFINITIONS = {
+    "AWS::Serverless::Api": "DefinitionUri",
+    "AWS::Serverless::HttpApi": "DefinitionUri",
+}
+_NESTED = {NESTED_STACK: "TemplateURL", SAM_APPLICATION: "Location"}
+_REMOTE = ("s3://", "https://", "http://")
+
+
+@dataclass(frozen=True)
+class _Packer:
+    """``above`` are the templates that this one is nested in, ``prefix`` is the path to it."""
+
+    path: Path
+    storage: Storage
+    adaptation: Adaptation
+    above: tuple[Path, ...] = ()
+    prefix: str = ""
+    uploads: list[Upload] = field(default_factory=list)
+    nested: list[Mapping[str, Any]] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+    def pack(self, body: dict[str, Any]) -> dict[str, Any]:
+        for remark in self.adaptation.prepare(body):
+            self.remarks.append(f"{self.prefix}{remark}")
+        defaults = as_dict(as_dict(body.get("Globals")).get("Function"))
+        default_code = defaults.pop("CodeUri", None)
+        for logical_id, resource in body["Resources"].items():
+            self._pack_resource(str(logical_id), as_dict(resource), default_code)
+        return body
+
+    def _pack_resource(self, logical_id: str, resource: dict[str, Any], default_code: Any) -> None:
+        kind = str(resource.get("Type"))
+        if not isinstance(resource.setdefault("Properties", {}), dict):
+            return
+        properties = resource["Properties"]
+        if kind == SAM_FUNCTION and not {"InlineCode", "ImageUri"} & {*properties}:
+            properties.setdefault("CodeUri", "." if default_code is None else default_code)
+        self._refuse_image(logical_id, kind, resource)
+        if kind in _ARTIFACTS:
+            self._pack_artifact(logical_id, _ARTIFACTS[kind], resource, kind)
+        elif kind in _DEFINITIONS and _is_local(properties.get(_DEFINITIONS[kind])):
+            path = self._find(logical_id, _DEFINITIONS[kind], properties.pop(_DEFINITIONS[kind]))
+            properties["DefinitionBody"] = _read_definition(path)
+        elif kind in _NESTED:
+            self._pack_nested(logical_id, _NESTED[kind], resource)
+        if not properties:
+            del resource["Properties"]
+
+    def _refuse_image(self, logical_id: str, kind: str, resource: Mapping[str, Any]) -> None:
+        properties = as_dict(resource.get("Properties"))
+        image = properties.get("ImageUri") or as_dict(properties.get("Code")).get("ImageUri")
+        if kind.endswith("::Function") and properties.get("PackageType") == "Image" and not image:
+            raise SourceError(
+                f"{self.path}: {logical_id} is a container image that is not built.",
+                "Build and push it with its own tool, and name it in ImageUri.",
+            )
+
+    def _pack_artifact(
+        self, logical_id: str, artifact: _Artifact, resource: Mapping[str, Any], kind: str
+    ) -> None:
+        properties = resource["Properties"]
+        value = properties.get(artifact.property)
+        if not _is_local(value):
+            return
+        path = self._find(logical_id, artifact.property, value)
+        prefix = self.storage.prefix
+        with _reading(path):
+            upload = zip_code(path, prefix) if artifact.is_code else upload_file(path, prefix)
+        self.uploads.append(upload)
+        properties[artifact.property] = artifact.render(self.storage, upload.key)
+        if artifact.is_code and kind.startswith(_SAM_PREFIX):
+            self._remark_on_build(logical_id, path, as_dict(resource.get("Metadata")))
+
+    def _remark_on_build(self, logical_id: str, path: Path, metadata: Mapping[str, Any]) -> None:
+        if _BUILD_FOLDER in path.parts:
+            return
+        method = metadata.get("BuildMethod")
+        logical_id = self.prefix + logical_id
+        if method is not None:
+            self.remarks.append(
+                f"{logical_id} is deployed as it lies here, and not built by {method}: --build "
+                "does that"
+            )
+        elif path.is_dir() and _names_packages(path / "requirements.txt"):
+            self.remarks.append(
+                f"{logical_id} is deployed without the packages of its requirements.txt: it finds "
+                "them while it is debugged here; --build brings them along"
+            )
+
+    def _pack_nested(self, logical_id: str, name: str, resource: Mapping[str, Any]) -> None:
+        properties = resource["Properties"]
+        # The CDK has the template in its folder, and an address in the bucket of its own.
+        value = as_dict(resource.get("Metadata")).get(_CDK_ASSET_PATH) or properties.get(name)
+        if not _is_local(value):
+            return
+        path = self._find(logical_id, name, value)
+        if path == self.path or path in self.above:
+            raise SourceError(f"{path} is nested in itself.", f"Mend {logical_id}.")
+        prefix = f"{self.prefix}{logical_id}/"
+        inner = replace(self, path=path, above=(*self.above, self.path), prefix=prefix)
+        body = self.adaptation.finish_nested(inner.pack(read_template(path)))
+        self.nested.append(body)
+        text = render(body).encode()
+        upload = upload_text(text, path.name.partition(".")[0], ".json", self.storage.prefix)
+        self.uploads.append(upload)
+        properties[name] = self.storage.url_of(upload.key)
+
+    def _find(self, logical_id: str, name: str, value: str) -> Path:
+        path = make_absolute(self.path.parent / Path(value).expanduser())
+        if not path.exists():
+            raise SourceError(
+                f"{self.path}: {logical_id}'s {name} names {path}, which is not there.",
+                "Mend the path; what a build makes is there after --build, or a build of your own.",
+            )
+        return path
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SourceError(
+            f"{error.filename or path} can't be read: {error.strerror}.",
+            "Mend that, or leave it out of the folder.",
+        ) from None
+
+
+def _is_local(value: Any) -> bool:
+    return isinstance(value, str) and not value.startswith(_REMOTE)
+
+
+def _read_definition(path: Path) -> Any:
+    """An OpenAPI document, with CloudFormation's short forms in it if need be."""
+    import yaml
+
+    from plldb.templates import parse_yaml
+
+    try:
+        return parse_yaml(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        raise SourceError(f"{path} can't be read: {error}.", "Mend it.") from None
+
+
+def _names_packages(requirements: Path) -> bool:
+    try:
+        lines = requirements.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    return any(line.strip() and not line.strip().startswith(("#", "-")) for line in lines)
+
+
+# --- Capabilities ---------------------------------------------------------------------------------
+
+_NAMED = {
+    "AWS::IAM::Role": "RoleName",
+    "AWS::IAM::User": "UserName",
+    "AWS::IAM::Group": "GroupName",
+    "AWS::IAM::ManagedPolicy": "ManagedPolicyName",
+    "AWS::IAM::InstanceProfile": "InstanceProfileName",
+}
+
+
+def _list_capabilities(body: Mapping[str, Any]) -> Iterator[str]:
+    transforms = as_list(body.get("Transform"))
+    if transforms:
+        yield "CAPABILITY_AUTO_EXPAND"
+    for value in body["Resources"].values():
+        resource = as_dict(value)
+        kind, properties = str(resource.get("Type")), as_dict(resource.get("Properties"))
+        if kind.startswith("AWS::IAM::"):
+            is_named = _NAMED.get(kind, "") in properties
+            yield "CAPABILITY_NAMED_IAM" if is_named else "CAPABILITY_IAM"
+        if kind.startswith(_SAM_PREFIX):
+            yield "CAPABILITY_IAM"
+        if kind in _NESTED:
+            # What it asks for is known of those alone that lie on this machine.
+            yield from ("CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND")

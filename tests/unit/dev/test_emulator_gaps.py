@@ -1,0 +1,157 @@
+"""What MiniStack does not do of a template is done in another way, and said."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from plldb.dev.emulator_gaps import fill_gaps_of_ministack
+from plldb.templates import parse_template
+
+
+def filled(text: str) -> tuple[dict[str, Any], list[str]]:
+    body = parse_template(text)
+    remarks = fill_gaps_of_ministack(body)
+    return body["Resources"], remarks
+
+
+def function(*events: str) -> str:
+    lines = "".join(f"        {event}\n" for event in events)
+    return (
+        "Resources:\n  Fn:\n    Type: AWS::Serverless::Function\n    Properties:\n      Events:\n"
+        + lines
+    )
+
+
+def routes(resources: dict[str, Any]) -> list[tuple[Any, str, Any]]:
+    """API, key and function of each route."""
+    found = []
+    for resource in resources.values():
+        if resource["Type"] == "AWS::ApiGatewayV2::Route":
+            target = resource["Properties"]["Target"]["Fn::Join"][1][1]["Ref"]
+            uri = resources[target]["Properties"]["IntegrationUri"]
+            found.append((resource["Properties"]["ApiId"], resource["Properties"]["RouteKey"], uri))
+    return found
+
+
+IMPLICIT = {"Ref": "ServerlessHttpApi"}
+FN = {"Fn::GetAtt": ["Fn", "Arn"]}
+
+
+class TestHttpApis:
+    def test_each_event_is_a_route(self) -> None:
+        resources, remarks = filled(
+            function(
+                "One: {Type: HttpApi, Properties: {Path: /a, Method: get}}",
+                "Two: {Type: HttpApi, Properties: {Path: '/b/{id}', Method: ANY, ApiId: !Ref Own}}",
+                "All: {Type: HttpApi}",
+            )
+        )
+        assert routes(resources) == [
+            (IMPLICIT, "GET /a", FN),
+            ({"Ref": "Own"}, "ANY /b/{id}", FN),
+            (IMPLICIT, "$default", FN),
+        ]
+        assert remarks == [
+            "Fn: made beside the API's document, as routes: GET /a, ANY /b/{id}, $default"
+        ]
+
+    def test_an_authorizer_is_told_of(self) -> None:
+        event = "One: {Type: HttpApi, Properties: {Path: /a, Method: get, Auth: {Authorizer: J}}}"
+        assert "Fn: the authorizer of GET /a is not asked" in filled(function(event))[1]
+
+    @pytest.mark.parametrize(
+        ("kind", "name"),
+        [("AWS::Serverless::HttpApi", "DefinitionBody"), ("AWS::ApiGatewayV2::Api", "Body")],
+    )
+    def test_each_operation_of_a_document_is_a_route(self, kind: str, name: str) -> None:
+        uri = "arn:aws:apigateway:r:lambda:path/2015-03-31/functions/${Fn.Arn}/invocations"
+        resources, remarks = filled(
+            f"Resources: {{Api: {{Type: '{kind}', Properties: {{{name}: {{paths: {{"
+            f"/a: {{get: {{x-amazon-apigateway-integration: {{uri: !Sub '{uri}'}}}}}}, "
+            f"/b: {{x-amazon-apigateway-any-method: "
+            "{x-amazon-apigateway-integration: {uri: !GetAtt Fn.Arn}}}, "
+            "/c: {get: {x-amazon-apigateway-integration: {uri: 'https://x'}}, parameters: []}"
+            "}}}}}"
+        )
+        assert routes(resources) == [({"Ref": "Api"}, "GET /a", FN), ({"Ref": "Api"}, "ANY /b", FN)]
+        assert any("GET /c has no function" in one for one in remarks)
+
+
+class TestRestApis:
+    def test_any_is_spelled_out_by_method(self) -> None:
+        resources, remarks = filled(
+            function("One: {Type: Api, Properties: {Path: /a, Method: any, Auth: {A: b}}}")
+        )
+        events = resources["Fn"]["Properties"]["Events"]
+        assert {event["Properties"]["Method"] for event in events.values()} == {
+            *("get", "put", "post", "delete", "options", "head", "patch")
+        }
+        assert all(one["Properties"]["Auth"] == {"A": "b"} for one in events.values())
+        assert remarks == ["Fn: ANY /a is spelled out by method"]
+
+    def test_also_in_a_document_and_what_is_there_wins(self) -> None:
+        resources, _ = filled(
+            "Resources: {Api: {Type: AWS::ApiGateway::RestApi, Properties: {Body: {paths: "
+            "{/a: {x-amazon-apigateway-any-method: {n: any}, get: {n: get}}}}}}}"
+        )
+        item = resources["Api"]["Properties"]["Body"]["paths"]["/a"]
+        assert item["get"] == {"n": "get"}
+        assert item["post"] == {"n": "any"}
+
+
+def test_a_nested_application_is_a_nested_stack() -> None:
+    resources, remarks = filled(
+        "Resources: {App: {Type: AWS::Serverless::Application, DependsOn: X, Properties: "
+        "{Location: app.yaml, Parameters: {A: b}, Tags: {k: v}}}}"
+    )
+    assert resources["App"] == {
+        "Type": "AWS::CloudFormation::Stack",
+        "DependsOn": "X",
+        "Properties": {
+            "TemplateURL": "app.yaml",
+            "Parameters": {"A": "b"},
+            "Tags": [{"Key": "k", "Value": "v"}],
+        },
+    }
+    assert len(remarks) == 1
+
+
+@pytest.mark.parametrize(
+    ("resource", "said"),
+    [
+        ("{Type: AWS::ApiGatewayV2::Deployment}", "AutoDeploy"),
+        ("{Type: AWS::ApiGatewayV2::Model}", "refuses AWS::ApiGatewayV2::Model"),
+        (
+            "{Type: AWS::Serverless::Application, Properties: {Location: {ApplicationId: a}}}",
+            "Repository",
+        ),
+        (
+            "{Type: AWS::DynamoDB::Table, Properties: {TimeToLiveSpecification: {Enabled: true}}}",
+            "time to live",
+        ),
+    ],
+)
+def test_what_can_not_be_had_is_named(resource: str, said: str) -> None:
+    (remark,) = filled(f"Resources: {{Thing: {resource}}}")[1]
+    assert remark.startswith("Thing: ")
+    assert said in remark
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        function("Q: {Type: SQS, Properties: {Queue: q}}", "A: {Type: Api}"),
+        "Resources: {Fn: {Type: AWS::Serverless::Function}}",
+        "Resources: {Fn: {Type: AWS::Serverless::Function, Properties: []}, X: 7, Y: {}}",
+        "Resources: {A: {Type: AWS::Serverless::HttpApi, Properties: {DefinitionBody: 7}}}",
+        "Resources: {A: {Type: AWS::ApiGateway::RestApi, Properties: {Body: {paths: {/a: 1}}}}}",
+    ],
+)
+def test_nothing_else_is_changed(text: str) -> None:
+    body = parse_template(text)
+    before = copy.deepcopy(body)
+    assert fill_gaps_of_ministack(body) == []
+    assert body == before

@@ -1,0 +1,223 @@
+"""What a template names of this machine goes into a bucket, and everything else stays as it is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plldb.dev.template_package import (
+    Adaptation,
+    PackagedTemplate,
+    Storage,
+    package_template,
+    render,
+)
+from plldb.errors import SourceError
+
+STORAGE = Storage("bucket", "p/", lambda key: f"https://s3/bucket/{key}")
+
+
+class Project:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "src").mkdir()
+        (folder / "src" / "app.py").write_text("def handler(event, context): ...\n")
+
+    def write(self, text: str, name: str = "template.yaml") -> Path:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def package(self, text: str, **options: Any) -> PackagedTemplate:
+        return package_template(self.write(text), STORAGE, **options)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+def properties(packaged: PackagedTemplate, name: str = "Fn") -> Any:
+    return packaged.body["Resources"][name]["Properties"]
+
+
+class TestCode:
+    def test_of_sam(self, project: Project) -> None:
+        packaged = project.package(
+            "Transform: AWS::Serverless-2016-10-31\n"
+            "Resources:\n"
+            "  Fn: {Type: AWS::Serverless::Function, Properties: {CodeUri: src/}}\n"
+            "  Layer: {Type: AWS::Serverless::LayerVersion, Properties: {ContentUri: src}}\n"
+        )
+        (key,) = {upload.key for upload in packaged.uploads}
+        assert key.startswith("p/src-")
+        assert properties(packaged)["CodeUri"] == f"s3://bucket/{key}"
+        assert properties(packaged, "Layer")["ContentUri"] == f"s3://bucket/{key}"
+
+    def test_of_cloudformation(self, project: Project) -> None:
+        packaged = project.package(
+            "Resources:\n"
+            "  Fn: {Type: AWS::Lambda::Function, Properties: {Code: src}}\n"
+            "  Layer: {Type: AWS::Lambda::LayerVersion, Properties: {Content: src}}\n"
+        )
+        key = packaged.uploads[0].key
+        assert properties(packaged)["Code"] == {"S3Bucket": "bucket", "S3Key": key}
+        assert properties(packaged, "Layer")["Content"] == {"S3Bucket": "bucket", "S3Key": key}
+
+    @pytest.mark.parametrize("own", ["", "CodeUri: src"])
+    def test_of_globals(self, project: Project, own: str) -> None:
+        packaged = project.package(
+            "Globals: {Function: {CodeUri: src, Runtime: python3.13}}\n"
+            f"Resources: {{Fn: {{Type: AWS::Serverless::Function, Properties: {{{own}}}}}}}\n"
+        )
+        assert properties(packaged)["CodeUri"].startswith("s3://bucket/p/src-")
+        assert packaged.body["Globals"] == {"Function": {"Runtime": "python3.13"}}
+
+    def test_none_is_the_templates_folder(self, project: Project) -> None:
+        packaged = project.package("Resources: {Fn: {Type: AWS::Serverless::Function}}")
+        assert properties(packaged)["CodeUri"].startswith("s3://bucket/p/")
+
+    @pytest.mark.parametrize(
+        "code",
+        [
+            "InlineCode: 'x = 1'",
+            "CodeUri: s3://elsewhere/code.zip",
+            "CodeUri: {Bucket: elsewhere, Key: code.zip}",
+            "CodeUri: !Sub 's3://${Bucket}/code.zip'",
+            "PackageType: Image, ImageUri: 1.dkr.ecr.us-east-1.amazonaws.com/image",
+        ],
+    )
+    def test_what_is_elsewhere_stays_there(self, project: Project, code: str) -> None:
+        text = f"Resources: {{Fn: {{Type: AWS::Serverless::Function, Properties: {{{code}}}}}}}"
+        packaged = project.package(text)
+        assert packaged.uploads == ()
+
+    def test_a_definition_comes_into_the_template(self, project: Project) -> None:
+        project.write("openapi: 3.0.1\npaths: {/a: {get: {x: !Sub '${Fn.Arn}'}}}\n", "api.yaml")
+        packaged = project.package(
+            "Resources: {Api: {Type: AWS::Serverless::HttpApi, "
+            "Properties: {DefinitionUri: api.yaml}}}"
+        )
+        operation = properties(packaged, "Api")["DefinitionBody"]["paths"]["/a"]["get"]
+        assert operation == {"x": {"Fn::Sub": "${Fn.Arn}"}}
+
+    @pytest.mark.parametrize(
+        ("resource", "named"),
+        [
+            ("{Type: AWS::Serverless::Function, Properties: {CodeUri: scr}}", "scr"),
+            ("{Type: AWS::CloudFormation::Stack, Properties: {TemplateURL: no.yaml}}", "no.yaml"),
+        ],
+    )
+    def test_what_is_not_there_is_named(self, project: Project, resource: str, named: str) -> None:
+        with pytest.raises(SourceError) as raised:
+            project.package(f"Resources: {{Thing: {resource}}}")
+        assert "Thing's" in raised.value.message
+        assert str(project.folder / named) in raised.value.message
+
+    def test_an_image_that_is_not_built_is_refused(self, project: Project) -> None:
+        with pytest.raises(SourceError, match="Fn is a container image"):
+            project.package(
+                "Resources: {Fn: {Type: AWS::Serverless::Function, "
+                "Properties: {PackageType: Image}}}"
+            )
+
+    @pytest.mark.parametrize(
+        ("requirements", "is_said"), [("requests\n", True), ("# none\n-r x\n\n", False)]
+    )
+    def test_packages_that_are_not_installed_are_said(
+        self, project: Project, requirements: str, is_said: bool
+    ) -> None:
+        project.write(requirements, "src/requirements.txt")
+        packaged = project.package(
+            "Resources: {Fn: {Type: AWS::Serverless::Function, Properties: {CodeUri: src}}}"
+        )
+        assert any("--build" in one for one in packaged.remarks) == is_said
+
+    def test_nothing_is_said_of_what_was_built(self, project: Project) -> None:
+        project.write("requests\n", ".aws-sam/build/Fn/requirements.txt")
+        text = (
+            "Resources: {Fn: {Type: AWS::Serverless::Function, Properties: {CodeUri: Fn}, "
+            "Metadata: {BuildMethod: makefile}}}"
+        )
+        path = project.write(text, ".aws-sam/build/template.yaml")
+        assert package_template(path, STORAGE).remarks == ()
+
+
+class TestNested:
+    def test_templates_are_uploaded_with_their_code(self, project: Project) -> None:
+        project.write(
+            "Resources: {Fn: {Type: AWS::Lambda::Function, Properties: {Code: ../src}}}",
+            "child/template.yaml",
+        )
+        packaged = project.package(
+            "Resources: {Child: {Type: AWS::CloudFormation::Stack, "
+            "Properties: {TemplateURL: child/template.yaml}}}"
+        )
+        code, template = packaged.uploads
+        assert properties(packaged, "Child")["TemplateURL"] == f"https://s3/bucket/{template.key}"
+        body = json.loads(template.make().body)
+        assert body["Resources"]["Fn"]["Properties"]["Code"]["S3Key"] == code.key
+
+    def test_one_in_itself_is_refused(self, project: Project) -> None:
+        with pytest.raises(SourceError, match="nested in itself"):
+            project.package(
+                "Resources: {Me: {Type: AWS::CloudFormation::Stack, "
+                "Properties: {TemplateURL: template.yaml}}}"
+            )
+
+    def test_each_one_is_adapted_and_the_remarks_name_the_path(self, project: Project) -> None:
+        project.write("Resources: {Fn: {Type: AWS::SNS::Topic}}", "child.yaml")
+        adaptation = Adaptation(
+            lambda body: [f"{name}: seen" for name in body["Resources"]],
+            lambda body: body | {"Description": "finished"},
+        )
+        packaged = project.package(
+            "Resources: {Child: {Type: AWS::CloudFormation::Stack, "
+            "Properties: {TemplateURL: child.yaml}}}",
+            adaptation=adaptation,
+        )
+        assert packaged.remarks == ("Child: seen", "Child/Fn: seen")
+        assert "Description" not in packaged.body
+        assert packaged.nested[0]["Description"] == "finished"
+
+
+class TestCapabilities:
+    @pytest.mark.parametrize(
+        ("text", "asked"),
+        [
+            ("Resources: {T: {Type: AWS::SNS::Topic}}", []),
+            ("Resources: {R: {Type: AWS::IAM::Role, Properties: {}}}", ["CAPABILITY_IAM"]),
+            (
+                "Resources: {R: {Type: AWS::IAM::Role, Properties: {RoleName: r}}}",
+                ["CAPABILITY_NAMED_IAM"],
+            ),
+            (
+                "Transform: AWS::Serverless-2016-10-31\n"
+                "Resources: {A: {Type: AWS::Serverless::Api, Properties: {StageName: x}}}",
+                ["CAPABILITY_AUTO_EXPAND", "CAPABILITY_IAM"],
+            ),
+            (
+                "Resources: {S: {Type: AWS::CloudFormation::Stack, "
+                "Properties: {TemplateURL: 'https://x'}}}",
+                ["CAPABILITY_AUTO_EXPAND", "CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"],
+            ),
+        ],
+    )
+    def test_are_what_the_template_asks_for(
+        self, project: Project, text: str, asked: list[str]
+    ) -> None:
+        assert [*project.package(text).capabilities] == asked
+
+
+def test_dates_are_texts(project: Project) -> None:
+    packaged = project.package(
+        "AWSTemplateFormatVersion: 2010-09-09\n"
+        "Resources: {T: {Type: AWS::SNS::Topic, Metadata: {Version: 2012-10-17}}}"
+    )
+    body = json.loads(render(packaged.body))
+    assert body["AWSTemplateFormatVersion"] == "2010-09-09"
+    assert body["Resources"]["T"]["Metadata"]["Version"] == "2012-10-17"
