@@ -464,7 +464,7 @@ def _instrumented_message(
         function_name=function.name,
         function_arn=found["FunctionArn"],
         handler=original.handler,
-        runtime=found["Runtime"],
+        runtime=found.get("Runtime") or "",
         timeout=original.timeout,
         memory_size=found.get("MemorySize", 128),
         variables=original.variables,

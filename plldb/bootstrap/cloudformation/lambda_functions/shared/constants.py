@@ -18,6 +18,8 @@ SHIM_HANDLER = "plldb_shim.handler"
 ORIGINAL_HANDLER = "PLLDB_ORIGINAL_HANDLER"
 ORIGINAL_TIMEOUT = "PLLDB_ORIGINAL_TIMEOUT"
 RAISED_TIMEOUT = "PLLDB_RAISED_TIMEOUT"
+# Of a container image whose ImageConfig has a Command: that command, as JSON.
+ORIGINAL_COMMAND = "PLLDB_ORIGINAL_COMMAND"
 # The function's logical id, that of one in a nested stack after those that lead there.
 FUNCTION = "PLLDB_FUNCTION"
 # The stack whose session it is: the one above nested stacks, or the name of a mere list.
@@ -34,8 +36,12 @@ WHEN_ABSENT = "PLLDB_WHEN_ABSENT"
 # Set if the function's own role is wanted: each invocation is sent with its credentials.
 AS_FUNCTION = "PLLDB_AS_FUNCTION"
 
+# The developer's own, in the template: a container image carries the shim, and has this handler.
+IMAGE_HANDLER = "PLLDB_IMAGE_HANDLER"
+
 FUNCTION_VARIABLES = (
     ORIGINAL_HANDLER,
+    ORIGINAL_COMMAND,
     ORIGINAL_TIMEOUT,
     RAISED_TIMEOUT,
     FUNCTION,

@@ -105,6 +105,8 @@ class FakeFunctions:
         layers = changes.get("Layers")
         if layers is not None:
             changes["Layers"] = [{"Arn": arn} for arn in layers]
+        if "ImageConfig" in changes:
+            changes["ImageConfigResponse"] = {"ImageConfig": changes.pop("ImageConfig")}
         revision = str(int(self.found[name]["RevisionId"]) + 1)
         self.found[name] = self.found[name] | changes | {"RevisionId": revision}
 
@@ -257,6 +259,29 @@ class TestInstrument:
             assert message["layers"] == own
         assert len(scene.functions.found["app-One"]["Layers"]) == 3
 
+    def test_an_image_that_carries_the_shim_is_redirected_by_its_command_and_restored(self) -> None:
+        scene = Scene("One")
+        found = scene.functions.found["app-One"]
+        for name in ("Handler", "Runtime"):
+            del found[name]
+        found |= {
+            "PackageType": "Image",
+            "Environment": {"Variables": {"PLLDB_IMAGE_HANDLER": "app.handler"}},
+        }
+        scene.functions.found["app-One"] = dict(found)
+        message = of_type(scene.instrument(), "instrumented")["One"]
+        assert (message["handler"], message["runtime"]) == ("app.handler", "")
+        # Lambda hands the variable to the code, too.
+        assert message["variables"] == {"PLLDB_IMAGE_HANDLER": "app.handler"}
+        during = scene.functions.found["app-One"]
+        assert during["ImageConfigResponse"] == {"ImageConfig": {"Command": [SHIM_HANDLER]}}
+        assert "Layers" not in during
+        scene.restore()
+        after = scene.functions.found["app-One"]
+        assert after["ImageConfigResponse"] == {"ImageConfig": {}}
+        assert after["Environment"] == found["Environment"]
+        assert after["Timeout"] == found["Timeout"]
+
     def test_again_changes_nothing_and_tells_the_same(self) -> None:
         scene = Scene("One")
         first = scene.instrument()
@@ -318,7 +343,7 @@ class TestInstrument:
         assert of_type(messages, "instrumented").keys() == {"One"}
         reasons = {name: m["reason"] for name, m in of_type(messages, "skipped").items()}
         assert {name: reasons[name].split()[-1] for name in reasons} == {
-            "Image": "functions",
+            "Image": "app.handler",
             "Node": "Python",
             "Gone": "deleted",
             "Denied": "you",
