@@ -249,6 +249,8 @@ class AttachView:
         self._console.answer(data, "The AWS credentials could be renewed again.")
 
     def _show_plain(self, event: AttachEvent) -> None:
+        if isinstance(event, Skipped) and event.is_unchosen and not self._console.is_json:
+            return  # whoever has left it out knows
         answer = _render(event)
         if answer is not None:
             self._console.answer(*answer)

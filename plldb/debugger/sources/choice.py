@@ -91,7 +91,8 @@ class ChosenSources:
     ``known`` are the names of all functions, whether they were chosen or not; none if there may be
     others, before a stack is looked at. ``warnings`` say of
     functions what does not keep them from being debugged, or that they are not deployed;
-    ``remarks`` say the like of the whole stack.
+    ``remarks`` say the like of the whole stack. ``unchosen`` are deployed functions that
+    ``--function`` leaves out.
     """
 
     found: Mapping[str, CodeSource]
@@ -100,6 +101,7 @@ class ChosenSources:
     known: frozenset[str] = frozenset()
     warnings: Mapping[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    unchosen: frozenset[str] = frozenset()
 
     def require_code(self, deployed: DeployedStack) -> None:
         """Raises SourceError if the stack has functions, and none of them can be run here."""
@@ -380,4 +382,7 @@ def _finish(
         {name: f"it is not debugged: {undeployed[name]}" for name in choose(undeployed)}
         | {name: found[name].note for name in choose(found) if found[name].note},
         () if deployed is None else deployed.warnings,
+        frozenset(
+            () if deployed is None else (n for n in deployed.functions if not options.includes(n))
+        ),
     )

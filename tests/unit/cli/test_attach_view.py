@@ -18,6 +18,7 @@ from plldb.debugger.attachment import (
     Detaching,
     MoveFailed,
     NothingToDebug,
+    OfStack,
     Reconnecting,
     SessionCreated,
 )
@@ -308,6 +309,36 @@ def test_what_runs_a_function_is_for_programs(
 def test_every_event_is_tested_here() -> None:
     tested = {type(event) for event, *_ in [*ANSWERS, *WARNINGS]} | {type(e) for e in QUIET}
     assert tested | {Prepared, InvocationStarted} == set(AttachEvent.__args__)
+
+
+class TestOneOfSeveralStacks:
+    @pytest.mark.parametrize(("event", "data", "text"), ANSWERS[:6], ids=lambda v: str(v)[:30])
+    def test_says_which(
+        self, event: AttachEvent, data: Any, text: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        AttachView(Console("json")).show(OfStack("orders", event))
+        assert json.loads(capsys.readouterr().out) == data | {"stackName": "orders"}
+        AttachView(Console("text")).show(OfStack("orders", event))
+        out = capsys.readouterr().out
+        assert out.startswith("orders: ")
+        assert text.strip() in out
+
+    @pytest.mark.parametrize(("event", "text"), WARNINGS[:4], ids=lambda v: str(v)[:30])
+    def test_warnings_do_so_too(
+        self, event: AttachEvent, text: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        AttachView(Console("text")).show(OfStack("orders", event))
+        err = capsys.readouterr().err
+        assert "orders: " in err
+        assert text in err
+
+
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_what_was_left_out_is_told_to_programs(
+    output: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    AttachView(Console(output)).show(Skipped("Greeter", "--function", is_unchosen=True))
+    assert ("--function" in capsys.readouterr().out) is (output == "json")
 
 
 @pytest.mark.parametrize("output", ["text", "json"])

@@ -147,6 +147,13 @@ class TestDeployed:
         assert "it is not in" in chosen.left_out["Macro"]
         assert chosen.known == stack.functions.keys()
 
+    def test_what_the_developer_leaves_out_is_none_of_these(self, project: Path) -> None:
+        stack = deploy({"ReadItem": None, "WriteItem": None, "Macro": None})
+        chosen = choose_sources(CodeOptions(project, functions=("Read*",)), "app", stack)
+        assert chosen.found.keys() == {"ReadItem"}
+        assert chosen.left_out == {}
+        assert chosen.unchosen == {"WriteItem", "Macro"}
+
     def test_what_is_not_deployed_is_said(self, project: Path) -> None:
         stack = deploy({"ReadItem": "app.read"}, Gone="AWS::SQS::Queue")
         chosen = choose_sources(CodeOptions(project), "app", stack)
