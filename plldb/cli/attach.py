@@ -115,6 +115,13 @@ from plldb.cli.options import global_options, helper_stack_option
     show_default=True,
     help="How many invocations run at once, and processes are kept; the others wait.",
 )
+@click.option(
+    "--record",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write each invocation to a file there, without its secrets: for 'plldb replay', and as a "
+    "test for pytest.",
+)
 @global_options
 def attach(**given: Any) -> None:
     """Run the invocations of deployed stacks here, until Ctrl-C.
@@ -140,12 +147,12 @@ def attach(**given: Any) -> None:
     for made in stacks:
         made.look_at_stack()
     first = stacks[0]
-    with first.view as view:
+    with first.view, first.open_recorder(stacks):
         attach_to_all(
             first.target,
             [made.stack for made in stacks],
             lambda: first.make_invoker(stacks),
-            view.show,
+            first.report,
             first.timing,
             first.make_layer_supply().collect,
         )

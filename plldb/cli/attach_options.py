@@ -43,6 +43,7 @@ class AttachOptions:
     as_function: bool | None
     aliases: bool
     max_concurrency: int
+    record: Path | None
 
     @property
     def names(self) -> tuple[str, ...]:

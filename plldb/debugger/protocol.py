@@ -75,12 +75,16 @@ class Instrumented:
 
 @dataclass(frozen=True)
 class Skipped:
-    """``revision`` is the one that was refused; empty if it is worth asking again."""
+    """``revision`` is the one that was refused; empty if it is worth asking again.
+
+    ``is_unchosen``: the developer has left it out.
+    """
 
     function: str
     reason: str
     revision: str = ""
     is_again: bool = False
+    is_unchosen: bool = False
 
 
 @dataclass(frozen=True)
