@@ -41,7 +41,9 @@ class AttachOptions:
     when_absent: str
     take_over: bool
     as_function: bool | None
+    aliases: bool
     max_concurrency: int
+    record: Path | None
 
     @property
     def names(self) -> tuple[str, ...]:
