@@ -31,6 +31,13 @@ from plldb.cli.options import global_options, helper_stack_option
     help="The stack's SAM or CloudFormation template; template.yaml here or cdk.out by default.",
 )
 @click.option(
+    "--terraform",
+    type=click.Path(path_type=Path, allow_dash=True),
+    metavar="FILE",
+    help="What 'terraform show -json' or 'tofu show -json' says, - for stdin: its functions are "
+    "debugged, and the stack's name is one of your choice.",
+)
+@click.option(
     "--code",
     "codes",
     multiple=True,
@@ -95,6 +102,11 @@ from plldb.cli.options import global_options, helper_stack_option
     help="The code has the rights of its function's role, and none of yours. Not by default, or as "
     "plldb.toml says.",
 )
+@click.option(
+    "--aliases",
+    is_flag=True,
+    help="Callers of aliases come here, too, even where others call a function without one.",
+)
 @click.option("--take-over", is_flag=True, help="Take functions that another session holds.")
 @click.option(
     "--max-concurrency",
@@ -102,6 +114,13 @@ from plldb.cli.options import global_options, helper_stack_option
     default=10,
     show_default=True,
     help="How many invocations run at once, and processes are kept; the others wait.",
+)
+@click.option(
+    "--record",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write each invocation to a file there, without its secrets: for 'plldb replay', and as a "
+    "test for pytest.",
 )
 @global_options
 def attach(**given: Any) -> None:
@@ -128,12 +147,12 @@ def attach(**given: Any) -> None:
     for made in stacks:
         made.look_at_stack()
     first = stacks[0]
-    with first.view as view:
+    with first.view, first.open_recorder(stacks):
         attach_to_all(
             first.target,
             [made.stack for made in stacks],
             lambda: first.make_invoker(stacks),
-            view.show,
+            first.report,
             first.timing,
             first.make_layer_supply().collect,
         )

@@ -28,6 +28,7 @@ class AttachOptions:
     stack_names: tuple[str, ...]
     functions: tuple[str, ...]
     template: Path | None
+    terraform: Path | None
     codes: tuple[str, ...]
     python: str | None
     handlers: tuple[str, ...]
@@ -40,7 +41,9 @@ class AttachOptions:
     when_absent: str
     take_over: bool
     as_function: bool | None
+    aliases: bool
     max_concurrency: int
+    record: Path | None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -86,10 +89,13 @@ class AttachOptions:
         """Raises click.UsageError for options that do not go together, or if there is no stack."""
         if not self.names:
             raise click.UsageError("Name the stack to debug: plldb attach STACK, or --stack-name.")
-        if len(self.names) > 1 and self.template is not None:
-            raise click.UsageError(
-                "--template is one stack's: name those of several in plldb.toml, [stacks.NAME]."
-            )
+        if self.template and self.terraform:
+            raise click.UsageError("Choose one of --template and --terraform.")
+        for option, given in (("--template", self.template), ("--terraform", self.terraform)):
+            if len(self.names) > 1 and given:
+                raise click.UsageError(
+                    f"{option} is one stack's: name those of several in plldb.toml, [stacks.NAME]."
+                )
         if self.pdb and self.debugpy:
             raise click.UsageError("Choose one of --pdb and --debugpy.")
         if (self.wait_for_client or self.write_launch_config) and not self.debugpy:

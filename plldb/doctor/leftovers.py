@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -97,7 +97,7 @@ def _list_instrumented(facts: Facts) -> Iterator[InstrumentedFunction]:
     with aws_errors("list the functions"):
         for page in client.get_paginator("list_functions").paginate():
             for found in page["Functions"]:
-                if found.get("Handler") == constants.SHIM_HANDLER:
+                if _runs_shim(found):
                     variables = found.get("Environment", {}).get("Variables", {})
                     yield InstrumentedFunction(
                         name=found["FunctionName"],
@@ -108,6 +108,13 @@ def _list_instrumented(facts: Facts) -> Iterator[InstrumentedFunction]:
                         owner=variables.get(constants.HELD_BY, "unknown"),
                         websocket_url=variables.get(constants.WEBSOCKET_URL, ""),
                     )
+
+
+def _runs_shim(found: Mapping[str, Any]) -> bool:
+    """As its handler, or at the end of a container image's command."""
+    config = (found.get("ImageConfigResponse") or {}).get("ImageConfig") or {}
+    handlers = (found.get("Handler"), *config.get("Command", ())[-1:])
+    return constants.SHIM_HANDLER in handlers
 
 
 def _find_stack_name(function: InstrumentedFunction, members: set[str], facts: Facts) -> str | None:

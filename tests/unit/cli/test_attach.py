@@ -74,7 +74,9 @@ def test_2_for_options_that_make_no_sense(options: list[str], said: str) -> None
     assert said in text
 
 
-@pytest.mark.parametrize("name", ["PLLDB_HEARTBEAT_SECONDS", "PLLDB_REFRESH_SECONDS"])
+@pytest.mark.parametrize(
+    "name", [f"PLLDB_{name}_SECONDS" for name in ("HEARTBEAT", "REFRESH", "WATCH")]
+)
 @pytest.mark.usefixtures("project")
 def test_2_for_an_interval_that_makes_no_sense(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "soon")
@@ -201,6 +203,8 @@ class TestSeveralStacks:
         [
             (make_options(), "plldb attach STACK"),
             (make_options("orders", "billing", template=Path("t.yaml")), "--template is one"),
+            (make_options("orders", "billing", terraform=Path("s.json")), "--terraform is one"),
+            (make_options("orders", template=Path("t"), terraform=Path("s")), "Choose one"),
         ],
     )
     def test_what_does_not_go_together(self, options: AttachOptions, said: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from threading import Lock
 
 # A little more than a second: calls do not arrive in just the distances in which they are made.
-_WINDOW_SECONDS = 1.02
+_WINDOW_SECONDS = 1.005
 
 
 class RateLimit:

@@ -51,7 +51,7 @@ SCHEDULED = Config(
 )
 
 # How long an update of a function takes at least: it makes no sense to look before.
-SHORTEST_UPDATE_SECONDS = 0.55 if os.environ.get("AWS_ENDPOINT_URL") else 1.0
+SHORTEST_UPDATE_SECONDS = 0.56 if os.environ.get("AWS_ENDPOINT_URL") else 1.0
 
 Client = Callable[[], Any]
 

@@ -67,4 +67,4 @@ def test_many_threads_keep_within_it_together() -> None:
     with ThreadPoolExecutor(20) as pool:
         for _ in range(50):
             pool.submit(limit.acquire)
-    assert sorted(slept) == [1.0] * 10 + [2.0] * 10 + [3.1] * 10 + [4.1] * 10
+    assert sorted(slept) == [1.0] * 10 + [2.0] * 10 + [3.0] * 10 + [4.0] * 10
