@@ -57,7 +57,7 @@ _MOST_THREADS = 60
 _RESTORED = "restored"
 # Of so many functions, callers of aliases come to the debugger before it is told that all is ready.
 # Of more, that takes a while: Lambda takes 15 calls a second.
-_FEW = 30
+_FEW = 10
 # How often a function is looked at again because somebody else changed it in between.
 _ATTEMPTS = 5
 # For how long restoring waits for a deployment of the stack: 5 minutes.
