@@ -219,6 +219,8 @@ def _instrument(
     notifier.notify(wire.ready(sum(taken), skipped, instrumenter.max_waiting, deployment.stamp))
     # These cost a few calls for each function: nobody is to wait for them.
     for function, is_taken in zip(selection.functions, taken, strict=True):
+        if not has_few and instrumenter.is_over(request["token"]):
+            break  # restoring needs the calls
         if is_taken:
             if not has_few:
                 own = sources.get(function.name, EventSources())
