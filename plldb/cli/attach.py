@@ -128,7 +128,7 @@ def attach(**given: Any) -> None:
 
     The code of their functions is found from their templates. While attached, whoever invokes them
     gets the answer that the code on this machine gives. Of several stacks, functions have names
-    such as STACK/Greeter, also in options.
+    such as STACK/Greeter, also in options. Without any, it is those of plldb.toml: [attach] stacks.
 
     A lost connection is opened again by itself, and a long one is replaced before API Gateway ends
     it. For gateways with shorter limits than 10 minutes idle and 2 hours in all, set
@@ -142,6 +142,8 @@ def attach(**given: Any) -> None:
     from plldb.debugger.attachment import attach_to_all
 
     factory = make_factory()
+    file = factory.resolver.file
+    options = options.or_by_default(() if file is None else file.attach)
     factory.keep_log("attach")
     stacks = make_for_each(factory, options, Path.cwd())
     for made in stacks:

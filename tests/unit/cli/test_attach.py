@@ -201,7 +201,6 @@ class TestSeveralStacks:
     @pytest.mark.parametrize(
         ("options", "said"),
         [
-            (make_options(), "plldb attach STACK"),
             (make_options("orders", "billing", template=Path("t.yaml")), "--template is one"),
             (make_options("orders", "billing", terraform=Path("s.json")), "--terraform is one"),
             (make_options("orders", template=Path("t"), terraform=Path("s")), "Choose one"),
@@ -210,6 +209,18 @@ class TestSeveralStacks:
     def test_what_does_not_go_together(self, options: AttachOptions, said: str) -> None:
         with pytest.raises(click.UsageError, match=said):
             options.check()
+
+    def test_without_a_name_it_is_those_of_the_settings_file(self) -> None:
+        assert make_options().or_by_default(("orders", "billing")).names == ("orders", "billing")
+        assert make_options("app").or_by_default(("orders",)).names == ("app",)
+        with pytest.raises(click.UsageError, match="plldb attach STACK"):
+            make_options().or_by_default(())
+
+    def test_which_names_them(self, project: Path) -> None:
+        (project / "plldb.toml").write_text("[attach]\nstacks = ['app']")
+        done = CliRunner().invoke(plldb, ["attach", "--python", "no-such-python"])
+        assert isinstance(done.exception, PlldbError)
+        assert "no-such-python" in done.exception.message
 
     def test_a_stack_is_named_by_position(self, project: Path) -> None:
         done = CliRunner().invoke(plldb, ["attach", "app", "--python", "no-such-python"])
