@@ -57,7 +57,7 @@ def attach(*options: str) -> tuple[int, str]:
         (["--when-absent", "success"], "'original', 'error'"),
         (["--max-concurrency", "0"], "--max-concurrency"),
         (["--max-concurrency", "many"], "--max-concurrency"),
-        (["--code", "Greeter"], "FUNCTION=DIR"),
+        (["--code", "Greeter"], "LOGICAL_ID=DIR"),
         (["--code", "Greeter=nowhere"], "there is no folder"),
         (["--code", "Greeter=src", "--code", "Greeter=src"], "twice"),
         (["--env", "AWS_REGION=eu-west-1"], "'AWS_REGION' can't be set: --region chooses it"),
