@@ -347,3 +347,35 @@ def test_whatever_two_sessions_and_deployments_do_and_where_they_crash(
     scene.restore("yours")
     assert scene.account.snapshot() == Scene().account.snapshot()
     assert_no_trace(scene)
+
+
+class TestManyFunctions:
+    """Nobody waits for their aliases: they are looked at once all is ready."""
+
+    def scene(self) -> Scene:
+        scene = Scene()
+        for number in range(40):
+            scene.account.add(f"app-Other{number}")
+        return scene
+
+    def test_the_debugger_hears_of_the_function_again(self) -> None:
+        scene = self.scene()
+        kinds = [message["type"] for message in scene.instrument(functions=[])]
+        assert kinds == [*["instrumented"] * 41, "ready", "instrumented"]
+        (_, again) = [
+            message
+            for _, message in scene.connections.posted
+            if message.get("function") == "Fn" and message["type"] == "instrumented"
+        ]
+        assert again["aliases"] == ["live"]
+        assert again["handler"] == "app.handler"
+        assert again["revision"] == scene.account.configs[NAME]["RevisionId"]
+
+    def test_of_a_session_that_ends_meanwhile_nothing_stays(self) -> None:
+        scene = self.scene()
+        before = scene.account.snapshot()
+        # Forty-one updates, and then the first one for the alias.
+        scene.account.meanwhile = [*[lambda: None] * 41, lambda: scene.ended.add("mine")]
+        scene.instrument(functions=[])
+        assert scene.account.snapshot() == before
+        assert scene.lists.get("app") == []
