@@ -102,6 +102,11 @@ from plldb.cli.options import global_options, helper_stack_option
     help="The code has the rights of its function's role, and none of yours. Not by default, or as "
     "plldb.toml says.",
 )
+@click.option(
+    "--aliases",
+    is_flag=True,
+    help="Callers of aliases come here, too, even where others call a function without one.",
+)
 @click.option("--take-over", is_flag=True, help="Take functions that another session holds.")
 @click.option(
     "--max-concurrency",
@@ -110,13 +115,20 @@ from plldb.cli.options import global_options, helper_stack_option
     show_default=True,
     help="How many invocations run at once, and processes are kept; the others wait.",
 )
+@click.option(
+    "--record",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write each invocation to a file there, without its secrets: for 'plldb replay', and as a "
+    "test for pytest.",
+)
 @global_options
 def attach(**given: Any) -> None:
     """Run the invocations of deployed stacks here, until Ctrl-C.
 
     The code of their functions is found from their templates. While attached, whoever invokes them
     gets the answer that the code on this machine gives. Of several stacks, functions have names
-    such as STACK/Greeter, also in options.
+    such as STACK/Greeter, also in options. Without any, it is those of plldb.toml: [attach] stacks.
 
     A lost connection is opened again by itself, and a long one is replaced before API Gateway ends
     it. For gateways with shorter limits than 10 minutes idle and 2 hours in all, set
@@ -130,17 +142,19 @@ def attach(**given: Any) -> None:
     from plldb.debugger.attachment import attach_to_all
 
     factory = make_factory()
+    file = factory.resolver.file
+    options = options.or_by_default(() if file is None else file.attach)
     factory.keep_log("attach")
     stacks = make_for_each(factory, options, Path.cwd())
     for made in stacks:
         made.look_at_stack()
     first = stacks[0]
-    with first.view as view:
+    with first.view, first.open_recorder(stacks):
         attach_to_all(
             first.target,
             [made.stack for made in stacks],
             lambda: first.make_invoker(stacks),
-            view.show,
+            first.report,
             first.timing,
             first.make_layer_supply().collect,
         )

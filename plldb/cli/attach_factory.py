@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from plldb.aws import Target
     from plldb.cli.attach_options import AttachOptions
     from plldb.cli.factory import Factory
+    from plldb.debugger.attachment import AttachEvent
+    from plldb.replay.recorder import Recorder
 
 
 class AttachFactory:
@@ -69,6 +72,7 @@ class AttachFactory:
             WhenAbsent(options.when_absent),
             options.take_over,
             self._runs_as_function(),
+            aliases=options.aliases,
         )
         codes = parse_code_options(options.codes, folder)
         self._settings = find_settings(factory.resolver.file, options.stack_name)
@@ -87,10 +91,33 @@ class AttachFactory:
         self._python = self._find_interpreter()
         self.view = view or AttachView(factory.console, is_live=not options.pdb)
         factory.ask = self.view.ask
+        self._recorder: Recorder | None = None
 
     @property
     def target(self) -> Target:
         return self._factory.target
+
+    def report(self, event: AttachEvent) -> None:
+        """To all who want to know what goes on."""
+        self.view.show(event)
+        if self._recorder is not None:
+            self._recorder.take(event)
+
+    @contextmanager
+    def open_recorder(self, stacks: Sequence[AttachFactory]) -> Iterator[None]:
+        """Records what is reported meanwhile, if that is asked for. Raises SourceError."""
+        if self._options.record is None:
+            yield
+            return
+        from plldb.replay.masks import Masks
+        from plldb.replay.recorder import Recorder
+
+        file = self._factory.resolver.file
+        masks = Masks(() if file is None else file.record.mask)
+        folder, warn = self._folder / self._options.record, self._factory.console.warn
+        names = [made.session.stack_name for made in stacks]
+        with Recorder(folder, self._folder, names, masks, warn) as self._recorder:
+            yield
 
     @property
     def stack(self) -> StackToDebug:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from plldb.debugger.deployed_layers.layer_supply import LayerDownload, LayerRema
 from plldb.debugger.invocation_runner import (
     InterpreterDiffers,
     InvocationFinished,
+    InvocationStarted,
     NotPrepared,
     Prepared,
 )
@@ -203,6 +205,8 @@ class AttachView:
 
     def _show(self, event: AttachEvent) -> None:
         match event:
+            case InvocationStarted():
+                self._show_started(event)
             case InvocationFinished():
                 self._show_finished(event)
             case Prepared():
@@ -245,6 +249,8 @@ class AttachView:
         self._console.answer(data, "The AWS credentials could be renewed again.")
 
     def _show_plain(self, event: AttachEvent) -> None:
+        if isinstance(event, Skipped) and event.is_unchosen and not self._console.is_json:
+            return  # whoever has left it out knows
         answer = _render(event)
         if answer is not None:
             self._console.answer(*answer)
@@ -266,6 +272,21 @@ class AttachView:
                 "",
             )
 
+    def _show_started(self, event: InvocationStarted) -> None:
+        """For programs; people have the list of what runs."""
+        if self._console.is_json:
+            self._console.answer(
+                {
+                    "event": "started",
+                    "requestId": event.request_id,
+                    "function": event.function,
+                    "arrived": event.arrived,
+                    "deadline": event.deadline,
+                    "payload": _parse_json(event.event),
+                },
+                "",
+            )
+
     def _show_finished(self, event: InvocationFinished) -> None:
         outcome = "abandoned: " if event.outcome == "abandoned" else ""
         error = f"  {outcome}{event.error}" if event.error else ""
@@ -278,6 +299,7 @@ class AttachView:
                 "durationMs": event.duration_ms,
                 "error": event.error or None,
                 "wasPaused": event.was_paused,
+                **_describe_result(event),
             },
             f"{_MARKS[event.outcome]} {event.function}  {shortened(event.request_id)}"
             f"  {event.duration_ms:.0f} ms{error}",
@@ -304,6 +326,27 @@ class AttachView:
             f"  {max(0, one.deadline - now):.0f} s left"
             for one in list(self._under_way.values())
         ]
+
+
+def _describe_result(event: InvocationFinished) -> dict[str, Any]:
+    """The answer or the whole error, and where the time went, in ms."""
+    legs, result = event.legs, event.result
+    timing = {"claim": legs.claim, "queue": legs.queue, "run": legs.run, "answer": legs.answer}
+    described: dict[str, Any] = {"answer": None, "failure": None, "timing": timing}
+    if result is None:
+        return described
+    if result.raw is not None:
+        return described | {"answerBase64": result.raw}
+    answer = None if result.result is None else _parse_json(result.result)
+    return described | {"answer": answer, "failure": result.error}
+
+
+def _parse_json(text: str) -> Any:
+    """The value; or the text, where it is too deep for Python, or no JSON."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
 
 
 def _explain(event: NotPrepared | CodeNotFoundAgain | NothingToDebug) -> str:
@@ -375,11 +418,14 @@ def _render_redeployment(event: AttachEvent) -> tuple[dict[str, Any], str] | Non
 
 def _render_function(event: AttachEvent) -> tuple[dict[str, Any], str] | None:
     match event:
-        case Instrumented(function, _, is_again):
+        case Instrumented(function, info, is_again):
             when = "again, as it is deployed now" if is_again else "now"
+            aliases = [str(alias) for alias in info.get("aliases", ())]
+            also = f", and its alias {', '.join(aliases)}" if aliases else ""
             return (
-                {"event": "instrumented", "function": function},
-                f"  {function} runs here {when}",
+                {"event": "instrumented", "function": function}
+                | ({"aliases": aliases} if aliases else {}),
+                f"  {function} runs here {when}{also}",
             )
         case Skipped(function, reason):
             return (

@@ -126,7 +126,8 @@ class OfStack:
 @dataclass(frozen=True)
 class SessionOptions:
     """``as_function``: the code runs under the roles of its functions. ``members`` are names at
-    Lambda by names in a session, of a stack that is a mere list of functions.
+    Lambda by names in a session, of a stack that is a mere list of functions. ``aliases``: callers
+    of aliases come here, too, even where functions have other callers.
     """
 
     stack_name: str
@@ -135,6 +136,7 @@ class SessionOptions:
     take_over: bool = False
     as_function: bool = False
     members: Mapping[str, str] | None = None
+    aliases: bool = False
 
 
 @dataclass(frozen=True)
@@ -362,9 +364,12 @@ class _Attachment:
         self._outages = Outages(timing, random.random)
         self._replacements = Replacements(timing, random.random)
 
-    def prepare(self, invoker: Invoker, stopping: _Stopping) -> None:
-        """In the event loop, before anything else."""
+    def prepare(self, invoker: Invoker, stopping: _Stopping, turn: asyncio.Event) -> None:
+        """In the event loop, before anything else. It begins when its ``turn`` comes."""
         self._stopping = stopping
+        self._turn = turn
+        # Its functions are instrumented, as far as they can be, or it has ended.
+        self.has_settled = asyncio.Event()
         self._stop, self._abandon = stopping.stop, stopping.abandon
         self._runner = InvocationRunner(
             self._qualify_all(self._sources),
@@ -398,11 +403,17 @@ class _Attachment:
 
     async def stay_attached(self, session_id: str) -> Ended:
         try:
-            ended = await self._until_end(session_id)
+            await self._wait_for_turn()
+            if self._turn.is_set():
+                ended = await self._until_end(session_id)
+            else:
+                # Nobody has connected to it.
+                self._open, ended = [session_id], _STOPPED
             is_closed = not self._open or await self._close_sessions(self._open)
             ended = replace(ended, confirmed=is_closed)
             self._report(ended)
         finally:
+            self.has_settled.set()
             await self._tasks.cancel()
             await self._hang_up()
             await self._runner.close()
@@ -432,6 +443,13 @@ class _Attachment:
         await self._close_in_order()
         ended = _STOPPED if live is None else live.end.result()
         return ended if ended.expected or ended.confirmed else _STOPPED
+
+    async def _wait_for_turn(self) -> None:
+        turn = asyncio.create_task(self._turn.wait())
+        try:
+            await self._wait(turn)
+        finally:
+            turn.cancel()
 
     async def _wait_for_news(self, live: _LiveSession) -> None:
         """A session is not replaced while its functions are being instrumented."""
@@ -511,6 +529,7 @@ class _Attachment:
             take_over=self._options.take_over and not self._was_ready,
             as_function=self._options.as_function,
             members=self._options.members,
+            aliases=self._options.aliases,
             former=None if holder is None else holder.session_id,
             is_complete=holder is not None and holder.is_complete,
         )
@@ -548,6 +567,7 @@ class _Attachment:
                 self._note(session.session_id, event)
                 if session.is_ready and not settled.done():
                     settled.set_result(None)
+                    self.has_settled.set()
                     self._outages.works()
                     self._open = [session.session_id]
                 is_told = self._redeployments.follow(event)
@@ -596,7 +616,7 @@ class _Attachment:
         self._sources = sources.found
         self._told_of_code = _list_left_out(sources)
         # Whom the helper stack is not asked for.
-        self._skipped_here = len(sources.left_out)
+        self._skipped_here = len(sources.left_out) + len(sources.unchosen)
 
     def _report_again(self, event: RedeploymentEvent | protocol.Ready) -> None:
         if isinstance(event, protocol.Ready):
@@ -735,8 +755,12 @@ async def _until_signal(
 ) -> list[Ended]:
     """The ends of all. Raises the first error that ended one, once all have ended."""
     stopping = _Stopping()
+    # One after the other: together, they would make more calls a second than Lambda takes.
+    turn = asyncio.Event()
+    turn.set()
     for attachment in attachments:
-        attachment.prepare(invoker, stopping)
+        attachment.prepare(invoker, stopping, turn)
+        turn = attachment.has_settled
     _stop_on_signals(attachments, stopping)
     stays = {
         asyncio.create_task(attachment.stay_attached(session_id)): attachment
@@ -821,6 +845,10 @@ def _stop_on_signals(attachments: Sequence[_Attachment], stopping: _Stopping) ->
 def _list_left_out(sources: ChosenSources) -> list[AttachEvent]:
     events: list[AttachEvent] = [
         protocol.Skipped(function, reason) for function, reason in sorted(sources.left_out.items())
+    ]
+    events += [
+        protocol.Skipped(function, "--function leaves it out", is_unchosen=True)
+        for function in sorted(sources.unchosen)
     ]
     events += [
         protocol.Warned(function, message) for function, message in sorted(sources.warnings.items())

@@ -19,7 +19,7 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -49,10 +49,44 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
+class InvocationStarted:
+    """An invocation is this machine's, its event is here, and it waits for its turn to run.
+
+    ``local`` is the function as it will be run, and ``context`` are the attributes of Lambda's
+    context object. ``event`` is JSON text. Both times are in seconds since the epoch, by this
+    machine's clock.
+    """
+
+    function: str
+    request_id: str
+    arrived: float
+    deadline: float
+    event: str = field(repr=False)
+    context: Mapping[str, Any] = field(repr=False)
+    local: LocalFunction = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Legs:
+    """How long each part of an invocation took, in ms; None for one that it did not come to.
+
+    ``claim``: until it was this machine's, with its event. ``queue``: until it had its turn.
+    ``run``: in its child, the start of one included. ``answer``: until the helper stack had it.
+    What lies before the first, between the function and this machine, no clock here can tell.
+    """
+
+    claim: float | None = None
+    queue: float | None = None
+    run: float | None = None
+    answer: float | None = None
+
+
+@dataclass(frozen=True)
 class InvocationFinished:
     """``outcome`` is "succeeded", "failed" (its caller gets an error) or "abandoned" (no answer
     from here counts); ``error`` is the type of the handler's error, or the reason. ``was_paused``:
-    a debugger had it when its time was over.
+    a debugger had it when its time was over. ``result`` is what was answered: an answer, or an
+    error with its message and trace; None if there was no answer.
     """
 
     function: str
@@ -61,6 +95,8 @@ class InvocationFinished:
     duration_ms: float
     error: str | None = None
     was_paused: bool = False
+    result: Outcome | None = field(default=None, repr=False)
+    legs: Legs = Legs()
 
 
 @dataclass(frozen=True)
@@ -111,7 +147,7 @@ async def collect_local_layers(
     return tuple(folder for layer in described for folder in layer.folders)
 
 
-RunnerEvent = InvocationFinished | Prepared | NotPrepared | InterpreterDiffers
+RunnerEvent = InvocationStarted | InvocationFinished | Prepared | NotPrepared | InterpreterDiffers
 
 # Far more than can be repeated within the seconds in which a function asks again.
 _REMEMBERED = 1000
@@ -155,6 +191,7 @@ class _Run:
     is_claimed: bool = False
     is_answered: bool = False
     was_paused: bool = False
+    legs: Legs = Legs()
 
     @property
     def request_id(self) -> str:
@@ -499,11 +536,14 @@ class InvocationRunner:
             await self._wait_for_preparation(run)
             outcome = await self._invoke(run, function)
             run.was_paused = outcome.was_paused
+            run.legs = replace(run.legs, queue=outcome.queued_ms, run=outcome.ran_ms)
+            answering = asyncio.get_running_loop().time()
             outcome = await self._answer(run, outcome)
+            run.legs = replace(run.legs, answer=_measure(answering))
         except InvocationError as error:
             self._finish(run, "abandoned", error.message)
         else:
-            self._finish(run, *_describe(outcome))
+            self._finish(run, *_describe(outcome), outcome)
 
     async def _claim(self, run: _Run) -> None:
         """Returns once the invocation is this machine's. Raises InvocationError."""
@@ -544,6 +584,18 @@ class InvocationRunner:
         if group := function.logging.get("LogGroup"):
             context["log_group_name"] = group
         credentials = self._find_credentials(run)
+        run.legs = Legs(claim=_measure(run.arrived))
+        self._report(
+            InvocationStarted(
+                run.function,
+                run.request_id,
+                time.time() - (run.legs.claim or 0.0) / 1000,
+                run.deadline,
+                event,
+                context,
+                function,
+            )
+        )
         return await self._invoker.invoke(function, event, context, run.deadline, credentials)
 
     def _find_credentials(self, run: _Run) -> Credentials | None:
@@ -616,23 +668,28 @@ class InvocationRunner:
         except TimeoutError:
             raise InvocationError(_LATE) from None
 
-    def _finish(self, run: _Run, outcome: str, reason: str) -> None:
+    def _finish(self, run: _Run, outcome: str, reason: str, result: Outcome | None = None) -> None:
         """Once: an invocation that was aborted may come to its end all the same."""
         if self._under_way.get(run.request_id) is run:
             del self._under_way[run.request_id]
             if not self._under_way:
                 self._is_idle.set()
-            self._tell(run, outcome, reason)
+            self._tell(run, outcome, reason, result)
 
-    def _tell(self, run: _Run, outcome: str, reason: str) -> None:
+    def _tell(self, run: _Run, outcome: str, reason: str, result: Outcome | None = None) -> None:
         function, request_id = run.invocation.function, run.request_id
-        elapsed = (asyncio.get_running_loop().time() - run.arrived) * 1000
+        elapsed = _measure(run.arrived)
         logger.info("invocation %s of %s %s after %.1f ms", request_id, function, outcome, elapsed)
         self._report(
             InvocationFinished(
-                function, request_id, outcome, round(elapsed, 1), reason, run.was_paused
+                function, request_id, outcome, elapsed, reason, run.was_paused, result, run.legs
             )
         )
+
+
+def _measure(since: float) -> float:
+    """In ms, with one decimal; ``since`` is by the loop's clock."""
+    return round((asyncio.get_running_loop().time() - since) * 1000, 1)
 
 
 def _explain(kind: str, what: str) -> Outcome:

@@ -41,6 +41,7 @@ CAPABILITIES = {
     "rollback": "a creation or an update that fails is reported and rolled back",
     "updates": "what changes in a stack reaches its tables and log groups",
     "schedules": "rules of EventBridge fire by themselves",
+    "tools": "what CDK, osls, Chalice and SAM deploy has been seen to come about",
 }
 _CAPABILITIES_OF = {
     "ministack": {
@@ -52,6 +53,7 @@ _CAPABILITIES_OF = {
         "rollback",
         "updates",
         "schedules",
+        "tools",
     },
     "localstack": {"container", "local"},
     "aws": {"iam", "monitoring", "recovery", "rollback", "updates", "schedules"},

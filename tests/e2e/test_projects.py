@@ -57,7 +57,7 @@ def deployed(target: Target, layout: Layout, project: Path, chalice: Path) -> It
         yield Debuggee(target, layout.stack)
 
 
-@pytest.mark.needs("local")
+@pytest.mark.needs("tools")
 @pytest.mark.parametrize("layout", [*LAYOUTS, TERRAFORM], ids=str)
 def test_kind(
     layout: Layout,

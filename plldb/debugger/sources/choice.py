@@ -35,6 +35,13 @@ FINDERS: Sequence[Finder] = (
 )
 # Of these kinds, a template alone does not say where the code is.
 _TOOLS = (cdk, serverless, chalice)
+# What a project has before its tool was run, and what to run.
+_MAKES_TEMPLATE = (
+    ("cdk.json", "cdk synth"),
+    ("serverless.*", "serverless package, or osls package"),
+    (".chalice/config.json", "chalice package out"),
+    ("*.tf", "terraform show -json > show.json, and then --terraform show.json"),
+)
 # In the project, so that an editor has it in its workspace.
 _INLINE = Path(".plldb", "inline")
 _SHOWN = 3
@@ -84,7 +91,8 @@ class ChosenSources:
     ``known`` are the names of all functions, whether they were chosen or not; none if there may be
     others, before a stack is looked at. ``warnings`` say of
     functions what does not keep them from being debugged, or that they are not deployed;
-    ``remarks`` say the like of the whole stack.
+    ``remarks`` say the like of the whole stack. ``unchosen`` are deployed functions that
+    ``--function`` leaves out.
     """
 
     found: Mapping[str, CodeSource]
@@ -93,6 +101,7 @@ class ChosenSources:
     known: frozenset[str] = frozenset()
     warnings: Mapping[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    unchosen: frozenset[str] = frozenset()
 
     def require_code(self, deployed: DeployedStack) -> None:
         """Raises SourceError if the stack has functions, and none of them can be run here."""
@@ -127,11 +136,12 @@ def choose_sources(
     candidates = [] if no_project else list_candidates(options, stack_name)
     if not candidates and not options.names_code and not is_list:
         why = f"There is no template in {make_absolute(options.folder)}."
+        hint = suggest_tool(options.folder) or TEMPLATE_HINT
         if not options.is_default:
-            raise SourceError(why, TEMPLATE_HINT)
+            raise SourceError(why, hint)
         names = deployed.functions if deployed is not None else ()
         left_out = dict.fromkeys(names, f"there is no template in {options.folder}")
-        return _finish({}, left_out, f"{why} {TEMPLATE_HINT}", options, deployed)
+        return _finish({}, left_out, f"{why} {hint}", options, deployed)
     readings = [_read(project, options, stack_name, deployed) for project in candidates]
     if not readings:
         readings = [_read(None, options, stack_name, deployed)]
@@ -164,6 +174,14 @@ def find_projects(folder: Path) -> list[Project]:
             if project.stack_names or not others:
                 others.append(project)
     return [project for others in projects.values() for project in others]
+
+
+def suggest_tool(folder: Path) -> str | None:
+    """What makes a template of the project in a folder, which has none yet."""
+    for pattern, command in _MAKES_TEMPLATE:
+        if any(folder.glob(pattern)):
+            return f"For what there is in {pattern}: {command}"
+    return None
 
 
 def find_template(path: Path) -> Project:
@@ -364,4 +382,7 @@ def _finish(
         {name: f"it is not debugged: {undeployed[name]}" for name in choose(undeployed)}
         | {name: found[name].note for name in choose(found) if found[name].note},
         () if deployed is None else deployed.warnings,
+        frozenset(
+            () if deployed is None else (n for n in deployed.functions if not options.includes(n))
+        ),
     )

@@ -18,7 +18,15 @@ from plldb.debugger.attachment import (
 )
 from plldb.debugger.children.local_function import LocalFunction
 from plldb.debugger.overrides import Overrides
-from plldb.debugger.protocol import Ended, Instrumented, Ready, Restored, Resumed, Skipped
+from plldb.debugger.protocol import (
+    Connected,
+    Ended,
+    Instrumented,
+    Ready,
+    Restored,
+    Resumed,
+    Skipped,
+)
 from plldb.debugger.sources.choice import ChosenSources
 from plldb.debugger.sources.project import CodeSource
 from plldb.errors import PlldbError, SessionError
@@ -30,13 +38,18 @@ from tests.unit.debugger.helper_stack import (
     Target,
     ctrl_c,
     invocation,
+    say_nothing,
     session_id,
     websocket_server,
 )
 from tests.unit.fakes import Answer, local_server
 
 ORDERS, BILLING = 1, 2
-SOURCES = ChosenSources({"Greeter": CodeSource(Path("/code"))}, {"Node": "its runtime is nodejs"})
+SOURCES = ChosenSources(
+    {"Greeter": CodeSource(Path("/code"))},
+    {"Node": "its runtime is nodejs"},
+    unchosen=frozenset({"Other"}),
+)
 
 
 class RecordingInvoker(FakeInvoker):
@@ -127,12 +140,28 @@ def test_each_has_a_session_and_its_functions_go_by_its_name() -> None:
         "billing",
     ]
     assert run.names(Instrumented) == ["billing/Greeter", "orders/Greeter"]
-    assert run.names(Skipped) == ["billing/Node", "orders/Node"]
+    assert run.names(Skipped) == [
+        f"{stack}/{name}" for stack in ("billing", "orders") for name in ("Node", "Other")
+    ]
     assert run.names(Restored) == ["billing/Greeter", "orders/Greeter"]
-    assert {r.instrumented for r in run.of(Ready).values()} == {1}
+    assert {(r.instrumented, r.skipped) for r in run.of(Ready).values()} == {(1, 2)}
     assert [ended.expected for ended in run.ended] == [True, True]
     for message in run.helper.messages("instrument"):
         assert message["functions"] == ["Greeter"]
+
+
+def test_they_are_instrumented_one_after_the_other() -> None:
+    """Together, that would take more calls a second than Lambda's control plane allows."""
+    helper = HelperStack(acts={(ORDERS, "instrument"): say_nothing})
+
+    def on_event(run: Run, event: Any) -> None:
+        if isinstance(event, OfStack) and isinstance(event.event, Connected):
+            when_ready_once(run, ctrl_c, at_once=True)
+
+    run = Run(helper, on_event)
+    assert [ended.expected for ended in run.ended] == [True, True]
+    assert run.of(Connected).keys() == {"orders"}
+    assert helper.deleted == [BILLING]
 
 
 def test_an_invocation_runs_as_the_function_of_its_stack() -> None:
@@ -169,8 +198,8 @@ def test_a_lost_connection_is_that_of_one() -> None:
     assert [ended.expected for ended in run.ended] == [True, True]
 
 
-def when_ready_once(run: Run, act: Callable[[], Any]) -> None:
-    if run.are_ready and not getattr(run, "has_acted", False):
+def when_ready_once(run: Run, act: Callable[[], Any], *, at_once: bool = False) -> None:
+    if (run.are_ready or at_once) and not getattr(run, "has_acted", False):
         run.has_acted = True  # type: ignore[attr-defined]
         act()
 
