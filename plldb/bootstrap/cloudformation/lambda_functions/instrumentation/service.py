@@ -57,7 +57,7 @@ _MOST_THREADS = 60
 _RESTORED = "restored"
 # Of so many functions, callers of aliases come to the debugger before it is told that all is ready.
 # Of more, that takes a while: Lambda takes 15 calls a second.
-_FEW = 30
+_FEW = 10
 _LATE_PAUSE = 0.3
 # How often a function is looked at again because somebody else changed it in between.
 _ATTEMPTS = 5
@@ -220,10 +220,10 @@ def _instrument(
     notifier.notify(wire.ready(sum(taken), skipped, instrumenter.max_waiting, deployment.stamp))
     # These cost a few calls for each function: nobody is to wait for them.
     for function, is_taken in zip(selection.functions, taken, strict=True):
+        if not has_few and instrumenter.is_over(request["token"]):
+            break  # restoring needs the calls
         if is_taken:
             if not has_few:
-                if instrumenter.is_over(request["token"]):
-                    break
                 # Two calls or more, of 15 a second: the debugger's own questions need some, too.
                 instrumenter.sleep(_LATE_PAUSE)
                 own = sources.get(function.name, EventSources())
