@@ -186,6 +186,8 @@ class ConfigFile:
     environments: Mapping[str, FileEnvironment]
     stacks: Mapping[str, FileStack] = field(default_factory=dict)
     record: FileRecord = FileRecord()
+    # The stacks that are attached to where the command line names none.
+    attach: tuple[str, ...] = ()
 
     def table(self, environment: str) -> str:
         """How messages name the table of an environment."""

@@ -65,7 +65,8 @@ def read(path: Path, found_by: str) -> ConfigFile:
     ``found_by`` says in the user's words what names it: ``--config``, PLLDB_CONFIG, …
     """
     document = _parse(path, found_by)
-    _check_keys(f"{path}", document, ("environment", "environments", "stacks", "record"))
+    known = ("environment", "environments", "stacks", "attach", "record")
+    _check_keys(f"{path}", document, known)
     environment = document.get("environment")
     if environment is not None and not isinstance(environment, str):
         raise _wrong_type(f"{path}: environment", environment, "a string")
@@ -82,6 +83,7 @@ def read(path: Path, found_by: str) -> ConfigFile:
         {name: _read_environment(path, name, table) for name, table in environments.items()},
         {name: _read_stack(path, name, table) for name, table in stacks.items()},
         _read_record(path, document.get("record", {})),
+        _read_attach(f"{path} [attach]", document.get("attach", {})),
     )
 
 
@@ -183,6 +185,17 @@ def _read_text_value(where: str, key: str, value: object) -> str:
     if isinstance(value, str | float) or (isinstance(value, int) and abs(value) < 2**63):
         return str(value)
     raise _wrong_type(f"{where}: {key!r}", value, "a string, a number, true or false")
+
+
+def _read_attach(where: str, table: object) -> tuple[str, ...]:
+    """The stacks that ``plldb attach`` attaches to by default."""
+    if not isinstance(table, dict):
+        raise _wrong_type(where, table, "a table")
+    _check_keys(where, table, ("stacks",))
+    stacks = table.get("stacks", [])
+    if not isinstance(stacks, list):
+        raise _wrong_type(f"{where}: stacks", stacks, 'an array, as in stacks = ["orders"]')
+    return tuple(_read_option(where, "stacks", stack) for stack in stacks)
 
 
 # --- Recordings -----------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -274,11 +274,15 @@ _LAMBDA_SECONDS = 900
 
 @dataclass(frozen=True)
 class Restoration:
-    """Logical ids; ``failed`` with the reason of each; ``error`` if the whole of it failed."""
+    """Logical ids; ``failed`` with the reason of each; ``error`` if the whole of it failed.
+
+    ``left`` is what was left as it is, though it has to do with plldb.
+    """
 
     restored: tuple[str, ...] = ()
     failed: Mapping[str, str] = field(default_factory=dict)
     error: str | None = None
+    left: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def restore_functions(
@@ -299,4 +303,5 @@ def restore_functions(
     payload = json.loads(answer["Payload"].read())
     if answer.get("FunctionError"):
         return Restoration(error=str(payload.get("errorMessage")))
-    return Restoration(tuple(payload["restored"]), dict(payload["failed"]))
+    left = payload.get("left", {})
+    return Restoration(tuple(payload["restored"]), dict(payload["failed"]), left=left)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from plldb.cli.attach_options import DEBUGPY_ADDRESS, AttachOptions
 from plldb.cli.options import global_options, helper_stack_option
+
+if TYPE_CHECKING:
+    from plldb.cli.factory import Factory
 
 
 @click.command()
@@ -102,6 +105,11 @@ from plldb.cli.options import global_options, helper_stack_option
     help="The code has the rights of its function's role, and none of yours. Not by default, or as "
     "plldb.toml says.",
 )
+@click.option(
+    "--aliases",
+    is_flag=True,
+    help="Callers of aliases come here, too, even where others call a function without one.",
+)
 @click.option("--take-over", is_flag=True, help="Take functions that another session holds.")
 @click.option(
     "--max-concurrency",
@@ -123,7 +131,7 @@ def attach(**given: Any) -> None:
 
     The code of their functions is found from their templates. While attached, whoever invokes them
     gets the answer that the code on this machine gives. Of several stacks, functions have names
-    such as STACK/Greeter, also in options.
+    such as STACK/Greeter, also in options. Without any, it is those of plldb.toml: [attach] stacks.
 
     A lost connection is opened again by itself, and a long one is replaced before API Gateway ends
     it. For gateways with shorter limits than 10 minutes idle and 2 hours in all, set
@@ -132,13 +140,21 @@ def attach(**given: Any) -> None:
     options = AttachOptions(**given)
     options.check()
 
-    from plldb.cli.attach_factory import make_for_each
     from plldb.cli.factory import make_factory
-    from plldb.debugger.attachment import attach_to_all
 
     factory = make_factory()
+    file = factory.resolver.file
+    options = options.or_by_default(() if file is None else file.attach)
     factory.keep_log("attach")
-    stacks = make_for_each(factory, options, Path.cwd())
+    run_attach(factory, options, Path.cwd())
+
+
+def run_attach(factory: Factory, options: AttachOptions, folder: Path) -> None:
+    """Attaches to stacks, whose project is in ``folder``, and shows what happens until Ctrl-C."""
+    from plldb.cli.attach_factory import make_for_each
+    from plldb.debugger.attachment import attach_to_all
+
+    stacks = make_for_each(factory, options, folder)
     for made in stacks:
         made.look_at_stack()
     first = stacks[0]

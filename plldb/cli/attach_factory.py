@@ -72,6 +72,7 @@ class AttachFactory:
             WhenAbsent(options.when_absent),
             options.take_over,
             self._runs_as_function(),
+            aliases=options.aliases,
         )
         codes = parse_code_options(options.codes, folder)
         self._settings = find_settings(factory.resolver.file, options.stack_name)

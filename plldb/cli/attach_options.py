@@ -41,6 +41,7 @@ class AttachOptions:
     when_absent: str
     take_over: bool
     as_function: bool | None
+    aliases: bool
     max_concurrency: int
     record: Path | None
 
@@ -53,6 +54,19 @@ class AttachOptions:
     def stack_name(self) -> str:
         """The only stack, or the first one."""
         return self.names[0]
+
+    def or_by_default(self, stacks: tuple[str, ...]) -> AttachOptions:
+        """These stacks, where none is named. Raises click.UsageError if there are none, either."""
+        if self.names:
+            return self
+        if not stacks:
+            raise click.UsageError(
+                "Name the stack to debug: plldb attach STACK, or --stack-name, or in plldb.toml "
+                "[attach]: stacks."
+            )
+        options = replace(self, stacks=stacks)
+        options.check()
+        return options
 
     def split(self) -> list[AttachOptions]:
         """The options that each stack has. Raises click.UsageError for a stack that has none."""
@@ -85,9 +99,7 @@ class AttachOptions:
         )
 
     def check(self) -> None:
-        """Raises click.UsageError for options that do not go together, or if there is no stack."""
-        if not self.names:
-            raise click.UsageError("Name the stack to debug: plldb attach STACK, or --stack-name.")
+        """Raises click.UsageError for options that do not go together."""
         if self.template and self.terraform:
             raise click.UsageError("Choose one of --template and --terraform.")
         for option, given in (("--template", self.template), ("--terraform", self.terraform)):

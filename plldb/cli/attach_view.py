@@ -418,11 +418,14 @@ def _render_redeployment(event: AttachEvent) -> tuple[dict[str, Any], str] | Non
 
 def _render_function(event: AttachEvent) -> tuple[dict[str, Any], str] | None:
     match event:
-        case Instrumented(function, _, is_again):
+        case Instrumented(function, info, is_again):
             when = "again, as it is deployed now" if is_again else "now"
+            aliases = [str(alias) for alias in info.get("aliases", ())]
+            also = f", and its alias {', '.join(aliases)}" if aliases else ""
             return (
-                {"event": "instrumented", "function": function},
-                f"  {function} runs here {when}",
+                {"event": "instrumented", "function": function}
+                | ({"aliases": aliases} if aliases else {}),
+                f"  {function} runs here {when}{also}",
             )
         case Skipped(function, reason):
             return (

@@ -37,6 +37,9 @@ def restore(stack_name: str) -> None:
 
     with console.progress(f"Restoring stack {stack_name}…"):
         restoration = restore_stack(target, stack_name, helper_stack, list_members)
+    for function, texts in restoration.left.items():
+        for text in texts:
+            console.warn(f"{function}: {text}")
     names = ", ".join(restoration.restored) or "nothing: no function is instrumented"
     console.answer(
         {

@@ -125,7 +125,8 @@ class OfStack:
 @dataclass(frozen=True)
 class SessionOptions:
     """``as_function``: the code runs under the roles of its functions. ``members`` are names at
-    Lambda by names in a session, of a stack that is a mere list of functions.
+    Lambda by names in a session, of a stack that is a mere list of functions. ``aliases``: callers
+    of aliases come here, too, even where functions have other callers.
     """
 
     stack_name: str
@@ -134,6 +135,7 @@ class SessionOptions:
     take_over: bool = False
     as_function: bool = False
     members: Mapping[str, str] | None = None
+    aliases: bool = False
 
 
 @dataclass(frozen=True)
@@ -523,6 +525,7 @@ class _Attachment:
             take_over=self._options.take_over and not self._was_ready,
             as_function=self._options.as_function,
             members=self._options.members,
+            aliases=self._options.aliases,
             former=None if holder is None else holder.session_id,
             is_complete=holder is not None and holder.is_complete,
         )

@@ -57,7 +57,7 @@ def attach(*options: str) -> tuple[int, str]:
         (["--when-absent", "success"], "'original', 'error'"),
         (["--max-concurrency", "0"], "--max-concurrency"),
         (["--max-concurrency", "many"], "--max-concurrency"),
-        (["--code", "Greeter"], "FUNCTION=DIR"),
+        (["--code", "Greeter"], "LOGICAL_ID=DIR"),
         (["--code", "Greeter=nowhere"], "there is no folder"),
         (["--code", "Greeter=src", "--code", "Greeter=src"], "twice"),
         (["--env", "AWS_REGION=eu-west-1"], "'AWS_REGION' can't be set: --region chooses it"),
@@ -74,7 +74,9 @@ def test_2_for_options_that_make_no_sense(options: list[str], said: str) -> None
     assert said in text
 
 
-@pytest.mark.parametrize("name", ["PLLDB_HEARTBEAT_SECONDS", "PLLDB_REFRESH_SECONDS"])
+@pytest.mark.parametrize(
+    "name", [f"PLLDB_{name}_SECONDS" for name in ("HEARTBEAT", "REFRESH", "WATCH")]
+)
 @pytest.mark.usefixtures("project")
 def test_2_for_an_interval_that_makes_no_sense(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "soon")
@@ -199,7 +201,6 @@ class TestSeveralStacks:
     @pytest.mark.parametrize(
         ("options", "said"),
         [
-            (make_options(), "plldb attach STACK"),
             (make_options("orders", "billing", template=Path("t.yaml")), "--template is one"),
             (make_options("orders", "billing", terraform=Path("s.json")), "--terraform is one"),
             (make_options("orders", template=Path("t"), terraform=Path("s")), "Choose one"),
@@ -208,6 +209,18 @@ class TestSeveralStacks:
     def test_what_does_not_go_together(self, options: AttachOptions, said: str) -> None:
         with pytest.raises(click.UsageError, match=said):
             options.check()
+
+    def test_without_a_name_it_is_those_of_the_settings_file(self) -> None:
+        assert make_options().or_by_default(("orders", "billing")).names == ("orders", "billing")
+        assert make_options("app").or_by_default(("orders",)).names == ("app",)
+        with pytest.raises(click.UsageError, match="plldb attach STACK"):
+            make_options().or_by_default(())
+
+    def test_which_names_them(self, project: Path) -> None:
+        (project / "plldb.toml").write_text("[attach]\nstacks = ['app']")
+        done = CliRunner().invoke(plldb, ["attach", "--python", "no-such-python"])
+        assert isinstance(done.exception, PlldbError)
+        assert "no-such-python" in done.exception.message
 
     def test_a_stack_is_named_by_position(self, project: Path) -> None:
         done = CliRunner().invoke(plldb, ["attach", "app", "--python", "no-such-python"])

@@ -82,6 +82,7 @@ def test_the_functions_with_code_here_are_instrumented_and_their_invocations_ans
         "whenAbsent": "error",
         "takeOver": True,
         "asFunction": False,
+        "aliases": False,
     }
     assert invoker.prepared == ["Greeter"]
     assert stack.answers == {"request-1": {"result": "a secret"}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
@@ -36,6 +37,31 @@ _STACK_TYPE = "AWS::CloudFormation::Stack"
 _DELETED = "DELETE_COMPLETE"
 
 Found = dict[str, Any]
+
+
+# What has this in place of a number is no version, but the function as it is.
+LATEST = "$LATEST"
+
+
+@dataclass(frozen=True)
+class Alias:
+    """A function's alias; ``weights`` are the shares of other versions, by their numbers."""
+
+    name: str
+    version: str
+    revision: str
+    weights: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class EventSources:
+    """Of a function. ``timeout_limit`` is the least visibility timeout of the SQS queues that feed
+    it, 0 for one that can't be read: it may allow no longer timeout than there is.
+    ``call_latest``: one of them calls no alias, and no version.
+    """
+
+    timeout_limit: int | None = None
+    call_latest: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,19 +145,47 @@ class ControlPlane(Protocol):
         """
         ...
 
-    def bypasses(self, name: str) -> list[str]:
-        """What invokes the function past ``$LATEST``, each in a few words."""
+    def aliases(self, name: str) -> list[Alias]:
+        """Raises GoneError or ChangeRefusedError, as all that follow."""
+        ...
+
+    def provisioned(self, name: str) -> set[str]:
+        """The aliases and versions with provisioned concurrency."""
         ...
 
     def is_throttled(self, name: str) -> bool:
         """Whether no concurrency is left to it, so that nobody can call it."""
         ...
 
-    def timeout_limits(self, names: set[str]) -> dict[str, int]:
-        """Function name → the least visibility timeout of the SQS queues that feed it.
+    def is_called_directly(self, name: str) -> bool:
+        """Whether somebody is permitted to call the function without an alias; True if unknown."""
+        ...
 
-        0 for a queue that can't be read: it may allow no longer timeout than there is.
+    def version(self, name: str, number: str) -> Found:
+        """What GetFunctionConfiguration answers of a published version."""
+        ...
+
+    def versions(self, name: str) -> list[Found]:
+        """The same of all of them."""
+        ...
+
+    def publish(self, name: str, revision: str, code: str | None) -> str | None:
+        """The number of a version of the function as it is at that revision and with that code.
+
+        None if it is no longer so.
         """
+        ...
+
+    def point(self, name: str, alias: Alias, version: str) -> bool:
+        """Points an alias to a version; False if it is not any more as it was read."""
+        ...
+
+    def delete_version(self, name: str, number: str) -> None:
+        """Lambda refuses that while an alias points to it."""
+        ...
+
+    def event_sources(self, names: set[str]) -> dict[str, EventSources]:
+        """By the names of the functions that have any."""
         ...
 
 
@@ -307,27 +361,84 @@ class LambdaControlPlane:
             waited += pause
             pause = min(pause * 1.5, _LAST_PAUSE)
 
-    def bypasses(self, name: str) -> list[str]:
-        aliases = self._call(self._lambda.list_aliases, FunctionName=name)["Aliases"]
+    def aliases(self, name: str) -> list[Alias]:
         return [
-            f"alias {alias['Name']} invokes version {alias['FunctionVersion']}"
-            for alias in aliases
-            if alias["FunctionVersion"] != "$LATEST"
-        ] + [
-            f"{config['FunctionArn'].rpartition(':')[2]} has provisioned concurrency"
-            for config in self._provisioned(name)
+            Alias(
+                one["Name"],
+                one["FunctionVersion"],
+                one["RevisionId"],
+                frozenset((one.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or ()),
+            )
+            for one in self._list_all(self._lambda.list_aliases, "Aliases", FunctionName=name)
         ]
 
-    def _provisioned(self, name: str) -> list[dict[str, Any]]:
+    def provisioned(self, name: str) -> set[str]:
         try:
-            answer = self._call(
-                self._lambda.list_provisioned_concurrency_configs, FunctionName=name
+            found = self._list_all(
+                self._lambda.list_provisioned_concurrency_configs,
+                "ProvisionedConcurrencyConfigs",
+                FunctionName=name,
             )
         except _DeniedError:
             # The role allows it. An emulator that takes it for another action has none of these.
-            return []
-        configs: list[dict[str, Any]] = answer["ProvisionedConcurrencyConfigs"]
-        return configs
+            return set()
+        return {one["FunctionArn"].rpartition(":")[2] for one in found}
+
+    def is_called_directly(self, name: str) -> bool:
+        try:
+            policy = json.loads(self._call(self._lambda.get_policy, FunctionName=name)["Policy"])
+        except GoneError:
+            return False  # nobody is
+        except (ChangeRefusedError, ValueError):
+            return True
+        return any(one.get("Effect") == "Allow" for one in policy.get("Statement", ()))
+
+    def version(self, name: str, number: str) -> Found:
+        found: Found = self._call(
+            self._lambda.get_function_configuration, FunctionName=name, Qualifier=number
+        )
+        return found
+
+    def versions(self, name: str) -> list[Found]:
+        found = self._list_all(
+            self._lambda.list_versions_by_function, "Versions", FunctionName=name
+        )
+        return [one for one in found if one["Version"] != LATEST]
+
+    def publish(self, name: str, revision: str, code: str | None) -> str | None:
+        given = {"RevisionId": revision} | ({"CodeSha256": code} if code else {})
+        try:
+            published = self._call(self._lambda.publish_version, FunctionName=name, **given)
+        except _StaleError:
+            return None
+        number = str(published["Version"])
+        for pause in self._pauses():
+            if published.get("State") != "Pending":
+                break
+            self._sleep(pause)
+            published = self.version(name, number)
+        return number
+
+    def point(self, name: str, alias: Alias, version: str) -> bool:
+        try:
+            self._call(
+                self._lambda.update_alias,
+                FunctionName=name,
+                Name=alias.name,
+                FunctionVersion=version,
+                RevisionId=alias.revision,
+            )
+        except _StaleError:
+            return False
+        return True
+
+    def delete_version(self, name: str, number: str) -> None:
+        if not number.isdigit():
+            # Without a version, this call deletes the function.
+            raise ValueError(f"{number} is no version")
+        # By the version's own name, which is all that the role allows. It may be gone already.
+        with suppress(GoneError):
+            self._call(self._lambda.delete_function, FunctionName=f"{name}:{number}")
 
     def is_throttled(self, name: str) -> bool:
         try:
@@ -337,20 +448,29 @@ class LambdaControlPlane:
             return False
         return bool(answer.get("ReservedConcurrentExecutions") == 0)
 
-    def timeout_limits(self, names: set[str]) -> dict[str, int]:
-        limits: dict[str, int] = {}
+    def event_sources(self, names: set[str]) -> dict[str, EventSources]:
+        sources: dict[str, EventSources] = {}
         timeouts: dict[str, int] = {}
         for page in self._pages_of(self._lambda.list_event_source_mappings):
             for mapping in page["EventSourceMappings"]:
                 queue = mapping.get("EventSourceArn", "")
-                # …:function:name; with a further part, it is a version, which stays as it is.
-                *_, kind, name = mapping.get("FunctionArn", ":").split(":")
-                if kind != "function" or name not in names or ":sqs:" not in queue:
+                # arn:partition:lambda:region:account:function:name, and perhaps :alias
+                _, _, rest = mapping.get("FunctionArn", "").partition(":function:")
+                name, _, qualifier = rest.partition(":")
+                if name not in names:
                     continue
-                if queue not in timeouts:
-                    timeouts[queue] = self._visibility_timeout(queue)
-                limits[name] = min(limits.get(name, timeouts[queue]), timeouts[queue])
-        return limits
+                known = sources.get(name, EventSources())
+                limit = known.timeout_limit
+                if ":sqs:" in queue:
+                    if queue not in timeouts:
+                        timeouts[queue] = self._visibility_timeout(queue)
+                    limit = min(timeouts[queue], timeouts[queue] if limit is None else limit)
+                sources[name] = EventSources(limit, known.call_latest or not qualifier)
+        return sources
+
+    def _list_all(self, call: Callable[..., Any], what: str, **parameters: Any) -> list[Any]:
+        pages = self._pages_of(partial(call, **parameters))
+        return [one for page in pages for one in page[what]]
 
     def _visibility_timeout(self, queue_arn: str) -> int:
         # arn:partition:sqs:region:account:name; its URL is made of the same parts.

@@ -23,13 +23,15 @@ def instrument_request(
     take_over: bool,
     open_sessions: dict[str, dict[str, str]],
     as_function: bool = False,
+    aliases: bool = False,
     members: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     """Redirects functions of a stack to a session.
 
     ``session`` is the beginning of its id. ``open_sessions`` are the stack's others, by the names
-    under which they hold functions, each with its ``owner`` and ``connectionId``. ``members`` are
-    the functions of a stack that is a mere list, as in ``wire``.
+    under which they hold functions, each with its ``owner`` and ``connectionId``.
+    ``aliases``: theirs are redirected, too, whoever else calls the functions. ``members`` are the
+    functions of a stack that is a mere list, as in ``wire``.
     """
     return {
         "operation": INSTRUMENT,
@@ -42,6 +44,7 @@ def instrument_request(
         "whenAbsent": when_absent,
         "takeOver": take_over,
         "asFunction": as_function,
+        "aliases": aliases,
         "openSessions": open_sessions,
         "members": members,
     }

@@ -21,9 +21,17 @@ from ..sessions.function_lists import FunctionLists
 from ..shared.log import LambdaEvent, Record
 from ..websocket import wire
 from ..websocket.connections import Connections
+from .alias_redirection import (
+    AliasWish,
+    GivenBack,
+    TakenAliases,
+    give_aliases_back,
+    take_aliases,
+)
 from .control_plane import (
     ChangeRefusedError,
     ControlPlane,
+    EventSources,
     Found,
     FunctionRef,
     GoneError,
@@ -47,6 +55,10 @@ from .watching import Differences, compare
 # come within 4 seconds, in which a debugger that detaches should hear of something.
 _MOST_THREADS = 60
 _RESTORED = "restored"
+# Of so many functions, callers of aliases come to the debugger before it is told that all is ready.
+# Of more, that takes a while: Lambda takes 15 calls a second.
+_FEW = 10
+_LATE_PAUSE = 0.3
 # How often a function is looked at again because somebody else changed it in between.
 _ATTEMPTS = 5
 # For how long restoring waits for a deployment of the stack: 5 minutes.
@@ -164,10 +176,10 @@ def _instrument(
     request: dict[str, Any], record: Record, instrumenter: Instrumenter, notifier: Notifier
 ) -> dict[str, Any]:
     record["sessionId"] = request["session"]
-    own = restore_request(request["stackName"], [request["session"]])
+    own_holds = restore_request(request["stackName"], [request["session"]])
     # A late or repeated request must not take functions from a newer session.
     if instrumenter.is_over(request["token"]):
-        return restore(own, record, instrumenter)
+        return restore(own_holds, record, instrumenter)
     deployment = instrumenter.control_plane.deployment(request["stackName"])
     if deployment.is_under_way:
         # A function that is changed at the same time can make the deployment fail. The debugger
@@ -178,29 +190,48 @@ def _instrument(
         return {"instrumented": 0, "skipped": 0}
     selection = _select(request, instrumenter, notifier)
     names = {one.name for one in selection.functions}
-    limits = instrumenter.control_plane.timeout_limits(names)
+    sources = instrumenter.control_plane.event_sources(names)
     known = instrumenter.control_plane.list_known(names)
+    has_few = len(selection.functions) <= _FEW
+    published_for: set[str] = set()
 
     def take(function: FunctionRef) -> bool:
-        limit = limits.get(function.name, MAX_TIMEOUT)
+        own = sources.get(function.name, EventSources())
+        limit = MAX_TIMEOUT if own.timeout_limit is None else own.timeout_limit
         messages = _take(function, request, limit, known.get(function.name), instrumenter)
+        is_taken = bool(messages[0]["type"] == wire.MessageType.INSTRUMENTED)
+        if is_taken and has_few:
+            messages += _take_aliases(
+                function, messages[0], request, own, instrumenter, published_for
+            )
         for message in messages:
             notifier.notify(message)
-        return bool(messages[0]["type"] == wire.MessageType.INSTRUMENTED)
+        return is_taken
 
     taken = _in_parallel(take, selection.functions)
+    _end_publishing(request, published_for, instrumenter)
     # Asked after the last change: a session that ended before is restored here, one that ends
     # later has its own restoring, which sees all changes. That a connection is gone says nothing:
     # an heir may have taken over, or may be about to.
     if instrumenter.is_over(request["token"]):
-        return restore(own, record, instrumenter)
+        return restore(own_holds, record, instrumenter)
     record |= {"outcome": "ready", "instrumented": sum(taken)}
     skipped = len(taken) - sum(taken) + selection.idle_patterns
     notifier.notify(wire.ready(sum(taken), skipped, instrumenter.max_waiting, deployment.stamp))
     # These cost a few calls for each function: nobody is to wait for them.
     for function, is_taken in zip(selection.functions, taken, strict=True):
+        if not has_few and instrumenter.is_over(request["token"]):
+            break  # restoring needs the calls
         if is_taken:
-            _warn_of_missing_calls(function, instrumenter, notifier)
+            if not has_few:
+                # Two calls or more, of 15 a second: the debugger's own questions need some, too.
+                instrumenter.sleep(_LATE_PAUSE)
+                own = sources.get(function.name, EventSources())
+                _take_aliases_late(function, request, own, instrumenter, notifier, published_for)
+            _warn_of_throttling(function, instrumenter, notifier)
+    _end_publishing(request, published_for, instrumenter)
+    if not has_few and instrumenter.is_over(request["token"]):
+        return restore(own_holds, record, instrumenter)
     return {"instrumented": sum(taken), "skipped": skipped}
 
 
@@ -234,7 +265,8 @@ def watch(request: dict[str, Any], record: Record, instrumenter: Instrumenter) -
 
 
 def restore(request: dict[str, Any], record: Record, instrumenter: Instrumenter) -> dict[str, Any]:
-    """``{"restored": [functions], "failed": {function: reason}}``.
+    """``{"restored": [functions], "failed": {function: reason}}``, and perhaps
+    ``"left": {function: [what]}``: what was left as it is, though it has to do with plldb.
 
     Restores what is held under the names of the request; without any, all that is instrumented.
     Nobody sees the answer where a session's functions are restored: raises NotRestoredError then.
@@ -243,22 +275,28 @@ def restore(request: dict[str, Any], record: Record, instrumenter: Instrumenter)
     record["holds"] = holds
     notifier = Notifier(instrumenter.connections, request["connectionId"])
     _wait_for_deployment(request["stackName"], instrumenter, notifier)
+    listed = {one.name for one in instrumenter.lists.get(request["stackName"])}
     functions = _list_held(request["stackName"], request.get("members") or {}, instrumenter)
     known = instrumenter.control_plane.list_known({one.name for one in functions})
     restored: list[str] = []
     failed: dict[str, str] = {}
+    left: dict[str, list[str]] = {}
 
     def give_back(function: FunctionRef) -> None:
-        try:
-            was_held = known.get(function.name)
-            if was_held is not None and not _is_held(was_held, holds):
-                was_held = None
-            if _give_back(function, holds, was_held, instrumenter):
-                restored.append(function.logical_id)
-                notifier.notify(wire.restored(function.logical_id))
-        except ChangeRefusedError as error:
-            failed[function.logical_id] = str(error)
-            notifier.notify(wire.warning(function.logical_id, f"not restored: {error}"))
+        has_versions = holds is None or function.name in listed
+        was_held = known.get(function.name)
+        if was_held is not None and not _is_held(was_held, holds):
+            was_held = None
+        done = _give_all_back(function, holds, was_held, has_versions, instrumenter)
+        if done.is_restored:
+            restored.append(function.logical_id)
+            notifier.notify(wire.restored(function.logical_id))
+        if done.warnings:
+            left[function.logical_id] = [*done.warnings]
+        if done.failures:
+            failed[function.logical_id] = "; ".join(done.failures)
+        for text in (*done.warnings, *(f"not restored: {one}" for one in done.failures)):
+            notifier.notify(wire.warning(function.logical_id, text))
 
     _in_parallel(give_back, functions)
     notifier.notify(wire.closed())
@@ -269,7 +307,7 @@ def restore(request: dict[str, Any], record: Record, instrumenter: Instrumenter)
         record["level"] = "ERROR"
         if holds is not None:
             raise NotRestoredError(", ".join(sorted(failed)))
-    return {"restored": sorted(restored), "failed": failed}
+    return {"restored": sorted(restored), "failed": failed} | ({"left": left} if left else {})
 
 
 def _wait_for_deployment(stack_name: str, instrumenter: Instrumenter, notifier: Notifier) -> None:
@@ -525,18 +563,121 @@ def _make_hold(
     return hold
 
 
-def _warn_of_missing_calls(
-    function: FunctionRef, instrumenter: Instrumenter, notifier: Notifier
+def _end_publishing(
+    request: dict[str, Any], published_for: set[str], instrumenter: Instrumenter
 ) -> None:
-    """Of calls that pass a debugged function by, or do not reach it."""
+    """Who restores the session's functions may forget of which versions were published."""
+    while published_for:
+        hold = published_for.pop()
+        instrumenter.lists.end_work(request["stackName"], hold, token_key(request["token"]))
+
+
+def _take_aliases_late(
+    function: FunctionRef,
+    request: dict[str, Any],
+    sources: EventSources,
+    instrumenter: Instrumenter,
+    notifier: Notifier,
+    published_for: set[str],
+) -> None:
+    """After the debugger was told of the function: it hears of it again, if anything came of it."""
     try:
-        for bypass in instrumenter.control_plane.bypasses(function.name):
-            notifier.notify(wire.warning(function.logical_id, f"{bypass}, which is not debugged"))
-        if instrumenter.control_plane.is_throttled(function.name):
-            notifier.notify(wire.warning(function.logical_id, _THROTTLED))
+        found = instrumenter.control_plane.get(function.name)
+    except (GoneError, ChangeRefusedError):
+        return  # the debugger will notice
+    current = FunctionConfiguration.from_lambda(found)
+    if not _is_own(current, request, instrumenter):
+        return
+    original = undo(current, instrumenter.layer)
+    told = _instrumented_message(function, found, original, found["RevisionId"])
+    warnings = _take_aliases(function, told, request, sources, instrumenter, published_for)
+    for message in (*([told] if told["aliases"] else []), *warnings):
+        notifier.notify(message)
+
+
+def _take_aliases(
+    function: FunctionRef,
+    told: Message,
+    request: dict[str, Any],
+    sources: EventSources,
+    instrumenter: Instrumenter,
+    published_for: set[str],
+) -> list[Message]:
+    """Warnings; what is to be ``told`` of the function says then which aliases come here, too.
+
+    The names of the holds for which a version is published are added to ``published_for``.
+    """
+
+    def find_holder(configuration: FunctionConfiguration) -> str | None:
+        rival = _find_rival(configuration, request, instrumenter)
+        return None if rival is None or request["takeOver"] else configuration.owner
+
+    def announce(hold: str) -> None:
+        published_for.add(hold)
+        named = {function.logical_id: function.name}
+        work = token_key(request["token"])
+        instrumenter.lists.add(request["stackName"], hold, named, work)
+
+    wish = AliasWish(
+        # An earlier plldb says nothing of it.
+        always=request.get("aliases", False),
+        is_direct=sources.call_latest,
+        is_own=lambda configuration: _is_own(configuration, request, instrumenter),
+        find_holder=find_holder,
+        announce=announce,
+    )
+    try:
+        taken = take_aliases(function.name, wish, instrumenter.control_plane)
     except (GoneError, ChangeRefusedError) as error:
         reason = str(error) or "the function was deleted"
-        notifier.notify(wire.warning(function.logical_id, f"its aliases can't be read: {reason}"))
+        taken = TakenAliases(warnings=(f"its aliases are not debugged: {reason}",))
+    told["aliases"] = [*taken.names]
+    if taken.revision is not None:
+        told["revision"] = taken.revision
+    return [wire.warning(function.logical_id, text) for text in taken.warnings]
+
+
+def _warn_of_throttling(
+    function: FunctionRef, instrumenter: Instrumenter, notifier: Notifier
+) -> None:
+    with suppress(GoneError, ChangeRefusedError):
+        if instrumenter.control_plane.is_throttled(function.name):
+            notifier.notify(wire.warning(function.logical_id, _THROTTLED))
+
+
+@dataclass(frozen=True)
+class _Done:
+    """What became of a function that was to be restored."""
+
+    is_restored: bool
+    warnings: tuple[str, ...]
+    failures: tuple[str, ...]
+
+
+def _give_all_back(
+    function: FunctionRef,
+    holds: list[str] | None,
+    known: Found | None,
+    has_versions: bool,
+    instrumenter: Instrumenter,
+) -> _Done:
+    """Aliases first, whose callers are then served by the user's own version.
+
+    One that is refused leaves the other as it is.
+    """
+    failures: list[str] = []
+    aliases = GivenBack()
+    is_restored = False
+    if has_versions:
+        try:
+            aliases = give_aliases_back(function.name, holds, instrumenter.control_plane)
+        except ChangeRefusedError as error:
+            failures.append(f"its aliases: {error}")
+    try:
+        is_restored = _give_back(function, holds, known, instrumenter)
+    except ChangeRefusedError as error:
+        failures.append(str(error))
+    return _Done(is_restored or aliases.is_restored, aliases.warnings, tuple(failures))
 
 
 def _give_back(

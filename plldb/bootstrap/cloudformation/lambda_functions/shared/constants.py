@@ -35,11 +35,14 @@ HELD_BY = "PLLDB_HELD_BY"
 WHEN_ABSENT = "PLLDB_WHEN_ABSENT"
 # Set if the function's own role is wanted: each invocation is sent with its credentials.
 AS_FUNCTION = "PLLDB_AS_FUNCTION"
+# In a version that plldb published for aliases: where each pointed before, as JSON.
+ALIASES = "PLLDB_ALIASES"
 
 # The developer's own, in the template: a container image carries the shim, and has this handler.
 IMAGE_HANDLER = "PLLDB_IMAGE_HANDLER"
 
 FUNCTION_VARIABLES = (
+    ALIASES,
     ORIGINAL_HANDLER,
     ORIGINAL_COMMAND,
     ORIGINAL_TIMEOUT,

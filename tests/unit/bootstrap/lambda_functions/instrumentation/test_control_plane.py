@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 from lambda_functions.instrumentation.control_plane import (
+    Alias,
     ChangeRefusedError,
     Deployment,
+    EventSources,
     GoneError,
     LambdaControlPlane,
     UnseenUpdateError,
@@ -329,17 +331,18 @@ class TestUpdate:
         calls = (
             lambda: scene.functions.update("f", "rev", {}),
             lambda: scene.functions.get("f"),
-            lambda: scene.functions.bypasses("f"),
+            lambda: scene.functions.aliases("f"),
+            lambda: scene.functions.provisioned("f"),
             lambda: scene.functions.is_throttled("f"),
             lambda: scene.functions.find(["f"]),
             lambda: scene.functions.list_known(["f", "g", "h"]),
-            lambda: scene.functions.timeout_limits({"f"}),
+            lambda: scene.functions.event_sources({"f"}),
         )
         for _ in range(20):
             for call in calls:
                 call()
         times = scene.client.times
-        assert len(times) == 20 * (len(calls) + 1)
+        assert len(times) == 20 * len(calls)
         assert all(later > first + 1 for first, later in zip(times, times[15:], strict=False))
 
     def test_what_lambda_says_to_be_through_is_not_looked_at_again(self) -> None:
@@ -353,32 +356,98 @@ class TestUpdate:
         assert scene.slept == [1.0]
 
 
-class TestBypasses:
-    def test_aliases_of_versions_and_provisioned_concurrency(self) -> None:
+class TestAliases:
+    def test_of_all_pages_with_the_weights_of_others(self) -> None:
+        one = {"Name": "live", "FunctionVersion": "7", "RevisionId": "r"}
+        weights = {"RoutingConfig": {"AdditionalVersionWeights": {"8": 0.1}}}
         scene = Scene(
             list_aliases=[
-                {
-                    "Aliases": [
-                        {"Name": "live", "FunctionVersion": "7"},
-                        {"Name": "dev", "FunctionVersion": "$LATEST"},
-                    ]
-                }
-            ],
-            list_provisioned_concurrency_configs=[
-                {"ProvisionedConcurrencyConfigs": [{"FunctionArn": f"{ARN}:live"}]}
-            ],
+                {"Aliases": [one], "NextMarker": "x"},
+                {"Aliases": [one | {"Name": "next"} | weights]},
+            ]
         )
-        assert scene.functions.bypasses("f") == [
-            "alias live invokes version 7",
-            "live has provisioned concurrency",
+        assert scene.functions.aliases("f") == [
+            Alias("live", "7", "r"),
+            Alias("next", "7", "r", frozenset({"8"})),
         ]
+        assert scene.calls("list_aliases")[1] == {"FunctionName": "f", "Marker": "x"}
+
+    def test_what_has_provisioned_concurrency(self) -> None:
+        configs = {"ProvisionedConcurrencyConfigs": [{"FunctionArn": f"{ARN}:live"}]}
+        scene = Scene(list_provisioned_concurrency_configs=[configs])
+        assert scene.functions.provisioned("f") == {"live"}
 
     def test_where_provisioned_concurrency_is_unknown_there_is_none(self) -> None:
-        scene = Scene(
-            list_aliases=[{"Aliases": []}],
-            list_provisioned_concurrency_configs=[client_error("AccessDeniedException")],
-        )
-        assert scene.functions.bypasses("f") == []
+        scene = Scene(list_provisioned_concurrency_configs=[client_error("AccessDeniedException")])
+        assert scene.functions.provisioned("f") == set()
+
+    @pytest.mark.parametrize(
+        ("answer", "expected"),
+        [
+            ({"Policy": '{"Statement": [{"Effect": "Allow"}]}'}, True),
+            ({"Policy": '{"Statement": [{"Effect": "Deny"}]}'}, False),
+            ({"Policy": '{"Statement": []}'}, False),
+            (client_error("ResourceNotFoundException"), False),
+            (client_error("AccessDeniedException"), True),
+            ({"Policy": "what is this?"}, True),
+        ],
+    )
+    def test_who_may_call_the_function_without_an_alias(self, answer: Any, expected: bool) -> None:
+        assert Scene(get_policy=[answer]).functions.is_called_directly("f") is expected
+
+
+class TestVersions:
+    def test_all_but_the_function_itself(self) -> None:
+        scene = Scene(list_versions_by_function=[{"Versions": [{"Version": "$LATEST"}]}])
+        assert scene.functions.versions("f") == []
+        pages = [
+            {"Versions": [{"Version": "$LATEST"}, {"Version": "1"}], "NextMarker": "x"},
+            {"Versions": [{"Version": "2"}]},
+        ]
+        scene = Scene(list_versions_by_function=pages)
+        assert scene.functions.versions("f") == [{"Version": "1"}, {"Version": "2"}]
+
+    def test_one_is_published_of_what_was_read_and_awaited(self) -> None:
+        published = {"Version": "8", "State": "Pending"}
+        scene = Scene(publish_version=[published], get_function_configuration=[published, SETTLED])
+        assert scene.functions.publish("f", "rev", "code") == "8"
+        expected = {"FunctionName": "f", "RevisionId": "rev", "CodeSha256": "code"}
+        assert scene.calls("publish_version") == [expected]
+        qualified = {"FunctionName": "f", "Qualifier": "8"}
+        assert scene.calls("get_function_configuration") == [qualified] * 2
+
+    def test_not_if_somebody_changed_the_function(self) -> None:
+        scene = Scene(publish_version=[client_error("PreconditionFailedException")])
+        assert scene.functions.publish("f", "rev", None) is None
+
+    def test_an_alias_is_pointed_only_if_it_is_as_it_was_read(self) -> None:
+        alias = Alias("live", "7", "rev")
+        scene = Scene(update_alias=[{}, client_error("PreconditionFailedException")])
+        assert scene.functions.point("f", alias, "8") is True
+        assert scene.functions.point("f", alias, "8") is False
+        assert scene.calls("update_alias")[0] == {
+            "FunctionName": "f",
+            "Name": "live",
+            "FunctionVersion": "8",
+            "RevisionId": "rev",
+        }
+
+    def test_a_version_is_deleted_by_its_own_name(self) -> None:
+        scene = Scene(delete_function=[{}])
+        scene.functions.delete_version("f", "8")
+        assert scene.calls("delete_function") == [{"FunctionName": "f:8"}]
+
+    def test_one_that_an_alias_invokes_is_not(self) -> None:
+        conflict = client_error("ResourceConflictException", "live references it")
+        with pytest.raises(ChangeRefusedError, match="live references it"):
+            Scene(delete_function=[conflict]).functions.delete_version("f", "8")
+
+    @pytest.mark.parametrize("number", ["$LATEST", "", "live", "8:", "-1"])
+    def test_never_a_function(self, number: str) -> None:
+        scene = Scene(delete_function=[{}])
+        with pytest.raises(ValueError, match="no version"):
+            scene.functions.delete_version("f", number)
+        assert scene.client.calls == []
 
 
 def page(*names: str, more: bool = False, **state: str) -> dict[str, Any]:
@@ -455,7 +524,7 @@ class TestConcurrency:
         assert scene.functions.is_throttled("f") is is_throttled
 
 
-class TestTimeoutLimits:
+class TestEventSources:
     def mapping(self, queue: str, function: str = ARN, service: str = "sqs") -> dict[str, str]:
         source = f"arn:aws:{service}:eu-west-1:1:{queue}"
         return {"EventSourceArn": source, "FunctionArn": function}
@@ -467,13 +536,13 @@ class TestTimeoutLimits:
                 {"Attributes": {"VisibilityTimeout": str(timeout)}} for timeout in timeouts
             ],
         )
-        return scene.functions.timeout_limits({"app-Fn"}), scene
+        return scene.functions.event_sources({"app-Fn"}), scene
 
     def test_the_least_of_its_queues(self) -> None:
         limits, scene = self.limits(
             self.mapping("a"), self.mapping("b"), self.mapping("a"), timeouts=[60, 30]
         )
-        assert limits == {"app-Fn": 30}
+        assert limits == {"app-Fn": EventSources(30, call_latest=True)}
         assert [call["QueueUrl"] for call in scene.calls("get_queue_attributes")] == [
             "https://sqs.eu-west-1.amazonaws.com/1/a",
             "https://sqs.eu-west-1.amazonaws.com/1/b",
@@ -484,15 +553,19 @@ class TestTimeoutLimits:
             list_event_source_mappings=[{"EventSourceMappings": [self.mapping("gone")]}],
             get_queue_attributes=[client_error("AWS.SimpleQueueService.NonExistentQueue")],
         )
-        assert scene.functions.timeout_limits({"app-Fn"}) == {"app-Fn": 0}
+        assert scene.functions.event_sources({"app-Fn"}) == {"app-Fn": EventSources(0, True)}
 
-    def test_other_sources_functions_and_versions_set_none(self) -> None:
+    def test_one_that_feeds_an_alias_limits_the_function_and_does_not_call_it(self) -> None:
+        limits, _ = self.limits(self.mapping("a", ARN + ":live"), timeouts=[30])
+        assert limits == {"app-Fn": EventSources(30, call_latest=False)}
+
+    def test_other_sources_set_no_limit_and_other_functions_are_no_matter(self) -> None:
         limits, scene = self.limits(
             self.mapping("stream", service="kinesis"),
             self.mapping("a", ARN + "-other"),
-            self.mapping("a", ARN + ":live"),
             {"UUID": "of a self-managed Kafka", "FunctionArn": ARN},
+            {},
             timeouts=[1],
         )
-        assert limits == {}
+        assert limits == {"app-Fn": EventSources(None, call_latest=True)}
         assert scene.calls("get_queue_attributes") == []

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from lambda_functions.instrumentation import service
 from lambda_functions.instrumentation.control_plane import (
+    Alias,
     ChangeRefusedError,
     ControlPlane,
     Deployment,
+    EventSources,
     FunctionRef,
     GoneError,
     UnseenUpdateError,
@@ -49,7 +51,7 @@ class FakeFunctions:
         self.limits: dict[str, int] = {}
         self.refusals: dict[str, str] = {}
         self.unseen: set[str] = set()
-        self.passing_by: dict[str, list[str]] = {}
+        self.unreadable: set[str] = set()
         self.before_update: list[Callable[[str], None]] = []
         self.updates: list[str] = []
         self._lock = threading.Lock()
@@ -116,11 +118,38 @@ class FakeFunctions:
     def is_throttled(self, name: str) -> bool:
         return name in self.throttled
 
-    def bypasses(self, name: str) -> list[str]:
-        return self.passing_by.get(name, [])
+    def event_sources(self, names: set[str]) -> dict[str, EventSources]:
+        return {name: EventSources(limit) for name, limit in self.limits.items() if name in names}
 
-    def timeout_limits(self, names: set[str]) -> dict[str, int]:
-        return {name: limit for name, limit in self.limits.items() if name in names}
+    # None of these functions has aliases: see test_alias_redirection.py.
+
+    def aliases(self, name: str) -> list[Alias]:
+        if name in self.unreadable:
+            raise ChangeRefusedError("not for you")
+        return []
+
+    def provisioned(self, name: str) -> set[str]:
+        raise NotImplementedError
+
+    def is_called_directly(self, name: str) -> bool:
+        raise NotImplementedError
+
+    def version(self, name: str, number: str) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def versions(self, name: str) -> list[dict[str, Any]]:
+        if name not in self.found or self.refusals.get(name) == "gone":
+            raise GoneError
+        return []
+
+    def publish(self, name: str, revision: str, code: str | None) -> str | None:
+        raise NotImplementedError
+
+    def point(self, name: str, alias: Alias, version: str) -> bool:
+        raise NotImplementedError
+
+    def delete_version(self, name: str, number: str) -> None:
+        raise NotImplementedError
 
     def variables(self, name: str) -> dict[str, str]:
         variables: dict[str, str] = self.found[name]["Environment"]["Variables"]
@@ -244,6 +273,7 @@ class TestInstrument:
             "layers": [],
             "logging": {"LogFormat": "JSON", "LogGroup": "/team/app"},
             "revision": "1",
+            "aliases": [],
         }
         assert messages[-1] == ready(2, 0)
         assert scene.functions.found["app-One"]["Handler"] == SHIM_HANDLER
@@ -390,13 +420,13 @@ class TestInstrument:
         assert timeouts == {"app-One": 30, "app-Two": 900}
         assert of_type(messages, "instrumented")["One"]["timeout"] == 3
 
-    def test_what_bypasses_the_debugger_is_warned_of(self) -> None:
+    def test_aliases_that_can_not_be_read_are_warned_of(self) -> None:
         scene = Scene("One")
-        scene.functions.passing_by = {"app-One": ["alias live invokes version 7"]}
+        scene.functions.unreadable = {"app-One"}
         messages = scene.instrument()
         kinds = [message["type"] for message in messages]
-        assert kinds == ["instrumented", "ready", "warning"]
-        assert messages[2]["message"].startswith("alias live invokes version 7")
+        assert kinds == ["instrumented", "warning", "ready"]
+        assert messages[1]["message"] == "its aliases are not debugged: not for you"
 
     def test_one_that_is_changed_in_between_is_looked_at_again(self) -> None:
         scene = Scene("One")
