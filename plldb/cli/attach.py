@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from plldb.cli.attach_options import DEBUGPY_ADDRESS, AttachOptions
 from plldb.cli.options import global_options, helper_stack_option
+
+if TYPE_CHECKING:
+    from plldb.cli.factory import Factory
 
 
 @click.command()
@@ -137,15 +140,21 @@ def attach(**given: Any) -> None:
     options = AttachOptions(**given)
     options.check()
 
-    from plldb.cli.attach_factory import make_for_each
     from plldb.cli.factory import make_factory
-    from plldb.debugger.attachment import attach_to_all
 
     factory = make_factory()
     file = factory.resolver.file
     options = options.or_by_default(() if file is None else file.attach)
     factory.keep_log("attach")
-    stacks = make_for_each(factory, options, Path.cwd())
+    run_attach(factory, options, Path.cwd())
+
+
+def run_attach(factory: Factory, options: AttachOptions, folder: Path) -> None:
+    """Attaches to stacks, whose project is in ``folder``, and shows what happens until Ctrl-C."""
+    from plldb.cli.attach_factory import make_for_each
+    from plldb.debugger.attachment import attach_to_all
+
+    stacks = make_for_each(factory, options, folder)
     for made in stacks:
         made.look_at_stack()
     first = stacks[0]
