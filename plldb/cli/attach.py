@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from plldb.cli.attach_options import DEBUGPY_ADDRESS, AttachOptions
 from plldb.cli.options import global_options, helper_stack_option
+
+if TYPE_CHECKING:
+    from plldb.cli.factory import Factory
 
 
 @click.command()
@@ -114,13 +117,19 @@ def attach(**given: Any) -> None:
     options = AttachOptions(**given)
     options.check()
 
-    from plldb.cli.attach_factory import AttachFactory
     from plldb.cli.factory import make_factory
-    from plldb.debugger.attachment import attach as attach_to
 
     factory = make_factory()
     factory.keep_log("attach")
-    made = AttachFactory(factory, options, Path.cwd())
+    run_attach(factory, options, Path.cwd())
+
+
+def run_attach(factory: Factory, options: AttachOptions, folder: Path) -> None:
+    """Attaches to a stack, whose project is in ``folder``, and shows what happens until Ctrl-C."""
+    from plldb.cli.attach_factory import AttachFactory
+    from plldb.debugger.attachment import attach as attach_to
+
+    made = AttachFactory(factory, options, folder)
     made.look_at_stack()
     with made.view as view:
         attach_to(
