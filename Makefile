@@ -29,7 +29,7 @@ PYTEST_ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit e2e coverage lint format docs projects lock bench clean
+.PHONY: help setup demo test unit e2e coverage lint format docs shim projects lock bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ lint: setup ## ruff, mypy --strict, bandit and cfn-lint
 format: setup ## Format the code
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+shim: setup ## Build what container images install: dist/plldb_shim-….whl
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist packaging/plldb-shim
 
 projects: setup ## Write what other tools make of tests/projects (needs Node.js; KIND=cdk-python …)
 	$(BIN)/python -m tools.projects $(KIND)

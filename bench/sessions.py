@@ -38,6 +38,7 @@ from tests.e2e.project import Project, deployed_project
 from tests.e2e.support import Attached, Plldb, clean_environment
 
 from .cold_start import measure_cold_starts
+from .large_stack import measure_large_stack
 from .report import Report
 
 _ROUNDS = 100
@@ -292,6 +293,7 @@ def measure(engine: str) -> None:
             measure_sessions(report, plldb, target)
             measure_cold_functions(report, target)
             measure_debugging(report, plldb, target, Path(folder))
+            measure_large_stack(report, plldb, target, Path(folder))
             measure_load(report, target, Path(folder))
         finally:
             plldb("local", "down")

@@ -167,6 +167,16 @@ class FileStack:
 
 
 @dataclass(frozen=True)
+class FileRecord:
+    """``[record]`` of plldb.toml: further secrets, see ``plldb.replay.masks``, and places at which
+    a replay may differ, see ``plldb.replay.difference``.
+    """
+
+    mask: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class ConfigFile:
     """A plldb.toml that was read and checked; ``found_by`` is ``--config``, ``PLLDB_CONFIG``, …"""
 
@@ -175,6 +185,9 @@ class ConfigFile:
     environment: str | None
     environments: Mapping[str, FileEnvironment]
     stacks: Mapping[str, FileStack] = field(default_factory=dict)
+    record: FileRecord = FileRecord()
+    # The stacks that are attached to where the command line names none.
+    attach: tuple[str, ...] = ()
 
     def table(self, environment: str) -> str:
         """How messages name the table of an environment."""

@@ -18,6 +18,7 @@
     │                               interpreter, launch.json
     ├── LayerError                  a layer can't be had: ``message`` is why, after "because"
     ├── EmulatorError               the emulator could not be started or stopped
+    ├── ReplayError                 a replay came to something else than was recorded
     ├── FunctionFailedError         a function that was invoked raised an error
     └── CommandError                exit codes 126 and 127: a tool could not be started
 
@@ -95,6 +96,10 @@ class LayerError(PlldbError):
 
 
 class EmulatorError(PlldbError):
+    pass
+
+
+class ReplayError(PlldbError):
     pass
 
 

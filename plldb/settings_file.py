@@ -20,6 +20,7 @@ from plldb.config import (
     ConfigFile,
     FileEnvironment,
     FileOverrides,
+    FileRecord,
     FileStack,
     Setting,
     check_url,
@@ -64,7 +65,8 @@ def read(path: Path, found_by: str) -> ConfigFile:
     ``found_by`` says in the user's words what names it: ``--config``, PLLDB_CONFIG, …
     """
     document = _parse(path, found_by)
-    _check_keys(f"{path}", document, ("environment", "environments", "stacks"))
+    known = ("environment", "environments", "stacks", "attach", "record")
+    _check_keys(f"{path}", document, known)
     environment = document.get("environment")
     if environment is not None and not isinstance(environment, str):
         raise _wrong_type(f"{path}: environment", environment, "a string")
@@ -80,6 +82,8 @@ def read(path: Path, found_by: str) -> ConfigFile:
         environment or None,
         {name: _read_environment(path, name, table) for name, table in environments.items()},
         {name: _read_stack(path, name, table) for name, table in stacks.items()},
+        _read_record(path, document.get("record", {})),
+        _read_attach(f"{path} [attach]", document.get("attach", {})),
     )
 
 
@@ -181,6 +185,53 @@ def _read_text_value(where: str, key: str, value: object) -> str:
     if isinstance(value, str | float) or (isinstance(value, int) and abs(value) < 2**63):
         return str(value)
     raise _wrong_type(f"{where}: {key!r}", value, "a string, a number, true or false")
+
+
+def _read_attach(where: str, table: object) -> tuple[str, ...]:
+    """The stacks that ``plldb attach`` attaches to by default."""
+    if not isinstance(table, dict):
+        raise _wrong_type(where, table, "a table")
+    _check_keys(where, table, ("stacks",))
+    stacks = table.get("stacks", [])
+    if not isinstance(stacks, list):
+        raise _wrong_type(f"{where}: stacks", stacks, 'an array, as in stacks = ["orders"]')
+    return tuple(_read_option(where, "stacks", stack) for stack in stacks)
+
+
+# --- Recordings -----------------------------------------------------------------------------------
+
+
+def _read_record(path: Path, table: object) -> FileRecord:
+    where = f"{path} [record]"
+    if not isinstance(table, dict):
+        raise _wrong_type(where, table, "a table")
+    _check_keys(where, table, ("mask", "ignore"))
+    mask = _read_texts(where, "mask", table)
+    for entry in mask:
+        if entry.startswith("/"):
+            _check_pattern(f"{where}: mask", entry)
+    return FileRecord(mask, _read_texts(where, "ignore", table))
+
+
+def _read_texts(where: str, key: str, table: Mapping[str, object]) -> tuple[str, ...]:
+    values = table.get(key, [])
+    if not isinstance(values, list) or not all(isinstance(one, str) and one for one in values):
+        raise _wrong_type(f"{where}: {key}", values, "a list of strings")
+    return tuple(values)
+
+
+def _check_pattern(where: str, entry: str) -> None:
+    try:
+        if len(entry) > 2 and entry.endswith("/"):
+            re.compile(entry[1:-1])
+            return
+        reason = "it does not end with /"
+    except re.error as error:
+        reason = str(error)
+    raise UsageError(
+        f"{where}: {entry!r} is no pattern: {reason}.",
+        "Put a regular expression of Python's between slashes: '/[0-9]{16}/'.",
+    )
 
 
 # --- Stacks ---------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -274,25 +274,34 @@ _LAMBDA_SECONDS = 900
 
 @dataclass(frozen=True)
 class Restoration:
-    """Logical ids; ``failed`` with the reason of each; ``error`` if the whole of it failed."""
+    """Logical ids; ``failed`` with the reason of each; ``error`` if the whole of it failed.
+
+    ``left`` is what was left as it is, though it has to do with plldb.
+    """
 
     restored: tuple[str, ...] = ()
     failed: Mapping[str, str] = field(default_factory=dict)
     error: str | None = None
+    left: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def restore_functions(
-    target: Target, instrumentation_function: str, stack_name: str
+    target: Target,
+    instrumentation_function: str,
+    stack_name: str,
+    members: Mapping[str, str] | None = None,
 ) -> Restoration:
     """Has the helper stack restore a stack's functions, whoever instrumented them.
 
+    ``members`` are functions of a mere list, besides those that the helper stack knows by itself.
     Failing calls raise botocore's exceptions: see ``plldb.aws.aws_errors``.
     """
     client: LambdaClient = target.patient_client("lambda", _LAMBDA_SECONDS)
     # A helper stack of 0.1.0 calls the session so, and ends in an error without it.
-    request = restore_request(stack_name) | {"sessionRef": None}
+    request = restore_request(stack_name, members=members) | {"sessionRef": None}
     answer = client.invoke(FunctionName=instrumentation_function, Payload=json.dumps(request))
     payload = json.loads(answer["Payload"].read())
     if answer.get("FunctionError"):
         return Restoration(error=str(payload.get("errorMessage")))
-    return Restoration(tuple(payload["restored"]), dict(payload["failed"]))
+    left = payload.get("left", {})
+    return Restoration(tuple(payload["restored"]), dict(payload["failed"]), left=left)

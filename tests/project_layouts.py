@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 PROJECTS = Path(__file__).parent / "projects"
 # What stands for the project's own path in what tools have written.
@@ -20,16 +21,17 @@ _PLACEHOLDER = "@PROJECT@"
 class Layout:
     """A stack of a project: by their names, the file of each function, relative to the project.
 
-    ``layers`` are the files of layers that some function imports. ``arguments`` are what ``plldb
-    attach`` needs besides the stack's name.
+    ``layers`` are the files of layers that some function imports. ``events`` are those by which a
+    function is called that does not take any. ``arguments`` are what ``plldb attach`` needs besides
+    the stack's name.
     """
 
     project: str
     stack: str
     functions: Mapping[str, str]
     layers: tuple[str, ...] = ()
+    events: Mapping[str, Any] = field(default_factory=dict)
     arguments: tuple[str, ...] = ()
-    reasons: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.project}: {self.stack}"
@@ -47,6 +49,16 @@ def _typescript(stack: str, folder: str) -> Layout:
     return Layout("cdk-typescript", stack, functions, ("layer/python/common.py",))
 
 
+# What API Gateway sends, as far as Chalice looks at it.
+_REQUEST = {
+    "requestContext": {"httpMethod": "GET", "resourcePath": "/", "path": "/api"},
+    "headers": {},
+    "multiValueQueryStringParameters": None,
+    "pathParameters": {},
+    "stageVariables": {},
+    "body": None,
+    "isBase64Encoded": False,
+}
 LAYOUTS = [
     Layout(
         "sam",
@@ -83,12 +95,17 @@ LAYOUTS = [
         },
         ("layers/common/python/common.py",),
     ),
-    Layout("chalice", "anything", {"APIHandler": "app.py", "Plain": "app.py"}),
+    Layout(
+        "chalice",
+        "anything",
+        {"APIHandler": "app.py", "Plain": "app.py"},
+        events={"APIHandler": _REQUEST},
+    ),
 ]
-# There is no stack; functions go by their names at Lambda.
+# There is no stack, and its name is of one's own choice.
 TERRAFORM = Layout(
     "terraform",
-    "",
+    "anything",
     {
         "terraform-orders": "src/orders/app.py",
         "terraform-billing": "src/billing/billing.py",
@@ -96,6 +113,7 @@ TERRAFORM = Layout(
         "terraform-worker-slow": "modules/worker/src/worker/main.py",
     },
     ("layer/python/common.py",),
+    arguments=("--terraform", "show.json"),
 )
 
 

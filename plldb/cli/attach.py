@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--stack-name", required=True, help="The stack to debug.")
+@click.argument("stacks", nargs=-1, metavar="[STACK]...")
+@click.option(
+    "--stack-name", "stack_names", multiple=True, help="A stack to debug, as STACK. Repeatable."
+)
 @helper_stack_option()
 @click.option(
     "--function",
@@ -29,6 +32,13 @@ if TYPE_CHECKING:
     "--template",
     type=click.Path(path_type=Path),
     help="The stack's SAM or CloudFormation template; template.yaml here or cdk.out by default.",
+)
+@click.option(
+    "--terraform",
+    type=click.Path(path_type=Path, allow_dash=True),
+    metavar="FILE",
+    help="What 'terraform show -json' or 'tofu show -json' says, - for stdin: its functions are "
+    "debugged, and the stack's name is one of your choice.",
 )
 @click.option(
     "--code",
@@ -95,6 +105,11 @@ if TYPE_CHECKING:
     help="The code has the rights of its function's role, and none of yours. Not by default, or as "
     "plldb.toml says.",
 )
+@click.option(
+    "--aliases",
+    is_flag=True,
+    help="Callers of aliases come here, too, even where others call a function without one.",
+)
 @click.option("--take-over", is_flag=True, help="Take functions that another session holds.")
 @click.option(
     "--max-concurrency",
@@ -103,12 +118,20 @@ if TYPE_CHECKING:
     show_default=True,
     help="How many invocations run at once, and processes are kept; the others wait.",
 )
+@click.option(
+    "--record",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write each invocation to a file there, without its secrets: for 'plldb replay', and as a "
+    "test for pytest.",
+)
 @global_options
 def attach(**given: Any) -> None:
-    """Run a deployed stack's invocations here, until Ctrl-C.
+    """Run the invocations of deployed stacks here, until Ctrl-C.
 
-    The code of its functions is found from its template. While attached, whoever invokes them
-    gets the answer that the code on this machine gives.
+    The code of their functions is found from their templates. While attached, whoever invokes them
+    gets the answer that the code on this machine gives. Of several stacks, functions have names
+    such as STACK/Greeter, also in options. Without any, it is those of plldb.toml: [attach] stacks.
 
     A lost connection is opened again by itself, and a long one is replaced before API Gateway ends
     it. For gateways with shorter limits than 10 minutes idle and 2 hours in all, set
@@ -120,26 +143,27 @@ def attach(**given: Any) -> None:
     from plldb.cli.factory import make_factory
 
     factory = make_factory()
+    file = factory.resolver.file
+    options = options.or_by_default(() if file is None else file.attach)
     factory.keep_log("attach")
     run_attach(factory, options, Path.cwd())
 
 
 def run_attach(factory: Factory, options: AttachOptions, folder: Path) -> None:
-    """Attaches to a stack, whose project is in ``folder``, and shows what happens until Ctrl-C."""
-    from plldb.cli.attach_factory import AttachFactory
-    from plldb.debugger.attachment import attach as attach_to
+    """Attaches to stacks, whose project is in ``folder``, and shows what happens until Ctrl-C."""
+    from plldb.cli.attach_factory import make_for_each
+    from plldb.debugger.attachment import attach_to_all
 
-    made = AttachFactory(factory, options, folder)
-    made.look_at_stack()
-    with made.view as view:
-        attach_to(
-            made.target,
-            made.session,
-            made.sources,
-            made.make_invoker,
-            view.show,
-            made.timing,
-            made.overrides,
-            made.choose_again,
-            made.make_layer_supply().collect,
+    stacks = make_for_each(factory, options, folder)
+    for made in stacks:
+        made.look_at_stack()
+    first = stacks[0]
+    with first.view, first.open_recorder(stacks):
+        attach_to_all(
+            first.target,
+            [made.stack for made in stacks],
+            lambda: first.make_invoker(stacks),
+            first.report,
+            first.timing,
+            first.make_layer_supply().collect,
         )

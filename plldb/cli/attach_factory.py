@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,29 +14,35 @@ from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import WhenA
 from plldb.cli.attach_editor import EditorOffer
 from plldb.cli.attach_options import parse_debug_mode
 from plldb.cli.attach_view import AttachView
-from plldb.debugger.attachment import SessionOptions
+from plldb.debugger.attachment import SessionOptions, StackToDebug, name_function
 from plldb.debugger.children.interpreter import Interpreter, find_interpreter
 from plldb.debugger.children.invoker import Invoker
 from plldb.debugger.children.local_function import Debugpy
 from plldb.debugger.deployed_layers.layer_supply import LayerSupply
 from plldb.debugger.inline_code import write_inline_code
 from plldb.debugger.overrides import OverrideOptions, Overrides, collect_overrides
+from plldb.debugger.sources import terraform
 from plldb.debugger.sources.choice import ChosenSources, CodeOptions, choose_sources
 from plldb.debugger.sources.code_options import parse_code_options
+from plldb.debugger.sources.project import Project
 from plldb.debugger.sources.stack_settings import (
     StackSettings,
     find_settings,
     list_functions,
+    list_project,
     put_in,
 )
 from plldb.debugger.timing import read_timing
 from plldb.deployed import DeployedStack
+from plldb.errors import UsageError
 from plldb.stacks import find_stack, read_deployed_stack, require_debuggable_stack
 
 if TYPE_CHECKING:
     from plldb.aws import Target
     from plldb.cli.attach_options import AttachOptions
     from plldb.cli.factory import Factory
+    from plldb.debugger.attachment import AttachEvent
+    from plldb.replay.recorder import Recorder
 
 
 class AttachFactory:
@@ -45,7 +53,13 @@ class AttachFactory:
     to the target; ``look_at_stack`` does so for what only the deployed stack tells.
     """
 
-    def __init__(self, factory: Factory, options: AttachOptions, folder: Path) -> None:
+    def __init__(
+        self,
+        factory: Factory,
+        options: AttachOptions,
+        folder: Path,
+        view: AttachView | None = None,
+    ) -> None:
         self._factory = factory
         self._options = options
         self._folder = folder
@@ -58,21 +72,57 @@ class AttachFactory:
             WhenAbsent(options.when_absent),
             options.take_over,
             self._runs_as_function(),
+            aliases=options.aliases,
         )
         codes = parse_code_options(options.codes, folder)
         self._settings = find_settings(factory.resolver.file, options.stack_name)
-        self._code = CodeOptions(folder, options.template, codes, options.functions, self._settings)
+        self._code = CodeOptions(
+            folder,
+            options.template,
+            codes,
+            options.functions,
+            self._settings,
+            self._read_terraform(),
+        )
         # What can be known before the stack is looked at.
         self.sources = choose_sources(self._code, options.stack_name)
         if not codes and self.sources.known and not self._names_functions:
             self._collect_overrides(self._settings)
         self._python = self._find_interpreter()
-        self.view = AttachView(factory.console, is_live=not options.pdb)
+        self.view = view or AttachView(factory.console, is_live=not options.pdb)
         factory.ask = self.view.ask
+        self._recorder: Recorder | None = None
 
     @property
     def target(self) -> Target:
         return self._factory.target
+
+    def report(self, event: AttachEvent) -> None:
+        """To all who want to know what goes on."""
+        self.view.show(event)
+        if self._recorder is not None:
+            self._recorder.take(event)
+
+    @contextmanager
+    def open_recorder(self, stacks: Sequence[AttachFactory]) -> Iterator[None]:
+        """Records what is reported meanwhile, if that is asked for. Raises SourceError."""
+        if self._options.record is None:
+            yield
+            return
+        from plldb.replay.masks import Masks
+        from plldb.replay.recorder import Recorder
+
+        file = self._factory.resolver.file
+        masks = Masks(() if file is None else file.record.mask)
+        folder, warn = self._folder / self._options.record, self._factory.console.warn
+        names = [made.session.stack_name for made in stacks]
+        with Recorder(folder, self._folder, names, masks, warn) as self._recorder:
+            yield
+
+    @property
+    def stack(self) -> StackToDebug:
+        """Once it was looked at."""
+        return StackToDebug(self.session, self.sources, self.overrides, self.choose_again)
 
     def make_layer_supply(self) -> LayerSupply:
         return LayerSupply(self._factory.open_layer_fetcher(), self._python, self.view.show)
@@ -97,6 +147,8 @@ class AttachFactory:
 
     def choose_again(self) -> ChosenSources:
         """The code, held against what is deployed at the moment. Raises as ``look_at_stack``."""
+        if self._options.terraform not in (None, Path("-")):
+            self._code = replace(self._code, project=self._read_terraform())
         return self._choose(self._read_deployed())
 
     @property
@@ -105,13 +157,29 @@ class AttachFactory:
         return self._settings is not None and bool(self._settings.stack.functions)
 
     def _read_deployed(self) -> DeployedStack:
-        """The stack, or the functions that the settings file lists where there is none."""
+        """The stack, or the functions that Terraform or the settings file lists in its place."""
         target, name = self.target, self._options.stack_name
+        if self._code.project is not None:
+            if find_stack(target, name) is not None:
+                raise UsageError(
+                    f"--stack-name {name}: that is a stack of CloudFormation's.",
+                    "Choose another name for the functions of --terraform.",
+                )
+            return list_project(name, self._code.project)
         if self._settings is not None and self._settings.may_be_list:
             stack = find_stack(target, name)
             if stack is None:
                 return list_functions(self._settings, target.region, lambda: target.account_id)
         return read_deployed_stack(target, require_debuggable_stack(target, name))
+
+    def _read_terraform(self) -> Project | None:
+        file = self._options.terraform
+        if file is None:
+            return None
+        if str(file) == "-":
+            text = sys.stdin.read()
+            return terraform.read_project(text, Path("<stdin>"), [self._folder])
+        return terraform.read_project_file(self._folder / file)
 
     def _choose(self, deployed: DeployedStack) -> ChosenSources:
         sources = choose_sources(self._code, deployed.name, deployed)
@@ -130,8 +198,17 @@ class AttachFactory:
             self.sources.known,
         )
 
-    def make_invoker(self) -> Invoker:
-        """With debugpy, it also shows how an editor attaches to each function."""
+    def make_invoker(self, stacks: Sequence[AttachFactory]) -> Invoker:
+        """One for all stacks. With debugpy, it also shows how an editor attaches to each function.
+
+        Raises UsageError if only some of them are to run under their functions' roles.
+        """
+        if len({one.session.as_function for one in stacks}) > 1:
+            raise UsageError(
+                "Some of these stacks run under the roles of their functions, by plldb.toml, and "
+                "some do not.",
+                "Choose one for all: --as-function or --no-as-function.",
+            )
         is_role = self.session.as_function
         report = self.view.show_credentials
         invoker = Invoker(
@@ -153,7 +230,7 @@ class AttachFactory:
             )
         if isinstance(self._debug, Debugpy):
             try:
-                self._tell_how_to_attach(invoker, self._debug)
+                self._tell_how_to_attach(invoker, self._debug, stacks)
             except BaseException:
                 invoker.discard()
                 raise
@@ -194,14 +271,26 @@ class AttachFactory:
         yield self._folder
         yield from (source.code_dir for source in self.sources.found.values())
 
-    def _tell_how_to_attach(self, invoker: Invoker, debug: Debugpy) -> None:
-        addresses = {
-            logical_id: invoker.assign_debug_address(logical_id)
-            for logical_id in sorted(self.sources.found)
-        }
-        offer = EditorOffer(self._factory.console, self._options.stack_name, addresses)
+    def _tell_how_to_attach(
+        self, invoker: Invoker, debug: Debugpy, stacks: Sequence[AttachFactory]
+    ) -> None:
+        functions = [
+            name_function(function, stack.session.stack_name, len(stacks))
+            for stack in stacks
+            for function in sorted(stack.sources.found)
+        ]
+        addresses = {function: invoker.assign_debug_address(function) for function in functions}
+        names = ", ".join(stack.session.stack_name for stack in stacks)
+        offer = EditorOffer(self._factory.console, names, addresses)
         offer.warn_of_taken_ports(debug)
         if self._options.write_launch_config:
             offer.write(self._folder)
         else:
             offer.show()
+
+
+def make_for_each(factory: Factory, options: AttachOptions, folder: Path) -> list[AttachFactory]:
+    """One for each stack, with one view for all. Raises as AttachFactory does."""
+    first, *others = options.split()
+    made = AttachFactory(factory, first, folder)
+    return [made, *(AttachFactory(factory, one, folder, made.view) for one in others)]

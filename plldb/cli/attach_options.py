@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,11 +18,17 @@ _MAX_PORT = 65535
 
 @dataclass(frozen=True)
 class AttachOptions:
-    """The options by the names that click has for them. ``codes`` are ``LOGICAL_ID=DIR``."""
+    """The options by the names that click has for them. ``codes`` are ``LOGICAL_ID=DIR``.
 
-    stack_name: str
+    Stacks may be named either way. If there are several, a function's name may begin with that of
+    its stack: ``orders/Greeter``.
+    """
+
+    stacks: tuple[str, ...]
+    stack_names: tuple[str, ...]
     functions: tuple[str, ...]
     template: Path | None
+    terraform: Path | None
     codes: tuple[str, ...]
     python: str | None
     handlers: tuple[str, ...]
@@ -34,10 +41,72 @@ class AttachOptions:
     when_absent: str
     take_over: bool
     as_function: bool | None
+    aliases: bool
     max_concurrency: int
+    record: Path | None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The stacks, each once."""
+        return tuple(dict.fromkeys((*self.stack_names, *self.stacks)))
+
+    @property
+    def stack_name(self) -> str:
+        """The only stack, or the first one."""
+        return self.names[0]
+
+    def or_by_default(self, stacks: tuple[str, ...]) -> AttachOptions:
+        """These stacks, where none is named. Raises click.UsageError if there are none, either."""
+        if self.names:
+            return self
+        if not stacks:
+            raise click.UsageError(
+                "Name the stack to debug: plldb attach STACK, or --stack-name, or in plldb.toml "
+                "[attach]: stacks."
+            )
+        options = replace(self, stacks=stacks)
+        options.check()
+        return options
+
+    def split(self) -> list[AttachOptions]:
+        """The options that each stack has. Raises click.UsageError for a stack that has none."""
+        if len(self.names) == 1:
+            return [self]
+        return [self._of_stack(name) for name in self.names]
+
+    def _of_stack(self, name: str) -> AttachOptions:
+        functions = self._select(self.functions, name)
+        if self.functions and not functions:
+            raise click.UsageError(f"--function names none of stack {name}: leave the stack out.")
+        # A folder without a function may begin like a stack.
+        folders = tuple(code for code in self.codes if "=" not in code)
+        codes = self._select((code for code in self.codes if "=" in code), name)
+        return replace(
+            self,
+            stacks=(name,),
+            stack_names=(),
+            functions=functions,
+            codes=(*folders, *codes),
+            handlers=self._select(self.handlers, name),
+            env=self._select(self.env, name),
+        )
+
+    def _select(self, values: Iterable[str], name: str) -> tuple[str, ...]:
+        """Those of a stack, without its name, and those that name no stack."""
+        others = tuple(f"{other}/" for other in self.names if other != name)
+        return tuple(
+            value.removeprefix(f"{name}/") for value in values if not value.startswith(others)
+        )
 
     def check(self) -> None:
         """Raises click.UsageError for options that do not go together."""
+        if self.template and self.terraform:
+            raise click.UsageError("Choose one of --template and --terraform.")
+        for option, given in (("--template", self.template), ("--terraform", self.terraform)):
+            if len(self.names) > 1 and given:
+                raise click.UsageError(
+                    f"{option} is one stack's: name those of several in plldb.toml, [stacks.NAME]."
+                )
         if self.pdb and self.debugpy:
             raise click.UsageError("Choose one of --pdb and --debugpy.")
         if (self.wait_for_client or self.write_launch_config) and not self.debugpy:

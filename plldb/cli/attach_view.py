@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from copy import copy
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from plldb.bootstrap.cloudformation.lambda_functions.shared.ids import shortened
 from plldb.debugger.attachment import (
@@ -15,6 +17,7 @@ from plldb.debugger.attachment import (
     Detaching,
     MoveFailed,
     NothingToDebug,
+    OfStack,
     Reconnecting,
     SessionCreated,
 )
@@ -23,6 +26,7 @@ from plldb.debugger.deployed_layers.layer_supply import LayerDownload, LayerRema
 from plldb.debugger.invocation_runner import (
     InterpreterDiffers,
     InvocationFinished,
+    InvocationStarted,
     NotPrepared,
     Prepared,
 )
@@ -54,6 +58,24 @@ if TYPE_CHECKING:
     from plldb.errors import PlldbError
 
 _MARKS = {"succeeded": "✔", "failed": "✘", "abandoned": "-"}
+
+
+class _StackConsole:
+    """Says of which of several stacks it is that something is shown."""
+
+    def __init__(self, console: Console, stack_name: str) -> None:
+        self._console = console
+        self._stack_name = stack_name
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._console, name)
+
+    def answer(self, data: dict[str, Any], text: str) -> None:
+        named = f"{self._stack_name}: {text}"
+        self._console.answer(data | {"stackName": self._stack_name}, named)
+
+    def warn(self, text: str) -> None:
+        self._console.warn(f"{self._stack_name}: {text}")
 
 
 class AttachView:
@@ -122,8 +144,10 @@ class AttachView:
         elif progress.state is RunState.QUEUED and progress.running and not self._is_held:
             self._console.note(f"  {what}  waits for its turn, {progress.waiting} wait")
 
-    def show(self, event: AttachEvent) -> None:
-        if isinstance(event, Detaching):
+    def show(self, event: AttachEvent | OfStack) -> None:
+        if isinstance(event, OfStack):
+            self._say(self._show_of_stack, event)
+        elif isinstance(event, Detaching):
             # While a prompt is open, too: what runs ends, and with it the prompt.
             self._show(event)
         else:
@@ -173,8 +197,16 @@ class AttachView:
             while self._pending and not self._is_held and not self._is_asking:
                 self._pending.pop(0)()
 
+    def _show_of_stack(self, event: OfStack) -> None:
+        """The same, with the stack's name before each line."""
+        named = copy(self)
+        named._console = cast("Console", _StackConsole(self._console, event.stack_name))
+        named._show(event.event)
+
     def _show(self, event: AttachEvent) -> None:
         match event:
+            case InvocationStarted():
+                self._show_started(event)
             case InvocationFinished():
                 self._show_finished(event)
             case Prepared():
@@ -217,6 +249,8 @@ class AttachView:
         self._console.answer(data, "The AWS credentials could be renewed again.")
 
     def _show_plain(self, event: AttachEvent) -> None:
+        if isinstance(event, Skipped) and event.is_unchosen and not self._console.is_json:
+            return  # whoever has left it out knows
         answer = _render(event)
         if answer is not None:
             self._console.answer(*answer)
@@ -238,6 +272,21 @@ class AttachView:
                 "",
             )
 
+    def _show_started(self, event: InvocationStarted) -> None:
+        """For programs; people have the list of what runs."""
+        if self._console.is_json:
+            self._console.answer(
+                {
+                    "event": "started",
+                    "requestId": event.request_id,
+                    "function": event.function,
+                    "arrived": event.arrived,
+                    "deadline": event.deadline,
+                    "payload": _parse_json(event.event),
+                },
+                "",
+            )
+
     def _show_finished(self, event: InvocationFinished) -> None:
         outcome = "abandoned: " if event.outcome == "abandoned" else ""
         error = f"  {outcome}{event.error}" if event.error else ""
@@ -250,6 +299,7 @@ class AttachView:
                 "durationMs": event.duration_ms,
                 "error": event.error or None,
                 "wasPaused": event.was_paused,
+                **_describe_result(event),
             },
             f"{_MARKS[event.outcome]} {event.function}  {shortened(event.request_id)}"
             f"  {event.duration_ms:.0f} ms{error}",
@@ -276,6 +326,27 @@ class AttachView:
             f"  {max(0, one.deadline - now):.0f} s left"
             for one in list(self._under_way.values())
         ]
+
+
+def _describe_result(event: InvocationFinished) -> dict[str, Any]:
+    """The answer or the whole error, and where the time went, in ms."""
+    legs, result = event.legs, event.result
+    timing = {"claim": legs.claim, "queue": legs.queue, "run": legs.run, "answer": legs.answer}
+    described: dict[str, Any] = {"answer": None, "failure": None, "timing": timing}
+    if result is None:
+        return described
+    if result.raw is not None:
+        return described | {"answerBase64": result.raw}
+    answer = None if result.result is None else _parse_json(result.result)
+    return described | {"answer": answer, "failure": result.error}
+
+
+def _parse_json(text: str) -> Any:
+    """The value; or the text, where it is too deep for Python, or no JSON."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
 
 
 def _explain(event: NotPrepared | CodeNotFoundAgain | NothingToDebug) -> str:
@@ -347,11 +418,14 @@ def _render_redeployment(event: AttachEvent) -> tuple[dict[str, Any], str] | Non
 
 def _render_function(event: AttachEvent) -> tuple[dict[str, Any], str] | None:
     match event:
-        case Instrumented(function, _, is_again):
+        case Instrumented(function, info, is_again):
             when = "again, as it is deployed now" if is_again else "now"
+            aliases = [str(alias) for alias in info.get("aliases", ())]
+            also = f", and its alias {', '.join(aliases)}" if aliases else ""
             return (
-                {"event": "instrumented", "function": function},
-                f"  {function} runs here {when}",
+                {"event": "instrumented", "function": function}
+                | ({"aliases": aliases} if aliases else {}),
+                f"  {function} runs here {when}{also}",
             )
         case Skipped(function, reason):
             return (

@@ -19,6 +19,8 @@ from plldb.cli.options import global_options, helper_stack_option
 if TYPE_CHECKING:
     from plldb.cli.factory import Factory
 
+# What this command knows by itself.
+_KNOWN = ("stacks", "stack_names", "template")
 # What tells deployments from the events of a session, in JSON output.
 _MARKS = {"event": "deployed"}
 # Functions to name; who has more knows them.
@@ -28,7 +30,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 def _take_options_of_attach(command: _F) -> _F:
     """All of them, but for those that say which stack: this command knows that."""
-    taken = [one for one in attach.params if one.name not in ("stack_name", "template")]
+    taken = [one for one in attach.params if one.name not in _KNOWN]
     declared = command.__dict__.setdefault("__click_params__", [])
     declared.extend(one for one in reversed(taken) if one.expose_value)
     return command
@@ -40,7 +42,9 @@ def _take_options_of_attach(command: _F) -> _F:
     type=click.Path(path_type=Path),
     help="A SAM or CloudFormation template, or cdk.out; the one of this folder by default.",
 )
-@click.option("--stack-name", help="How to call the stack; or of a CDK app, which one to debug.")
+@click.option(
+    "--stack-name", help="How to call the stack; or of a CDK app, which one alone to debug."
+)
 @click.option(
     "--parameter",
     "parameters",
@@ -81,7 +85,7 @@ def dev(
     deployed again. Ctrl-C gives the functions back, and stops the emulator that it started.
     """
     own = DeployOptions(template, stack_name, parse_parameters(parameters), yes=yes)
-    attach_options = AttachOptions(stack_name=stack_name or "", template=template, **given)
+    attach_options = AttachOptions(stacks=(), stack_names=(), template=template, **given)
     attach_options.check()
     from plldb.cli.factory import make_factory
 
@@ -132,15 +136,14 @@ def _bootstrap(factory: Factory) -> None:
 def _run(factory: Factory, own: DeployOptions, options: AttachOptions) -> None:
     from plldb.cli.attach import run_attach
     from plldb.dev.template_watch import TemplateWatch
-    from plldb.errors import PlldbError, UsageError
+    from plldb.errors import PlldbError
 
     folder, console = Path.cwd(), factory.console
     deployed, files = deploy_project(factory, factory.target, folder, own, _MARKS)
-    if len(deployed) > 1:
-        names = ", ".join(one.stack_name for one in deployed)
-        raise UsageError(f"The app has several stacks: {names}.", "Choose one with --stack-name.")
-    name = deployed[0].stack_name
-    _say_how_to_call(factory, name)
+    names = tuple(one.stack_name for one in deployed)
+    with_functions = tuple(name for name in names if _say_how_to_call(factory, name))
+    options = replace(options, stack_names=with_functions or names[:1])
+    options.check()
 
     def deploy_again() -> list[Path]:
         nonlocal files
@@ -156,11 +159,14 @@ def _run(factory: Factory, own: DeployOptions, options: AttachOptions) -> None:
         return files
 
     with TemplateWatch(files, deploy_again):
-        run_attach(factory, replace(options, stack_name=name), folder)
+        run_attach(factory, options, folder)
 
 
-def _say_how_to_call(factory: Factory, stack_name: str) -> None:
+def _say_how_to_call(factory: Factory, stack_name: str) -> bool:
+    """Whether the stack has any function."""
     from plldb.dev.stack_functions import list_functions
 
-    for function in list_functions(factory.target, stack_name)[:_MOST_NAMED]:
+    functions = list_functions(factory.target, stack_name)
+    for function in functions[:_MOST_NAMED]:
         factory.console.note(f"Call it: plldb invoke {function.name} --stack-name {stack_name}")
+    return bool(functions)

@@ -27,6 +27,8 @@ _COMMANDS = {
     "invoke": ("plldb.cli.invoke", "invoke"),
     "local": ("plldb.cli.local", "local"),
     "logs": ("plldb.cli.logs", "logs"),
+    "recordings": ("plldb.cli.recordings", "recordings"),
+    "replay": ("plldb.cli.replay", "replay"),
     "restore": ("plldb.cli.restore", "restore"),
     "sessions": ("plldb.cli.sessions", "sessions"),
 }

@@ -52,6 +52,8 @@ def list_given(leave_out: Iterable[str]) -> list[str]:
 
 
 def _render(parameter: click.Parameter, value: Any) -> list[str]:
+    if isinstance(parameter, click.Argument):
+        return [str(one) for one in (value if parameter.nargs != 1 else [value])]
     name = max(parameter.opts, key=len)
     if isinstance(parameter, click.Option) and (parameter.is_flag or parameter.count):
         return [name] * int(value)

@@ -7,7 +7,8 @@ import logging
 import random
 import signal
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -33,6 +34,7 @@ from plldb.debugger.payload_transfer import PayloadTransfer
 from plldb.debugger.protocol import Ended, SessionEvent, SessionProtocol, Wish
 from plldb.debugger.redeployment import RedeploymentEvent, Redeployments, Steps
 from plldb.debugger.sources.choice import ChosenSources
+from plldb.debugger.sources.project import CodeSource
 from plldb.debugger.tasks import TaskSet, unless_stopped
 from plldb.debugger.threads import run_in_thread
 from plldb.debugger.timing import Outages, Replacements, Timing
@@ -113,9 +115,18 @@ AttachEvent = (
 
 
 @dataclass(frozen=True)
+class OfStack:
+    """What happened to the session of one of several stacks."""
+
+    stack_name: str
+    event: AttachEvent
+
+
+@dataclass(frozen=True)
 class SessionOptions:
     """``as_function``: the code runs under the roles of its functions. ``members`` are names at
-    Lambda by names in a session, of a stack that is a mere list of functions.
+    Lambda by names in a session, of a stack that is a mere list of functions. ``aliases``: callers
+    of aliases come here, too, even where functions have other callers.
     """
 
     stack_name: str
@@ -124,6 +135,26 @@ class SessionOptions:
     take_over: bool = False
     as_function: bool = False
     members: Mapping[str, str] | None = None
+    aliases: bool = False
+
+
+@dataclass(frozen=True)
+class StackToDebug:
+    """A stack, the code of its functions here, and what the developer sets of them.
+
+    When it is deployed again, its functions are taken with the code that ``choose_again`` finds, if
+    that is given.
+    """
+
+    session: SessionOptions
+    sources: ChosenSources
+    overrides: Overrides = Overrides()  # noqa: RUF009 (frozen)
+    choose_again: Callable[[], ChosenSources] | None = None
+
+
+def name_function(function: str, stack_name: str, stacks: int) -> str:
+    """What a function is called here where so many stacks are attached to."""
+    return f"{stack_name}/{function}" if stacks > 1 else function
 
 
 def attach(
@@ -148,9 +179,30 @@ def attach(
     EndpointError or SessionError if the session can't be opened, ConnectionLostError if somebody
     else ends it, or if it is lost for good.
     """
-    if session.members is None:
-        require_debuggable_stack(target, session.stack_name)
-    helper = _find_helper_stack(target, session)
+    stack = StackToDebug(session, sources, overrides, choose_again)
+    return attach_to_all(target, [stack], make_invoker, report, timing, collect_layers)[0]
+
+
+def attach_to_all(
+    target: Target,
+    stacks: Sequence[StackToDebug],
+    make_invoker: Callable[[], Invoker],
+    report: Callable[[Any], None],
+    timing: Timing | None = None,
+    collect_layers: CollectLayers = collect_local_layers,
+) -> list[Ended]:
+    """The same for several stacks of one helper stack, with a session for each.
+
+    Their functions go by names with the stack first: ``orders/Greeter``. A connection that is lost
+    is that of one stack; nothing happens to the others. If one can't be attached to at first, none
+    stays attached. ``report`` is told each AttachEvent, in an OfStack where it has no function's
+    name.
+    """
+    for stack in stacks:
+        if stack.session.members is None:
+            require_debuggable_stack(target, stack.session.stack_name)
+    for stack in stacks:
+        helper = _find_helper_stack(target, stack.session)
     with (
         ApiClient.of_helper_stack(helper, target) as api,
         PayloadTransfer(target.reachable_url, target.ca_bundle) as transfer,
@@ -158,23 +210,33 @@ def attach(
         # Before there is a session: what is wrong with the terminal or a port leaves none behind.
         invoker = make_invoker()
         try:
-            session_id = api.create_session(session.stack_name)
+            session_ids = _create_sessions(api, stacks, report)
         except BaseException:
             invoker.discard()
             raise
-        report(SessionCreated(shortened(session_id), session.stack_name))
         ends = _Ends(target, helper, api, transfer)
-        run = _Attachment(
-            ends,
-            session,
-            sources,
-            report,
-            timing or Timing(),
-            overrides,
-            choose_again,
-            collect_layers,
-        )
-        return asyncio.run(run.until_signal(session_id, invoker))
+        attachments = [
+            _Attachment(ends, stack, len(stacks), report, timing or Timing(), collect_layers)
+            for stack in stacks
+        ]
+        return asyncio.run(_until_signal(attachments, session_ids, invoker))
+
+
+def _create_sessions(
+    api: ApiClient, stacks: Sequence[StackToDebug], report: Callable[[AttachEvent], None]
+) -> list[str]:
+    """The id of a session for each stack, or no session at all."""
+    session_ids: list[str] = []
+    try:
+        for stack in stacks:
+            session_ids.append(api.create_session(stack.session.stack_name))
+            report(SessionCreated(shortened(session_ids[-1]), stack.session.stack_name))
+    except BaseException:
+        for session_id in session_ids:
+            with suppress(PlldbError):  # nobody connects to it any more
+                api.close_session(session_id)
+        raise
+    return session_ids
 
 
 def _find_helper_stack(target: Target, options: SessionOptions) -> HelperStack:
@@ -234,8 +296,20 @@ class _Holder:
     is_complete: bool = False
 
 
+class _Stopping:
+    """Whether the user wants to detach, and whether what runs is not waited for."""
+
+    def __init__(self) -> None:
+        self.stop = asyncio.Event()
+        self.abandon = asyncio.Event()
+
+    def at_once(self) -> None:
+        self.stop.set()
+        self.abandon.set()
+
+
 class _Attachment:
-    """One ``plldb attach``: a session, and those that take its place.
+    """A stack that is attached to: a session, and those that take its place.
 
     Another one does so after a loss of the connection, and before API Gateway ends a connection for
     its age. It resumes what the former one held, so no function is changed. One coroutine decides
@@ -245,23 +319,24 @@ class _Attachment:
     def __init__(
         self,
         ends: _Ends,
-        options: SessionOptions,
-        sources: ChosenSources,
-        report: Callable[[AttachEvent], None],
+        stack: StackToDebug,
+        sharing: int,
+        report: Callable[[Any], None],
         timing: Timing,
-        overrides: Overrides,
-        choose_again: Callable[[], ChosenSources] | None,
         collect_layers: CollectLayers,
     ) -> None:
         self._ends = ends
         self._collect_layers = collect_layers
-        self._overrides = overrides
-        self._options = options
-        self._use(sources)
+        self._options = stack.session
+        self._overrides = stack.overrides
+        # So many stacks share the invoker. Their functions' names begin with that of the stack.
+        self._sharing = sharing
+        self._prefix = name_function("", stack.session.stack_name, sharing)
+        self._use(stack.sources)
         # What is reported once there is a connection.
         self._left_out = [*self._told_of_code]
-        self._choose_again = choose_again
-        self._report = report
+        self._choose_again = stack.choose_again
+        self._report_as_it_is = report
         self._timing = timing
         # The session that frames go to.
         self._current: _LiveSession | None = None
@@ -286,40 +361,55 @@ class _Attachment:
         self._outages = Outages(timing, random.random)
         self._replacements = Replacements(timing, random.random)
 
-    async def until_signal(self, session_id: str, invoker: Invoker) -> Ended:
-        self._stop = asyncio.Event()
-        # What runs is not waited for.
-        self._abandon = asyncio.Event()
-        self._stop_on_signals()
+    def prepare(self, invoker: Invoker, stopping: _Stopping, turn: asyncio.Event) -> None:
+        """In the event loop, before anything else. It begins when its ``turn`` comes."""
+        self._stopping = stopping
+        self._turn = turn
+        # Its functions are instrumented, as far as they can be, or it has ended.
+        self.has_settled = asyncio.Event()
+        self._stop, self._abandon = stopping.stop, stopping.abandon
         self._runner = InvocationRunner(
-            self._sources,
+            self._qualify_all(self._sources),
             self._ends.target.region,
             invoker,
             self._ends.transfer,
             self._send,
-            self._report,
+            self._report_as_it_is,
             self._timing,
             # The session ends in order, so that its functions are restored before it is raised.
-            on_bug=self._stop_at_once,
-            overrides=self._overrides,
+            on_bug=stopping.at_once,
+            overrides=self._overrides.qualify(self._prefix),
             as_function=self._options.as_function,
             collect_layers=self._collect_layers,
+            sharing=self._sharing,
         )
-        try:
-            return await self._stay_attached(session_id)
-        except asyncio.CancelledError:
-            raise ConnectionLostError(
-                "Detaching was interrupted; the helper stack restores the functions by itself.",
-                f"To be sure: plldb restore --stack-name {self._options.stack_name}",
-            ) from None
 
-    async def _stay_attached(self, session_id: str) -> Ended:
+    @property
+    def stack_name(self) -> str:
+        return self._options.stack_name
+
+    @property
+    def runs_anything(self) -> bool:
+        return bool(self._runner.under_way)
+
+    @property
+    def has_connected(self) -> bool:
+        """Whether there ever was a connection."""
+        return self._holder is not None
+
+    async def stay_attached(self, session_id: str) -> Ended:
         try:
-            ended = await self._until_end(session_id)
+            await self._wait_for_turn()
+            if self._turn.is_set():
+                ended = await self._until_end(session_id)
+            else:
+                # Nobody has connected to it.
+                self._open, ended = [session_id], _STOPPED
             is_closed = not self._open or await self._close_sessions(self._open)
             ended = replace(ended, confirmed=is_closed)
             self._report(ended)
         finally:
+            self.has_settled.set()
             await self._tasks.cancel()
             await self._hang_up()
             await self._runner.close()
@@ -350,6 +440,13 @@ class _Attachment:
         ended = _STOPPED if live is None else live.end.result()
         return ended if ended.expected or ended.confirmed else _STOPPED
 
+    async def _wait_for_turn(self) -> None:
+        turn = asyncio.create_task(self._turn.wait())
+        try:
+            await self._wait(turn)
+        finally:
+            turn.cancel()
+
     async def _wait_for_news(self, live: _LiveSession) -> None:
         """A session is not replaced while its functions are being instrumented."""
         if live.settled.done():
@@ -366,6 +463,24 @@ class _Attachment:
             )
         finally:
             stopping.cancel()
+
+    def _report(self, event: AttachEvent) -> None:
+        """Names functions as they are called here, and the stack where it is one of several."""
+        told: AttachEvent | OfStack = event
+        if self._prefix:
+            changes: dict[str, Any] = {}
+            if isinstance(function := getattr(event, "function", None), str):
+                changes["function"] = self._prefix + function
+            if isinstance(functions := getattr(event, "functions", None), tuple):
+                changes["functions"] = tuple(self._prefix + one for one in functions)
+            if changes:
+                told = replace(event, **changes)
+            elif not isinstance(event, SessionCreated | Detaching):
+                told = OfStack(self.stack_name, event)
+        self._report_as_it_is(told)
+
+    def _qualify_all(self, sources: Mapping[str, CodeSource]) -> Mapping[str, CodeSource]:
+        return {self._prefix + name: source for name, source in sources.items()}
 
     # --- One session ------------------------------------------------------------------------------
 
@@ -410,6 +525,7 @@ class _Attachment:
             take_over=self._options.take_over and not self._was_ready,
             as_function=self._options.as_function,
             members=self._options.members,
+            aliases=self._options.aliases,
             former=None if holder is None else holder.session_id,
             is_complete=holder is not None and holder.is_complete,
         )
@@ -436,7 +552,7 @@ class _Attachment:
     ) -> None:
         match event:
             case protocol.InvocationArrived():
-                self._runner.start(event)
+                self._runner.start(replace(event, function=self._prefix + event.function))
             case protocol.Replied():
                 self._runner.replies.take(event)
             case protocol.Ended():
@@ -447,6 +563,7 @@ class _Attachment:
                 self._note(session.session_id, event)
                 if session.is_ready and not settled.done():
                     settled.set_result(None)
+                    self.has_settled.set()
                     self._outages.works()
                     self._open = [session.session_id]
                 is_told = self._redeployments.follow(event)
@@ -468,7 +585,7 @@ class _Attachment:
             case protocol.Instrumented():
                 if holder.session_id != session_id:
                     self._holder = _Holder(session_id)
-                self._runner.add_function(event)
+                self._runner.add_function(replace(event, function=self._prefix + event.function))
             case protocol.Ready():
                 self._holder = _Holder(session_id, is_complete=True)
                 self._was_ready = True
@@ -488,14 +605,14 @@ class _Attachment:
                 if event not in self._told_of_code:
                     self._report(event)
             self._use(chosen)
-            self._runner.use_sources(chosen.found)
+            self._runner.use_sources(self._qualify_all(chosen.found))
         return frozenset(self._sources)
 
     def _use(self, sources: ChosenSources) -> None:
         self._sources = sources.found
         self._told_of_code = _list_left_out(sources)
         # Whom the helper stack is not asked for.
-        self._skipped_here = len(sources.left_out)
+        self._skipped_here = len(sources.left_out) + len(sources.unchosen)
 
     def _report_again(self, event: RedeploymentEvent | protocol.Ready) -> None:
         if isinstance(event, protocol.Ready):
@@ -565,39 +682,6 @@ class _Attachment:
 
     # --- The end ----------------------------------------------------------------------------------
 
-    def _stop_on_signals(self) -> None:
-        """The first signal lets end what runs, a second one abandons it, and a third one, or a
-        second one if nothing runs, waits for nothing. SIGHUP is the first two at once.
-        """
-        loop = asyncio.get_running_loop()
-        this = asyncio.current_task()
-        assert this is not None
-
-        def on_signal() -> None:
-            if not self._stop.is_set():
-                logger.info("told to detach")
-                self._stop.set()
-            elif self._runner.under_way and not self._abandon.is_set():
-                logger.info("told to abandon what runs")
-                self._abandon.set()
-            else:
-                logger.info("told to detach at once")
-                this.cancel()
-
-        def on_hangup() -> None:
-            logger.info("the terminal is gone")
-            forget_terminal()
-            self._stop_at_once()
-
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, on_signal)
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
-            loop.add_signal_handler(signal.SIGHUP, on_hangup)
-
-    def _stop_at_once(self) -> None:
-        self._stop.set()
-        self._abandon.set()
-
     async def _let_end(self, live: _LiveSession) -> None:
         """Waits for what runs, unless it is to be abandoned; nothing more is accepted meanwhile.
 
@@ -651,7 +735,7 @@ class _Attachment:
 
     def _note_bug(self, bug: BaseException) -> None:
         self._bug = self._bug or bug
-        self._stop_at_once()
+        self._stopping.at_once()
 
     async def _hang_up(self) -> None:
         for live in self._connected:
@@ -659,9 +743,108 @@ class _Attachment:
         await asyncio.gather(*(live.end for live in self._connected), return_exceptions=True)
 
 
+# --- Several at once ------------------------------------------------------------------------------
+
+
+async def _until_signal(
+    attachments: Sequence[_Attachment], session_ids: Sequence[str], invoker: Invoker
+) -> list[Ended]:
+    """The ends of all. Raises the first error that ended one, once all have ended."""
+    stopping = _Stopping()
+    # One after the other: together, they would make more calls a second than Lambda takes.
+    turn = asyncio.Event()
+    turn.set()
+    for attachment in attachments:
+        attachment.prepare(invoker, stopping, turn)
+        turn = attachment.has_settled
+    _stop_on_signals(attachments, stopping)
+    stays = {
+        asyncio.create_task(attachment.stay_attached(session_id)): attachment
+        for attachment, session_id in zip(attachments, session_ids, strict=True)
+    }
+    try:
+        try:
+            return await _await_all(stays, stopping)
+        finally:
+            await _end_at_once(stays)
+            await invoker.close()
+    except asyncio.CancelledError:
+        restoring = " and ".join(
+            f"plldb restore --stack-name {attachment.stack_name}" for attachment in attachments
+        )
+        raise ConnectionLostError(
+            "Detaching was interrupted; the helper stack restores the functions by itself.",
+            f"To be sure: {restoring}",
+        ) from None
+
+
+async def _end_at_once(stays: Iterable[asyncio.Task[Ended]]) -> None:
+    """Of those that are not over: whoever cancels this cancels what they do to end."""
+    left = {stay for stay in stays if not stay.done()}
+    while left:
+        for stay in left:
+            stay.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait(left)
+        left = {stay for stay in left if not stay.done()}
+
+
+async def _await_all(
+    stays: Mapping[asyncio.Task[Ended], _Attachment], stopping: _Stopping
+) -> list[Ended]:
+    """If one can't be attached to at first, the others end, too; if one is lost, they go on."""
+    errors: list[BaseException] = []
+    left = {*stays}
+    while left:
+        done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+        for stay in done:
+            error = stay.exception()
+            if error is not None:
+                errors.append(error)
+                if not isinstance(error, PlldbError) or not stays[stay].has_connected:
+                    stopping.at_once()
+    if errors:
+        raise errors[0]
+    return [stay.result() for stay in stays]
+
+
+def _stop_on_signals(attachments: Sequence[_Attachment], stopping: _Stopping) -> None:
+    """The first signal lets end what runs, a second one abandons it, and a third one, or a second
+    one if nothing runs, waits for nothing. SIGHUP is the first two at once.
+    """
+    loop = asyncio.get_running_loop()
+    this = asyncio.current_task()
+    assert this is not None
+
+    def on_signal() -> None:
+        if not stopping.stop.is_set():
+            logger.info("told to detach")
+            stopping.stop.set()
+        elif any(one.runs_anything for one in attachments) and not stopping.abandon.is_set():
+            logger.info("told to abandon what runs")
+            stopping.abandon.set()
+        else:
+            logger.info("told to detach at once")
+            this.cancel()
+
+    def on_hangup() -> None:
+        logger.info("the terminal is gone")
+        forget_terminal()
+        stopping.at_once()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on_signal)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+        loop.add_signal_handler(signal.SIGHUP, on_hangup)
+
+
 def _list_left_out(sources: ChosenSources) -> list[AttachEvent]:
     events: list[AttachEvent] = [
         protocol.Skipped(function, reason) for function, reason in sorted(sources.left_out.items())
+    ]
+    events += [
+        protocol.Skipped(function, "--function leaves it out", is_unchosen=True)
+        for function in sorted(sources.unchosen)
     ]
     events += [
         protocol.Warned(function, message) for function, message in sorted(sources.warnings.items())

@@ -18,7 +18,7 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -47,10 +47,44 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
+class InvocationStarted:
+    """An invocation is this machine's, its event is here, and it waits for its turn to run.
+
+    ``local`` is the function as it will be run, and ``context`` are the attributes of Lambda's
+    context object. ``event`` is JSON text. Both times are in seconds since the epoch, by this
+    machine's clock.
+    """
+
+    function: str
+    request_id: str
+    arrived: float
+    deadline: float
+    event: str = field(repr=False)
+    context: Mapping[str, Any] = field(repr=False)
+    local: LocalFunction = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Legs:
+    """How long each part of an invocation took, in ms; None for one that it did not come to.
+
+    ``claim``: until it was this machine's, with its event. ``queue``: until it had its turn.
+    ``run``: in its child, the start of one included. ``answer``: until the helper stack had it.
+    What lies before the first, between the function and this machine, no clock here can tell.
+    """
+
+    claim: float | None = None
+    queue: float | None = None
+    run: float | None = None
+    answer: float | None = None
+
+
+@dataclass(frozen=True)
 class InvocationFinished:
     """``outcome`` is "succeeded", "failed" (its caller gets an error) or "abandoned" (no answer
     from here counts); ``error`` is the type of the handler's error, or the reason. ``was_paused``:
-    a debugger had it when its time was over.
+    a debugger had it when its time was over. ``result`` is what was answered: an answer, or an
+    error with its message and trace; None if there was no answer.
     """
 
     function: str
@@ -59,6 +93,8 @@ class InvocationFinished:
     duration_ms: float
     error: str | None = None
     was_paused: bool = False
+    result: Outcome | None = field(default=None, repr=False)
+    legs: Legs = Legs()
 
 
 @dataclass(frozen=True)
@@ -109,7 +145,7 @@ async def collect_local_layers(
     return tuple(folder for layer in described for folder in layer.folders)
 
 
-RunnerEvent = InvocationFinished | Prepared | NotPrepared | InterpreterDiffers
+RunnerEvent = InvocationStarted | InvocationFinished | Prepared | NotPrepared | InterpreterDiffers
 
 # Far more than can be repeated within the seconds in which a function asks again.
 _REMEMBERED = 1000
@@ -147,6 +183,7 @@ class _Run:
     is_claimed: bool = False
     is_answered: bool = False
     was_paused: bool = False
+    legs: Legs = Legs()
 
     @property
     def request_id(self) -> str:
@@ -167,6 +204,7 @@ class InvocationRunner:
 
     ``send`` hands a frame to the session's connection, and drops it if there is none. ``on_bug`` is
     called when a task ends with an error that is none of ours; ``close`` raises it.
+    ``sharing`` is how many share the invoker, which somebody else closes; else ``close`` does.
     ``as_function``: an invocation runs with the credentials that it brings, or not at all.
     """
 
@@ -183,7 +221,10 @@ class InvocationRunner:
         overrides: Overrides = Overrides(),  # noqa: B008 (frozen)
         as_function: bool = False,
         collect_layers: CollectLayers = collect_local_layers,
+        sharing: int | None = None,
     ) -> None:
+        self._closes_invoker = sharing is None
+        self._sharing = sharing or 1
         self._collect_layers = collect_layers
         self._timing = timing or Timing()
         self._on_bug = on_bug
@@ -255,7 +296,7 @@ class InvocationRunner:
         if self._find_function(event.function).done():
             del self._functions[event.function]
         self._newest[event.function] = event
-        is_early = len(self._newest) <= self._invoker.warm_limit
+        is_early = len(self._newest) <= max(1, self._invoker.warm_limit // self._sharing)
         self._tasks.start(self._take_in(event, function, source.layers, is_early))
 
     async def _take_in(
@@ -411,7 +452,8 @@ class InvocationRunner:
         for task in [*self._preparing.values()]:
             task.cancel()
         await asyncio.gather(*self._preparing.values(), return_exceptions=True)
-        await self._invoker.close()
+        if self._closes_invoker:
+            await self._invoker.close()
         if self._bug is not None:
             raise self._bug
 
@@ -469,11 +511,14 @@ class InvocationRunner:
             await self._wait_for_preparation(run)
             outcome = await self._invoke(run, function)
             run.was_paused = outcome.was_paused
+            run.legs = replace(run.legs, queue=outcome.queued_ms, run=outcome.ran_ms)
+            answering = asyncio.get_running_loop().time()
             outcome = await self._answer(run, outcome)
+            run.legs = replace(run.legs, answer=_measure(answering))
         except InvocationError as error:
             self._finish(run, "abandoned", error.message)
         else:
-            self._finish(run, *_describe(outcome))
+            self._finish(run, *_describe(outcome), outcome)
 
     async def _claim(self, run: _Run) -> None:
         """Returns once the invocation is this machine's. Raises InvocationError."""
@@ -495,6 +540,18 @@ class InvocationRunner:
         if group := function.logging.get("LogGroup"):
             context["log_group_name"] = group
         credentials = self._find_credentials(run)
+        run.legs = Legs(claim=_measure(run.arrived))
+        self._report(
+            InvocationStarted(
+                run.function,
+                run.request_id,
+                time.time() - (run.legs.claim or 0.0) / 1000,
+                run.deadline,
+                event,
+                context,
+                function,
+            )
+        )
         return await self._invoker.invoke(function, event, context, run.deadline, credentials)
 
     def _find_credentials(self, run: _Run) -> Credentials | None:
@@ -567,23 +624,28 @@ class InvocationRunner:
         except TimeoutError:
             raise InvocationError(_LATE) from None
 
-    def _finish(self, run: _Run, outcome: str, reason: str) -> None:
+    def _finish(self, run: _Run, outcome: str, reason: str, result: Outcome | None = None) -> None:
         """Once: an invocation that was aborted may come to its end all the same."""
         if self._under_way.get(run.request_id) is run:
             del self._under_way[run.request_id]
             if not self._under_way:
                 self._is_idle.set()
-            self._tell(run, outcome, reason)
+            self._tell(run, outcome, reason, result)
 
-    def _tell(self, run: _Run, outcome: str, reason: str) -> None:
+    def _tell(self, run: _Run, outcome: str, reason: str, result: Outcome | None = None) -> None:
         function, request_id = run.invocation.function, run.request_id
-        elapsed = (asyncio.get_running_loop().time() - run.arrived) * 1000
+        elapsed = _measure(run.arrived)
         logger.info("invocation %s of %s %s after %.1f ms", request_id, function, outcome, elapsed)
         self._report(
             InvocationFinished(
-                function, request_id, outcome, round(elapsed, 1), reason, run.was_paused
+                function, request_id, outcome, elapsed, reason, run.was_paused, result, run.legs
             )
         )
+
+
+def _measure(since: float) -> float:
+    """In ms, with one decimal; ``since`` is by the loop's clock."""
+    return round((asyncio.get_running_loop().time() - since) * 1000, 1)
 
 
 def _explain(kind: str, what: str) -> Outcome:

@@ -66,6 +66,18 @@ class Overrides:
             interpreter=self.interpreters.get(function.logical_id),
         )
 
+    def qualify(self, prefix: str) -> Overrides:
+        """The same with names of functions that begin with a prefix."""
+
+        def named(name: str | None) -> str | None:
+            return None if name is None else prefix + name
+
+        return Overrides(
+            tuple({named(name): values for name, values in one.items()} for one in self.variables),
+            {prefix + name: handler for name, handler in self.handlers.items()},
+            {prefix + name: python for name, python in self.interpreters.items()},
+        )
+
 
 @dataclass(frozen=True)
 class OverrideOptions:

@@ -75,12 +75,16 @@ class Instrumented:
 
 @dataclass(frozen=True)
 class Skipped:
-    """``revision`` is the one that was refused; empty if it is worth asking again."""
+    """``revision`` is the one that was refused; empty if it is worth asking again.
+
+    ``is_unchosen``: the developer has left it out.
+    """
 
     function: str
     reason: str
     revision: str = ""
     is_again: bool = False
+    is_unchosen: bool = False
 
 
 @dataclass(frozen=True)
@@ -216,6 +220,7 @@ class Wish:
 
     ``as_function``: their invocations are to bring the credentials of their roles. ``members`` are
     the functions of a stack that is a mere list: their names at Lambda, by those in the session.
+    ``aliases``: callers of their aliases are to come here, whoever else calls the functions.
 
     ``former`` is the id of the session that it replaces, and ``is_complete`` says whether that one
     had instrumented all of the functions.
@@ -226,6 +231,7 @@ class Wish:
     take_over: bool = False
     as_function: bool = False
     members: Mapping[str, str] | None = None
+    aliases: bool = False
     former: str | None = None
     is_complete: bool = False
 
@@ -491,6 +497,7 @@ class SessionProtocol:
                 take_over,
                 wish.as_function,
                 wish.members,
+                wish.aliases,
             )
         )
 
@@ -597,6 +604,8 @@ def _read_instrumented(message: dict[str, Any]) -> Instrumented:
         _text(variables, name)
     # A helper stack of another version says nothing of these.
     message.setdefault("revision", "")
+    if not _are_texts(message.setdefault("aliases", [])):
+        raise TypeError("aliases is no list of texts")
     layers = message.setdefault("layers", None)
     if layers is not None and not (isinstance(layers, list) and _are_texts(layers)):
         raise TypeError("layers is no list of texts")

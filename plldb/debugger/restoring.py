@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
 
 from plldb.aws import Target, aws_errors
 from plldb.errors import StackError
@@ -18,22 +19,29 @@ logger = logging.getLogger(__name__)
 
 
 def restore(
-    target: Target, stack_name: str, helper_stack: str, may_be_list: bool = False
+    target: Target,
+    stack_name: str,
+    helper_stack: str,
+    list_members: Callable[[], Mapping[str, str] | None] = lambda: None,
 ) -> Restoration:
     """Restores every function of the stack that is instrumented, whoever did it.
 
-    ``may_be_list``: if there is no such stack, it is a mere list of functions, which the helper
-    stack knows as long as one of them is instrumented. Raises StackError if a stack is missing, or
-    if the restoring function itself failed.
+    Where there is no stack of that name, it may be that of a mere list of functions: what
+    ``list_members`` gives, if there is one here, and what the helper stack knows of it. Raises
+    StackError if neither is known, or if the restoring function itself failed.
     """
-    if not (may_be_list and find_stack(target, stack_name) is None):
-        stack_name = require_debuggable_stack(target, stack_name).name
+    is_stack = find_stack(target, stack_name) is not None
+    if is_stack:
+        require_debuggable_stack(target, stack_name)
     helper = find_helper_stack(target, helper_stack)
-    logger.info(
-        "the functions of %s are restored by %s", stack_name, helper.instrumentation_function
-    )
+    members = None if is_stack else list_members()
+    name = helper.instrumentation_function
+    logger.info("the functions of %s are restored by %s", stack_name, name)
     with aws_errors("invoke the helper stack's instrumentation function"):
-        restoration = restore_functions(target, helper.instrumentation_function, stack_name)
+        restoration = restore_functions(target, name, stack_name, members)
+    if not is_stack and members is None and restoration == Restoration():
+        # Says so.
+        require_debuggable_stack(target, stack_name)
     if restoration.error is not None:
         raise StackError(
             f"Stack {stack_name!r} could not be restored: {restoration.error}",

@@ -14,9 +14,11 @@ from plldb.errors import UsageError
 
 HEARTBEAT_VARIABLE = "PLLDB_HEARTBEAT_SECONDS"
 REFRESH_VARIABLE = "PLLDB_REFRESH_SECONDS"
+WATCH_VARIABLE = "PLLDB_WATCH_SECONDS"
 # With the 30 seconds that its answer may take, less than a session's lease of 150 seconds.
 _LONGEST_HEARTBEAT = 100
 _LONGEST_REFRESH = 86_400
+_LONGEST_WATCH = 3600
 # Of the age at which a connection is replaced.
 _JITTER = 0.1
 _MAX_BACKOFF_EXPONENT = 30
@@ -72,6 +74,7 @@ def read_timing(environ: Mapping[str, str]) -> Timing:
     return Timing(
         heartbeat=_read_seconds(environ, HEARTBEAT_VARIABLE, default.heartbeat, _LONGEST_HEARTBEAT),
         refresh=_read_seconds(environ, REFRESH_VARIABLE, default.refresh, _LONGEST_REFRESH),
+        watch=_read_seconds(environ, WATCH_VARIABLE, default.watch, _LONGEST_WATCH),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -21,13 +21,17 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+# What is no version, but the function as it is.
+LATEST = "$LATEST"
 # CloudFormation tags with this what it makes.
 _STACK_TAG = "aws:cloudformation:stack-name"
 
 
 @dataclass(frozen=True)
 class InstrumentedFunction:
-    """A function that runs plldb's shim. ``hold`` is the name under which it is held.
+    """A function that runs plldb's shim, or a version of it, whose number follows its name.
+
+    ``hold`` is the name under which it is held.
 
     ``title`` is what it is called in a session, for example Child/Greeter, and ``stack`` whose
     session that was; empty where it was instrumented by plldb 0.1.0.
@@ -95,19 +99,31 @@ def _describe(function: InstrumentedFunction, stack: str | None) -> str:
 def _list_instrumented(facts: Facts) -> Iterator[InstrumentedFunction]:
     client: LambdaClient = facts.target.client("lambda")
     with aws_errors("list the functions"):
-        for page in client.get_paginator("list_functions").paginate():
+        # With their versions, since callers of aliases may get one of plldb's.
+        for page in client.get_paginator("list_functions").paginate(FunctionVersion="ALL"):
             for found in page["Functions"]:
-                if found.get("Handler") == constants.SHIM_HANDLER:
-                    variables = found.get("Environment", {}).get("Variables", {})
+                variables = found.get("Environment", {}).get("Variables", {})
+                version = found.get("Version", LATEST)
+                # A version that somebody else has published meanwhile runs its own handler.
+                is_meant = version == LATEST or constants.ALIASES in variables
+                if is_meant and _runs_shim(found):
+                    name = found["FunctionName"]
                     yield InstrumentedFunction(
-                        name=found["FunctionName"],
-                        arn=found["FunctionArn"],
+                        name=name if version == LATEST else f"{name}:{version}",
+                        arn=found["FunctionArn"].removesuffix(f":{version}"),
                         title=variables.get(constants.FUNCTION, ""),
                         stack=variables.get(constants.STACK, ""),
                         hold=variables.get(constants.SESSION, ""),
                         owner=variables.get(constants.HELD_BY, "unknown"),
                         websocket_url=variables.get(constants.WEBSOCKET_URL, ""),
                     )
+
+
+def _runs_shim(found: Mapping[str, Any]) -> bool:
+    """As its handler, or at the end of a container image's command."""
+    config = (found.get("ImageConfigResponse") or {}).get("ImageConfig") or {}
+    handlers = (found.get("Handler"), *config.get("Command", ())[-1:])
+    return constants.SHIM_HANDLER in handlers
 
 
 def _find_stack_name(function: InstrumentedFunction, members: set[str], facts: Facts) -> str | None:
@@ -117,7 +133,7 @@ def _find_stack_name(function: InstrumentedFunction, members: set[str], facts: F
     """
     if function.stack:
         return function.stack
-    if function.name in members:
+    if function.name.partition(":")[0] in members:
         return facts.context.stack_name
     client: LambdaClient = facts.target.client("lambda")
     try:

@@ -151,12 +151,20 @@ def _on_functions() -> list[Call]:
             {"LayerName": "no-such-layer", "VersionNumber": 1},
             mistaken="lambda:ListLayers",
         ),
-        Call("lambda", "list_functions", "lambda:ListFunctions", "*"),
+        _lambda(
+            "get_function_concurrency",
+            "GetFunctionConcurrency",
+            mistaken="lambda:PutFunctionConcurrency",
+        ),
         _lambda("get_function", "GetFunction"),
         _lambda("get_policy", "GetPolicy"),
         _lambda("delete_function", "DeleteFunction"),
         _lambda("update_function_code", "UpdateFunctionCode", **code),
+        _lambda("delete_function", "DeleteFunction", "no-such-function:7"),
         _lambda("publish_version", "PublishVersion"),
+        _lambda("list_versions_by_function", "ListVersionsByFunction"),
+        _lambda("update_alias", "UpdateAlias", Name="live", FunctionVersion="1"),
+        _lambda("create_alias", "CreateAlias", Name="live", FunctionVersion="1"),
         _lambda(
             "put_function_concurrency", "PutFunctionConcurrency", ReservedConcurrentExecutions=1
         ),

@@ -27,6 +27,7 @@ from plldb.emulators.process import MiniStack
 from plldb.emulators.state import StateFile
 from plldb.stacks import find_helper_stack
 
+from .project_steps import KIND, STEPS
 from .support import Backend, Keys, Plldb, clean_environment, random_name, user
 
 CAPABILITIES = {
@@ -40,6 +41,7 @@ CAPABILITIES = {
     "rollback": "a creation or an update that fails is reported and rolled back",
     "updates": "what changes in a stack reaches its tables and log groups",
     "schedules": "rules of EventBridge fire by themselves",
+    "tools": "what CDK, osls, Chalice and SAM deploy has been seen to come about",
 }
 _CAPABILITIES_OF = {
     "ministack": {
@@ -51,6 +53,7 @@ _CAPABILITIES_OF = {
         "rollback",
         "updates",
         "schedules",
+        "tools",
     },
     "localstack": {"container", "local"},
     "aws": {"iam", "monitoring", "recovery", "rollback", "updates", "schedules"},
@@ -231,10 +234,16 @@ def nobody(target: Target) -> Iterator[Keys]:
 _RESULTS = "plldb/e2e"
 _SEVERITY = ["", "-", "ok", "FAILED"]
 _outcomes: dict[str, str] = {}
+# Of kinds of projects: what was shown of each. See test_projects.py.
+_kinds: dict[str, set[str]] = {}
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """One row a test function: its worst parameter counts."""
+    for name, value in report.user_properties if report.when == "call" else ():
+        if name == KIND:
+            kind, what = str(value).rsplit("\t", 1)
+            _kinds.setdefault(kind, set()).add(what)
     case = report.nodeid.partition("tests/e2e/")[2].partition("[")[0]
     if not case or case.startswith("extension/"):
         return
@@ -247,6 +256,7 @@ def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     """Every case of this run, beside what the last runs against other engines gave."""
+    _show_kinds(terminalreporter)
     cache_ = getattr(config, "cache", None)  # -p no:cacheprovider
     if cache_ is None or not _outcomes:
         return
@@ -261,3 +271,14 @@ def pytest_terminal_summary(
     for case in sorted({case for column in columns.values() for case in column}):
         cells = "".join(f"{column.get(case, ''):<12}" for column in columns.values())
         terminalreporter.write_line(cells + case)
+
+
+def _show_kinds(terminalreporter: pytest.TerminalReporter) -> None:
+    """Each kind of project, with what was shown of it: its name alone if it was the first."""
+    if not _kinds:
+        return
+    terminalreporter.section("kinds of projects, and what of them was shown")
+    terminalreporter.write_line("".join(f"{step:<12}" for step in STEPS) + "project: stack")
+    for kind, shown in sorted(_kinds.items()):
+        cells = ("ok" if step in shown else "FAILED" for step in STEPS)
+        terminalreporter.write_line("".join(f"{cell:<12}" for cell in cells) + kind)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -75,8 +76,16 @@ def template(resources: dict[str, Any]) -> str:
 _STOPPED = "plldb: this environment was stopped while the debugger ran its invocation"
 
 # What MiniStack says if it has ended an environment, since its function changed, in the moment in
-# which it was about to hand the event over. (Afterwards, it would miss ``stdout``.)
-_NEVER_ARRIVED = "'NoneType' object has no attribute 'stdin'"
+# which it was about to hand the event over (afterwards, it would miss ``stdout``), or while it made
+# one.
+_NEVER_ARRIVED = re.compile(
+    r"'NoneType' object has no attribute 'stdin'|Worker process exited immediately\. .*"
+    r"|\[Errno 2\] No such file or directory: '.*/ministack-lambda-.*'",
+    re.DOTALL,
+)
+
+
+_TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -90,7 +99,9 @@ class Outcome:
     @property
     def never_arrived(self) -> bool:
         """Whether the engine lost the event on its way to the function."""
-        return self.error is not None and self.json.get("errorMessage") == _NEVER_ARRIVED
+        if self.error is None:
+            return False
+        return _NEVER_ARRIVED.fullmatch(str(self.json.get("errorMessage"))) is not None
 
     @property
     def was_stopped(self) -> bool:
@@ -105,13 +116,15 @@ class Outcome:
 class Debuggee:
     """A deployed stack; its functions go by their logical ids, as plldb names them."""
 
-    def __init__(self, target: Target, name: str) -> None:
+    def __init__(self, target: Target, name: str, functions: Iterable[str] | None = None) -> None:
+        """``functions``: it is no stack, but these, by their names at Lambda."""
         self.name = name
         self.target = target
         # An invocation is not made twice, however long it waits for its turn.
         self._lambda = target.patient_client("lambda", 300)
-        self.physical: dict[str, str] = {}
-        self.look()
+        self.physical: dict[str, str] = {one: one for one in functions or ()}
+        if functions is None:
+            self.look()
 
     def look(self) -> None:
         """What is in the stack by now."""
@@ -130,8 +143,11 @@ class Debuggee:
                     )
 
     def invoke(self, function: str, event: Any = None) -> Outcome:
-        outcome = self._invoke_once(function, event)
-        return self._invoke_once(function, event) if outcome.never_arrived else outcome
+        for _ in range(_TRIES - 1):
+            outcome = self._invoke_once(function, event)
+            if not outcome.never_arrived:
+                return outcome
+        return self._invoke_once(function, event)
 
     def _invoke_once(self, function: str, event: Any) -> Outcome:
         answer = self._lambda.invoke(

@@ -91,7 +91,7 @@ def list_children(attached: Attached) -> list[int]:
     found = []
     for process in started:
         with contextlib.suppress(psutil.Error):
-            if any("debugger/runtime" in part for part in process.cmdline()):
+            if any("children/runtime" in part for part in process.cmdline()):
                 found.append(process.pid)
     return found
 

@@ -262,3 +262,18 @@ def test_nobody_debugs_the_helper_stack_whatever_its_functions_are_asked_for(
         outcomes = probe([asdict(call) for call in calls])
     denied = {name for name, outcome in zip(tried, outcomes, strict=True) if outcome in _DENIED}
     assert denied == set(own)
+
+
+def test_a_version_may_be_deleted_and_never_a_function(
+    backend: Backend, template: DeployedTemplate
+) -> None:
+    tried = {
+        "no-such-function": True,
+        "no-such-function:$LATEST": True,
+        "no-such-function:7": False,
+    }
+    calls = [Call("lambda", "delete_function", "", "", {"FunctionName": name}) for name in tried]
+    with probing(backend.target, template.arn("PLLDBManagerRole")) as probe:
+        outcomes = probe([asdict(call) for call in calls])
+    denied = {name: one in _DENIED for name, one in zip(tried, outcomes, strict=True)}
+    assert denied == tried

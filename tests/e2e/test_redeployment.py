@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +33,7 @@ def runs_here(project: Project, function: str) -> bool:
 
 def outcome_of(outcome: Outcome) -> str:
     """Who has answered."""
-    return "nobody" if outcome.error else str(outcome.json["ran"])
+    return outcome.text if outcome.error else str(outcome.json["ran"])
 
 
 def wait_for(attached: Attached, event: str, **fields: Any) -> dict[str, Any]:
@@ -136,3 +137,88 @@ class TestWhatTheStackHas:
             assert wait_for(attached, "ready")["instrumented"] == 2
             assert runs_here(project, "Fn0")
             detach(attached)
+
+
+_DIED = '"errorMessage": "Worker process died"'
+REDEPLOYMENTS = 20
+INVOCATIONS = 200
+COUNTING = """
+import os
+
+def handler(event, context):
+    with open(os.path.join(os.path.dirname(__file__), "calls"), "a") as calls:
+        calls.write(f"{event}\\n")
+    return {"ran": "here", "event": event}
+"""
+
+
+class Callers:
+    """Some threads that invoke the functions in turn until they have done so often enough.
+
+    ``outcomes`` has what each event got: who ran it, or the engine's error.
+    """
+
+    def __init__(self, project: Project, count: int) -> None:
+        self._project = project
+        self._count = count
+        self._events = iter(range(count))
+        self._lock = threading.Lock()
+        self._slots = threading.Semaphore(0)
+        self._threads = [threading.Thread(target=self._call) for _ in range(3)]
+        self.outcomes: dict[int, str] = {}
+        for thread in self._threads:
+            thread.start()
+
+    def let_go_on(self, calls: int) -> None:
+        self._slots.release(calls)
+
+    def join(self) -> None:
+        for thread in self._threads:
+            thread.join()
+
+    def _call(self) -> None:
+        while True:
+            with self._lock:
+                event = next(self._events, None)
+            if event is None:
+                return
+            self._slots.acquire()
+            outcome = self._project.invoke(FUNCTIONS[event % 2], event)
+            # An emulator may end an environment in the middle, since its function was changed.
+            was_stopped = outcome.was_stopped or _DIED in outcome.text
+            self.outcomes[event] = "stopped" if was_stopped else outcome_of(outcome)
+
+
+def test_20_redeployments_during_200_invocations(plldb: Plldb, project: Project) -> None:
+    """Every invocation is answered, and runs once; after each notice, they run here."""
+    quick = plldb.with_environment(PLLDB_WATCH_SECONDS="0.5")
+    for name in FUNCTIONS:
+        project.write(name, COUNTING)
+    with attach(quick, project) as attached:
+        attached.wait_for("ready")
+        callers = Callers(project, INVOCATIONS)
+        try:
+            for number in range(REDEPLOYMENTS):
+                callers.let_go_on(INVOCATIONS // REDEPLOYMENTS)
+                project.redeploy(Environment={"Variables": {"NUMBER": str(number)}})
+                assert attached.wait_for("redeployed")["functions"] == FUNCTIONS
+                assert attached.wait_for("ready")["instrumented"] == 2
+                assert all(runs_here(project, name) for name in FUNCTIONS)
+        finally:
+            callers.let_go_on(INVOCATIONS)
+            callers.join()
+        detach(attached)
+    assert len(callers.outcomes) == INVOCATIONS
+    assert set(callers.outcomes.values()) <= {"here", "deployed", "stopped"}
+    calls = [
+        int(line)
+        for name in FUNCTIONS
+        for line in project.code(name).with_name("calls").read_text().splitlines()
+        if line != "1"
+    ]
+    assert len(calls) == len(set(calls))
+    ran_here = {event for event, outcome in callers.outcomes.items() if outcome == "here"}
+    assert ran_here - {1} <= set(calls)
+    assert not {event for event, outcome in callers.outcomes.items() if outcome == "deployed"} & {
+        *calls
+    }

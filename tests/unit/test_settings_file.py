@@ -90,6 +90,28 @@ class TestContents:
         assert (file.environment, file.environments) == (None, {})
 
 
+class TestAttach:
+    def test_it_names_stacks(self, folder: Path) -> None:
+        text = "[attach]\nstacks = ['orders', 'billing']"
+        assert read(written(folder, text), "--config").attach == ("orders", "billing")
+        assert read(written(folder, "[attach]"), "--config").attach == ()
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("attach = 'orders'", "Give a table"),
+            ("[attach]\nstacks = 'orders'", "an array"),
+            ("[attach]\nstacks = [1]", "Give a string"),
+            ("[attach]\nstacks = ['']", "is empty"),
+            ("[attach]\nstack = 'orders'", "Did you mean 'stacks'"),
+        ],
+    )
+    def test_what_makes_no_sense(self, folder: Path, text: str, said: str) -> None:
+        with pytest.raises(UsageError) as raised:
+            read(written(folder, text), "--config")
+        assert said in f"{raised.value.message} {raised.value.hint}"
+
+
 class TestStacks:
     def test_what_they_say_of_functions(self, folder: Path) -> None:
         text = """

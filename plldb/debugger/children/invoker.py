@@ -16,7 +16,7 @@ import signal
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -75,12 +75,16 @@ class Outcome:
     """Either ``result``, JSON text, or ``error``; or ``raw``, bytes that are no JSON, in base64.
 
     ``was_paused``: a debugger had the invocation, or was waited for, when its time was over.
+    ``queued_ms`` and ``ran_ms`` say how long it waited for its turn, and took then; None if it did
+    not come to that.
     """
 
     result: str | None
     error: ErrorReport | None
     was_paused: bool = False
     raw: str | None = None
+    queued_ms: float | None = field(default=None, compare=False)
+    ran_ms: float | None = field(default=None, compare=False)
 
     def to_body(self) -> str:
         """The outcome as the function gets it: see ``wire``. The result's text stays as it is."""
@@ -374,7 +378,7 @@ class Invoker:
             async with asyncio.timeout(allowed) as timer:
                 run = self._run(function, event, context, deadline, progress, credentials)
                 reply = await run
-                return Outcome(reply.result, reply.error, raw=reply.raw)
+                return Outcome(reply.result, reply.error, False, reply.raw, *progress.measure())
         except ChildExitedError as exited:
             kind, what = "Runtime.ExitError", _describe_exit(exited.status)
         except (ChildFailedError, SourceError) as failure:
@@ -389,7 +393,8 @@ class Invoker:
             progress.change(RunState.FINISHED)
         logger.info("invocation %s of %s: %s", request_id, function.logical_id, what)
         error = make_error_report(kind, f"RequestId: {request_id} Error: {what}")
-        return Outcome(None, error, was_paused and kind == "Sandbox.Timedout")
+        is_late = was_paused and kind == "Sandbox.Timedout"
+        return Outcome(None, error, is_late, None, *progress.measure())
 
     async def close(self) -> None:
         """Ends all children and waits until they are gone; an invocation that runs has failed.
@@ -752,6 +757,9 @@ class _Tracker:
         self._invoker = invoker
         self._progress = progress
         self._warning: asyncio.TimerHandle | None = None
+        # When it came, and when it had its turn, by the loop's clock.
+        self._came = asyncio.get_running_loop().time()
+        self._began: float | None = None
         self.change(RunState.QUEUED)
 
     @property
@@ -778,7 +786,16 @@ class _Tracker:
         """Unless it has finished by then."""
         self._warning = asyncio.get_running_loop().call_later(seconds, warn)
 
+    def measure(self) -> tuple[float | None, float | None]:
+        """How long it waited, and has run, in ms; None for what it did not come to."""
+        if self._began is None:
+            return None, None
+        now = asyncio.get_running_loop().time()
+        return round((self._began - self._came) * 1000, 1), round((now - self._began) * 1000, 1)
+
     def change(self, state: RunState, says_time: bool = False) -> None:
+        if state is RunState.RUNNING and self._began is None:
+            self._began = asyncio.get_running_loop().time()
         invoker, key = self._invoker, id(self)
         self._progress = replace(self._progress, state=state, says_time=says_time)
         invoker._progress[key] = self._progress

@@ -11,9 +11,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from plldb.credentials import Credentials
-from plldb.debugger.children.credential_server import CredentialServer, NotLentError
+if TYPE_CHECKING:
+    from plldb.credentials import Credentials
+    from plldb.debugger.children.credential_server import CredentialServer
 
 # From 10 minutes before their end, botocore asks for others at each call; and no SDK takes such for
 # ended already. How long they last in truth nobody says: longer than the function may run.
@@ -90,6 +92,9 @@ class LentRole(Identity):
         self._server.revoke(self._grant)
 
     def _provide(self) -> Credentials:
+        # Where nothing is lent, as in a replay, no SDK is loaded.
+        from plldb.debugger.children.credential_server import NotLentError
+
         lent = self._lent
         if lent is None:
             self.was_missed = self.was_missed or not self._was_lent

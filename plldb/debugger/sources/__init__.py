@@ -3,12 +3,15 @@
 ::
 
     project           what a finder gives: a project of one stack, the code of its functions
-    sam, cloudformation, cdk
+    sam, cloudformation, cdk, serverless, chalice
                       the finders, one for each kind of project
+    terraform         functions that are in no stack
     functions         the functions of a template and of those nested in it
     code_location     where a template says that a function's code is
     expansion, intrinsics
                       its loops and included files, and what its functions give
+    cloud_assembly    what ``cdk synth`` has written
+    package_origin    the folder that a package was made from
     comparison        what the project says, held against what is deployed
     choice            which project serves a stack, and what the developer says of its code
     code_options      ``--code``

@@ -47,7 +47,7 @@ _LANGUAGES = frozenset({".py", ".ts", ".mts", ".js", ".mjs", ".cjs", ".java", ".
 _MOST_FILES = 5_000
 _NO_ORIGIN = (
     "its code is the copy that cdk synth has made, {0}, because {1}. Edits of the source have no "
-    "effect until then; name its folder with --code, or use cdk synth --no-staging."
+    "effect until you deploy it; name its folder with --code, or use cdk synth --no-staging."
 )
 
 

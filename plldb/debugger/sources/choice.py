@@ -35,6 +35,13 @@ FINDERS: Sequence[Finder] = (
 )
 # Of these kinds, a template alone does not say where the code is.
 _TOOLS = (cdk, serverless, chalice)
+# What a project has before its tool was run, and what to run.
+_MAKES_TEMPLATE = (
+    ("cdk.json", "cdk synth"),
+    ("serverless.*", "serverless package, or osls package"),
+    (".chalice/config.json", "chalice package out"),
+    ("*.tf", "terraform show -json > show.json, and then --terraform show.json"),
+)
 # In the project, so that an editor has it in its workspace.
 _INLINE = Path(".plldb", "inline")
 _SHOWN = 3
@@ -47,6 +54,7 @@ class CodeOptions:
 
     ``functions`` are shell patterns of names; none means all. ``code`` is by such patterns, too.
     ``settings`` are those of plldb.toml for the stack, of which what stands above has its way.
+    ``project`` is one that was read already.
     """
 
     folder: Path
@@ -54,13 +62,15 @@ class CodeOptions:
     code: Mapping[str, Path] = field(default_factory=dict)
     functions: tuple[str, ...] = ()
     settings: StackSettings | None = None
+    project: Project | None = None
 
     def includes(self, function: str) -> bool:
         return not self.functions or any(fnmatchcase(function, p) for p in self.functions)
 
     @property
     def is_default(self) -> bool:
-        return self.named_template is None and not self.code and not self.functions
+        names_project = self.named_template is not None or self.project is not None
+        return not (names_project or self.code or self.functions)
 
     @property
     def named_template(self) -> Path | None:
@@ -78,9 +88,11 @@ class ChosenSources:
     """The code that runs here, by the function's name; the functions ``left_out`` with the reason
     of each; and, if there is no code at all, ``why_none``.
 
-    ``known`` are the names of all functions, whether they were chosen or not. ``warnings`` say of
+    ``known`` are the names of all functions, whether they were chosen or not; none if there may be
+    others, before a stack is looked at. ``warnings`` say of
     functions what does not keep them from being debugged, or that they are not deployed;
-    ``remarks`` say the like of the whole stack.
+    ``remarks`` say the like of the whole stack. ``unchosen`` are deployed functions that
+    ``--function`` leaves out.
     """
 
     found: Mapping[str, CodeSource]
@@ -89,6 +101,7 @@ class ChosenSources:
     known: frozenset[str] = frozenset()
     warnings: Mapping[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    unchosen: frozenset[str] = frozenset()
 
     def require_code(self, deployed: DeployedStack) -> None:
         """Raises SourceError if the stack has functions, and none of them can be run here."""
@@ -119,14 +132,16 @@ def choose_sources(
     if options.settings is not None:
         options = replace(options, settings=options.settings.with_names(deployed))
     is_list = deployed is not None and deployed.members is not None
-    candidates = [] if is_list else list_candidates(options, stack_name)
+    no_project = is_list and options.project is None
+    candidates = [] if no_project else list_candidates(options, stack_name)
     if not candidates and not options.names_code and not is_list:
         why = f"There is no template in {make_absolute(options.folder)}."
+        hint = suggest_tool(options.folder) or TEMPLATE_HINT
         if not options.is_default:
-            raise SourceError(why, TEMPLATE_HINT)
+            raise SourceError(why, hint)
         names = deployed.functions if deployed is not None else ()
         left_out = dict.fromkeys(names, f"there is no template in {options.folder}")
-        return _finish({}, left_out, f"{why} {TEMPLATE_HINT}", options, deployed)
+        return _finish({}, left_out, f"{why} {hint}", options, deployed)
     readings = [_read(project, options, stack_name, deployed) for project in candidates]
     if not readings:
         readings = [_read(None, options, stack_name, deployed)]
@@ -161,6 +176,14 @@ def find_projects(folder: Path) -> list[Project]:
     return [project for others in projects.values() for project in others]
 
 
+def suggest_tool(folder: Path) -> str | None:
+    """What makes a template of the project in a folder, which has none yet."""
+    for pattern, command in _MAKES_TEMPLATE:
+        if any(folder.glob(pattern)):
+            return f"For what there is in {pattern}: {command}"
+    return None
+
+
 def find_template(path: Path) -> Project:
     """The project that a template which the developer names is of; ``path`` is absolute."""
     projects = (tool.find_template_project(path) for tool in _TOOLS)
@@ -172,6 +195,8 @@ def list_candidates(options: CodeOptions, stack_name: str) -> list[Project]:
 
     Raises SourceError if there are projects, and each is another stack's.
     """
+    if options.project is not None:
+        return [options.project]
     if options.named_template is not None:
         return [find_template(options.named_template)]
     projects = find_projects(options.folder)
@@ -347,12 +372,17 @@ def _finish(
         return [name for name in names if options.includes(name)]
 
     undeployed = undeployed or {}
+    names = {*found, *missing}
+    is_all_known = not any(name.endswith("/*") for name in names)
     return ChosenSources(
         {name: found[name] for name in choose(found)},
         {name: missing[name] for name in choose(missing)},
         why_none,
-        frozenset({*found, *missing}),
+        frozenset(names if is_all_known else ()),
         {name: f"it is not debugged: {undeployed[name]}" for name in choose(undeployed)}
         | {name: found[name].note for name in choose(found) if found[name].note},
         () if deployed is None else deployed.warnings,
+        frozenset(
+            () if deployed is None else (n for n in deployed.functions if not options.includes(n))
+        ),
     )

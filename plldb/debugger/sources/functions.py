@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from plldb.debugger.sources.code_location import FunctionCode, InlineText, locate_code
+from plldb.debugger.sources.dockerfile import read_image
 from plldb.debugger.sources.expansion import expand
 from plldb.debugger.sources.intrinsics import Scope, UnknownValueError
 from plldb.debugger.sources.project import (
@@ -34,6 +35,13 @@ _NESTED = {
     "AWS::CloudFormation::Stack": "TemplateURL",
     "AWS::Serverless::Application": "Location",
 }
+# https://github.com/aws/aws-cdk/blob/main/packages/aws-cdk-lib/cx-api/lib/assets.ts
+_CDK_DOCKERFILE = "aws:asset:dockerfile-path"
+_NO_CONTEXT = (
+    "it is a container image, and the template does not say what it is made of; name its code with "
+    "--code"
+)
+
 # What a layer's resource has its content in.
 _CONTENT_NAMES = {
     "AWS::Lambda::LayerVersion": "Content",
@@ -127,7 +135,7 @@ class _Reader:
             for key in ("Handler", "Runtime", "FunctionName", "PackageType")
         )
         if package == "Image":
-            return "it is a container image"
+            return self._read_image(logical_id, resource, properties)
         if runtime is not None and not runtime.startswith("python"):
             return f"its runtime is {runtime}"
         build_dir = self._find_build(logical_id)
@@ -155,6 +163,29 @@ class _Reader:
             name,
             inline=inline,
         )
+
+    def _read_image(
+        self, logical_id: str, resource: Mapping[str, Any], properties: Mapping[str, Any]
+    ) -> CodeSource | str:
+        """What a container image is made of, as SAM or the CDK say it."""
+        metadata = as_dict(resource.get("Metadata"))
+        context = self.locate(logical_id, resource)
+        if context is None and isinstance(metadata.get("DockerContext"), str):
+            context = find_folder(self._folder, metadata["DockerContext"])
+        if isinstance(context, str):
+            return context
+        if context is None:
+            return _NO_CONTEXT
+        file = metadata.get(_CDK_DOCKERFILE) or metadata.get("Dockerfile")
+        dockerfile = context / (file if isinstance(file, str) else "Dockerfile")
+        command = as_list(as_dict(properties.get("ImageConfig")).get("Command"))
+        names = tuple(filter(None, map(self.scope.find_text, command)))
+        try:
+            folder, handler = read_image(context, dockerfile, names)
+        except (OSError, UnicodeDecodeError) as error:
+            return f"its Dockerfile can't be read: {error}"
+        name = self.scope.find_text(properties.get("FunctionName"))
+        return CodeSource(make_absolute(folder), handler, physical_name=name)
 
     def _find_build(self, logical_id: str) -> Path | None:
         build = self.folders.build or self.path.parent / _SAM_BUILD

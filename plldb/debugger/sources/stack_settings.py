@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from plldb.config import ConfigFile, FileOverrides, FileStack, suggest
-from plldb.debugger.sources.project import CodeSource, DescribedLayer, make_absolute
+from plldb.debugger.sources.project import CodeSource, DescribedLayer, Project, make_absolute
 from plldb.deployed import DeployedFunction, DeployedStack
 from plldb.errors import UsageError
 
@@ -148,6 +148,16 @@ def list_functions(
         settings.name,
         {name: DeployedFunction(name) for name in names},
         members={name: name for name in names},
+    )
+
+
+def list_project(name: str, project: Project) -> DeployedStack:
+    """A stack that is a mere list: all functions of a project, by their names at Lambda."""
+    names = project.read({})
+    return DeployedStack(
+        name,
+        {function: DeployedFunction(function) for function in names},
+        members={function: function for function in names},
     )
 
 

@@ -34,6 +34,18 @@ _HINT = "Make it with: terraform show -json > FILE (or tofu show -json)"
 _Values = Mapping[str, Any]
 
 
+def read_project_file(file: Path) -> Project:
+    """The functions in a file. Raises SourceError if it can't be read.
+
+    Its paths are those that Terraform had in the folder where it ran: the file's, or this one.
+    """
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"{file} can't be read: {error}.", _HINT) from None
+    return read_project(text, file, [file.parent, Path.cwd()])
+
+
 def read_project(text: str, file: Path, folders: Sequence[Path]) -> Project:
     """The functions of a configuration. Its paths are relative to one of ``folders``.
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
@@ -209,12 +210,18 @@ class TestRoles:
             "dynamodb:GetItem",
             "dynamodb:UpdateItem",
             "execute-api:ManageConnections",
+            "lambda:DeleteFunction",
+            "lambda:GetFunctionConcurrency",
             "lambda:GetFunctionConfiguration",
             "lambda:GetLayerVersion",
+            "lambda:GetPolicy",
             "lambda:ListAliases",
             "lambda:ListEventSourceMappings",
             "lambda:ListFunctions",
             "lambda:ListProvisionedConcurrencyConfigs",
+            "lambda:ListVersionsByFunction",
+            "lambda:PublishVersion",
+            "lambda:UpdateAlias",
             "lambda:UpdateFunctionConfiguration",
             "logs:CreateLogStream",
             "logs:PutLogEvents",
@@ -256,10 +263,8 @@ class TestRoles:
                 for action in as_list(statement["Action"]):
                     assert "*" not in action, role
                 # The actions for which AWS knows no resource.
-                if statement["Action"] != [
-                    "lambda:ListEventSourceMappings",
-                    "lambda:ListFunctions",
-                ]:
+                lists = ["lambda:ListEventSourceMappings", "lambda:ListFunctions"]
+                if statement["Action"] != lists:
                     assert "*" not in as_list(statement["Resource"]), role
 
     def test_only_lambda_takes_them(self) -> None:
@@ -272,10 +277,33 @@ class TestRoles:
         (policy,) = [r for r in RESOURCES.values() if "Policy" in r["Type"]]
         assert policy["Type"] == "AWS::IAM::Policy"
         assert policy["Properties"]["Roles"] == [{"Ref": "PLLDBManagerRole"}]
-        (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
-        own = [{"Fn::GetAtt": [name, "Arn"]} for name in of_type("AWS::Lambda::Function")]
-        assert statement.pop("Resource") == own
-        assert statement == {"Effect": "Deny", "Action": "lambda:UpdateFunctionConfiguration"}
+        own, whole = policy["Properties"]["PolicyDocument"]["Statement"]
+        assert own == {
+            "Effect": "Deny",
+            "Action": [
+                "lambda:PublishVersion",
+                "lambda:UpdateAlias",
+                "lambda:UpdateFunctionConfiguration",
+            ],
+            "Resource": [
+                {"Fn::GetAtt": [name, "Arn"]} for name in of_type("AWS::Lambda::Function")
+            ],
+        }
+        # A version that is none, but the function with all that it has.
+        assert (whole["Effect"], whole["Action"]) == ("Deny", "lambda:DeleteFunction")
+        assert whole["Resource"]["Fn::Sub"].endswith(":function:*:$LATEST")
+
+    def test_the_instrumentation_function_deletes_versions_and_never_a_function(self) -> None:
+        (statement,) = (
+            one
+            for one in statements("PLLDBManagerRole")
+            if "lambda:DeleteFunction" in as_list(one["Action"])
+        )
+        assert statement["Action"] == "lambda:DeleteFunction"
+        pattern = statement["Resource"]["Fn::Sub"].rpartition("function:")[2]
+        assert pattern == "*:*"
+        assert not fnmatchcase("orders", pattern)
+        assert fnmatchcase("orders:7", pattern)
 
     def test_each_function_tells_that_it_is_of_a_helper_stack(self) -> None:
         """By that, the instrumentation function of another one leaves it alone."""

@@ -122,6 +122,7 @@ class TestPolicies:
         allowed = {
             ("PLLDBManagerRole", "cloudformation", "stack/*"),
             ("PLLDBManagerRole", "lambda", "function:*"),
+            ("PLLDBManagerRole", "lambda", "function:*:*"),
             ("PLLDBManagerRole", "lambda", "*:layer:*"),
             ("PLLDBManagerRole", "sqs", "*"),
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plldb.cli.attach_options import parse_debug_mode
+from plldb.cli.attach_options import AttachOptions, parse_debug_mode
 from plldb.cli.main import plldb
 from plldb.debugger.children.local_function import NO_DEBUGGER, Debugpy, Pdb
 from plldb.errors import PlldbError
@@ -56,7 +57,7 @@ def attach(*options: str) -> tuple[int, str]:
         (["--when-absent", "success"], "'original', 'error'"),
         (["--max-concurrency", "0"], "--max-concurrency"),
         (["--max-concurrency", "many"], "--max-concurrency"),
-        (["--code", "Greeter"], "FUNCTION=DIR"),
+        (["--code", "Greeter"], "LOGICAL_ID=DIR"),
         (["--code", "Greeter=nowhere"], "there is no folder"),
         (["--code", "Greeter=src", "--code", "Greeter=src"], "twice"),
         (["--env", "AWS_REGION=eu-west-1"], "'AWS_REGION' can't be set: --region chooses it"),
@@ -73,7 +74,9 @@ def test_2_for_options_that_make_no_sense(options: list[str], said: str) -> None
     assert said in text
 
 
-@pytest.mark.parametrize("name", ["PLLDB_HEARTBEAT_SECONDS", "PLLDB_REFRESH_SECONDS"])
+@pytest.mark.parametrize(
+    "name", [f"PLLDB_{name}_SECONDS" for name in ("HEARTBEAT", "REFRESH", "WATCH")]
+)
 @pytest.mark.usefixtures("project")
 def test_2_for_an_interval_that_makes_no_sense(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "soon")
@@ -156,3 +159,70 @@ class TestDebugMode:
         assert isinstance(mode, Debugpy)
         assert 0 < mode.port < 65536
         assert mode.host
+
+
+def make_options(*names: str, **given: object) -> AttachOptions:
+    nothing: dict[str, object] = {field.name: () for field in fields(AttachOptions)}
+    nothing |= {"template": None, "pdb": False, "debugpy": None, "stacks": names}
+    nothing |= {"wait_for_client": False, "write_launch_config": False}
+    return AttachOptions(**nothing | given)  # type: ignore[arg-type]
+
+
+class TestSeveralStacks:
+    def test_each_is_named_either_way_and_counts_once(self) -> None:
+        options = make_options("orders", "billing", stack_names=("billing",))
+        assert options.names == ("billing", "orders")
+        assert [one.stack_name for one in options.split()] == ["billing", "orders"]
+
+    def test_of_one_nothing_is_taken_away(self) -> None:
+        options = make_options("orders", functions=("orders/Greeter",))
+        assert options.split() == [options]
+
+    def test_names_of_functions_may_begin_with_their_stacks(self) -> None:
+        orders, billing = make_options(
+            "orders",
+            "billing",
+            functions=("orders/Greeter", "Other*", "billing/Child/Fn"),
+            codes=("orders/Greeter=src", "orders/src", "billing/Fn=lib"),
+            env=("A=1", "billing/Fn:B=2"),
+            handlers=("orders/Greeter=app.handler",),
+        ).split()
+        assert orders.functions == ("Greeter", "Other*")
+        assert billing.functions == ("Other*", "Child/Fn")
+        assert orders.codes == ("orders/src", "Greeter=src")
+        assert billing.codes == ("orders/src", "Fn=lib")
+        assert (orders.env, billing.env) == (("A=1",), ("A=1", "Fn:B=2"))
+        assert (orders.handlers, billing.handlers) == (("Greeter=app.handler",), ())
+
+    def test_one_of_which_nothing_is_chosen_is_an_error(self) -> None:
+        with pytest.raises(click.UsageError, match="none of stack billing"):
+            make_options("orders", "billing", functions=("orders/Greeter",)).split()
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            (make_options("orders", "billing", template=Path("t.yaml")), "--template is one"),
+            (make_options("orders", "billing", terraform=Path("s.json")), "--terraform is one"),
+            (make_options("orders", template=Path("t"), terraform=Path("s")), "Choose one"),
+        ],
+    )
+    def test_what_does_not_go_together(self, options: AttachOptions, said: str) -> None:
+        with pytest.raises(click.UsageError, match=said):
+            options.check()
+
+    def test_without_a_name_it_is_those_of_the_settings_file(self) -> None:
+        assert make_options().or_by_default(("orders", "billing")).names == ("orders", "billing")
+        assert make_options("app").or_by_default(("orders",)).names == ("app",)
+        with pytest.raises(click.UsageError, match="plldb attach STACK"):
+            make_options().or_by_default(())
+
+    def test_which_names_them(self, project: Path) -> None:
+        (project / "plldb.toml").write_text("[attach]\nstacks = ['app']")
+        done = CliRunner().invoke(plldb, ["attach", "--python", "no-such-python"])
+        assert isinstance(done.exception, PlldbError)
+        assert "no-such-python" in done.exception.message
+
+    def test_a_stack_is_named_by_position(self, project: Path) -> None:
+        done = CliRunner().invoke(plldb, ["attach", "app", "--python", "no-such-python"])
+        assert isinstance(done.exception, PlldbError)
+        assert "no-such-python" in done.exception.message

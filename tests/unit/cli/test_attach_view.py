@@ -18,17 +18,22 @@ from plldb.debugger.attachment import (
     Detaching,
     MoveFailed,
     NothingToDebug,
+    OfStack,
     Reconnecting,
     SessionCreated,
 )
 from plldb.debugger.children.child import OutputLine
 from plldb.debugger.children.interpreter import Interpreter
-from plldb.debugger.children.invoker import Progress, RunState
+from plldb.debugger.children.invoker import Outcome, Progress, RunState
+from plldb.debugger.children.local_function import LocalFunction
+from plldb.debugger.children.runtime.frames import make_error_report
 from plldb.debugger.deployed_layers.layer_supply import LayerDownload, LayerRemark
 from plldb.debugger.held_functions import Changes
 from plldb.debugger.invocation_runner import (
     InterpreterDiffers,
     InvocationFinished,
+    InvocationStarted,
+    Legs,
     NotPrepared,
     Prepared,
 )
@@ -60,6 +65,12 @@ from plldb.debugger.redeployment import (
 from plldb.errors import CredentialsError
 
 REQUEST_ID = "0a1b2c3d-2222-4333-8444-5e6f708192a3"
+ERROR = make_error_report("KeyError", "'total'", ["  File app.py, line 1"])
+NO_RESULT = {
+    "answer": None,
+    "failure": None,
+    "timing": {"claim": None, "queue": None, "run": None, "answer": None},
+}
 SESSION_ID = "ffffffff-2222-4333-8444-5e6f708192a3"
 
 # (event, its JSON, what the line for people has)
@@ -153,6 +164,7 @@ ANSWERS: list[tuple[AttachEvent, dict[str, Any], str]] = [
             "durationMs": 12.3,
             "error": None,
             "wasPaused": False,
+            **NO_RESULT,
         },
         "✔ Greeter  0a1b2c3d  12 ms",
     ),
@@ -166,6 +178,7 @@ ANSWERS: list[tuple[AttachEvent, dict[str, Any], str]] = [
             "durationMs": 12.3,
             "error": "ValueError",
             "wasPaused": False,
+            **NO_RESULT,
         },
         "✘ Greeter  0a1b2c3d  12 ms  ValueError",
     ),
@@ -179,6 +192,7 @@ ANSWERS: list[tuple[AttachEvent, dict[str, Any], str]] = [
             "durationMs": 1,
             "error": "the function has run it",
             "wasPaused": False,
+            **NO_RESULT,
         },
         "- Greeter  0a1b2c3d  1 ms  abandoned: the function has run it",
     ),
@@ -294,7 +308,37 @@ def test_what_runs_a_function_is_for_programs(
 
 def test_every_event_is_tested_here() -> None:
     tested = {type(event) for event, *_ in [*ANSWERS, *WARNINGS]} | {type(e) for e in QUIET}
-    assert tested | {Prepared} == set(AttachEvent.__args__)
+    assert tested | {Prepared, InvocationStarted} == set(AttachEvent.__args__)
+
+
+class TestOneOfSeveralStacks:
+    @pytest.mark.parametrize(("event", "data", "text"), ANSWERS[:6], ids=lambda v: str(v)[:30])
+    def test_says_which(
+        self, event: AttachEvent, data: Any, text: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        AttachView(Console("json")).show(OfStack("orders", event))
+        assert json.loads(capsys.readouterr().out) == data | {"stackName": "orders"}
+        AttachView(Console("text")).show(OfStack("orders", event))
+        out = capsys.readouterr().out
+        assert out.startswith("orders: ")
+        assert text.strip() in out
+
+    @pytest.mark.parametrize(("event", "text"), WARNINGS[:4], ids=lambda v: str(v)[:30])
+    def test_warnings_do_so_too(
+        self, event: AttachEvent, text: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        AttachView(Console("text")).show(OfStack("orders", event))
+        err = capsys.readouterr().err
+        assert "orders: " in err
+        assert text in err
+
+
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_what_was_left_out_is_told_to_programs(
+    output: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    AttachView(Console(output)).show(Skipped("Greeter", "--function", is_unchosen=True))
+    assert ("--function" in capsys.readouterr().out) is (output == "json")
 
 
 @pytest.mark.parametrize("output", ["text", "json"])
@@ -316,6 +360,44 @@ def test_so_is_a_deadline_that_passed_in_the_debugger(
     assert "Greeter: its time was over while it was paused" in captured.err
     if output == "json":
         assert json.loads(captured.out)["wasPaused"] is True
+
+
+class TestWholeInvocations:
+    """Programs get the event, and the answer or the whole error; people get a line."""
+
+    def test_what_starts(self, capsys: pytest.CaptureFixture[str]) -> None:
+        function = LocalFunction("Greeter", Path("/code"), "app.handler", "stack-Greeter")
+        event = InvocationStarted("Greeter", REQUEST_ID, 1.5, 9.5, '{"n": 1}', {}, function)
+        AttachView(Console("text")).show(event)
+        assert capsys.readouterr() == ("", "")
+        AttachView(Console("json")).show(event)
+        assert json.loads(capsys.readouterr().out) == {
+            "event": "started",
+            "requestId": REQUEST_ID,
+            "function": "Greeter",
+            "arrived": 1.5,
+            "deadline": 9.5,
+            "payload": {"n": 1},
+        }
+
+    @pytest.mark.parametrize(
+        ("result", "shown"),
+        [
+            (Outcome('{"n": 1}', None), {"answer": {"n": 1}, "failure": None}),
+            (Outcome("null", None), {"answer": None, "failure": None}),
+            (Outcome(None, ERROR), {"answer": None, "failure": ERROR}),
+            (Outcome(None, None, raw="/w=="), {"answerBase64": "/w=="}),
+        ],
+    )
+    def test_what_was_answered(
+        self, result: Outcome, shown: dict[str, Any], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        legs = Legs(1, 2, 3, 4)
+        event = InvocationFinished("G", REQUEST_ID, "succeeded", 9, "", False, result, legs)
+        AttachView(Console("json")).show(event)
+        line = json.loads(capsys.readouterr().out)
+        assert shown.items() <= line.items()
+        assert line["timing"] == {"claim": 1, "queue": 2, "run": 3, "answer": 4}
 
 
 class TestOutput:

@@ -17,7 +17,7 @@ from plldb.debugger.attachment import (
     SessionOptions,
     attach,
 )
-from plldb.debugger.invocation_runner import InvocationFinished
+from plldb.debugger.invocation_runner import InvocationFinished, InvocationStarted
 from plldb.debugger.protocol import Connected, Ended, Instrumented, Restored, Skipped
 from plldb.debugger.sources.choice import ChosenSources
 from plldb.errors import StackError
@@ -82,6 +82,7 @@ def test_the_functions_with_code_here_are_instrumented_and_their_invocations_ans
         "whenAbsent": "error",
         "takeOver": True,
         "asFunction": False,
+        "aliases": False,
     }
     assert invoker.prepared == ["Greeter"]
     assert stack.answers == {"request-1": {"result": "a secret"}}
@@ -90,11 +91,12 @@ def test_the_functions_with_code_here_are_instrumented_and_their_invocations_ans
     assert session_id(1)[:8] in caplog.text
     for secret in (session_id(1), "s3cret", "a secret"):
         assert secret not in caplog.text
-    # An invocation is reported once, when it has ended.
+    # An invocation is reported when it starts, and once when it has ended.
     assert attached.kinds == [
         SessionCreated,
         Connected,
         Instrumented,
+        InvocationStarted,
         InvocationFinished,
         Restored,
         Ended,

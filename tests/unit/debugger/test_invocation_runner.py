@@ -28,6 +28,7 @@ from plldb.debugger.invocation_runner import (
     InterpreterDiffers,
     InvocationFinished,
     InvocationRunner,
+    InvocationStarted,
     NotPrepared,
     Prepared,
     RunnerEvent,
@@ -402,6 +403,31 @@ class TestAnswers:
 
         (answer,) = session(work).stack.told("answer")
         assert answer["body"] == f'{{"result": {result}}}'
+
+    def test_all_of_it_is_told(self) -> None:
+        async def succeed(*_: Any) -> Outcome:
+            return Outcome('{"n": 1}', None, queued_ms=5.0, ran_ms=7.0)
+
+        async def work(one: Session) -> None:
+            one.invoker.run = succeed
+            one.runner.add_function(instrumented())
+            one.runner.start(
+                replace(arrived(event='{"n": "an event"}'), credentials=TestRoles.ROLE)
+            )
+            (finished,) = await one.finished()
+            (started,) = [event for event in one.events if isinstance(event, InvocationStarted)]
+            (given,) = one.invoker.invoked
+            assert (started.local, started.event, started.context) == given[:3]
+            assert (started.function, started.request_id) == ("Greeter", "request-1")
+            assert started.arrived <= time.time() < started.deadline
+            assert finished.result == Outcome('{"n": 1}', None)
+            assert (finished.legs.queue, finished.legs.run) == (5.0, 7.0)
+            assert (finished.legs.claim or 0) + (finished.legs.answer or 0) <= finished.duration_ms
+            # Neither an event nor a credential is in what a log would show.
+            told = repr(one.events)
+            assert not [text for text in (started.event, *TestRoles.ROLE.values()) if text in told]
+
+        session(work)
 
     def test_an_error_of_the_handler_is_an_answer(self) -> None:
         async def fail(*_: Any) -> Outcome:
@@ -1009,7 +1035,7 @@ class TestPreparing:
         done = session(work)
         assert done.stack.answers.keys() == {"request-2"}
         kinds = [type(event) for event in done.events if not isinstance(event, InvocationFinished)]
-        assert kinds == [NotPrepared, Prepared]
+        assert kinds == [NotPrepared, Prepared, InvocationStarted]
 
     def test_an_error_that_comes_later_is_the_callers(self) -> None:
         """Somebody works on the function: it answers what Lambda would with that code."""

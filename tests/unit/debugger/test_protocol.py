@@ -268,7 +268,9 @@ class TestHeartbeat:
 
 class TestInstrumenting:
     def test_the_wish_is_sent(self) -> None:
-        session = attached(Wish(("A", "B"), WhenAbsent.ERROR, take_over=True, as_function=True))
+        session = attached(
+            Wish(("A", "B"), WhenAbsent.ERROR, take_over=True, as_function=True, aliases=True)
+        )
         assert session.frames == [
             {
                 "action": "instrument",
@@ -277,6 +279,7 @@ class TestInstrumenting:
                 "whenAbsent": "error",
                 "takeOver": True,
                 "asFunction": True,
+                "aliases": True,
             }
         ]
         assert not session.protocol.is_ready

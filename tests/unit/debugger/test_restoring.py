@@ -85,13 +85,39 @@ def test_nothing_to_restore() -> None:
     assert run(functions, "app", "helper") == Restoration((), {})
 
 
-@pytest.mark.parametrize(("deployed", "missing"), [("app", "helper"), ("helper", "app")])
-def test_a_missing_stack_is_named_and_nothing_is_asked_for(deployed: str, missing: str) -> None:
+def test_a_missing_helper_stack_is_named_and_nothing_is_asked_for() -> None:
     functions = FakeLambda({})
-    error = refusal(functions, deployed)
+    error = refusal(functions, "app")
     assert isinstance(error, StackError)
-    assert f"'{missing}'" in error.message
+    assert "'helper'" in error.message
     assert functions.calls == []
+
+
+class TestNoStack:
+    """It may be a mere list, which the helper stack knows, or the settings file."""
+
+    def test_one_that_the_helper_stack_knows(self) -> None:
+        functions = FakeLambda({"restored": ["greeter"], "failed": {}})
+        assert run(functions, "helper") == Restoration(("greeter",), {})
+        assert "members" not in functions.calls[0][1]
+
+    def test_one_that_the_settings_file_has_is_restored_by_that(self) -> None:
+        functions = FakeLambda({"restored": [], "failed": {}})
+        target, members = Target(functions, "helper"), {"Greeter": "greeter-fn"}
+        done = restore(target, "app", "helper", lambda: members)  # type: ignore[arg-type]
+        assert done == Restoration()
+        assert functions.calls[0][1]["members"] == members
+
+    def test_what_nobody_knows_is_an_error(self) -> None:
+        error = refusal(FakeLambda({"restored": [], "failed": {}}), "helper")
+        assert isinstance(error, StackError)
+        assert "'app'" in error.message
+
+    def test_for_a_stack_the_settings_file_says_nothing(self) -> None:
+        functions = FakeLambda({"restored": [], "failed": {}})
+        target = Target(functions, "app", "helper")
+        restore(target, "app", "helper", lambda: {"A": "a"})  # type: ignore[arg-type]
+        assert "members" not in functions.calls[0][1]
 
 
 def test_a_failure_of_the_restoring_function_is_told_with_its_reason() -> None:
@@ -108,11 +134,3 @@ def test_a_missing_permission_is_an_error_of_ours() -> None:
     error = refusal(functions, "app", "helper")
     assert isinstance(error, AccessDeniedError)
     assert "instrumentation function" in error.message
-
-
-def test_a_mere_list_is_restored_by_its_name() -> None:
-    functions = FakeLambda({"restored": ["A"], "failed": {}})
-    target = Target(functions, "helper")
-    found = restore(target, "loose", "helper", may_be_list=True)  # type: ignore[arg-type]
-    assert found == Restoration(("A",), {})
-    assert functions.calls[0][1]["stackName"] == "loose"

@@ -159,7 +159,9 @@ class TestTiming:
             read_timing({"PLLDB_HEARTBEAT_SECONDS": "101"})
         assert read_timing({"PLLDB_REFRESH_SECONDS": "86400"}).refresh == 86_400
 
-    @pytest.mark.parametrize("name", ["PLLDB_HEARTBEAT_SECONDS", "PLLDB_REFRESH_SECONDS"])
+    @pytest.mark.parametrize(
+        "name", [f"PLLDB_{name}_SECONDS" for name in ("HEARTBEAT", "REFRESH", "WATCH")]
+    )
     @pytest.mark.parametrize("text", ["0", "-1", "soon", "nan", "inf", "1e9", "5m", "0.01"])
     def test_what_makes_no_sense_is_refused(self, name: str, text: str) -> None:
         with pytest.raises(UsageError) as raised:

@@ -53,7 +53,12 @@ class FakeLambda:
 
     def get_paginator(self, operation: str) -> Any:
         assert operation == "list_functions"
-        return SimpleNamespace(paginate=lambda: ({"Functions": [one]} for one in self._functions))
+        return SimpleNamespace(paginate=self._pages)
+
+    def _pages(self, **parameters: Any) -> Iterator[dict[str, Any]]:
+        assert parameters == {"FunctionVersion": "ALL"}
+        for one in self._functions:
+            yield {"Functions": [one]}
 
     def list_tags(self, *, Resource: str) -> dict[str, Any]:  # noqa: N803
         name = Resource.removeprefix("arn:")
@@ -137,6 +142,17 @@ class TestFunctions:
 
     def test_an_image_function_without_a_handler_is_passed_over(self) -> None:
         assert functions(FakeLambda({"FunctionName": "i"})).status is CheckStatus.OK
+
+    def test_a_version_that_was_published_for_an_alias_is_named_with_its_number(self) -> None:
+        version = instrumented("greeter", "over1234")
+        version |= {"Version": "8", "FunctionArn": "arn:greeter:8"}
+        version["Environment"]["Variables"][constants.ALIASES] = '{"live": "7"}'
+        (left,) = functions(FakeLambda(version)).data["functions"]
+        assert (left["name"], left["stackName"]) == ("greeter:8", "app")
+
+    def test_one_that_somebody_else_published_meanwhile_is_passed_over(self) -> None:
+        version = instrumented("greeter", "over1234") | {"Version": "8"}
+        assert functions(FakeLambda(version)).status is CheckStatus.OK
 
     def test_the_stack_may_not_be_known(self) -> None:
         found = functions(FakeLambda(instrumented("f", "1"), f=None))

@@ -313,3 +313,28 @@ def test_for_any_stacks_with_equal_logical_ids_code_of_the_other_never_runs(
                 assert source.code_dir.parent == app / "cdk.out"
                 assert (source.code_dir / "index.py").read_text() == texts[FOLDERS.index(own)]
                 assert function in chosen.warnings
+
+
+@pytest.mark.parametrize("copied", ["src", "."])
+def test_an_image_is_made_of_the_folder_that_its_asset_was_made_from(
+    app: Path, copied: str
+) -> None:
+    folder = app / "lambda/orders"
+    (folder / copied).mkdir(exist_ok=True)
+    (folder / copied / "app.py").write_text(TEXT.format(what="image"))
+    (folder / "Dockerfile.fn").write_text(
+        f'FROM public.ecr.aws/lambda/python:3.12\nCOPY {copied} .\nCMD ["app.handler"]'
+    )
+    template = synthesise(app, "Stack", {"Handler": folder})
+    content = json.loads(template.read_text())
+    function = content["Resources"]["Handler"]
+    for name in ("Handler", "Runtime"):
+        del function["Properties"][name]
+    function["Properties"] |= {"PackageType": "Image", "Code": {"ImageUri": {"Fn::Sub": "x"}}}
+    function["Metadata"] |= {
+        "aws:asset:dockerfile-path": "Dockerfile.fn",
+        "aws:asset:property": "Code.ImageUri",
+    }
+    template.write_text(json.dumps(content))
+    source = found(app)
+    assert (source.code_dir, source.handler) == (folder / copied, "app.handler")

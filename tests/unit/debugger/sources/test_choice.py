@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from plldb.debugger.sources.choice import CodeOptions, choose_sources
-from plldb.debugger.sources.project import CodeSource
+from plldb.debugger.sources.project import CodeSource, Project
+from plldb.debugger.sources.stack_settings import list_project
 from plldb.deployed import DeployedFunction, DeployedStack
 from plldb.errors import SourceError, UsageError
 from tests.unit.debugger.sources.cloud_assemblies import synthesise
@@ -145,6 +146,13 @@ class TestDeployed:
         )
         assert "it is not in" in chosen.left_out["Macro"]
         assert chosen.known == stack.functions.keys()
+
+    def test_what_the_developer_leaves_out_is_none_of_these(self, project: Path) -> None:
+        stack = deploy({"ReadItem": None, "WriteItem": None, "Macro": None})
+        chosen = choose_sources(CodeOptions(project, functions=("Read*",)), "app", stack)
+        assert chosen.found.keys() == {"ReadItem"}
+        assert chosen.left_out == {}
+        assert chosen.unchosen == {"WriteItem", "Macro"}
 
     def test_what_is_not_deployed_is_said(self, project: Path) -> None:
         stack = deploy({"ReadItem": "app.read"}, Gone="AWS::SQS::Queue")
@@ -310,3 +318,36 @@ def test_code_that_stands_in_a_template_has_a_folder_in_the_project(tmp_path: Pa
     (tmp_path / "template.yaml").write_text(parent, encoding="utf-8")
     found = choose_sources(CodeOptions(tmp_path), "app").found
     assert found == {"C/F": CodeSource(tmp_path / ".plldb/inline/app/C/F", inline="x")}
+
+
+def test_the_functions_of_a_project_that_has_no_stack(tmp_path: Path) -> None:
+    """As Terraform's. What plldb.toml and the command line say of one has its way."""
+    (tmp_path / "src").mkdir()
+    functions = {"here": CodeSource(tmp_path / "src"), "there": "its code is in S3"}
+    project = Project("Terraform", tmp_path / "show.json", lambda _: functions)
+    stack = list_project("mine", project)
+    assert stack.members == {"here": "here", "there": "there"}
+    chosen = choose_sources(CodeOptions(tmp_path, project=project), "mine", stack)
+    assert chosen.found == {"here": CodeSource(tmp_path / "src")}
+    assert chosen.left_out == {"there": "its code is in S3"}
+    options = CodeOptions(tmp_path, code={"there": tmp_path}, project=project)
+    assert choose_sources(options, "mine", stack).found["there"].code_dir == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("file", "command"),
+    [
+        ("cdk.json", "cdk synth"),
+        ("serverless.yml", "osls package"),
+        (".chalice/config.json", "chalice package"),
+        ("main.tf", "--terraform"),
+        ("README.md", "--template PATH"),
+    ],
+)
+def test_a_project_whose_tool_was_not_run_yet(tmp_path: Path, file: str, command: str) -> None:
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).touch()
+    assert command in choose_sources(CodeOptions(tmp_path), "x").why_none
+    with pytest.raises(SourceError, match="There is no template") as raised:
+        choose_sources(CodeOptions(tmp_path, functions=("Greeter",)), "x")
+    assert command in str(raised.value.hint)

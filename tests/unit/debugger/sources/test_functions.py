@@ -105,7 +105,8 @@ Resources:
         (project / "code.zip").write_bytes(b"")
         assert missing(project, self.TEXT) == {
             "Node": "its runtime is nodejs20.x",
-            "Image": "it is a container image",
+            "Image": "it is a container image, and the template does not say what it is made of; "
+            "name its code with --code",
             "Uploaded": f"its code is at s3://bucket/key; {PACKAGED}",
             "Elsewhere": f"its CodeUri is in S3; {PACKAGED}",
             "Computed": "its CodeUri is computed by CloudFormation; name its code with --code",
@@ -113,6 +114,34 @@ Resources:
             "Archive": f"its code is in a file, {project / 'code.zip'}; "
             "name the folder that this is made of with --code",
         }
+
+    def test_an_image_is_made_of_a_folder(self, project: Path) -> None:
+        """https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/serverless-sam-cli-using-build.html"""
+        (project / "image" / "src").mkdir(parents=True)
+        (project / "image" / "src" / "app.py").touch()
+        (project / "image" / "Dockerfile.lambda").write_text(
+            'FROM public.ecr.aws/lambda/python:3.12\nCOPY src .\nCMD ["app.handler"]'
+        )
+        text = """
+Resources:
+  One:
+    Type: AWS::Serverless::Function
+    Metadata: { DockerContext: ./image, Dockerfile: Dockerfile.lambda, DockerTag: v1 }
+    Properties: { PackageType: Image }
+  Two:
+    Type: AWS::Serverless::Function
+    Metadata: { DockerContext: ./image, Dockerfile: Dockerfile.lambda }
+    Properties: { PackageType: Image, ImageConfig: { Command: [other.main] } }
+  Gone:
+    Type: AWS::Serverless::Function
+    Metadata: { DockerContext: ./image }
+    Properties: { PackageType: Image }
+"""
+        assert found(project, text) == {
+            "One": source(project / "image/src", "app.handler"),
+            "Two": source(project / "image", "other.main"),
+        }
+        assert "its Dockerfile can't be read" in missing(project, text)["Gone"]
 
     def test_a_handler_that_is_computed_is_not_known(self, project: Path) -> None:
         text = self.TEXT.replace('!Sub "src/${Name}"', "src/two")

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plldb.debugger.sources.project import CodeSource, Functions
-from plldb.debugger.sources.terraform import read_project
+from plldb.debugger.sources.terraform import read_project, read_project_file
 from plldb.errors import SourceError
 
 FUNCTION = {
@@ -182,3 +182,17 @@ def test_strange_values_harm_nothing(
 ) -> None:
     one = {"address": "x", "type": kind, "values": values}
     read(tmp_path_factory.getbasetemp(), show(one, function(), archive(source_dir="nowhere")))
+
+
+def test_a_file_and_its_folder(project: Path) -> None:
+    file = project / "show.json"
+    with pytest.raises(SourceError, match=r"show\.json can't be read") as raised:
+        read_project_file(file)
+    assert "terraform show -json" in str(raised.value.hint)
+    file.write_text("\ufeff" + show(function(), archive(source_dir="src")))
+    source = read_project_file(file).read({})["one"]
+    assert isinstance(source, CodeSource)
+    assert source.code_dir == project / "src"
+    file.write_bytes(b"\xff")
+    with pytest.raises(SourceError, match="can't be read"):
+        read_project_file(file)

@@ -49,6 +49,7 @@ _instrumenter = Instrumenter(
         clients.lambda_(clients.CONTROL_PLANE)(),
         boto3.client("cloudformation", config=clients.CONTROL_PLANE),
         boto3.client("sqs", config=clients.CONTROL_PLANE),
+        first_pause=clients.SHORTEST_UPDATE_SECONDS,
     ),
     lists=DynamoDbFunctionLists(_dynamodb, os.environ[constants.SESSIONS_TABLE]),
     connections=ApiGatewayConnections(clients.connections(clients.CONTROL_PLANE)),

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from typing import Any, Protocol
 
 from botocore.exceptions import ClientError
 
 from .rate_limit import RateLimit
+from .shared_looks import SharedLooks
 
 # Lambda's quota of control plane requests a second, for an account and region:
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
-UPDATES_PER_SECOND = 15
+CALLS_PER_SECOND = 15
 # An update ends within seconds; in a VPC it may take a minute or two.
 _SETTLE_SECONDS = 300
-_FIRST_PAUSE = 0.1
+# How long an update takes at least on AWS; emulators are quicker.
+FIRST_PAUSE = 1.0
 _LAST_PAUSE = 2.0
 _CONFLICT_ATTEMPTS = 12
 _PAGES_AT_FIRST = 5
+# A page of AWS's has 50 functions, however many are asked for; an emulator's may have all.
+_MOST_ITEMS = 10_000
+# A list of functions is read as long as it may spare more calls than it takes.
+_CALLS_SPARED = 3
 
 _FUNCTION_TYPE = "AWS::Lambda::Function"
 _STACK_TYPE = "AWS::CloudFormation::Stack"
@@ -28,6 +37,31 @@ _STACK_TYPE = "AWS::CloudFormation::Stack"
 _DELETED = "DELETE_COMPLETE"
 
 Found = dict[str, Any]
+
+
+# What has this in place of a number is no version, but the function as it is.
+LATEST = "$LATEST"
+
+
+@dataclass(frozen=True)
+class Alias:
+    """A function's alias; ``weights`` are the shares of other versions, by their numbers."""
+
+    name: str
+    version: str
+    revision: str
+    weights: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class EventSources:
+    """Of a function. ``timeout_limit`` is the least visibility timeout of the SQS queues that feed
+    it, 0 for one that can't be read: it may allow no longer timeout than there is.
+    ``call_latest``: one of them calls no alias, and no version.
+    """
+
+    timeout_limit: int | None = None
+    call_latest: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,6 +127,13 @@ class ControlPlane(Protocol):
         """What is deployed at the moment of these, by name; what is gone is left out."""
         ...
 
+    def list_known(self, names: Collection[str]) -> dict[str, Found]:
+        """Of as many of these as takes few calls, what ListFunctions says of them.
+
+        That may be a moment old, and be silent about states.
+        """
+        ...
+
     def deployment(self, stack_name: str) -> Deployment:
         """Which deployment of the stack was the last one."""
         ...
@@ -104,15 +145,47 @@ class ControlPlane(Protocol):
         """
         ...
 
-    def bypasses(self, name: str) -> list[str]:
-        """What invokes the function past ``$LATEST``, each in a few words."""
+    def aliases(self, name: str) -> list[Alias]:
+        """Raises GoneError or ChangeRefusedError, as all that follow."""
         ...
 
-    def timeout_limits(self, names: set[str]) -> dict[str, int]:
-        """Function name → the least visibility timeout of the SQS queues that feed it.
+    def provisioned(self, name: str) -> set[str]:
+        """The aliases and versions with provisioned concurrency."""
+        ...
 
-        0 for a queue that can't be read: it may allow no longer timeout than there is.
+    def is_throttled(self, name: str) -> bool:
+        """Whether no concurrency is left to it, so that nobody can call it."""
+        ...
+
+    def is_called_directly(self, name: str) -> bool:
+        """Whether somebody is permitted to call the function without an alias; True if unknown."""
+        ...
+
+    def version(self, name: str, number: str) -> Found:
+        """What GetFunctionConfiguration answers of a published version."""
+        ...
+
+    def versions(self, name: str) -> list[Found]:
+        """The same of all of them."""
+        ...
+
+    def publish(self, name: str, revision: str, code: str | None) -> str | None:
+        """The number of a version of the function as it is at that revision and with that code.
+
+        None if it is no longer so.
         """
+        ...
+
+    def point(self, name: str, alias: Alias, version: str) -> bool:
+        """Points an alias to a version; False if it is not any more as it was read."""
+        ...
+
+    def delete_version(self, name: str, number: str) -> None:
+        """Lambda refuses that while an alias points to it."""
+        ...
+
+    def event_sources(self, names: set[str]) -> dict[str, EventSources]:
+        """By the names of the functions that have any."""
         ...
 
 
@@ -124,15 +197,22 @@ class LambdaControlPlane:
         lambda_: Any,
         cloudformation: Any,
         sqs: Any,
+        clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        first_pause: float = FIRST_PAUSE,
     ) -> None:
         self._lambda = lambda_
         self._cloudformation = cloudformation
         self._sqs = sqs
         self._sleep = sleep
-        self._updates = RateLimit(UPDATES_PER_SECOND, sleep=sleep)
+        self._first_pause = first_pause
+        # Every call to Lambda's control plane takes its turn.
+        self._calls = RateLimit(CALLS_PER_SECOND, clock, sleep)
+        self._looks = SharedLooks(self._calls.acquire, self._look_at)
         # How many calls listing the account's functions takes, as far as is known.
         self._pages = _PAGES_AT_FIRST
+        # Whether a list of functions says of each in which state it is: an emulator's may.
+        self._lists_states = False
 
     def of_stack(self, stack_name: str) -> Iterator[FunctionRef]:
         pages = self._cloudformation.get_paginator("list_stack_resources")
@@ -154,10 +234,10 @@ class LambdaControlPlane:
                     raise
 
     def get(self, name: str) -> Found:
-        pauses = _pauses(_SETTLE_SECONDS)
+        pauses = self._pauses()
         while True:
-            found: Found = self._call(self._lambda.get_function_configuration, FunctionName=name)
-            if found.get("LastUpdateStatus") != "InProgress" and found.get("State") != "Pending":
+            found = self._looks.look(name) if self._lists_states else self._get_at_once(name)
+            if is_settled(found):
                 return found
             pause = next(pauses, None)
             if pause is None:
@@ -166,35 +246,9 @@ class LambdaControlPlane:
                 )
             self._sleep(pause)
 
-    def find(self, names: Collection[str]) -> dict[str, Found]:
-        """By a call for each, or by listing all functions of the account, as takes fewer calls."""
-        if len(names) > self._pages:
-            try:
-                return self._list(names)
-            except _DeniedError:
-                pass  # it takes a right to all functions, where the role may have one to some
-        found = {}
-        for name in names:
-            with suppress(GoneError):
-                found[name] = self._call(self._lambda.get_function_configuration, FunctionName=name)
-        return found
-
-    def _list(self, names: Collection[str]) -> dict[str, Found]:
-        """Those of these names, or ARNs, that there are."""
-        found: dict[str, Found] = {}
-        position: dict[str, str] = {}
-        pages = 0
-        while len(found) < len(names):
-            page = self._call(self._lambda.list_functions, **position)
-            pages += 1
-            for one in page["Functions"]:
-                found |= {
-                    name: one for name in (one["FunctionName"], one["FunctionArn"]) if name in names
-                }
-            if not page.get("NextMarker"):
-                break
-            position = {"Marker": page["NextMarker"]}
-        self._pages = pages
+    def _get_at_once(self, name: str, has_turn: bool = False) -> Found:
+        call = self._call_now if has_turn else self._call
+        found: Found = call(self._lambda.get_function_configuration, FunctionName=name)
         return found
 
     def deployment(self, stack_name: str) -> Deployment:
@@ -210,11 +264,65 @@ class LambdaControlPlane:
         is_under_way = status.endswith("_IN_PROGRESS") and "CLEANUP" not in status
         return Deployment(f"{began.isoformat()}{' …' if is_under_way else ''}", is_under_way)
 
-    def update(self, name: str, revision: str, changes: dict[str, Any]) -> Found | None:
-        for pause in (*_first(_pauses(_SETTLE_SECONDS), _CONFLICT_ATTEMPTS - 1), None):
-            self._updates.acquire()
+    def find(self, names: Collection[str]) -> dict[str, Found]:
+        """By a call for each, or by listing all functions of the account, as takes fewer calls."""
+        if len(names) > self._pages:
             try:
-                self._call(
+                return self._list(names)
+            except _DeniedError:
+                pass  # it takes a right to all functions, where the role may have one to some
+        found = {}
+        for name in names:
+            with suppress(GoneError):
+                found[name] = self._get_at_once(name)
+        return found
+
+    def list_known(self, names: Collection[str]) -> dict[str, Found]:
+        try:
+            return self._list(names, len(names) // _CALLS_SPARED)
+        except ChangeRefusedError:
+            return {}
+
+    def _list(
+        self, names: Collection[str], most: int | None = None, has_turn: bool = False
+    ) -> dict[str, Found]:
+        """Those of these names, or ARNs, that there are on so many pages."""
+        found: dict[str, Found] = {}
+        pages = 0
+        list_functions = partial(self._lambda.list_functions, MaxItems=_MOST_ITEMS)
+        for page in islice(self._pages_of(list_functions, has_turn), most):
+            pages += 1
+            for one in page["Functions"]:
+                self._lists_states = self._lists_states or "LastUpdateStatus" in one
+                found |= {
+                    name: one for name in (one["FunctionName"], one["FunctionArn"]) if name in names
+                }
+            if len(found) == len(names):
+                break
+        self._pages = pages
+        return found
+
+    def _look_at(self, names: Collection[str]) -> dict[str, Found | Exception]:
+        """For ``SharedLooks``, which has taken the turn of the first call."""
+        has_turn = True
+        found: dict[str, Found | Exception] = {}
+        if len(names) > self._pages:
+            found |= self._list(names, has_turn=has_turn)
+            has_turn = False
+        for name in names:
+            if name not in found:
+                try:
+                    found[name] = self._get_at_once(name, has_turn)
+                except (GoneError, ChangeRefusedError) as error:
+                    found[name] = error
+                has_turn = False
+        return found
+
+    def update(self, name: str, revision: str, changes: dict[str, Any]) -> Found | None:
+        updated: Found = {}
+        for pause in (*islice(self._pauses(), _CONFLICT_ATTEMPTS - 1), None):
+            try:
+                updated = self._call(
                     self._lambda.update_function_configuration,
                     FunctionName=name,
                     RevisionId=revision,
@@ -229,7 +337,7 @@ class LambdaControlPlane:
                 return None
             break
         try:
-            settled = self.get(name)
+            settled = self._await_end(name, updated)
         except ChangeRefusedError as error:
             raise UnseenUpdateError(str(error)) from error
         if settled.get("LastUpdateStatus") == "Failed":
@@ -238,42 +346,131 @@ class LambdaControlPlane:
             )
         return settled
 
-    def bypasses(self, name: str) -> list[str]:
-        aliases = self._call(self._lambda.list_aliases, FunctionName=name)["Aliases"]
+    def _await_end(self, name: str, updated: Found) -> Found:
+        """``updated`` is what Lambda answered to the update, which may be its end."""
+        if updated.get("LastUpdateStatus") and is_settled(updated):
+            return updated
+        self._sleep(self._first_pause)
+        return self.get(name)
+
+    def _pauses(self) -> Iterator[float]:
+        """Growing pauses, as long as they stay within the time that an update may take."""
+        pause, waited = self._first_pause / 2, 0.0
+        while waited < _SETTLE_SECONDS:
+            yield pause
+            waited += pause
+            pause = min(pause * 1.5, _LAST_PAUSE)
+
+    def aliases(self, name: str) -> list[Alias]:
         return [
-            f"alias {alias['Name']} invokes version {alias['FunctionVersion']}"
-            for alias in aliases
-            if alias["FunctionVersion"] != "$LATEST"
-        ] + [
-            f"{config['FunctionArn'].rpartition(':')[2]} has provisioned concurrency"
-            for config in self._provisioned(name)
+            Alias(
+                one["Name"],
+                one["FunctionVersion"],
+                one["RevisionId"],
+                frozenset((one.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or ()),
+            )
+            for one in self._list_all(self._lambda.list_aliases, "Aliases", FunctionName=name)
         ]
 
-    def _provisioned(self, name: str) -> list[dict[str, Any]]:
+    def provisioned(self, name: str) -> set[str]:
         try:
-            answer = self._call(
-                self._lambda.list_provisioned_concurrency_configs, FunctionName=name
+            found = self._list_all(
+                self._lambda.list_provisioned_concurrency_configs,
+                "ProvisionedConcurrencyConfigs",
+                FunctionName=name,
             )
         except _DeniedError:
             # The role allows it. An emulator that takes it for another action has none of these.
-            return []
-        configs: list[dict[str, Any]] = answer["ProvisionedConcurrencyConfigs"]
-        return configs
+            return set()
+        return {one["FunctionArn"].rpartition(":")[2] for one in found}
 
-    def timeout_limits(self, names: set[str]) -> dict[str, int]:
-        limits: dict[str, int] = {}
+    def is_called_directly(self, name: str) -> bool:
+        try:
+            policy = json.loads(self._call(self._lambda.get_policy, FunctionName=name)["Policy"])
+        except GoneError:
+            return False  # nobody is
+        except (ChangeRefusedError, ValueError):
+            return True
+        return any(one.get("Effect") == "Allow" for one in policy.get("Statement", ()))
+
+    def version(self, name: str, number: str) -> Found:
+        found: Found = self._call(
+            self._lambda.get_function_configuration, FunctionName=name, Qualifier=number
+        )
+        return found
+
+    def versions(self, name: str) -> list[Found]:
+        found = self._list_all(
+            self._lambda.list_versions_by_function, "Versions", FunctionName=name
+        )
+        return [one for one in found if one["Version"] != LATEST]
+
+    def publish(self, name: str, revision: str, code: str | None) -> str | None:
+        given = {"RevisionId": revision} | ({"CodeSha256": code} if code else {})
+        try:
+            published = self._call(self._lambda.publish_version, FunctionName=name, **given)
+        except _StaleError:
+            return None
+        number = str(published["Version"])
+        for pause in self._pauses():
+            if published.get("State") != "Pending":
+                break
+            self._sleep(pause)
+            published = self.version(name, number)
+        return number
+
+    def point(self, name: str, alias: Alias, version: str) -> bool:
+        try:
+            self._call(
+                self._lambda.update_alias,
+                FunctionName=name,
+                Name=alias.name,
+                FunctionVersion=version,
+                RevisionId=alias.revision,
+            )
+        except _StaleError:
+            return False
+        return True
+
+    def delete_version(self, name: str, number: str) -> None:
+        if not number.isdigit():
+            # Without a version, this call deletes the function.
+            raise ValueError(f"{number} is no version")
+        # By the version's own name, which is all that the role allows. It may be gone already.
+        with suppress(GoneError):
+            self._call(self._lambda.delete_function, FunctionName=f"{name}:{number}")
+
+    def is_throttled(self, name: str) -> bool:
+        try:
+            answer = self._call(self._lambda.get_function_concurrency, FunctionName=name)
+        except _DeniedError:
+            # The role allows it. Not every emulator knows the action.
+            return False
+        return bool(answer.get("ReservedConcurrentExecutions") == 0)
+
+    def event_sources(self, names: set[str]) -> dict[str, EventSources]:
+        sources: dict[str, EventSources] = {}
         timeouts: dict[str, int] = {}
-        for page in self._lambda.get_paginator("list_event_source_mappings").paginate():
+        for page in self._pages_of(self._lambda.list_event_source_mappings):
             for mapping in page["EventSourceMappings"]:
                 queue = mapping.get("EventSourceArn", "")
-                # …:function:name; with a further part, it is a version, which stays as it is.
-                *_, kind, name = mapping.get("FunctionArn", ":").split(":")
-                if kind != "function" or name not in names or ":sqs:" not in queue:
+                # arn:partition:lambda:region:account:function:name, and perhaps :alias
+                _, _, rest = mapping.get("FunctionArn", "").partition(":function:")
+                name, _, qualifier = rest.partition(":")
+                if name not in names:
                     continue
-                if queue not in timeouts:
-                    timeouts[queue] = self._visibility_timeout(queue)
-                limits[name] = min(limits.get(name, timeouts[queue]), timeouts[queue])
-        return limits
+                known = sources.get(name, EventSources())
+                limit = known.timeout_limit
+                if ":sqs:" in queue:
+                    if queue not in timeouts:
+                        timeouts[queue] = self._visibility_timeout(queue)
+                    limit = min(timeouts[queue], timeouts[queue] if limit is None else limit)
+                sources[name] = EventSources(limit, known.call_latest or not qualifier)
+        return sources
+
+    def _list_all(self, call: Callable[..., Any], what: str, **parameters: Any) -> list[Any]:
+        pages = self._pages_of(partial(call, **parameters))
+        return [one for page in pages for one in page[what]]
 
     def _visibility_timeout(self, queue_arn: str) -> int:
         # arn:partition:sqs:region:account:name; its URL is made of the same parts.
@@ -287,7 +484,25 @@ class LambdaControlPlane:
             return 0  # it was deleted, or is another account's
         return int(attributes["Attributes"]["VisibilityTimeout"])
 
+    def _pages_of(
+        self, operation: Callable[..., Any], has_turn: bool = False
+    ) -> Iterator[dict[str, Any]]:
+        call = self._call_now if has_turn else self._call
+        position: dict[str, str] = {}
+        while True:
+            page = call(operation, **position)
+            yield page
+            call = self._call
+            if not page.get("NextMarker"):
+                break
+            position = {"Marker": page["NextMarker"]}
+
     def _call(self, call: Callable[..., Any], **parameters: Any) -> Any:
+        """In its turn."""
+        self._calls.acquire()
+        return self._call_now(call, **parameters)
+
+    def _call_now(self, call: Callable[..., Any], **parameters: Any) -> Any:
         try:
             return call(**parameters)
         except ClientError as error:
@@ -314,17 +529,9 @@ def _name_resource(resource: dict[str, Any]) -> tuple[str, str] | None:
     return name, resource["ResourceType"]
 
 
-def _pauses(total: float) -> Iterator[float]:
-    """Growing pauses, as long as they stay within the total."""
-    pause, waited = _FIRST_PAUSE, 0.0
-    while waited < total:
-        yield pause
-        waited += pause
-        pause = min(pause * 1.5, _LAST_PAUSE)
-
-
-def _first(pauses: Iterator[float], count: int) -> list[float]:
-    return [pause for pause, _ in zip(pauses, range(count), strict=False)]
+def is_settled(found: Found) -> bool:
+    """Whether no update is under way, as far as is told."""
+    return found.get("LastUpdateStatus") != "InProgress" and found.get("State") != "Pending"
 
 
 def _is_no_stack(error: ClientError) -> bool:

@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from .image_config import find_image_obstacle, is_image
+
 Found = dict[str, Any]
 
 # A script that starts the runtime, and decides by itself what that runs:
@@ -55,12 +57,12 @@ def list_cautions(found: Found) -> Iterator[str]:
 
 
 def _check_package(found: Found) -> str | None:
-    if found.get("PackageType", "Zip") != "Zip":
-        return "it is a container image; plldb debugs zip functions"
-    return None
+    return find_image_obstacle(found) if is_image(found) else None
 
 
 def _check_runtime(found: Found) -> str | None:
+    if is_image(found):
+        return None  # Lambda does not know it
     runtime = found.get("Runtime") or "unknown"
     if not runtime.startswith("python3."):
         return f"its runtime is {runtime}; plldb debugs Python"
@@ -115,7 +117,7 @@ def _check_variables(found: Found) -> str | None:
 
 
 def _check_handler(found: Found) -> str | None:
-    return None if found.get("Handler") else "it has no handler"
+    return None if found.get("Handler") or is_image(found) else "it has no handler"
 
 
 def _check_state(found: Found) -> str | None:

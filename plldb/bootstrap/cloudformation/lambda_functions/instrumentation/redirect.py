@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..shared import constants
+from .image_config import ImageConfig
 
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 MAX_TIMEOUT = 900
@@ -20,21 +21,28 @@ MAX_ENVIRONMENT_BYTES = 4096
 
 @dataclass(frozen=True)
 class FunctionConfiguration:
-    """The part of a function's configuration that redirection touches. Layers are ARNs."""
+    """The part of a function's configuration that redirection touches. Layers are ARNs.
+
+    The handler of a container image is the one that its command names; it has no layers.
+    """
 
     handler: str
     timeout: int
     layers: tuple[str, ...] = ()
     variables: dict[str, str] = field(default_factory=dict, repr=False)
+    image: ImageConfig | None = None
 
     @classmethod
     def from_lambda(cls, found: dict[str, Any]) -> FunctionConfiguration:
         """From the answer of GetFunctionConfiguration."""
+        variables = dict((found.get("Environment") or {}).get("Variables") or {})
+        image = ImageConfig.from_lambda(found)
         return cls(
-            handler=found.get("Handler", ""),
+            handler=found.get("Handler", "") if image is None else image.find_handler(variables),
             timeout=found["Timeout"],
             layers=tuple(layer["Arn"] for layer in found.get("Layers") or ()),
-            variables=dict((found.get("Environment") or {}).get("Variables") or {}),
+            variables=variables,
+            image=image,
         )
 
     @property
@@ -65,7 +73,10 @@ class FunctionConfiguration:
     def changes(self, wanted: FunctionConfiguration) -> dict[str, Any]:
         """The parameters of UpdateFunctionConfiguration that make this one the wanted one."""
         changes: dict[str, Any] = {}
-        if wanted.handler != self.handler:
+        if wanted.image is not None:
+            if wanted.image != self.image:
+                changes["ImageConfig"] = wanted.image.to_lambda()
+        elif wanted.handler != self.handler:
             changes["Handler"] = wanted.handler
         if wanted.timeout != self.timeout:
             changes["Timeout"] = wanted.timeout
@@ -106,8 +117,10 @@ def undo(configuration: FunctionConfiguration, layer: Layer) -> FunctionConfigur
     """The configuration as the user deployed it, without anything of plldb's."""
     variables = configuration.variables
     handler, timeout = configuration.handler, configuration.timeout
+    image = None if configuration.image is None else configuration.image.undo(variables)
     if configuration.runs_shim:
-        handler = variables.get(constants.ORIGINAL_HANDLER, handler)
+        known = handler if image is None else image.find_handler(variables)
+        handler = variables.get(constants.ORIGINAL_HANDLER, known)
     if str(timeout) == variables.get(constants.RAISED_TIMEOUT):
         timeout = int(variables.get(constants.ORIGINAL_TIMEOUT, timeout))
     return FunctionConfiguration(
@@ -119,6 +132,7 @@ def undo(configuration: FunctionConfiguration, layer: Layer) -> FunctionConfigur
             for name, value in variables.items()
             if name not in (*constants.FUNCTION_VARIABLES, *constants.FORMER_FUNCTION_VARIABLES)
         },
+        image=image,
     )
 
 
@@ -131,12 +145,16 @@ def redirect(
     timeout is never lowered.
     """
     raised = max(original.timeout, min(MAX_TIMEOUT, timeout_limit))
+    image = original.image
     return replace(
         original,
         handler=constants.SHIM_HANDLER,
         timeout=raised,
-        layers=(*original.layers, layer.version_arn),
+        # An image carries the shim itself.
+        layers=(*original.layers, layer.version_arn) if image is None else (),
+        image=None if image is None else image.redirect(),
         variables=original.variables
+        | ({} if image is None else image.remember())
         | {
             constants.ORIGINAL_HANDLER: original.handler,
             constants.ORIGINAL_TIMEOUT: str(original.timeout),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 INSTRUMENT = "instrument"
@@ -23,13 +23,15 @@ def instrument_request(
     take_over: bool,
     open_sessions: dict[str, dict[str, str]],
     as_function: bool = False,
+    aliases: bool = False,
     members: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     """Redirects functions of a stack to a session.
 
     ``session`` is the beginning of its id. ``open_sessions`` are the stack's others, by the names
-    under which they hold functions, each with its ``owner`` and ``connectionId``. ``members`` are
-    the functions of a stack that is a mere list, as in ``wire``.
+    under which they hold functions, each with its ``owner`` and ``connectionId``.
+    ``aliases``: theirs are redirected, too, whoever else calls the functions. ``members`` are the
+    functions of a stack that is a mere list, as in ``wire``.
     """
     return {
         "operation": INSTRUMENT,
@@ -42,24 +44,29 @@ def instrument_request(
         "whenAbsent": when_absent,
         "takeOver": take_over,
         "asFunction": as_function,
+        "aliases": aliases,
         "openSessions": open_sessions,
         "members": members,
     }
 
 
 def restore_request(
-    stack_name: str, holds: Iterable[str] | None = None, connection_id: str | None = None
+    stack_name: str,
+    holds: Iterable[str] | None = None,
+    connection_id: str | None = None,
+    members: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Restores a stack's functions: those that are held under one of these names, or all.
 
-    ``connection_id`` hears of each, and of the end.
+    ``connection_id`` hears of each, and of the end. ``members`` are functions of a mere list, as in
+    ``wire``, besides those that the helper stack knows by itself.
     """
     return {
         "operation": RESTORE,
         "stackName": stack_name,
         "holds": None if holds is None else sorted(holds),
         "connectionId": connection_id,
-    }
+    } | ({} if members is None else {"members": dict(members)})
 
 
 def watch_request(

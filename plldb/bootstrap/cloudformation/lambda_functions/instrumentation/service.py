@@ -7,7 +7,7 @@ are idempotent, since Lambda repeats a failed one that was asked for by a sessio
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -21,12 +21,22 @@ from ..sessions.function_lists import FunctionLists
 from ..shared.log import LambdaEvent, Record
 from ..websocket import wire
 from ..websocket.connections import Connections
+from .alias_redirection import (
+    AliasWish,
+    GivenBack,
+    TakenAliases,
+    give_aliases_back,
+    take_aliases,
+)
 from .control_plane import (
     ChangeRefusedError,
     ControlPlane,
+    EventSources,
+    Found,
     FunctionRef,
     GoneError,
     UnseenUpdateError,
+    is_settled,
 )
 from .obstacles import find_obstacle, list_cautions
 from .redirect import (
@@ -41,14 +51,20 @@ from .redirect import (
 from .request import INSTRUMENT, WATCH, restore_request
 from .watching import Differences, compare
 
-_THREADS = 16
+# Each waits for its turn and for the end of its update, rather than that it works. As many turns
+# come within 4 seconds, in which a debugger that detaches should hear of something.
+_MOST_THREADS = 60
 _RESTORED = "restored"
+# Of so many functions, callers of aliases come to the debugger before it is told that all is ready.
+# Of more, that takes a while: Lambda takes 15 calls a second.
+_FEW = 10
 # How often a function is looked at again because somebody else changed it in between.
 _ATTEMPTS = 5
 # For how long restoring waits for a deployment of the stack: 5 minutes.
 _DEPLOYMENT_LOOKS, _DEPLOYMENT_PAUSE = 60, 5.0
 _RESTORED_LATER = "the stack is being deployed; its functions are restored afterwards"
 _CHANGING = "somebody else keeps changing it"
+_THROTTLED = "nobody can call it: its reserved concurrency is 0"
 _UNSEEN = "Lambda took the change, but it is not known whether it is through"
 _LOST_ORIGINAL = "it runs plldb's shim, but its own handler is not known any more; deploy it again"
 
@@ -159,10 +175,10 @@ def _instrument(
     request: dict[str, Any], record: Record, instrumenter: Instrumenter, notifier: Notifier
 ) -> dict[str, Any]:
     record["sessionId"] = request["session"]
-    own = restore_request(request["stackName"], [request["session"]])
+    own_holds = restore_request(request["stackName"], [request["session"]])
     # A late or repeated request must not take functions from a newer session.
     if instrumenter.is_over(request["token"]):
-        return restore(own, record, instrumenter)
+        return restore(own_holds, record, instrumenter)
     deployment = instrumenter.control_plane.deployment(request["stackName"])
     if deployment.is_under_way:
         # A function that is changed at the same time can make the deployment fail. The debugger
@@ -172,21 +188,47 @@ def _instrument(
         notifier.notify(wire.ready(0, 0, instrumenter.max_waiting, deployment.stamp))
         return {"instrumented": 0, "skipped": 0}
     selection = _select(request, instrumenter, notifier)
-    limits = instrumenter.control_plane.timeout_limits({one.name for one in selection.functions})
+    names = {one.name for one in selection.functions}
+    sources = instrumenter.control_plane.event_sources(names)
+    known = instrumenter.control_plane.list_known(names)
+    has_few = len(selection.functions) <= _FEW
+    published_for: set[str] = set()
 
     def take(function: FunctionRef) -> bool:
-        limit = limits.get(function.name, MAX_TIMEOUT)
-        return _take_and_tell(function, request, limit, instrumenter, notifier)
+        own = sources.get(function.name, EventSources())
+        limit = MAX_TIMEOUT if own.timeout_limit is None else own.timeout_limit
+        messages = _take(function, request, limit, known.get(function.name), instrumenter)
+        is_taken = bool(messages[0]["type"] == wire.MessageType.INSTRUMENTED)
+        if is_taken and has_few:
+            messages += _take_aliases(
+                function, messages[0], request, own, instrumenter, published_for
+            )
+        for message in messages:
+            notifier.notify(message)
+        return is_taken
 
     taken = _in_parallel(take, selection.functions)
+    _end_publishing(request, published_for, instrumenter)
     # Asked after the last change: a session that ended before is restored here, one that ends
     # later has its own restoring, which sees all changes. That a connection is gone says nothing:
     # an heir may have taken over, or may be about to.
     if instrumenter.is_over(request["token"]):
-        return restore(own, record, instrumenter)
+        return restore(own_holds, record, instrumenter)
     record |= {"outcome": "ready", "instrumented": sum(taken)}
     skipped = len(taken) - sum(taken) + selection.idle_patterns
     notifier.notify(wire.ready(sum(taken), skipped, instrumenter.max_waiting, deployment.stamp))
+    # These cost a few calls for each function: nobody is to wait for them.
+    for function, is_taken in zip(selection.functions, taken, strict=True):
+        if not has_few and instrumenter.is_over(request["token"]):
+            break  # restoring needs the calls
+        if is_taken:
+            if not has_few:
+                own = sources.get(function.name, EventSources())
+                _take_aliases_late(function, request, own, instrumenter, notifier, published_for)
+            _warn_of_throttling(function, instrumenter, notifier)
+    _end_publishing(request, published_for, instrumenter)
+    if not has_few and instrumenter.is_over(request["token"]):
+        return restore(own_holds, record, instrumenter)
     return {"instrumented": sum(taken), "skipped": skipped}
 
 
@@ -220,7 +262,8 @@ def watch(request: dict[str, Any], record: Record, instrumenter: Instrumenter) -
 
 
 def restore(request: dict[str, Any], record: Record, instrumenter: Instrumenter) -> dict[str, Any]:
-    """``{"restored": [functions], "failed": {function: reason}}``.
+    """``{"restored": [functions], "failed": {function: reason}}``, and perhaps
+    ``"left": {function: [what]}``: what was left as it is, though it has to do with plldb.
 
     Restores what is held under the names of the request; without any, all that is instrumented.
     Nobody sees the answer where a session's functions are restored: raises NotRestoredError then.
@@ -229,18 +272,28 @@ def restore(request: dict[str, Any], record: Record, instrumenter: Instrumenter)
     record["holds"] = holds
     notifier = Notifier(instrumenter.connections, request["connectionId"])
     _wait_for_deployment(request["stackName"], instrumenter, notifier)
-    functions = _list_held(request["stackName"], instrumenter)
+    listed = {one.name for one in instrumenter.lists.get(request["stackName"])}
+    functions = _list_held(request["stackName"], request.get("members") or {}, instrumenter)
+    known = instrumenter.control_plane.list_known({one.name for one in functions})
     restored: list[str] = []
     failed: dict[str, str] = {}
+    left: dict[str, list[str]] = {}
 
     def give_back(function: FunctionRef) -> None:
-        try:
-            if _give_back(function, holds, instrumenter):
-                restored.append(function.logical_id)
-                notifier.notify(wire.restored(function.logical_id))
-        except ChangeRefusedError as error:
-            failed[function.logical_id] = str(error)
-            notifier.notify(wire.warning(function.logical_id, f"not restored: {error}"))
+        has_versions = holds is None or function.name in listed
+        was_held = known.get(function.name)
+        if was_held is not None and not _is_held(was_held, holds):
+            was_held = None
+        done = _give_all_back(function, holds, was_held, has_versions, instrumenter)
+        if done.is_restored:
+            restored.append(function.logical_id)
+            notifier.notify(wire.restored(function.logical_id))
+        if done.warnings:
+            left[function.logical_id] = [*done.warnings]
+        if done.failures:
+            failed[function.logical_id] = "; ".join(done.failures)
+        for text in (*done.warnings, *(f"not restored: {one}" for one in done.failures)):
+            notifier.notify(wire.warning(function.logical_id, text))
 
     _in_parallel(give_back, functions)
     notifier.notify(wire.closed())
@@ -251,7 +304,7 @@ def restore(request: dict[str, Any], record: Record, instrumenter: Instrumenter)
         record["level"] = "ERROR"
         if holds is not None:
             raise NotRestoredError(", ".join(sorted(failed)))
-    return {"restored": sorted(restored), "failed": failed}
+    return {"restored": sorted(restored), "failed": failed} | ({"left": left} if left else {})
 
 
 def _wait_for_deployment(stack_name: str, instrumenter: Instrumenter, notifier: Notifier) -> None:
@@ -275,11 +328,14 @@ def _list_functions(request: dict[str, Any], instrumenter: Instrumenter) -> list
     return [FunctionRef(title, name) for title, name in members.items()]
 
 
-def _list_held(stack_name: str, instrumenter: Instrumenter) -> list[FunctionRef]:
+def _list_held(
+    stack_name: str, members: dict[str, str], instrumenter: Instrumenter
+) -> list[FunctionRef]:
     """What may be instrumented of a stack, whether CloudFormation knows it or not."""
     functions = {one.name: one for one in instrumenter.control_plane.of_stack(stack_name)}
-    for listed in instrumenter.lists.get(stack_name):
-        functions.setdefault(listed.name, FunctionRef(listed.title, listed.name))
+    kept = [(one.title, one.name) for one in instrumenter.lists.get(stack_name)]
+    for title, name in (*kept, *members.items()):
+        functions.setdefault(name, FunctionRef(title, name))
     return [*functions.values()]
 
 
@@ -314,30 +370,22 @@ def _select(request: dict[str, Any], instrumenter: Instrumenter, notifier: Notif
     return _Selection(functions, len(idle))
 
 
-def _take_and_tell(
+def _take(
     function: FunctionRef,
     request: dict[str, Any],
     timeout_limit: int,
+    known: Found | None,
     instrumenter: Instrumenter,
-    notifier: Notifier,
-) -> bool:
-    """Whether the function's invocations go to the session from now on."""
-    messages = _take(function, request, timeout_limit, instrumenter)
-    for message in messages:
-        notifier.notify(message)
-    is_instrumented: bool = messages[0]["type"] == wire.MessageType.INSTRUMENTED
-    if is_instrumented:
-        _warn_of_bypasses(function, instrumenter, notifier)
-    return is_instrumented
-
-
-def _take(
-    function: FunctionRef, request: dict[str, Any], timeout_limit: int, instrumenter: Instrumenter
 ) -> list[Message]:
-    """Redirects one function; the messages say what became of it, and then any warning."""
+    """Redirects one function; the messages say what became of it, and then any warning.
+
+    ``known`` is what was known of it a moment ago, if anything.
+    """
+    # A function that nobody holds is changed only if it is still what it was then.
+    is_usable = known is not None and is_settled(known) and not _is_touched(known)
     try:
-        for _ in range(_ATTEMPTS):
-            messages = _try_to_take(function, request, timeout_limit, instrumenter)
+        for found in _look(function, known if is_usable else None, instrumenter):
+            messages = _try_to_take(function, request, timeout_limit, found, instrumenter)
             if messages:
                 return messages
     except GoneError:
@@ -347,11 +395,39 @@ def _take(
     return [wire.skipped(function.logical_id, _CHANGING)]
 
 
+def _look(
+    function: FunctionRef, known: Found | None, instrumenter: Instrumenter
+) -> Iterator[Found]:
+    """What there is of a function, again as often as somebody else has changed it meanwhile.
+
+    At first it is what is ``known``, if that is given.
+    """
+    if known is not None:
+        yield known
+    for _ in range(_ATTEMPTS):
+        yield instrumenter.control_plane.get(function.name)
+
+
+def _is_held(found: Found, holds: list[str] | None) -> bool:
+    """Whether the function is at rest, and held under one of these names; by anybody for None."""
+    holder = FunctionConfiguration.from_lambda(found).holder
+    return is_settled(found) and holder is not None and (holds is None or holder in holds)
+
+
+def _is_touched(found: Found) -> bool:
+    """Whether a session holds the function, or has left anything of plldb's in it."""
+    configuration = FunctionConfiguration.from_lambda(found)
+    return configuration.runs_shim or configuration.holder is not None
+
+
 def _try_to_take(
-    function: FunctionRef, request: dict[str, Any], timeout_limit: int, instrumenter: Instrumenter
+    function: FunctionRef,
+    request: dict[str, Any],
+    timeout_limit: int,
+    found: Found,
+    instrumenter: Instrumenter,
 ) -> list[Message]:
-    """As ``_take``; no messages, if somebody else changed the function in between."""
-    found = instrumenter.control_plane.get(function.name)
+    """As ``_take``; no messages, if somebody else changed the function since it was found so."""
     revision = found["RevisionId"]
     current = FunctionConfiguration.from_lambda(found)
     original = undo(current, instrumenter.layer)
@@ -423,7 +499,7 @@ def _instrumented_message(
         function_name=function.name,
         function_arn=found["FunctionArn"],
         handler=original.handler,
-        runtime=found["Runtime"],
+        runtime=found.get("Runtime") or "",
         timeout=original.timeout,
         memory_size=found.get("MemorySize", 128),
         variables=original.variables,
@@ -484,25 +560,133 @@ def _make_hold(
     return hold
 
 
-def _warn_of_bypasses(
-    function: FunctionRef, instrumenter: Instrumenter, notifier: Notifier
+def _end_publishing(
+    request: dict[str, Any], published_for: set[str], instrumenter: Instrumenter
 ) -> None:
+    """Who restores the session's functions may forget of which versions were published."""
+    while published_for:
+        hold = published_for.pop()
+        instrumenter.lists.end_work(request["stackName"], hold, token_key(request["token"]))
+
+
+def _take_aliases_late(
+    function: FunctionRef,
+    request: dict[str, Any],
+    sources: EventSources,
+    instrumenter: Instrumenter,
+    notifier: Notifier,
+    published_for: set[str],
+) -> None:
+    """After the debugger was told of the function: it hears of it again, if anything came of it."""
     try:
-        for bypass in instrumenter.control_plane.bypasses(function.name):
-            notifier.notify(wire.warning(function.logical_id, f"{bypass}, which is not debugged"))
+        found = instrumenter.control_plane.get(function.name)
+    except (GoneError, ChangeRefusedError):
+        return  # the debugger will notice
+    current = FunctionConfiguration.from_lambda(found)
+    if not _is_own(current, request, instrumenter):
+        return
+    original = undo(current, instrumenter.layer)
+    told = _instrumented_message(function, found, original, found["RevisionId"])
+    warnings = _take_aliases(function, told, request, sources, instrumenter, published_for)
+    for message in (*([told] if told["aliases"] else []), *warnings):
+        notifier.notify(message)
+
+
+def _take_aliases(
+    function: FunctionRef,
+    told: Message,
+    request: dict[str, Any],
+    sources: EventSources,
+    instrumenter: Instrumenter,
+    published_for: set[str],
+) -> list[Message]:
+    """Warnings; what is to be ``told`` of the function says then which aliases come here, too.
+
+    The names of the holds for which a version is published are added to ``published_for``.
+    """
+
+    def find_holder(configuration: FunctionConfiguration) -> str | None:
+        rival = _find_rival(configuration, request, instrumenter)
+        return None if rival is None or request["takeOver"] else configuration.owner
+
+    def announce(hold: str) -> None:
+        published_for.add(hold)
+        named = {function.logical_id: function.name}
+        work = token_key(request["token"])
+        instrumenter.lists.add(request["stackName"], hold, named, work)
+
+    wish = AliasWish(
+        # An earlier plldb says nothing of it.
+        always=request.get("aliases", False),
+        is_direct=sources.call_latest,
+        is_own=lambda configuration: _is_own(configuration, request, instrumenter),
+        find_holder=find_holder,
+        announce=announce,
+    )
+    try:
+        taken = take_aliases(function.name, wish, instrumenter.control_plane)
     except (GoneError, ChangeRefusedError) as error:
         reason = str(error) or "the function was deleted"
-        notifier.notify(wire.warning(function.logical_id, f"its aliases can't be read: {reason}"))
+        taken = TakenAliases(warnings=(f"its aliases are not debugged: {reason}",))
+    told["aliases"] = [*taken.names]
+    if taken.revision is not None:
+        told["revision"] = taken.revision
+    return [wire.warning(function.logical_id, text) for text in taken.warnings]
 
 
-def _give_back(function: FunctionRef, holds: list[str] | None, instrumenter: Instrumenter) -> bool:
+def _warn_of_throttling(
+    function: FunctionRef, instrumenter: Instrumenter, notifier: Notifier
+) -> None:
+    with suppress(GoneError, ChangeRefusedError):
+        if instrumenter.control_plane.is_throttled(function.name):
+            notifier.notify(wire.warning(function.logical_id, _THROTTLED))
+
+
+@dataclass(frozen=True)
+class _Done:
+    """What became of a function that was to be restored."""
+
+    is_restored: bool
+    warnings: tuple[str, ...]
+    failures: tuple[str, ...]
+
+
+def _give_all_back(
+    function: FunctionRef,
+    holds: list[str] | None,
+    known: Found | None,
+    has_versions: bool,
+    instrumenter: Instrumenter,
+) -> _Done:
+    """Aliases first, whose callers are then served by the user's own version.
+
+    One that is refused leaves the other as it is.
+    """
+    failures: list[str] = []
+    aliases = GivenBack()
+    is_restored = False
+    if has_versions:
+        try:
+            aliases = give_aliases_back(function.name, holds, instrumenter.control_plane)
+        except ChangeRefusedError as error:
+            failures.append(f"its aliases: {error}")
+    try:
+        is_restored = _give_back(function, holds, known, instrumenter)
+    except ChangeRefusedError as error:
+        failures.append(str(error))
+    return _Done(is_restored or aliases.is_restored, aliases.warnings, tuple(failures))
+
+
+def _give_back(
+    function: FunctionRef, holds: list[str] | None, known: Found | None, instrumenter: Instrumenter
+) -> bool:
     """Restores one function, if it is held under one of these names, or by anybody for None.
 
-    False if there was nothing to restore. Raises ChangeRefusedError.
+    ``known`` is what was known of it a moment ago, if it was to be restored then. False if there is
+    nothing to restore. Raises ChangeRefusedError.
     """
     try:
-        for _ in range(_ATTEMPTS):
-            found = instrumenter.control_plane.get(function.name)
+        for found in _look(function, known, instrumenter):
             current = FunctionConfiguration.from_lambda(found)
             original = undo(current, instrumenter.layer)
             is_lost = original.runs_shim
@@ -523,6 +707,6 @@ def _give_back(function: FunctionRef, holds: list[str] | None, instrumenter: Ins
     raise ChangeRefusedError(_CHANGING)
 
 
-def _in_parallel(act: Callable[[FunctionRef], Any], functions: Iterable[FunctionRef]) -> list[Any]:
-    with ThreadPoolExecutor(_THREADS) as pool:
+def _in_parallel(act: Callable[[FunctionRef], Any], functions: list[FunctionRef]) -> list[Any]:
+    with ThreadPoolExecutor(min(max(1, len(functions)), _MOST_THREADS)) as pool:
         return list(pool.map(act, functions))

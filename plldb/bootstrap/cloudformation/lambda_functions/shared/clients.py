@@ -39,7 +39,7 @@ CONTROL_PLANE = Config(
     read_timeout=20,
     retries={"mode": "adaptive", "total_max_attempts": 10},
     parameter_validation=False,
-    max_pool_connections=32,
+    max_pool_connections=64,
 )
 # What fails is tried again when the schedule says so. Threads share the client.
 SCHEDULED = Config(
@@ -49,6 +49,9 @@ SCHEDULED = Config(
     parameter_validation=False,
     max_pool_connections=32,
 )
+
+# How long an update of a function takes at least: it makes no sense to look before.
+SHORTEST_UPDATE_SECONDS = 0.56 if os.environ.get("AWS_ENDPOINT_URL") else 1.0
 
 Client = Callable[[], Any]
 

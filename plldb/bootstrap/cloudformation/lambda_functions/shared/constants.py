@@ -18,6 +18,8 @@ SHIM_HANDLER = "plldb_shim.handler"
 ORIGINAL_HANDLER = "PLLDB_ORIGINAL_HANDLER"
 ORIGINAL_TIMEOUT = "PLLDB_ORIGINAL_TIMEOUT"
 RAISED_TIMEOUT = "PLLDB_RAISED_TIMEOUT"
+# Of a container image whose ImageConfig has a Command: that command, as JSON.
+ORIGINAL_COMMAND = "PLLDB_ORIGINAL_COMMAND"
 # The function's logical id, that of one in a nested stack after those that lead there.
 FUNCTION = "PLLDB_FUNCTION"
 # The stack whose session it is: the one above nested stacks, or the name of a mere list.
@@ -33,9 +35,16 @@ HELD_BY = "PLLDB_HELD_BY"
 WHEN_ABSENT = "PLLDB_WHEN_ABSENT"
 # Set if the function's own role is wanted: each invocation is sent with its credentials.
 AS_FUNCTION = "PLLDB_AS_FUNCTION"
+# In a version that plldb published for aliases: where each pointed before, as JSON.
+ALIASES = "PLLDB_ALIASES"
+
+# The developer's own, in the template: a container image carries the shim, and has this handler.
+IMAGE_HANDLER = "PLLDB_IMAGE_HANDLER"
 
 FUNCTION_VARIABLES = (
+    ALIASES,
     ORIGINAL_HANDLER,
+    ORIGINAL_COMMAND,
     ORIGINAL_TIMEOUT,
     RAISED_TIMEOUT,
     FUNCTION,

@@ -270,18 +270,21 @@ class _Choices(TypedDict):
     when_absent: str
     take_over: bool
     as_function: bool
+    aliases: bool
 
 
 def _choices(message: dict[str, Any]) -> _Choices:
     """Raises BadMessageError."""
     functions, when_absent = message.get("functions"), message.get("whenAbsent")
-    # An earlier plldb says nothing of the second one.
+    # An earlier plldb says nothing of the last ones.
     take_over, as_function = message.get("takeOver"), message.get("asFunction", False)
+    aliases = message.get("aliases", False)
     if not isinstance(functions, list) or not _are_patterns(functions):
         raise BadMessageError("'functions' must be a list of patterns.")
     if when_absent not in list(WhenAbsent):
         raise BadMessageError(f"'whenAbsent' must be one of: {', '.join(WhenAbsent)}.")
-    for name, value in {"takeOver": take_over, "asFunction": as_function}.items():
+    flags = {"takeOver": take_over, "asFunction": as_function, "aliases": aliases}
+    for name, value in flags.items():
         if not isinstance(value, bool):
             raise BadMessageError(f"'{name}' must be true or false.")
     return {
@@ -289,6 +292,7 @@ def _choices(message: dict[str, Any]) -> _Choices:
         "when_absent": str(when_absent),
         "take_over": bool(take_over),
         "as_function": bool(as_function),
+        "aliases": bool(aliases),
     }
 
 

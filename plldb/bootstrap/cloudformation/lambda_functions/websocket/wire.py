@@ -23,7 +23,7 @@ both, but for those about uploads, and none is taken for another's.
     debugger                                   server
     resume {replaces}                     →    resumed, or expired
     instrument {functions, whenAbsent,    →    instrumented, skipped, warning: one a function
-                takeOver, asFunction,          ready {instrumented, skipped, maxWaiting}, at last
+                takeOver, asFunction, aliases, ready {instrumented, skipped, maxWaiting}, at last
                 members}
                                           ←    taken: another session took a function over
                                           ←    invocation: one to claim, see ``invocation``
@@ -185,12 +185,14 @@ def instrument_message(
     take_over: bool = False,
     as_function: bool = False,
     members: Mapping[str, str] | None = None,
+    aliases: bool = False,
 ) -> str:
     """``functions`` are shell patterns of logical ids or function names; all, if empty.
 
     ``as_function``: their invocations come with the credentials of their roles. ``members`` are the
     functions of a stack that CloudFormation does not know: their names in Lambda by what they are
-    called in place of a logical id.
+    called in place of a logical id. ``aliases``: callers of their aliases come here, too, even
+    where the functions have other callers.
     """
     return json.dumps(
         {
@@ -200,6 +202,7 @@ def instrument_message(
             "whenAbsent": when_absent,
             "takeOver": take_over,
             "asFunction": as_function,
+            "aliases": aliases,
         }
         | ({} if members is None else {"members": dict(members)})
     )
@@ -376,6 +379,7 @@ def instrumented(
     layers: Iterable[str] = (),
     logging: dict[str, str] | None = None,
     revision: str = "",
+    aliases: Iterable[str] = (),
 ) -> dict[str, Any]:
     """A function's invocations come here from now on.
 
@@ -384,6 +388,7 @@ def instrumented(
     ``logging`` is its LoggingConfig:
     https://docs.aws.amazon.com/lambda/latest/api/API_LoggingConfig.html
     ``revision`` is its RevisionId, by which ``watch`` finds that somebody has changed it since.
+    ``aliases`` are those whose callers come here, too.
     """
     return {
         "type": MessageType.INSTRUMENTED,
@@ -398,6 +403,7 @@ def instrumented(
         "layers": [*layers],
         "logging": logging or {},
         "revision": revision,
+        "aliases": [*aliases],
     }
 
 

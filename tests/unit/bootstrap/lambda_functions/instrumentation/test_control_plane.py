@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from threading import Event
 from typing import Any
 
 import pytest
 from lambda_functions.instrumentation.control_plane import (
+    Alias,
     ChangeRefusedError,
     Deployment,
+    EventSources,
     GoneError,
     LambdaControlPlane,
     UnseenUpdateError,
@@ -23,14 +27,17 @@ ARN = "arn:aws:lambda:eu-west-1:1:function:app-Fn"
 class FakeClient:
     """Answers each call from a list of results, the last of which stays; exceptions are raised."""
 
-    def __init__(self, **answers: list[Any]) -> None:
+    def __init__(self, clock: Callable[[], float] = lambda: 0.0, **answers: list[Any]) -> None:
         self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.times: list[float] = []
+        self._clock = clock
         self._answers = answers
         self.meta = type("Meta", (), {"endpoint_url": "https://sqs.eu-west-1.amazonaws.com"})
 
     def __getattr__(self, operation: str) -> Any:
         def call(**parameters: Any) -> Any:
             self.calls.append((operation, parameters))
+            self.times.append(self._clock())
             answers = self._answers[operation]
             answer = answers.pop(0) if len(answers) > 1 else answers[0]
             if isinstance(answer, Exception):
@@ -51,18 +58,33 @@ class FakeClient:
 
 
 class Scene:
+    """Time passes when somebody sleeps, for all at once."""
+
     def __init__(self, **answers: list[Any]) -> None:
-        self.client = FakeClient(**answers)
+        self.client = FakeClient(lambda: self.now, **answers)
+        self.now = 0.0
         self.slept: list[float] = []
         self.functions = LambdaControlPlane(
-            self.client, self.client, self.client, self.slept.append
+            self.client, self.client, self.client, lambda: self.now, self._sleep
         )
+
+    def _sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
 
     def calls(self, operation: str) -> list[dict[str, Any]]:
         return [parameters for name, parameters in self.client.calls if name == operation]
 
 
 BUSY = {"LastUpdateStatus": "InProgress"}
+EVERYTHING: dict[str, list[Any]] = {
+    "get_function_configuration": [{}],
+    "get_function_concurrency": [{}],
+    "list_aliases": [{"Aliases": []}],
+    "list_provisioned_concurrency_configs": [{"ProvisionedConcurrencyConfigs": []}],
+    "list_functions": [{"Functions": []}],
+    "list_event_source_mappings": [{"EventSourceMappings": []}],
+}
 SETTLED = {"LastUpdateStatus": "Successful", "State": "Active"}
 
 
@@ -95,7 +117,7 @@ class FakeStacks(FakeClient):
 def list_functions(**pages: list[list[dict[str, str]]]) -> dict[str, str]:
     """Those of the stack app, by their logical ids."""
     stacks = FakeStacks({name.replace("_", ":"): found for name, found in pages.items()})
-    control_plane = LambdaControlPlane(FakeClient(), stacks, FakeClient(), lambda _: None)
+    control_plane = LambdaControlPlane(FakeClient(), stacks, FakeClient())
     found = [*control_plane.of_stack("app")]
     assert len({one.logical_id for one in found}) == len(found)
     return {one.logical_id: one.name for one in found}
@@ -190,7 +212,8 @@ class TestFind:
         ]
         scene = Scene(list_functions=pages)
         assert [*scene.functions.find([*names[:19], "arn:f19"])] == [*names[:19], "arn:f19"]
-        assert scene.calls("list_functions") == [{}, {"Marker": "x"}]
+        markers = [call.get("Marker") for call in scene.calls("list_functions")]
+        assert markers == [None, "x"]
 
     def test_how_many_calls_that_took_is_remembered(self) -> None:
         pages = [{"Functions": [], "NextMarker": str(number)} for number in range(9)]
@@ -272,7 +295,7 @@ class TestUpdate:
             get_function_configuration=[SETTLED],
         )
         assert scene.functions.update("f", "rev", {}) == SETTLED
-        assert len(scene.slept) == 2
+        assert len(scene.slept) == 3
 
     def test_but_not_for_ever(self) -> None:
         conflict = client_error("ResourceConflictException")
@@ -304,41 +327,204 @@ class TestUpdate:
         assert not isinstance(refused.value, UnseenUpdateError)
 
     def test_no_more_than_15_a_second(self) -> None:
-        scene = Scene(update_function_configuration=[{}], get_function_configuration=[SETTLED])
+        scene = Scene(update_function_configuration=[SETTLED], **EVERYTHING)
+        calls = (
+            lambda: scene.functions.update("f", "rev", {}),
+            lambda: scene.functions.get("f"),
+            lambda: scene.functions.aliases("f"),
+            lambda: scene.functions.provisioned("f"),
+            lambda: scene.functions.is_throttled("f"),
+            lambda: scene.functions.find(["f"]),
+            lambda: scene.functions.list_known(["f", "g", "h"]),
+            lambda: scene.functions.event_sources({"f"}),
+        )
         for _ in range(20):
-            scene.functions.update("f", "rev", {})
-        assert len(scene.slept) == 5
+            for call in calls:
+                call()
+        times = scene.client.times
+        assert len(times) == 20 * len(calls)
+        assert all(later > first + 1 for first, later in zip(times, times[15:], strict=False))
+
+    def test_what_lambda_says_to_be_through_is_not_looked_at_again(self) -> None:
+        scene = Scene(update_function_configuration=[SETTLED])
+        assert scene.functions.update("f", "rev", {}) == SETTLED
+        assert scene.slept == []
+
+    def test_on_aws_the_first_look_comes_after_a_second(self) -> None:
+        scene = Scene(update_function_configuration=[BUSY], get_function_configuration=[SETTLED])
+        scene.functions.update("f", "rev", {})
+        assert scene.slept == [1.0]
 
 
-class TestBypasses:
-    def test_aliases_of_versions_and_provisioned_concurrency(self) -> None:
+class TestAliases:
+    def test_of_all_pages_with_the_weights_of_others(self) -> None:
+        one = {"Name": "live", "FunctionVersion": "7", "RevisionId": "r"}
+        weights = {"RoutingConfig": {"AdditionalVersionWeights": {"8": 0.1}}}
         scene = Scene(
             list_aliases=[
-                {
-                    "Aliases": [
-                        {"Name": "live", "FunctionVersion": "7"},
-                        {"Name": "dev", "FunctionVersion": "$LATEST"},
-                    ]
-                }
-            ],
-            list_provisioned_concurrency_configs=[
-                {"ProvisionedConcurrencyConfigs": [{"FunctionArn": f"{ARN}:live"}]}
-            ],
+                {"Aliases": [one], "NextMarker": "x"},
+                {"Aliases": [one | {"Name": "next"} | weights]},
+            ]
         )
-        assert scene.functions.bypasses("f") == [
-            "alias live invokes version 7",
-            "live has provisioned concurrency",
+        assert scene.functions.aliases("f") == [
+            Alias("live", "7", "r"),
+            Alias("next", "7", "r", frozenset({"8"})),
         ]
+        assert scene.calls("list_aliases")[1] == {"FunctionName": "f", "Marker": "x"}
+
+    def test_what_has_provisioned_concurrency(self) -> None:
+        configs = {"ProvisionedConcurrencyConfigs": [{"FunctionArn": f"{ARN}:live"}]}
+        scene = Scene(list_provisioned_concurrency_configs=[configs])
+        assert scene.functions.provisioned("f") == {"live"}
 
     def test_where_provisioned_concurrency_is_unknown_there_is_none(self) -> None:
-        scene = Scene(
-            list_aliases=[{"Aliases": []}],
-            list_provisioned_concurrency_configs=[client_error("AccessDeniedException")],
-        )
-        assert scene.functions.bypasses("f") == []
+        scene = Scene(list_provisioned_concurrency_configs=[client_error("AccessDeniedException")])
+        assert scene.functions.provisioned("f") == set()
+
+    @pytest.mark.parametrize(
+        ("answer", "expected"),
+        [
+            ({"Policy": '{"Statement": [{"Effect": "Allow"}]}'}, True),
+            ({"Policy": '{"Statement": [{"Effect": "Deny"}]}'}, False),
+            ({"Policy": '{"Statement": []}'}, False),
+            (client_error("ResourceNotFoundException"), False),
+            (client_error("AccessDeniedException"), True),
+            ({"Policy": "what is this?"}, True),
+        ],
+    )
+    def test_who_may_call_the_function_without_an_alias(self, answer: Any, expected: bool) -> None:
+        assert Scene(get_policy=[answer]).functions.is_called_directly("f") is expected
 
 
-class TestTimeoutLimits:
+class TestVersions:
+    def test_all_but_the_function_itself(self) -> None:
+        scene = Scene(list_versions_by_function=[{"Versions": [{"Version": "$LATEST"}]}])
+        assert scene.functions.versions("f") == []
+        pages = [
+            {"Versions": [{"Version": "$LATEST"}, {"Version": "1"}], "NextMarker": "x"},
+            {"Versions": [{"Version": "2"}]},
+        ]
+        scene = Scene(list_versions_by_function=pages)
+        assert scene.functions.versions("f") == [{"Version": "1"}, {"Version": "2"}]
+
+    def test_one_is_published_of_what_was_read_and_awaited(self) -> None:
+        published = {"Version": "8", "State": "Pending"}
+        scene = Scene(publish_version=[published], get_function_configuration=[published, SETTLED])
+        assert scene.functions.publish("f", "rev", "code") == "8"
+        expected = {"FunctionName": "f", "RevisionId": "rev", "CodeSha256": "code"}
+        assert scene.calls("publish_version") == [expected]
+        qualified = {"FunctionName": "f", "Qualifier": "8"}
+        assert scene.calls("get_function_configuration") == [qualified] * 2
+
+    def test_not_if_somebody_changed_the_function(self) -> None:
+        scene = Scene(publish_version=[client_error("PreconditionFailedException")])
+        assert scene.functions.publish("f", "rev", None) is None
+
+    def test_an_alias_is_pointed_only_if_it_is_as_it_was_read(self) -> None:
+        alias = Alias("live", "7", "rev")
+        scene = Scene(update_alias=[{}, client_error("PreconditionFailedException")])
+        assert scene.functions.point("f", alias, "8") is True
+        assert scene.functions.point("f", alias, "8") is False
+        assert scene.calls("update_alias")[0] == {
+            "FunctionName": "f",
+            "Name": "live",
+            "FunctionVersion": "8",
+            "RevisionId": "rev",
+        }
+
+    def test_a_version_is_deleted_by_its_own_name(self) -> None:
+        scene = Scene(delete_function=[{}])
+        scene.functions.delete_version("f", "8")
+        assert scene.calls("delete_function") == [{"FunctionName": "f:8"}]
+
+    def test_one_that_an_alias_invokes_is_not(self) -> None:
+        conflict = client_error("ResourceConflictException", "live references it")
+        with pytest.raises(ChangeRefusedError, match="live references it"):
+            Scene(delete_function=[conflict]).functions.delete_version("f", "8")
+
+    @pytest.mark.parametrize("number", ["$LATEST", "", "live", "8:", "-1"])
+    def test_never_a_function(self, number: str) -> None:
+        scene = Scene(delete_function=[{}])
+        with pytest.raises(ValueError, match="no version"):
+            scene.functions.delete_version("f", number)
+        assert scene.client.calls == []
+
+
+def page(*names: str, more: bool = False, **state: str) -> dict[str, Any]:
+    functions = [{"FunctionName": name, "FunctionArn": f"arn:{name}"} | state for name in names]
+    return {"Functions": functions} | ({"NextMarker": "more"} if more else {})
+
+
+class TestList:
+    """Pages of ListFunctions have fifty functions each."""
+
+    def test_what_is_known_takes_a_third_of_the_calls_at_most(self) -> None:
+        names = [f"f{number}" for number in range(9)]
+        pages = [page(name, more=True) for name in names]
+        scene = Scene(list_functions=pages)
+        assert scene.functions.list_known(names).keys() == {"f0", "f1", "f2"}
+        assert [call.get("Marker") for call in scene.calls("list_functions")] == [
+            None,
+            "more",
+            "more",
+        ]
+
+    def test_no_page_too_many_is_read(self) -> None:
+        scene = Scene(list_functions=[page("a", "b", "c", "x", more=True)])
+        assert scene.functions.list_known(["a", "b", "c"]).keys() == {"a", "b", "c"}
+        assert len(scene.client.calls) == 1
+
+    def test_a_few_are_not_listed(self) -> None:
+        scene = Scene()
+        assert scene.functions.list_known(["a", "b"]) == {}
+
+    def test_where_that_is_denied_nothing_is_known(self) -> None:
+        scene = Scene(list_functions=[client_error("AccessDeniedException")])
+        assert scene.functions.list_known(["a", "b", "c"]) == {}
+
+    def test_a_list_that_says_states_spares_looks(self) -> None:
+        """Who waits for a turn to look at a function looks at all that others wait for."""
+        names = [f"f{number}" for number in range(200)]
+        pages = [
+            page(*names[start : start + 50], more=start < 150, **SETTLED)
+            for start in range(0, 200, 50)
+        ]
+        scene = Scene(list_functions=pages * 2, get_function_configuration=[SETTLED])
+
+        def await_others(_: float) -> None:
+            for _ in range(6000):
+                if len(scene.functions._looks._asked) in (0, 200):
+                    break
+                Event().wait(0.01)
+
+        scene.functions = LambdaControlPlane(*[scene.client] * 3, lambda: 0.0, await_others)
+        assert len(scene.functions.list_known(names)) == 200
+        for _ in range(11):
+            scene.functions.find(["f0"])
+        before = len(scene.client.calls)
+        assert before == 15
+        with ThreadPoolExecutor(200) as pool:
+            looks = [pool.submit(scene.functions.get, name) for name in names]
+            assert [look.result()["FunctionName"] for look in looks] == names
+        assert len(scene.client.calls) == before + 4
+
+
+class TestConcurrency:
+    @pytest.mark.parametrize(
+        ("answer", "is_throttled"),
+        [
+            ({"ReservedConcurrentExecutions": 0}, True),
+            ({"ReservedConcurrentExecutions": 1}, False),
+            ({}, False),
+            (client_error("AccessDeniedException"), False),
+        ],
+    )
+    def test_none_is_told(self, answer: Any, is_throttled: bool) -> None:
+        scene = Scene(get_function_concurrency=[answer])
+        assert scene.functions.is_throttled("f") is is_throttled
+
+
+class TestEventSources:
     def mapping(self, queue: str, function: str = ARN, service: str = "sqs") -> dict[str, str]:
         source = f"arn:aws:{service}:eu-west-1:1:{queue}"
         return {"EventSourceArn": source, "FunctionArn": function}
@@ -350,13 +536,13 @@ class TestTimeoutLimits:
                 {"Attributes": {"VisibilityTimeout": str(timeout)}} for timeout in timeouts
             ],
         )
-        return scene.functions.timeout_limits({"app-Fn"}), scene
+        return scene.functions.event_sources({"app-Fn"}), scene
 
     def test_the_least_of_its_queues(self) -> None:
         limits, scene = self.limits(
             self.mapping("a"), self.mapping("b"), self.mapping("a"), timeouts=[60, 30]
         )
-        assert limits == {"app-Fn": 30}
+        assert limits == {"app-Fn": EventSources(30, call_latest=True)}
         assert [call["QueueUrl"] for call in scene.calls("get_queue_attributes")] == [
             "https://sqs.eu-west-1.amazonaws.com/1/a",
             "https://sqs.eu-west-1.amazonaws.com/1/b",
@@ -367,15 +553,19 @@ class TestTimeoutLimits:
             list_event_source_mappings=[{"EventSourceMappings": [self.mapping("gone")]}],
             get_queue_attributes=[client_error("AWS.SimpleQueueService.NonExistentQueue")],
         )
-        assert scene.functions.timeout_limits({"app-Fn"}) == {"app-Fn": 0}
+        assert scene.functions.event_sources({"app-Fn"}) == {"app-Fn": EventSources(0, True)}
 
-    def test_other_sources_functions_and_versions_set_none(self) -> None:
+    def test_one_that_feeds_an_alias_limits_the_function_and_does_not_call_it(self) -> None:
+        limits, _ = self.limits(self.mapping("a", ARN + ":live"), timeouts=[30])
+        assert limits == {"app-Fn": EventSources(30, call_latest=False)}
+
+    def test_other_sources_set_no_limit_and_other_functions_are_no_matter(self) -> None:
         limits, scene = self.limits(
             self.mapping("stream", service="kinesis"),
             self.mapping("a", ARN + "-other"),
-            self.mapping("a", ARN + ":live"),
             {"UUID": "of a self-managed Kafka", "FunctionArn": ARN},
+            {},
             timeouts=[1],
         )
-        assert limits == {}
+        assert limits == {"app-Fn": EventSources(None, call_latest=True)}
         assert scene.calls("get_queue_attributes") == []

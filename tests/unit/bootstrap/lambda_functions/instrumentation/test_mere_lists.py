@@ -131,6 +131,14 @@ def test_restoring_needs_nothing_but_the_name_of_the_list(holds: tuple[str, ...]
     assert scene.is_as_before
 
 
+def test_what_the_caller_lists_is_restored_as_well() -> None:
+    scene = LooseScene()
+    scene.instrument(**LOOSE)
+    scene.lists.forget("loose", ["mine"])
+    request = restore_request("loose", members={"Greeter": "app-One"})
+    assert scene.handle(request)["restored"] == ["Greeter"]
+
+
 def test_what_a_session_held_is_forgotten_once_it_is_restored() -> None:
     scene = LooseScene()
     scene.instrument(**LOOSE)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lambda_functions.instrumentation.image_config import ImageConfig
+from lambda_functions.instrumentation.obstacles import find_obstacle
 from lambda_functions.instrumentation.redirect import (
     FunctionConfiguration,
     Hold,
@@ -36,6 +39,28 @@ configurations = st.builds(
     layers=st.lists(st.sampled_from(OTHER_LAYERS), max_size=4, unique=True).map(tuple),
     variables=st.dictionaries(names, st.text(max_size=9), max_size=5),
 )
+words = st.from_regex(r"[a-z/.-]{1,9}", fullmatch=True)
+# As Lambda shows a function whose image carries the shim, with and without a Command of its own.
+images = st.builds(
+    lambda timeout, config, variables: FunctionConfiguration.from_lambda(
+        {
+            "PackageType": "Image",
+            "Timeout": timeout,
+            "ImageConfigResponse": {"ImageConfig": config},
+            "Environment": {"Variables": variables | {constants.IMAGE_HANDLER: "app.handler"}},
+        }
+    ),
+    st.integers(1, 900),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "EntryPoint": st.lists(words, min_size=1, max_size=3),
+            "Command": st.lists(words, min_size=1, max_size=3),
+            "WorkingDirectory": words,
+        },
+    ),
+    st.dictionaries(names, st.text(max_size=9), max_size=5),
+)
 holds = st.builds(
     Hold,
     session=st.text("0123456789abcdef", min_size=8, max_size=8),
@@ -52,13 +77,13 @@ def redirected(undone: FunctionConfiguration = PLAIN, limit: int = 900) -> Funct
 
 
 class TestThereAndBack:
-    @given(configurations, holds, st.integers(0, 50_000))
+    @given(configurations | images, holds, st.integers(0, 50_000))
     def test_nothing_is_left(self, before: FunctionConfiguration, hold: Hold, limit: int) -> None:
         during = redirect(before, "Fn", hold, LAYER, limit)
         assert undo(during, LAYER) == before
         assert undo(before, LAYER) == before
 
-    @given(configurations, holds, holds, st.integers(0, 50_000))
+    @given(configurations | images, holds, holds, st.integers(0, 50_000))
     def test_taken_over_it_still_is(
         self, before: FunctionConfiguration, first: Hold, second: Hold, limit: int
     ) -> None:
@@ -189,3 +214,90 @@ class TestRoom:
             padding = character * (room // size + excess)
             wanted = redirected(replace(PLAIN, variables=PLAIN.variables | {"P": padding}))
             assert (find_lack_of_room(wanted) is None) is (excess == 0)
+
+
+class TestContainerImages:
+    """https://docs.aws.amazon.com/lambda/latest/dg/images-create.html#images-parms"""
+
+    def found(self, config: dict[str, Any] | None = None, **variables: str) -> dict[str, Any]:
+        return {
+            "PackageType": "Image",
+            "Timeout": 3,
+            "Environment": {"Variables": variables},
+            **({} if config is None else {"ImageConfigResponse": {"ImageConfig": config}}),
+        }
+
+    def test_the_shim_is_in_the_place_of_the_images_own_command(self) -> None:
+        found = self.found(PLLDB_IMAGE_HANDLER="app.handler")
+        before = FunctionConfiguration.from_lambda(found)
+        assert before.handler == "app.handler"
+        during = redirected(before)
+        changes = before.changes(during)
+        assert changes["ImageConfig"] == {"Command": [constants.SHIM_HANDLER]}
+        assert changes.keys() == {"ImageConfig", "Timeout", "Environment"}
+        variables = changes["Environment"]["Variables"]
+        assert variables[constants.ORIGINAL_HANDLER] == "app.handler"
+        assert constants.ORIGINAL_COMMAND not in variables
+        assert during.runs_shim
+        # What is left out is the image's own again.
+        assert during.changes(undo(during, LAYER)) == {
+            "ImageConfig": {},
+            "Timeout": 3,
+            "Environment": {"Variables": {"PLLDB_IMAGE_HANDLER": "app.handler"}},
+        }
+
+    def test_the_rest_of_its_configuration_stays(self) -> None:
+        config = {
+            "EntryPoint": ["/usr/bin/python3"],
+            "Command": ["-m", "awslambdaric", "app.handler"],
+            "WorkingDirectory": "/srv",
+        }
+        before = FunctionConfiguration.from_lambda(self.found(config, PLLDB_IMAGE_HANDLER="true"))
+        assert before.handler == "app.handler"
+        during = redirected(before)
+        assert before.changes(during)["ImageConfig"] == config | {
+            "Command": ["-m", "awslambdaric", constants.SHIM_HANDLER]
+        }
+        assert during.changes(undo(during, LAYER))["ImageConfig"] == config
+
+    def test_what_was_deployed_meanwhile_stays(self) -> None:
+        found = self.found({"Command": ["app.old"]}, PLLDB_IMAGE_HANDLER="1")
+        during = redirected(FunctionConfiguration.from_lambda(found))
+        assert during.image is not None
+        deployed = replace(during, handler="app.new", image=ImageConfig(command=("app.new",)))
+        undone = undo(deployed, LAYER)
+        assert (undone.handler, undone.image) == ("app.new", ImageConfig(command=("app.new",)))
+
+    @pytest.mark.parametrize("text", ["", "x", "{}", "[1]", '"app.handler"'])
+    def test_an_undo_that_was_changed_by_hand_leaves_the_images_own(self, text: str) -> None:
+        during = redirected(FunctionConfiguration.from_lambda(self.found({"Command": ["a.b"]})))
+        tampered = replace(during, variables=during.variables | {constants.ORIGINAL_COMMAND: text})
+        assert undo(tampered, LAYER).image == ImageConfig()
+
+    def test_whose_variables_are_gone_is_the_images_own_again(self) -> None:
+        lost = self.found({"Command": [constants.SHIM_HANDLER]}, PLLDB_IMAGE_HANDLER="app.handler")
+        undone = undo(FunctionConfiguration.from_lambda(lost), LAYER)
+        assert (undone.handler, undone.image) == ("app.handler", ImageConfig())
+
+    @pytest.mark.parametrize(
+        ("config", "variables", "reason"),
+        [
+            (None, {}, "pip install plldb-shim"),
+            ({"Command": ["app.handler"]}, {}, "set PLLDB_IMAGE_HANDLER"),
+            (None, {"PLLDB_IMAGE_HANDLER": ""}, "has to name the handler"),
+            (None, {"PLLDB_IMAGE_HANDLER": "True"}, "has to name the handler"),
+            ({"EntryPoint": ["x"]}, {"PLLDB_IMAGE_HANDLER": "1"}, "has to name the handler"),
+            (None, {"PLLDB_IMAGE_HANDLER": "app.handler"}, None),
+            ({"Command": ["app.handler"]}, {"PLLDB_IMAGE_HANDLER": "1"}, None),
+        ],
+    )
+    def test_only_an_image_that_is_said_to_carry_the_shim_is_debugged(
+        self, config: dict[str, Any] | None, variables: dict[str, str], reason: str | None
+    ) -> None:
+        obstacle = find_obstacle(self.found(config, **variables))
+        assert obstacle is None if reason is None else reason in str(obstacle)
+
+    def test_one_whose_configuration_can_not_be_read(self) -> None:
+        found = self.found(PLLDB_IMAGE_HANDLER="app.handler")
+        found["ImageConfigResponse"] = {"Error": {"ErrorCode": "X", "Message": "no such image"}}
+        assert find_obstacle(found) == "its ImageConfig can't be read: no such image"

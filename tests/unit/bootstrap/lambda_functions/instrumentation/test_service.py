@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from lambda_functions.instrumentation import service
 from lambda_functions.instrumentation.control_plane import (
+    Alias,
     ChangeRefusedError,
     ControlPlane,
     Deployment,
+    EventSources,
     FunctionRef,
     GoneError,
     UnseenUpdateError,
@@ -41,11 +43,15 @@ class FakeFunctions:
 
     def __init__(self, *names: str) -> None:
         self.found: dict[str, dict[str, Any]] = {f"app-{n}": self.plain(n) for n in names}
+        # What was found a moment ago, and so may be wrong.
+        self.known: dict[str, dict[str, Any]] = {}
+        self.throttled: set[str] = set()
+        self.gets: list[str] = []
         self.deployments = [Deployment("first")]
         self.limits: dict[str, int] = {}
         self.refusals: dict[str, str] = {}
         self.unseen: set[str] = set()
-        self.passing_by: dict[str, list[str]] = {}
+        self.unreadable: set[str] = set()
         self.before_update: list[Callable[[str], None]] = []
         self.updates: list[str] = []
         self._lock = threading.Lock()
@@ -78,6 +84,7 @@ class FakeFunctions:
         return self.deployments[0]
 
     def get(self, name: str) -> dict[str, Any]:
+        self.gets.append(name)
         if self.refusals.get(name) == "gone":
             raise GoneError
         return dict(self.found[name])
@@ -100,14 +107,49 @@ class FakeFunctions:
         layers = changes.get("Layers")
         if layers is not None:
             changes["Layers"] = [{"Arn": arn} for arn in layers]
+        if "ImageConfig" in changes:
+            changes["ImageConfigResponse"] = {"ImageConfig": changes.pop("ImageConfig")}
         revision = str(int(self.found[name]["RevisionId"]) + 1)
         self.found[name] = self.found[name] | changes | {"RevisionId": revision}
 
-    def bypasses(self, name: str) -> list[str]:
-        return self.passing_by.get(name, [])
+    def list_known(self, names: Collection[str]) -> dict[str, dict[str, Any]]:
+        return {name: found for name, found in self.known.items() if name in names}
 
-    def timeout_limits(self, names: set[str]) -> dict[str, int]:
-        return {name: limit for name, limit in self.limits.items() if name in names}
+    def is_throttled(self, name: str) -> bool:
+        return name in self.throttled
+
+    def event_sources(self, names: set[str]) -> dict[str, EventSources]:
+        return {name: EventSources(limit) for name, limit in self.limits.items() if name in names}
+
+    # None of these functions has aliases: see test_alias_redirection.py.
+
+    def aliases(self, name: str) -> list[Alias]:
+        if name in self.unreadable:
+            raise ChangeRefusedError("not for you")
+        return []
+
+    def provisioned(self, name: str) -> set[str]:
+        raise NotImplementedError
+
+    def is_called_directly(self, name: str) -> bool:
+        raise NotImplementedError
+
+    def version(self, name: str, number: str) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def versions(self, name: str) -> list[dict[str, Any]]:
+        if name not in self.found or self.refusals.get(name) == "gone":
+            raise GoneError
+        return []
+
+    def publish(self, name: str, revision: str, code: str | None) -> str | None:
+        raise NotImplementedError
+
+    def point(self, name: str, alias: Alias, version: str) -> bool:
+        raise NotImplementedError
+
+    def delete_version(self, name: str, number: str) -> None:
+        raise NotImplementedError
 
     def variables(self, name: str) -> dict[str, str]:
         variables: dict[str, str] = self.found[name]["Environment"]["Variables"]
@@ -231,6 +273,7 @@ class TestInstrument:
             "layers": [],
             "logging": {"LogFormat": "JSON", "LogGroup": "/team/app"},
             "revision": "1",
+            "aliases": [],
         }
         assert messages[-1] == ready(2, 0)
         assert scene.functions.found["app-One"]["Handler"] == SHIM_HANDLER
@@ -245,6 +288,29 @@ class TestInstrument:
             message = of_type(scene.instrument(), "instrumented")["One"]
             assert message["layers"] == own
         assert len(scene.functions.found["app-One"]["Layers"]) == 3
+
+    def test_an_image_that_carries_the_shim_is_redirected_by_its_command_and_restored(self) -> None:
+        scene = Scene("One")
+        found = scene.functions.found["app-One"]
+        for name in ("Handler", "Runtime"):
+            del found[name]
+        found |= {
+            "PackageType": "Image",
+            "Environment": {"Variables": {"PLLDB_IMAGE_HANDLER": "app.handler"}},
+        }
+        scene.functions.found["app-One"] = dict(found)
+        message = of_type(scene.instrument(), "instrumented")["One"]
+        assert (message["handler"], message["runtime"]) == ("app.handler", "")
+        # Lambda hands the variable to the code, too.
+        assert message["variables"] == {"PLLDB_IMAGE_HANDLER": "app.handler"}
+        during = scene.functions.found["app-One"]
+        assert during["ImageConfigResponse"] == {"ImageConfig": {"Command": [SHIM_HANDLER]}}
+        assert "Layers" not in during
+        scene.restore()
+        after = scene.functions.found["app-One"]
+        assert after["ImageConfigResponse"] == {"ImageConfig": {}}
+        assert after["Environment"] == found["Environment"]
+        assert after["Timeout"] == found["Timeout"]
 
     def test_again_changes_nothing_and_tells_the_same(self) -> None:
         scene = Scene("One")
@@ -286,6 +352,12 @@ class TestInstrument:
         messages = scene.instrument("app-One")
         assert of_type(messages, "instrumented").keys() == {"app-One"}
 
+    def test_one_that_nobody_can_call_is_warned_of(self) -> None:
+        scene = Scene("One")
+        scene.functions.throttled = {"app-One"}
+        (warning,) = of_type(scene.instrument(), "warning").values()
+        assert "reserved concurrency is 0" in warning["message"]
+
     def test_a_stack_without_functions(self) -> None:
         assert Scene().instrument() == [ready(0, 0)]
 
@@ -301,7 +373,7 @@ class TestInstrument:
         assert of_type(messages, "instrumented").keys() == {"One"}
         reasons = {name: m["reason"] for name, m in of_type(messages, "skipped").items()}
         assert {name: reasons[name].split()[-1] for name in reasons} == {
-            "Image": "functions",
+            "Image": "app.handler",
             "Node": "Python",
             "Gone": "deleted",
             "Denied": "you",
@@ -348,13 +420,13 @@ class TestInstrument:
         assert timeouts == {"app-One": 30, "app-Two": 900}
         assert of_type(messages, "instrumented")["One"]["timeout"] == 3
 
-    def test_what_bypasses_the_debugger_is_warned_of(self) -> None:
+    def test_aliases_that_can_not_be_read_are_warned_of(self) -> None:
         scene = Scene("One")
-        scene.functions.passing_by = {"app-One": ["alias live invokes version 7"]}
+        scene.functions.unreadable = {"app-One"}
         messages = scene.instrument()
         kinds = [message["type"] for message in messages]
         assert kinds == ["instrumented", "warning", "ready"]
-        assert messages[1]["message"].startswith("alias live invokes version 7")
+        assert messages[1]["message"] == "its aliases are not debugged: not for you"
 
     def test_one_that_is_changed_in_between_is_looked_at_again(self) -> None:
         scene = Scene("One")
@@ -367,6 +439,57 @@ class TestInstrument:
         scene = Scene("One")
         scene.functions.before_update = [lambda name: scene.functions.change(name, Timeout=5)] * 100
         assert "keeps changing" in of_type(scene.instrument(), "skipped")["One"]["reason"]
+
+
+class TestWhatWasKnown:
+    """A list of functions spares a call for each, and may be a moment old."""
+
+    def test_a_function_that_nobody_holds_is_changed_without_another_look(self) -> None:
+        scene = Scene("One", "Node")
+        scene.functions.found["app-Node"]["Runtime"] = "nodejs22.x"
+        scene.functions.known = {name: dict(one) for name, one in scene.functions.found.items()}
+        messages = scene.instrument()
+        assert of_type(messages, "instrumented").keys() == {"One"}
+        assert of_type(messages, "skipped").keys() == {"Node"}
+        assert scene.functions.gets == []
+
+    @pytest.mark.parametrize("then", ["before", "held", "updating"])
+    def test_what_is_not_so_any_more_is_looked_at(self, then: str) -> None:
+        scene = Scene("One")
+        scene.functions.known = {"app-One": dict(scene.functions.found["app-One"])}
+        if then == "before":
+            scene.functions.change("app-One", Timeout=7)
+        elif then == "held":
+            scene.instrument("One", session="yours")
+            scene.functions.known = {"app-One": dict(scene.functions.found["app-One"])}
+            scene.restore()
+        else:
+            scene.functions.known["app-One"]["State"] = "Pending"
+        assert of_type(scene.instrument(), "instrumented").keys() == {"One"}
+        assert scene.functions.gets
+
+    def test_restoring_misses_nothing(self) -> None:
+        scene = Scene("One", "Two")
+        before = {name: dict(found) for name, found in scene.functions.found.items()}
+        scene.functions.known = before
+        scene.instrument()
+        # One is known as it was before.
+        scene.functions.known = {
+            "app-One": before["app-One"],
+            "app-Two": dict(scene.functions.found["app-Two"]),
+        }
+        scene.functions.gets = []
+        assert scene.restore("mine")["restored"] == ["One", "Two"]
+        assert scene.functions.gets == ["app-One"]
+        assert without_revision(scene.functions.found) == without_revision(before)
+
+    def test_nor_does_it_take_away_what_is_another_ones_by_now(self) -> None:
+        scene = Scene("One")
+        scene.instrument()
+        scene.functions.known = {"app-One": dict(scene.functions.found["app-One"])}
+        scene.instrument("One", session="yours", take_over=True)
+        assert scene.restore("mine")["restored"] == []
+        assert scene.functions.variables("app-One")["PLLDB_SESSION"] == "yours"
 
 
 class TestTheSessionEnds:

@@ -333,6 +333,7 @@ class TestInstrument:
             "whenAbsent": "error",
             "takeOver": True,
             "asFunction": False,
+            "aliases": False,
             "openSessions": {},
             "members": None,
         }

@@ -59,7 +59,8 @@ def _handle(event: Any, context: Any) -> Any:
 
 def _ask(event: Any, context: Any) -> dict[str, Any] | None:
     """The debugger's answer; None if the function's own handler is to run."""
-    if getattr(context, "function_version", _LATEST) != _LATEST:
+    is_latest = getattr(context, "function_version", _LATEST) == _LATEST
+    if not is_latest and constants.ALIASES not in variables.TAKEN:
         # A version that was published while a debugger was attached; it stays as it is for ever.
         return None
     try:

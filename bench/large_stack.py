@@ -1,0 +1,81 @@
+"""How long plldb takes to attach to 200 functions in five nested stacks, and to leave them.
+
+``python -m bench.large_stack`` measures it by itself, on the embedded emulator.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from plldb.aws import Target
+from plldb.config import DEFAULT_EMULATOR_REGION, EmulatorAddress, TargetSettings
+from tests.e2e.debugging import Debuggee, deployed, function, nested
+from tests.e2e.support import Attached, Plldb, clean_environment
+
+from .report import Report
+
+_STACKS, _FUNCTIONS = 5, 40
+_SECONDS = 180
+
+
+def measure_large_stack(report: Report, plldb: Plldb, target: Target, folder: Path) -> None:
+    """With the code of all functions in one folder."""
+    code = folder / "large"
+    code.mkdir()
+    (code / "index.py").write_text("def handler(event, context):\n    return 'here'\n")
+    children = {
+        f"Child{number}": nested(target, {f"Fn{one:02}": function() for one in range(_FUNCTIONS)})
+        for number in range(_STACKS)
+    }
+    with deployed(target, children) as stack:
+        before = stack.configurations()
+        started = time.perf_counter()
+        with plldb.within(code).attach(stack.name, "--code", str(code)) as attached:
+            _measure(report, stack, attached, started)
+        after = stack.configurations()
+        differing = [name for name in before if after[name] != before[name]]
+        assert not differing, differing
+
+
+def _measure(report: Report, stack: Debuggee, attached: Attached, started: float) -> None:
+    ready = attached.wait_for("ready", _SECONDS)
+    seconds = time.perf_counter() - started
+    note = f"{ready['instrumented']} ready, {_count_children(attached)} children"
+    report.add_figure("attach to 200 functions", seconds * 1000, "≤ 15000 ms", note)
+    assert stack.invoke("Child4/Fn39").json == "here"
+    started = time.perf_counter()
+    attached.signal(signal.SIGINT)
+    assert attached.exit_code(_SECONDS) == 0
+    report.add_figure("detach from 200 functions", (time.perf_counter() - started) * 1000, "")
+
+
+def _count_children(attached: Attached) -> int:
+    listed = subprocess.run(
+        ["pgrep", "-P", str(attached.process.pid)], capture_output=True, text=True, check=False
+    )
+    return len(listed.stdout.split())
+
+
+def main() -> None:
+    report = Report("large stack")
+    with tempfile.TemporaryDirectory(prefix="plldb-bench-") as folder:
+        plldb = Plldb(clean_environment() | {"PLLDB_HOME": folder})
+        try:
+            plldb("local", "up", "--detach").succeeded()
+            plldb("bootstrap").succeeded()
+            url = json.loads(plldb("local", "status", "--output", "json").stdout)["endpointUrl"]
+            address = EmulatorAddress(url, url)
+            target = Target(TargetSettings("emulator", DEFAULT_EMULATOR_REGION, emulator=address))
+            measure_large_stack(report, plldb, target, Path(folder))
+        finally:
+            plldb("local", "down")
+    report.show()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""``plldb recordings``: the recorded invocations in a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from plldb.cli.options import global_options
+
+
+@click.command()
+@click.argument(
+    "folder",
+    metavar="[DIR]",
+    default=".",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+)
+@global_options
+def recordings(folder: Path) -> None:
+    """List the recorded invocations in DIR, the oldest first.
+
+    DIR is this folder by default. 'plldb attach --record DIR' makes them, 'plldb replay FILE' runs
+    one again.
+    """
+    from plldb.cli.factory import make_factory
+    from plldb.errors import SourceError
+    from plldb.replay.recording import SUFFIX, read_recording
+
+    console = make_factory().console
+    found: list[dict[str, Any]] = []
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        try:
+            recording = read_recording(path)
+        except SourceError as error:
+            console.warn(f"{error.message} {error.hint}")
+            continue
+        failure = recording.error or {}
+        found.append(
+            {
+                "file": str(path),
+                "function": recording.function.logical_id,
+                "requestId": recording.request_id,
+                "recordedAt": str(recording.times.get("recordedAt", "")),
+                "durationMs": recording.times.get("durationMs"),
+                "outcome": recording.outcome,
+                "error": failure.get("errorType"),
+            }
+        )
+    found.sort(key=lambda one: (one["recordedAt"], one["file"]))
+    if console.is_json:
+        console.answer({"recordings": found}, "")
+    elif not found:
+        console.answer({}, f"There are no recordings in {folder}.")
+    console.table(
+        ("file", "function", "recorded", "ms", "outcome"),
+        [
+            (
+                one["file"],
+                one["function"],
+                one["recordedAt"][:19].replace("T", " "),
+                str(one["durationMs"]),
+                one["error"] or one["outcome"],
+            )
+            for one in found
+        ]
+        if found
+        else [],
+    )

@@ -1,0 +1,213 @@
+"""Secrets are masked before a recording is written: by the keys that they lie under, by how they
+look, and wherever else a value appears that lay under such a key.
+
+Too much rather than too little: a recording is committed and shared.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+MASK = "***masked***"
+
+# Parts of keys, in whatever case and with whatever between their words: DB_PASSWORD, x-api-key.
+SECRET_KEYS = (
+    "accesskey",
+    "apikey",
+    "authorization",
+    "cookie",
+    "credential",
+    "otp",
+    "passphrase",
+    "passwd",
+    "password",
+    "privatekey",
+    "pwd",
+    "secret",
+    "signature",
+    "token",
+)
+# Short ones are parts of too many words.
+_WHOLE_KEYS = ("otp", "pwd")
+# A number under such a key counts something: maxTokens.
+_COUNTS = re.compile(r"tokens$")
+# A shorter value is too common to be masked wherever else it appears.
+_SHORTEST_ELSEWHERE = 8
+# In header lines and the like, there is the kind of credentials before them.
+_SCHEME = r"(?:(?:bearer|basic|digest|negotiate|apikey|token)\s+)?"
+_VALUE = rf"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|{_SCHEME}[^\s\"'\\&,;}})\]]+"
+
+_PATTERNS = (
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
+    r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
+    # A JSON web token: https://www.rfc-editor.org/rfc/rfc7519
+    r"\beyJ[\w-]{5,}\.[\w-]+(?:\.[\w-]*)*",
+    # https://www.rfc-editor.org/rfc/rfc7468
+    r"-----BEGIN [A-Z0-9 ]+-----[\s\S]*?(?:-----END [A-Z0-9 ]+-----|\Z)",
+    # https://www.rfc-editor.org/rfc/rfc6750
+    r"(?i)(?<=\bbearer )\s*[\w.~+/=-]{4,}",
+    # The value of a header.
+    r"(?i)\A(?:basic|digest|negotiate) \S.*\Z",
+    # The password in a URL.
+    r"(?<=://)[^\s/:@\"']*:[^\s/@\"']+(?=@)",
+    # Of GitHub, Slack and Stripe.
+    r"\bgh[pousr]_\w{20,}",
+    r"\bxox[abeprs]-[\w-]{10,}",
+    r"\b[rs]k_(?:live|test)_\w{10,}",
+)
+# Values in lists of pairs, as HTTP headers and tags come.
+_PAIR_KEYS = ("name", "key", "Name", "Key")
+_PAIR_VALUES = ("value", "Value", "values", "Values")
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{12,}={0,2}")
+
+
+class Masks:
+    """``more`` are further parts of keys, or patterns between slashes: "ssn", "/[0-9]{16}/".
+
+    Raises re.error for a pattern that is none.
+    """
+
+    def __init__(self, more: Iterable[str] = ()) -> None:
+        more = [*more]
+        patterns = [one[1:-1] for one in more if is_pattern(one)]
+        words = [_normalize(one) for one in more if not is_pattern(one)]
+        self._words = tuple(w for w in (*SECRET_KEYS, *words) if w and w not in _WHOLE_KEYS)
+        self._patterns = [re.compile(one) for one in (*_PATTERNS, *patterns)]
+        spelled = "|".join(r"[\W_]?".join(map(re.escape, word)) for word in self._words)
+        whole = "|".join(_WHOLE_KEYS)
+        self._assignment = re.compile(
+            rf"(?i)((?:[\w.%-]*(?:{spelled})[\w.%-]*|\b(?:{whole}))(?:\\*[\"'])?\]?\s*(?:=>|=|:)\s*\\*)({_VALUE})"
+        )
+
+    def apply(self, value: Any) -> Any:
+        """The JSON value without secrets. Raises RecursionError if it is too deep."""
+        found = {one for one in self._find(value) if len(one) >= _SHORTEST_ELSEWHERE}
+        # A longer one may hold a shorter one.
+        spelled = "|".join(map(re.escape, sorted(found - {MASK}, key=len, reverse=True)))
+        return self._mask(value, re.compile(spelled) if spelled else None)
+
+    def is_secret_key(self, key: str) -> bool:
+        plain = _normalize(key)
+        return plain in _WHOLE_KEYS or any(word in plain for word in self._words)
+
+    # --- What lies under secret keys --------------------------------------------------------------
+
+    def _find(self, value: Any, is_secret: bool = False) -> Iterator[str]:
+        match value:
+            case dict():
+                for key, one in value.items():
+                    yield from self._find(one, is_secret or self._holds_secret(value, key))
+            case list():
+                for one in value:
+                    yield from self._find(one, is_secret)
+            case str():
+                if is_secret:
+                    yield value
+                if (inner := _parse(value)) is not None:
+                    yield from self._find(inner, is_secret)
+                elif (text := _decode(value)) is not None:
+                    yield from self._find(text, is_secret)
+
+    def _holds_secret(self, members: dict[str, Any], key: str) -> bool:
+        """Whether it lies under a secret key, or is the value of a pair that has such a name."""
+        if self.is_secret_key(key):
+            return True
+        names = [members.get(one) for one in _PAIR_KEYS] if key in _PAIR_VALUES else []
+        return any(isinstance(name, str) and self.is_secret_key(name) for name in names)
+
+    # --- Without them -----------------------------------------------------------------------------
+
+    def _mask(self, value: Any, elsewhere: re.Pattern[str] | None) -> Any:
+        match value:
+            case dict():
+                masked: dict[str, Any] = {}
+                for key, one in value.items():
+                    name = self._mask_text(key, elsewhere)
+                    while name in masked:
+                        name += "'"
+                    if self._holds_secret(value, key):
+                        masked[name] = _hide(one, _COUNTS.search(_normalize(key)) is not None)
+                    else:
+                        masked[name] = self._mask(one, elsewhere)
+                return masked
+            case list():
+                return [self._mask(one, elsewhere) for one in value]
+            case str():
+                return self._mask_string(value, elsewhere)
+        return value
+
+    def _mask_string(self, text: str, elsewhere: re.Pattern[str] | None) -> str:
+        inner = _parse(text)
+        if inner is not None:
+            masked = self._mask(inner, elsewhere)
+            # As it was written, unless there is something to hide in it.
+            if masked != inner:
+                return self._mask_text(json.dumps(masked, separators=(",", ":")), elsewhere)
+        elif (decoded := _decode(text)) is not None:
+            masked = self._mask_string(decoded, elsewhere)
+            if masked != decoded:
+                return base64.b64encode(masked.encode("utf-8", "surrogatepass")).decode()
+        return self._mask_text(text, elsewhere)
+
+    def _mask_text(self, text: str, elsewhere: re.Pattern[str] | None) -> str:
+        if elsewhere is not None:
+            text = elsewhere.sub(MASK, text)
+        for pattern in self._patterns:
+            text = pattern.sub(MASK, text)
+        return self._assignment.sub(_replace_value, text)
+
+
+def is_pattern(entry: str) -> bool:
+    """Whether an entry of the settings file is a pattern, and no part of keys."""
+    return len(entry) > 2 and entry.startswith("/") and entry.endswith("/")
+
+
+def _replace_value(match: re.Match[str]) -> str:
+    value = match[2]
+    quote = value[0] if value[0] in "\"'" else ""
+    return f"{match[1]}{quote}{MASK}{quote}"
+
+
+def _normalize(key: str) -> str:
+    return re.sub(r"[\W_]", "", key).lower()
+
+
+def _hide(value: Any, is_count: bool) -> Any:
+    """All that is in it; only true, false, null and what is empty hide nothing."""
+    match value:
+        case dict():
+            return {key: _hide(one, is_count) for key, one in value.items()}
+        case list():
+            return [_hide(one, is_count) for one in value]
+        case None | bool() | "":
+            return value
+        case int() | float() if is_count:
+            return value
+    return MASK
+
+
+def _parse(text: str) -> Any:
+    """The JSON in a string, if it may hold anything; else None."""
+    if text.lstrip()[:1] not in ("{", "[", '"'):
+        return None
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict | list | str) and value else None
+
+
+def _decode(text: str) -> str | None:
+    """The text in a string that is base64, as bodies and records of streams come; else None."""
+    if not _BASE64.fullmatch(text) or len(text) % 4:
+        return None
+    try:
+        decoded = base64.b64decode(text.replace("-", "+").replace("_", "/"), validate=True)
+        return decoded.decode()
+    except (binascii.Error, ValueError):
+        return None

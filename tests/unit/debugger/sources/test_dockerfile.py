@@ -1,0 +1,103 @@
+"""What is in an image's /var/task is found in the context of its Dockerfile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plldb.debugger.sources.dockerfile import read_image
+
+BASE = "FROM public.ecr.aws/lambda/python:3.12\n"
+
+
+def read(
+    folder: Path, dockerfile: str, *files: str, command: tuple[str, ...] = ()
+) -> tuple[str, str | None]:
+    """The code's folder, relative to the context, and the handler."""
+    for name in files:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    (folder / "Dockerfile").write_text(dockerfile)
+    found, handler = read_image(folder, folder / "Dockerfile", command)
+    return str(found.relative_to(folder)), handler
+
+
+@pytest.mark.parametrize(
+    ("lines", "files", "folder"),
+    [
+        ("COPY app.py requirements.txt ${LAMBDA_TASK_ROOT}/", ["app.py"], "."),
+        ("COPY app.py $LAMBDA_TASK_ROOT", ["app.py"], "."),
+        ("COPY app.py ./", ["app.py"], "."),
+        ("COPY . .", ["app.py"], "."),
+        ("COPY src/ ${LAMBDA_TASK_ROOT}", ["src/app.py"], "src"),
+        ("COPY src/*.py /var/task/", ["src/app.py"], "src"),
+        ("COPY src/app.py ${LAMBDA_TASK_ROOT}/app.py", ["src/app.py"], "src"),
+        ('COPY ["src", "/var/task"]', ["src/app.py"], "src"),
+        ("COPY --chown=1:1 --chmod=644 src .", ["src/app.py"], "src"),
+        ("ADD src \\\n  # a comment\n  .", ["src/app.py"], "src"),
+        ("COPY vendor .\nCOPY src .", ["vendor/x.py", "src/app.py"], "src"),
+        ("ARG CODE=src\nCOPY ${CODE} .", ["src/app.py"], "src"),
+        ("ENV ROOT /srv\nWORKDIR $ROOT\nCOPY src ${ROOT}", ["src/app.py"], "src"),
+        ("COPY ${CODE:-src} .", ["src/app.py"], "src"),
+        ("COPY --from=build /out .", ["app.py"], "."),
+        ("COPY src /opt/other", ["src/app.py", "app.py"], "."),
+        ("RUN pip install x", [], "."),
+        ("COPY src .", [], "."),
+    ],
+)
+def test_where_the_code_is(tmp_path: Path, lines: str, files: list[str], folder: str) -> None:
+    text = f'{BASE}{lines}\nCMD ["app.handler"]\n'
+    assert read(tmp_path, text, *files) == (folder, "app.handler")
+
+
+def test_a_package_that_is_copied_as_a_whole(tmp_path: Path) -> None:
+    text = BASE + 'COPY services/orders/ /var/task/orders/\nCMD ["orders.app.handler"]'
+    assert read(tmp_path, text, "services/orders/app.py") == ("services", "orders.app.handler")
+
+
+def test_a_file_of_a_package(tmp_path: Path) -> None:
+    text = BASE + "COPY services/orders/app.py ./orders/\nCMD orders.app.handler"
+    assert read(tmp_path, text, "services/orders/app.py") == ("services", "orders.app.handler")
+
+
+def test_the_last_stage_and_its_last_command_count(tmp_path: Path) -> None:
+    text = f'{BASE}COPY a .\nCMD a.b\n{BASE}COPY src .\nCMD x.y\nCMD [ "app.handler" ]\n'
+    assert read(tmp_path, text, "a/app.py", "src/app.py") == ("src", "app.handler")
+
+
+def test_a_runtime_client_of_ones_own(tmp_path: Path) -> None:
+    text = (
+        "FROM python:3.12\nWORKDIR /srv\nCOPY src /srv\n"
+        'ENTRYPOINT ["python", "-m", "awslambdaric"]\nCMD ["app.handler"]'
+    )
+    assert read(tmp_path, text, "src/app.py") == ("src", "app.handler")
+
+
+def test_a_command_of_the_function_stands_in_the_place_of_the_images(tmp_path: Path) -> None:
+    text = BASE + 'COPY one .\nCOPY two .\nCMD ["app.handler"]'
+    files = ("one/app.py", "two/other.py")
+    assert read(tmp_path, text, *files, command=("other.main",)) == ("two", "other.main")
+
+
+def test_windows_escapes(tmp_path: Path) -> None:
+    text = f"# escape=`\n{BASE}COPY `\n src .\nCMD app.handler"
+    assert read(tmp_path, text, "src/app.py") == ("src", "app.handler")
+
+
+PIECES = [
+    *("FROM x", "COPY", "COPY a", "COPY [", "CMD [", "CMD", 'CMD "'),
+    *("ENV", "ENV =", "ARG a", "WORKDIR"),
+]
+
+
+@given(st.text(max_size=200) | st.lists(st.sampled_from(PIECES)).map("\n".join))
+def test_whatever_it_says_there_is_a_folder(
+    tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
+    folder = tmp_path_factory.mktemp("context")
+    (folder / "Dockerfile").write_text(text, encoding="utf-8")
+    found, _ = read_image(folder, folder / "Dockerfile")
+    assert found == folder
