@@ -85,7 +85,9 @@ def dev(
     deployed again. Ctrl-C gives the functions back, and stops the emulator that it started.
     """
     own = DeployOptions(template, stack_name, parse_parameters(parameters), yes=yes)
-    attach_options = AttachOptions(stacks=(), stack_names=(), template=template, **given)
+    # Of a folder, such as cdk.out, the sources of each stack are found by its name.
+    named = None if template is None or template.is_dir() else template
+    attach_options = AttachOptions(stacks=(), stack_names=(), template=named, **given)
     attach_options.check()
     from plldb.cli.factory import make_factory
 
