@@ -10,7 +10,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 MASK = "***masked***"
@@ -38,15 +38,21 @@ _WHOLE_KEYS = ("otp", "pwd")
 _COUNTS = re.compile(r"tokens$")
 # A shorter value is too common to be masked wherever else it appears.
 _SHORTEST_ELSEWHERE = 8
+# Keys of which it is known whether they are secret.
+_REMEMBERED = 10_000
 # In header lines and the like, there is the kind of credentials before them.
 _SCHEME = r"(?:(?:bearer|basic|digest|negotiate|apikey|token)\s+)?"
-_VALUE = rf"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|{_SCHEME}[^\s\"'\\&,;}})\]]+"
+# A quoted one may have been cut off.
+_VALUE = (
+    r"\"(?:[^\"\\]|\\.)*(?:\"|\Z)|'(?:[^'\\]|\\.)*(?:'|\Z)"
+    rf"|{_SCHEME}[^\s\"'\\&,;}})\]]+"
+)
 
 _PATTERNS = (
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
     r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
     # A JSON web token: https://www.rfc-editor.org/rfc/rfc7519
-    r"\beyJ[\w-]{5,}\.[\w-]+(?:\.[\w-]*)*",
+    r"(?<![\w-])eyJ[\w-]{5,}\.[\w-]+(?:\.[\w-]*)*",
     # https://www.rfc-editor.org/rfc/rfc7468
     r"-----BEGIN [A-Z0-9 ]+-----[\s\S]*?(?:-----END [A-Z0-9 ]+-----|\Z)",
     # https://www.rfc-editor.org/rfc/rfc6750
@@ -79,21 +85,28 @@ class Masks:
         self._words = tuple(w for w in (*SECRET_KEYS, *words) if w and w not in _WHOLE_KEYS)
         self._patterns = [re.compile(one) for one in (*_PATTERNS, *patterns)]
         spelled = "|".join(r"[\W_]?".join(map(re.escape, word)) for word in self._words)
-        whole = "|".join(_WHOLE_KEYS)
+        # It begins with the word, and what repeats has a limit: a text of megabytes takes no longer
+        # than it is long.
         self._assignment = re.compile(
-            rf"(?i)((?:[\w.%-]*(?:{spelled})[\w.%-]*|\b(?:{whole}))(?:\\*[\"'])?\]?\s*(?:=>|=|:)\s*\\*)({_VALUE})"
+            rf"(?i)((?:{spelled}|\b(?:{'|'.join(_WHOLE_KEYS)})\b)[\w.%-]{{0,64}}(?:\\{{0,8}}[\"'])?\]?"
+            rf"\s{{0,8}}(?:=>|=|:)\s{{0,8}}\\{{0,8}})({_VALUE})"
         )
+        self._known: dict[str, bool] = {}
 
     def apply(self, value: Any) -> Any:
         """The JSON value without secrets. Raises RecursionError if it is too deep."""
         found = {one for one in self._find(value) if len(one) >= _SHORTEST_ELSEWHERE}
         # A longer one may hold a shorter one.
-        spelled = "|".join(map(re.escape, sorted(found - {MASK}, key=len, reverse=True)))
-        return self._mask(value, re.compile(spelled) if spelled else None)
+        return self._mask(value, sorted(found - {MASK}, key=len, reverse=True))
 
     def is_secret_key(self, key: str) -> bool:
-        plain = _normalize(key)
-        return plain in _WHOLE_KEYS or any(word in plain for word in self._words)
+        if key not in self._known:
+            plain = _normalize(key)
+            is_secret = plain in _WHOLE_KEYS or any(word in plain for word in self._words)
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[key] = is_secret
+        return self._known[key]
 
     # --- What lies under secret keys --------------------------------------------------------------
 
@@ -122,7 +135,7 @@ class Masks:
 
     # --- Without them -----------------------------------------------------------------------------
 
-    def _mask(self, value: Any, elsewhere: re.Pattern[str] | None) -> Any:
+    def _mask(self, value: Any, elsewhere: Sequence[str]) -> Any:
         match value:
             case dict():
                 masked: dict[str, Any] = {}
@@ -141,7 +154,7 @@ class Masks:
                 return self._mask_string(value, elsewhere)
         return value
 
-    def _mask_string(self, text: str, elsewhere: re.Pattern[str] | None) -> str:
+    def _mask_string(self, text: str, elsewhere: Sequence[str]) -> str:
         inner = _parse(text)
         if inner is not None:
             masked = self._mask(inner, elsewhere)
@@ -154,9 +167,9 @@ class Masks:
                 return base64.b64encode(masked.encode("utf-8", "surrogatepass")).decode()
         return self._mask_text(text, elsewhere)
 
-    def _mask_text(self, text: str, elsewhere: re.Pattern[str] | None) -> str:
-        if elsewhere is not None:
-            text = elsewhere.sub(MASK, text)
+    def _mask_text(self, text: str, elsewhere: Sequence[str]) -> str:
+        for secret in elsewhere:
+            text = text.replace(secret, MASK)
         for pattern in self._patterns:
             text = pattern.sub(MASK, text)
         return self._assignment.sub(_replace_value, text)

@@ -12,7 +12,7 @@ from pathlib import Path
 from plldb.aws import Target
 
 from .project import attach, deployed_project, detach
-from .support import Plldb, poll
+from .support import Backend, Plldb, poll
 
 _PASSWORD = "correct-horse-battery"
 _BROKEN = """
@@ -43,7 +43,7 @@ def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_whole_story(plldb: Plldb, target: Target, tmp_path: Path) -> None:
+def test_the_whole_story(plldb: Plldb, target: Target, backend: Backend, tmp_path: Path) -> None:
     variables = {"DB_PASSWORD": _PASSWORD}
     with deployed_project(target, tmp_path, ["FnOrders"], variables) as project:
         project.write("FnOrders", _BROKEN)

@@ -12,13 +12,13 @@ from plldb.aws import Target
 
 from .debugging import Debuggee, deployed, function
 from .project import detach
-from .support import Plldb, random_name
+from .support import Backend, Plldb, random_name
 
 HERE = "def handler(event, context):\n    return '{}'\n"
 
 
 @pytest.fixture(scope="module")
-def stacks(target: Target) -> Iterator[tuple[Debuggee, Debuggee]]:
+def stacks(backend: Backend, target: Target) -> Iterator[tuple[Debuggee, Debuggee]]:
     """Their functions have the same logical ids."""
     with (
         deployed(target, {"Fn": function()}, "orders") as orders,

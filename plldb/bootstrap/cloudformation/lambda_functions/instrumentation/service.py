@@ -58,6 +58,7 @@ _RESTORED = "restored"
 # Of so many functions, callers of aliases come to the debugger before it is told that all is ready.
 # Of more, that takes a while: Lambda takes 15 calls a second.
 _FEW = 10
+_LATE_PAUSE = 0.3
 # How often a function is looked at again because somebody else changed it in between.
 _ATTEMPTS = 5
 # For how long restoring waits for a deployment of the stack: 5 minutes.
@@ -223,6 +224,8 @@ def _instrument(
             break  # restoring needs the calls
         if is_taken:
             if not has_few:
+                # Two calls or more, of 15 a second: the debugger's own questions need some, too.
+                instrumenter.sleep(_LATE_PAUSE)
                 own = sources.get(function.name, EventSources())
                 _take_aliases_late(function, request, own, instrumenter, notifier, published_for)
             _warn_of_throttling(function, instrumenter, notifier)
