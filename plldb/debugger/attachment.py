@@ -33,6 +33,7 @@ from plldb.debugger.overrides import Overrides
 from plldb.debugger.payload_transfer import PayloadTransfer
 from plldb.debugger.protocol import Ended, SessionEvent, SessionProtocol, Wish
 from plldb.debugger.redeployment import RedeploymentEvent, Redeployments, Steps
+from plldb.debugger.signed_claims import SignedClaims
 from plldb.debugger.sources.choice import ChosenSources
 from plldb.debugger.sources.project import CodeSource
 from plldb.debugger.tasks import TaskSet, unless_stopped
@@ -206,6 +207,7 @@ def attach_to_all(
     with (
         ApiClient.of_helper_stack(helper, target) as api,
         PayloadTransfer(target.reachable_url, target.ca_bundle) as transfer,
+        SignedClaims(target.reachable_url, target.ca_bundle) as claims,
     ):
         # Before there is a session: what is wrong with the terminal or a port leaves none behind.
         invoker = make_invoker()
@@ -214,7 +216,7 @@ def attach_to_all(
         except BaseException:
             invoker.discard()
             raise
-        ends = _Ends(target, helper, api, transfer)
+        ends = _Ends(target, helper, api, transfer, claims)
         attachments = [
             _Attachment(ends, stack, len(stacks), report, timing or Timing(), collect_layers)
             for stack in stacks
@@ -255,6 +257,7 @@ class _Ends:
     helper: HelperStack
     api: ApiClient
     transfer: PayloadTransfer
+    claims: SignedClaims
 
     def create_session(self, options: SessionOptions) -> str:
         """Blocks. The helper stack may have been deployed anew meanwhile, with other URLs."""
@@ -373,6 +376,7 @@ class _Attachment:
             self._ends.target.region,
             invoker,
             self._ends.transfer,
+            self._ends.claims,
             self._send,
             self._report_as_it_is,
             self._timing,

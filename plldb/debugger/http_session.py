@@ -63,5 +63,5 @@ def open_http_session(
 
 
 def keep_unsigned(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """An ``auth`` for presigned URLs: S3 refuses those with a second one, as of ~/.netrc."""
+    """An ``auth`` for what is signed already: AWS refuses it with a second one, as of ~/.netrc."""
     return request

@@ -8,7 +8,8 @@
 
 An invocation is a task of its own: any number may be under way, and the invoker decides how many
 of them run at once. Each is claimed before it runs, so that the function and this machine never
-both run it. From then on its function waits for an answer, so it gets one, whatever goes wrong.
+both run it: by a request that the helper stack has signed, or else by asking it. From then on its
+function waits for an answer, so it gets one, whatever goes wrong.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from plldb.debugger.overrides import Overrides
 from plldb.debugger.payload_transfer import PayloadTransfer
 from plldb.debugger.protocol import Instrumented, InvocationArrived
 from plldb.debugger.replies import MessageRefusedError, Replies
+from plldb.debugger.signed_claims import SignedClaims
 from plldb.debugger.sources.project import CodeSource, DescribedLayer
 from plldb.debugger.tasks import TaskSet
 from plldb.debugger.threads import run_in_thread
@@ -155,6 +157,10 @@ _LATE = "its time was over"
 _NOT_PREPARED = "it can't be run here; the function runs it by itself"
 # Functions that are prepared at the same time while none of them is called.
 _PREPARED_AT_ONCE = 2
+# An invocation may be claimed without asking the helper stack for so long after it was sent.
+_FRESH_SECONDS = 2.0
+# For which no claim goes straight to the table after one that was not answered in time.
+_REST_SECONDS = 60.0
 # Why an invocation is not to be run here, by what the helper stack says of it.
 _WHY_VOID = {
     "ABANDONED": "the function has run it by itself",
@@ -174,12 +180,14 @@ _DEBUGGER_ERROR, _DEBUGGER_LOST = "PlldbDebuggerError", "PlldbDebuggerLost"
 class _Run:
     """An invocation under way. ``deadline`` is by this machine's clock, ``arrived`` by the loop's.
 
+    ``is_fresh``: it came at once, and so can't be over yet.
     ``is_claimed``: its function waits for an answer. ``is_answered``: one was sent.
     """
 
     invocation: InvocationArrived
     deadline: float
     arrived: float
+    is_fresh: bool = False
     is_claimed: bool = False
     is_answered: bool = False
     was_paused: bool = False
@@ -214,6 +222,7 @@ class InvocationRunner:
         region: str,
         invoker: Invoker,
         transfer: PayloadTransfer,
+        claims: SignedClaims,
         send: Callable[[str], None],
         report: Callable[[RunnerEvent], None],
         timing: Timing | None = None,
@@ -235,6 +244,11 @@ class InvocationRunner:
         self._region = region
         self._invoker = invoker
         self._transfer = transfer
+        self._claims = claims
+        # Until then, by the loop's clock, the helper stack is asked for each claim.
+        self._rests_until = 0.0
+        # From the helper stack to here, as far as two clocks can tell; None before the first.
+        self._least_delay: float | None = None
         self._send = send
         self._report = report
         self.replies = Replies(send, self._timing.repeat)
@@ -478,7 +492,8 @@ class InvocationRunner:
         logger.info("invocation %s of %s has arrived", invocation.request_id, invocation.function)
         # This machine's clock may be off: the time that is left counts.
         deadline = time.time() + invocation.deadline - invocation.sent_at
-        run = _Run(invocation, deadline, asyncio.get_running_loop().time())
+        arrived = asyncio.get_running_loop().time()
+        run = _Run(invocation, deadline, arrived, self._is_fresh(invocation))
         reason = self._find_reason_to_decline(invocation)
         if reason is not None:
             self._send(wire.decline_message(*run.id))
@@ -487,6 +502,16 @@ class InvocationRunner:
             self._under_way[run.request_id] = run
             self._is_idle.clear()
             self._tasks.start(self._run(run))
+
+    def _is_fresh(self, invocation: InvocationArrived) -> bool:
+        """Whether it can't have waited long for this machine, which may have slept or been stopped.
+
+        Its clock may be off: one that came quickly shows by how much. So it is not of the first.
+        """
+        delay, least = time.time() - invocation.sent_at, self._least_delay
+        self._least_delay = min(delay, least or delay)
+        is_long = invocation.deadline - invocation.sent_at > _FRESH_SECONDS
+        return is_long and least is not None and delay - least < _FRESH_SECONDS
 
     def _find_reason_to_decline(self, invocation: InvocationArrived) -> str | None:
         if self._is_leaving:
@@ -522,11 +547,30 @@ class InvocationRunner:
 
     async def _claim(self, run: _Run) -> None:
         """Returns once the invocation is this machine's. Raises InvocationError."""
+        run.is_claimed = await self._claim_directly(run)
+        if run.is_claimed:
+            return
         claim = wire.claim_message(*run.id)
         reply = await self._ask(run, claim, MessageType.GO, MessageType.VOID)
         if reply["type"] == MessageType.VOID:
             raise InvocationError(_WHY_VOID.get(str(reply.get("state")), _LATE))
         run.is_claimed = True
+
+    async def _claim_directly(self, run: _Run) -> bool:
+        """Whether it is for sure. Where that takes long, it is tried again after a rest only.
+
+        What was signed can't tell whether the deadline is over. It is not, if the invocation is
+        fresh; otherwise the helper stack is asked, which knows the time.
+        """
+        claim, loop = run.invocation.claim, asyncio.get_running_loop()
+        if claim is None or not run.is_fresh or loop.time() < self._rests_until:
+            return False
+        try:
+            async with asyncio.timeout(self._timing.claiming):
+                return await run_in_thread(partial(self._claims.take, claim))
+        except TimeoutError:
+            self._rests_until = loop.time() + _REST_SECONDS
+            return False
 
     async def _invoke(self, run: _Run, function: LocalFunction) -> Outcome:
         try:

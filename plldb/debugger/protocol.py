@@ -24,6 +24,7 @@ from enum import Enum, auto
 from typing import Any
 
 from plldb.bootstrap.cloudformation.lambda_functions.shared.ids import shortened
+from plldb.bootstrap.cloudformation.lambda_functions.shared.signed_request import SignedRequest
 from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
 from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import (
     ErrorCode,
@@ -145,6 +146,7 @@ class InvocationArrived:
     """An invocation to claim, as in ``wire.invocation``, and the id of the session it came to.
 
     ``deadline`` is the helper stack's: with the request id, it names the invocation there.
+    ``claim`` is a request that claims it without asking there.
     ``credentials`` are those of the function's role, if the session has asked for them.
     """
 
@@ -156,6 +158,7 @@ class InvocationArrived:
     context: dict[str, Any]
     event: str | None
     event_url: str | None
+    claim: SignedRequest | None = field(default=None, repr=False)
     credentials: RoleCredentials | None = field(default=None, repr=False)
 
 
@@ -568,8 +571,17 @@ def _read_invocation(message: dict[str, Any], session_id: str) -> InvocationArri
         context=dict(message["context"]),
         event=payload.get("event"),
         event_url=payload.get("eventUrl"),
+        claim=_read_claim(message.get("claim")),
         credentials=_read_credentials(message.get("credentials")),
     )
+
+
+def _read_claim(found: Any) -> SignedRequest | None:
+    """There is none beside a long event, nor from a helper stack of another version."""
+    if found is None:
+        return None
+    headers = {str(name): _text(found["headers"], name) for name in found["headers"]}
+    return SignedRequest(url=_text(found, "url"), headers=headers, body=_text(found, "body"))
 
 
 def _read_credentials(found: Any) -> RoleCredentials | None:

@@ -47,6 +47,9 @@ class Timing:
     # After which a question is asked again. A function runs what nobody has claimed within 5 s; so
     # one that is lost, as where the helper stack is throttled, is asked in time.
     repeat: float = 2
+    # How long the answer to a claim that was sent straight to the table is waited for. Within one
+    # region, it takes milliseconds; where a network lets none of it through, no more is lost.
+    claiming: float = 0.25
     # How long an invocation waits for its function to be prepared, before it is claimed all the
     # same. Together with one lost question it is less than those 5 s.
     preparing: float = 2.5

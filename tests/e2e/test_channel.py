@@ -141,7 +141,9 @@ def test_the_message_has_what_the_debugger_needs_and_nothing_that_it_must_not_ha
             assert context["function_name"] == app.physical["Fn0"]
             assert context["function_version"] == "$LATEST"
             assert app.physical["Fn0"] in context["invoked_function_arn"]
-            text = json.dumps(message)
+            # A claim says who makes it, and of what.
+            assert debugger.session_id in message["claim"]["body"]
+            text = json.dumps(message | {"claim": None})
             assert debugger.session_id not in text
             assert "AWS_" not in text
             assert "PLLDB" not in text

@@ -22,6 +22,7 @@ SHARED_WITH_THE_LOCAL_SIDE = {
     f"{FUNCTIONS}.instrumentation.request",
     f"{FUNCTIONS}.shared.constants",
     f"{FUNCTIONS}.shared.ids",
+    f"{FUNCTIONS}.shared.signed_request",
 }
 # Runs in a child process, under the interpreter of the user's project, which has no plldb.
 RUNTIME = "plldb.debugger.children.runtime"

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plldb.bootstrap.cloudformation.lambda_functions.shared.constants import MAX_FRAME_BYTES
+from plldb.bootstrap.cloudformation.lambda_functions.shared.signed_request import SignedRequest
 from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
 from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import ErrorCode
 from plldb.credentials import Credentials
@@ -118,6 +119,21 @@ class FakeTransfer:
             raise self.problems.pop(0)
 
 
+class FakeClaims:
+    """Claims that are sent to the table: what becomes of each, or of all if there is one left."""
+
+    def __init__(self) -> None:
+        self.verdicts = [False]
+        self.taken: list[SignedRequest] = []
+        self.open = threading.Event()
+        self.open.set()
+
+    def take(self, claim: SignedRequest) -> bool:
+        self.taken.append(claim)
+        self.open.wait(DEADLINE)
+        return self.verdicts.pop(0) if len(self.verdicts) > 1 else self.verdicts[0]
+
+
 def id_in(message: dict[str, Any]) -> tuple[str, float]:
     return message["requestId"], message.get("deadline", 0.0)
 
@@ -168,6 +184,7 @@ class Session:
 
     def __init__(self, as_function: bool = False) -> None:
         self.invoker, self.transfer, self.stack = FakeInvoker(), FakeTransfer(), HelperStack()
+        self.claims = FakeClaims()
         self.events: list[RunnerEvent] = []
         self.bugs = 0
         self._news = asyncio.Event()
@@ -189,9 +206,12 @@ class Session:
             "eu-west-1",
             self.invoker,  # type: ignore[arg-type]
             self.transfer,  # type: ignore[arg-type]
+            self.claims,  # type: ignore[arg-type]
             self._send,
             self._report,
-            Timing(first_retry=0.001, longest_retry=0.01, repeat=0.01, preparing=0.1),
+            Timing(
+                first_retry=0.001, longest_retry=0.01, repeat=0.01, claiming=0.05, preparing=0.1
+            ),
             self._count_bug,
             as_function=as_function,
             collect_layers=self._collect_layers,
@@ -597,6 +617,86 @@ class TestClaims:
         done = session(work)
         assert len(done.stack.told("claim")) == 1
         assert done.invoker.invoked == []
+
+
+CLAIM: SignedRequest = {"url": "https://table", "headers": {}, "body": "{}"}
+
+
+class TestClaimsThatGoToTheTable:
+    """Each session begins with an invocation that shows how far the clocks are apart."""
+
+    async def run_one(self, one: Session, **changes: Any) -> InvocationFinished:
+        one.runner.add_function(instrumented())
+        now = time.time()
+        first = replace(arrived("first"), sent_at=now, deadline=now + 60, claim=CLAIM)
+        one.runner.start(first)
+        await one.finished()
+        one.stack.heard.clear()
+        one.claims.taken.clear()
+        second = replace(first, request_id="second", **changes)
+        one.runner.start(second)
+        return (await one.finished(2))[-1]
+
+    def test_one_that_is_taken_is_not_asked_for(self) -> None:
+        async def work(one: Session) -> None:
+            one.claims.verdicts = [True]
+            assert (await self.run_one(one)).outcome == "succeeded"
+            assert one.claims.taken == [CLAIM]
+            assert [message["action"] for message in one.stack.heard] == ["answer"]
+
+        session(work)
+
+    def test_one_that_is_not_is(self) -> None:
+        """What there is to say, the helper stack says."""
+
+        async def work(one: Session) -> None:
+            one.stack.verdict = "go"
+            assert (await self.run_one(one)).outcome == "succeeded"
+            assert one.claims.taken == [CLAIM]
+            assert [message["action"] for message in one.stack.heard] == ["claim", "answer"]
+
+        session(work)
+
+    def test_one_that_is_not_answered_in_time_is_and_so_are_the_next(self) -> None:
+        async def work(one: Session) -> None:
+            one.claims.open.clear()
+            assert (await self.run_one(one)).outcome == "succeeded"
+            one.claims.open.set()
+            now = time.time()
+            one.runner.start(replace(arrived("third"), sent_at=now, deadline=now + 60, claim=CLAIM))
+            await one.finished(3)
+            assert one.claims.taken == [CLAIM]
+            assert len(one.stack.told("claim")) >= 2
+
+        session(work)
+
+    @pytest.mark.parametrize(
+        ("waited", "lasts"), [(3, 60), (3600, 60), (0, 1)], ids=["stopped", "asleep", "short"]
+    )
+    def test_what_may_be_over_is_asked_for(self, waited: float, lasts: float) -> None:
+        async def work(one: Session) -> None:
+            one.claims.verdicts = [True]
+            sent_at = time.time() - waited
+            await self.run_one(one, sent_at=sent_at, deadline=sent_at + lasts)
+            assert one.claims.taken == []
+            assert one.stack.told("claim")
+
+        session(work)
+
+    @pytest.mark.parametrize("ahead", [-3600.0, 3600.0])
+    def test_a_clock_that_is_off_does_not_matter(self, ahead: float) -> None:
+        async def work(one: Session) -> None:
+            one.claims.verdicts = [True]
+            one.runner.add_function(instrumented())
+            for number, name in enumerate(["first", "second"]):
+                there = time.time() - ahead
+                one.runner.start(
+                    replace(arrived(name), sent_at=there, deadline=there + 60, claim=CLAIM)
+                )
+                await one.finished(number + 1)
+            assert one.claims.taken == [CLAIM]
+
+        session(work)
 
 
 class TestDeclining:

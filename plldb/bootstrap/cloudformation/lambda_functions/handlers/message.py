@@ -6,7 +6,7 @@ import os
 from functools import partial
 
 from ..instrumentation.request import LambdaInstrumentation
-from ..invocations.dynamodb import DynamoDbInvocationStore
+from ..invocations.dynamodb import DynamoDbClaims, DynamoDbInvocationStore
 from ..invocations.grants import Grants
 from ..invocations.payloads import S3Payloads
 from ..sessions.dynamodb import DynamoDbSessionStore
@@ -31,6 +31,7 @@ _instrumentation = LambdaInstrumentation(
 _relay = Relay(
     sessions=_sessions,
     invocations=_invocations,
+    claims=DynamoDbClaims(_dynamodb, os.environ[constants.DEBUGGER_TABLE], clients.credentials),
     grants=Grants(_invocations, _sessions),
     payloads=S3Payloads(
         clients.s3(),

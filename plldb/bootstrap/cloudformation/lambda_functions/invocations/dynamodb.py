@@ -9,11 +9,12 @@ else.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from ..shared.dynamodb import Change, names_in, put_if, update_if
+from ..shared.dynamodb import Change, names_in, put_if, sign_update, update_if
+from ..shared.signed_request import SignedRequest
 from .invocation import (
     OPEN,
     RETENTION,
@@ -44,6 +45,8 @@ _NAMES = {
 _OF_SESSION = "#session = :session AND #deadline = :deadline"
 _OF_TOKEN = "#token = :token AND #deadline = :deadline"  # noqa: S105 # nosec B105 - no secret
 _IS_OPEN = "#state IN (:waiting, :started)"
+_CLAIM = "SET #state = :started, #started = :true"
+_IS_CLAIMABLE = f"{_OF_SESSION} AND #deadline > :now AND {_IS_OPEN}"
 # Nobody has, or will ask for, what is there: it is an earlier try of the same function, or its time
 # is over. A question after an earlier try may come late: so deadlines are compared.
 _IS_FREE = (
@@ -134,13 +137,7 @@ class DynamoDbInvocationStore:
         return _invocation(self._get(request_id))
 
     def claim(self, id: InvocationId, session_id: str, now: float) -> Step:
-        return self._step(
-            id,
-            "SET #state = :started, #started = :true",
-            f"{_OF_SESSION} AND #deadline > :now AND {_IS_OPEN}",
-            _open_values()
-            | {":session": {"S": session_id}, ":now": _number(now), ":true": {"BOOL": True}},
-        )
+        return self._step(id, _CLAIM, _IS_CLAIMABLE, _claim_values(session_id, now))
 
     def answer(self, id: InvocationId, session_id: str, answer: Answer, now: float) -> Step:
         return self._step(
@@ -212,8 +209,7 @@ class DynamoDbInvocationStore:
     def _step(
         self, id: InvocationId, expression: str, condition: str, values: dict[str, Any]
     ) -> Step:
-        values = values | {":deadline": _number(id.deadline)}
-        key = _key(id.request_id)
+        key, values = _key(id.request_id), values | _of(id)
         updated = update_if(self._client, self._table, key, expression, condition, _NAMES, values)
         return Step(updated.is_applied, _invocation(updated.item))
 
@@ -235,6 +231,36 @@ class DynamoDbInvocationStore:
         found = self._client.get_item(TableName=self._table, Key=_key(key), ConsistentRead=True)
         item: dict[str, Any] | None = found.get("Item")
         return item
+
+
+class DynamoDbClaims:
+    """``client`` is a boto3 DynamoDB client; ``credentials`` gives what it signs with, now."""
+
+    def __init__(self, client: Any, table: str, credentials: Callable[[], Any]) -> None:
+        self._client = client
+        self._table = table
+        self._credentials = credentials
+
+    def sign(self, id: InvocationId, session_id: str, now: float) -> SignedRequest:
+        return sign_update(
+            self._client,
+            self._credentials(),
+            self._table,
+            _key(id.request_id),
+            _CLAIM,
+            _IS_CLAIMABLE,
+            _NAMES,
+            _claim_values(session_id, now) | _of(id),
+        )
+
+
+def _claim_values(session_id: str, now: float) -> dict[str, Any]:
+    values = {":session": {"S": session_id}, ":now": _number(now), ":true": {"BOOL": True}}
+    return _open_values() | values
+
+
+def _of(id: InvocationId) -> dict[str, Any]:
+    return {":deadline": _number(id.deadline)}
 
 
 def _open_values() -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
 
+from ..shared.signed_request import SignedRequest
 from .invocation import Answer, Grant, Invocation, InvocationId
 
 
@@ -102,4 +103,15 @@ class InvocationStore(Protocol):
 
     def expire(self, request_id: str, now: float) -> bool:
         """Open → EXPIRED, once its deadline is over. False, and no change, otherwise."""
+        ...
+
+
+class Claims(Protocol):
+    """Lets debuggers take one step by themselves."""
+
+    def sign(self, id: InvocationId, session_id: str, now: float) -> SignedRequest:
+        """What ``InvocationStore.claim`` would do now, for the debugger of that session to send.
+
+        It is taken if, and only if, the answer's status is 200.
+        """
         ...

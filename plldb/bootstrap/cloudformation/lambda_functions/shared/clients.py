@@ -23,6 +23,8 @@ AWAITED = Config(
     retries={"mode": "standard", "total_max_attempts": 3},
     parameter_validation=False,
     tcp_keepalive=True,
+    # botocore's own one takes a tenth of a millisecond for each call.
+    user_agent="plldb",
 )
 # Whoever asks whether all is well needs an answer rather than patience.
 PROBING = AWAITED.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
@@ -73,6 +75,12 @@ def lazily(make: Client) -> Client:
 
 def dynamodb(config: Config = AWAITED) -> Any:
     return boto3.client("dynamodb", config=config)
+
+
+def credentials() -> Any:
+    """What the clients made here sign with, as it is now."""
+    session: Any = boto3.DEFAULT_SESSION
+    return session.get_credentials().get_frozen_credentials()
 
 
 def connections(config: Config = AWAITED) -> Client:

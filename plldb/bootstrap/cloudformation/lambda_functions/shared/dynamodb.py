@@ -7,13 +7,19 @@ refusal.
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.exceptions import ClientError
+
+from .signed_request import SignedRequest
 
 _MARK = "Attempt"
 
@@ -93,6 +99,42 @@ def update_if(
         return item
 
     return _change(update, attempt)
+
+
+def sign_update(
+    client: Any,
+    credentials: Any,
+    table: str,
+    key: dict[str, Any],
+    expression: str,
+    condition: str,
+    names: dict[str, str],
+    values: dict[str, Any],
+) -> SignedRequest:
+    """The same for somebody else to send, who learns whether the item was changed, and no more.
+
+    It leaves no mark: whoever repeats it is told the same, if the condition says so.
+    ``credentials`` are botocore's, and those of whoever answers for it.
+    """
+    arguments = {
+        "TableName": table,
+        "Key": key,
+        "UpdateExpression": expression,
+        "ConditionExpression": condition,
+        "ExpressionAttributeNames": names_in(f"{expression} {condition}", names),
+        "ExpressionAttributeValues": values,
+    }
+    # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.LowLevelAPI.html
+    url, body = f"{client.meta.endpoint_url}/", json.dumps(arguments)
+    headers = {
+        # As it is known here: an emulator may be reached by another name.
+        "Host": urlsplit(url).netloc,
+        "Content-Type": "application/x-amz-json-1.0",
+        "X-Amz-Target": "DynamoDB_20120810.UpdateItem",
+    }
+    request = AWSRequest("POST", url, headers, body)
+    SigV4Auth(credentials, "dynamodb", client.meta.region_name).add_auth(request)
+    return {"url": url, "headers": dict(request.headers), "body": body}
 
 
 def _change(make: Callable[[], dict[str, Any]], attempt: dict[str, str]) -> Change:

@@ -159,8 +159,8 @@ def _pass_on(
     """
     assert session.connection_id is not None  # it is attached
     id = wanted.id
-    pushed = _invocation_message(request, wanted, relay)
-    if len(json.dumps(pushed)) > MAX_FRAME_BYTES:
+    pushed = _invocation_message(request, wanted, session, relay)
+    if not _fits(pushed):
         return _absent(request, id, "the event is too large for a message")
     match relay.invocations.record(invocation):
         case Recorded.REFUSED:
@@ -179,9 +179,12 @@ def _pass_on(
     return None
 
 
-def _invocation_message(request: Request, wanted: _Invoke, relay: Relay) -> wire.InvocationMessage:
+def _invocation_message(
+    request: Request, wanted: _Invoke, session: Session, relay: Relay
+) -> wire.InvocationMessage:
+    """With a claim, if there is room for it."""
     key = wanted.event_key
-    return wire.invocation(
+    message = wire.invocation(
         wanted.id.request_id,
         wanted.function,
         deadline=wanted.id.deadline,
@@ -191,6 +194,13 @@ def _invocation_message(request: Request, wanted: _Invoke, relay: Relay) -> wire
         event_url=None if key is None else relay.payloads.download_url(key),
         credentials=wanted.credentials,
     )
+    signed = relay.claims.sign(wanted.id, session.session_id, request.now)
+    with_claim: wire.InvocationMessage = {**message, "claim": signed}
+    return with_claim if _fits(with_claim) else message
+
+
+def _fits(message: wire.InvocationMessage) -> bool:
+    return len(json.dumps(message)) <= MAX_FRAME_BYTES
 
 
 def _take_back(

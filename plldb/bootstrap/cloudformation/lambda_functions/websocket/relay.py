@@ -12,7 +12,7 @@ from ..instrumentation.request import Instrumentation
 from ..invocations.grants import Grants
 from ..invocations.invocation import Invocation, InvocationId
 from ..invocations.payloads import Payloads
-from ..invocations.store import InvocationStore
+from ..invocations.store import Claims, InvocationStore
 from ..sessions.ending import Ending
 from ..sessions.function_lists import FunctionLists
 from ..sessions.store import SessionStore
@@ -59,6 +59,7 @@ class Relay:
 
     sessions: SessionStore
     invocations: InvocationStore
+    claims: Claims
     grants: Grants
     payloads: Payloads
     lists: FunctionLists

@@ -67,6 +67,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, TypedDict
 
+from ..shared.signed_request import SignedRequest
+
 # The query parameter that names a debugger's session, or the beginning of a function's.
 SESSION_ID_PARAMETER = "sessionId"
 
@@ -156,6 +158,7 @@ class InvocationMessage(TypedDict):
     context: dict[str, Any]
     event: str | None
     eventUrl: str | None
+    claim: SignedRequest | None
     credentials: RoleCredentials | None
 
 
@@ -475,6 +478,7 @@ def invocation(
     context: dict[str, Any],
     event: str | None = None,
     event_url: str | None = None,
+    claim: SignedRequest | None = None,
     credentials: RoleCredentials | None = None,
 ) -> InvocationMessage:
     """An invocation to claim. ``deadline`` is when the function gives up.
@@ -484,8 +488,10 @@ def invocation(
 
     ``context`` has what Lambda's context object has, under the same names, and ``trace_id``, the
     header of X-Ray; a shim of another version may leave some out. ``event`` is the event's JSON
-    text; where it is too long for a message, ``eventUrl`` is where to GET it. ``credentials`` come
-    last: what quotes the beginning of a message quotes none of them.
+    text; where it is too long for a message, ``eventUrl`` is where to GET it. Sending
+    ``claim`` does what the message of that name does: the invocation is the debugger's if the
+    answer's status is 200; whatever else comes of it, the message is to be sent. ``credentials``
+    come last: what quotes the beginning of a message quotes none of them.
     """
     return {
         "type": MessageType.INVOCATION,
@@ -496,6 +502,7 @@ def invocation(
         "context": context,
         "event": event,
         "eventUrl": event_url,
+        "claim": claim,
         "credentials": credentials,
     }
 

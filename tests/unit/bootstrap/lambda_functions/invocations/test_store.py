@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
 from hypothesis import settings
-from lambda_functions.invocations.dynamodb import DynamoDbInvocationStore
+from lambda_functions.invocations.dynamodb import DynamoDbClaims, DynamoDbInvocationStore
 from lambda_functions.invocations.invocation import (
     RETENTION,
     TOKEN_RETENTION,
@@ -27,8 +31,32 @@ from tests.memory_stores import MemoryInvocationStore
 from tests.unit.fakes import FakeDynamoDb, client_error
 
 NOW = 1_800_000_000.0
+
+
+class _SigningClient(FakeDynamoDb):
+    meta = SimpleNamespace(endpoint_url="https://dynamodb.here", region_name="eu-west-1")
+
+
+class _ClaimsBySignedRequests(DynamoDbInvocationStore):
+    """Claims as a debugger does, who sends what was signed and learns the status alone."""
+
+    def __init__(self) -> None:
+        self._table_itself = _SigningClient("RequestId")
+        super().__init__(self._table_itself, "PLLDBDebugger")
+
+    def claim(self, id: InvocationId, session_id: str, now: float) -> Step:
+        credentials = Credentials("AKIAEXAMPLE", "secret", "token")
+        claims = DynamoDbClaims(self._table_itself, "PLLDBDebugger", lambda: credentials)
+        try:
+            self._table_itself.update_item(**json.loads(claims.sign(id, session_id, now)["body"]))
+        except ClientError:
+            return Step(False, self.get(id.request_id))
+        return Step(True, self.get(id.request_id))
+
+
 MAKERS: dict[str, Callable[[], InvocationStore]] = {
     "memory": MemoryInvocationStore,
+    "signed claims": _ClaimsBySignedRequests,
     "dynamodb": lambda: DynamoDbInvocationStore(FakeDynamoDb("RequestId"), "PLLDBDebugger"),
 }
 GRANT = Grant("session", "app", "sess")
@@ -174,6 +202,22 @@ class TestClaim:
 
     def test_not_one_that_is_unknown(self, store: InvocationStore) -> None:
         assert store.claim(ID, "session", NOW) == Step(False, None)
+
+
+def test_a_signed_claim_is_one_request_that_shows_no_secret() -> None:
+    credentials = Credentials("AKIAEXAMPLE", "the-secret", "a-token")
+    claims = DynamoDbClaims(_SigningClient("RequestId"), "PLLDBDebugger", lambda: credentials)
+    request = claims.sign(ID, "session", NOW)
+    assert request["url"] == "https://dynamodb.here/"
+    headers = {name.lower(): value for name, value in request["headers"].items()}
+    assert headers["host"] == "dynamodb.here"
+    assert headers["x-amz-target"] == "DynamoDB_20120810.UpdateItem"
+    assert headers["x-amz-security-token"] == "a-token"
+    assert "/eu-west-1/dynamodb/aws4_request" in headers["authorization"]
+    signed = headers["authorization"].partition("SignedHeaders=")[2].partition(",")[0]
+    assert {"host", "x-amz-date", "x-amz-target"} <= {*signed.split(";")}
+    assert "the-secret" not in json.dumps(request)
+    assert "ReturnValue" not in request["body"], "nobody is told what stands there"
 
 
 def end(store: InvocationStore, how: str) -> None:

@@ -26,6 +26,7 @@ from lambda_functions.sessions.ending import Ending
 from lambda_functions.sessions.heirs import line_of
 from lambda_functions.sessions.reaping import Reaper, reap
 from lambda_functions.sessions.session import Status, new_session
+from lambda_functions.shared.signed_request import SignedRequest
 from lambda_functions.websocket import wire
 from lambda_functions.websocket.actions import answer
 from lambda_functions.websocket.connect_disconnect import disconnect
@@ -126,6 +127,16 @@ class Stepwise:
         return call
 
 
+@dataclass(eq=False)
+class ClaimRequest:
+    """What a debugger sends to the table by itself, and what it claims there."""
+
+    debugger: Debugger
+    id: InvocationId
+    session_id: str
+    signed_at: float
+
+
 @dataclass
 class Connection:
     """``is_half_open``: what is sent over it vanishes, and neither end knows."""
@@ -145,6 +156,7 @@ class World:
         self.connections: dict[str, Connection] = {}
         self.frames: list[tuple[str, str]] = []  # connections, and what was sent by them
         self.ends: list[str] = []  # of connections, of which there are events
+        self.requests: list[ClaimRequest] = []  # of debuggers, to the table
         self.workers: list[Worker] = []
         self.functions: list[Function] = []
         self.debuggers: list[Debugger] = []
@@ -166,6 +178,7 @@ class World:
         return Relay(
             sessions=sessions,
             invocations=invocations,
+            claims=_Claims(),
             grants=Grants(invocations, sessions),
             payloads=FakePayloads(),
             lists=MemoryFunctionLists(),
@@ -222,6 +235,14 @@ class World:
         """One of the messages in a connection's inbox; ``again``, and it will be so once more."""
         message = connection.inbox[index] if again else connection.inbox.pop(index)
         connection.owner.hear(json.loads(json.dumps(message[1])), connection)
+
+    def claim(self, request: ClaimRequest, *, is_heard: bool = True, again: bool = False) -> None:
+        """What a debugger has sent to the table arrives; ``again``, and it will do so once more."""
+        if not again:
+            self.requests.remove(request)
+        step = self.invocations.claim(request.id, request.session_id, request.signed_at)
+        if is_heard:
+            request.debugger.hear_of_claim(request.id, step.is_taken)
 
     # --- Time ---------------------------------------------------------------------------------
 
@@ -288,6 +309,14 @@ class _Gateway:
 
     def is_open(self, connection_id: str) -> bool:
         return self._world.connections[connection_id].is_open
+
+
+class _Claims:
+    """A request is the claim that it makes, as JSON."""
+
+    def sign(self, id: InvocationId, session_id: str, now: float) -> SignedRequest:
+        claim = json.dumps([id.request_id, id.deadline, session_id, now])
+        return {"url": "https://table", "headers": {}, "body": claim}
 
 
 class _Instrumenting:
@@ -538,7 +567,16 @@ class Debugger:
         self._seen.add(id)
         assert connection.session_id is not None
         self.claimed[id] = connection.session_id
-        self._send(wire.claim_message(connection.session_id, id.request_id, id.deadline))
+        request_id, deadline, session_id, signed_at = json.loads(message["claim"]["body"])
+        claimed = InvocationId(request_id, deadline)
+        self.world.requests.append(ClaimRequest(self, claimed, session_id, signed_at))
+
+    def hear_of_claim(self, id: InvocationId, is_taken: bool) -> None:
+        """Of the one that was sent to the table."""
+        if self.is_alive and is_taken:
+            self._follow("go", id)
+        elif self.is_alive and id in self.claimed:
+            self._send(wire.claim_message(self.claimed[id], id.request_id, id.deadline))
 
     def _follow(self, kind: str, id: InvocationId) -> None:
         if kind == "go" and id in self.claimed:
@@ -555,6 +593,7 @@ class Debugger:
             self.connection = None
 
     def kill(self) -> None:
+        """What it has sent to the table may still arrive there."""
         self.lose_connection()
         self.is_alive = False
 

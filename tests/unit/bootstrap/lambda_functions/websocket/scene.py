@@ -17,6 +17,7 @@ from lambda_functions.invocations.invocation import (
 )
 from lambda_functions.sessions.ending import Ending
 from lambda_functions.sessions.session import LEASE, Session, Status, new_session
+from lambda_functions.shared.signed_request import SignedRequest
 from lambda_functions.websocket.actions import answer
 from lambda_functions.websocket.relay import Relay
 
@@ -48,6 +49,13 @@ class FakePayloads:
         return text.startswith("payloads/")
 
 
+class FakeClaims:
+    """Signs nothing; what is claimed stands in the body."""
+
+    def sign(self, id: InvocationId, session_id: str, now: float) -> SignedRequest:
+        return {"url": "https://table", "headers": {}, "body": f"{id.request_id} at {now}"}
+
+
 class Scene:
     """A session that is attached, and a function that shows its token.
 
@@ -69,6 +77,7 @@ class Scene:
         self.relay = Relay(
             sessions=self.sessions,
             invocations=self.invocations,
+            claims=FakeClaims(),
             grants=Grants(self.invocations, self.sessions),
             payloads=FakePayloads(),
             lists=self.lists,

@@ -12,6 +12,7 @@ from lambda_functions.invocations.invocation import OPEN
 from lambda_functions.sessions.session import GRACE, LEASE, Status
 
 from tests.unit.bootstrap.lambda_functions.websocket.channel_world import (
+    START_SECONDS,
     Connection,
     Debugger,
     Function,
@@ -111,6 +112,29 @@ class Channel(RuleBasedStateMachine):
         connection = inboxes[number % len(inboxes)]
         self.world.deliver(connection, number % len(connection.inbox), again=True)
 
+    @precondition(lambda self: self.world.requests)
+    @rule(number=numbers)
+    def claim_is_late(self, number: int) -> None:
+        """What was sent to the table arrives when its function has stopped waiting for it."""
+        request = self.world.requests.pop(number % len(self.world.requests))
+        self.world.pass_time(START_SECONDS + 0.01)
+        self.settle()
+        self.world.requests.append(request)
+        self.world.claim(request)
+
+    @precondition(lambda self: self.world.requests)
+    @rule(number=numbers, how=st.sampled_from(["lose", "lose the answer", "double", "time out"]))
+    def claim_goes_astray(self, number: int, how: str) -> None:
+        """What was sent to the table, which nobody repeats: the helper stack is asked instead."""
+        request = self.world.requests[number % len(self.world.requests)]
+        if how == "lose":
+            self.world.requests.remove(request)
+        elif how != "time out":
+            is_heard = how != "lose the answer"
+            self.world.claim(request, is_heard=is_heard, again=how == "double")
+        if how != "double":
+            request.debugger.ask_again()
+
     @precondition(lambda self: self.waiting())
     @rule(number=numbers, how=st.sampled_from(["lose", "lose unnoticed", "kill"]))
     def function_fails(self, number: int, how: str) -> None:
@@ -187,6 +211,7 @@ class Channel(RuleBasedStateMachine):
                 for index in range(len(one.inbox))
             ),
             *(lambda one=one: self.handle_end(one) for one in world.ends),
+            *(lambda one=one: world.claim(one) for one in world.requests),
         ]
 
     def handle(self, frame: tuple[str, str], environment: int, is_doubled: bool = False) -> Worker:

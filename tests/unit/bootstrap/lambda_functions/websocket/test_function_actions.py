@@ -17,6 +17,7 @@ from lambda_functions.invocations.invocation import (
     token_key,
 )
 from lambda_functions.sessions.session import GRACE, LEASE, Status
+from lambda_functions.shared.constants import MAX_FRAME_BYTES
 
 from tests.unit.bootstrap.lambda_functions.websocket.scene import (
     DEBUGGER,
@@ -24,6 +25,7 @@ from tests.unit.bootstrap.lambda_functions.websocket.scene import (
     ID,
     NOW,
     OMITTED,
+    FakeClaims,
     Message,
     Scene,
     failing,
@@ -99,6 +101,7 @@ class TestInvoke:
                 "context": {"function_name": "app-fn"},
                 "event": '{"a": 1}',
                 "eventUrl": None,
+                "claim": FakeClaims().sign(ID, scene.session.session_id, NOW),
                 "credentials": None,
             }
         ]
@@ -127,6 +130,15 @@ class TestInvoke:
         (pushed,) = scene.told(DEBUGGER)
         assert pushed["event"] is None
         assert pushed["eventUrl"] == f"https://bucket/{upload['key']}?get"
+
+    def test_beside_a_long_event_there_is_no_room_for_a_claim(self) -> None:
+        """The debugger asks for it then."""
+        event = "x" * (MAX_FRAME_BYTES - 300)
+        scene = Scene()
+        assert scene.invoke(event=event) == [ACCEPTED]
+        (pushed,) = scene.told(DEBUGGER)
+        assert (pushed["event"], pushed["claim"]) == (event, None)
+        assert len(json.dumps(pushed)) > MAX_FRAME_BYTES - 100
 
     def test_one_that_is_too_large_for_the_debuggers_message_is_not_sent(self) -> None:
         """API Gateway passes on 32 KB; quotes take two bytes each."""
