@@ -21,6 +21,9 @@ TEMPLATE_HINT = "Name the template with --template PATH, or the code with --code
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # Those whose long form is spelled like the short one.
 _PLAIN = ("Ref", "Condition")
+# Far more than a template of a megabyte can have, which is the most that CloudFormation takes.
+_DEEPEST = 200
+_MOST_VALUES = 1_000_000
 
 
 class TemplateError(ValueError):
@@ -60,11 +63,32 @@ def _read(path: Path) -> Any:
 
 def _parse(text: str, is_json: bool) -> Any:
     try:
-        return json.loads(text) if is_json else parse_yaml(text)
+        value = json.loads(text) if is_json else parse_yaml(text)
+        _measure(value, {})
+        return value
     except (ValueError, yaml.YAMLError, RecursionError) as error:
         what = "JSON" if is_json else "YAML"
         reason = " ".join(str(error).replace('in "<unicode string>", ', "at ").split())
         raise TemplateError(f"is not {what}: {reason}") from None
+
+
+def _measure(value: Any, sizes: dict[int, int], depth: int = 0) -> int:
+    """How many values there are, of those that have several names as often as they are named.
+
+    Raises ValueError if they are more than anyone can work with. ``sizes`` are by id; that of what
+    is being measured is 0.
+    """
+    if not isinstance(value, (dict, list)):
+        return 1
+    if depth > _DEEPEST or sizes.get(id(value)) == 0:
+        raise ValueError(f"it is nested more than {_DEEPEST} levels deep, or in itself")
+    if id(value) not in sizes:
+        sizes[id(value)] = 0
+        parts = value.values() if isinstance(value, dict) else value
+        sizes[id(value)] = 1 + sum(_measure(part, sizes, depth + 1) for part in parts)
+    if sizes[id(value)] > _MOST_VALUES:
+        raise ValueError(f"its aliases make more than {_MOST_VALUES} values of it")
+    return sizes[id(value)]
 
 
 def _check_template(template: Any) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import click
@@ -11,6 +13,7 @@ import click
 from plldb.cli.options import global_options
 
 if TYPE_CHECKING:
+    from plldb.aws import Target
     from plldb.bootstrap.stack_operation import ResourceEvent
     from plldb.cli.console import Console
     from plldb.cli.factory import Factory
@@ -56,9 +59,9 @@ def deploy(
     """
     from plldb.cli.factory import make_factory
 
-    given = parse_parameters(parameters)
+    options = DeployOptions(template, stack_name, parse_parameters(parameters), build, yes)
     factory = make_factory()
-    deploy_project(factory, Path.cwd(), template, stack_name, given, build, yes)
+    deploy_project(factory, factory.target, Path.cwd(), options)
 
 
 def parse_parameters(values: Sequence[str]) -> dict[str, str]:
@@ -72,47 +75,59 @@ def parse_parameters(values: Sequence[str]) -> dict[str, str]:
     return parameters
 
 
+@dataclass(frozen=True)
+class DeployOptions:
+    """The options by the names that click has for them; ``parameters`` by name."""
+
+    template: Path | None
+    stack_name: str | None
+    parameters: Mapping[str, str]
+    build: bool = False
+    yes: bool = False
+
+
 def deploy_project(
     factory: Factory,
+    target: Target,
     folder: Path,
-    template: Path | None,
-    stack_name: str | None,
-    parameters: dict[str, str],
-    build: bool,
-    yes: bool,
-) -> list[Deployment]:
-    """Deploys the stacks of a project, and shows what comes of it."""
+    options: DeployOptions,
+    marks: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[list[Deployment], list[Path]]:
+    """Deploys the stacks of a project, and shows what comes of it; returns also the files of their
+    templates. ``marks`` are members that each object of JSON output has beside its own.
+    """
     from plldb.dev.project_packages import choose_stacks, find_stack_sources
     from plldb.dev.sam_build import build as build_sam
     from plldb.dev.sam_settings import read_sam_settings
     from plldb.dev.stack_deployment import Deployer, check_parameters, make_storage
 
+    template, console = options.template, factory.console
     at = folder if template is None else (folder / template).parent
-    if build:
+    if options.build:
         template = build_sam(folder, template)
-    stacks = choose_stacks(find_stack_sources(folder, template), stack_name)
+    stacks = choose_stacks(find_stack_sources(folder, template), options.stack_name)
     settings = read_sam_settings(at)
-    target, console = factory.target, factory.console
     storage, adaptation = make_storage(target), factory.find_adaptation()
     packages = [stack.package(storage, adaptation) for stack in stacks]
     for remark in dict.fromkeys(one for package in packages for one in package.remarks):
         console.warn(remark)
-    check_parameters(packages, parameters)
+    check_parameters(packages, options.parameters)
 
     def agree(name: str, changes: Sequence[Change]) -> bool:
-        return yes or not target.is_aws or _ask(console, target.description, name, changes)
+        is_free = options.yes or not target.is_aws
+        return is_free or _ask(console, target.description, name, changes)
 
     deployer = Deployer(target, storage, _make_reporter(console), agree)
     done = []
     for stack, package in zip(stacks, packages, strict=True):
-        name = _choose_name(factory, stack, stack_name, settings.stack_name)
+        name = _choose_name(factory, stack, options.stack_name, settings.stack_name)
         with console.progress(f"Deploying stack {name}…"):
             deployment = deployer.deploy(
-                name, package, {**settings.parameters, **parameters}, settings.tags
+                name, package, {**settings.parameters, **options.parameters}, settings.tags
             )
-        _show(console, deployment)
+        _show(console, deployment, marks)
         done.append(deployment)
-    return done
+    return done, [file for package in packages for file in package.files]
 
 
 def _choose_name(
@@ -144,11 +159,12 @@ def _ask(console: Console, where: str, stack_name: str, changes: Sequence[Change
     return console.confirm(f"Make these {len(rows)} changes to stack {stack_name} at {where}?")
 
 
-def _show(console: Console, deployment: Deployment) -> None:
+def _show(console: Console, deployment: Deployment, marks: Mapping[str, str]) -> None:
     what = "is deployed" if deployment.has_changed else "is up to date"
     outputs = [f"  {name}  {value}" for name, value in sorted(deployment.outputs.items())]
     console.answer(
         {
+            **marks,
             "stackName": deployment.stack_name,
             "status": deployment.status,
             "changed": deployment.has_changed,

@@ -158,6 +158,12 @@ class Factory:
 
         return self._to_close.enter_context(Target(self.target_settings, self._ask))
 
+    def open_target(self) -> Target:
+        """The same target once more, for another thread; it is the caller's to close."""
+        from plldb.aws import Target
+
+        return Target(self.target_settings, self._ask)
+
     @cached_property
     def target_settings(self) -> TargetSettings:
         """Where calls go. Raises TargetError."""

@@ -21,6 +21,7 @@ _COMMANDS = {
     "config": ("plldb.cli.config", "config"),
     "demo": ("plldb.cli.demo", "demo"),
     "deploy": ("plldb.cli.deploy", "deploy"),
+    "dev": ("plldb.cli.dev", "dev"),
     "doctor": ("plldb.cli.doctor", "doctor"),
     "exec": ("plldb.cli.exec", "exec_"),
     "invoke": ("plldb.cli.invoke", "invoke"),

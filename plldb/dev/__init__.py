@@ -18,5 +18,6 @@
     code_zip           folder → reproducible zip under its content's key                  (files)
     emulator_gaps      what MiniStack lacks, done in another way                           (pure)
     sam_expansion      SAM's resources as CloudFormation's
+    template_watch     notices when templates have been saved                            (thread)
     stack_deployment   package → uploads → change set → stack                             (boto3)
 """

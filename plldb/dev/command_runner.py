@@ -55,7 +55,7 @@ def run_beside(command: Sequence[str], environ: Mapping[str, str]) -> int:
     program = shutil.which(command[0], path=environ.get("PATH")) or command[0]
     with _Signals() as signals:
         with _starting(command, environ):
-            process = subprocess.Popen(command, executable=program, env=environ)
+            process = subprocess.Popen(command, executable=program, env=environ)  # nosec B603
         signals.pass_on_to(process)
         return process.wait()
 

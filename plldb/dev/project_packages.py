@@ -176,9 +176,7 @@ def _package_synthesised(
     packaged = package_template(stack.template, storage, moving)
     text = "".join(map(render, (packaged.body, *packaged.nested)))
     assets = tuple(_list_assets(assembly, storage, text))
-    return PackagedTemplate(
-        packaged.body, (*assets, *packaged.uploads), packaged.nested, packaged.remarks
-    )
+    return replace(packaged, uploads=(*assets, *packaged.uploads))
 
 
 def _list_assets(assembly: CloudAssembly, storage: Storage, text: str) -> Iterator[Upload]:

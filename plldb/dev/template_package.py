@@ -39,7 +39,8 @@ class Storage:
 
 @dataclass(frozen=True)
 class PackagedTemplate:
-    """``body`` names nothing of this machine. ``nested`` are templates that it has uploaded.
+    """``body`` names nothing of this machine. ``nested`` are templates that it has uploaded, and
+    ``files`` the ones that it was read from.
 
     ``remarks`` say what will not be as somebody may expect.
     """
@@ -48,6 +49,7 @@ class PackagedTemplate:
     uploads: tuple[Upload, ...]
     nested: tuple[Mapping[str, Any], ...] = ()
     remarks: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
 
     @property
     def capabilities(self) -> tuple[str, ...]:
@@ -94,6 +96,7 @@ def package_body(
         tuple(packer.uploads),
         tuple(packer.nested),
         tuple(dict.fromkeys(packer.remarks)),
+        tuple(dict.fromkeys(packer.files)),
     )
 
 
@@ -158,8 +161,10 @@ class _Packer:
     uploads: list[Upload] = field(default_factory=list)
     nested: list[Mapping[str, Any]] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)
 
     def pack(self, body: dict[str, Any]) -> dict[str, Any]:
+        self.files.append(self.path)
         for remark in self.adaptation.prepare(body):
             self.remarks.append(f"{self.prefix}{remark}")
         defaults = as_dict(as_dict(body.get("Globals")).get("Function"))

@@ -58,6 +58,23 @@ def test_what_is_none(text: str, is_json: bool) -> None:
         parse_template(text, is_json=is_json)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Resources: &all {One: *all}",
+        "\n".join(
+            ["Resources:", "  A0: &a0 [x, x]"]
+            + [f"  A{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 100)]
+        ),
+        "Resources: " + "[" * 300 + "]" * 300,
+    ],
+    ids=["in itself", "doubled a hundred times", "deep"],
+)
+def test_what_would_never_be_read_to_its_end(text: str) -> None:
+    with pytest.raises(TemplateError, match=r"nested|aliases"):
+        parse_template(text)
+
+
 def test_the_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "t.yaml").write_text("a: [")
     with pytest.raises(SourceError, match=r"t\.yaml is not YAML: .* at line 2"):

@@ -13,6 +13,7 @@
     cloud_assembly    what ``cdk synth`` has written
     package_origin    the folder that a package was made from
     comparison        what the project says, held against what is deployed
+    nearby            what there is below a folder that has no project of the stack
     choice            which project serves a stack, and what the developer says of its code
     code_options      ``--code``
 

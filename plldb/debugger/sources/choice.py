@@ -17,6 +17,7 @@ from plldb.config import suggest
 from plldb.debugger.sources import cdk, chalice, cloudformation, sam, serverless
 from plldb.debugger.sources.code_options import find_most_specific, is_pattern
 from plldb.debugger.sources.comparison import Comparison, compare, find_foreign_resource
+from plldb.debugger.sources.nearby import list_folders_below, suggest_project
 from plldb.debugger.sources.project import CodeSource, Finder, Functions, Project, make_absolute
 from plldb.debugger.sources.stack_settings import StackSettings, apply_layers
 from plldb.deployed import DeployedStack
@@ -33,15 +34,10 @@ FINDERS: Sequence[Finder] = (
     serverless.find_projects,
     chalice.find_projects,
 )
-# Of these kinds, a template alone does not say where the code is.
-_TOOLS = (cdk, serverless, chalice)
-# What a project has before its tool was run, and what to run.
-_MAKES_TEMPLATE = (
-    ("cdk.json", "cdk synth"),
-    ("serverless.*", "serverless package, or osls package"),
-    (".chalice/config.json", "chalice package out"),
-    ("*.tf", "terraform show -json > show.json, and then --terraform show.json"),
-)
+# Of these kinds, a template that a tool wrote does not say where the code is.
+_TOOLS = (sam, cdk, serverless, chalice)
+# What has them describe more stacks.
+_RENEWING = {"CDK": "cdk synth", "Serverless": "serverless package --stage STAGE"}
 # In the project, so that an editor has it in its workspace.
 _INLINE = Path(".plldb", "inline")
 _SHOWN = 3
@@ -92,7 +88,7 @@ class ChosenSources:
     others, before a stack is looked at. ``warnings`` say of
     functions what does not keep them from being debugged, or that they are not deployed;
     ``remarks`` say the like of the whole stack. ``unchosen`` are deployed functions that
-    ``--function`` leaves out.
+    ``--function`` leaves out. ``hint`` says what to do if there is no code at all.
     """
 
     found: Mapping[str, CodeSource]
@@ -102,6 +98,7 @@ class ChosenSources:
     warnings: Mapping[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
     unchosen: frozenset[str] = frozenset()
+    hint: str = TEMPLATE_HINT
 
     def require_code(self, deployed: DeployedStack) -> None:
         """Raises SourceError if the stack has functions, and none of them can be run here."""
@@ -116,7 +113,7 @@ class ChosenSources:
         ]
         raise SourceError(
             f"No function of stack {deployed.name} can be run here. {'; '.join(shown)}.",
-            TEMPLATE_HINT,
+            self.hint,
         )
 
 
@@ -136,12 +133,13 @@ def choose_sources(
     candidates = [] if no_project else list_candidates(options, stack_name)
     if not candidates and not options.names_code and not is_list:
         why = f"There is no template in {make_absolute(options.folder)}."
-        hint = suggest_tool(options.folder) or TEMPLATE_HINT
+        hint = suggest_project(options.folder)
         if not options.is_default:
             raise SourceError(why, hint)
         names = deployed.functions if deployed is not None else ()
         left_out = dict.fromkeys(names, f"there is no template in {options.folder}")
-        return _finish({}, left_out, f"{why} {hint}", options, deployed)
+        chosen = _finish({}, left_out, f"{why} {hint}", options, deployed)
+        return replace(chosen, hint=hint)
     readings = [_read(project, options, stack_name, deployed) for project in candidates]
     if not readings:
         readings = [_read(None, options, stack_name, deployed)]
@@ -176,12 +174,28 @@ def find_projects(folder: Path) -> list[Project]:
     return [project for others in projects.values() for project in others]
 
 
-def suggest_tool(folder: Path) -> str | None:
-    """What makes a template of the project in a folder, which has none yet."""
-    for pattern, command in _MAKES_TEMPLATE:
-        if any(folder.glob(pattern)):
-            return f"For what there is in {pattern}: {command}"
-    return None
+def _find_below(folder: Path, stack_name: str) -> list[Project]:
+    """The project in a folder below which names a stack; what can't be read there counts as none.
+
+    Raises SourceError if there are several: their code may be as like as their names are.
+    """
+    found: dict[Path, list[Project]] = {}
+    for at in list_folders_below(folder):
+        try:
+            projects = find_projects(at)
+        except (SourceError, OSError):
+            continue
+        own = [project for project in projects if stack_name in project.stack_names]
+        if own:
+            found[at] = own
+    if len(found) > 1:
+        names = ", ".join(str(at.relative_to(folder)) for at in found)
+        raise SourceError(
+            f"Several projects below {folder} have a stack {stack_name!r}: {names}.",
+            "Attach in the folder of the one that was deployed, or name its template: "
+            "--template PATH",
+        )
+    return [project for own in found.values() for project in own]
 
 
 def find_template(path: Path) -> Project:
@@ -191,7 +205,8 @@ def find_template(path: Path) -> Project:
 
 
 def list_candidates(options: CodeOptions, stack_name: str) -> list[Project]:
-    """The projects that may serve a stack: those that name it, or else those that name none.
+    """The projects that may serve a stack: those that name it, or else those that name none, or
+    else one in a folder below that names it.
 
     Raises SourceError if there are projects, and each is another stack's.
     """
@@ -202,13 +217,18 @@ def list_candidates(options: CodeOptions, stack_name: str) -> list[Project]:
     projects = find_projects(options.folder)
     own = [project for project in projects if stack_name in project.stack_names]
     candidates = own or [project for project in projects if not project.stack_names]
-    if candidates or not projects or options.names_code:
+    if candidates or options.names_code:
         return candidates
+    below = _find_below(make_absolute(options.folder), stack_name)
+    if below or not projects:
+        return below
     names = sorted({name for project in projects for name in project.stack_names})
     file = projects[0].named_by or projects[0].file
+    renew = _RENEWING.get(projects[0].kind)
+    more = f" If it is another one of the same project: {renew}" if renew else ""
     raise SourceError(
         f"{file} has no stack {stack_name!r}.",
-        f"{suggest(stack_name, names)} Or name the template of this one: --template PATH",
+        f"{suggest(stack_name, names)} Or name the template of this one: --template PATH{more}",
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from plldb.debugger.sources.intrinsics import Scope, UnknownValueError
 from plldb.debugger.sources.package_origin import OriginFinder, Package
-from plldb.debugger.sources.project import find_folder, make_absolute
+from plldb.debugger.sources.project import find_folder, is_file, is_folder, make_absolute
 from plldb.templates import as_dict
 
 # https://github.com/aws/aws-cdk/blob/main/packages/aws-cdk-lib/cx-api/lib/assets.ts
@@ -83,11 +83,11 @@ def _find_code(value: str, function: FunctionCode, folder: Path) -> Path | str:
     if value.startswith(_REMOTE):
         return f"its code is at {value}; {_WAY_OUT}"
     path = make_absolute(folder / value)
-    if path.is_dir():
+    if is_folder(path):
         return _find_root(path, function)
-    if path.suffix == ".py" and path.is_file():
+    if path.suffix == ".py" and is_file(path):
         return path.parent
-    if path.is_file():
+    if is_file(path):
         return f"its code is in a file, {path}; name the folder that this is made of with --code"
     return f"its folder {path} does not exist"
 
@@ -118,4 +118,4 @@ def _find_root(path: Path, function: FunctionCode) -> Path:
 
 def _has_module(folder: Path, module: list[str]) -> bool:
     path = folder.joinpath(*module)
-    return path.with_name(f"{path.name}.py").is_file() or (path / "__init__.py").is_file()
+    return is_file(path.with_name(f"{path.name}.py")) or is_file(path / "__init__.py")

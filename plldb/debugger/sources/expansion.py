@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from plldb.debugger.sources.intrinsics import Scope, UnknownValueError
+from plldb.debugger.sources.project import is_file
 from plldb.errors import SourceError
 from plldb.templates import as_dict, as_list, read_values
 
@@ -67,7 +68,7 @@ def _include(transform: Any, folder: Path, scope: Scope) -> dict[str, Any]:
     if as_dict(transform).get("Name") != _INCLUDE:
         return {}
     location = scope.find_text(as_dict(transform.get("Parameters")).get("Location"))
-    if location is None or not (folder / location).is_file():
+    if location is None or not is_file(folder / location):
         return {}
     return as_dict(read_values(folder / location))
 

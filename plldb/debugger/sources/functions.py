@@ -7,6 +7,7 @@ conditions are known by what is deployed, and paths are relative to the template
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -23,6 +24,7 @@ from plldb.debugger.sources.project import (
     Functions,
     Parameters,
     find_folder,
+    is_file,
     make_absolute,
 )
 from plldb.errors import SourceError
@@ -50,6 +52,8 @@ _CONTENT_NAMES = {
 _SAM_BUILD = Path(".aws-sam", "build")
 # https://github.com/aws/aws-cdk/blob/main/packages/aws-cdk-lib/cx-api/lib/assets.ts
 _CDK_ASSET_PATH = "aws:asset:path"
+# ${Layer}, or ${Layer.LayerVersionArn}
+_REFERENCE = re.compile(r"\$\{\s*(\w+)(?:\.\w+)?\s*\}")
 _SERVERLESS_REPOSITORY = "it is an application of the AWS Serverless Application Repository"
 
 # The folder of a function's or layer's content, by its logical id and resource, or why there is
@@ -158,7 +162,7 @@ class _Reader:
             handler,
             runtime,
             # SAM puts the layers of Globals before the function's own.
-            tuple(self._read_layer(value) for value in as_list(properties.get("Layers"))),
+            tuple(map(self._read_layer, self.scope.choose(properties.get("Layers")))),
             build_dir,
             name,
             inline=inline,
@@ -235,7 +239,7 @@ class _Reader:
                 "packaged from with --template, or its code with --code"
             )
         path = make_absolute(self._folder / text)
-        return path if path.is_file() else f"the template of its stack, {path}, does not exist"
+        return path if is_file(path) else f"the template of its stack, {path}, does not exist"
 
     def _pass_parameters(
         self, properties: Mapping[str, Any]
@@ -257,10 +261,11 @@ class _Reader:
     # --- Layers -----------------------------------------------------------------------------------
 
     def _read_layer(self, value: Any) -> DescribedLayer:
-        name = as_dict(value).get("Ref")
-        resource = as_dict(self._resources.get(name)) if isinstance(name, str) else {}
+        name = _find_logical_id(value)
+        resource = as_dict(self._resources.get(name))
         if str(resource.get("Type")) not in _CONTENT_NAMES:
-            return DescribedLayer(_name_layer(value), reason="it is none of this template's")
+            text = self.scope.find_text(value) or json.dumps(value, default=str)
+            return DescribedLayer(text, reason="it is none of this template's")
         layer_name = self.scope.find_text(as_dict(resource.get("Properties")).get("LayerName"))
         content = self.locate(str(name), resource) or self._locate_layer(resource)
         # Of a layer that a build makes, there is the source, as it is edited, over what it needs.
@@ -304,5 +309,12 @@ def _merge(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
-def _name_layer(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, default=str)
+def _find_logical_id(layer: Any) -> str:
+    """Of the resource that is referred to, in whatever way; empty if it is none."""
+    match layer:
+        case {"Ref": str() as name} | {"Fn::GetAtt": [str() as name, *_]}:
+            return name
+        case {"Fn::Sub": str() as text}:
+            found = _REFERENCE.fullmatch(text)
+            return found[1] if found else ""
+    return ""

@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,6 +61,24 @@ class Scope:
         except UnknownValueError:
             return None
         return found if isinstance(found, str) else None
+
+    def choose(self, values: Any) -> Iterator[Any]:
+        """The values of a list, with those of each ``Fn::If`` whose condition is known, and without
+        ``AWS::NoValue``. They are left as they are otherwise.
+        """
+        for value in as_list(values):
+            match value:
+                case {"Fn::If": [str() as condition, one, other]}:
+                    try:
+                        chosen = one if self.test({"Condition": condition}) else other
+                    except UnknownValueError:
+                        yield value
+                    else:
+                        yield from self.choose(chosen)
+                case {"Ref": "AWS::NoValue"}:
+                    pass
+                case _:
+                    yield value
 
     def is_excluded(self, resource: Mapping[str, Any]) -> bool:
         """Whether the resource's condition is known to be false."""

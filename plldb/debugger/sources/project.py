@@ -89,13 +89,23 @@ def make_absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100 (Path.absolute keeps "..")
 
 
+def is_folder(path: Path) -> bool:
+    """False for what can't be a path, too, such as a name that is too long."""
+    return os.path.isdir(path)  # noqa: PTH112 (Path.is_dir raises OSError)
+
+
+def is_file(path: Path) -> bool:
+    """False for what can't be a path, too, such as a name that is too long."""
+    return os.path.isfile(path)  # noqa: PTH113 (Path.is_file raises OSError)
+
+
 def find_folder(folder: Path, value: str) -> Path | str:
     """The folder that a template's value names; or why there is none."""
     if value.startswith(("s3://", "https://", "http://")):
         return f"its code is at {value}"
     path = make_absolute(folder / value)
-    if path.is_dir():
+    if is_folder(path):
         return path
-    if path.is_file():
+    if is_file(path):
         return f"its code, {path}, is a file and not a folder"
     return f"its folder {path} does not exist"

@@ -7,20 +7,30 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from plldb.debugger.sources.cloudformation import find_template
 from plldb.debugger.sources.functions import BuildFolders, read_functions
-from plldb.debugger.sources.project import Project, make_absolute
+from plldb.debugger.sources.project import (
+    CodeSource,
+    Functions,
+    Parameters,
+    Project,
+    make_absolute,
+)
 from plldb.errors import SourceError
 from plldb.templates import as_dict, read_values
 
 # The first one that is there counts.
 _CONFIGURATIONS = ("samconfig.toml", "samconfig.yaml", "samconfig.yml")
 _OUTPUT = ".aws-sam"
+_BUILT = (
+    "its code is the copy that sam build has made, {0}. Edits of the source have no effect until "
+    "you build it again; name the template that this was built from with --template"
+)
 # Of the commands whose parameters matter, the later one wins.
 _NAMING = ("global", "sync", "deploy")
 _TAKING = ("deploy", "sync", "global", "build")
@@ -42,7 +52,9 @@ def find_projects(folder: Path) -> Sequence[Project]:
     """
     path = find_configuration(folder)
     if path is None:
-        return []
+        built = find_template(folder)
+        project = None if built is None else find_template_project(built)
+        return [] if project is None else [project]
     names: dict[_Deployment, set[str]] = {}
     for environment in _read(path).values():
         deployment = _find_deployment(as_dict(environment), folder)
@@ -59,6 +71,35 @@ def find_projects(folder: Path) -> Sequence[Project]:
         )
         for one, stacks in names.items()
     ]
+
+
+def find_template_project(template: Path) -> Project | None:
+    """The project that a template which ``sam build`` wrote was made from; None if it is another.
+
+    It serves whatever stack the developer names it for.
+    """
+    if _OUTPUT not in template.parts:
+        return None
+    app = next(at.parent for at in template.parents if at.name == _OUTPUT)
+    is_top = len(template.relative_to(app / _OUTPUT).parts) == 2
+    sources = {project.file: project for project in find_projects(app)} if is_top else {}
+    if len(sources) == 1:
+        ((_, project),) = sources.items()
+        return replace(project, stack_names=frozenset(), named_by=None)
+    source = find_template(app)
+    if not sources and is_top and source is not None:
+        return Project("SAM", source, partial(read_functions, source))
+    return Project("SAM", template, partial(_read_build, template))
+
+
+def _read_build(template: Path, parameters: Parameters) -> Functions:
+    """The functions as they were built, since nothing says what from."""
+    return {
+        name: replace(one, note=_BUILT.format(one.code_dir))
+        if isinstance(one, CodeSource) and one.inline is None
+        else one
+        for name, one in read_functions(template, parameters).items()
+    }
 
 
 def find_configuration(folder: Path) -> Path | None:

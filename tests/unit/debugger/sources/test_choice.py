@@ -182,6 +182,16 @@ class TestDeployed:
         assert said.lower() in raised.value.message.lower()
         assert "--template" in str(raised.value.hint)
 
+    def test_of_two_templates_with_usual_names_as_well(self, project: Path) -> None:
+        function = {"Type": "AWS::Lambda::Function", "Properties": {"Code": "src"}}
+        template = project / "template.json"
+        template.write_text(json.dumps({"Resources": {"Other": function}}), encoding="utf-8")
+        options = CodeOptions(project)
+        assert choose_sources(options, "x", deploy({"Other": None})).found.keys() == {"Other"}
+        template.write_text("[]", encoding="utf-8")
+        stack = deploy({"ReadItem": None})
+        assert choose_sources(options, "x", stack).found.keys() == {"ReadItem"}
+
     def test_without_a_template_all_are_left_out(self, tmp_path: Path) -> None:
         chosen = choose_sources(CodeOptions(tmp_path), "app", deploy({"A": None, "B": None}))
         assert chosen.found == {}

@@ -360,6 +360,60 @@ Resources:
         assert layer.folders == ()
         assert layer.reason
 
+    @pytest.mark.parametrize(
+        ("value", "expected"),
+        [
+            ("[!If [Always, !Ref Common, !Ref 'AWS::NoValue']]", ["Common"]),
+            ("!If [Always, [!Ref Common, 'arn:x'], !Ref 'AWS::NoValue']", ["Common", "arn:x"]),
+            ("[!If [Never, !Ref Common, !Ref 'AWS::NoValue'], 'arn:x']", ["arn:x"]),
+            ("!If [Never, [!Ref Common], !Ref 'AWS::NoValue']", []),
+            ("[!If [Never, x, !If [Always, !Ref Common, y]]]", ["Common"]),
+            ("[!Sub '${Common}']", ["Common"]),
+            ("[!GetAtt Common.LayerVersionArn]", ["Common"]),
+            (
+                "[!Sub 'arn:aws:lambda:${AWS::Region}:1:layer:x:1']",
+                ["arn:aws:lambda:r:1:layer:x:1"],
+            ),
+        ],
+    )
+    def test_that_are_chosen_by_conditions_or_referred_to_in_other_ways(
+        self, project: Path, value: str, expected: list[str]
+    ) -> None:
+        template = project / "template.yaml"
+        (project / "layers" / "common").mkdir(parents=True, exist_ok=True)
+        template.write_text(
+            f"""
+Conditions:
+  Always: !Equals [a, a]
+  Never: !Equals [a, b]
+Resources:
+  Common: {{ Type: AWS::Lambda::LayerVersion, Properties: {{ Content: layers/common }} }}
+  One:
+    Type: AWS::Lambda::Function
+    Properties: {{ Code: src/one, Layers: {value} }}
+""",
+            encoding="utf-8",
+        )
+        source = read_functions(template, {"AWS::Region": "r"})["One"]
+        assert isinstance(source, CodeSource)
+        assert [layer.name for layer in source.layers] == expected
+        folders = [layer.folders for layer in source.layers if layer.name == "Common"]
+        assert folders in ([], [(project / "layers" / "common",)])
+
+
+def test_what_can_be_no_path_does_not_exist(project: Path) -> None:
+    text = f"""
+Resources:
+  One: {{ Type: AWS::Serverless::Function, Properties: {{ CodeUri: "{"x" * 5000}" }} }}
+  Two: {{ Type: AWS::Serverless::Function, Properties: {{ CodeUri: "a\\0b" }} }}
+  Three: {{ Type: AWS::CloudFormation::Stack, Properties: {{ TemplateURL: "{"x" * 5000}" }} }}
+"""
+    template = project / "template.yaml"
+    template.write_text(text, encoding="utf-8")
+    functions = read_functions(template, {})
+    assert functions.keys() == {"One", "Two", "Three/*"}
+    assert all("does not exist" in str(reason) for reason in functions.values())
+
 
 def test_where_a_build_has_put_a_function(project: Path) -> None:
     text = """

@@ -139,3 +139,44 @@ def test_whatever_stands_there_harms_nothing(
     folder = tmp_path_factory.mktemp("sam")
     (folder / "samconfig.yaml").write_text(json.dumps(value))
     find_projects(folder)
+
+
+class TestATemplateThatSamBuildWrote:
+    @pytest.fixture
+    def built(self, tmp_path: Path) -> Path:
+        """It says that the code is beside it."""
+        build = tmp_path / ".aws-sam" / "build"
+        (build / "Greeter").mkdir(parents=True)
+        (tmp_path / "src").mkdir()
+        template = "Resources: {{Greeter: {{Type: 'AWS::Serverless::Function', Properties: {0}}}}}"
+        for file, code in (
+            (tmp_path / "template.yaml", "src"),
+            (build / "template.yaml", "Greeter"),
+        ):
+            text = template.format(f"{{CodeUri: {code}, Handler: app.handler}}")
+            file.write_text(text, encoding="utf-8")
+        return build / "template.yaml"
+
+    def find(self, options: CodeOptions) -> CodeSource:
+        return choose_sources(options, "any").found["Greeter"]
+
+    def test_is_that_which_it_was_made_from(self, built: Path, tmp_path: Path) -> None:
+        found = self.find(CodeOptions(tmp_path, template=built))
+        assert found.code_dir == tmp_path / "src"
+        assert found.build_dir == built.parent / "Greeter"
+        assert self.find(CodeOptions(built.parent)) == found
+
+    def test_also_where_only_the_configuration_knows_that(
+        self, built: Path, tmp_path: Path
+    ) -> None:
+        (tmp_path / "template.yaml").rename(tmp_path / "app.yaml")
+        text = '[default.global.parameters]\nstack_name = "x"\ntemplate_file = "app.yaml"\n'
+        (tmp_path / "samconfig.toml").write_text(text, encoding="utf-8")
+        found = self.find(CodeOptions(tmp_path, template=built))
+        assert found.code_dir == tmp_path / "src"
+
+    def test_else_it_is_said_that_copies_run(self, built: Path, tmp_path: Path) -> None:
+        (tmp_path / "template.yaml").unlink()
+        found = self.find(CodeOptions(tmp_path, template=built))
+        assert found.code_dir == built.parent / "Greeter"
+        assert "copy that sam build has made" in found.note

@@ -1,0 +1,174 @@
+"""``plldb dev``: from a project's folder to its breakpoints, in one command."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from plldb.cli.attach import attach
+from plldb.cli.attach_options import AttachOptions
+from plldb.cli.deploy import DeployOptions, deploy_project, parse_parameters
+from plldb.cli.options import global_options, helper_stack_option
+
+if TYPE_CHECKING:
+    from plldb.cli.factory import Factory
+
+# What this command knows by itself.
+_KNOWN = ("stacks", "stack_names", "template")
+# What tells deployments from the events of a session, in JSON output.
+_MARKS = {"event": "deployed"}
+# Functions to name; who has more knows them.
+_MOST_NAMED = 5
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def _take_options_of_attach(command: _F) -> _F:
+    """All of them, but for those that say which stack: this command knows that."""
+    taken = [one for one in attach.params if one.name not in _KNOWN]
+    declared = command.__dict__.setdefault("__click_params__", [])
+    declared.extend(one for one in reversed(taken) if one.expose_value)
+    return command
+
+
+@click.command()
+@click.option(
+    "--template",
+    type=click.Path(path_type=Path),
+    help="A SAM or CloudFormation template, or cdk.out; the one of this folder by default.",
+)
+@click.option(
+    "--stack-name", help="How to call the stack; or of a CDK app, which one alone to debug."
+)
+@click.option(
+    "--parameter",
+    "parameters",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A parameter of the template. Repeatable.",
+)
+@click.option(
+    "--emulator",
+    type=click.Choice(["ministack", "localstack"]),
+    default="ministack",
+    show_default=True,
+    help="Which one to start, where none runs and none is named.",
+)
+@click.option("--keep", is_flag=True, help="Leave the emulator running at the end.")
+@click.option("--yes", is_flag=True, help="Do not ask before changing a stack on AWS.")
+@helper_stack_option()
+@_take_options_of_attach
+@global_options
+def dev(
+    template: Path | None,
+    stack_name: str | None,
+    parameters: tuple[str, ...],
+    emulator: str,
+    keep: bool,
+    yes: bool,
+    **given: Any,
+) -> None:
+    """Deploy the project in this folder, and run its functions here until Ctrl-C.
+
+    \b
+      plldb dev
+      plldb dev --pdb
+      plldb dev --debugpy --write-launch-config
+
+    It starts the embedded emulator if none runs, deploys the helper stack and the project's own
+    template, and attaches. Edits of the code are in the next invocation; an edited template is
+    deployed again. Ctrl-C gives the functions back, and stops the emulator that it started.
+    """
+    own = DeployOptions(template, stack_name, parse_parameters(parameters), yes=yes)
+    # Of a folder, such as cdk.out, the sources of each stack are found by its name.
+    named = None if template is None or template.is_dir() else template
+    attach_options = AttachOptions(stacks=(), stack_names=(), template=named, **given)
+    attach_options.check()
+    from plldb.cli.factory import make_factory
+
+    factory = make_factory()
+    factory.keep_log("dev")
+    # From the start: they clean up as Ctrl-C does, however far this has come.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    with ExitStack() as cleaning:
+        cleaning.enter_context(_emulator(factory, emulator, keep))
+        _bootstrap(factory)
+        _run(factory, own, attach_options)
+
+
+@contextmanager
+def _emulator(factory: Factory, name: str, keep: bool) -> Iterator[None]:
+    """Starts one if calls would go to the one that ``plldb local up`` started, and none runs."""
+    selected = factory.resolver.target
+    is_needed = selected.kind.value == "emulator" and selected.endpoint_url.value is None
+    if not is_needed or factory.find_running_emulator() is not None:
+        yield
+        return
+    console, running = factory.console, None
+    try:
+        with console.progress(f"Starting {name}…"):
+            running = factory.lifecycle.up(name, port=None).running
+        console.note(f"{name} is ready at {running.endpoint_url}")
+        yield
+    finally:
+        if running is not None and not keep:
+            factory.lifecycle.down(only=running)
+            console.note(f"{name} is stopped.")
+
+
+def _bootstrap(factory: Factory) -> None:
+    """As 'plldb bootstrap' does, in one line."""
+    from plldb.bootstrap.executor import Executor
+    from plldb.bootstrap.operations import BootstrapOperation
+
+    name = factory.settings.helper_stack
+    parameters = {key: found.value for key, found in factory.settle_parameters().items()}
+    operation = BootstrapOperation.for_setup(factory.target, name, parameters)
+    with factory.console.progress(f"Deploying helper stack {name}…"):
+        operation.run(lambda target: Executor(target, lambda _: None, lambda _: None))
+    factory.console.note(f"Helper stack {name} is ready.")
+
+
+def _run(factory: Factory, own: DeployOptions, options: AttachOptions) -> None:
+    from plldb.cli.attach import run_attach
+    from plldb.dev.template_watch import TemplateWatch
+    from plldb.errors import PlldbError
+
+    folder, console = Path.cwd(), factory.console
+    deployed, files = deploy_project(factory, factory.target, folder, own, _MARKS)
+    names = tuple(one.stack_name for one in deployed)
+    with_functions = tuple(name for name in names if _say_how_to_call(factory, name))
+    options = replace(options, stack_names=with_functions or names[:1])
+    options.check()
+
+    def deploy_again() -> list[Path]:
+        nonlocal files
+        if factory.target.is_aws and not own.yes:
+            console.warn("The template has changed. On AWS, 'plldb deploy' asks and deploys it.")
+            return files
+        try:
+            # Another thread has connections of its own.
+            with factory.open_target() as target:
+                _, files = deploy_project(factory, target, folder, own, _MARKS)
+        except PlldbError as error:
+            console.warn(f"The last good deployment goes on. {error.message}")
+        return files
+
+    with TemplateWatch(files, deploy_again):
+        run_attach(factory, options, folder)
+
+
+def _say_how_to_call(factory: Factory, stack_name: str) -> bool:
+    """Whether the stack has any function."""
+    from plldb.dev.stack_functions import list_functions
+
+    functions = list_functions(factory.target, stack_name)
+    for function in functions[:_MOST_NAMED]:
+        factory.console.note(f"Call it: plldb invoke {function.name} --stack-name {stack_name}")
+    return bool(functions)

@@ -1,0 +1,64 @@
+"""Notices when a project's templates have been saved."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Self
+
+logger = logging.getLogger(__name__)
+
+# Few files are looked at, and a look at one takes microseconds.
+_LOOK_SECONDS = 0.3
+
+# Of each file, when it was written and how long it is; None if it is not there.
+_Stamps = dict[Path, tuple[int, int] | None]
+
+
+class TemplateWatch:
+    """Calls ``deploy`` in a thread of its own after each change, once nothing changes any more.
+
+    It gives the files to look at from then on; what it raises ends the watch. A context manager,
+    which waits at its end for a deployment that is under way.
+    """
+
+    def __init__(self, files: Iterable[Path], deploy: Callable[[], Iterable[Path]]) -> None:
+        self._deploy = deploy
+        self._deployed = _look(files)
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="templates", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closing.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        before = self._deployed
+        while not self._closing.wait(_LOOK_SECONDS):
+            now = _look(self._deployed)
+            if now != self._deployed and now == before and None not in now.values():
+                logger.info("templates have changed: %s", [str(path) for path in now])
+                # What is saved meanwhile is another change.
+                files = {*self._deploy()}
+                self._deployed = {
+                    path: now.get(path, stamp) for path, stamp in _look(files).items()
+                }
+            before = now
+
+
+def _look(files: Iterable[Path]) -> _Stamps:
+    stamps: _Stamps = {}
+    for path in files:
+        try:
+            found = path.stat()
+        except OSError:
+            stamps[path] = None
+        else:
+            stamps[path] = (found.st_mtime_ns, found.st_size)
+    return stamps

@@ -1,0 +1,149 @@
+"""``plldb dev``: from a folder to its breakpoints, and back to nothing."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from .support import Attached, Plldb, clean_environment, poll, random_name
+
+# It has an emulator of its own, whatever the others of this suite run against.
+_TEMPLATE = """
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Greeter:
+    Type: AWS::Serverless::Function
+    Properties: {CodeUri: src, Handler: app.handler, Runtime: python3.13, MemorySize: 128}
+"""
+_CODE = """
+import os
+
+def handler(event, context):
+    return {"said": "hello", "memory": context.memory_limit_in_mb}
+"""
+
+
+class Project:
+    def __init__(self, folder: Path, plldb: Plldb) -> None:
+        self.folder = folder
+        self.plldb = plldb.within(folder)
+        self.template = folder / "template.yaml"
+        self.code = folder / "src" / "app.py"
+        self.code.parent.mkdir(parents=True)
+        self.template.write_text(_TEMPLATE)
+        self.code.write_text(_CODE)
+
+    def dev(self, *options: str) -> Attached:
+        return Attached(self.plldb.start("dev", "--output", "json", *options), self.plldb.said)
+
+    def invoke(self) -> object:
+        return json.loads(self.plldb("invoke", "Greeter").succeeded().stdout)
+
+    def runs(self) -> bool:
+        done = self.plldb("local", "status", "--output", "json").succeeded()
+        return bool(done.json["running"])
+
+    def log(self) -> str:
+        """What was logged of the run that goes on."""
+        logs = Path(self.plldb.environment["PLLDB_HOME"], "logs")
+        return "".join(path.read_text() for path in logs.glob("dev*"))
+
+    def processes(self) -> list[psutil.Process]:
+        """Those of its emulator, its functions and its children."""
+        home = self.plldb.environment["PLLDB_HOME"]
+        return [one for one in psutil.process_iter() if _is_of(one, home)]
+
+
+def _is_of(process: psutil.Process, home: str) -> bool:
+    try:
+        found = process.environ()
+    except psutil.Error:
+        return False
+    return home in (found.get("PLLDB_HOME", ""), found.get("TMPDIR", "").removesuffix("/tmp"))
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    home = tmp_path / "home"
+    plldb = Plldb(clean_environment() | {"PLLDB_HOME": str(home)})
+    (folder := tmp_path / random_name("shop")).mkdir()
+    project = Project(folder, plldb)
+    try:
+        yield project
+    finally:
+        plldb("local", "down").succeeded()
+
+
+def test_from_nothing_to_an_answer_from_here_and_back(project: Project) -> None:
+    with project.dev() as dev:
+        deployed = dev.wait_for("deployed")
+        assert deployed["stackName"] == project.folder.name
+        assert deployed["status"] == "CREATE_COMPLETE"
+        dev.wait_for("ready")
+        assert project.invoke() == {"said": "hello", "memory": "128"}
+
+        project.code.write_text(_CODE.replace("hello", "good morning"))
+        assert project.invoke() == {"said": "good morning", "memory": "128"}
+
+        dev.signal(signal.SIGINT)
+        assert dev.exit_code(60) == 0, dev.errors()
+    assert not project.runs()
+    assert not [one for one in project.processes() if one.pid != dev.process.pid]
+
+
+def test_an_edited_template_is_deployed_and_a_broken_one_is_not(project: Project) -> None:
+    with project.dev() as dev:
+        dev.wait_for("ready")
+        project.template.write_text("Resources: [")
+        poll(lambda: "templates have changed" in project.log(), "it was noticed")
+        assert project.invoke() == {"said": "hello", "memory": "128"}
+
+        project.template.write_text(_TEMPLATE.replace("128", "256"))
+        assert dev.wait_for("deployed")["status"] == "UPDATE_COMPLETE"
+        poll(lambda: project.invoke() == {"said": "hello", "memory": "256"}, "it runs here again")
+
+        dev.signal(signal.SIGINT)
+        assert dev.exit_code(60) == 0, dev.errors()
+    assert "The last good deployment goes on" in dev.errors()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("event", ["deployed", "ready"])
+def test_whatever_ends_it_leaves_nothing(
+    project: Project, event: str, number: signal.Signals
+) -> None:
+    with project.dev() as dev:
+        dev.wait_for(event)
+        dev.signal(number)
+        dev.exit_code(60)
+        assert "Traceback" not in dev.errors()
+    assert not project.runs()
+    assert not [one for one in project.processes() if one.pid != dev.process.pid]
+
+
+def test_an_emulator_that_ran_goes_on_and_so_does_one_that_is_kept(project: Project) -> None:
+    with project.dev("--keep") as dev:
+        dev.wait_for("ready")
+        dev.signal(signal.SIGINT)
+        assert dev.exit_code(60) == 0, dev.errors()
+    assert project.runs()
+    with project.dev() as dev:
+        assert dev.wait_for("deployed")["changed"] is False
+        dev.wait_for("ready")
+        dev.signal(signal.SIGINT)
+        assert dev.exit_code(60) == 0, dev.errors()
+    assert project.runs()
+
+
+def test_a_project_that_can_not_be_deployed_leaves_nothing(project: Project) -> None:
+    project.template.write_text("Resources: {T: {Type: AWS::No::Such}}")
+    failed = project.plldb("dev")
+    assert failed.exit_code == 1
+    assert "AWS::No::Such" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert not project.runs()
