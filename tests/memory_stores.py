@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from threading import Lock
@@ -16,7 +17,7 @@ from lambda_functions.invocations.invocation import (
     InvocationState,
 )
 from lambda_functions.invocations.store import Recorded, Step
-from lambda_functions.sessions.function_lists import ListedFunction
+from lambda_functions.sessions.function_lists import WORK_SECONDS, ListedFunction
 from lambda_functions.sessions.session import GRACE, LEASE, RESTORING_SECONDS, Session, Status
 from lambda_functions.sessions.store import Page, Position, by_ttl, page_by_ttl
 from lambda_functions.shared.ids import shortened
@@ -332,11 +333,14 @@ def _is_stale(invocation: Invocation, now: float) -> bool:
 
 
 class MemoryFunctionLists:
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._began: dict[str, float] = {}
         self._entries: set[tuple[str, ListedFunction]] = set()
         self._under_way: set[tuple[str, str, str]] = set()
 
     def add(self, stack_name: str, hold: str, functions: Mapping[str, str], work: str) -> None:
+        self._began[stack_name] = self._clock()
         self._under_way.add((stack_name, hold, work))
         for title, name in functions.items():
             self._entries.add((stack_name, ListedFunction(hold, title, name)))
@@ -349,6 +353,10 @@ class MemoryFunctionLists:
         return sorted(found, key=lambda one: (one.hold, one.title, one.name))
 
     def forget(self, stack_name: str, holds: Collection[str]) -> None:
+        if self._began.get(stack_name, 0.0) <= self._clock() - WORK_SECONDS:
+            self._under_way = {
+                one for one in self._under_way if not (one[0] == stack_name and one[1] in holds)
+            }
         busy = {hold for stack, hold, _ in self._under_way if stack == stack_name}
         for entry in self.get(stack_name):
             if entry.hold in holds and entry.hold not in busy:

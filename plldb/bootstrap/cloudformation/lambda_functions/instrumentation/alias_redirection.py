@@ -128,7 +128,9 @@ def _try_to_take(
         reason = f"it is held by {holder}" if holder else None
         if reason is None and published is not None:
             # What a session left that is over, or that loses the function.
-            is_undone |= _give_back(name, published, plane).is_restored
+            given_back = _give_back(name, published, plane)
+            is_undone |= given_back.is_restored
+            warnings += given_back.warnings
             continue
         reason = reason or find_obstacle_of_alias(
             alias, versions[alias.version], latest, provisioned
@@ -229,17 +231,22 @@ def give_aliases_back(name: str, holds: Collection[str] | None, plane: ControlPl
 
     Raises ChangeRefusedError at the end, if anything was refused. A function that is gone has none.
     """
+    done, refusals = GivenBack(), []
     try:
         versions = [PublishedVersion.from_lambda(found) for found in plane.versions(name)]
-        done = GivenBack()
         for version in versions:
             if version and (holds is None or version.configuration.holder in holds):
-                one = _give_back(name, version, plane)
-                done = GivenBack(
-                    done.is_restored or one.is_restored, (*done.warnings, *one.warnings)
-                )
+                try:
+                    one = _give_back(name, version, plane)
+                except ChangeRefusedError as error:
+                    refusals.append(str(error))
+                else:
+                    warnings = (*done.warnings, *one.warnings)
+                    done = GivenBack(done.is_restored or one.is_restored, warnings)
     except GoneError:
         return GivenBack()
+    if refusals:
+        raise ChangeRefusedError("; ".join(refusals))
     return done
 
 
@@ -249,8 +256,7 @@ def _give_back(name: str, version: PublishedVersion, plane: ControlPlane) -> Giv
         aliases = plane.aliases(name)
         pointing = [alias for alias in aliases if alias.version == version.number]
         back = [alias for alias in pointing if alias.name in version.undo]
-        # Each by the revision that was just read: one that somebody moves is looked at again.
-        moved = [plane.point(name, alias, version.undo[alias.name]) for alias in back]
+        moved = _point_back(name, back, version, plane)
         is_restored |= any(moved)
         if all(moved):
             break
@@ -275,3 +281,22 @@ def _give_back(name: str, version: PublishedVersion, plane: ControlPlane) -> Giv
         return GivenBack(is_restored, (*warnings, left))
     plane.delete_version(name, version.number)
     return GivenBack(True, tuple(warnings))
+
+
+def _point_back(
+    name: str, aliases: list[Alias], version: PublishedVersion, plane: ControlPlane
+) -> list[bool]:
+    """Of each, whether it was still as it was just read: what somebody moves is looked at again.
+
+    Raises ChangeRefusedError once all were tried.
+    """
+    moved: list[bool] = []
+    refusals: list[str] = []
+    for alias in aliases:
+        try:
+            moved.append(plane.point(name, alias, version.undo[alias.name]))
+        except ChangeRefusedError as error:
+            refusals.append(str(error))
+    if refusals:
+        raise ChangeRefusedError("; ".join(refusals))
+    return moved

@@ -177,7 +177,10 @@ class ControlPlane(Protocol):
         ...
 
     def point(self, name: str, alias: Alias, version: str) -> bool:
-        """Points an alias to a version; False if it is not any more as it was read."""
+        """Points an alias to a version; False if it is not any more as it was read.
+
+        Raises ChangeRefusedError if there is no such version.
+        """
         ...
 
     def delete_version(self, name: str, number: str) -> None:
@@ -430,6 +433,10 @@ class LambdaControlPlane:
             )
         except _StaleError:
             return False
+        except GoneError as error:
+            # Not the function, as a rule: versions that no alias invokes are cleaned up.
+            reason = f"alias {alias.name} can't be pointed to version {version}: one is not there"
+            raise ChangeRefusedError(reason) from error
         return True
 
     def delete_version(self, name: str, number: str) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ..invocations.invocation import token_key
-from ..sessions.function_lists import FunctionLists
+from ..sessions.function_lists import FunctionLists, ListedFunction
 from ..shared.log import LambdaEvent, Record
 from ..websocket import wire
 from ..websocket.connections import Connections
@@ -67,6 +67,7 @@ _RESTORED_LATER = "the stack is being deployed; its functions are restored after
 _CHANGING = "somebody else keeps changing it"
 _THROTTLED = "nobody can call it: its reserved concurrency is 0"
 _UNSEEN = "Lambda took the change, but it is not known whether it is through"
+_NAME_OF_A_STACK = "its list has the name of a stack: call the list something else"
 _LOST_ORIGINAL = "it runs plldb's shim, but its own handler is not known any more; deploy it again"
 
 Message = dict[str, Any]
@@ -189,6 +190,8 @@ def _instrument(
         notifier.notify(wire.ready(0, 0, instrumenter.max_waiting, deployment.stamp))
         return {"instrumented": 0, "skipped": 0}
     selection = _select(request, instrumenter, notifier)
+    if request["members"] is not None and deployment.stamp:
+        return _refuse_list(selection, deployment.stamp, record, instrumenter, notifier)
     names = {one.name for one in selection.functions}
     sources = instrumenter.control_plane.event_sources(names)
     known = instrumenter.control_plane.list_known(names)
@@ -235,6 +238,22 @@ def _instrument(
     return {"instrumented": sum(taken), "skipped": skipped}
 
 
+def _refuse_list(
+    selection: _Selection,
+    stamp: str,
+    record: Record,
+    instrumenter: Instrumenter,
+    notifier: Notifier,
+) -> dict[str, Any]:
+    """A session of a stack is for the stack's functions: a list of others would go beyond that."""
+    for function in selection.functions:
+        notifier.notify(wire.skipped(function.logical_id, _NAME_OF_A_STACK))
+    skipped = len(selection.functions) + selection.idle_patterns
+    record |= {"level": "WARNING", "outcome": "refused", "instrumented": 0}
+    notifier.notify(wire.ready(0, skipped, instrumenter.max_waiting, stamp))
+    return {"instrumented": 0, "skipped": skipped}
+
+
 def watch(request: dict[str, Any], record: Record, instrumenter: Instrumenter) -> dict[str, Any]:
     """Tells the debugger what is not any more as it knows it: ``{"changed": count}``.
 
@@ -275,8 +294,9 @@ def restore(request: dict[str, Any], record: Record, instrumenter: Instrumenter)
     record["holds"] = holds
     notifier = Notifier(instrumenter.connections, request["connectionId"])
     _wait_for_deployment(request["stackName"], instrumenter, notifier)
-    listed = {one.name for one in instrumenter.lists.get(request["stackName"])}
-    functions = _list_held(request["stackName"], request.get("members") or {}, instrumenter)
+    kept = instrumenter.lists.get(request["stackName"])
+    listed = {one.name for one in kept}
+    functions = _list_held(request["stackName"], kept, request.get("members") or {}, instrumenter)
     known = instrumenter.control_plane.list_known({one.name for one in functions})
     restored: list[str] = []
     failed: dict[str, str] = {}
@@ -301,8 +321,9 @@ def restore(request: dict[str, Any], record: Record, instrumenter: Instrumenter)
     _in_parallel(give_back, functions)
     notifier.notify(wire.closed())
     record |= {"outcome": _RESTORED, "restored": len(restored), "failed": len(failed)}
-    if holds and not failed:
-        instrumenter.lists.forget(request["stackName"], holds)
+    if not failed:
+        over = {one.hold for one in kept} if holds is None else holds
+        instrumenter.lists.forget(request["stackName"], over)
     if failed:
         record["level"] = "ERROR"
         if holds is not None:
@@ -332,12 +353,14 @@ def _list_functions(request: dict[str, Any], instrumenter: Instrumenter) -> list
 
 
 def _list_held(
-    stack_name: str, members: dict[str, str], instrumenter: Instrumenter
+    stack_name: str,
+    kept: list[ListedFunction],
+    members: dict[str, str],
+    instrumenter: Instrumenter,
 ) -> list[FunctionRef]:
     """What may be instrumented of a stack, whether CloudFormation knows it or not."""
     functions = {one.name: one for one in instrumenter.control_plane.of_stack(stack_name)}
-    kept = [(one.title, one.name) for one in instrumenter.lists.get(stack_name)]
-    for title, name in (*kept, *members.items()):
+    for title, name in (*((one.title, one.name) for one in kept), *members.items()):
         functions.setdefault(name, FunctionRef(title, name))
     return [*functions.values()]
 

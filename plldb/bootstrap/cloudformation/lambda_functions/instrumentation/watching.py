@@ -13,7 +13,7 @@ from .control_plane import Found
 from .redirect import FunctionConfiguration
 
 # A message to a connection has 32,000 bytes at most. A name has 64 characters, or as an ARN 140;
-# it may be among those that are lost, too.
+# it may be among those that are lost, too. What is left out is told of next time.
 _MOST_NAMES = 80
 
 
@@ -43,7 +43,7 @@ def compare(known: dict[str, str], deployed: dict[str, Found]) -> Differences:
     return Differences(
         functions=named,
         lost=tuple(name for name in named if not _runs_shim(deployed[name])),
-        gone=tuple(sorted(known.keys() - deployed.keys())[:_MOST_NAMES]),
+        gone=tuple(sorted(known.keys() - deployed.keys())[: _MOST_NAMES - len(named)]),
     )
 
 

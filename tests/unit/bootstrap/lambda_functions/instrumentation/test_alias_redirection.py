@@ -180,6 +180,15 @@ class TestTake:
         assert sorted(scene.account.published[NAME]) == ["1"]
         assert "PLLDB_ALIASES" not in scene.account.configs[NAME]["Environment"]["Variables"]
 
+    def test_a_version_left_behind_that_an_alias_of_the_users_invokes_is_said(self) -> None:
+        scene = Scene()
+        scene.instrument("yours")
+        version = scene.account.pointers[NAME]["live"]["version"]
+        scene.account.alias_by_user(NAME, "live", "1")
+        scene.account.alias_by_user(NAME, "canary", version)
+        scene.ended = {"yours"}
+        assert "stays while alias canary" in warnings(scene.instrument())
+
 
 class TestTwoSessions:
     def test_what_another_one_holds_is_left_to_it(self) -> None:
@@ -268,6 +277,15 @@ class TestRestore:
         assert "there is no version 1" in answer["failed"]["Fn"]
         assert scene.account.configs[NAME]["Handler"] == "app.handler"
         assert scene.is_debugged
+
+    def test_one_that_is_refused_leaves_the_other_aliases_and_versions_to_be_restored(self) -> None:
+        scene = Scene()
+        scene.account.publish_by_user(NAME)
+        scene.account.alias_by_user(NAME, "staging", "2")
+        scene.instrument()
+        del scene.account.published[NAME]["1"]
+        assert "there is no version 1" in scene.restore()["failed"]["Fn"]
+        assert scene.account.pointers[NAME]["staging"]["version"] == "2"
 
     def test_a_deployment_that_resets_the_function_does_not_hide_the_version(self) -> None:
         scene = Scene()

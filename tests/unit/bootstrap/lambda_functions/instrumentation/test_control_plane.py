@@ -432,6 +432,11 @@ class TestVersions:
             "RevisionId": "rev",
         }
 
+    def test_one_whose_version_was_deleted_is_no_function_that_is_gone(self) -> None:
+        gone = client_error("ResourceNotFoundException", "Function not found: f:7")
+        with pytest.raises(ChangeRefusedError, match="alias live can't be pointed to version 7"):
+            Scene(update_alias=[gone]).functions.point("f", Alias("live", "8", "rev"), "7")
+
     def test_a_version_is_deleted_by_its_own_name(self) -> None:
         scene = Scene(delete_function=[{}])
         scene.functions.delete_version("f", "8")

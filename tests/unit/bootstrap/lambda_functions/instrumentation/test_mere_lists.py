@@ -104,7 +104,7 @@ def test_they_are_taken_by_their_names_and_by_no_others() -> None:
     messages = scene.instrument(**LOOSE)
     assert of_type(messages, "instrumented").keys() == MEMBERS.keys()
     assert of_type(messages, "instrumented")["src/other"]["functionName"] == "app-Two"
-    assert messages[-1] == ready(2, 0)
+    assert messages[-1] == ready(2, 0) | {"stack": ""}
     assert scene.functions.variables("app-Two")["PLLDB_FUNCTION"] == "src/other"
     assert scene.functions.found["app-Foreign"]["Handler"] == "app.handler"
     assert scene.recorded() == RECORDED
@@ -121,6 +121,27 @@ def test_one_that_is_not_there_is_skipped() -> None:
     scene = LooseScene()
     scene.functions.refusals = {"app-Two": "gone"}
     assert of_type(scene.instrument(**LOOSE), "skipped").keys() == {"src/other"}
+
+
+def test_a_session_of_a_stack_takes_no_functions_beside_the_stacks() -> None:
+    scene = LooseScene()
+    messages = scene.instrument(stack_name="app", members={"Fn": "app-Foreign"})
+    assert "name of a stack" in of_type(messages, "skipped")["Fn"]["reason"]
+    assert messages[-1] == ready(0, 1)
+    assert scene.is_as_before
+
+
+def test_once_everything_is_restored_nothing_is_remembered() -> None:
+    scene = LooseScene()
+    scene.instrument(**LOOSE)
+    scene.instrument(session="yours", take_over=True, open_sessions=OPEN, **LOOSE)
+    scene.functions.refusals = {"app-Two": "not now"}
+    scene.give_back()
+    assert scene.recorded() != []
+    scene.functions.refusals = {}
+    scene.give_back()
+    assert scene.is_as_before
+    assert scene.recorded() == []
 
 
 @pytest.mark.parametrize("holds", [(), ("mine",)])

@@ -79,6 +79,8 @@ class FakeFunctions:
         return {name: self.found[name] for name in names if name in self.found}
 
     def deployment(self, stack_name: str) -> Deployment:
+        if stack_name != "app":
+            return Deployment()
         if len(self.deployments) > 1:
             return self.deployments.pop(0)
         return self.deployments[0]
@@ -784,6 +786,14 @@ class TestWatch:
         (message,) = scene.watch(**dict.fromkeys([*names, *(f"y{name}" for name in names)], "old"))
         assert len(json.dumps(message)) < MAX_FRAME_BYTES
         assert set(message["lost"]) == set(message["functions"])
+
+    def test_so_it_has_for_arns_some_of_which_are_gone(self) -> None:
+        names = [f"{number:03d}" + "x" * 133 for number in range(300)]
+        scene = Scene(*names[:79])
+        (message,) = scene.watch(**dict.fromkeys(names, "old"))
+        assert len(json.dumps(message)) < MAX_FRAME_BYTES
+        assert len(message["lost"]) == 79
+        assert message["gone"] != []
 
 
 class TestWhileTheStackIsDeployed:

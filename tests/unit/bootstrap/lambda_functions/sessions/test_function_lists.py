@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lambda_functions.sessions.function_lists import (
+    WORK_SECONDS,
     DynamoDbFunctionLists,
     FunctionLists,
     ListedFunction,
@@ -17,15 +19,29 @@ from lambda_functions.sessions.function_lists import (
 from tests.memory_stores import MemoryFunctionLists
 from tests.unit.fakes import FakeDynamoDb
 
-MAKERS: dict[str, Callable[[], FunctionLists]] = {
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+MAKERS: dict[str, Callable[[Clock], FunctionLists]] = {
     "memory": MemoryFunctionLists,
-    "dynamodb": lambda: DynamoDbFunctionLists(FakeDynamoDb(), "PLLDBSessions"),
+    "dynamodb": lambda clock: DynamoDbFunctionLists(FakeDynamoDb(), "PLLDBSessions", clock),
 }
 
 
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
 @pytest.fixture(params=MAKERS)
-def lists(request: pytest.FixtureRequest) -> FunctionLists:
-    return MAKERS[request.param]()
+def lists(request: pytest.FixtureRequest, clock: Clock) -> FunctionLists:
+    return MAKERS[request.param](clock)
 
 
 def settle(lists: FunctionLists, hold: str, stack_name: str = "loose") -> None:
@@ -66,6 +82,43 @@ def test_nothing_is_forgotten_while_work_is_under_way(lists: FunctionLists) -> N
     assert lists.get("loose") == [ListedFunction("yours", "Greeter", "greeter-fn")]
 
 
+def test_work_that_died_keeps_nothing_once_its_time_is_over(
+    lists: FunctionLists, clock: Clock
+) -> None:
+    lists.add("loose", "mine", {"Greeter": "greeter-fn"}, "died")
+    clock.now += WORK_SECONDS - 1
+    lists.forget("loose", ["mine"])
+    assert len(lists.get("loose")) == 1
+    clock.now += 1
+    lists.forget("loose", ["yours"])
+    assert len(lists.get("loose")) == 1
+    lists.forget("loose", ["mine"])
+    assert lists.get("loose") == []
+    # Nor does it count as under way for what comes later.
+    lists.add("loose", "mine", {"Greeter": "greeter-fn"}, "w")
+    settle(lists, "mine")
+    assert lists.get("loose") == []
+
+
+def test_what_is_added_while_something_is_forgotten_is_kept() -> None:
+    class Overtaken(FakeDynamoDb):
+        """Right after the first look at the item, somebody adds to it."""
+
+        def get_item(self, **request: Any) -> dict[str, Any]:
+            found = super().get_item(**request)
+            if self.calls.count("GetItem") == 1:
+                clock.now += 1
+                lists.add("loose", "mine", {"Greeter": "greeter-fn"}, "second")
+            return found
+
+    clock = Clock()
+    lists = DynamoDbFunctionLists(Overtaken(), "PLLDBSessions", clock)
+    lists.add("loose", "mine", {"Greeter": "greeter-fn"}, "first")
+    lists.end_work("loose", "mine", "first")
+    lists.forget("loose", ["mine"])
+    assert lists.get("loose") == [ListedFunction("mine", "Greeter", "greeter-fn")]
+
+
 def test_nobody_forgets_what_others_hold(lists: FunctionLists) -> None:
     lists.add("loose", "mine", {"Greeter": "greeter-fn"}, "w")
     lists.add("loose", "yours", {"Greeter": "greeter-fn"}, "w")
@@ -98,6 +151,6 @@ def test_many_at_once_lose_nothing(lists: FunctionLists) -> None:
 
 @given(st.dictionaries(st.text(min_size=1), st.text(min_size=1)))
 def test_any_text_comes_back(functions: dict[str, str]) -> None:
-    lists = MAKERS["dynamodb"]()
+    lists = MAKERS["dynamodb"](Clock())
     lists.add("loose", 'a "hold"', functions, "w")
     assert {one.title: one.name for one in lists.get("loose")} == functions
