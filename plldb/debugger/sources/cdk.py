@@ -45,6 +45,7 @@ _NESTED_STACK = "AWS::CloudFormation::Stack"
 # Those that apps are written in, and how many files one may have.
 _LANGUAGES = frozenset({".py", ".ts", ".mts", ".js", ".mjs", ".cjs", ".java", ".cs", ".go"})
 _MOST_FILES = 5_000
+_GONE = "its copy {0} is not there any more; synthesise it again: cdk synth"
 _NO_ORIGIN = (
     "its code is the copy that cdk synth has made, {0}, because {1}. Edits of the source have no "
     "effect until you deploy it; name its folder with --code, or use cdk synth --no-staging."
@@ -168,14 +169,17 @@ class _Origins:
     folder: Path
     assembly: CloudAssembly
 
-    def locate(self, folder: Path, _: str, resource: Mapping[str, Any]) -> Path | None:
+    def locate(self, folder: Path, _: str, resource: Mapping[str, Any]) -> Path | str | None:
         """The asset of a function or a layer; a zip file if somebody else made it.
 
         Without the command line of the CDK, the app writes no metadata.
         """
         path = _get_metadata(resource).get(_ASSET_PATH)
         asset = folder / path if isinstance(path, str) else self._find_by_key(resource)
-        return make_absolute(asset) if asset is not None and asset.exists() else None
+        if asset is None:
+            return None
+        asset = make_absolute(asset)
+        return asset if asset.exists() else _GONE.format(asset)
 
     def _find_by_key(self, resource: Mapping[str, Any]) -> Path | None:
         properties = as_dict(resource.get("Properties"))

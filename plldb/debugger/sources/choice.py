@@ -18,7 +18,14 @@ from plldb.debugger.sources import cdk, chalice, cloudformation, sam, serverless
 from plldb.debugger.sources.code_options import find_most_specific, is_pattern
 from plldb.debugger.sources.comparison import Comparison, compare, find_foreign_resource
 from plldb.debugger.sources.nearby import list_folders_below, suggest_project
-from plldb.debugger.sources.project import CodeSource, Finder, Functions, Project, make_absolute
+from plldb.debugger.sources.project import (
+    CodeSource,
+    Finder,
+    Functions,
+    Project,
+    is_folder,
+    make_absolute,
+)
 from plldb.debugger.sources.stack_settings import StackSettings, apply_layers
 from plldb.deployed import DeployedStack
 from plldb.errors import SourceError, UsageError
@@ -213,6 +220,7 @@ def list_candidates(options: CodeOptions, stack_name: str) -> list[Project]:
     if options.project is not None:
         return [options.project]
     if options.named_template is not None:
+        _check_named_template(options, options.named_template)
         return [find_template(options.named_template)]
     projects = find_projects(options.folder)
     own = [project for project in projects if stack_name in project.stack_names]
@@ -230,6 +238,21 @@ def list_candidates(options: CodeOptions, stack_name: str) -> list[Project]:
         f"{file} has no stack {stack_name!r}.",
         f"{suggest(stack_name, names)} Or name the template of this one: --template PATH{more}",
     )
+
+
+def _check_named_template(options: CodeOptions, path: Path) -> None:
+    """Raises SourceError for a folder, and for what the settings file names and is not there."""
+    where = "--template"
+    if options.template is None and options.settings is not None:
+        where = f"{options.settings.table}: template"
+        if not path.exists():
+            raise SourceError(f"{where}: there is no file {path}.", "It is relative to that file.")
+    if is_folder(path):
+        inner = cloudformation.find_template(path)
+        raise SourceError(
+            f"{where}: {path} is a folder, and not a template.",
+            "Name a template in it, or attach there." if inner is None else f"Name {inner}.",
+        )
 
 
 # --- One project's functions ----------------------------------------------------------------------

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from plldb.config import FileOverrides, FileStack
 from plldb.debugger.sources.choice import CodeOptions, choose_sources
 from plldb.debugger.sources.project import CodeSource, Project
-from plldb.debugger.sources.stack_settings import list_project
+from plldb.debugger.sources.stack_settings import StackSettings, list_project
 from plldb.deployed import DeployedFunction, DeployedStack
 from plldb.errors import SourceError, UsageError
 from tests.unit.debugger.sources.cloud_assemblies import synthesise
@@ -191,6 +192,17 @@ class TestDeployed:
         template.write_text("[]", encoding="utf-8")
         stack = deploy({"ReadItem": None})
         assert choose_sources(options, "x", stack).found.keys() == {"ReadItem"}
+
+    def test_a_template_that_is_a_folder(self, project: Path) -> None:
+        with pytest.raises(SourceError, match=r"--template: .* is a folder") as raised:
+            choose_sources(CodeOptions(project.parent, template=project), "x")
+        assert str(project / "template.yaml") in str(raised.value.hint)
+
+    def test_one_of_the_settings_file_that_is_not_there(self, project: Path) -> None:
+        stack = FileStack(FileOverrides(), {}, project / "gone.yaml")
+        settings = StackSettings(project / "plldb.toml", "x", stack)
+        with pytest.raises(SourceError, match=r"\[stacks.x\]: template: there is no file .*gone"):
+            choose_sources(CodeOptions(project, settings=settings), "x")
 
     def test_without_a_template_all_are_left_out(self, tmp_path: Path) -> None:
         chosen = choose_sources(CodeOptions(tmp_path), "app", deploy({"A": None, "B": None}))
