@@ -44,8 +44,12 @@ FINDERS: Sequence[Finder] = (
 )
 # Of these kinds, a template that a tool wrote does not say where the code is.
 _TOOLS = (sam, cdk, serverless, chalice)
-# What has them describe more stacks.
-_RENEWING = {"CDK": "cdk synth", "Serverless": "serverless package --stage STAGE"}
+# What writes the files that these kinds of projects are read from.
+_RENEWING = {
+    "CDK": "cdk synth",
+    "Serverless": "serverless package --stage STAGE",
+    "Chalice": "chalice package OUT",
+}
 # In the project, so that an editor has it in its workspace.
 _INLINE = Path(".plldb", "inline")
 _SHOWN = 3
@@ -299,7 +303,8 @@ def _read(
         functions |= apply_layers(sources, options.settings)
     if deployed is not None:
         file = None if project is None else project.file
-        return _Reading(project, compare(functions, deployed, file, by_hand))
+        renewal = None if project is None else _RENEWING.get(project.kind)
+        return _Reading(project, compare(functions, deployed, file, by_hand, renewal))
     found = {name: one for name, one in functions.items() if isinstance(one, CodeSource)}
     missing = {name: one for name, one in functions.items() if isinstance(one, str)}
     return _Reading(project, Comparison(found, missing, {}, {}, len(functions)))

@@ -321,6 +321,13 @@ class TestProjects:
             choose("C")
         assert "one of A, B" in str(raised.value.hint)
 
+    def test_what_a_tool_wrote_before_a_function_was_added(self, tmp_path: Path) -> None:
+        synthesise(tmp_path, "app", {"Greeter": tmp_path / "src"})
+        chosen = choose_sources(
+            CodeOptions(tmp_path), "app", deploy({"Greeter": None, "New": None})
+        )
+        assert chosen.left_out["New"].endswith("bring that up to date: cdk synth")
+
     def test_of_several_templates_the_one_that_fits_serves_it(self, tmp_path: Path) -> None:
         """As of two stages of an app of Chalice."""
         (tmp_path / ".chalice").mkdir()
