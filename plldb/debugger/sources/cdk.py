@@ -31,6 +31,8 @@ from plldb.debugger.sources.project import (
     Functions,
     Parameters,
     Project,
+    is_file,
+    is_folder,
     make_absolute,
 )
 from plldb.errors import SourceError
@@ -179,7 +181,7 @@ class _Origins:
         if asset is None:
             return None
         asset = make_absolute(asset)
-        return asset if asset.exists() else _GONE.format(asset)
+        return asset if is_folder(asset) or is_file(asset) else _GONE.format(asset)
 
     def _find_by_key(self, resource: Mapping[str, Any]) -> Path | None:
         properties = as_dict(resource.get("Properties"))

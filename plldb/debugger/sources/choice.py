@@ -15,6 +15,7 @@ from pathlib import Path
 
 from plldb.config import suggest
 from plldb.debugger.sources import cdk, chalice, cloudformation, sam, serverless
+from plldb.debugger.sources.built_copies import replace_built_copies
 from plldb.debugger.sources.code_options import find_most_specific, is_pattern
 from plldb.debugger.sources.comparison import Comparison, compare, find_foreign_resource
 from plldb.debugger.sources.nearby import list_folders_below, suggest_project
@@ -288,7 +289,9 @@ def _read(
     functions: Functions = {}
     if project is not None:
         parameters = {} if deployed is None else deployed.parameters
-        functions = _place_inline_code(project, project.read(parameters), stack_name)
+        functions = project.read(parameters)
+        functions = replace_built_copies(functions, project.folder or project.file.parent)
+        functions = _place_inline_code(project, functions, stack_name)
     by_hand = _name_code(functions, options, deployed)
     functions = {**functions, **by_hand}
     if options.settings is not None:
@@ -392,9 +395,10 @@ def _check_patterns(
         function = matching[0] if matching else pattern
         if matching or deployed is None or function in comparison.undeployed:
             reason = reading.explain_missing(function)
-            raise SourceError(
-                f"There is no code for {function} here: {reason}.", _CODE_HINT.format(function)
-            )
+            hint = _CODE_HINT.format(function)
+            if not matching and names:
+                hint = f"{suggest(pattern, names)} {hint}"
+            raise SourceError(f"There is no code for {function} here: {reason}.", hint)
         raise SourceError(
             f"--function {pattern}: stack {deployed.name} has no such function.",
             suggest(pattern, names) if names else "It has no function at all.",

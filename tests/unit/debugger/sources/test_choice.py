@@ -68,6 +68,11 @@ class TestChooseSources:
             choose_sources(CodeOptions(project, functions=("ReadItem", pattern)), "app")
         assert "--code" in str(raised.value.hint)
 
+    def test_near_names_are_said(self, project: Path) -> None:
+        with pytest.raises(SourceError) as raised:
+            choose_sources(CodeOptions(project, functions=("readitem",)), "app")
+        assert "'ReadItem'" in str(raised.value.hint)
+
     def test_a_project_without_a_template_is_no_error_and_says_why(self, tmp_path: Path) -> None:
         choice = choose_sources(CodeOptions(tmp_path), "app")
         chosen, why = choice.found, choice.why_none
