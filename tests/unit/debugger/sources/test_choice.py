@@ -322,6 +322,8 @@ class TestProjects:
         assert "one of A, B" in str(raised.value.hint)
 
     def test_what_a_tool_wrote_before_a_function_was_added(self, tmp_path: Path) -> None:
+        (tmp_path / "src").mkdir()
+        (tmp_path / "src" / "app.py").touch()
         synthesise(tmp_path, "app", {"Greeter": tmp_path / "src"})
         chosen = choose_sources(
             CodeOptions(tmp_path), "app", deploy({"Greeter": None, "New": None})
