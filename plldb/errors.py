@@ -110,6 +110,6 @@ class FunctionFailedError(PlldbError):
 class CommandError(PlldbError):
     """``exit_code`` is the one that shells have for it."""
 
-    def __init__(self, message: str, hint: str | None = None, *, exit_code: int) -> None:
+    def __init__(self, message: str, hint: str | None = None, *, exit_code: int = 1) -> None:
         super().__init__(message, hint)
         self.exit_code = exit_code

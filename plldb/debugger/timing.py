@@ -59,7 +59,7 @@ class Timing:
     silence: float = 60
     # Between questions whether the stack was deployed again: with the time that the answer takes,
     # and a cold start, it is noticed within 10 s.
-    watch: float = 6
+    watch: float = 8
     # For closing a connection whose session is over.
     hanging_up: float = 1
     # For closing a session over REST on the way out.

@@ -86,7 +86,7 @@ def test_without_its_table_the_helper_stack_refuses_and_explains_nothing_of_its_
     with dynamodb.failing(fault, every=True):
         answer = backend.post_sessions({"stackName": "some-stack"})
         health = backend.call("GET", "/health")
-        refused = plldb("attach", "--stack-name", project.stack_name).failed()
+        refused = plldb("attach", project.stack_name, "--template", project.template).failed()
         connected = backend.refusal(session_id)
 
     assert (answer.status_code, answer.json().keys()) == (500, {"message"})

@@ -254,7 +254,8 @@ class TestTheFunctionsNetwork:
     ) -> Iterator[Attached]:
         """The function Alpha reaches the helper stack through the proxy."""
         before = project.configuration("Alpha")
-        with attach(plldb, project) as attached:
+        # plldb would take the function's new address for a deployment, and set it right.
+        with attach(plldb.with_environment(PLLDB_WATCH_SECONDS="3600"), project) as attached:
             attached.wait_for("ready")
             variables = project.configuration("Alpha")["Environment"]["Variables"]
             url = variables["PLLDB_WEBSOCKET_URL"]

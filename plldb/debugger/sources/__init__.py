@@ -12,6 +12,7 @@
                       its loops and included files, and what its functions give
     cloud_assembly    what ``cdk synth`` has written
     package_origin    the folder that a package was made from
+    built_copies      code in folders that a project's own build fills
     comparison        what the project says, held against what is deployed
     nearby            what there is below a folder that has no project of the stack
     choice            which project serves a stack, and what the developer says of its code

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from plldb.debugger.sources.cloud_assembly import (
+    ASSET_IS_BUNDLED,
+    ASSET_PATH,
     MANIFEST,
     SYNTH_HINT,
     CloudAssembly,
@@ -31,6 +33,8 @@ from plldb.debugger.sources.project import (
     Functions,
     Parameters,
     Project,
+    is_file,
+    is_folder,
     make_absolute,
 )
 from plldb.errors import SourceError
@@ -38,13 +42,12 @@ from plldb.templates import as_dict, read_template
 
 _SETTINGS = "cdk.json"
 _OUTPUT = "cdk.out"
-# https://github.com/aws/aws-cdk/blob/main/packages/aws-cdk-lib/cx-api/lib/assets.ts
-_ASSET_PATH, _IS_BUNDLED = "aws:asset:path", "aws:asset:is-bundled"
 _CONTENTS = ("Code", "CodeUri", "Content", "ContentUri")
 _NESTED_STACK = "AWS::CloudFormation::Stack"
 # Those that apps are written in, and how many files one may have.
 _LANGUAGES = frozenset({".py", ".ts", ".mts", ".js", ".mjs", ".cjs", ".java", ".cs", ".go"})
 _MOST_FILES = 5_000
+_GONE = "its copy {0} is not there any more; synthesise it again: cdk synth"
 _NO_ORIGIN = (
     "its code is the copy that cdk synth has made, {0}, because {1}. Edits of the source have no "
     "effect until you deploy it; name its folder with --code, or use cdk synth --no-staging."
@@ -152,7 +155,7 @@ def _read_template(template: Path, origins: _Origins, parameters: Parameters) ->
 
 def _list_nested(resources: Mapping[str, Any], folder: Path) -> Iterator[tuple[str, Path]]:
     for logical_id, resource in resources.items():
-        path = _get_metadata(resource).get(_ASSET_PATH)
+        path = _get_metadata(resource).get(ASSET_PATH)
         if as_dict(resource).get("Type") == _NESTED_STACK and isinstance(path, str):
             yield str(logical_id), folder / path
 
@@ -168,14 +171,17 @@ class _Origins:
     folder: Path
     assembly: CloudAssembly
 
-    def locate(self, folder: Path, _: str, resource: Mapping[str, Any]) -> Path | None:
+    def locate(self, folder: Path, _: str, resource: Mapping[str, Any]) -> Path | str | None:
         """The asset of a function or a layer; a zip file if somebody else made it.
 
         Without the command line of the CDK, the app writes no metadata.
         """
-        path = _get_metadata(resource).get(_ASSET_PATH)
+        path = _get_metadata(resource).get(ASSET_PATH)
         asset = folder / path if isinstance(path, str) else self._find_by_key(resource)
-        return make_absolute(asset) if asset is not None and asset.exists() else None
+        if asset is None:
+            return None
+        asset = make_absolute(asset)
+        return asset if is_folder(asset) or is_file(asset) else _GONE.format(asset)
 
     def _find_by_key(self, resource: Mapping[str, Any]) -> Path | None:
         properties = as_dict(resource.get("Properties"))
@@ -190,7 +196,9 @@ class _Origins:
         layers = tuple(self._replace_layer(layer) for layer in source.layers)
         source = replace(source, layers=layers)
         # Who says nothing may have built it.
-        package = Package(source.code_dir, _get_metadata(resource).get(_IS_BUNDLED) is not False)
+        package = Package(
+            source.code_dir, _get_metadata(resource).get(ASSET_IS_BUNDLED) is not False
+        )
         if not self._is_copy(package.path) and package.path.is_dir():
             return source
         origin = self._finder.find(package, source.handler or "")

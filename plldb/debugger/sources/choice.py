@@ -15,10 +15,18 @@ from pathlib import Path
 
 from plldb.config import suggest
 from plldb.debugger.sources import cdk, chalice, cloudformation, sam, serverless
+from plldb.debugger.sources.built_copies import replace_built_copies
 from plldb.debugger.sources.code_options import find_most_specific, is_pattern
 from plldb.debugger.sources.comparison import Comparison, compare, find_foreign_resource
 from plldb.debugger.sources.nearby import list_folders_below, suggest_project
-from plldb.debugger.sources.project import CodeSource, Finder, Functions, Project, make_absolute
+from plldb.debugger.sources.project import (
+    CodeSource,
+    Finder,
+    Functions,
+    Project,
+    is_folder,
+    make_absolute,
+)
 from plldb.debugger.sources.stack_settings import StackSettings, apply_layers
 from plldb.deployed import DeployedStack
 from plldb.errors import SourceError, UsageError
@@ -36,8 +44,12 @@ FINDERS: Sequence[Finder] = (
 )
 # Of these kinds, a template that a tool wrote does not say where the code is.
 _TOOLS = (sam, cdk, serverless, chalice)
-# What has them describe more stacks.
-_RENEWING = {"CDK": "cdk synth", "Serverless": "serverless package --stage STAGE"}
+# What writes the files that these kinds of projects are read from.
+_RENEWING = {
+    "CDK": "cdk synth",
+    "Serverless": "serverless package --stage STAGE",
+    "Chalice": "chalice package OUT",
+}
 # In the project, so that an editor has it in its workspace.
 _INLINE = Path(".plldb", "inline")
 _SHOWN = 3
@@ -213,6 +225,7 @@ def list_candidates(options: CodeOptions, stack_name: str) -> list[Project]:
     if options.project is not None:
         return [options.project]
     if options.named_template is not None:
+        _check_named_template(options, options.named_template)
         return [find_template(options.named_template)]
     projects = find_projects(options.folder)
     own = [project for project in projects if stack_name in project.stack_names]
@@ -230,6 +243,21 @@ def list_candidates(options: CodeOptions, stack_name: str) -> list[Project]:
         f"{file} has no stack {stack_name!r}.",
         f"{suggest(stack_name, names)} Or name the template of this one: --template PATH{more}",
     )
+
+
+def _check_named_template(options: CodeOptions, path: Path) -> None:
+    """Raises SourceError for a folder, and for what the settings file names and is not there."""
+    where = "--template"
+    if options.template is None and options.settings is not None:
+        where = f"{options.settings.table}: template"
+        if not path.exists():
+            raise SourceError(f"{where}: there is no file {path}.", "It is relative to that file.")
+    if is_folder(path):
+        inner = cloudformation.find_template(path)
+        raise SourceError(
+            f"{where}: {path} is a folder, and not a template.",
+            "Name a template in it, or attach there." if inner is None else f"Name {inner}.",
+        )
 
 
 # --- One project's functions ----------------------------------------------------------------------
@@ -265,7 +293,9 @@ def _read(
     functions: Functions = {}
     if project is not None:
         parameters = {} if deployed is None else deployed.parameters
-        functions = _place_inline_code(project, project.read(parameters), stack_name)
+        functions = project.read(parameters)
+        functions = replace_built_copies(functions, project.folder or project.file.parent)
+        functions = _place_inline_code(project, functions, stack_name)
     by_hand = _name_code(functions, options, deployed)
     functions = {**functions, **by_hand}
     if options.settings is not None:
@@ -273,7 +303,8 @@ def _read(
         functions |= apply_layers(sources, options.settings)
     if deployed is not None:
         file = None if project is None else project.file
-        return _Reading(project, compare(functions, deployed, file, by_hand))
+        renewal = None if project is None else _RENEWING.get(project.kind)
+        return _Reading(project, compare(functions, deployed, file, by_hand, renewal))
     found = {name: one for name, one in functions.items() if isinstance(one, CodeSource)}
     missing = {name: one for name, one in functions.items() if isinstance(one, str)}
     return _Reading(project, Comparison(found, missing, {}, {}, len(functions)))
@@ -369,9 +400,10 @@ def _check_patterns(
         function = matching[0] if matching else pattern
         if matching or deployed is None or function in comparison.undeployed:
             reason = reading.explain_missing(function)
-            raise SourceError(
-                f"There is no code for {function} here: {reason}.", _CODE_HINT.format(function)
-            )
+            hint = _CODE_HINT.format(function)
+            if not matching and names:
+                hint = f"{suggest(pattern, names)} {hint}"
+            raise SourceError(f"There is no code for {function} here: {reason}.", hint)
         raise SourceError(
             f"--function {pattern}: stack {deployed.name} has no such function.",
             suggest(pattern, names) if names else "It has no function at all.",

@@ -17,6 +17,13 @@ from plldb.errors import SourceError
 from plldb.templates import as_dict, as_list
 
 MANIFEST = "manifest.json"
+# Of a resource's metadata:
+# https://github.com/aws/aws-cdk/blob/main/packages/aws-cdk-lib/cx-api/lib/assets.ts
+ASSET_PATH, ASSET_IS_BUNDLED, ASSET_DOCKERFILE = (
+    "aws:asset:path",
+    "aws:asset:is-bundled",
+    "aws:asset:dockerfile-path",
+)
 _STACK, _ASSEMBLY, _ASSETS = (
     "aws:cloudformation:stack",
     "cdk:cloud-assembly",

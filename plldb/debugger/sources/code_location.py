@@ -13,15 +13,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from plldb.debugger.sources.cloud_assembly import ASSET_PATH
 from plldb.debugger.sources.intrinsics import Scope, UnknownValueError
 from plldb.debugger.sources.package_origin import OriginFinder, Package
-from plldb.debugger.sources.project import find_folder, is_file, is_folder, make_absolute
+from plldb.debugger.sources.project import (
+    find_folder,
+    has_module,
+    is_file,
+    is_folder,
+    is_remote,
+    make_absolute,
+)
 from plldb.templates import as_dict
 
-# https://github.com/aws/aws-cdk/blob/main/packages/aws-cdk-lib/cx-api/lib/assets.ts
-_CDK_ASSET_PATH = "aws:asset:path"
-_REMOTE = ("s3://", "https://", "http://")
-_WAY_OUT = "name the template that this was packaged from with --template, or its code with --code"
+WAY_OUT = "name the template that this was packaged from with --template, or its code with --code"
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ def locate_code(function: FunctionCode, folder: Path, scope: Scope) -> Path | In
     """The folder of a function's code, or its text; or why it has none, in words that follow
     "because". ``folder`` is what paths are relative to.
     """
-    asset = function.metadata.get(_CDK_ASSET_PATH)
+    asset = function.metadata.get(ASSET_PATH)
     if isinstance(asset, str):
         return find_folder(folder, asset)
     name = "CodeUri" if function.is_sam else "Code"
@@ -67,7 +72,7 @@ def locate_code(function: FunctionCode, folder: Path, scope: Scope) -> Path | In
             return f"the template gives it no {name}"
         case None | str():
             return _find_code(value or ".", function, folder)
-    return f"its {name} is in S3; {_WAY_OUT}"
+    return f"its {name} is in S3; {WAY_OUT}"
 
 
 def _explain_unknown(name: str, value: Any) -> str:
@@ -80,8 +85,8 @@ def _explain_unknown(name: str, value: Any) -> str:
 
 
 def _find_code(value: str, function: FunctionCode, folder: Path) -> Path | str:
-    if value.startswith(_REMOTE):
-        return f"its code is at {value}; {_WAY_OUT}"
+    if is_remote(value):
+        return f"its code is at {value}; {WAY_OUT}"
     path = make_absolute(folder / value)
     if is_folder(path):
         return _find_root(path, function)
@@ -99,14 +104,15 @@ def _find_root(path: Path, function: FunctionCode) -> Path:
     take it from a folder below.
     https://github.com/aws/aws-sam-cli/blob/develop/samcli/lib/build/app_builder.py
     """
-    module = (function.handler or "").rpartition(".")[0].replace("/", ".").split(".")
-    if not module[0] or _has_module(path, module):
+    module = (function.handler or "").rpartition(".")[0].replace(".", "/")
+    if not module or has_module(path, module):
         return path
+    packages = tuple(module.split("/"))
     if "ParentPackageMode" in as_dict(function.metadata.get("BuildProperties")):
-        for count in range(len(module) - 1, 0, -1):
-            if path.parts[-count:] == tuple(module[:count]):
+        for count in range(len(packages) - 1, 0, -1):
+            if path.parts[-count:] == packages[:count]:
                 root = path.parents[count - 1]
-                if _has_module(root, module):
+                if has_module(root, module):
                     return root
     if function.build_dir is not None:
         # A makefile takes what it wants from below.
@@ -114,8 +120,3 @@ def _find_root(path: Path, function: FunctionCode) -> Path:
         origin = OriginFinder([path]).find(built, function.handler)
         return origin if isinstance(origin, Path) else path
     return path
-
-
-def _has_module(folder: Path, module: list[str]) -> bool:
-    path = folder.joinpath(*module)
-    return is_file(path.with_name(f"{path.name}.py")) or is_file(path / "__init__.py")

@@ -61,11 +61,16 @@ class Comparison:
 
 
 def compare(
-    functions: Functions, stack: DeployedStack, file: Path | None, by_hand: Collection[str]
+    functions: Functions,
+    stack: DeployedStack,
+    file: Path | None,
+    by_hand: Collection[str],
+    renewal: str | None = None,
 ) -> Comparison:
     """``file`` is what the functions were read from, None if the developer alone names their code.
 
     Functions ``by_hand`` are those whose code the developer names: they are taken as they are.
+    ``renewal`` is the command that writes the file, if it is a tool's.
     """
     found: dict[str, CodeSource] = {}
     missing: dict[str, str] = {}
@@ -73,7 +78,7 @@ def compare(
     for name, deployed in stack.functions.items():
         source = _find(functions, name)
         if source is None:
-            missing[name] = "no code is named for it" if file is None else f"it is not in {file}"
+            missing[name] = _explain_absent(file, renewal)
         elif isinstance(source, str):
             missing[name] = source
         elif name not in by_hand and (difference := _find_difference(source, deployed, file)):
@@ -162,6 +167,13 @@ def _find_difference(
                 "name its code with --code"
             )
     return None
+
+
+def _explain_absent(file: Path | None, renewal: str | None) -> str:
+    if file is None:
+        return "no code is named for it"
+    more = f"; if it should be, bring that up to date: {renewal}" if renewal else ""
+    return f"it is not in {file}{more}"
 
 
 def _explain_undeployed(name: str, stack: DeployedStack) -> str:

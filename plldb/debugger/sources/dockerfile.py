@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from plldb.debugger.sources.project import has_module
+
 # https://docs.docker.com/reference/dockerfile/#parser-directives
 _ESCAPE_DIRECTIVE = re.compile(r"\A\s*#\s*escape\s*=\s*`", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$(?:\{(?P<long>\w+)(?::-(?P<default>[^}]*))?\}|(?P<short>\w+))")
@@ -39,14 +41,8 @@ def read_image(
     handler = next(iter((command or stage.command)[-1:]), None)
     candidates = dict.fromkeys([*_list_roots(context, stage), context])
     module = (handler or "").rpartition(".")[0].replace(".", "/")
-    found = [folder for folder in candidates if _has_module(folder, module)]
+    found = [folder for folder in candidates if has_module(folder, module)]
     return (found or [context])[0], handler
-
-
-def _has_module(folder: Path, module: str) -> bool:
-    return bool(module) and (
-        (folder / f"{module}.py").is_file() or (folder / module / "__init__.py").is_file()
-    )
 
 
 def _list_roots(context: Path, stage: _Stage) -> Iterator[Path]:

@@ -14,7 +14,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from plldb.debugger.sources.code_location import FunctionCode, InlineText, locate_code
+from plldb.debugger.sources.cloud_assembly import ASSET_DOCKERFILE, ASSET_PATH
+from plldb.debugger.sources.code_location import WAY_OUT, FunctionCode, InlineText, locate_code
 from plldb.debugger.sources.dockerfile import read_image
 from plldb.debugger.sources.expansion import expand
 from plldb.debugger.sources.intrinsics import Scope, UnknownValueError
@@ -25,6 +26,7 @@ from plldb.debugger.sources.project import (
     Parameters,
     find_folder,
     is_file,
+    is_remote,
     make_absolute,
 )
 from plldb.errors import SourceError
@@ -37,8 +39,6 @@ _NESTED = {
     "AWS::CloudFormation::Stack": "TemplateURL",
     "AWS::Serverless::Application": "Location",
 }
-# https://github.com/aws/aws-cdk/blob/main/packages/aws-cdk-lib/cx-api/lib/assets.ts
-_CDK_DOCKERFILE = "aws:asset:dockerfile-path"
 _NO_CONTEXT = (
     "it is a container image, and the template does not say what it is made of; name its code with "
     "--code"
@@ -50,8 +50,6 @@ _CONTENT_NAMES = {
     "AWS::Serverless::LayerVersion": "ContentUri",
 }
 _SAM_BUILD = Path(".aws-sam", "build")
-# https://github.com/aws/aws-cdk/blob/main/packages/aws-cdk-lib/cx-api/lib/assets.ts
-_CDK_ASSET_PATH = "aws:asset:path"
 # ${Layer}, or ${Layer.LayerVersionArn}
 _REFERENCE = re.compile(r"\$\{\s*(\w+)(?:\.\w+)?\s*\}")
 _SERVERLESS_REPOSITORY = "it is an application of the AWS Serverless Application Repository"
@@ -180,7 +178,7 @@ class _Reader:
             return context
         if context is None:
             return _NO_CONTEXT
-        file = metadata.get(_CDK_DOCKERFILE) or metadata.get("Dockerfile")
+        file = metadata.get(ASSET_DOCKERFILE) or metadata.get("Dockerfile")
         dockerfile = context / (file if isinstance(file, str) else "Dockerfile")
         command = as_list(as_dict(properties.get("ImageConfig")).get("Command"))
         names = tuple(filter(None, map(self.scope.find_text, command)))
@@ -233,11 +231,8 @@ class _Reader:
         text = self.scope.find_text(value)
         if text is None:
             return f"the {name} of its stack is computed by CloudFormation"
-        if text.startswith(("https://", "http://", "s3://")):
-            return (
-                f"the template of its stack is at {text}; name the template that this was "
-                "packaged from with --template, or its code with --code"
-            )
+        if is_remote(text):
+            return f"the template of its stack is at {text}; {WAY_OUT}"
         path = make_absolute(self._folder / text)
         return path if is_file(path) else f"the template of its stack, {path}, does not exist"
 
@@ -279,8 +274,8 @@ class _Reader:
 
     def _locate_layer(self, resource: dict[str, Any]) -> Path | str:
         metadata = as_dict(resource.get("Metadata"))
-        if isinstance(metadata.get(_CDK_ASSET_PATH), str):
-            return find_folder(self._folder, metadata[_CDK_ASSET_PATH])
+        if isinstance(metadata.get(ASSET_PATH), str):
+            return find_folder(self._folder, metadata[ASSET_PATH])
         name = _CONTENT_NAMES[str(resource.get("Type"))]
         value = as_dict(resource.get("Properties")).get(name)
         text = self.scope.find_text(value)

@@ -16,6 +16,8 @@ from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
+from plldb.debugger.sources.project import is_file
+
 # Other people's code, and what tools make of the project's.
 _SKIPPED = frozenset(
     {"node_modules", "site-packages", "__pycache__", "cdk.out", "build", "dist", "venv", "env"}
@@ -53,7 +55,7 @@ class Package:
 
     @cached_property
     def _is_archive(self) -> bool:
-        return self.path.is_file()
+        return is_file(self.path)
 
     @cached_property
     def _digests(self) -> dict[str, bytes]:

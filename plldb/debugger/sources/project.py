@@ -14,8 +14,9 @@ class DescribedLayer:
 
     ``name`` is its logical id, its ARN, or whatever stands there, and ``layer_name`` the name that
     the project gives it, if any. ``folders`` have what is in /opt on Lambda, of which a later one
-    wins; where there are none, ``reason`` says why, in words that follow "because". What is not
-    ``is_deployed`` as a layer, but as a part of the code, is as good as one here.
+    wins; where there are none, ``reason`` says why, in words that follow "because".
+    ``is_deployed`` is False for a folder that the function has no layer of, since its content is
+    deployed as a part of the code; here it is used as if it were one.
     """
 
     name: str
@@ -99,9 +100,22 @@ def is_file(path: Path) -> bool:
     return os.path.isfile(path)  # noqa: PTH113 (Path.is_file raises OSError)
 
 
+def is_remote(text: str) -> bool:
+    """Whether a template's text names what is not on this machine."""
+    return text.startswith(("s3://", "https://", "http://"))
+
+
+def has_module(folder: Path, module: str) -> bool:
+    """Whether a module is importable from a folder; it is given as a path: ``package/module``."""
+    path = folder / module
+    return bool(module) and (
+        is_file(path.with_name(f"{path.name}.py")) or is_file(path / "__init__.py")
+    )
+
+
 def find_folder(folder: Path, value: str) -> Path | str:
     """The folder that a template's value names; or why there is none."""
-    if value.startswith(("s3://", "https://", "http://")):
+    if is_remote(value):
         return f"its code is at {value}"
     path = make_absolute(folder / value)
     if is_folder(path):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from plldb.debugger.sources.cloudformation import find_template
-from plldb.debugger.sources.functions import BuildFolders, read_functions
+from plldb.debugger.sources.functions import BuildFolders, read_functions, read_resources
 from plldb.debugger.sources.project import (
     CodeSource,
     Functions,
@@ -47,8 +47,8 @@ class _Deployment:
 def find_projects(folder: Path) -> Sequence[Project]:
     """A project for each template that the configuration deploys, with the stacks it makes of it.
 
-    Where that names no stack, there is none: it is a template like any other. Raises SourceError
-    if the configuration can't be read.
+    Where that names no stack at all, they are templates like any other, of which those elsewhere
+    are of use. Raises SourceError if the configuration can't be read.
     """
     path = find_configuration(folder)
     if path is None:
@@ -59,8 +59,9 @@ def find_projects(folder: Path) -> Sequence[Project]:
     for environment in _read(path).values():
         deployment = _find_deployment(as_dict(environment), folder)
         name = _find_parameter(as_dict(environment), "stack_name", _NAMING)
-        if deployment is not None and name is not None:
-            names.setdefault(deployment, set()).add(name)
+        if deployment is not None:
+            names.setdefault(deployment, set()).update(() if name is None else (name,))
+    is_named = any(names.values())
     return [
         Project(
             "SAM",
@@ -68,8 +69,10 @@ def find_projects(folder: Path) -> Sequence[Project]:
             partial(read_functions, one.template, folders=one.folders),
             frozenset(stacks),
             path,
+            read_resources=None if is_named else partial(read_resources, one.template),
         )
         for one, stacks in names.items()
+        if stacks or (not is_named and one.template != find_template(folder))
     ]
 
 

@@ -94,7 +94,8 @@ class _Service:
             return None
         if logical_id in self._layers:
             return self._locate_layer(self._layers[logical_id])
-        function = self._functions.get(properties.get("FunctionName"))
+        name = properties.get("FunctionName")
+        function = self._functions.get(name) if isinstance(name, str) else None
         if function is not None:
             return self._locate_function(function, str(properties.get("Handler")))
         return self.folder if content.get("S3Bucket") == {"Ref": _BUCKET} else None
@@ -131,13 +132,11 @@ class _Service:
         return as_dict(self.state.get("service"))
 
     @cached_property
-    def _functions(self) -> Mapping[Any, Mapping[str, Any]]:
+    def _functions(self) -> Mapping[str, Mapping[str, Any]]:
         """By their names at Lambda."""
         functions = as_dict(_follow(self.state, self._content.get("functions")))
-        return {
-            as_dict(one).get("name"): as_dict(_follow(self.state, one))
-            for one in functions.values()
-        }
+        described = [as_dict(_follow(self.state, one)) for one in functions.values()]
+        return {one["name"]: one for one in described if isinstance(one.get("name"), str)}
 
     @cached_property
     def _layers(self) -> Mapping[str, Mapping[str, Any]]:

@@ -20,6 +20,8 @@ from plldb.debugger.sources.project import (
     Functions,
     Parameters,
     Project,
+    is_file,
+    is_folder,
     make_absolute,
 )
 from plldb.errors import SourceError
@@ -83,7 +85,7 @@ class _Configuration:
     def describe(self, function: _Values) -> CodeSource | str:
         handler, runtime = _text(function, "handler"), _text(function, "runtime")
         if function.get("package_type") == "Image":
-            return "it is a container image"
+            return "it is a container image; name its code with --code"
         if runtime is not None and not runtime.startswith("python"):
             return f"its runtime is {runtime}"
         code = self._find_code(function, handler or "")
@@ -95,7 +97,7 @@ class _Configuration:
         )
 
     def _describe_layer(self, arn: object) -> DescribedLayer:
-        layer = self._layers.get(arn)
+        layer = self._layers.get(str(arn))
         if layer is None:
             return DescribedLayer(str(arn), reason="it is none of this configuration's")
         name = _text(layer, "layer_name")
@@ -113,6 +115,8 @@ class _Configuration:
         if archive is not None:
             return archive.source
         path = self._resolve(package)
+        if not is_file(path):
+            return f"its package {path} was not made by an archive_file, and does not exist here"
         origin = self._finder.find(Package(path, is_bundled=True), handler)
         if isinstance(origin, Path):
             return origin
@@ -133,9 +137,9 @@ class _Configuration:
         return None
 
     @cached_property
-    def _layers(self) -> dict[object, _Values]:
+    def _layers(self) -> dict[str, _Values]:
         """By their versions' ARNs."""
-        return {values.get("arn"): values for kind, values in self.resources if kind == _LAYER}
+        return {str(values.get("arn")): values for kind, values in self.resources if kind == _LAYER}
 
     @cached_property
     def _archives(self) -> list[_Archive]:
@@ -154,7 +158,7 @@ class _Configuration:
         if folder is None and file is None:
             return "its archive is made of texts in the configuration"
         path = self._resolve(folder) if folder else self._resolve(str(file)).parent
-        return path if path.is_dir() else f"its folder {path} does not exist"
+        return path if is_folder(path) else f"its folder {path} does not exist"
 
     def _list_prepared(self, external: _Values) -> Iterator[_Archive]:
         """Of the module terraform-aws-modules/lambda, which makes packages by a program.
@@ -171,13 +175,14 @@ class _Configuration:
             named = source if isinstance(source, str) else as_dict(source).get("path")
             if isinstance(named, str) and not as_dict(source).get("prefix_in_zip"):
                 at = self._resolve(named, folders)
-                yield _Archive(path, None, at if at.is_dir() else at.parent)
+                yield _Archive(path, None, at if is_folder(at) else at.parent)
                 return
 
     def _resolve(self, path: str, more: Sequence[Path] = ()) -> Path:
         """Where a path of the configuration is on this machine."""
         places = [make_absolute(folder / path) for folder in (*self.folders, *more)]
-        return next((place for place in places if place.exists()), places[0])
+        found = (place for place in places if is_folder(place) or is_file(place))
+        return next(found, places[0])
 
     @cached_property
     def _finder(self) -> OriginFinder:
@@ -200,11 +205,11 @@ def _read_resources(text: str, file: Path) -> tuple[tuple[str, _Values], ...]:
     # A plan has what will be, and what data sources have read before.
     prior = as_dict(content.get("prior_state")).get("values")
     roots = (content.get("planned_values"), content.get("values"), prior)
-    found: dict[object, tuple[str, _Values]] = {}
+    found: dict[str, tuple[str, _Values]] = {}
     for root in roots:
         for resource in _list_resources(as_dict(as_dict(root).get("root_module"))):
             one = (str(resource.get("type")), as_dict(resource.get("values")))
-            found.setdefault(resource.get("address"), one)
+            found.setdefault(str(resource.get("address")), one)
     return tuple(found.values())
 
 

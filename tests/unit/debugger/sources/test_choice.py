@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from plldb.config import FileOverrides, FileStack
 from plldb.debugger.sources.choice import CodeOptions, choose_sources
 from plldb.debugger.sources.project import CodeSource, Project
-from plldb.debugger.sources.stack_settings import list_project
+from plldb.debugger.sources.stack_settings import StackSettings, list_project
 from plldb.deployed import DeployedFunction, DeployedStack
 from plldb.errors import SourceError, UsageError
 from tests.unit.debugger.sources.cloud_assemblies import synthesise
@@ -66,6 +67,11 @@ class TestChooseSources:
         with pytest.raises(SourceError, match=reason) as raised:
             choose_sources(CodeOptions(project, functions=("ReadItem", pattern)), "app")
         assert "--code" in str(raised.value.hint)
+
+    def test_near_names_are_said(self, project: Path) -> None:
+        with pytest.raises(SourceError) as raised:
+            choose_sources(CodeOptions(project, functions=("readitem",)), "app")
+        assert "'ReadItem'" in str(raised.value.hint)
 
     def test_a_project_without_a_template_is_no_error_and_says_why(self, tmp_path: Path) -> None:
         choice = choose_sources(CodeOptions(tmp_path), "app")
@@ -192,6 +198,17 @@ class TestDeployed:
         stack = deploy({"ReadItem": None})
         assert choose_sources(options, "x", stack).found.keys() == {"ReadItem"}
 
+    def test_a_template_that_is_a_folder(self, project: Path) -> None:
+        with pytest.raises(SourceError, match=r"--template: .* is a folder") as raised:
+            choose_sources(CodeOptions(project.parent, template=project), "x")
+        assert str(project / "template.yaml") in str(raised.value.hint)
+
+    def test_one_of_the_settings_file_that_is_not_there(self, project: Path) -> None:
+        stack = FileStack(FileOverrides(), {}, project / "gone.yaml")
+        settings = StackSettings(project / "plldb.toml", "x", stack)
+        with pytest.raises(SourceError, match=r"\[stacks.x\]: template: there is no file .*gone"):
+            choose_sources(CodeOptions(project, settings=settings), "x")
+
     def test_without_a_template_all_are_left_out(self, tmp_path: Path) -> None:
         chosen = choose_sources(CodeOptions(tmp_path), "app", deploy({"A": None, "B": None}))
         assert chosen.found == {}
@@ -303,6 +320,15 @@ class TestProjects:
         with pytest.raises(SourceError, match="no stack 'C'") as raised:
             choose("C")
         assert "one of A, B" in str(raised.value.hint)
+
+    def test_what_a_tool_wrote_before_a_function_was_added(self, tmp_path: Path) -> None:
+        (tmp_path / "src").mkdir()
+        (tmp_path / "src" / "app.py").touch()
+        synthesise(tmp_path, "app", {"Greeter": tmp_path / "src"})
+        chosen = choose_sources(
+            CodeOptions(tmp_path), "app", deploy({"Greeter": None, "New": None})
+        )
+        assert chosen.left_out["New"].endswith("bring that up to date: cdk synth")
 
     def test_of_several_templates_the_one_that_fits_serves_it(self, tmp_path: Path) -> None:
         """As of two stages of an app of Chalice."""

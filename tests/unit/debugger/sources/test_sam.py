@@ -141,6 +141,18 @@ def test_whatever_stands_there_harms_nothing(
     find_projects(folder)
 
 
+def test_a_template_elsewhere_without_a_name_of_its_stack(project: Path) -> None:
+    (project / "infra").mkdir()
+    (project / "template.yaml").rename(project / "infra" / "template.yaml")
+    (project / "infra" / "CODE").mkdir()
+    text = '[default.build.parameters]\ntemplate_file = "infra/template.yaml"\n'
+    (project / "samconfig.toml").write_text(text, encoding="utf-8")
+    (one,) = find_projects(project)
+    assert (one.file, one.stack_names) == (project / "infra" / "template.yaml", frozenset())
+    assert one.read_resources is not None
+    assert one.read_resources({}) == {"Greeter": "AWS::Serverless::Function"}
+
+
 class TestATemplateThatSamBuildWrote:
     @pytest.fixture
     def built(self, tmp_path: Path) -> Path:

@@ -154,8 +154,21 @@ def test_a_state_that_makes_no_sense(tmp_path: Path, text: str) -> None:
     assert "osls package" in str(raised.value.hint)
 
 
-@pytest.mark.parametrize("state", ["[]", "{}", '{"service": {"functions": [], "layers": 1}}'])
+@pytest.mark.parametrize(
+    "state",
+    [
+        "[]",
+        "{}",
+        '{"service": {"functions": [], "layers": 1}}',
+        '{"service": {"functions": {"one": {"name": ["x"]}, "two": 3}}}',
+    ],
+)
 def test_a_state_without_what_is_expected_harms_nothing(tmp_path: Path, state: str) -> None:
     template = package(tmp_path, {})
     (template.parent / "serverless-state.json").write_text(state)
+    assert found(tmp_path).code_dir == tmp_path
+
+
+def test_a_name_that_cloudformation_computes(tmp_path: Path) -> None:
+    package(tmp_path, {}, FunctionName={"Fn::Sub": "${AWS::StackName}-one"})
     assert found(tmp_path).code_dir == tmp_path

@@ -112,7 +112,10 @@ def test_the_module_for_lambda_of_the_community(project: Path, source_path: obje
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"package_type": "Image", "runtime": ""}, "it is a container image"),
+        (
+            {"package_type": "Image", "runtime": ""},
+            "it is a container image; name its code with --code",
+        ),
         ({"runtime": "nodejs22.x"}, "its runtime is nodejs22.x"),
     ],
 )
@@ -196,3 +199,10 @@ def test_a_file_and_its_folder(project: Path) -> None:
     file.write_bytes(b"\xff")
     with pytest.raises(SourceError, match="can't be read"):
         read_project_file(file)
+
+
+def test_what_can_be_no_key_or_path(project: Path) -> None:
+    odd = {"address": ["x"], "type": "aws_lambda_layer_version", "values": {"arn": {"x": 1}}}
+    function = {"function_name": "one", "filename": "x" * 5000, "layers": [["y"]]}
+    text = show(odd, {"address": "f", "type": "aws_lambda_function", "values": function})
+    assert "does not exist" in str(read(project, text)["one"])

@@ -1,0 +1,72 @@
+"""A template that names the folder of a build: the code is run where it is edited."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from plldb.debugger.sources.choice import CodeOptions, choose_sources
+from plldb.debugger.sources.project import CodeSource
+
+CODE = "import shared\n\ndef handler(event, context):\n    return 1\n"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Its build has put what is in src, and a package, into a folder that the template names."""
+    for file in ("src/app.py", "build/orders/app.py", "build/orders/requests/__init__.py"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text(CODE, encoding="utf-8")
+    put_template(tmp_path, "build/orders")
+    return tmp_path
+
+
+def put_template(project: Path, code: str) -> None:
+    (project / "template.yaml").write_text(
+        "Resources: {Orders: {Type: 'AWS::Serverless::Function', "
+        f"Properties: {{CodeUri: {code}, Handler: app.handler}}}}}}",
+        encoding="utf-8",
+    )
+
+
+def find(project: Path) -> CodeSource:
+    return choose_sources(CodeOptions(project), "any").found["Orders"]
+
+
+def test_that_with_the_same_files_is_the_source(project: Path) -> None:
+    found = find(project)
+    assert found.code_dir == project / "src"
+    assert found.build_dir == project / "build" / "orders"
+    assert not found.note
+
+
+def test_where_there_is_none_it_is_said(project: Path) -> None:
+    (project / "src" / "app.py").write_text("edited", encoding="utf-8")
+    found = find(project)
+    assert found.code_dir == project / "build" / "orders"
+    assert "no folder of the project has the same files" in found.note
+    assert "--code" in found.note
+
+
+def test_nor_is_one_of_several_taken(project: Path) -> None:
+    (project / "other").mkdir()
+    (project / "other" / "app.py").write_text(CODE, encoding="utf-8")
+    assert "which are alike" in find(project).note
+
+
+@pytest.mark.parametrize("folder", ["src", "."])
+def test_other_folders_are_what_they_are(project: Path, folder: str) -> None:
+    put_template(project, folder)
+    assert find(project) == CodeSource(project / folder, "app.handler")
+
+
+def test_also_where_the_project_itself_is_below_such_a_one(project: Path) -> None:
+    put_template(project / "build", "orders")
+    assert find(project / "build").code_dir == project / "build" / "orders"
+
+
+def test_what_is_named_by_hand_is_taken_as_it_is(project: Path) -> None:
+    built = project / "build" / "orders"
+    found = choose_sources(CodeOptions(project, code={"Orders": built}), "any").found["Orders"]
+    assert (found.code_dir, found.note) == (built, "")
