@@ -47,7 +47,8 @@ def arrange_layers(
 
     What the project describes is found among the deployed ARNs by its ARN, else by its name, else,
     where as many are left on both sides, by its place. Folders that are not deployed, or not yet,
-    come last: what the developer has at hand has its way.
+    come last: what the developer has at hand has its way. So do ARNs that the developer names
+    besides those that are deployed.
     """
     places = _pair(described, deployed)
     by_place = {place: described[number] for number, place in places.items()}
@@ -55,8 +56,13 @@ def arrange_layers(
     for place, arn in enumerate(deployed):
         layer = by_place.get(place)
         arranged.append(layer if layer is not None and layer.folders else arn)
-    arranged += [one for n, one in enumerate(described) if n not in places and one.folders]
-    return arranged
+    rest = [one for number, one in enumerate(described) if number not in places]
+    return [*arranged, *(one if one.folders else one.name for one in rest if _is_added(one))]
+
+
+def _is_added(layer: DescribedLayer) -> bool:
+    is_named_arn = not layer.is_deployed and parse_layer_arn(layer.name) is not None
+    return bool(layer.folders) or is_named_arn
 
 
 def _pair(described: Sequence[DescribedLayer], deployed: Sequence[str]) -> dict[int, int]:

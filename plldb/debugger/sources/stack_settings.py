@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from plldb.config import ConfigFile, FileOverrides, FileStack, suggest
+from plldb.debugger.deployed_layers.arrangement import parse_layer_arn
 from plldb.debugger.sources.project import CodeSource, DescribedLayer, Project, make_absolute
 from plldb.deployed import DeployedFunction, DeployedStack
 from plldb.errors import UsageError
@@ -174,7 +175,12 @@ def apply_layers(
 
 def _describe_layer(layer: str, where: str) -> DescribedLayer:
     if layer.startswith("arn:"):
-        return DescribedLayer(layer, reason=f"{where} names it by its ARN")
+        if parse_layer_arn(layer) is None:
+            raise UsageError(
+                f"{where}: layers: {layer} is not the ARN of a layer's version.",
+                "For example: arn:aws:lambda:eu-west-1:123456789012:layer:common:3",
+            )
+        return DescribedLayer(layer, reason=f"{where} names it by its ARN", is_deployed=False)
     folder = make_absolute(Path(layer))
     if not folder.is_dir():
         raise UsageError(f"{where}: layers: there is no folder {folder}.", "Name one, or an ARN.")

@@ -93,6 +93,12 @@ class TestOrder:
         """For example since a condition leaves it out."""
         assert arrange_layers([elsewhere("x"), elsewhere("y")], [arn("a")]) == [arn("a")]
 
+    def test_one_that_the_developer_names_by_its_arn_comes_last(self) -> None:
+        """As the settings file may, besides those that are deployed."""
+        added = DescribedLayer(arn("added"), reason="x", is_deployed=False)
+        assert arrange_layers([added], [arn("a")]) == [arn("a"), arn("added")]
+        assert arrange_layers([added], [arn("added"), arn("a")]) == [arn("added"), arn("a")]
+
     def test_another_version_of_a_layer_by_its_arn(self) -> None:
         """What is deployed counts: it is what the code runs with."""
         newer = POWERTOOLS[:-1] + "8"

@@ -128,6 +128,10 @@ def test_the_command_line_wins(project: Path) -> None:
         ("[stacks.app]\ncode = 'gone'", "[stacks.app]: code: there is no folder"),
         ("[stacks.app.functions.Other]\ncode = 'gone'", "there is no folder"),
         ("[stacks.app.functions.Other]\ncode = 'src'\nlayers = ['gone']", "there is no folder"),
+        (
+            "[stacks.app.functions.Other]\ncode = 'src'\nlayers = ['arn:gone']",
+            "not the ARN of a layer",
+        ),
     ],
 )
 def test_what_is_not_there_is_named(project: Path, text: str, said: str) -> None:
