@@ -338,6 +338,10 @@ class LambdaControlPlane:
                 continue
             except _StaleError:
                 return None
+            except GoneError as error:
+                # It may as well be one of its layers, or its key.
+                self._get_at_once(name)
+                raise ChangeRefusedError(str(error.__cause__)) from error
             break
         try:
             settled = self._await_end(name, updated)

@@ -672,9 +672,9 @@ def _warn_of_throttling(
 class _Done:
     """What became of a function that was to be restored."""
 
-    is_restored: bool
-    warnings: tuple[str, ...]
-    failures: tuple[str, ...]
+    is_restored: bool = False
+    warnings: tuple[str, ...] = ()
+    failures: tuple[str, ...] = ()
 
 
 def _give_all_back(
@@ -689,27 +689,27 @@ def _give_all_back(
     One that is refused leaves the other as it is.
     """
     failures: list[str] = []
-    aliases = GivenBack()
-    is_restored = False
+    aliases, done = GivenBack(), _Done()
     if has_versions:
         try:
             aliases = give_aliases_back(function.name, holds, instrumenter.control_plane)
         except ChangeRefusedError as error:
             failures.append(f"its aliases: {error}")
     try:
-        is_restored = _give_back(function, holds, known, instrumenter)
+        done = _give_back(function, holds, known, instrumenter)
     except ChangeRefusedError as error:
         failures.append(str(error))
-    return _Done(is_restored or aliases.is_restored, aliases.warnings, tuple(failures))
+    is_restored = done.is_restored or aliases.is_restored
+    return _Done(is_restored, (*aliases.warnings, *done.warnings), tuple(failures))
 
 
 def _give_back(
     function: FunctionRef, holds: list[str] | None, known: Found | None, instrumenter: Instrumenter
-) -> bool:
+) -> _Done:
     """Restores one function, if it is held under one of these names, or by anybody for None.
 
-    ``known`` is what was known of it a moment ago, if it was to be restored then. False if there is
-    nothing to restore. Raises ChangeRefusedError.
+    ``known`` is what was known of it a moment ago, if it was to be restored then. Raises
+    ChangeRefusedError.
     """
     try:
         for found in _look(function, known, instrumenter):
@@ -719,18 +719,39 @@ def _give_back(
             # A function that lost its variables may be anybody's.
             is_meant = holds is None or current.holder in (*holds, *([None] if is_lost else []))
             if not is_meant:
-                return False
+                return _Done()
             if is_lost:
                 raise ChangeRefusedError(_LOST_ORIGINAL)
             changes = current.changes(original)
             if not changes:
-                return False
-            revision = found["RevisionId"]
-            if instrumenter.control_plane.update(function.name, revision, changes) is not None:
-                return True
+                return _Done()
+            done = _undo_changes(function, found["RevisionId"], changes, instrumenter)
+            if done is not None:
+                return done
     except GoneError:
-        return False
+        return _Done()
     raise ChangeRefusedError(_CHANGING)
+
+
+def _undo_changes(
+    function: FunctionRef, revision: str, changes: dict[str, Any], instrumenter: Instrumenter
+) -> _Done | None:
+    """None, if the function has another revision by now. Raises GoneError, ChangeRefusedError.
+
+    Lambda looks at all layers of an update, the user's as well. Where one of them is not to be had
+    any more, plldb's layer stays, and everything else is restored.
+    """
+    try:
+        updated = instrumenter.control_plane.update(function.name, revision, changes)
+    except UnseenUpdateError:
+        raise
+    except ChangeRefusedError as error:
+        others = {name: value for name, value in changes.items() if name != "Layers"}
+        if others in ({}, changes) or "layer" not in str(error).lower():
+            raise
+        updated = instrumenter.control_plane.update(function.name, revision, others)
+        return None if updated is None else _Done(True, (f"plldb's layer stays on it: {error}",))
+    return None if updated is None else _Done(True)
 
 
 def _in_parallel(act: Callable[[FunctionRef], Any], functions: list[FunctionRef]) -> list[Any]:

@@ -326,6 +326,17 @@ class TestUpdate:
             scene.functions.update("f", "rev", {})
         assert not isinstance(refused.value, UnseenUpdateError)
 
+    @pytest.mark.parametrize("is_there", [False, True])
+    def test_what_is_not_found_may_be_one_of_its_layers(self, is_there: bool) -> None:
+        gone = client_error("ResourceNotFoundException", "Layer version arn:x:1 does not exist")
+        scene = Scene(
+            update_function_configuration=[gone],
+            get_function_configuration=[SETTLED if is_there else gone],
+        )
+        kind = ChangeRefusedError if is_there else GoneError
+        with pytest.raises(kind, match="Layer version arn:x:1" if is_there else None):
+            scene.functions.update("f", "rev", {})
+
     def test_no_more_than_15_a_second(self) -> None:
         scene = Scene(update_function_configuration=[SETTLED], **EVERYTHING)
         calls = (

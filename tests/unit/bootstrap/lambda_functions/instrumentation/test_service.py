@@ -51,6 +51,7 @@ class FakeFunctions:
         self.limits: dict[str, int] = {}
         self.refusals: dict[str, str] = {}
         self.unseen: set[str] = set()
+        self.missing_layer = ""
         self.unreadable: set[str] = set()
         self.before_update: list[Callable[[str], None]] = []
         self.updates: list[str] = []
@@ -96,6 +97,8 @@ class FakeFunctions:
             self.before_update.pop(0)(name)
         if name in self.refusals:
             raise ChangeRefusedError(self.refusals[name])
+        if self.missing_layer and "Layers" in changes:
+            raise ChangeRefusedError(f"Layer version {self.missing_layer} does not exist")
         with self._lock:
             if self.found[name]["RevisionId"] != revision:
                 return None
@@ -722,6 +725,25 @@ class TestRestore:
         messages = scene.told("mine")
         assert of_type(messages, "restored").keys() == {"Two"}
         assert "own handler is not known" in of_type(messages, "warning")["One"]["message"]
+
+    @pytest.mark.parametrize("holds", [(), ("mine",)])
+    def test_a_layer_of_the_users_that_is_gone_keeps_nothing_but_the_layers(
+        self, holds: tuple[str, ...]
+    ) -> None:
+        scene = Scene("One")
+        before = without_revision(scene.functions.found)["app-One"]
+        scene.instrument()
+        scene.functions.missing_layer = "arn:ant:1"
+        answer = scene.restore(*holds)
+        assert answer["restored"] == ["One"]
+        (left,) = answer["left"]["One"]
+        assert "plldb's layer stays on it: Layer version arn:ant:1 does not exist" in left
+        after = without_revision(scene.functions.found)["app-One"]
+        assert after | {"Layers": []} == before
+        # It is taken off later, when everything is restored and that is possible.
+        scene.functions.missing_layer = ""
+        scene.restore()
+        assert without_revision(scene.functions.found)["app-One"] == before
 
     def test_an_edit_in_between_stays(self) -> None:
         scene = Scene("One")
