@@ -11,7 +11,8 @@
                               instrumented or skipped, one a function
 
 A function that somebody edits while it is debugged keeps its revision here until it was told of
-again: so nothing gets lost with a message.
+again: so nothing gets lost with a message. One that AWS keeps refusing is asked for less and less
+often: each request takes a token, and calls that others need.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
+
+# For so many looks at most nothing is asked of a function that is refused again and again.
+_LONGEST_REST = 31
 
 
 class Novelty(Enum):
@@ -57,6 +61,10 @@ class HeldFunctions:
         self._told: dict[str, dict[str, Any]] = {}
         self._revisions: dict[str, str] = {}
         self._refusals: dict[str, str] = {}
+        # Of those that were refused for no lasting reason: how often in a row, and for how many
+        # looks they are left alone.
+        self._attempts: dict[str, int] = {}
+        self._rests: dict[str, int] = {}
         self._lost: set[str] = set()
         self._gone: set[str] = set()
         self._wanted: set[str] = set()
@@ -83,16 +91,30 @@ class HeldFunctions:
         return frozenset(self._refusals)
 
     def note_changes(self, changes: Changes) -> tuple[str, ...]:
-        """What ``changes`` names is wanted again; gives the logical ids of what is lost."""
+        """What ``changes`` names is wanted again; gives the logical ids of what is lost.
+
+        Those that were asked for in vain are not lost once more.
+        """
         by_name = {str(told["functionName"]): function for function, told in self._told.items()}
-        for names, noted in (
-            (changes.functions, self._wanted),
-            (changes.gone, self._wanted),
-            (changes.lost, self._lost),
-            (changes.gone, self._gone),
-        ):
-            noted |= {by_name[name] for name in names if name in by_name}
-        return tuple(sorted(by_name[name] for name in changes.lost if name in by_name))
+        changed, lost, gone = (
+            {by_name[name] for name in names if name in by_name}
+            for names in (changes.functions, changes.lost, changes.gone)
+        )
+        self._wanted |= gone | {function for function in changed if not self._rest(function)}
+        self._lost |= lost
+        self._gone |= gone
+        return tuple(sorted(one for one in lost if not self._attempts.get(one)))
+
+    def _rest(self, function: str) -> bool:
+        """Whether it is left alone this time."""
+        left = self._rests.get(function, 0)
+        self._rests[function] = max(0, left - 1)
+        return left > 0
+
+    def end_rests(self) -> None:
+        """Another deployment may have mended what was refused."""
+        self._attempts.clear()
+        self._rests.clear()
 
     def want(self, functions: Iterable[str]) -> None:
         """Functions that the stack did not have before."""
@@ -105,6 +127,7 @@ class HeldFunctions:
         former, was_lost = self._told.get(function), function in self._lost
         self._settle(function)
         self._refusals.pop(function, None)
+        self._note_attempt(function, is_vain=False)
         self._told[function] = told
         self._revisions[function] = str(told.get("revision", ""))
         if former is None:
@@ -120,7 +143,7 @@ class HeldFunctions:
         """Whether the reason is another one than was told before.
 
         One that was held is asked for again once it has another ``revision`` than the one that was
-        refused; soon, if that is empty.
+        refused; soon, if that is empty, and then less and less often.
         """
         is_gone, is_news = function in self._gone, self._refusals.get(function) != reason
         self._settle(function)
@@ -130,7 +153,14 @@ class HeldFunctions:
             del self._refusals[function]
         elif function in self._told:
             self._revisions[function] = revision
+            self._note_attempt(function, is_vain=not revision)
         return is_news
+
+    def _note_attempt(self, function: str, is_vain: bool) -> None:
+        attempts = self._attempts.get(function, 0) + 1 if is_vain else 0
+        self._attempts[function] = attempts
+        # The first time, it is asked for again at once.
+        self._rests[function] = min(2 ** max(0, attempts - 1) - 1, _LONGEST_REST)
 
     def note_taken(self, function: str) -> None:
         """Another session has it now, and keeps it."""

@@ -110,6 +110,8 @@ class Redeployments:
                 self._steps.report(Deploying())
             return
         logger.info("changed: %s", changes)
+        if is_deployment:
+            self._held.end_rests()
         lost = self._held.note_changes(changes)
         if lost:
             self._tell(Redeployed(lost))

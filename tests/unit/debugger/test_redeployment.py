@@ -132,6 +132,21 @@ class TestAFunctionThatChanged:
         same = Skipped("A", "it has 5 layers", "3", is_again=True)
         assert scene.hears(same, READY_AGAIN) == [Ready(1, 1, 50, is_again=True)]
 
+    def test_one_that_aws_keeps_refusing_is_asked_for_less_and_less_often(self) -> None:
+        scene = Scene()
+        denied = Skipped("A", "not authorized (AccessDeniedException)", is_again=True)
+        said = []
+        for _ in range(200):
+            said += scene.hears_of(functions="A", lost="A")
+            if scene.asked and scene.held.wanted:
+                said += scene.hears(denied, READY_AGAIN)
+        assert 5 < len(scene.asked) < 15
+        assert said == [Redeployed(("A",)), denied, Ready(1, 1, 50, is_again=True)]
+        asked = len(scene.asked)
+        scene.hears_of("second", functions="A", lost="A")
+        assert len(scene.asked) == asked + 1
+        assert scene.hears(again("A", revision="9"))[0] == again("A", revision="9")
+
     def test_one_that_another_session_takes_is_left_to_it(self) -> None:
         scene = Scene()
         scene.hears(Taken("A", "arn:you"))
@@ -204,8 +219,9 @@ def test_whatever_is_lost_in_the_end_every_function_is_held_as_it_is_deployed(
     world = World()
     for kind, name in steps:
         world.do(kind, name)
-    world.do("watch", "")
-    world.do("watch", "")
+    # What was refused again and again has its rest.
+    for _ in range(33):
+        world.do("watch", "")
     assert world.scene.held.revisions == {f"app-{n}": r for n, r in world.revisions.items()}
     assert all(world.is_held.values())
     assert world.scene.held.wanted == ()

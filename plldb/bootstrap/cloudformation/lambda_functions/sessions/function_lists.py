@@ -74,7 +74,7 @@ class DynamoDbFunctionLists:
         sets = _sets(entries, [json.dumps([hold, work])])
         self._update(
             stack_name,
-            f"ADD {_actions(sets)} SET #Began = :Began",
+            f"SET #Began = :Began ADD {_actions(sets)}",
             {"#Began": "Began"} | _names(sets),
             {":Began": {"N": f"{self._clock():.6f}"}} | _values(sets),
         )
