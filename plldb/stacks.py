@@ -153,7 +153,8 @@ def require_debuggable_stack(target: Target, name: str) -> StackState:
     if stack is None:
         raise StackError(
             f"Stack {name!r}, the one to debug, does not exist at {target.description}.",
-            "Check --stack-name and --region; deploy it first if it is new.",
+            "Check --stack-name and --region; deploy it first if it is new. Functions of no stack "
+            "are listed in plldb.toml, under [stacks.NAME.functions.FUNCTION].",
         )
     if VERSION_TAG in stack.tags:
         raise StackError(

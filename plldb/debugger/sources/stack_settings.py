@@ -71,7 +71,7 @@ class StackSettings:
                     else "It has no function at all.",
                 )
             if name in functions:
-                raise UsageError(f"{where}: {name} is named twice.", "Make one of them.")
+                raise UsageError(f"{where}: {name} is named twice.", "Leave one out.")
             functions[name] = settings
         return replace(self, stack=replace(self.stack, functions=functions))
 
