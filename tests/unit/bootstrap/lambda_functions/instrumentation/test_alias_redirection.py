@@ -180,6 +180,29 @@ class TestTake:
         assert sorted(scene.account.published[NAME]) == ["1"]
         assert "PLLDB_ALIASES" not in scene.account.configs[NAME]["Environment"]["Variables"]
 
+    @pytest.mark.parametrize("step", range(1, 4))
+    @pytest.mark.parametrize("is_deployed", [False, True])
+    def test_of_a_function_that_is_not_held_any_more_nothing_is_published(
+        self, step: int, is_deployed: bool
+    ) -> None:
+        """It was restored or deployed again, with the same code, between two steps."""
+        scene = Scene()
+        before = scene.account.snapshot()
+        original = dict(scene.account.configs[NAME])
+
+        def interfere() -> None:
+            if is_deployed:
+                revision = scene.account._new_revision()
+                scene.account.configs[NAME] = original | {"RevisionId": revision}
+            else:
+                scene.restore()
+
+        scene.account.meanwhile = [*[lambda: None] * step, interfere]
+        scene.instrument()
+        scene.restore("mine")
+        assert scene.account.snapshot() == before
+        assert_no_trace(scene)
+
     def test_a_version_left_behind_that_an_alias_of_the_users_invokes_is_said(self) -> None:
         scene = Scene()
         scene.instrument("yours")
