@@ -18,6 +18,7 @@ from plldb.cli.options import global_options, helper_stack_option
 
 if TYPE_CHECKING:
     from plldb.cli.factory import Factory
+    from plldb.emulators.base import RunningEmulator
 
 # What this command knows by itself.
 _KNOWN = ("stacks", "stack_names", "template")
@@ -104,22 +105,46 @@ def dev(
 
 @contextmanager
 def _emulator(factory: Factory, name: str, keep: bool) -> Iterator[None]:
-    """Starts one if calls would go to the one that ``plldb local up`` started, and none runs."""
+    """Starts one if calls would go to the one that was started here, and none runs.
+
+    One that a killed 'plldb dev' has left is as good as one that was started by this.
+    """
     selected = factory.resolver.target
     is_needed = selected.kind.value == "emulator" and selected.endpoint_url.value is None
-    if not is_needed or factory.find_running_emulator() is not None:
+    if not is_needed:
         yield
         return
-    console, running = factory.console, None
+    console, owned = factory.console, None
     try:
-        with console.progress(f"Starting {name}…"):
-            running = factory.lifecycle.up(name, port=None).running
-        console.note(f"{name} is ready at {running.endpoint_url}")
+        owned = _take_over_emulator(factory, keep) or _start_emulator(factory, name, keep)
         yield
     finally:
-        if running is not None and not keep:
-            factory.lifecycle.down(only=running)
-            console.note(f"{name} is stopped.")
+        if owned is not None and not keep:
+            factory.lifecycle.down(only=owned)
+            console.note(f"{owned.emulator} is stopped.")
+
+
+def _take_over_emulator(factory: Factory, keep: bool) -> RunningEmulator | None:
+    """The one that a killed 'plldb dev' has left, if there is one."""
+    if factory.find_running_emulator() is None:
+        return None
+    running = factory.lifecycle.take_over(is_owned=not keep)
+    if running is not None:
+        factory.console.note(
+            f"{running.emulator} runs at {running.endpoint_url}, left by a 'plldb dev' that was "
+            "killed; this one takes it over."
+        )
+    return running
+
+
+def _start_emulator(factory: Factory, name: str, keep: bool) -> RunningEmulator | None:
+    """None if one ran already, which is whoever started it to stop."""
+    if factory.find_running_emulator() is not None:
+        return None
+    with factory.console.progress(f"Starting {name}…"):
+        started = factory.lifecycle.up(name, port=None, is_owned=not keep)
+    factory.console.note(f"{name} is ready at {started.running.endpoint_url}")
+    return started.running if started.is_new else None
 
 
 def _bootstrap(factory: Factory) -> None:

@@ -26,6 +26,8 @@ class RunningEmulator:
 
     ``process_started`` (seconds since the epoch) tells process ``pid`` from another one that got
     its number later; both are 0 for a container, which has ``container_id`` instead.
+    ``owner_pid`` and ``owner_started`` are, in the same way, the process that stops it at its own
+    end; both are 0 if it is to run until somebody calls ``down``.
     """
 
     emulator: str
@@ -34,6 +36,8 @@ class RunningEmulator:
     pid: int = 0
     process_started: float = 0.0
     container_id: str = ""
+    owner_pid: int = 0
+    owner_started: float = 0.0
 
     @property
     def address(self) -> EmulatorAddress:

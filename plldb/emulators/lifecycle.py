@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import filelock
 
 from plldb.emulators.base import Emulator, RunningEmulator, wait_until_healthy
+from plldb.emulators.process_identity import identify_self, is_running
 from plldb.emulators.state import StateFile
 from plldb.errors import EmulatorError
 
@@ -41,8 +42,13 @@ class Lifecycle:
         self._emulators: dict[str, Emulator] = {}
         self._state = StateFile(home)
 
-    def up(self, name: str, port: int | None, timeout_seconds: float = 60) -> StartedEmulator:
+    def up(
+        self, name: str, port: int | None, timeout_seconds: float = 60, *, is_owned: bool = False
+    ) -> StartedEmulator:
         """Starts the emulator and waits until it is healthy; one that runs is left as it is.
+
+        With ``is_owned``, it is noted that this process is to stop what it starts. Without, one
+        that runs and whose owner is gone has none from now on: somebody else wants it to run.
 
         Raises EmulatorError if another one runs, or if it does not get healthy; in that case
         nothing is left running.
@@ -51,6 +57,8 @@ class Lifecycle:
             running = self.status()
             if running is not None:
                 _check_same(running, name, port)
+                if not is_owned:
+                    running = self._free_from_owner_that_is_gone(running)
                 return StartedEmulator(running, is_new=False)
             self._sweep()
             emulator = self._get_emulator(name)
@@ -58,6 +66,7 @@ class Lifecycle:
             try:
                 self._state.write(RunningEmulator(name, endpoint_url="", inside_url=""))
                 running = emulator.start(port)
+                running = _own(running) if is_owned else running
                 self._state.write(running)
                 wait_until_healthy(emulator, running, timeout_seconds)
             except BaseException as error:
@@ -65,6 +74,24 @@ class Lifecycle:
                 self._sweep()
                 raise
             return StartedEmulator(running, is_new=True)
+
+    def take_over(
+        self, timeout_seconds: float = 60, *, is_owned: bool = True
+    ) -> RunningEmulator | None:
+        """Makes this process the owner of what runs, if its owner is gone, as after a kill -9.
+
+        With ``is_owned`` false, it has none from then on. Returns it once it is healthy; None if
+        nothing runs, or if it is another's. Raises EmulatorError if it does not get healthy.
+        """
+        with self._hold_lock():
+            running = self.status()
+            if running is None or not _has_lost_its_owner(running):
+                return None
+            logger.info("taking over %s from process %d", running.emulator, running.owner_pid)
+            running = _own(running) if is_owned else _disown(running)
+            self._state.write(running)
+            wait_until_healthy(self._get_emulator(running.emulator), running, timeout_seconds)
+            return running
 
     def down(self, only: RunningEmulator | None = None) -> RunningEmulator | None:
         """Stops what ``up`` started, and returns it; None if nothing ran.
@@ -88,6 +115,13 @@ class Lifecycle:
     def ended_by_itself(self, running: RunningEmulator) -> bool:
         """Whether the emulator is gone without ``down`` having been called."""
         return self._state.read() == running and self.status() is None
+
+    def _free_from_owner_that_is_gone(self, running: RunningEmulator) -> RunningEmulator:
+        if not _has_lost_its_owner(running):
+            return running
+        freed = _disown(running)
+        self._state.write(freed)
+        return freed
 
     def _sweep(self) -> None:
         """Stops what the state file names, whether it runs or a crash left parts of it."""
@@ -117,6 +151,19 @@ class Lifecycle:
             yield
         finally:
             lock.release()
+
+
+def _own(running: RunningEmulator) -> RunningEmulator:
+    pid, started = identify_self()
+    return replace(running, owner_pid=pid, owner_started=started)
+
+
+def _disown(running: RunningEmulator) -> RunningEmulator:
+    return replace(running, owner_pid=0, owner_started=0.0)
+
+
+def _has_lost_its_owner(running: RunningEmulator) -> bool:
+    return running.owner_pid != 0 and not is_running(running.owner_pid, running.owner_started)
 
 
 def _check_same(running: RunningEmulator, name: str, port: int | None) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 
 from plldb.emulators.base import LOOPBACK, RunningEmulator, choose_port
+from plldb.emulators.process_identity import is_gone, is_running
 from plldb.errors import EmulatorError
 
 logger = logging.getLogger(__name__)
@@ -78,8 +79,7 @@ class MiniStack:
         )
 
     def is_alive(self, running: RunningEmulator) -> bool:
-        process = _find_process(running)
-        return process is not None and not _is_gone(process)
+        return is_running(running.pid, running.process_started)
 
     def health_url(self, running: RunningEmulator) -> str:
         return f"{running.endpoint_url}/_ministack/health"
@@ -148,25 +148,7 @@ class MiniStack:
         }
 
 
-def _find_process(running: RunningEmulator) -> psutil.Process | None:
-    """Finds the process that was started; None if it is gone, even if its pid is in use again."""
-    try:
-        process = psutil.Process(running.pid)
-        same = abs(process.create_time() - running.process_started) < 1
-    except psutil.NoSuchProcess:
-        return None
-    return process if same else None
-
-
-def _is_gone(process: psutil.Process) -> bool:
-    """Whether it has ended. A zombie has: where nothing reaps orphans, it stays one."""
-    try:
-        return bool(process.status() == psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return True
-
-
 def _wait_until_gone(processes: list[psutil.Process], seconds: float) -> None:
     deadline = time.monotonic() + seconds
-    while not all(map(_is_gone, processes)) and time.monotonic() < deadline:
+    while not all(map(is_gone, processes)) and time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS)

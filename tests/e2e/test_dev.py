@@ -126,6 +126,23 @@ def test_whatever_ends_it_leaves_nothing(
     assert not [one for one in project.processes() if one.pid != dev.process.pid]
 
 
+@pytest.mark.parametrize("event", ["deployed", "ready"])
+def test_what_a_killed_one_left_is_taken_over(project: Project, event: str) -> None:
+    with project.dev() as killed:
+        killed.wait_for(event)
+        killed.signal(signal.SIGKILL)
+        killed.exit_code()
+    assert project.runs()
+    with project.dev() as dev:
+        assert dev.wait_for("deployed")["changed"] is False
+        dev.wait_for("ready")
+        assert project.invoke() == {"said": "hello", "memory": "128"}
+        dev.signal(signal.SIGINT)
+        assert dev.exit_code(60) == 0, dev.errors()
+    assert not project.runs()
+    assert not [one for one in project.processes() if one.pid != dev.process.pid]
+
+
 def test_an_emulator_that_ran_goes_on_and_so_does_one_that_is_kept(project: Project) -> None:
     with project.dev("--keep") as dev:
         dev.wait_for("ready")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -126,6 +127,63 @@ class TestFailedStart:
             with pytest.raises(EmulatorError, match="not installed"):
                 lifecycle.up("fake", None)
         assert lifecycle.down() is None
+
+
+# No process has this number: it is above Linux's limit.
+_GONE = {"owner_pid": 2**22 + 1, "owner_started": 1.0}
+
+
+class TestTakeOver:
+    @pytest.fixture
+    def left(self, tmp_path: Path, emulator: FakeEmulator) -> RunningEmulator:
+        """What an owner that was killed has left running."""
+        running = replace(emulator.start(None), **_GONE)
+        StateFile(tmp_path / "home").write(running)
+        return running
+
+    def test_of_what_a_killed_owner_left(
+        self, lifecycle: Lifecycle, emulator: FakeEmulator, left: RunningEmulator
+    ) -> None:
+        taken = lifecycle.take_over()
+        assert taken == lifecycle.status()
+        assert taken is not None
+        assert taken.owner_pid == os.getpid()
+        assert taken.address == left.address
+        assert lifecycle.take_over() is None, "it has an owner again"
+        assert lifecycle.down(only=taken) == taken
+        assert emulator.alive == set()
+
+    def test_or_it_has_no_owner_any_more(self, lifecycle: Lifecycle, left: RunningEmulator) -> None:
+        taken = lifecycle.take_over(is_owned=False)
+        assert taken == replace(left, owner_pid=0, owner_started=0.0) == lifecycle.status()
+        assert lifecycle.take_over() is None
+
+    def test_whoever_wants_it_up_takes_it_from_the_owner_that_is_gone(
+        self, lifecycle: Lifecycle, left: RunningEmulator
+    ) -> None:
+        assert lifecycle.up("fake", None).running.owner_pid == 0
+        assert lifecycle.take_over() is None
+
+    @pytest.mark.parametrize("is_owned", [False, True])
+    def test_not_of_what_is_another_s(self, lifecycle: Lifecycle, *, is_owned: bool) -> None:
+        assert lifecycle.take_over() is None, "nothing runs"
+        running = lifecycle.up("fake", None, is_owned=is_owned).running
+        assert (running.owner_pid == os.getpid()) is is_owned
+        assert lifecycle.take_over() is None
+        assert lifecycle.up("fake", None).running == running
+
+    def test_of_one_whose_owner_s_number_another_process_has_now(
+        self, lifecycle: Lifecycle, tmp_path: Path, left: RunningEmulator
+    ) -> None:
+        StateFile(tmp_path / "home").write(replace(left, owner_pid=os.getpid()))
+        assert lifecycle.take_over() is not None
+
+    def test_one_that_does_not_answer_is_said(self, tmp_path: Path) -> None:
+        with local_server(lambda _: Answer(503)) as server:
+            emulator = FakeEmulator(server.url)
+            StateFile(tmp_path).write(replace(emulator.start(None), **_GONE))
+            with pytest.raises(EmulatorError, match="not ready"):
+                Lifecycle(tmp_path, lambda _: emulator).take_over(timeout_seconds=0)
 
 
 class TestDown:
