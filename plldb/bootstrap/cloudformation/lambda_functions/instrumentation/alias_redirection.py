@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from ..shared import constants
@@ -199,16 +200,28 @@ def _publish_and_point(
     changed = plane.update(name, latest["RevisionId"], current.changes(marked))
     if changed is None:
         return None
-    number = plane.publish(name, changed["RevisionId"], latest.get("CodeSha256"))
-    is_done = number is not None
-    if number is not None:
-        for alias in aliases:
-            is_done &= plane.point(name, alias, number)
+    number: str | None = None
+
+    def undo() -> None:
+        if number is not None:
+            _give_back(name, PublishedVersion(number, marked, json.loads(mark)), plane)
+
+    try:
+        number = plane.publish(name, changed["RevisionId"], latest.get("CodeSha256"))
+        is_done = number is not None
+        if number is not None:
+            for alias in aliases:
+                is_done &= plane.point(name, alias, number)
+    except ChangeRefusedError:
+        # As far as that works; the rest is undone with the session.
+        with suppress(ChangeRefusedError, GoneError):
+            _unmark(name, plane)
+            undo()
+        raise
     unmarked = _unmark(name, plane)
     if is_done:
         return unmarked
-    if number is not None:
-        _give_back(name, PublishedVersion(number, marked, json.loads(mark)), plane)
+    undo()
     return None
 
 

@@ -603,7 +603,7 @@ def _take_aliases_late(
     notifier: Notifier,
     published_for: set[str],
 ) -> None:
-    """After the debugger was told of the function: it hears of it again, if anything came of it."""
+    """After the debugger was told of the function: it hears of it again, if that is changed."""
     try:
         found = instrumenter.control_plane.get(function.name)
     except (GoneError, ChangeRefusedError):
@@ -614,7 +614,8 @@ def _take_aliases_late(
     original = undo(current, instrumenter.layer)
     told = _instrumented_message(function, found, original, found["RevisionId"])
     warnings = _take_aliases(function, told, request, sources, instrumenter, published_for)
-    for message in (*([told] if told["aliases"] else []), *warnings):
+    is_news = bool(told["aliases"]) or told["revision"] != found["RevisionId"]
+    for message in (*([told] if is_news else []), *warnings):
         notifier.notify(message)
 
 
@@ -653,11 +654,25 @@ def _take_aliases(
         taken = take_aliases(function.name, wish, instrumenter.control_plane)
     except (GoneError, ChangeRefusedError) as error:
         reason = str(error) or "the function was deleted"
-        taken = TakenAliases(warnings=(f"its aliases are not debugged: {reason}",))
+        warning = f"its aliases are not debugged: {reason}"
+        # It may have been changed on the way, and not by others.
+        revision = _find_own_revision(function, request, instrumenter)
+        taken = TakenAliases(warnings=(warning,), revision=revision)
     told["aliases"] = [*taken.names]
     if taken.revision is not None:
         told["revision"] = taken.revision
     return [wire.warning(function.logical_id, text) for text in taken.warnings]
+
+
+def _find_own_revision(
+    function: FunctionRef, request: dict[str, Any], instrumenter: Instrumenter
+) -> str | None:
+    """The function's revision; None unless the session holds it."""
+    with suppress(GoneError, ChangeRefusedError):
+        found = instrumenter.control_plane.get(function.name)
+        if _is_own(FunctionConfiguration.from_lambda(found), request, instrumenter):
+            return str(found["RevisionId"])
+    return None
 
 
 def _warn_of_throttling(

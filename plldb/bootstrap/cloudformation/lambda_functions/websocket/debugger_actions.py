@@ -36,12 +36,11 @@ from .relay import (
 )
 from .wire import Action, ErrorCode, WhenAbsent
 
-# Far more than a stack has functions (CloudFormation's limit is 500 resources).
-_MAX_PATTERNS = 500
+# More than a session has functions; a stack has 500 resources at most, and so has each nested one.
+_MAX_FUNCTIONS = 1000
 # A pattern may be a function's name, 64 characters, or logical ids of 255, where stacks are nested.
 _MAX_PATTERN_LENGTH = 1024
-# More than a session holds; a name is one, or an ARN, and a revision is a UUID.
-_MAX_WATCHED = 1000
+# A name is one, or an ARN, and a revision is a UUID.
 _MAX_NAME_LENGTH = 200
 # https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html
 _FUNCTION_NAME = re.compile(r"[0-9A-Za-z_-]{1,64}")
@@ -239,7 +238,7 @@ def _watch(request: Request, session_id: str, relay: Relay) -> Reply:
     stack, functions = request.message.get("stack"), request.message.get("functions")
     if not _is_name(stack):
         raise BadMessageError("'stack' must be what 'changed' said of it, or empty.")
-    if not isinstance(functions, dict) or len(functions) > _MAX_WATCHED:
+    if not isinstance(functions, dict) or len(functions) > _MAX_FUNCTIONS:
         raise BadMessageError("'functions' must map names to revisions.")
     if not all(_is_name(text) for pair in functions.items() for text in pair):
         raise BadMessageError("'functions' must map names to revisions.")
@@ -304,8 +303,8 @@ def _members(message: dict[str, Any]) -> dict[str, str] | None:
     members = message.get("members")
     if members is None:
         return None
-    if not isinstance(members, dict) or len(members) > _MAX_PATTERNS:
-        raise BadMessageError(f"'members' must be an object of {_MAX_PATTERNS} functions at most.")
+    if not isinstance(members, dict) or len(members) > _MAX_FUNCTIONS:
+        raise BadMessageError(f"'members' must be an object of {_MAX_FUNCTIONS} functions at most.")
     if not all(matches(FUNCTION, title) for title in members):
         raise BadMessageError("'members': what a function is called has letters, digits and -_/.")
     if not all(matches(_FUNCTION_NAME, name) for name in members.values()):
@@ -325,7 +324,7 @@ def _rivals(session: Session, relay: Relay, now: float) -> dict[str, dict[str, s
 
 
 def _are_patterns(values: list[Any]) -> bool:
-    return len(values) <= _MAX_PATTERNS and all(
+    return len(values) <= _MAX_FUNCTIONS and all(
         isinstance(one, str) and 0 < len(one) <= _MAX_PATTERN_LENGTH for one in values
     )
 

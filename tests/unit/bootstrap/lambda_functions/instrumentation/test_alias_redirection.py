@@ -12,7 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lambda_functions.instrumentation import service
-from lambda_functions.instrumentation.control_plane import LATEST, EventSources
+from lambda_functions.instrumentation.control_plane import (
+    LATEST,
+    ChangeRefusedError,
+    EventSources,
+)
 from lambda_functions.instrumentation.redirect import Layer
 from lambda_functions.instrumentation.request import instrument_request, restore_request
 from lambda_functions.shared.constants import SHIM_HANDLER
@@ -202,6 +206,25 @@ class TestTake:
         scene.restore("mine")
         assert scene.account.snapshot() == before
         assert_no_trace(scene)
+
+    @pytest.mark.parametrize("step", [2, 3, 4])
+    def test_if_a_step_is_refused_those_before_it_are_undone(self, step: int) -> None:
+        scene = Scene()
+        scene.account.alias_by_user(NAME, "staging", "1")
+        before = scene.account.snapshot()[1:]
+
+        def refuse() -> None:
+            raise ChangeRefusedError("Rate exceeded (TooManyRequestsException)")
+
+        scene.account.meanwhile = [*[lambda: None] * step, refuse]
+        messages = scene.instrument()
+        assert "its aliases are not debugged: Rate exceeded" in warnings(messages)
+        assert scene.account.snapshot()[1:] == before
+        latest = scene.account.configs[NAME]
+        assert latest["Handler"] == SHIM_HANDLER
+        assert "PLLDB_ALIASES" not in latest["Environment"]["Variables"]
+        # Otherwise it would look as if somebody had changed it, and all that would begin again.
+        assert instrumented(messages)["revision"] == latest["RevisionId"]
 
     def test_a_version_left_behind_that_an_alias_of_the_users_invokes_is_said(self) -> None:
         scene = Scene()
@@ -411,6 +434,20 @@ class TestManyFunctions:
         assert again["aliases"] == ["live"]
         assert again["handler"] == "app.handler"
         assert again["revision"] == scene.account.configs[NAME]["RevisionId"]
+
+    def test_it_hears_of_a_new_revision_even_if_the_aliases_are_refused(self) -> None:
+        scene = self.scene()
+
+        def refuse() -> None:
+            raise ChangeRefusedError("not for you")
+
+        # Forty-one updates, and the first one for the alias.
+        scene.account.meanwhile = [*[lambda: None] * 42, refuse]
+        messages = scene.instrument(functions=[])
+        assert "not for you" in warnings(messages)
+        last = [one for one in messages if one["type"] == "instrumented"][-1]
+        assert last["aliases"] == []
+        assert last["revision"] == scene.account.configs[NAME]["RevisionId"]
 
     def test_of_a_session_that_ends_meanwhile_nothing_stays(self) -> None:
         scene = self.scene()
