@@ -23,6 +23,7 @@ import boto3
 import botocore.auth
 import botocore.config
 import botocore.exceptions as botocore_errors
+import botocore.parsers
 import botocore.session
 import localstack_client.session
 from requests import PreparedRequest, Response, codes
@@ -477,12 +478,22 @@ def _join_execute_api_base(endpoint_url: str) -> str:
     return f"{endpoint_url}/_aws/execute-api"
 
 
+# Of an answer that can't be read, as much is shown.
+_LONGEST_ANSWER = 300
+_ERRORS_OF_BOTOCORE = (
+    botocore_errors.BotoCoreError,
+    botocore_errors.ClientError,
+    # No BotoCoreError, for whatever reason.
+    botocore.parsers.ResponseParserError,
+)
+
+
 @contextmanager
 def aws_errors(action: str) -> Iterator[None]:
     """Turn botocore's exceptions into a PlldbError: "Could not <action>: <reason>"."""
     try:
         yield
-    except (botocore_errors.BotoCoreError, botocore_errors.ClientError) as error:
+    except _ERRORS_OF_BOTOCORE as error:
         raise translate_error(error, action) from error
 
 
@@ -524,7 +535,18 @@ def translate_error(error: Exception, action: str) -> PlldbError:
                 "Check that the endpoint is right and up: 'plldb local status' for an emulator, "
                 "--region and the network for AWS.",
             )
-    return AwsError(f"{failed}: {_shorten_reason(error)}", "Check --region and the flags.")
+    return _translate_the_rest(error, failed)
+
+
+def _translate_the_rest(error: Exception, failed: str) -> AwsError:
+    if not isinstance(error, botocore.parsers.ResponseParserError):
+        return AwsError(f"{failed}: {_shorten_reason(error)}", "Check --region and the flags.")
+    # It ends with the answer itself.
+    answer = str(error).strip().rpartition("\n")[2][:_LONGEST_ANSWER]
+    return AwsError(
+        f"{failed}: the answer is none of AWS's: {answer}",
+        "An emulator failed at it: change what it was asked for, or look at its log.",
+    )
 
 
 def _translate_refusal(error: botocore_errors.ClientError, failed: str) -> PlldbError:

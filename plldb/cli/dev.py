@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,8 +18,11 @@ from plldb.cli.deploy import DeployOptions, deploy_project, parse_parameters
 from plldb.cli.options import global_options, helper_stack_option
 
 if TYPE_CHECKING:
+    from plldb.cli.console import Console
     from plldb.cli.factory import Factory
     from plldb.emulators.base import RunningEmulator
+
+logger = logging.getLogger(__name__)
 
 # What this command knows by itself.
 _KNOWN = ("stacks", "stack_names", "template")
@@ -182,11 +186,20 @@ def _run(factory: Factory, own: DeployOptions, options: AttachOptions) -> None:
             with factory.open_target() as target:
                 _, files = deploy_project(factory, target, folder, own, _MARKS)
         except PlldbError as error:
-            console.warn(f"The last good deployment goes on. {error.message}")
+            _say_what_goes_on(console, error.message)
+        except Exception as bug:
+            # Whatever a template makes go wrong, the next one may be right.
+            logger.debug("an unexpected error", exc_info=bug)
+            _say_what_goes_on(console, f"{type(bug).__name__}: {bug}")
         return files
 
     with TemplateWatch(files, deploy_again):
         run_attach(factory, options, folder)
+
+
+def _say_what_goes_on(console: Console, reason: str) -> None:
+    logger.info("the last good deployment goes on: %s", reason)
+    console.warn(f"The last good deployment goes on. {reason}")
 
 
 def _say_how_to_call(factory: Factory, stack_name: str) -> bool:

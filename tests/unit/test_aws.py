@@ -16,6 +16,7 @@ from typing import Any
 import boto3
 import botocore.exceptions as foreign
 import pytest
+from botocore.config import Config
 from botocore.credentials import RefreshableCredentials
 from hypothesis import given
 from hypothesis import strategies as st
@@ -139,6 +140,21 @@ class TestTranslation:
     )
     def test_the_rest_of_botocores_own(self, error: Exception) -> None:
         assert type(translate_error(error, "look")) is AwsError
+
+    def test_an_answer_that_is_none_of_aws_s(self) -> None:
+        """MiniStack answers so where it fails by a bug of its own."""
+        answer = Answer(500, '{"__type": "InternalError", "message": "not iterable"}')
+        with local_server(lambda _: answer) as server:
+            client = boto3.client(
+                "cloudformation",
+                endpoint_url=server.url,
+                region_name="us-east-1",
+                aws_access_key_id="x",
+                aws_secret_access_key="x",
+                config=Config(retries={"max_attempts": 0}),
+            )
+            with pytest.raises(AwsError, match="not iterable"), aws_errors("look"):
+                client.list_stacks()
 
     def test_a_message_is_one_line_however_long_the_reason(self) -> None:
         ours = translate_error(client_error("X", "first\nsecond\nthird", "Y"), "look")
