@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,6 +21,7 @@ from plldb.cli.options import global_options, helper_stack_option
 if TYPE_CHECKING:
     from plldb.cli.console import Console
     from plldb.cli.factory import Factory
+    from plldb.dev.seeding import Seed
     from plldb.emulators.base import RunningEmulator
 
 logger = logging.getLogger(__name__)
@@ -64,6 +66,11 @@ def _take_options_of_attach(command: _F) -> _F:
     show_default=True,
     help="Which one to start, where none runs and none is named.",
 )
+@click.option(
+    "--seed",
+    metavar="COMMAND",
+    help="Run it after each deployment, as 'plldb exec' would: to fill tables, to create users.",
+)
 @click.option("--keep", is_flag=True, help="Leave the emulator running at the end.")
 @click.option("--yes", is_flag=True, help="Do not ask before changing a stack on AWS.")
 @helper_stack_option()
@@ -74,6 +81,7 @@ def dev(
     stack_name: str | None,
     parameters: tuple[str, ...],
     emulator: str,
+    seed: str | None,
     keep: bool,
     yes: bool,
     **given: Any,
@@ -94,6 +102,7 @@ def dev(
     named = None if template is None or template.is_dir() else template
     attach_options = AttachOptions(stacks=(), stack_names=(), template=named, **given)
     attach_options.check()
+    seed_words = _split_seed(seed)
     from plldb.cli.factory import make_factory
 
     factory = make_factory()
@@ -104,7 +113,40 @@ def dev(
     with ExitStack() as cleaning:
         cleaning.enter_context(_emulator(factory, emulator, keep))
         _bootstrap(factory)
-        _run(factory, own, attach_options)
+        _run(factory, own, attach_options, _make_seed(factory, seed_words))
+
+
+def _split_seed(seed: str | None) -> list[str]:
+    """Its words, as a shell splits them; empty without one. Raises click.UsageError."""
+    try:
+        words = shlex.split(seed or "")
+    except ValueError as error:
+        raise click.UsageError(f"--seed {seed} can't be split into words: {error}.") from None
+    if seed is not None and not words:
+        raise click.UsageError("--seed is empty.")
+    return words
+
+
+def _make_seed(factory: Factory, words: Sequence[str]) -> Seed | None:
+    if not words:
+        return None
+    from plldb.dev.seeding import Seed
+
+    console = factory.console
+    environ = factory.open_tool_environment()
+    return Seed(words, environ, lambda line: console.note(f"  seed │ {line}"))
+
+
+def _run_seed(console: Console, seed: Seed | None) -> None:
+    """If it fails, that is said, and all goes on."""
+    from plldb.errors import CommandError
+
+    if seed is None:
+        return
+    try:
+        seed.run()
+    except CommandError as error:
+        console.warn(f"{error.message} {error.hint or ''}".rstrip())
 
 
 @contextmanager
@@ -164,7 +206,7 @@ def _bootstrap(factory: Factory) -> None:
     factory.console.note(f"Helper stack {name} is ready.")
 
 
-def _run(factory: Factory, own: DeployOptions, options: AttachOptions) -> None:
+def _run(factory: Factory, own: DeployOptions, options: AttachOptions, seed: Seed | None) -> None:
     from plldb.cli.attach import run_attach
     from plldb.dev.template_watch import TemplateWatch
     from plldb.errors import PlldbError
@@ -175,6 +217,7 @@ def _run(factory: Factory, own: DeployOptions, options: AttachOptions) -> None:
     with_functions = tuple(name for name in names if _say_how_to_call(factory, name))
     options = replace(options, stack_names=with_functions or names[:1])
     options.check()
+    _run_seed(console, seed)
 
     def deploy_again() -> list[Path]:
         nonlocal files
@@ -185,6 +228,7 @@ def _run(factory: Factory, own: DeployOptions, options: AttachOptions) -> None:
             # Another thread has connections of its own.
             with factory.open_target() as target:
                 _, files = deploy_project(factory, target, folder, own, _MARKS)
+            _run_seed(console, seed)
         except PlldbError as error:
             _say_what_goes_on(console, error.message)
         except Exception as bug:
@@ -193,7 +237,8 @@ def _run(factory: Factory, own: DeployOptions, options: AttachOptions) -> None:
             _say_what_goes_on(console, f"{type(bug).__name__}: {bug}")
         return files
 
-    with TemplateWatch(files, deploy_again):
+    # The seed is stopped first: at its end, the watch waits for it.
+    with TemplateWatch(files, deploy_again), seed or nullcontext():
         run_attach(factory, options, folder)
 
 

@@ -193,23 +193,37 @@ class Factory:
         """Runs a tool against the target, and returns its exit code; mostly, it takes the place of
         this process, unless credentials have to be renewed meanwhile. Raises CommandError.
         """
-        from plldb.dev.command_runner import become, end_as, find_ipv4_address, run_beside
+        from plldb.dev.command_runner import become, end_as, run_beside
+
+        environ = self.open_tool_environment()
+        if self._has_lasting_keys:
+            become(command, environ)
+        return end_as(run_beside(command, environ))
+
+    def open_tool_environment(self) -> dict[str, str]:
+        """All variables by which a tool finds the target; credentials that have to be renewed are
+        served to it until ``close``.
+        """
+        from plldb.dev.command_runner import find_ipv4_address
         from plldb.dev.tool_environment import make_tool_environment, name_emulator_keys
 
         settings = self.target_settings
-        if settings.profile is None and settings.emulator is not None:
+        if self._has_lasting_keys:
             keys, region = name_emulator_keys(settings), settings.region or DEFAULT_EMULATOR_REGION
-            environ = make_tool_environment(os.environ, settings, region, keys, find_ipv4_address)
-            become(command, environ)
+            return make_tool_environment(os.environ, settings, region, keys, find_ipv4_address)
         served = self.serve_credentials(self._warn_of_credentials)
-        environ = make_tool_environment(
+        return make_tool_environment(
             self.target.certificate_environment() | os.environ,
             settings,
             self.target.region,
             served,
             find_ipv4_address,
         )
-        return end_as(run_beside(command, environ))
+
+    @property
+    def _has_lasting_keys(self) -> bool:
+        settings = self.target_settings
+        return settings.profile is None and settings.emulator is not None
 
     def _warn_of_credentials(self, problem: PlldbError | None) -> None:
         if problem is not None:

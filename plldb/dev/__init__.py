@@ -4,6 +4,7 @@
 
     tool_environment   the variables by which any tool finds the target                   (pure)
     command_runner     runs a tool, in plldb's place or beside it                    (processes)
+    seeding            runs a command after each deployment                          (processes)
     project_stack      which stack is meant: that of the project in the folder            (files)
     stack_functions    the functions of a stack, and which of them is meant               (boto3)
     event_input        the event of an invocation; samples has one of each service        (files)

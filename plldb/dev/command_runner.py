@@ -37,7 +37,7 @@ def become(command: Sequence[str], environ: Mapping[str, str]) -> NoReturn:
 
     Raises CommandError if it can't be started.
     """
-    with _starting(command, environ):
+    with starting_tool(command, environ):
         kept = {number: signal.signal(number, signal.SIG_DFL) for number in _IGNORED_BY_PYTHON}
         try:
             os.execvpe(command[0], [*command], environ)  # noqa: S606  # nosec B606 (the user's command)
@@ -54,7 +54,7 @@ def run_beside(command: Sequence[str], environ: Mapping[str, str]) -> int:
     # What `become` finds on the PATH of the tool, subprocess would look for on that of plldb.
     program = shutil.which(command[0], path=environ.get("PATH")) or command[0]
     with _Signals() as signals:
-        with _starting(command, environ):
+        with starting_tool(command, environ):
             process = subprocess.Popen(command, executable=program, env=environ)  # nosec B603
         signals.pass_on_to(process)
         return process.wait()
@@ -116,7 +116,8 @@ def _leave(*_: object) -> None:
 
 
 @contextmanager
-def _starting(command: Sequence[str], environ: Mapping[str, str]) -> Iterator[None]:
+def starting_tool(command: Sequence[str], environ: Mapping[str, str]) -> Iterator[None]:
+    """Turns whatever keeps a tool from being started into a CommandError."""
     name = command[0]
     try:
         yield

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -129,6 +130,41 @@ def test_whatever_ends_it_leaves_nothing(
     with project.dev() as dev:
         dev.wait_for(event)
         dev.signal(number)
+        dev.exit_code(60)
+        assert "Traceback" not in dev.errors()
+    assert not project.runs()
+    assert not [one for one in project.processes() if one.pid != dev.process.pid]
+
+
+_SEED = """
+import boto3, pathlib
+
+tables = boto3.client("dynamodb").list_tables()["TableNames"]
+with pathlib.Path("seeded").open("a") as file:
+    print(bool(tables), file=file)
+raise SystemExit("no user today")
+"""
+
+
+def test_the_seed_runs_after_each_deployment_and_may_fail(project: Project) -> None:
+    (project.folder / "seed.py").write_text(_SEED)
+    seeded = project.folder / "seeded"
+    with project.dev("--seed", f"{sys.executable} seed.py") as dev:
+        dev.wait_for("ready")
+        assert seeded.read_text().split() == ["True"], "it found the helper stack's tables"
+        project.template.write_text(_TEMPLATE.replace("128", "256"))
+        poll(lambda: seeded.read_text().split() == ["True"] * 2, "it runs again")
+        poll(lambda: project.invoke() == {"said": "hello", "memory": "256"}, "it runs here again")
+        dev.signal(signal.SIGINT)
+        assert dev.exit_code(60) == 0, dev.errors()
+    assert dev.errors().count("no user today") == 2
+
+
+def test_a_seed_that_does_not_end_is_stopped(project: Project) -> None:
+    with project.dev("--seed", "sleep 1000") as dev:
+        dev.wait_for("deployed")
+        poll(lambda: project.has_logged("running the seed", 1), "it is run")
+        dev.signal(signal.SIGTERM)
         dev.exit_code(60)
         assert "Traceback" not in dev.errors()
     assert not project.runs()
