@@ -14,6 +14,7 @@ from plldb.dev.sample_kinds import SAMPLE_KINDS
 if TYPE_CHECKING:
     from plldb.cli.console import Console
     from plldb.dev.lambda_call import Answer
+    from plldb.dev.stack_functions import StackFunction
 
 
 @click.command()
@@ -31,6 +32,15 @@ if TYPE_CHECKING:
     type=click.Choice(SAMPLE_KINDS),
     help="An event as that service sends it.",
 )
+@click.option("--last", is_flag=True, help="The last recorded event of that function.")
+@click.option(
+    "--recordings",
+    metavar="DIR",
+    default="recordings",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Where --last looks, as --record DIR named it.",
+)
 @click.option("--print-event", is_flag=True, help="Show the event, and invoke nothing.")
 @click.option("--qualifier", metavar="ALIAS|VERSION", help="Another version than $LATEST.")
 @click.option("--async", "is_async", is_flag=True, help="Do not wait for the answer.")
@@ -40,6 +50,8 @@ def invoke(
     stack_name: str | None,
     event: str | None,
     sample: str | None,
+    last: bool,
+    recordings: Path,
     print_event: bool,
     qualifier: str | None,
     is_async: bool,
@@ -50,13 +62,14 @@ def invoke(
       plldb invoke Greeter --event '{"name": "you"}'
       plldb invoke Orders --sample sqs
       plldb invoke Child/Worker --event event.json | jq .status
+      plldb invoke Orders --last
 
     FUNCTION is a logical id of the stack (Child/Worker in a nested one), a function's name, or an
     ARN. It waits for as long as you are at a breakpoint, and never makes a call twice. The answer
     goes to stdout as it came, the rest to stderr; the exit code is 1 if the function failed.
     """
-    if event is not None and sample is not None:
-        raise click.UsageError("Choose one of --event and --sample.")
+    if (event is not None) + (sample is not None) + last > 1:
+        raise click.UsageError("Choose one of --event, --sample and --last.")
     from plldb.cli.factory import make_factory
     from plldb.dev import lambda_call
     from plldb.dev.event_input import read_event
@@ -65,12 +78,17 @@ def invoke(
     payload = read_event(event, sample, Path.cwd(), sys.stdin.buffer.read)
     factory = make_factory()
     console = factory.console
-    if print_event:
+    if print_event and not last:
         console.pass_on(payload)
         return
     target = factory.target
     with console.progress(f"Looking for {function}…"):
         found = find_function(target, stack_name or factory.find_stack_name(), function)
+    if last:
+        payload = _read_last_event(console, recordings, found)
+    if print_event:
+        console.pass_on(payload)
+        return
     if is_async:
         request_id = lambda_call.invoke_without_waiting(
             target, found.physical_name, payload, qualifier
@@ -82,6 +100,18 @@ def invoke(
     with console.progress(f"Waiting for {found.name}…"):
         answer = lambda_call.invoke(target, found.physical_name, payload, qualifier)
     _show(console, found.name, answer)
+
+
+def _read_last_event(console: Console, folder: Path, function: StackFunction) -> bytes:
+    from plldb.dev.last_event import find_last_event
+
+    found = find_last_event(
+        Path.cwd() / folder, function.name, function.physical_name, console.warn
+    )
+    console.note(f"The event is that of {found.path.name}.")
+    if found.is_masked:
+        console.warn("Secrets in it were masked when it was recorded, and are not there any more.")
+    return found.payload
 
 
 def _show(console: Console, name: str, answer: Answer) -> None:

@@ -8,6 +8,7 @@
     project_stack      which stack is meant: that of the project in the folder            (files)
     stack_functions    the functions of a stack, and which of them is meant               (boto3)
     event_input        the event of an invocation; samples has one of each service        (files)
+    last_event         the last recorded event of a function                          (files)
     lambda_call        one invocation, as its caller sees it                              (boto3)
     log_lines          a log for people                                                   (pure)
     log_reading        reads a function's log, and follows it                             (boto3)

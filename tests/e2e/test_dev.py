@@ -136,6 +136,21 @@ def test_whatever_ends_it_leaves_nothing(
     assert not [one for one in project.processes() if one.pid != dev.process.pid]
 
 
+def test_the_last_event_that_was_recorded_comes_again(project: Project) -> None:
+    project.code.write_text("def handler(event, context): return event")
+    with project.dev("--record", "recordings") as dev:
+        dev.wait_for("ready")
+        for event in ('{"n": 1}', '{"n": 2, "password": "correct-horse"}'):
+            project.plldb("invoke", "Greeter", "--event", event).succeeded()
+        recordings = project.folder / "recordings"
+        poll(lambda: len([*recordings.glob("*.plldb.json")]) == 2, "they are recorded")
+        again = project.plldb("invoke", "Greeter", "--last").succeeded()
+        assert json.loads(again.stdout) == {"n": 2, "password": "***masked***"}
+        assert "masked" in again.stderr
+        dev.signal(signal.SIGINT)
+        assert dev.exit_code(60) == 0, dev.errors()
+
+
 _SEED = """
 import boto3, pathlib
 
