@@ -49,6 +49,8 @@ from plldb.errors import (
 
 logger = logging.getLogger(__name__)
 
+_LOCALSTACK_NAME = ".localhost.localstack.cloud"
+
 _ACCESS_DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
 _BAD_CREDENTIALS = {
     "ExpiredToken",
@@ -272,10 +274,17 @@ class Target:
         return f"{base}/{bucket}/{key}"
 
     def reachable_url(self, url: str) -> str:
-        """A URL that the helper stack's functions handed out, as it is reached from here."""
+        """A URL that the target or a function of the helper stack handed out, as reached from here.
+
+        LocalStack names itself by a public name, whose port need not be the one outside of its
+        container: https://docs.localstack.cloud/aws/capabilities/networking/
+        """
         emulator = self._settings.emulator
         if emulator is None:
             return url
+        parts = urlsplit(url)
+        if f".{parts.hostname}".endswith(_LOCALSTACK_NAME):
+            return emulator.endpoint_url + parts._replace(scheme="", netloc="").geturl()
         rest = url.removeprefix(emulator.inside_url)
         is_inside = rest != url and not rest[:1].strip("/?")
         return emulator.endpoint_url + rest if is_inside else url

@@ -40,6 +40,8 @@ CAPABILITIES = {
     "recovery": "tables can be restored to a point in time",
     "rollback": "a creation or an update that fails is reported and rolled back",
     "updates": "what changes in a stack reaches its tables and log groups",
+    "deployments": "it says when a stack was deployed last",
+    "rolling": "a function can be updated while environments of it start",
     "schedules": "rules of EventBridge fire by themselves",
     "tools": "what CDK, osls, Chalice and SAM deploy has been seen to come about",
 }
@@ -47,16 +49,27 @@ _CAPABILITIES_OF = {
     "ministack": {
         "iam",
         "accounts",
+        "deployments",
         "local",
         "monitoring",
         "process",
         "rollback",
+        "rolling",
         "updates",
         "schedules",
         "tools",
     },
     "localstack": {"container", "local"},
-    "aws": {"iam", "monitoring", "recovery", "rollback", "updates", "schedules"},
+    "aws": {
+        "iam",
+        "deployments",
+        "monitoring",
+        "recovery",
+        "rollback",
+        "rolling",
+        "updates",
+        "schedules",
+    },
 }
 
 

@@ -85,7 +85,9 @@ class TestWhoeverDeploys:
     def test_an_edit_in_the_console_stays_and_is_in_effect(
         self, plldb: Plldb, project: Project
     ) -> None:
-        project.write("Fn0", "import os\ndef handler(*_):\n    return dict(os.environ)\n")
+        project.write(
+            "Fn0", "import os\ndef handler(*_):\n    return {'NEW': os.environ.get('NEW')}\n"
+        )
         with attach(plldb, project) as attached:
             attached.wait_for("ready")
             found = project.configuration("Fn0")["Environment"]["Variables"]
@@ -110,6 +112,7 @@ class TestWhoeverDeploys:
 
 
 class TestWhatTheStackHas:
+    @pytest.mark.needs("deployments")
     def test_a_function_that_is_added_is_taken(self, plldb: Plldb, project: Project) -> None:
         with attach(plldb, project) as attached:
             attached.wait_for("ready")
@@ -128,6 +131,7 @@ class TestWhatTheStackHas:
             assert runs_here(project, "Fn0")
             detach(attached)
 
+    @pytest.mark.needs("deployments")
     def test_one_that_is_renamed_is_said_and_taken(self, plldb: Plldb, project: Project) -> None:
         with attach(plldb, project) as attached:
             attached.wait_for("ready")
@@ -189,6 +193,7 @@ class Callers:
             self.outcomes[event] = "stopped" if was_stopped else outcome_of(outcome)
 
 
+@pytest.mark.needs("rolling")
 def test_20_redeployments_during_200_invocations(plldb: Plldb, project: Project) -> None:
     """Every invocation is answered, and runs once; after each notice, they run here."""
     quick = plldb.with_environment(PLLDB_WATCH_SECONDS="0.5")

@@ -242,6 +242,14 @@ class TestReachableUrls:
         target = emulator_target("http://h:2")
         assert target.reachable_url(f"http://in:1/{path}?{query}") == f"http://h:2/{path}?{query}"
 
+    def test_localstack_by_its_public_name_is_at_the_endpoint_too(self) -> None:
+        for host in ("s3.localhost.localstack.cloud:4566", "localhost.localstack.cloud"):
+            url = f"http://{host}/bucket/a%20key?X-Amz-Signature=1"
+            expected = "http://h:2/bucket/a%20key?X-Amz-Signature=1"
+            assert emulator_target("http://h:2").reachable_url(url) == expected
+        url = "http://evil-localhost.localstack.cloud/"
+        assert emulator_target("http://h:2").reachable_url(url) == url
+
     def test_on_aws_they_stay_as_they_are(self) -> None:
         url = "https://bucket.s3.eu-west-1.amazonaws.com/key?X-Amz-Signature=1"
         assert Target(TargetSettings("aws", "eu-west-1")).reachable_url(url) == url

@@ -416,7 +416,7 @@ class TestApis:
         assert connect["AuthorizationType"] == "CUSTOM"
         assert connect["AuthorizerId"] == {"Ref": "SessionAuthorizer"}
 
-    def test_every_message_but_answers_goes_to_one_function(self) -> None:
+    def test_every_message_goes_to_one_function(self) -> None:
         """What it wants is in it: a route for each action would add nothing."""
         routes = of_type("AWS::ApiGatewayV2::Route")
         targets = {
@@ -425,7 +425,6 @@ class TestApis:
         }
         assert targets == {
             "$connect": "integrations/${ConnectIntegration}",
-            "answer": "integrations/${ConnectIntegration}",
             "$disconnect": "integrations/${DisconnectIntegration}",
             "$default": "integrations/${MessageIntegration}",
         }

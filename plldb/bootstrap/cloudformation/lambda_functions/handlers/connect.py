@@ -1,21 +1,15 @@
-"""ConnectFunction: ``$connect`` of the WebSocket API, and the answers of debuggers."""
+"""ConnectFunction: ``$connect`` of the WebSocket API."""
 
 from __future__ import annotations
 
 import os
 from functools import partial
-from typing import Any
 
 from ..sessions.dynamodb import DynamoDbSessionStore
 from ..shared import clients, constants
-from ..shared.log import LambdaEvent, logged
+from ..shared.log import logged
 from ..websocket.connect_disconnect import connect
-from . import message
 
 _sessions = DynamoDbSessionStore(clients.dynamodb(), os.environ[constants.SESSIONS_TABLE])
-_connect = logged("$connect", partial(connect, store=_sessions))
 
-
-def handler(event: LambdaEvent, context: Any) -> Any:
-    is_answer = event["requestContext"].get("routeKey") == "answer"
-    return (message.handler if is_answer else _connect)(event, context)
+handler = logged("$connect", partial(connect, store=_sessions))

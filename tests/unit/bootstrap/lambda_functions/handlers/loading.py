@@ -43,12 +43,5 @@ def fresh_handlers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Handlers]:
         try:
             yield handlers
         finally:
-            _forget()
-
-
-def _forget() -> None:
-    """Those as well that others have imported."""
-    package = importlib.import_module(_PACKAGE)
-    for name in [name for name in sys.modules if name.startswith(f"{_PACKAGE}.")]:
-        del sys.modules[name]
-        delattr(package, name.rpartition(".")[2])
+            for name in handlers:
+                del sys.modules[f"{_PACKAGE}.{name}"]
