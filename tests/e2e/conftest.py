@@ -39,7 +39,7 @@ CAPABILITIES = {
     "monitoring": "CloudFormation makes dashboards, and keeps tables from being deleted",
     "recovery": "tables can be restored to a point in time",
     "rollback": "a creation or an update that fails is reported and rolled back",
-    "updates": "what changes in a stack reaches its tables and log groups",
+    "updates": "what changes in a stack reaches its tables, log groups and functions",
     "deployments": "it says when a stack was deployed last",
     "rolling": "a function can be updated while environments of it start",
     "schedules": "rules of EventBridge fire by themselves",

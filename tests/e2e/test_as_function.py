@@ -218,7 +218,7 @@ def kept_objects(target: Target) -> str:
     return "\n".join(texts)
 
 
-@pytest.mark.needs("local")
+@pytest.mark.needs("local", "updates")
 def test_a_helper_stack_forbids_it(plldb: Plldb, project: Project, tmp_path: Path) -> None:
     name = random_name("forbidding")
     bootstrap = ("bootstrap", "--stack-name", name, "--parameter")
