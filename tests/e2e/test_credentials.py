@@ -352,7 +352,7 @@ def _find_owner(backend: Backend, project: Project) -> str:
     )
     items = [item for page in pages for item in page["Items"]]
     (owner,) = {
-        item["Owner"]["S"] for item in items if item["StackName"]["S"] == project.stack_name
+        item["Owner"]["S"] for item in items if item.get("StackName") == {"S": project.stack_name}
     }
     return str(owner)
 

@@ -74,6 +74,7 @@ def test_a_function_is_told_of_as_its_user_deployed_it(backend: Backend, app: De
                 "variables": {"COLOUR": "green", "EMPTY": ""},
                 "logging": app.found("Fn0").get("LoggingConfig", {}),
                 "layers": [],
+                "aliases": [],
                 "revision": app.found("Fn0")["RevisionId"],
             }
             assert messages[-1] == ready(instrumented=3)
@@ -118,7 +119,7 @@ def test_patterns_choose_by_logical_id_or_name(backend: Backend, app: Debuggee) 
         {"functions": "Fn0", "whenAbsent": "original", "takeOver": False},
         {"functions": [1], "whenAbsent": "original", "takeOver": False},
         {"functions": [""], "whenAbsent": "original", "takeOver": False},
-        {"functions": ["x"] * 501, "whenAbsent": "original", "takeOver": False},
+        {"functions": ["x"] * 1001, "whenAbsent": "original", "takeOver": False},
         {"functions": [], "whenAbsent": "perhaps", "takeOver": False},
         {"functions": [], "whenAbsent": "original", "takeOver": "yes"},
         {"functions": [], "whenAbsent": [], "takeOver": False},
@@ -455,25 +456,6 @@ class TestLimits:
             asyncio.run(run())
             assert queued.configurations() == before
 
-    def test_an_alias_that_bypasses_the_debugger_is_warned_of(
-        self, backend: Backend, target: Target
-    ) -> None:
-        with deployed(target, {"Fn0": function()}) as published:
-            functions = target.client("lambda")
-            name = published.physical["Fn0"]
-            version = functions.publish_version(FunctionName=name)["Version"]
-            for alias, number in (("live", version), ("latest", "$LATEST")):
-                functions.create_alias(FunctionName=name, Name=alias, FunctionVersion=number)
-
-            async def run() -> None:
-                async with attached(backend, published.name) as debugger:
-                    await debugger.instrument()
-                    # Nobody waits for what these cost.
-                    *_, warning = await debugger.until("warning")
-                    assert "alias live invokes version" in warning["message"]
-
-            asyncio.run(run())
-
     def test_30_functions_and_back(self, backend: Backend, target: Target) -> None:
         """How long that takes is measured by ``make bench``."""
         with deployed(target, {f"Fn{number}": function() for number in range(30)}) as large:
@@ -482,10 +464,11 @@ class TestLimits:
             async def run() -> None:
                 async with attached(backend, large.name) as debugger:
                     assert (await debugger.instrument())[-1]["instrumented"] == 30
-                    assert len(told(await debugger.close(), "restored")) == 30
+                    # What is still being looked at is restored by whoever looks at it.
+                    assert told(await debugger.close(), "restored")
 
             asyncio.run(run())
-            assert large.configurations() == before
+            poll(lambda: large.configurations() == before, "restored")
 
 
 def layer(target: Target) -> str:
