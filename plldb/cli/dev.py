@@ -146,7 +146,7 @@ def _run_seed(console: Console, seed: Seed | None) -> None:
     try:
         seed.run()
     except CommandError as error:
-        console.warn(f"{error.message} {error.hint or ''}".rstrip())
+        console.warn(error.explanation)
 
 
 @contextmanager
