@@ -9,7 +9,7 @@ from pathlib import Path
 from plldb.config import ConfigFile
 from plldb.debugger.children.local_function import LocalFunction
 from plldb.debugger.sources.choice import CodeOptions, choose_sources
-from plldb.debugger.sources.project import make_absolute
+from plldb.debugger.sources.project import has_module, make_absolute
 from plldb.debugger.sources.stack_settings import find_settings
 from plldb.errors import SourceError
 from plldb.replay.masks import MASK
@@ -107,9 +107,7 @@ def _list_bases(path: Path, here: CodeHere) -> Iterator[Path]:
 
 def _has_handler(code: Path, handler: str) -> bool:
     """https://docs.aws.amazon.com/lambda/latest/dg/python-handler.html"""
-    module = handler.rpartition(".")[0].replace(".", "/")
-    places = (code / f"{module}.py", code / module / "__init__.py")
-    return any(place.is_file() for place in places)
+    return has_module(code, handler.rpartition(".")[0].replace(".", "/"))
 
 
 def _ask_project(recording: Recording, here: CodeHere) -> Path | None:
