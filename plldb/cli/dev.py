@@ -15,8 +15,14 @@ import click
 
 from plldb.cli.attach import attach
 from plldb.cli.attach_options import AttachOptions
-from plldb.cli.deploy import DeployOptions, deploy_project, parse_parameters
-from plldb.cli.options import global_options, helper_stack_option
+from plldb.cli.deploy import (
+    DeployOptions,
+    deploy_project,
+    parameter_option,
+    template_option,
+    yes_option,
+)
+from plldb.cli.options import global_options, helper_stack_option, parse_assignments
 
 if TYPE_CHECKING:
     from plldb.cli.console import Console
@@ -44,21 +50,11 @@ def _take_options_of_attach(command: _F) -> _F:
 
 
 @click.command()
-@click.option(
-    "--template",
-    type=click.Path(path_type=Path),
-    help="A SAM or CloudFormation template, or cdk.out; the one of this folder by default.",
-)
+@template_option
 @click.option(
     "--stack-name", help="How to call the stack; or of a CDK app, which one alone to debug."
 )
-@click.option(
-    "--parameter",
-    "parameters",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="A parameter of the template. Repeatable.",
-)
+@parameter_option
 @click.option(
     "--emulator",
     type=click.Choice(["ministack", "localstack"]),
@@ -72,7 +68,7 @@ def _take_options_of_attach(command: _F) -> _F:
     help="Run it after each deployment, as 'plldb exec' would: to fill tables, to create users.",
 )
 @click.option("--keep", is_flag=True, help="Leave the emulator running at the end.")
-@click.option("--yes", is_flag=True, help="Do not ask before changing a stack on AWS.")
+@yes_option
 @helper_stack_option()
 @_take_options_of_attach
 @global_options
@@ -97,7 +93,7 @@ def dev(
     template, and attaches. Edits of the code are in the next invocation; an edited template is
     deployed again. Ctrl-C gives the functions back, and stops the emulator that it started.
     """
-    own = DeployOptions(template, stack_name, parse_parameters(parameters), yes=yes)
+    own = DeployOptions(template, stack_name, parse_assignments("--parameter", parameters), yes=yes)
     # Of a folder, such as cdk.out, the sources of each stack are found by its name.
     named = None if template is None or template.is_dir() else template
     attach_options = AttachOptions(stacks=(), stack_names=(), template=named, **given)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from plldb.cli.attach_options import DEBUGPY_ADDRESS, parse_debug_mode
-from plldb.cli.options import global_options
+from plldb.cli.options import global_options, parse_assignments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,7 +85,7 @@ def replay(
     """
     if pdb and debugpy:
         raise click.UsageError("Choose one of --pdb and --debugpy.")
-    variables = _parse_variables(env)
+    variables = parse_assignments("--env", env)
     debug = parse_debug_mode(pdb, debugpy, wait_for_client=True)
 
     from plldb.cli.factory import make_factory
@@ -104,16 +104,6 @@ def replay(
             "else than was recorded.",
             "What may differ, --ignore PLACE or 'ignore' in the recording leaves out.",
         )
-
-
-def _parse_variables(env: tuple[str, ...]) -> dict[str, str]:
-    variables = {}
-    for given in env:
-        name, separator, value = given.partition("=")
-        if not separator or not name:
-            raise click.UsageError(f"--env {given}: give NAME=VALUE.")
-        variables[name] = value
-    return variables
 
 
 class _Replays:
