@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import shlex
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -13,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from plldb.cli.attach import attach
+from plldb.cli.attach import attach, run_attach
 from plldb.cli.attach_options import AttachOptions
 from plldb.cli.deploy import (
     DeployOptions,
@@ -29,8 +27,6 @@ if TYPE_CHECKING:
     from plldb.cli.factory import Factory
     from plldb.dev.seeding import Seed
     from plldb.emulators.base import RunningEmulator
-
-logger = logging.getLogger(__name__)
 
 # What this command knows by itself.
 _KNOWN = ("stacks", "stack_names", "template")
@@ -114,6 +110,8 @@ def dev(
 
 def _split_seed(seed: str | None) -> list[str]:
     """Its words, as a shell splits them; empty without one. Raises click.UsageError."""
+    import shlex
+
     try:
         words = shlex.split(seed or "")
     except ValueError as error:
@@ -203,10 +201,13 @@ def _bootstrap(factory: Factory) -> None:
 
 
 def _run(factory: Factory, own: DeployOptions, options: AttachOptions, seed: Seed | None) -> None:
-    from plldb.cli.attach import run_attach
+    # Here, as all that 'plldb --help' does not need.
+    import logging
+
     from plldb.dev.template_watch import TemplateWatch
     from plldb.errors import PlldbError
 
+    logger = logging.getLogger(__name__)
     folder, console = Path.cwd(), factory.console
     deployed, files = deploy_project(factory, factory.target, folder, own, _MARKS)
     names = tuple(one.stack_name for one in deployed)
@@ -239,7 +240,9 @@ def _run(factory: Factory, own: DeployOptions, options: AttachOptions, seed: See
 
 
 def _say_what_goes_on(console: Console, reason: str) -> None:
-    logger.info("the last good deployment goes on: %s", reason)
+    import logging
+
+    logging.getLogger(__name__).info("the last good deployment goes on: %s", reason)
     console.warn(f"The last good deployment goes on. {reason}")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
@@ -197,6 +196,8 @@ class _Replays:
 
 
 def _describe(outcome: Outcome) -> Mapping[str, Any]:
+    import json
+
     if outcome.raw is not None:
         return {"answer": None, "answerBase64": outcome.raw, "error": None}
     answer = None if outcome.result is None else json.loads(outcome.result)
