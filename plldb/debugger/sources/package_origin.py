@@ -16,7 +16,7 @@ from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
-from plldb.debugger.sources.project import is_file
+from plldb.debugger.sources.project import find_module_path, is_file
 
 # Other people's code, and what tools make of the project's.
 _SKIPPED = frozenset(
@@ -77,7 +77,7 @@ class Package:
 
     def find_module(self, handler: str) -> str | None:
         """The file of a handler's module, which may be named by a path: ``src/users.create``."""
-        module = handler.rpartition(".")[0].replace(".", "/")
+        module = find_module_path(handler)
         names = (f"{module}.py", f"{module}/__init__.py")
         return next((name for name in names if name in self.names), None)
 

@@ -105,12 +105,18 @@ def is_remote(text: str) -> bool:
     return text.startswith(("s3://", "https://", "http://"))
 
 
+def find_module_path(handler: str) -> str:
+    """The path of a handler's module, ``package/module``; empty if it names none.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/python-handler.html
+    """
+    return handler.rpartition(".")[0].replace(".", "/")
+
+
 def has_module(folder: Path, module: str) -> bool:
     """Whether a module is importable from a folder; it is given as a path: ``package/module``."""
-    path = folder / module
-    return bool(module) and (
-        is_file(path.with_name(f"{path.name}.py")) or is_file(path / "__init__.py")
-    )
+    places = (folder / f"{module}.py", folder / module / "__init__.py")
+    return bool(module) and any(is_file(place) for place in places)
 
 
 def find_folder(folder: Path, value: str) -> Path | str:
