@@ -8,7 +8,6 @@ otherwise nothing does, and it is found by what is in it.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +25,7 @@ from plldb.debugger.sources.cloud_assembly import (
     read_assembly,
 )
 from plldb.debugger.sources.functions import read_functions
-from plldb.debugger.sources.package_origin import OriginFinder, Package, is_foreign, read_file
+from plldb.debugger.sources.package_origin import OriginFinder, Package, read_file, walk_own
 from plldb.debugger.sources.project import (
     CodeSource,
     DescribedLayer,
@@ -248,9 +247,8 @@ class _Origins:
     def _texts(self) -> dict[Path, str]:
         """What the app consists of, in whatever language."""
         texts: dict[Path, str] = {}
-        for at, folders, files in os.walk(self.folder):
-            folders[:] = [name for name in folders if not is_foreign(Path(at, name))]
+        for here, _, files in walk_own(self.folder):
             for name in files:
                 if Path(name).suffix in _LANGUAGES and len(texts) < _MOST_FILES:
-                    texts[Path(at, name)] = read_file(Path(at, name)).decode(errors="replace")
+                    texts[here / name] = read_file(here / name).decode(errors="replace")
         return texts

@@ -248,9 +248,7 @@ class _Tree:
         """Their paths from the root, sorted; none if they are too many."""
         names: list[str] = []
         count = 0
-        for at, folders, files in os.walk(self.root):
-            here = Path(at)
-            folders[:] = [name for name in folders if not is_foreign(here / name)]
+        for here, folders, files in walk_own(self.root):
             below = here.relative_to(self.root)
             names += [(below / name).as_posix() for name in files if name.endswith(".py")]
             count += len(files) + len(folders)
@@ -284,6 +282,17 @@ def read_file(path: Path) -> bytes:
         return path.read_bytes()
     except OSError:
         return b""
+
+
+def walk_own(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """As ``os.walk``, without what was not written in the project.
+
+    A list of folders may be changed: it says where to go on, and in which order.
+    """
+    for at, folders, files in os.walk(folder):
+        here = Path(at)
+        folders[:] = [name for name in folders if not is_foreign(here / name)]
+        yield here, folders, files
 
 
 def is_foreign(folder: Path) -> bool:
