@@ -41,6 +41,7 @@ from plldb.templates import as_dict, read_template
 
 _SETTINGS = "cdk.json"
 _OUTPUT = "cdk.out"
+_RENEWAL = "cdk synth"
 _CONTENTS = ("Code", "CodeUri", "Content", "ContentUri")
 _NESTED_STACK = "AWS::CloudFormation::Stack"
 # Those that apps are written in, and how many files one may have.
@@ -65,12 +66,12 @@ def find_projects(folder: Path) -> Sequence[Project]:
         by_name.setdefault(stack.name, []).append(stack)
     return [
         Project(
-            "CDK",
             stacks[0].template,
             partial(_read_stacks, stacks, origins),
             frozenset({name}),
             manifest,
             make_absolute(folder),
+            renewal=_RENEWAL,
         )
         for name, stacks in by_name.items()
     ]
@@ -93,7 +94,11 @@ def find_template_project(template: Path) -> Project | None:
     app = next((at for at in above if (at / _SETTINGS).is_file()), above[0])
     origins = _Origins(app, assembly)
     return Project(
-        "CDK", template, partial(_read_template, template, origins), named_by=manifest, folder=app
+        template,
+        partial(_read_template, template, origins),
+        named_by=manifest,
+        folder=app,
+        renewal=_RENEWAL,
     )
 
 

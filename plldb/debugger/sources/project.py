@@ -63,22 +63,22 @@ Parameters = Mapping[str, str]
 class Project:
     """One stack, as the files of a project describe it.
 
-    ``kind`` is what it is called in messages: SAM, CloudFormation, CDK, … ``file`` is what
-    ``read`` reads, for example a template; it raises SourceError if that makes no sense. It takes
-    the stack's parameters, for kinds of projects to which they matter.
+    ``file`` is what ``read`` reads, for example a template; it raises SourceError if that makes no
+    sense. It takes the stack's parameters, for kinds of projects to which they matter.
     ``stack_names`` are the names under which the project deploys this, as ``named_by`` says; empty
     if it names none. A project that names other stacks is never used for a stack. ``folder`` is the
     project's own, where that is not the one of ``file``. Where there are no names,
     ``read_resources`` gives the types of all resources, by logical id, to tell stacks apart.
+    ``renewal`` is the command that writes the file, if a tool does.
     """
 
-    kind: str
     file: Path
     read: Callable[[Parameters], Functions]
     stack_names: frozenset[str] = frozenset()
     named_by: Path | None = None
     folder: Path | None = None
     read_resources: Callable[[Parameters], Mapping[str, str]] | None = None
+    renewal: str | None = None
 
 
 # All projects in a folder. Raises SourceError for a file that is of its kind and can't be read.
