@@ -36,6 +36,7 @@ from plldb.debugger.sources.project import (
     is_folder,
     make_absolute,
 )
+from plldb.deployed import NESTED_STACK_TYPE
 from plldb.errors import SourceError
 from plldb.templates import as_dict, read_template
 
@@ -43,7 +44,6 @@ _SETTINGS = "cdk.json"
 _OUTPUT = "cdk.out"
 _RENEWAL = "cdk synth"
 _CONTENTS = ("Code", "CodeUri", "Content", "ContentUri")
-_NESTED_STACK = "AWS::CloudFormation::Stack"
 # Those that apps are written in, and how many files one may have.
 _LANGUAGES = frozenset({".py", ".ts", ".mts", ".js", ".mjs", ".cjs", ".java", ".cs", ".go"})
 _MOST_FILES = 5_000
@@ -160,7 +160,7 @@ def _read_template(template: Path, origins: _Origins, parameters: Parameters) ->
 def _list_nested(resources: Mapping[str, Any], folder: Path) -> Iterator[tuple[str, Path]]:
     for logical_id, resource in resources.items():
         path = _get_metadata(resource).get(ASSET_PATH)
-        if as_dict(resource).get("Type") == _NESTED_STACK and isinstance(path, str):
+        if as_dict(resource).get("Type") == NESTED_STACK_TYPE and isinstance(path, str):
             yield str(logical_id), folder / path
 
 
