@@ -27,7 +27,7 @@ from plldb.debugger.sources.project import (
     is_folder,
     make_absolute,
 )
-from plldb.debugger.sources.stack_settings import StackSettings, apply_layers
+from plldb.debugger.sources.stack_settings import StackSettings, apply_layers, suggest_function
 from plldb.deployed import DeployedStack
 from plldb.errors import SourceError, UsageError
 from plldb.templates import TEMPLATE_HINT
@@ -342,7 +342,7 @@ def _name_code(
         if not any(fnmatchcase(name, pattern) for name in names):
             raise UsageError(
                 f"--code {pattern}={options.code[pattern]}: the stack has no function {pattern!r}.",
-                suggest(pattern, sorted(names)) if names else "It has no function at all.",
+                suggest_function(pattern, names),
             )
     return named
 
@@ -400,7 +400,7 @@ def _check_patterns(
             raise SourceError(f"There is no code for {function} here: {reason}.", hint)
         raise SourceError(
             f"--function {pattern}: stack {deployed.name} has no such function.",
-            suggest(pattern, names) if names else "It has no function at all.",
+            suggest_function(pattern, names),
         )
 
 
