@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from plldb.errors import SourceError
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,16 @@ def is_folder(path: Path) -> bool:
 def is_file(path: Path) -> bool:
     """False for what can't be a path, too, such as a name that is too long."""
     return os.path.isfile(path)  # noqa: PTH113 (Path.is_file raises OSError)
+
+
+def read_json(path: Path, hint: str) -> Any:
+    """What a tool wrote. Raises SourceError, with the hint, if it is not there or can't be read."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SourceError(f"{path} is not there.", hint) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise SourceError(f"{path} can't be read: {error}.", hint) from None
 
 
 def is_remote(text: str) -> bool:

@@ -23,8 +23,8 @@ from plldb.debugger.sources.project import (
     Project,
     find_folder,
     make_absolute,
+    read_json,
 )
-from plldb.errors import SourceError
 from plldb.templates import as_dict
 
 _OUTPUT = ".serverless"
@@ -163,12 +163,7 @@ def _normalise(name: str) -> str:
 
 
 def _read_state(path: Path) -> Mapping[str, Any]:
-    try:
-        return as_dict(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, RecursionError) as error:
-        raise SourceError(f"{path} can't be read: {error}.", _HINT) from None
+    return as_dict(read_json(path, _HINT)) if path.exists() else {}
 
 
 def _find_stack_name(state: Mapping[str, Any]) -> str | None:
