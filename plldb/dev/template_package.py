@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from plldb.debugger.sources.functions import LAMBDA_FUNCTION, SAM_FUNCTION
+from plldb.debugger.sources.functions import SAM_FUNCTION
 from plldb.debugger.sources.project import is_remote, make_absolute
-from plldb.deployed import NESTED_STACK_TYPE
+from plldb.deployed import FUNCTION_TYPE, NESTED_STACK_TYPE
 from plldb.dev.code_zip import Upload, upload_file, upload_text, zip_code
 from plldb.errors import SourceError
 from plldb.templates import as_dict, as_list, read_template
@@ -132,7 +132,7 @@ class _Artifact:
 _ARTIFACTS: Mapping[str, _Artifact] = {
     SAM_FUNCTION: _Artifact("CodeUri", _as_s3_uri, is_code=True),
     "AWS::Serverless::LayerVersion": _Artifact("ContentUri", _as_s3_uri, is_code=True),
-    LAMBDA_FUNCTION: _Artifact("Code", _as_lambda_code, is_code=True),
+    FUNCTION_TYPE: _Artifact("Code", _as_lambda_code, is_code=True),
     "AWS::Lambda::LayerVersion": _Artifact("Content", _as_lambda_code, is_code=True),
     "AWS::Serverless::StateMachine": _Artifact("DefinitionUri", _as_location),
     "AWS::StepFunctions::StateMachine": _Artifact("DefinitionS3Location", _as_location),
