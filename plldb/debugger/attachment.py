@@ -202,8 +202,7 @@ def attach_to_all(
     for stack in stacks:
         if stack.session.members is None:
             require_debuggable_stack(target, stack.session.stack_name)
-    for stack in stacks:
-        helper = _find_helper_stack(target, stack.session)
+    helper = _find_helper_stack(target, *(stack.session for stack in stacks))
     with (
         ApiClient.of_helper_stack(helper, target) as api,
         PayloadTransfer(target.reachable_url, target.ca_bundle) as transfer,
@@ -241,10 +240,10 @@ def _create_sessions(
     return session_ids
 
 
-def _find_helper_stack(target: Target, options: SessionOptions) -> HelperStack:
-    """Raises StackError if it is missing, or does not do what the session is to ask for."""
-    helper = find_helper_stack(target, options.helper_stack)
-    if options.as_function:
+def _find_helper_stack(target: Target, *sessions: SessionOptions) -> HelperStack:
+    """Theirs. Raises StackError if it is missing, or does not do what one of them asks for."""
+    helper = find_helper_stack(target, sessions[0].helper_stack)
+    if any(options.as_function for options in sessions):
         helper.require_function_credentials()
     return helper
 
