@@ -509,7 +509,7 @@ class InvocationRunner:
         Its clock may be off: one that came quickly shows by how much. So it is not of the first.
         """
         delay, least = time.time() - invocation.sent_at, self._least_delay
-        self._least_delay = min(delay, least or delay)
+        self._least_delay = delay if least is None else min(delay, least)
         is_long = invocation.deadline - invocation.sent_at > _FRESH_SECONDS
         return is_long and least is not None and delay - least < _FRESH_SECONDS
 

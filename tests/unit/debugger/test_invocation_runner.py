@@ -683,6 +683,24 @@ class TestClaimsThatGoToTheTable:
 
         session(work)
 
+    def test_one_that_took_no_time_at_all_shows_it_for_good(self) -> None:
+        async def work(one: Session) -> None:
+            one.claims.verdicts = [True]
+            one.runner.add_function(instrumented())
+            now = float(int(time.time()))
+            for number, waited in enumerate([0, 1.5, 3]):
+                sent_at = now - waited
+                with time_machine.travel(now, tick=False):
+                    one.runner.start(
+                        replace(
+                            arrived(str(number)), sent_at=sent_at, deadline=now + 60, claim=CLAIM
+                        )
+                    )
+                await one.finished(number + 1)
+            assert one.claims.taken == [CLAIM]
+
+        session(work)
+
     @pytest.mark.parametrize("ahead", [-3600.0, 3600.0])
     def test_a_clock_that_is_off_does_not_matter(self, ahead: float) -> None:
         async def work(one: Session) -> None:
