@@ -685,6 +685,26 @@ class TestClaimsThatGoToTheTable:
 
         session(work)
 
+    def test_so_is_what_had_to_wait_until_it_may_be_over(self) -> None:
+        """For its function, which nobody had told of yet."""
+
+        async def work(one: Session) -> None:
+            one.claims.verdicts = [True]
+            one.runner.add_function(instrumented())
+            now = time.time()
+            first = replace(arrived("first"), sent_at=now, deadline=now + 60, claim=CLAIM)
+            one.runner.start(first)
+            await one.finished()
+            one.stack.heard.clear()
+            one.runner.start(replace(first, request_id="second", function="Other"))
+            with time_machine.travel(now + 59, tick=False):
+                one.runner.add_function(instrumented("Other"))
+                await one.finished(2)
+            assert one.claims.taken == []
+            assert one.stack.told("claim")
+
+        session(work)
+
     def test_one_that_took_no_time_at_all_shows_it_for_good(self) -> None:
         async def work(one: Session) -> None:
             one.claims.verdicts = [True]
