@@ -305,7 +305,9 @@ class LambdaControlPlane:
                 }
             if len(found) == len(names):
                 break
-        self._pages = pages
+        has_all = bool(names) and len(found) == len(names)
+        # Where reading ended early, there are as many at least.
+        self._pages = pages if has_all or pages != most else max(pages, self._pages)
         return found
 
     def _look_at(self, names: Collection[str]) -> dict[str, Found | Exception]:
