@@ -38,6 +38,11 @@ class PlldbError(Exception):
         self.message = message
         self.hint = hint
 
+    @property
+    def explanation(self) -> str:
+        """Message and hint in one line."""
+        return f"{self.message} {self.hint or ''}".strip()
+
 
 class UsageError(PlldbError):
     exit_code = 2

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,18 +64,13 @@ def read(path: Path, found_by: str) -> ConfigFile:
 
     ``found_by`` says in the user's words what names it: ``--config``, PLLDB_CONFIG, …
     """
-    document = _parse(path, found_by)
     known = ("environment", "environments", "stacks", "attach", "record")
-    _check_keys(f"{path}", document, known)
+    document = _check_table(f"{path}", _parse(path, found_by), known)
     environment = document.get("environment")
     if environment is not None and not isinstance(environment, str):
         raise _wrong_type(f"{path}: environment", environment, "a string")
-    environments = document.get("environments", {})
-    if not isinstance(environments, dict):
-        raise _wrong_type(f"{path}: environments", environments, "a table")
-    stacks = document.get("stacks", {})
-    if not isinstance(stacks, dict):
-        raise _wrong_type(f"{path}: stacks", stacks, "a table")
+    environments = _check_table(f"{path}: environments", document.get("environments", {}))
+    stacks = _check_table(f"{path}: stacks", document.get("stacks", {}))
     return ConfigFile(
         path,
         found_by,
@@ -131,9 +126,7 @@ def _read_environment(path: Path, name: str, table: object) -> FileEnvironment:
             "Use lower-case letters, digits and hyphens.",
         )
     where = f"{path} [environments.{name}]"
-    if not isinstance(table, dict):
-        raise _wrong_type(where, table, "a table")
-    _check_keys(where, table, (*_OPTIONS, _PARAMETERS))
+    table = _check_table(where, table, (*_OPTIONS, _PARAMETERS))
     options = {
         _OPTIONS[key]: _read_option(where, key, value)
         for key, value in table.items()
@@ -141,10 +134,8 @@ def _read_environment(path: Path, name: str, table: object) -> FileEnvironment:
     }
     # It must not contradict itself, whether or not something above the file wins.
     select_kind({option: Setting(value, where) for option, value in options.items()})
-    parameters = table.get(_PARAMETERS, {})
     where = f"{path} [environments.{name}.{_PARAMETERS}]"
-    if not isinstance(parameters, dict):
-        raise _wrong_type(where, parameters, "a table")
+    parameters = _check_table(where, table.get(_PARAMETERS, {}))
     return FileEnvironment(
         options, {key: _read_text_value(where, key, value) for key, value in parameters.items()}
     )
@@ -189,9 +180,7 @@ def _read_text_value(where: str, key: str, value: object) -> str:
 
 def _read_attach(where: str, table: object) -> tuple[str, ...]:
     """The stacks that ``plldb attach`` attaches to by default."""
-    if not isinstance(table, dict):
-        raise _wrong_type(where, table, "a table")
-    _check_keys(where, table, ("stacks",))
+    table = _check_table(where, table, ("stacks",))
     stacks = table.get("stacks", [])
     if not isinstance(stacks, list):
         raise _wrong_type(f"{where}: stacks", stacks, 'an array, as in stacks = ["orders"]')
@@ -203,9 +192,7 @@ def _read_attach(where: str, table: object) -> tuple[str, ...]:
 
 def _read_record(path: Path, table: object) -> FileRecord:
     where = f"{path} [record]"
-    if not isinstance(table, dict):
-        raise _wrong_type(where, table, "a table")
-    _check_keys(where, table, ("mask", "ignore"))
+    table = _check_table(where, table, ("mask", "ignore"))
     mask = _read_texts(where, "mask", table)
     for entry in mask:
         if entry.startswith("/"):
@@ -239,12 +226,8 @@ def _check_pattern(where: str, entry: str) -> None:
 
 def _read_stack(path: Path, name: str, table: object) -> FileStack:
     where = f"{path} [stacks.{name}]"
-    if not isinstance(table, dict):
-        raise _wrong_type(where, table, "a table")
-    _check_keys(where, table, (*_OF_ALL, "template", "as-function", "functions"))
-    functions = table.get("functions", {})
-    if not isinstance(functions, dict):
-        raise _wrong_type(f"{path} [stacks.{name}.functions]", functions, "a table")
+    table = _check_table(where, table, (*_OF_ALL, "template", "as-function", "functions"))
+    functions = _check_table(f"{path} [stacks.{name}.functions]", table.get("functions", {}))
     return FileStack(
         _read_overrides(path, where, table),
         {
@@ -273,9 +256,7 @@ def _read_python(path: Path, where: str, table: Mapping[str, object]) -> str | N
 
 
 def _read_function(path: Path, where: str, table: object) -> FileOverrides:
-    if not isinstance(table, dict):
-        raise _wrong_type(where, table, "a table")
-    _check_keys(where, table, (*_OF_ALL, "handler", "layers"))
+    table = _check_table(where, table, (*_OF_ALL, "handler", "layers"))
     return _read_overrides(path, where, table)
 
 
@@ -318,11 +299,14 @@ def _read_layers(path: Path, where: str, table: Mapping[str, object]) -> tuple[s
 # --- Checks ---------------------------------------------------------------------------------------
 
 
-def _check_keys(where: str, table: Mapping[str, object], known: Iterable[str]) -> None:
-    known = list(known)
+def _check_table(where: str, table: object, known: Collection[str] | None = None) -> dict[str, Any]:
+    """The table. Raises UsageError if it is none, or for a key that is none of those ``known``."""
+    if not isinstance(table, dict):
+        raise _wrong_type(where, table, "a table")
     for key in table:
-        if key not in known:
+        if known is not None and key not in known:
             raise UsageError(f"{where}: there is no setting {key!r}.", suggest(key, known))
+    return table
 
 
 # As TOML calls them: https://toml.io/en/v1.0.0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from plldb.cli.options import global_options
+from plldb.cli.options import global_options, parse_assignments
 
 if TYPE_CHECKING:
     from plldb.aws import Target
@@ -21,22 +21,27 @@ if TYPE_CHECKING:
     from plldb.dev.stack_deployment import Change, Deployment, Reporter
 
 
-@click.command()
-@click.option(
+template_option = click.option(
     "--template",
     type=click.Path(path_type=Path),
     help="A SAM or CloudFormation template, or cdk.out; the one of this folder by default.",
 )
-@click.option("--stack-name", help="How to call the stack; or of a CDK app, which one to deploy.")
-@click.option(
+parameter_option = click.option(
     "--parameter",
     "parameters",
     multiple=True,
     metavar="NAME=VALUE",
     help="A parameter of the template. Repeatable.",
 )
+yes_option = click.option("--yes", is_flag=True, help="Do not ask before changing a stack on AWS.")
+
+
+@click.command()
+@template_option
+@click.option("--stack-name", help="How to call the stack; or of a CDK app, which one to deploy.")
+@parameter_option
 @click.option("--build", is_flag=True, help="Run 'sam build' first.")
-@click.option("--yes", is_flag=True, help="Do not ask before changing a stack on AWS.")
+@yes_option
 @global_options
 def deploy(
     template: Path | None,
@@ -59,20 +64,10 @@ def deploy(
     """
     from plldb.cli.factory import make_factory
 
-    options = DeployOptions(template, stack_name, parse_parameters(parameters), build, yes)
+    assigned = parse_assignments("--parameter", parameters)
+    options = DeployOptions(template, stack_name, assigned, build, yes)
     factory = make_factory()
     deploy_project(factory, factory.target, Path.cwd(), options)
-
-
-def parse_parameters(values: Sequence[str]) -> dict[str, str]:
-    """``NAME=VALUE``. Raises click.UsageError for anything else."""
-    parameters: dict[str, str] = {}
-    for value in values:
-        name, equals, text = value.partition("=")
-        if not name or not equals:
-            raise click.UsageError(f"--parameter {value} is not NAME=VALUE.")
-        parameters[name] = text
-    return parameters
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import shlex
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -13,18 +11,22 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from plldb.cli.attach import attach
+from plldb.cli.attach import attach, run_attach
 from plldb.cli.attach_options import AttachOptions
-from plldb.cli.deploy import DeployOptions, deploy_project, parse_parameters
-from plldb.cli.options import global_options, helper_stack_option
+from plldb.cli.deploy import (
+    DeployOptions,
+    deploy_project,
+    parameter_option,
+    template_option,
+    yes_option,
+)
+from plldb.cli.options import global_options, helper_stack_option, parse_assignments
 
 if TYPE_CHECKING:
     from plldb.cli.console import Console
     from plldb.cli.factory import Factory
     from plldb.dev.seeding import Seed
     from plldb.emulators.base import RunningEmulator
-
-logger = logging.getLogger(__name__)
 
 # What this command knows by itself.
 _KNOWN = ("stacks", "stack_names", "template")
@@ -44,21 +46,11 @@ def _take_options_of_attach(command: _F) -> _F:
 
 
 @click.command()
-@click.option(
-    "--template",
-    type=click.Path(path_type=Path),
-    help="A SAM or CloudFormation template, or cdk.out; the one of this folder by default.",
-)
+@template_option
 @click.option(
     "--stack-name", help="How to call the stack; or of a CDK app, which one alone to debug."
 )
-@click.option(
-    "--parameter",
-    "parameters",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="A parameter of the template. Repeatable.",
-)
+@parameter_option
 @click.option(
     "--emulator",
     type=click.Choice(["ministack", "localstack"]),
@@ -72,7 +64,7 @@ def _take_options_of_attach(command: _F) -> _F:
     help="Run it after each deployment, as 'plldb exec' would: to fill tables, to create users.",
 )
 @click.option("--keep", is_flag=True, help="Leave the emulator running at the end.")
-@click.option("--yes", is_flag=True, help="Do not ask before changing a stack on AWS.")
+@yes_option
 @helper_stack_option()
 @_take_options_of_attach
 @global_options
@@ -97,7 +89,7 @@ def dev(
     template, and attaches. Edits of the code are in the next invocation; an edited template is
     deployed again. Ctrl-C gives the functions back, and stops the emulator that it started.
     """
-    own = DeployOptions(template, stack_name, parse_parameters(parameters), yes=yes)
+    own = DeployOptions(template, stack_name, parse_assignments("--parameter", parameters), yes=yes)
     # Of a folder, such as cdk.out, the sources of each stack are found by its name.
     named = None if template is None or template.is_dir() else template
     attach_options = AttachOptions(stacks=(), stack_names=(), template=named, **given)
@@ -118,6 +110,8 @@ def dev(
 
 def _split_seed(seed: str | None) -> list[str]:
     """Its words, as a shell splits them; empty without one. Raises click.UsageError."""
+    import shlex
+
     try:
         words = shlex.split(seed or "")
     except ValueError as error:
@@ -146,7 +140,7 @@ def _run_seed(console: Console, seed: Seed | None) -> None:
     try:
         seed.run()
     except CommandError as error:
-        console.warn(f"{error.message} {error.hint or ''}".rstrip())
+        console.warn(error.explanation)
 
 
 @contextmanager
@@ -207,10 +201,13 @@ def _bootstrap(factory: Factory) -> None:
 
 
 def _run(factory: Factory, own: DeployOptions, options: AttachOptions, seed: Seed | None) -> None:
-    from plldb.cli.attach import run_attach
+    # Here, as all that 'plldb --help' does not need.
+    import logging
+
     from plldb.dev.template_watch import TemplateWatch
     from plldb.errors import PlldbError
 
+    logger = logging.getLogger(__name__)
     folder, console = Path.cwd(), factory.console
     deployed, files = deploy_project(factory, factory.target, folder, own, _MARKS)
     names = tuple(one.stack_name for one in deployed)
@@ -243,7 +240,9 @@ def _run(factory: Factory, own: DeployOptions, options: AttachOptions, seed: See
 
 
 def _say_what_goes_on(console: Console, reason: str) -> None:
-    logger.info("the last good deployment goes on: %s", reason)
+    import logging
+
+    logging.getLogger(__name__).info("the last good deployment goes on: %s", reason)
     console.warn(f"The last good deployment goes on. {reason}")
 
 

@@ -227,7 +227,7 @@ class Factory:
 
     def _warn_of_credentials(self, problem: PlldbError | None) -> None:
         if problem is not None:
-            self.console.warn(f"{problem.message} {problem.hint or ''}".rstrip())
+            self.console.warn(problem.explanation)
 
     def find_endpoints(self, profile: str | None) -> ProfileEndpoints:
         """What AWS's own configuration says of endpoints; what is not followed is told."""

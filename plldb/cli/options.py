@@ -51,6 +51,17 @@ def list_given(leave_out: Iterable[str]) -> list[str]:
     return arguments
 
 
+def parse_assignments(option: str, values: Iterable[str]) -> dict[str, str]:
+    """``NAME=VALUE`` each; the last one of a name counts. Raises click.UsageError for others."""
+    assigned: dict[str, str] = {}
+    for given in values:
+        name, equals, value = given.partition("=")
+        if not name or not equals:
+            raise click.UsageError(f"{option} {given} is not NAME=VALUE.")
+        assigned[name] = value
+    return assigned
+
+
 def _render(parameter: click.Parameter, value: Any) -> list[str]:
     if isinstance(parameter, click.Argument):
         return [str(one) for one in (value if parameter.nargs != 1 else [value])]

@@ -25,24 +25,18 @@ def recordings(folder: Path) -> None:
     one again.
     """
     from plldb.cli.factory import make_factory
-    from plldb.errors import SourceError
-    from plldb.replay.recording import SUFFIX, read_recording
+    from plldb.replay.recording import read_recordings
 
     console = make_factory().console
     found: list[dict[str, Any]] = []
-    for path in sorted(folder.glob(f"*{SUFFIX}")):
-        try:
-            recording = read_recording(path)
-        except SourceError as error:
-            console.warn(f"{error.message} {error.hint}")
-            continue
+    for path, recording in read_recordings(folder, console.warn):
         failure = recording.error or {}
         found.append(
             {
                 "file": str(path),
                 "function": recording.function.logical_id,
                 "requestId": recording.request_id,
-                "recordedAt": str(recording.times.get("recordedAt", "")),
+                "recordedAt": recording.recorded_at,
                 "durationMs": recording.times.get("durationMs"),
                 "outcome": recording.outcome,
                 "error": failure.get("errorType"),
@@ -51,20 +45,18 @@ def recordings(folder: Path) -> None:
     found.sort(key=lambda one: (one["recordedAt"], one["file"]))
     if console.is_json:
         console.answer({"recordings": found}, "")
-    elif not found:
+        return
+    if not found:
         console.answer({}, f"There are no recordings in {folder}.")
-    console.table(
-        ("file", "function", "recorded", "ms", "outcome"),
-        [
-            (
-                one["file"],
-                one["function"],
-                one["recordedAt"][:19].replace("T", " "),
-                str(one["durationMs"]),
-                one["error"] or one["outcome"],
-            )
-            for one in found
-        ]
-        if found
-        else [],
-    )
+        return
+    rows = [
+        (
+            one["file"],
+            one["function"],
+            one["recordedAt"][:19].replace("T", " "),
+            str(one["durationMs"]),
+            one["error"] or one["outcome"],
+        )
+        for one in found
+    ]
+    console.table(("file", "function", "recorded", "ms", "outcome"), rows)

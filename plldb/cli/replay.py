@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from plldb.cli.attach_options import DEBUGPY_ADDRESS, parse_debug_mode
-from plldb.cli.options import global_options
+from plldb.cli.options import global_options, parse_assignments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,7 +84,7 @@ def replay(
     """
     if pdb and debugpy:
         raise click.UsageError("Choose one of --pdb and --debugpy.")
-    variables = _parse_variables(env)
+    variables = parse_assignments("--env", env)
     debug = parse_debug_mode(pdb, debugpy, wait_for_client=True)
 
     from plldb.cli.factory import make_factory
@@ -104,16 +103,6 @@ def replay(
             "else than was recorded.",
             "What may differ, --ignore PLACE or 'ignore' in the recording leaves out.",
         )
-
-
-def _parse_variables(env: tuple[str, ...]) -> dict[str, str]:
-    variables = {}
-    for given in env:
-        name, separator, value = given.partition("=")
-        if not separator or not name:
-            raise click.UsageError(f"--env {given}: give NAME=VALUE.")
-        variables[name] = value
-    return variables
 
 
 class _Replays:
@@ -207,6 +196,8 @@ class _Replays:
 
 
 def _describe(outcome: Outcome) -> Mapping[str, Any]:
+    import json
+
     if outcome.raw is not None:
         return {"answer": None, "answerBase64": outcome.raw, "error": None}
     answer = None if outcome.result is None else json.loads(outcome.result)

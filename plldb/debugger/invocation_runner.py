@@ -383,7 +383,7 @@ class InvocationRunner:
         try:
             await self._invoker.prepare(function)
         except PlldbError as error:
-            reason = f"{error.message} {error.hint or ''}".strip()
+            reason = error.explanation
             if self._refusals.get(name) != reason:
                 self._refusals[name] = reason
                 self._report(NotPrepared(name, reason))

@@ -124,7 +124,7 @@ class Redeployments:
         try:
             self._held.want(await self._steps.find_code() - self._held.names)
         except PlldbError as error:
-            reason = f"{error.message} {error.hint or ''}".strip()
+            reason = error.explanation
             self._steps.report(CodeNotFoundAgain(reason))
         self._ask()
 

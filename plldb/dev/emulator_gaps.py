@@ -11,7 +11,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from plldb.dev.template_package import NESTED_STACK, SAM_APPLICATION, SAM_FUNCTION
+from plldb.debugger.sources.functions import SAM_FUNCTION
+from plldb.deployed import NESTED_STACK_TYPE
+from plldb.dev.template_package import SAM_APPLICATION
 from plldb.templates import as_dict
 
 _HEALTH = "/_ministack/health"
@@ -75,7 +77,7 @@ def _nest(logical_id: str, resource: dict[str, Any]) -> list[str]:
     location = properties.get("Location")
     if not isinstance(location, str):
         return [f"{logical_id}: MiniStack has no Serverless Application Repository"]
-    resource["Type"] = NESTED_STACK
+    resource["Type"] = NESTED_STACK_TYPE
     kept = {name: properties[name] for name in _PASSED_ON if name in properties}
     if isinstance(kept.get("Tags"), dict):
         kept["Tags"] = [{"Key": key, "Value": value} for key, value in kept["Tags"].items()]

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from plldb.errors import SourceError, UsageError
+from plldb.errors import UsageError
 from plldb.replay.masks import MASK
-from plldb.replay.recording import SUFFIX, Recording, read_recording
+from plldb.replay.recording import Recording, read_recordings
 
 
 @dataclass(frozen=True)
@@ -26,25 +26,20 @@ def find_last_event(
 ) -> LastEvent:
     """Of the recordings in ``folder``, the latest of a function.
 
-    ``name`` is its path of logical ids, ``physical_name`` its name at Lambda or its ARN. Hears of
-    files that make no sense. Raises UsageError if there is none.
+    ``name`` is its path of logical ids, ``physical_name`` its name at Lambda or its ARN. ``warn``
+    hears of files that make no sense. Raises UsageError if there is none.
     """
     # An ARN's parts, of which one is the name; or the name alone.
     names = {name, *physical_name.split(":")}
-    found: list[tuple[str, str, Recording]] = []
-    for path in folder.glob(f"*{SUFFIX}"):
-        try:
-            recording = read_recording(path)
-        except SourceError as error:
-            warn(f"{error.message} {error.hint}")
-            continue
+    found: list[tuple[str, Path, Recording]] = []
+    for path, recording in read_recordings(folder, warn):
         if names & {recording.function.logical_id, recording.function.name}:
-            found.append((str(recording.times.get("recordedAt", "")), path.name, recording))
+            found.append((recording.recorded_at, path, recording))
     if not found:
         raise UsageError(
             f"There is no recording of {name} in {folder}.",
             "'plldb dev --record DIR' makes them; --recordings DIR says where they are.",
         )
-    _, file, recording = max(found, key=lambda one: one[:2])
+    _, path, recording = max(found, key=lambda one: one[:2])
     payload = json.dumps(recording.event, ensure_ascii=False).encode("utf-8", "surrogatepass")
-    return LastEvent(folder / file, payload, MASK.encode() in payload)
+    return LastEvent(path, payload, MASK.encode() in payload)

@@ -17,6 +17,7 @@ from plldb.debugger.sources.cloud_assembly import (
     SynthesisedStack,
     read_assembly,
 )
+from plldb.debugger.sources.cloudformation import find_template
 from plldb.debugger.sources.project import make_absolute
 from plldb.dev.code_zip import Upload, list_entries
 from plldb.dev.template_package import (
@@ -32,7 +33,6 @@ from plldb.templates import as_dict, read_template
 
 _CDK_FOLDER = "cdk.out"
 _SERVERLESS_TEMPLATE = Path(".serverless", "cloudformation-template-update-stack.json")
-_TEMPLATES = ("template.yaml", "template.yml", "template.json")
 # The bucket that `cdk bootstrap` makes, as templates name it:
 # https://docs.aws.amazon.com/cdk/v2/guide/bootstrapping-env.html
 _CDK_BUCKET = re.compile(
@@ -73,9 +73,8 @@ def find_stack_sources(folder: Path, template: Path | None) -> list[StackSource]
                 stacks = _list_synthesised(read_assembly(manifest))
                 return [one for one in stacks if path.is_dir() or one.template == path] or stacks
         return [_read_template(path)]
-    for name in _TEMPLATES:
-        if (folder / name).is_file():
-            return [_read_template(make_absolute(folder / name))]
+    if (found := find_template(folder)) is not None:
+        return [_read_template(found)]
     manifest = make_absolute(folder / _CDK_FOLDER / MANIFEST)
     if manifest.is_file():
         return _list_synthesised(read_assembly(manifest))
@@ -98,27 +97,26 @@ def choose_stacks(sources: Sequence[StackSource], stack_name: str | None) -> lis
 
 
 def _read_template(path: Path) -> StackSource:
-    name = next(
-        (
-            min(project.stack_names)
-            for project in find_projects(path.parent)
-            if project.file == path and len(project.stack_names) == 1
-        ),
-        None,
-    )
+    name = _find_name(path, path.parent)
     if path.name == _SERVERLESS_TEMPLATE.name:
-        name = name or _find_serverless_name(path)
+        name = name or _find_name(path, path.parent.parent)
         return StackSource(name, path, partial(_package_serverless, path))
     return StackSource(name, path, partial(package_template, path))
 
 
+def _find_name(path: Path, folder: Path) -> str | None:
+    """What the project in a folder calls the stack of a template, if it is one name."""
+    return next(
+        (
+            min(project.stack_names)
+            for project in find_projects(folder)
+            if project.file == path and len(project.stack_names) == 1
+        ),
+        None,
+    )
+
+
 # --- Serverless -----------------------------------------------------------------------------------
-
-
-def _find_serverless_name(path: Path) -> str | None:
-    projects = find_projects(path.parent.parent)
-    names = [project.stack_names for project in projects if project.file == path]
-    return min(names[0]) if names and len(names[0]) == 1 else None
 
 
 def _package_serverless(path: Path, storage: Storage, adaptation: Adaptation) -> PackagedTemplate:

@@ -7,9 +7,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from plldb.debugger.sources.cloudformation import find_template
 from plldb.errors import SourceError
-
-_TEMPLATES = ("template.yaml", "template.yml", "template.json")
 
 
 def build(folder: Path, template: Path | None) -> Path:
@@ -24,7 +23,7 @@ def build(folder: Path, template: Path | None) -> Path:
             "pip install aws-sam-cli; or build with your own tool, and deploy what it made with "
             "--template.",
         )
-    named = template or next((Path(one) for one in _TEMPLATES if (folder / one).is_file()), None)
+    named = template or find_template(folder)
     if named is None:
         raise SourceError(f"There is no template to build in {folder}.", "Name it with --template.")
     output = (folder / named).parent / ".aws-sam" / "build"

@@ -14,14 +14,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from plldb.debugger.sources.project import make_absolute
+from plldb.debugger.sources.functions import SAM_FUNCTION
+from plldb.debugger.sources.project import is_remote, make_absolute
+from plldb.deployed import FUNCTION_TYPE, NESTED_STACK_TYPE
 from plldb.dev.code_zip import Upload, upload_file, upload_text, zip_code
 from plldb.errors import SourceError
 from plldb.templates import as_dict, as_list, read_template
 
-SAM_FUNCTION = "AWS::Serverless::Function"
 SAM_APPLICATION = "AWS::Serverless::Application"
-NESTED_STACK = "AWS::CloudFormation::Stack"
 _SAM_PREFIX = "AWS::Serverless::"
 _CDK_ASSET_PATH = "aws:asset:path"
 # Where `sam build` puts what it has made.
@@ -132,7 +132,7 @@ class _Artifact:
 _ARTIFACTS: Mapping[str, _Artifact] = {
     SAM_FUNCTION: _Artifact("CodeUri", _as_s3_uri, is_code=True),
     "AWS::Serverless::LayerVersion": _Artifact("ContentUri", _as_s3_uri, is_code=True),
-    "AWS::Lambda::Function": _Artifact("Code", _as_lambda_code, is_code=True),
+    FUNCTION_TYPE: _Artifact("Code", _as_lambda_code, is_code=True),
     "AWS::Lambda::LayerVersion": _Artifact("Content", _as_lambda_code, is_code=True),
     "AWS::Serverless::StateMachine": _Artifact("DefinitionUri", _as_location),
     "AWS::StepFunctions::StateMachine": _Artifact("DefinitionS3Location", _as_location),
@@ -145,8 +145,7 @@ _DEFINITIONS = {
     "AWS::Serverless::Api": "DefinitionUri",
     "AWS::Serverless::HttpApi": "DefinitionUri",
 }
-_NESTED = {NESTED_STACK: "TemplateURL", SAM_APPLICATION: "Location"}
-_REMOTE = ("s3://", "https://", "http://")
+_NESTED = {NESTED_STACK_TYPE: "TemplateURL", SAM_APPLICATION: "Location"}
 
 
 @dataclass(frozen=True)
@@ -272,7 +271,7 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 def _is_local(value: Any) -> bool:
-    return isinstance(value, str) and not value.startswith(_REMOTE)
+    return isinstance(value, str) and not is_remote(value)
 
 
 def _read_definition(path: Path) -> Any:

@@ -35,7 +35,7 @@ class RecordingFile(pytest.File):
         try:
             recording = read_recording(self.path)
         except PlldbError as error:
-            raise self.CollectError(_describe(error)) from None
+            raise self.CollectError(error.explanation) from None
         name = recording.function.logical_id or recording.function.name
         yield RecordingTest.from_parent(self, name=name, recording=recording)
 
@@ -59,7 +59,7 @@ class RecordingTest(pytest.Item):
             )
             outcome = replay(recording, function, make_invoker)
         except PlldbError as error:
-            raise ReplayFailed(_describe(error)) from None
+            raise ReplayFailed(error.explanation) from None
         if lines:
             self.add_report_section("call", "function output", "\n".join(lines))
         verdict = judge(recording, outcome, () if file is None else file.record.ignore)
@@ -77,10 +77,6 @@ class RecordingTest(pytest.Item):
 
 def _keep(lines: list[str], _: str, line: OutputLine) -> None:
     lines.append(line.text)
-
-
-def _describe(error: PlldbError) -> str:
-    return f"{error.message} {error.hint or ''}".rstrip()
 
 
 def _shorten(path: Path) -> str:

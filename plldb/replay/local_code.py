@@ -9,7 +9,7 @@ from pathlib import Path
 from plldb.config import ConfigFile
 from plldb.debugger.children.local_function import LocalFunction
 from plldb.debugger.sources.choice import CodeOptions, choose_sources
-from plldb.debugger.sources.project import make_absolute
+from plldb.debugger.sources.project import find_module_path, has_module, make_absolute
 from plldb.debugger.sources.stack_settings import find_settings
 from plldb.errors import SourceError
 from plldb.replay.masks import MASK
@@ -82,7 +82,7 @@ def _find_code(recording: Recording, path: Path, here: CodeHere) -> tuple[Path, 
         return here.folder, code
     candidates = [(base, make_absolute(base / made.code)) for base in _list_bases(path, here)]
     for base, code in candidates:
-        if _has_handler(code, made.handler):
+        if has_module(code, find_module_path(made.handler)):
             return base, code
     if (found := _ask_project(recording, here)) is not None:
         return here.folder, found
@@ -103,13 +103,6 @@ def _list_bases(path: Path, here: CodeHere) -> Iterator[Path]:
         yield folder
         if (folder / ".git").exists():
             return
-
-
-def _has_handler(code: Path, handler: str) -> bool:
-    """https://docs.aws.amazon.com/lambda/latest/dg/python-handler.html"""
-    module = handler.rpartition(".")[0].replace(".", "/")
-    places = (code / f"{module}.py", code / module / "__init__.py")
-    return any(place.is_file() for place in places)
 
 
 def _ask_project(recording: Recording, here: CodeHere) -> Path | None:

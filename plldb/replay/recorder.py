@@ -45,11 +45,10 @@ class Recorder:
     """Takes a session's events, and writes one file into ``folder`` for each invocation that ran.
 
     ``project`` is the folder that those of the code are told from, ``stacks`` are the names of the
-    session's. A file is written in a thread
-    of the recorder's own: the invocation has been answered by then, and no other one waits for
-    it. One that can't be written harms nothing: ``warn`` is told why, once. Leaving the recorder,
-    as a context manager, waits for what is being written. Raises SourceError if there can be no
-    such folder.
+    session's. A file is written in a thread of the recorder's own: the invocation has been
+    answered by then, and no other one waits for it. One that can't be written harms nothing:
+    ``warn`` is told why, once. Leaving the recorder, as a context manager, waits for what is being
+    written. Raises SourceError if there can be no such folder.
     """
 
     def __init__(

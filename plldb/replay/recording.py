@@ -6,7 +6,7 @@ docs/howto/recordings.md describes the file.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,11 @@ class Recording:
     ignore: tuple[str, ...] = ()
     times: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def recorded_at(self) -> str:
+        """UTC, as ISO 8601 has it; empty if the file does not say."""
+        return str(self.times.get("recordedAt", ""))
+
     def to_document(self) -> dict[str, Any]:
         """As it stands in the file."""
         made = self.function
@@ -112,6 +117,19 @@ def read_recording(path: Path) -> Recording:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise SourceError(f"{path} is no JSON: {reason}.", _MEND) from None
     return _read(_Members(path, "", document))
+
+
+def read_recordings(folder: Path, warn: Callable[[str], None]) -> Iterator[tuple[Path, Recording]]:
+    """The recordings in a folder, by the names of their files; ``warn`` hears of those that make no
+    sense.
+    """
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        try:
+            recording = read_recording(path)
+        except SourceError as error:
+            warn(error.explanation)
+        else:
+            yield path, recording
 
 
 class _Members:

@@ -8,7 +8,6 @@ otherwise nothing does, and it is found by what is in it.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +25,7 @@ from plldb.debugger.sources.cloud_assembly import (
     read_assembly,
 )
 from plldb.debugger.sources.functions import read_functions
-from plldb.debugger.sources.package_origin import OriginFinder, Package, is_foreign, read_file
+from plldb.debugger.sources.package_origin import OriginFinder, Package, read_file, walk_own
 from plldb.debugger.sources.project import (
     CodeSource,
     DescribedLayer,
@@ -37,13 +36,14 @@ from plldb.debugger.sources.project import (
     is_folder,
     make_absolute,
 )
+from plldb.deployed import NESTED_STACK_TYPE
 from plldb.errors import SourceError
 from plldb.templates import as_dict, read_template
 
 _SETTINGS = "cdk.json"
 _OUTPUT = "cdk.out"
+_RENEWAL = "cdk synth"
 _CONTENTS = ("Code", "CodeUri", "Content", "ContentUri")
-_NESTED_STACK = "AWS::CloudFormation::Stack"
 # Those that apps are written in, and how many files one may have.
 _LANGUAGES = frozenset({".py", ".ts", ".mts", ".js", ".mjs", ".cjs", ".java", ".cs", ".go"})
 _MOST_FILES = 5_000
@@ -66,12 +66,12 @@ def find_projects(folder: Path) -> Sequence[Project]:
         by_name.setdefault(stack.name, []).append(stack)
     return [
         Project(
-            "CDK",
             stacks[0].template,
             partial(_read_stacks, stacks, origins),
             frozenset({name}),
             manifest,
             make_absolute(folder),
+            renewal=_RENEWAL,
         )
         for name, stacks in by_name.items()
     ]
@@ -94,7 +94,11 @@ def find_template_project(template: Path) -> Project | None:
     app = next((at for at in above if (at / _SETTINGS).is_file()), above[0])
     origins = _Origins(app, assembly)
     return Project(
-        "CDK", template, partial(_read_template, template, origins), named_by=manifest, folder=app
+        template,
+        partial(_read_template, template, origins),
+        named_by=manifest,
+        folder=app,
+        renewal=_RENEWAL,
     )
 
 
@@ -156,7 +160,7 @@ def _read_template(template: Path, origins: _Origins, parameters: Parameters) ->
 def _list_nested(resources: Mapping[str, Any], folder: Path) -> Iterator[tuple[str, Path]]:
     for logical_id, resource in resources.items():
         path = _get_metadata(resource).get(ASSET_PATH)
-        if as_dict(resource).get("Type") == _NESTED_STACK and isinstance(path, str):
+        if as_dict(resource).get("Type") == NESTED_STACK_TYPE and isinstance(path, str):
             yield str(logical_id), folder / path
 
 
@@ -248,9 +252,8 @@ class _Origins:
     def _texts(self) -> dict[Path, str]:
         """What the app consists of, in whatever language."""
         texts: dict[Path, str] = {}
-        for at, folders, files in os.walk(self.folder):
-            folders[:] = [name for name in folders if not is_foreign(Path(at, name))]
+        for here, _, files in walk_own(self.folder):
             for name in files:
                 if Path(name).suffix in _LANGUAGES and len(texts) < _MOST_FILES:
-                    texts[Path(at, name)] = read_file(Path(at, name)).decode(errors="replace")
+                    texts[here / name] = read_file(here / name).decode(errors="replace")
         return texts

@@ -28,6 +28,7 @@ _CONFIG = Path(".chalice", "config.json")
 _TEMPLATES = ("sam.json", "sam.yaml")
 _PACKAGES = ("deployment.zip", "layer-deployment.zip")
 _VENDOR = "vendor"
+_RENEWAL = "chalice package OUT"
 
 
 def find_projects(folder: Path) -> Sequence[Project]:
@@ -55,7 +56,7 @@ def _list_templates(folder: Path) -> Iterator[Path]:
 
 
 def _read_project(template: Path, app: Path) -> Project:
-    return Project("Chalice", template, partial(_read_app, template, app))
+    return Project(template, partial(_read_app, template, app), renewal=_RENEWAL)
 
 
 def _read_app(template: Path, app: Path, parameters: Parameters) -> Functions:

@@ -27,7 +27,7 @@ from plldb.debugger.sources.project import (
     is_folder,
     make_absolute,
 )
-from plldb.debugger.sources.stack_settings import StackSettings, apply_layers
+from plldb.debugger.sources.stack_settings import StackSettings, apply_layers, suggest_function
 from plldb.deployed import DeployedStack
 from plldb.errors import SourceError, UsageError
 from plldb.templates import TEMPLATE_HINT
@@ -44,12 +44,6 @@ FINDERS: Sequence[Finder] = (
 )
 # Of these kinds, a template that a tool wrote does not say where the code is.
 _TOOLS = (sam, cdk, serverless, chalice)
-# What writes the files that these kinds of projects are read from.
-_RENEWING = {
-    "CDK": "cdk synth",
-    "Serverless": "serverless package --stage STAGE",
-    "Chalice": "chalice package OUT",
-}
 # In the project, so that an editor has it in its workspace.
 _INLINE = Path(".plldb", "inline")
 _SHOWN = 3
@@ -237,8 +231,8 @@ def list_candidates(options: CodeOptions, stack_name: str) -> list[Project]:
         return below
     names = sorted({name for project in projects for name in project.stack_names})
     file = projects[0].named_by or projects[0].file
-    renew = _RENEWING.get(projects[0].kind)
-    more = f" If it is another one of the same project: {renew}" if renew else ""
+    renewal = projects[0].renewal
+    more = f" If it is another one of the same project: {renewal}" if renewal else ""
     raise SourceError(
         f"{file} has no stack {stack_name!r}.",
         f"{suggest(stack_name, names)} Or name the template of this one: --template PATH{more}",
@@ -303,7 +297,7 @@ def _read(
         functions |= apply_layers(sources, options.settings)
     if deployed is not None:
         file = None if project is None else project.file
-        renewal = None if project is None else _RENEWING.get(project.kind)
+        renewal = None if project is None else project.renewal
         return _Reading(project, compare(functions, deployed, file, by_hand, renewal))
     found = {name: one for name, one in functions.items() if isinstance(one, CodeSource)}
     missing = {name: one for name, one in functions.items() if isinstance(one, str)}
@@ -348,7 +342,7 @@ def _name_code(
         if not any(fnmatchcase(name, pattern) for name in names):
             raise UsageError(
                 f"--code {pattern}={options.code[pattern]}: the stack has no function {pattern!r}.",
-                suggest(pattern, sorted(names)) if names else "It has no function at all.",
+                suggest_function(pattern, names),
             )
     return named
 
@@ -406,7 +400,7 @@ def _check_patterns(
             raise SourceError(f"There is no code for {function} here: {reason}.", hint)
         raise SourceError(
             f"--function {pattern}: stack {deployed.name} has no such function.",
-            suggest(pattern, names) if names else "It has no function at all.",
+            suggest_function(pattern, names),
         )
 
 

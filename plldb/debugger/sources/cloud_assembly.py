@@ -6,13 +6,12 @@ folders of their own. https://github.com/aws/aws-cdk-cli/tree/main/packages/%40a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from plldb.debugger.sources.project import make_absolute
+from plldb.debugger.sources.project import make_absolute, read_json
 from plldb.errors import SourceError
 from plldb.templates import as_dict, as_list
 
@@ -78,7 +77,7 @@ def read_assembly(manifest: Path) -> CloudAssembly:
 def _list_artifacts(manifest: Path) -> Iterator[tuple[Path, str, Mapping[str, Any]]]:
     """Of this assembly and those in it: the folder of each, its id, and what is said of it."""
     folder = manifest.parent
-    content = as_dict(_read_json(manifest))
+    content = as_dict(read_json(manifest, SYNTH_HINT))
     artifacts = content.get("artifacts", {})
     if not isinstance(content.get("version"), str) or not isinstance(artifacts, dict):
         raise SourceError(f"{manifest} is no manifest of a cloud assembly.", SYNTH_HINT)
@@ -110,21 +109,12 @@ def _list_packages(folder: Path, file: object) -> Iterator[tuple[str, Path]]:
     """Those of an asset manifest. It has templates as well, which are single files."""
     if not isinstance(file, str) or not (folder / file).is_file():
         return
-    for asset in as_dict(as_dict(_read_json(folder / file)).get("files")).values():
+    for asset in as_dict(as_dict(read_json(folder / file, SYNTH_HINT)).get("files")).values():
         path = as_dict(as_dict(asset).get("source")).get("path")
         if not isinstance(path, str) or path.endswith(".json"):
             continue
         for destination in as_dict(as_dict(asset).get("destinations")).values():
             yield str(as_dict(destination).get("objectKey")), make_absolute(folder / path)
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SourceError(f"{path} is not there.", SYNTH_HINT) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise SourceError(f"{path} can't be read: {error}.", SYNTH_HINT) from None
 
 
 def _malformed(manifest: Path, artifact_id: str, content: Mapping[str, Any]) -> SourceError:

@@ -36,7 +36,6 @@ def list_templates(folder: Path) -> Iterator[Path]:
 def read_project(path: Path) -> Project:
     """The project of one template, of whatever stack; ``path`` is absolute."""
     return Project(
-        "CloudFormation",
         path,
         partial(read_functions, path),
         read_resources=partial(read_resources, path),

@@ -18,6 +18,7 @@ from plldb.debugger.sources.intrinsics import Scope, UnknownValueError
 from plldb.debugger.sources.package_origin import OriginFinder, Package
 from plldb.debugger.sources.project import (
     find_folder,
+    find_module_path,
     has_module,
     is_file,
     is_folder,
@@ -104,7 +105,7 @@ def _find_root(path: Path, function: FunctionCode) -> Path:
     take it from a folder below.
     https://github.com/aws/aws-sam-cli/blob/develop/samcli/lib/build/app_builder.py
     """
-    module = (function.handler or "").rpartition(".")[0].replace(".", "/")
+    module = find_module_path(function.handler or "")
     if not module or has_module(path, module):
         return path
     packages = tuple(module.split("/"))

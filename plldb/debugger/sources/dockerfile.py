@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from plldb.debugger.sources.project import has_module
+from plldb.debugger.sources.project import find_module_path, has_module
 
 # https://docs.docker.com/reference/dockerfile/#parser-directives
 _ESCAPE_DIRECTIVE = re.compile(r"\A\s*#\s*escape\s*=\s*`", re.IGNORECASE)
@@ -40,7 +40,7 @@ def read_image(
     stage = _parse(dockerfile.read_text(encoding="utf-8"))
     handler = next(iter((command or stage.command)[-1:]), None)
     candidates = dict.fromkeys([*_list_roots(context, stage), context])
-    module = (handler or "").rpartition(".")[0].replace(".", "/")
+    module = find_module_path(handler or "")
     found = [folder for folder in candidates if has_module(folder, module)]
     return (found or [context])[0], handler
 

@@ -29,14 +29,14 @@ from plldb.debugger.sources.project import (
     is_remote,
     make_absolute,
 )
+from plldb.deployed import FUNCTION_TYPE, NESTED_STACK_TYPE
 from plldb.errors import SourceError
 from plldb.templates import as_dict, as_list, is_computed, read_template
 
-LAMBDA_FUNCTION = "AWS::Lambda::Function"
 SAM_FUNCTION = "AWS::Serverless::Function"
 # What a nested stack's resource names its template in.
 _NESTED = {
-    "AWS::CloudFormation::Stack": "TemplateURL",
+    NESTED_STACK_TYPE: "TemplateURL",
     "AWS::Serverless::Application": "Location",
 }
 _NO_CONTEXT = (
@@ -120,7 +120,7 @@ class _Reader:
     def read(self) -> Iterator[tuple[str, CodeSource | str]]:
         for logical_id, resource in self._resources.items():
             kind = str(as_dict(resource).get("Type"))
-            if kind in (LAMBDA_FUNCTION, SAM_FUNCTION):
+            if kind in (FUNCTION_TYPE, SAM_FUNCTION):
                 if not self.scope.is_excluded(resource):
                     yield self.name + logical_id, self._read_function(logical_id, resource)
             elif kind in _NESTED and not self.scope.is_excluded(resource):

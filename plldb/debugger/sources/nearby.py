@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from plldb.debugger.sources.package_origin import is_foreign, read_file
+from plldb.debugger.sources.package_origin import read_file, walk_own
 from plldb.templates import TEMPLATE_HINT
 
 # What a project has before its tool was run, and what to do.
@@ -46,9 +45,8 @@ def list_folders_below(folder: Path) -> Iterator[Path]:
 
 def _walk(folder: Path) -> Iterator[tuple[Path, list[str]]]:
     """The folders, this one first, each with the names of its files."""
-    for count, (at, names, files) in enumerate(os.walk(folder)):
-        here = Path(at)
-        names[:] = sorted(name for name in names if not is_foreign(here / name))
+    for count, (here, names, files) in enumerate(walk_own(folder)):
+        names.sort()
         if len(here.relative_to(folder).parts) >= _DEPTH:
             names.clear()
         if count == _MOST_FOLDERS:

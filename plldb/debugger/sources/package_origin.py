@@ -16,7 +16,7 @@ from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
-from plldb.debugger.sources.project import is_file
+from plldb.debugger.sources.project import find_module_path, is_file
 
 # Other people's code, and what tools make of the project's.
 _SKIPPED = frozenset(
@@ -77,7 +77,7 @@ class Package:
 
     def find_module(self, handler: str) -> str | None:
         """The file of a handler's module, which may be named by a path: ``src/users.create``."""
-        module = handler.rpartition(".")[0].replace(".", "/")
+        module = find_module_path(handler)
         names = (f"{module}.py", f"{module}/__init__.py")
         return next((name for name in names if name in self.names), None)
 
@@ -248,9 +248,7 @@ class _Tree:
         """Their paths from the root, sorted; none if they are too many."""
         names: list[str] = []
         count = 0
-        for at, folders, files in os.walk(self.root):
-            here = Path(at)
-            folders[:] = [name for name in folders if not is_foreign(here / name)]
+        for here, folders, files in walk_own(self.root):
             below = here.relative_to(self.root)
             names += [(below / name).as_posix() for name in files if name.endswith(".py")]
             count += len(files) + len(folders)
@@ -284,6 +282,17 @@ def read_file(path: Path) -> bytes:
         return path.read_bytes()
     except OSError:
         return b""
+
+
+def walk_own(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """As ``os.walk``, without what was not written in the project.
+
+    A list of folders may be changed: it says where to go on, and in which order.
+    """
+    for at, folders, files in os.walk(folder):
+        here = Path(at)
+        folders[:] = [name for name in folders if not is_foreign(here / name)]
+        yield here, folders, files
 
 
 def is_foreign(folder: Path) -> bool:

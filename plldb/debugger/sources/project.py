@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from plldb.errors import SourceError
 
 
 @dataclass(frozen=True)
@@ -63,22 +67,22 @@ Parameters = Mapping[str, str]
 class Project:
     """One stack, as the files of a project describe it.
 
-    ``kind`` is what it is called in messages: SAM, CloudFormation, CDK, … ``file`` is what
-    ``read`` reads, for example a template; it raises SourceError if that makes no sense. It takes
-    the stack's parameters, for kinds of projects to which they matter.
+    ``file`` is what ``read`` reads, for example a template; it raises SourceError if that makes no
+    sense. It takes the stack's parameters, for kinds of projects to which they matter.
     ``stack_names`` are the names under which the project deploys this, as ``named_by`` says; empty
     if it names none. A project that names other stacks is never used for a stack. ``folder`` is the
     project's own, where that is not the one of ``file``. Where there are no names,
     ``read_resources`` gives the types of all resources, by logical id, to tell stacks apart.
+    ``renewal`` is the command that writes the file, if a tool does.
     """
 
-    kind: str
     file: Path
     read: Callable[[Parameters], Functions]
     stack_names: frozenset[str] = frozenset()
     named_by: Path | None = None
     folder: Path | None = None
     read_resources: Callable[[Parameters], Mapping[str, str]] | None = None
+    renewal: str | None = None
 
 
 # All projects in a folder. Raises SourceError for a file that is of its kind and can't be read.
@@ -100,17 +104,33 @@ def is_file(path: Path) -> bool:
     return os.path.isfile(path)  # noqa: PTH113 (Path.is_file raises OSError)
 
 
+def read_json(path: Path, hint: str) -> Any:
+    """What a tool wrote. Raises SourceError, with the hint, if it is not there or can't be read."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SourceError(f"{path} is not there.", hint) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise SourceError(f"{path} can't be read: {error}.", hint) from None
+
+
 def is_remote(text: str) -> bool:
     """Whether a template's text names what is not on this machine."""
     return text.startswith(("s3://", "https://", "http://"))
 
 
+def find_module_path(handler: str) -> str:
+    """The path of a handler's module, ``package/module``; empty if it names none.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/python-handler.html
+    """
+    return handler.rpartition(".")[0].replace(".", "/")
+
+
 def has_module(folder: Path, module: str) -> bool:
     """Whether a module is importable from a folder; it is given as a path: ``package/module``."""
-    path = folder / module
-    return bool(module) and (
-        is_file(path.with_name(f"{path.name}.py")) or is_file(path / "__init__.py")
-    )
+    places = (folder / f"{module}.py", folder / module / "__init__.py")
+    return bool(module) and any(is_file(place) for place in places)
 
 
 def find_folder(folder: Path, value: str) -> Path | str:

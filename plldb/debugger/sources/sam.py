@@ -64,7 +64,6 @@ def find_projects(folder: Path) -> Sequence[Project]:
     is_named = any(names.values())
     return [
         Project(
-            "SAM",
             one.template,
             partial(read_functions, one.template, folders=one.folders),
             frozenset(stacks),
@@ -91,8 +90,8 @@ def find_template_project(template: Path) -> Project | None:
         return replace(project, stack_names=frozenset(), named_by=None)
     source = find_template(app)
     if not sources and is_top and source is not None:
-        return Project("SAM", source, partial(read_functions, source))
-    return Project("SAM", template, partial(_read_build, template))
+        return Project(source, partial(read_functions, source))
+    return Project(template, partial(_read_build, template))
 
 
 def _read_build(template: Path, parameters: Parameters) -> Functions:

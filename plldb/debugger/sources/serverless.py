@@ -23,8 +23,8 @@ from plldb.debugger.sources.project import (
     Project,
     find_folder,
     make_absolute,
+    read_json,
 )
-from plldb.errors import SourceError
 from plldb.templates import as_dict
 
 _OUTPUT = ".serverless"
@@ -32,6 +32,7 @@ _TEMPLATE = "cloudformation-template-update-stack.json"
 _STATE = "serverless-state.json"
 _SERVICE_FILES = tuple(f"serverless.{suffix}" for suffix in ("yml", "yaml", "json", "js", "ts"))
 _BUCKET = "ServerlessDeploymentBucket"
+_RENEWAL = "serverless package --stage STAGE"
 _HINT = "Package the service again: serverless package, or osls package"
 
 
@@ -65,7 +66,8 @@ def _read_project(template: Path, service: Path) -> Project:
     read = partial(_read_service, template, _Service(service, template.parent, state))
     name = _find_stack_name(state)
     names = _ANY if name is None else frozenset({name})
-    return Project("Serverless", template, read, names, state_file if names else None)
+    named_by = state_file if names else None
+    return Project(template, read, names, named_by, renewal=_RENEWAL)
 
 
 def _read_service(template: Path, service: _Service, parameters: Parameters) -> Functions:
@@ -161,12 +163,7 @@ def _normalise(name: str) -> str:
 
 
 def _read_state(path: Path) -> Mapping[str, Any]:
-    try:
-        return as_dict(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, RecursionError) as error:
-        raise SourceError(f"{path} can't be read: {error}.", _HINT) from None
+    return as_dict(read_json(path, _HINT)) if path.exists() else {}
 
 
 def _find_stack_name(state: Mapping[str, Any]) -> str | None:

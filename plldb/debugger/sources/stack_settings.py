@@ -6,7 +6,7 @@ A stack may be a mere list of functions there, which CloudFormation does not kno
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -66,9 +66,7 @@ class StackSettings:
             if name is None:
                 raise UsageError(
                     f"{where}: stack {deployed.name} has no function {function!r}.",
-                    suggest(function, sorted(deployed.functions))
-                    if deployed.functions
-                    else "It has no function at all.",
+                    suggest_function(function, deployed.functions),
                 )
             if name in functions:
                 raise UsageError(f"{where}: {name} is named twice.", "Leave one out.")
@@ -118,6 +116,11 @@ def find_name(function: str, deployed: DeployedStack) -> str | None:
     return ending[0] if len(ending) == 1 else None
 
 
+def suggest_function(function: str, known: Collection[str]) -> str:
+    """A hint for a name of a function that a stack has not."""
+    return suggest(function, sorted(known)) if known else "It has no function at all."
+
+
 def take_name(function: str) -> str:
     """The name at Lambda of a function that is given by that or by its ARN.
 
@@ -145,20 +148,19 @@ def list_functions(
                     f"{its_account}, but calls go to {here[0]} and account {here[1]}.",
                     "Choose another --region or --profile, or name a function of this one.",
                 )
-    return DeployedStack(
-        settings.name,
-        {name: DeployedFunction(name) for name in names},
-        members={name: name for name in names},
-    )
+    return _list(settings.name, names)
 
 
 def list_project(name: str, project: Project) -> DeployedStack:
     """A stack that is a mere list: all functions of a project, by their names at Lambda."""
-    names = project.read({})
+    return _list(name, project.read({}))
+
+
+def _list(stack_name: str, functions: Collection[str]) -> DeployedStack:
     return DeployedStack(
-        name,
-        {function: DeployedFunction(function) for function in names},
-        members={function: function for function in names},
+        stack_name,
+        {name: DeployedFunction(name) for name in functions},
+        members={name: name for name in functions},
     )
 
 

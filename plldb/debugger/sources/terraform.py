@@ -55,7 +55,7 @@ def read_project(text: str, file: Path, folders: Sequence[Path]) -> Project:
     """
     resources = _read_resources(text, file)
     configuration = _Configuration(tuple(make_absolute(at) for at in folders), resources)
-    return Project("Terraform", file, partial(_read_functions, configuration))
+    return Project(file, partial(_read_functions, configuration))
 
 
 def _read_functions(configuration: _Configuration, _: Parameters) -> Functions:

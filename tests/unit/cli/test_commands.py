@@ -18,7 +18,18 @@ from plldb import __version__
 from plldb.cli.main import plldb
 
 README = Path(__file__).parents[3] / "README.md"
-HEAVY = ("boto3", "botocore", "requests", "rich", "websockets", "psutil", "yaml", "tomllib")
+HEAVY = (
+    "boto3",
+    "botocore",
+    "json",
+    "logging",
+    "psutil",
+    "requests",
+    "rich",
+    "tomllib",
+    "websockets",
+    "yaml",
+)
 
 
 def walk(

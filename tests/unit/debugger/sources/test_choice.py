@@ -360,7 +360,7 @@ def test_the_functions_of_a_project_that_has_no_stack(tmp_path: Path) -> None:
     """As Terraform's. What plldb.toml and the command line say of one has its way."""
     (tmp_path / "src").mkdir()
     functions = {"here": CodeSource(tmp_path / "src"), "there": "its code is in S3"}
-    project = Project("Terraform", tmp_path / "show.json", lambda _: functions)
+    project = Project(tmp_path / "show.json", lambda _: functions)
     stack = list_project("mine", project)
     assert stack.members == {"here": "here", "there": "there"}
     chosen = choose_sources(CodeOptions(tmp_path, project=project), "mine", stack)
