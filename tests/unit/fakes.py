@@ -574,6 +574,8 @@ class FakeCloudFormation:
         self.scripts: dict[str, list[Scene]] = {}  # by operation
         self.first_scripts: dict[str, list[list[Scene]]] = {}  # by operation
         self.calls: list[tuple[str, str]] = []
+        # The names of the stacks that were looked up.
+        self.lookups: list[str] = []
         # By operation, or operation and stack.
         self.refusals: dict[str, ClientError] = {}
         self.resources: dict[str, list[dict[str, str]]] = {}  # by stack name
@@ -612,6 +614,7 @@ class FakeCloudFormation:
     # The client's own operations:
 
     def describe_stacks(self, *, StackName: str) -> dict[str, Any]:  # noqa: N803
+        self.lookups.append(StackName)
         stack = self._find(StackName)
         if stack is None:
             raise client_error(
