@@ -18,15 +18,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Generic, Literal, TypeVar
+from typing import Generic, TypeVar
 
 from plldb.errors import TargetError, UsageError
+from plldb.option_names import KINDS, OUTPUTS, Kind, Output, name_flag, name_variable
 
-Kind = Literal["aws", "emulator"]
-Output = Literal["text", "json"]
-
-KINDS: tuple[Kind, ...] = ("aws", "emulator")
-OUTPUTS: tuple[Output, ...] = ("text", "json")
 DEFAULT_HELPER_STACK = "plldb"
 # On every helper stack, with the version of plldb that deployed it.
 VERSION_TAG = "plldb:version"
@@ -52,8 +48,6 @@ BUILT_IN_ENVIRONMENTS: Mapping[str, Mapping[str, str]] = {
     },
 }
 
-# Names another settings file than the nearest plldb.toml.
-CONFIG_VARIABLE = "PLLDB_CONFIG"
 # The source of what nobody set.
 DEFAULT = "default"
 # How often -v may be given, in the words of a variable.
@@ -114,14 +108,6 @@ class Options:
 
 
 OPTIONS = tuple(option.name for option in fields(Options))
-
-
-def name_flag(option: str) -> str:
-    return f"--{option.replace('_', '-')}"
-
-
-def name_variable(option: str) -> str:
-    return f"PLLDB_{option.upper()}"
 
 
 @dataclass(frozen=True)

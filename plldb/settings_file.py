@@ -14,9 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from plldb.config import (
-    CONFIG_VARIABLE,
     OPTIONS,
-    OUTPUTS,
     ConfigFile,
     FileEnvironment,
     FileOverrides,
@@ -25,11 +23,11 @@ from plldb.config import (
     Setting,
     check_url,
     is_helper_stack_name,
-    name_flag,
     select_kind,
     suggest,
 )
 from plldb.errors import UsageError
+from plldb.option_names import CONFIG_VARIABLE, OUTPUTS, name_flag
 
 NAME = "plldb.toml"
 _ENVIRONMENT_NAME = re.compile(r"[a-z][a-z0-9-]*")

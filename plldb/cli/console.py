@@ -22,9 +22,9 @@ from getpass import GetPassWarning, getpass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from plldb.config import Output
 from plldb.diagnostic_log import FORMAT
 from plldb.errors import PlldbError
+from plldb.option_names import Output
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole

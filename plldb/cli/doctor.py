@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import click
 
 from plldb.cli.options import find_output, global_options, helper_stack_option
-from plldb.config import DEFAULT_HELPER_STACK
 from plldb.errors import PlldbError
 
 if TYPE_CHECKING:
@@ -63,6 +62,7 @@ def _find_console(factory: Factory) -> Console:
 
 
 def _make_context(factory: Factory, stack_name: str | None) -> CheckupContext:
+    from plldb.config import DEFAULT_HELPER_STACK
     from plldb.doctor.facts import CheckupContext
 
     def make_release(target: Target) -> Release:

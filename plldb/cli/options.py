@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
-from plldb.config import CONFIG_VARIABLE, KINDS, OUTPUTS, Options, name_variable
+from plldb.option_names import CONFIG_VARIABLE, KINDS, OUTPUTS, name_variable
+
+if TYPE_CHECKING:
+    from plldb.config import Options
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -23,6 +26,8 @@ def global_options(command: _F) -> _F:
 
 def collect_options() -> Options:
     """The options on this command line; the one nearest to its end counts."""
+    from plldb.config import Options
+
     return Options(**{name: value for name, value in _load_given().items() if name != _CONFIG})
 
 

@@ -10,7 +10,8 @@ import ipaddress
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit, urlunsplit
 
-from plldb.config import TargetSettings, name_variable
+from plldb.config import TargetSettings
+from plldb.option_names import name_variable
 from plldb.proxies import exempt_loopback
 
 # Whatever selects credentials, an account or an endpoint, of AWS's SDKs old and new: another one

@@ -23,6 +23,7 @@ HEAVY = (
     "botocore",
     "json",
     "logging",
+    "plldb.config",
     "psutil",
     "requests",
     "rich",

@@ -15,8 +15,9 @@ from plldb.bootstrap.release import read_template
 from plldb.cli.factory import make_factory
 from plldb.cli.main import plldb
 from plldb.cli.options import global_options, helper_stack_option
-from plldb.config import OPTIONS, name_flag, name_variable
+from plldb.config import OPTIONS
 from plldb.errors import PlldbError, UsageError
+from plldb.option_names import name_flag, name_variable
 
 FILE = """
 environment = "production"

@@ -20,9 +20,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plldb.cli.console import Console, show_error
-from plldb.config import Output
 from plldb.diagnostic_log import logging_to
 from plldb.errors import StackError
+from plldb.option_names import Output
 
 # A terminal does what these say; the last is half a character, which can't be sent to any.
 HARMFUL = "a\x1b[2Jb\x07c\rd\x9b31me\u202ef\x00g\ud800h"
