@@ -26,6 +26,7 @@ from plldb.debugger.sources.project import (
     Parameters,
     find_folder,
     is_file,
+    is_folder,
     is_remote,
     make_absolute,
 )
@@ -192,7 +193,7 @@ class _Reader:
     def _find_build(self, logical_id: str) -> Path | None:
         build = self.folders.build or self.path.parent / _SAM_BUILD
         found = make_absolute(build / self.name / logical_id)
-        return found if found.is_dir() else None
+        return found if is_folder(found) else None
 
     # --- Nested stacks ----------------------------------------------------------------------------
 
