@@ -29,6 +29,7 @@ from plldb.debugger.sources.project import (
     is_folder,
     is_remote,
     make_absolute,
+    may_be_python,
 )
 from plldb.deployed import FUNCTION_TYPE, NESTED_STACK_TYPE
 from plldb.errors import SourceError
@@ -139,7 +140,7 @@ class _Reader:
         )
         if package == "Image":
             return self._read_image(logical_id, resource, properties)
-        if runtime is not None and not runtime.startswith("python"):
+        if not may_be_python(runtime):
             return f"its runtime is {runtime}"
         build_dir = self._find_build(logical_id)
         code = self.locate(logical_id, resource) or locate_code(
