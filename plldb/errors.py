@@ -6,6 +6,7 @@
     ├── UsageError                  exit code 2: contradictory or missing flags
     ├── TargetError                 nowhere to send calls: no emulator, no profile
     ├── CredentialsError            AWS credentials are missing, expired or wrong
+    │   └── NotLentError            no invocation has lent any: a handler's caller may see why
     ├── EndpointError               the endpoint does not answer
     ├── AwsError                    AWS, or the emulator, refused a call (``code`` says how)
     │   └── AccessDeniedError
@@ -53,6 +54,10 @@ class TargetError(PlldbError):
 
 
 class CredentialsError(PlldbError):
+    pass
+
+
+class NotLentError(CredentialsError):
     pass
 
 

@@ -149,7 +149,11 @@ def find_helper_stack(target: Target, name: str) -> HelperStack:
 
 def require_debuggable_stack(target: Target, name: str) -> StackState:
     """The stack to debug. Raises StackError if it is missing or not usable."""
-    stack = find_stack(target, name)
+    return check_debuggable_stack(target, name, find_stack(target, name))
+
+
+def check_debuggable_stack(target: Target, name: str, stack: StackState | None) -> StackState:
+    """The same of what was found under the name."""
     if stack is None:
         raise StackError(
             f"Stack {name!r}, the one to debug, does not exist at {target.description}.",

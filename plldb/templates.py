@@ -16,7 +16,7 @@ import yaml
 
 from plldb.errors import SourceError
 
-TEMPLATE_HINT = "Name the template with --template PATH, or the code with --code LOGICAL_ID=DIR."
+TEMPLATE_HINT = "Name the template with --template PATH, or the code with --code FUNCTION=DIR."
 # libyaml's parser takes a template of a megabyte in a second, the other one in twenty.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # Those whose long form is spelled like the short one.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from plldb.aws import Target, aws_errors, error_code
 from plldb.bootstrap import planner
+from plldb.bootstrap.cloudformation.lambda_functions.shared.constants import FUNCTION_LISTS_PREFIX
 from plldb.bootstrap.observer import (
     list_required_protections,
     make_foreign_bucket_error,
@@ -287,11 +288,11 @@ class Executor:
         dynamodb: DynamoDBClient = self._target.client("dynamodb")
         pages = dynamodb.get_paginator("scan").paginate(
             TableName=table,
-            ProjectionExpression="#stack",
+            ProjectionExpression="SessionId, #stack",
             ExpressionAttributeNames={"#stack": "StackName"},
             ConsistentRead=True,
         )
-        return sorted({item["StackName"]["S"] for page in pages for item in page["Items"]})
+        return sorted({_get_stack_name(item) for page in pages for item in page["Items"]})
 
     def _restore_stack(self, function: str, stack_name: str) -> list[str]:
         """Restores one stack, and returns what went wrong, by function; a stack may be gone."""
@@ -312,6 +313,12 @@ class Executor:
     def _make_operation(self, stack_name: str) -> StackOperation:
         stack = find_stack(self._target, stack_name)
         return StackOperation(self._target, stack_name, stack.stack_id if stack else None)
+
+
+def _get_stack_name(item: Mapping[str, Any]) -> str:
+    """Of a session, or of a list of functions, whose key tells it."""
+    name: str = item.get("StackName", item["SessionId"])["S"]
+    return name.removeprefix(FUNCTION_LISTS_PREFIX)
 
 
 def _get_output(stack: StackState, name: str) -> str:

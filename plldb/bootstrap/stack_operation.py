@@ -31,6 +31,11 @@ _COLLATERAL = "cancelled"
 _GOOD_ENDS = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE", "DELETE_COMPLETE"}
 
 
+def choose_poll_seconds(target: Target) -> float:
+    """The time between two looks at what CloudFormation is doing."""
+    return _POLL_SECONDS_AWS if target.is_aws else _POLL_SECONDS_EMULATOR
+
+
 @dataclass(frozen=True)
 class ResourceEvent:
     """A resource of a stack changed its status; ``physical_id`` is a nested stack's ARN."""
@@ -64,7 +69,7 @@ class StackOperation:
         self._name = stack_name
         self._id = stack_id or stack_name
         self._timeout_seconds = timeout_seconds
-        self._poll_seconds = _POLL_SECONDS_AWS if target.is_aws else _POLL_SECONDS_EMULATOR
+        self._poll_seconds = choose_poll_seconds(target)
         self._seen: set[str] = set()
         if stack_id is not None:
             self._seen.update(event["EventId"] for event in self._fetch_new_events())

@@ -58,13 +58,13 @@ if TYPE_CHECKING:
     "--handler",
     "handlers",
     multiple=True,
-    metavar="LOGICAL_ID=MODULE.FUNCTION",
+    metavar="FUNCTION=HANDLER",
     help="Run another handler of a function than was deployed. Repeatable.",
 )
 @click.option(
     "--env",
     multiple=True,
-    metavar="[LOGICAL_ID:]NAME=VALUE",
+    metavar="[FUNCTION:]NAME=VALUE",
     help="A variable for the code, of all functions or of one; NAME alone has the value that it "
     "has here. Repeatable.",
 )

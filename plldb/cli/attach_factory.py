@@ -35,7 +35,7 @@ from plldb.debugger.sources.stack_settings import (
 from plldb.debugger.timing import read_timing
 from plldb.deployed import DeployedStack
 from plldb.errors import UsageError
-from plldb.stacks import find_stack, read_deployed_stack, require_debuggable_stack
+from plldb.stacks import check_debuggable_stack, find_stack, read_deployed_stack
 
 if TYPE_CHECKING:
     from plldb.aws import Target
@@ -166,11 +166,10 @@ class AttachFactory:
                     "Choose another name for the functions of --terraform.",
                 )
             return list_project(name, self._code.project)
-        if self._settings is not None and self._settings.may_be_list:
-            stack = find_stack(target, name)
-            if stack is None:
-                return list_functions(self._settings, target.region, lambda: target.account_id)
-        return read_deployed_stack(target, require_debuggable_stack(target, name))
+        stack = find_stack(target, name)
+        if stack is None and self._settings is not None and self._settings.may_be_list:
+            return list_functions(self._settings, target.region, lambda: target.account_id)
+        return read_deployed_stack(target, check_debuggable_stack(target, name, stack))
 
     def _read_terraform(self) -> Project | None:
         file = self._options.terraform

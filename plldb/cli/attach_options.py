@@ -18,7 +18,7 @@ _MAX_PORT = 65535
 
 @dataclass(frozen=True)
 class AttachOptions:
-    """The options by the names that click has for them. ``codes`` are ``LOGICAL_ID=DIR``.
+    """The options by the names that click has for them. ``codes`` are ``[FUNCTION=]DIR``.
 
     Stacks may be named either way. If there are several, a function's name may begin with that of
     its stack: ``orders/Greeter``.

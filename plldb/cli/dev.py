@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from plldb.emulators.base import RunningEmulator
 
 # What this command knows by itself.
-_KNOWN = ("stacks", "stack_names", "template")
+_KNOWN = ("stacks", "stack_names", "template", "terraform")
 # What tells deployments from the events of a session, in JSON output.
 _MARKS = {"event": "deployed"}
 # Functions to name; who has more knows them.
@@ -38,7 +38,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def _take_options_of_attach(command: _F) -> _F:
-    """All of them, but for those that say which stack: this command knows that."""
+    """All of them, but for those that say which stack, and of what: this command knows that."""
     taken = [one for one in attach.params if one.name not in _KNOWN]
     declared = command.__dict__.setdefault("__click_params__", [])
     declared.extend(one for one in reversed(taken) if one.expose_value)
@@ -92,7 +92,9 @@ def dev(
     own = DeployOptions(template, stack_name, parse_assignments("--parameter", parameters), yes=yes)
     # Of a folder, such as cdk.out, the sources of each stack are found by its name.
     named = None if template is None or template.is_dir() else template
-    attach_options = AttachOptions(stacks=(), stack_names=(), template=named, **given)
+    attach_options = AttachOptions(
+        stacks=(), stack_names=(), template=named, terraform=None, **given
+    )
     attach_options.check()
     seed_words = _split_seed(seed)
     from plldb.cli.factory import make_factory

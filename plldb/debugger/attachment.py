@@ -202,8 +202,7 @@ def attach_to_all(
     for stack in stacks:
         if stack.session.members is None:
             require_debuggable_stack(target, stack.session.stack_name)
-    for stack in stacks:
-        helper = _find_helper_stack(target, stack.session)
+    helper = _find_helper_stack(target, *(stack.session for stack in stacks))
     with (
         ApiClient.of_helper_stack(helper, target) as api,
         PayloadTransfer(target.reachable_url, target.ca_bundle) as transfer,
@@ -241,10 +240,10 @@ def _create_sessions(
     return session_ids
 
 
-def _find_helper_stack(target: Target, options: SessionOptions) -> HelperStack:
-    """Raises StackError if it is missing, or does not do what the session is to ask for."""
-    helper = find_helper_stack(target, options.helper_stack)
-    if options.as_function:
+def _find_helper_stack(target: Target, *sessions: SessionOptions) -> HelperStack:
+    """Theirs. Raises StackError if it is missing, or does not do what one of them asks for."""
+    helper = find_helper_stack(target, sessions[0].helper_stack)
+    if any(options.as_function for options in sessions):
         helper.require_function_credentials()
     return helper
 
@@ -358,7 +357,7 @@ class _Attachment:
                 self._instrument_again,
                 self._find_code_again,
                 self._tasks.start,
-                self._report_again,
+                self._report,
             ),
         )
         self._outages = Outages(timing, random.random)
@@ -469,7 +468,11 @@ class _Attachment:
             stopping.cancel()
 
     def _report(self, event: AttachEvent) -> None:
-        """Names functions as they are called here, and the stack where it is one of several."""
+        """Names functions as they are called here, and the stack where it is one of several; those
+        of whom the helper stack does not know are among the skipped ones.
+        """
+        if isinstance(event, protocol.Ready):
+            event = replace(event, skipped=event.skipped + self._skipped_here)
         told: AttachEvent | OfStack = event
         if self._prefix:
             changes: dict[str, Any] = {}
@@ -562,8 +565,6 @@ class _Attachment:
             case protocol.Ended():
                 self._end_invocations(session.session_id, event)
             case _:
-                if isinstance(event, protocol.Ready):
-                    event = replace(event, skipped=event.skipped + self._skipped_here)
                 self._note(session.session_id, event)
                 if session.is_ready and not settled.done():
                     settled.set_result(None)
@@ -617,11 +618,6 @@ class _Attachment:
         self._told_of_code = _list_left_out(sources)
         # Whom the helper stack is not asked for.
         self._skipped_here = len(sources.left_out) + len(sources.unchosen)
-
-    def _report_again(self, event: RedeploymentEvent | protocol.Ready) -> None:
-        if isinstance(event, protocol.Ready):
-            event = replace(event, skipped=event.skipped + self._skipped_here)
-        self._report(event)
 
     def _end_invocations(self, session_id: str, ended: Ended) -> None:
         """No session takes the place of one that is closed. Its connection is there a moment more.

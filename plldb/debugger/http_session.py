@@ -62,6 +62,17 @@ def open_http_session(
     return http
 
 
-def keep_unsigned(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """An ``auth`` for what is signed already: AWS refuses it with a second one, as of ~/.netrc."""
+def open_session_for_signed(
+    ca_bundle: Path | None = None, *, retry: Retry = RETRY, connections: int = 8
+) -> requests.Session:
+    """The same for requests that somebody else has signed, in their URL or their headers.
+
+    AWS refuses them with a second authentication, as of ~/.netrc.
+    """
+    http = open_http_session(ca_bundle, retry=retry, connections=connections)
+    http.auth = _keep_as_it_is
+    return http
+
+
+def _keep_as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request

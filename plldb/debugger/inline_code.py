@@ -43,7 +43,7 @@ def write_inline_code(source: CodeSource) -> str:
         raise SourceError(
             f"Code that stands in the template can't be written to {source.code_dir / _NAME}: "
             f"{error.strerror}.",
-            "Name a folder with that code: --code LOGICAL_ID=DIR",
+            "Name a folder with that code: --code FUNCTION=DIR",
         ) from None
 
 

@@ -157,7 +157,7 @@ _LATE = "its time was over"
 _NOT_PREPARED = "it can't be run here; the function runs it by itself"
 # Functions that are prepared at the same time while none of them is called.
 _PREPARED_AT_ONCE = 2
-# An invocation may be claimed without asking the helper stack for so long after it was sent.
+# How long an invocation was on its way at most that may be claimed without asking the helper stack.
 _FRESH_SECONDS = 2.0
 # For which no claim goes straight to the table after one that was not answered in time.
 _REST_SECONDS = 60.0
@@ -180,7 +180,7 @@ _DEBUGGER_ERROR, _DEBUGGER_LOST = "PlldbDebuggerError", "PlldbDebuggerLost"
 class _Run:
     """An invocation under way. ``deadline`` is by this machine's clock, ``arrived`` by the loop's.
 
-    ``is_fresh``: it came at once, and so can't be over yet.
+    ``is_fresh``: it came at once, as far as two clocks can tell.
     ``is_claimed``: its function waits for an answer. ``is_answered``: one was sent.
     """
 
@@ -509,9 +509,8 @@ class InvocationRunner:
         Its clock may be off: one that came quickly shows by how much. So it is not of the first.
         """
         delay, least = time.time() - invocation.sent_at, self._least_delay
-        self._least_delay = min(delay, least or delay)
-        is_long = invocation.deadline - invocation.sent_at > _FRESH_SECONDS
-        return is_long and least is not None and delay - least < _FRESH_SECONDS
+        self._least_delay = delay if least is None else min(delay, least)
+        return least is not None and delay - least < _FRESH_SECONDS
 
     def _find_reason_to_decline(self, invocation: InvocationArrived) -> str | None:
         if self._is_leaving:
@@ -559,11 +558,13 @@ class InvocationRunner:
     async def _claim_directly(self, run: _Run) -> bool:
         """Whether it is for sure. Where that takes long, it is tried again after a rest only.
 
-        What was signed can't tell whether the deadline is over. It is not, if the invocation is
-        fresh; otherwise the helper stack is asked, which knows the time.
+        What was signed can't tell whether the deadline is over. It is not, if the invocation came
+        at once, and has more time left than that took; otherwise the helper stack is asked, which
+        knows the time.
         """
         claim, loop = run.invocation.claim, asyncio.get_running_loop()
-        if claim is None or not run.is_fresh or loop.time() < self._rests_until:
+        may_be_over = not run.is_fresh or run.deadline - time.time() <= _FRESH_SECONDS
+        if claim is None or may_be_over or loop.time() < self._rests_until:
             return False
         try:
             async with asyncio.timeout(self._timing.claiming):

@@ -7,7 +7,7 @@
                    [stacks.NAME.functions.ID]  env-file, env, handler
     command line   --env-file FILE, in their order
                    --env NAME=VALUE
-                   --env ID:NAME=VALUE, --handler ID=MODULE.FUNCTION
+                   --env FUNCTION:NAME=VALUE, --handler FUNCTION=HANDLER
 
 What stands below wins.
 """
@@ -194,7 +194,7 @@ def _parse_handler_options(values: Iterable[str], known: list[str]) -> dict[str,
         where = f"--handler {text}"
         if not (equals and function):
             raise UsageError(
-                f"{where} is not LOGICAL_ID=MODULE.FUNCTION.",
+                f"{where} is not FUNCTION=HANDLER.",
                 "For example: --handler Greeter=app.handler",
             )
         _check_function(function, where, known)

@@ -11,7 +11,7 @@ from typing import Any, Self
 import requests
 
 from plldb.certificates import find_verification_error, refuse_certificate
-from plldb.debugger.http_session import TIMEOUT_SECONDS, keep_unsigned, open_http_session
+from plldb.debugger.http_session import TIMEOUT_SECONDS, open_session_for_signed
 from plldb.errors import EndpointError, SessionError
 
 logger = logging.getLogger(__name__)
@@ -31,8 +31,7 @@ class PayloadTransfer:
         self, reach: Callable[[str], str] = lambda url: url, ca_bundle: Path | None = None
     ) -> None:
         self._reach = reach
-        self._http = open_http_session(ca_bundle, connections=_CONNECTIONS)
-        self._http.auth = keep_unsigned
+        self._http = open_session_for_signed(ca_bundle, connections=_CONNECTIONS)
 
     def __enter__(self) -> Self:
         return self

@@ -553,8 +553,8 @@ def _number(message: dict[str, Any], name: str) -> float:
     return float(value)
 
 
-def _are_texts(values: list[Any]) -> bool:
-    return all(isinstance(value, str) for value in values)
+def _is_list_of_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
 
 def _read_invocation(message: dict[str, Any], session_id: str) -> InvocationArrived:
@@ -597,7 +597,7 @@ def _read_credentials(found: Any) -> RoleCredentials | None:
 
 def _read_changes(message: dict[str, Any]) -> Changes:
     names = [message[name] for name in ("functions", "lost", "gone")]
-    if not all(isinstance(one, list) and all(isinstance(n, str) for n in one) for one in names):
+    if not all(map(_is_list_of_texts, names)):
         raise TypeError("functions are no list of names")
     return Changes(
         _text(message, "stack"), bool(message["isUpdating"]), *(tuple(one) for one in names)
@@ -616,10 +616,10 @@ def _read_instrumented(message: dict[str, Any]) -> Instrumented:
         _text(variables, name)
     # A helper stack of another version says nothing of these.
     message.setdefault("revision", "")
-    if not _are_texts(message.setdefault("aliases", [])):
+    if not _is_list_of_texts(message.setdefault("aliases", [])):
         raise TypeError("aliases is no list of texts")
     layers = message.setdefault("layers", None)
-    if layers is not None and not (isinstance(layers, list) and _are_texts(layers)):
+    if layers is not None and not _is_list_of_texts(layers):
         raise TypeError("layers is no list of texts")
     logging_config = message.setdefault("logging", {})
     if not isinstance(logging_config, dict):

@@ -9,9 +9,9 @@ from plldb.aws import Target, aws_errors
 from plldb.errors import StackError
 from plldb.stacks import (
     Restoration,
+    check_debuggable_stack,
     find_helper_stack,
     find_stack,
-    require_debuggable_stack,
     restore_functions,
 )
 
@@ -30,18 +30,18 @@ def restore(
     ``list_members`` gives, if there is one here, and what the helper stack knows of it. Raises
     StackError if neither is known, or if the restoring function itself failed.
     """
-    is_stack = find_stack(target, stack_name) is not None
-    if is_stack:
-        require_debuggable_stack(target, stack_name)
+    stack = find_stack(target, stack_name)
+    if stack is not None:
+        check_debuggable_stack(target, stack_name, stack)
     helper = find_helper_stack(target, helper_stack)
-    members = None if is_stack else list_members()
+    members = list_members() if stack is None else None
     name = helper.instrumentation_function
     logger.info("the functions of %s are restored by %s", stack_name, name)
     with aws_errors("invoke the helper stack's instrumentation function"):
         restoration = restore_functions(target, name, stack_name, members)
-    if not is_stack and members is None and restoration == Restoration():
+    if stack is None and members is None and restoration == Restoration():
         # Says so.
-        require_debuggable_stack(target, stack_name)
+        check_debuggable_stack(target, stack_name, stack)
     if restoration.error is not None:
         raise StackError(
             f"Stack {stack_name!r} could not be restored: {restoration.error}",

@@ -12,7 +12,7 @@ from typing import Self
 import requests
 
 from plldb.bootstrap.cloudformation.lambda_functions.shared.signed_request import SignedRequest
-from plldb.debugger.http_session import NO_RETRY, keep_unsigned, open_http_session
+from plldb.debugger.http_session import NO_RETRY, open_session_for_signed
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +33,7 @@ class SignedClaims:
         self, reach: Callable[[str], str] = lambda url: url, ca_bundle: Path | None = None
     ) -> None:
         self._reach = reach
-        self._http = open_http_session(ca_bundle, retry=NO_RETRY, connections=_CONNECTIONS)
-        self._http.auth = keep_unsigned
+        self._http = open_session_for_signed(ca_bundle, retry=NO_RETRY, connections=_CONNECTIONS)
 
     def __enter__(self) -> Self:
         return self

@@ -51,13 +51,17 @@ def run_beside(command: Sequence[str], environ: Mapping[str, str]) -> int:
 
     The tool stays in the foreground of the terminal. Raises CommandError if it can't be started.
     """
-    # What `become` finds on the PATH of the tool, subprocess would look for on that of plldb.
-    program = shutil.which(command[0], path=environ.get("PATH")) or command[0]
+    program = find_program(command, environ)
     with _Signals() as signals:
         with starting_tool(command, environ):
             process = subprocess.Popen(command, executable=program, env=environ)  # nosec B603
         signals.pass_on_to(process)
         return process.wait()
+
+
+def find_program(command: Sequence[str], environ: Mapping[str, str]) -> str:
+    """What `become` finds on the PATH of the tool: subprocess would look on that of plldb."""
+    return shutil.which(command[0], path=environ.get("PATH")) or command[0]
 
 
 def end_as(exit_code: int) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import signal
 import subprocess
 import threading
@@ -12,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Self
 
-from plldb.dev.command_runner import starting_tool
+from plldb.dev.command_runner import find_program, starting_tool
 from plldb.errors import CommandError
 
 logger = logging.getLogger(__name__)
@@ -73,13 +72,13 @@ class Seed:
     def _start(self) -> subprocess.Popen[str] | None:
         """None if all is at its end."""
         logger.info("running the seed: %s", self._command)
-        program = shutil.which(self._command[0], path=self._environ.get("PATH"))
+        program = find_program(self._command, self._environ)
         with self._lock, starting_tool(self._command, self._environ):
             if self._is_closed:
                 return None
             self._process = subprocess.Popen(  # nosec B603 (the user's command)
                 self._command,
-                executable=program or self._command[0],
+                executable=program,
                 env=self._environ,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

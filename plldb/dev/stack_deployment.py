@@ -17,7 +17,11 @@ from plldb.bootstrap.executor import Executor
 from plldb.bootstrap.observer import observe
 from plldb.bootstrap.planner import AwaitStack, DeleteStack, Step, UploadArtifact, plan_bucket
 from plldb.bootstrap.release import DEPLOYMENTS_FOLDER, make_bucket_name
-from plldb.bootstrap.stack_operation import ResourceEvent, StackOperation
+from plldb.bootstrap.stack_operation import (
+    ResourceEvent,
+    StackOperation,
+    choose_poll_seconds,
+)
 from plldb.config import VERSION_TAG, suggest
 from plldb.dev.code_zip import Upload, upload_text
 from plldb.dev.template_package import PackagedTemplate, Storage, render
@@ -33,8 +37,6 @@ logger = logging.getLogger(__name__)
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
 _LONGEST_BODY_BYTES = 51_200
 _PATIENCE_SECONDS = 600
-_POLL_SECONDS_AWS = 2.0
-_POLL_SECONDS_EMULATOR = 0.05
 # What came to nothing: it holds nothing, and can't be updated.
 _DEAD = frozenset(
     {"CREATE_FAILED", "DELETE_FAILED", "REVIEW_IN_PROGRESS", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED"}
@@ -223,7 +225,7 @@ class Deployer:
                     f"CloudFormation has planned for {_PATIENCE_SECONDS} seconds.",
                     "Look at the change set in its console, then deploy again.",
                 )
-            time.sleep(_POLL_SECONDS_AWS if self._target.is_aws else _POLL_SECONDS_EMULATOR)
+            time.sleep(choose_poll_seconds(self._target))
 
     def _list_changes(self, change_set: str) -> list[Change]:
         with aws_errors("read the planned changes"):

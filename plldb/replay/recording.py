@@ -70,7 +70,6 @@ class Recording:
     def to_document(self) -> dict[str, Any]:
         """As it stands in the file."""
         made = self.function
-        answer = {"answer": self.answer} if self.raw is None else {"answerBase64": self.raw}
         return {
             "plldbRecording": SCHEMA,
             "plldb": __version__,
@@ -96,8 +95,17 @@ class Recording:
             "outcome": self.outcome,
             "expect": self.expect,
             "ignore": [*self.ignore],
-            **(answer if self.outcome == "succeeded" else {"error": self.error}),
+            **(
+                name_answer(self.raw, self.answer)
+                if self.outcome == "succeeded"
+                else {"error": self.error}
+            ),
         }
+
+
+def name_answer(raw: str | None, answer: Any) -> dict[str, Any]:
+    """An answer under the name that it has in the file, and in places that differ."""
+    return {"answer": answer} if raw is None else {"answerBase64": raw}
 
 
 def render(document: Mapping[str, Any]) -> bytes:

@@ -18,7 +18,7 @@ from typing import Any
 
 from plldb.debugger.children.invoker import Outcome
 from plldb.replay.difference import Difference, compare
-from plldb.replay.recording import Recording
+from plldb.replay.recording import Recording, name_answer
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def judge(recording: Recording, outcome: Outcome, ignore: Sequence[str] = ()) ->
     if recording.outcome != "succeeded":
         then = "no answer" if recording.error is None else recording.error.get("errorType", "")
         return Verdict(True, f"answers now; when it was recorded, it came to {then}")
-    recorded = _name_answer(recording.raw, recording.answer)
+    recorded = name_answer(recording.raw, recording.answer)
     return _compare(recorded, _name_outcome(outcome), [*recording.ignore, *ignore])
 
 
@@ -82,12 +82,8 @@ def _compare(
     return Verdict(False, f"differs from what was recorded, in {places}:", tuple(differences))
 
 
-def _name_answer(raw: str | None, answer: Any) -> dict[str, Any]:
-    return {"answer": answer} if raw is None else {"answerBase64": raw}
-
-
 def _name_outcome(outcome: Outcome) -> dict[str, Any]:
-    return _name_answer(outcome.raw, json.loads(outcome.result or "null"))
+    return name_answer(outcome.raw, json.loads(outcome.result or "null"))
 
 
 def _facts_of_error(error: Any) -> dict[str, str]:

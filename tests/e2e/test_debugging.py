@@ -484,7 +484,7 @@ def test_a_function_deleted_while_attached_does_not_stop_the_rest(
     [
         (["--function", "Omega"], 1, "Omega"),
         (["--code", "Alpha=/no/such/folder"], 2, "/no/such/folder"),
-        (["--code", "Alpha"], 2, "LOGICAL_ID=DIR"),
+        (["--code", "Alpha"], 2, "FUNCTION=DIR"),
         (["--python", "/bin/true"], 1, "not a Python interpreter"),
         (["--python", "/no/such/python"], 1, "no such program"),
         (["--pdb", "--debugpy"], 2, "Choose one"),

@@ -574,6 +574,8 @@ class FakeCloudFormation:
         self.scripts: dict[str, list[Scene]] = {}  # by operation
         self.first_scripts: dict[str, list[list[Scene]]] = {}  # by operation
         self.calls: list[tuple[str, str]] = []
+        # The names of the stacks that were looked up.
+        self.lookups: list[str] = []
         # By operation, or operation and stack.
         self.refusals: dict[str, ClientError] = {}
         self.resources: dict[str, list[dict[str, str]]] = {}  # by stack name
@@ -612,6 +614,7 @@ class FakeCloudFormation:
     # The client's own operations:
 
     def describe_stacks(self, *, StackName: str) -> dict[str, Any]:  # noqa: N803
+        self.lookups.append(StackName)
         stack = self._find(StackName)
         if stack is None:
             raise client_error(
@@ -743,10 +746,14 @@ class FakeCloudFormation:
 
 
 class FakeSessionsTable:
-    """DynamoDB with one table, of which only the stacks' names count; None: it is gone."""
+    """DynamoDB with one table, of which only the stacks' names count; None: it is gone.
+
+    ``listed`` are those of lists of functions.
+    """
 
     def __init__(self) -> None:
         self.stack_names: list[str] | None = []
+        self.listed: list[str] = []
         self.scans: list[dict[str, Any]] = []
         self.tables: set[str] = set()
         self.unprotected: list[str] = []
@@ -771,8 +778,12 @@ class FakeSessionsTable:
             raise client_error("ResourceNotFoundException", "no table", "Scan")
         for start in range(0, len(self.stack_names), 2):
             names = self.stack_names[start : start + 2]
-            yield {"Items": [{"StackName": {"S": name}} for name in names]}
-        yield {"Items": []}
+            yield {"Items": [_session_item(name) for name in names]}
+        yield {"Items": [{"SessionId": {"S": f"functions#{name}"}} for name in self.listed]}
+
+
+def _session_item(stack_name: str) -> dict[str, Any]:
+    return {"SessionId": {"S": "0a1b2c3d"}, "StackName": {"S": stack_name}}
 
 
 class FakeRestoring:

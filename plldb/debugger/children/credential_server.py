@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from plldb.credentials import Credentials
 from plldb.debugger.children.credential_keeper import CredentialKeeper
-from plldb.errors import CredentialsError, PlldbError
+from plldb.errors import NotLentError, PlldbError
 
 if TYPE_CHECKING:
     from plldb.aws import Target
@@ -65,10 +65,6 @@ def serving_target(
             variables["AWS_ACCESS_KEY_ID"] = keys.access_key_id
             variables["AWS_SECRET_ACCESS_KEY"] = keys.secret_access_key
         yield variables
-
-
-class NotLentError(CredentialsError):
-    """A provider has none for whoever asks; its message may be seen by a handler's caller."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from plldb.errors import NotLentError
+
 if TYPE_CHECKING:
     from plldb.credentials import Credentials
     from plldb.debugger.children.credential_server import CredentialServer
@@ -92,9 +94,6 @@ class LentRole(Identity):
         self._server.revoke(self._grant)
 
     def _provide(self) -> Credentials:
-        # Where nothing is lent, as in a replay, no SDK is loaded.
-        from plldb.debugger.children.credential_server import NotLentError
-
         lent = self._lent
         if lent is None:
             self.was_missed = self.was_missed or not self._was_lent

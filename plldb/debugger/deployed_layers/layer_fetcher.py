@@ -20,7 +20,7 @@ from plldb.certificates import find_verification_error, refuse_certificate
 from plldb.debugger.deployed_layers.arrangement import LayerArn
 from plldb.debugger.deployed_layers.extraction import MAX_BYTES, extract_layer
 from plldb.debugger.deployed_layers.layer_cache import LayerCache
-from plldb.debugger.http_session import TIMEOUT_SECONDS, keep_unsigned, open_http_session
+from plldb.debugger.http_session import TIMEOUT_SECONDS, open_session_for_signed
 from plldb.errors import AccessDeniedError, AwsError, LayerError, PlldbError
 
 if TYPE_CHECKING:
@@ -53,8 +53,7 @@ class LayerFetcher:
         self.cache = cache
         self._reach = reach
         self._is_lasting = is_lasting
-        self._http = open_http_session(ca_bundle)
-        self._http.auth = keep_unsigned
+        self._http = open_session_for_signed(ca_bundle)
 
     @classmethod
     def of_target(cls, target: Target, folder: Path) -> Self:

@@ -24,7 +24,7 @@ def parse_code_options(values: Iterable[str], folder: Path) -> dict[str, Path]:
         pattern, equals, text = value.rpartition("=")
         if not text or (equals and not pattern):
             raise UsageError(
-                f"--code {value} is not LOGICAL_ID=DIR.",
+                f"--code {value} is not FUNCTION=DIR.",
                 "For example: --code Greeter=src/greeter, --code 'Orders*=src/orders', or "
                 "--code src for all functions.",
             )
@@ -39,7 +39,7 @@ def parse_code_options(values: Iterable[str], folder: Path) -> dict[str, Path]:
                 f"Name the folder that holds the handler's module of {pattern}."
                 if equals
                 else "Name the folder that holds the handlers' modules, or that of one function: "
-                "--code LOGICAL_ID=DIR.",
+                "--code FUNCTION=DIR.",
             )
         folders[pattern] = path
     return folders

@@ -414,6 +414,13 @@ class TestRestoringStacks:
         (scan,) = target.sessions.scans
         assert (scan["TableName"], scan["ConsistentRead"]) == ("sessions", True)
 
+    def test_so_is_one_of_which_functions_are_listed(self) -> None:
+        target = self._with_sessions("two")
+        target.sessions.listed = ["two", "legacy"]
+        execute(target, self.STEP)
+        restored = [request["stackName"] for _, request in target.restoring.requests]
+        assert restored == ["legacy", "two"]
+
     @pytest.mark.parametrize(("stack_names", "changed"), [([], False), (["one"], True)])
     def test_without_a_session_nothing_changes(self, stack_names: list[str], changed: bool) -> None:
         target = self._with_sessions(*stack_names)

@@ -230,12 +230,12 @@ class TestRoles:
         assert "ManagedPolicyArns" not in RESOURCES["PLLDBManagerRole"]["Properties"]
 
     def test_it_changes_no_session_but_what_is_known_of_mere_lists(self) -> None:
-        from lambda_functions.sessions.function_lists import KEY_PREFIX
+        from lambda_functions.shared.constants import FUNCTION_LISTS_PREFIX
 
         (statement,) = (
             one for one in statements("PLLDBManagerRole") if one["Action"] == "dynamodb:UpdateItem"
         )
-        keys = {"dynamodb:LeadingKeys": [f"{KEY_PREFIX}*"]}
+        keys = {"dynamodb:LeadingKeys": [f"{FUNCTION_LISTS_PREFIX}*"]}
         assert statement["Condition"] == {"ForAllValues:StringLike": keys}
 
     def test_each_does_with_connections_what_it_has_to_and_no_more(self) -> None:

@@ -426,6 +426,8 @@ class TestAnswers:
 
     def test_all_of_it_is_told(self) -> None:
         async def succeed(*_: Any) -> Outcome:
+            # More than what is lost where each leg is rounded by itself.
+            await asyncio.sleep(0.001)
             return Outcome('{"n": 1}', None, queued_ms=5.0, ran_ms=7.0)
 
         async def work(one: Session) -> None:
@@ -680,6 +682,44 @@ class TestClaimsThatGoToTheTable:
             await self.run_one(one, sent_at=sent_at, deadline=sent_at + lasts)
             assert one.claims.taken == []
             assert one.stack.told("claim")
+
+        session(work)
+
+    def test_so_is_what_had_to_wait_until_it_may_be_over(self) -> None:
+        """For its function, which nobody had told of yet."""
+
+        async def work(one: Session) -> None:
+            one.claims.verdicts = [True]
+            one.runner.add_function(instrumented())
+            now = time.time()
+            first = replace(arrived("first"), sent_at=now, deadline=now + 60, claim=CLAIM)
+            one.runner.start(first)
+            await one.finished()
+            one.stack.heard.clear()
+            one.runner.start(replace(first, request_id="second", function="Other"))
+            with time_machine.travel(now + 59, tick=False):
+                one.runner.add_function(instrumented("Other"))
+                await one.finished(2)
+            assert one.claims.taken == []
+            assert one.stack.told("claim")
+
+        session(work)
+
+    def test_one_that_took_no_time_at_all_shows_it_for_good(self) -> None:
+        async def work(one: Session) -> None:
+            one.claims.verdicts = [True]
+            one.runner.add_function(instrumented())
+            now = float(int(time.time()))
+            for number, waited in enumerate([0, 1.5, 3]):
+                sent_at = now - waited
+                with time_machine.travel(now, tick=False):
+                    one.runner.start(
+                        replace(
+                            arrived(str(number)), sent_at=sent_at, deadline=now + 60, claim=CLAIM
+                        )
+                    )
+                await one.finished(number + 1)
+            assert one.claims.taken == [CLAIM]
 
         session(work)
 

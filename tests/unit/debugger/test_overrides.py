@@ -173,8 +173,8 @@ class TestHandlers:
     @pytest.mark.parametrize(
         ("text", "said"),
         [
-            ("Greeter", "is not LOGICAL_ID=MODULE.FUNCTION"),
-            ("=app.handler", "is not LOGICAL_ID=MODULE.FUNCTION"),
+            ("Greeter", "is not FUNCTION=HANDLER"),
+            ("=app.handler", "is not FUNCTION=HANDLER"),
             ("Greter=app.handler", "Did you mean 'Greeter'?"),
             *(
                 (f"Greeter={handler}", "is no handler")

@@ -481,6 +481,8 @@ class TestFrames:
             json.dumps(DEPLOYED_GREETER | {"timeout": "soon"}),
             json.dumps(DEPLOYED_GREETER | {"layers": "one"}),
             json.dumps(DEPLOYED_GREETER | {"layers": [1]}),
+            json.dumps(DEPLOYED_GREETER | {"aliases": "live"}),
+            json.dumps(DEPLOYED_GREETER | {"aliases": [1]}),
             '{"type": "upload", "requestId": "request-1", "key": 1}',
             '{"type": "ready", "instrumented": 1e999, "skipped": 0, "maxWaiting": 1}',
             f'{{"type": "ready", "instrumented": {10**400}, "skipped": 0, "maxWaiting": 1}}',

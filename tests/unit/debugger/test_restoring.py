@@ -80,6 +80,12 @@ def test_it_asks_the_helper_stack_for_all_of_the_stack_whoever_instrumented_it()
     }
 
 
+def test_each_stack_is_looked_up_once() -> None:
+    target = Target(FakeLambda({"restored": [], "failed": {}}), "app", "helper")
+    restore(target, "app", "helper")  # type: ignore[arg-type]
+    assert target.cloudformation.lookups == ["app", "helper"]
+
+
 def test_nothing_to_restore() -> None:
     functions = FakeLambda({"restored": [], "failed": {}})
     assert run(functions, "app", "helper") == Restoration((), {})

@@ -87,10 +87,11 @@ class Run:
         with ExitStack() as servers:
             websocket = servers.enter_context(websocket_server(helper))
             rest = servers.enter_context(local_server(helper.respond))
-            target = Target(rest.url + "/plldb", websocket).deploy("plldb", "orders", "billing")
+            self.target = Target(rest.url + "/plldb", websocket)
+            self.target.deploy("plldb", "orders", "billing")
             try:
                 self.ended = attach_to_all(
-                    target,  # type: ignore[arg-type]
+                    self.target,  # type: ignore[arg-type]
                     stacks,
                     lambda: self.invoker,  # type: ignore[arg-type,return-value]
                     report,
@@ -148,6 +149,11 @@ def test_each_has_a_session_and_its_functions_go_by_its_name() -> None:
     assert [ended.expected for ended in run.ended] == [True, True]
     for message in run.helper.messages("instrument"):
         assert message["functions"] == ["Greeter"]
+
+
+def test_the_helper_stack_is_looked_up_once_for_all() -> None:
+    run = Run(HelperStack(), when_ready(stop))
+    assert run.target.cloudformation.lookups == ["orders", "billing", "plldb"]
 
 
 def test_they_are_instrumented_one_after_the_other() -> None:

@@ -30,7 +30,7 @@ def test_folders_by_name_and_pattern_and_for_all(project: Path) -> None:
 
 @pytest.mark.parametrize("value", ["", "One=", "=src/one"])
 def test_malformed(project: Path, value: str) -> None:
-    with pytest.raises(UsageError, match="LOGICAL_ID=DIR") as raised:
+    with pytest.raises(UsageError, match="FUNCTION=DIR") as raised:
         parse_code_options([value], project)
     assert raised.value.hint
 

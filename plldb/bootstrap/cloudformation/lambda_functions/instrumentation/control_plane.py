@@ -218,23 +218,26 @@ class LambdaControlPlane:
         self._lists_states = False
 
     def of_stack(self, stack_name: str) -> Iterator[FunctionRef]:
-        pages = self._cloudformation.get_paginator("list_stack_resources")
         # Path → name or ARN of the stacks to list. Nested ones are known by their ARNs.
         stacks = {"": stack_name}
         while stacks:
             path, stack = stacks.popitem()
-            try:
-                for page in pages.paginate(StackName=stack):
-                    for resource in page["StackResourceSummaries"]:
-                        logical_id = path + resource["LogicalResourceId"]
-                        match _name_resource(resource):
-                            case (str(name), kind) if kind == _FUNCTION_TYPE:
-                                yield FunctionRef(logical_id, name)
-                            case (str(name), kind) if kind == _STACK_TYPE:
-                                stacks[f"{logical_id}/"] = name
-            except ClientError as error:
-                if not _is_no_stack(error):
-                    raise
+            for resource in self._resources_of(stack):
+                logical_id = path + resource["LogicalResourceId"]
+                if resource["ResourceType"] == _FUNCTION_TYPE:
+                    yield FunctionRef(logical_id, resource["PhysicalResourceId"])
+                elif resource["ResourceType"] == _STACK_TYPE:
+                    stacks[f"{logical_id}/"] = resource["PhysicalResourceId"]
+
+    def _resources_of(self, stack: str) -> Iterator[dict[str, Any]]:
+        """Those that are there; none, if there is no such stack."""
+        pages = self._cloudformation.get_paginator("list_stack_resources")
+        try:
+            for page in pages.paginate(StackName=stack):
+                yield from filter(_is_there, page["StackResourceSummaries"])
+        except ClientError as error:
+            if not _is_no_stack(error):
+                raise
 
     def get(self, name: str) -> Found:
         pauses = self._pauses()
@@ -302,7 +305,9 @@ class LambdaControlPlane:
                 }
             if len(found) == len(names):
                 break
-        self._pages = pages
+        has_all = bool(names) and len(found) == len(names)
+        # Where reading ended early, there are as many at least.
+        self._pages = pages if has_all or pages != most else max(pages, self._pages)
         return found
 
     def _look_at(self, names: Collection[str]) -> dict[str, Found | Exception]:
@@ -532,12 +537,10 @@ _KINDS: dict[str, type[ChangeRefusedError]] = {
 }
 
 
-def _name_resource(resource: dict[str, Any]) -> tuple[str, str] | None:
-    """Physical id and type; None for a resource that is not there, not yet or not any more."""
-    name = resource.get("PhysicalResourceId")
-    if not name or resource.get("ResourceStatus") == _DELETED:
-        return None
-    return name, resource["ResourceType"]
+def _is_there(resource: dict[str, Any]) -> bool:
+    """Not one that has no physical id yet, nor one that was deleted."""
+    is_made = bool(resource.get("PhysicalResourceId"))
+    return is_made and resource.get("ResourceStatus") != _DELETED
 
 
 def is_settled(found: Found) -> bool:

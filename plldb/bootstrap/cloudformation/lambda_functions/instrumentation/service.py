@@ -49,7 +49,7 @@ from .redirect import (
     undo,
 )
 from .request import INSTRUMENT, WATCH, restore_request
-from .watching import Differences, compare
+from .watching import compare
 
 # Each waits for its turn and for the end of its update, rather than that it works. As many turns
 # come within 4 seconds, in which a debugger that detaches should hear of something.
@@ -261,14 +261,14 @@ def watch(request: dict[str, Any], record: Record, instrumenter: Instrumenter) -
     AWS refuses is asked for again soon.
     """
     record |= {"sessionId": request["session"], "outcome": "unchanged"}
-    known: dict[str, str] = request["functions"]
     try:
         deployment = instrumenter.control_plane.deployment(request["stackName"])
-        found = {} if deployment.is_under_way else instrumenter.control_plane.find(known)
+        known: dict[str, str] = {} if deployment.is_under_way else request["functions"]
+        found = instrumenter.control_plane.find(known)
     except (BotoCoreError, ClientError, ChangeRefusedError) as error:
         record |= {"level": "WARNING", "outcome": "unknown", "error": type(error).__name__}
         return {"changed": 0}
-    differences = Differences() if deployment.is_under_way else compare(known, found)
+    differences = compare(known, found)
     if differences or deployment.stamp != request["stack"]:
         record["outcome"] = "changed"
         Notifier(instrumenter.connections, request["connectionId"]).notify(
@@ -321,13 +321,13 @@ def restore(request: dict[str, Any], record: Record, instrumenter: Instrumenter)
     _in_parallel(give_back, functions)
     notifier.notify(wire.closed())
     record |= {"outcome": _RESTORED, "restored": len(restored), "failed": len(failed)}
-    if not failed:
-        over = {one.hold for one in kept} if holds is None else holds
-        instrumenter.lists.forget(request["stackName"], over)
     if failed:
         record["level"] = "ERROR"
         if holds is not None:
             raise NotRestoredError(", ".join(sorted(failed)))
+    else:
+        over = {one.hold for one in kept} if holds is None else holds
+        instrumenter.lists.forget(request["stackName"], over)
     return {"restored": sorted(restored), "failed": failed} | ({"left": left} if left else {})
 
 

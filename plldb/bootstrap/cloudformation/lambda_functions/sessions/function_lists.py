@@ -20,13 +20,13 @@ from typing import Any, Protocol
 
 from botocore.exceptions import ClientError
 
+from ..shared.constants import FUNCTION_LISTS_PREFIX
+
 # Seconds after which work is over that began last, whatever became of it: what a Lambda function
 # has, and some for clocks. Lambda's own repetition of it begins anew.
 WORK_SECONDS = 960
 # How often an item is read again because somebody else added to it in between.
 _ATTEMPTS = 20
-# Of the keys of lists, which lie among the sessions. template.yaml has it, too.
-KEY_PREFIX = "functions#"
 
 
 @dataclass(frozen=True)
@@ -172,4 +172,4 @@ def _texts(item: dict[str, Any], name: str = "Functions") -> Iterator[str]:
 
 
 def _key(stack_name: str) -> dict[str, Any]:
-    return {"SessionId": {"S": f"{KEY_PREFIX}{stack_name}"}}
+    return {"SessionId": {"S": f"{FUNCTION_LISTS_PREFIX}{stack_name}"}}

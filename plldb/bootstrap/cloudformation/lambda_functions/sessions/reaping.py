@@ -7,7 +7,8 @@ do no harm.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -60,7 +61,9 @@ def reap(record: Record, reaper: Reaper, now: float) -> dict[str, int]:
         return request_id if reaper.invocations.expire(request_id, now) else None
 
     invocations = sweep.each(lambda: reaper.invocations.stale(now), expire)
-    settled = sweep.each(reaper.invocations.unsettled, lambda one: _settle(*one, reaper, now))
+    settled = sweep.each(
+        lambda: _by_grant(reaper.invocations.unsettled()), lambda one: _settle(*one, reaper, now)
+    )
     counts = {"reaped": len(sessions), "stale": len(invocations)}
     record |= counts | {"outcome": "reaped", "reapedSessions": sorted(sessions)[:_SHOWN]}
     record["settled"] = len(settled)
@@ -91,14 +94,28 @@ def _end_vanished(session: Session, reaper: Reaper, now: float) -> bool:
     return reaper.sessions.disconnect(session.session_id, connection_id, now) is not None
 
 
-def _settle(token_key: str, grant: Grant, reaper: Reaper, now: float) -> str | None:
-    """Has a token's functions restored once more after the end of its session, whoever ended it.
+def _by_grant(tokens: Iterable[tuple[str, Grant]]) -> Iterator[tuple[Grant, list[str]]]:
+    """A session has a token for each time that it asked for functions; all are settled at once.
+
+    If reading them fails, what was read until then is still there.
+    """
+    keys: dict[Grant, list[str]] = defaultdict(list)
+    try:
+        for key, grant in tokens:
+            keys[grant].append(key)
+    finally:
+        yield from keys.items()
+
+
+def _settle(grant: Grant, token_keys: list[str], reaper: Reaper, now: float) -> str | None:
+    """Has its functions restored once more after the end of the session, whoever ended it.
 
     Who closed it may have failed right after that, and DynamoDB may have deleted it by its TTL.
     """
     if not _restore(grant, reaper, now):
         return None
-    reaper.invocations.settle(token_key)
+    for key in token_keys:
+        reaper.invocations.settle(key)
     return grant.hold
 
 

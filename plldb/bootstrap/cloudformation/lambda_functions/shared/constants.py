@@ -10,6 +10,10 @@ from __future__ import annotations
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
 MAX_FRAME_BYTES = 32_000
 
+# In the table of sessions, what begins the keys of lists of functions, each before the name of the
+# stack that they are of. template.yaml has it, too.
+FUNCTION_LISTS_PREFIX = "functions#"
+
 # --- Variables of an instrumented function --------------------------------------------------------
 
 # The handler that Lambda calls while a function is instrumented: plldb's, out of the layer.

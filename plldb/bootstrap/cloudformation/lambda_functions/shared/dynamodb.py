@@ -84,14 +84,14 @@ def update_if(
 
     def update() -> dict[str, Any]:
         updated = client.update_item(
-            TableName=table,
-            Key=key,
-            UpdateExpression=expression,
-            ConditionExpression=condition,
-            ExpressionAttributeNames=names_in(
-                f"{expression} {condition}", names | {"#attempt": _MARK}
+            **_update_arguments(
+                table,
+                key,
+                expression,
+                condition,
+                names | {"#attempt": _MARK},
+                values | {":attempt": attempt},
             ),
-            ExpressionAttributeValues=values | {":attempt": attempt},
             ReturnValues="ALL_NEW",
             ReturnValuesOnConditionCheckFailure="ALL_OLD",
         )
@@ -116,14 +116,7 @@ def sign_update(
     It leaves no mark: whoever repeats it is told the same, if the condition says so.
     ``credentials`` are botocore's, and those of whoever answers for it.
     """
-    arguments = {
-        "TableName": table,
-        "Key": key,
-        "UpdateExpression": expression,
-        "ConditionExpression": condition,
-        "ExpressionAttributeNames": names_in(f"{expression} {condition}", names),
-        "ExpressionAttributeValues": values,
-    }
+    arguments = _update_arguments(table, key, expression, condition, names, values)
     # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.LowLevelAPI.html
     url, body = f"{client.meta.endpoint_url}/", json.dumps(arguments)
     headers = {
@@ -135,6 +128,24 @@ def sign_update(
     request = AWSRequest("POST", url, headers, body)
     SigV4Auth(credentials, "dynamodb", client.meta.region_name).add_auth(request)
     return {"url": url, "headers": dict(request.headers), "body": body}
+
+
+def _update_arguments(
+    table: str,
+    key: dict[str, Any],
+    expression: str,
+    condition: str,
+    names: dict[str, str],
+    values: dict[str, Any],
+) -> dict[str, Any]:
+    return {
+        "TableName": table,
+        "Key": key,
+        "UpdateExpression": expression,
+        "ConditionExpression": condition,
+        "ExpressionAttributeNames": names_in(f"{expression} {condition}", names),
+        "ExpressionAttributeValues": values,
+    }
 
 
 def _change(make: Callable[[], dict[str, Any]], attempt: dict[str, str]) -> Change:

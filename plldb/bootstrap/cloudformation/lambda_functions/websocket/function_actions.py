@@ -160,7 +160,7 @@ def _pass_on(
     assert session.connection_id is not None  # it is attached
     id = wanted.id
     pushed = _invocation_message(request, wanted, session, relay)
-    if not _fits(pushed):
+    if pushed is None:
         return _absent(request, id, "the event is too large for a message")
     match relay.invocations.record(invocation):
         case Recorded.REFUSED:
@@ -181,8 +181,8 @@ def _pass_on(
 
 def _invocation_message(
     request: Request, wanted: _Invoke, session: Session, relay: Relay
-) -> wire.InvocationMessage:
-    """With a claim, if there is room for it."""
+) -> wire.InvocationMessage | None:
+    """With a claim, if there is room for it; None if there is none for the event."""
     key = wanted.event_key
     message = wire.invocation(
         wanted.id.request_id,
@@ -196,7 +196,7 @@ def _invocation_message(
     )
     signed = relay.claims.sign(wanted.id, session.session_id, request.now)
     with_claim: wire.InvocationMessage = {**message, "claim": signed}
-    return with_claim if _fits(with_claim) else message
+    return next((one for one in (with_claim, message) if _fits(one)), None)
 
 
 def _fits(message: wire.InvocationMessage) -> bool:

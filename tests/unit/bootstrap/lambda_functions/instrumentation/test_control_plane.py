@@ -494,6 +494,15 @@ class TestList:
         scene = Scene()
         assert scene.functions.list_known(["a", "b"]) == {}
 
+    @pytest.mark.parametrize("names", [[], ["a", "b"], ["a", "b", "c"]])
+    def test_what_was_not_read_to_its_end_is_not_taken_for_short(self, names: list[str]) -> None:
+        pages = [page("x", more=True), page("y")]
+        scene = Scene(list_functions=pages, get_function_configuration=[{}])
+        assert scene.functions.list_known(names) == {}
+        before = len(scene.calls("list_functions"))
+        assert scene.functions.find(["a", "b"]) == {"a": {}, "b": {}}
+        assert len(scene.calls("list_functions")) == before
+
     def test_where_that_is_denied_nothing_is_known(self) -> None:
         scene = Scene(list_functions=[client_error("AccessDeniedException")])
         assert scene.functions.list_known(["a", "b", "c"]) == {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -391,6 +391,32 @@ class TestTokens:
         world.reap()
         assert len(world.instrumentation.requests) == 1
         assert world.record["settled"] == 0
+
+    def test_a_session_that_asked_for_functions_often_is_restored_once(self, world: World) -> None:
+        session = world.attach("c", instruments=True)
+        grant = Grant(session.session_id, "app", shortened(session.session_id))
+        for number in range(20):
+            world.invocations.add_token(f"token# {number}", grant, NOW)
+        world.sessions.close(session.session_id, "c", NOW)
+        world.reap()
+        assert world.instrumentation.requests == [restoring(session)]
+        assert [*world.invocations.unsettled()] == []
+
+    def test_those_that_were_found_are_seen_to_though_the_next_page_fails(
+        self, world: World
+    ) -> None:
+        session = world.attach("c", instruments=True)
+        world.sessions.close(session.session_id, "c", NOW)
+        found = [*world.invocations.unsettled()]
+
+        def unsettled() -> Iterator[tuple[str, Grant]]:
+            yield from found
+            raise client_error("ProvisionedThroughputExceededException")
+
+        world.invocations.unsettled = unsettled  # type: ignore[method-assign]
+        with pytest.raises(NotReapedError):
+            world.reap()
+        assert world.instrumentation.requests == [restoring(session)]
 
     def test_those_of_sessions_that_live_are_left_alone(self, world: World) -> None:
         world.attach("c", instruments=True)
