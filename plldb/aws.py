@@ -219,11 +219,11 @@ class Target:
 
         Failing calls raise botocore's exceptions: see ``aws_errors``.
         """
-        which = (service, region or self.region)
-        if which not in self._clients:
+        region = region or self.region
+        if (service, region) not in self._clients:
             config = _make_client_config(self.is_aws)
-            self._clients[which] = self._make_client(service, config, region)
-        return self._clients[which]
+            self._clients[service, region] = self._make_client(service, config, region)
+        return self._clients[service, region]
 
     def patient_client(self, service: str, seconds: int) -> Any:
         """One for a call that may take so long, and that is not to be made twice."""
@@ -233,15 +233,14 @@ class Target:
             # Or what is between here and AWS takes the connection for one that nobody uses.
             tcp_keepalive=True,
         )
-        return self._make_client(service, _make_client_config(self.is_aws).merge(patience))
+        config = _make_client_config(self.is_aws).merge(patience)
+        return self._make_client(service, config, self.region)
 
-    def _make_client(
-        self, service: str, config: botocore.config.Config, region: str | None = None
-    ) -> Any:
+    def _make_client(self, service: str, config: botocore.config.Config, region: str) -> Any:
         with aws_errors(f"make a client for {service}"):
             verify = None if self.ca_bundle is None else str(self.ca_bundle)
-            client = self._session_of(region or self.region).client(
-                service, config=config, region_name=region or self.region, verify=verify
+            client = self._session_of(region).client(
+                service, config=config, region_name=region, verify=verify
             )
             _ClockCorrection(client, self._clock, self._session.get_credentials()).install()
         _log_calls(client)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 import venv
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 
 from plldb.aws import Target
+from plldb.emulators.base import choose_port
 from tests.project_layouts import LAYOUTS, TERRAFORM, Layout, copy_project, edit
 from tests.unit.debugger.dap import DapClient
 
@@ -75,7 +75,7 @@ def test_kind(
     project = copy_project(layout.project, tmp_path)
     with deployed(target, layout, project, chalice) as debuggee:
         before = {name: debuggee.found(name) for name in layout.functions}
-        port = _find_free_port()
+        port = choose_port(None)
         if layout.project == "chalice":
             _make_environment(project, chalice)
         within = plldb.within(project)
@@ -131,12 +131,6 @@ def _invoke(layout: Layout, debuggee: Debuggee, name: str) -> Any:
 def _find_line(path: Path, text: str) -> int:
     lines = path.read_text().splitlines()
     return next(number for number, line in enumerate(lines, 1) if text in line)
-
-
-def _find_free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _make_environment(project: Path, chalice: Path) -> None:

@@ -67,9 +67,11 @@ def examine_layer(layer: Path, runtime: str, platform: Platform) -> Suitability:
         for entry in sorted(place.iterdir())
         if entry not in places and (reason := _find_misfit_in(entry, platform))
     }
-    broken = [one for place in places for one in _list_distributions(place, layer)]
-    owners = Counter(path for one in broken for path in one.paths)
-    broken = [one for one in broken if not one.paths.isdisjoint(misfits)]
+    # Of most layers all can be used, whoever it belongs to.
+    searched = places if misfits else []
+    found = [one for place in searched for one in _list_distributions(place, layer)]
+    owners = Counter(path for one in found for path in one.paths)
+    broken = [one for one in found if not one.paths.isdisjoint(misfits)]
     # A part of a distribution is worse than none.
     whole = {path for one in broken for path in one.paths if owners[path] == 1}
     own = [layer / _PYTHON, *(place for place in places if place.name == "site-packages")]

@@ -57,7 +57,7 @@ _NO_ORIGIN = (
 def find_projects(folder: Path) -> Sequence[Project]:
     """A project for each name of a stack that was synthesised, those in Stages included."""
     manifest = make_absolute(_find_output(folder) / MANIFEST)
-    if not manifest.is_file():
+    if not is_file(manifest):
         return []
     assembly = read_assembly(manifest)
     origins = _Origins(make_absolute(folder), assembly)
@@ -139,7 +139,7 @@ def _read_stacks(
 
 def _read_template(template: Path, origins: _Origins, parameters: Parameters) -> Functions:
     """The functions of a template and of the nested stacks in it."""
-    if not template.is_file():
+    if not is_file(template):
         raise SourceError(
             f"{origins.assembly.manifest} is out of date: there is no {template}.", SYNTH_HINT
         )

@@ -26,6 +26,7 @@ from plldb.debugger.sources.project import (
     Project,
     is_folder,
     make_absolute,
+    may_be_python,
 )
 from plldb.debugger.sources.stack_settings import StackSettings, apply_layers, suggest_function
 from plldb.deployed import DeployedStack
@@ -351,19 +352,19 @@ def _find_named_code(
     name: str, options: CodeOptions, deployed: DeployedStack | None
 ) -> Path | None:
     """What the developer says: of a function, or of all that may be Python's."""
-    may_be_python = _may_be_python(name, deployed)
+    may_run = _may_be_python(name, deployed)
     pattern = find_most_specific(options.code, name)
-    if pattern is not None and (pattern == name or may_be_python):
+    if pattern is not None and (pattern == name or may_run):
         return options.code[pattern]
     settings = options.settings
-    if settings is None or (name not in settings.stack.functions and not may_be_python):
+    if settings is None or (name not in settings.stack.functions and not may_run):
         return None
     return settings.find_code(name)
 
 
 def _may_be_python(name: str, deployed: DeployedStack | None) -> bool:
     function = None if deployed is None else deployed.functions.get(name)
-    return function is None or (function.runtime or "python").startswith("python")
+    return function is None or may_be_python(function.runtime)
 
 
 # --- The choice -----------------------------------------------------------------------------------

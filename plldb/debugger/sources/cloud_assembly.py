@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from plldb.debugger.sources.project import make_absolute, read_json
+from plldb.debugger.sources.project import is_file, make_absolute, read_json
 from plldb.errors import SourceError
 from plldb.templates import as_dict, as_list
 
@@ -107,7 +107,7 @@ def _read_stack(
 
 def _list_packages(folder: Path, file: object) -> Iterator[tuple[str, Path]]:
     """Those of an asset manifest. It has templates as well, which are single files."""
-    if not isinstance(file, str) or not (folder / file).is_file():
+    if not isinstance(file, str) or not is_file(folder / file):
         return
     for asset in as_dict(as_dict(read_json(folder / file, SYNTH_HINT)).get("files")).values():
         path = as_dict(as_dict(asset).get("source")).get("path")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from plldb.debugger.sources.project import make_absolute
+from plldb.debugger.sources.project import is_folder, make_absolute
 from plldb.errors import UsageError
 
 # The pattern of a folder that is given without one.
@@ -33,7 +33,7 @@ def parse_code_options(values: Iterable[str], folder: Path) -> dict[str, Path]:
             what = f"names {pattern} twice" if equals else "names a folder for all functions twice"
             raise UsageError(f"--code {what}.", "Leave one out.")
         path = make_absolute(folder / Path(text).expanduser())
-        if not path.is_dir():
+        if not is_folder(path):
             raise UsageError(
                 f"--code {value}: there is no folder {path}.",
                 f"Name the folder that holds the handler's module of {pattern}."

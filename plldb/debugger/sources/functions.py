@@ -26,8 +26,10 @@ from plldb.debugger.sources.project import (
     Parameters,
     find_folder,
     is_file,
+    is_folder,
     is_remote,
     make_absolute,
+    may_be_python,
 )
 from plldb.deployed import FUNCTION_TYPE, NESTED_STACK_TYPE
 from plldb.errors import SourceError
@@ -138,7 +140,7 @@ class _Reader:
         )
         if package == "Image":
             return self._read_image(logical_id, resource, properties)
-        if runtime is not None and not runtime.startswith("python"):
+        if not may_be_python(runtime):
             return f"its runtime is {runtime}"
         build_dir = self._find_build(logical_id)
         code = self.locate(logical_id, resource) or locate_code(
@@ -192,7 +194,7 @@ class _Reader:
     def _find_build(self, logical_id: str) -> Path | None:
         build = self.folders.build or self.path.parent / _SAM_BUILD
         found = make_absolute(build / self.name / logical_id)
-        return found if found.is_dir() else None
+        return found if is_folder(found) else None
 
     # --- Nested stacks ----------------------------------------------------------------------------
 

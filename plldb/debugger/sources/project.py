@@ -119,6 +119,11 @@ def is_remote(text: str) -> bool:
     return text.startswith(("s3://", "https://", "http://"))
 
 
+def may_be_python(runtime: str | None) -> bool:
+    """Whether plldb can run what has this runtime, or none that is known."""
+    return not runtime or runtime.startswith("python")
+
+
 def find_module_path(handler: str) -> str:
     """The path of a handler's module, ``package/module``; empty if it names none.
 

@@ -12,7 +12,13 @@ from pathlib import Path
 
 from plldb.config import ConfigFile, FileOverrides, FileStack, suggest
 from plldb.debugger.deployed_layers.arrangement import parse_layer_arn
-from plldb.debugger.sources.project import CodeSource, DescribedLayer, Project, make_absolute
+from plldb.debugger.sources.project import (
+    CodeSource,
+    DescribedLayer,
+    Project,
+    is_folder,
+    make_absolute,
+)
 from plldb.deployed import DeployedFunction, DeployedStack
 from plldb.errors import UsageError
 
@@ -184,14 +190,14 @@ def _describe_layer(layer: str, where: str) -> DescribedLayer:
             )
         return DescribedLayer(layer, reason=f"{where} names it by its ARN", is_deployed=False)
     folder = make_absolute(Path(layer))
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise UsageError(f"{where}: layers: there is no folder {folder}.", "Name one, or an ARN.")
     return DescribedLayer(str(folder), (folder,), layer_name=folder.name)
 
 
 def _check_folder(path: Path, where: str) -> Path:
     folder = make_absolute(path)
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise UsageError(
             f"{where}: code: there is no folder {folder}.",
             "Name the folder that holds the handler's module, relative to the settings file.",

@@ -23,6 +23,7 @@ from plldb.debugger.sources.project import (
     is_file,
     is_folder,
     make_absolute,
+    may_be_python,
 )
 from plldb.errors import SourceError
 from plldb.templates import as_dict, as_list
@@ -86,7 +87,7 @@ class _Configuration:
         handler, runtime = _text(function, "handler"), _text(function, "runtime")
         if function.get("package_type") == "Image":
             return "it is a container image; name its code with --code"
-        if runtime is not None and not runtime.startswith("python"):
+        if not may_be_python(runtime):
             return f"its runtime is {runtime}"
         code = self._find_code(function, handler or "")
         if isinstance(code, str):

@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from contextlib import ExitStack
 from pathlib import Path
 
 from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
@@ -25,9 +24,8 @@ from plldb.debugger.protocol import Ready
 from plldb.debugger.sources.choice import ChosenSources
 from plldb.debugger.sources.project import CodeSource
 from plldb.errors import PlldbError
-from tests.unit.debugger.helper_stack import TIMING, HelperStack, Target, websocket_server
+from tests.unit.debugger.helper_stack import TIMING, HelperStack, target_with
 from tests.unit.debugger.local_code import HERE
-from tests.unit.fakes import local_server
 
 
 def main(folder: Path, debugger: str, seconds: list[float]) -> None:
@@ -57,10 +55,7 @@ def main(folder: Path, debugger: str, seconds: list[float]) -> None:
             on_progress=view.show_progress,
         )
 
-    with ExitStack() as servers, view:
-        websocket = servers.enter_context(websocket_server(stack))
-        rest = servers.enter_context(local_server(stack.respond))
-        target = Target(rest.url + "/plldb", websocket).deploy("plldb", "app")
+    with target_with(stack, "app") as target, view:
         sources = ChosenSources({"Greeter": CodeSource(folder)})
         try:
             attach(

@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -313,6 +313,13 @@ class Target(FakeTarget):
         return self
 
 
+@contextmanager
+def target_with(stack: HelperStack, *names: str) -> Iterator[Target]:
+    """One where the helper stack serves, beside stacks of these names."""
+    with websocket_server(stack) as websocket, local_server(stack.respond) as rest:
+        yield Target(rest.url + "/plldb", websocket).deploy("plldb", *names)
+
+
 class FakeInvoker:
     """Answers every invocation with its own event; those that are ``slow`` once they may."""
 
@@ -434,10 +441,7 @@ def run_attach(
         attached.events.append(event)
         on_event(event, attached)
 
-    with ExitStack() as servers:
-        websocket = servers.enter_context(websocket_server(stack))
-        rest = servers.enter_context(local_server(stack.respond))
-        attached.target = Target(rest.url + "/plldb", websocket).deploy("plldb", "app")
+    with target_with(stack, "app") as attached.target:
         if sign is not None:
             attached.target.execute_api_auth = lambda: sign  # type: ignore[method-assign]
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +34,13 @@ from tests.unit.debugger.helper_stack import (
     TIMING,
     FakeInvoker,
     HelperStack,
-    Target,
     ctrl_c,
     invocation,
     say_nothing,
     session_id,
-    websocket_server,
+    target_with,
 )
-from tests.unit.fakes import Answer, local_server
+from tests.unit.fakes import Answer
 
 ORDERS, BILLING = 1, 2
 SOURCES = ChosenSources(
@@ -84,11 +82,7 @@ class Run:
             )
             for name in ("orders", "billing")
         ]
-        with ExitStack() as servers:
-            websocket = servers.enter_context(websocket_server(helper))
-            rest = servers.enter_context(local_server(helper.respond))
-            self.target = Target(rest.url + "/plldb", websocket)
-            self.target.deploy("plldb", "orders", "billing")
+        with target_with(helper, "orders", "billing") as self.target:
             try:
                 self.ended = attach_to_all(
                     self.target,  # type: ignore[arg-type]

@@ -80,6 +80,8 @@ def test_cdk_json_says_where_the_assembly_is(app: Path, output: str) -> None:
     (app / output).parent.mkdir(exist_ok=True)
     shutil.move(app / "cdk.out", app / output)
     assert find_projects(app) == []
+    (app / "cdk.json").write_text(json.dumps({"app": "x", "output": "x" * 5000}))
+    assert find_projects(app) == []
     (app / "cdk.json").write_text(json.dumps({"app": "x", "output": output}))
     assert found(app).code_dir == app / "lambda/orders"
 

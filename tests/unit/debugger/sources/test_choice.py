@@ -27,13 +27,14 @@ Resources:
 """
 
 
-class TestChooseSources:
-    @pytest.fixture
-    def project(self, tmp_path: Path) -> Path:
-        (tmp_path / "src").mkdir()
-        (tmp_path / "template.yaml").write_text(TEMPLATE, encoding="utf-8")
-        return tmp_path
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "template.yaml").write_text(TEMPLATE, encoding="utf-8")
+    return tmp_path
 
+
+class TestChooseSources:
     @pytest.mark.parametrize(
         ("patterns", "expected"),
         [
@@ -126,12 +127,6 @@ def deploy(functions: Mapping[str, str | None], **resources: str) -> DeployedSta
 
 class TestDeployed:
     """What is deployed decides whose code runs."""
-
-    @pytest.fixture
-    def project(self, tmp_path: Path) -> Path:
-        (tmp_path / "src").mkdir()
-        (tmp_path / "template.yaml").write_text(TEMPLATE, encoding="utf-8")
-        return tmp_path
 
     def test_each_function_of_the_stack_is_found_or_left_out(self, project: Path) -> None:
         stack = deploy(

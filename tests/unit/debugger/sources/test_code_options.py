@@ -35,7 +35,7 @@ def test_malformed(project: Path, value: str) -> None:
     assert raised.value.hint
 
 
-@pytest.mark.parametrize("value", ["One=src/three", "src/three"])
+@pytest.mark.parametrize("value", ["One=src/three", "src/three", "x" * 5000])
 def test_no_such_folder(project: Path, value: str) -> None:
     with pytest.raises(UsageError, match="there is no folder") as raised:
         parse_code_options([value], project)

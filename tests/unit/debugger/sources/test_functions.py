@@ -407,11 +407,12 @@ Resources:
   One: {{ Type: AWS::Serverless::Function, Properties: {{ CodeUri: "{"x" * 5000}" }} }}
   Two: {{ Type: AWS::Serverless::Function, Properties: {{ CodeUri: "a\\0b" }} }}
   Three: {{ Type: AWS::CloudFormation::Stack, Properties: {{ TemplateURL: "{"x" * 5000}" }} }}
+  {"x" * 300}: {{ Type: AWS::Serverless::Function, Properties: {{ CodeUri: nowhere }} }}
 """
     template = project / "template.yaml"
     template.write_text(text, encoding="utf-8")
     functions = read_functions(template, {})
-    assert functions.keys() == {"One", "Two", "Three/*"}
+    assert functions.keys() == {"One", "Two", "Three/*", "x" * 300}
     assert all("does not exist" in str(reason) for reason in functions.values())
 
 

@@ -127,6 +127,7 @@ def test_the_command_line_wins(project: Path) -> None:
     [
         ("[stacks.app]\ncode = 'gone'", "[stacks.app]: code: there is no folder"),
         ("[stacks.app.functions.Other]\ncode = 'gone'", "there is no folder"),
+        (f"[stacks.app.functions.Other]\ncode = 'gone{'x' * 5000}'", "there is no folder"),
         ("[stacks.app.functions.Other]\ncode = 'src'\nlayers = ['gone']", "there is no folder"),
         (
             "[stacks.app.functions.Other]\ncode = 'src'\nlayers = ['arn:gone']",
