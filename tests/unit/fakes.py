@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -130,7 +131,7 @@ def count_connections(server: LocalServer) -> int:
     as a whole, and misses some while others come and go.
     """
     port = int(server.url.rpartition(":")[2])
-    return sum(_peer_port(int(descriptor)) == port for descriptor in os.listdir("/dev/fd"))
+    return sum(_peer_port(int(one.name)) == port for one in Path("/dev/fd").iterdir())
 
 
 def _peer_port(descriptor: int) -> int | None:
