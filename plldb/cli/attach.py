@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from plldb.cli.attach_options import DEBUGPY_ADDRESS, AttachOptions
+from plldb.cli.attach_options import DEBUGPY_ADDRESS, INSPECTOR_ADDRESS, AttachOptions
 from plldb.cli.options import global_options, helper_stack_option
 
 if TYPE_CHECKING:
@@ -125,6 +125,14 @@ if TYPE_CHECKING:
     help="Write each invocation to a file there, without its secrets: for 'plldb replay', and as a "
     "test for pytest.",
 )
+@click.option(
+    "--inspect",
+    is_flag=False,
+    flag_value=INSPECTOR_ADDRESS,
+    metavar="[HOST:]PORT",
+    help="Serve a page that shows each invocation, replays it, and saves it as a test; on this "
+    "machine alone, at any free port by default.",
+)
 @global_options
 def attach(**given: Any) -> None:
     """Run the invocations of deployed stacks here, until Ctrl-C.
@@ -158,7 +166,7 @@ def run_attach(factory: Factory, options: AttachOptions, folder: Path) -> None:
     for made in stacks:
         made.look_at_stack()
     first = stacks[0]
-    with first.view, first.open_recorder(stacks):
+    with first.view, first.open_recorder(stacks), first.open_inspector(stacks):
         attach_to_all(
             first.target,
             [made.stack for made in stacks],
