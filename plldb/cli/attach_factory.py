@@ -102,6 +102,8 @@ class AttachFactory:
         self.view.show(event)
         if self._recorder is not None:
             self._recorder.take(event)
+        for take in self._factory.followers:
+            take(event)
 
     @contextmanager
     def open_recorder(self, stacks: Sequence[AttachFactory]) -> Iterator[None]:
