@@ -98,7 +98,7 @@ class AttachFactory:
         self._editor_session = EditorSession()
         self._history: History | None = None
         # Who wants to know what goes on, beside the view.
-        self._listeners: list[Callable[[AttachEvent], None]] = []
+        self._listeners: list[Callable[[AttachEvent], None]] = [*factory.followers]
 
     @property
     def target(self) -> Target:

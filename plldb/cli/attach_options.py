@@ -47,6 +47,9 @@ class AttachOptions:
     max_concurrency: int
     record: Path | None
     inspect: str | None
+    detach: bool = False
+    # Of a process that was started in the background: the descriptor of its lock.
+    background: int | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -120,6 +123,10 @@ class AttachOptions:
             from plldb.inspector.address import parse_address
 
             parse_address(self.inspect)
+        if self.pdb and (self.detach or self.background is not None):
+            raise click.UsageError(
+                "--pdb takes a terminal, and --detach leaves none: choose --debugpy for an editor."
+            )
 
 
 def parse_debug_mode(pdb: bool, debugpy: str | None, wait_for_client: bool) -> DebugMode:
