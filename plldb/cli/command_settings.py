@@ -86,11 +86,17 @@ def read_settings(
     return values
 
 
+# A stack is named by ``stacks`` or by ``stack-name``; what starts a process in the background is no
+# habit, and would start the next one from there.
+_LEFT_OUT = ("stack_names", "detach")
+
+
 def list_parameters(command: click.Command) -> Iterator[click.Parameter]:
-    """Those that a table may have: a stack is named once, by ``stacks`` or by ``stack-name``."""
-    left_out = {"stack_names", *name_global_options()}
+    """Those that a table may have."""
+    left_out = {*_LEFT_OUT, *name_global_options()}
     for parameter in command.params:
-        if parameter.expose_value and parameter.name not in left_out:
+        is_hidden = isinstance(parameter, click.Option) and parameter.hidden
+        if parameter.expose_value and not is_hidden and parameter.name not in left_out:
             yield parameter
 
 

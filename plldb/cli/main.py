@@ -36,6 +36,8 @@ _COMMANDS = {
     "replay": ("plldb.cli.replay", "replay"),
     "restore": ("plldb.cli.restore", "restore"),
     "sessions": ("plldb.cli.sessions", "sessions"),
+    "status": ("plldb.cli.status", "status"),
+    "stop": ("plldb.cli.status", "stop"),
 }
 
 # What the machine says no to, whatever the program.
