@@ -12,6 +12,7 @@ from plldb.background.session_record import SessionRecord
 from plldb.debugger.attachment import Detaching, NothingToDebug, OfStack, SessionCreated
 from plldb.debugger.protocol import Instrumented, Ready, Skipped, Taken
 from plldb.debugger.redeployment import Removed
+from plldb.inspector.address import InspectorServed
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,8 @@ class Presence:
                 self._leave_out(function, reason)
             case Taken(function, by):
                 self._leave_out(function, f"{by} has taken it over")
+            case InspectorServed(url):
+                self._change(inspector=url)
             case Ready() | NothingToDebug():
                 self._settled.add(stack)
                 if self._settled >= {*self._record.stacks}:

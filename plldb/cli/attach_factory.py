@@ -36,6 +36,7 @@ from plldb.debugger.sources.stack_settings import (
 from plldb.debugger.timing import read_timing
 from plldb.deployed import DeployedStack
 from plldb.errors import UsageError
+from plldb.inspector.address import InspectorServed
 from plldb.inspector.extra import require_installed
 from plldb.stacks import check_debuggable_stack, find_stack, read_deployed_stack
 
@@ -157,9 +158,9 @@ class AttachFactory:
             None if record is None else self._folder / record,
             None if file is None else file.record,
         ) as inspector:
-            self._factory.console.answer(
-                {"event": "inspector", "url": inspector.url}, f"Inspector: {inspector.url}"
-            )
+            self.view.show_inspector(inspector.url)
+            for take in self._factory.followers:
+                take(InspectorServed(inspector.url))
             yield
 
     @property

@@ -152,6 +152,10 @@ class AttachView:
             f"Detaching once it has ended, in {event.seconds:.0f} s at most: {names}. {how}",
         )
 
+    def show_inspector(self, url: str) -> None:
+        """Where the page is, once."""
+        self._say(self._console.answer, {"event": "inspector", "url": url}, f"Inspector: {url}")
+
     def show_credentials(self, problem: PlldbError | None) -> None:
         """Why they can't be renewed, or that they could be again. Any thread may call it."""
         self._say(self._show_credentials, problem)

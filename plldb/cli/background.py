@@ -219,6 +219,7 @@ def describe(place: SessionFolder, record: SessionRecord, is_running: bool) -> d
         "recordings": record.recordings,
         "events": str(place.events),
         "log": record.log,
+        "inspector": None if record.has_ended else record.inspector,
     }
 
 
@@ -241,4 +242,5 @@ def tell(place: SessionFolder, record: SessionRecord) -> str:
         return f"plldb {record.command} of {record.folder} ended at {record.ended_at}{why}"
     lines += [f"  {function} runs here" for function in record.functions]
     lines += [f"  {function} is skipped: {why}" for function, why in record.skipped.items()]
+    lines += [f"  inspector: {record.inspector}"] if record.inspector else []
     return "\n".join([*lines, f"  events: {place.events}", f"  log: {record.log}"])
