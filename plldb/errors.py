@@ -21,6 +21,7 @@
     ├── EmulatorError               the emulator could not be started or stopped
     ├── ReplayError                 a replay came to something else than was recorded
     ├── FunctionFailedError         a function that was invoked raised an error
+    ├── BackgroundError             a background session that did not start or end; its exit code
     └── CommandError                exit codes 126 and 127: a tool could not be started
 
 Any other exception is a bug in plldb and keeps its traceback.
@@ -115,6 +116,14 @@ class ReplayError(PlldbError):
 
 class FunctionFailedError(PlldbError):
     pass
+
+
+class BackgroundError(PlldbError):
+    """``exit_code`` is that of the session."""
+
+    def __init__(self, message: str, hint: str | None = None, *, exit_code: int = 1) -> None:
+        super().__init__(message, hint)
+        self.exit_code = exit_code
 
 
 class CommandError(PlldbError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,6 +126,12 @@ if TYPE_CHECKING:
     help="Write each invocation to a file there, without its secrets: for 'plldb replay', and as a "
     "test for pytest.",
 )
+@click.option(
+    "--detach",
+    is_flag=True,
+    help="Return once it is ready, and go on in the background: see 'plldb status', 'plldb stop'.",
+)
+@click.option("--background", type=click.IntRange(min=3), hidden=True, help="For --detach.")
 @global_options
 def attach(**given: Any) -> None:
     """Run the invocations of deployed stacks here, until Ctrl-C.
@@ -145,8 +152,28 @@ def attach(**given: Any) -> None:
     factory = make_factory()
     file = factory.resolver.file
     options = options.or_by_default(() if file is None else file.attach)
+    if options.detach:
+        detach(factory)
+        return
     factory.keep_log("attach")
-    run_attach(factory, options, Path.cwd())
+    with present(factory, options):
+        run_attach(factory, options, Path.cwd())
+
+
+def detach(factory: Factory) -> None:
+    """Has another process do in the background what this command says."""
+    from plldb.cli.background import start
+
+    start(factory)
+
+
+def present(factory: Factory, options: AttachOptions) -> AbstractContextManager[None]:
+    """Of a process that was started in the background, keeps a record meanwhile."""
+    if options.background is None:
+        return nullcontext()
+    from plldb.cli.background import keep_record
+
+    return keep_record(factory, options, options.background)
 
 
 def run_attach(factory: Factory, options: AttachOptions, folder: Path) -> None:

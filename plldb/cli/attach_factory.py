@@ -93,7 +93,7 @@ class AttachFactory:
         factory.ask = self.view.ask
         self._history: History | None = None
         # Who wants to know what goes on, beside the view.
-        self._listeners: list[Callable[[AttachEvent], None]] = []
+        self._listeners: list[Callable[[AttachEvent], None]] = [*factory.followers]
 
     @property
     def target(self) -> Target:

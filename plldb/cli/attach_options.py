@@ -44,6 +44,9 @@ class AttachOptions:
     aliases: bool
     max_concurrency: int
     record: Path | None
+    detach: bool = False
+    # Of a process that was started in the background: the descriptor of its lock.
+    background: int | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -111,6 +114,10 @@ class AttachOptions:
             raise click.UsageError("Choose one of --pdb and --debugpy.")
         if (self.wait_for_client or self.write_launch_config) and not self.debugpy:
             raise click.UsageError("--wait-for-client and --write-launch-config go with --debugpy.")
+        if self.pdb and (self.detach or self.background is not None):
+            raise click.UsageError(
+                "--pdb takes a terminal, and --detach leaves none: choose --debugpy for an editor."
+            )
 
 
 def parse_debug_mode(pdb: bool, debugpy: str | None, wait_for_client: bool) -> DebugMode:

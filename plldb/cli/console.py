@@ -46,6 +46,8 @@ _LONGEST_SECRET_BYTES = 4096
 class Console:
     def __init__(self, output: Output) -> None:
         self._output = output
+        # Takes what would be written, where there is no terminal.
+        self._divert: Callable[[dict[str, Any]], None] | None = None
         # What moves on the terminal now.
         self._animations: list[Live | Status] = []
         self._stdout: RichConsole | None = None
@@ -67,7 +69,9 @@ class Console:
 
     def answer(self, data: dict[str, Any], text: str | Line) -> None:
         """What the command was asked for: ``data`` as a line of JSON, or ``text``."""
-        if self._stdout is None:
+        if self._divert is not None:
+            self._divert(data)
+        elif self._stdout is None:
             sys.stdout.write(json.dumps(data) + "\n")
             sys.stdout.flush()
         else:
@@ -117,7 +121,14 @@ class Console:
 
     def warn(self, text: str) -> None:
         """What the user should know, in either output."""
+        if self._divert is not None:
+            self._divert({"warning": text})
+            return
         _write_to_stderr({"warning": text}, f"Warning: {text}", self.is_json)
+
+    def divert(self, take: Callable[[dict[str, Any]], None]) -> None:
+        """From now on, answers and warnings go to ``take`` as JSON has them."""
+        self._divert = take
 
     @contextmanager
     def progress(self, text: str) -> Iterator[None]:

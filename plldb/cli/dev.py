@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from plldb.cli.attach import attach, run_attach
+from plldb.cli.attach import attach, detach, present, run_attach
 from plldb.cli.attach_options import AttachOptions
 from plldb.cli.deploy import (
     DeployOptions,
@@ -100,11 +100,16 @@ def dev(
     from plldb.cli.factory import make_factory
 
     factory = make_factory()
+    if attach_options.detach:
+        detach(factory)
+        return
     factory.keep_log("dev")
     # From the start: they clean up as Ctrl-C does, however far this has come.
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, signal.default_int_handler)
     with ExitStack() as cleaning:
+        cleaning.enter_context(present(factory, attach_options))
         cleaning.enter_context(_emulator(factory, emulator, keep))
         _bootstrap(factory)
         _run(factory, own, attach_options, _make_seed(factory, seed_words))

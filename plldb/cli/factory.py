@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -53,6 +53,8 @@ class Factory:
         self._to_close = ExitStack()
         # Asks for an MFA code, in place of the console, while something is shown in the terminal.
         self.ask: Callable[[str], str] | None = None
+        # Who else than the terminal wants to know what goes on in a session.
+        self.followers: list[Callable[[Any], None]] = []
 
     def close(self) -> None:
         self._to_close.close()

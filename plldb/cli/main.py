@@ -31,6 +31,8 @@ _COMMANDS = {
     "replay": ("plldb.cli.replay", "replay"),
     "restore": ("plldb.cli.restore", "restore"),
     "sessions": ("plldb.cli.sessions", "sessions"),
+    "status": ("plldb.cli.status", "status"),
+    "stop": ("plldb.cli.status", "stop"),
 }
 
 

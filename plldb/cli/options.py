@@ -71,6 +71,8 @@ def _render(parameter: click.Parameter, value: Any) -> list[str]:
     if isinstance(parameter, click.Argument):
         return [str(one) for one in (value if parameter.nargs != 1 else [value])]
     name = max(parameter.opts, key=len)
+    if value is False and parameter.secondary_opts:
+        return [max(parameter.secondary_opts, key=len)]
     if isinstance(parameter, click.Option) and (parameter.is_flag or parameter.count):
         return [name] * int(value)
     values = value if parameter.multiple else [value]
