@@ -223,5 +223,9 @@ def cut_front(text: str, columns: int) -> str:
 
 
 def join(pieces: Sequence[tuple[str, str]]) -> Text:
-    """Texts with their styles, none of which commands anything."""
-    return Text.assemble(*((make_printable(text), style) for text, style in pieces))
+    """Texts with their styles, in a row; none of them commands anything."""
+    return Text.assemble(*((_put_in_a_row(text), style) for text, style in pieces))
+
+
+def _put_in_a_row(text: str) -> str:
+    return make_printable(text).replace("\t", " ").replace("\n", " ")

@@ -28,7 +28,7 @@ CODE = r"""
         return {"statusCode": 200, "body": "well " * 100}
 """
 SGR = re.compile(r"\x1b\[[0-9;]*m")
-# What the list of what runs does to its own rows: erase them, go up, hide the cursor meanwhile.
+# What the list of what runs does to its own rows: erase them, and go up; the next row begins there.
 LIST = re.compile(r"\r?\x1b\[(?:\?25[lh]|\d*A|2K)")
 
 
@@ -61,8 +61,10 @@ def see(folder: Path, columns: int, **environ: str) -> str:
 
 
 def read_rows(seen: str) -> list[str]:
-    """What was shown, without colours."""
-    return LIST.sub("", SGR.sub("", seen)).replace("\r\n", "\n").split("\n")
+    """What was shown at any time, without colours."""
+    # Terminals show which key was pressed.
+    seen = seen.replace("^C", "\n").replace("\r\n", "\n")
+    return LIST.sub("\n", SGR.sub("", seen)).split("\n")
 
 
 @pytest.mark.parametrize("columns", [40, 80, 200])
