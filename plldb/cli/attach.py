@@ -89,6 +89,13 @@ if TYPE_CHECKING:
     "--pdb/--no-pdb", help="breakpoint(), ipdb, pudb and their like talk to this terminal."
 )
 @click.option(
+    "--post-mortem/--no-post-mortem",
+    default=True,
+    show_default=True,
+    help="With --pdb: stop at an exception that nobody catches; 'retry' runs the event again by "
+    "the saved code.",
+)
+@click.option(
     "--debugpy",
     is_flag=False,
     flag_value=DEBUGPY_ADDRESS,

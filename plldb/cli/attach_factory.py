@@ -65,7 +65,9 @@ class AttachFactory:
         self._folder = folder
         self.timing = read_timing(os.environ)
         self.overrides = Overrides()
-        self._debug = parse_debug_mode(options.pdb, options.debugpy, options.wait_for_client)
+        self._debug = parse_debug_mode(
+            options.pdb, options.debugpy, options.wait_for_client, options.post_mortem
+        )
         self.session = SessionOptions(
             options.stack_name,
             factory.settings.helper_stack,

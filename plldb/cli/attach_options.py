@@ -35,6 +35,7 @@ class AttachOptions:
     env: tuple[str, ...]
     env_files: tuple[Path, ...]
     pdb: bool
+    post_mortem: bool
     debugpy: str | None
     wait_for_client: bool
     write_launch_config: bool
@@ -115,12 +116,14 @@ class AttachOptions:
             )
 
 
-def parse_debug_mode(pdb: bool, debugpy: str | None, wait_for_client: bool) -> DebugMode:
+def parse_debug_mode(
+    pdb: bool, debugpy: str | None, wait_for_client: bool, post_mortem: bool = True
+) -> DebugMode:
     """``debugpy`` is ``[HOST:]PORT``, or None. Raises click.UsageError if it is neither."""
     from plldb.debugger.children.local_function import NO_DEBUGGER, Debugpy, Pdb
 
     if debugpy is None:
-        return Pdb() if pdb else NO_DEBUGGER
+        return Pdb(post_mortem=post_mortem) if pdb else NO_DEBUGGER
     host, _, port = debugpy.rpartition(":")
     if not port.isdecimal() or not 0 < int(port) <= _MAX_PORT:
         raise click.UsageError(f"--debugpy {debugpy}: give HOST:PORT, as in {DEBUGPY_ADDRESS}.")

@@ -164,6 +164,7 @@ class TestDebugMode:
 def make_options(*names: str, **given: object) -> AttachOptions:
     nothing: dict[str, object] = {field.name: () for field in fields(AttachOptions)}
     nothing |= {"template": None, "pdb": False, "debugpy": None, "stacks": names}
+    nothing |= {"post_mortem": True}
     nothing |= {"wait_for_client": False, "write_launch_config": False}
     return AttachOptions(**nothing | given)  # type: ignore[arg-type]
 
