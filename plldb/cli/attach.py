@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from plldb.cli.attach_options import DEBUGPY_ADDRESS, AttachOptions
+from plldb.cli.attach_options import DEBUGPY_ADDRESS, INSPECTOR_ADDRESS, AttachOptions
 from plldb.cli.command_base import Command
 from plldb.cli.name_types import FUNCTION_NAME, STACK_NAME, complete_files
 from plldb.cli.options import global_options, helper_stack_option
@@ -142,6 +142,14 @@ if TYPE_CHECKING:
     "test for pytest.",
 )
 @click.option(
+    "--inspect",
+    is_flag=False,
+    flag_value=INSPECTOR_ADDRESS,
+    metavar="[HOST:]PORT",
+    help="Serve a page that shows each invocation, replays it, and saves it as a test; on this "
+    "machine alone, at any free port by default.",
+)
+@click.option(
     "--detach",
     is_flag=True,
     help="Return once it is ready, and go on in the background: see 'plldb status', 'plldb stop'.",
@@ -206,7 +214,7 @@ def run_attach(factory: Factory, options: AttachOptions, folder: Path) -> None:
     for made in stacks:
         made.look_at_stack()
     first = stacks[0]
-    with first.view, first.open_recorder(stacks):
+    with first.view, first.open_recorder(stacks), first.open_inspector(stacks):
         attach_to_all(
             first.target,
             [made.stack for made in stacks],

@@ -48,7 +48,7 @@ LAYERS = [
     {"stacks"},
     {"bootstrap", "debugger", "emulators"},
     {"replay"},
-    {"background"},
+    {"background", "inspector"},
     {"demo", "doctor", "pytest_plugin"},
     {"dev"},
     {"cli"},
@@ -74,6 +74,8 @@ PURE = [
     "plldb.debugger.protocol",
     "plldb.debugger.reserved_variables",
     "plldb.debugger.wrapped_handlers",
+    "plldb.inspector.extra",
+    "plldb.inspector.guard",
     "plldb.option_names",
     "plldb.proxies",
     "plldb.debugger.children.file_changes",
@@ -111,7 +113,7 @@ PURE = [
 EFFECTS = {"boto3", "botocore", "asyncio", "click", "requests", "websockets", "rich", "subprocess"}
 # They make rows of rich's text for the console, and write none.
 ROWS = {"plldb.cli.terminal_text", "plldb.cli.invocation_lines"}
-HEAVY = {"boto3", "botocore", "requests", "rich", "websockets", "psutil", "filelock"}
+HEAVY = {"boto3", "botocore", "requests", "rich", "websockets", "psutil", "filelock", "uvicorn"}
 
 
 def module_name(path: Path) -> str:
