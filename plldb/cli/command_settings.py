@@ -26,6 +26,8 @@ _GIVES_WAY: Mapping[str, tuple[str, ...]] = {
     "template": ("terraform",),
     "terraform": ("template",),
     "stack_names": ("stacks",),
+    "inspect": ("no_inspect",),
+    "no_inspect": ("inspect",),
 }
 
 

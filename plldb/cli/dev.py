@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from plldb.cli.attach import attach, detach, present, run_attach
-from plldb.cli.attach_options import AttachOptions
+from plldb.cli.attach_options import INSPECTOR_ADDRESS, AttachOptions
 from plldb.cli.command_base import Command
 from plldb.cli.deploy import (
     DeployOptions,
@@ -69,6 +69,11 @@ def _take_options_of_attach(command: _F) -> _F:
     help="Run it after each deployment, as 'plldb exec' would: to fill tables, to create users.",
 )
 @click.option("--keep", is_flag=True, help="Leave the emulator running at the end.")
+@click.option(
+    "--no-inspect",
+    is_flag=True,
+    help="Serve no inspector page, which otherwise is there at a terminal, if it is installed.",
+)
 @yes_option
 @helper_stack_option()
 @_take_options_of_attach
@@ -80,6 +85,7 @@ def dev(
     emulator: str,
     seed: str | None,
     keep: bool,
+    no_inspect: bool,
     yes: bool,
     **given: Any,
 ) -> None:
@@ -101,6 +107,8 @@ def dev(
         stacks=(), stack_names=(), template=named, terraform=None, **given
     )
     attach_options.check()
+    if no_inspect and attach_options.inspect is not None:
+        raise click.UsageError("Choose one of --inspect and --no-inspect.")
     seed_words = _split_seed(seed)
     from plldb.cli.factory import make_factory
 
@@ -109,6 +117,8 @@ def dev(
         detach(factory)
         return
     factory.keep_log("dev")
+    if attach_options.inspect is None and not no_inspect and _can_inspect(factory):
+        attach_options = replace(attach_options, inspect=INSPECTOR_ADDRESS)
     clean_up_at_signals()
     with ExitStack() as cleaning:
         cleaning.enter_context(present(factory, attach_options))
@@ -122,6 +132,13 @@ def clean_up_at_signals() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
             signal.signal(number, signal.default_int_handler)
+
+
+def _can_inspect(factory: Factory) -> bool:
+    """Whether somebody is there to look at a page, and there is one to look at."""
+    from plldb.inspector.extra import is_installed
+
+    return factory.console.is_terminal and is_installed()
 
 
 def _split_seed(seed: str | None) -> list[str]:
