@@ -206,7 +206,7 @@ class ApiClient:
     def _read_pages(self, method: str, stack_name: str | None) -> Iterator[dict[str, Any]]:
         query = {} if stack_name is None else {"stackName": stack_name}
         while True:
-            page = self._request(method, f"/sessions?{urlencode(query)}".rstrip("?"))
+            page = self._request(method, f"/sessions?{_encode(query)}".rstrip("?"))
             yield page
             if not (token := page.get("nextToken")):
                 return
@@ -287,8 +287,13 @@ def _log_call(method: str, where: str, response: requests.Response, seconds: flo
 
 
 def _make_session_path(session_id: str, stack_name: str | None) -> str:
-    query = "" if stack_name is None else f"?{urlencode({'stackName': stack_name})}"
+    query = "" if stack_name is None else f"?{_encode({'stackName': stack_name})}"
     return f"/sessions/{quote(session_id, safe='')}{query}"
+
+
+def _encode(query: Mapping[str, str]) -> str:
+    """Without a plus, which is a space to one who signs or checks, and a plus to another."""
+    return urlencode(query, quote_via=quote)
 
 
 _ACCESS_HINT = "Allow these credentials execute-api:Invoke on the helper stack's management API."

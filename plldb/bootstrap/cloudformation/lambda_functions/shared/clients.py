@@ -1,7 +1,4 @@
-"""boto3 clients, as the helper stack's functions need them: made once for each environment.
-
-Their parameters are built by this package, so botocore need not validate them on every call.
-"""
+"""boto3 clients, as the helper stack's functions need them: made once for each environment."""
 
 from __future__ import annotations
 
@@ -16,12 +13,16 @@ from botocore.config import Config
 
 from . import constants
 
+# Parameters are built by this package, so on AWS nobody waits for botocore to validate them. On
+# emulators they are held against AWS's models: an emulator may take what AWS would not.
+VALIDATION = bool(os.environ.get("AWS_ENDPOINT_URL"))
+
 # Somebody waits for the answer: fail within the function's timeout.
 AWAITED = Config(
     connect_timeout=2,
     read_timeout=3,
     retries={"mode": "standard", "total_max_attempts": 3},
-    parameter_validation=False,
+    parameter_validation=VALIDATION,
     tcp_keepalive=True,
     # botocore's own one takes a tenth of a millisecond for each call.
     user_agent="plldb",
@@ -40,7 +41,7 @@ CONTROL_PLANE = Config(
     connect_timeout=2,
     read_timeout=20,
     retries={"mode": "adaptive", "total_max_attempts": 10},
-    parameter_validation=False,
+    parameter_validation=VALIDATION,
     max_pool_connections=64,
 )
 # What fails is tried again when the schedule says so. Threads share the client.
@@ -48,7 +49,7 @@ SCHEDULED = Config(
     connect_timeout=2,
     read_timeout=10,
     retries={"mode": "standard", "total_max_attempts": 4},
-    parameter_validation=False,
+    parameter_validation=VALIDATION,
     max_pool_connections=32,
 )
 
