@@ -16,7 +16,6 @@ from requests.auth import AuthBase
 from urllib3.util import Retry
 
 from plldb.bootstrap.cloudformation.lambda_functions.shared.ids import shortened
-from plldb.certificates import find_verification_error, refuse_certificate
 from plldb.clock_skew import TOLERANCE_SECONDS, clock_difference
 from plldb.debugger.http_session import NO_RETRY, TIMEOUT_SECONDS, open_http_session
 from plldb.diagnostic_log import shorten_ids
@@ -26,6 +25,7 @@ from plldb.errors import (
     PlldbError,
     SessionError,
 )
+from plldb.network_refusals import find_refusal
 
 if TYPE_CHECKING:
     from plldb.aws import Target
@@ -266,8 +266,8 @@ class ApiClient:
         except requests.RequestException as error:
             reason = shorten_ids(_find_reason(error).replace(url, where))
             logger.debug("%s %s: %s", method, where, reason)
-            if refused := find_verification_error(error):
-                raise refuse_certificate(where, refused) from None
+            if refusal := find_refusal(where, error):
+                raise refusal from None
             raise EndpointError(
                 f"{where} does not answer: {reason}.",
                 "Check the network and --region, or the emulator: plldb local status",
