@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from plldb.cli.console import Console
-    from plldb.debugger.children.child import OutputLine
-    from plldb.debugger.children.invoker import Invoker, Outcome, Progress
+    from plldb.debugger.children.invoker import Invoker, Outcome, OutputWritten, Progress
     from plldb.debugger.children.local_function import DebugMode, LocalFunction
     from plldb.replay.local_code import CodeHere
     from plldb.replay.recording import Recording
@@ -215,7 +214,7 @@ class _Lines:
         self._lock = threading.Lock()
         self.kept: list[str] = []
 
-    def take(self, _: str, line: OutputLine) -> None:
+    def take(self, line: OutputWritten) -> None:
         self.kept.append(line.text)
         self._show()
 

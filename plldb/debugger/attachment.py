@@ -18,7 +18,7 @@ from plldb.bootstrap.cloudformation.lambda_functions.shared.ids import shortened
 from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import WhenAbsent
 from plldb.debugger import protocol
 from plldb.debugger.api_client import ApiClient
-from plldb.debugger.children.invoker import Invoker
+from plldb.debugger.children.invoker import Invoker, InvokerEvent
 from plldb.debugger.children.terminal import forget_terminal
 from plldb.debugger.connection import SessionConnection, open_session
 from plldb.debugger.deployed_layers.layer_supply import LayerEvent
@@ -110,6 +110,7 @@ AttachEvent = (
     | MoveFailed
     | SessionEvent
     | RunnerEvent
+    | InvokerEvent
     | RedeploymentEvent
     | LayerEvent
 )
