@@ -1,14 +1,15 @@
 """Who stands between here and AWS and refuses: named as what it is, whatever library met it.
 
-A certificate that is not trusted, and a proxy that lets nothing through, are refusals to be mended
-by settings of this machine. Libraries wrap them in errors that say little, or quote what is secret.
+A certificate that is not trusted, a proxy that lets nothing through, and a VPC endpoint that knows
+no such API are no lack of rights, and are mended elsewhere. Libraries wrap the first two in errors
+that say little, or quote what is secret.
 """
 
 from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from plldb.errors import EndpointError
 
@@ -23,6 +24,14 @@ _USERS_HINT = (
 _PROXY_HINT = (
     "Have whoever runs the proxy allow the host, or name another proxy by HTTPS_PROXY; or, where "
     "there is a way without, name the host in NO_PROXY."
+)
+# By this, API Gateway refuses before it looks at a signature or an authorizer:
+# https://repost.aws/knowledge-center/api-gateway-vpc-connections
+_ERROR_TYPE, _FORBIDDEN = "x-amzn-errortype", "ForbiddenException"
+_VPC_HINT = (
+    "In a VPC that has an endpoint for execute-api with private DNS, the names of all APIs lead to "
+    "that endpoint, which knows private ones only: attach from elsewhere, or have private DNS "
+    "turned off for it. A firewall of the API (WAF) answers so, too."
 )
 # Of http.client, by which both botocore and requests go.
 _TUNNEL_FAILED = re.compile(r"Tunnel connection failed: (\d{3})\b")
@@ -59,6 +68,19 @@ def refuse_by_proxy(where: str, status: int) -> EndpointError:
         )
     return EndpointError(
         f"The proxy does not let anybody through to {where} ({status}).", _PROXY_HINT
+    )
+
+
+def find_vpc_refusal(where: str, headers: Mapping[str, str]) -> EndpointError | None:
+    """The error for an answer 403 that is no lack of rights; None for any other.
+
+    ``headers`` are the answer's, with names in any case; they may end with a URL of a document.
+    """
+    kind = next((headers[name] for name in headers if name.lower() == _ERROR_TYPE), "")
+    if kind.partition(":")[0] != _FORBIDDEN:
+        return None
+    return EndpointError(
+        f"{where} was refused before anybody looked at permissions: 403 {_FORBIDDEN}.", _VPC_HINT
     )
 
 

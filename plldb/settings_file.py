@@ -21,6 +21,7 @@ from plldb.config import (
     FileRecord,
     FileStack,
     Setting,
+    check_role_arn,
     check_url,
     is_helper_stack_name,
     select_kind,
@@ -36,6 +37,11 @@ _OPTIONS = {
     name_flag(option).removeprefix("--"): option for option in OPTIONS if option != "environment"
 }
 _PARAMETERS = "parameters"
+_TAG_KEY = re.compile(r"[\w\s.:/=+\-@]{1,128}")
+_TAG_VALUE = re.compile(r"[\w\s.:/=+\-@]{0,256}")
+_RESERVED_TAGS = ("aws:", "plldb:")
+# CloudFormation adds three of its own to a resource, and plldb two.
+_MOST_TAGS = 45
 # What a stack says for all of its functions, and for each.
 _OF_ALL = ("env", "env-file", "code", "python")
 
@@ -62,7 +68,7 @@ def read(path: Path, found_by: str) -> ConfigFile:
 
     ``found_by`` says in the user's words what names it: ``--config``, PLLDB_CONFIG, …
     """
-    known = ("environment", "environments", "stacks", "attach", "record")
+    known = ("environment", "environments", "stacks", "attach", "record", "tags")
     document = _check_table(f"{path}", _parse(path, found_by), known)
     environment = document.get("environment")
     if environment is not None and not isinstance(environment, str):
@@ -77,6 +83,7 @@ def read(path: Path, found_by: str) -> ConfigFile:
         {name: _read_stack(path, name, table) for name, table in stacks.items()},
         _read_record(path, document.get("record", {})),
         _read_attach(f"{path} [attach]", document.get("attach", {})),
+        _read_tags(f"{path} [tags]", document.get("tags", {})),
     )
 
 
@@ -150,6 +157,8 @@ def _read_option(where: str, key: str, value: object) -> str:
         raise UsageError(f"{where}: {value!r} is no output format.", suggest(value, OUTPUTS))
     if key == "endpoint-url":
         return check_url(Setting(value, f"{where}: {key}"))
+    if key == "cloudformation-role":
+        return check_role_arn(Setting(value, f"{where}: {key}"))
     if key == "helper-stack" and not is_helper_stack_name(value):
         raise UsageError(
             f"{where}: {value!r} is no name for a helper stack.",
@@ -183,6 +192,34 @@ def _read_attach(where: str, table: object) -> tuple[str, ...]:
     if not isinstance(stacks, list):
         raise _wrong_type(f"{where}: stacks", stacks, 'an array, as in stacks = ["orders"]')
     return tuple(_read_option(where, "stacks", stack) for stack in stacks)
+
+
+def _read_tags(where: str, table: object) -> dict[str, str]:
+    """By CloudFormation's rules, which are those of most services:
+
+    https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html
+    """
+    tags = {
+        key: _read_text_value(where, key, value)
+        for key, value in _check_table(where, table).items()
+    }
+    for key, value in tags.items():
+        if key.lower().startswith(_RESERVED_TAGS):
+            raise UsageError(
+                f"{where}: {key!r} is not yours to set.",
+                "Keys that begin with aws: are AWS's, and those with plldb: are plldb's own.",
+            )
+        if not _TAG_KEY.fullmatch(key) or not _TAG_VALUE.fullmatch(value):
+            raise UsageError(
+                f"{where}: {key} = {value!r} can't be a tag.",
+                "A key has 1 to 128 characters and a value 256 at most: letters, digits, spaces "
+                "and _ . : / = + - @",
+            )
+    if len(tags) > _MOST_TAGS:
+        raise UsageError(
+            f"{where}: there are {len(tags)} of them.", f"AWS takes 50; give {_MOST_TAGS} at most."
+        )
+    return tags
 
 
 # --- Recordings -----------------------------------------------------------------------------------

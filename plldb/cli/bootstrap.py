@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from plldb.cli.options import global_options, helper_stack_option
+from plldb.cli.options import (
+    cloudformation_role_option,
+    global_options,
+    helper_stack_option,
+)
 
 if TYPE_CHECKING:
     from plldb.aws import Target
@@ -15,8 +19,10 @@ if TYPE_CHECKING:
     from plldb.bootstrap.planner import Plan, Step
     from plldb.bootstrap.stack_operation import ResourceEvent
     from plldb.cli.console import Console
+    from plldb.cli.factory import Factory
 
 _stack_name = helper_stack_option("--stack-name")
+_cloudformation_role = cloudformation_role_option()
 _dry_run = click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
 _parameter = click.option(
     "--parameter",
@@ -29,6 +35,7 @@ _parameter = click.option(
 
 @click.group(invoke_without_command=True)
 @_stack_name
+@_cloudformation_role
 @_parameter
 @_dry_run
 @global_options
@@ -45,6 +52,7 @@ def bootstrap(ctx: click.Context, parameters: tuple[str, ...], dry_run: bool) ->
 
 @bootstrap.command()
 @_stack_name
+@_cloudformation_role
 @_parameter
 @_dry_run
 @global_options
@@ -57,6 +65,7 @@ def setup(ctx: click.Context, parameters: tuple[str, ...], dry_run: bool) -> Non
 
 @bootstrap.command()
 @_stack_name
+@_cloudformation_role
 @_dry_run
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @global_options
@@ -77,12 +86,12 @@ def _setup(parameters: tuple[str, ...], dry_run: bool) -> None:
     settled = {name: found.value for name, found in factory.settle_parameters(parameters).items()}
     stack_name = factory.settings.helper_stack
     console, target = factory.console, factory.target
-    operation = BootstrapOperation.for_setup(target, stack_name, settled)
+    operation = BootstrapOperation.for_setup(target, stack_name, settled, factory.tags)
     if dry_run:
         _show_plan(console, stack_name, operation.plan())
         return
     with console.progress(f"Deploying stack {stack_name}…"):
-        changed = operation.run(_reporting_executor(console))
+        changed = operation.run(_reporting_executor(factory))
         helper = find_helper_stack(target, stack_name)
     status = helper.status
     what = f"is ready ({status})" if changed else f"is up to date ({status})"
@@ -120,7 +129,7 @@ def _destroy(dry_run: bool, yes: bool) -> None:
     if not yes and not console.confirm(question):
         raise UsageError("Nothing was removed.", "Agree when asked, or give --yes.")
     with console.progress(f"Removing stack {stack_name}…"):
-        changed = operation.run(_reporting_executor(console))
+        changed = operation.run(_reporting_executor(factory))
     text = f"Stack {stack_name} is removed." if changed else f"There is no stack {stack_name}."
     console.answer({"stackName": stack_name, "status": "DELETED", "changed": changed}, text)
 
@@ -131,9 +140,11 @@ def _show_plan(console: Console, stack_name: str, plan: Plan) -> None:
     console.answer({"stackName": stack_name, "plan": steps}, text)
 
 
-def _reporting_executor(console: Console) -> Callable[[Target], Executor]:
+def _reporting_executor(factory: Factory) -> Callable[[Target], Executor]:
     """Makes executors that tell the console what goes on."""
     from plldb.bootstrap.executor import Executor
+
+    console, role = factory.console, factory.resolver.cloudformation_role.value
 
     def show_step(step: Step) -> None:
         console.note(f"→ {step}")
@@ -142,4 +153,4 @@ def _reporting_executor(console: Console) -> Callable[[Target], Executor]:
         reason = f"  {event.reason}" if event.reason else ""
         console.note(f"  {event.status:<20} {event.resource_type:<36} {event.logical_id}{reason}")
 
-    return lambda target: Executor(target, show_step, show_resource)
+    return lambda target: Executor(target, show_step, show_resource, role)

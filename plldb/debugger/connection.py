@@ -30,7 +30,7 @@ from plldb.debugger.protocol import Ended, SessionEvent, SessionProtocol
 from plldb.debugger.tasks import TaskSet, unless_stopped
 from plldb.debugger.timing import Timing
 from plldb.errors import EndpointError, SessionError
-from plldb.network_refusals import refuse_by_proxy, refuse_certificate
+from plldb.network_refusals import find_vpc_refusal, refuse_by_proxy, refuse_certificate
 from plldb.proxies import find_websocket_proxy
 
 logger = logging.getLogger(__name__)
@@ -233,7 +233,9 @@ async def _open(
         raise refuse_by_proxy(url, error.response.status_code) from None
     except InvalidStatus as error:
         # `from None`: the cause would quote the URL, and so the session's id.
-        raise _make_refusal_error(url, error.response.status_code) from None
+        status, headers = error.response.status_code, dict(error.response.headers.raw_items())
+        refusal = find_vpc_refusal(f"The WebSocket API at {url}", headers)
+        raise refusal or _make_refusal_error(url, status) from None
     except ssl.SSLCertVerificationError as error:
         # It is a ValueError as well.
         raise refuse_certificate(url, error) from None

@@ -12,7 +12,7 @@ from urllib3.exceptions import MaxRetryError
 from urllib3.exceptions import ProxyError as Urllib3ProxyError
 from urllib3.exceptions import SSLError as Urllib3SslError
 
-from plldb.network_refusals import find_refusal
+from plldb.network_refusals import find_refusal, find_vpc_refusal
 
 _URL = "http://user:secret@proxy.corp:3128"
 
@@ -71,3 +71,23 @@ def test_each_is_named_as_what_it_is(error: Exception, message: str) -> None:
 )
 def test_what_is_no_refusal(error: Exception) -> None:
     assert find_refusal("the bucket", error) is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_vpcs"),
+    [
+        ({"x-amzn-ErrorType": "ForbiddenException"}, True),
+        ({"X-Amzn-Errortype": "ForbiddenException:http://internal.amazon.com/coral/"}, True),
+        ({"x-amzn-errortype": "AccessDeniedException"}, False),
+        ({"x-amzn-errortype": "MissingAuthenticationTokenException"}, False),
+        ({}, False),
+    ],
+)
+def test_a_vpcs_endpoint_is_told_from_missing_rights(
+    headers: dict[str, str], is_vpcs: bool
+) -> None:
+    refusal = find_vpc_refusal("POST https://api/sessions", headers)
+    assert (refusal is not None) is is_vpcs
+    if refusal is not None:
+        assert "private DNS" in str(refusal.hint)
+        assert "Allow these credentials" not in str(refusal.hint)

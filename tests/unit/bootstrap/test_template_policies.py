@@ -21,7 +21,12 @@ class SketchedTemplate(DeployedTemplate):
     _parameters = {
         name: str(parameter.get("Default") or name)
         for name, parameter in load()["Parameters"].items()
-    } | {"Tracing": "true", "ExecuteApiBaseUrl": ""}
+    } | {
+        "Tracing": "true",
+        "ExecuteApiBaseUrl": "",
+        "DebuggableTag": "yes",
+        "PermissionsBoundaryArn": "arn:aws:iam::aws:policy/PowerUserAccess",
+    }
     _physical = {name: name for name in _RESOURCES}
 
 

@@ -165,6 +165,36 @@ def test_what_a_rest_request_lacks_is_null(
     assert all(isinstance(value, str) for value in answer["headers"].values())
 
 
+def test_below_a_stacks_path_there_is_nothing_but_that_stack(
+    world: tuple[Handlers, Cloud],
+) -> None:
+    """IAM judges the path: neither the body nor the query gets anywhere else."""
+    handlers, _ = world
+    sessions, one = "/stacks/{stackName}/sessions", "/stacks/{stackName}/sessions/{sessionId}"
+
+    def call(method: str, resource: str, path: dict[str, str], **more: Any) -> tuple[int, Any]:
+        event = documented.rest_event(method, resource, path=path, **more)
+        answer = handlers["management"](event, Context())
+        return answer["statusCode"], json.loads(answer["body"])
+
+    mine, others = {"stackName": "app"}, {"stackName": "other"}
+    status, created = call("POST", sessions, mine)
+    assert status == 201
+    assert call("POST", sessions, mine, body='{"stackName": "app"}')[0] == 201
+    assert call("POST", sessions, mine, body='{"stackName": "other"}')[0] == 400
+    assert call("POST", sessions, {"stackName": "no name"})[0] == 400
+    assert call("GET", sessions, mine, query=others)[0] == 400
+    assert len(call("GET", sessions, mine)[1]["sessions"]) == 2
+    assert call("GET", sessions, others)[1]["sessions"] == []
+    session_id = created["sessionId"]
+    assert call("GET", one, mine | {"sessionId": session_id})[0] == 200
+    assert call("GET", one, others | {"sessionId": session_id})[0] == 404
+    assert call("GET", one, mine | {"sessionId": session_id}, query=others)[0] == 400
+    assert call("DELETE", one, others | {"sessionId": session_id})[0] == 404
+    assert call("DELETE", one, mine | {"sessionId": session_id[:8]})[1]["status"] == "CLOSED"
+    assert call("DELETE", sessions, mine)[1] == {"closed": 1}
+
+
 def test_the_schedule_starts_the_reaper(world: tuple[Handlers, Cloud]) -> None:
     handlers, _ = world
     session_id = create(handlers)
