@@ -21,7 +21,7 @@ from plldb.bootstrap.observer import (
 from plldb.bootstrap.planner import BucketProtection, Plan, Step
 from plldb.bootstrap.release import Release
 from plldb.bootstrap.stack_operation import ResourceEvent, StackOperation
-from plldb.errors import AwsError, BootstrapError
+from plldb.errors import AwsError, BootstrapError, DeploymentError
 from plldb.stacks import StackState, find_stack, restore_functions
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class Executor:
     """Carries out plans at one target.
 
     ``on_step`` hears of each step before it is taken, ``on_resource`` of each stack event.
+    ``failure`` is raised if CloudFormation fails.
     ``role`` is the ARN of a role as which CloudFormation acts; None leaves it to the caller's own
     rights, or to the role that the stack was deployed with last.
     """
@@ -53,9 +54,11 @@ class Executor:
         target: Target,
         on_step: Callable[[Step], None],
         on_resource: Callable[[ResourceEvent], None],
+        failure: type[DeploymentError] = BootstrapError,
         role: str | None = None,
     ) -> None:
         self._target = target
+        self._failure = failure
         self._role: dict[str, Any] = {} if role is None else {"RoleARN": role}
         self._on_step = on_step
         self._on_resource = on_resource
@@ -221,7 +224,7 @@ class Executor:
         """Deletes twice if need be: a resource that was in use goes with the second deletion."""
         try:
             self._delete_stack_once(stack_name)
-        except BootstrapError as error:
+        except DeploymentError as error:
             if find_stack(self._target, stack_name) is not None:
                 logger.info("deleting stack %s again: %s", stack_name, error.message)
                 self._delete_stack_once(stack_name)
@@ -320,7 +323,8 @@ class Executor:
 
     def _make_operation(self, stack_name: str) -> StackOperation:
         stack = find_stack(self._target, stack_name)
-        return StackOperation(self._target, stack_name, stack.stack_id if stack else None)
+        stack_id = stack.stack_id if stack else None
+        return StackOperation(self._target, stack_name, stack_id, failure=self._failure)
 
 
 def _get_stack_name(item: Mapping[str, Any]) -> str:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from plldb.cli.attach import attach, run_attach
-from plldb.cli.attach_options import AttachOptions
+from plldb.cli.attach import attach, detach, present, run_attach
+from plldb.cli.attach_options import INSPECTOR_ADDRESS, AttachOptions
+from plldb.cli.command_base import Command
 from plldb.cli.deploy import (
     DeployOptions,
     deploy_project,
@@ -20,6 +21,7 @@ from plldb.cli.deploy import (
     template_option,
     yes_option,
 )
+from plldb.cli.name_types import STACK_NAME
 from plldb.cli.options import global_options, helper_stack_option, parse_assignments
 
 if TYPE_CHECKING:
@@ -45,10 +47,12 @@ def _take_options_of_attach(command: _F) -> _F:
     return command
 
 
-@click.command()
+@click.command(cls=Command, has_settings=True)
 @template_option
 @click.option(
-    "--stack-name", help="How to call the stack; or of a CDK app, which one alone to debug."
+    "--stack-name",
+    type=STACK_NAME,
+    help="How to call the stack; or of a CDK app, which one alone to debug.",
 )
 @parameter_option
 @click.option(
@@ -64,6 +68,11 @@ def _take_options_of_attach(command: _F) -> _F:
     help="Run it after each deployment, as 'plldb exec' would: to fill tables, to create users.",
 )
 @click.option("--keep", is_flag=True, help="Leave the emulator running at the end.")
+@click.option(
+    "--no-inspect",
+    is_flag=True,
+    help="Serve no inspector page, which otherwise is there at a terminal, if it is installed.",
+)
 @yes_option
 @helper_stack_option()
 @_take_options_of_attach
@@ -75,6 +84,7 @@ def dev(
     emulator: str,
     seed: str | None,
     keep: bool,
+    no_inspect: bool,
     yes: bool,
     **given: Any,
 ) -> None:
@@ -96,18 +106,34 @@ def dev(
         stacks=(), stack_names=(), template=named, terraform=None, **given
     )
     attach_options.check()
+    if no_inspect and attach_options.inspect is not None:
+        raise click.UsageError("Choose one of --inspect and --no-inspect.")
     seed_words = _split_seed(seed)
     from plldb.cli.factory import make_factory
 
     factory = make_factory()
+    if attach_options.detach:
+        detach(factory)
+        return
     factory.keep_log("dev")
+    if attach_options.inspect is None and not no_inspect and _can_inspect(factory):
+        attach_options = replace(attach_options, inspect=INSPECTOR_ADDRESS)
     # From the start: they clean up as Ctrl-C does, however far this has come.
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, signal.default_int_handler)
     with ExitStack() as cleaning:
+        cleaning.enter_context(present(factory, attach_options))
         cleaning.enter_context(_emulator(factory, emulator, keep))
         _bootstrap(factory)
         _run(factory, own, attach_options, _make_seed(factory, seed_words))
+
+
+def _can_inspect(factory: Factory) -> bool:
+    """Whether somebody is there to look at a page, and there is one to look at."""
+    from plldb.inspector.extra import is_installed
+
+    return factory.console.is_terminal and is_installed()
 
 
 def _split_seed(seed: str | None) -> list[str]:
@@ -199,7 +225,7 @@ def _bootstrap(factory: Factory) -> None:
     operation = BootstrapOperation.for_setup(factory.target, name, parameters, factory.tags)
     role = factory.resolver.cloudformation_role.value
     with factory.console.progress(f"Deploying helper stack {name}…"):
-        operation.run(lambda target: Executor(target, lambda _: None, lambda _: None, role))
+        operation.run(lambda target: Executor(target, lambda _: None, lambda _: None, role=role))
     factory.console.note(f"Helper stack {name} is ready.")
 
 

@@ -11,6 +11,8 @@ import pytest
 import requests
 
 from plldb.aws import Target
+from plldb.bootstrap.release import make_bucket_name
+from plldb.doctor.requirements import PURPOSES
 from plldb.stacks import find_helper_stack, find_stack
 
 from .project import Project, attach, deployed_project, detach
@@ -142,3 +144,48 @@ def test_its_role_may_change_no_other_function(
         )["EvaluationResults"]
     }
     assert decisions == {names[0]: "allowed", names[1]: "implicitDeny"}
+
+
+@pytest.mark.needs("local")
+def test_the_documented_rights_and_no_others_are_enough(
+    plldb: Plldb, target: Target, project: Project, tmp_path: Path
+) -> None:
+    """From bootstrap to destroy, by a user who has what docs/ lists and nothing else."""
+    helper = random_name("documented")
+    names = {
+        "partition": target.partition,
+        "region": target.region,
+        "account": target.account_id,
+        "helper": helper,
+        "stack": project.stack_name,
+        "bucket": make_bucket_name(target.region, target.account_id),
+        "sessions_table": f"PLLDBSessions-{helper}",
+        "debugger_table": f"PLLDBDebugger-{helper}",
+        "role_path": "/",
+        # Nobody knows these before.
+        "management_api": "*",
+        "instrumentation_function": f"{helper}-*",
+        "identity": "*",
+    }
+    by_resource: dict[str, set[str]] = {}
+    for purpose in PURPOSES:
+        for permission in purpose.permissions:
+            resource = permission.resource.format_map(names)
+            by_resource.setdefault(resource, set()).add(permission.action)
+    rights = [allowed(*sorted(actions), on=resource) for resource, actions in by_resource.items()]
+    before = project.configurations()
+    with user(target, *rights) as (_, keys):
+        developer = signed_in(plldb, keys).within(tmp_path)
+        developer = developer.with_environment(PLLDB_HELPER_STACK=helper)
+        try:
+            developer("bootstrap").succeeded()
+            with attach(developer, project) as attached:
+                attached.wait_for("ready")
+                assert project.invoke("Alpha").json["ran"] == "here"
+                detach(attached)
+            developer("restore", "--stack-name", project.stack_name).succeeded()
+            project.wait_until_restored(before)
+            developer("bootstrap", "destroy", "--yes").succeeded()
+            assert find_stack(target, helper) is None
+        finally:
+            plldb.with_environment(PLLDB_HELPER_STACK=helper)("bootstrap", "destroy", "--yes")

@@ -51,6 +51,7 @@ LAYERS = [
     {"stacks"},
     {"bootstrap", "debugger", "emulators"},
     {"replay"},
+    {"background", "inspector"},
     {"demo", "doctor", "pytest_plugin"},
     {"dev"},
     {"cli"},
@@ -58,6 +59,7 @@ LAYERS = [
 # Inside the helper stack: handlers put rooms together, and what is shared uses no room.
 ROOMS = {"api", "websocket", "sessions", "invocations", "instrumentation"}
 PURE = [
+    "plldb.background.session_record",
     "plldb.clock_skew",
     "plldb.bootstrap.planner",
     "plldb.bootstrap.packager",
@@ -75,6 +77,8 @@ PURE = [
     "plldb.debugger.protocol",
     "plldb.debugger.reserved_variables",
     "plldb.debugger.wrapped_handlers",
+    "plldb.inspector.extra",
+    "plldb.inspector.guard",
     "plldb.option_names",
     "plldb.proxies",
     "plldb.debugger.children.file_changes",
@@ -110,7 +114,7 @@ PURE = [
     f"{FUNCTIONS}.instrumentation.redirect",
 ]
 EFFECTS = {"boto3", "botocore", "asyncio", "click", "requests", "websockets", "rich", "subprocess"}
-HEAVY = {"boto3", "botocore", "requests", "rich", "websockets", "psutil", "filelock"}
+HEAVY = {"boto3", "botocore", "requests", "rich", "websockets", "psutil", "filelock", "uvicorn"}
 
 
 def module_name(path: Path) -> str:

@@ -269,7 +269,7 @@ class TestStack:
     @pytest.mark.parametrize("role", [None, "arn:aws:iam::123456789012:role/deploy"])
     def test_cloudformation_acts_as_a_role_that_is_named(self, role: str | None) -> None:
         target = FakeTarget()
-        executor = Executor(target, lambda _: None, lambda _: None, role)  # type: ignore[arg-type]
+        executor = Executor(target, lambda _: None, lambda _: None, role=role)  # type: ignore[arg-type]
         executor.execute((planner.CreateStack(RELEASE),))
         executor.execute((planner.UpdateStack(RELEASE), planner.ContinueRollback("plldb")))
         executor.execute((planner.DeleteStack("plldb", "CREATE_COMPLETE"),))

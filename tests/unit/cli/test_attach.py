@@ -64,6 +64,8 @@ def attach(*options: str) -> tuple[int, str]:
         (["--env", "Greter:TABLE=t"], "no function 'Greter'. Did you mean 'Greeter'?"),
         (["--env-file", "no.env"], "there is no file"),
         (["--handler", "Greeter"], "FUNCTION=HANDLER"),
+        (["--inspect", "shop"], "or give HOST:PORT"),
+        (["--inspect", "0.0.0.0:8765"], "this machine alone"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -101,6 +103,8 @@ def test_2_without_a_stack() -> None:
         (["--debugpy"], "plldb local up"),
         (["--debugpy", "0.0.0.0:5679", "--wait-for-client"], "plldb local up"),
         (["--function", "Gre*", "--code", "Other=src"], "plldb local up"),
+        (["--inspect"], "plldb local up"),
+        (["--inspect", "[::1]:8765"], "plldb local up"),
         ([], "plldb local up"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -164,6 +168,7 @@ class TestDebugMode:
 def make_options(*names: str, **given: object) -> AttachOptions:
     nothing: dict[str, object] = {field.name: () for field in fields(AttachOptions)}
     nothing |= {"template": None, "pdb": False, "debugpy": None, "stacks": names}
+    nothing |= {"post_mortem": True, "inspect": None}
     nothing |= {"wait_for_client": False, "write_launch_config": False}
     return AttachOptions(**nothing | given)  # type: ignore[arg-type]
 
@@ -210,13 +215,11 @@ class TestSeveralStacks:
         with pytest.raises(click.UsageError, match=said):
             options.check()
 
-    def test_without_a_name_it_is_those_of_the_settings_file(self) -> None:
-        assert make_options().or_by_default(("orders", "billing")).names == ("orders", "billing")
-        assert make_options("app").or_by_default(("orders",)).names == ("app",)
+    def test_without_a_name_there_is_nothing_to_do(self) -> None:
         with pytest.raises(click.UsageError, match="plldb attach STACK"):
-            make_options().or_by_default(())
+            make_options().require_stack()
 
-    def test_which_names_them(self, project: Path) -> None:
+    def test_the_settings_file_may_name_them(self, project: Path) -> None:
         (project / "plldb.toml").write_text("[attach]\nstacks = ['app']")
         done = CliRunner().invoke(plldb, ["attach", "--python", "no-such-python"])
         assert isinstance(done.exception, PlldbError)

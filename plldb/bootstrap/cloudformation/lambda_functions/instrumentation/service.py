@@ -32,14 +32,14 @@ from .control_plane import (
     ChangeRefusedError,
     ControlPlane,
     DeniedError,
-    EventSources,
     Found,
     FunctionRef,
     GoneError,
     UnseenUpdateError,
     is_settled,
 )
-from .obstacles import find_obstacle, list_cautions
+from .event_sources import EventSources, list_caller_cautions
+from .obstacles import find_hidden_variables, find_obstacle, list_cautions
 from .redirect import (
     MAX_TIMEOUT,
     FunctionConfiguration,
@@ -57,8 +57,10 @@ from .watching import compare
 # come within 4 seconds, in which a debugger that detaches should hear of something.
 _MOST_THREADS = 60
 _RESTORED = "restored"
+# As many functions as a line of the log names.
+_LOGGED = 50
 # Of so many functions, callers of aliases come to the debugger before it is told that all is ready.
-# Of more, that takes a while: Lambda takes 15 calls a second.
+# Of more, that takes a while, since calls take turns.
 _FEW = 10
 _LATE_PAUSE = 0.3
 # How often a function is looked at again because somebody else changed it in between.
@@ -73,6 +75,15 @@ _NAME_OF_A_STACK = "its list has the name of a stack: call the list something el
 _LOST_ORIGINAL = "it runs plldb's shim, but its own handler is not known any more; deploy it again"
 
 Message = dict[str, Any]
+
+
+# What ``act`` gives for each of ``items``, so many of which are worked on at once.
+InParallel = Callable[[Callable[[Any], Any], list[Any], int], list[Any]]
+
+
+def _in_threads(act: Callable[[Any], Any], items: list[Any], most: int) -> list[Any]:
+    with ThreadPoolExecutor(min(max(1, len(items)), most)) as pool:
+        return list(pool.map(act, items))
 
 
 class NotRestoredError(Exception):
@@ -97,6 +108,7 @@ class Instrumenter:
     find_connection: Callable[[str], str | None]
     is_over: Callable[[str], bool]
     sleep: Callable[[float], None] = time.sleep
+    in_parallel: InParallel = _in_threads
     scope: DebuggingScope = field(default_factory=DebuggingScope)
 
 
@@ -200,21 +212,25 @@ def _instrument(
     known = instrumenter.control_plane.list_known(names)
     has_few = len(selection.functions) <= _FEW
     published_for: set[str] = set()
+    aliases: dict[str, list[str]] = {}
 
     def take(function: FunctionRef) -> bool:
         own = sources.get(function.name, EventSources())
         limit = MAX_TIMEOUT if own.timeout_limit is None else own.timeout_limit
         messages = _take(function, request, limit, known.get(function.name), instrumenter)
         is_taken = bool(messages[0]["type"] == wire.MessageType.INSTRUMENTED)
+        if is_taken:
+            messages += [wire.warning(function.logical_id, text) for text in own.cautions]
         if is_taken and has_few:
             messages += _take_aliases(
                 function, messages[0], request, own, instrumenter, published_for
             )
+            aliases[function.name] = messages[0]["aliases"]
         for message in messages:
             notifier.notify(message)
         return is_taken
 
-    taken = _in_parallel(take, selection.functions)
+    taken = instrumenter.in_parallel(take, selection.functions, _MOST_THREADS)
     _end_publishing(request, published_for, instrumenter)
     # Asked after the last change: a session that ended before is restored here, one that ends
     # later has its own restoring, which sees all changes. That a connection is gone says nothing:
@@ -230,11 +246,14 @@ def _instrument(
             break  # restoring needs the calls
         if is_taken:
             if not has_few:
-                # Two calls or more, of 15 a second: the debugger's own questions need some, too.
+                # Two calls or more, in their turns: the debugger's own questions need some, too.
                 instrumenter.sleep(_LATE_PAUSE)
                 own = sources.get(function.name, EventSources())
-                _take_aliases_late(function, request, own, instrumenter, notifier, published_for)
+                aliases[function.name] = _take_aliases_late(
+                    function, request, own, instrumenter, notifier, published_for
+                )
             _warn_of_throttling(function, instrumenter, notifier)
+            _warn_of_callers(function, aliases[function.name], instrumenter, notifier)
     _end_publishing(request, published_for, instrumenter)
     if not has_few and instrumenter.is_over(request["token"]):
         return restore(own_holds, record, instrumenter)
@@ -321,11 +340,13 @@ def restore(request: dict[str, Any], record: Record, instrumenter: Instrumenter)
         for text in (*done.warnings, *(f"not restored: {one}" for one in done.failures)):
             notifier.notify(wire.warning(function.logical_id, text))
 
-    _in_parallel(give_back, functions)
+    instrumenter.in_parallel(give_back, functions, _MOST_THREADS)
     notifier.notify(wire.closed())
     record |= {"outcome": _RESTORED, "restored": len(restored), "failed": len(failed)}
+    if left:
+        record["left"] = {name: "; ".join(texts) for name, texts in sorted(left.items())[:_LOGGED]}
     if failed:
-        record["level"] = "ERROR"
+        record |= {"level": "ERROR", "notRestored": dict(sorted(failed.items())[:_LOGGED])}
         if holds is not None:
             raise NotRestoredError(", ".join(sorted(failed)))
     else:
@@ -608,21 +629,25 @@ def _take_aliases_late(
     instrumenter: Instrumenter,
     notifier: Notifier,
     published_for: set[str],
-) -> None:
-    """After the debugger was told of the function: it hears of it again, if that is changed."""
+) -> list[str]:
+    """The aliases that come here now.
+
+    The debugger was told of the function already: it hears of it again, if that is changed.
+    """
     try:
         found = instrumenter.control_plane.get(function.name)
     except (GoneError, ChangeRefusedError):
-        return  # the debugger will notice
+        return []  # the debugger will notice
     current = FunctionConfiguration.from_lambda(found)
     if not _is_own(current, request, instrumenter):
-        return
+        return []
     original = undo(current, instrumenter.layer)
     told = _instrumented_message(function, found, original, found["RevisionId"])
     warnings = _take_aliases(function, told, request, sources, instrumenter, published_for)
     is_news = bool(told["aliases"]) or told["revision"] != found["RevisionId"]
     for message in (*([told] if is_news else []), *warnings):
         notifier.notify(message)
+    return [*told["aliases"]]
 
 
 def _take_aliases(
@@ -689,6 +714,17 @@ def _warn_of_throttling(
             notifier.notify(wire.warning(function.logical_id, _THROTTLED))
 
 
+def _warn_of_callers(
+    function: FunctionRef, aliases: list[str], instrumenter: Instrumenter, notifier: Notifier
+) -> None:
+    """Of services that call the function, or one of its aliases that come here."""
+    services: set[str] = set()
+    for qualifier in ("", *aliases):
+        services |= instrumenter.control_plane.calling_services(function.name, qualifier)
+    for text in list_caller_cautions(services):
+        notifier.notify(wire.warning(function.logical_id, text))
+
+
 @dataclass(frozen=True)
 class _Done:
     """What became of a function that was to be restored."""
@@ -737,6 +773,8 @@ def _give_back(
             current = FunctionConfiguration.from_lambda(found)
             original = undo(current, instrumenter.layer)
             is_lost = original.runs_shim
+            if is_lost and (reason := find_hidden_variables(found)):
+                raise ChangeRefusedError(reason)
             # A function that lost its variables may be anybody's.
             is_meant = holds is None or current.holder in (*holds, *([None] if is_lost else []))
             if not is_meant:
@@ -773,8 +811,3 @@ def _undo_changes(
         updated = instrumenter.control_plane.update(function.name, revision, others)
         return None if updated is None else _Done(True, (f"plldb's layer stays on it: {error}",))
     return None if updated is None else _Done(True)
-
-
-def _in_parallel(act: Callable[[FunctionRef], Any], functions: list[FunctionRef]) -> list[Any]:
-    with ThreadPoolExecutor(min(max(1, len(functions)), _MOST_THREADS)) as pool:
-        return list(pool.map(act, functions))

@@ -13,16 +13,18 @@ from botocore.config import Config
 
 from . import constants
 
+# An emulator says so to the functions that it runs.
+ON_EMULATOR = bool(os.environ.get("AWS_ENDPOINT_URL"))
 # Parameters are built by this package, so on AWS nobody waits for botocore to validate them. On
 # emulators they are held against AWS's models: an emulator may take what AWS would not.
-VALIDATION = bool(os.environ.get("AWS_ENDPOINT_URL"))
+_VALIDATION = ON_EMULATOR
 
 # Somebody waits for the answer: fail within the function's timeout.
 AWAITED = Config(
     connect_timeout=2,
     read_timeout=3,
     retries={"mode": "standard", "total_max_attempts": 3},
-    parameter_validation=VALIDATION,
+    parameter_validation=_VALIDATION,
     tcp_keepalive=True,
     # botocore's own one takes a tenth of a millisecond for each call.
     user_agent="plldb",
@@ -33,28 +35,32 @@ PROBING = AWAITED.merge(Config(retries={"mode": "standard", "total_max_attempts"
 PRESIGNING = AWAITED.merge(
     Config(
         signature_version="s3v4",
-        s3={"addressing_style": "path" if os.environ.get("AWS_ENDPOINT_URL") else "virtual"},
+        s3={"addressing_style": "path" if ON_EMULATOR else "virtual"},
     )
 )
-# Lambda's control plane throttles: adaptive retries slow down with it. Threads share the client.
+# CloudFormation throttles: adaptive retries slow down with it. Threads share the client.
 CONTROL_PLANE = Config(
     connect_timeout=2,
     read_timeout=20,
     retries={"mode": "adaptive", "total_max_attempts": 10},
-    parameter_validation=VALIDATION,
+    parameter_validation=_VALIDATION,
     max_pool_connections=64,
+)
+# Lambda's control plane counts each request: they take turns, and so do repetitions.
+LAMBDA_CONTROL_PLANE = CONTROL_PLANE.merge(
+    Config(retries={"mode": "standard", "total_max_attempts": 1})
 )
 # What fails is tried again when the schedule says so. Threads share the client.
 SCHEDULED = Config(
     connect_timeout=2,
     read_timeout=10,
     retries={"mode": "standard", "total_max_attempts": 4},
-    parameter_validation=VALIDATION,
+    parameter_validation=_VALIDATION,
     max_pool_connections=32,
 )
 
 # How long an update of a function takes at least: it makes no sense to look before.
-SHORTEST_UPDATE_SECONDS = 0.56 if os.environ.get("AWS_ENDPOINT_URL") else 1.0
+SHORTEST_UPDATE_SECONDS = 0.56 if ON_EMULATOR else 1.0
 
 Client = Callable[[], Any]
 

@@ -32,7 +32,10 @@ def test_many_threads_share_one_client_which_is_made_once() -> None:
     assert made == [False], "nobody else was making one"
 
 
-@pytest.mark.parametrize("name", ["AWAITED", "PROBING", "PRESIGNING", "CONTROL_PLANE", "SCHEDULED"])
+@pytest.mark.parametrize(
+    "name",
+    ["AWAITED", "PROBING", "PRESIGNING", "CONTROL_PLANE", "LAMBDA_CONTROL_PLANE", "SCHEDULED"],
+)
 def test_on_an_emulator_calls_are_held_against_the_models_of_aws(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
