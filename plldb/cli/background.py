@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,11 +14,15 @@ import click
 from plldb.cli.options import list_given
 
 if TYPE_CHECKING:
+    from plldb.background.invocation_journal import InvocationJournal, JournalReader
     from plldb.background.presence import Presence
     from plldb.background.session_folder import SessionFolder
     from plldb.background.session_record import SessionRecord
     from plldb.cli.attach_options import AttachOptions
     from plldb.cli.factory import Factory
+    from plldb.replay.history import History
+
+logger = logging.getLogger(__name__)
 
 # What the other process has of its own; its log has all that -v would say.
 _NOT_GIVEN_ON = ("detach", "output", "verbose")
@@ -85,7 +90,6 @@ def keep_record(factory: Factory, options: AttachOptions, lock: int) -> Iterator
     from plldb.background.json_lines import JsonLinesWriter, name_older
     from plldb.background.presence import Presence
     from plldb.background.session_folder import SessionFolder
-    from plldb.replay.masks import Masks
 
     try:
         os.set_inheritable(lock, False)
@@ -99,13 +103,10 @@ def keep_record(factory: Factory, options: AttachOptions, lock: int) -> Iterator
     for old in (place.events, name_older(place.events)):
         old.unlink(missing_ok=True)
     presence.begin()
-    with _ending(presence):
-        file = factory.resolver.file
-        masks = Masks(() if file is None else file.record.mask)
-        with JsonLinesWriter(place.events, masks.apply) as events:
-            factory.console.divert(events.put)
-            factory.followers.append(presence.take)
-            yield
+    with _ending(presence), JsonLinesWriter(place.events, factory.make_masks().apply) as events:
+        factory.console.divert(events.put)
+        factory.followers.append(presence.take)
+        yield
 
 
 def _make_record(recordings: Path | None) -> SessionRecord:
@@ -144,6 +145,45 @@ def _ending(presence: Presence) -> Iterator[None]:
         presence.end(1, f"An unexpected error: {type(bug).__name__}.", "Its log has more.")
         raise
     presence.end(0)
+
+
+@contextmanager
+def open_journal(
+    factory: Factory, recordings: Path | None, history: History
+) -> Iterator[InvocationJournal | None]:
+    """Writes down the invocations of a session in this folder, at a terminal as well; None if that
+    can't be done, which is logged.
+    """
+    from plldb.background.invocation_journal import InvocationJournal
+    from plldb.background.session_folder import SessionFolder
+    from plldb.errors import SessionError
+
+    folder = Path.cwd()
+    place = SessionFolder(factory.home.value, folder)
+    try:
+        place.create()
+        journal = InvocationJournal(
+            place.journals,
+            history,
+            factory.make_masks().apply,
+            None if recordings is None else folder / recordings,
+        )
+    except (OSError, SessionError) as error:
+        logger.warning("the invocations of this session are not written down: %s", error)
+        yield None
+        return
+    with journal:
+        yield journal
+
+
+def open_journals(
+    factory: Factory, keep: Callable[[dict[str, Any]], dict[str, Any]]
+) -> JournalReader:
+    """What was written down for this folder, or the nearest above."""
+    from plldb.background.invocation_journal import JournalReader
+    from plldb.background.session_folder import find_nearest
+
+    return JournalReader(find_nearest(factory.home.value, Path.cwd()).journals, keep)
 
 
 # --- Found again ----------------------------------------------------------------------------------
