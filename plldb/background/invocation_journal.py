@@ -31,6 +31,7 @@ _MAX_BYTES = 16_000_000
 _SUFFIX = ".jsonl"
 # What no invocation can be without, as a reader takes it.
 _REQUIRED = {"id": str, "requestId": str, "function": str, "state": str, "arrived": float}
+_FINISHED = {"state": "finished"}
 
 
 class InvocationJournal:
@@ -193,9 +194,11 @@ class JournalReader:
             kept = self._keep(value | {"recording": _name_recording(one.recordings, value)})
             known.setdefault(id_, {}).update(kept)
             yield known[id_]
-        elif id_ in known and isinstance(state := value.get("state"), str):
-            known[id_]["state"] = state
-            yield known[id_]
+        elif isinstance(state := value.get("state"), str):
+            # What has finished may have been told to run in another thread.
+            if known.get(id_, _FINISHED)["state"] != "finished":
+                known[id_]["state"] = state
+                yield known[id_]
 
 
 def _is_whole(value: dict[str, Any]) -> bool:

@@ -43,9 +43,9 @@ def has_failed(document: Mapping[str, Any]) -> bool:
 
 
 def is_of(document: Mapping[str, Any], function: str) -> bool:
-    """``function`` is its name in the session; of several stacks, the stack may be left out."""
-    name = str(document.get("function"))
-    return name == function or name == f"{document.get('stackName')}/{function}"
+    """``function`` is its name, with its stack's before it or without."""
+    name, stack = str(document.get("function")), f"{document.get('stackName')}/"
+    return name.removeprefix(stack) == function.removeprefix(stack)
 
 
 def choose(found: Iterable[dict[str, Any]], beginning: str) -> dict[str, Any]:
