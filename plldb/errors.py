@@ -10,7 +10,8 @@
     ├── EndpointError               the endpoint does not answer
     ├── AwsError                    AWS, or the emulator, refused a call (``code`` says how)
     │   └── AccessDeniedError
-    ├── BootstrapError              the helper stack could not be deployed or removed
+    ├── DeploymentError             a stack could not be deployed or removed
+    │   └── BootstrapError          the helper stack, or what belongs to it
     ├── StackError                  a stack that is needed is missing or in the wrong state
     ├── SessionError                the session could not be opened
     │   ├── ConnectionLostError     the session ended before the user ended it
@@ -78,7 +79,11 @@ class AccessDeniedError(AwsError):
     pass
 
 
-class BootstrapError(PlldbError):
+class DeploymentError(PlldbError):
+    pass
+
+
+class BootstrapError(DeploymentError):
     pass
 
 

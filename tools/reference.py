@@ -162,8 +162,8 @@ def make_json_page() -> str:
             _MADE.format("plldb/output.schema.json"),
             f"# {schema['title']}\n",
             f"{schema['description']}\n",
-            "The same as JSON Schema: [output.schema.json](../../plldb/output.schema.json), installed "
-            "with plldb. Members are always there, unless they are optional.\n",
+            "The same as JSON Schema: [output.schema.json](../../plldb/output.schema.json), which"
+            " is installed with plldb. Members are always there, unless they are optional.\n",
             *sections,
         ]
     )

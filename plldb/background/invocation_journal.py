@@ -194,11 +194,10 @@ class JournalReader:
             kept = self._keep(value | {"recording": _name_recording(one.recordings, value)})
             known.setdefault(id_, {}).update(kept)
             yield known[id_]
-        elif isinstance(state := value.get("state"), str):
-            # What has finished may have been told to run in another thread.
-            if known.get(id_, _FINISHED)["state"] != "finished":
-                known[id_]["state"] = state
-                yield known[id_]
+        # What has finished may be told to run by another thread afterwards.
+        elif known.get(id_, _FINISHED)["state"] != "finished" and "state" in value:
+            known[id_]["state"] = str(value["state"])
+            yield known[id_]
 
 
 def _is_whole(value: dict[str, Any]) -> bool:

@@ -58,18 +58,13 @@ class AttachOptions:
         """The only stack, or the first one."""
         return self.names[0]
 
-    def or_by_default(self, stacks: tuple[str, ...]) -> AttachOptions:
-        """These stacks, where none is named. Raises click.UsageError if there are none, either."""
-        if self.names:
-            return self
-        if not stacks:
+    def require_stack(self) -> None:
+        """Raises click.UsageError if there is none."""
+        if not self.names:
             raise click.UsageError(
                 "Name the stack to debug: plldb attach STACK, or --stack-name, or in plldb.toml "
                 "[attach]: stacks."
             )
-        options = replace(self, stacks=stacks)
-        options.check()
-        return options
 
     def split(self) -> list[AttachOptions]:
         """The options that each stack has. Raises click.UsageError for a stack that has none."""

@@ -10,10 +10,12 @@ from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from plldb import __version__
 from plldb.bootstrap.cloudformation.lambda_functions.shared.ids import shortened
 from plldb.debugger.attachment import (
     AttachEvent,
     Detaching,
+    HelperStackDiffers,
     MoveFailed,
     NothingToDebug,
     OfStack,
@@ -201,7 +203,7 @@ class AttachView:
                     f"{python.version_text}; it is no other for further functions of that runtime. "
                     "Choose one with --python PATH."
                 )
-            case NotPrepared() | CodeNotFoundAgain() | NothingToDebug():
+            case NotPrepared() | CodeNotFoundAgain() | NothingToDebug() | HelperStackDiffers():
                 self._console.warn(_explain(event))
             case JunkArrived(preview):
                 self._console.warn(f"something arrived that is no message: {preview}")
@@ -315,9 +317,16 @@ def _name(
     return {"event": what, "function": event.function, "requestId": event.request_id}
 
 
-def _explain(event: NotPrepared | CodeNotFoundAgain | NothingToDebug) -> str:
-    """Why code does not run here."""
+def _explain(
+    event: NotPrepared | CodeNotFoundAgain | NothingToDebug | HelperStackDiffers,
+) -> str:
+    """Why code does not run here, or may not."""
     match event:
+        case HelperStackDiffers(name, version):
+            return (
+                f"helper stack {name} is of plldb {version}, and this is {__version__}: run "
+                "'plldb bootstrap' with the newer of the two."
+            )
         case NotPrepared(function, reason):
             return f"{function} can't be run here, so its deployed code answers: {reason}"
         case CodeNotFoundAgain(reason):

@@ -117,13 +117,18 @@ class Console:
         self._divert = take
 
     @contextmanager
-    def progress(self, text: str) -> Iterator[None]:
-        """A spinner while something takes its time, where there is a terminal to show it."""
+    def progress(self, text: str) -> Iterator[Callable[[str], None]]:
+        """A spinner while something takes its time, where there is a terminal to show it.
+
+        What it gives says what is just being done, in the place of what it said before.
+        """
         if self._stderr is None or not self._stderr.is_terminal:
-            yield
+            yield lambda _: None
             return
-        with self._stderr.status(text) as status, self._pausable(status):
-            yield
+        from rich.markup import escape
+
+        with self._stderr.status(escape(text)) as status, self._pausable(status):
+            yield lambda more: status.update(escape(_make_printable(f"{text}  {more}")))
 
     @contextmanager
     def live(self, lines: Callable[[], list[str]]) -> Iterator[None]:
@@ -263,6 +268,16 @@ def show_error(error: PlldbError, as_json: bool) -> None:
     """One line and a hint."""
     text = f"Error: {error.message}" + (f"\nHint: {error.hint}" if error.hint else "")
     _write_to_stderr({"error": error.message, "hint": error.hint}, text, as_json)
+
+
+def give_up_stdout() -> None:
+    """After it refused what was written: Python would try again with what is left, at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def show_abort() -> None:
+    """Somebody has pressed Ctrl-C, and nothing more was to be done."""
+    _write_to_stderr({}, "Aborted!", as_json=False)
 
 
 def _make_printable(text: str) -> str:

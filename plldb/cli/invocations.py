@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from plldb.cli.command_base import Command
 from plldb.cli.options import global_options
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _SHOWN_OF_ID = 8
 _COLUMNS = ("time", "id", "function", "outcome", "ms", "event", "answer or error")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--follow", "-f", is_flag=True, help="Go on until Ctrl-C.")
 @click.option("--function", metavar="NAME", help="Only those of this function.")
 @click.option("--failed", is_flag=True, help="Only those that got no answer from here.")
@@ -36,6 +37,11 @@ _COLUMNS = ("time", "id", "function", "outcome", "ms", "event", "answer or error
 @global_options
 def invocations(follow: bool, function: str | None, failed: bool, limit: int) -> None:
     """List the invocations that ran here, the oldest first.
+
+    \b
+      plldb invocations
+      plldb invocations --failed --function Greeter --limit 5
+      plldb invocations --follow --output json
 
     They are those of 'plldb dev' and 'plldb attach' in this folder or the nearest above that has
     had any: of sessions that run, in the background or not, and of the last ones before. With
@@ -91,11 +97,15 @@ def _show_news(console: Console, news: Iterable[dict[str, Any]]) -> None:
             console.answer(finalize(one), "" if console.is_json else "  ".join(_make_row(one)))
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("id_", metavar="ID")
 @global_options
 def invocation(id_: str) -> None:
     """Show all of an invocation that ran here: event, answer or error, output, where time went.
+
+    \b
+      plldb invocation last
+      plldb invocation da8aa257 --output json
 
     ID is what 'plldb invocations' shows, the beginning of an id, or "last". What was secret is
     masked, as in recordings.

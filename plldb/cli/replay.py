@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from plldb.cli.attach_options import DEBUGPY_ADDRESS, parse_debug_mode
+from plldb.cli.command_base import Command
 from plldb.cli.options import global_options, parse_assignments
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from plldb.replay.verdict import Verdict
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE…")
 @click.option(
     "--code",

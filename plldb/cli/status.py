@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from plldb.cli.command_base import Command
+from plldb.cli.name_types import STACK_NAME
 from plldb.cli.options import global_options
 
 if TYPE_CHECKING:
@@ -14,16 +16,22 @@ if TYPE_CHECKING:
     from plldb.cli.console import Console
     from plldb.cli.factory import Factory
 
-_stack_name = click.option("--stack-name", help="That of this stack, in whatever folder.")
+_stack_name = click.option(
+    "--stack-name", type=STACK_NAME, help="That of this stack, in whatever folder."
+)
 _every = click.option("--all", "every", is_flag=True, help="Those of all folders.")
 
 
-@click.command()
+@click.command(cls=Command)
 @_stack_name
 @_every
 @global_options
 def status(stack_name: str | None, every: bool) -> None:
     """Tell which session runs in the background of this folder.
+
+    \b
+      plldb status
+      plldb status --all --output json
 
     That is one that 'plldb dev --detach' or 'plldb attach --detach' started here, or else in the
     nearest folder above. Of one that was killed, what it has left is cleaned up.
@@ -44,13 +52,17 @@ def status(stack_name: str | None, every: bool) -> None:
         console.answer({"running": False}, _NONE)
 
 
-@click.command()
+@click.command(cls=Command)
 @_stack_name
 @_every
 @click.option("--now", is_flag=True, help="Abandon what runs, where it is waited for otherwise.")
 @global_options
 def stop(stack_name: str | None, every: bool, now: bool) -> None:
     """End the session that runs in the background of this folder.
+
+    \b
+      plldb stop
+      plldb stop --stack-name my-stack --now
 
     It lets end what runs, gives the functions back, and stops the emulator that it has started, as
     Ctrl-C would have it. The command returns when all that is done, and succeeds if none runs.

@@ -682,6 +682,7 @@ class FakeCloudFormation:
         return _Paginator(
             {
                 "describe_stack_events": self._describe_stack_events,
+                "describe_stacks": self._list_stacks,
                 "list_stack_resources": self._list_stack_resources,
             }[operation]
         )
@@ -696,6 +697,11 @@ class FakeCloudFormation:
         name = str(self._found(StackName)["StackName"])
         self._refuse("get_template", name)
         return {"TemplateBody": self.templates.get(name, {})}
+
+    def _list_stacks(self) -> Iterator[dict[str, Any]]:
+        self._refuse("list_stacks", "")
+        for stack in self.stacks.values():
+            yield {"Stacks": [dict(stack)]}
 
     def _list_stack_resources(self, StackName: str) -> Iterator[dict[str, Any]]:  # noqa: N803
         name = str(self._found(StackName)["StackName"])

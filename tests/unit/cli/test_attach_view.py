@@ -16,6 +16,7 @@ from plldb.cli.console import Console
 from plldb.debugger.attachment import (
     AttachEvent,
     Detaching,
+    HelperStackDiffers,
     MoveFailed,
     NothingToDebug,
     OfStack,
@@ -217,6 +218,7 @@ WARNINGS: list[tuple[AttachEvent, str]] = [
     (MoveFailed("nobody answers.", 0.5), "nobody answers. Next attempt in 0.5 s."),
     (Silent(60), "has said nothing for 60 s"),
     (NothingToDebug("There is no template."), "There is no template."),
+    (HelperStackDiffers("plldb", "0.0.1"), "helper stack plldb is of plldb 0.0.1"),
     (CodeNotFoundAgain("no template"), "its code can't be found again: no template"),
     (JunkArrived("\ufffd"), "\ufffd"),
     (Warned("Greeter", "its alias is not debugged"), "Greeter: its alias is not debugged"),
