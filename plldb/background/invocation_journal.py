@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -22,7 +23,7 @@ from plldb.background.json_lines import (
 )
 from plldb.debugger.children.invoker import Progress, RunState
 from plldb.debugger.invocation_runner import InvocationFinished, InvocationStarted
-from plldb.replay.history import History
+from plldb.replay.history import History, Invocation
 from plldb.replay.recorder import name_file
 
 # Sessions of one folder whose invocations are kept, and how much of each: two files of it.
@@ -37,7 +38,8 @@ _FINISHED = {"state": "finished"}
 class InvocationJournal:
     """Takes a session's events, after ``history`` has had them, and writes them into ``folder``.
 
-    ``prepare`` takes secrets out. ``recordings`` is the folder of --record. It is all done in
+    ``mask`` takes secrets out, also those of the function's variables, which are not written
+    themselves. ``recordings`` is the folder of --record. It is all done in
     another thread, and what can't be written harms nothing. Raises OSError if there can't be such
     a file.
     """
@@ -46,7 +48,7 @@ class InvocationJournal:
         self,
         folder: Path,
         history: History,
-        prepare: Callable[[Any], Any],
+        mask: Callable[[Any], Any],
         recordings: Path | None,
         max_bytes: int = _MAX_BYTES,
     ) -> None:
@@ -61,6 +63,10 @@ class InvocationJournal:
             "recordings": None if recordings is None else str(recordings),
         }
         path = folder / f"{now}-{os.getpid()}{_SUFFIX}"
+
+        def prepare(value: Any) -> Any:
+            return mask(value)["document"]
+
         self._writer = JsonLinesWriter(path, prepare, max_bytes, first=first)
 
     def __enter__(self) -> Self:
@@ -74,12 +80,19 @@ class InvocationJournal:
             case Progress(request_id, _, deadline, RunState.RUNNING | RunState.PAUSED as state):
                 id_ = self._history.find_id(request_id, deadline)
                 if id_ is not None:
-                    self._writer.put({"id": id_, "state": state.value})
+                    self._writer.put({"document": {"id": id_, "state": state.value}})
             case InvocationStarted() | InvocationFinished():
                 id_ = self._history.find_id(event.request_id, event.deadline)
                 invocation = None if id_ is None else self._history.get(id_)
                 if invocation is not None:
-                    self._writer.put_later(invocation.to_document)
+                    self._writer.put_later(partial(_describe, invocation))
+
+
+def _describe(invocation: Invocation) -> dict[str, Any]:
+    """With all that may be secret in it: what a variable holds may be in an answer or an output."""
+    started = invocation.started
+    variables = {} if started is None else dict(started.local.variables)
+    return {"document": invocation.to_document(), "variables": variables}
 
 
 def _delete_old_ones(folder: Path) -> None:

@@ -15,6 +15,7 @@ from plldb.cli.options import list_given
 
 if TYPE_CHECKING:
     from plldb.background.invocation_journal import InvocationJournal, JournalReader
+    from plldb.background.json_lines import JsonLinesWriter
     from plldb.background.presence import Presence
     from plldb.background.session_folder import SessionFolder
     from plldb.background.session_record import SessionRecord
@@ -104,9 +105,26 @@ def keep_record(factory: Factory, options: AttachOptions, lock: int) -> Iterator
         old.unlink(missing_ok=True)
     presence.begin()
     with _ending(presence), JsonLinesWriter(place.events, factory.make_masks().apply) as events:
-        factory.console.divert(events.put)
+        factory.console.divert(lambda said: _put_event(events, said))
         factory.followers.append(presence.take)
         yield
+
+
+# A secret is known for one by what it lies under in the event or in a variable: alone, a line of
+# output says nothing of it. The journal has all of an invocation together.
+_IN_THE_JOURNAL = ("payload", "context", "answer", "answerBase64", "error")
+
+
+def _put_event(events: JsonLinesWriter, said: dict[str, Any]) -> None:
+    """Without what the code has got, given and written: 'plldb invocation' shows that."""
+    match said.get("event"):
+        case "output":
+            return
+        case "started" | "invocation":
+            said = {
+                name: None if name in _IN_THE_JOURNAL else value for name, value in said.items()
+            }
+    events.put(said)
 
 
 def _make_record(recordings: Path | None) -> SessionRecord:

@@ -102,7 +102,7 @@ class TestWritten:
     def test_it_is_its_users_alone_and_without_secrets(self, folder: Path) -> None:
         with Session(folder) as session:
             session.take(start("r1", 1.0, '{"password": "correct-horse"}'))
-            line = "it was correct-horse, Bearer abcdefgh"
+            line = "it was correct-horse, Bearer abcdefgh, and s3cret-one"
             session.take(OutputWritten("Greeter", "r1", 1.5, "stdout", line))
             session.take(finish("r1", 1.0))
         (path,) = folder.iterdir()
