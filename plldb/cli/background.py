@@ -169,14 +169,17 @@ def _ending(presence: Presence) -> Iterator[None]:
 def open_journal(
     factory: Factory, recordings: Path | None, history: History
 ) -> Iterator[InvocationJournal | None]:
-    """Writes down the invocations of a session in this folder, at a terminal as well; None if that
-    can't be done, which is logged.
+    """Writes down the invocations of a session in this folder, at a terminal as well; None if
+    plldb.toml forbids it, or if it can't be done, which is logged.
     """
     from plldb.background.invocation_journal import InvocationJournal
     from plldb.background.session_folder import SessionFolder
     from plldb.errors import SessionError
 
-    folder = Path.cwd()
+    file, folder = factory.resolver.file, Path.cwd()
+    if file is not None and not file.record.invocations:
+        yield None
+        return
     place = SessionFolder(factory.home.value, folder)
     try:
         place.create()

@@ -14,7 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from plldb.cli.background import open_journal
+from plldb.cli.factory import Factory
+from plldb.config import Options
 from plldb.debugger.children.invoker import Progress, RunState
+from plldb.replay.history import History
 from tests.output_schema import check
 from tests.unit.background.test_invocation_journal import ERROR, Outcome, Session, start
 from tests.unit.cli.test_background import Shell
@@ -131,3 +135,24 @@ def test_it_follows_what_goes_on_until_ctrl_c(shell: Shell, session: Session) ->
         reader.join()
         assert process.stderr is not None
         assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize(("says", "is_kept"), [("true", True), ("false", False)])
+def test_the_settings_file_may_forbid_it(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, says: str, is_kept: bool
+) -> None:
+    monkeypatch.setenv("PLLDB_HOME", str(shell.home))
+    monkeypatch.chdir(shell.project)
+    file = shell.project / "plldb.toml"
+    file.write_text(f"[record]\ninvocations = {says}\n")
+    factory = Factory(Options(), str(file))
+    with open_journal(factory, None, History(["shop"])) as journal:
+        assert (journal is not None) == is_kept
+
+
+def test_and_must_say_so_by_a_boolean(shell: Shell) -> None:
+    (shell.project / "plldb.toml").write_text('[record]\ninvocations = "no"\n')
+    failed = shell("invocations")
+    assert failed.returncode == 2
+    assert "invocations" in failed.stderr
+    assert "true or false" in failed.stderr
