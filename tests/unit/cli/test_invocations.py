@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,9 +57,9 @@ def test_none_is_no_error(shell: Shell) -> None:
     [
         ("", "r1 r2 r3 q4"),
         ("--limit 2", "r3 q4"),
-        ("--failed", "r3"),
+        ("--failed", "r3 q4"),
         ("--function Greeter --limit 1", "q4"),
-        ("--function shop/Greeter --failed", "r3"),
+        ("--function shop/Greeter --failed", "r3 q4"),
         ("--function Other", ""),
     ],
 )
@@ -97,44 +98,61 @@ def test_one_is_found_by_the_beginning_of_its_id_also_from_below(
     assert shell("invocation", "zz").returncode == 1
 
 
+class Follower:
+    """``plldb invocations --follow`` in JSON; its lines are read as they come."""
+
+    def __init__(self, shell: Shell) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "plldb", "invocations", "-f", "--limit=1", "--output=json"],
+            cwd=shell.project,
+            env=os.environ | {"PLLDB_HOME": str(shell.home)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._lines: queue.Queue[str] = queue.Queue()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._lines.put(line)
+
+    def wait_for(self, id_: str, state: str) -> None:
+        found: dict[str, Any] = {}
+        while (found.get("id"), found.get("state")) != (id_, state):
+            found = check("listedInvocation", json.loads(self._lines.get(timeout=40)))
+
+    def end(self) -> tuple[int, str]:
+        """Its exit code after Ctrl-C, and what it said on stderr."""
+        self.process.send_signal(signal.SIGINT)
+        assert self.process.stderr is not None
+        return self.process.wait(40), self.process.stderr.read()
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._reader.join()
+        for stream in (self.process.stdout, self.process.stderr):
+            assert stream is not None
+            stream.close()
+
+
 def test_it_follows_what_goes_on_until_ctrl_c(shell: Shell, session: Session) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-m", "plldb", "invocations", "--follow", "--limit=1", "--output=json"],
-        cwd=shell.project,
-        env=os.environ | {"PLLDB_HOME": str(shell.home)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        lines: queue.Queue[str] = queue.Queue()
-
-        def read() -> None:
-            assert process.stdout is not None
-            for line in process.stdout:
-                lines.put(line)
-
-        reader = threading.Thread(target=read)
-        reader.start()
-
-        def wait_for(id_: str, state: str) -> None:
-            found = check("listedInvocation", json.loads(lines.get(timeout=40)))
-            while (found["id"], found["state"]) != (id_, state):
-                found = check("listedInvocation", json.loads(lines.get(timeout=40)))
-
-        wait_for("q4", "paused")
+    follower = Follower(shell)
+    try:
+        follower.wait_for("q4", "paused")
         session.run("r5", 5.0)
-        wait_for("r5", "finished")
+        follower.wait_for("r5", "finished")
         with Session(shell.place.journals) as other:
             other.run("r6", 6.0)
-            wait_for("r6", "finished")
+            follower.wait_for("r6", "finished")
         session.journal.__exit__()
-        wait_for("q4", "lost")
-        process.send_signal(signal.SIGINT)
-        assert process.wait(40) == 0
-        reader.join()
-        assert process.stderr is not None
-        assert process.stderr.read() == ""
+        follower.wait_for("q4", "lost")
+        assert follower.end() == (0, "")
+    finally:
+        follower.close()
 
 
 @pytest.mark.parametrize(("says", "is_kept"), [("true", True), ("false", False)])
