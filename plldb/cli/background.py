@@ -105,7 +105,7 @@ def keep_record(factory: Factory, options: AttachOptions, lock: int) -> Iterator
         old.unlink(missing_ok=True)
     presence.begin()
     with _ending(presence), JsonLinesWriter(place.events, factory.make_masks().apply) as events:
-        factory.console.divert(lambda said: _put_event(events, said))
+        factory.console.divert(lambda said: _put_event(events, presence, said))
         factory.followers.append(presence.take)
         yield
 
@@ -115,11 +115,15 @@ def keep_record(factory: Factory, options: AttachOptions, lock: int) -> Iterator
 _IN_THE_JOURNAL = ("payload", "context", "answer", "answerBase64", "error")
 
 
-def _put_event(events: JsonLinesWriter, said: dict[str, Any]) -> None:
+def _put_event(events: JsonLinesWriter, presence: Presence, said: dict[str, Any]) -> None:
     """Without what the code has got, given and written: 'plldb invocation' shows that."""
     match said.get("event"):
         case "output":
             return
+        case "inspector":
+            # Whoever has the URL has the page.
+            presence.note_inspector(str(said["url"]))
+            said = said | {"url": None}
         case "started" | "invocation":
             said = {
                 name: None if name in _IN_THE_JOURNAL else value for name, value in said.items()
@@ -278,6 +282,7 @@ def describe(place: SessionFolder, record: SessionRecord, is_running: bool) -> d
         "error": record.error,
         "hint": record.hint,
         "recordings": record.recordings,
+        "inspector": record.inspector,
         "events": str(place.events),
         "log": record.log,
     }
@@ -302,4 +307,5 @@ def tell(place: SessionFolder, record: SessionRecord) -> str:
         return f"plldb {record.command} of {record.folder} ended at {record.ended_at}{why}"
     lines += [f"  {function} runs here" for function in record.functions]
     lines += [f"  {function} is skipped: {why}" for function, why in record.skipped.items()]
+    lines += [f"  inspector: {record.inspector}"] if record.inspector else []
     return "\n".join([*lines, f"  events: {place.events}", f"  log: {record.log}"])

@@ -62,6 +62,11 @@ class Console:
     def is_json(self) -> bool:
         return self._output == "json"
 
+    @property
+    def is_terminal(self) -> bool:
+        """Whether answers are text that somebody sees as it comes."""
+        return self._stdout is not None and self._stdout.is_terminal
+
     def answer(self, data: dict[str, Any], text: str) -> None:
         """What the command was asked for: ``data`` as a line of JSON, or ``text``."""
         if self._divert is not None:

@@ -48,7 +48,7 @@ LAYERS = [
     {"stacks"},
     {"bootstrap", "debugger", "emulators"},
     {"replay"},
-    {"background"},
+    {"background", "inspector"},
     {"demo", "doctor", "pytest_plugin"},
     {"dev"},
     {"cli"},
@@ -74,6 +74,8 @@ PURE = [
     "plldb.debugger.protocol",
     "plldb.debugger.reserved_variables",
     "plldb.debugger.wrapped_handlers",
+    "plldb.inspector.extra",
+    "plldb.inspector.guard",
     "plldb.option_names",
     "plldb.proxies",
     "plldb.debugger.children.file_changes",
@@ -109,7 +111,7 @@ PURE = [
     f"{FUNCTIONS}.instrumentation.redirect",
 ]
 EFFECTS = {"boto3", "botocore", "asyncio", "click", "requests", "websockets", "rich", "subprocess"}
-HEAVY = {"boto3", "botocore", "requests", "rich", "websockets", "psutil", "filelock"}
+HEAVY = {"boto3", "botocore", "requests", "rich", "websockets", "psutil", "filelock", "uvicorn"}
 
 
 def module_name(path: Path) -> str:

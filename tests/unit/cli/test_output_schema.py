@@ -48,6 +48,7 @@ def test_each_event_is_one_that_is_said() -> None:
         "launch.configuration",
         "launch.written",
         "credentials.renewed",
+        "inspector",
         "output",
         "prepared",
         "started",
