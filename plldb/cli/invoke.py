@@ -18,7 +18,7 @@ from plldb.dev.sample_kinds import SAMPLE_KINDS
 if TYPE_CHECKING:
     from plldb.cli.console import Console
     from plldb.cli.factory import Factory
-    from plldb.dev.lambda_call import Answer
+    from plldb.dev.lambda_call import Answer, Failure
     from plldb.dev.stack_functions import StackFunction
 
 
@@ -196,7 +196,13 @@ def _show(
         elif failure.trace:
             console.note("\n".join(failure.trace))
     if failure is not None:
-        raise FunctionFailedError(f"{name} failed: {failure}")
+        raise FunctionFailedError(f"{name} failed: {_tell_failure(failure, invocation)}")
+
+
+def _tell_failure(failure: Failure, invocation: Mapping[str, Any] | None) -> str:
+    """By the type that was raised here: an emulator may not tell it."""
+    error = None if invocation is None else invocation.get("error")
+    return str(failure) if error is None else f"{error['errorType']}: {error['errorMessage']}"
 
 
 def _describe_run_here(invocation: Mapping[str, Any] | None) -> dict[str, Any]:
