@@ -152,11 +152,12 @@ def _split_seed(seed: str | None) -> list[str]:
 def _make_seed(factory: Factory, words: Sequence[str]) -> Seed | None:
     if not words:
         return None
+    from plldb.cli.terminal_text import make_line
     from plldb.dev.seeding import Seed
 
     console = factory.console
     environ = factory.open_tool_environment()
-    return Seed(words, environ, lambda line: console.note(f"  seed │ {line}"))
+    return Seed(words, environ, lambda line: console.note(make_line(line, "seed")))
 
 
 def _run_seed(console: Console, seed: Seed | None) -> None:
