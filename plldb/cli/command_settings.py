@@ -29,6 +29,8 @@ _GIVES_WAY: Mapping[str, tuple[str, ...]] = {
     # It has no terminal.
     "detach": ("pdb",),
     "background": ("pdb",),
+    "inspect": ("no_inspect",),
+    "no_inspect": ("inspect",),
 }
 
 

@@ -49,8 +49,9 @@ LAYERS = [
     {"bootstrap", "debugger", "emulators"},
     {"replay"},
     {"background", "inspector"},
-    {"demo", "doctor", "pytest_plugin"},
+    {"doctor", "pytest_plugin"},
     {"dev"},
+    {"demo"},
     {"cli"},
 ]
 # Inside the helper stack: handlers put rooms together, and what is shared uses no room.
