@@ -63,7 +63,7 @@ lint: setup ## ruff, mypy --strict, bandit and cfn-lint
 	$(BIN)/mypy
 	cd $(EXTENSION) && $(abspath $(BIN))/mypy --config-file pyproject.toml
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive plldb
-	$(BIN)/cfn-lint plldb/bootstrap/cloudformation/template.yaml
+	$(BIN)/cfn-lint --regions ALL_REGIONS -- plldb/bootstrap/cloudformation/template.yaml
 	$(BIN)/cfn-lint --ignore-checks W3002 -- plldb/demo/sample/template.yaml
 
 format: setup ## Format the code

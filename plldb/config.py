@@ -172,8 +172,8 @@ class ConfigFile:
     environments: Mapping[str, FileEnvironment]
     stacks: Mapping[str, FileStack] = field(default_factory=dict)
     record: FileRecord = FileRecord()
-    # The stacks that are attached to where the command line names none.
-    attach: tuple[str, ...] = ()
+    # Options of commands by their names, as they stand there: ``plldb.cli.command_settings``.
+    commands: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
     def table(self, environment: str) -> str:
         """How messages name the table of an environment."""

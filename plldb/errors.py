@@ -10,7 +10,8 @@
     ├── EndpointError               the endpoint does not answer
     ├── AwsError                    AWS, or the emulator, refused a call (``code`` says how)
     │   └── AccessDeniedError
-    ├── BootstrapError              the helper stack could not be deployed or removed
+    ├── DeploymentError             a stack could not be deployed or removed
+    │   └── BootstrapError          the helper stack, or what belongs to it
     ├── StackError                  a stack that is needed is missing or in the wrong state
     ├── SessionError                the session could not be opened
     │   ├── ConnectionLostError     the session ended before the user ended it
@@ -21,6 +22,7 @@
     ├── EmulatorError               the emulator could not be started or stopped
     ├── ReplayError                 a replay came to something else than was recorded
     ├── FunctionFailedError         a function that was invoked raised an error
+    ├── BackgroundError             a background session that did not start or end; its exit code
     └── CommandError                exit codes 126 and 127: a tool could not be started
 
 Any other exception is a bug in plldb and keeps its traceback.
@@ -77,7 +79,11 @@ class AccessDeniedError(AwsError):
     pass
 
 
-class BootstrapError(PlldbError):
+class DeploymentError(PlldbError):
+    pass
+
+
+class BootstrapError(DeploymentError):
     pass
 
 
@@ -115,6 +121,14 @@ class ReplayError(PlldbError):
 
 class FunctionFailedError(PlldbError):
     pass
+
+
+class BackgroundError(PlldbError):
+    """``exit_code`` is that of the session."""
+
+    def __init__(self, message: str, hint: str | None = None, *, exit_code: int = 1) -> None:
+        super().__init__(message, hint)
+        self.exit_code = exit_code
 
 
 class CommandError(PlldbError):

@@ -36,6 +36,9 @@ _OPTIONS = {
     name_flag(option).removeprefix("--"): option for option in OPTIONS if option != "environment"
 }
 _PARAMETERS = "parameters"
+# Tables of options, which the commands themselves check.
+_COMMANDS = ("attach", "dev")
+_KNOWN = ("environment", "environments", "stacks", *_COMMANDS, "record")
 # What a stack says for all of its functions, and for each.
 _OF_ALL = ("env", "env-file", "code", "python")
 
@@ -62,11 +65,10 @@ def read(path: Path, found_by: str) -> ConfigFile:
 
     ``found_by`` says in the user's words what names it: ``--config``, PLLDB_CONFIG, …
     """
-    known = ("environment", "environments", "stacks", "attach", "record")
-    document = _check_table(f"{path}", _parse(path, found_by), known)
+    document = _check_document(path, _parse(path, found_by))
     environment = document.get("environment")
     if environment is not None and not isinstance(environment, str):
-        raise _wrong_type(f"{path}: environment", environment, "a string")
+        raise wrong_type(f"{path}: environment", environment, "a string")
     environments = _check_table(f"{path}: environments", document.get("environments", {}))
     stacks = _check_table(f"{path}: stacks", document.get("stacks", {}))
     return ConfigFile(
@@ -76,8 +78,28 @@ def read(path: Path, found_by: str) -> ConfigFile:
         {name: _read_environment(path, name, table) for name, table in environments.items()},
         {name: _read_stack(path, name, table) for name, table in stacks.items()},
         _read_record(path, document.get("record", {})),
-        _read_attach(f"{path} [attach]", document.get("attach", {})),
+        {
+            command: _check_table(f"{path} [{command}]", document[command])
+            for command in _COMMANDS
+            if command in document
+        },
     )
+
+
+def _check_document(path: Path, document: dict[str, Any]) -> dict[str, Any]:
+    """Raises UsageError for a key that is none, or has its place elsewhere."""
+    for key in document:
+        if key in _OPTIONS or key == _PARAMETERS:
+            raise UsageError(
+                f"{path}: {key!r} is a setting of an environment.",
+                "Put it into [environments.NAME], such as [environments.development].",
+            )
+    if isinstance(document.get("environment"), dict):
+        raise UsageError(
+            f"{path}: environment says which one is in force.",
+            "Tables of environments are called [environments.NAME].",
+        )
+    return _check_table(f"{path}", document, _KNOWN)
 
 
 def _find_nearest(folder: Path) -> Path | None:
@@ -143,7 +165,7 @@ def _read_option(where: str, key: str, value: object) -> str:
     if key == "verbose":
         return _read_verbosity(where, value)
     if not isinstance(value, str):
-        raise _wrong_type(f"{where}: {key}", value, "a string")
+        raise wrong_type(f"{where}: {key}", value, "a string")
     if not value:
         raise UsageError(f"{where}: {key} is empty.", "Leave it out, or give it a value.")
     if key == "output" and value not in OUTPUTS:
@@ -161,7 +183,7 @@ def _read_option(where: str, key: str, value: object) -> str:
 def _read_verbosity(where: str, value: object) -> str:
     """As text, a digit: ``true`` is 1."""
     if not isinstance(value, int):
-        raise _wrong_type(f"{where}: verbose", value, "true, false, 0, 1 or 2")
+        raise wrong_type(f"{where}: verbose", value, "true, false, 0, 1 or 2")
     if value not in (0, 1, 2):
         raise UsageError(f"{where}: verbose is {value}.", "Give true, false, 0, 1 or 2.")
     return str(int(value))
@@ -173,16 +195,7 @@ def _read_text_value(where: str, key: str, value: object) -> str:
         return str(value).lower()
     if isinstance(value, str | float) or (isinstance(value, int) and abs(value) < 2**63):
         return str(value)
-    raise _wrong_type(f"{where}: {key!r}", value, "a string, a number, true or false")
-
-
-def _read_attach(where: str, table: object) -> tuple[str, ...]:
-    """The stacks that ``plldb attach`` attaches to by default."""
-    table = _check_table(where, table, ("stacks",))
-    stacks = table.get("stacks", [])
-    if not isinstance(stacks, list):
-        raise _wrong_type(f"{where}: stacks", stacks, 'an array, as in stacks = ["orders"]')
-    return tuple(_read_option(where, "stacks", stack) for stack in stacks)
+    raise wrong_type(f"{where}: {key!r}", value, "a string, a number, true or false")
 
 
 # --- Recordings -----------------------------------------------------------------------------------
@@ -201,7 +214,7 @@ def _read_record(path: Path, table: object) -> FileRecord:
 def _read_texts(where: str, key: str, table: Mapping[str, object]) -> tuple[str, ...]:
     values = table.get(key, [])
     if not isinstance(values, list) or not all(isinstance(one, str) and one for one in values):
-        raise _wrong_type(f"{where}: {key}", values, "a list of strings")
+        raise wrong_type(f"{where}: {key}", values, "a list of strings")
     return tuple(values)
 
 
@@ -240,7 +253,7 @@ def _read_stack(path: Path, name: str, table: object) -> FileStack:
 def _read_flag(where: str, key: str, table: Mapping[str, object]) -> bool:
     value = table.get(key, False)
     if not isinstance(value, bool):
-        raise _wrong_type(f"{where}: {key}", value, "true or false")
+        raise wrong_type(f"{where}: {key}", value, "true or false")
     return value
 
 
@@ -261,7 +274,7 @@ def _read_function(path: Path, where: str, table: object) -> FileOverrides:
 def _read_overrides(path: Path, where: str, table: Mapping[str, object]) -> FileOverrides:
     env = table.get("env", {})
     if not isinstance(env, dict):
-        raise _wrong_type(f"{where}: env", env, 'a table, as in env = { TABLE = "greetings" }')
+        raise wrong_type(f"{where}: env", env, 'a table, as in env = { TABLE = "greetings" }')
     handler = _read_option(where, "handler", table["handler"]) if "handler" in table else None
     return FileOverrides(
         {key: _read_text_value(f"{where}: env", key, value) for key, value in env.items()},
@@ -286,7 +299,7 @@ def _read_layers(path: Path, where: str, table: Mapping[str, object]) -> tuple[s
         return None
     layers = table["layers"]
     if not isinstance(layers, list):
-        raise _wrong_type(f"{where}: layers", layers, 'an array, as in layers = ["layers/common"]')
+        raise wrong_type(f"{where}: layers", layers, 'an array, as in layers = ["layers/common"]')
     read = [_read_option(where, "layers", one) for one in layers]
     beside = path.absolute().parent
     return tuple(
@@ -300,7 +313,7 @@ def _read_layers(path: Path, where: str, table: Mapping[str, object]) -> tuple[s
 def _check_table(where: str, table: object, known: Collection[str] | None = None) -> dict[str, Any]:
     """The table. Raises UsageError if it is none, or for a key that is none of those ``known``."""
     if not isinstance(table, dict):
-        raise _wrong_type(where, table, "a table")
+        raise wrong_type(where, table, "a table")
     for key in table:
         if known is not None and key not in known:
             raise UsageError(f"{where}: there is no setting {key!r}.", suggest(key, known))
@@ -318,6 +331,7 @@ _TYPES = {
 }
 
 
-def _wrong_type(where: str, value: object, wanted: str) -> UsageError:
+def wrong_type(where: str, value: object, wanted: str) -> UsageError:
+    """For a value that is ``wanted`` to be another one, such as "a string"."""
     found = _TYPES.get(type(value), "a date or time")
     return UsageError(f"{where} is {found}.", f"Give {wanted}.")

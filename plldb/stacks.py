@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from plldb import __version__
 from plldb.aws import Target, aws_errors, error_code
 from plldb.bootstrap.cloudformation.lambda_functions.instrumentation.request import restore_request
 from plldb.bootstrap.cloudformation.lambda_functions.shared.constants import ALLOWED
-from plldb.config import VERSION_TAG
+from plldb.config import VERSION_TAG, suggest
 from plldb.deployed import (
     NESTED_STACK_TYPE,
     DeployedFunction,
@@ -70,6 +71,8 @@ class HelperStack:
     instrumentation_function: str
     # The value of the parameter; empty if there is none of that name yet.
     function_credentials: str = ""
+    # Of the plldb that deployed it.
+    version: str = __version__
 
     def require_function_credentials(self) -> None:
         """Raises StackError if functions send debuggers no credentials of their roles."""
@@ -106,6 +109,7 @@ class HelperStack:
                 debugger_table=outputs["DebuggerTableName"],
                 instrumentation_function=outputs["InstrumentationFunctionName"],
                 function_credentials=stack.parameters.get(_FUNCTION_CREDENTIALS, ""),
+                version=stack.tags.get(VERSION_TAG, __version__),
             )
         except KeyError as missing:
             raise StackError(
@@ -155,10 +159,11 @@ def require_debuggable_stack(target: Target, name: str) -> StackState:
 def check_debuggable_stack(target: Target, name: str, stack: StackState | None) -> StackState:
     """The same of what was found under the name."""
     if stack is None:
+        near = suggest_stacks(target, name) or ""
         raise StackError(
             f"Stack {name!r}, the one to debug, does not exist at {target.description}.",
-            "Check --stack-name and --region; deploy it first if it is new. Functions of no stack "
-            "are listed in plldb.toml, under [stacks.NAME.functions.FUNCTION].",
+            f"{near} Check --stack-name and --region; deploy it first if it is new. Functions of "
+            "no stack are listed in plldb.toml, under [stacks.NAME.functions.FUNCTION].".lstrip(),
         )
     if VERSION_TAG in stack.tags:
         raise StackError(
@@ -171,6 +176,30 @@ def check_debuggable_stack(target: Target, name: str, stack: StackState | None) 
             "Wait until it is deployed, or deploy it again.",
         )
     return stack
+
+
+def list_stack_names(target: Target) -> list[str]:
+    """Stacks that are there, without helper stacks and those that are nested in others."""
+    client: CloudFormationClient = target.client("cloudformation")
+    with aws_errors("list the stacks"):
+        pages = client.get_paginator("describe_stacks").paginate()
+        return sorted(
+            stack["StackName"]
+            for page in pages
+            for stack in page["Stacks"]
+            if not stack.get("ParentId")
+            and stack["StackStatus"] != "DELETE_COMPLETE"
+            and VERSION_TAG not in _read_stack(stack).tags
+        )
+
+
+def suggest_stacks(target: Target, name: str) -> str | None:
+    """The stacks that there are, for one that is not; None if there are none, or nobody may see."""
+    try:
+        names = list_stack_names(target)
+    except AwsError:
+        return None
+    return suggest(name, names) if names else None
 
 
 def _read_stack(stack: StackTypeDef) -> StackState:

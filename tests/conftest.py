@@ -9,6 +9,7 @@ debugger has the terminal. ``-n 0`` does so for any run.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,10 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling, Scheduling
 
 UNIT_TESTS = Path(__file__).parent / "unit"
+
+# Under nohup, whatever is started here would ignore the end of its terminal, too.
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.hookimpl(optionalhook=True)

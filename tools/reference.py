@@ -78,8 +78,8 @@ def list_option_names(command: click.Command) -> list[str]:
 
 
 def _list_options(command: click.Command) -> list[click.Option]:
-    """Without --help, which click adds to each."""
-    return [p for p in command.params if isinstance(p, click.Option)]
+    """Without --help, which click adds to each, and without hidden ones."""
+    return [p for p in command.params if isinstance(p, click.Option) and not p.hidden]
 
 
 def _join_names(option: click.Option) -> str:

@@ -21,7 +21,7 @@ from plldb.bootstrap.observer import (
 from plldb.bootstrap.planner import BucketProtection, Plan, Step
 from plldb.bootstrap.release import Release
 from plldb.bootstrap.stack_operation import ResourceEvent, StackOperation
-from plldb.errors import AwsError, BootstrapError
+from plldb.errors import AwsError, BootstrapError, DeploymentError
 from plldb.stacks import StackState, find_stack, restore_functions
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class Executor:
     """Carries out plans at one target.
 
     ``on_step`` hears of each step before it is taken, ``on_resource`` of each stack event.
+    ``failure`` is raised if CloudFormation fails.
     """
 
     def __init__(
@@ -50,8 +51,10 @@ class Executor:
         target: Target,
         on_step: Callable[[Step], None],
         on_resource: Callable[[ResourceEvent], None],
+        failure: type[DeploymentError] = BootstrapError,
     ) -> None:
         self._target = target
+        self._failure = failure
         self._on_step = on_step
         self._on_resource = on_resource
         self._s3: S3Client = target.client("s3")
@@ -213,7 +216,7 @@ class Executor:
         """Deletes twice if need be: a resource that was in use goes with the second deletion."""
         try:
             self._delete_stack_once(stack_name)
-        except BootstrapError as error:
+        except DeploymentError as error:
             if find_stack(self._target, stack_name) is not None:
                 logger.info("deleting stack %s again: %s", stack_name, error.message)
                 self._delete_stack_once(stack_name)
@@ -312,7 +315,8 @@ class Executor:
 
     def _make_operation(self, stack_name: str) -> StackOperation:
         stack = find_stack(self._target, stack_name)
-        return StackOperation(self._target, stack_name, stack.stack_id if stack else None)
+        stack_id = stack.stack_id if stack else None
+        return StackOperation(self._target, stack_name, stack_id, failure=self._failure)
 
 
 def _get_stack_name(item: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from plldb.aws import Target, aws_errors
 from plldb.deployed import NESTED_STACK_TYPE
-from plldb.errors import BootstrapError
+from plldb.errors import BootstrapError, DeploymentError
 from plldb.stacks import StackState, find_stack
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class StackOperation:
     """One operation on one stack. Make this before the operation starts, then ``follow`` it.
 
     ``stack_id`` is the stack's ARN where it is known: a deleted stack is found by its ARN only.
+    ``failure`` is raised if it fails: BootstrapError is the helper stack's.
     """
 
     def __init__(
@@ -64,11 +65,13 @@ class StackOperation:
         stack_name: str,
         stack_id: str | None = None,
         timeout_seconds: float = _TIMEOUT_SECONDS,
+        failure: type[DeploymentError] = BootstrapError,
     ) -> None:
         self._target = target
         self._name = stack_name
         self._id = stack_id or stack_name
         self._timeout_seconds = timeout_seconds
+        self._failure = failure
         self._poll_seconds = choose_poll_seconds(target)
         self._seen: set[str] = set()
         if stack_id is not None:
@@ -79,8 +82,8 @@ class StackOperation:
     ) -> StackState | None:
         """Waits until nothing is in progress, and reports every event on the way.
 
-        Returns the stack, or None if it is gone. Raises BootstrapError, which names the resource
-        and the reason, if the operation failed, and if it is not over in time.
+        Returns the stack, or None if it is gone. Raises ``failure``, which names the resource and
+        the reason, if the operation failed, and if it is not over in time.
         """
         self._id = stack_id or self._id
         failures: list[ResourceEvent] = []
@@ -94,7 +97,7 @@ class StackOperation:
         if stack is None or stack.status in _GOOD_ENDS:
             return stack
         reason = stack.reason or "CloudFormation gave no reason"
-        raise BootstrapError(
+        raise self._failure(
             f"Stack {self._name!r} ended in state {stack.status}: "
             f"{self._explain(failures[0]) if failures else reason}",
             "Mend what the reason names, then run the same command again: it recovers by itself.",
@@ -110,7 +113,7 @@ class StackOperation:
             if stack is None or not stack.status.endswith("_IN_PROGRESS"):
                 return stack
             if time.monotonic() > deadline:
-                raise BootstrapError(
+                raise self._failure(
                     f"Stack {self._name!r} is still in state {stack.status} after "
                     f"{self._timeout_seconds // 60} minutes.",
                     "Look at it in the CloudFormation console, then run the same command again.",

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from plldb.cli.attach_options import DEBUGPY_ADDRESS, AttachOptions
+from plldb.cli.command_base import Command
+from plldb.cli.name_types import FUNCTION_NAME, STACK_NAME, complete_files
 from plldb.cli.options import global_options, helper_stack_option
 
 if TYPE_CHECKING:
     from plldb.cli.factory import Factory
 
 
-@click.command()
-@click.argument("stacks", nargs=-1, metavar="[STACK]...")
+@click.command(cls=Command, has_settings=True)
+@click.argument("stacks", nargs=-1, metavar="[STACK]...", type=STACK_NAME)
 @click.option(
-    "--stack-name", "stack_names", multiple=True, help="A stack to debug, as STACK. Repeatable."
+    "--stack-name",
+    "stack_names",
+    multiple=True,
+    type=STACK_NAME,
+    help="A stack to debug, as STACK. Repeatable.",
 )
 @helper_stack_option()
 @click.option(
     "--function",
     "functions",
     multiple=True,
+    type=FUNCTION_NAME,
     metavar="NAME",
     help="Only functions with this name, a logical id or Child/LogicalId; * and ? are wildcards. "
     "Repeatable.",
@@ -44,6 +52,7 @@ if TYPE_CHECKING:
     "--code",
     "codes",
     multiple=True,
+    shell_complete=complete_files,
     metavar="[FUNCTION=]DIR",
     help="Where the code of a function is, or of all of them; * and ? are wildcards. Repeatable.",
 )
@@ -77,7 +86,7 @@ if TYPE_CHECKING:
     help="Variables for the code: a .env, or a JSON file as sam local takes it. Repeatable.",
 )
 @click.option(
-    "--pdb", is_flag=True, help="breakpoint(), ipdb, pudb and their like talk to this terminal."
+    "--pdb/--no-pdb", help="breakpoint(), ipdb, pudb and their like talk to this terminal."
 )
 @click.option(
     "--debugpy",
@@ -125,28 +134,60 @@ if TYPE_CHECKING:
     help="Write each invocation to a file there, without its secrets: for 'plldb replay', and as a "
     "test for pytest.",
 )
+@click.option(
+    "--detach",
+    is_flag=True,
+    help="Return once it is ready, and go on in the background: see 'plldb status', 'plldb stop'.",
+)
+@click.option("--background", type=click.IntRange(min=3), hidden=True, help="For --detach.")
 @global_options
 def attach(**given: Any) -> None:
     """Run the invocations of deployed stacks here, until Ctrl-C.
 
+    \b
+      plldb attach my-stack
+      plldb attach my-stack --pdb --function Greeter
+      plldb attach orders billing --debugpy --write-launch-config
+      plldb attach my-stack --code Greeter=src/greeter --env TABLE=local
+
     The code of their functions is found from their templates. While attached, whoever invokes them
     gets the answer that the code on this machine gives. Of several stacks, functions have names
-    such as STACK/Greeter, also in options. Without any, it is those of plldb.toml: [attach] stacks.
+    such as STACK/Greeter, also in options. Without any, it is those of plldb.toml: [attach] stacks;
+    all other options may stand there, too.
 
     A lost connection is opened again by itself, and a long one is replaced before API Gateway ends
     it. For gateways with shorter limits than 10 minutes idle and 2 hours in all, set
     PLLDB_HEARTBEAT_SECONDS (60) and PLLDB_REFRESH_SECONDS (6300).
     """
     options = AttachOptions(**given)
+    options.require_stack()
     options.check()
 
     from plldb.cli.factory import make_factory
 
     factory = make_factory()
-    file = factory.resolver.file
-    options = options.or_by_default(() if file is None else file.attach)
+    if options.detach:
+        detach(factory)
+        return
     factory.keep_log("attach")
-    run_attach(factory, options, Path.cwd())
+    with present(factory, options):
+        run_attach(factory, options, Path.cwd())
+
+
+def detach(factory: Factory) -> None:
+    """Has another process do in the background what this command says."""
+    from plldb.cli.background import start
+
+    start(factory)
+
+
+def present(factory: Factory, options: AttachOptions) -> AbstractContextManager[None]:
+    """Of a process that was started in the background, keeps a record meanwhile."""
+    if options.background is None:
+        return nullcontext()
+    from plldb.cli.background import keep_record
+
+    return keep_record(factory, options, options.background)
 
 
 def run_attach(factory: Factory, options: AttachOptions, folder: Path) -> None:

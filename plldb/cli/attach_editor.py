@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from plldb.debugger.launch_config import Address
 
 # They are no use to an editor (which needs text to know when plldb is ready), or nobody's business.
-_NOT_FOR_THE_TASK = ("output", "env", "write_launch_config")
+_NOT_FOR_THE_TASK = ("output", "env", "write_launch_config", "background")
 
 
 class EditorOffer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from plldb.cli.attach_options import AttachOptions
     from plldb.cli.factory import Factory
     from plldb.debugger.attachment import AttachEvent
-    from plldb.replay.recorder import Recorder
+    from plldb.replay.history import History
 
 
 class AttachFactory:
@@ -91,7 +91,9 @@ class AttachFactory:
         self._python = self._find_interpreter()
         self.view = view or AttachView(factory.console, is_live=not options.pdb)
         factory.ask = self.view.ask
-        self._recorder: Recorder | None = None
+        self._history: History | None = None
+        # Who wants to know what goes on, beside the view.
+        self._listeners: list[Callable[[AttachEvent], None]] = [*factory.followers]
 
     @property
     def target(self) -> Target:
@@ -100,8 +102,17 @@ class AttachFactory:
     def report(self, event: AttachEvent) -> None:
         """To all who want to know what goes on."""
         self.view.show(event)
-        if self._recorder is not None:
-            self._recorder.take(event)
+        for take in self._listeners:
+            take(event)
+
+    def keep_history(self, stacks: Sequence[AttachFactory]) -> History:
+        """The invocations of the session, from now on; one history for all who ask."""
+        if self._history is None:
+            from plldb.replay.history import History
+
+            self._history = History(_list_names(stacks))
+            self._listeners.append(self._history.take)
+        return self._history
 
     @contextmanager
     def open_recorder(self, stacks: Sequence[AttachFactory]) -> Iterator[None]:
@@ -115,8 +126,8 @@ class AttachFactory:
         file = self._factory.resolver.file
         masks = Masks(() if file is None else file.record.mask)
         folder, warn = self._folder / self._options.record, self._factory.console.warn
-        names = [made.session.stack_name for made in stacks]
-        with Recorder(folder, self._folder, names, masks, warn) as self._recorder:
+        with Recorder(folder, self._folder, _list_names(stacks), masks, warn) as recorder:
+            self._listeners.append(recorder.take)
             yield
 
     @property
@@ -214,8 +225,8 @@ class AttachFactory:
             python=self._python,
             debug=self._debug,
             max_concurrency=self._options.max_concurrency,
-            on_output=self.view.show_output,
-            on_progress=self.view.show_progress,
+            on_output=self.report,
+            on_progress=self.report,
             credentials={} if is_role else self._factory.serve_credentials(report),
             lender=self._factory.lend_roles() if is_role else None,
             environ=self.target.certificate_environment() | os.environ,
@@ -279,13 +290,17 @@ class AttachFactory:
             for function in sorted(stack.sources.found)
         ]
         addresses = {function: invoker.assign_debug_address(function) for function in functions}
-        names = ", ".join(stack.session.stack_name for stack in stacks)
+        names = ", ".join(_list_names(stacks))
         offer = EditorOffer(self._factory.console, names, addresses)
         offer.warn_of_taken_ports(debug)
         if self._options.write_launch_config:
             offer.write(self._folder)
         else:
             offer.show()
+
+
+def _list_names(stacks: Sequence[AttachFactory]) -> list[str]:
+    return [made.session.stack_name for made in stacks]
 
 
 def make_for_each(factory: Factory, options: AttachOptions, folder: Path) -> list[AttachFactory]:

@@ -44,6 +44,9 @@ class AttachOptions:
     aliases: bool
     max_concurrency: int
     record: Path | None
+    detach: bool = False
+    # Of a process that was started in the background: the descriptor of its lock.
+    background: int | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -55,18 +58,13 @@ class AttachOptions:
         """The only stack, or the first one."""
         return self.names[0]
 
-    def or_by_default(self, stacks: tuple[str, ...]) -> AttachOptions:
-        """These stacks, where none is named. Raises click.UsageError if there are none, either."""
-        if self.names:
-            return self
-        if not stacks:
+    def require_stack(self) -> None:
+        """Raises click.UsageError if there is none."""
+        if not self.names:
             raise click.UsageError(
                 "Name the stack to debug: plldb attach STACK, or --stack-name, or in plldb.toml "
                 "[attach]: stacks."
             )
-        options = replace(self, stacks=stacks)
-        options.check()
-        return options
 
     def split(self) -> list[AttachOptions]:
         """The options that each stack has. Raises click.UsageError for a stack that has none."""
@@ -111,6 +109,10 @@ class AttachOptions:
             raise click.UsageError("Choose one of --pdb and --debugpy.")
         if (self.wait_for_client or self.write_launch_config) and not self.debugpy:
             raise click.UsageError("--wait-for-client and --write-launch-config go with --debugpy.")
+        if self.pdb and (self.detach or self.background is not None):
+            raise click.UsageError(
+                "--pdb takes a terminal, and --detach leaves none: choose --debugpy for an editor."
+            )
 
 
 def parse_debug_mode(pdb: bool, debugpy: str | None, wait_for_client: bool) -> DebugMode:

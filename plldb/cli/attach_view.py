@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable
@@ -11,17 +10,19 @@ from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from plldb import __version__
 from plldb.bootstrap.cloudformation.lambda_functions.shared.ids import shortened
 from plldb.debugger.attachment import (
     AttachEvent,
     Detaching,
+    HelperStackDiffers,
     MoveFailed,
     NothingToDebug,
     OfStack,
     Reconnecting,
     SessionCreated,
 )
-from plldb.debugger.children.invoker import Progress, RunState
+from plldb.debugger.children.invoker import OutputWritten, Progress, RunState
 from plldb.debugger.deployed_layers.layer_supply import LayerDownload, LayerRemark
 from plldb.debugger.invocation_runner import (
     InterpreterDiffers,
@@ -51,10 +52,10 @@ from plldb.debugger.redeployment import (
     Removed,
     Replaced,
 )
+from plldb.replay.invocation_document import describe_finish, describe_line, describe_start
 
 if TYPE_CHECKING:
     from plldb.cli.console import Console
-    from plldb.debugger.children.child import OutputLine
     from plldb.errors import PlldbError
 
 _MARKS = {"succeeded": "✔", "failed": "✘", "abandoned": "-"}
@@ -108,22 +109,7 @@ class AttachView:
         self._is_asking = False
         self._show_pending()
 
-    def show_output(self, function: str, line: OutputLine) -> None:
-        """A line that the user's code wrote."""
-        data = {
-            "event": "output",
-            "function": function,
-            "requestId": line.request_id,
-            "stream": line.stream,
-            "line": line.text,
-        }
-        self._say(
-            self._console.answer,
-            data,
-            f"  {function} │ {line.text}",
-        )
-
-    def show_progress(self, progress: Progress) -> None:
+    def _show_progress(self, progress: Progress) -> None:
         """An invocation waits, runs or is paused; for the live list."""
         if progress.state is RunState.FINISHED:
             self._under_way.pop(progress.request_id, None)
@@ -147,6 +133,8 @@ class AttachView:
     def show(self, event: AttachEvent | OfStack) -> None:
         if isinstance(event, OfStack):
             self._say(self._show_of_stack, event)
+        elif isinstance(event, Progress):
+            self._show_progress(event)
         elif isinstance(event, Detaching):
             # While a prompt is open, too: what runs ends, and with it the prompt.
             self._show(event)
@@ -205,10 +193,8 @@ class AttachView:
 
     def _show(self, event: AttachEvent) -> None:
         match event:
-            case InvocationStarted():
-                self._show_started(event)
-            case InvocationFinished():
-                self._show_finished(event)
+            case InvocationStarted() | OutputWritten() | InvocationFinished():
+                self._show_invocation(event)
             case Prepared():
                 self._show_prepared(event)
             case InterpreterDiffers(function, runtime, python):
@@ -217,7 +203,7 @@ class AttachView:
                     f"{python.version_text}; it is no other for further functions of that runtime. "
                     "Choose one with --python PATH."
                 )
-            case NotPrepared() | CodeNotFoundAgain() | NothingToDebug():
+            case NotPrepared() | CodeNotFoundAgain() | NothingToDebug() | HelperStackDiffers():
                 self._console.warn(_explain(event))
             case JunkArrived(preview):
                 self._console.warn(f"something arrived that is no message: {preview}")
@@ -272,35 +258,32 @@ class AttachView:
                 "",
             )
 
+    def _show_invocation(
+        self, event: InvocationStarted | OutputWritten | InvocationFinished
+    ) -> None:
+        match event:
+            case InvocationStarted():
+                self._show_started(event)
+            case OutputWritten():
+                self._show_output(event)
+            case InvocationFinished():
+                self._show_finished(event)
+
     def _show_started(self, event: InvocationStarted) -> None:
         """For programs; people have the list of what runs."""
         if self._console.is_json:
-            self._console.answer(
-                {
-                    "event": "started",
-                    "requestId": event.request_id,
-                    "function": event.function,
-                    "arrived": event.arrived,
-                    "deadline": event.deadline,
-                    "payload": _parse_json(event.event),
-                },
-                "",
-            )
+            self._console.answer(_name(event, "started") | describe_start(event), "")
+
+    def _show_output(self, event: OutputWritten) -> None:
+        """A line that the user's code wrote."""
+        data = _name(event, "output") | describe_line(event)
+        self._console.answer(data, f"  {event.function} │ {event.text}")
 
     def _show_finished(self, event: InvocationFinished) -> None:
         outcome = "abandoned: " if event.outcome == "abandoned" else ""
         error = f"  {outcome}{event.error}" if event.error else ""
         self._console.answer(
-            {
-                "event": "invocation",
-                "requestId": event.request_id,
-                "function": event.function,
-                "outcome": event.outcome,
-                "durationMs": event.duration_ms,
-                "error": event.error or None,
-                "wasPaused": event.was_paused,
-                **_describe_result(event),
-            },
+            _name(event, "invocation") | describe_finish(event),
             f"{_MARKS[event.outcome]} {event.function}  {shortened(event.request_id)}"
             f"  {event.duration_ms:.0f} ms{error}",
         )
@@ -328,30 +311,22 @@ class AttachView:
         ]
 
 
-def _describe_result(event: InvocationFinished) -> dict[str, Any]:
-    """The answer or the whole error, and where the time went, in ms."""
-    legs, result = event.legs, event.result
-    timing = {"claim": legs.claim, "queue": legs.queue, "run": legs.run, "answer": legs.answer}
-    described: dict[str, Any] = {"answer": None, "failure": None, "timing": timing}
-    if result is None:
-        return described
-    if result.raw is not None:
-        return described | {"answerBase64": result.raw}
-    answer = None if result.result is None else _parse_json(result.result)
-    return described | {"answer": answer, "failure": result.error}
+def _name(
+    event: InvocationStarted | OutputWritten | InvocationFinished, what: str
+) -> dict[str, Any]:
+    return {"event": what, "function": event.function, "requestId": event.request_id}
 
 
-def _parse_json(text: str) -> Any:
-    """The value; or the text, where it is too deep for Python, or no JSON."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-
-
-def _explain(event: NotPrepared | CodeNotFoundAgain | NothingToDebug) -> str:
-    """Why code does not run here."""
+def _explain(
+    event: NotPrepared | CodeNotFoundAgain | NothingToDebug | HelperStackDiffers,
+) -> str:
+    """Why code does not run here, or may not."""
     match event:
+        case HelperStackDiffers(name, version):
+            return (
+                f"helper stack {name} is of plldb {version}, and this is {__version__}: run "
+                "'plldb bootstrap' with the newer of the two."
+            )
         case NotPrepared(function, reason):
             return f"{function} can't be run here, so its deployed code answers: {reason}"
         case CodeNotFoundAgain(reason):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from plldb.cli.command_base import Group
 from plldb.cli.options import global_options, helper_stack_option
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _parameter = click.option(
 )
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Group, invoke_without_command=True)
 @_stack_name
 @_parameter
 @_dry_run
@@ -36,7 +37,12 @@ _parameter = click.option(
 def bootstrap(ctx: click.Context, parameters: tuple[str, ...], dry_run: bool) -> None:
     """Deploy the helper stack that 'plldb attach' needs.
 
-    'plldb bootstrap' alone is 'plldb bootstrap setup'.
+    \b
+      plldb bootstrap
+      plldb bootstrap --dry-run --profile dev
+      plldb bootstrap destroy
+
+    'plldb bootstrap' alone is 'plldb bootstrap setup'. With -v, each resource is named.
     """
     ctx.obj = {"parameters": parameters, "dry_run": dry_run}
     if ctx.invoked_subcommand is None:
@@ -50,7 +56,12 @@ def bootstrap(ctx: click.Context, parameters: tuple[str, ...], dry_run: bool) ->
 @global_options
 @click.pass_context
 def setup(ctx: click.Context, parameters: tuple[str, ...], dry_run: bool) -> None:
-    """Deploy or update the helper stack; repeat it as often as you like."""
+    """Deploy or update the helper stack; repeat it as often as you like.
+
+    \b
+      plldb bootstrap setup --dry-run
+      plldb bootstrap setup --profile dev --parameter LogRetentionDays=7
+    """
     parameters = (*ctx.obj["parameters"], *parameters)
     _setup(parameters, dry_run or ctx.obj["dry_run"])
 
@@ -62,7 +73,12 @@ def setup(ctx: click.Context, parameters: tuple[str, ...], dry_run: bool) -> Non
 @global_options
 @click.pass_context
 def destroy(ctx: click.Context, dry_run: bool, yes: bool) -> None:
-    """Remove the helper stack and its artifacts."""
+    """Remove the helper stack and its artifacts.
+
+    \b
+      plldb bootstrap destroy --dry-run
+      plldb bootstrap destroy --yes
+    """
     if ctx.obj["parameters"]:
         raise click.UsageError("--parameter goes with setup.")
     _destroy(dry_run or ctx.obj["dry_run"], yes)
@@ -81,8 +97,9 @@ def _setup(parameters: tuple[str, ...], dry_run: bool) -> None:
     if dry_run:
         _show_plan(console, stack_name, operation.plan())
         return
-    with console.progress(f"Deploying stack {stack_name}…"):
-        changed = operation.run(_reporting_executor(console))
+    is_verbose = factory.settings.verbosity > 0
+    with console.progress(f"Deploying stack {stack_name}…") as say:
+        changed = operation.run(_reporting_executor(console, say, is_verbose))
         helper = find_helper_stack(target, stack_name)
     status = helper.status
     what = f"is ready ({status})" if changed else f"is up to date ({status})"
@@ -119,8 +136,9 @@ def _destroy(dry_run: bool, yes: bool) -> None:
     question = f"Remove stack {stack_name} and its artifacts from {target.description}?"
     if not yes and not console.confirm(question):
         raise UsageError("Nothing was removed.", "Agree when asked, or give --yes.")
-    with console.progress(f"Removing stack {stack_name}…"):
-        changed = operation.run(_reporting_executor(console))
+    is_verbose = factory.settings.verbosity > 0
+    with console.progress(f"Removing stack {stack_name}…") as say:
+        changed = operation.run(_reporting_executor(console, say, is_verbose))
     text = f"Stack {stack_name} is removed." if changed else f"There is no stack {stack_name}."
     console.answer({"stackName": stack_name, "status": "DELETED", "changed": changed}, text)
 
@@ -131,15 +149,28 @@ def _show_plan(console: Console, stack_name: str, plan: Plan) -> None:
     console.answer({"stackName": stack_name, "plan": steps}, text)
 
 
-def _reporting_executor(console: Console) -> Callable[[Target], Executor]:
-    """Makes executors that tell the console what goes on."""
+def _reporting_executor(
+    console: Console, say: Callable[[str], None], is_verbose: bool
+) -> Callable[[Target], Executor]:
+    """Makes executors that tell the console what goes on: each step, and of resources what fails.
+
+    The others are counted, unless ``is_verbose``, and ``say`` shows that as it grows.
+    """
     from plldb.bootstrap.executor import Executor
+
+    done: set[str] = set()
 
     def show_step(step: Step) -> None:
         console.note(f"→ {step}")
 
     def show_resource(event: ResourceEvent) -> None:
-        reason = f"  {event.reason}" if event.reason else ""
-        console.note(f"  {event.status:<20} {event.resource_type:<36} {event.logical_id}{reason}")
+        if event.status.endswith("_COMPLETE"):
+            done.add(event.logical_id)
+            say(f"{len(done)} resources, the last one {event.logical_id}")
+        if is_verbose or event.is_failure:
+            reason = f"  {event.reason}" if event.reason else ""
+            console.note(
+                f"  {event.status:<20} {event.resource_type:<36} {event.logical_id}{reason}"
+            )
 
     return lambda target: Executor(target, show_step, show_resource)

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 
 import click
 
+from plldb.cli.command_base import Command
 from plldb.cli.options import global_options, helper_stack_option
 
 if TYPE_CHECKING:
     from plldb.cli.factory import Factory
-    from plldb.config import Setting
+    from plldb.config import ConfigFile, Setting
 
 
 _NO_VALUE = "-"
 
 
-@click.command()
+@click.command(cls=Command)
 @helper_stack_option()
 @click.option(
     "--parameter",
@@ -29,6 +30,10 @@ _NO_VALUE = "-"
 @global_options
 def config(parameters: tuple[str, ...]) -> None:
     """Show each setting and where it comes from.
+
+    \b
+      plldb config
+      plldb config --profile dev --environment production
 
     With the same options as another command, what that one would do. It calls neither AWS nor an
     emulator.
@@ -66,6 +71,22 @@ def _list_settings(factory: Factory) -> dict[str, Setting[str | int | None]]:
         "output": resolver.output,
         "verbose": resolver.verbosity,
         "home": Setting(str(home.value), home.source),
+        **_list_options_of_commands(file),
+    }
+
+
+def _list_options_of_commands(file: ConfigFile | None) -> dict[str, Setting[str | int | None]]:
+    """What plldb.toml says of them; of variables, which may be secrets, only that it does."""
+    from plldb.config import Setting
+
+    if file is None:
+        return {}
+    return {
+        f"{command}.{key}": Setting(
+            "…" if key == "env" else str(value), f"{file.path.name} [{command}]"
+        )
+        for command, table in file.commands.items()
+        for key, value in table.items()
     }
 
 

@@ -45,6 +45,8 @@ _LONGEST_SECRET_BYTES = 4096
 class Console:
     def __init__(self, output: Output) -> None:
         self._output = output
+        # Takes what would be written, where there is no terminal.
+        self._divert: Callable[[dict[str, Any]], None] | None = None
         # What moves on the terminal now.
         self._animations: list[Live | Status] = []
         self._stdout: RichConsole | None = None
@@ -62,7 +64,9 @@ class Console:
 
     def answer(self, data: dict[str, Any], text: str) -> None:
         """What the command was asked for: ``data`` as a line of JSON, or ``text``."""
-        if self._stdout is None:
+        if self._divert is not None:
+            self._divert(data)
+        elif self._stdout is None:
             sys.stdout.write(json.dumps(data) + "\n")
             sys.stdout.flush()
         else:
@@ -103,16 +107,28 @@ class Console:
 
     def warn(self, text: str) -> None:
         """What the user should know, in either output."""
+        if self._divert is not None:
+            self._divert({"warning": text})
+            return
         _write_to_stderr({"warning": text}, f"Warning: {text}", self.is_json)
 
+    def divert(self, take: Callable[[dict[str, Any]], None]) -> None:
+        """From now on, answers and warnings go to ``take`` as JSON has them."""
+        self._divert = take
+
     @contextmanager
-    def progress(self, text: str) -> Iterator[None]:
-        """A spinner while something takes its time, where there is a terminal to show it."""
+    def progress(self, text: str) -> Iterator[Callable[[str], None]]:
+        """A spinner while something takes its time, where there is a terminal to show it.
+
+        What it gives says what is just being done, in the place of what it said before.
+        """
         if self._stderr is None or not self._stderr.is_terminal:
-            yield
+            yield lambda _: None
             return
-        with self._stderr.status(text) as status, self._pausable(status):
-            yield
+        from rich.markup import escape
+
+        with self._stderr.status(escape(text)) as status, self._pausable(status):
+            yield lambda more: status.update(escape(_make_printable(f"{text}  {more}")))
 
     @contextmanager
     def live(self, lines: Callable[[], list[str]]) -> Iterator[None]:
@@ -252,6 +268,16 @@ def show_error(error: PlldbError, as_json: bool) -> None:
     """One line and a hint."""
     text = f"Error: {error.message}" + (f"\nHint: {error.hint}" if error.hint else "")
     _write_to_stderr({"error": error.message, "hint": error.hint}, text, as_json)
+
+
+def give_up_stdout() -> None:
+    """After it refused what was written: Python would try again with what is left, at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def show_abort() -> None:
+    """Somebody has pressed Ctrl-C, and nothing more was to be done."""
+    _write_to_stderr({}, "Aborted!", as_json=False)
 
 
 def _make_printable(text: str) -> str:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import click
 
+from plldb.cli.command_base import Command
 from plldb.cli.options import global_options
 
 
-@click.command()
+@click.command(cls=Command)
 @global_options
 def demo() -> None:
-    """Show it all on an emulator of its own: deploy, attach, debug, detach, clean up."""
+    """Show it all on an emulator of its own: deploy, attach, debug, detach, clean up.
+
+    \b
+      plldb demo
+    """
     import tempfile
     import time
     from pathlib import Path

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from plldb.cli.command_base import Command
+from plldb.cli.name_types import STACK_NAME
 from plldb.cli.options import global_options, parse_assignments
 
 if TYPE_CHECKING:
@@ -36,9 +38,13 @@ parameter_option = click.option(
 yes_option = click.option("--yes", is_flag=True, help="Do not ask before changing a stack on AWS.")
 
 
-@click.command()
+@click.command(cls=Command)
 @template_option
-@click.option("--stack-name", help="How to call the stack; or of a CDK app, which one to deploy.")
+@click.option(
+    "--stack-name",
+    type=STACK_NAME,
+    help="How to call the stack; or of a CDK app, which one to deploy.",
+)
 @parameter_option
 @click.option("--build", is_flag=True, help="Run 'sam build' first.")
 @yes_option

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from plldb.cli.attach import attach, run_attach
+from plldb.cli.attach import attach, detach, present, run_attach
 from plldb.cli.attach_options import AttachOptions
+from plldb.cli.command_base import Command
 from plldb.cli.deploy import (
     DeployOptions,
     deploy_project,
@@ -20,6 +21,7 @@ from plldb.cli.deploy import (
     template_option,
     yes_option,
 )
+from plldb.cli.name_types import STACK_NAME
 from plldb.cli.options import global_options, helper_stack_option, parse_assignments
 
 if TYPE_CHECKING:
@@ -45,10 +47,12 @@ def _take_options_of_attach(command: _F) -> _F:
     return command
 
 
-@click.command()
+@click.command(cls=Command, has_settings=True)
 @template_option
 @click.option(
-    "--stack-name", help="How to call the stack; or of a CDK app, which one alone to debug."
+    "--stack-name",
+    type=STACK_NAME,
+    help="How to call the stack; or of a CDK app, which one alone to debug.",
 )
 @parameter_option
 @click.option(
@@ -100,11 +104,16 @@ def dev(
     from plldb.cli.factory import make_factory
 
     factory = make_factory()
+    if attach_options.detach:
+        detach(factory)
+        return
     factory.keep_log("dev")
     # From the start: they clean up as Ctrl-C does, however far this has come.
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, signal.default_int_handler)
     with ExitStack() as cleaning:
+        cleaning.enter_context(present(factory, attach_options))
         cleaning.enter_context(_emulator(factory, emulator, keep))
         _bootstrap(factory)
         _run(factory, own, attach_options, _make_seed(factory, seed_words))

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from plldb.cli.command_base import Command
+from plldb.cli.name_types import STACK_NAME
 from plldb.cli.options import find_output, global_options, helper_stack_option
 from plldb.errors import PlldbError
 
@@ -21,12 +23,20 @@ if TYPE_CHECKING:
 _MARKS = {"ok": "✓", "warning": "!", "problem": "✗", "skipped": "-"}
 
 
-@click.command()
-@click.option("--stack-name", help="Also look at this stack, the one to debug.")
+@click.command(cls=Command)
+@click.option(
+    "--stack-name",
+    type=STACK_NAME,
+    help="Also look at this stack, the one to debug.",
+)
 @helper_stack_option()
 @global_options
 def doctor(stack_name: str | None) -> None:
     """Find out what is wrong, and say what to do.
+
+    \b
+      plldb doctor
+      plldb doctor --profile dev --stack-name my-stack
 
     It looks at this machine, the emulator, credentials, clock, helper stack, permissions, and at
     what crashed sessions left. It changes nothing. The exit code is 1 if there is any problem.

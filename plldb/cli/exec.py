@@ -6,11 +6,14 @@ import sys
 
 import click
 
+from plldb.cli.command_base import Command
 from plldb.cli.options import global_options
 
 
 @click.command(
-    "exec", context_settings={"allow_interspersed_args": False, "ignore_unknown_options": False}
+    "exec",
+    cls=Command,
+    context_settings={"allow_interspersed_args": False, "ignore_unknown_options": False},
 )
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @global_options

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_META = "plldb.factory"
+
 
 class Factory:
     """Each collaborator is made once, when it is first asked for. ``close`` ends what holds
@@ -53,6 +55,8 @@ class Factory:
         self._to_close = ExitStack()
         # Asks for an MFA code, in place of the console, while something is shown in the terminal.
         self.ask: Callable[[str], str] | None = None
+        # Who else than the terminal wants to know what goes on in a session.
+        self.followers: list[Callable[[Any], None]] = []
 
     def close(self) -> None:
         self._to_close.close()
@@ -65,6 +69,10 @@ class Factory:
         from plldb import settings_file
 
         file = settings_file.load(self._config, os.environ, Path.cwd())
+        if file is not None and file.commands:
+            from plldb.cli.command_settings import check_settings
+
+            check_settings(file)
         return SettingsResolver(self._flags, os.environ, file)
 
     @cached_property
@@ -84,10 +92,7 @@ class Factory:
     @cached_property
     def home(self) -> Setting[Path]:
         """Where the state lies. It is known whatever is wrong with the settings file."""
-        import platformdirs
-
-        default = Path(platformdirs.user_state_dir("plldb", appauthor=False))
-        return find_home(os.environ, default)
+        return find_state_folder()
 
     def open_layer_fetcher(self) -> LayerFetcher:
         """Layers of the target, kept below PLLDB_HOME or in the user's cache folder."""
@@ -298,8 +303,31 @@ class Factory:
 
 
 def make_factory() -> Factory:
-    """The factory for the command that is running. It is closed when that has ended."""
-    factory = Factory(collect_options(), find_config_name())
-    # Not earlier: whoever shows an unexpected error names the log that is still open then.
-    click.get_current_context().find_root().call_on_close(factory.close)
-    return factory
+    """The factory for the command that is running, always the same. It is closed when that has
+    ended.
+    """
+    root = click.get_current_context().find_root()
+    made: Factory | None = root.meta.get(_META)
+    if made is None:
+        made = root.meta[_META] = Factory(collect_options(), find_config_name())
+        # Not earlier: whoever shows an unexpected error names the log that is still open then.
+        root.call_on_close(made.close)
+    return made
+
+
+def find_output_of_file() -> str | None:
+    """The output that a settings file asks for, where the command line makes no sense."""
+    from plldb.errors import PlldbError
+
+    try:
+        return Factory(Options()).resolver.output.value
+    except PlldbError:
+        return None
+
+
+def find_state_folder() -> Setting[Path]:
+    """Where plldb's state lies."""
+    import platformdirs
+
+    default = Path(platformdirs.user_state_dir("plldb", appauthor=False))
+    return find_home(os.environ, default)

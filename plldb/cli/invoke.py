@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from plldb.cli.command_base import Command
+from plldb.cli.name_types import FUNCTION_NAME, STACK_NAME, complete_files
 from plldb.cli.options import global_options
 from plldb.dev.sample_kinds import SAMPLE_KINDS
 
@@ -17,14 +19,17 @@ if TYPE_CHECKING:
     from plldb.dev.stack_functions import StackFunction
 
 
-@click.command()
-@click.argument("function")
+@click.command(cls=Command)
+@click.argument("function", type=FUNCTION_NAME)
 @click.option(
-    "--stack-name", help="The function's stack; that of this folder's project by default."
+    "--stack-name",
+    type=STACK_NAME,
+    help="The function's stack; that of this folder's project by default.",
 )
 @click.option(
     "--event",
     metavar="FILE|JSON|-",
+    shell_complete=complete_files,
     help="The event: a file, JSON itself, or - for stdin. {} by default.",
 )
 @click.option(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from plldb.cli.command_base import Group
 from plldb.cli.options import global_options
 
 if TYPE_CHECKING:
@@ -17,10 +18,16 @@ if TYPE_CHECKING:
 _WATCH_SECONDS = 0.5
 
 
-@click.group()
+@click.group(cls=Group)
 @global_options
 def local() -> None:
-    """Start, stop and find an AWS emulator on this machine."""
+    """Start, stop and find an AWS emulator on this machine.
+
+    \b
+      plldb local up --detach
+      plldb local status
+      plldb local down
+    """
 
 
 @local.command()
@@ -37,6 +44,11 @@ def local() -> None:
 @global_options
 def up(emulator: str, image: str | None, port: int | None, detach: bool) -> None:
     """Start an emulator and wait until it is healthy.
+
+    \b
+      plldb local up
+      plldb local up --detach --port 4566
+      plldb local up --emulator localstack
 
     Without --detach it stays in front until Ctrl-C, which stops it.
     """
@@ -70,7 +82,11 @@ def up(emulator: str, image: str | None, port: int | None, detach: bool) -> None
 @local.command()
 @global_options
 def down() -> None:
-    """Stop the emulator that 'plldb local up' started."""
+    """Stop the emulator that 'plldb local up' started.
+
+    \b
+      plldb local down
+    """
     from plldb.cli.factory import make_factory
 
     factory = make_factory()
@@ -83,7 +99,11 @@ def down() -> None:
 @local.command()
 @global_options
 def status() -> None:
-    """Tell which emulator runs, and where."""
+    """Tell which emulator runs, and where.
+
+    \b
+      plldb local status --output json
+    """
     from plldb.cli.factory import make_factory
 
     factory = make_factory()

@@ -6,13 +6,17 @@ from datetime import UTC, datetime
 
 import click
 
+from plldb.cli.command_base import Command
+from plldb.cli.name_types import FUNCTION_NAME, STACK_NAME
 from plldb.cli.options import global_options
 
 
-@click.command()
-@click.argument("function")
+@click.command(cls=Command)
+@click.argument("function", type=FUNCTION_NAME)
 @click.option(
-    "--stack-name", help="The function's stack; that of this folder's project by default."
+    "--stack-name",
+    type=STACK_NAME,
+    help="The function's stack; that of this folder's project by default.",
 )
 @click.option("--follow", "-f", is_flag=True, help="Go on until Ctrl-C.")
 @click.option(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib import import_module
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import click
 
 from plldb import __version__
+from plldb.cli.command_base import Group
 from plldb.cli.options import find_output, global_options
 from plldb.errors import PlldbError
 from plldb.proxies import exempt_loopback
@@ -18,6 +22,7 @@ from plldb.proxies import exempt_loopback
 _COMMANDS = {
     "attach": ("plldb.cli.attach", "attach"),
     "bootstrap": ("plldb.cli.bootstrap", "bootstrap"),
+    "completion": ("plldb.cli.completion", "completion"),
     "config": ("plldb.cli.config", "config"),
     "demo": ("plldb.cli.demo", "demo"),
     "deploy": ("plldb.cli.deploy", "deploy"),
@@ -31,10 +36,15 @@ _COMMANDS = {
     "replay": ("plldb.cli.replay", "replay"),
     "restore": ("plldb.cli.restore", "restore"),
     "sessions": ("plldb.cli.sessions", "sessions"),
+    "status": ("plldb.cli.status", "status"),
+    "stop": ("plldb.cli.status", "stop"),
 }
 
+# What the machine says no to, whatever the program.
+_REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
-class _Commands(click.Group):
+
+class _Commands(Group):
     """Loads a command's module when the command is asked for."""
 
     # Of the command that failed: outside of it, nobody knows any more.
@@ -50,8 +60,10 @@ class _Commands(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as bug:
+            self.failed_in_json = find_output() == "json"
             _log_failure("an unexpected error: %s", bug)
-            _name_the_log(bug)
+            if not _is_refusal(bug):
+                _name_the_log(bug)
             raise
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -98,9 +110,76 @@ def plldb() -> None:
 def main() -> None:
     """The console script. Exit codes: 0 done, 1 an expected error, 2 wrong usage."""
     try:
-        plldb(prog_name="plldb")
+        code = plldb.main(prog_name="plldb", standalone_mode=False)
+    except click.ClickException as error:
+        _show_usage(error)
+        code = error.exit_code
+    except click.Abort:
+        from plldb.cli.console import show_abort
+
+        show_abort()
+        code = 1
     except PlldbError as error:
         from plldb.cli.console import show_error
 
         show_error(error, plldb.failed_in_json)
-        sys.exit(error.exit_code)
+        code = error.exit_code
+    except OSError as error:
+        code = _end_by(error)
+    # Commands return nothing; --help and --version what click has for them.
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _show_usage(error: click.ClickException) -> None:
+    context = getattr(error, "ctx", None)
+    if not _wants_json(context):
+        error.show()
+        return
+    from plldb.cli.console import show_error
+
+    hint = f"Look at '{context.command_path} --help'." if context is not None else None
+    show_error(PlldbError(error.format_message(), hint), as_json=True)
+
+
+def _wants_json(context: click.Context | None) -> bool:
+    """Also where options that came after the mistake were not read any more."""
+    from plldb.cli.factory import find_output_of_file
+
+    if context is not None:
+        with context.scope(cleanup=False):
+            if (known := find_output()) is not None:
+                return known == "json"
+    words = sys.argv[1 : sys.argv.index("--") if "--" in sys.argv else None]
+    after = [word for before, word in pairwise(words) if before == "--output"]
+    joined = [word.partition("=")[2] for word in words if word.startswith("--output=")]
+    return "json" in (*after, *joined) or find_output_of_file() == "json"
+
+
+def _end_by(error: OSError) -> int:
+    """What the machine refuses is no bug: a full disk, a state folder that can't be made.
+
+    Raises anything else again, which keeps its traceback.
+    """
+    if not _is_refusal(error):
+        raise error
+    from plldb.cli.console import give_up_stdout, show_error
+
+    if error.filename is None:
+        give_up_stdout()
+    where = f": {error.filename}" if error.filename else ""
+    hint = "Make room or give the right to write there; PLLDB_HOME names another state folder."
+    refusal = PlldbError(f"{error.strerror}{where}.", hint)
+    show_error(refusal, plldb.failed_in_json)
+    return refusal.exit_code
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether the machine says no, or anything at all keeps plldb from its state folder."""
+    if not isinstance(error, OSError) or error.errno in _REFUSALS:
+        return isinstance(error, OSError)
+    if not isinstance(error.filename, str):
+        return False
+    from plldb.cli.factory import find_state_folder
+
+    path, home = Path(error.filename), find_state_folder().value
+    return path == home or path in home.parents or home in path.parents

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
+from plldb.cli.name_types import complete_profiles
 from plldb.option_names import CONFIG_VARIABLE, KINDS, OUTPUTS, name_variable
 
 if TYPE_CHECKING:
@@ -22,6 +24,18 @@ def global_options(command: _F) -> _F:
     for declare in reversed(_DECLARATIONS):
         command = declare(command)
     return command
+
+
+@cache
+def name_global_options() -> dict[str, str]:
+    """Their flags, by the names that click has for them."""
+
+    @global_options
+    def _nothing() -> None:
+        pass
+
+    declared: list[click.Option] = vars(_nothing)["__click_params__"]
+    return {option.name or "": max(option.opts, key=len) for option in reversed(declared)}
 
 
 def collect_options() -> Options:
@@ -71,7 +85,9 @@ def _render(parameter: click.Parameter, value: Any) -> list[str]:
     if isinstance(parameter, click.Argument):
         return [str(one) for one in (value if parameter.nargs != 1 else [value])]
     name = max(parameter.opts, key=len)
-    if isinstance(parameter, click.Option) and (parameter.is_flag or parameter.count):
+    if value is False and parameter.secondary_opts:
+        return [max(parameter.secondary_opts, key=len)]
+    if isinstance(parameter, click.Option) and (parameter.is_bool_flag or parameter.count):
         return [name] * int(value)
     values = value if parameter.multiple else [value]
     return [f"{name}={one}" for one in values]
@@ -134,7 +150,12 @@ def helper_stack_option(name: str = "--helper-stack") -> Callable[[_F], _F]:
 
 
 _DECLARATIONS = (
-    _option("--profile", metavar="NAME", help="Use AWS, with this profile."),
+    _option(
+        "--profile",
+        metavar="NAME",
+        shell_complete=complete_profiles,
+        help="Use AWS, with this profile.",
+    ),
     _option("--target", type=click.Choice(KINDS), help="'aws' uses AWS with its own credentials."),
     _option("--region", metavar="REGION", help="AWS region."),
     _option("--endpoint-url", metavar="URL", help="Use the emulator at this URL."),

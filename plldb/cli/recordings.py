@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
+from plldb.cli.command_base import Command
 from plldb.cli.options import global_options
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument(
     "folder",
     metavar="[DIR]",
@@ -20,6 +21,10 @@ from plldb.cli.options import global_options
 @global_options
 def recordings(folder: Path) -> None:
     """List the recorded invocations in DIR, the oldest first.
+
+    \b
+      plldb recordings
+      plldb recordings tests/recordings --output json
 
     DIR is this folder by default. 'plldb attach --record DIR' makes them, 'plldb replay FILE' runs
     one again.

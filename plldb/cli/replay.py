@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from plldb.cli.attach_options import DEBUGPY_ADDRESS, parse_debug_mode
+from plldb.cli.command_base import Command
 from plldb.cli.options import global_options, parse_assignments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from plldb.cli.console import Console
-    from plldb.debugger.children.child import OutputLine
-    from plldb.debugger.children.invoker import Invoker, Outcome, Progress
+    from plldb.debugger.children.invoker import Invoker, Outcome, OutputWritten, Progress
     from plldb.debugger.children.local_function import DebugMode, LocalFunction
     from plldb.replay.local_code import CodeHere
     from plldb.replay.recording import Recording
     from plldb.replay.verdict import Verdict
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE…")
 @click.option(
     "--code",
@@ -215,7 +215,7 @@ class _Lines:
         self._lock = threading.Lock()
         self.kept: list[str] = []
 
-    def take(self, _: str, line: OutputLine) -> None:
+    def take(self, line: OutputWritten) -> None:
         self.kept.append(line.text)
         self._show()
 

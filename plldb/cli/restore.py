@@ -6,15 +6,20 @@ from collections.abc import Mapping
 
 import click
 
+from plldb.cli.command_base import Command
+from plldb.cli.name_types import STACK_NAME
 from plldb.cli.options import global_options, helper_stack_option
 
 
-@click.command()
-@click.option("--stack-name", required=True, help="The stack to restore.")
+@click.command(cls=Command)
+@click.option("--stack-name", required=True, type=STACK_NAME, help="The stack to restore.")
 @helper_stack_option()
 @global_options
 def restore(stack_name: str) -> None:
     """Give a stack's functions back their own handlers.
+
+    \b
+      plldb restore --stack-name my-stack
 
     It needs no session, and ends the debugging of whoever is attached to that stack. The stack may
     be a mere list of functions that plldb.toml names, or named when they were instrumented.

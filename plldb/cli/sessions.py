@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from plldb.cli.command_base import Group
+from plldb.cli.name_types import STACK_NAME
 from plldb.cli.options import global_options, helper_stack_option
 
 if TYPE_CHECKING:
@@ -20,13 +22,18 @@ _ID = re.compile(r"[0-9a-f]{8}[0-9a-f-]{0,28}")
 _WHOLE_ID_LENGTH = 36
 _SHOWN_LENGTH = 8
 _COLUMNS = ("session", "stack", "status", "owner", "created", "expires")
-_stack_name = click.option("--stack-name", help="Only sessions of this stack.")
+_stack_name = click.option("--stack-name", type=STACK_NAME, help="Only sessions of this stack.")
 
 
-@click.group()
+@click.group(cls=Group)
 @global_options
 def sessions() -> None:
-    """See who is attached, and close sessions."""
+    """See who is attached, and close sessions.
+
+    \b
+      plldb sessions list
+      plldb sessions close 1a2b3c4d
+    """
 
 
 @sessions.command("list")
@@ -36,6 +43,10 @@ def sessions() -> None:
 @global_options
 def list_(stack_name: str | None, with_closed: bool) -> None:
     """List who is attached.
+
+    \b
+      plldb sessions list
+      plldb sessions list --stack-name my-stack --all
 
     Those are the sessions of all stacks, or of one; of one, also your own that nobody has
     connected to yet. A session's id is a credential, so only its beginning is shown.
@@ -64,6 +75,10 @@ def list_(stack_name: str | None, with_closed: bool) -> None:
 @global_options
 def close(session_id: str | None, stack_name: str | None, every: bool, yes: bool) -> None:
     """Close a session, whoever is attached.
+
+    \b
+      plldb sessions close 1a2b3c4d
+      plldb sessions close --all --stack-name my-stack
 
     ID is what 'plldb sessions list' shows, or a whole id. The stack's functions are restored;
     whoever was attached is told who closed the session, and their 'plldb attach' ends with exit

@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from plldb import __version__
 from plldb.aws import Target
 from plldb.bootstrap.cloudformation.lambda_functions.shared.ids import shortened
 from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import WhenAbsent
 from plldb.debugger import protocol
 from plldb.debugger.api_client import ApiClient
-from plldb.debugger.children.invoker import Invoker
+from plldb.debugger.children.invoker import Invoker, InvokerEvent
 from plldb.debugger.children.terminal import forget_terminal
 from plldb.debugger.connection import SessionConnection, open_session
 from plldb.debugger.deployed_layers.layer_supply import LayerEvent
@@ -102,14 +103,24 @@ class Detaching:
     seconds: float
 
 
+@dataclass(frozen=True)
+class HelperStackDiffers:
+    """It was deployed by another version of plldb than this one."""
+
+    name: str
+    version: str
+
+
 AttachEvent = (
     Detaching
+    | HelperStackDiffers
     | SessionCreated
     | NothingToDebug
     | Reconnecting
     | MoveFailed
     | SessionEvent
     | RunnerEvent
+    | InvokerEvent
     | RedeploymentEvent
     | LayerEvent
 )
@@ -203,6 +214,8 @@ def attach_to_all(
         if stack.session.members is None:
             require_debuggable_stack(target, stack.session.stack_name)
     helper = _find_helper_stack(target, *(stack.session for stack in stacks))
+    if helper.version != __version__:
+        report(HelperStackDiffers(helper.name, helper.version))
     with (
         ApiClient.of_helper_stack(helper, target) as api,
         PayloadTransfer(target.reachable_url, target.ca_bundle) as transfer,

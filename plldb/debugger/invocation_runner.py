@@ -54,7 +54,8 @@ class InvocationStarted:
 
     ``local`` is the function as it will be run, and ``context`` are the attributes of Lambda's
     context object. ``event`` is JSON text. Both times are in seconds since the epoch, by this
-    machine's clock.
+    machine's clock. Lambda's own retries have the same request id, and another deadline; what is
+    run once more without a caller has a new one, and in ``replay_of`` the id of what it repeats.
     """
 
     function: str
@@ -64,6 +65,7 @@ class InvocationStarted:
     event: str = field(repr=False)
     context: Mapping[str, Any] = field(repr=False)
     local: LocalFunction = field(repr=False)
+    replay_of: str | None = None
 
 
 @dataclass(frozen=True)
@@ -83,10 +85,13 @@ class Legs:
 
 @dataclass(frozen=True)
 class InvocationFinished:
-    """``outcome`` is "succeeded", "failed" (its caller gets an error) or "abandoned" (no answer
+    """An invocation is over, whether it was started here or not.
+
+    ``outcome`` is "succeeded", "failed" (its caller gets an error) or "abandoned" (no answer
     from here counts); ``error`` is the type of the handler's error, or the reason. ``was_paused``:
     a debugger had it when its time was over. ``result`` is what was answered: an answer, or an
-    error with its message and trace; None if there was no answer.
+    error with its message and trace; None if there was no answer. ``arrived`` and ``deadline`` are
+    as in InvocationStarted.
     """
 
     function: str
@@ -97,6 +102,8 @@ class InvocationFinished:
     was_paused: bool = False
     result: Outcome | None = field(default=None, repr=False)
     legs: Legs = Legs()
+    arrived: float = 0.0
+    deadline: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -178,7 +185,8 @@ _DEBUGGER_ERROR, _DEBUGGER_LOST = "PlldbDebuggerError", "PlldbDebuggerLost"
 
 @dataclass(eq=False)
 class _Run:
-    """An invocation under way. ``deadline`` is by this machine's clock, ``arrived`` by the loop's.
+    """An invocation under way. ``deadline`` and ``arrived_at`` are by this machine's clock,
+    ``arrived`` by the loop's.
 
     ``is_fresh``: it came at once, as far as two clocks can tell.
     ``is_claimed``: its function waits for an answer. ``is_answered``: one was sent.
@@ -187,6 +195,7 @@ class _Run:
     invocation: InvocationArrived
     deadline: float
     arrived: float
+    arrived_at: float
     is_fresh: bool = False
     is_claimed: bool = False
     is_answered: bool = False
@@ -491,9 +500,10 @@ class InvocationRunner:
             del self._remembered[next(iter(self._remembered))]
         logger.info("invocation %s of %s has arrived", invocation.request_id, invocation.function)
         # This machine's clock may be off: the time that is left counts.
-        deadline = time.time() + invocation.deadline - invocation.sent_at
+        now = time.time()
+        deadline = now + invocation.deadline - invocation.sent_at
         arrived = asyncio.get_running_loop().time()
-        run = _Run(invocation, deadline, arrived, self._is_fresh(invocation))
+        run = _Run(invocation, deadline, arrived, now, self._is_fresh(invocation))
         reason = self._find_reason_to_decline(invocation)
         if reason is not None:
             self._send(wire.decline_message(*run.id))
@@ -590,7 +600,7 @@ class InvocationRunner:
             InvocationStarted(
                 run.function,
                 run.request_id,
-                time.time() - (run.legs.claim or 0.0) / 1000,
+                run.arrived_at,
                 run.deadline,
                 event,
                 context,
@@ -683,7 +693,16 @@ class InvocationRunner:
         logger.info("invocation %s of %s %s after %.1f ms", request_id, function, outcome, elapsed)
         self._report(
             InvocationFinished(
-                function, request_id, outcome, elapsed, reason, run.was_paused, result, run.legs
+                function,
+                request_id,
+                outcome,
+                elapsed,
+                reason,
+                run.was_paused,
+                result,
+                run.legs,
+                run.arrived_at,
+                run.deadline,
             )
         )
 

@@ -159,7 +159,6 @@ class Redeployments:
             held, refused = len(self._held.names), len(self._held.refused)
             self._steps.report(Ready(held, refused, event.max_waiting, is_again=True))
         self._has_news = False
-        self._ask()
         return not event.is_again
 
     def _tell(self, event: RedeploymentEvent) -> None:

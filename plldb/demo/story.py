@@ -189,7 +189,7 @@ def attach_and_debug(
                 python=Path(sys.executable),
                 debug=NO_DEBUGGER,
                 max_concurrency=2,
-                on_output=lambda function, line: tell("output", f"{function} │ {line.text}"),
+                on_output=lambda line: tell("output", f"{line.function} │ {line.text}"),
                 credentials=credentials,
             ),
             narrator.show,

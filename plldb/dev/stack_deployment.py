@@ -25,7 +25,7 @@ from plldb.bootstrap.stack_operation import (
 from plldb.config import VERSION_TAG, suggest
 from plldb.dev.code_zip import Upload, upload_text
 from plldb.dev.template_package import PackagedTemplate, Storage, render
-from plldb.errors import StackError, UsageError
+from plldb.errors import DeploymentError, StackError, UsageError
 from plldb.stacks import StackState, find_stack
 from plldb.templates import as_dict
 
@@ -103,10 +103,10 @@ class Deployer:
         self._report = report
         self._agree = agree
         self._cloudformation: CloudFormationClient = target.client("cloudformation")
-        self._executor = Executor(target, self._report_step, report.resource)
+        self._executor = Executor(target, self._report_step, report.resource, DeploymentError)
 
     def upload(self, stack_name: str, uploads: Sequence[Upload]) -> None:
-        """What is not there yet. Raises BootstrapError or AwsError."""
+        """What is not there yet. Raises DeploymentError or AwsError."""
         observation = observe(
             self._target,
             bucket=self._storage.bucket,
@@ -128,7 +128,7 @@ class Deployer:
     ) -> Deployment:
         """Makes a stack what the template says, whatever state it is in.
 
-        Raises UsageError if it was not agreed to; StackError, BootstrapError or AwsError if it
+        Raises UsageError if it was not agreed to; StackError, DeploymentError or AwsError if it
         fails, with the first resource that failed.
         """
         stack = self._prepare(stack_name)
@@ -257,7 +257,8 @@ class Deployer:
     def _execute(self, stack_name: str, change_set: str) -> Deployment:
         self._report_text(f"deploy stack {stack_name}")
         stack = find_stack(self._target, stack_name)
-        operation = StackOperation(self._target, stack_name, stack.stack_id if stack else None)
+        stack_id = stack.stack_id if stack else None
+        operation = StackOperation(self._target, stack_name, stack_id, failure=DeploymentError)
         with aws_errors(f"deploy stack {stack_name!r}"):
             self._cloudformation.execute_change_set(ChangeSetName=change_set)
         stack = operation.follow(self._report.resource)

@@ -12,8 +12,8 @@ from botocore.exceptions import ClientError
 from plldb.aws import Target, aws_errors
 from plldb.config import suggest
 from plldb.deployed import FUNCTION_TYPE, NESTED_STACK_TYPE
-from plldb.errors import AwsError, StackError
-from plldb.stacks import find_stack, list_resources
+from plldb.errors import StackError
+from plldb.stacks import find_stack, list_resources, suggest_stacks
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -105,7 +105,7 @@ def _explain(
     if not has_stack:
         return StackError(
             f"There is no function {wanted!r} and no stack {stack_name!r} at {target.description}.",
-            _suggest_stack(target, stack_name),
+            _name_stacks(target, stack_name),
         )
     names = [one.name for one in functions]
     if not names:
@@ -116,24 +116,8 @@ def _explain(
     return StackError(f"Stack {stack_name!r} has no function {wanted!r}.", suggest(wanted, names))
 
 
-def _suggest_stack(target: Target, stack_name: str) -> str:
-    try:
-        names = list_stack_names(target)
-    except AwsError:
-        names = []
-    if not names:
+def _name_stacks(target: Target, stack_name: str) -> str:
+    near = suggest_stacks(target, stack_name)
+    if near is None:
         return "Deploy it first, or name another one with --stack-name."
-    return f"Name a stack with --stack-name. {suggest(stack_name, names)}"
-
-
-def list_stack_names(target: Target) -> list[str]:
-    """Stacks that are there, without those that are nested in others."""
-    client: CloudFormationClient = target.client("cloudformation")
-    with aws_errors("list the stacks"):
-        pages = client.get_paginator("describe_stacks").paginate()
-        return sorted(
-            stack["StackName"]
-            for page in pages
-            for stack in page["Stacks"]
-            if not stack.get("ParentId") and stack["StackStatus"] != "DELETE_COMPLETE"
-        )
+    return f"Name a stack with --stack-name. {near}"

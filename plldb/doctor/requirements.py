@@ -135,7 +135,7 @@ LIST_BUCKET = Permission("s3:ListBucket", _BUCKET)
 DESCRIBE_EVENTS = Permission("cloudformation:DescribeStackEvents", _HELPER)
 
 # plldb's own calls: see observer.py, executor.py and stack_operation.py.
-_CALLS = (
+CALLS = (
     *_list_permissions(
         _BUCKET,
         "s3:CreateBucket",
@@ -164,6 +164,11 @@ _CALLS = (
         "cloudformation:ContinueUpdateRollback",
         "cloudformation:DescribeStackResources",
         "cloudformation:UpdateTerminationProtection",
+        # A stack with tags, as the helper stack is one, takes these as well where it is created
+        # and updated (the condition key cloudformation:CreateAction is of them):
+        # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscloudformation.html
+        "cloudformation:TagResource",
+        "cloudformation:UntagResource",
     ),
     # Destroying restores what is still instrumented, first.
     *_list_permissions(_TABLE, "dynamodb:Scan"),
@@ -209,6 +214,9 @@ RESOURCE_TYPES: dict[str, tuple[Permission, ...]] = {
         "cloudwatch:PutDashboard",
         "cloudwatch:GetDashboard",
         "cloudwatch:DeleteDashboards",
+        "cloudwatch:ListTagsForResource",
+        "cloudwatch:TagResource",
+        "cloudwatch:UntagResource",
     ),
     "AWS::DynamoDB::Table": tuple(
         permission
@@ -239,6 +247,9 @@ RESOURCE_TYPES: dict[str, tuple[Permission, ...]] = {
         "events:PutTargets",
         "events:ListTargetsByRule",
         "events:RemoveTargets",
+        "events:ListTagsForResource",
+        "events:TagResource",
+        "events:UntagResource",
     ),
     "AWS::IAM::Policy": _list_permissions(
         _ROLES, "iam:PutRolePolicy", "iam:GetRolePolicy", "iam:DeleteRolePolicy"
@@ -256,6 +267,9 @@ RESOURCE_TYPES: dict[str, tuple[Permission, ...]] = {
         "iam:ListRolePolicies",
         "iam:DeleteRolePolicy",
         "iam:ListAttachedRolePolicies",
+        "iam:PutRolePermissionsBoundary",
+        "iam:DeleteRolePermissionsBoundary",
+        "iam:ListRoleTags",
         "iam:TagRole",
         "iam:UntagRole",
     ),
@@ -266,6 +280,7 @@ RESOURCE_TYPES: dict[str, tuple[Permission, ...]] = {
             "lambda:GetFunction",
             "lambda:GetFunctionCodeSigningConfig",
             "lambda:GetFunctionRecursionConfig",
+            "lambda:GetFunctionScalingConfig",
             "lambda:GetRuntimeManagementConfig",
             "lambda:UpdateFunctionCode",
             "lambda:UpdateFunctionConfiguration",
@@ -284,7 +299,13 @@ RESOURCE_TYPES: dict[str, tuple[Permission, ...]] = {
         _FUNCTIONS, "lambda:AddPermission", "lambda:RemovePermission", "lambda:GetPolicy"
     ),
     "AWS::Logs::LogGroup": (
-        *_list_permissions(_make_arn("logs", "log-group:*"), "logs:DescribeLogGroups"),
+        # AWS knows no resource for these actions.
+        *_list_permissions(
+            "*",
+            "logs:DescribeLogGroups",
+            "logs:DescribeIndexPolicies",
+            "logs:DescribeResourcePolicies",
+        ),
         *_list_permissions(
             f"{_LOG_GROUP}:*",
             "logs:CreateLogGroup",
@@ -292,7 +313,6 @@ RESOURCE_TYPES: dict[str, tuple[Permission, ...]] = {
             "logs:PutRetentionPolicy",
             "logs:DeleteRetentionPolicy",
             "logs:GetDataProtectionPolicy",
-            "logs:DescribeIndexPolicies",
         ),
         *_list_permissions(
             _LOG_GROUP, "logs:ListTagsForResource", "logs:TagResource", "logs:UntagResource"
@@ -303,7 +323,7 @@ RESOURCE_TYPES: dict[str, tuple[Permission, ...]] = {
 BOOTSTRAP = Purpose(
     "bootstrap",
     "what plldb bootstrap and its destroy call, and CloudFormation for them",
-    tuple(dict.fromkeys((*_CALLS, *(p for ps in RESOURCE_TYPES.values() for p in ps)))),
+    tuple(dict.fromkeys((*CALLS, *(p for ps in RESOURCE_TYPES.values() for p in ps)))),
 )
 
 # --- Doctor ---------------------------------------------------------------------------------------

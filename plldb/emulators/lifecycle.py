@@ -105,6 +105,15 @@ class Lifecycle:
             self._sweep()
             return running
 
+    def down_if_left(self) -> RunningEmulator | None:
+        """Stops the one whose owner is gone, as after a kill -9, and returns it; None without."""
+        with self._hold_lock():
+            running = self._state.read()
+            if running is None or not _has_lost_its_owner(running):
+                return None
+            self._sweep()
+            return running
+
     def status(self) -> RunningEmulator | None:
         """Returns what runs now; None also if a state file names an emulator that is gone."""
         running = self._state.read()

@@ -23,7 +23,7 @@ from plldb.replay.replaying import replay
 from plldb.replay.verdict import judge
 
 if TYPE_CHECKING:
-    from plldb.debugger.children.child import OutputLine
+    from plldb.debugger.children.invoker import OutputWritten
 
 
 class ReplayFailed(Exception):  # noqa: N818
@@ -75,7 +75,7 @@ class RecordingTest(pytest.Item):
         return self.path, None, f"replay of {self.name}"
 
 
-def _keep(lines: list[str], _: str, line: OutputLine) -> None:
+def _keep(lines: list[str], line: OutputWritten) -> None:
     lines.append(line.text)
 
 

@@ -17,27 +17,14 @@ from plldb.debugger.invocation_runner import InvocationFinished, InvocationStart
 from plldb.debugger.reserved_variables import is_reserved
 from plldb.errors import SourceError
 from plldb.files import replace_file
+from plldb.replay.history import find_stack_name
+from plldb.replay.invocation_document import choose_context, describe_legs
 from plldb.replay.masks import Masks
 from plldb.replay.recording import SUFFIX, RecordedFunction, Recording, render
 
 if TYPE_CHECKING:
     from plldb.debugger.attachment import AttachEvent
 
-# What Lambda says of an invocation, of which a handler may depend.
-_CONTEXT = (
-    "aws_request_id",
-    "client_context",
-    "function_name",
-    "function_version",
-    "identity",
-    "invoked_function_arn",
-    "log_group_name",
-    "log_stream_name",
-    "memory_limit_in_mb",
-    "tenant_id",
-    "trace_id",
-    "w3c",
-)
 _NAME_CHARACTERS = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
@@ -65,7 +52,8 @@ class Recorder:
         self._masks = masks
         self._warn = warn
         self._has_warned = False
-        self._started: dict[str, InvocationStarted] = {}
+        # By request id and deadline: Lambda's own retries have the same id.
+        self._started: dict[tuple[str, float], InvocationStarted] = {}
         self._writer = ThreadPoolExecutor(1, "recorder")
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -84,9 +72,9 @@ class Recorder:
     def take(self, event: AttachEvent) -> None:
         match event:
             case InvocationStarted():
-                self._started[event.request_id] = event
+                self._started[event.request_id, event.deadline] = event
             case InvocationFinished():
-                started = self._started.pop(event.request_id, None)
+                started = self._started.pop((event.request_id, event.deadline), None)
                 if started is not None:
                     self._writer.submit(self._write, started, event)
 
@@ -102,12 +90,6 @@ class Recorder:
                 self._has_warned = True
                 who = f"{started.function} {shortened(started.request_id)}"
                 self._warn(f"{who} could not be recorded in {self._folder}: {reason}.")
-
-
-def find_stack_name(function: str, stacks: Sequence[str]) -> str:
-    """Of several stacks, functions are called STACK/Greeter."""
-    stack = function.partition("/")[0]
-    return stack if len(stacks) > 1 and stack in stacks else stacks[0]
 
 
 def name_file(started: InvocationStarted) -> str:
@@ -134,7 +116,6 @@ def make_recording(
         reason = finished.error or "there was no answer"
         error = {"errorType": "abandoned", "errorMessage": reason, "stackTrace": []}
     text = None if result is None else result.result
-    legs = finished.legs
     return Recording(
         RecordedFunction(
             local.logical_id,
@@ -152,7 +133,7 @@ def make_recording(
         ),
         started.request_id,
         json.loads(started.event),
-        {name: started.context[name] for name in _CONTEXT if name in started.context},
+        choose_context(started.context),
         choose_variables(local.variables),
         finished.outcome,
         answer=None if text is None else json.loads(text),
@@ -161,12 +142,7 @@ def make_recording(
         times={
             "recordedAt": datetime.fromtimestamp(started.arrived, UTC).isoformat(),
             "durationMs": finished.duration_ms,
-            "legs": {
-                "claim": legs.claim,
-                "queue": legs.queue,
-                "run": legs.run,
-                "answer": legs.answer,
-            },
+            "legs": describe_legs(finished.legs),
         },
     )
 

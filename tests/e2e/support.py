@@ -106,9 +106,13 @@ class Plldb:
         self.said += [stdout, stderr]
         return Result(process.returncode, stdout, stderr, time.perf_counter() - started)
 
+    @property
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "plldb"]
+
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "plldb", *arguments],
+            [*self.command, *arguments],
             env=self.environment,
             cwd=self.folder,
             stdin=subprocess.DEVNULL,

@@ -254,7 +254,7 @@ def test_a_helper_stack_forbids_it(plldb: Plldb, project: Project, tmp_path: Pat
             declined = attached.wait_for("invocation")
             while declined["outcome"] != "abandoned":
                 declined = attached.wait_for("invocation")
-            assert "without the credentials" in declined["error"]
+            assert "without the credentials" in declined["reason"]
             detach(attached)
         project.wait_until_restored(before)
     finally:

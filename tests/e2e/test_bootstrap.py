@@ -132,11 +132,12 @@ def test_a_dry_run_shows_the_plan_and_changes_nothing(account: Account) -> None:
     assert account.bootstrap().succeeded().json["changed"] is False
 
 
-def test_setup_deploys_and_text_output_streams_the_stack_events(
+def test_setup_deploys_and_verbose_output_streams_the_stack_events(
     account: Account, plldb: Plldb
 ) -> None:
     name, region = account.stack_name, account.target.region
-    result = plldb("bootstrap", "setup", "--stack-name", name, "--region", region).succeeded()
+    command = ("bootstrap", "setup", "--stack-name", name, "--region", region)
+    result = plldb(*command, "-v").succeeded()
 
     assert "PLLDBSessions" in result.stderr
     assert "CREATE_COMPLETE" in result.stderr

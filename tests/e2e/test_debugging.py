@@ -203,7 +203,7 @@ def test_an_error_travels_back_as_if_it_had_happened_there(plldb: Plldb, project
     assert here.error == there.error == "Unhandled"
     assert _comparable(here.json) == _comparable(there.json)
     assert here.json["errorMessage"] == "no snake left"
-    assert (shown["outcome"], shown["error"]) == ("failed", "OutOfStock")
+    assert (shown["outcome"], shown["error"]["errorType"]) == ("failed", "OutOfStock")
     for place in ("in handler", "in order", "OutOfStock: no snake left"):
         assert place in here.log, "the function's log has the trace, too"
 
@@ -246,7 +246,7 @@ def test_code_that_does_not_import_is_named_by_file_and_line(
 
     # The types are Lambda's; MiniStack reports no other type than its own.
     assert "Syntax error in module 'app'" in syntax["errorMessage"]
-    assert syntax_event["error"] == "Runtime.UserCodeSyntaxError"
+    assert syntax_event["error"]["errorType"] == "Runtime.UserCodeSyntaxError"
     assert "Unable to import module 'app'" in missing["errorMessage"]
     assert "no_such_module" in missing["errorMessage"]
     assert mended == "mended"
@@ -317,7 +317,7 @@ def test_a_crash_and_an_exit_are_reported_and_the_next_invocation_works(
         alive = project.invoke("Alpha").json
         detach(attached)
 
-    assert shown["error"] == "Runtime.ExitError"
+    assert shown["error"]["errorType"] == "Runtime.ExitError"
     assert "exit status 3" in died["errorMessage"]
     assert alive == "alive"
 

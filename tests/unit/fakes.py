@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import socket
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import psutil
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
 
@@ -122,13 +125,23 @@ def local_server(respond: Responder) -> Iterator[LocalServer]:
 
 
 def count_connections(server: LocalServer) -> int:
-    """How many connections to the server this process holds open."""
+    """How many connections to the server this process holds open.
+
+    They are counted by this process's descriptors: the system's table of connections is not read
+    as a whole, and misses some while others come and go.
+    """
     port = int(server.url.rpartition(":")[2])
-    connections = psutil.Process().net_connections("tcp")
-    return sum(
-        bool(one.raddr) and one.raddr.port == port and one.status == psutil.CONN_ESTABLISHED
-        for one in connections
-    )
+    return sum(_peer_port(int(one.name)) == port for one in Path("/dev/fd").iterdir())
+
+
+def _peer_port(descriptor: int) -> int | None:
+    """The port at the other end; None if it is no connection, or closed by now."""
+    with suppress(OSError):
+        if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+            with socket.socket(fileno=os.dup(descriptor)) as connection:
+                peer = connection.getpeername()
+                return int(peer[1]) if isinstance(peer, tuple) else None
+    return None
 
 
 class Wire:
@@ -669,6 +682,7 @@ class FakeCloudFormation:
         return _Paginator(
             {
                 "describe_stack_events": self._describe_stack_events,
+                "describe_stacks": self._list_stacks,
                 "list_stack_resources": self._list_stack_resources,
             }[operation]
         )
@@ -683,6 +697,11 @@ class FakeCloudFormation:
         name = str(self._found(StackName)["StackName"])
         self._refuse("get_template", name)
         return {"TemplateBody": self.templates.get(name, {})}
+
+    def _list_stacks(self) -> Iterator[dict[str, Any]]:
+        self._refuse("list_stacks", "")
+        for stack in self.stacks.values():
+            yield {"Stacks": [dict(stack)]}
 
     def _list_stack_resources(self, StackName: str) -> Iterator[dict[str, Any]]:  # noqa: N803
         name = str(self._found(StackName)["StackName"])

@@ -48,6 +48,7 @@ LAYERS = [
     {"stacks"},
     {"bootstrap", "debugger", "emulators"},
     {"replay"},
+    {"background"},
     {"demo", "doctor", "pytest_plugin"},
     {"dev"},
     {"cli"},
@@ -55,6 +56,7 @@ LAYERS = [
 # Inside the helper stack: handlers put rooms together, and what is shared uses no room.
 ROOMS = {"api", "websocket", "sessions", "invocations", "instrumentation"}
 PURE = [
+    "plldb.background.session_record",
     "plldb.clock_skew",
     "plldb.bootstrap.planner",
     "plldb.bootstrap.packager",

@@ -14,6 +14,9 @@ import pytest
 import yaml
 from openapi_spec_validator import validate
 
+from plldb.debugger.children.invoker import Outcome
+from plldb.debugger.invocation_runner import InvocationFinished
+from plldb.replay.history import History
 from tests.unit.bootstrap.test_template import routes
 from tools import reference
 
@@ -57,6 +60,19 @@ class TestReference:
         page = text_of(reference.REFERENCE / "api.md").partition("## WebSocket API")[2]
         for member in (*Action, *MessageType):
             assert f"| `{member}` |" in page
+
+
+class TestInvocations:
+    def test_the_members_of_an_invocation_are_the_documented_ones(self) -> None:
+        """And no others: see docs/invocations.md."""
+        history = History(["shop"])
+        answer = Outcome(None, None, raw="/w==")
+        history.take(InvocationFinished("Greeter", "r1", "succeeded", 1, result=answer))
+        (entry,) = history.list_all()
+        page = text_of(ROOT / "docs" / "invocations.md")
+        heads = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+        documented = {name for head in heads for name in re.findall(r"`(\w+)`", head)}
+        assert documented | {"answerBase64"} == {*entry.to_document()}
 
 
 class TestOpenApi:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from lambda_functions.instrumentation.request import restore_request
 
+import plldb
 from plldb.deployed import DeployedFunction, DeployedStack
 from plldb.errors import AccessDeniedError, StackError
 from plldb.stacks import (
@@ -158,6 +159,12 @@ class TestHelperStack:
         )
         return find_helper_stack(target, "plldb")
 
+    def test_it_says_which_plldb_has_deployed_it(self, target: Any) -> None:
+        assert self.deployed(target, {}).version == plldb.__version__
+        tags = [{"Key": "plldb:version", "Value": "0.0.1"}]
+        target.cloudformation.add("old", "CREATE_COMPLETE", Outputs=outputs(OUTPUTS), Tags=tags)
+        assert find_helper_stack(target, "old").version == "0.0.1"
+
     @pytest.mark.parametrize("missing", OUTPUTS)
     def test_a_stack_without_our_outputs_is_no_helper_stack(
         self, target: Any, missing: str
@@ -184,6 +191,21 @@ class TestStackToDebug:
         with pytest.raises(StackError, match=r"'app', the one to debug, does not exist") as raised:
             require_debuggable_stack(target, "app")
         assert "--stack-name" in str(raised.value.hint)
+
+    def test_near_names_are_named_but_not_helper_stacks(self, target: Any) -> None:
+        target.cloudformation.add("apps", "CREATE_COMPLETE")
+        target.cloudformation.add("nested", "CREATE_COMPLETE", ParentId="arn")
+        version = [{"Key": "plldb:version", "Value": "1"}]
+        target.cloudformation.add("appl", "CREATE_COMPLETE", Tags=version)
+        with pytest.raises(StackError) as raised:
+            require_debuggable_stack(target, "app")
+        assert "Did you mean 'apps'? It is one of apps." in str(raised.value.hint)
+
+    def test_nobody_needs_the_right_to_list_them(self, target: Any) -> None:
+        refusal = client_error("AccessDenied", "no", "DescribeStacks")
+        target.cloudformation.refusals["list_stacks"] = refusal
+        with pytest.raises(StackError, match="does not exist"):
+            require_debuggable_stack(target, "app")
 
 
 def test_restoring_is_asked_for_as_the_helper_stack_takes_it(target: Any) -> None:

@@ -121,6 +121,22 @@ class Progress:
     says_time: bool = False
 
 
+@dataclass(frozen=True)
+class OutputWritten:
+    """A line that a function's code wrote, without its end: see ``OutputLine`` for ``stream`` and
+    ``request_id``. ``time`` is when it came out, in seconds since the epoch.
+    """
+
+    function: str
+    request_id: str | None
+    time: float
+    stream: str
+    text: str = field(repr=False)
+
+
+InvokerEvent = Progress | OutputWritten
+
+
 def _ignore(*_: object) -> None:
     pass
 
@@ -166,8 +182,8 @@ class Invoker:
     reach another account by accident. Those of functions that run under their own roles have what
     the ``lender`` lends them instead.
 
-    ``on_output`` gets a function's logical id and a line that it wrote. Both callbacks are called
-    in the event loop. ``fallback_packages`` are folders of packages, by their names,
+    ``on_output`` gets each line that a function wrote. Both callbacks are called in the event loop.
+    ``fallback_packages`` are folders of packages, by their names,
     that the project need not have; see ``find_fallback_packages`` for the default. ``patience`` is
     how many seconds a child gets for each step of its end, which see child.py for. Raises
     SourceError if there is no terminal for pdb, or if ``python`` is a path (which see
@@ -180,7 +196,7 @@ class Invoker:
         python: Interpreter | Path,
         debug: DebugMode = NO_DEBUGGER,
         max_concurrency: int = 10,
-        on_output: Callable[[str, OutputLine], None] = _ignore,
+        on_output: Callable[[OutputWritten], None] = _ignore,
         on_progress: Callable[[Progress], None] = _ignore,
         credentials: Mapping[str, str] | None = None,
         lender: RoleLender | None = None,
@@ -632,10 +648,17 @@ class Invoker:
     def _count_children(self) -> int:
         return len(self._workers) + len(self._ends) + len(self._starts)
 
+    def _report_line(self, function: str, line: OutputLine) -> None:
+        self._on_output(
+            OutputWritten(function, line.request_id, time.time(), line.stream, line.text)
+        )
+
     async def _start(self, function: LocalFunction) -> _Worker:
         if self._closing.is_set():
             raise ChildExitedError(0)
-        listener = Listener(on_line=partial(self._on_output, function.logical_id), on_frame=_ignore)
+        listener = Listener(
+            on_line=partial(self._report_line, function.logical_id), on_frame=_ignore
+        )
         starting = asyncio.get_running_loop().create_future()
         self._starts.add(starting)
         line = None

@@ -210,13 +210,11 @@ class TestSeveralStacks:
         with pytest.raises(click.UsageError, match=said):
             options.check()
 
-    def test_without_a_name_it_is_those_of_the_settings_file(self) -> None:
-        assert make_options().or_by_default(("orders", "billing")).names == ("orders", "billing")
-        assert make_options("app").or_by_default(("orders",)).names == ("app",)
+    def test_without_a_name_there_is_nothing_to_do(self) -> None:
         with pytest.raises(click.UsageError, match="plldb attach STACK"):
-            make_options().or_by_default(())
+            make_options().require_stack()
 
-    def test_which_names_them(self, project: Path) -> None:
+    def test_the_settings_file_may_name_them(self, project: Path) -> None:
         (project / "plldb.toml").write_text("[attach]\nstacks = ['app']")
         done = CliRunner().invoke(plldb, ["attach", "--python", "no-such-python"])
         assert isinstance(done.exception, PlldbError)

@@ -16,15 +16,15 @@ from plldb.cli.console import Console
 from plldb.debugger.attachment import (
     AttachEvent,
     Detaching,
+    HelperStackDiffers,
     MoveFailed,
     NothingToDebug,
     OfStack,
     Reconnecting,
     SessionCreated,
 )
-from plldb.debugger.children.child import OutputLine
 from plldb.debugger.children.interpreter import Interpreter
-from plldb.debugger.children.invoker import Outcome, Progress, RunState
+from plldb.debugger.children.invoker import Outcome, OutputWritten, Progress, RunState
 from plldb.debugger.children.local_function import LocalFunction
 from plldb.debugger.children.runtime.frames import make_error_report
 from plldb.debugger.deployed_layers.layer_supply import LayerDownload, LayerRemark
@@ -68,8 +68,9 @@ REQUEST_ID = "0a1b2c3d-2222-4333-8444-5e6f708192a3"
 ERROR = make_error_report("KeyError", "'total'", ["  File app.py, line 1"])
 NO_RESULT = {
     "answer": None,
-    "failure": None,
-    "timing": {"claim": None, "queue": None, "run": None, "answer": None},
+    "error": None,
+    "wasPaused": False,
+    "legs": {"claim": None, "queue": None, "run": None, "answer": None},
 }
 SESSION_ID = "ffffffff-2222-4333-8444-5e6f708192a3"
 
@@ -162,8 +163,7 @@ ANSWERS: list[tuple[AttachEvent, dict[str, Any], str]] = [
             "function": "Greeter",
             "outcome": "succeeded",
             "durationMs": 12.3,
-            "error": None,
-            "wasPaused": False,
+            "reason": None,
             **NO_RESULT,
         },
         "✔ Greeter  0a1b2c3d  12 ms",
@@ -176,8 +176,7 @@ ANSWERS: list[tuple[AttachEvent, dict[str, Any], str]] = [
             "function": "Greeter",
             "outcome": "failed",
             "durationMs": 12.3,
-            "error": "ValueError",
-            "wasPaused": False,
+            "reason": None,
             **NO_RESULT,
         },
         "✘ Greeter  0a1b2c3d  12 ms  ValueError",
@@ -190,8 +189,7 @@ ANSWERS: list[tuple[AttachEvent, dict[str, Any], str]] = [
             "function": "Greeter",
             "outcome": "abandoned",
             "durationMs": 1,
-            "error": "the function has run it",
-            "wasPaused": False,
+            "reason": "the function has run it",
             **NO_RESULT,
         },
         "- Greeter  0a1b2c3d  1 ms  abandoned: the function has run it",
@@ -220,6 +218,7 @@ WARNINGS: list[tuple[AttachEvent, str]] = [
     (MoveFailed("nobody answers.", 0.5), "nobody answers. Next attempt in 0.5 s."),
     (Silent(60), "has said nothing for 60 s"),
     (NothingToDebug("There is no template."), "There is no template."),
+    (HelperStackDiffers("plldb", "0.0.1"), "helper stack plldb is of plldb 0.0.1"),
     (CodeNotFoundAgain("no template"), "its code can't be found again: no template"),
     (JunkArrived("\ufffd"), "\ufffd"),
     (Warned("Greeter", "its alias is not debugged"), "Greeter: its alias is not debugged"),
@@ -233,6 +232,10 @@ QUIET: list[AttachEvent] = [
     InvocationArrived(SESSION_ID, REQUEST_ID, "Greeter", 0, 0, {}, "{}", None),
     Replied(REQUEST_ID, None, {"type": "upload", "url": "https://x/?X-Amz-Signature=s3cret"}),
 ]
+
+
+def output(function: str, stream: str, text: str, request_id: str) -> OutputWritten:
+    return OutputWritten(function, request_id, 1.5, stream, text)
 
 
 def progress(state: RunState, request_id: str = REQUEST_ID, **more: Any) -> Progress:
@@ -308,7 +311,8 @@ def test_what_runs_a_function_is_for_programs(
 
 def test_every_event_is_tested_here() -> None:
     tested = {type(event) for event, *_ in [*ANSWERS, *WARNINGS]} | {type(e) for e in QUIET}
-    assert tested | {Prepared, InvocationStarted} == set(AttachEvent.__args__)
+    told_apart = {Prepared, InvocationStarted, OutputWritten, Progress}
+    assert tested | told_apart == set(AttachEvent.__args__)
 
 
 class TestOneOfSeveralStacks:
@@ -378,14 +382,15 @@ class TestWholeInvocations:
             "arrived": 1.5,
             "deadline": 9.5,
             "payload": {"n": 1},
+            "context": {},
         }
 
     @pytest.mark.parametrize(
         ("result", "shown"),
         [
-            (Outcome('{"n": 1}', None), {"answer": {"n": 1}, "failure": None}),
-            (Outcome("null", None), {"answer": None, "failure": None}),
-            (Outcome(None, ERROR), {"answer": None, "failure": ERROR}),
+            (Outcome('{"n": 1}', None), {"answer": {"n": 1}, "error": None}),
+            (Outcome("null", None), {"answer": None, "error": None}),
+            (Outcome(None, ERROR), {"answer": None, "error": ERROR}),
             (Outcome(None, None, raw="/w=="), {"answerBase64": "/w=="}),
         ],
     )
@@ -397,33 +402,30 @@ class TestWholeInvocations:
         AttachView(Console("json")).show(event)
         line = json.loads(capsys.readouterr().out)
         assert shown.items() <= line.items()
-        assert line["timing"] == {"claim": 1, "queue": 2, "run": 3, "answer": 4}
+        assert line["legs"] == {"claim": 1, "queue": 2, "run": 3, "answer": 4}
 
 
 class TestOutput:
     def test_lines_of_the_users_code(self, capsys: pytest.CaptureFixture[str]) -> None:
-        AttachView(Console("text")).show_output(
-            "Greeter", OutputLine("stdout", "[bold]hello[/bold] :smile:", "request-1")
+        AttachView(Console("text")).show(
+            output("Greeter", "stdout", "[bold]hello[/bold] :smile:", "request-1")
         )
         assert capsys.readouterr().out == "  Greeter │ [bold]hello[/bold] :smile:\n"
 
     def test_in_json_with_their_stream(self, capsys: pytest.CaptureFixture[str]) -> None:
-        AttachView(Console("json")).show_output(
-            "Greeter", OutputLine("stderr", "hello", "request-1")
-        )
+        AttachView(Console("json")).show(output("Greeter", "stderr", "hello", "request-1"))
         assert json.loads(capsys.readouterr().out) == {
             "event": "output",
             "function": "Greeter",
             "requestId": "request-1",
+            "time": 1.5,
             "stream": "stderr",
             "line": "hello",
         }
 
     def test_they_can_not_command_the_terminal(self, capsys: pytest.CaptureFixture[str]) -> None:
         view = AttachView(Console("text"))
-        view.show_output(
-            "Greeter", OutputLine("stdout", "\x1b]0;title\x07\x1b[2J\rgone", "request-1")
-        )
+        view.show(output("Greeter", "stdout", "\x1b]0;title\x07\x1b[2J\rgone", "request-1"))
         view.show(InvocationFinished("Greeter", REQUEST_ID, "failed", 1, "\x1b[2JError"))
         view.show(Warned("Greeter", "\x1b[2J"))
         captured = capsys.readouterr()
@@ -431,8 +433,8 @@ class TestOutput:
             assert line.isprintable()
 
     def test_nor_are_they_changed_in_json(self, capsys: pytest.CaptureFixture[str]) -> None:
-        AttachView(Console("json")).show_output(
-            "Greeter", OutputLine("stdout", "\x1b[31mred\ud800", "request-1")
+        AttachView(Console("json")).show(
+            output("Greeter", "stdout", "\x1b[31mred\ud800", "request-1")
         )
         line = capsys.readouterr().out
         assert json.loads(line)["line"] == "\x1b[31mred\ud800"
@@ -477,18 +479,18 @@ class TestLiveList:
         with view_of(console) as view:
             (lines,) = console.lists
             assert lines() == []
-            view.show_progress(progress(RunState.RUNNING, "first-1-and-more"))
-            view.show_progress(progress(RunState.QUEUED, "second-1"))
-            view.show_progress(progress(RunState.AWAITING_DEBUGGER, "third-1-"))
+            view.show(progress(RunState.RUNNING, "first-1-and-more"))
+            view.show(progress(RunState.QUEUED, "second-1"))
+            view.show(progress(RunState.AWAITING_DEBUGGER, "third-1-"))
             first, second, third = lines()
             assert first.startswith("▶ Greeter  first-1-  running  ")
             assert first.endswith((" 30 s left", " 29 s left"))
             assert "queued" in second
             assert "awaiting debugger" in third
-            view.show_progress(progress(RunState.PAUSED, "first-1-and-more"))
+            view.show(progress(RunState.PAUSED, "first-1-and-more"))
             assert "paused" in lines()[0]
-            view.show_progress(progress(RunState.FINISHED, "first-1-and-more"))
-            view.show_progress(progress(RunState.FINISHED, "unheard-of"))
+            view.show(progress(RunState.FINISHED, "first-1-and-more"))
+            view.show(progress(RunState.FINISHED, "unheard-of"))
             assert len(lines()) == 2
         assert console.lists == []
         assert console.written == []
@@ -496,14 +498,14 @@ class TestLiveList:
     def test_time_that_is_over_is_none_left(self) -> None:
         console = FakeConsole()
         with view_of(console) as view:
-            view.show_progress(Progress(REQUEST_ID, "Greeter", time.time() - 5, RunState.PAUSED))
+            view.show(Progress(REQUEST_ID, "Greeter", time.time() - 5, RunState.PAUSED))
             assert console.lists[0]()[0].endswith("  0 s left")
 
     def test_events_are_shown_above_it_while_an_editor_has_paused_something(self) -> None:
         console = FakeConsole()
         with view_of(console) as view:
-            view.show_progress(progress(RunState.PAUSED))
-            view.show_output("Greeter", OutputLine("stdout", "hello", "request-1"))
+            view.show(progress(RunState.PAUSED))
+            view.show(output("Greeter", "stdout", "hello", "request-1"))
             assert console.written == ["  Greeter │ hello"]
 
 
@@ -518,7 +520,7 @@ class TestPdb:
     def test_who_is_paused_is_told_before_pdb_talks(self) -> None:
         console = FakeConsole()
         with view_of(console, is_live=False) as view:
-            view.show_progress(progress(RunState.PAUSED, waiting=2))
+            view.show(progress(RunState.PAUSED, waiting=2))
             (line,) = console.written
         assert "Greeter  0a1b2c3d  paused" in line
         assert "2 wait" in line
@@ -528,24 +530,24 @@ class TestPdb:
         console = FakeConsole()
         with view_of(console, is_live=False) as view:
             for says_time in (True, True, False):
-                view.show_progress(replace(progress(RunState.PAUSED), says_time=says_time))
-                view.show_progress(progress(RunState.RUNNING))
+                view.show(replace(progress(RunState.PAUSED), says_time=says_time))
+                view.show(progress(RunState.RUNNING))
             assert len(console.written) == 2
-            view.show_progress(replace(progress(RunState.PAUSED, "another"), says_time=True))
+            view.show(replace(progress(RunState.PAUSED, "another"), says_time=True))
             assert len(console.written) == 3
 
     def test_who_waits_for_another_is_told(self) -> None:
         console = FakeConsole()
         with view_of(console, is_live=False) as view:
-            view.show_progress(progress(RunState.QUEUED))
+            view.show(progress(RunState.QUEUED))
             assert console.written == []
-            view.show_progress(progress(RunState.QUEUED, waiting=1, running=1))
+            view.show(progress(RunState.QUEUED, waiting=1, running=1))
             assert "waits for its turn, 1 wait" in console.written[0]
 
     def test_that_it_detaches_is_told_at_once(self) -> None:
         console = FakeConsole()
         with view_of(console, is_live=False) as view:
-            view.show_progress(progress(RunState.PAUSED))
+            view.show(progress(RunState.PAUSED))
             view.show(Detaching((("Greeter", REQUEST_ID),), 25))
             assert "Detaching" in console.written[-1]
             # That goes to pdb.
@@ -554,16 +556,16 @@ class TestPdb:
     def test_what_happens_meanwhile_is_shown_afterwards_in_order(self) -> None:
         console = FakeConsole()
         with view_of(console, is_live=False) as view:
-            view.show_output("Greeter", OutputLine("stdout", "before", "request-1"))
-            view.show_progress(progress(RunState.PAUSED))
+            view.show(output("Greeter", "stdout", "before", "request-1"))
+            view.show(progress(RunState.PAUSED))
             console.written.clear()
-            view.show_progress(progress(RunState.QUEUED, "another"))
+            view.show(progress(RunState.QUEUED, "another"))
             view.show(Warned("Greeter", "careful"))
-            view.show_output("Other", OutputLine("stdout", "meanwhile", "request-1"))
+            view.show(output("Other", "stdout", "meanwhile", "request-1"))
             view.show(Restored("Greeter"))
             assert console.written == []
-            view.show_progress(progress(RunState.RUNNING))
-            view.show_output("Greeter", OutputLine("stdout", "after", "request-1"))
+            view.show(progress(RunState.RUNNING))
+            view.show(output("Greeter", "stdout", "after", "request-1"))
             assert console.written == [
                 "warning: Greeter: careful",
                 "  Other │ meanwhile",
@@ -575,10 +577,10 @@ class TestPdb:
     def test_nothing_is_lost_at_the_end(self, has_finished: bool) -> None:
         console = FakeConsole()
         with view_of(console, is_live=False) as view:
-            view.show_progress(progress(RunState.PAUSED))
+            view.show(progress(RunState.PAUSED))
             view.show(Ended(True, True, "closed"))
             if has_finished:
-                view.show_progress(progress(RunState.FINISHED))
+                view.show(progress(RunState.FINISHED))
         assert console.written[-1] == "Detached."
 
 
@@ -631,7 +633,7 @@ class TestCredentials:
 
     def test_pdb_is_not_interrupted(self) -> None:
         view = AttachView(Console("text"), is_live=False)
-        view.show_progress(Progress(REQUEST_ID, "Greeter", time.time() + 9, RunState.PAUSED))
+        view.show(Progress(REQUEST_ID, "Greeter", time.time() + 9, RunState.PAUSED))
         with pytest.raises(EOFError, match="debugger has the terminal"):
             view.ask("123456?")
 
@@ -640,7 +642,7 @@ class TestCredentials:
             def ask_secret(self, question: str, is_over: Callable[[], bool] = bool) -> str:
                 assert not is_over()
                 pause = Progress(REQUEST_ID, "Greeter", time.time() + 9, RunState.PAUSED)
-                view.show_progress(pause)
+                view.show(pause)
                 assert is_over()
                 raise EOFError
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -87,6 +88,18 @@ class TestHelp:
             "--verbose",
             "-v",
         } <= options
+
+    @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+    def test_every_command_has_an_example(self, path: tuple[str, ...]) -> None:
+        example = rf"^ +(plldb|eval .*plldb) {' '.join(path)}"
+        assert not path or re.search(example, COMMANDS[path].help or "", re.MULTILINE)
+
+    @pytest.mark.parametrize("path", [path for path in COMMANDS if path], ids=" ".join)
+    def test_the_global_options_are_one_line_of_it(self, path: tuple[str, ...]) -> None:
+        text = CliRunner().invoke(plldb, [*path, "--help"], terminal_width=200).output
+        assert "\nGlobal options, which 'plldb --help' explains:\n" in text
+        assert "--profile, --target, --region, --endpoint-url, --environment" in text
+        assert "PLLDB_PROFILE" not in text
 
     def test_every_global_option_names_its_variable(self) -> None:
         texts = [p.help or "" for p in plldb.params if isinstance(p, click.Option)]
@@ -206,6 +219,110 @@ class TestJsonErrors:
         assert (done.returncode, done.stdout) == (2, "")
         assert str(file) in json.loads(done.stderr)["error"]
 
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (("--output", "json", "atach"), "Did you mean 'attach'"),
+            (("--output=json", "local", "upp"), "Did you mean 'up'"),
+            (("attach", "--no-such", "--output", "json"), "--no-such"),
+            (("attach", "--output", "json"), "plldb attach STACK"),
+            (("--target", "moon", "--output", "json", "config"), "aws"),
+            (("attach", "--stack-name", "", "--output=json"), "empty"),
+            (("logs", "", "--output=json"), "empty"),
+        ],
+    )
+    def test_also_for_wrong_usage(
+        self, arguments: tuple[str, ...], said: str, tmp_path: Path
+    ) -> None:
+        done = run(*arguments, home=tmp_path)
+        assert (done.returncode, done.stdout) == (2, "")
+        error = json.loads(done.stderr)
+        assert said in error["error"]
+        assert "--help" in error["hint"]
+
+    def test_wrong_usage_by_variable_and_by_the_file(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        done = run("atach", home=tmp_path, PLLDB_OUTPUT="json")
+        assert "attach" in json.loads(done.stderr)["error"]
+        (tmp_path / "plldb.toml").write_text('[environments.development]\noutput = "json"\n')
+        monkeypatch.chdir(tmp_path)
+        done = run("attach", "--nosuch", home=tmp_path)
+        assert "--nosuch" in json.loads(done.stderr)["error"]
+
     def test_a_flag_wins_over_the_variable(self, tmp_path: Path) -> None:
         done = run("--output", "text", "bootstrap", "--dry-run", home=tmp_path, PLLDB_OUTPUT="json")
         assert done.stderr.startswith("Error: ")
+
+
+class TestTheMachineSaysNo:
+    """One line and a hint, no traceback."""
+
+    @pytest.mark.parametrize("arguments", [("config",), ("--output", "json", "config"), ("-h",)])
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
+    def test_stdout_is_full(self, arguments: tuple[str, ...], tmp_path: Path) -> None:
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(
+                [sys.executable, "-m", "plldb", *arguments],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                timeout=30,
+                check=False,
+                env=os.environ | {"PLLDB_HOME": str(tmp_path)},
+            )
+        assert done.returncode == 1
+        assert "No space left on device" in done.stderr
+        assert "Traceback" not in done.stderr
+
+    @pytest.mark.parametrize("arguments", [("local", "up"), ("dev",), ("local", "status")])
+    def test_the_state_folder_can_not_be_made(
+        self, arguments: tuple[str, ...], tmp_path: Path
+    ) -> None:
+        (tmp_path / "file").touch()
+        done = run(*arguments, home=tmp_path / "file" / "home")
+        assert done.returncode == 1
+        assert str(tmp_path / "file") in done.stderr
+        assert "PLLDB_HOME" in done.stderr
+        assert "Traceback" not in done.stderr
+
+    def test_a_locale_that_knows_few_characters(self, tmp_path: Path) -> None:
+        ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+        done = run("--region", "ünïcode", "config", home=tmp_path, **ascii_only)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+class TestCompletion:
+    """Of bash, zsh and fish, as far as no shell is needed; where there is one, it is asked."""
+
+    def complete(self, words: str, home: Path, **environ: str) -> list[str]:
+        asked = {"_PLLDB_COMPLETE": "bash_complete", "COMP_WORDS": words}
+        number = len(words.split()) - (not words.endswith(" "))
+        done = run(home=home, **asked, COMP_CWORD=str(number), **environ)
+        assert (done.returncode, done.stderr) == (0, "")
+        return [line.partition(",")[2] for line in done.stdout.split()]
+
+    @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+    def test_the_script_is_that_shells(self, shell: str, tmp_path: Path) -> None:
+        done = run("completion", shell, home=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert f"_PLLDB_COMPLETE={shell}_complete" in done.stdout
+        if (found := shutil.which(shell)) is not None:
+            checked = subprocess.run(
+                [found, "-n"], input=done.stdout, capture_output=True, text=True, check=False
+            )
+            assert (checked.returncode, checked.stderr) == (0, "")
+
+    def test_commands_options_and_choices(self, tmp_path: Path) -> None:
+        assert self.complete("plldb at", tmp_path) == ["attach"]
+        assert "--debugpy" in self.complete("plldb dev --d", tmp_path)
+        assert self.complete("plldb invoke F --sample sq", tmp_path) == ["sqs"]
+
+    def test_profiles(self, tmp_path: Path) -> None:
+        (config := tmp_path / "config").write_text("[profile dev]\n[profile prod]\n")
+        words = "plldb --profile d"
+        assert self.complete(words, tmp_path, AWS_CONFIG_FILE=str(config)) == ["dev"]
+
+    def test_what_can_not_be_found_out_is_not_offered(self, tmp_path: Path) -> None:
+        assert self.complete("plldb attach ", tmp_path) == []
+        assert self.complete("plldb invoke ", tmp_path) == []

@@ -71,6 +71,13 @@ def setting(answer: dict[str, Any], name: str) -> tuple[Any, str]:
 
 
 class TestAnswers:
+    def test_options_of_commands_but_not_what_may_be_secret(self, folder: Path) -> None:
+        (folder / "plldb.toml").write_text('[dev]\npdb = true\nenv = { KEY = "s3cret" }')
+        answer = config()
+        assert setting(answer, "dev.pdb") == ("True", "plldb.toml [dev]")
+        assert setting(answer, "dev.env") == ("…", "plldb.toml [dev]")
+        assert "s3cret" not in json.dumps(answer)
+
     def test_without_anything(self) -> None:
         answer = config()
         assert answer["callsGoTo"] == "the emulator of 'plldb local up', which does not run"

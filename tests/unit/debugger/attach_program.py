@@ -51,8 +51,8 @@ def main(folder: Path, debugger: str, seconds: list[float]) -> None:
         return Invoker(
             python=HERE,
             debug=Pdb() if debugger == "pdb" else NO_DEBUGGER,
-            on_output=view.show_output,
-            on_progress=view.show_progress,
+            on_output=view.show,
+            on_progress=view.show,
         )
 
     with target_with(stack, "app") as target, view:

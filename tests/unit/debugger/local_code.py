@@ -18,9 +18,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from plldb.debugger.children.child import OutputLine
 from plldb.debugger.children.interpreter import MINIMUM, Interpreter, check_interpreter
-from plldb.debugger.children.invoker import Invoker, Outcome, Progress
+from plldb.debugger.children.invoker import Invoker, Outcome, OutputWritten, Progress
 from plldb.debugger.children.local_function import LocalFunction
 from plldb.errors import SourceError
 
@@ -89,8 +88,8 @@ class Project:
         options.setdefault("on_progress", self.progress.append)
         return Invoker(**options)
 
-    def _note_line(self, function: str, line: OutputLine) -> None:
-        self.lines.append((function, line.stream, line.text))
+    def _note_line(self, line: OutputWritten) -> None:
+        self.lines.append((line.function, line.stream, line.text))
         self.requests.append(line.request_id)
 
     def run(self, work: Callable[[Invoker], Awaitable[T]], **options: Any) -> T:

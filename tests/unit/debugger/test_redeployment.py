@@ -114,6 +114,14 @@ class TestAFunctionThatChanged:
         ]
         assert scene.held.revisions == {"app-B": "1"}
 
+    def test_one_of_which_no_answer_came_is_asked_for_when_it_is_heard_of_again(self) -> None:
+        scene = Scene()
+        scene.hears_of(gone="A")
+        scene.hears(READY_AGAIN)
+        assert scene.asked == [("A",)]
+        scene.hears_of(gone="A")
+        assert scene.asked == [("A",), ("A",)]
+
     def test_one_of_another_name_has_replaced_it(self) -> None:
         scene = Scene()
         scene.hears_of(gone="A")

@@ -81,7 +81,16 @@ class Project:
             "Child/Adder", REQUEST_ID, 1e9, 1e9 + 3, json.dumps(event), context, self.function
         )
         finished = InvocationFinished(
-            "Child/Adder", REQUEST_ID, outcome, 5.0, "", False, result, Legs(1, 2, 3, 4)
+            "Child/Adder",
+            REQUEST_ID,
+            outcome,
+            5.0,
+            "",
+            False,
+            result,
+            Legs(1, 2, 3, 4),
+            1e9,
+            1e9 + 3,
         )
         with self.open(masks) as recorder:
             recorder.take(started)
@@ -166,7 +175,7 @@ class TestRecorder:
     def test_what_can_t_be_written_harms_nothing_and_is_told_once(self, project: Project) -> None:
         started = InvocationStarted("F", REQUEST_ID, 1, 2, "{}", {}, project.function)
         finished = InvocationFinished(
-            "F", REQUEST_ID, "succeeded", 1, "", False, Outcome("1", None)
+            "F", REQUEST_ID, "succeeded", 1, result=Outcome("1", None), deadline=2
         )
         with project.open() as recorder:
             project.records.rmdir()

@@ -33,8 +33,7 @@ from typing import Any
 
 import pytest
 
-from plldb.debugger.children.child import OutputLine
-from plldb.debugger.children.invoker import Invoker, Outcome
+from plldb.debugger.children.invoker import Invoker, Outcome, OutputWritten
 from plldb.debugger.children.local_function import LocalFunction
 from tests.unit.debugger.lambda_runtime import Answer, LambdaRuntime
 from tests.unit.debugger.local_code import HERE
@@ -91,7 +90,7 @@ class Table:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lambdas: dict[tuple[World, str], LambdaRuntime] = {}
-        self._lines: list[OutputLine] = []
+        self._lines: list[OutputWritten] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -156,7 +155,7 @@ class Table:
         return Invoker(
             python=HERE,
             max_concurrency=64,
-            on_output=lambda _, line: self._lines.append(line),
+            on_output=self._lines.append,
         )
 
     def _run(self, work: Any) -> Any:
@@ -190,7 +189,7 @@ def _see_lambda(answer: Answer, name: str, folder: str) -> Seen:
     return seen
 
 
-def _see_child(outcome: Outcome, lines: list[OutputLine]) -> Seen:
+def _see_child(outcome: Outcome, lines: list[OutputWritten]) -> Seen:
     written: dict[str, list[str]] = {"stdout": [], "stderr": [], "plldb": []}
     for line in lines:
         written[line.stream].append(line.text)

@@ -7,7 +7,11 @@ import time
 
 import boto3
 
-from ..instrumentation.control_plane import LambdaControlPlane
+from ..instrumentation.control_plane import (
+    CALLS_PER_SECOND,
+    CALLS_PER_SECOND_ALONE,
+    LambdaControlPlane,
+)
 from ..instrumentation.redirect import Layer
 from ..instrumentation.service import Instrumenter, handle
 from ..invocations.dynamodb import DynamoDbInvocationStore
@@ -46,10 +50,11 @@ def _find_session(token: str) -> Session | None:
 _connections_url = os.environ[constants.CONNECTIONS_URL]
 _instrumenter = Instrumenter(
     control_plane=LambdaControlPlane(
-        clients.lambda_(clients.CONTROL_PLANE)(),
+        clients.lambda_(clients.LAMBDA_CONTROL_PLANE)(),
         boto3.client("cloudformation", config=clients.CONTROL_PLANE),
         boto3.client("sqs", config=clients.CONTROL_PLANE),
         first_pause=clients.SHORTEST_UPDATE_SECONDS,
+        calls_per_second=CALLS_PER_SECOND_ALONE if clients.ON_EMULATOR else CALLS_PER_SECOND,
     ),
     lists=DynamoDbFunctionLists(_dynamodb, os.environ[constants.SESSIONS_TABLE]),
     connections=ApiGatewayConnections(clients.connections(clients.CONTROL_PLANE)),

@@ -114,9 +114,10 @@ def _try_to_take(
 ) -> TakenAliases | None:
     """None if it is to be tried again, since something has changed in between."""
     latest = plane.get(name)
-    if not wish.is_own(FunctionConfiguration.from_lambda(latest)):
-        # It was restored, taken or deployed again. A version of that would be none of plldb's, and
-        # whoever restores would not know it.
+    current = FunctionConfiguration.from_lambda(latest)
+    if not current.runs_shim or not wish.is_own(current):
+        # It was restored, taken or deployed again, or has another handler by now. A version of that
+        # would be none of plldb's, and whoever restores would not know it.
         return TakenAliases()
     versions = {alias.version: plane.version(name, alias.version) for alias in aliases}
     ours = {number: PublishedVersion.from_lambda(found) for number, found in versions.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
@@ -11,20 +12,26 @@ from functools import partial
 from itertools import islice
 from typing import Any, Protocol
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NoConnectionError
 
 from .rate_limit import RateLimit
 from .shared_looks import SharedLooks
 
-# Lambda's quota of control plane requests a second, for an account and region:
+# Of the 15 requests a second that Lambda's control plane takes from an account in a region, all
+# callers together: the rest is for the deployments of others. An emulator has no others.
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
-CALLS_PER_SECOND = 15
+CALLS_PER_SECOND = 12
+CALLS_PER_SECOND_ALONE = 15
 # An update ends within seconds; in a VPC it may take a minute or two.
 _SETTLE_SECONDS = 300
 # How long an update takes at least on AWS; emulators are quicker.
 FIRST_PAUSE = 1.0
-_LAST_PAUSE = 2.0
+_LAST_PAUSE = 8.0
 _CONFLICT_ATTEMPTS = 12
+# Calls that are throttled, or fail for a moment, are made again, each in its turn.
+_ATTEMPTS = 10
+_FIRST_RETRY, _LAST_RETRY, _LONGEST_RETRY_AFTER = 0.5, 8.0, 30.0
 _PAGES_AT_FIRST = 5
 # A page of AWS's has 50 functions, however many are asked for; an emulator's may have all.
 _MOST_ITEMS = 10_000
@@ -193,7 +200,9 @@ class ControlPlane(Protocol):
 
 
 class LambdaControlPlane:
-    """``lambda_``, ``cloudformation`` and ``sqs`` are boto3 clients."""
+    """``lambda_``, ``cloudformation`` and ``sqs`` are boto3 clients, the first one without retries:
+    botocore's would take no turns.
+    """
 
     def __init__(
         self,
@@ -203,14 +212,15 @@ class LambdaControlPlane:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         first_pause: float = FIRST_PAUSE,
+        calls_per_second: int = CALLS_PER_SECOND,
     ) -> None:
         self._lambda = lambda_
         self._cloudformation = cloudformation
         self._sqs = sqs
         self._sleep = sleep
         self._first_pause = first_pause
-        # Every call to Lambda's control plane takes its turn.
-        self._calls = RateLimit(CALLS_PER_SECOND, clock, sleep)
+        # Every call to Lambda's control plane takes its turn, also one that is made again.
+        self._calls = RateLimit(calls_per_second, clock, sleep)
         self._looks = SharedLooks(self._calls.acquire, self._look_at)
         # How many calls listing the account's functions takes, as far as is known.
         self._pages = _PAGES_AT_FIRST
@@ -253,8 +263,9 @@ class LambdaControlPlane:
             self._sleep(pause)
 
     def _get_at_once(self, name: str, has_turn: bool = False) -> Found:
-        call = self._call_now if has_turn else self._call
-        found: Found = call(self._lambda.get_function_configuration, FunctionName=name)
+        found: Found = self._call(
+            self._lambda.get_function_configuration, has_turn, FunctionName=name
+        )
         return found
 
     def deployment(self, stack_name: str) -> Deployment:
@@ -349,7 +360,7 @@ class LambdaControlPlane:
                 raise ChangeRefusedError(str(error.__cause__)) from error
             break
         try:
-            settled = self._await_end(name, updated)
+            settled = self._await_end(name, revision, updated)
         except ChangeRefusedError as error:
             raise UnseenUpdateError(str(error)) from error
         if settled.get("LastUpdateStatus") == "Failed":
@@ -358,16 +369,25 @@ class LambdaControlPlane:
             )
         return settled
 
-    def _await_end(self, name: str, updated: Found) -> Found:
-        """``updated`` is what Lambda answered to the update, which may be its end."""
+    def _await_end(self, name: str, revision: str, updated: Found) -> Found:
+        """``updated`` is what Lambda answered to the update, which may be its end.
+
+        What is read then may be a moment old. An update gives the function another revision, so
+        what has the one from before knows nothing of it, unless an emulator gives none.
+        """
         if updated.get("LastUpdateStatus") and is_settled(updated):
             return updated
         self._sleep(self._first_pause)
-        return self.get(name)
+        for pause in self._pauses():
+            found = self.get(name)
+            if found.get("RevisionId") != revision or updated.get("RevisionId") == revision:
+                return found
+            self._sleep(pause)
+        raise ChangeRefusedError(f"it was not seen within {_SETTLE_SECONDS} s")
 
     def _pauses(self) -> Iterator[float]:
         """Growing pauses, as long as they stay within the time that an update may take."""
-        pause, waited = self._first_pause / 2, 0.0
+        pause, waited = self._first_pause, 0.0
         while waited < _SETTLE_SECONDS:
             yield pause
             waited += pause
@@ -418,7 +438,7 @@ class LambdaControlPlane:
         return [one for one in found if one["Version"] != LATEST]
 
     def publish(self, name: str, revision: str, code: str | None) -> str | None:
-        given = {"RevisionId": revision} | ({"CodeSha256": code} if code else {})
+        given: dict[str, Any] = {"RevisionId": revision} | ({"CodeSha256": code} if code else {})
         try:
             published = self._call(self._lambda.publish_version, FunctionName=name, **given)
         except _StaleError:
@@ -503,31 +523,38 @@ class LambdaControlPlane:
     def _pages_of(
         self, operation: Callable[..., Any], has_turn: bool = False
     ) -> Iterator[dict[str, Any]]:
-        call = self._call_now if has_turn else self._call
-        position: dict[str, str] = {}
+        position: dict[str, Any] = {}
         while True:
-            page = call(operation, **position)
+            page = self._call(operation, has_turn, **position)
             yield page
-            call = self._call
+            has_turn = False
             if not page.get("NextMarker"):
                 break
             position = {"Marker": page["NextMarker"]}
 
-    def _call(self, call: Callable[..., Any], **parameters: Any) -> Any:
-        """In its turn."""
-        self._calls.acquire()
-        return self._call_now(call, **parameters)
+    def _call(self, call: Callable[..., Any], has_turn: bool = False, **parameters: Any) -> Any:
+        """In its turn, and again as long as it is throttled or fails for a moment.
 
-    def _call_now(self, call: Callable[..., Any], **parameters: Any) -> Any:
-        try:
-            return call(**parameters)
-        except ClientError as error:
-            code = _code(error)
-            if code == "ResourceNotFoundException":
-                raise GoneError from error
-            kind = _KINDS.get(code, ChangeRefusedError)
-            reason = error.response["Error"].get("Message") or code
-            raise kind(f"{reason} ({code})") from error
+        Raises GoneError or ChangeRefusedError.
+        """
+        pause = _FIRST_RETRY
+        for attempt in range(1, _ATTEMPTS + 1):
+            if not has_turn:
+                self._calls.acquire()
+            has_turn = False
+            try:
+                return call(**parameters)
+            except (ClientError, HTTPClientError, NoConnectionError) as error:
+                failure = error
+            if attempt == _ATTEMPTS or not _may_pass(failure):
+                break
+            waits = pause * random.uniform(0.5, 1)  # noqa: S311 - so that not all come at once
+            if _is_throttled(failure):
+                self._calls.back_off(max(waits, _retry_after(failure)))
+            else:
+                self._sleep(waits)
+            pause = min(pause * 2, _LAST_RETRY)
+        raise _translate(failure) from failure
 
 
 _KINDS: dict[str, type[ChangeRefusedError]] = {
@@ -535,6 +562,48 @@ _KINDS: dict[str, type[ChangeRefusedError]] = {
     "PreconditionFailedException": _StaleError,
     "ResourceConflictException": _ConflictError,
 }
+
+
+# https://docs.aws.amazon.com/lambda/latest/api/CommonErrors.html, and what is told of as Lambda's.
+_THROTTLES = {"TooManyRequestsException", "ThrottlingException", "Throttling"}
+
+
+def _is_throttled(error: Exception) -> bool:
+    return isinstance(error, ClientError) and _code(error) in _THROTTLES
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether the same call may succeed in a moment.
+
+    One whose answer was lost, too: what changes anything names the revision that it changes.
+    """
+    if not isinstance(error, ClientError):
+        return True
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return _is_throttled(error) or status >= 500
+
+
+def _retry_after(error: Exception) -> float:
+    """The seconds that Lambda asks to wait; 0 if it says nothing that can be read.
+
+    https://docs.aws.amazon.com/lambda/latest/api/API_UpdateFunctionConfiguration.html#API_UpdateFunctionConfiguration_Errors
+    """
+    headers = getattr(error, "response", {}).get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    try:
+        return min(_LONGEST_RETRY_AFTER, float(headers.get("retry-after", 0)))
+    except ValueError:
+        return 0.0
+
+
+def _translate(error: Exception) -> GoneError | ChangeRefusedError:
+    if not isinstance(error, ClientError):
+        return ChangeRefusedError(f"Lambda can't be reached: {error}")
+    code = _code(error)
+    if code == "ResourceNotFoundException":
+        return GoneError()
+    # Where variables take too much room, Lambda quotes all of them.
+    reason = (error.response["Error"].get("Message") or code).partition(" String measured:")[0]
+    return _KINDS.get(code, ChangeRefusedError)(f"{reason} ({code})")
 
 
 def _is_there(resource: dict[str, Any]) -> bool:

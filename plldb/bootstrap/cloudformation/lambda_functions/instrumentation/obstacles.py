@@ -56,6 +56,14 @@ def list_cautions(found: Found) -> Iterator[str]:
         yield f"its file system at {', '.join(paths)} is not on this machine"
 
 
+def find_hidden_variables(found: Found) -> str | None:
+    """Why the variables of a function can't be read, for example by its key; None if they can."""
+    refused = (found.get("Environment") or {}).get("Error")
+    if not refused:
+        return None
+    return f"its variables can't be read: {refused.get('Message', refused.get('ErrorCode'))}"
+
+
 def _check_package(found: Found) -> str | None:
     return find_image_obstacle(found) if is_image(found) else None
 
@@ -104,9 +112,8 @@ def _check_tenancy(found: Found) -> str | None:
 
 def _check_variables(found: Found) -> str | None:
     environment = found.get("Environment") or {}
-    refused = environment.get("Error")
-    if refused:
-        return f"its variables can't be read: {refused.get('Message', refused.get('ErrorCode'))}"
+    if reason := find_hidden_variables(found):
+        return reason
     wrapper = (environment.get("Variables") or {}).get(EXEC_WRAPPER)
     if wrapper is not None:
         return (

@@ -38,7 +38,7 @@ from .control_plane import (
     UnseenUpdateError,
     is_settled,
 )
-from .obstacles import find_obstacle, list_cautions
+from .obstacles import find_hidden_variables, find_obstacle, list_cautions
 from .redirect import (
     MAX_TIMEOUT,
     FunctionConfiguration,
@@ -55,8 +55,10 @@ from .watching import compare
 # come within 4 seconds, in which a debugger that detaches should hear of something.
 _MOST_THREADS = 60
 _RESTORED = "restored"
+# As many functions as a line of the log names.
+_LOGGED = 50
 # Of so many functions, callers of aliases come to the debugger before it is told that all is ready.
-# Of more, that takes a while: Lambda takes 15 calls a second.
+# Of more, that takes a while, since calls take turns.
 _FEW = 10
 _LATE_PAUSE = 0.3
 # How often a function is looked at again because somebody else changed it in between.
@@ -71,6 +73,15 @@ _NAME_OF_A_STACK = "its list has the name of a stack: call the list something el
 _LOST_ORIGINAL = "it runs plldb's shim, but its own handler is not known any more; deploy it again"
 
 Message = dict[str, Any]
+
+
+# What ``act`` gives for each of ``items``, so many of which are worked on at once.
+InParallel = Callable[[Callable[[Any], Any], list[Any], int], list[Any]]
+
+
+def _in_threads(act: Callable[[Any], Any], items: list[Any], most: int) -> list[Any]:
+    with ThreadPoolExecutor(min(max(1, len(items)), most)) as pool:
+        return list(pool.map(act, items))
 
 
 class NotRestoredError(Exception):
@@ -95,6 +106,7 @@ class Instrumenter:
     find_connection: Callable[[str], str | None]
     is_over: Callable[[str], bool]
     sleep: Callable[[float], None] = time.sleep
+    in_parallel: InParallel = _in_threads
 
 
 class Notifier:
@@ -211,7 +223,7 @@ def _instrument(
             notifier.notify(message)
         return is_taken
 
-    taken = _in_parallel(take, selection.functions)
+    taken = instrumenter.in_parallel(take, selection.functions, _MOST_THREADS)
     _end_publishing(request, published_for, instrumenter)
     # Asked after the last change: a session that ended before is restored here, one that ends
     # later has its own restoring, which sees all changes. That a connection is gone says nothing:
@@ -227,7 +239,7 @@ def _instrument(
             break  # restoring needs the calls
         if is_taken:
             if not has_few:
-                # Two calls or more, of 15 a second: the debugger's own questions need some, too.
+                # Two calls or more, in their turns: the debugger's own questions need some, too.
                 instrumenter.sleep(_LATE_PAUSE)
                 own = sources.get(function.name, EventSources())
                 _take_aliases_late(function, request, own, instrumenter, notifier, published_for)
@@ -318,11 +330,13 @@ def restore(request: dict[str, Any], record: Record, instrumenter: Instrumenter)
         for text in (*done.warnings, *(f"not restored: {one}" for one in done.failures)):
             notifier.notify(wire.warning(function.logical_id, text))
 
-    _in_parallel(give_back, functions)
+    instrumenter.in_parallel(give_back, functions, _MOST_THREADS)
     notifier.notify(wire.closed())
     record |= {"outcome": _RESTORED, "restored": len(restored), "failed": len(failed)}
+    if left:
+        record["left"] = {name: "; ".join(texts) for name, texts in sorted(left.items())[:_LOGGED]}
     if failed:
-        record["level"] = "ERROR"
+        record |= {"level": "ERROR", "notRestored": dict(sorted(failed.items())[:_LOGGED])}
         if holds is not None:
             raise NotRestoredError(", ".join(sorted(failed)))
     else:
@@ -731,6 +745,8 @@ def _give_back(
             current = FunctionConfiguration.from_lambda(found)
             original = undo(current, instrumenter.layer)
             is_lost = original.runs_shim
+            if is_lost and (reason := find_hidden_variables(found)):
+                raise ChangeRefusedError(reason)
             # A function that lost its variables may be anybody's.
             is_meant = holds is None or current.holder in (*holds, *([None] if is_lost else []))
             if not is_meant:
@@ -767,8 +783,3 @@ def _undo_changes(
         updated = instrumenter.control_plane.update(function.name, revision, others)
         return None if updated is None else _Done(True, (f"plldb's layer stays on it: {error}",))
     return None if updated is None else _Done(True)
-
-
-def _in_parallel(act: Callable[[FunctionRef], Any], functions: list[FunctionRef]) -> list[Any]:
-    with ThreadPoolExecutor(min(max(1, len(functions)), _MOST_THREADS)) as pool:
-        return list(pool.map(act, functions))

@@ -36,13 +36,17 @@ PRESIGNING = AWAITED.merge(
         s3={"addressing_style": "path" if os.environ.get("AWS_ENDPOINT_URL") else "virtual"},
     )
 )
-# Lambda's control plane throttles: adaptive retries slow down with it. Threads share the client.
+# CloudFormation throttles: adaptive retries slow down with it. Threads share the client.
 CONTROL_PLANE = Config(
     connect_timeout=2,
     read_timeout=20,
     retries={"mode": "adaptive", "total_max_attempts": 10},
     parameter_validation=False,
     max_pool_connections=64,
+)
+# Lambda's control plane counts each request: they take turns, and so do repetitions.
+LAMBDA_CONTROL_PLANE = CONTROL_PLANE.merge(
+    Config(retries={"mode": "standard", "total_max_attempts": 1})
 )
 # What fails is tried again when the schedule says so. Threads share the client.
 SCHEDULED = Config(
@@ -53,8 +57,10 @@ SCHEDULED = Config(
     max_pool_connections=32,
 )
 
+# An emulator says so to the functions that it runs.
+ON_EMULATOR = bool(os.environ.get("AWS_ENDPOINT_URL"))
 # How long an update of a function takes at least: it makes no sense to look before.
-SHORTEST_UPDATE_SECONDS = 0.56 if os.environ.get("AWS_ENDPOINT_URL") else 1.0
+SHORTEST_UPDATE_SECONDS = 0.56 if ON_EMULATOR else 1.0
 
 Client = Callable[[], Any]
 

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lambda_functions.instrumentation.rate_limit import RateLimit
 
+from tests.virtual_time import VirtualTime
+
 
 class Clock:
     def __init__(self) -> None:
@@ -68,3 +70,74 @@ def test_many_threads_keep_within_it_together() -> None:
         for _ in range(50):
             pool.submit(limit.acquire)
     assert sorted(slept) == [1.0] * 10 + [2.0] * 10 + [3.0] * 10 + [4.0] * 10
+
+
+class TestBackingOff:
+    """Time passes when somebody sleeps."""
+
+    def turns(self, limit: RateLimit, time: VirtualTime, count: int) -> list[float]:
+        turns = []
+        for _ in range(count):
+            limit.acquire()
+            turns.append(time.now)
+        return turns
+
+    def test_nobody_goes_on_for_a_while_and_then_half_as_many(self) -> None:
+        time = VirtualTime()
+        limit = RateLimit(8, time.clock, time.sleep)
+
+        def act() -> list[float]:
+            self.turns(limit, time, 8)
+            limit.back_off(3)
+            return self.turns(limit, time, 5)
+
+        (turns,) = time.run(act)
+        assert turns == [pytest.approx(3)] * 4 + [pytest.approx(4.005)]
+
+    def test_it_is_as_before_once_nothing_is_refused_any_more(self) -> None:
+        time = VirtualTime()
+        limit = RateLimit(8, time.clock, time.sleep)
+
+        def act() -> list[float]:
+            limit.back_off(0)
+            time.sleep(60)
+            return self.turns(limit, time, 8)
+
+        (turns,) = time.run(act)
+        assert turns == [60] * 8
+
+    def test_refusals_of_the_same_moment_are_one_sign(self) -> None:
+        time = VirtualTime()
+        limit = RateLimit(8, time.clock, time.sleep)
+
+        def act() -> list[float]:
+            for _ in range(5):
+                limit.back_off(0)
+            return self.turns(limit, time, 4)
+
+        (turns,) = time.run(act)
+        assert turns == [0] * 4
+
+    def test_who_waits_already_waits_longer(self) -> None:
+        time = VirtualTime()
+        limit = RateLimit(2, time.clock, time.sleep)
+
+        def refuse() -> None:
+            time.sleep(0.5)
+            limit.back_off(10)
+
+        turns, _ = time.run(lambda: self.turns(limit, time, 3), refuse)
+        assert turns == [0, 0, pytest.approx(10.5)]
+
+    def test_some_always_go_on(self) -> None:
+        time = VirtualTime()
+        limit = RateLimit(8, time.clock, time.sleep)
+
+        def act() -> list[float]:
+            for _ in range(10):
+                limit.back_off(0)
+                time.sleep(1)
+            return self.turns(limit, time, 2)
+
+        (turns,) = time.run(act)
+        assert turns == [10, 10]

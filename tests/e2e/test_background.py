@@ -1,0 +1,93 @@
+"""``plldb dev --detach``: a session without a terminal, however it is begun and ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import psutil
+
+from plldb.emulators.process_identity import is_gone
+
+from .support import poll
+from .test_dev import _CODE, Project, project
+
+__all__ = ["project"]  # the fixture
+
+
+def state_of(project: Project) -> dict[str, Any]:
+    return project.plldb("status", "--output", "json").succeeded().json
+
+
+def has_left_nothing(project: Project) -> bool:
+    return not project.runs() and not project.processes()
+
+
+def test_it_outlives_its_terminal_until_it_is_stopped(project: Project) -> None:
+    command = [*project.plldb.command, "dev", "--detach"]
+    terminal = pexpect.spawn(
+        command[0], command[1:], cwd=project.folder, env=project.plldb.environment, timeout=90
+    )
+    terminal.expect("runs in the background")
+    terminal.expect(pexpect.EOF)
+    terminal.close(force=True)
+    assert terminal.exitstatus == 0
+
+    state = state_of(project)
+    assert (state["running"], state["state"]) == (True, "ready")
+    assert state["functions"] == ["Greeter"]
+    os.kill(state["pid"], signal.SIGHUP)
+    assert project.invoke() == {"said": "hello", "memory": "128"}
+    project.code.write_text(_CODE.replace("hello", "good morning"))
+    assert project.invoke() == {"said": "good morning", "memory": "128"}
+
+    again = project.plldb("dev", "--detach").failed()
+    assert f"runs already, process {state['pid']}" in again.stderr
+
+    stopped = project.plldb("stop", "--output", "json").succeeded().json
+    assert (stopped["stopped"], stopped["exitCode"], stopped["error"]) == (True, 0, None)
+    poll(lambda: has_left_nothing(project), "nothing is left")
+    assert state_of(project)["running"] is False
+    events = Path(state["events"]).read_text()
+    assert '"event": "ready"' in events
+    assert '"event": "closed"' in events
+
+
+def test_of_a_killed_one_status_cleans_up_and_the_next_start_goes_on(project: Project) -> None:
+    for is_looked_at in (True, False):
+        started = project.plldb("dev", "--detach", "--output", "json").succeeded().json
+        killed = psutil.Process(started["pid"])
+        killed.kill()
+        poll(partial(is_gone, killed), "it is gone")
+        if is_looked_at:
+            state = state_of(project)
+            assert (state["running"], state["error"]) == (False, "It was killed.")
+            assert "is stopped now" in state["hint"]
+            poll(lambda: has_left_nothing(project), "nothing is left")
+    project.plldb("dev", "--detach").succeeded()
+    assert project.invoke() == {"said": "hello", "memory": "128"}
+    project.plldb("stop").succeeded()
+    poll(lambda: has_left_nothing(project), "nothing is left")
+
+
+def test_whoever_ends_the_command_before_it_is_ready_wants_none(project: Project) -> None:
+    with project.plldb.start("dev", "--detach") as command:
+        poll(project.runs, "it has begun")
+        command.send_signal(signal.SIGINT)
+        assert command.wait(90) == 1
+        poll(lambda: has_left_nothing(project), "nothing is left")
+        assert command.stderr is not None
+        assert "Traceback" not in command.stderr.read()
+    state = state_of(project)
+    assert (state["running"], state["exitCode"]) == (False, 1)
+
+
+def test_what_can_not_be_deployed_is_said_and_leaves_nothing(project: Project) -> None:
+    project.template.write_text("Resources: {T: {Type: AWS::No::Such}}")
+    failed = project.plldb("dev", "--detach").failed()
+    assert "AWS::No::Such" in failed.stderr
+    poll(lambda: has_left_nothing(project), "nothing is left")
