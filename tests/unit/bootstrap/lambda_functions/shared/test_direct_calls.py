@@ -38,17 +38,17 @@ class Direct:
         session = boto3.Session("AK", "secret", "session-token", "eu-west-1")
         config = Config(retries={"total_max_attempts": 1}, parameter_validation=False)
         self.boto3 = session.client("dynamodb", endpoint_url=url, config=config)
-        gateway = session.client(
+        self.gateway = session.client(
             "apigatewaymanagementapi", endpoint_url=f"{url}/_aws/execute-api/id/v1", config=config
         )
         credentials: Any = session.get_credentials()
         self._calls = [
             DirectCalls(client, credentials.get_frozen_credentials, self.pauses.append)
-            for client in (self.boto3, gateway)
+            for client in (self.boto3, self.gateway)
         ]
         self.dynamodb: Any = DirectDynamoDb(self.boto3, self._calls[0])
-        self.connections: Any = DirectConnections(gateway, self._calls[1])
-        self._clients = (self.boto3, gateway)
+        self.connections: Any = DirectConnections(self.gateway, self._calls[1])
+        self._clients = (self.boto3, self.gateway)
 
     def close(self) -> None:
         for one in (*self._calls, *self._clients):
@@ -119,8 +119,11 @@ def test_they_are_signed_as_boto3_signs_them() -> None:
 
 def test_what_is_posted_goes_to_one_connection() -> None:
     with local_server(lambda _: Answer(200)) as server, direct(server.url) as clients:
-        clients.connections.post_to_connection(ConnectionId="c/ä=", Data=b"{}")
-    (request,) = server.requests
+        for client in (clients.gateway, clients.connections):
+            client.post_to_connection(ConnectionId="c/ä=", Data=b"{}")
+    theirs, request = server.requests
+    assert (theirs.url, theirs.body) == (request.url, request.body)
+    assert "content-type" not in {*theirs.headers, *request.headers}
     assert request.method == "POST"
     assert request.path == "/_aws/execute-api/id/v1/@connections/c%2F%C3%A4%3D"
     assert request.credential_scope[2:4] == ["eu-west-1", "execute-api"]
