@@ -21,6 +21,7 @@ class InThreads:
         under_way = self._executor.submit(other)
         try:
             first = one()
-        finally:
+        except BaseException:
             wait([under_way])
+            raise
         return first, under_way.result()
