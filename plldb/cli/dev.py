@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from plldb.cli.attach import attach, detach, present, run_attach
-from plldb.cli.attach_options import AttachOptions
+from plldb.cli.attach_options import INSPECTOR_ADDRESS, AttachOptions
 from plldb.cli.command_base import Command
 from plldb.cli.deploy import (
     DeployOptions,
@@ -68,6 +68,11 @@ def _take_options_of_attach(command: _F) -> _F:
     help="Run it after each deployment, as 'plldb exec' would: to fill tables, to create users.",
 )
 @click.option("--keep", is_flag=True, help="Leave the emulator running at the end.")
+@click.option(
+    "--no-inspect",
+    is_flag=True,
+    help="Serve no inspector page, which otherwise is there at a terminal, if it is installed.",
+)
 @yes_option
 @helper_stack_option()
 @_take_options_of_attach
@@ -79,6 +84,7 @@ def dev(
     emulator: str,
     seed: str | None,
     keep: bool,
+    no_inspect: bool,
     yes: bool,
     **given: Any,
 ) -> None:
@@ -100,6 +106,8 @@ def dev(
         stacks=(), stack_names=(), template=named, terraform=None, **given
     )
     attach_options.check()
+    if no_inspect and attach_options.inspect is not None:
+        raise click.UsageError("Choose one of --inspect and --no-inspect.")
     seed_words = _split_seed(seed)
     from plldb.cli.factory import make_factory
 
@@ -108,6 +116,8 @@ def dev(
         detach(factory)
         return
     factory.keep_log("dev")
+    if attach_options.inspect is None and not no_inspect and _can_inspect(factory):
+        attach_options = replace(attach_options, inspect=INSPECTOR_ADDRESS)
     # From the start: they clean up as Ctrl-C does, however far this has come.
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
@@ -117,6 +127,13 @@ def dev(
         cleaning.enter_context(_emulator(factory, emulator, keep))
         _bootstrap(factory)
         _run(factory, own, attach_options, _make_seed(factory, seed_words))
+
+
+def _can_inspect(factory: Factory) -> bool:
+    """Whether somebody is there to look at a page, and there is one to look at."""
+    from plldb.inspector.extra import is_installed
+
+    return factory.console.is_terminal and is_installed()
 
 
 def _split_seed(seed: str | None) -> list[str]:
@@ -135,11 +152,12 @@ def _split_seed(seed: str | None) -> list[str]:
 def _make_seed(factory: Factory, words: Sequence[str]) -> Seed | None:
     if not words:
         return None
+    from plldb.cli.terminal_text import make_line
     from plldb.dev.seeding import Seed
 
     console = factory.console
     environ = factory.open_tool_environment()
-    return Seed(words, environ, lambda line: console.note(f"  seed │ {line}"))
+    return Seed(words, environ, lambda line: console.note(make_line(line, "seed")))
 
 
 def _run_seed(console: Console, seed: Seed | None) -> None:

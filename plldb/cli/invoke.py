@@ -120,6 +120,7 @@ def _read_last_event(console: Console, folder: Path, function: StackFunction) ->
 
 
 def _show(console: Console, name: str, answer: Answer) -> None:
+    from plldb.cli.terminal_text import make_line
     from plldb.dev.lambda_call import describe_payload
     from plldb.errors import FunctionFailedError
 
@@ -151,7 +152,7 @@ def _show(console: Console, name: str, answer: Answer) -> None:
         )
     else:
         for line in answer.log.splitlines():
-            console.note(line)
+            console.note(make_line(line))
         if failure is None:
             console.pass_on(answer.payload)
             console.note(f"✔ {name}  {milliseconds} ms")
