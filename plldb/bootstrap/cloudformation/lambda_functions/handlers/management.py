@@ -51,6 +51,12 @@ OPERATIONS: dict[str, Operation] = {
     "DELETE /sessions": partial(close_sessions, closing=_closing),
     "GET /sessions/{sessionId}": partial(get_session, store=_sessions),
     "DELETE /sessions/{sessionId}": partial(close_session, closing=_closing),
+    # The same for one stack, so that a policy can name it.
+    "POST /stacks/{stackName}/sessions": partial(create_session, creation=_creation),
+    "GET /stacks/{stackName}/sessions": partial(list_sessions, store=_sessions),
+    "DELETE /stacks/{stackName}/sessions": partial(close_sessions, closing=_closing),
+    "GET /stacks/{stackName}/sessions/{sessionId}": partial(get_session, store=_sessions),
+    "DELETE /stacks/{stackName}/sessions/{sessionId}": partial(close_session, closing=_closing),
     "GET /health": partial(check_health, probes=_probes),
 }
 
