@@ -22,7 +22,7 @@ from ..websocket.connections import ApiGatewayConnections
 
 _sessions_table = os.environ[constants.SESSIONS_TABLE]
 _debugger_table = os.environ[constants.DEBUGGER_TABLE]
-_sessions = DynamoDbSessionStore(clients.dynamodb(), _sessions_table)
+_sessions = DynamoDbSessionStore(clients.direct_dynamodb(), _sessions_table)
 _creation = SessionCreation(
     sessions=_sessions,
     pending=PendingCap(_sessions, int(os.environ[constants.MAX_PENDING_SESSIONS])),
@@ -36,7 +36,7 @@ _closing = Closing(
         instrumentation=LambdaInstrumentation(
             clients.lambda_(), os.environ[constants.INSTRUMENTATION_FUNCTION]
         ),
-        connections=ApiGatewayConnections(clients.connections()),
+        connections=ApiGatewayConnections(clients.direct_connections()),
     ),
 )
 _probing = clients.lazily(partial(clients.dynamodb, clients.PROBING))

@@ -12,6 +12,7 @@ import boto3
 from botocore.config import Config
 
 from . import constants
+from .direct_calls import DirectCalls, DirectConnections, DirectDynamoDb
 
 # An emulator says so to the functions that it runs.
 ON_EMULATOR = bool(os.environ.get("AWS_ENDPOINT_URL"))
@@ -84,6 +85,12 @@ def dynamodb(config: Config = AWAITED) -> Any:
     return boto3.client("dynamodb", config=config)
 
 
+def direct_dynamodb() -> Any:
+    """For those that somebody waits for; all that they call for one item has little to do."""
+    client = dynamodb()
+    return DirectDynamoDb(client, DirectCalls(client, credentials))
+
+
 def credentials() -> Any:
     """What the clients made here sign with, as it is now."""
     session: Any = boto3.DEFAULT_SESSION
@@ -94,6 +101,17 @@ def connections(config: Config = AWAITED) -> Client:
     """The client that posts to the connections of this helper stack's WebSocket API."""
     url = os.environ[constants.CONNECTIONS_URL]
     return lazily(lambda: boto3.client("apigatewaymanagementapi", endpoint_url=url, config=config))
+
+
+def direct_connections() -> Client:
+    """The same for those that somebody waits for: posting has little to do."""
+    make = connections()
+
+    @cache
+    def client() -> Any:
+        return DirectConnections(make(), DirectCalls(make(), credentials))
+
+    return client
 
 
 def lambda_(config: Config = AWAITED) -> Client:
