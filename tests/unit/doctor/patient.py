@@ -65,6 +65,8 @@ class FakeIam:
     def __init__(self) -> None:
         self.denies: set[str] = set()
         self.depends: set[str] = set()
+        # What is denied of a resource, whatever the action.
+        self.closed: set[str] = set()
         self.roles: dict[str, str] = {}
         self.refusal: ClientError | None = None
         self.sources: set[str] = set()
@@ -89,7 +91,8 @@ class FakeIam:
         self.sources.add(PolicySourceArn)
         (resource,) = ResourceArns
         for action in ActionNames:
-            is_allowed = not {action} & (self.denies | self.depends)
+            is_open = not any(resource.endswith(one) for one in self.closed)
+            is_allowed = is_open and not {action} & (self.denies | self.depends)
             yield {
                 "EvaluationResults": [
                     {

@@ -14,10 +14,12 @@ from plldb.debugger.children.interpreter import Interpreter
 from plldb.debugger.children.invoker import RunState
 from tests.unit.debugger.developer import Terminal, debug
 from tests.unit.debugger.local_code import (
+    HERE,
     Project,
     await_true,
     error,
     every_python,
+    interpreters,
     is_running,
     processes_in,
     value,
@@ -89,10 +91,18 @@ def test_retry_runs_the_saved_code(
     assert not any(map(is_running, processes_in(project.folder)))
 
 
-@every_python
-@pytest.mark.parametrize("leave", ["c", "continue", "q", "\x04"])
+@pytest.mark.parametrize(
+    ("leave", "python"),
+    [
+        *(("c", python) for python in interpreters()),
+        ("continue", HERE),
+        ("q", HERE),
+        ("\x04", HERE),
+    ],
+    ids=lambda value: getattr(value, "version_text", repr(value)),
+)
 def test_leaving_reports_the_error(
-    project: Project, terminal: Terminal, python: Interpreter, leave: str
+    project: Project, terminal: Terminal, leave: str, python: Interpreter
 ) -> None:
     """Byte for byte the one that it is without a debugger, and in the log as well."""
     expected = error(project.invoke({"a": 1, "é": "ü"}, python=python))
@@ -384,17 +394,16 @@ class TestNothingToLookAt:
 
 class TestRetryAtABreakpoint:
     @every_python
-    @pytest.mark.parametrize("catches", ["Exception", "BaseException"])
     def test_it_begins_anew(
-        self, project: Project, terminal: Terminal, python: Interpreter, catches: str
+        self, project: Project, terminal: Terminal, python: Interpreter
     ) -> None:
         """Whatever the code makes of it; its ``finally`` runs."""
-        project.write(f"""
+        project.write("""
             def handler(event, context):
                 try:
                     breakpoint()
                     print("went on")
-                except {catches}:
+                except BaseException:
                     return "caught"
                 finally:
                     print("finally")
@@ -482,3 +491,18 @@ def test_a_debugger_that_cannot_be_opened(project: Project, terminal: Terminal) 
     )
     assert error(outcome) == expected
     assert "no debugger could be opened" in project.output("plldb")[0]
+
+
+def test_a_message_that_is_no_text(project: Project, terminal: Terminal) -> None:
+    """Half of a surrogate pair, as in names of files."""
+    project.write(r"""
+        def handler(event, context):
+            raise ValueError("\udc80")
+    """)
+
+    def developer() -> None:
+        assert "ValueError" in terminal.expect(PROMPT)
+        project.write(MENDED)
+        terminal.type("retry")
+
+    assert value(debug(project, terminal, developer)) == ANSWER
