@@ -50,6 +50,7 @@ class CheckupContext:
     make_release: Callable[[Target], Release]
     make_emulator: Callable[[str], Emulator]
     clock: Callable[[], float] = field(default=time.time)
+    sleep: Callable[[float], None] = field(default=time.sleep)
 
 
 @dataclass(frozen=True)
