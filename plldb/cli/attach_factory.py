@@ -127,14 +127,23 @@ class AttachFactory:
         if self._options.record is None:
             yield
             return
-        from plldb.replay.masks import Masks
         from plldb.replay.recorder import Recorder
 
-        file = self._factory.resolver.file
-        masks = Masks(() if file is None else file.record.mask)
+        masks = self._factory.make_masks()
         folder, warn = self._folder / self._options.record, self._factory.console.warn
         with Recorder(folder, self._folder, _list_names(stacks), masks, warn) as recorder:
             self._listeners.append(recorder.take)
+            yield
+
+    @contextmanager
+    def open_journal(self, stacks: Sequence[AttachFactory]) -> Iterator[None]:
+        """Writes down meanwhile what 'plldb invocations' shows."""
+        from plldb.cli.background import open_journal
+
+        history = self.keep_history(stacks)
+        with open_journal(self._factory, self._options.record, history) as journal:
+            if journal is not None:
+                self._listeners.append(journal.take)
             yield
 
     @contextmanager

@@ -40,7 +40,10 @@ LAYERS = [
     {"errors"},
     {"templates"},
     {"deployed"},
-    {"certificates", "clock_skew", "diagnostic_log", "files", "option_names", "proxies"},
+    {
+        *("certificates", "clock_skew", "diagnostic_log", "files", "network_refusals"),
+        *("option_names", "proxies"),
+    },
     {"config"},
     {"settings_file"},
     {"aws_profile", "credentials"},
@@ -49,8 +52,9 @@ LAYERS = [
     {"bootstrap", "debugger", "emulators"},
     {"replay"},
     {"background", "inspector"},
-    {"demo", "doctor", "pytest_plugin"},
+    {"doctor", "pytest_plugin"},
     {"dev"},
+    {"demo"},
     {"cli"},
 ]
 # Inside the helper stack: handlers put rooms together, and what is shared uses no room.
