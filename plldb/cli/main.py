@@ -51,6 +51,9 @@ _SUMMARIES = {
     "dev": "Deploy the project in this folder, and run its functions here until Ctrl-C.",
     "doctor": "Find out what is wrong, and say what to do.",
     "exec": "Run any tool against the emulator, or against AWS with --profile.",
+    "invocation": "Show all of an invocation that ran here: event, answer or error, output, where "
+    "time went.",
+    "invocations": "List the invocations that ran here, the oldest first.",
     "invoke": "Invoke a function once, and show its answer, its error and the end of its log.",
     "local": "Start, stop and find an AWS emulator on this machine.",
     "logs": "Show what a function has logged in CloudWatch Logs.",

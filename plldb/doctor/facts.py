@@ -51,6 +51,7 @@ class CheckupContext:
     make_release: Callable[[Target], Release]
     make_emulator: Callable[[str], Emulator]
     clock: Callable[[], float] = field(default=time.time)
+    sleep: Callable[[float], None] = field(default=time.sleep)
     cloudformation_role: str | None = None
 
 

@@ -18,8 +18,8 @@ from plldb.stacks import find_helper_stack, find_stack
 
 from .calls import Call
 from .project import Project, attach, deployed_project, detach
+from .role_probe import probing
 from .support import Backend, Plldb, allowed, random_name, signed_in, user
-from .test_least_privilege import probing
 
 pytestmark = pytest.mark.needs("iam")
 
