@@ -29,10 +29,10 @@ PYTEST_ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit e2e coverage lint format docs shim projects lock bench clean
+.PHONY: help setup demo test unit e2e coverage lint format docs screenshots recording shim projects lock bench clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) ## Make .venv with everything in it; again only when pyproject.toml changes
 
@@ -78,6 +78,12 @@ projects: setup ## Write what other tools make of tests/projects (needs Node.js;
 
 docs: setup ## Write docs/reference from the code
 	$(BIN)/python -m tools.reference
+
+recording: setup ## Record the first minutes for the README, from a real run (docs/first-minutes.svg)
+	$(BIN)/python -m tools.recording
+
+screenshots: setup ## Take the pictures of the inspector in docs/images (needs Chromium)
+	$(BIN)/python -m tools.screenshots
 
 lock: setup ## Pin what the LocalStack image installs, from requirements.in
 	$(BIN)/pip install --quiet uv

@@ -155,11 +155,13 @@ class FileStack:
 @dataclass(frozen=True)
 class FileRecord:
     """``[record]`` of plldb.toml: further secrets, see ``plldb.replay.masks``, and places at which
-    a replay may differ, see ``plldb.replay.difference``.
+    a replay may differ, see ``plldb.replay.difference``. ``invocations``: those of all sessions are
+    written down, for ``plldb invocations``.
     """
 
     mask: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
+    invocations: bool = True
 
 
 @dataclass(frozen=True)

@@ -203,12 +203,15 @@ def _read_text_value(where: str, key: str, value: object) -> str:
 
 def _read_record(path: Path, table: object) -> FileRecord:
     where = f"{path} [record]"
-    table = _check_table(where, table, ("mask", "ignore"))
+    table = _check_table(where, table, ("mask", "ignore", "invocations"))
     mask = _read_texts(where, "mask", table)
     for entry in mask:
         if entry.startswith("/"):
             _check_pattern(f"{where}: mask", entry)
-    return FileRecord(mask, _read_texts(where, "ignore", table))
+    are_kept = table.get("invocations", True)
+    if not isinstance(are_kept, bool):
+        raise wrong_type(f"{where}: invocations", are_kept, "true or false")
+    return FileRecord(mask, _read_texts(where, "ignore", table), are_kept)
 
 
 def _read_texts(where: str, key: str, table: Mapping[str, object]) -> tuple[str, ...]:

@@ -440,7 +440,7 @@ class AwsLambda:
 
     # --- What else is known of a function -----------------------------------------------------
 
-    def _get_policy(self, FunctionName: str) -> Found:  # noqa: N803
+    def _get_policy(self, FunctionName: str, **_: Any) -> Found:  # noqa: N803
         policy = self._function(FunctionName).policy
         if policy is None:
             raise Refusal("ResourceNotFoundException", "The resource you requested does not exist.")

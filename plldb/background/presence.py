@@ -57,10 +57,18 @@ class Presence:
                 names = tuple(function for function, _ in running)
                 self._change(state="ending", running=names, seconds_left=seconds)
 
+    def note_inspector(self, url: str) -> None:
+        self._change(inspector=url)
+
     def end(self, exit_code: int, error: str | None = None, hint: str | None = None) -> None:
         """``error`` says why, if it is no success."""
         self._change(
-            state="ended", ended_at=tell_time(), exit_code=exit_code, error=error, hint=hint
+            state="ended",
+            ended_at=tell_time(),
+            exit_code=exit_code,
+            error=error,
+            hint=hint,
+            inspector=None,
         )
 
     def _others(self, function: str) -> tuple[str, ...]:

@@ -16,8 +16,9 @@ class SessionRecord:
 
     ``command`` is that of plldb, ``folder`` where it runs. ``functions`` run here, ``skipped`` do
     not, for the reason that is given. Times are in UTC, as ISO 8601 has them. ``recordings`` is the
-    folder of --record. Of one that is ending, ``running`` are the functions that it waits for, for
-    ``seconds_left`` at most. Of one that has ended, ``exit_code``, ``error`` and ``hint`` say how.
+    folder of --record, ``inspector`` the URL of the page, which opens it. Of one that is ending,
+    ``running`` are the functions that it waits for, for ``seconds_left`` at most. Of one that has
+    ended, ``exit_code``, ``error`` and ``hint`` say how.
     """
 
     folder: str
@@ -30,6 +31,7 @@ class SessionRecord:
     skipped: Mapping[str, str] = field(default_factory=dict)
     recordings: str | None = None
     log: str | None = None
+    inspector: str | None = None
     running: tuple[str, ...] = ()
     seconds_left: float = 0.0
     ended_at: str | None = None

@@ -80,7 +80,13 @@ class Executor:
             case planner.ProtectBucket(bucket, protection):
                 self._protect_bucket(bucket, protection)
             case planner.UploadArtifact(bucket, artifact):
-                self._s3.put_object(Bucket=bucket, Key=artifact.key, Body=artifact.body)
+                # Its name can be guessed: code goes into nobody else's bucket of that name.
+                self._s3.put_object(
+                    Bucket=bucket,
+                    Key=artifact.key,
+                    Body=artifact.body,
+                    ExpectedBucketOwner=self._target.account_id,
+                )
             case planner.DeleteObjects(bucket, prefix, keys):
                 self._delete_objects(bucket, prefix, keys)
             case planner.DeleteBucket(bucket):

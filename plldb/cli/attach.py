@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from plldb.cli.attach_options import DEBUGPY_ADDRESS, AttachOptions
+from plldb.cli.attach_options import DEBUGPY_ADDRESS, INSPECTOR_ADDRESS, AttachOptions
 from plldb.cli.command_base import Command
 from plldb.cli.name_types import FUNCTION_NAME, STACK_NAME, complete_files
 from plldb.cli.options import global_options, helper_stack_option
@@ -89,6 +89,13 @@ if TYPE_CHECKING:
     "--pdb/--no-pdb", help="breakpoint(), ipdb, pudb and their like talk to this terminal."
 )
 @click.option(
+    "--post-mortem/--no-post-mortem",
+    default=True,
+    show_default=True,
+    help="With --pdb: stop at an exception that nobody catches; 'retry' runs the event again by "
+    "the saved code.",
+)
+@click.option(
     "--debugpy",
     is_flag=False,
     flag_value=DEBUGPY_ADDRESS,
@@ -133,6 +140,14 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Write each invocation to a file there, without its secrets: for 'plldb replay', and as a "
     "test for pytest.",
+)
+@click.option(
+    "--inspect",
+    is_flag=False,
+    flag_value=INSPECTOR_ADDRESS,
+    metavar="[HOST:]PORT",
+    help="Serve a page that shows each invocation, replays it, and saves it as a test; on this "
+    "machine alone, at any free port by default.",
 )
 @click.option(
     "--detach",
@@ -199,7 +214,12 @@ def run_attach(factory: Factory, options: AttachOptions, folder: Path) -> None:
     for made in stacks:
         made.look_at_stack()
     first = stacks[0]
-    with first.view, first.open_recorder(stacks):
+    with (
+        first.view,
+        first.open_recorder(stacks),
+        first.open_journal(stacks),
+        first.open_inspector(stacks),
+    ):
         attach_to_all(
             first.target,
             [made.stack for made in stacks],

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import WhenAbsent
 from plldb.cli.attach_editor import EditorOffer
+from plldb.cli.attach_inspector import EditorSession, choose_runner, serve_inspector
 from plldb.cli.attach_options import parse_debug_mode
 from plldb.cli.attach_view import AttachView
 from plldb.debugger.attachment import SessionOptions, StackToDebug, name_function
@@ -35,6 +36,7 @@ from plldb.debugger.sources.stack_settings import (
 from plldb.debugger.timing import read_timing
 from plldb.deployed import DeployedStack
 from plldb.errors import UsageError
+from plldb.inspector.extra import require_installed
 from plldb.stacks import check_debuggable_stack, find_stack, read_deployed_stack
 
 if TYPE_CHECKING:
@@ -65,7 +67,9 @@ class AttachFactory:
         self._folder = folder
         self.timing = read_timing(os.environ)
         self.overrides = Overrides()
-        self._debug = parse_debug_mode(options.pdb, options.debugpy, options.wait_for_client)
+        self._debug = parse_debug_mode(
+            options.pdb, options.debugpy, options.wait_for_client, options.post_mortem
+        )
         self.session = SessionOptions(
             options.stack_name,
             factory.settings.helper_stack,
@@ -91,6 +95,9 @@ class AttachFactory:
         self._python = self._find_interpreter()
         self.view = view or AttachView(factory.console, is_live=not options.pdb)
         factory.ask = self.view.ask
+        if options.inspect is not None:
+            require_installed()
+        self._editor_session = EditorSession()
         self._history: History | None = None
         # Who wants to know what goes on, beside the view.
         self._listeners: list[Callable[[AttachEvent], None]] = [*factory.followers]
@@ -120,14 +127,48 @@ class AttachFactory:
         if self._options.record is None:
             yield
             return
-        from plldb.replay.masks import Masks
         from plldb.replay.recorder import Recorder
 
-        file = self._factory.resolver.file
-        masks = Masks(() if file is None else file.record.mask)
+        masks = self._factory.make_masks()
         folder, warn = self._folder / self._options.record, self._factory.console.warn
         with Recorder(folder, self._folder, _list_names(stacks), masks, warn) as recorder:
             self._listeners.append(recorder.take)
+            yield
+
+    @contextmanager
+    def open_journal(self, stacks: Sequence[AttachFactory]) -> Iterator[None]:
+        """Writes down meanwhile what 'plldb invocations' shows."""
+        from plldb.cli.background import open_journal
+
+        history = self.keep_history(stacks)
+        with open_journal(self._factory, self._options.record, history) as journal:
+            if journal is not None:
+                self._listeners.append(journal.take)
+            yield
+
+    @contextmanager
+    def open_inspector(self, stacks: Sequence[AttachFactory]) -> Iterator[None]:
+        """Serves the page meanwhile, if that is asked for, and says where it is.
+
+        Raises SourceError if the page can't be served.
+        """
+        if self._options.inspect is None:
+            yield
+            return
+        history, file = self.keep_history(stacks), self._factory.resolver.file
+        self._listeners.append(self._editor_session.take)
+        record = self._options.record
+        with serve_inspector(
+            self._options.inspect,
+            history,
+            choose_runner(self._debug, self._editor_session, self._python, history),
+            self._folder,
+            None if record is None else self._folder / record,
+            None if file is None else file.record,
+        ) as inspector:
+            self._factory.console.answer(
+                {"event": "inspector", "url": inspector.url}, f"Inspector: {inspector.url}"
+            )
             yield
 
     @property
@@ -244,6 +285,7 @@ class AttachFactory:
             except BaseException:
                 invoker.discard()
                 raise
+        self._editor_session.invoker = invoker
         return invoker
 
     def _find_interpreter(self) -> Interpreter:

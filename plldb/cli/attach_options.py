@@ -12,6 +12,8 @@ import click
 if TYPE_CHECKING:
     from plldb.debugger.children.local_function import DebugMode
 
+# Any port that is free.
+INSPECTOR_ADDRESS = "127.0.0.1:0"
 DEBUGPY_ADDRESS = "127.0.0.1:5678"
 _MAX_PORT = 65535
 
@@ -35,6 +37,7 @@ class AttachOptions:
     env: tuple[str, ...]
     env_files: tuple[Path, ...]
     pdb: bool
+    post_mortem: bool
     debugpy: str | None
     wait_for_client: bool
     write_launch_config: bool
@@ -44,6 +47,7 @@ class AttachOptions:
     aliases: bool
     max_concurrency: int
     record: Path | None
+    inspect: str | None
     detach: bool = False
     # Of a process that was started in the background: the descriptor of its lock.
     background: int | None = None
@@ -97,7 +101,9 @@ class AttachOptions:
         )
 
     def check(self) -> None:
-        """Raises click.UsageError for options that do not go together."""
+        """Raises click.UsageError, or UsageError, for options that do not go together, and for an
+        address at which nothing is to listen.
+        """
         if self.template and self.terraform:
             raise click.UsageError("Choose one of --template and --terraform.")
         for option, given in (("--template", self.template), ("--terraform", self.terraform)):
@@ -109,18 +115,24 @@ class AttachOptions:
             raise click.UsageError("Choose one of --pdb and --debugpy.")
         if (self.wait_for_client or self.write_launch_config) and not self.debugpy:
             raise click.UsageError("--wait-for-client and --write-launch-config go with --debugpy.")
+        if self.inspect is not None:
+            from plldb.inspector.address import parse_address
+
+            parse_address(self.inspect)
         if self.pdb and (self.detach or self.background is not None):
             raise click.UsageError(
                 "--pdb takes a terminal, and --detach leaves none: choose --debugpy for an editor."
             )
 
 
-def parse_debug_mode(pdb: bool, debugpy: str | None, wait_for_client: bool) -> DebugMode:
+def parse_debug_mode(
+    pdb: bool, debugpy: str | None, wait_for_client: bool, post_mortem: bool = True
+) -> DebugMode:
     """``debugpy`` is ``[HOST:]PORT``, or None. Raises click.UsageError if it is neither."""
     from plldb.debugger.children.local_function import NO_DEBUGGER, Debugpy, Pdb
 
     if debugpy is None:
-        return Pdb() if pdb else NO_DEBUGGER
+        return Pdb(post_mortem=post_mortem) if pdb else NO_DEBUGGER
     host, _, port = debugpy.rpartition(":")
     if not port.isdecimal() or not 0 < int(port) <= _MAX_PORT:
         raise click.UsageError(f"--debugpy {debugpy}: give HOST:PORT, as in {DEBUGPY_ADDRESS}.")

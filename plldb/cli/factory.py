@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from plldb.emulators.base import Emulator
     from plldb.emulators.lifecycle import Lifecycle
     from plldb.errors import PlldbError
+    from plldb.replay.masks import Masks
 
 logger = logging.getLogger(__name__)
 
@@ -103,6 +104,13 @@ class Factory:
         default = Path(platformdirs.user_cache_dir("plldb", appauthor=False))
         folder = find_home(os.environ, default).value / "layers"
         return self._to_close.enter_context(LayerFetcher.of_target(self.target, folder))
+
+    def make_masks(self) -> Masks:
+        """What takes secrets out of that which is kept on the disk."""
+        from plldb.replay.masks import Masks
+
+        file = self.resolver.file
+        return Masks(() if file is None else file.record.mask)
 
     def find_stack_name(self) -> str:
         """That of the project in this folder. Raises UsageError if it has several."""

@@ -29,6 +29,8 @@ _COMMANDS = {
     "dev": ("plldb.cli.dev", "dev"),
     "doctor": ("plldb.cli.doctor", "doctor"),
     "exec": ("plldb.cli.exec", "exec_"),
+    "invocation": ("plldb.cli.invocations", "invocation"),
+    "invocations": ("plldb.cli.invocations", "invocations"),
     "invoke": ("plldb.cli.invoke", "invoke"),
     "local": ("plldb.cli.local", "local"),
     "logs": ("plldb.cli.logs", "logs"),

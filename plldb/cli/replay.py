@@ -56,6 +56,13 @@ if TYPE_CHECKING:
     "--pdb", is_flag=True, help="breakpoint(), ipdb, pudb and their like talk to this terminal."
 )
 @click.option(
+    "--post-mortem/--no-post-mortem",
+    default=True,
+    show_default=True,
+    help="With --pdb: stop at an exception that nobody catches; 'retry' runs the event again by "
+    "the saved code.",
+)
+@click.option(
     "--debugpy",
     is_flag=False,
     flag_value=DEBUGPY_ADDRESS,
@@ -70,6 +77,7 @@ def replay(
     env: tuple[str, ...],
     ignore: tuple[str, ...],
     pdb: bool,
+    post_mortem: bool,
     debugpy: str | None,
 ) -> None:
     """Run recorded invocations again, by the code that is here.
@@ -85,7 +93,7 @@ def replay(
     if pdb and debugpy:
         raise click.UsageError("Choose one of --pdb and --debugpy.")
     variables = parse_assignments("--env", env)
-    debug = parse_debug_mode(pdb, debugpy, wait_for_client=True)
+    debug = parse_debug_mode(pdb, debugpy, wait_for_client=True, post_mortem=post_mortem)
 
     from plldb.cli.factory import make_factory
     from plldb.errors import ReplayError
@@ -226,7 +234,9 @@ class _Lines:
         self._show()
 
     def _show(self) -> None:
+        from plldb.cli.terminal_text import make_line
+
         with self._lock:
             while self._shown < len(self.kept) and not self._is_paused:
-                self._console.note(f"  {self._function} │ {self.kept[self._shown]}")
+                self._console.note(make_line(self.kept[self._shown], self._function))
                 self._shown += 1

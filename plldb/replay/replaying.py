@@ -12,7 +12,7 @@ from plldb.debugger.children.local_function import LocalFunction
 from plldb.replay.recording import Recording
 
 # With a debugger, nobody waits for the answer.
-_PATIENCE_SECONDS = 24 * 3600.0
+PATIENCE_SECONDS = 24 * 3600.0
 
 
 def replay(
@@ -25,7 +25,7 @@ def replay(
 
     The function has its own timeout, or a day with a debugger.
     """
-    seconds = _PATIENCE_SECONDS if is_debugged else max(1, function.timeout)
+    seconds = PATIENCE_SECONDS if is_debugged else find_time_limit(function)
     context = dict(recording.context)
     context["aws_request_id"] = recording.request_id
 
@@ -35,3 +35,8 @@ def replay(
             return await invoker.invoke(function, event, context, deadline)
 
     return asyncio.run(run())
+
+
+def find_time_limit(function: LocalFunction) -> float:
+    """In seconds: the function's own."""
+    return max(1.0, function.timeout)

@@ -499,7 +499,16 @@ class FakeS3:
             raise client_error("NoSuchLifecycleConfiguration")
         return lifecycle
 
-    def put_object(self, *, Bucket: str, Key: str, Body: bytes) -> None:  # noqa: N803
+    def put_object(
+        self,
+        *,
+        Bucket: str,  # noqa: N803
+        Key: str,  # noqa: N803
+        Body: bytes,  # noqa: N803
+        ExpectedBucketOwner: str = ACCOUNT,  # noqa: N803
+    ) -> None:
+        if self.buckets[Bucket].owner != ExpectedBucketOwner:
+            raise client_error("AccessDenied", "Access Denied", "PutObject")
         self.buckets[Bucket].versions.append((Key, f"v{len(self.buckets[Bucket].versions)}"))
         self.bodies[Key] = Body
 

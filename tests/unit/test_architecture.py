@@ -48,9 +48,10 @@ LAYERS = [
     {"stacks"},
     {"bootstrap", "debugger", "emulators"},
     {"replay"},
-    {"background"},
-    {"demo", "doctor", "pytest_plugin"},
+    {"background", "inspector"},
+    {"doctor", "pytest_plugin"},
     {"dev"},
+    {"demo"},
     {"cli"},
 ]
 # Inside the helper stack: handlers put rooms together, and what is shared uses no room.
@@ -74,6 +75,8 @@ PURE = [
     "plldb.debugger.protocol",
     "plldb.debugger.reserved_variables",
     "plldb.debugger.wrapped_handlers",
+    "plldb.inspector.extra",
+    "plldb.inspector.guard",
     "plldb.option_names",
     "plldb.proxies",
     "plldb.debugger.children.file_changes",
@@ -109,7 +112,9 @@ PURE = [
     f"{FUNCTIONS}.instrumentation.redirect",
 ]
 EFFECTS = {"boto3", "botocore", "asyncio", "click", "requests", "websockets", "rich", "subprocess"}
-HEAVY = {"boto3", "botocore", "requests", "rich", "websockets", "psutil", "filelock"}
+# They make rows of rich's text for the console, and write none.
+ROWS = {"plldb.cli.terminal_text", "plldb.cli.invocation_lines"}
+HEAVY = {"boto3", "botocore", "requests", "rich", "websockets", "psutil", "filelock", "uvicorn"}
 
 
 def module_name(path: Path) -> str:
@@ -346,7 +351,7 @@ def _writes_to_the_terminal(tree: ast.AST) -> Iterator[str]:
 def test_only_the_console_writes_to_the_terminal() -> None:
     # On AWS, a function's stdout is its log and no terminal; so it is for what runs in a
     # user's function. The runtime is a process of its own, whose output plldb reads.
-    exempt = {"plldb.cli.console", f"{FUNCTIONS}.shared.log", *CHILD}
+    exempt = {"plldb.cli.console", f"{FUNCTIONS}.shared.log", *CHILD, *ROWS}
     wrong = {
         name: written
         for name in SOURCES
@@ -383,5 +388,8 @@ def test_only_the_command_line_ends_the_process() -> None:
 
 def test_commands_load_what_they_need_when_they_run() -> None:
     """So that ``plldb --help`` loads click, and nothing heavy."""
-    commands = [name for name in SOURCES if name.startswith("plldb.cli.")]
+    commands = [name for name in SOURCES if name.startswith("plldb.cli.") and name not in ROWS]
     assert not [name for name in commands if tops(imported_at_import(name)) & HEAVY]
+    # What --help loads can't load them either; commands that are running do.
+    help_loads = {name for name in commands if name != "plldb.cli.attach_view"}
+    assert not [name for name in help_loads if {*imported_at_import(name)} & ROWS]

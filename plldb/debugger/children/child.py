@@ -75,13 +75,17 @@ class Reply:
     """What a handler returned, as JSON text, or how it failed; or bytes that are no JSON, in base64
     as ``raw``: the others are None.
 
-    ``is_loaded``: the handler was found, and is there for the next invocation.
+    ``is_loaded``: the handler was found, and is there for the next invocation. ``wants_retry``:
+    nobody is to get it; the developer wants the same event to be run again by the saved code.
+    ``is_overdue``: its time was over while the developer looked at that error.
     """
 
     result: str | None
     error: ErrorReport | None
     is_loaded: bool = True
     raw: str | None = None
+    wants_retry: bool = False
+    is_overdue: bool = False
 
 
 @dataclass(frozen=True)
@@ -239,6 +243,10 @@ class Child:
         """Answers ``paused``: what the child wrote so far is on the terminal."""
         self._send({"type": "go"})
 
+    def answer_for_it(self, reply: Reply) -> None:
+        """In place of the child, which stays busy."""
+        self._pass_on(reply)
+
     def flush_output(self) -> None:
         """Reports all that the child has written until now, an unfinished line included."""
         self._output.drain()
@@ -301,6 +309,8 @@ class Child:
                 self._settle(Reply(None, None, raw=text) if is_raw else Reply(text, None))
             case "error":
                 self._settle(Reply(None, header["error"], header["isLoaded"]))
+            case "retry":
+                self._settle(Reply(None, None, is_loaded=False, wants_retry=True))
             case "imported":
                 self._settle(ImportReply(header["error"], header.get("remedy", "")))
             case "loaded":
@@ -316,6 +326,9 @@ class Child:
 
     def _settle(self, reply: Reply | ImportReply) -> None:
         self._is_busy = False
+        self._pass_on(reply)
+
+    def _pass_on(self, reply: Reply | ImportReply) -> None:
         self.flush_output()
         if self._reply is not None and not self._reply.done():
             self._reply.set_result(reply)

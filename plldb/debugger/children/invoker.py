@@ -63,6 +63,9 @@ _WARNING_SECONDS, _WARNING_PART = 10.0, 1 / 3
 _SHOWN_CHANGES = 5
 # How long an import may take before it is left to the first invocation.
 _IMPORT_SECONDS = 30.0
+# So long before its deadline, or when this part of the time at its failure is left, the caller gets
+# the error that a developer still looks at: later, it would not come to them.
+_ANSWERING_SECONDS, _ANSWERING_PART = 2.0, 1 / 5
 # After that time, an import that failed is tried again though nothing that it read has changed.
 _RETRY_SECONDS = 5.0
 
@@ -74,7 +77,8 @@ _RETRY_SECONDS = 5.0
 class Outcome:
     """Either ``result``, JSON text, or ``error``; or ``raw``, bytes that are no JSON, in base64.
 
-    ``was_paused``: a debugger had the invocation, or was waited for, when its time was over.
+    ``was_paused``: a debugger had the invocation, or was waited for, when its time was over; an
+    error that was looked at then is its ``error``.
     ``queued_ms`` and ``ran_ms`` say how long it waited for its turn, and took then; None if it did
     not come to that.
     """
@@ -149,6 +153,7 @@ class _Worker:
     """A child with what it was started for.
 
     ``used`` is when it was, by the loop's clock. ``has_borrowed``: a debugger in it talks.
+    ``overdue`` comes when the time is over for looking at an error.
     """
 
     child: Child
@@ -158,6 +163,7 @@ class _Worker:
     line: Line | None = None
     used: float = 0.0
     has_borrowed: bool = False
+    overdue: asyncio.TimerHandle | None = None
 
 
 @dataclass(frozen=True)
@@ -394,7 +400,9 @@ class Invoker:
             async with asyncio.timeout(allowed) as timer:
                 run = self._run(function, event, context, deadline, progress, credentials)
                 reply = await run
-                return Outcome(reply.result, reply.error, False, reply.raw, *progress.measure())
+                return Outcome(
+                    reply.result, reply.error, reply.is_overdue, reply.raw, *progress.measure()
+                )
         except ChildExitedError as exited:
             kind, what = "Runtime.ExitError", _describe_exit(exited.status)
         except (ChildFailedError, SourceError) as failure:
@@ -452,22 +460,44 @@ class Invoker:
         async with self._take_turn(function), self._slots:
             progress.change(RunState.RUNNING)
             worker, is_changed = await self._get_worker(function)
-            worker.listener.on_frame = partial(self._follow_debugger, worker, progress)
-            self._attend_line(worker, progress)
             header = {"isChanged": is_changed, "context": context, "deadline": deadline}
-            logger.debug("child %d gets invocation %s", worker.child.pid, progress.request_id)
-            worker.identity.lend(credentials)
-            try:
-                reply = await worker.child.request(header, event)
-            except BaseException:
-                self._retire(worker)
-                raise
-            finally:
-                worker.identity.take_back()
-                self._end_turn(worker)
+            reply = await self._ask(worker, header, event, progress, credentials)
+            while reply.wants_retry:
+                logger.info("invocation %s is run again", progress.request_id)
+                worker = await self._replace(worker)
+                header["isChanged"] = False
+                reply = await self._ask(worker, header, event, progress, credentials)
             # A thread that is left at a prompt would have the keys of later invocations.
             self._keep(worker, is_reusable=reply.is_loaded and not worker.has_borrowed)
         return reply
+
+    async def _ask(
+        self,
+        worker: _Worker,
+        header: Header,
+        event: str,
+        progress: _Tracker,
+        credentials: Credentials | None,
+    ) -> Reply:
+        worker.listener.on_frame = partial(self._follow_debugger, worker, progress)
+        self._attend_line(worker, progress)
+        logger.debug("child %d gets invocation %s", worker.child.pid, progress.request_id)
+        worker.identity.lend(credentials)
+        try:
+            return await worker.child.request(header, event)
+        except BaseException:
+            self._retire(worker)
+            raise
+        finally:
+            worker.identity.take_back()
+            self._end_turn(worker)
+
+    async def _replace(self, worker: _Worker) -> _Worker:
+        """A new child in the place of one, which has ended by then: so it holds no port or lock."""
+        self._retire(worker)
+        await self._wait_for_ends()
+        await self._make_room()
+        return await self._start(worker.function)
 
     @contextlib.asynccontextmanager
     async def _take_turn(self, function: LocalFunction) -> AsyncIterator[None]:
@@ -533,12 +563,23 @@ class Invoker:
                 worker.child.flush_output()
                 self._lend_terminal(worker, progress, header["saysTime"])
                 worker.child.go()
+            case "unhandled":
+                self._answer_in_time(worker, progress, header)
             case "stopped":
                 progress.change(RunState.PAUSED)
             case "waiting":
                 progress.change(RunState.AWAITING_DEBUGGER)
             case "resumed":
                 progress.change(RunState.RUNNING)
+
+    def _answer_in_time(self, worker: _Worker, progress: _Tracker, header: Header) -> None:
+        """The developer looks at an error: so long, and no longer, its caller waits."""
+        error = header["error"] or _make_exit_report(progress.request_id, header["status"])
+        reply = Reply(None, error, is_loaded=False, is_overdue=True)
+        left = progress.deadline - time.time()
+        left -= min(_ANSWERING_SECONDS, left * _ANSWERING_PART)
+        loop = asyncio.get_running_loop()
+        worker.overdue = loop.call_later(left, worker.child.answer_for_it, reply)
 
     # --- The terminal ---------------------------------------------------------
 
@@ -583,6 +624,8 @@ class Invoker:
 
     def _end_turn(self, worker: _Worker) -> None:
         """Leaves the terminal as it was, and nothing that was typed for the next invocation."""
+        if worker.overdue is not None:
+            worker.overdue.cancel()
         if self._terminal is not None and worker.line is not None:
             worker.line.on_talk = worker.line.on_return = _ignore
             self._terminal.end_turn(worker.line)
@@ -751,7 +794,12 @@ class Invoker:
             }
         elif line is not None:
             inherited = (line.descriptor,)
-            debugger = {"kind": "pdb", "terminal": line.descriptor}
+            mode = self._debug
+            debugger = {
+                "kind": "pdb",
+                "terminal": line.descriptor,
+                "postMortem": isinstance(mode, Pdb) and mode.post_mortem,
+            }
         python = function.interpreter or self.python
         return Launch(
             # -B: what was compiled a moment ago must not be taken for what was saved since.
@@ -829,6 +877,11 @@ class _Tracker:
         invoker._on_progress(
             replace(self._progress, waiting=invoker.waiting, running=invoker.running)
         )
+
+
+def _make_exit_report(request_id: str, status: int) -> ErrorReport:
+    what = _describe_exit(status)
+    return make_error_report("Runtime.ExitError", f"RequestId: {request_id} Error: {what}")
 
 
 def _describe_exit(status: int) -> str:

@@ -44,9 +44,12 @@ class NoDebugger:
 
 @dataclass(frozen=True)
 class Pdb:
-    """``breakpoint()`` talks to a terminal; one invocation at a time."""
+    """``breakpoint()`` talks to a terminal; one invocation at a time. ``post_mortem``: so does an
+    exception that the handler does not catch, before its caller hears of it.
+    """
 
     terminal: Path = Path("/dev/tty")
+    post_mortem: bool = True
 
 
 @dataclass(frozen=True)

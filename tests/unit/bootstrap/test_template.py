@@ -187,6 +187,17 @@ class TestRoles:
             own = r"PLLDBSessions|PLLDBAPI|FunctionsLogGroup|PayloadsPrefix|InstrumentationFunction"
             assert re.search(own, resources)
 
+    def test_payloads_lie_in_this_accounts_bucket(self) -> None:
+        """Whoever has a bucket of the same name elsewhere sees none of them."""
+        (payloads,) = [
+            one
+            for one in statements("PLLDBDebuggerRole")
+            if "s3:PutObject" in as_list(one["Action"])
+        ]
+        own = {"StringEquals": {"aws:ResourceAccount": {"Ref": "AWS::AccountId"}}}
+        # An emulator may not know the key.
+        assert payloads["Condition"] == {"Fn::If": ["OnAws", own, {"Ref": "AWS::NoValue"}]}
+
     def test_reading_many_sessions_is_limited_to_what_it_is_for(self) -> None:
         """Nobody scans a table: an index of what is attached, and a stack's part of another."""
 

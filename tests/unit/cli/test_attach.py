@@ -64,6 +64,8 @@ def attach(*options: str) -> tuple[int, str]:
         (["--env", "Greter:TABLE=t"], "no function 'Greter'. Did you mean 'Greeter'?"),
         (["--env-file", "no.env"], "there is no file"),
         (["--handler", "Greeter"], "FUNCTION=HANDLER"),
+        (["--inspect", "shop"], "or give HOST:PORT"),
+        (["--inspect", "0.0.0.0:8765"], "this machine alone"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -101,6 +103,8 @@ def test_2_without_a_stack() -> None:
         (["--debugpy"], "plldb local up"),
         (["--debugpy", "0.0.0.0:5679", "--wait-for-client"], "plldb local up"),
         (["--function", "Gre*", "--code", "Other=src"], "plldb local up"),
+        (["--inspect"], "plldb local up"),
+        (["--inspect", "[::1]:8765"], "plldb local up"),
         ([], "plldb local up"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -164,6 +168,7 @@ class TestDebugMode:
 def make_options(*names: str, **given: object) -> AttachOptions:
     nothing: dict[str, object] = {field.name: () for field in fields(AttachOptions)}
     nothing |= {"template": None, "pdb": False, "debugpy": None, "stacks": names}
+    nothing |= {"post_mortem": True, "inspect": None}
     nothing |= {"wait_for_client": False, "write_launch_config": False}
     return AttachOptions(**nothing | given)  # type: ignore[arg-type]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -11,6 +12,9 @@ from typing import Any
 
 import pexpect
 import pytest
+
+from plldb.debugger.launch_config import make_launch_config
+from tests.unit.debugger.dap import DapClient, substitute
 
 CODE = """
 import os
@@ -111,16 +115,20 @@ def test_what_makes_no_sense(project: Project, arguments: list[str], code: int, 
     assert "Traceback" not in done.stderr
 
 
-def test_under_pdb(project: Project) -> None:
-    command = ["-m", "plldb", "replay", "good.plldb.json", "--pdb"]
-    terminal = pexpect.spawn(
+def spawn(project: Project, *arguments: str) -> Any:
+    """A replay under pdb, at a terminal."""
+    return pexpect.spawn(
         sys.executable,
-        command,
+        ["-m", "plldb", "replay", "good.plldb.json", "--pdb", *arguments],
         cwd=project.folder,
         env=project.environ(),
         timeout=40,
         encoding="utf-8",
     )
+
+
+def test_under_pdb(project: Project) -> None:
+    terminal = spawn(project)
     try:
         terminal.expect(r"\(Pdb.*\) ")
         terminal.sendline("event['b'] = 40")
@@ -131,6 +139,90 @@ def test_under_pdb(project: Project) -> None:
     finally:
         terminal.close(force=True)
     assert terminal.exitstatus == 1
+
+
+@pytest.mark.parametrize("broken", ["    return event['c']", "import no_such_module", "def ("])
+def test_a_failure_is_mended_under_pdb(project: Project, broken: str) -> None:
+    """Whatever it was; nobody waits, so no time is named."""
+    app = project.folder / "src" / "app.py"
+    mended = CODE.replace("    breakpoint()\n", "")
+    app.write_text(mended.replace('    print("adds", event)', broken))
+    terminal = spawn(project)
+    try:
+        terminal.expect(r"\(Pdb.*\) ")
+        assert "app.py(5)" in terminal.before
+        assert "deadline" not in terminal.before
+        app.write_text(mended.replace('event["a"] +', "40 +"))
+        terminal.sendline("restart")
+        terminal.expect(r"\+ 42")
+        terminal.expect(pexpect.EOF)
+    finally:
+        terminal.close(force=True)
+    assert terminal.exitstatus == 1
+    app.write_text(mended.replace('event["a"]', 'event["c"]'))
+    terminal = spawn(project)
+    try:
+        terminal.expect(r"\(Pdb.*\) ")
+        app.write_text(mended)
+        terminal.sendline("retry")
+        terminal.expect("✔ Adder")
+        terminal.expect(pexpect.EOF)
+    finally:
+        terminal.close(force=True)
+    assert terminal.exitstatus == 0
+
+
+def test_without_post_mortem(project: Project) -> None:
+    (project.folder / "src" / "app.py").write_text("def handler(event, context): return event['c']")
+    terminal = spawn(project, "--no-post-mortem")
+    try:
+        terminal.expect("KeyError")
+        terminal.expect(pexpect.EOF)
+        assert "(Pdb" not in terminal.before
+    finally:
+        terminal.close(force=True)
+    assert terminal.exitstatus == 1
+
+
+@pytest.mark.skipif(importlib.util.find_spec("debugpy") is None, reason="no debugpy")
+@pytest.mark.parametrize("fails", [False, True], ids=["answers", "fails"])
+def test_in_an_editor(project: Project, fails: bool) -> None:
+    """It waits for the editor, and stops at its breakpoints and at what nobody catches."""
+    app = project.folder / "src" / "app.py"
+    app.write_text(CODE.replace("    breakpoint()\n", ""))
+    if fails:
+        app.write_text(app.read_text().replace('event["b"]', 'event["c"]'))
+    with subprocess.Popen(
+        [sys.executable, "-m", "plldb", "replay", "good.plldb.json", "--debugpy"],
+        cwd=project.folder,
+        env=project.environ(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stderr is not None
+            said = ""
+            while "waits for an editor" not in said:
+                said = process.stderr.readline()
+                assert said, "it has ended"
+            host, port = said.strip().rstrip(".").rpartition(" ")[2].rsplit(":", 1)
+            with DapClient(host, int(port), seconds=40) as editor:
+                config = make_launch_config("Adder", "stack", (host, int(port)))
+                filters = ["uncaught", "userUnhandled"]
+                editor.attach(substitute(config, project.folder), {app: [5]}, filters)
+                thread, frame = editor.stopped_in()
+                assert (frame["line"], editor.variables(frame)["event"]) == (5, "{'a': 1, 'b': 2}")
+                editor.go_on(thread)
+                if fails:
+                    thread, frame = editor.stopped_in()
+                    assert frame["line"] == 6
+                    editor.go_on(thread)
+                answer, _ = process.communicate(timeout=40)
+        finally:
+            process.kill()
+    assert process.returncode == int(fails)
+    assert ("KeyError" if fails else "✔ Adder") in answer
 
 
 def test_recordings_are_listed_the_oldest_first(project: Project) -> None:

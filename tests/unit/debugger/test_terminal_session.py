@@ -207,7 +207,7 @@ class TestTheTerminal:
                 name = input("name? ")
                 return name + getpass.getpass("password? ")
         """)
-        assert "Greeter │ printed" in session.expect(r"name\? ")
+        assert "printed" in session.expect(r"name\? ")
         session.type("me ")
         session.expect(r"password\? ")
         session.type("s3cret")
@@ -258,7 +258,10 @@ class TestTheDeadline:
         session.press("p 'half")
         session.expect(r"Greeter: \d s left to answer; then its caller gets an error\.\r+\n")
         session.expect(PROMPT + "p 'half")
-        assert session.expect("- Greeter  00000001").endswith("\n")
+        # The time, and what follows, in a row of their own.
+        assert re.search(
+            r"\n(\x1b\[\d*m)*[\d:]{8} (\x1b\[\d*m)*$", session.expect("- Greeter  00000001")
+        )
         session.expect("Greeter: its time was over while it was paused")
         session.end()
         assert "410" not in str(session.process.before)
@@ -382,6 +385,124 @@ class TestDetaching:
         await_true(lambda: not any(map(is_running, processes_in(session.folder))), SECONDS)
 
 
+class TestPostMortem:
+    """An exception that nobody catches; the developer mends the code while its caller waits."""
+
+    FAILS = """
+        import os
+        def handler(event, context):
+            names = {"a": event}
+            return [os.getpid(), names["b"]]
+    """
+    MENDED = FAILS.replace('"b"', '"a"')
+
+    def save(self, session: Session, code: str, name: str = "app.py") -> None:
+        (session.folder / name).write_text(textwrap.dedent(code))
+
+    def test_mended_in_one_invocation_and_in_the_next(self, attach: Attach) -> None:
+        session = attach(self.FAILS, seconds=[SECONDS] * 2)
+        seen = session.expect(PROMPT)
+        assert "KeyError: 'b'" in seen
+        assert re.search(r"\d+ s left until the caller's deadline", seen)
+        assert "app.py(5)handler()" in seen
+        assert '-> return [os.getpid(), names["b"]]' in seen
+        assert "{'a': 1}" in session.ask("p names")
+        first = session.ask("p os.getpid()")
+        assert "KeyError: 'b'" in session.ask("retry")
+        assert session.ask("p os.getpid()") != first
+        self.save(session, self.MENDED)
+        session.type("retry")
+        session.expect("✔ Greeter  00000001")
+        session.expect("✔ Greeter  00000002")
+        answers = session.end()
+        assert [answers[n]["result"][1] for n in ("1", "2")] == [1, 2]
+
+    def test_its_time_is_over_meanwhile(self, attach: Attach) -> None:
+        """Its caller gets the error; what was typed is not for the next one, which is retried."""
+        session = attach(self.FAILS, seconds=[10, 2 * SECONDS])
+        session.expect(PROMPT)
+        session.ask("retry")
+        session.press("names = 'half")
+        session.expect("✘ Greeter  00000001 .*KeyError")
+        session.expect("its time was over while it was paused")
+        session.expect(PROMPT)
+        assert "{'a': 2}" in session.ask("p names")
+        self.save(session, self.MENDED)
+        session.type("retry")
+        session.expect("✔ Greeter  00000002")
+        answers = session.end()
+        assert answers["1"]["error"]["errorType"] == "KeyError"
+        assert answers["2"]["result"][1] == 2
+
+    @pytest.mark.parametrize("broken", ["import no_such_module\n", "def handler(:\n"])
+    def test_a_module_that_was_broken_meanwhile(self, attach: Attach, broken: str) -> None:
+        session = attach(seconds=[SECONDS] * 2)
+        session.expect(PROMPT)
+        self.save(session, broken)
+        seen = session.ask("c")
+        assert "no_such_module" in seen or "SyntaxError" in seen
+        assert "app.py(1)<module>()" in seen
+        self.save(session, self.MENDED)
+        session.type("retry")
+        session.expect("✔ Greeter  00000002")
+        answers = session.end()
+        assert answers["1"] == {"result": 2}
+        assert answers["2"]["result"][1] == 2
+
+    def test_the_caller_gets_what_it_gets_without_a_debugger(self, attach: Attach) -> None:
+        session = attach(self.FAILS)
+        session.expect(PROMPT)
+        session.type("c")
+        seen = session.expect("✘ Greeter  00000001 .*KeyError")
+        assert "[ERROR] KeyError: 'b'" in seen
+        looked_at = session.end()
+        session = attach(self.FAILS, debugger="none")
+        session.expect("✘ Greeter")
+        assert session.end() == looked_at
+
+    def test_detaching_while_it_is_looked_at(self, attach: Attach) -> None:
+        session = attach(self.FAILS)
+        session.expect(PROMPT)
+        self.save(session, self.MENDED)
+        session.process.kill(signal.SIGTERM)
+        session.expect("Detaching once it has ended")
+        session.type("retry")
+        session.expect("✔ Greeter  00000001")
+        session.expect("Detached")
+        session.process.expect(pexpect.EOF)
+        assert session.answers["1"]["result"][1] == 1
+
+    def test_in_ipdb(self, attach: Attach) -> None:
+        session = attach(self.FAILS, PYTHONBREAKPOINT="ipdb.set_trace")
+        session.expect(r"ipdb \d+s>")
+        session.press("names['a'] + 41\r")
+        session.expect("42")
+        session.expect(r"ipdb \d+s>")
+        self.save(session, self.MENDED)
+        session.press("retry\r")
+        session.expect("✔")
+        assert session.end()["1"]["result"][1] == 1
+
+    def test_in_pudb(self, attach: Attach, tmp_path: Path) -> None:
+        """Which has no line for commands: it is asked for after it."""
+        configure_pudb(tmp_path)
+        session = attach(self.FAILS, PYTHONBREAKPOINT="pudb.set_trace")
+        session.expect("PuDB")
+        session.expect("PROCESSING EXCEPTION")
+        self.save(session, self.MENDED)
+        session.press("q")
+        session.expect("look again: ")
+        session.type("retry")
+        session.expect("✔")
+        assert session.end()["1"]["result"][1] == 1
+
+
+def configure_pudb(home: Path) -> None:
+    config = home / ".config" / "pudb" / "pudb.cfg"
+    config.parent.mkdir(parents=True)
+    config.write_text("[pudb]\nseen_welcome = e999\n")
+
+
 class TestOtherDebuggers:
     """Installed with the tests; each is what the project has chosen, not what plldb brings."""
 
@@ -404,9 +525,7 @@ class TestOtherDebuggers:
         assert session.end() == {"1": {"result": 7}}
 
     def test_pudb(self, attach: Attach, tmp_path: Path) -> None:
-        config = tmp_path / ".config" / "pudb" / "pudb.cfg"
-        config.parent.mkdir(parents=True)
-        config.write_text("[pudb]\nseen_welcome = e999\n")
+        configure_pudb(tmp_path)
         session = attach("""
             import pudb
             def handler(event, context):

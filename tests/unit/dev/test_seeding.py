@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from pathlib import Path
@@ -25,6 +26,15 @@ def test_its_lines_are_shown_and_it_has_the_variables() -> None:
     for _ in range(2):
         seed.run()
     assert shown == ["to here", "more"] * 2
+
+
+def test_it_finds_what_was_deployed() -> None:
+    shown: list[str] = []
+    script = 'echo "$PLLDB_STACK_NAME $PLLDB_OUTPUT_Table $PLLDB_OUTPUT_Url"; echo "$PLLDB_OUTPUTS"'
+    outputs = {"data": {"Table": "orders"}, "api": {"Url": "http://x/ y"}}
+    make_seed(script, shown).run(outputs)
+    assert shown[0] == "data orders http://x/ y"
+    assert json.loads(shown[1]) == outputs
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ what differs is said where it does. ::
     terminal_debuggers  pdb, ipdb, pudb and others that talk to a terminal
     debugpy_server  debugpy, for an editor that attaches
     editor_stops    where an editor stops, and what it sees there
+    post_mortem     there, an exception that the handler did not catch
     passed_over     breakpoints while there is no debugger
     import_hook     changes modules as they are imported
 
@@ -33,6 +34,9 @@ These are the frames::
     import                                   imported {error, remedy}
     invoke {deadline, context} + event       result + JSON text or base64
                                              error {errorType, errorMessage, stackTrace}
+                                             retry: nothing of these, but the event once more
+                                             unhandled {error, status}: what that will be, while
+                                             the developer decides
                                              waiting: for a debugger to attach; resumed: it has
                                              stopped: by a debugger; resumed: it goes on
                                              loaded {files, folders}: before an answer

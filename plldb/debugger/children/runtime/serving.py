@@ -114,25 +114,80 @@ class Runtime:
 
         What is no Exception ends the process, as do errors in reporting an error: as on Lambda.
         """
+        seen: dict[str, Any] = {}
+        report = None
         try:
-            result = encode_result(self._call(header, event))
+            result = encode_result(self._call(header, event, seen))
         except Exception as error:  # noqa: BLE001 (whatever the user's code raises)
             self._stop_at_uncaught(error)
             report = self._describe(error)
+            wants_retry = self._is_to_retry(error, report, header, seen)
         except BaseException as error:
-            if not self._pipes.is_ending:
-                self._stop_at_uncaught(error)
-            raise
+            if self._pipes.is_ending:
+                raise
+            self._stop_at_uncaught(error)
+            wants_retry = self._is_to_retry(error, None, header, seen)
+            if not wants_retry:
+                raise
         else:
+            wants_retry = self._has_asked_to_retry
+        if wants_retry:
+            self._enter_request(header["context"])
+            self._sink.note("plldb: the same event is run again by the saved code\n")
+            self._send("retry", {})
+        elif report is None:
             # Half of a surrogate pair ends Lambda's process, too.
             result.text.encode("utf-8")
             self._send("result", {"isBase64": result.is_base64}, result.text)
-            return
+        else:
+            self._send_error(report)
+
+    def _send_error(self, report: _Report) -> None:
         self._log(report)
         if report.remedy:
             self._sink.note(f"plldb: {report.remedy}\n")
         is_loaded = self._handler is not None and not report.is_final
         self._send("error", {"error": report.for_caller, "isLoaded": is_loaded})
+
+    @property
+    def _has_asked_to_retry(self) -> bool:
+        """At a prompt while the code ran, whatever that has made of it."""
+        return self._terminal is not None and self._terminal.wants_retry
+
+    def _is_to_retry(
+        self, error: BaseException, report: _Report | None, header: Header, seen: dict[str, Any]
+    ) -> bool:
+        """Whether the developer wants the event to be run again. There is no ``report`` of what
+        ends the process. ``seen`` are the names of what the handler has got and returned.
+        """
+        if self._terminal is None or self._has_asked_to_retry:
+            return self._has_asked_to_retry
+        if not self._debugger["postMortem"]:
+            return False
+        from .post_mortem import PostMortem, find_exit_status, find_place, is_to_be_looked_at
+
+        if not is_to_be_looked_at(error):
+            return False
+        if report is None:
+            title, remedy = type(error).__name__, ""
+            self._pipes.send("unhandled", {"error": None, "status": find_exit_status(error)})
+        else:
+            title = "{errorType}: {errorMessage}".format(**report.for_caller)
+            remedy = report.remedy
+            self._pipes.send("unhandled", {"error": report.for_caller, "status": None})
+        try:
+            place = find_place(self._name, self._code_dir, self._handler, seen)
+            wants_retry = PostMortem(error, title, remedy, place).hold(
+                self._terminal, header["deadline"]
+            )
+        except (Exception, KeyboardInterrupt) as problem:  # noqa: BLE001 (whatever opens it)
+            what = f"{type(problem).__name__}: {problem}"
+            self._sink.note(f"plldb: no debugger could be opened for it. {what}\n")
+            return False
+        if wants_retry:
+            self._enter_request(header["context"])
+            self._sink.note(f"plldb: {title}\n")
+        return wants_retry
 
     def _stop_at_uncaught(self, error: BaseException) -> None:
         """What Lambda reports in its own words is shown as it was raised."""
@@ -140,24 +195,26 @@ class Runtime:
         if self._editor is not None and cause is not None:
             self._editor.stop_at_uncaught(cause)
 
-    def _call(self, header: Header, event: str) -> Any:
+    def _call(self, header: Header, event: str, seen: dict[str, Any]) -> Any:
         if self._terminal is None:
-            return self._call_handler(header, event)
+            return self._call_handler(header, event, seen)
         # No context manager: a debugger that steps on would come by what is in contextlib.
         self._terminal.begin(header["deadline"])
         try:
-            return self._call_handler(header, event)
+            return self._call_handler(header, event, seen)
         finally:
             self._terminal.end()
 
-    def _call_handler(self, header: Header, event: str) -> Any:
+    def _call_handler(self, header: Header, event: str, seen: dict[str, Any]) -> Any:
         self._await_debugger()
         handler = self._load()
         self._enter_request(header["context"])
         set_variables(header["context"])
         context = LambdaContext(header["context"], header["deadline"], self._sink)
         try:
-            return handler(decode_event(event), context)
+            seen.update(event=decode_event(event), context=context)
+            seen["result"] = handler(seen["event"], context)
+            return seen["result"]
         finally:
             if self._editor is not None:
                 self._editor.end_step()

@@ -11,6 +11,8 @@ long as a debugger talks. ::
              ← go                                  plldb has its terminal again
 
 Descriptor 0 is the terminal all the time.
+
+pdb, and whatever is made of it, has one command more: ``retry``.
 """
 
 from __future__ import annotations
@@ -47,6 +49,13 @@ _OUR_MODULES = f"{__package__}.*"
 _FORKED = "this is another process, which the code has forked"
 
 
+class RetryRequested(BaseException):
+    """The developer wants the same event to be run by the code as it is saved.
+
+    It leaves the user's code as SystemExit would: what ``except Exception`` catches it is not.
+    """
+
+
 class BorrowedTerminal:
     """The developer's terminal, for as long as somebody talks there.
 
@@ -65,6 +74,10 @@ class BorrowedTerminal:
         self._returned = contextlib.ExitStack()
         self._debuggers: weakref.WeakSet[Any] = weakref.WeakSet()
         self._is_forked = False
+        # The debugger that stopped last.
+        self.talker: Any = None
+        # Whether the developer has asked for it, whatever the user's code makes of that.
+        self.wants_retry = False
         os.register_at_fork(after_in_child=self._leave_to_parent)
         os.set_inheritable(descriptor, False)
         fcntl.ioctl(descriptor, termios.TIOCSCTTY, 0)
@@ -95,11 +108,12 @@ class BorrowedTerminal:
     def begin(self, deadline: float) -> None:
         """An invocation runs from now on, until that time in seconds since the epoch."""
         self._deadline = deadline
+        self.wants_retry = False
 
     def end(self) -> None:
         """No debugger stops after the invocation, nor knows what was typed meanwhile."""
         self._stop_tracing()
-        self._deadline = None
+        self._deadline = self.talker = None
         _forget_typed_keys()
 
     def _leave_to_parent(self) -> None:
@@ -186,6 +200,8 @@ class BorrowedTerminal:
                 raise SystemExit(128 + signal.SIGTERM)
             if self._deadline is None:
                 return function(*arguments, **options)
+            if name == "interaction":
+                self.talker = arguments[0]
             usual = sys.stdout
             with self.borrow(says_time), _use_terminal(arguments[:1], usual):
                 return function(*arguments, **options)
@@ -230,6 +246,7 @@ class BorrowedTerminal:
             debugger.set_trace = self._pass_over_between_invocations(debugger.set_trace)
         if (debugger.__module__, debugger.__name__) == ("pdb", "Pdb"):
             debugger.prompt = property(self._make_prompt, _set_prompt)
+            debugger.do_retry = debugger.do_restart = debugger.do_run = self._make_retry()
         if hasattr(debugger, "interaction"):
             if "__init__" in debugger.__dict__:
                 # Since Python 3.14, pdb chooses then whether to write in colours.
@@ -248,6 +265,21 @@ class BorrowedTerminal:
             return set_trace(debugger, frame, *arguments, **options)
 
         return stop
+
+    def _make_retry(self) -> Callable[[Any, str], None]:
+        def do_retry(debugger: Any, _: str) -> None:
+            """retry
+
+            Read the saved code again and run the same event, from the beginning, with
+            the time that is left. The caller gets the answer of the last run.
+            """
+            if threading.current_thread() is not threading.main_thread():
+                debugger.error("retry is for the thread that the handler runs in.")
+                return
+            self.wants_retry = True
+            raise RetryRequested
+
+        return do_retry
 
     def _make_prompt(self, debugger: Any) -> str:
         """With the seconds that are left to answer."""

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from botocore.exceptions import ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NoConnectionError
 
+from .event_sources import EventSources, list_principals
 from .rate_limit import RateLimit
 from .shared_looks import SharedLooks
 
@@ -58,17 +59,6 @@ class Alias:
     version: str
     revision: str
     weights: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True)
-class EventSources:
-    """Of a function. ``timeout_limit`` is the least visibility timeout of the SQS queues that feed
-    it, 0 for one that can't be read: it may allow no longer timeout than there is.
-    ``call_latest``: one of them calls no alias, and no version.
-    """
-
-    timeout_limit: int | None = None
-    call_latest: bool = False
 
 
 @dataclass(frozen=True)
@@ -166,6 +156,10 @@ class ControlPlane(Protocol):
 
     def is_called_directly(self, name: str) -> bool:
         """Whether somebody is permitted to call the function without an alias; True if unknown."""
+        ...
+
+    def calling_services(self, name: str, qualifier: str = "") -> set[str]:
+        """The services that may call a function, or an alias of it; none if that is unknown."""
         ...
 
     def version(self, name: str, number: str) -> Found:
@@ -418,12 +412,24 @@ class LambdaControlPlane:
 
     def is_called_directly(self, name: str) -> bool:
         try:
-            policy = json.loads(self._call(self._lambda.get_policy, FunctionName=name)["Policy"])
+            policy = self._policy(name)
         except GoneError:
             return False  # nobody is
         except (ChangeRefusedError, ValueError):
             return True
         return any(one.get("Effect") == "Allow" for one in policy.get("Statement", ()))
+
+    def calling_services(self, name: str, qualifier: str = "") -> set[str]:
+        try:
+            return list_principals(self._policy(name, qualifier))
+        except (GoneError, ChangeRefusedError, ValueError):
+            return set()
+
+    def _policy(self, name: str, qualifier: str = "") -> dict[str, Any]:
+        which: dict[str, Any] = {"Qualifier": qualifier} if qualifier else {}
+        found = self._call(self._lambda.get_policy, FunctionName=name, **which)
+        policy = json.loads(found["Policy"])
+        return policy if isinstance(policy, dict) else {}
 
     def version(self, name: str, number: str) -> Found:
         found: Found = self._call(
@@ -489,19 +495,16 @@ class LambdaControlPlane:
         timeouts: dict[str, int] = {}
         for page in self._pages_of(self._lambda.list_event_source_mappings):
             for mapping in page["EventSourceMappings"]:
-                queue = mapping.get("EventSourceArn", "")
+                arn = mapping.get("EventSourceArn", "")
                 # arn:partition:lambda:region:account:function:name, and perhaps :alias
                 _, _, rest = mapping.get("FunctionArn", "").partition(":function:")
                 name, _, qualifier = rest.partition(":")
                 if name not in names:
                     continue
+                if ":sqs:" in arn and arn not in timeouts:
+                    timeouts[arn] = self._visibility_timeout(arn)
                 known = sources.get(name, EventSources())
-                limit = known.timeout_limit
-                if ":sqs:" in queue:
-                    if queue not in timeouts:
-                        timeouts[queue] = self._visibility_timeout(queue)
-                    limit = min(timeouts[queue], timeouts[queue] if limit is None else limit)
-                sources[name] = EventSources(limit, known.call_latest or not qualifier)
+                sources[name] = known.with_mapping(mapping, qualifier, timeouts.get(arn))
         return sources
 
     def _list_all(self, call: Callable[..., Any], what: str, **parameters: Any) -> list[Any]:

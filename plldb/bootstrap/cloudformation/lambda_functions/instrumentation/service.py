@@ -31,13 +31,13 @@ from .alias_redirection import (
 from .control_plane import (
     ChangeRefusedError,
     ControlPlane,
-    EventSources,
     Found,
     FunctionRef,
     GoneError,
     UnseenUpdateError,
     is_settled,
 )
+from .event_sources import EventSources, list_caller_cautions
 from .obstacles import find_hidden_variables, find_obstacle, list_cautions
 from .redirect import (
     MAX_TIMEOUT,
@@ -209,16 +209,20 @@ def _instrument(
     known = instrumenter.control_plane.list_known(names)
     has_few = len(selection.functions) <= _FEW
     published_for: set[str] = set()
+    aliases: dict[str, list[str]] = {}
 
     def take(function: FunctionRef) -> bool:
         own = sources.get(function.name, EventSources())
         limit = MAX_TIMEOUT if own.timeout_limit is None else own.timeout_limit
         messages = _take(function, request, limit, known.get(function.name), instrumenter)
         is_taken = bool(messages[0]["type"] == wire.MessageType.INSTRUMENTED)
+        if is_taken:
+            messages += [wire.warning(function.logical_id, text) for text in own.cautions]
         if is_taken and has_few:
             messages += _take_aliases(
                 function, messages[0], request, own, instrumenter, published_for
             )
+            aliases[function.name] = messages[0]["aliases"]
         for message in messages:
             notifier.notify(message)
         return is_taken
@@ -242,8 +246,11 @@ def _instrument(
                 # Two calls or more, in their turns: the debugger's own questions need some, too.
                 instrumenter.sleep(_LATE_PAUSE)
                 own = sources.get(function.name, EventSources())
-                _take_aliases_late(function, request, own, instrumenter, notifier, published_for)
+                aliases[function.name] = _take_aliases_late(
+                    function, request, own, instrumenter, notifier, published_for
+                )
             _warn_of_throttling(function, instrumenter, notifier)
+            _warn_of_callers(function, aliases[function.name], instrumenter, notifier)
     _end_publishing(request, published_for, instrumenter)
     if not has_few and instrumenter.is_over(request["token"]):
         return restore(own_holds, record, instrumenter)
@@ -616,21 +623,25 @@ def _take_aliases_late(
     instrumenter: Instrumenter,
     notifier: Notifier,
     published_for: set[str],
-) -> None:
-    """After the debugger was told of the function: it hears of it again, if that is changed."""
+) -> list[str]:
+    """The aliases that come here now.
+
+    The debugger was told of the function already: it hears of it again, if that is changed.
+    """
     try:
         found = instrumenter.control_plane.get(function.name)
     except (GoneError, ChangeRefusedError):
-        return  # the debugger will notice
+        return []  # the debugger will notice
     current = FunctionConfiguration.from_lambda(found)
     if not _is_own(current, request, instrumenter):
-        return
+        return []
     original = undo(current, instrumenter.layer)
     told = _instrumented_message(function, found, original, found["RevisionId"])
     warnings = _take_aliases(function, told, request, sources, instrumenter, published_for)
     is_news = bool(told["aliases"]) or told["revision"] != found["RevisionId"]
     for message in (*([told] if is_news else []), *warnings):
         notifier.notify(message)
+    return [*told["aliases"]]
 
 
 def _take_aliases(
@@ -695,6 +706,17 @@ def _warn_of_throttling(
     with suppress(GoneError, ChangeRefusedError):
         if instrumenter.control_plane.is_throttled(function.name):
             notifier.notify(wire.warning(function.logical_id, _THROTTLED))
+
+
+def _warn_of_callers(
+    function: FunctionRef, aliases: list[str], instrumenter: Instrumenter, notifier: Notifier
+) -> None:
+    """Of services that call the function, or one of its aliases that come here."""
+    services: set[str] = set()
+    for qualifier in ("", *aliases):
+        services |= instrumenter.control_plane.calling_services(function.name, qualifier)
+    for text in list_caller_cautions(services):
+        notifier.notify(wire.warning(function.logical_id, text))
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from lambda_functions.instrumentation.control_plane import (
     Alias,
     ChangeRefusedError,
     Deployment,
-    EventSources,
     Found,
     FunctionRef,
     GoneError,
 )
+from lambda_functions.instrumentation.event_sources import EventSources
 
 
 class CrashedError(BaseException):
@@ -145,6 +145,9 @@ class Account:
 
     def is_called_directly(self, name: str) -> bool:
         return name in self.direct
+
+    def calling_services(self, name: str, qualifier: str = "") -> set[str]:
+        return set()
 
     def version(self, name: str, number: str) -> Found:
         if number not in self.published.get(name, {}):

@@ -13,7 +13,6 @@ from lambda_functions.instrumentation.control_plane import (
     Alias,
     ChangeRefusedError,
     Deployment,
-    EventSources,
     GoneError,
     LambdaControlPlane,
     UnseenUpdateError,
@@ -567,7 +566,7 @@ class TestEventSources:
         limits, scene = self.limits(
             self.mapping("a"), self.mapping("b"), self.mapping("a"), timeouts=[60, 30]
         )
-        assert limits == {"app-Fn": EventSources(30, call_latest=True)}
+        assert (limits["app-Fn"].timeout_limit, limits["app-Fn"].call_latest) == (30, True)
         assert [call["QueueUrl"] for call in scene.calls("get_queue_attributes")] == [
             "https://sqs.eu-west-1.amazonaws.com/1/a",
             "https://sqs.eu-west-1.amazonaws.com/1/b",
@@ -578,19 +577,20 @@ class TestEventSources:
             list_event_source_mappings=[{"EventSourceMappings": [self.mapping("gone")]}],
             get_queue_attributes=[client_error("AWS.SimpleQueueService.NonExistentQueue")],
         )
-        assert scene.functions.event_sources({"app-Fn"}) == {"app-Fn": EventSources(0, True)}
+        sources = scene.functions.event_sources({"app-Fn"})["app-Fn"]
+        assert (sources.timeout_limit, sources.call_latest) == (0, True)
 
     def test_one_that_feeds_an_alias_limits_the_function_and_does_not_call_it(self) -> None:
         limits, _ = self.limits(self.mapping("a", ARN + ":live"), timeouts=[30])
-        assert limits == {"app-Fn": EventSources(30, call_latest=False)}
+        assert (limits["app-Fn"].timeout_limit, limits["app-Fn"].call_latest) == (30, False)
 
     def test_other_sources_set_no_limit_and_other_functions_are_no_matter(self) -> None:
         limits, scene = self.limits(
             self.mapping("stream", service="kinesis"),
             self.mapping("a", ARN + "-other"),
-            {"UUID": "of a self-managed Kafka", "FunctionArn": ARN},
+            {"UUID": "of what there is not yet", "FunctionArn": ARN},
             {},
             timeouts=[1],
         )
-        assert limits == {"app-Fn": EventSources(None, call_latest=True)}
+        assert limits["app-Fn"].timeout_limit is None
         assert scene.calls("get_queue_attributes") == []

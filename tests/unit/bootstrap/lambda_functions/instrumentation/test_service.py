@@ -14,11 +14,11 @@ from lambda_functions.instrumentation.control_plane import (
     ChangeRefusedError,
     ControlPlane,
     Deployment,
-    EventSources,
     FunctionRef,
     GoneError,
     UnseenUpdateError,
 )
+from lambda_functions.instrumentation.event_sources import EventSources
 from lambda_functions.instrumentation.redirect import Layer
 from lambda_functions.instrumentation.request import (
     instrument_request,
@@ -46,6 +46,8 @@ class FakeFunctions:
         # What was found a moment ago, and so may be wrong.
         self.known: dict[str, dict[str, Any]] = {}
         self.throttled: set[str] = set()
+        self.callers: dict[str, set[str]] = {}
+        self.cautions: dict[str, tuple[str, ...]] = {}
         self.gets: list[str] = []
         self.deployments = [Deployment("first")]
         self.limits: dict[str, int] = {}
@@ -124,7 +126,10 @@ class FakeFunctions:
         return name in self.throttled
 
     def event_sources(self, names: set[str]) -> dict[str, EventSources]:
-        return {name: EventSources(limit) for name, limit in self.limits.items() if name in names}
+        return {
+            name: EventSources(self.limits.get(name), cautions=self.cautions.get(name, ()))
+            for name in {*self.limits, *self.cautions} & names
+        }
 
     # None of these functions has aliases: see test_alias_redirection.py.
 
@@ -138,6 +143,9 @@ class FakeFunctions:
 
     def is_called_directly(self, name: str) -> bool:
         raise NotImplementedError
+
+    def calling_services(self, name: str, qualifier: str = "") -> set[str]:
+        return self.callers.get(name, set())
 
     def version(self, name: str, number: str) -> dict[str, Any]:
         raise NotImplementedError
@@ -362,6 +370,15 @@ class TestInstrument:
         scene.functions.throttled = {"app-One"}
         (warning,) = of_type(scene.instrument(), "warning").values()
         assert "reserved concurrency is 0" in warning["message"]
+
+    def test_what_holding_an_invocation_means_for_its_sources_is_told(self) -> None:
+        scene = Scene("Fn", "Other")
+        scene.functions.cautions = {"app-Fn": ("its queue waits",)}
+        scene.functions.callers = {"app-Fn": {"sns.amazonaws.com"}}
+        told = [one for one in scene.instrument() if one["type"] == "warning"]
+        assert [one["function"] for one in told] == ["Fn", "Fn"]
+        assert told[0]["message"] == "its queue waits"
+        assert told[1]["message"].startswith("SNS calls it asynchronously")
 
     def test_a_stack_without_functions(self) -> None:
         assert Scene().instrument() == [ready(0, 0)]

@@ -1,0 +1,73 @@
+"""Where the inspector listens: on this machine, and nowhere else."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from plldb.errors import SourceError, UsageError
+
+_MAX_PORT = 65535
+
+
+@dataclass(frozen=True)
+class Address:
+    """``host`` is an address of this machine's own, without brackets; port 0 is any free one."""
+
+    host: str
+    port: int
+
+    @property
+    def authority(self) -> str:
+        """As it stands in a URL, and in the header ``Host``."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+def parse_address(text: str) -> Address:
+    """``[HOST:]PORT``. Raises UsageError if it is neither, or if others could reach it."""
+    host, _, port = text.rpartition(":")
+    if not (port.isascii() and port.isdecimal()) or int(port) > _MAX_PORT:
+        raise UsageError(
+            f"--inspect {text}: that has no port.",
+            "Say --inspect alone, or give HOST:PORT, or PORT.",
+        )
+    host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"
+    if host == "localhost":
+        host = "127.0.0.1"
+    if not _is_of_this_machine(host):
+        raise UsageError(
+            f"--inspect {text}: the page listens on this machine alone. It shows events and "
+            "answers, and runs code: whoever reached it could do so, too, and without TLS read the "
+            "token on the way.",
+            f"Leave the host out, and from another machine go through SSH: "
+            f"ssh -L {port}:127.0.0.1:{port} THIS-MACHINE",
+        )
+    return Address(host, int(port))
+
+
+def listen(address: Address) -> tuple[socket.socket, Address]:
+    """A socket there, and where that is. Raises SourceError if it can't be had."""
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        # As servers do: what the last one has left is no obstacle, and one that runs is.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address.host, address.port))
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        raise SourceError(
+            f"The inspector can't listen at {address.authority}: {error.strerror}.",
+            "Choose another port, or any that is free: --inspect",
+        ) from None
+    return listener, Address(address.host, listener.getsockname()[1])
+
+
+def _is_of_this_machine(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        # A name may be anybody's.
+        return False
