@@ -57,13 +57,14 @@ coverage: setup ## What of plldb the unit tests run, line by line; slower than `
 	$(BIN)/pytest tests/unit --cov --cov-report term-missing:skip-covered $(PYTEST_ARGS)
 
 # W3002: the sample's code is a local path on purpose, as a developer has it.
-lint: setup ## ruff, mypy --strict, bandit and cfn-lint
+lint: setup ## ruff, mypy --strict, bandit, zizmor and cfn-lint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	cd $(EXTENSION) && $(abspath $(BIN))/mypy --config-file pyproject.toml
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive plldb
 	$(BIN)/cfn-lint --regions ALL_REGIONS -- plldb/bootstrap/cloudformation/template.yaml
+	$(BIN)/zizmor --offline --quiet .github
 	$(BIN)/cfn-lint --ignore-checks W3002 -- plldb/demo/sample/template.yaml
 
 format: setup ## Format the code

@@ -433,8 +433,12 @@ What each command needs to be allowed, by IAM resource and action. `plldb doctor
 is missing. Names in braces stand for the account, the region, the helper stack (`{helper}`), the
 stack to debug (`{stack}`) and what belongs to the helper stack; `{identity}` is who asks. Restoring
 and looking at sessions find the helper stack as attaching does: they need its
-`cloudformation:DescribeStacks` as well. CloudFormation acts with the permissions of whoever runs
-`plldb bootstrap`.
+`cloudformation:DescribeStacks` as well.
+
+CloudFormation acts with the permissions of whoever runs `plldb bootstrap`, unless that names a role
+by `--cloudformation-role`. Then the role needs what is listed of the helper stack's resources, and
+`s3:GetObject`; you need `iam:PassRole` on the role, what is listed of `s3` and `cloudformation`,
+`dynamodb:Scan` and `dynamodb:UpdateTable` of the tables, and `lambda:InvokeFunction`.
 """
 
 
@@ -448,7 +452,13 @@ def _render_purpose(purpose: Purpose) -> str:
     for permission in purpose.permissions:
         resources.setdefault(permission.resource, []).append(f"`{permission.action}`")
     rows = [(f"`{name}`", ", ".join(sorted(set(all_)))) for name, all_ in resources.items()]
-    head = f"## {purpose.name}\n\nThis is {purpose.description}.\n"
+    instead = [
+        f"`{purpose.alternatives[one].resource}` in place of `{one.resource}`"
+        for one in purpose.permissions
+        if one in purpose.alternatives
+    ]
+    alternatives = f"\nFor one stack alone, {', '.join(instead)} will do.\n" if instead else ""
+    head = f"## {purpose.name}\n\nThis is {purpose.description}.\n{alternatives}"
     return "\n".join([head, _render_table(("resource", "actions"), rows)])
 
 

@@ -228,9 +228,10 @@ def deploy_helper_stack(factory: Factory) -> None:
 
     name = factory.settings.helper_stack
     parameters = {key: found.value for key, found in factory.settle_parameters().items()}
-    operation = BootstrapOperation.for_setup(factory.target, name, parameters)
+    operation = BootstrapOperation.for_setup(factory.target, name, parameters, factory.tags)
+    role = factory.resolver.cloudformation_role.value
     with factory.console.progress(f"Deploying helper stack {name}…"):
-        operation.run(lambda target: Executor(target, lambda _: None, lambda _: None))
+        operation.run(lambda target: Executor(target, lambda _: None, lambda _: None, role=role))
     factory.console.note(f"Helper stack {name} is ready.")
 
 

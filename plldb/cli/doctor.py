@@ -79,7 +79,8 @@ def _make_context(factory: Factory, stack_name: str | None) -> CheckupContext:
         from plldb.bootstrap.operations import BootstrapOperation
 
         parameters = {name: one.value for name, one in factory.settle_parameters().items()}
-        release = BootstrapOperation.for_setup(target, helper_stack, parameters).release
+        operation = BootstrapOperation.for_setup(target, helper_stack, parameters, factory.tags)
+        release = operation.release
         assert release is not None
         return release
 

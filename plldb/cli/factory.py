@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property, partial
 from pathlib import Path
@@ -89,6 +89,12 @@ class Factory:
 
         environment = self.settings.environment
         return settle_parameters(read_template(), environment, self.resolver.file, given)
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """Those that the settings file has for the helper stack."""
+        file = self.resolver.file
+        return file.tags if file else {}
 
     @cached_property
     def home(self) -> Setting[Path]:

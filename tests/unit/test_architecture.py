@@ -40,7 +40,10 @@ LAYERS = [
     {"errors"},
     {"templates"},
     {"deployed"},
-    {"certificates", "clock_skew", "diagnostic_log", "files", "option_names", "proxies"},
+    {
+        *("certificates", "clock_skew", "diagnostic_log", "files", "network_refusals"),
+        *("option_names", "proxies"),
+    },
     {"config"},
     {"settings_file"},
     {"aws_profile", "credentials"},

@@ -143,7 +143,7 @@ class TestPolicies:
         allowed = {
             ("PLLDBManagerRole", "cloudformation", "stack/*"),
             ("PLLDBManagerRole", "lambda", "function:*"),
-            ("PLLDBManagerRole", "lambda", "function:*:*"),
+            ("PLLDBManagerRole", "lambda", "function:${DebuggableFunctions}:*"),
             ("PLLDBManagerRole", "lambda", "*:layer:*"),
             ("PLLDBManagerRole", "sqs", "*"),
         }

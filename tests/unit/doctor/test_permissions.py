@@ -83,6 +83,18 @@ def test_only_what_everybody_needs_is_a_problem(
     assert look(purpose, iam).status is status
 
 
+@pytest.mark.parametrize(("purpose", "stack_name"), [(ATTACH, "app"), (SESSIONS, "app")])
+def test_who_may_use_one_stacks_path_needs_no_more(
+    purpose: Purpose, stack_name: str, iam: FakeIam
+) -> None:
+    """As a policy of a company has it, for the stacks of a team."""
+    iam.closed = {
+        f"plldb/{verb}/sessions{rest}" for verb in ("POST", "GET", "DELETE") for rest in ("", "/*")
+    }
+    assert look(purpose, iam, stack_name=stack_name).status is CheckStatus.OK
+    assert look(purpose, iam).status is not CheckStatus.OK, "nobody knows which stack it would be"
+
+
 @pytest.mark.parametrize("state", [None, make_helper_stack_state(version="0.0.1")])
 def test_to_bootstrap_is_everybodys_business_where_it_is_due(state: Any, iam: FakeIam) -> None:
     iam.denies = {"s3:PutObject"}
