@@ -29,10 +29,10 @@ PYTEST_ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit e2e coverage lint format docs screenshots shim projects lock bench clean
+.PHONY: help setup demo test unit e2e coverage lint format docs screenshots recording shim projects lock bench clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) ## Make .venv with everything in it; again only when pyproject.toml changes
 
@@ -57,13 +57,14 @@ coverage: setup ## What of plldb the unit tests run, line by line; slower than `
 	$(BIN)/pytest tests/unit --cov --cov-report term-missing:skip-covered $(PYTEST_ARGS)
 
 # W3002: the sample's code is a local path on purpose, as a developer has it.
-lint: setup ## ruff, mypy --strict, bandit and cfn-lint
+lint: setup ## ruff, mypy --strict, bandit, zizmor and cfn-lint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	cd $(EXTENSION) && $(abspath $(BIN))/mypy --config-file pyproject.toml
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive plldb
 	$(BIN)/cfn-lint --regions ALL_REGIONS -- plldb/bootstrap/cloudformation/template.yaml
+	$(BIN)/zizmor --offline --quiet .github
 	$(BIN)/cfn-lint --ignore-checks W3002 -- plldb/demo/sample/template.yaml
 
 format: setup ## Format the code
@@ -78,6 +79,9 @@ projects: setup ## Write what other tools make of tests/projects (needs Node.js;
 
 docs: setup ## Write docs/reference from the code
 	$(BIN)/python -m tools.reference
+
+recording: setup ## Record the first minutes for the README, from a real run (docs/first-minutes.svg)
+	$(BIN)/python -m tools.recording
 
 screenshots: setup ## Take the pictures of the inspector in docs/images (needs Chromium)
 	$(BIN)/python -m tools.screenshots

@@ -30,11 +30,7 @@ from requests import PreparedRequest, Response, codes
 from requests.auth import AuthBase
 from requests_aws4auth import AWS4Auth
 
-from plldb.certificates import (
-    collect_certificates,
-    find_verification_error,
-    refuse_certificate,
-)
+from plldb.certificates import collect_certificates
 from plldb.clock_skew import ClockSkew
 from plldb.config import TargetSettings
 from plldb.credentials import Credentials, NobodyToAskError, ProfileSession, ask_nobody, freeze
@@ -46,6 +42,7 @@ from plldb.errors import (
     PlldbError,
     TargetError,
 )
+from plldb.network_refusals import find_refusal
 
 logger = logging.getLogger(__name__)
 
@@ -535,9 +532,10 @@ def translate_error(error: Exception, action: str) -> PlldbError:
                 f"{failed}: {error}.",
                 "'aws configure list-profiles' lists them; check --profile and AWS_PROFILE.",
             )
-        case botocore_errors.SSLError() if refused := find_verification_error(error):
-            return refuse_certificate(str(error.kwargs.get("endpoint_url")), refused)
         case botocore_errors.HTTPClientError() | botocore_errors.ConnectionError():
+            where = str(error.kwargs.get("endpoint_url") or "AWS")
+            if refusal := find_refusal(where, error):
+                return refusal
             return EndpointError(
                 f"{failed}: {_shorten_reason(error)}",
                 "Check that the endpoint is right and up: 'plldb local status' for an emulator, "

@@ -15,16 +15,12 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from plldb.errors import EndpointError, TargetError
+from plldb.errors import TargetError
 
 _FILES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 _FOLDERS = "SSL_CERT_DIR"
 _CERTIFICATE = re.compile(
     rb"-----BEGIN (TRUSTED )?CERTIFICATE-----.+?-----END (TRUSTED )?CERTIFICATE-----", re.DOTALL
-)
-_HINT = (
-    "If a proxy of your company signs certificates, name the file with its own: "
-    "AWS_CA_BUNDLE=FILE. A clock that is days off does that, too."
 )
 
 
@@ -55,28 +51,6 @@ def make_tls_context(ca_bundle: Path) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=ca_bundle)
     context.verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", 0)
     return context
-
-
-def refuse_certificate(url: str, error: ssl.SSLCertVerificationError) -> EndpointError:
-    """The error for a server whose certificate is not trusted; ``url`` may be shown."""
-    return EndpointError(f"The certificate of {url} is not trusted: {error.verify_message}.", _HINT)
-
-
-def find_verification_error(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
-    """OpenSSL's refusal of a certificate, as far down as libraries have wrapped it."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return error
-        seen.add(id(error))
-        reason = getattr(error, "reason", None) or getattr(error, "kwargs", {}).get("error")
-        inner = next((one for one in error.args if isinstance(one, BaseException)), None)
-        error = (
-            (reason if isinstance(reason, BaseException) else inner)
-            or error.__cause__
-            or error.__context__
-        )
-    return None
 
 
 def _read_named(name: str, paths: list[str]) -> list[bytes]:

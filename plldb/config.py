@@ -63,6 +63,7 @@ _VERBOSITIES: Mapping[str, int] = {
 # CloudFormation's rule; shorter, since table names with the stack's name as suffix must fit too.
 _HELPER_STACK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,99}")
 
+_ROLE_ARN = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[!-~]{1,512}")
 # More of them are no help.
 _LONGEST_LIST = 20
 
@@ -96,6 +97,7 @@ class Options:
     verbose: int | None = None
     environment: str | None = None
     helper_stack: str | None = None
+    cloudformation_role: str | None = None
 
     def as_source(self) -> Source:
         """An empty one counts as not given."""
@@ -155,11 +157,13 @@ class FileStack:
 @dataclass(frozen=True)
 class FileRecord:
     """``[record]`` of plldb.toml: further secrets, see ``plldb.replay.masks``, and places at which
-    a replay may differ, see ``plldb.replay.difference``.
+    a replay may differ, see ``plldb.replay.difference``. ``invocations``: those of all sessions are
+    written down, for ``plldb invocations``.
     """
 
     mask: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
+    invocations: bool = True
 
 
 @dataclass(frozen=True)
@@ -174,6 +178,8 @@ class ConfigFile:
     record: FileRecord = FileRecord()
     # Options of commands by their names, as they stand there: ``plldb.cli.command_settings``.
     commands: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    # Those of the helper stack and what is in it.
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     def table(self, environment: str) -> str:
         """How messages name the table of an environment."""
@@ -311,6 +317,14 @@ class SettingsResolver:
     def helper_stack(self) -> Setting[str]:
         return self._find("helper_stack") or Setting(DEFAULT_HELPER_STACK, DEFAULT)
 
+    @property
+    def cloudformation_role(self) -> Setting[str | None]:
+        """The ARN of the role as which CloudFormation deploys the helper stack."""
+        found = self._find("cloudformation_role")
+        if found is None:
+            return Setting(None, DEFAULT)
+        return Setting(check_role_arn(found), found.source)
+
     def resolve(self) -> Settings:
         return Settings(
             output=self.output.value,
@@ -391,6 +405,16 @@ def find_home(environ: Mapping[str, str], default: Path) -> Setting[Path]:
 
 def is_helper_stack_name(name: str) -> bool:
     return bool(_HELPER_STACK_NAME.fullmatch(name))
+
+
+def check_role_arn(setting: Setting[str]) -> str:
+    """Gives the ARN back. Raises UsageError if it is that of no role."""
+    if not _ROLE_ARN.fullmatch(setting.value):
+        raise UsageError(
+            f"{setting.source}: {setting.value!r} is no ARN of a role.",
+            "It looks like arn:aws:iam::123456789012:role/deploy.",
+        )
+    return setting.value
 
 
 def suggest(word: str, known: Iterable[str]) -> str:

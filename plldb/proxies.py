@@ -7,6 +7,8 @@ where both are set, most take the small one: https://about.gitlab.com/blog/we-ne
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 # https://docs.python.org/3/library/urllib.request.html#urllib.request.getproxies
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "FTP_PROXY", "WS_PROXY", "WSS_PROXY")
@@ -29,3 +31,19 @@ def exempt_loopback(environ: Mapping[str, str]) -> dict[str, str]:
     if "*" not in hosts:
         hosts += [host for host in _LOOPBACK if host not in hosts]
     return dict.fromkeys((EXCEPTIONS, EXCEPTIONS.lower()), ",".join(hosts))
+
+
+def find_websocket_proxy(url: str) -> str | None:
+    """The proxy for a ``wss:`` URL, by this machine's settings, in the order that websockets has:
+
+    https://websockets.readthedocs.io/en/stable/topics/proxies.html
+    """
+    parts = urlsplit(url)
+    if proxy_bypass(f"{parts.hostname}:{parts.port or 443}"):
+        return None
+    proxies = getproxies()
+    found = next((proxies[one] for one in ("wss", "socks", "https") if proxies.get(one)), None)
+    if found is not None and found == proxies.get("socks") and found.startswith("http://"):
+        # As macOS names one.
+        return "socks5h" + found.removeprefix("http")
+    return found

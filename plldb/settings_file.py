@@ -21,6 +21,7 @@ from plldb.config import (
     FileRecord,
     FileStack,
     Setting,
+    check_role_arn,
     check_url,
     is_helper_stack_name,
     select_kind,
@@ -36,9 +37,14 @@ _OPTIONS = {
     name_flag(option).removeprefix("--"): option for option in OPTIONS if option != "environment"
 }
 _PARAMETERS = "parameters"
+_TAG_KEY = re.compile(r"[\w\s.:/=+\-@]{1,128}")
+_TAG_VALUE = re.compile(r"[\w\s.:/=+\-@]{0,256}")
+_RESERVED_TAGS = ("aws:", "plldb:")
+# CloudFormation adds three of its own to a resource, and plldb two.
+_MOST_TAGS = 45
 # Tables of options, which the commands themselves check.
 _COMMANDS = ("attach", "dev")
-_KNOWN = ("environment", "environments", "stacks", *_COMMANDS, "record")
+_KNOWN = ("environment", "environments", "stacks", *_COMMANDS, "record", "tags")
 # What a stack says for all of its functions, and for each.
 _OF_ALL = ("env", "env-file", "code", "python")
 
@@ -83,6 +89,7 @@ def read(path: Path, found_by: str) -> ConfigFile:
             for command in _COMMANDS
             if command in document
         },
+        _read_tags(f"{path} [tags]", document.get("tags", {})),
     )
 
 
@@ -172,6 +179,8 @@ def _read_option(where: str, key: str, value: object) -> str:
         raise UsageError(f"{where}: {value!r} is no output format.", suggest(value, OUTPUTS))
     if key == "endpoint-url":
         return check_url(Setting(value, f"{where}: {key}"))
+    if key == "cloudformation-role":
+        return check_role_arn(Setting(value, f"{where}: {key}"))
     if key == "helper-stack" and not is_helper_stack_name(value):
         raise UsageError(
             f"{where}: {value!r} is no name for a helper stack.",
@@ -198,17 +207,48 @@ def _read_text_value(where: str, key: str, value: object) -> str:
     raise wrong_type(f"{where}: {key!r}", value, "a string, a number, true or false")
 
 
+def _read_tags(where: str, table: object) -> dict[str, str]:
+    """By CloudFormation's rules, which are those of most services:
+
+    https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html
+    """
+    tags = {
+        key: _read_text_value(where, key, value)
+        for key, value in _check_table(where, table).items()
+    }
+    for key, value in tags.items():
+        if key.lower().startswith(_RESERVED_TAGS):
+            raise UsageError(
+                f"{where}: {key!r} is not yours to set.",
+                "Keys that begin with aws: are AWS's, and those with plldb: are plldb's own.",
+            )
+        if not _TAG_KEY.fullmatch(key) or not _TAG_VALUE.fullmatch(value):
+            raise UsageError(
+                f"{where}: {key} = {value!r} can't be a tag.",
+                "A key has 1 to 128 characters and a value 256 at most: letters, digits, spaces "
+                "and _ . : / = + - @",
+            )
+    if len(tags) > _MOST_TAGS:
+        raise UsageError(
+            f"{where}: there are {len(tags)} of them.", f"AWS takes 50; give {_MOST_TAGS} at most."
+        )
+    return tags
+
+
 # --- Recordings -----------------------------------------------------------------------------------
 
 
 def _read_record(path: Path, table: object) -> FileRecord:
     where = f"{path} [record]"
-    table = _check_table(where, table, ("mask", "ignore"))
+    table = _check_table(where, table, ("mask", "ignore", "invocations"))
     mask = _read_texts(where, "mask", table)
     for entry in mask:
         if entry.startswith("/"):
             _check_pattern(f"{where}: mask", entry)
-    return FileRecord(mask, _read_texts(where, "ignore", table))
+    are_kept = table.get("invocations", True)
+    if not isinstance(are_kept, bool):
+        raise wrong_type(f"{where}: invocations", are_kept, "true or false")
+    return FileRecord(mask, _read_texts(where, "ignore", table), are_kept)
 
 
 def _read_texts(where: str, key: str, table: Mapping[str, object]) -> tuple[str, ...]:

@@ -73,6 +73,10 @@ class InvocationLife(RuleBasedStateMachine):
     def lose(self, name: str, deadline: float, token: str) -> None:
         self.ask(lambda store: store.lose(self.id(name, deadline), token))
 
+    @rule(name=_names, deadline=_deadlines, token=_tokens, session=_sessions)
+    def readdress(self, name: str, deadline: float, token: str, session: str) -> None:
+        self.ask(lambda store: store.readdress(self.id(name, deadline), token, session))
+
     @rule(name=_names, deadline=_deadlines, token=_tokens, where=_connections)
     def follow(self, name: str, deadline: float, token: str, where: str) -> None:
         self.ask(lambda store: store.follow(self.id(name, deadline), token, where))

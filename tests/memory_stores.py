@@ -285,6 +285,13 @@ class MemoryInvocationStore:
             state=InvocationState.ABANDONED,
         )
 
+    def readdress(self, id: InvocationId, token_key: str, session_id: str) -> Step:
+        return self._step(
+            id,
+            lambda i: i.token_key == token_key and i.state is InvocationState.WAITING,
+            session_id=session_id,
+        )
+
     def follow(self, id: InvocationId, token_key: str, connection_id: str) -> Step:
         return self._step(
             id,

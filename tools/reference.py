@@ -1,7 +1,8 @@
 """Writes docs/reference from the code (``make docs``).
 
 ``cli.md`` is made from the click commands, ``api.md`` from docs/openapi.yaml and from the module of
-wire messages, ``permissions.md`` from what ``plldb doctor`` looks for. A unit test compares the
+wire messages, ``json.md`` from the schema of JSON output, ``permissions.md`` from what
+``plldb doctor`` looks for. A unit test compares the
 files with what is made here.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import re
 import textwrap
 from collections.abc import Callable, Iterable, Iterator
@@ -26,6 +28,7 @@ from plldb.doctor.requirements import PURPOSES, Purpose
 ROOT = Path(__file__).parents[1]
 OPENAPI = ROOT / "docs" / "openapi.yaml"
 REFERENCE = ROOT / "docs" / "reference"
+OUTPUT = ROOT / "plldb" / "output.schema.json"
 
 _MADE = "<!-- Made by tools/reference.py (`make docs`) from {}. Don't edit it. -->\n"
 _ENVIRONMENT = re.compile(r"\s*\[env: (\w+)\]")
@@ -37,6 +40,7 @@ def make_pages() -> dict[Path, str]:
     return {
         REFERENCE / "cli.md": make_cli_page(),
         REFERENCE / "api.md": make_api_page(),
+        REFERENCE / "json.md": make_json_page(),
         REFERENCE / "permissions.md": make_permissions_page(),
     }
 
@@ -145,6 +149,69 @@ def _list_variables(option: click.Option) -> list[str]:
     named = _ENVIRONMENT.findall(option.help or "")
     given = [option.envvar] if isinstance(option.envvar, str) else [*(option.envvar or ())]
     return [*given, *(name for name in named if name not in given)]
+
+
+# --- JSON output ----------------------------------------------------------------------------------
+
+
+def make_json_page() -> str:
+    schema = json.loads(OUTPUT.read_text(encoding="utf-8"))
+    sections = [_render_shape(name, shape) for name, shape in schema["$defs"].items()]
+    return "\n".join(
+        [
+            _MADE.format("plldb/output.schema.json"),
+            f"# {schema['title']}\n",
+            f"{schema['description']}\n",
+            "The same as JSON Schema: [output.schema.json](../../plldb/output.schema.json), which"
+            " is installed with plldb. Members are always there, unless they are optional.\n",
+            *sections,
+        ]
+    )
+
+
+def _render_shape(name: str, shape: dict[str, Any]) -> str:
+    if "oneOf" not in shape:
+        rows = list(_list_members(shape))
+        return f"## {name}\n\n{shape['description']}\n\n{_render_table(('member', 'is', ''), rows)}"
+    rows = [
+        (f"`{one['properties']['event']['const']}`", ", ".join(_name_members(one)), _describe(one))
+        for one in shape["oneOf"]
+    ]
+    table = _render_table(("`event`", "with", ""), rows)
+    return f"## {name}\n\n{shape['description']}\n\n{table}"
+
+
+def _name_members(shape: dict[str, Any]) -> Iterator[str]:
+    for member in shape["properties"]:
+        if member not in ("event", "stackName") or member in shape["required"][1:]:
+            yield f"`{member}`" + ("" if member in shape["required"] else " (optional)")
+
+
+def _list_members(shape: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    for member, one in shape["properties"].items():
+        optional = "" if member in shape.get("required", [member]) else " (optional)"
+        yield f"`{member}`{optional}", _name_type(one), _describe(one)
+
+
+def _describe(shape: dict[str, Any]) -> str:
+    return str(shape.get("description", ""))
+
+
+def _name_type(shape: dict[str, Any]) -> str:
+    """In the words of JSON; another shape is a link."""
+    if "$ref" in shape:
+        name = str(shape["$ref"]).rpartition("/")[2]
+        return f"[{name}](#{name.lower()})"
+    if "const" in shape:
+        return f"`{json.dumps(shape['const'])}`"
+    if "enum" in shape:
+        return ", ".join(f"`{json.dumps(one)}`" for one in shape["enum"])
+    if "anyOf" in shape:
+        return " or ".join(_name_type(one) for one in shape["anyOf"])
+    if shape.get("type") == "array":
+        return f"list of {_name_type(shape['items'])}"
+    kinds = shape.get("type", "any JSON")
+    return " or ".join(kinds) if isinstance(kinds, list) else str(kinds)
 
 
 # --- The management API ---------------------------------------------------------------------------
@@ -366,8 +433,12 @@ What each command needs to be allowed, by IAM resource and action. `plldb doctor
 is missing. Names in braces stand for the account, the region, the helper stack (`{helper}`), the
 stack to debug (`{stack}`) and what belongs to the helper stack; `{identity}` is who asks. Restoring
 and looking at sessions find the helper stack as attaching does: they need its
-`cloudformation:DescribeStacks` as well. CloudFormation acts with the permissions of whoever runs
-`plldb bootstrap`.
+`cloudformation:DescribeStacks` as well.
+
+CloudFormation acts with the permissions of whoever runs `plldb bootstrap`, unless that names a role
+by `--cloudformation-role`. Then the role needs what is listed of the helper stack's resources, and
+`s3:GetObject`; you need `iam:PassRole` on the role, what is listed of `s3` and `cloudformation`,
+`dynamodb:Scan` and `dynamodb:UpdateTable` of the tables, and `lambda:InvokeFunction`.
 """
 
 
@@ -381,7 +452,13 @@ def _render_purpose(purpose: Purpose) -> str:
     for permission in purpose.permissions:
         resources.setdefault(permission.resource, []).append(f"`{permission.action}`")
     rows = [(f"`{name}`", ", ".join(sorted(set(all_)))) for name, all_ in resources.items()]
-    head = f"## {purpose.name}\n\nThis is {purpose.description}.\n"
+    instead = [
+        f"`{purpose.alternatives[one].resource}` in place of `{one.resource}`"
+        for one in purpose.permissions
+        if one in purpose.alternatives
+    ]
+    alternatives = f"\nFor one stack alone, {', '.join(instead)} will do.\n" if instead else ""
+    head = f"## {purpose.name}\n\nThis is {purpose.description}.\n{alternatives}"
     return "\n".join([head, _render_table(("resource", "actions"), rows)])
 
 

@@ -6,6 +6,7 @@ all but its last line can be read, and it goes on below that.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
@@ -30,7 +31,8 @@ class JsonLinesWriter:
     ``prepare`` gives what is written in its place, without secrets. When the file has ``max_bytes``
     it becomes ``<path>.1``, in the place of an older one. What can't be prepared or written is
     counted, and said by the next line, ``{"event": "lost", "lines": N}``. Only its user can read
-    the file. Closing waits for what is being written. Raises OSError if there can be no such file.
+    the file. Each begins with ``first``, if that is given, and is locked until it is closed.
+    Closing waits for what is being written. Raises OSError if there can be no such file.
     """
 
     def __init__(
@@ -39,8 +41,10 @@ class JsonLinesWriter:
         prepare: Callable[[Any], Any],
         max_bytes: int = _MAX_BYTES,
         most_waiting: int = _MOST_WAITING,
+        first: Mapping[str, Any] | None = None,
     ) -> None:
         self._path = path
+        self._first = first
         self._prepare = prepare
         self._max_bytes = max_bytes
         self._lost = 0
@@ -114,13 +118,26 @@ class JsonLinesWriter:
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(self._path, flags, 0o600)
         try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
             size = os.fstat(descriptor).st_size
-            if size and os.pread(descriptor, 1, size - 1) != b"\n":
+            if not size and self._first is not None:
+                os.write(descriptor, json.dumps(self._first).encode() + b"\n")
+            elif size and os.pread(descriptor, 1, size - 1) != b"\n":
                 os.write(descriptor, b"\n")
         except BaseException:
             os.close(descriptor)
             raise
         return descriptor
+
+
+def is_being_written(path: Path) -> bool:
+    """Whether the writer of a file is still there. Raises OSError."""
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def name_older(path: Path) -> Path:

@@ -12,7 +12,6 @@ from plldb.background.session_record import SessionRecord
 from plldb.debugger.attachment import Detaching, NothingToDebug, OfStack, SessionCreated
 from plldb.debugger.protocol import Instrumented, Ready, Skipped, Taken
 from plldb.debugger.redeployment import Removed
-from plldb.inspector.address import InspectorServed
 
 logger = logging.getLogger(__name__)
 
@@ -50,8 +49,6 @@ class Presence:
                 self._leave_out(function, reason)
             case Taken(function, by):
                 self._leave_out(function, f"{by} has taken it over")
-            case InspectorServed(url):
-                self._change(inspector=url)
             case Ready() | NothingToDebug():
                 self._settled.add(stack)
                 if self._settled >= {*self._record.stacks}:
@@ -60,10 +57,18 @@ class Presence:
                 names = tuple(function for function, _ in running)
                 self._change(state="ending", running=names, seconds_left=seconds)
 
+    def note_inspector(self, url: str) -> None:
+        self._change(inspector=url)
+
     def end(self, exit_code: int, error: str | None = None, hint: str | None = None) -> None:
         """``error`` says why, if it is no success."""
         self._change(
-            state="ended", ended_at=tell_time(), exit_code=exit_code, error=error, hint=hint
+            state="ended",
+            ended_at=tell_time(),
+            exit_code=exit_code,
+            error=error,
+            hint=hint,
+            inspector=None,
         )
 
     def _others(self, function: str) -> tuple[str, ...]:

@@ -27,7 +27,8 @@ class SessionFolder:
     """A folder below ``home``, PLLDB_HOME, for sessions in ``project``; nobody else can read it.
 
     ``record`` says what the last background session is or was, ``events`` has its events in JSON,
-    one a line, and ``errors`` what it wrote to stderr.
+    one a line, and ``errors`` what it wrote to stderr. ``journals`` is for the invocations of any
+    session, also of one at a terminal.
     """
 
     def __init__(self, home: Path, project: Path) -> None:
@@ -38,6 +39,7 @@ class SessionFolder:
         self.record_file = path / "session.json"
         self.events = path / "events.jsonl"
         self.errors = path / "errors.log"
+        self.journals = path / "invocations"
         self._lock = path / "lock"
 
     @classmethod
@@ -110,7 +112,7 @@ def find_nearest(home: Path, folder: Path) -> SessionFolder:
     """That of a folder, or of the next one above it that has had a session; else its own."""
     for one in (folder, *folder.parents):
         found = SessionFolder(home, one)
-        if found.record_file.exists():
+        if found.path.exists():
             return found
     return SessionFolder(home, folder)
 

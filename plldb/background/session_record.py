@@ -16,7 +16,7 @@ class SessionRecord:
 
     ``command`` is that of plldb, ``folder`` where it runs. ``functions`` run here, ``skipped`` do
     not, for the reason that is given. Times are in UTC, as ISO 8601 has them. ``recordings`` is the
-    folder of --record, ``inspector`` the address of the page of --inspect. Of one that is ending,
+    folder of --record, ``inspector`` the URL of the page, which opens it. Of one that is ending,
     ``running`` are the functions that it waits for, for ``seconds_left`` at most. Of one that has
     ended, ``exit_code``, ``error`` and ``hint`` say how.
     """

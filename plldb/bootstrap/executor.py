@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import TagTypeDef
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,8 @@ class Executor:
 
     ``on_step`` hears of each step before it is taken, ``on_resource`` of each stack event.
     ``failure`` is raised if CloudFormation fails.
+    ``role`` is the ARN of a role as which CloudFormation acts; None leaves it to the caller's own
+    rights, or to the role that the stack was deployed with last.
     """
 
     def __init__(
@@ -52,9 +55,11 @@ class Executor:
         on_step: Callable[[Step], None],
         on_resource: Callable[[ResourceEvent], None],
         failure: type[DeploymentError] = BootstrapError,
+        role: str | None = None,
     ) -> None:
         self._target = target
         self._failure = failure
+        self._role: dict[str, Any] = {} if role is None else {"RoleARN": role}
         self._on_step = on_step
         self._on_resource = on_resource
         self._s3: S3Client = target.client("s3")
@@ -79,8 +84,16 @@ class Executor:
                 self._create_bucket(bucket)
             case planner.ProtectBucket(bucket, protection):
                 self._protect_bucket(bucket, protection)
+            case planner.TagBucket(bucket, tags):
+                self._s3.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": _make_tag_list(tags)})
             case planner.UploadArtifact(bucket, artifact):
-                self._s3.put_object(Bucket=bucket, Key=artifact.key, Body=artifact.body)
+                # Its name can be guessed: code goes into nobody else's bucket of that name.
+                self._s3.put_object(
+                    Bucket=bucket,
+                    Key=artifact.key,
+                    Body=artifact.body,
+                    ExpectedBucketOwner=self._target.account_id,
+                )
             case planner.DeleteObjects(bucket, prefix, keys):
                 self._delete_objects(bucket, prefix, keys)
             case planner.DeleteBucket(bucket):
@@ -192,6 +205,7 @@ class Executor:
         created = self._cloudformation.create_stack(
             **_make_stack_arguments(release),  # type: ignore[arg-type]
             EnableTerminationProtection=release.is_protected,
+            **self._role,
         )
         operation = StackOperation(self._target, release.stack_name)
         stack = operation.follow(self._on_resource, stack_id=created["StackId"])
@@ -203,7 +217,7 @@ class Executor:
         """Returns False if CloudFormation finds nothing to do, as after a rollback."""
         operation = self._make_operation(release.stack_name)
         try:
-            self._cloudformation.update_stack(**_make_stack_arguments(release))  # type: ignore[arg-type]
+            self._cloudformation.update_stack(**_make_stack_arguments(release), **self._role)  # type: ignore[arg-type]
         except ClientError as error:
             if "No updates are to be performed" in str(error):
                 logger.info("CloudFormation found nothing to update in %s", release.stack_name)
@@ -223,7 +237,7 @@ class Executor:
 
     def _delete_stack_once(self, stack_name: str) -> None:
         operation = self._make_operation(stack_name)
-        self._cloudformation.delete_stack(StackName=stack_name)
+        self._cloudformation.delete_stack(StackName=stack_name, **self._role)
         operation.follow(self._on_resource)
 
     def _set_termination_protection(self, stack_name: str, enabled: bool) -> None:
@@ -248,7 +262,7 @@ class Executor:
 
     def _continue_rollback(self, stack_name: str) -> None:
         operation = self._make_operation(stack_name)
-        self._cloudformation.continue_update_rollback(StackName=stack_name)
+        self._cloudformation.continue_update_rollback(StackName=stack_name, **self._role)
         operation.await_end(self._on_resource)
 
     def _await_stack(self, stack_name: str) -> None:
@@ -345,5 +359,9 @@ def _make_stack_arguments(release: Release) -> dict[str, object]:
             for key, value in release.parameters.items()
         ],
         "Capabilities": ["CAPABILITY_IAM"],
-        "Tags": [{"Key": key, "Value": value} for key, value in release.tags.items()],
+        "Tags": _make_tag_list(release.tags),
     }
+
+
+def _make_tag_list(tags: Mapping[str, str]) -> list[TagTypeDef]:
+    return [{"Key": key, "Value": value} for key, value in tags.items()]

@@ -69,7 +69,19 @@ def _observe_bucket(target: Target, bucket: str, prefix: str) -> BucketState | N
             keys=ours,
             has_payloads=bool(payloads),
             is_shared=len(ours) + len(payloads) < len(keys),
+            tags=_read_tags(s3, bucket),
         )
+
+
+def _read_tags(s3: S3Client, bucket: str) -> dict[str, str] | None:
+    """None if they may not be read: whoever wants none on it need not have the right."""
+    try:
+        found = _get_or_empty(lambda: s3.get_bucket_tagging(Bucket=bucket))
+    except ClientError as error:
+        if error_code(error) == "AccessDenied":
+            return None
+        raise
+    return {tag["Key"]: tag["Value"] for tag in found.get("TagSet", [])}
 
 
 def list_required_protections(target: Target) -> list[BucketProtection]:
@@ -149,6 +161,7 @@ def _get_or_empty(call: Callable[[], Any]) -> dict[str, Any]:
             "ServerSideEncryptionConfigurationNotFoundError",
             "NoSuchBucketPolicy",
             "NoSuchLifecycleConfiguration",
+            "NoSuchTagSet",
         }:
             return {}
         raise

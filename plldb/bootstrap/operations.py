@@ -46,12 +46,17 @@ class BootstrapOperation:
 
     @classmethod
     def for_setup(
-        cls, target: Target, stack_name: str, parameters: Mapping[str, str] | None = None
+        cls,
+        target: Target,
+        stack_name: str,
+        parameters: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
     ) -> BootstrapOperation:
         """Deploys the helper stack, or updates it.
 
-        ``parameters`` are those of the template, as ``plldb.bootstrap.parameters`` settles them.
-        Raises UsageError for a name that no helper stack can have.
+        ``parameters`` are those of the template, as ``plldb.bootstrap.parameters`` settles them;
+        ``tags`` go on the stack, what is in it, and the bucket. Raises UsageError for a name that
+        no helper stack can have.
         """
         check_helper_stack_name(stack_name)
         release = build_release(
@@ -60,6 +65,7 @@ class BootstrapOperation:
             account_id=target.account_id,
             execute_api_base_url=target.execute_api_base_url,
             parameters=parameters,
+            tags=tags,
         )
         return cls(target, stack_name, release.bucket, release)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -34,12 +35,14 @@ class BucketState:
 
     ``keys`` are the artifacts of this helper stack. ``has_payloads`` tells whether payloads of its
     sessions are left, ``is_shared`` whether the bucket holds objects of other helper stacks, too.
+    ``tags`` are None where nobody may read them.
     """
 
     missing_protections: frozenset[BucketProtection] = frozenset()
     keys: frozenset[str] = frozenset()
     has_payloads: bool = False
     is_shared: bool = False
+    tags: Mapping[str, str] | None = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,17 @@ class ProtectBucket:
 
     def __str__(self) -> str:
         return f"{self.protection.value} on bucket {self.bucket}"
+
+
+@dataclass(frozen=True)
+class TagBucket:
+    """``tags`` are all that the bucket shall have, those that others gave it included."""
+
+    bucket: str
+    tags: Mapping[str, str] = field(repr=False)
+
+    def __str__(self) -> str:
+        return f"tag bucket {self.bucket}"
 
 
 @dataclass(frozen=True)
@@ -173,6 +187,7 @@ class DeleteBucket:
 Step = (
     CreateBucket
     | ProtectBucket
+    | TagBucket
     | UploadArtifact
     | AwaitStack
     | ContinueRollback
@@ -210,7 +225,7 @@ def plan_setup(release: Release, observation: Observation, prefix: str) -> Plan:
     wanted = {artifact.key for artifact in release.artifacts}
     present = observation.bucket.keys if observation.bucket else frozenset()
     steps: list[Step] = [
-        *plan_bucket(release.bucket, observation.bucket),
+        *plan_bucket(release.bucket, observation.bucket, release.given_tags),
         *(UploadArtifact(release.bucket, a) for a in release.artifacts if a.key not in present),
         *_plan_stack(release, observation.stack),
     ]
@@ -261,15 +276,27 @@ def _plan_waiting(stack_name: str, stack: StackState | None) -> Step | None:
     return None
 
 
-def plan_bucket(bucket: str, state: BucketState | None) -> list[Step]:
-    """The steps after which the artifacts bucket is there, private and tidy."""
+def plan_bucket(
+    bucket: str, state: BucketState | None, tags: Mapping[str, str] | None = None
+) -> list[Step]:
+    """The steps after which the artifacts bucket is there, private and tidy, with these tags."""
+    tagging = _plan_tags(bucket, state, tags or {})
     if state is None:
-        return [CreateBucket(bucket)]
-    return [
+        return [CreateBucket(bucket), *tagging]
+    protections = [
         ProtectBucket(bucket, protection)
         for protection in BucketProtection
         if protection in state.missing_protections
     ]
+    return [*protections, *tagging]
+
+
+def _plan_tags(bucket: str, state: BucketState | None, tags: Mapping[str, str]) -> list[Step]:
+    """Helper stacks share the bucket: what else it is tagged with stays."""
+    found = {} if state is None else state.tags
+    if found is None or tags.items() <= found.items():
+        return []
+    return [TagBucket(bucket, {**found, **tags})]
 
 
 def _plan_stack(release: Release, stack: StackState | None) -> list[Step]:

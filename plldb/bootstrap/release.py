@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from plldb import __version__
@@ -26,18 +26,23 @@ FINGERPRINT_TAG = "plldb:fingerprint"
 
 @dataclass(frozen=True)
 class Release:
-    """One helper stack as it shall be; ``parameters`` are those of the template, name → value."""
+    """One helper stack as it shall be; ``parameters`` are those of the template, name → value.
+
+    ``given_tags`` are the user's, on the stack, on what is in it, and on the bucket.
+    """
 
     stack_name: str
     bucket: str
     artifacts: tuple[Artifact, ...]
     template: str
     parameters: dict[str, str]
+    given_tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def fingerprint(self) -> str:
         """Changes exactly when something that CloudFormation would see changes."""
-        seen = json.dumps([self.template, sorted(self.parameters.items())])
+        parts = (self.parameters, self.given_tags)
+        seen = json.dumps([self.template, *(sorted(part.items()) for part in parts if part)])
         return hashlib.sha256(seen.encode()).hexdigest()[:32]
 
     @property
@@ -47,7 +52,8 @@ class Release:
 
     @property
     def tags(self) -> dict[str, str]:
-        return {FINGERPRINT_TAG: self.fingerprint, VERSION_TAG: __version__}
+        ours = {FINGERPRINT_TAG: self.fingerprint, VERSION_TAG: __version__}
+        return {**self.given_tags, **ours}
 
 
 def read_template() -> str:
@@ -62,12 +68,13 @@ def build_release(
     account_id: str,
     execute_api_base_url: str,
     parameters: Mapping[str, str] | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> Release:
     """Makes the helper stack of this version of plldb, for one account and region.
 
     ``execute_api_base_url`` is where functions find execute-api on an emulator, empty on AWS.
-    ``parameters`` are those that users may set, as ``plldb.bootstrap.parameters`` settles them.
-    Raises UsageError for a name that no helper stack can have.
+    ``parameters`` are those that users may set, as ``plldb.bootstrap.parameters`` settles them, and
+    ``tags`` those that users want. Raises UsageError for a name that no helper stack can have.
     """
     check_helper_stack_name(stack_name)
     prefix = make_artifacts_prefix(stack_name)
@@ -90,6 +97,7 @@ def build_release(
             "DebuggerTableName": _make_table_name("PLLDBDebugger", stack_name),
             "ExecuteApiBaseUrl": execute_api_base_url,
         },
+        given_tags=tags or {},
     )
 
 

@@ -214,7 +214,12 @@ def run_attach(factory: Factory, options: AttachOptions, folder: Path) -> None:
     for made in stacks:
         made.look_at_stack()
     first = stacks[0]
-    with first.view, first.open_recorder(stacks), first.open_inspector(stacks):
+    with (
+        first.view,
+        first.open_recorder(stacks),
+        first.open_journal(stacks),
+        first.open_inspector(stacks),
+    ):
         attach_to_all(
             first.target,
             [made.stack for made in stacks],

@@ -36,7 +36,6 @@ from plldb.debugger.sources.stack_settings import (
 from plldb.debugger.timing import read_timing
 from plldb.deployed import DeployedStack
 from plldb.errors import UsageError
-from plldb.inspector.address import InspectorServed
 from plldb.inspector.extra import require_installed
 from plldb.stacks import check_debuggable_stack, find_stack, read_deployed_stack
 
@@ -128,14 +127,23 @@ class AttachFactory:
         if self._options.record is None:
             yield
             return
-        from plldb.replay.masks import Masks
         from plldb.replay.recorder import Recorder
 
-        file = self._factory.resolver.file
-        masks = Masks(() if file is None else file.record.mask)
+        masks = self._factory.make_masks()
         folder, warn = self._folder / self._options.record, self._factory.console.warn
         with Recorder(folder, self._folder, _list_names(stacks), masks, warn) as recorder:
             self._listeners.append(recorder.take)
+            yield
+
+    @contextmanager
+    def open_journal(self, stacks: Sequence[AttachFactory]) -> Iterator[None]:
+        """Writes down meanwhile what 'plldb invocations' shows."""
+        from plldb.cli.background import open_journal
+
+        history = self.keep_history(stacks)
+        with open_journal(self._factory, self._options.record, history) as journal:
+            if journal is not None:
+                self._listeners.append(journal.take)
             yield
 
     @contextmanager
@@ -158,9 +166,9 @@ class AttachFactory:
             None if record is None else self._folder / record,
             None if file is None else file.record,
         ) as inspector:
-            self.view.show_inspector(inspector.url)
-            for take in self._factory.followers:
-                take(InspectorServed(inspector.url))
+            self._factory.console.answer(
+                {"event": "inspector", "url": inspector.url}, f"Inspector: {inspector.url}"
+            )
             yield
 
     @property

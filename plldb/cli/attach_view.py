@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from plldb import __version__
 from plldb.bootstrap.cloudformation.lambda_functions.shared.ids import shortened
+from plldb.cli.invocation_lines import InvocationLines
 from plldb.debugger.attachment import (
     AttachEvent,
     Detaching,
@@ -58,8 +59,6 @@ if TYPE_CHECKING:
     from plldb.cli.console import Console
     from plldb.errors import PlldbError
 
-_MARKS = {"succeeded": "✔", "failed": "✘", "abandoned": "-"}
-
 
 class _StackConsole:
     """Says of which of several stacks it is that something is shown."""
@@ -90,6 +89,7 @@ class AttachView:
         self._console = console
         self._is_live = is_live
         self._under_way: dict[str, Progress] = {}
+        self._lines = InvocationLines()
         self._pending: list[Callable[[], None]] = []
         # The invocation whose pause was told last.
         self._introduced: str | None = None
@@ -105,6 +105,7 @@ class AttachView:
     def __exit__(self, *exception: Any) -> None:
         self._exit.close()
         self._under_way.clear()
+        self._lines.clear()
         # A question that nobody answered is over.
         self._is_asking = False
         self._show_pending()
@@ -151,10 +152,6 @@ class AttachView:
             {"event": "detaching", "running": ids, "seconds": event.seconds},
             f"Detaching once it has ended, in {event.seconds:.0f} s at most: {names}. {how}",
         )
-
-    def show_inspector(self, url: str) -> None:
-        """Where the page is, once."""
-        self._say(self._console.answer, {"event": "inspector", "url": url}, f"Inspector: {url}")
 
     def show_credentials(self, problem: PlldbError | None) -> None:
         """Why they can't be renewed, or that they could be again. Any thread may call it."""
@@ -277,20 +274,21 @@ class AttachView:
         """For programs; people have the list of what runs."""
         if self._console.is_json:
             self._console.answer(_name(event, "started") | describe_start(event), "")
+        else:
+            self._lines.start(event)
 
     def _show_output(self, event: OutputWritten) -> None:
         """A line that the user's code wrote."""
-        data = _name(event, "output") | describe_line(event)
-        self._console.answer(data, f"  {event.function} │ {event.text}")
+        if self._console.is_json:
+            self._console.answer(_name(event, "output") | describe_line(event), "")
+        else:
+            self._console.answer({}, self._lines.write(event))
 
     def _show_finished(self, event: InvocationFinished) -> None:
-        outcome = "abandoned: " if event.outcome == "abandoned" else ""
-        error = f"  {outcome}{event.error}" if event.error else ""
-        self._console.answer(
-            _name(event, "invocation") | describe_finish(event),
-            f"{_MARKS[event.outcome]} {event.function}  {shortened(event.request_id)}"
-            f"  {event.duration_ms:.0f} ms{error}",
-        )
+        if self._console.is_json:
+            self._console.answer(_name(event, "invocation") | describe_finish(event), "")
+        else:
+            self._console.answer({}, self._lines.finish(event))
         if event.was_paused:
             self._console.warn(
                 f"{event.function}: its time was over while it was paused, and its caller has got "
@@ -307,12 +305,7 @@ class AttachView:
 
     def _running_lines(self) -> list[str]:
         """One line for each invocation under way, with the time left to answer it."""
-        now = time.time()
-        return [
-            f"▶ {one.function}  {shortened(one.request_id)}  {one.state.value}"
-            f"  {max(0, one.deadline - now):.0f} s left"
-            for one in list(self._under_way.values())
-        ]
+        return [self._lines.describe(one) for one in list(self._under_way.values())]
 
 
 def _name(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,11 +14,16 @@ import click
 from plldb.cli.options import list_given
 
 if TYPE_CHECKING:
+    from plldb.background.invocation_journal import InvocationJournal, JournalReader
+    from plldb.background.json_lines import JsonLinesWriter
     from plldb.background.presence import Presence
     from plldb.background.session_folder import SessionFolder
     from plldb.background.session_record import SessionRecord
     from plldb.cli.attach_options import AttachOptions
     from plldb.cli.factory import Factory
+    from plldb.replay.history import History
+
+logger = logging.getLogger(__name__)
 
 # What the other process has of its own; its log has all that -v would say.
 _NOT_GIVEN_ON = ("detach", "output", "verbose")
@@ -85,7 +91,6 @@ def keep_record(factory: Factory, options: AttachOptions, lock: int) -> Iterator
     from plldb.background.json_lines import JsonLinesWriter, name_older
     from plldb.background.presence import Presence
     from plldb.background.session_folder import SessionFolder
-    from plldb.replay.masks import Masks
 
     try:
         os.set_inheritable(lock, False)
@@ -99,13 +104,31 @@ def keep_record(factory: Factory, options: AttachOptions, lock: int) -> Iterator
     for old in (place.events, name_older(place.events)):
         old.unlink(missing_ok=True)
     presence.begin()
-    with _ending(presence):
-        file = factory.resolver.file
-        masks = Masks(() if file is None else file.record.mask)
-        with JsonLinesWriter(place.events, masks.apply) as events:
-            factory.console.divert(events.put)
-            factory.followers.append(presence.take)
-            yield
+    with _ending(presence), JsonLinesWriter(place.events, factory.make_masks().apply) as events:
+        factory.console.divert(lambda said: _put_event(events, presence, said))
+        factory.followers.append(presence.take)
+        yield
+
+
+# A secret is known for one by what it lies under in the event or in a variable: alone, a line of
+# output says nothing of it. The journal has all of an invocation together.
+_IN_THE_JOURNAL = ("payload", "context", "answer", "answerBase64", "error")
+
+
+def _put_event(events: JsonLinesWriter, presence: Presence, said: dict[str, Any]) -> None:
+    """Without what the code has got, given and written: 'plldb invocation' shows that."""
+    match said.get("event"):
+        case "output":
+            return
+        case "inspector":
+            # Whoever has the URL has the page.
+            presence.note_inspector(str(said["url"]))
+            said = said | {"url": None}
+        case "started" | "invocation":
+            said = {
+                name: None if name in _IN_THE_JOURNAL else value for name, value in said.items()
+            }
+    events.put(said)
 
 
 def _make_record(recordings: Path | None) -> SessionRecord:
@@ -144,6 +167,48 @@ def _ending(presence: Presence) -> Iterator[None]:
         presence.end(1, f"An unexpected error: {type(bug).__name__}.", "Its log has more.")
         raise
     presence.end(0)
+
+
+@contextmanager
+def open_journal(
+    factory: Factory, recordings: Path | None, history: History
+) -> Iterator[InvocationJournal | None]:
+    """Writes down the invocations of a session in this folder, at a terminal as well; None if
+    plldb.toml forbids it, or if it can't be done, which is logged.
+    """
+    from plldb.background.invocation_journal import InvocationJournal
+    from plldb.background.session_folder import SessionFolder
+    from plldb.errors import SessionError
+
+    file, folder = factory.resolver.file, Path.cwd()
+    if file is not None and not file.record.invocations:
+        yield None
+        return
+    place = SessionFolder(factory.home.value, folder)
+    try:
+        place.create()
+        journal = InvocationJournal(
+            place.journals,
+            history,
+            factory.make_masks().apply,
+            None if recordings is None else folder / recordings,
+        )
+    except (OSError, SessionError) as error:
+        logger.warning("the invocations of this session are not written down: %s", error)
+        yield None
+        return
+    with journal:
+        yield journal
+
+
+def open_journals(
+    factory: Factory, keep: Callable[[dict[str, Any]], dict[str, Any]]
+) -> JournalReader:
+    """What was written down for this folder, or the nearest above."""
+    from plldb.background.invocation_journal import JournalReader
+    from plldb.background.session_folder import find_nearest
+
+    return JournalReader(find_nearest(factory.home.value, Path.cwd()).journals, keep)
 
 
 # --- Found again ----------------------------------------------------------------------------------
@@ -217,9 +282,9 @@ def describe(place: SessionFolder, record: SessionRecord, is_running: bool) -> d
         "error": record.error,
         "hint": record.hint,
         "recordings": record.recordings,
+        "inspector": record.inspector,
         "events": str(place.events),
         "log": record.log,
-        "inspector": None if record.has_ended else record.inspector,
     }
 
 

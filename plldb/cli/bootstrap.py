@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from plldb.cli.command_base import Group
-from plldb.cli.options import global_options, helper_stack_option
+from plldb.cli.options import (
+    cloudformation_role_option,
+    global_options,
+    helper_stack_option,
+)
 
 if TYPE_CHECKING:
     from plldb.aws import Target
@@ -16,8 +20,10 @@ if TYPE_CHECKING:
     from plldb.bootstrap.planner import Plan, Step
     from plldb.bootstrap.stack_operation import ResourceEvent
     from plldb.cli.console import Console
+    from plldb.cli.factory import Factory
 
 _stack_name = helper_stack_option("--stack-name")
+_cloudformation_role = cloudformation_role_option()
 _dry_run = click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
 _parameter = click.option(
     "--parameter",
@@ -30,6 +36,7 @@ _parameter = click.option(
 
 @click.group(cls=Group, invoke_without_command=True)
 @_stack_name
+@_cloudformation_role
 @_parameter
 @_dry_run
 @global_options
@@ -51,6 +58,7 @@ def bootstrap(ctx: click.Context, parameters: tuple[str, ...], dry_run: bool) ->
 
 @bootstrap.command()
 @_stack_name
+@_cloudformation_role
 @_parameter
 @_dry_run
 @global_options
@@ -68,6 +76,7 @@ def setup(ctx: click.Context, parameters: tuple[str, ...], dry_run: bool) -> Non
 
 @bootstrap.command()
 @_stack_name
+@_cloudformation_role
 @_dry_run
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @global_options
@@ -93,13 +102,12 @@ def _setup(parameters: tuple[str, ...], dry_run: bool) -> None:
     settled = {name: found.value for name, found in factory.settle_parameters(parameters).items()}
     stack_name = factory.settings.helper_stack
     console, target = factory.console, factory.target
-    operation = BootstrapOperation.for_setup(target, stack_name, settled)
+    operation = BootstrapOperation.for_setup(target, stack_name, settled, factory.tags)
     if dry_run:
         _show_plan(console, stack_name, operation.plan())
         return
-    is_verbose = factory.settings.verbosity > 0
     with console.progress(f"Deploying stack {stack_name}…") as say:
-        changed = operation.run(_reporting_executor(console, say, is_verbose))
+        changed = operation.run(_reporting_executor(factory, say))
         helper = find_helper_stack(target, stack_name)
     status = helper.status
     what = f"is ready ({status})" if changed else f"is up to date ({status})"
@@ -136,9 +144,8 @@ def _destroy(dry_run: bool, yes: bool) -> None:
     question = f"Remove stack {stack_name} and its artifacts from {target.description}?"
     if not yes and not console.confirm(question):
         raise UsageError("Nothing was removed.", "Agree when asked, or give --yes.")
-    is_verbose = factory.settings.verbosity > 0
     with console.progress(f"Removing stack {stack_name}…") as say:
-        changed = operation.run(_reporting_executor(console, say, is_verbose))
+        changed = operation.run(_reporting_executor(factory, say))
     text = f"Stack {stack_name} is removed." if changed else f"There is no stack {stack_name}."
     console.answer({"stackName": stack_name, "status": "DELETED", "changed": changed}, text)
 
@@ -150,14 +157,16 @@ def _show_plan(console: Console, stack_name: str, plan: Plan) -> None:
 
 
 def _reporting_executor(
-    console: Console, say: Callable[[str], None], is_verbose: bool
+    factory: Factory, say: Callable[[str], None]
 ) -> Callable[[Target], Executor]:
     """Makes executors that tell the console what goes on: each step, and of resources what fails.
 
-    The others are counted, unless ``is_verbose``, and ``say`` shows that as it grows.
+    The others are counted, unless the user wants to see more, and ``say`` shows that as it grows.
     """
     from plldb.bootstrap.executor import Executor
 
+    console, role = factory.console, factory.resolver.cloudformation_role.value
+    is_verbose = factory.settings.verbosity > 0
     done: set[str] = set()
 
     def show_step(step: Step) -> None:
@@ -173,4 +182,4 @@ def _reporting_executor(
                 f"  {event.status:<20} {event.resource_type:<36} {event.logical_id}{reason}"
             )
 
-    return lambda target: Executor(target, show_step, show_resource)
+    return lambda target: Executor(target, show_step, show_resource, role=role)

@@ -26,6 +26,11 @@ _GIVES_WAY: Mapping[str, tuple[str, ...]] = {
     "template": ("terraform",),
     "terraform": ("template",),
     "stack_names": ("stacks",),
+    # It has no terminal.
+    "detach": ("pdb",),
+    "background": ("pdb",),
+    "inspect": ("no_inspect",),
+    "no_inspect": ("inspect",),
 }
 
 

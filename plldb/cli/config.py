@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from plldb.cli.command_base import Command
-from plldb.cli.options import global_options, helper_stack_option
+from plldb.cli.options import (
+    cloudformation_role_option,
+    global_options,
+    helper_stack_option,
+)
 
 if TYPE_CHECKING:
     from plldb.cli.factory import Factory
@@ -20,6 +24,7 @@ _NO_VALUE = "-"
 
 @click.command(cls=Command)
 @helper_stack_option()
+@cloudformation_role_option()
 @click.option(
     "--parameter",
     "parameters",
@@ -68,6 +73,7 @@ def _list_settings(factory: Factory) -> dict[str, Setting[str | int | None]]:
         "region": target.region,
         "endpoint-url": target.endpoint_url,
         "helper-stack": resolver.helper_stack,
+        "cloudformation-role": resolver.cloudformation_role,
         "output": resolver.output,
         "verbose": resolver.verbosity,
         "home": Setting(str(home.value), home.source),

@@ -10,7 +10,6 @@ import io
 import json
 import logging
 import os
-import re
 import select
 import sys
 import threading
@@ -18,10 +17,12 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from getpass import GetPassWarning, getpass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
+from plldb.cli.printable import make_printable
 from plldb.diagnostic_log import FORMAT
 from plldb.errors import PlldbError
 from plldb.option_names import Output
@@ -30,13 +31,13 @@ if TYPE_CHECKING:
     from rich.console import Console as RichConsole
     from rich.live import Live
     from rich.status import Status
+    from rich.text import Text
 
-# Commands to a terminal, and what turns the direction of text around: output of the user's code may
-# hold them. And halves of surrogate pairs, which no terminal can be sent.
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+    from plldb.cli.terminal_text import Line
 
 # Columns; a file or a pipe has no edge at which to break lines.
 _UNLIMITED = 10_000
+_USUAL = 80
 # How often it is looked whether a question is over.
 _LOOK_SECONDS = 0.1
 _LONGEST_SECRET_BYTES = 4096
@@ -55,8 +56,12 @@ class Console:
             _never_fail_on_a_character()
             from rich.console import Console as RichConsole
 
-            self._stdout = RichConsole(highlight=False, soft_wrap=True, emoji=False)
-            self._stderr = RichConsole(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+            # https://no-color.org: nothing but text, where rich alone would leave out colours only.
+            colours: Any = None if os.environ.get("NO_COLOR") else "auto"
+            make = partial(
+                RichConsole, color_system=colours, highlight=False, soft_wrap=True, emoji=False
+            )
+            self._stdout, self._stderr = make(), make(stderr=True)
 
     @property
     def is_json(self) -> bool:
@@ -67,7 +72,7 @@ class Console:
         """Whether answers are text that somebody sees as it comes."""
         return self._stdout is not None and self._stdout.is_terminal
 
-    def answer(self, data: dict[str, Any], text: str) -> None:
+    def answer(self, data: dict[str, Any], text: str | Line) -> None:
         """What the command was asked for: ``data`` as a line of JSON, or ``text``."""
         if self._divert is not None:
             self._divert(data)
@@ -75,12 +80,12 @@ class Console:
             sys.stdout.write(json.dumps(data) + "\n")
             sys.stdout.flush()
         else:
-            self._stdout.print(_make_printable(text), markup=False)
+            self._print(self._stdout, text)
 
     def pass_on(self, payload: bytes) -> None:
         """JSON that somebody else made: byte for byte, or laid out for people at a terminal."""
         if self._stdout is not None and self._stdout.is_terminal:
-            self._stdout.print(_make_printable(_lay_out(payload)), markup=False)
+            self._stdout.print(make_printable(_lay_out(payload)), markup=False)
             return
         sys.stdout.flush()
         sys.stdout.buffer.write(payload if payload.endswith(b"\n") else payload + b"\n")
@@ -95,7 +100,7 @@ class Console:
 
         table = Table(*columns, box=None, pad_edge=False, header_style="bold")
         for row in rows:
-            table.add_row(*(Text(_make_printable(cell), overflow="fold") for cell in row))
+            table.add_row(*(Text(make_printable(cell), overflow="fold") for cell in row))
         if not self._stdout.is_terminal:
             self._stdout.width = _UNLIMITED
         self._stdout.print(table, soft_wrap=False)
@@ -103,12 +108,21 @@ class Console:
     def title(self, text: str) -> None:
         """A heading, for people only."""
         if self._stdout is not None:
-            self._stdout.print(f"\n{_make_printable(text)}", style="bold", markup=False)
+            self._stdout.print(f"\n{make_printable(text)}", style="bold", markup=False)
 
-    def note(self, text: str) -> None:
+    def note(self, text: str | Line) -> None:
         """What goes on, for people only."""
         if self._stderr is not None:
-            self._stderr.print(_make_printable(text), markup=False, style="dim")
+            self._print(self._stderr, text, style="dim")
+
+    def _print(self, console: RichConsole, text: str | Line, style: str | None = None) -> None:
+        if isinstance(text, str):
+            console.print(make_printable(text), markup=False, style=style)
+            return
+        columns = _find_columns(console.file) if console.file.isatty() else None
+        # Terminals that do not know it say 0.
+        laid_out = text.lay_out(_USUAL if columns == 0 else columns)
+        console.print(laid_out, markup=False, style=style)
 
     def warn(self, text: str) -> None:
         """What the user should know, in either output."""
@@ -133,7 +147,7 @@ class Console:
         from rich.markup import escape
 
         with self._stderr.status(escape(text)) as status, self._pausable(status):
-            yield lambda more: status.update(escape(_make_printable(f"{text}  {more}")))
+            yield lambda more: status.update(escape(make_printable(f"{text}  {more}")))
 
     @contextmanager
     def live(self, lines: Callable[[], list[str]]) -> Iterator[None]:
@@ -142,11 +156,10 @@ class Console:
             yield
             return
         from rich.live import Live
-        from rich.text import Text
 
         with (
             Live(
-                get_renderable=lambda: Text(_make_printable("\n".join(lines()))),
+                get_renderable=lambda: _make_rows(lines()),
                 console=self._stdout,
                 refresh_per_second=4,
                 transient=True,
@@ -224,7 +237,7 @@ def _read_secret(question: str, is_over: Callable[[], bool]) -> str:
             return getpass(question)
     try:
         with Path("/dev/tty").open("r+b", buffering=0) as terminal:
-            terminal.write(_make_printable(question).encode())
+            terminal.write(make_printable(question).encode())
             line = _read_line(terminal.fileno(), is_over)
     except OSError:
         line = b""
@@ -243,6 +256,25 @@ def _read_line(terminal: int, is_over: Callable[[], bool]) -> bytes:
             with suppress(BlockingIOError):
                 return os.read(terminal, _LONGEST_SECRET_BYTES)
     raise EOFError("a debugger has the terminal now.")
+
+
+def _make_rows(lines: Sequence[str]) -> Text:
+    """One for each line, whose end is cut off where there is no room."""
+    from rich.text import Text
+
+    rows = "\n".join(map(make_printable, lines))
+    return Text(rows, no_wrap=True, overflow="ellipsis")
+
+
+def _find_columns(terminal: IO[str]) -> int:
+    """As many as there are now, unless COLUMNS says another number; rich takes a dumb terminal to
+    have 80.
+    """
+    said = os.environ.get("COLUMNS", "")
+    try:
+        return int(said) if said.isdecimal() else os.get_terminal_size(terminal.fileno()).columns
+    except OSError:
+        return 0
 
 
 def _lay_out(payload: bytes) -> str:
@@ -285,10 +317,6 @@ def show_abort() -> None:
     _write_to_stderr({}, "Aborted!", as_json=False)
 
 
-def _make_printable(text: str) -> str:
-    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
-
-
 def _write_to_stderr(data: dict[str, Any], text: str, as_json: bool) -> None:
-    sys.stderr.write((json.dumps(data) if as_json else _make_printable(text)) + "\n")
+    sys.stderr.write((json.dumps(data) if as_json else make_printable(text)) + "\n")
     sys.stderr.flush()

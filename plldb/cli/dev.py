@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from plldb.cli.console import Console
     from plldb.cli.factory import Factory
     from plldb.dev.seeding import Seed
+    from plldb.dev.stack_deployment import Deployment
     from plldb.emulators.base import RunningEmulator
 
 # What this command knows by itself.
@@ -118,15 +119,19 @@ def dev(
     factory.keep_log("dev")
     if attach_options.inspect is None and not no_inspect and _can_inspect(factory):
         attach_options = replace(attach_options, inspect=INSPECTOR_ADDRESS)
-    # From the start: they clean up as Ctrl-C does, however far this has come.
+    clean_up_at_signals()
+    with ExitStack() as cleaning:
+        cleaning.enter_context(present(factory, attach_options))
+        cleaning.enter_context(run_emulator(factory, emulator, keep))
+        deploy_helper_stack(factory)
+        _run(factory, own, attach_options, _make_seed(factory, seed_words))
+
+
+def clean_up_at_signals() -> None:
+    """SIGTERM and SIGHUP end it as Ctrl-C does, however far it has come."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
             signal.signal(number, signal.default_int_handler)
-    with ExitStack() as cleaning:
-        cleaning.enter_context(present(factory, attach_options))
-        cleaning.enter_context(_emulator(factory, emulator, keep))
-        _bootstrap(factory)
-        _run(factory, own, attach_options, _make_seed(factory, seed_words))
 
 
 def _can_inspect(factory: Factory) -> bool:
@@ -152,27 +157,28 @@ def _split_seed(seed: str | None) -> list[str]:
 def _make_seed(factory: Factory, words: Sequence[str]) -> Seed | None:
     if not words:
         return None
+    from plldb.cli.terminal_text import make_line
     from plldb.dev.seeding import Seed
 
     console = factory.console
     environ = factory.open_tool_environment()
-    return Seed(words, environ, lambda line: console.note(f"  seed │ {line}"))
+    return Seed(words, environ, lambda line: console.note(make_line(line, "seed")))
 
 
-def _run_seed(console: Console, seed: Seed | None) -> None:
+def _run_seed(console: Console, seed: Seed | None, deployed: Sequence[Deployment]) -> None:
     """If it fails, that is said, and all goes on."""
     from plldb.errors import CommandError
 
     if seed is None:
         return
     try:
-        seed.run()
+        seed.run({one.stack_name: one.outputs for one in deployed})
     except CommandError as error:
         console.warn(error.explanation)
 
 
 @contextmanager
-def _emulator(factory: Factory, name: str, keep: bool) -> Iterator[None]:
+def run_emulator(factory: Factory, name: str, keep: bool) -> Iterator[None]:
     """Starts one if calls would go to the one that was started here, and none runs.
 
     One that a killed 'plldb dev' has left is as good as one that was started by this.
@@ -215,16 +221,17 @@ def _start_emulator(factory: Factory, name: str, keep: bool) -> RunningEmulator 
     return started.running if started.is_new else None
 
 
-def _bootstrap(factory: Factory) -> None:
+def deploy_helper_stack(factory: Factory) -> None:
     """As 'plldb bootstrap' does, in one line."""
     from plldb.bootstrap.executor import Executor
     from plldb.bootstrap.operations import BootstrapOperation
 
     name = factory.settings.helper_stack
     parameters = {key: found.value for key, found in factory.settle_parameters().items()}
-    operation = BootstrapOperation.for_setup(factory.target, name, parameters)
+    operation = BootstrapOperation.for_setup(factory.target, name, parameters, factory.tags)
+    role = factory.resolver.cloudformation_role.value
     with factory.console.progress(f"Deploying helper stack {name}…"):
-        operation.run(lambda target: Executor(target, lambda _: None, lambda _: None))
+        operation.run(lambda target: Executor(target, lambda _: None, lambda _: None, role=role))
     factory.console.note(f"Helper stack {name} is ready.")
 
 
@@ -242,7 +249,7 @@ def _run(factory: Factory, own: DeployOptions, options: AttachOptions, seed: See
     with_functions = tuple(name for name in names if _say_how_to_call(factory, name))
     options = replace(options, stack_names=with_functions or names[:1])
     options.check()
-    _run_seed(console, seed)
+    _run_seed(console, seed, deployed)
 
     def deploy_again() -> list[Path]:
         nonlocal files
@@ -252,8 +259,8 @@ def _run(factory: Factory, own: DeployOptions, options: AttachOptions, seed: See
         try:
             # Another thread has connections of its own.
             with factory.open_target() as target:
-                _, files = deploy_project(factory, target, folder, own, _MARKS)
-            _run_seed(console, seed)
+                again, files = deploy_project(factory, target, folder, own, _MARKS)
+            _run_seed(console, seed, again)
         except PlldbError as error:
             _say_what_goes_on(console, error.message)
         except Exception as bug:

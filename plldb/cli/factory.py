@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property, partial
 from pathlib import Path
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from plldb.emulators.base import Emulator
     from plldb.emulators.lifecycle import Lifecycle
     from plldb.errors import PlldbError
+    from plldb.replay.masks import Masks
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +90,12 @@ class Factory:
         environment = self.settings.environment
         return settle_parameters(read_template(), environment, self.resolver.file, given)
 
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """Those that the settings file has for the helper stack."""
+        file = self.resolver.file
+        return file.tags if file else {}
+
     @cached_property
     def home(self) -> Setting[Path]:
         """Where the state lies. It is known whatever is wrong with the settings file."""
@@ -103,6 +110,13 @@ class Factory:
         default = Path(platformdirs.user_cache_dir("plldb", appauthor=False))
         folder = find_home(os.environ, default).value / "layers"
         return self._to_close.enter_context(LayerFetcher.of_target(self.target, folder))
+
+    def make_masks(self) -> Masks:
+        """What takes secrets out of that which is kept on the disk."""
+        from plldb.replay.masks import Masks
+
+        file = self.resolver.file
+        return Masks(() if file is None else file.record.mask)
 
     def find_stack_name(self) -> str:
         """That of the project in this folder. Raises UsageError if it has several."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,7 +17,8 @@ from plldb.dev.sample_kinds import SAMPLE_KINDS
 
 if TYPE_CHECKING:
     from plldb.cli.console import Console
-    from plldb.dev.lambda_call import Answer
+    from plldb.cli.factory import Factory
+    from plldb.dev.lambda_call import Answer, Failure
     from plldb.dev.stack_functions import StackFunction
 
 
@@ -102,9 +105,41 @@ def invoke(
             {"function": found.name, "requestId": request_id}, f"{found.name} will be invoked."
         )
         return
+    began = time.time()
     with console.progress(f"Waiting for {found.name}…"):
         answer = lambda_call.invoke(target, found.physical_name, payload, qualifier)
-    _show(console, found.name, answer)
+    invocation = None
+    if console.is_json:
+        invocation = _find_invoked(factory, found, payload, answer, began)
+    _show(console, found.name, answer, invocation)
+
+
+def _find_invoked(
+    factory: Factory, function: StackFunction, payload: bytes, answer: Answer, began: float
+) -> dict[str, Any] | None:
+    """What became of it in a session of this folder; None if it did not run here."""
+    import json
+
+    from plldb.background.invoked import Call, find_invoked
+    from plldb.cli.background import open_journals
+    from plldb.cli.invocations import finalize
+
+    try:
+        event = factory.make_masks().apply(json.loads(payload))
+    except (ValueError, RecursionError):
+        event = payload.decode("utf-8", "replace")
+    call = Call(
+        function.name,
+        answer.request_id,
+        event,
+        began,
+        time.time(),
+        # https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html: an emulator makes one up.
+        is_id_sure=factory.target.is_aws,
+    )
+    with open_journals(factory, dict) as journals:
+        found = find_invoked(journals, call)
+    return None if found is None else finalize(found)
 
 
 def _read_last_event(console: Console, folder: Path, function: StackFunction) -> bytes:
@@ -119,7 +154,10 @@ def _read_last_event(console: Console, folder: Path, function: StackFunction) ->
     return found.payload
 
 
-def _show(console: Console, name: str, answer: Answer) -> None:
+def _show(
+    console: Console, name: str, answer: Answer, invocation: Mapping[str, Any] | None
+) -> None:
+    from plldb.cli.terminal_text import make_line
     from plldb.dev.lambda_call import describe_payload
     from plldb.errors import FunctionFailedError
 
@@ -146,16 +184,33 @@ def _show(console: Console, name: str, answer: Answer) -> None:
                 "milliseconds": milliseconds,
                 "log": answer.log,
             }
-            | outcome,
+            | outcome
+            | _describe_run_here(invocation),
             "",
         )
     else:
         for line in answer.log.splitlines():
-            console.note(line)
+            console.note(make_line(line))
         if failure is None:
             console.pass_on(answer.payload)
             console.note(f"✔ {name}  {milliseconds} ms")
         elif failure.trace:
             console.note("\n".join(failure.trace))
     if failure is not None:
-        raise FunctionFailedError(f"{name} failed: {failure}")
+        raise FunctionFailedError(f"{name} failed: {_tell_failure(failure, invocation)}")
+
+
+def _tell_failure(failure: Failure, invocation: Mapping[str, Any] | None) -> str:
+    """By the type that was raised here: an emulator may not tell it."""
+    error = None if invocation is None else invocation.get("error")
+    return str(failure) if error is None else f"{error['errorType']}: {error['errorMessage']}"
+
+
+def _describe_run_here(invocation: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What is better known here than by Lambda: an error with its type and all of its trace."""
+    described = {
+        "recording": None if invocation is None else invocation["recording"],
+        "invocation": invocation,
+    }
+    error = None if invocation is None else invocation.get("error")
+    return described | ({} if error is None else {"error": error})

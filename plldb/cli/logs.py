@@ -39,6 +39,7 @@ def logs(function: str, stack_name: str | None, follow: bool, since: str) -> Non
     debugged here is in the terminal of 'plldb attach'.
     """
     from plldb.cli.factory import make_factory
+    from plldb.cli.terminal_text import make_line
     from plldb.dev.log_lines import format_event, parse_since
     from plldb.dev.log_reading import FunctionLog
     from plldb.dev.stack_functions import find_function
@@ -53,7 +54,7 @@ def logs(function: str, stack_name: str | None, follow: bool, since: str) -> Non
     try:
         for event in log.follow(start) if follow else log.read(start):
             is_empty = False
-            console.answer(event.as_json(), format_event(event))
+            console.answer(event.as_json(), make_line(format_event(event)))
     except KeyboardInterrupt:
         return
     if is_empty:

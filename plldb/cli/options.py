@@ -105,7 +105,7 @@ def find_output() -> str | None:
 
 
 # Where an empty one would mean another stack, or less protection, than the caller has in mind.
-_NEVER_EMPTY = ("environment", "helper_stack")
+_NEVER_EMPTY = ("environment", "helper_stack", "cloudformation_role")
 _META = "plldb.options"
 _OUTPUT = "plldb.output"
 _CONFIG = "config"
@@ -146,6 +146,15 @@ def helper_stack_option(name: str = "--helper-stack") -> Callable[[_F], _F]:
         metavar="NAME",
         variable=name_variable("helper_stack"),
         help="Name of the helper stack.",
+    )
+
+
+def cloudformation_role_option() -> Callable[[_F], _F]:
+    """For commands that deploy or remove the helper stack; into the settings, as the above."""
+    return _option(
+        "--cloudformation-role",
+        metavar="ARN",
+        help="Role as which CloudFormation deploys and removes the helper stack.",
     )
 
 

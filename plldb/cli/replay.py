@@ -234,7 +234,9 @@ class _Lines:
         self._show()
 
     def _show(self) -> None:
+        from plldb.cli.terminal_text import make_line
+
         with self._lock:
             while self._shown < len(self.kept) and not self._is_paused:
-                self._console.note(f"  {self._function} │ {self.kept[self._shown]}")
+                self._console.note(make_line(self.kept[self._shown], self._function))
                 self._shown += 1

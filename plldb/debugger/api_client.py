@@ -16,7 +16,6 @@ from requests.auth import AuthBase
 from urllib3.util import Retry
 
 from plldb.bootstrap.cloudformation.lambda_functions.shared.ids import shortened
-from plldb.certificates import find_verification_error, refuse_certificate
 from plldb.clock_skew import TOLERANCE_SECONDS, clock_difference
 from plldb.debugger.http_session import NO_RETRY, TIMEOUT_SECONDS, open_http_session
 from plldb.diagnostic_log import shorten_ids
@@ -26,6 +25,7 @@ from plldb.errors import (
     PlldbError,
     SessionError,
 )
+from plldb.network_refusals import find_refusal, find_vpc_refusal
 
 if TYPE_CHECKING:
     from plldb.aws import Target
@@ -129,7 +129,9 @@ class ApiClient:
 
         Raises AccessDeniedError, EndpointError or SessionError.
         """
-        response, answer = self._call("POST", "/sessions", {"stackName": stack_name})
+        response, answer = self._call_either(
+            "POST", "/sessions", _make_stack_path(stack_name), {"stackName": stack_name}
+        )
         # Without that header it is API Gateway's own throttling.
         if response.status_code == requests.codes.too_many and "Retry-After" in response.headers:
             raise SessionError(
@@ -156,16 +158,14 @@ class ApiClient:
 
         Raises SessionError if there is none (that this caller may see), or if there are several.
         """
-        return self._read_session(self._request("GET", _make_session_path(session_id, stack_name)))
+        return self._read_session(self._request_session("GET", session_id, stack_name))
 
     def close_session(self, session_id: str, stack_name: str | None = None) -> SessionView:
         """Closes it, whoever is attached, and has its functions restored. Repeatable.
 
         ``session_id`` and what is raised are as for ``find_session``.
         """
-        return self._read_session(
-            self._request("DELETE", _make_session_path(session_id, stack_name))
-        )
+        return self._read_session(self._request_session("DELETE", session_id, stack_name))
 
     def close_sessions(self, stack_name: str) -> int:
         """Closes all open sessions of a stack that this caller may see; says how many.
@@ -205,8 +205,10 @@ class ApiClient:
 
     def _read_pages(self, method: str, stack_name: str | None) -> Iterator[dict[str, Any]]:
         query = {} if stack_name is None else {"stackName": stack_name}
+        below = None if stack_name is None else _make_stack_path(stack_name)
         while True:
-            page = self._request(method, f"/sessions?{urlencode(query)}".rstrip("?"))
+            asked = f"?{_encode(query)}".rstrip("?")
+            page = self._request_either(method, f"/sessions{asked}", below and f"{below}{asked}")
             yield page
             if not (token := page.get("nextToken")):
                 return
@@ -222,15 +224,31 @@ class ApiClient:
 
     # --- HTTP -----------------------------------------------------------------
 
-    def _request(
-        self,
-        method: str,
-        path: str,
-        body: dict[str, Any] | None = None,
-        http: requests.Session | None = None,
+    def _request_session(
+        self, method: str, session_id: str, stack_name: str | None
     ) -> dict[str, Any]:
-        response, answer = self._call(method, path, body, http)
+        below = None
+        if stack_name is not None:
+            below = f"{_make_stack_path(stack_name)}/{quote(session_id, safe='')}"
+        return self._request_either(method, _make_session_path(session_id, stack_name), below)
+
+    def _request_either(self, method: str, path: str, below: str | None) -> dict[str, Any]:
+        response, answer = self._call_either(method, path, below)
         return self._check(method, path, response, answer)
+
+    def _call_either(
+        self, method: str, path: str, below: str | None, body: dict[str, Any] | None = None
+    ) -> tuple[requests.Response, dict[str, Any] | None]:
+        """``below`` is the same below the path of a stack: some may use nothing but that.
+
+        Where both are refused, it is the first refusal that counts.
+        """
+        response, answer = self._call(method, path, body)
+        if response.status_code == requests.codes.forbidden and answer is not None and below:
+            narrower = self._call(method, below, body)
+            if narrower[0].status_code != requests.codes.forbidden:
+                return narrower
+        return response, answer
 
     def _call(
         self,
@@ -266,8 +284,8 @@ class ApiClient:
         except requests.RequestException as error:
             reason = shorten_ids(_find_reason(error).replace(url, where))
             logger.debug("%s %s: %s", method, where, reason)
-            if refused := find_verification_error(error):
-                raise refuse_certificate(where, refused) from None
+            if refusal := find_refusal(where, error):
+                raise refusal from None
             raise EndpointError(
                 f"{where} does not answer: {reason}.",
                 "Check the network and --region, or the emulator: plldb local status",
@@ -287,8 +305,17 @@ def _log_call(method: str, where: str, response: requests.Response, seconds: flo
 
 
 def _make_session_path(session_id: str, stack_name: str | None) -> str:
-    query = "" if stack_name is None else f"?{urlencode({'stackName': stack_name})}"
+    query = "" if stack_name is None else f"?{_encode({'stackName': stack_name})}"
     return f"/sessions/{quote(session_id, safe='')}{query}"
+
+
+def _make_stack_path(stack_name: str) -> str:
+    return f"/stacks/{quote(stack_name, safe='')}/sessions"
+
+
+def _encode(query: Mapping[str, str]) -> str:
+    """Without a plus, which is a space to one who signs or checks, and a plus to another."""
+    return urlencode(query, quote_via=quote)
 
 
 _ACCESS_HINT = "Allow these credentials execute-api:Invoke on the helper stack's management API."
@@ -328,7 +355,8 @@ def _make_error(
 ) -> PlldbError:
     text, status = _describe_refusal(method, url, response, answer), response.status_code
     if status == requests.codes.forbidden:
-        return _make_denial(text, response, answer)
+        refusal = find_vpc_refusal(f"{method} {_shorten_url(url)}", response.headers)
+        return refusal or _make_denial(text, response, answer)
     if status == requests.codes.too_many_requests:
         return SessionError(text, "Wait a moment, then try again.")
     if status >= requests.codes.server_error:

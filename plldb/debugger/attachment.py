@@ -246,9 +246,9 @@ def _create_sessions(
             session_ids.append(api.create_session(stack.session.stack_name))
             report(SessionCreated(shortened(session_ids[-1]), stack.session.stack_name))
     except BaseException:
-        for session_id in session_ids:
+        for session_id, stack in zip(session_ids, stacks, strict=False):
             with suppress(PlldbError):  # nobody connects to it any more
-                api.close_session(session_id)
+                api.close_session(session_id, stack.session.stack_name)
         raise
     return session_ids
 

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -15,6 +16,7 @@ from websockets.exceptions import (
     ConnectionClosed,
     InvalidHandshake,
     InvalidProxy,
+    InvalidProxyStatus,
     InvalidStatus,
     InvalidURI,
 )
@@ -23,11 +25,13 @@ from plldb import __version__
 from plldb.bootstrap.cloudformation.lambda_functions.shared.constants import MAX_FRAME_BYTES
 from plldb.bootstrap.cloudformation.lambda_functions.shared.ids import shortened
 from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import SESSION_ID_PARAMETER
-from plldb.certificates import make_tls_context, refuse_certificate
+from plldb.certificates import make_tls_context
 from plldb.debugger.protocol import Ended, SessionEvent, SessionProtocol
 from plldb.debugger.tasks import TaskSet, unless_stopped
 from plldb.debugger.timing import Timing
 from plldb.errors import EndpointError, SessionError
+from plldb.network_refusals import find_vpc_refusal, refuse_by_proxy, refuse_certificate
+from plldb.proxies import find_websocket_proxy
 
 logger = logging.getLogger(__name__)
 
@@ -217,7 +221,7 @@ async def _open(
             f"{url}?{urlencode(parameters)}",
             open_timeout=timing.opening,
             close_timeout=timing.hanging_up,
-            ssl=_make_context(ca_bundle) if url.startswith("wss://") else None,
+            **(_make_tls_options(url, ca_bundle) if url.startswith("wss://") else {}),
             # See SessionConnection._ping.
             ping_interval=None,
             # API Gateway has none.
@@ -225,9 +229,13 @@ async def _open(
             max_size=_MAX_RECEIVED_BYTES,
             user_agent_header=f"plldb/{__version__}",
         )
+    except InvalidProxyStatus as error:
+        raise refuse_by_proxy(url, error.response.status_code) from None
     except InvalidStatus as error:
         # `from None`: the cause would quote the URL, and so the session's id.
-        raise _make_refusal_error(url, error.response.status_code) from None
+        status, headers = error.response.status_code, dict(error.response.headers.raw_items())
+        refusal = find_vpc_refusal(f"The WebSocket API at {url}", headers)
+        raise refusal or _make_refusal_error(url, status) from None
     except ssl.SSLCertVerificationError as error:
         # It is a ValueError as well.
         raise refuse_certificate(url, error) from None
@@ -253,8 +261,12 @@ async def _open(
         ) from None
 
 
-def _make_context(ca_bundle: Path | None) -> ssl.SSLContext:
-    return ssl.create_default_context() if ca_bundle is None else make_tls_context(ca_bundle)
+def _make_tls_options(url: str, ca_bundle: Path | None) -> dict[str, Any]:
+    """Whose certificates are trusted: the server's, and those of a proxy that speaks TLS itself."""
+    context = ssl.create_default_context() if ca_bundle is None else make_tls_context(ca_bundle)
+    proxy = find_websocket_proxy(url)
+    is_secure = proxy is not None and proxy.startswith("https://")
+    return {"ssl": context, "proxy": proxy} | ({"proxy_ssl": context} if is_secure else {})
 
 
 def _make_refusal_error(url: str, status: int) -> SessionError:

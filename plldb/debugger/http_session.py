@@ -12,6 +12,7 @@ from urllib3.util import Retry
 from plldb import __version__
 from plldb.certificates import make_tls_context
 
+USER_AGENT = f"plldb/{__version__}"
 TIMEOUT_SECONDS = (5, 30)
 # What is asked for here may be asked for twice.
 RETRY = Retry(
@@ -50,26 +51,31 @@ class _TrustingAdapter(HTTPAdapter):
         return super().send(request, *arguments, **options)
 
 
+def make_adapter(ca_bundle: Path | None, retry: Retry, connections: int) -> HTTPAdapter:
+    """What a session sends by; it keeps so many connections open."""
+    return _TrustingAdapter(ca_bundle, max_retries=retry, pool_maxsize=connections)
+
+
 def open_http_session(
     ca_bundle: Path | None = None, *, retry: Retry = RETRY, connections: int = 8
 ) -> requests.Session:
     """A session that keeps so many connections open, and trusts the certificates in a file."""
     http = requests.Session()
-    http.headers["User-Agent"] = f"plldb/{__version__}"
-    adapter = _TrustingAdapter(ca_bundle, max_retries=retry, pool_maxsize=connections)
+    http.headers["User-Agent"] = USER_AGENT
+    adapter = make_adapter(ca_bundle, retry, connections)
     for scheme in ("http://", "https://"):
         http.mount(scheme, adapter)
     return http
 
 
 def open_session_for_signed(
-    ca_bundle: Path | None = None, *, retry: Retry = RETRY, connections: int = 8
+    ca_bundle: Path | None = None, *, connections: int = 8
 ) -> requests.Session:
     """The same for requests that somebody else has signed, in their URL or their headers.
 
     AWS refuses them with a second authentication, as of ~/.netrc.
     """
-    http = open_http_session(ca_bundle, retry=retry, connections=connections)
+    http = open_http_session(ca_bundle, connections=connections)
     http.auth = _keep_as_it_is
     return http
 

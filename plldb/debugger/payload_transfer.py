@@ -10,9 +10,9 @@ from typing import Any, Self
 
 import requests
 
-from plldb.certificates import find_verification_error, refuse_certificate
 from plldb.debugger.http_session import TIMEOUT_SECONDS, open_session_for_signed
 from plldb.errors import EndpointError, SessionError
+from plldb.network_refusals import find_refusal
 
 logger = logging.getLogger(__name__)
 
@@ -59,8 +59,8 @@ class PayloadTransfer:
         try:
             response = self._http.request(method, self._reach(url), **arguments)
         except requests.RequestException as error:
-            if refused := find_verification_error(error):
-                raise refuse_certificate("the artifacts bucket", refused) from None
+            if refusal := find_refusal("the artifacts bucket", error):
+                raise refusal from None
             # Without the URL, nor the cause, which quotes it: whoever has it can read the payload.
             raise EndpointError(
                 f"The artifacts bucket does not answer: {type(error).__name__}.",

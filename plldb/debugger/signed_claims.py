@@ -1,4 +1,9 @@
-"""Claims that go straight to the helper stack's table, by requests that it has signed."""
+"""Claims that go straight to the helper stack's table, by requests that it has signed.
+
+The invocation waits for its claim. So what ``requests`` has a session find out anew for each
+request, which takes as long as sending it, is found out once: which proxy to go through. Nor has
+such a request any use for cookies, or for what stands in ~/.netrc.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +15,10 @@ from pathlib import Path
 from typing import Self
 
 import requests
+from requests.utils import get_environ_proxies
 
 from plldb.bootstrap.cloudformation.lambda_functions.shared.signed_request import SignedRequest
-from plldb.debugger.http_session import NO_RETRY, open_session_for_signed
+from plldb.debugger.http_session import NO_RETRY, USER_AGENT, make_adapter
 
 logger = logging.getLogger(__name__)
 
@@ -33,28 +39,34 @@ class SignedClaims:
         self, reach: Callable[[str], str] = lambda url: url, ca_bundle: Path | None = None
     ) -> None:
         self._reach = reach
-        self._http = open_session_for_signed(ca_bundle, retry=NO_RETRY, connections=_CONNECTIONS)
+        self._adapter = make_adapter(ca_bundle, NO_RETRY, _CONNECTIONS)
+        self._proxies: dict[str, dict[str, str]] = {}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._http.close()
+        self._adapter.close()
 
     def take(self, claim: SignedRequest) -> bool:
         """Blocks. Whether the invocation is taken for sure; if not, it may be all the same."""
         began = time.perf_counter()
         try:
-            response = self._http.post(
-                self._reach(claim["url"]),
-                data=claim["body"],
-                headers=claim["headers"],
-                timeout=_TIMEOUT_SECONDS,
-                allow_redirects=False,
-            )
+            status = self._send(self._reach(claim["url"]), claim)
         except requests.RequestException as error:
             logger.info("a claim was not answered: %s", type(error).__name__)
             return False
         milliseconds = (time.perf_counter() - began) * 1000
-        logger.debug("a claim was answered with %d in %.1f ms", response.status_code, milliseconds)
-        return response.status_code == HTTPStatus.OK
+        logger.debug("a claim was answered with %d in %.1f ms", status, milliseconds)
+        return status == HTTPStatus.OK
+
+    def _send(self, url: str, claim: SignedRequest) -> int:
+        """The status of the answer, also if that leads elsewhere. Raises RequestException."""
+        headers = {"User-Agent": USER_AGENT, **claim["headers"]}
+        request = requests.Request("POST", url, headers, data=claim["body"]).prepare()
+        if url not in self._proxies:
+            self._proxies[url] = get_environ_proxies(url)
+        response = self._adapter.send(request, timeout=_TIMEOUT_SECONDS, proxies=self._proxies[url])
+        # Read to its end, so that the connection is free for the next one.
+        _ = response.content
+        return response.status_code

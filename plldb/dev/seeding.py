@@ -1,14 +1,21 @@
-"""Runs a command after each deployment: it fills tables, creates users."""
+"""Runs a command after each deployment: it fills tables, creates users.
+
+It finds what was deployed in variables: ``PLLDB_STACK_NAME``, ``PLLDB_OUTPUT_TableName`` for the
+output ``TableName``, and ``PLLDB_OUTPUTS`` with those of all stacks as JSON.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Self
 
 from plldb.dev.command_runner import find_program, starting_tool
@@ -38,21 +45,31 @@ class Seed:
         self._is_closed = False
         self._process: subprocess.Popen[str] | None = None
 
-    def run(self) -> None:
-        """Returns at its end. Raises CommandError if it fails, or can't be run at all."""
-        process = self._start()
-        if process is None:
-            return
+    def run(self, outputs: Mapping[str, Mapping[str, str]] = MappingProxyType({})) -> None:
+        """Returns at its end. ``outputs`` are those of each stack, in the order of deployment.
+
+        Raises CommandError if it fails, or can't be run at all.
+        """
         lines = []
         try:
+            # In a thread: Ctrl-C in the midst of it would leave a process that nobody knows.
+            with ThreadPoolExecutor(1) as thread:
+                environ = {**self._environ, **name_outputs(outputs)}
+                process = thread.submit(self._start, environ).result()
+            if process is None:
+                return
             assert process.stdout is not None
             with process.stdout:
                 for line in process.stdout:
                     lines.append(line.rstrip())
                     self._show(line.rstrip())
             code = process.wait()
-        except BaseException:
+        except BaseException as error:
+            # Whoever interrupts it wants no more of it: what is about to start, neither.
+            self._is_closed |= isinstance(error, KeyboardInterrupt)
             self._stop()
+            if self._process is not None and self._process.stdout is not None:
+                self._process.stdout.close()
             raise
         with self._lock:
             self._process = None
@@ -69,17 +86,17 @@ class Seed:
         self._is_closed = True
         self._stop()
 
-    def _start(self) -> subprocess.Popen[str] | None:
+    def _start(self, environ: Mapping[str, str]) -> subprocess.Popen[str] | None:
         """None if all is at its end."""
         logger.info("running the seed: %s", self._command)
-        program = find_program(self._command, self._environ)
-        with self._lock, starting_tool(self._command, self._environ):
+        program = find_program(self._command, environ)
+        with self._lock, starting_tool(self._command, environ):
             if self._is_closed:
                 return None
             self._process = subprocess.Popen(  # nosec B603 (the user's command)
                 self._command,
                 executable=program,
-                env=self._environ,
+                env=environ,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -102,3 +119,14 @@ class Seed:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(_STOP_SECONDS)
                 return
+
+
+def name_outputs(outputs: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """The variables that say what was deployed; of equal names, the last stack's counts."""
+    variables = {
+        f"PLLDB_OUTPUT_{name}": value for stack in outputs.values() for name, value in stack.items()
+    }
+    variables["PLLDB_OUTPUTS"] = json.dumps({name: dict(one) for name, one in outputs.items()})
+    if outputs:
+        variables["PLLDB_STACK_NAME"] = next(iter(outputs))
+    return variables

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import requests
 
 from plldb.aws import aws_errors
-from plldb.certificates import find_verification_error, refuse_certificate
 from plldb.clock_skew import TOLERANCE_SECONDS, clock_difference
 from plldb.debugger.api_client import ApiClient, SessionView
 from plldb.errors import EndpointError
+from plldb.network_refusals import find_refusal
 from plldb.stacks import HelperStack, StackState, find_helper_stack, find_stack
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class CheckupContext:
     was named. ``describe_settings`` says in words where the settings come from, ``make_target``
     decides where calls go, ``make_release`` makes what ``plldb bootstrap`` would deploy there; each
     of these raises PlldbError. ``home`` is where the state of a local emulator lies.
+    ``cloudformation_role`` is the ARN of the role as which CloudFormation deploys, if there is one.
     """
 
     helper_stack: str
@@ -50,6 +51,8 @@ class CheckupContext:
     make_release: Callable[[Target], Release]
     make_emulator: Callable[[str], Emulator]
     clock: Callable[[], float] = field(default=time.time)
+    sleep: Callable[[float], None] = field(default=time.sleep)
+    cloudformation_role: str | None = None
 
 
 @dataclass(frozen=True)
@@ -92,8 +95,8 @@ class Facts:
                 verify=str(self.target.ca_bundle or "") or True,
             )
         except requests.RequestException as error:
-            if refused := find_verification_error(error):
-                raise refuse_certificate(url, refused) from error
+            if refusal := find_refusal(url, error):
+                raise refusal from error
             raise EndpointError(
                 f"{url} does not answer ({type(error).__name__}).",
                 "Check that the endpoint is right and up: 'plldb local status' for an emulator, "

@@ -53,9 +53,11 @@ def check_permissions(purpose: Purpose, facts: Facts) -> CheckResult:
     if facts.identity.endswith(":root"):
         return CheckResult.ok("the account's root user may do everything")
     placeholders = Placeholders(facts)
+    is_by_role = purpose is requirements.BOOTSTRAP and facts.context.cloudformation_role
+    needed = requirements.BOOTSTRAP_BY_ROLE if is_by_role else purpose
     wanted = {
         replace(permission, resource=resource): permission
-        for permission in purpose.permissions
+        for permission in needed.permissions
         if (resource := placeholders.fill(permission.resource)) is not None
     }
     if not wanted:
@@ -65,8 +67,29 @@ def check_permissions(purpose: Purpose, facts: Facts) -> CheckResult:
     verdicts = _simulate_all(facts, wanted)
     if verdicts is None:
         logger.debug("permissions for %s are tried: they can't be simulated", purpose.name)
-        verdicts = _try_all(facts, wanted)
+        return _make_result(purpose, _try_all(facts, wanted), facts)
+    instead = _find_alternatives(purpose, wanted, verdicts, placeholders)
+    others = _simulate_all(facts, instead) if instead else {}
+    for other, permission in instead.items():
+        if (others or {}).get(other) is Verdict.ALLOWED:
+            verdicts[permission] = Verdict.ALLOWED
     return _make_result(purpose, verdicts, facts)
+
+
+def _find_alternatives(
+    purpose: Purpose,
+    wanted: Mapping[Permission, Permission],
+    verdicts: Verdicts,
+    placeholders: Placeholders,
+) -> dict[Permission, Permission]:
+    """Alternative → the permission that is not there, in whose place it will do."""
+    found = {}
+    for permission, template in wanted.items():
+        other = purpose.alternatives.get(template)
+        resource = None if other is None else placeholders.fill(other.resource)
+        if resource is not None and verdicts.get(permission) is not Verdict.ALLOWED:
+            found[replace(permission, resource=resource)] = permission
+    return found
 
 
 class Placeholders:
@@ -84,7 +107,10 @@ class Placeholders:
             "bucket": make_bucket_name(facts.target.region, account),
             "sessions_table": parameters["SessionsTableName"],
             "debugger_table": parameters["DebuggerTableName"],
+            "role_path": parameters.get("RolePath", "/"),
         }
+        if facts.context.cloudformation_role is not None:
+            self._values["cloudformation_role"] = facts.context.cloudformation_role
         if facts.context.stack_name is not None:
             self._values["stack"] = facts.context.stack_name
         with suppress(PlldbError):
@@ -102,7 +128,7 @@ class Placeholders:
 # --- Simulation -----------------------------------------------------------------------------------
 
 
-def _simulate_all(facts: Facts, wanted: Iterable[Permission]) -> Verdicts | None:
+def _simulate_all(facts: Facts, wanted: Iterable[Permission]) -> dict[Permission, Verdict] | None:
     """Has IAM simulate; None if the caller may not, or is nobody whom IAM can simulate."""
     iam: IAMClient = facts.target.client("iam")
     by_resource: dict[str, list[Permission]] = {}

@@ -9,7 +9,8 @@ CloudFormation acts with the credentials of who calls it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
@@ -24,13 +25,15 @@ class Permission:
 class Purpose:
     """What a command is for, and needs to be allowed.
 
-    Without a purpose that is essential, nobody can attach; the others are not for everybody.
+    Without a purpose that is essential, nobody can attach; the others are not for everybody. In
+    place of a permission, its one in ``alternatives`` will do.
     """
 
     name: str
     description: str
     permissions: tuple[Permission, ...]
     is_essential: bool = False
+    alternatives: Mapping[Permission, Permission] = field(default_factory=dict, hash=False)
 
 
 def _list_permissions(resource: str, *actions: str) -> tuple[Permission, ...]:
@@ -66,6 +69,16 @@ GET_HEALTH = _permit_method("GET", "/health")
 LIST_SESSIONS = _permit_method("GET", "/sessions")
 GET_SESSION = _permit_method("GET", "/sessions/*")
 CLOSE_SESSION = _permit_method("DELETE", "/sessions/*")
+CREATE_SESSION = _permit_method("POST", "/sessions")
+CLOSE_SESSIONS = _permit_method("DELETE", "/sessions")
+# Each of them for one stack alone will do, for what is done with that stack.
+_FOR_ONE_STACK = {
+    CREATE_SESSION: _permit_method("POST", "/stacks/{stack}/sessions"),
+    LIST_SESSIONS: _permit_method("GET", "/stacks/{stack}/sessions"),
+    GET_SESSION: _permit_method("GET", "/stacks/{stack}/sessions/*"),
+    CLOSE_SESSIONS: _permit_method("DELETE", "/stacks/{stack}/sessions"),
+    CLOSE_SESSION: _permit_method("DELETE", "/stacks/{stack}/sessions/*"),
+}
 
 ATTACH = Purpose(
     "attach",
@@ -74,11 +87,12 @@ ATTACH = Purpose(
         DESCRIBE_HELPER,
         DESCRIBE_STACK,
         LIST_RESOURCES,
-        _permit_method("POST", "/sessions"),
+        CREATE_SESSION,
         # Where it ends while it is disconnected.
         CLOSE_SESSION,
     ),
     is_essential=True,
+    alternatives=_FOR_ONE_STACK,
 )
 # Without these, it says what it could not compare.
 COMPARE = Purpose(
@@ -108,16 +122,17 @@ SESSIONS = Purpose(
         DESCRIBE_HELPER,
         LIST_SESSIONS,
         GET_SESSION,
-        _permit_method("DELETE", "/sessions"),
+        CLOSE_SESSIONS,
         CLOSE_SESSION,
         GET_HEALTH,
     ),
+    alternatives=_FOR_ONE_STACK,
 )
 
 # --- Bootstrap ------------------------------------------------------------------------------------
 
 _BUCKET = "arn:{partition}:s3:::{bucket}"
-_ROLES = "arn:{partition}:iam::{account}:role/{helper}-*"
+_ROLES = "arn:{partition}:iam::{account}:role{role_path}{helper}-*"
 _TABLES = (_TABLE, _make_arn("dynamodb", "table/{debugger_table}"))
 _LOG_GROUP = _make_arn("logs", "log-group:/plldb/{helper}")
 _LAYERS = _make_arn("lambda", "layer:{helper}-debugger")
@@ -148,6 +163,8 @@ CALLS = (
         "s3:PutBucketPolicy",
         "s3:GetLifecycleConfiguration",
         "s3:PutLifecycleConfiguration",
+        "s3:GetBucketTagging",
+        "s3:PutBucketTagging",
         "s3:DeleteBucket",
     ),
     LIST_BUCKET,
@@ -324,6 +341,17 @@ BOOTSTRAP = Purpose(
     "bootstrap",
     "what plldb bootstrap and its destroy call, and CloudFormation for them",
     tuple(dict.fromkeys((*CALLS, *(p for ps in RESOURCE_TYPES.values() for p in ps)))),
+)
+
+# Where CloudFormation acts as a role, that has the rest.
+BOOTSTRAP_BY_ROLE = replace(
+    BOOTSTRAP,
+    permissions=(
+        *CALLS,
+        # Destroying takes protection off the tables.
+        *(Permission("dynamodb:UpdateTable", table) for table in _TABLES),
+        Permission("iam:PassRole", "{cloudformation_role}"),
+    ),
 )
 
 # --- Doctor ---------------------------------------------------------------------------------------

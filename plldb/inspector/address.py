@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import ip_address
 
 from plldb.errors import SourceError, UsageError
@@ -23,13 +23,6 @@ class Address:
         """As it stands in a URL, and in the header ``Host``."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
-
-
-@dataclass(frozen=True)
-class InspectorServed:
-    """The page is there. Whoever knows the ``url`` sees everything, and can run code."""
-
-    url: str = field(repr=False)
 
 
 def parse_address(text: str) -> Address:

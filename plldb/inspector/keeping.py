@@ -46,7 +46,11 @@ class Keeping:
             raise ReplayError(
                 "Its event or its end is not here.", "Keep one that has ended, and not long ago."
             )
-        path = self._find_folder(kind) / (_check_name(name) if name else name_file(started))
+        path = self._find_folder(kind) / (
+            _check_name(name)
+            if name
+            else name_file(started.function, started.arrived, started.request_id)
+        )
         if name and path.exists():
             raise ReplayError(f"There is a {path.name} already.", "Choose another name.")
         try:

@@ -4,6 +4,7 @@
 
     history              invocations as they are and were, of events     (pure)
     invocation_document  an invocation as JSON, one shape for all        (pure)
+    short_forms          events and answers in a few words               (pure)
     recorder             writes a file for each invocation of a session  (files, one thread)
     recording            what is in such a file, read and written        (files)
     masks                secrets, before anything is written             (pure)

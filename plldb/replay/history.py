@@ -314,6 +314,11 @@ class History:
             kept = self._kept.get(id_)
             return None if kept is None else kept.show()
 
+    def find_id(self, request_id: str, deadline: float) -> str | None:
+        """That of the invocation with this deadline."""
+        with self._lock:
+            return self._tries.get(request_id, {}).get(deadline)
+
     def list_all(self, since: int = 0) -> list[Invocation]:
         """Those that have changed after a revision, in the order of their arrival, without their
         output.

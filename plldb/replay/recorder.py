@@ -83,7 +83,8 @@ class Recorder:
             stack = find_stack_name(started.function, self._stacks)
             recording = make_recording(started, finished, self._project, stack)
             document = mask_recording(recording, self._masks).to_document()
-            replace_file(self._folder / name_file(started), render(document), 0o600)
+            name = name_file(started.function, started.arrived, started.request_id)
+            replace_file(self._folder / name, render(document), 0o600)
         except (OSError, ValueError, RecursionError, MemoryError) as error:
             reason = error.strerror if isinstance(error, OSError) else type(error).__name__
             if not self._has_warned:
@@ -92,11 +93,11 @@ class Recorder:
                 self._warn(f"{who} could not be recorded in {self._folder}: {reason}.")
 
 
-def name_file(started: InvocationStarted) -> str:
+def name_file(function: str, arrived: float, request_id: str) -> str:
     """``<function>-<time>-<request id's beginning>.plldb.json``; the time is UTC."""
-    time = datetime.fromtimestamp(started.arrived, UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    beginning = re.sub(r"\W", "", shortened(started.request_id))
-    return f"{_NAME_CHARACTERS.sub('_', started.function)}-{time}-{beginning}{SUFFIX}"
+    time = datetime.fromtimestamp(arrived, UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    beginning = re.sub(r"\W", "", shortened(request_id))
+    return f"{_NAME_CHARACTERS.sub('_', function)}-{time}-{beginning}{SUFFIX}"
 
 
 def make_recording(

@@ -567,6 +567,52 @@ def test_pdb_talks_to_the_terminal(plldb: Plldb, project: Project) -> None:
             return answer
         """,
     )
+    with _under_pdb(plldb, project) as terminal, ThreadPoolExecutor() as pool:
+        answer = pool.submit(project.invoke, "Alpha", {"n": 41})
+        _read_until(terminal, "(Pdb ")
+        os.write(terminal, b"p answer\n")
+        _read_until(terminal, "42")
+        os.write(terminal, b"answer = 'typed'\n")
+        _read_until(terminal, "(Pdb ")
+        os.write(terminal, b"c\n")
+        assert answer.result(30).json == "typed"
+
+
+def test_a_failure_is_mended_while_its_caller_waits(plldb: Plldb, project: Project) -> None:
+    """Twice in a row, and the caller gets the answer of the code that was saved last."""
+    code = """
+        def handler(event, context):
+            return {"id": context.aws_request_id, "total": event["price"] * 2}
+        """
+    project.write("Alpha", code)
+    with _under_pdb(plldb, project) as terminal, ThreadPoolExecutor() as pool:
+        answer = pool.submit(project.invoke, "Alpha", {"cost": 21})
+        seen = _read_until(terminal, "(Pdb ")
+        assert "KeyError: 'price'" in seen
+        assert "until the caller's deadline" in seen
+        os.write(terminal, b"p event\n")
+        _read_until(terminal, "{'cost': 21}")
+        project.write("Alpha", "import no_such_module")
+        os.write(terminal, b"retry\n")
+        _read_until(terminal, "No module named 'no_such_module'")
+        _read_until(terminal, "(Pdb ")
+        assert not answer.done()
+        project.write("Alpha", code.replace("price", "cost"))
+        os.write(terminal, b"retry\n")
+        assert answer.result(30).json["total"] == 42
+        answer = pool.submit(project.invoke, "Alpha", {"price": 21})
+        _read_until(terminal, "KeyError: 'cost'")
+        _read_until(terminal, "(Pdb ")
+        os.write(terminal, b"c\n")
+        failed = answer.result(30)
+        assert failed.error is not None
+        # Where the engine reports no type, its log has it.
+        assert "KeyError" in failed.text + failed.log
+
+
+@contextmanager
+def _under_pdb(plldb: Plldb, project: Project) -> Iterator[int]:
+    """Attached to Alpha, at a terminal: its descriptor. Detaches by Ctrl-C."""
     primary, secondary = pty.openpty()
     command = [sys.executable, "-m", "plldb", "attach", "--stack-name", project.stack_name]
     arguments = [*command, "--template", project.template, "--function", "Alpha", "--pdb"]
@@ -578,15 +624,7 @@ def test_pdb_talks_to_the_terminal(plldb: Plldb, project: Project) -> None:
     )
     try:
         _read_until(primary, "Ready:")
-        with ThreadPoolExecutor() as pool:
-            answer = pool.submit(project.invoke, "Alpha", {"n": 41})
-            _read_until(primary, "(Pdb ")
-            os.write(primary, b"p answer\n")
-            _read_until(primary, "42")
-            os.write(primary, b"answer = 'typed'\n")
-            _read_until(primary, "(Pdb ")
-            os.write(primary, b"c\n")
-            assert answer.result(30).json == "typed"
+        yield primary
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(30) == 0
     finally:

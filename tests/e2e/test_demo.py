@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import psutil
 import pytest
 
-from .support import Plldb, clean_environment
+from .support import Attached, Plldb, clean_environment
 
 
 @pytest.fixture
@@ -22,8 +23,33 @@ def test_the_demo_shows_a_whole_life_and_leaves_nothing(plldb: Plldb, tmp_path: 
     story = result.stdout
     told = [story.index(f"the table says {status}") for status in ("PENDING", "ACTIVE", "CLOSED")]
     assert told == sorted(told)
-    assert list(tmp_path.iterdir()) == []
-    assert [p for p in psutil.process_iter() if str(tmp_path) in _environment_of(p)] == []
+    assert "from your editor!" in story
+    assert nothing_is_left(tmp_path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("event", ["deployed", "edited"])
+def test_whatever_ends_it_leaves_nothing(
+    plldb: Plldb, tmp_path: Path, event: str, number: signal.Signals
+) -> None:
+    with Attached(plldb.start("demo", "--output", "json"), plldb.said) as demo:
+        demo.wait_for(event)
+        demo.signal(number)
+        demo.exit_code(60)
+        assert "Traceback" not in demo.errors()
+    assert nothing_is_left(tmp_path)
+
+
+def test_what_is_set_for_other_commands_is_nothing_to_it(plldb: Plldb, tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "plldb.toml").write_text("[attach]\npdb = true\n[dev]\nkeep = true")
+    nowhere = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_PROFILE": "nosuch"}
+    plldb.with_environment(**nowhere).within(tmp_path / "here")("demo").succeeded()
+
+
+def nothing_is_left(folder: Path) -> bool:
+    running = [one for one in psutil.process_iter() if str(folder) in _environment_of(one)]
+    return list(folder.iterdir()) == [] and not running
 
 
 def _environment_of(process: psutil.Process) -> str:

@@ -414,6 +414,8 @@ class Bucket:
     encryption: dict[str, Any] | None = None
     policy: str | None = None
     lifecycle: dict[str, Any] | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+    hides_tags: bool = False
 
 
 class FakeS3:
@@ -493,13 +495,33 @@ class FakeS3:
     ) -> None:
         self.buckets[Bucket].lifecycle = LifecycleConfiguration
 
+    def put_bucket_tagging(self, *, Bucket: str, Tagging: dict[str, Any]) -> None:  # noqa: N803
+        self.buckets[Bucket].tags = {tag["Key"]: tag["Value"] for tag in Tagging["TagSet"]}
+
+    def get_bucket_tagging(self, *, Bucket: str) -> dict[str, Any]:  # noqa: N803
+        bucket = self.buckets[Bucket]
+        if bucket.hides_tags:
+            raise client_error("AccessDenied")
+        if not bucket.tags:
+            raise client_error("NoSuchTagSet")
+        return {"TagSet": [{"Key": key, "Value": value} for key, value in bucket.tags.items()]}
+
     def get_bucket_lifecycle_configuration(self, *, Bucket: str) -> dict[str, Any]:  # noqa: N803
         lifecycle = self.buckets[Bucket].lifecycle
         if lifecycle is None:
             raise client_error("NoSuchLifecycleConfiguration")
         return lifecycle
 
-    def put_object(self, *, Bucket: str, Key: str, Body: bytes) -> None:  # noqa: N803
+    def put_object(
+        self,
+        *,
+        Bucket: str,  # noqa: N803
+        Key: str,  # noqa: N803
+        Body: bytes,  # noqa: N803
+        ExpectedBucketOwner: str = ACCOUNT,  # noqa: N803
+    ) -> None:
+        if self.buckets[Bucket].owner != ExpectedBucketOwner:
+            raise client_error("AccessDenied", "Access Denied", "PutObject")
         self.buckets[Bucket].versions.append((Key, f"v{len(self.buckets[Bucket].versions)}"))
         self.bodies[Key] = Body
 
@@ -587,6 +609,8 @@ class FakeCloudFormation:
         self.scripts: dict[str, list[Scene]] = {}  # by operation
         self.first_scripts: dict[str, list[list[Scene]]] = {}  # by operation
         self.calls: list[tuple[str, str]] = []
+        # As which CloudFormation was to act, by call; empty for the caller.
+        self.roles: list[str] = []
         # The names of the stacks that were looked up.
         self.lookups: list[str] = []
         # By operation, or operation and stack.
@@ -642,6 +666,7 @@ class FakeCloudFormation:
 
     def create_stack(self, *, StackName: str, **request: Any) -> dict[str, str]:  # noqa: N803
         self._called("create", StackName)
+        self.roles.append(request.get("RoleARN", ""))
         self._check_capabilities(request)
         kept = {key: request[key] for key in _KEPT if key in request and key not in self.overlooks}
         outputs = [{"OutputKey": key, "OutputValue": self.outputs[key]} for key in self.outputs]
@@ -651,6 +676,7 @@ class FakeCloudFormation:
 
     def update_stack(self, *, StackName: str, **request: Any) -> dict[str, str]:  # noqa: N803
         self._called("update", StackName)
+        self.roles.append(request.get("RoleARN", ""))
         self._check_capabilities(request)
         stack = self._found(StackName)
         stack |= {key: request[key] for key in _KEPT if key in request}
@@ -668,14 +694,16 @@ class FakeCloudFormation:
     def describe_stack_resources(self, *, StackName: str) -> dict[str, Any]:  # noqa: N803
         return {"StackResources": self.resources.get(StackName, [])}
 
-    def delete_stack(self, *, StackName: str) -> None:  # noqa: N803
+    def delete_stack(self, *, StackName: str, RoleARN: str = "") -> None:  # noqa: N803
         self._called("delete", StackName)
+        self.roles.append(RoleARN)
         if self._found(StackName).get("EnableTerminationProtection"):
             raise client_error("ValidationError", "TerminationProtection is enabled")
         self._start(self._found(StackName), "delete", "DELETE")
 
-    def continue_update_rollback(self, *, StackName: str) -> None:  # noqa: N803
+    def continue_update_rollback(self, *, StackName: str, RoleARN: str = "") -> None:  # noqa: N803
         self._called("continue", StackName)
+        self.roles.append(RoleARN)
         self._start(self._found(StackName), "continue", "UPDATE_ROLLBACK")
 
     def get_paginator(self, operation: str) -> _Paginator:

@@ -40,7 +40,10 @@ LAYERS = [
     {"errors"},
     {"templates"},
     {"deployed"},
-    {"certificates", "clock_skew", "diagnostic_log", "files", "option_names", "proxies"},
+    {
+        *("certificates", "clock_skew", "diagnostic_log", "files", "network_refusals"),
+        *("option_names", "proxies"),
+    },
     {"config"},
     {"settings_file"},
     {"aws_profile", "credentials"},
@@ -48,10 +51,10 @@ LAYERS = [
     {"stacks"},
     {"bootstrap", "debugger", "emulators"},
     {"replay"},
-    {"inspector"},
-    {"background"},
-    {"demo", "doctor", "pytest_plugin"},
+    {"background", "inspector"},
+    {"doctor", "pytest_plugin"},
     {"dev"},
+    {"demo"},
     {"cli"},
 ]
 # Inside the helper stack: handlers put rooms together, and what is shared uses no room.
@@ -112,6 +115,8 @@ PURE = [
     f"{FUNCTIONS}.instrumentation.redirect",
 ]
 EFFECTS = {"boto3", "botocore", "asyncio", "click", "requests", "websockets", "rich", "subprocess"}
+# They make rows of rich's text for the console, and write none.
+ROWS = {"plldb.cli.terminal_text", "plldb.cli.invocation_lines"}
 HEAVY = {"boto3", "botocore", "requests", "rich", "websockets", "psutil", "filelock", "uvicorn"}
 
 
@@ -349,7 +354,7 @@ def _writes_to_the_terminal(tree: ast.AST) -> Iterator[str]:
 def test_only_the_console_writes_to_the_terminal() -> None:
     # On AWS, a function's stdout is its log and no terminal; so it is for what runs in a
     # user's function. The runtime is a process of its own, whose output plldb reads.
-    exempt = {"plldb.cli.console", f"{FUNCTIONS}.shared.log", *CHILD}
+    exempt = {"plldb.cli.console", f"{FUNCTIONS}.shared.log", *CHILD, *ROWS}
     wrong = {
         name: written
         for name in SOURCES
@@ -386,5 +391,8 @@ def test_only_the_command_line_ends_the_process() -> None:
 
 def test_commands_load_what_they_need_when_they_run() -> None:
     """So that ``plldb --help`` loads click, and nothing heavy."""
-    commands = [name for name in SOURCES if name.startswith("plldb.cli.")]
+    commands = [name for name in SOURCES if name.startswith("plldb.cli.") and name not in ROWS]
     assert not [name for name in commands if tops(imported_at_import(name)) & HEAVY]
+    # What --help loads can't load them either; commands that are running do.
+    help_loads = {name for name in commands if name != "plldb.cli.attach_view"}
+    assert not [name for name in help_loads if {*imported_at_import(name)} & ROWS]

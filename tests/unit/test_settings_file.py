@@ -51,6 +51,45 @@ def written(folder: Path, text: str, name: str = "plldb.toml") -> Path:
     return path
 
 
+class TestTags:
+    def test_they_are_text(self, folder: Path) -> None:
+        text = "[tags]\nCostCenter = 1234\n'team:name' = 'a b'\nempty = ''\nlive = true"
+        tags = {"CostCenter": "1234", "team:name": "a b", "empty": "", "live": "true"}
+        assert read(written(folder, text), "--config").tags == tags
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("tags = 'a'", "Give a table"),
+            ("[tags]\na = []", "Give a string"),
+            ("[tags]\n'aws:x' = 'a'", "not yours to set"),
+            ("[tags]\n'plldb:version' = 'a'", "not yours to set"),
+            ("[tags]\n'a*' = 'a'", "can't be a tag"),
+            ("[tags]\n'' = 'a'", "can't be a tag"),
+            (f"[tags]\na = '{'x' * 257}'", "can't be a tag"),
+            (f"[tags]\n{'x' * 129} = 'a'", "can't be a tag"),
+            ("[tags]\n" + "\n".join(f"t{n} = 1" for n in range(46)), "there are 46"),
+        ],
+    )
+    def test_what_can_not_be_one(self, folder: Path, text: str, message: str) -> None:
+        assert message in refused(written(folder, text))
+
+
+class TestCloudFormationRole:
+    def test_it_is_an_environments(self, folder: Path) -> None:
+        arn = "arn:aws-us-gov:iam::123456789012:role/team/deploy"
+        text = f"[environments.production]\ncloudformation-role = '{arn}'"
+        environment = read(written(folder, text), "--config").environments["production"]
+        assert environment.options == {"cloudformation_role": arn}
+
+    @pytest.mark.parametrize(
+        "arn", ["deploy", "arn:aws:iam::123456789012:user/me", "arn:aws:iam::1:role/x"]
+    )
+    def test_it_is_a_roles_arn(self, folder: Path, arn: str) -> None:
+        text = f"[environments.production]\ncloudformation-role = '{arn}'"
+        assert "no ARN of a role" in refused(written(folder, text))
+
+
 def refused(path: Path) -> str:
     """Message and hint."""
     with pytest.raises(UsageError) as raised:

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, Self
 import requests
 
 from plldb.aws import Target, aws_errors
-from plldb.certificates import find_verification_error, refuse_certificate
 from plldb.debugger.deployed_layers.arrangement import LayerArn
 from plldb.debugger.deployed_layers.extraction import MAX_BYTES, extract_layer
 from plldb.debugger.deployed_layers.layer_cache import LayerCache
 from plldb.debugger.http_session import TIMEOUT_SECONDS, open_session_for_signed
 from plldb.errors import AccessDeniedError, AwsError, LayerError, PlldbError
+from plldb.network_refusals import find_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -180,8 +180,6 @@ def _explaining_network_errors() -> Iterator[None]:
     try:
         yield
     except requests.RequestException as error:
-        refused = find_verification_error(error)
-        if refused:
-            problem = refuse_certificate("its download's server", refused)
+        if problem := find_refusal("its download's server", error):
             raise LayerError(problem.message.rstrip("."), problem.hint) from None
         raise LayerError(f"its download broke off: {type(error).__name__}", _NETWORK_HINT) from None

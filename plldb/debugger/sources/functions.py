@@ -54,6 +54,11 @@ _CONTENT_NAMES = {
 _SAM_BUILD = Path(".aws-sam", "build")
 # ${Layer}, or ${Layer.LayerVersionArn}
 _REFERENCE = re.compile(r"\$\{\s*(\w+)(?:\.\w+)?\s*\}")
+_CUSTOM_RESOURCE = "AWS::CloudFormation::CustomResource"
+_SERVES_CUSTOM_RESOURCE = (
+    "it serves the custom resource {}: while an invocation is held here, a deployment of the stack "
+    "waits for what its code sends, and fails without that"
+)
 _SERVERLESS_REPOSITORY = "it is an application of the AWS Serverless Application Repository"
 
 # The folder of a function's or layer's content, by its logical id and resource, or why there is
@@ -165,7 +170,8 @@ class _Reader:
             tuple(map(self._read_layer, self.scope.choose(properties.get("Layers")))),
             build_dir,
             name,
-            inline=inline,
+            self._describe_use(logical_id),
+            inline,
         )
 
     def _read_image(
@@ -189,7 +195,21 @@ class _Reader:
         except (OSError, UnicodeDecodeError) as error:
             return f"its Dockerfile can't be read: {error}"
         name = self.scope.find_text(properties.get("FunctionName"))
-        return CodeSource(make_absolute(folder), handler, physical_name=name)
+        note = self._describe_use(logical_id)
+        return CodeSource(make_absolute(folder), handler, physical_name=name, note=note)
+
+    def _describe_use(self, logical_id: str) -> str:
+        """For custom resources, by the template; no other use is to be known by that alone.
+
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-cfn-customresource.html
+        """
+        served = [
+            name
+            for name, resource in self._resources.items()
+            if _is_custom(as_dict(resource)) and not self.scope.is_excluded(as_dict(resource))
+            if _find_logical_id(as_dict(resource["Properties"]).get("ServiceToken")) == logical_id
+        ]
+        return _SERVES_CUSTOM_RESOURCE.format(", ".join(sorted(served))) if served else ""
 
     def _find_build(self, logical_id: str) -> Path | None:
         build = self.folders.build or self.path.parent / _SAM_BUILD
@@ -306,9 +326,15 @@ def _merge(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
-def _find_logical_id(layer: Any) -> str:
+def _is_custom(resource: Mapping[str, Any]) -> bool:
+    kind = str(resource.get("Type"))
+    is_one = kind == _CUSTOM_RESOURCE or kind.startswith("Custom::")
+    return is_one and isinstance(resource.get("Properties"), dict)
+
+
+def _find_logical_id(reference: Any) -> str:
     """Of the resource that is referred to, in whatever way; empty if it is none."""
-    match layer:
+    match reference:
         case {"Ref": str() as name} | {"Fn::GetAtt": [str() as name, *_]}:
             return name
         case {"Fn::Sub": str() as text}:

@@ -118,10 +118,11 @@ import itertools, sys
 from pathlib import Path
 from plldb.background.json_lines import JsonLinesWriter
 
-writer = JsonLinesWriter(Path(sys.argv[1]), lambda value: value, most_waiting=100)
+path = Path(sys.argv[1])
+writer = JsonLinesWriter(path, lambda value: value, most_waiting=100)
 for number in itertools.count():
     writer.put({"n": number, "text": "x" * 1000})
-    if number == 1000:
+    if number % 100 == 0 and path.stat().st_size > 50_000:
         print("well under way", flush=True)
 """
 

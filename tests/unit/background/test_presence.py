@@ -11,7 +11,6 @@ from plldb.background.session_record import SessionRecord
 from plldb.debugger.attachment import Detaching, NothingToDebug, OfStack, SessionCreated
 from plldb.debugger.protocol import Instrumented, Ready, Skipped, Taken
 from plldb.debugger.redeployment import Removed
-from plldb.inspector.address import InspectorServed
 
 STARTING = SessionRecord("/shop", "dev", 4242, "2026-11-26T10:15:00+00:00")
 
@@ -55,13 +54,6 @@ def test_what_changes_afterwards_is_said() -> None:
     assert written.after(Removed("A", "it was deleted")).functions == ()
     ending = written.after(Detaching((("B", "id"),), 12.5))
     assert (ending.state, ending.running, ending.seconds_left) == ("ending", ("B",), 12.5)
-
-
-def test_where_its_page_is() -> None:
-    events = (InspectorServed("http://127.0.0.1:1/x/"), SessionCreated("0a1b2c3d", "shop"))
-    ready = Written().after(*events, Ready(1, 0, 50))
-    assert ready.inspector == "http://127.0.0.1:1/x/"
-    assert SessionRecord.from_json(ready.to_json()) == ready
 
 
 @pytest.mark.parametrize("error", [None, "It broke."])

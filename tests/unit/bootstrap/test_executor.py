@@ -39,6 +39,30 @@ def look(target: FakeTarget) -> Observation:
 
 
 class TestBucket:
+    def test_tags_join_those_that_are_there(self) -> None:
+        tagged = replace(RELEASE, given_tags={"team": "a", "cost": "1"})
+        target = FakeTarget(uses_tls=True)
+        target.s3.buckets["bucket"] = Bucket(tags={"cost": "2", "of": "others"})
+        execute(target, *plan_setup(tagged, look(target), "plldb/"))
+        assert target.s3.buckets["bucket"].tags == {"team": "a", "cost": "1", "of": "others"}
+        (stack,) = target.cloudformation.stacks.values()
+        assert {"Key": "team", "Value": "a"} in stack["Tags"]
+        assert plan_setup(tagged, look(target), "plldb/") == ()
+        assert plan_setup(RELEASE, look(target), "plldb/") != (), "the stack has tags to lose"
+
+    def test_a_new_one_is_tagged_as_well(self) -> None:
+        tagged = replace(RELEASE, given_tags={"team": "a"})
+        target = FakeTarget(uses_tls=True)
+        execute(target, *plan_setup(tagged, look(target), "plldb/"))
+        assert target.s3.buckets["bucket"].tags == {"team": "a"}
+
+    def test_where_tags_may_not_be_read_they_are_left_alone(self) -> None:
+        target = FakeTarget(uses_tls=True)
+        execute(target, planner.CreateBucket("bucket"))
+        target.s3.buckets["bucket"].hides_tags = True
+        plan = plan_setup(replace(RELEASE, given_tags={"team": "a"}), look(target), "plldb/")
+        assert not any(isinstance(step, planner.TagBucket) for step in plan)
+
     def test_in_the_first_region_it_has_no_location(self) -> None:
         target = FakeTarget("us-east-1")
         execute(target, planner.CreateBucket("bucket"))
@@ -241,6 +265,15 @@ class TestStack:
 
         execute(target, *plan())
         assert plan() == ()
+
+    @pytest.mark.parametrize("role", [None, "arn:aws:iam::123456789012:role/deploy"])
+    def test_cloudformation_acts_as_a_role_that_is_named(self, role: str | None) -> None:
+        target = FakeTarget()
+        executor = Executor(target, lambda _: None, lambda _: None, role=role)  # type: ignore[arg-type]
+        executor.execute((planner.CreateStack(RELEASE),))
+        executor.execute((planner.UpdateStack(RELEASE), planner.ContinueRollback("plldb")))
+        executor.execute((planner.DeleteStack("plldb", "CREATE_COMPLETE"),))
+        assert target.cloudformation.roles == [role or ""] * 4
 
     def test_update_with_nothing_to_update_is_fine(self) -> None:
         target = FakeTarget()

@@ -187,6 +187,17 @@ class TestRoles:
             own = r"PLLDBSessions|PLLDBAPI|FunctionsLogGroup|PayloadsPrefix|InstrumentationFunction"
             assert re.search(own, resources)
 
+    def test_payloads_lie_in_this_accounts_bucket(self) -> None:
+        """Whoever has a bucket of the same name elsewhere sees none of them."""
+        (payloads,) = [
+            one
+            for one in statements("PLLDBDebuggerRole")
+            if "s3:PutObject" in as_list(one["Action"])
+        ]
+        own = {"StringEquals": {"aws:ResourceAccount": {"Ref": "AWS::AccountId"}}}
+        # An emulator may not know the key.
+        assert payloads["Condition"] == {"Fn::If": ["OnAws", own, {"Ref": "AWS::NoValue"}]}
+
     def test_reading_many_sessions_is_limited_to_what_it_is_for(self) -> None:
         """Nobody scans a table: an index of what is attached, and a stack's part of another."""
 
@@ -305,9 +316,73 @@ class TestRoles:
         )
         assert statement["Action"] == "lambda:DeleteFunction"
         pattern = statement["Resource"]["Fn::Sub"].rpartition("function:")[2]
-        assert pattern == "*:*"
-        assert not fnmatchcase("orders", pattern)
-        assert fnmatchcase("orders:7", pattern)
+        assert pattern == "${DebuggableFunctions}:*"
+        for names in ("*", "ord*", "orders"):
+            of_names = pattern.replace("${DebuggableFunctions}", names)
+            assert not fnmatchcase("orders", of_names)
+            assert fnmatchcase("orders:7", of_names)
+
+    def test_only_what_may_be_debugged_can_be_changed(self) -> None:
+        """By name and by tag; whatever reads is for all, as ListFunctions is in any case."""
+        tag = {"StringEquals": {"aws:ResourceTag/plldb:debug": {"Ref": "DebuggableTag"}}}
+        changing = [
+            one
+            for one in statements("PLLDBManagerRole")
+            if any(
+                action in ("lambda:UpdateFunctionConfiguration", "lambda:DeleteFunction")
+                for action in as_list(one["Action"])
+            )
+        ]
+        assert len(changing) == 2
+        for statement in changing:
+            assert statement["Condition"] == {"Fn::If": ["ByTag", tag, {"Ref": "AWS::NoValue"}]}
+            for resource in as_list(statement["Resource"]):
+                assert "function:${DebuggableFunctions}" in resource["Fn::Sub"]
+        reading = {"Get", "List"}
+        for statement in statements("PLLDBManagerRole"):
+            arns = json.dumps(statement["Resource"])
+            if "function:*" in arns:
+                verbs = {re.match(r"lambda:([A-Z][a-z]+)", a)[1] for a in statement["Action"]}  # type: ignore[index]
+                assert verbs <= reading
+
+    def test_a_company_bounds_them_and_says_where_they_lie(self) -> None:
+        from lambda_functions.instrumentation.scope import TAG
+
+        assert TAG == "plldb:debug"
+        for role in of_type("AWS::IAM::Role").values():
+            bounded = ["Bounded", {"Ref": "PermissionsBoundaryArn"}, {"Ref": "AWS::NoValue"}]
+            assert role["Properties"]["PermissionsBoundary"] == {"Fn::If": bounded}
+            assert role["Properties"]["Path"] == {"Ref": "RolePath"}
+
+    @pytest.mark.parametrize(
+        ("name", "good", "bad"),
+        [
+            (
+                "PermissionsBoundaryArn",
+                [
+                    "",
+                    "arn:aws:iam::123456789012:policy/team/Boundary",
+                    "arn:aws-us-gov:iam::123456789012:policy/B",
+                    "arn:aws-cn:iam::aws:policy/PowerUserAccess",
+                ],
+                ["Boundary", "arn:aws:iam::123456789012:role/x", "arn:aws:iam::1:policy/x"],
+            ),
+            (
+                "RolePath",
+                ["/", "/team/", "/a/b-c/"],
+                ["", "team", "/team", "team/", "//x", "/a b/"],
+            ),
+            ("DebuggableFunctions", ["*", "dev-*", "orders"], ["", "a:b", "a/b", "[a]"]),
+            ("DebuggableTag", ["", "yes", "team a"], ["a*", '"']),
+            ("IpAddressType", ["ipv4", "dualstack"], ["", "ipv6"]),
+        ],
+    )
+    def test_their_values_are_checked(self, name: str, good: list[str], bad: list[str]) -> None:
+        from plldb.bootstrap.parameters import Parameter
+
+        parameter = Parameter.from_template(name, load()["Parameters"][name])
+        assert [one for one in good if parameter.describe_violation(one)] == []
+        assert [one for one in bad if not parameter.describe_violation(one)] == []
 
     def test_each_function_tells_that_it_is_of_a_helper_stack(self) -> None:
         """By that, the instrumentation function of another one leaves it alone."""

@@ -75,6 +75,27 @@ class TestParameters:
         assert PARAMETERS["AlarmTopicArn"]["Default"] == ""
         assert PARAMETERS["ReaperSchedule"]["Default"] == "rate(5 minutes)"
 
+    @pytest.mark.parametrize(
+        ("schedule", "is_one"),
+        [
+            ("rate(1 minute)", True),
+            ("rate(5 minutes)", True),
+            ("rate(10 hours)", True),
+            ("cron(0/15 * * * ? *)", True),
+            ("rate(1 minutes)", False),
+            ("rate(5 minute)", False),
+            ("rate(0 minutes)", False),
+            ("rate(05 minutes)", False),
+            ("rate(5 seconds)", False),
+            ("cron(* * * * *)", False),
+            ("every day", False),
+        ],
+    )
+    def test_schedules_are_as_eventbridge_takes_them(self, schedule: str, is_one: bool) -> None:
+        """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-scheduled-rule-pattern.html"""
+        pattern = PARAMETERS["ReaperSchedule"]["AllowedPattern"]
+        assert bool(re.search(pattern, schedule)) is is_one
+
     def test_conditions_read_the_parameters(self) -> None:
         assert CONDITIONS["Protected"] == switch("DeletionProtection")
         assert CONDITIONS["Traced"] == switch("Tracing")
@@ -122,7 +143,7 @@ class TestPolicies:
         allowed = {
             ("PLLDBManagerRole", "cloudformation", "stack/*"),
             ("PLLDBManagerRole", "lambda", "function:*"),
-            ("PLLDBManagerRole", "lambda", "function:*:*"),
+            ("PLLDBManagerRole", "lambda", "function:${DebuggableFunctions}:*"),
             ("PLLDBManagerRole", "lambda", "*:layer:*"),
             ("PLLDBManagerRole", "sqs", "*"),
         }

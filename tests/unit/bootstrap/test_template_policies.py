@@ -12,6 +12,9 @@ from tests.service_authorization import condition_keys, find_action, takes_resou
 from tests.template import as_list, load
 from tests.unit.fakes import FakeTarget
 
+# Which each action knows:
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+_GLOBAL_KEYS = {"aws:ResourceAccount"}
 _RESOURCES: dict[str, dict[str, Any]] = load()["Resources"]
 
 
@@ -21,7 +24,12 @@ class SketchedTemplate(DeployedTemplate):
     _parameters = {
         name: str(parameter.get("Default") or name)
         for name, parameter in load()["Parameters"].items()
-    } | {"Tracing": "true", "ExecuteApiBaseUrl": ""}
+    } | {
+        "Tracing": "true",
+        "ExecuteApiBaseUrl": "",
+        "DebuggableTag": "yes",
+        "PermissionsBoundaryArn": "arn:aws:iam::aws:policy/PowerUserAccess",
+    }
     _physical = {name: name for name in _RESOURCES}
 
 
@@ -63,4 +71,4 @@ def test_each_condition_is_about_what_the_action_knows(
     for action in as_list(statement["Action"]):
         known = condition_keys(action)
         for key in keys:
-            assert key.startswith("aws:Principal") or any(key.startswith(one) for one in known), key
+            assert key in _GLOBAL_KEYS or any(key.startswith(one) for one in known), key

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,9 @@ NO_RESULT = {
     "wasPaused": False,
     "legs": {"claim": None, "queue": None, "run": None, "answer": None},
 }
+# When the lines of output here are written, as the developer's clock says.
+WRITTEN = 1.5
+CLOCK = datetime.fromtimestamp(WRITTEN).strftime("%H:%M:%S")
 SESSION_ID = "ffffffff-2222-4333-8444-5e6f708192a3"
 
 # (event, its JSON, what the line for people has)
@@ -235,7 +239,7 @@ QUIET: list[AttachEvent] = [
 
 
 def output(function: str, stream: str, text: str, request_id: str) -> OutputWritten:
-    return OutputWritten(function, request_id, 1.5, stream, text)
+    return OutputWritten(function, request_id, WRITTEN, stream, text)
 
 
 def progress(state: RunState, request_id: str = REQUEST_ID, **more: Any) -> Progress:
@@ -410,7 +414,8 @@ class TestOutput:
         AttachView(Console("text")).show(
             output("Greeter", "stdout", "[bold]hello[/bold] :smile:", "request-1")
         )
-        assert capsys.readouterr().out == "  Greeter │ [bold]hello[/bold] :smile:\n"
+        shown = capsys.readouterr().out
+        assert shown == f"{CLOCK}   Greeter request- │ [bold]hello[/bold] :smile:\n"
 
     def test_in_json_with_their_stream(self, capsys: pytest.CaptureFixture[str]) -> None:
         AttachView(Console("json")).show(output("Greeter", "stderr", "hello", "request-1"))
@@ -447,10 +452,11 @@ class FakeConsole:
 
     def __init__(self) -> None:
         self.written: list[str] = []
+        self.is_json = False
         self.lists: list[Any] = []
 
-    def answer(self, _: dict[str, Any], text: str) -> None:
-        self.written.append(text)
+    def answer(self, _: dict[str, Any], text: Any) -> None:
+        self.written.append(str(text))
 
     def warn(self, text: str) -> None:
         self.written.append(f"warning: {text}")
@@ -506,7 +512,7 @@ class TestLiveList:
         with view_of(console) as view:
             view.show(progress(RunState.PAUSED))
             view.show(output("Greeter", "stdout", "hello", "request-1"))
-            assert console.written == ["  Greeter │ hello"]
+            assert console.written == [f"{CLOCK}   Greeter request- │ hello"]
 
 
 class TestPdb:
@@ -568,9 +574,9 @@ class TestPdb:
             view.show(output("Greeter", "stdout", "after", "request-1"))
             assert console.written == [
                 "warning: Greeter: careful",
-                "  Other │ meanwhile",
+                f"{CLOCK}   Other request- │ meanwhile",
                 "  Greeter is restored",
-                "  Greeter │ after",
+                f"{CLOCK}   Greeter request- │ after",
             ]
 
     @pytest.mark.parametrize("has_finished", [True, False])

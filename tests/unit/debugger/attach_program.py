@@ -68,7 +68,9 @@ def main(folder: Path, debugger: str, seconds: list[float]) -> None:
             )
         except PlldbError as error:
             sys.stderr.write(f"Error: {error.message}\n")
-    (folder / "answers.json").write_text(json.dumps(stack.answers))
+    # As a whole: somebody waits for it.
+    (folder / "answers.part").write_text(json.dumps(stack.answers))
+    (folder / "answers.part").rename(folder / "answers.json")
 
 
 if __name__ == "__main__":

@@ -63,6 +63,63 @@ def test_a_session_is_opened_by_one_signed_request() -> None:
     assert request.headers["user-agent"] == f"plldb/{__version__}"
 
 
+class TestOneStackAlone:
+    """A policy may allow the paths of some stacks, and nothing else of sessions."""
+
+    SESSION = {
+        "session": "11111111",
+        "stackName": "app",
+        "status": "CLOSED",
+        "owner": "me",
+        "createdAt": "2026-11-21T09:30:00+00:00",
+        "expiresAt": "2026-11-21T10:30:00+00:00",
+        "holds": [],
+    }
+
+    def respond(self, request: Request) -> Answer:
+        if not request.path.startswith("/plldb/stacks/app/sessions"):
+            return Answer(403, '{"Message": "User is not authorized"}')
+        match request.method:
+            case "POST":
+                return CREATED
+            case "GET" if request.path.endswith("/sessions"):
+                return Answer(200, json.dumps({"sessions": [self.SESSION]}))
+            case "DELETE" if request.path.endswith("/sessions"):
+                return Answer(200, '{"closed": 0}')
+        return Answer(200, json.dumps(self.SESSION))
+
+    def test_all_of_its_sessions_can_be_used_there(self) -> None:
+        with (
+            local_server(self.respond) as server,
+            ApiClient(f"{server.url}/plldb", Signature()) as client,
+        ):
+            assert client.create_session("app").startswith("11111111")
+            assert [one.session for one in client.list_sessions("app")] == ["11111111"]
+            assert client.find_session("11111111", "app").stack_name == "app"
+            assert client.close_session("11111111", "app").status == "CLOSED"
+            assert client.close_sessions("app") == 0
+
+    def test_of_all_others_the_first_refusal_is_told(self) -> None:
+        with (
+            local_server(self.respond) as server,
+            ApiClient(f"{server.url}/plldb", Signature()) as client,
+        ):
+            for call in (
+                lambda: client.create_session("other"),
+                lambda: list(client.list_sessions()),
+                lambda: client.close_session("11111111-2222-4333-8444-555555555555"),
+            ):
+                with pytest.raises(AccessDeniedError, match=r"/plldb/sessions.* was refused"):
+                    call()
+
+
+def test_a_vpcs_own_endpoint_is_no_lack_of_rights() -> None:
+    kind = {"x-amzn-ErrorType": "ForbiddenException"}
+    error = refusal(Answer(403, '{"message": "Forbidden"}', kind))
+    assert type(error) is EndpointError
+    assert "private DNS" in str(error.hint)
+
+
 def test_all_connections_are_closed_at_the_end() -> None:
     def respond(request: Request) -> Answer:
         return HEALTHY if request.path.endswith("/health") else CREATED
@@ -112,7 +169,8 @@ def test_what_will_not_pass_is_not(status: int) -> None:
 
     with pytest.raises(PlldbError):
         create(respond)
-    assert len(seen) == 1
+    # Who may not may still do so below the stack's own path.
+    assert len({request.path for request in seen}) == len(seen) == (2 if status == 403 else 1)
 
 
 @pytest.mark.parametrize(("status", "hint"), [(429, "Wait a moment"), (500, "log group")])
@@ -439,4 +497,4 @@ class TestClock:
         with pytest.raises(AccessDeniedError) as raised:
             self.attempt(1, respond)
         assert "clock" not in str(raised.value.hint)
-        assert len(seen) == 1
+        assert len({request.path for request in seen}) == len(seen) == 2

@@ -65,6 +65,8 @@ class FakeIam:
     def __init__(self) -> None:
         self.denies: set[str] = set()
         self.depends: set[str] = set()
+        # What is denied of a resource, whatever the action.
+        self.closed: set[str] = set()
         self.roles: dict[str, str] = {}
         self.refusal: ClientError | None = None
         self.sources: set[str] = set()
@@ -89,7 +91,8 @@ class FakeIam:
         self.sources.add(PolicySourceArn)
         (resource,) = ResourceArns
         for action in ActionNames:
-            is_allowed = not {action} & (self.denies | self.depends)
+            is_open = not any(resource.endswith(one) for one in self.closed)
+            is_allowed = is_open and not {action} & (self.denies | self.depends)
             yield {
                 "EvaluationResults": [
                     {
@@ -148,6 +151,7 @@ def patient(
     stack_name: str | None = None,
     emulator: FakeEmulator | None = None,
     clock: Callable[[], float] = lambda: 1000.0,
+    sleep: Callable[[float], None] = lambda seconds: None,
     **known: Any,
 ) -> Facts:
     """``known`` facts are as given; by default all is well."""
@@ -161,6 +165,7 @@ def patient(
         make_release=lambda _: release(),
         make_emulator=lambda _: emulator or FakeEmulator("http://127.0.0.1:9"),
         clock=clock,
+        sleep=sleep,
     )
     facts = Facts(context)
     well = {

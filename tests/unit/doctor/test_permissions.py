@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -81,6 +82,29 @@ def test_only_what_everybody_needs_is_a_problem(
 ) -> None:
     iam.denies = {permission.action for permission in purpose.permissions}
     assert look(purpose, iam).status is status
+
+
+def test_where_cloudformation_acts_as_a_role_nobody_else_needs_its_rights(iam: FakeIam) -> None:
+    role = f"arn:aws:iam::{ACCOUNT}:role/deploy"
+    iam.denies = {"lambda:CreateFunction", "iam:CreateRole", "dynamodb:CreateTable"}
+    facts = patient(FakeTargetWith(iam=iam, **{"lambda": SimpleNamespace()}))
+    facts.context = replace(facts.context, cloudformation_role=role)
+    assert permissions.check_permissions(BOOTSTRAP, facts).status is CheckStatus.OK
+    iam.denies = {"iam:PassRole"}
+    found = permissions.check_permissions(BOOTSTRAP, facts)
+    assert [entry["resource"] for entry in found.data["missing"]] == [role]
+
+
+@pytest.mark.parametrize(("purpose", "stack_name"), [(ATTACH, "app"), (SESSIONS, "app")])
+def test_who_may_use_one_stacks_path_needs_no_more(
+    purpose: Purpose, stack_name: str, iam: FakeIam
+) -> None:
+    """As a policy of a company has it, for the stacks of a team."""
+    iam.closed = {
+        f"plldb/{verb}/sessions{rest}" for verb in ("POST", "GET", "DELETE") for rest in ("", "/*")
+    }
+    assert look(purpose, iam, stack_name=stack_name).status is CheckStatus.OK
+    assert look(purpose, iam).status is not CheckStatus.OK, "nobody knows which stack it would be"
 
 
 @pytest.mark.parametrize("state", [None, make_helper_stack_state(version="0.0.1")])

@@ -33,7 +33,8 @@ def signed_methods() -> set[str]:
             method = re.search(r"HttpMethod: (\w+)", body)
             assert resource
             assert method
-            path = re.sub(r"\{\w+\}", "*", paths[resource.group(1)])
+            path = re.sub(r"\{sessionId\}", "*", paths[resource.group(1)])
+            path = path.replace("{stackName}", "{stack}")
             methods.add(method.group(1) + path)
     return methods
 
@@ -44,9 +45,11 @@ def test_each_resource_type_of_the_template_is_there_and_no_other() -> None:
 
 
 def test_each_signed_method_of_the_management_api_is_there_and_no_other() -> None:
+    purposes = (requirements.ATTACH, requirements.SESSIONS)
     needed = {
         permission.resource.partition("/plldb/")[2]
-        for permission in (*requirements.ATTACH.permissions, *requirements.SESSIONS.permissions)
+        for purpose in purposes
+        for permission in (*purpose.permissions, *purpose.alternatives.values())
         if permission.action == "execute-api:Invoke"
     }
     assert needed == signed_methods()

@@ -132,6 +132,7 @@ class Runtime:
         else:
             wants_retry = self._has_asked_to_retry
         if wants_retry:
+            self._enter_request(header["context"])
             self._sink.note("plldb: the same event is run again by the saved code\n")
             self._send("retry", {})
         elif report is None:
@@ -184,6 +185,7 @@ class Runtime:
             self._sink.note(f"plldb: no debugger could be opened for it. {what}\n")
             return False
         if wants_retry:
+            self._enter_request(header["context"])
             self._sink.note(f"plldb: {title}\n")
         return wants_retry
 

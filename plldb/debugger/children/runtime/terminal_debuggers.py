@@ -113,7 +113,7 @@ class BorrowedTerminal:
     def end(self) -> None:
         """No debugger stops after the invocation, nor knows what was typed meanwhile."""
         self._stop_tracing()
-        self._deadline = None
+        self._deadline = self.talker = None
         _forget_typed_keys()
 
     def _leave_to_parent(self) -> None:

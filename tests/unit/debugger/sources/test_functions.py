@@ -665,3 +665,31 @@ def test_whatever_a_template_says_harms_nothing(
         return
     for name, one in functions.items():
         assert isinstance(one, CodeSource) or one, name
+
+
+class TestCustomResources:
+    """What CloudFormation calls, and then waits for: only the template tells."""
+
+    TEXT = """
+Resources:
+  Seed:
+    Type: AWS::Serverless::Function
+    Properties: { CodeUri: src/one, Handler: one.main, Runtime: python3.12 }
+  Other:
+    Type: AWS::Serverless::Function
+    Properties: { CodeUri: src/two, Handler: two.main, Runtime: python3.12 }
+  Data: { Type: "Custom::Seed", Properties: { ServiceToken: %s, Rows: 3 } }
+  Bare: { Type: AWS::CloudFormation::CustomResource, Properties: { ServiceToken: %s } }
+  Broken: { Type: "Custom::Broken" }
+  Topic: { Type: AWS::SNS::Topic, Properties: { ServiceToken: !GetAtt Other.Arn } }
+"""
+
+    @pytest.mark.parametrize("token", ["!GetAtt Seed.Arn", '!Sub "${Seed.Arn}"'])
+    def test_the_function_that_serves_them_is_noted(self, project: Path, token: str) -> None:
+        functions = found(project, self.TEXT % (token, token))
+        assert functions["Seed"].note.startswith("it serves the custom resource Bare, Data: ")
+        assert functions["Other"].note == ""
+
+    def test_not_where_that_is_computed(self, project: Path) -> None:
+        token = "!ImportValue seeder"
+        assert found(project, self.TEXT % (token, token))["Seed"].note == ""

@@ -11,7 +11,7 @@ from ..sessions.store import SessionStore
 from ..shared.ids import shortened
 from ..shared.log import LambdaEvent, Record
 from .rest import BadRequestError, caller, json_body, rejection, response
-from .session_requests import check_stack_name
+from .session_requests import OTHER_STACK, check_stack_name, stack_of_path
 
 _HELPER_STACK = "stackName is plldb's own helper stack, which it can't debug."
 
@@ -31,10 +31,12 @@ def create_session(
 ) -> dict[str, Any]:
     """``POST /sessions`` ``{"stackName": …}`` → 201 ``{"sessionId": …}``.
 
+    Below the path of a stack, no body is needed.
+
     429 with Retry-After where nobody connects to the sessions that the stack has already. Of the
     helper stack there are none: whoever debugged its functions would act with their rights.
     """
-    stack_name = _stack_name(json_body(event, creation.max_body_bytes))
+    stack_name = _stack_name(event, creation.max_body_bytes)
     record["stackName"] = stack_name
     if stack_name == creation.helper_stack:
         raise BadRequestError(_HELPER_STACK)
@@ -51,8 +53,12 @@ def create_session(
     return response(201, {"sessionId": session.session_id})
 
 
-def _stack_name(body: dict[str, Any]) -> str:
-    name = body.get("stackName")
+def _stack_name(event: LambdaEvent, max_body_bytes: int) -> str:
+    of_path = stack_of_path(event)
+    body = {} if of_path and not event.get("body") else json_body(event, max_body_bytes)
+    name = body.get("stackName", of_path)
     if name is None:
         raise BadRequestError("stackName is missing.")
+    if of_path not in (None, name):
+        raise BadRequestError(OTHER_STACK)
     return check_stack_name(name)

@@ -1,7 +1,8 @@
 """What the operations on sessions share: the session that is meant, pages of them, and a view.
 
-A session is named by its whole id, or by the beginning that a view shows and its stack. Its whole
-id is told to whoever creates it, and to nobody else. There is no ``nextToken`` on the last page.
+A session is named by its whole id, or by the beginning that a view shows and its stack. Below
+``/stacks/{stackName}`` there are the same operations for one stack. A session's whole id is told to
+whoever creates it, and to nobody else. There is no ``nextToken`` on the last page.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ _DEFAULT_LIMIT = 50
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateStack.html
 _STACK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}")
 _NO_STACK_NAME = "stackName must be a letter, followed by letters, digits and hyphens, 128 at most."
+OTHER_STACK = "The request names another stack than its path."
 _DIGEST = re.compile(r"[0-9a-f]{32}")
 _RANKS = range(-(2**40), 1)
 
@@ -36,9 +38,20 @@ def check_stack_name(name: Any) -> str:
 
 
 def stack_name_of(event: LambdaEvent) -> str | None:
-    """The stack that a request's query names, if it names one. Raises BadRequestError."""
-    name = query_parameter(event, "stackName")
+    """The stack that a request names, in its path or its query, if it names one.
+
+    IAM has judged the path: the query can't say otherwise. Raises BadRequestError.
+    """
+    of_path, of_query = stack_of_path(event), query_parameter(event, "stackName")
+    name = of_path if of_path is not None else of_query
+    if of_query not in (None, name):
+        raise BadRequestError(OTHER_STACK)
     return None if name is None else check_stack_name(name)
+
+
+def stack_of_path(event: LambdaEvent) -> str | None:
+    """The stack below whose path the request was made, if it was below one."""
+    return path_parameter(event, "stackName") or None
 
 
 def find_named(event: LambdaEvent, record: Record, store: SessionStore, now: float) -> Session:

@@ -11,7 +11,7 @@ from ..shared import clients, constants
 from ..shared.log import logged
 from ..websocket.admission import Admission, authorize
 
-_dynamodb = clients.dynamodb()
+_dynamodb = clients.direct_dynamodb()
 _admission = Admission(
     sessions=DynamoDbSessionStore(_dynamodb, os.environ[constants.SESSIONS_TABLE]),
     invocations=DynamoDbInvocationStore(_dynamodb, os.environ[constants.DEBUGGER_TABLE]),

@@ -10,6 +10,6 @@ from ..shared import clients, constants
 from ..shared.log import logged
 from ..websocket.connect_disconnect import connect
 
-_sessions = DynamoDbSessionStore(clients.dynamodb(), os.environ[constants.SESSIONS_TABLE])
+_sessions = DynamoDbSessionStore(clients.direct_dynamodb(), os.environ[constants.SESSIONS_TABLE])
 
 handler = logged("$connect", partial(connect, store=_sessions))

@@ -10,6 +10,6 @@ from ..shared import clients, constants
 from ..shared.log import logged
 from ..websocket.connect_disconnect import disconnect
 
-_sessions = DynamoDbSessionStore(clients.dynamodb(), os.environ[constants.SESSIONS_TABLE])
+_sessions = DynamoDbSessionStore(clients.direct_dynamodb(), os.environ[constants.SESSIONS_TABLE])
 
 handler = logged("$disconnect", partial(disconnect, store=_sessions))

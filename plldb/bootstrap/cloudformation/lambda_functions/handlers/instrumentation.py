@@ -13,6 +13,7 @@ from ..instrumentation.control_plane import (
     LambdaControlPlane,
 )
 from ..instrumentation.redirect import Layer
+from ..instrumentation.scope import DebuggingScope
 from ..instrumentation.service import Instrumenter, handle
 from ..invocations.dynamodb import DynamoDbInvocationStore
 from ..invocations.grants import Grants
@@ -64,6 +65,9 @@ _instrumenter = Instrumenter(
     max_waiting=int(os.environ[constants.MAX_WAITING_INVOCATIONS]),
     find_connection=_find_connection,
     is_over=_is_over,
+    scope=DebuggingScope(
+        os.environ[constants.DEBUGGABLE_FUNCTIONS], os.environ[constants.DEBUGGABLE_TAG]
+    ),
 )
 
 handler = logged("instrumentation", lambda event, record, _: handle(event, record, _instrumenter))

@@ -22,7 +22,7 @@ from ..websocket.connections import ApiGatewayConnections
 
 _sessions_table = os.environ[constants.SESSIONS_TABLE]
 _debugger_table = os.environ[constants.DEBUGGER_TABLE]
-_sessions = DynamoDbSessionStore(clients.dynamodb(), _sessions_table)
+_sessions = DynamoDbSessionStore(clients.direct_dynamodb(), _sessions_table)
 _creation = SessionCreation(
     sessions=_sessions,
     pending=PendingCap(_sessions, int(os.environ[constants.MAX_PENDING_SESSIONS])),
@@ -36,7 +36,7 @@ _closing = Closing(
         instrumentation=LambdaInstrumentation(
             clients.lambda_(), os.environ[constants.INSTRUMENTATION_FUNCTION]
         ),
-        connections=ApiGatewayConnections(clients.connections()),
+        connections=ApiGatewayConnections(clients.direct_connections()),
     ),
 )
 _probing = clients.lazily(partial(clients.dynamodb, clients.PROBING))
@@ -51,6 +51,12 @@ OPERATIONS: dict[str, Operation] = {
     "DELETE /sessions": partial(close_sessions, closing=_closing),
     "GET /sessions/{sessionId}": partial(get_session, store=_sessions),
     "DELETE /sessions/{sessionId}": partial(close_session, closing=_closing),
+    # The same for one stack, so that a policy can name it.
+    "POST /stacks/{stackName}/sessions": partial(create_session, creation=_creation),
+    "GET /stacks/{stackName}/sessions": partial(list_sessions, store=_sessions),
+    "DELETE /stacks/{stackName}/sessions": partial(close_sessions, closing=_closing),
+    "GET /stacks/{stackName}/sessions/{sessionId}": partial(get_session, store=_sessions),
+    "DELETE /stacks/{stackName}/sessions/{sessionId}": partial(close_session, closing=_closing),
     "GET /health": partial(check_health, probes=_probes),
 }
 

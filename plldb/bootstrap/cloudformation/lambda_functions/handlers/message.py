@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from ..instrumentation.request import LambdaInstrumentation
@@ -14,13 +15,14 @@ from ..sessions.ending import Ending
 from ..sessions.function_lists import DynamoDbFunctionLists
 from ..shared import clients, constants
 from ..shared.log import logged
+from ..shared.together import InThreads
 from ..websocket.actions import answer
 from ..websocket.connections import ApiGatewayConnections
 from ..websocket.relay import Relay
 
-_dynamodb = clients.dynamodb()
+_dynamodb = clients.direct_dynamodb()
 # Every invocation needs this client: it is made before the first one comes.
-_post = clients.connections()
+_post = clients.direct_connections()
 _post()
 _connections = ApiGatewayConnections(_post)
 _sessions = DynamoDbSessionStore(_dynamodb, os.environ[constants.SESSIONS_TABLE])
@@ -44,6 +46,7 @@ _relay = Relay(
     ending=Ending(_sessions, _instrumentation, _connections),
     max_message_bytes=int(os.environ[constants.MAX_MESSAGE_BYTES]),
     allows_credentials=os.environ.get(constants.FUNCTION_CREDENTIALS) == constants.ALLOWED,
+    together=InThreads(ThreadPoolExecutor(1)),
 )
 
 handler = logged("message", partial(answer, relay=_relay))

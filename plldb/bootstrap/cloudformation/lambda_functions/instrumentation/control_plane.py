@@ -104,7 +104,7 @@ class _StaleError(ChangeRefusedError):
     """The function has another revision by now."""
 
 
-class _DeniedError(ChangeRefusedError):
+class DeniedError(ChangeRefusedError):
     """The role does not allow it."""
 
 
@@ -280,7 +280,7 @@ class LambdaControlPlane:
         if len(names) > self._pages:
             try:
                 return self._list(names)
-            except _DeniedError:
+            except DeniedError:
                 pass  # it takes a right to all functions, where the role may have one to some
         found = {}
         for name in names:
@@ -405,7 +405,7 @@ class LambdaControlPlane:
                 "ProvisionedConcurrencyConfigs",
                 FunctionName=name,
             )
-        except _DeniedError:
+        except DeniedError:
             # The role allows it. An emulator that takes it for another action has none of these.
             return set()
         return {one["FunctionArn"].rpartition(":")[2] for one in found}
@@ -485,7 +485,7 @@ class LambdaControlPlane:
     def is_throttled(self, name: str) -> bool:
         try:
             answer = self._call(self._lambda.get_function_concurrency, FunctionName=name)
-        except _DeniedError:
+        except DeniedError:
             # The role allows it. Not every emulator knows the action.
             return False
         return bool(answer.get("ReservedConcurrentExecutions") == 0)
@@ -551,7 +551,8 @@ class LambdaControlPlane:
                 failure = error
             if attempt == _ATTEMPTS or not _may_pass(failure):
                 break
-            waits = pause * random.uniform(0.5, 1)  # noqa: S311 - so that not all come at once
+            # Not all come again at once.
+            waits = pause * random.uniform(0.5, 1)  # noqa: S311  # nosec B311 - no secret
             if _is_throttled(failure):
                 self._calls.back_off(max(waits, _retry_after(failure)))
             else:
@@ -561,7 +562,7 @@ class LambdaControlPlane:
 
 
 _KINDS: dict[str, type[ChangeRefusedError]] = {
-    "AccessDeniedException": _DeniedError,
+    "AccessDeniedException": DeniedError,
     "PreconditionFailedException": _StaleError,
     "ResourceConflictException": _ConflictError,
 }

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -31,6 +31,7 @@ from .alias_redirection import (
 from .control_plane import (
     ChangeRefusedError,
     ControlPlane,
+    DeniedError,
     Found,
     FunctionRef,
     GoneError,
@@ -49,6 +50,7 @@ from .redirect import (
     undo,
 )
 from .request import INSTRUMENT, WATCH, restore_request
+from .scope import DebuggingScope
 from .watching import compare
 
 # Each waits for its turn and for the end of its update, rather than that it works. As many turns
@@ -107,6 +109,7 @@ class Instrumenter:
     is_over: Callable[[str], bool]
     sleep: Callable[[float], None] = time.sleep
     in_parallel: InParallel = _in_threads
+    scope: DebuggingScope = field(default_factory=DebuggingScope)
 
 
 class Notifier:
@@ -437,6 +440,8 @@ def _take(
                 return messages
     except GoneError:
         return [wire.skipped(function.logical_id, "it was deleted")]
+    except DeniedError as error:
+        return [wire.skipped(function.logical_id, instrumenter.scope.explain(str(error)))]
     except ChangeRefusedError as error:
         return [wire.skipped(function.logical_id, str(error))]
     return [wire.skipped(function.logical_id, _CHANGING)]
@@ -478,7 +483,8 @@ def _try_to_take(
     revision = found["RevisionId"]
     current = FunctionConfiguration.from_lambda(found)
     original = undo(current, instrumenter.layer)
-    if reason := find_obstacle(found) or _guard(current):
+    out_of_scope = instrumenter.scope.find_obstacle(found.get("FunctionName", function.name))
+    if reason := out_of_scope or find_obstacle(found) or _guard(current):
         return [wire.skipped(function.logical_id, reason, revision)]
     is_own = _is_own(current, request, instrumenter)
     rival = None if is_own else _find_rival(current, request, instrumenter)

@@ -164,6 +164,18 @@ class DynamoDbInvocationStore:
     def lose(self, id: InvocationId, token_key: str) -> Step:
         return self._abandon(id, _OF_TOKEN, {":token": {"S": token_key}}, OPEN)
 
+    def readdress(self, id: InvocationId, token_key: str, session_id: str) -> Step:
+        return self._step(
+            id,
+            "SET #session = :session",
+            f"{_OF_TOKEN} AND #state = :waiting",
+            {
+                ":session": {"S": session_id},
+                ":token": {"S": token_key},
+                ":waiting": {"S": InvocationState.WAITING},
+            },
+        )
+
     def follow(self, id: InvocationId, token_key: str, connection_id: str) -> Step:
         return self._step(
             id,

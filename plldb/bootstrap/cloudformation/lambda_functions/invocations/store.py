@@ -93,6 +93,10 @@ class InvocationStore(Protocol):
         """WAITING or STARTED → ABANDONED, of that token: its session is lost."""
         ...
 
+    def readdress(self, id: InvocationId, token_key: str, session_id: str) -> Step:
+        """Only that session may claim it from now on, if it is WAITING and of that token."""
+        ...
+
     def follow(self, id: InvocationId, token_key: str, connection_id: str) -> Step:
         """The function waits at this connection, if the invocation is open and of that token."""
         ...

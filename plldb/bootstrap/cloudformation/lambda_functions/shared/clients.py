@@ -1,7 +1,4 @@
-"""boto3 clients, as the helper stack's functions need them: made once for each environment.
-
-Their parameters are built by this package, so botocore need not validate them on every call.
-"""
+"""boto3 clients, as the helper stack's functions need them: made once for each environment."""
 
 from __future__ import annotations
 
@@ -15,13 +12,20 @@ import boto3
 from botocore.config import Config
 
 from . import constants
+from .direct_calls import DirectCalls, DirectConnections, DirectDynamoDb
+
+# An emulator says so to the functions that it runs.
+ON_EMULATOR = bool(os.environ.get("AWS_ENDPOINT_URL"))
+# Parameters are built by this package, so on AWS nobody waits for botocore to validate them. On
+# emulators they are held against AWS's models: an emulator may take what AWS would not.
+_VALIDATION = ON_EMULATOR
 
 # Somebody waits for the answer: fail within the function's timeout.
 AWAITED = Config(
     connect_timeout=2,
     read_timeout=3,
     retries={"mode": "standard", "total_max_attempts": 3},
-    parameter_validation=False,
+    parameter_validation=_VALIDATION,
     tcp_keepalive=True,
     # botocore's own one takes a tenth of a millisecond for each call.
     user_agent="plldb",
@@ -32,7 +36,7 @@ PROBING = AWAITED.merge(Config(retries={"mode": "standard", "total_max_attempts"
 PRESIGNING = AWAITED.merge(
     Config(
         signature_version="s3v4",
-        s3={"addressing_style": "path" if os.environ.get("AWS_ENDPOINT_URL") else "virtual"},
+        s3={"addressing_style": "path" if ON_EMULATOR else "virtual"},
     )
 )
 # CloudFormation throttles: adaptive retries slow down with it. Threads share the client.
@@ -40,7 +44,7 @@ CONTROL_PLANE = Config(
     connect_timeout=2,
     read_timeout=20,
     retries={"mode": "adaptive", "total_max_attempts": 10},
-    parameter_validation=False,
+    parameter_validation=_VALIDATION,
     max_pool_connections=64,
 )
 # Lambda's control plane counts each request: they take turns, and so do repetitions.
@@ -52,12 +56,10 @@ SCHEDULED = Config(
     connect_timeout=2,
     read_timeout=10,
     retries={"mode": "standard", "total_max_attempts": 4},
-    parameter_validation=False,
+    parameter_validation=_VALIDATION,
     max_pool_connections=32,
 )
 
-# An emulator says so to the functions that it runs.
-ON_EMULATOR = bool(os.environ.get("AWS_ENDPOINT_URL"))
 # How long an update of a function takes at least: it makes no sense to look before.
 SHORTEST_UPDATE_SECONDS = 0.56 if ON_EMULATOR else 1.0
 
@@ -83,6 +85,12 @@ def dynamodb(config: Config = AWAITED) -> Any:
     return boto3.client("dynamodb", config=config)
 
 
+def direct_dynamodb() -> Any:
+    """For those that somebody waits for; all that they call for one item has little to do."""
+    client = dynamodb()
+    return DirectDynamoDb(client, DirectCalls(client, credentials))
+
+
 def credentials() -> Any:
     """What the clients made here sign with, as it is now."""
     session: Any = boto3.DEFAULT_SESSION
@@ -93,6 +101,17 @@ def connections(config: Config = AWAITED) -> Client:
     """The client that posts to the connections of this helper stack's WebSocket API."""
     url = os.environ[constants.CONNECTIONS_URL]
     return lazily(lambda: boto3.client("apigatewaymanagementapi", endpoint_url=url, config=config))
+
+
+def direct_connections() -> Client:
+    """The same for those that somebody waits for: posting has little to do."""
+    make = connections()
+
+    @cache
+    def client() -> Any:
+        return DirectConnections(make(), DirectCalls(make(), credentials))
+
+    return client
 
 
 def lambda_(config: Config = AWAITED) -> Client:

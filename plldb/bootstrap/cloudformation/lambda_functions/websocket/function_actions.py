@@ -17,7 +17,7 @@ from typing import Any
 
 from ..instrumentation.request import restore_request
 from ..invocations.grants import Opened
-from ..invocations.invocation import Invocation, InvocationId, InvocationState, token_key
+from ..invocations.invocation import Grant, Invocation, InvocationId, InvocationState, token_key
 from ..invocations.store import Recorded
 from ..sessions.session import Session, Status
 from ..shared.constants import MAX_FRAME_BYTES
@@ -42,6 +42,7 @@ _NOBODY = "nobody is attached"
 _LOST = "the debugger is reconnecting, or gone"
 _SILENT = "the debugger does not answer"
 _SLOW = "the helper stack was too slow"
+_TOO_LARGE = "the event is too large for a message"
 
 
 def act(request: Request, relay: Relay) -> Reply:
@@ -60,9 +61,13 @@ def _open(request: Request, key: str, relay: Relay) -> Opened | None:
     """What the token opens; None if it is unknown, or was forgotten."""
     opened = relay.grants.find(key)
     if opened is not None:
-        request.record["sessionId"] = opened.grant.hold
-        request.record["stackName"] = opened.grant.stack_name
+        _note(request, opened.grant)
     return opened
+
+
+def _note(request: Request, grant: Grant) -> None:
+    request.record["sessionId"] = grant.hold
+    request.record["stackName"] = grant.stack_name
 
 
 def _upload(request: Request, key: str, relay: Relay) -> Reply:
@@ -90,17 +95,13 @@ class _Invoke:
 def _invoke(request: Request, key: str, relay: Relay) -> Reply:
     """Records the invocation and passes it on, if there is a debugger to claim it."""
     wanted = _read_invoke(request, relay)
+    grant = relay.grants.recall(key)
+    if grant is not None and request.now <= wanted.accept_before:
+        return _invoke_at(grant, request, wanted, key, relay)
     opened = _open(request, key, relay)
     if opened is None:
         return _absent(request, wanted.id, _NOBODY)
-    invocation = Invocation(
-        id=wanted.id,
-        session_id=opened.grant.session_id,
-        token_key=key,
-        function=wanted.function,
-        created_at=request.now,
-        connection_id=request.connection_id,
-    )
+    invocation = _make_invocation(request, wanted, key, opened.grant)
     session = opened.session
     reason = _reason_for_absence(session, request.now)
     # Whoever has stopped waiting for a sign runs the invocation by itself.
@@ -112,6 +113,61 @@ def _invoke(request: Request, key: str, relay: Relay) -> Reply:
     reply = _refuse(request, invocation, reason or _NOBODY, relay)
     relay.connections.post(request.connection_id, reply)
     _see_to_restoring(opened, request.now, relay)
+    return None
+
+
+def _make_invocation(request: Request, wanted: _Invoke, key: str, grant: Grant) -> Invocation:
+    return Invocation(
+        id=wanted.id,
+        session_id=grant.session_id,
+        token_key=key,
+        function=wanted.function,
+        created_at=request.now,
+        connection_id=request.connection_id,
+    )
+
+
+def _invoke_at(grant: Grant, request: Request, wanted: _Invoke, key: str, relay: Relay) -> Reply:
+    """Records the invocation for the session of before, while that is read.
+
+    Nobody is told of it before both are done, and the connection is as it was read now. If it is
+    not that session's turn any more, the record is changed, or taken back, before anybody can know
+    of it.
+    """
+    _note(request, grant)
+    invocation = _make_invocation(request, wanted, key, grant)
+    pushed = _invocation_message(request, wanted, grant.session_id, relay)
+    if pushed is None:
+        return _absent(request, wanted.id, _TOO_LARGE)
+    recorded, session = relay.together(
+        lambda: relay.invocations.record(invocation),
+        lambda: relay.sessions.get(grant.session_id),
+    )
+    if recorded is not Recorded.NEW:
+        return _tell_of_record(request, invocation, recorded, relay)
+    if session is not None and _reason_for_absence(session, request.now) is None:
+        return _push(request, wanted, invocation, session, pushed, relay)
+    return _readdress(request, wanted, invocation, relay)
+
+
+def _readdress(request: Request, wanted: _Invoke, invocation: Invocation, relay: Relay) -> Reply:
+    """Passes what is recorded on to whoever is attached now, if anybody is."""
+    id, key = invocation.id, invocation.token_key
+    opened = _open(request, key, relay)
+    session = opened.session if opened else None
+    reason = _reason_for_absence(session, request.now)
+    if session is not None and reason is None:
+        pushed = _invocation_message(request, wanted, session.session_id, relay)
+        if pushed is not None:
+            step = relay.invocations.readdress(id, key, session.session_id)
+            if not step.is_taken:
+                return _tell(request, step.invocation, id, relay)
+            return _push(request, wanted, invocation, session, pushed, relay)
+    reply = _take_back(request, invocation, reason or _TOO_LARGE, relay)
+    # The function need not wait for what follows.
+    relay.connections.post(request.connection_id, reply)
+    if opened is not None:
+        _see_to_restoring(opened, request.now, relay)
     return None
 
 
@@ -157,16 +213,35 @@ def _pass_on(
 
     Wherever that ends half-way, no debugger knows of an invocation that its function runs itself.
     """
+    pushed = _invocation_message(request, wanted, session.session_id, relay)
+    if pushed is None:
+        return _absent(request, wanted.id, _TOO_LARGE)
+    recorded = relay.invocations.record(invocation)
+    if recorded is not Recorded.NEW:
+        return _tell_of_record(request, invocation, recorded, relay)
+    return _push(request, wanted, invocation, session, pushed, relay)
+
+
+def _tell_of_record(
+    request: Request, invocation: Invocation, recorded: Recorded, relay: Relay
+) -> Reply:
+    """Of one that is not a new one."""
+    if recorded is Recorded.REPEATED:
+        return _await(request, invocation.token_key, relay)
+    return _absent(request, invocation.id, "another invocation waits under this request id")
+
+
+def _push(
+    request: Request,
+    wanted: _Invoke,
+    invocation: Invocation,
+    session: Session,
+    pushed: wire.InvocationMessage,
+    relay: Relay,
+) -> Reply:
+    """Tells the function, and then the debugger, of what is recorded."""
     assert session.connection_id is not None  # it is attached
     id = wanted.id
-    pushed = _invocation_message(request, wanted, session, relay)
-    if pushed is None:
-        return _absent(request, id, "the event is too large for a message")
-    match relay.invocations.record(invocation):
-        case Recorded.REFUSED:
-            return _absent(request, id, "another invocation waits under this request id")
-        case Recorded.REPEATED:
-            return _await(request, invocation.token_key, relay)
     accepted = wire.accepted(id.request_id, id.deadline)
     is_heard = relay.connections.post(request.connection_id, accepted)
     if not is_heard or relay.clock() > wanted.accept_before:
@@ -180,7 +255,7 @@ def _pass_on(
 
 
 def _invocation_message(
-    request: Request, wanted: _Invoke, session: Session, relay: Relay
+    request: Request, wanted: _Invoke, session_id: str, relay: Relay
 ) -> wire.InvocationMessage | None:
     """With a claim, if there is room for it; None if there is none for the event."""
     key = wanted.event_key
@@ -194,7 +269,7 @@ def _invocation_message(
         event_url=None if key is None else relay.payloads.download_url(key),
         credentials=wanted.credentials,
     )
-    signed = relay.claims.sign(wanted.id, session.session_id, request.now)
+    signed = relay.claims.sign(wanted.id, session_id, request.now)
     with_claim: wire.InvocationMessage = {**message, "claim": signed}
     return next((one for one in (with_claim, message) if _fits(one)), None)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import boto3
 import pytest
+from lambda_functions.shared import clients as handlers_clients
 
 Handler = Callable[[Any, Any], Any]
 Handlers = Mapping[str, Handler]
@@ -28,15 +29,18 @@ class _Loading(dict[str, Handler]):
 @contextmanager
 def fresh_handlers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Handlers]:
     """The clients that the handlers make are closed at the end."""
-    make = boto3.client
     with ExitStack() as clients:
 
-        def make_and_keep(*arguments: Any, **options: Any) -> Any:
-            client = make(*arguments, **options)
-            clients.callback(client.close)
-            return client
+        def closing(make: Callable[..., Any]) -> Callable[..., Any]:
+            def make_and_keep(*arguments: Any, **options: Any) -> Any:
+                client = make(*arguments, **options)
+                clients.callback(client.close)
+                return client
 
-        monkeypatch.setattr(boto3, "client", make_and_keep)
+            return make_and_keep
+
+        for module, name in ((boto3, "client"), (handlers_clients, "DirectCalls")):
+            monkeypatch.setattr(module, name, closing(getattr(module, name)))
         # One that was made before has read another environment.
         monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
         handlers = _Loading()

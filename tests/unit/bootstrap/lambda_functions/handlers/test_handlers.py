@@ -23,6 +23,8 @@ class Cloud:
     def __init__(self) -> None:
         self.table = FakeDynamoDb()
         self.posts: list[Request] = []
+        # What becomes of the first attempt of each call to a table.
+        self.fault: str | None = None
         self.asked: list[dict[str, Any]] = []
         self.invocations = FakeDynamoDb("RequestId")
         self._tables = {
@@ -37,9 +39,15 @@ class Cloud:
         if "/functions/" in request.path:
             self.asked.append(json.loads(request.body))
             return Answer(202)
+        is_first = "attempt=1;" in request.headers["amz-sdk-request"]
+        if is_first and self.fault == "cut":
+            raise ConnectionError
+        if is_first and self.fault == "throttled":
+            return Answer(400, json.dumps({"__type": "x#ProvisionedThroughputExceededException"}))
         body = json.loads(request.body)
         (name,) = body.get("RequestItems", [body.get("TableName")])
-        return self._tables[name](request)
+        answer = self._tables[name](request)
+        return Answer(500) if is_first and self.fault == "lost answer" else answer
 
     def calls(self) -> tuple[list[str], list[str]]:
         """Those to the tables of sessions and of invocations, since this was last asked."""
@@ -209,6 +217,72 @@ def test_an_invocation_goes_there_and_back_in_few_calls(
     output = capsys.readouterr().out
     assert token not in output
     assert session_id not in output
+
+
+@pytest.mark.parametrize("fault", ["throttled", "cut", "lost answer"])
+def test_calls_to_the_tables_that_fail_at_first_are_not_noticed(
+    cloud: tuple[Handlers, Cloud], fault: str
+) -> None:
+    handlers, aws = cloud
+    session_id, _ = connected(handlers, aws)
+
+    def say(connection: str, **message: Any) -> None:
+        given = {"body": json.dumps(message), "requestContext": {"connectionId": connection}}
+        assert handlers["message"](given, Context()) == {"statusCode": 200}
+
+    aws.fault = fault
+    instrument = {"functions": [], "whenAbsent": "original", "takeOver": False}
+    say("c=", action="instrument", sessionId=session_id, **instrument)
+    token = aws.asked[0]["token"]
+    invoke = {"function": "Fn", "acceptBefore": time.time() + 60, "context": {}, "event": "{}"}
+    for request_id in ("first", "remembered"):
+        id: dict[str, Any] = {"requestId": request_id, "deadline": time.time() + 60}
+        say("f=", action="invoke", token=token, **invoke | id)
+        say("c=", action="claim", sessionId=session_id, **id)
+        say("c=", action="answer", sessionId=session_id, body='{"result": 1}', **id)
+        assert [(where, message["type"]) for where, message in aws.told()] == [
+            ("f%3D", "accepted"),
+            ("c%3D", "invocation"),
+            ("c%3D", "go"),
+            ("f%3D", "answer"),
+            ("c%3D", "recorded"),
+        ]
+    calls = aws.calls()
+    # The answer to another attempt may be that all is done.
+    assert len(calls[0]) >= 3
+    assert len(calls[1]) >= 6
+
+
+def test_the_next_invocation_goes_to_whoever_has_taken_over_meanwhile(
+    cloud: tuple[Handlers, Cloud],
+) -> None:
+    handlers, aws = cloud
+    former, event = connected(handlers, aws, "c=")
+
+    def say(connection: str, **message: Any) -> None:
+        given = {"body": json.dumps(message), "requestContext": {"connectionId": connection}}
+        assert handlers["message"](given, Context()) == {"statusCode": 200}
+
+    def invoke(request_id: str) -> list[tuple[str, str]]:
+        fields = {"function": "Fn", "context": {}, "event": "{}", "requestId": request_id}
+        times = {"acceptBefore": time.time() + 60, "deadline": time.time() + 60}
+        say("f=", action="invoke", token=aws.asked[0]["token"], **fields | times)
+        return [(where, message["type"]) for where, message in aws.told()]
+
+    instrument = {"functions": [], "whenAbsent": "original", "takeOver": False}
+    say("c=", action="instrument", sessionId=former, **instrument)
+    assert invoke("first") == [("f%3D", "accepted"), ("c%3D", "invocation")]
+    assert handlers["disconnect"](event, Context()) == {"statusCode": 200}
+    heir, _ = connected(handlers, aws, "d=")
+    say("d=", action="resume", sessionId=heir, replaces=former)
+    assert aws.told() == [("d%3D", {"type": "resumed"})]
+    aws.calls()
+
+    assert invoke("second") == [("f%3D", "accepted"), ("d%3D", "invocation")]
+    assert aws.invocations.items["second"]["SessionId"] == {"S": heir}
+    assert aws.calls() == (["GetItem"] * 3, ["PutItem", "GetItem", "UpdateItem"])
+    assert invoke("third") == [("f%3D", "accepted"), ("d%3D", "invocation")]
+    assert aws.calls() == (["GetItem"], ["PutItem"])
 
 
 def test_a_session_takes_over_what_another_had(cloud: tuple[Handlers, Cloud]) -> None:

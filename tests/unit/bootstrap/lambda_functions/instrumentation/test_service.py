@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from lambda_functions.instrumentation.request import (
     restore_request,
     watch_request,
 )
+from lambda_functions.instrumentation.scope import DebuggingScope
 from lambda_functions.shared.constants import MAX_FRAME_BYTES, SHIM_HANDLER
 from lambda_functions.websocket import wire
 
@@ -449,6 +451,19 @@ class TestInstrument:
         kinds = [message["type"] for message in messages]
         assert kinds == ["instrumented", "warning", "ready"]
         assert messages[1]["message"] == "its aliases are not debugged: not for you"
+
+    def test_a_helper_stack_may_be_limited_to_some_names(self) -> None:
+        """Restoring is not: what was taken before it was limited is given back."""
+        scene = Scene("dev-One", "Two")
+        scene.instrument()
+        scope = DebuggingScope("app-dev-*")
+        scene.manager = replace(scene.manager, scope=scope)
+        scene.restore()
+        assert not any("PLLDB_TOKEN" in scene.functions.variables(n) for n in scene.functions.found)
+        messages = scene.instrument()
+        assert of_type(messages, "instrumented").keys() == {"dev-One"}
+        reason = of_type(messages, "skipped")["Two"]["reason"]
+        assert reason == "its name is not app-dev-*, to which this helper stack is limited"
 
     def test_one_that_is_changed_in_between_is_looked_at_again(self) -> None:
         scene = Scene("One")

@@ -112,3 +112,21 @@ def test_of_what_dynamodb_deleted_nothing_is_left() -> None:
     assert world.found() == (None, 2, 1)
     world.sessions.delete(world.session)
     assert world.found() == (None, 1, 1)
+
+
+def test_what_is_recalled_costs_nothing_and_is_only_what_may_be_of_use() -> None:
+    world = World()
+    assert world.grants.recall("token#") is None, "nobody has looked yet"
+    world.found()
+    world.sessions.reads = world.invocations.reads = 0
+    assert world.grants.recall("token#") == world.grant
+    assert (world.sessions.reads, world.invocations.reads) == (0, 0)
+    world.sessions.mark_silent(world.session.session_id)
+    world.found()
+    assert world.grants.recall("token#") is None
+    world.sessions.extend(world.session.session_id, "c0", NOW)
+    world.found()
+    assert world.grants.recall("token#") == world.grant
+    world.sessions.disconnect(world.session.session_id, "c0", NOW)
+    world.found()
+    assert world.grants.recall("token#") is None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+from botocore.exceptions import ParamValidationError
 from lambda_functions.shared import clients
 
 
@@ -27,3 +30,24 @@ def test_many_threads_share_one_client_which_is_made_once() -> None:
         given = list(pool.map(lambda _: lazy(), range(8)))
     assert given == [client] * 8
     assert made == [False], "nobody else was making one"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["AWAITED", "PROBING", "PRESIGNING", "CONTROL_PLANE", "LAMBDA_CONTROL_PLANE", "SCHEDULED"],
+)
+def test_on_an_emulator_calls_are_held_against_the_models_of_aws(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An emulator may take what AWS would refuse; on AWS, each call would cost time."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    try:
+        config = getattr(importlib.reload(clients), name)
+        with pytest.raises(ParamValidationError, match="TableName"):
+            clients.dynamodb(config).get_item(Key={})
+        monkeypatch.delenv("AWS_ENDPOINT_URL")
+        assert getattr(importlib.reload(clients), name).parameter_validation is False
+    finally:
+        monkeypatch.undo()
+        importlib.reload(clients)

@@ -169,6 +169,8 @@ class World:
         self.ran_here: Counter[InvocationId] = Counter()
         self.outcomes: dict[InvocationId, str] = {}
         self._numbers = count()
+        # Of two things at once.
+        self.does_other_first = False
         # Two environments of the message function, each of which remembers what it has read.
         self._relays = [self._relay() for _ in range(2)]
 
@@ -187,8 +189,17 @@ class World:
             ending=Ending(sessions, instrumentation, connections),
             max_message_bytes=MAX_BYTES,
             allows_credentials=True,
+            together=self._together,
             clock=lambda: self.now,
         )
+
+    def _together(self, one: Callable[[], Any], other: Callable[[], Any]) -> tuple[Any, Any]:
+        """One by one, as they may happen at once; in either order."""
+        self.does_other_first = not self.does_other_first
+        if self.does_other_first:
+            second = other()
+            return one(), second
+        return one(), other()
 
     # --- Its events ---------------------------------------------------------------------------
 

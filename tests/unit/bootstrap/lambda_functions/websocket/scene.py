@@ -59,8 +59,11 @@ class FakeClaims:
 class Scene:
     """A session that is attached, and a function that shows its token.
 
-    What is logged and told has no whole id of a session, and no token, in it.
+    What is logged and told has no whole id of a session, and no token, in it. If it ``remembers``,
+    the function has called before.
     """
+
+    remembers = False
 
     def __init__(self, *, allows_credentials: bool = True, **changes: Any) -> None:
         self.sessions = MemorySessionStore()
@@ -86,8 +89,11 @@ class Scene:
             ending=Ending(self.sessions, self.instrumentation, self.connections),
             max_message_bytes=MAX_BYTES,
             allows_credentials=allows_credentials,
+            together=lambda one, other: (one(), other()),
             clock=lambda: self.now,
         )
+        if self.remembers:
+            self.relay.grants.find(token_key(self.token))
 
     # --- What is there ------------------------------------------------------------------------
 

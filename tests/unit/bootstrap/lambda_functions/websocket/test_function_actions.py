@@ -16,6 +16,7 @@ from lambda_functions.invocations.invocation import (
     new_token,
     token_key,
 )
+from lambda_functions.invocations.store import Recorded
 from lambda_functions.sessions.session import GRACE, LEASE, Status
 from lambda_functions.shared.constants import MAX_FRAME_BYTES
 
@@ -30,6 +31,13 @@ from tests.unit.bootstrap.lambda_functions.websocket.scene import (
     Scene,
     failing,
 )
+
+
+@pytest.fixture(autouse=True, params=[False, True], ids=["first", "remembered"])
+def whether_it_remembers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a function hears is the same, whether it has called before or not."""
+    monkeypatch.setattr(Scene, "remembers", request.param)
+
 
 NAME = {"requestId": ID.request_id, "deadline": ID.deadline}
 ACCEPTED = {"type": "accepted"} | NAME
@@ -77,6 +85,77 @@ def is_refused(scene: Scene) -> bool:
     invocation = scene.invocation
     is_abandoned = invocation is not None and invocation.state is InvocationState.ABANDONED
     return is_abandoned and scene.told(DEBUGGER) == []
+
+
+class TestInvokeAgain:
+    """Where the last invocation went is remembered, and never taken for granted."""
+
+    def call_after(self, change: Callable[[Scene], object]) -> tuple[Scene, list[Message]]:
+        """What the next invocation comes to, if that happens after one that was passed on."""
+        scene = Scene()
+        scene.invoke(requestId="the-first")
+        scene.told(DEBUGGER)
+        change(scene)
+        return scene, scene.invoke()
+
+    def test_it_goes_to_whoever_has_replaced_the_session_meanwhile(self) -> None:
+        def reconnect(scene: Scene) -> None:
+            self.heir = scene.attach("new")
+            scene.sessions.appoint_heir(scene.session.session_id, self.heir.session_id)
+
+        scene, replies = self.call_after(reconnect)
+        assert replies == [ACCEPTED]
+        assert scene.told(DEBUGGER) == []
+        (pushed,) = scene.told("new")
+        assert pushed["claim"] == FakeClaims().sign(ID, self.heir.session_id, NOW)
+        assert scene.invocation is not None
+        assert scene.invocation.session_id == self.heir.session_id
+        assert scene.invocation.state is InvocationState.WAITING
+
+    @pytest.mark.parametrize(
+        ("change", "reason"),
+        [
+            (lambda s: s.sessions.close(s.session.session_id, DEBUGGER, NOW), "nobody"),
+            (lambda s: s.sessions.disconnect(s.session.session_id, DEBUGGER, NOW), "reconnecting"),
+            (lambda s: s.sessions.mark_silent(s.session.session_id), "does not answer"),
+        ],
+    )
+    def test_nobody_can_claim_what_nobody_is_there_for(
+        self, change: Callable[[Scene], object], reason: str
+    ) -> None:
+        scene, replies = self.call_after(change)
+        assert is_absent(replies, reason)
+        assert is_refused(scene)
+
+    def test_what_its_function_has_taken_back_meanwhile_is_not_passed_on(self) -> None:
+        scene = Scene()
+        scene.invoke(requestId="the-first")
+        heir = scene.attach("new")
+        scene.sessions.appoint_heir(scene.session.session_id, heir.session_id)
+
+        def while_it_is_taken_back(one: Callable[[], Any], other: Callable[[], Any]) -> Any:
+            both = one(), other()
+            scene.invocations.abandon(ID, token_key(scene.token))
+            return both
+
+        scene.relay = replace(scene.relay, together=while_it_is_taken_back)
+        scene.told(DEBUGGER)
+        assert is_absent(scene.invoke())
+        assert is_refused(scene)
+        assert scene.told("new") == []
+
+    def test_it_is_read_while_it_is_recorded(self) -> None:
+        at_once: list[object] = []
+
+        def note(one: Callable[[], Any], other: Callable[[], Any]) -> Any:
+            at_once.extend([one(), other()])
+            return tuple(at_once)
+
+        scene = Scene()
+        scene.invoke(requestId="the-first")
+        scene.relay = replace(scene.relay, together=note)
+        assert scene.invoke() == [ACCEPTED]
+        assert at_once == [Recorded.NEW, scene.session]
 
 
 class TestInvoke:

@@ -1,0 +1,226 @@
+"""The few calls that an invocation waits for, as boto3's clients make them, but at a third of the
+CPU time: signed by botocore, and sent over connections that are kept open.
+
+Most of what boto3 does for a call is of use to those who do not know beforehand what they will
+call: it looks for rules, hooks and shapes. Here, what is said and what comes back is JSON as it
+stands. All other calls go to boto3's client.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import socket
+import ssl
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from itertools import count
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.httpsession import get_cert_path
+
+_CONNECT_SECONDS = 2.0
+_ANSWER_SECONDS = 3.0
+# With all of them, a call fails within the time of those who wait for it.
+_ATTEMPTS = 3
+# Doubled each time, and a random part of that:
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
+_PAUSE_SECONDS = 0.2
+_PASSING = (429, 500, 502, 503, 504)
+_THROTTLED = {
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "ThrottlingException",
+    "ThrottlingError",
+}
+
+
+@dataclass(frozen=True)
+class _Answer:
+    status: int
+    kind: str | None
+    body: bytes
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether another attempt may fare better."""
+        return self.status in _PASSING or _code(self) in _THROTTLED
+
+
+class DirectCalls:
+    """Requests to the endpoint of a boto3 ``client``; threads may share it.
+
+    ``credentials`` gives botocore's, as they are now.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        credentials: Callable[[], Any],
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._url: str = client.meta.endpoint_url.rstrip("/")
+        self._path = urlsplit(self._url).path
+        self._service: str = client.meta.service_model.signing_name
+        self._region: str = client.meta.region_name
+        self._credentials = credentials
+        self._sleep = sleep
+        self._kept: list[HTTPConnection] = []
+        self._tls = _make_tls_context() if self._url.startswith("https:") else None
+
+    def send(self, operation: str, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
+        """What comes back for a POST. Raises ClientError and EndpointConnectionError.
+
+        Like boto3, it repeats what was not answered, or was refused for the moment: also what has
+        been carried out, and only the answer got lost.
+        """
+        call_id = str(uuid.uuid4())
+        for attempt in count(1):
+            is_last = attempt == _ATTEMPTS
+            told = {
+                "amz-sdk-invocation-id": call_id,
+                "amz-sdk-request": f"attempt={attempt}; max={_ATTEMPTS}",
+            }
+            connection = self._take()
+            was_open = connection.sock is not None
+            try:
+                answer = self._exchange(connection, path, {**headers, **told}, body)
+            except (OSError, HTTPException) as error:
+                connection.close()
+                if is_last:
+                    raise EndpointConnectionError(endpoint_url=self._url, error=error) from error
+                if was_open:
+                    # The other end has closed what was kept for too long: all the others, too.
+                    self.close()
+                    continue
+            else:
+                self._kept.append(connection)
+                if answer.status < 300:
+                    return answer.body
+                if is_last or not answer.is_passing:
+                    raise _error(answer, operation)
+            self._sleep(random.random() * _PAUSE_SECONDS * 2**attempt)  # noqa: S311 # nosec B311
+        raise AssertionError
+
+    def close(self) -> None:
+        """Those that are not in use."""
+        while self._kept:
+            with suppress(IndexError):  # another thread was faster
+                self._kept.pop().close()
+
+    def _exchange(
+        self, connection: HTTPConnection, path: str, headers: Mapping[str, str], body: bytes
+    ) -> _Answer:
+        request = AWSRequest("POST", f"{self._url}{path}", dict(headers), body)
+        SigV4Auth(self._credentials(), self._service, self._region).add_auth(request)
+        if connection.sock is None:
+            _open(connection)
+        headers = dict(request.headers.items())
+        connection.request("POST", f"{self._path}{path}", body, headers)
+        response = connection.getresponse()
+        return _Answer(response.status, response.getheader("x-amzn-errortype"), response.read())
+
+    def _take(self) -> HTTPConnection:
+        with suppress(IndexError):
+            return self._kept.pop()
+        host = urlsplit(self._url)
+        assert host.hostname is not None
+        if self._tls is None:
+            return HTTPConnection(host.hostname, host.port, timeout=_CONNECT_SECONDS)
+        return HTTPSConnection(
+            host.hostname, host.port, timeout=_CONNECT_SECONDS, context=self._tls
+        )
+
+
+def _open(connection: HTTPConnection) -> None:
+    connection.connect()
+    connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection.sock.settimeout(_ANSWER_SECONDS)
+
+
+class DirectDynamoDb:
+    """A boto3 client for DynamoDB, with another way for calls that are about one item.
+
+    Values have their types, as in that client; none is binary.
+    """
+
+    def __init__(self, client: Any, calls: DirectCalls) -> None:
+        self._client = client
+        self._calls = calls
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def get_item(self, **arguments: Any) -> dict[str, Any]:
+        return self._call("GetItem", arguments)
+
+    def put_item(self, **arguments: Any) -> dict[str, Any]:
+        return self._call("PutItem", arguments)
+
+    def update_item(self, **arguments: Any) -> dict[str, Any]:
+        return self._call("UpdateItem", arguments)
+
+    def _call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.LowLevelAPI.html
+        headers = {
+            "Content-Type": "application/x-amz-json-1.0",
+            "X-Amz-Target": f"DynamoDB_20120810.{operation}",
+        }
+        found = self._calls.send(operation, "/", headers, json.dumps(arguments).encode())
+        answer: dict[str, Any] = json.loads(found)
+        return answer
+
+
+class DirectConnections:
+    """A boto3 client for connections of an API, with another way for what is posted to them."""
+
+    def __init__(self, client: Any, calls: DirectCalls) -> None:
+        self._client = client
+        self._calls = calls
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def post_to_connection(self, *, ConnectionId: str, Data: bytes) -> None:  # noqa: N803
+        path = f"/@connections/{quote(ConnectionId, safe='')}"
+        self._calls.send("PostToConnection", path, {}, Data)
+
+
+def _make_tls_context() -> ssl.SSLContext:
+    """Trusts what boto3 trusts."""
+    trusted = os.environ.get("AWS_CA_BUNDLE") or get_cert_path(verify=True)
+    return ssl.create_default_context(cafile=trusted)
+
+
+def _error(answer: _Answer, operation: str) -> ClientError:
+    """As boto3's, with all that the answer says."""
+    told = _read(answer)
+    message = told.pop("message", told.pop("Message", ""))
+    problem = {"Code": _code(answer), "Message": message}
+    metadata = {"HTTPStatusCode": answer.status}
+    response: Any = told | {"Error": problem, "ResponseMetadata": metadata}
+    return ClientError(response, operation)
+
+
+def _code(answer: _Answer) -> str:
+    """Of an error: in a header, or in the body with a prefix, or with an explanation after it."""
+    named = answer.kind or str(_read(answer).get("__type", ""))
+    return named.partition(":")[0].rpartition("#")[2] or str(answer.status)
+
+
+def _read(answer: _Answer) -> dict[str, Any]:
+    """The JSON of an error; what is in front of AWS may answer with something else."""
+    with suppress(ValueError):
+        told = json.loads(answer.body)
+        if isinstance(told, dict):
+            return told
+    return {}
