@@ -396,6 +396,11 @@ def test_causes(project: Project, terminal: Terminal, python: Interpreter) -> No
         ("import concurrent.futures as c; c.ThreadPoolExecutor().submit(int, 'x').result()", "V"),
         ("import asyncio; asyncio.run(asyncio.wait_for(asyncio.sleep(60), 0.01))", "TimeoutError"),
         ("int('x')", "ValueError"),
+        (
+            "import dataclasses as d; "
+            "raise d.make_dataclass('Frozen', ['code'], bases=(Exception,), frozen=True)(7)",
+            "Frozen",
+        ),
     ],
     ids=lambda value: value.split("(")[0],
 )
