@@ -136,6 +136,12 @@ def test_nothing_is_written_before_the_session_is_open(project: Path) -> None:
     assert not (project / ".vscode").exists()
 
 
+def test_a_page_is_either_wanted_or_not() -> None:
+    done = CliRunner().invoke(plldb, ["dev", "--inspect", "--no-inspect"])
+    assert done.exit_code == 2
+    assert "--no-inspect" in done.output
+
+
 class TestDebugMode:
     @pytest.mark.parametrize(
         ("pdb", "debugpy", "waits", "expected"),
