@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 _GIVES_WAY: Mapping[str, tuple[str, ...]] = {
     "pdb": ("debugpy", "wait_for_client", "write_launch_config"),
     "debugpy": ("pdb",),
-    # There is no terminal in the background.
-    "detach": ("pdb",),
-    "background": ("pdb",),
     "template": ("terraform",),
     "terraform": ("template",),
     "stack_names": ("stacks",),
