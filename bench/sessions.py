@@ -15,9 +15,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from http.client import HTTPResponse
 from pathlib import Path
+from urllib.request import urlopen
 
 from websockets.asyncio.client import connect as connect_async
 from websockets.sync.client import connect
@@ -227,6 +232,52 @@ def measure_debugging(report: Report, plldb: Plldb, target: Target, folder: Path
             report.add_figure("detach from 30 functions", restored, "≤ 5000 ms")
 
 
+def measure_watching(report: Report, plldb: Plldb, target: Target, folder: Path) -> None:
+    """What a debugged invocation takes longer by while it is recorded, and a page shows it."""
+    with (
+        deployed_project(target, folder / "alone", ["Function"]) as alone,
+        deployed_project(target, folder / "seen", ["Function"]) as seen,
+    ):
+        for project in (alone, seen):
+            project.deploy("Function", _HANDLER)
+            project.write("Function", _HANDLER)
+        options = ("--record", str(folder / "recordings"), "--inspect")
+        with (
+            plldb.attach(alone.stack_name, "--template", alone.template) as first,
+            plldb.attach(seen.stack_name, "--template", seen.template, *options) as second,
+        ):
+            url = second.wait_for("inspector")["url"]
+            for attached in (first, second):
+                attached.wait_for("ready")
+            with _looking_at(url):
+                figures, floor = time_in_turns(
+                    *(
+                        partial(time_call, partial(one.invoke, "Function", {"n": 1}))
+                        for one in (seen, alone)
+                    )
+                )
+            for attached in (first, second):
+                attached.signal(signal.SIGINT)
+                attached.exit_code()
+    report.add_comparison("the same, recorded and inspected", figures, floor, "≤ 1.05 of it alone")
+
+
+@contextmanager
+def _looking_at(url: str) -> Iterator[None]:
+    """As an open page does."""
+    with urlopen(f"{url}api/changes", timeout=60) as changes:
+        reader = threading.Thread(target=_read_all, args=(changes,), daemon=True)
+        reader.start()
+        yield
+
+
+def _read_all(changes: HTTPResponse) -> None:
+    # It is closed at the end.
+    with suppress(OSError, ValueError, AttributeError):
+        while changes.readline():
+            pass
+
+
 def time_tails(project: Project, seconds: int) -> list[float]:
     """From the end of a handler that takes so long until its caller has the answer."""
     tails = []
@@ -294,6 +345,7 @@ def measure(engine: str) -> None:
             measure_sessions(report, plldb, target)
             measure_cold_functions(report, target)
             measure_debugging(report, plldb, target, Path(folder))
+            measure_watching(report, plldb, target, Path(folder))
             measure_large_stack(report, plldb, target, Path(folder))
             measure_load(report, target, Path(folder))
         finally:

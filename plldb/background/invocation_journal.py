@@ -1,15 +1,18 @@
 """The invocations of a session, on disk: for ``plldb invocations``, also after it has ended.
 
-Each has a line when it begins, one for each state that it comes to, and a whole one when it has
-finished; the last line of a member counts. The first line of a file says of which session it is.
+Each has a whole line when it has finished. Of one that takes its time, there is one before, and a
+short one for each further state; what the last line says of a member counts. The first line of a
+file says of which session it is.
 """
 
 from __future__ import annotations
 
 import os
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -21,7 +24,7 @@ from plldb.background.json_lines import (
     name_older,
     parse_line,
 )
-from plldb.debugger.children.invoker import Progress, RunState
+from plldb.debugger.children.invoker import OutputWritten, Progress, RunState
 from plldb.debugger.invocation_runner import InvocationFinished, InvocationStarted
 from plldb.replay.history import History, Invocation
 from plldb.replay.recorder import name_file
@@ -30,6 +33,11 @@ from plldb.replay.recorder import name_file
 _KEPT_SESSIONS = 5
 _MAX_BYTES = 16_000_000
 _SUFFIX = ".jsonl"
+# What has finished by then is written once. To mask an event takes time, which whoever waits for
+# the answer may need.
+_PATIENCE_SECONDS = 0.3
+# Of longer ones, a recording has event and answer. To mask them would take this process too long.
+_LONGEST_CHARACTERS = 250_000
 # What no invocation can be without, as a reader takes it.
 _REQUIRED = {"id": str, "requestId": str, "function": str, "state": str, "arrived": float}
 _FINISHED = {"state": "finished"}
@@ -68,31 +76,95 @@ class InvocationJournal:
             return mask(value)["document"]
 
         self._writer = JsonLinesWriter(path, prepare, max_bytes, first=first)
+        self._lock = threading.Lock()
+        # Ids of what has begun, with the time; and of what there is a line of, unless it is over.
+        self._begun: dict[str, float] = {}
+        self._written: set[str] = set()
+        self._has_news = threading.Event()
+        self._is_closing = False
+        self._waiter = threading.Thread(target=self._write_what_takes_time, daemon=True)
+        self._waiter.start()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Of what is under way, there is a line at least."""
+        self._is_closing = True
+        self._has_news.set()
+        self._waiter.join()
         self._writer.close()
 
     def take(self, event: object) -> None:
         match event:
             case Progress(request_id, _, deadline, RunState.RUNNING | RunState.PAUSED as state):
                 id_ = self._history.find_id(request_id, deadline)
-                if id_ is not None:
+                if id_ is not None and id_ in self._written:
                     self._writer.put({"document": {"id": id_, "state": state.value}})
-            case InvocationStarted() | InvocationFinished():
-                id_ = self._history.find_id(event.request_id, event.deadline)
-                invocation = None if id_ is None else self._history.get(id_)
-                if invocation is not None:
-                    self._writer.put_later(partial(_describe, invocation))
+            case InvocationStarted():
+                if (id_ := self._history.find_id(event.request_id, event.deadline)) is not None:
+                    with self._lock:
+                        self._begun[id_] = time.monotonic()
+                    self._has_news.set()
+            case InvocationFinished():
+                if (id_ := self._history.find_id(event.request_id, event.deadline)) is not None:
+                    with self._lock:
+                        self._begun.pop(id_, None)
+                        self._written.discard(id_)
+                    self._write(id_)
+
+    def _write_what_takes_time(self) -> None:
+        while not self._is_closing:
+            self._has_news.wait(_PATIENCE_SECONDS if self._begun else None)
+            self._has_news.clear()
+            self._write_older(time.monotonic() - _PATIENCE_SECONDS)
+        self._write_older(time.monotonic())
+
+    def _write_older(self, than: float) -> None:
+        with self._lock:
+            ids = [id_ for id_, began in self._begun.items() if began <= than]
+            for id_ in ids:
+                del self._begun[id_]
+                self._written.add(id_)
+        for id_ in ids:
+            self._write(id_)
+
+    def _write(self, id_: str) -> None:
+        invocation = self._history.get(id_)
+        if invocation is not None:
+            self._writer.put_later(partial(_describe, invocation))
 
 
 def _describe(invocation: Invocation) -> dict[str, Any]:
     """With all that may be secret in it: what a variable holds may be in an answer or an output."""
     started = invocation.started
     variables = {} if started is None else dict(started.local.variables)
-    return {"document": invocation.to_document(), "variables": variables}
+    return {"document": _shorten(invocation).to_document(), "variables": variables}
+
+
+def _shorten(invocation: Invocation) -> Invocation:
+    """Without an event and an answer that are too long, and with the end of a long output."""
+    started, finished = invocation.started, invocation.finished
+    result = None if finished is None else finished.result
+    size = 0 if started is None else len(started.event)
+    size += 0 if result is None else len(result.result or result.raw or "")
+    if size > _LONGEST_CHARACTERS:
+        if finished is not None and result is not None and result.error is None:
+            finished = replace(finished, result=None)
+        started = started and replace(started, event="null")
+        invocation = replace(invocation, started=started, finished=finished, has_payload=False)
+    output = _take_end(invocation.output)
+    dropped = invocation.dropped_lines + len(invocation.output) - len(output)
+    return replace(invocation, output=output, dropped_lines=dropped)
+
+
+def _take_end(lines: tuple[OutputWritten, ...]) -> tuple[OutputWritten, ...]:
+    size = 0
+    for number, line in enumerate(reversed(lines)):
+        size += len(line.text)
+        if size > _LONGEST_CHARACTERS:
+            return lines[len(lines) - number :]
+    return lines
 
 
 def _delete_old_ones(folder: Path) -> None:

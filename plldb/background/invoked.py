@@ -40,7 +40,7 @@ class Call:
             and is_of(document, self.function)
             and self.began - _SLACK_SECONDS <= document["arrived"] <= self.ended
             and document.get("replayOf") is None
-            and document.get("payload") == self.event
+            and (document.get("payload") == self.event or not document.get("hasPayload"))
         )
 
 

@@ -29,7 +29,7 @@ def launch(place: SessionFolder, arguments: Sequence[str], lock: int) -> subproc
     errors = os.open(place.errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     try:
         with _ignoring_hangup():
-            return subprocess.Popen(
+            return subprocess.Popen(  # nosec B603
                 # The project's folder is no place to import from.
                 [sys.executable, "-P", "-m", "plldb", *arguments],
                 stdin=subprocess.DEVNULL,

@@ -6,7 +6,6 @@ from typing import Any
 
 import click
 
-from plldb.cli.command_settings import take_settings
 from plldb.cli.options import name_global_options
 
 
@@ -22,6 +21,8 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         if self.has_settings:
+            from plldb.cli.command_settings import take_settings
+
             take_settings(ctx)
         return super().invoke(ctx)
 

@@ -86,10 +86,12 @@ def _make_context(factory: Factory, stack_name: str | None) -> CheckupContext:
 
     try:
         helper_stack = factory.settings.helper_stack
+        role = factory.resolver.cloudformation_role.value
     except PlldbError:
-        helper_stack = DEFAULT_HELPER_STACK
+        helper_stack, role = DEFAULT_HELPER_STACK, None
     return CheckupContext(
         helper_stack=helper_stack,
+        cloudformation_role=role,
         stack_name=stack_name,
         home=factory.home.value,
         describe_settings=lambda: _describe_settings(factory),

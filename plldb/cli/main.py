@@ -7,7 +7,6 @@ import os
 import sys
 from importlib import import_module
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import click
@@ -41,6 +40,30 @@ _COMMANDS = {
     "status": ("plldb.cli.status", "status"),
     "stop": ("plldb.cli.status", "stop"),
 }
+# How each one's own help begins: 'plldb --help' needs none of the modules.
+_SUMMARIES = {
+    "attach": "Run the invocations of deployed stacks here, until Ctrl-C.",
+    "bootstrap": "Deploy the helper stack that 'plldb attach' needs.",
+    "completion": "Show the script by which a shell completes plldb's command line.",
+    "config": "Show each setting and where it comes from.",
+    "demo": "Show it all on an emulator of its own: deploy, attach, debug, detach, clean up.",
+    "deploy": "Package the project's template and code, and deploy them.",
+    "dev": "Deploy the project in this folder, and run its functions here until Ctrl-C.",
+    "doctor": "Find out what is wrong, and say what to do.",
+    "exec": "Run any tool against the emulator, or against AWS with --profile.",
+    "invocation": "Show all of an invocation that ran here: event, answer or error, output, where "
+    "time went.",
+    "invocations": "List the invocations that ran here, the oldest first.",
+    "invoke": "Invoke a function once, and show its answer, its error and the end of its log.",
+    "local": "Start, stop and find an AWS emulator on this machine.",
+    "logs": "Show what a function has logged in CloudWatch Logs.",
+    "recordings": "List the recorded invocations in DIR, the oldest first.",
+    "replay": "Run recorded invocations again, by the code that is here.",
+    "restore": "Give a stack's functions back their own handlers.",
+    "sessions": "See who is attached, and close sessions.",
+    "status": "Tell which session runs in the background of this folder.",
+    "stop": "End the session that runs in the background of this folder.",
+}
 
 # What the machine says no to, whatever the program.
 _REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
@@ -67,6 +90,10 @@ class _Commands(Group):
             if not _is_refusal(bug):
                 _name_the_log(bug)
             raise
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(_SUMMARIES.items()))
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(_COMMANDS)
@@ -181,6 +208,8 @@ def _is_refusal(error: Exception) -> bool:
         return isinstance(error, OSError)
     if not isinstance(error.filename, str):
         return False
+    from pathlib import Path
+
     from plldb.cli.factory import find_state_folder
 
     path, home = Path(error.filename), find_state_folder().value

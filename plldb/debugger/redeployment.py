@@ -81,6 +81,7 @@ class Redeployments:
         # Whether anything was told since functions were asked for again.
         self._has_news = False
         self._is_deploying = False
+        self._warnings: set[protocol.Warned] = set()
 
     def follow(self, event: SessionEvent) -> bool:
         """Takes in an event of the session; whether it is to be told as it is."""
@@ -92,6 +93,8 @@ class Redeployments:
                 return self._follow_instrumented(event)
             case Skipped():
                 return self._follow_skipped(event)
+            case protocol.Warned():
+                return self._follow_warning(event)
             case protocol.Taken(function):
                 self._held.note_taken(function)
             case Ready():
@@ -150,6 +153,12 @@ class Redeployments:
             self._tell(Removed(event.function, event.reason))
             return False
         self._has_news |= is_news
+        return is_news
+
+    def _follow_warning(self, event: protocol.Warned) -> bool:
+        """What to know of a function is sent each time that it is taken, and told once."""
+        is_news = event not in self._warnings
+        self._warnings.add(event)
         return is_news
 
     def _follow_ready(self, event: Ready) -> bool:

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from types import MappingProxyType
 from typing import Self
@@ -49,19 +50,26 @@ class Seed:
 
         Raises CommandError if it fails, or can't be run at all.
         """
-        process = self._start({**self._environ, **name_outputs(outputs)})
-        if process is None:
-            return
         lines = []
         try:
+            # In a thread: Ctrl-C in the midst of it would leave a process that nobody knows.
+            with ThreadPoolExecutor(1) as thread:
+                environ = {**self._environ, **name_outputs(outputs)}
+                process = thread.submit(self._start, environ).result()
+            if process is None:
+                return
             assert process.stdout is not None
             with process.stdout:
                 for line in process.stdout:
                     lines.append(line.rstrip())
                     self._show(line.rstrip())
             code = process.wait()
-        except BaseException:
+        except BaseException as error:
+            # Whoever interrupts it wants no more of it: what is about to start, neither.
+            self._is_closed |= isinstance(error, KeyboardInterrupt)
             self._stop()
+            if self._process is not None and self._process.stdout is not None:
+                self._process.stdout.close()
             raise
         with self._lock:
             self._process = None

@@ -40,6 +40,7 @@ class CheckupContext:
     was named. ``describe_settings`` says in words where the settings come from, ``make_target``
     decides where calls go, ``make_release`` makes what ``plldb bootstrap`` would deploy there; each
     of these raises PlldbError. ``home`` is where the state of a local emulator lies.
+    ``cloudformation_role`` is the ARN of the role as which CloudFormation deploys, if there is one.
     """
 
     helper_stack: str
@@ -50,6 +51,8 @@ class CheckupContext:
     make_release: Callable[[Target], Release]
     make_emulator: Callable[[str], Emulator]
     clock: Callable[[], float] = field(default=time.time)
+    sleep: Callable[[float], None] = field(default=time.sleep)
+    cloudformation_role: str | None = None
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 # What is no version, but the function as it is.
 LATEST = "$LATEST"
+# Between two calls to Lambda's control plane, whose 15 a second are for all callers of an account.
+_PAUSE_SECONDS = 0.2
 # CloudFormation tags with this what it makes.
 _STACK_TAG = "aws:cloudformation:stack-name"
 
@@ -101,6 +103,8 @@ def _list_instrumented(facts: Facts) -> Iterator[InstrumentedFunction]:
     with aws_errors("list the functions"):
         # With their versions, since callers of aliases may get one of plldb's.
         for page in client.get_paginator("list_functions").paginate(FunctionVersion="ALL"):
+            if "NextMarker" in page:
+                _leave_room_for_others(facts)
             for found in page["Functions"]:
                 variables = found.get("Environment", {}).get("Variables", {})
                 version = found.get("Version", LATEST)
@@ -117,6 +121,12 @@ def _list_instrumented(facts: Facts) -> Iterator[InstrumentedFunction]:
                         owner=variables.get(constants.HELD_BY, "unknown"),
                         websocket_url=variables.get(constants.WEBSOCKET_URL, ""),
                     )
+
+
+def _leave_room_for_others(facts: Facts) -> None:
+    """An emulator has no others."""
+    if facts.target.is_aws:
+        facts.context.sleep(_PAUSE_SECONDS)
 
 
 def _runs_shim(found: Mapping[str, Any]) -> bool:
@@ -136,6 +146,7 @@ def _find_stack_name(function: InstrumentedFunction, members: set[str], facts: F
     if function.name.partition(":")[0] in members:
         return facts.context.stack_name
     client: LambdaClient = facts.target.client("lambda")
+    _leave_room_for_others(facts)
     try:
         with aws_errors(f"read the tags of function {function.name}"):
             return client.list_tags(Resource=function.arn)["Tags"].get(_STACK_TAG)

@@ -53,9 +53,11 @@ def check_permissions(purpose: Purpose, facts: Facts) -> CheckResult:
     if facts.identity.endswith(":root"):
         return CheckResult.ok("the account's root user may do everything")
     placeholders = Placeholders(facts)
+    is_by_role = purpose is requirements.BOOTSTRAP and facts.context.cloudformation_role
+    needed = requirements.BOOTSTRAP_BY_ROLE if is_by_role else purpose
     wanted = {
         replace(permission, resource=resource): permission
-        for permission in purpose.permissions
+        for permission in needed.permissions
         if (resource := placeholders.fill(permission.resource)) is not None
     }
     if not wanted:
@@ -107,6 +109,8 @@ class Placeholders:
             "debugger_table": parameters["DebuggerTableName"],
             "role_path": parameters.get("RolePath", "/"),
         }
+        if facts.context.cloudformation_role is not None:
+            self._values["cloudformation_role"] = facts.context.cloudformation_role
         if facts.context.stack_name is not None:
             self._values["stack"] = facts.context.stack_name
         with suppress(PlldbError):

@@ -10,7 +10,7 @@ CloudFormation acts with the credentials of who calls it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
@@ -341,6 +341,17 @@ BOOTSTRAP = Purpose(
     "bootstrap",
     "what plldb bootstrap and its destroy call, and CloudFormation for them",
     tuple(dict.fromkeys((*CALLS, *(p for ps in RESOURCE_TYPES.values() for p in ps)))),
+)
+
+# Where CloudFormation acts as a role, that has the rest.
+BOOTSTRAP_BY_ROLE = replace(
+    BOOTSTRAP,
+    permissions=(
+        *CALLS,
+        # Destroying takes protection off the tables.
+        *(Permission("dynamodb:UpdateTable", table) for table in _TABLES),
+        Permission("iam:PassRole", "{cloudformation_role}"),
+    ),
 )
 
 # --- Doctor ---------------------------------------------------------------------------------------

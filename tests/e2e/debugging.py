@@ -80,7 +80,8 @@ _STOPPED = "plldb: this environment was stopped while the debugger ran its invoc
 # one.
 _NEVER_ARRIVED = re.compile(
     r"'NoneType' object has no attribute 'stdin'|Worker process exited immediately\. .*"
-    r"|\[Errno 2\] No such file or directory: '.*/ministack-lambda-.*'",
+    r"|\[Errno 2\] No such file or directory: '.*/ministack-lambda-.*'"
+    r"|Failed to (resolve|extract) layer .*",
     re.DOTALL,
 )
 

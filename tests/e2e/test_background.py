@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from functools import partial
@@ -10,6 +11,7 @@ from typing import Any
 
 import pexpect
 import psutil
+import pytest
 
 from plldb.emulators.process_identity import is_gone
 
@@ -91,3 +93,34 @@ def test_what_can_not_be_deployed_is_said_and_leaves_nothing(project: Project) -
     failed = project.plldb("dev", "--detach").failed()
     assert "AWS::No::Such" in failed.stderr
     poll(lambda: has_left_nothing(project), "nothing is left")
+
+
+_SLOW = """
+import time
+
+def handler(event, context):
+    deadline = time.time() + event["seconds"]
+    while time.time() < deadline:
+        time.sleep(0.02)
+    return "done"
+"""
+
+
+@pytest.mark.parametrize(("options", "outcome"), [((), "succeeded"), (("--now",), "abandoned")])
+def test_what_runs_may_end_unless_it_is_abandoned(
+    project: Project, options: tuple[str, ...], outcome: str
+) -> None:
+    project.code.write_text(_SLOW)
+    project.plldb("dev", "--detach").succeeded()
+    seconds = 600 if options else 5
+    with project.plldb.start("invoke", "Greeter", "--event", f'{{"seconds": {seconds}}}') as caller:
+        poll(lambda: '"state": "running"' in list_invocations(project), "it runs")
+        project.plldb("stop", *options).succeeded()
+        assert caller.wait(90) == (1 if options else 0)
+    (listed,) = map(json.loads, list_invocations(project).splitlines())
+    assert listed["outcome"] == outcome
+    poll(lambda: has_left_nothing(project), "nothing is left")
+
+
+def list_invocations(project: Project) -> str:
+    return project.plldb("invocations", "--output", "json").succeeded().stdout

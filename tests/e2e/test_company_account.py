@@ -5,6 +5,7 @@ developers who may debug one stack.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,9 @@ from plldb.bootstrap.release import make_bucket_name
 from plldb.doctor.requirements import PURPOSES
 from plldb.stacks import find_helper_stack, find_stack
 
+from .calls import Call
 from .project import Project, attach, deployed_project, detach
+from .role_probe import probing
 from .support import Backend, Plldb, allowed, random_name, signed_in, user
 
 pytestmark = pytest.mark.needs("iam")
@@ -130,20 +133,14 @@ def test_its_role_may_change_no_other_function(
         for role in page["Roles"]
         if role["RoleName"].startswith(f"{helper_stack}-PLLDBManagerRole")
     )
-    names = [
-        f"arn:aws:lambda:{target.region}:{target.account_id}:function:{project.name(one)}"
+    # Nothing is changed by that.
+    calls = [
+        Call("lambda", "update_function_configuration", "", "", {"FunctionName": project.name(one)})
         for one in ("Alpha", "Beta")
     ]
-    decisions = {
-        one["EvalResourceName"]: one["EvalDecision"]
-        for name in names
-        for one in iam.simulate_principal_policy(
-            PolicySourceArn=arn,
-            ActionNames=["lambda:UpdateFunctionConfiguration"],
-            ResourceArns=[name],
-        )["EvaluationResults"]
-    }
-    assert decisions == {names[0]: "allowed", names[1]: "implicitDeny"}
+    with probing(target, arn) as probe:
+        outcomes = probe([asdict(call) for call in calls])
+    assert outcomes == ["allowed", "AccessDeniedException"]
 
 
 @pytest.mark.needs("local")

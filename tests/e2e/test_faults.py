@@ -237,8 +237,9 @@ def test_workers_that_are_killed_all_the_time_change_no_outcome(
     names = [backend.function_name(logical_id) for logical_id in _ON_THE_WAY]
     is_over = threading.Event()
 
-    # Now and then there is time enough for all of them to start, on a busy machine as well.
-    pauses = itertools.cycle([0.5, 0.7, 4])
+    # Now and then there is time enough for all of them to start, on a busy machine as well; and not
+    # in the rhythm in which whatever finds a worker dead tries again.
+    pauses = itertools.cycle([0.5, 0.7, 4, 0.6, 7])
 
     def kill_all_the_time() -> None:
         while not is_over.wait(next(pauses)):

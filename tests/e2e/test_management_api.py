@@ -99,7 +99,7 @@ def test_no_route_of_the_whole_api_is_open_without_a_signature(
         for route in routes + former
     }
 
-    assert len(routes) == 6, routes
+    assert len(routes) == 11, routes
     assert set(answers.values()) == {403}, answers
 
 

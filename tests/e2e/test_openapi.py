@@ -124,7 +124,7 @@ OPERATIONS = [operation.ok() for operation in SCHEMA.get_all_operations()]
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)
 def test_without_a_signature_it_refuses_as_described(operation: Any, api: Api) -> None:
-    path = operation.path.replace("{sessionId}", str(uuid.uuid4()))
+    path = operation.path.format(sessionId=uuid.uuid4(), stackName="described")
     answer = api.call_as(None, operation.method.upper(), path, of=operation.path)
     assert answer.status_code == 403
 
@@ -153,6 +153,26 @@ def test_the_life_of_a_session_is_as_described(api: Api) -> None:
     assert (closed.status_code, closed.json()["status"]) == (200, "CLOSED")
     assert api.call("DELETE", f"/sessions?stackName={stack}").json() == {"closed": 2}
     assert api.call("DELETE", f"/sessions/{uuid.uuid4()}", of=one).status_code == 404
+
+
+def test_below_a_stacks_path_it_is_the_same(api: Api) -> None:
+    stack = random_name("described")
+    sessions, path = "/stacks/{stackName}/sessions", f"/stacks/{stack}/sessions"
+    one = f"{sessions}/{{sessionId}}"
+    ids = [api.call("POST", path, of=sessions).json()["sessionId"] for _ in range(2)]
+    named = {"json": {"stackName": stack}}
+    assert api.call("POST", path, of=sessions, **named).status_code == 201
+    others = {"json": {"stackName": "other"}}
+    assert api.call("POST", path, of=sessions, **others).status_code == 400
+    first = api.call("GET", f"{path}?limit=2", of=sessions).json()
+    assert [session["stackName"] for session in first["sessions"]] == [stack] * 2
+    assert api.call("GET", f"{path}?stackName=other", of=sessions).status_code == 400
+    assert api.call("GET", f"{path}/{ids[0][:8]}", of=one).status_code == 200
+    elsewhere = f"/stacks/{random_name('other')}/sessions/{ids[0]}"
+    assert api.call("GET", elsewhere, of=one).status_code == 404
+    assert api.call("DELETE", elsewhere, of=one).status_code == 404
+    assert api.call("DELETE", f"{path}/{ids[0]}", of=one).json()["status"] == "CLOSED"
+    assert api.call("DELETE", path, of=sessions).json() == {"closed": 2}
 
 
 def _next(page: dict[str, Any]) -> dict[str, str]:

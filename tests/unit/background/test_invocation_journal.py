@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +80,14 @@ def reader(folder: Path) -> Iterator[JournalReader]:
         yield reader
 
 
+def poll(look: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    deadline = time.monotonic() + 30
+    while not (found := look()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return found
+
+
 def by_id(found: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     assert len(found) == len({one["id"] for one in found})
     return {one["id"]: one for one in found}
@@ -126,6 +136,39 @@ class TestWritten:
             session.journal.__exit__()
             states = [one["state"] for one in reader.read()]
         assert states == ["finished"], "of one look, the last state"
+
+    def test_what_is_too_long_is_left_out(self, folder: Path, reader: JournalReader) -> None:
+        with Session(folder) as session:
+            session.take(start("r1", 1.0, json.dumps("x" * 300_000)), finish("r1", 1.0))
+            session.take(start("r2", 2.0))
+            for number in range(300):
+                line = f"{number} {'x' * 1000}"
+                session.take(OutputWritten("Greeter", "r2", 2.5, "stdout", line))
+            session.take(finish("r2", 2.0, Outcome(json.dumps("x" * 300_000), None)))
+            session.take(start("r3", 3.0, json.dumps("x" * 300_000)))
+            session.take(finish("r3", 3.0, Outcome(None, ERROR)))
+        found = by_id(reader.read())
+        for one in found.values():
+            assert (one["payload"], one["answer"], one["hasPayload"]) == (None, None, False)
+        assert found["r1"]["outcome"] == "succeeded"
+        assert found["r3"]["error"]["errorType"] == "KeyError"
+        kept = found["r2"]["output"]
+        assert kept[-1]["line"].startswith("299 ")
+        assert 0 < len(kept) < 300
+        assert (found["r2"]["outputLines"], found["r2"]["droppedLines"]) == (300, 300 - len(kept))
+
+    def test_one_that_takes_its_time_is_seen_before_its_end(
+        self, folder: Path, reader: JournalReader
+    ) -> None:
+        with Session(folder) as session:
+            session.take(start("r1", 1.0), progress("r1", 1.0, RunState.RUNNING))
+            seen = poll(reader.read)
+            assert [(one["id"], one["state"]) for one in seen] == [("r1", "running")]
+            session.take(progress("r1", 1.0, RunState.PAUSED))
+            assert poll(reader.read)[0]["state"] == "paused"
+            session.take(finish("r1", 1.0))
+            assert poll(reader.read)[0]["state"] == "finished"
+        assert reader.read() == []
 
     def test_one_that_a_session_has_left_is_lost(self, folder: Path, reader: JournalReader) -> None:
         with Session(folder) as session:
@@ -198,10 +241,9 @@ def test_cut_anywhere_all_that_was_whole_is_read(tmp_path: Path, percent: int) -
         lines = path.read_bytes().count(b"\n")
         with JournalReader(folder, dict) as reader:
             found = reader.read()
-        # The first line is the session's, and each invocation has two.
-        assert len(found) == max(0, lines) // 2
-        ended = [one for one in found if one["state"] == "finished"]
-        assert len(ended) == max(0, lines - 1) // 2
+        # The first line is the session's, and each invocation has one.
+        assert len(found) == max(0, lines - 1)
+        assert {one["state"] for one in found} <= {"finished"}
     finally:
         path.write_bytes(whole)
 

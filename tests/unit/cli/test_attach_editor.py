@@ -31,12 +31,14 @@ def offer(output: Any, addresses: dict[str, tuple[str, int]] | None = None) -> E
 
 def test_what_was_given_is_given_again() -> None:
     options = ["--function=A*", "--function", "B", "--profile", "dev", "--wait-for-client", "-vv"]
+    options += ["--no-as-function"]
     with attach.make_context("attach", [*options, *GIVEN, "--output=json", "--max-concurrency=3"]):
         assert sorted(list_given(("output", "env"))) == [
             "--debugpy=127.0.0.1:5678",
             "--function=A*",
             "--function=B",
             "--max-concurrency=3",
+            "--no-as-function",
             "--profile=dev",
             "--stack-name=shop",
             "--template=app/template.yaml",

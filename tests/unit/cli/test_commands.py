@@ -89,6 +89,13 @@ class TestHelp:
             "-v",
         } <= options
 
+    def test_that_of_all_says_of_each_what_its_own_begins_with(self) -> None:
+        text = CliRunner().invoke(plldb, ["--help"], terminal_width=200).output
+        for path in COMMANDS:
+            if len(path) == 1:
+                first = (COMMANDS[path].help or "").split("\n\n")[0]
+                assert re.search(rf"^  {path[0]} +{re.escape(first)}$", text, re.MULTILINE)
+
     @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
     def test_every_command_has_an_example(self, path: tuple[str, ...]) -> None:
         example = rf"^ +(plldb|eval .*plldb) {' '.join(path)}"

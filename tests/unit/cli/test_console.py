@@ -51,6 +51,16 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(captured.err) == {"warning": "careful"}
 
 
+def test_without_a_terminal_somebody_else_takes_it(capsys: pytest.CaptureFixture[str]) -> None:
+    taken: list[dict[str, Any]] = []
+    console = Console("json")
+    console.divert(taken.append)
+    console.answer({"n": 1}, "one")
+    console.warn("careful")
+    assert taken == [{"n": 1}, {"warning": "careful"}]
+    assert capsys.readouterr() == ("", "")
+
+
 def test_progress_is_silent_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     for console in (Console("text"), Console("json")):
         with console.progress("wait…"):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
 from plldb.debugger.held_functions import Changes, HeldFunctions
-from plldb.debugger.protocol import Changed, Instrumented, Ready, Resumed, Skipped, Taken
+from plldb.debugger.protocol import Changed, Instrumented, Ready, Resumed, Skipped, Taken, Warned
 from plldb.debugger.redeployment import (
     CodeNotFoundAgain,
     Deploying,
@@ -78,6 +78,15 @@ def again(function: str, **changes: Any) -> Instrumented:
 
 
 READY_AGAIN = Ready(0, 0, 50, "first", is_again=True)
+
+
+class TestWarnings:
+    def test_each_is_told_once_however_often_a_function_is_taken(self) -> None:
+        scene = Scene()
+        queue, topic = Warned("A", "its queue waits"), Warned("A", "SNS calls it")
+        assert scene.hears(queue) == [queue]
+        assert scene.hears(again("A", revision="3"), queue, topic) == [topic]
+        assert scene.hears(Warned("B", queue.message)) == [Warned("B", queue.message)]
 
 
 class TestAFunctionThatChanged:

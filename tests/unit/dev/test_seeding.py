@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -70,3 +74,36 @@ def test_at_the_end_it_is_stopped_with_what_it_started(tmp_path: Path) -> None:
     assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
     seed.run()  # and is not run any more
     assert int((tmp_path / "pid").read_text()) == child
+
+
+@pytest.mark.parametrize("milliseconds", [0.1, 0.5, 1, 1.5, 2, 3, 5, 10])
+def test_whenever_it_is_interrupted_no_process_is_left(milliseconds: float, tmp_path: Path) -> None:
+    mark = f"seed-of-{tmp_path}"
+    seed = Seed(["sh", "-c", "sleep 1000", mark], os.environ, print)
+    with pytest.raises(KeyboardInterrupt), interrupting_after(milliseconds):
+        seed.run()
+    left = [one for one in psutil.Process().children() if mark in _command_line(one)]
+    assert left == []
+
+
+@contextmanager
+def interrupting_after(milliseconds: float) -> Iterator[None]:
+    """As Ctrl-C would, this once."""
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, milliseconds / 1000)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _command_line(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []

@@ -151,6 +151,7 @@ def patient(
     stack_name: str | None = None,
     emulator: FakeEmulator | None = None,
     clock: Callable[[], float] = lambda: 1000.0,
+    sleep: Callable[[float], None] = lambda seconds: None,
     **known: Any,
 ) -> Facts:
     """``known`` facts are as given; by default all is well."""
@@ -164,6 +165,7 @@ def patient(
         make_release=lambda _: release(),
         make_emulator=lambda _: emulator or FakeEmulator("http://127.0.0.1:9"),
         clock=clock,
+        sleep=sleep,
     )
     facts = Facts(context)
     well = {

@@ -13,6 +13,7 @@ from plldb.doctor import leftovers
 from plldb.doctor.facts import EndpointAnswer
 from plldb.doctor.findings import CheckResult, CheckStatus
 from plldb.errors import AwsError
+from tests.aws_lambda import AwsLambda
 from tests.unit.doctor.patient import (
     USER,
     WEBSOCKET_API,
@@ -22,6 +23,7 @@ from tests.unit.doctor.patient import (
     view,
 )
 from tests.unit.fakes import FakeDynamoDb, client_error
+from tests.virtual_time import VirtualTime
 
 TOKEN = "a-secret-token"
 AWS_URL = f"wss://{WEBSOCKET_API}.execute-api.us-east-1.amazonaws.com/plldb"
@@ -96,6 +98,28 @@ def functions(
     api_client = FakeApiClient(*(view(session) for session in attached))
     target = FakeTargetWith(**{"lambda": lambda_, "cloudformation": FakeResources(members)})
     return leftovers.check_functions(patient(target, api_client=api_client, stack_name=stack_name))
+
+
+class TestOnAws:
+    """On the double of Lambda's control plane, with its pages and its rate."""
+
+    def test_a_large_account_is_looked_at_without_hurry(self) -> None:
+        time = VirtualTime()
+        aws = AwsLambda(time, latency=0.01)
+        for number in range(400):
+            aws.add(f"user-{number:03}")
+        for number in range(20):
+            left = instrumented(f"user-{number:03}", f"gone{number:04}")
+            aws.edit(left["FunctionName"], Handler=left["Handler"], Environment=left["Environment"])
+        target = FakeTargetWith(**{"lambda": aws.client("doctor")})
+        target.is_aws = True
+        facts = patient(target, api_client=FakeApiClient(), sleep=time.sleep)
+        (found,) = time.run(lambda: leftovers.check_functions(facts))
+        assert len(found.data["functions"]) == 20
+        assert aws.throttled("doctor") == 0
+        times = [call.time for call in aws.calls]
+        assert len(times) == 8 + 20
+        assert all(later - first > 1 for first, later in zip(times, times[6:], strict=False))
 
 
 class TestFunctions:

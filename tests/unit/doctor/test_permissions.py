@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -81,6 +82,17 @@ def test_only_what_everybody_needs_is_a_problem(
 ) -> None:
     iam.denies = {permission.action for permission in purpose.permissions}
     assert look(purpose, iam).status is status
+
+
+def test_where_cloudformation_acts_as_a_role_nobody_else_needs_its_rights(iam: FakeIam) -> None:
+    role = f"arn:aws:iam::{ACCOUNT}:role/deploy"
+    iam.denies = {"lambda:CreateFunction", "iam:CreateRole", "dynamodb:CreateTable"}
+    facts = patient(FakeTargetWith(iam=iam, **{"lambda": SimpleNamespace()}))
+    facts.context = replace(facts.context, cloudformation_role=role)
+    assert permissions.check_permissions(BOOTSTRAP, facts).status is CheckStatus.OK
+    iam.denies = {"iam:PassRole"}
+    found = permissions.check_permissions(BOOTSTRAP, facts)
+    assert [entry["resource"] for entry in found.data["missing"]] == [role]
 
 
 @pytest.mark.parametrize(("purpose", "stack_name"), [(ATTACH, "app"), (SESSIONS, "app")])

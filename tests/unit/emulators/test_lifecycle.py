@@ -178,6 +178,17 @@ class TestTakeOver:
         StateFile(tmp_path / "home").write(replace(left, owner_pid=os.getpid()))
         assert lifecycle.take_over() is not None
 
+    def test_or_it_is_stopped(
+        self, lifecycle: Lifecycle, emulator: FakeEmulator, left: RunningEmulator
+    ) -> None:
+        assert lifecycle.down_if_left() == left
+        assert emulator.alive == set()
+        assert lifecycle.down_if_left() is None
+        for is_owned in (False, True):
+            running = lifecycle.up("fake", None, is_owned=is_owned).running
+            assert lifecycle.down_if_left() is None, "it is another's"
+            assert lifecycle.down(only=running) == running
+
     def test_one_that_does_not_answer_is_said(self, tmp_path: Path) -> None:
         with local_server(lambda _: Answer(503)) as server:
             emulator = FakeEmulator(server.url)

@@ -136,7 +136,7 @@ def open_browser() -> Iterator[Browser]:
     executable = find_chromium()
     if executable is None:
         how = "no Chromium: install it (apt-get install chromium), or name it: PLLDB_TEST_CHROMIUM"
-        if os.environ.get("CI"):
+        if os.environ.get("CI") or os.environ.get("REQUIRE_BROWSER"):
             pytest.fail(how)
         pytest.skip(how)
     from playwright.sync_api import sync_playwright

@@ -93,7 +93,8 @@ class PostMortem:
         terminal.begin(deadline)
         usual = self._error.__traceback__
         try:
-            self._error.__traceback__ = self._trace
+            # An exception may be a frozen dataclass.
+            self._error.with_traceback(self._trace)
             with terminal.borrow(says_time=True):
                 self._introduce(deadline)
                 answer = "d"
@@ -105,7 +106,7 @@ class PostMortem:
         except RetryRequested:
             return True
         finally:
-            self._error.__traceback__ = usual
+            self._error.with_traceback(usual)
             terminal.end()
 
     def _find_trace(self) -> TracebackType | None:
@@ -126,11 +127,11 @@ class PostMortem:
 
     def _describe(self) -> str:
         error = self._error
-        if isinstance(error, Fault):
-            return self._title
-        if has_more_to_say(error):
-            return explain(error)
-        return "".join(traceback.format_exception_only(type(error), error))
+        with contextlib.suppress(Exception):  # raised by the user's errors
+            if not isinstance(error, Fault):
+                only = traceback.format_exception_only(type(error), error)
+                return explain(error) if has_more_to_say(error) else "".join(only)
+        return self._title
 
     def _look(self, terminal: BorrowedTerminal) -> bool:
         """Whether the developer leaves the debugger by letting the error go on to the caller."""
@@ -154,7 +155,7 @@ def _find_debugger() -> Any:
     if name:
         try:
             module = importlib.import_module(name)
-        except ImportError:
+        except Exception:  # noqa: BLE001 (whatever it is that is named)
             module = None
         if hasattr(module, "post_mortem"):
             return module
@@ -219,7 +220,8 @@ def _make_trace(place: Place) -> TracebackType:
     """That of an exception in this line, where none was raised."""
     code = compile("\n" * (place.line - 1) + "raise Exception", place.filename, "exec")
     try:
-        exec(code, place.scope, place.names)  # noqa: S102 (the line above)
+        # The line above, and nothing of the user's.
+        exec(code, place.scope, place.names)  # noqa: S102 # nosec B102
     except Exception as raised:  # noqa: BLE001
         trace = raised.__traceback__ and raised.__traceback__.tb_next
     assert trace is not None

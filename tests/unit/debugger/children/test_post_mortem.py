@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import termios
 import time
@@ -10,16 +12,22 @@ from pathlib import Path
 
 import pytest
 
+from plldb.credentials import Credentials
+from plldb.debugger.children.credential_server import CredentialServer
 from plldb.debugger.children.interpreter import Interpreter
-from plldb.debugger.children.invoker import RunState
+from plldb.debugger.children.invoker import Invoker, Outcome, RunState
+from plldb.debugger.children.local_function import Pdb
+from plldb.debugger.children.role_lender import RoleLender
 from tests.unit.debugger.developer import Terminal, debug
 from tests.unit.debugger.local_code import (
+    CONTEXT,
     HERE,
     Project,
     await_true,
     error,
     every_python,
     interpreters,
+    invoke,
     is_running,
     processes_in,
     value,
@@ -59,6 +67,16 @@ def project(tmp_path: Path) -> Project:
 def undebugged(project: Project) -> dict[str, object]:
     """The error that callers get where nobody looks at it."""
     return error(project.invoke({"a": 1, "é": "ü"}))
+
+
+def press_until_asked(terminal: Terminal, keys: str) -> None:
+    """Again, if Python was just about to wait for a key: it misses the signal."""
+    for _ in range(15):
+        os.write(terminal.master, keys.encode())
+        with contextlib.suppress(AssertionError):
+            terminal.expect(PROMPT, seconds=2)
+            return
+    raise AssertionError("there is no prompt")
 
 
 @every_python
@@ -121,6 +139,63 @@ def test_leaving_reports_the_error(
     assert [line for line in project.output() if "runs" not in line] == before
 
 
+@pytest.mark.parametrize("name", ["0", "no_such_module.stop", "app.set_trace"])
+def test_it_is_pdb_where_none_else_is_named(
+    project: Project, terminal: Terminal, name: str
+) -> None:
+    def developer() -> None:
+        terminal.expect(PROMPT)
+        terminal.type("c")
+
+    outcome = debug(project, terminal, developer, variables={"PYTHONBREAKPOINT": name})
+    assert error(outcome)["errorType"] == "KeyError"
+
+
+def test_what_has_failed_has_ended_when_the_event_runs_again(
+    project: Project, terminal: Terminal
+) -> None:
+    """It holds no port and no lock any more, and what it has to say comes first."""
+    project.write("""
+        import atexit, fcntl
+        lock = open("lock", "w")
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        atexit.register(print, "bye")
+        def handler(event, context):
+            print("runs")
+            return event["missing"]
+    """)
+
+    def developer() -> None:
+        for _ in range(3):
+            assert "KeyError" in terminal.expect(PROMPT)
+            terminal.type("retry")
+        terminal.expect(PROMPT)
+        terminal.type("c")
+
+    assert error(debug(project, terminal, developer))["errorType"] == "KeyError"
+    assert [line for line in project.output() if line in ("runs", "bye")] == ["runs", "bye"] * 4
+
+
+def test_others_wait_until_it_is_mended(project: Project, terminal: Terminal) -> None:
+    async def work(invoker: Invoker) -> list[Outcome]:
+        first, second = (
+            asyncio.ensure_future(
+                invoke(invoker, project.function(logical_id=name), {"a": name}, seconds=60)
+            )
+            for name in ("First", "Second")
+        )
+        await asyncio.to_thread(terminal.expect, PROMPT)
+        project.write(FAILS.replace("missing", "absent"))
+        await asyncio.to_thread(terminal.ask, "retry")
+        assert (invoker.running, invoker.waiting) == (1, 1)
+        project.write(MENDED)
+        terminal.type("retry")
+        return [await first, await second]
+
+    outcomes = project.run(work, debug=Pdb(terminal.path))
+    assert [value(outcome)[-1] for outcome in outcomes] == ["First", "Second"]
+
+
 def test_no_post_mortem(project: Project, terminal: Terminal) -> None:
     outcome = debug(project, terminal, lambda: None, post_mortem=False)
     assert error(outcome) == undebugged(project)
@@ -164,6 +239,8 @@ def test_there_is_no_next_line(project: Project, terminal: Terminal, command: st
         terminal.expect(PROMPT)
         terminal.ask(command, QUESTION)
         terminal.ask("what?", QUESTION)
+        press_until_asked(terminal, "\x03")
+        terminal.ask(command, QUESTION)
         terminal.ask("d")
         assert "'missing'" in terminal.ask("p wanted")
         project.write(MENDED)
@@ -319,6 +396,11 @@ def test_causes(project: Project, terminal: Terminal, python: Interpreter) -> No
         ("import concurrent.futures as c; c.ThreadPoolExecutor().submit(int, 'x').result()", "V"),
         ("import asyncio; asyncio.run(asyncio.wait_for(asyncio.sleep(60), 0.01))", "TimeoutError"),
         ("int('x')", "ValueError"),
+        (
+            "import dataclasses as d; "
+            "raise d.make_dataclass('Frozen', ['code'], bases=(Exception,), frozen=True)(7)",
+            "Frozen",
+        ),
     ],
     ids=lambda value: value.split("(")[0],
 )
@@ -506,3 +588,34 @@ def test_a_message_that_is_no_text(project: Project, terminal: Terminal) -> None
         terminal.type("retry")
 
     assert value(debug(project, terminal, developer)) == ANSWER
+
+
+def test_each_run_has_the_rights_of_the_functions_role(
+    project: Project, terminal: Terminal
+) -> None:
+    project.write("""
+        import boto3
+        def handler(event, context):
+            key = boto3.Session().get_credentials().access_key
+            return [key, event["missing"]]
+    """)
+
+    async def work(invoker: Invoker) -> Outcome:
+        invoking = invoker.invoke(
+            project.function(as_function=True),
+            '{"a": 1}',
+            CONTEXT,
+            time.time() + 60,
+            Credentials("ID-role", "secret", "token"),
+        )
+        running = asyncio.ensure_future(invoking)
+        await asyncio.to_thread(terminal.expect, PROMPT)
+        assert "ID-role" in await asyncio.to_thread(terminal.ask, "p key")
+        project.write((project.folder / "app.py").read_text().replace("missing", "a"))
+        terminal.type("retry")
+        return await running
+
+    with CredentialServer() as server:
+        lender = RoleLender(server, {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"})
+        outcome = project.run(work, debug=Pdb(terminal.path), lender=lender)
+    assert value(outcome) == ["ID-role", 1]

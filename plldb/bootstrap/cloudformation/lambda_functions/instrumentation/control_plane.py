@@ -551,7 +551,8 @@ class LambdaControlPlane:
                 failure = error
             if attempt == _ATTEMPTS or not _may_pass(failure):
                 break
-            waits = pause * random.uniform(0.5, 1)  # noqa: S311 - so that not all come at once
+            # Not all come again at once.
+            waits = pause * random.uniform(0.5, 1)  # noqa: S311  # nosec B311 - no secret
             if _is_throttled(failure):
                 self._calls.back_off(max(waits, _retry_after(failure)))
             else:
