@@ -157,13 +157,13 @@ class FileStack:
 @dataclass(frozen=True)
 class FileRecord:
     """``[record]`` of plldb.toml: further secrets, see ``plldb.replay.masks``, and places at which
-    a replay may differ, see ``plldb.replay.difference``. ``invocations``: those of all sessions are
-    written down, for ``plldb invocations``.
+    a replay may differ, see ``plldb.replay.difference``. ``invocations``: whether those of all
+    sessions are written down, for ``plldb invocations``; None if that depends on the session.
     """
 
     mask: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
-    invocations: bool = True
+    invocations: bool | None = None
 
 
 @dataclass(frozen=True)

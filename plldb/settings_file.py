@@ -245,8 +245,8 @@ def _read_record(path: Path, table: object) -> FileRecord:
     for entry in mask:
         if entry.startswith("/"):
             _check_pattern(f"{where}: mask", entry)
-    are_kept = table.get("invocations", True)
-    if not isinstance(are_kept, bool):
+    are_kept = table.get("invocations")
+    if not isinstance(are_kept, bool | None):
         raise wrong_type(f"{where}: invocations", are_kept, "true or false")
     return FileRecord(mask, _read_texts(where, "ignore", table), are_kept)
 

@@ -141,7 +141,8 @@ class AttachFactory:
         from plldb.cli.background import open_journal
 
         history = self.keep_history(stacks)
-        with open_journal(self._factory, self._options.record, history) as journal:
+        record, in_background = self._options.record, self._options.background is not None
+        with open_journal(self._factory, record, in_background, history) as journal:
             if journal is not None:
                 self._listeners.append(journal.take)
             yield

@@ -171,17 +171,23 @@ def _ending(presence: Presence) -> Iterator[None]:
 
 @contextmanager
 def open_journal(
-    factory: Factory, recordings: Path | None, history: History
+    factory: Factory, recordings: Path | None, in_background: bool, history: History
 ) -> Iterator[InvocationJournal | None]:
-    """Writes down the invocations of a session in this folder, at a terminal as well; None if
-    plldb.toml forbids it, or if it can't be done, which is logged.
+    """Writes down the invocations of a session in this folder; None if that is not wanted, or if it
+    can't be done, which is logged.
+
+    Of AWS, events are other people's, as a rule: they are written down only if plldb.toml says so,
+    or if the session is in the background, where they can't be seen otherwise.
     """
     from plldb.background.invocation_journal import InvocationJournal
     from plldb.background.session_folder import SessionFolder
     from plldb.errors import SessionError
 
     file, folder = factory.resolver.file, Path.cwd()
-    if file is not None and not file.record.invocations:
+    is_wanted = None if file is None else file.record.invocations
+    if is_wanted is None:
+        is_wanted = in_background or not factory.target.is_aws
+    if not is_wanted:
         yield None
         return
     place = SessionFolder(factory.home.value, folder)

@@ -76,6 +76,7 @@ def doctor(plldb: Plldb, *arguments: str) -> dict[str, Finding]:
 def names_of(backend: Backend, stack: str) -> dict[str, str]:
     target, helper = backend.target, backend.helper
     return {
+        "role_path": "/",
         "partition": "aws",
         "region": target.region,
         "account": target.account_id,

@@ -68,6 +68,9 @@ _IMPORT_SECONDS = 30.0
 _ANSWERING_SECONDS, _ANSWERING_PART = 2.0, 1 / 5
 # After that time, an import that failed is tried again though nothing that it read has changed.
 _RETRY_SECONDS = 5.0
+# What takes no longer than that is done at once: on a busy machine, to hand it to a thread and to
+# hear from that takes as long.
+_QUICK_LOOK_SECONDS = 0.002
 
 
 # --- What goes in and comes out -------------------------------------------------------------------
@@ -153,7 +156,8 @@ class _Worker:
     """A child with what it was started for.
 
     ``used`` is when it was, by the loop's clock. ``has_borrowed``: a debugger in it talks.
-    ``overdue`` comes when the time is over for looking at an error.
+    ``overdue`` comes when the time is over for looking at an error. ``look_seconds`` is what it
+    took the last time to look for changes.
     """
 
     child: Child
@@ -164,6 +168,14 @@ class _Worker:
     used: float = 0.0
     has_borrowed: bool = False
     overdue: asyncio.TimerHandle | None = None
+    look_seconds: float = float("inf")
+
+    def look_for_changes(self) -> list[str]:
+        """The files that have changed since the child has loaded them."""
+        began = time.perf_counter()
+        changes = find_changes(self.child.loaded)
+        self.look_seconds = time.perf_counter() - began
+        return changes
 
 
 @dataclass(frozen=True)
@@ -663,7 +675,10 @@ class Invoker:
 
     async def _find_changes(self, worker: _Worker) -> list[str]:
         try:
-            changes = await asyncio.to_thread(find_changes, worker.child.loaded)
+            if worker.look_seconds <= _QUICK_LOOK_SECONDS:
+                changes = worker.look_for_changes()
+            else:
+                changes = await asyncio.to_thread(worker.look_for_changes)
         except BaseException:
             self._retire(worker)
             raise

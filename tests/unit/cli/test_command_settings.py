@@ -178,6 +178,10 @@ class TestTheCommandLineWins:
         seen = called("pdb = true", "x", "--debugpy")
         assert (seen["pdb"], seen["debugpy"]) == (False, "127.0.0.1:5678")
 
+    def test_a_session_in_the_background_has_no_terminal(self, called: Any) -> None:
+        for arguments in (["x", "--detach"], ["x", "--background=3"]):
+            assert called("pdb = true", *arguments)["pdb"] is False
+
     def test_stacks_that_are_named_are_the_only_ones(self, called: Any) -> None:
         for arguments in (["one"], ["--stack-name", "one"]):
             seen = called("stacks = ['orders', 'billing']", *arguments)

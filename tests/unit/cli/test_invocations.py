@@ -10,9 +10,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from plldb.cli.background import open_journal
@@ -155,16 +157,38 @@ def test_it_follows_what_goes_on_until_ctrl_c(shell: Shell, session: Session) ->
         follower.close()
 
 
-@pytest.mark.parametrize(("says", "is_kept"), [("true", True), ("false", False)])
-def test_the_settings_file_may_forbid_it(
-    shell: Shell, monkeypatch: pytest.MonkeyPatch, says: str, is_kept: bool
+@pytest.mark.parametrize(
+    ("profile", "in_background", "says", "is_kept"),
+    [
+        (None, False, "", True),
+        ("work", False, "", False),
+        ("work", True, "", True),
+        ("work", False, "invocations = true", True),
+        (None, True, "invocations = false", False),
+    ],
+)
+def test_of_aws_they_are_written_down_in_the_background_or_if_the_settings_file_says_so(
+    shell: Shell,
+    monkeypatch: pytest.MonkeyPatch,
+    profile: str | None,
+    in_background: bool,
+    says: str,
+    is_kept: bool,
 ) -> None:
+    profiles = shell.project / "profiles"
+    profiles.write_text("[profile work]\nregion = eu-west-1\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(profiles))
     monkeypatch.setenv("PLLDB_HOME", str(shell.home))
     monkeypatch.chdir(shell.project)
     file = shell.project / "plldb.toml"
-    file.write_text(f"[record]\ninvocations = {says}\n")
-    factory = Factory(Options(), str(file))
-    with open_journal(factory, None, History(["shop"])) as journal:
+    file.write_text(f"[record]\n{says}\n")
+    endpoint_url = None if profile else "http://127.0.0.1:1"
+    factory = Factory(Options(profile=profile, endpoint_url=endpoint_url), str(file))
+    with (
+        click.Context(click.Command("attach")),
+        closing(factory),
+        open_journal(factory, None, in_background, History(["shop"])) as journal,
+    ):
         assert (journal is not None) == is_kept
 
 
