@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Self
@@ -14,7 +15,10 @@ logger = logging.getLogger(__name__)
 _LOOK_SECONDS = 0.3
 
 # Of each file, when it was written and how long it is; None if it is not there.
-_Stamps = dict[Path, tuple[int, int] | None]
+_Stamp = tuple[int, int]
+_Stamps = dict[Path, _Stamp | None]
+# A file's time may be so far behind the clock.
+_CLOCK_TICK_NS = 20_000_000
 
 
 class TemplateWatch:
@@ -45,11 +49,16 @@ class TemplateWatch:
             if now != self._deployed and now == before and None not in now.values():
                 logger.info("templates have changed: %s", [str(path) for path in now])
                 # What is saved meanwhile is another change.
-                files = {*self._deploy()}
-                self._deployed = {
-                    path: now.get(path, stamp) for path, stamp in _look(files).items()
-                }
+                began = time.time_ns() - _CLOCK_TICK_NS
+                found = _look(self._deploy())
+                new = {path: _stamp_as_of(began, stamp) for path, stamp in found.items()}
+                self._deployed = {path: now.get(path, stamp) for path, stamp in new.items()}
             before = now
+
+
+def _stamp_as_of(began: int, stamp: _Stamp | None) -> _Stamp | None:
+    """Of a file that was not watched before, None if it may have been written after ``began``."""
+    return None if stamp is None or stamp[0] >= began else stamp
 
 
 def _look(files: Iterable[Path]) -> _Stamps:

@@ -162,6 +162,17 @@ def is_running(pid: int) -> bool:
         return False
 
 
+def has_exited(child: int) -> bool:
+    """Whether a child of this process is over with all its threads, waited for or not.
+
+    Its first thread may be over before the others.
+    """
+    try:
+        return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True
+
+
 def await_true(condition: Callable[[], bool], seconds: float = 10) -> None:
     give_up = time.monotonic() + seconds
     while not condition():

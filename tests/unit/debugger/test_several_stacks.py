@@ -227,7 +227,8 @@ def test_a_second_one_that_can_not_connect_leaves_nothing_of_the_first() -> None
 
 
 def test_nor_one_that_no_session_is_created_for() -> None:
-    helper = HelperStack(sessions_answers=[Answer(403, '{"message": "not for you"}')])
+    # By either path.
+    helper = HelperStack(sessions_answers=[Answer(403, '{"message": "not for you"}')] * 2)
     run = Run(helper, lambda run, event: None)
     assert run.error is not None
     assert helper.deleted == [ORDERS]

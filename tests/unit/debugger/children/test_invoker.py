@@ -28,6 +28,7 @@ from tests.unit.debugger.local_code import (
     Project,
     await_true,
     error,
+    has_exited,
     invoke,
     is_running,
     processes_in,
@@ -564,7 +565,7 @@ class TestEnd:
 
             def kill(*_: Any) -> list[str]:
                 os.kill(first, signal.SIGKILL)
-                await_true(lambda: not is_running(first))
+                await_true(lambda: has_exited(first))
                 return []
 
             monkeypatch.setattr("plldb.debugger.children.invoker.find_changes", kill)
