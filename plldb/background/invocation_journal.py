@@ -111,7 +111,7 @@ class InvocationJournal:
                     with self._lock:
                         self._begun.pop(id_, None)
                         self._written.discard(id_)
-                    self._write(id_)
+                        self._write(id_)
 
     def _write_what_takes_time(self) -> None:
         while not self._is_closing:
@@ -126,10 +126,10 @@ class InvocationJournal:
             for id_ in ids:
                 del self._begun[id_]
                 self._written.add(id_)
-        for id_ in ids:
-            self._write(id_)
+                self._write(id_)
 
     def _write(self, id_: str) -> None:
+        """With the lock: what was seen before its end must not be written after it."""
         invocation = self._history.get(id_)
         if invocation is not None:
             self._writer.put_later(partial(_describe, invocation))
