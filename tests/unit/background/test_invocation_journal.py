@@ -249,6 +249,16 @@ class TestWritten:
                 session.run(f"r{number}", float(number))
         assert set(by_id(reader.read())) == {f"r{number}" for number in range(3, 8)}
 
+    def test_one_that_runs_is_kept_however_many_come_after_it(
+        self, folder: Path, reader: JournalReader
+    ) -> None:
+        with Session(folder) as first:
+            for number in range(8):
+                with Session(folder) as session:
+                    session.run(f"r{number}", float(number))
+            first.run("of-the-first", 9.0)
+        assert set(by_id(reader.read())) == {"of-the-first", *(f"r{n}" for n in range(3, 8))}
+
     def test_where_it_was_recorded_is_said(self, folder: Path, reader: JournalReader) -> None:
         with Session(folder, recordings=folder.parent / "recordings") as session:
             session.run("0a1b2c3d-2222", 1.0)
