@@ -461,6 +461,19 @@ class TestNothingToLookAt:
 
         assert error(debug(project, terminal, developer))["errorType"] == "Runtime.ExitError"
 
+    def test_the_end_of_a_process_that_the_code_forks(
+        self, project: Project, terminal: Terminal
+    ) -> None:
+        project.write("""
+            import os, sys
+            def handler(event, context):
+                child = os.fork()
+                if not child:
+                    sys.exit(3)
+                return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        """)
+        assert value(debug(project, terminal, lambda: None)) == 3
+
     def test_a_thread(self, project: Project, terminal: Terminal) -> None:
         """Its exception is not the invocation's."""
         project.write("""
