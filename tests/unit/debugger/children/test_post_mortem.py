@@ -603,6 +603,21 @@ def test_a_message_that_is_no_text(project: Project, terminal: Terminal) -> None
     assert value(debug(project, terminal, developer)) == ANSWER
 
 
+def test_a_message_commands_nothing(project: Project, terminal: Terminal) -> None:
+    project.write(r"""
+        def handler(event, context):
+            raise ValueError("no \x1b]0;title\x07 é\x9b2J\n\tof that")
+    """)
+
+    def developer() -> None:
+        seen = terminal.expect(PROMPT)
+        assert "ValueError: no \ufffd]0;title\ufffd é\ufffd2J" in seen
+        assert "of that" in seen
+        terminal.type("c")
+
+    assert error(debug(project, terminal, developer))["errorType"] == "ValueError"
+
+
 def test_each_run_has_the_rights_of_the_functions_role(
     project: Project, terminal: Terminal
 ) -> None:
