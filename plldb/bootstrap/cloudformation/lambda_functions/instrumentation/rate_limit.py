@@ -58,10 +58,11 @@ class RateLimit:
         """Nobody goes on for so long, and fewer do in each second afterwards."""
         with self._lock:
             now = self._clock()
+            allowed = self._allowed(now)
             self._not_before = max(self._not_before, now + seconds)
             if now - self._refused_at < _ONE_SIGN_SECONDS:
                 return
-            self._allowed_at_refusal = max(_LEAST, self._allowed(now) // 2)
+            self._allowed_at_refusal = max(_LEAST, allowed // 2)
             self._refused_at = now
             # Whoever waits gets another turn.
             self._turns = deque((one for one in self._turns if one <= now), self._rate)

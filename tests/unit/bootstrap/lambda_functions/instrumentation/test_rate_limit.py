@@ -106,6 +106,19 @@ class TestBackingOff:
         (turns,) = time.run(act)
         assert turns == [60] * 8
 
+    def test_a_refusal_of_long_ago_does_not_count_any_more(self) -> None:
+        time = VirtualTime()
+        limit = RateLimit(8, time.clock, time.sleep)
+
+        def act() -> list[float]:
+            limit.back_off(0)
+            time.sleep(60)
+            limit.back_off(3)
+            return self.turns(limit, time, 5)
+
+        (turns,) = time.run(act)
+        assert turns == [pytest.approx(63)] * 4 + [pytest.approx(64.005)]
+
     def test_refusals_of_the_same_moment_are_one_sign(self) -> None:
         time = VirtualTime()
         limit = RateLimit(8, time.clock, time.sleep)
