@@ -20,9 +20,13 @@ from xdist.scheduler import LoadFileScheduling, Scheduling
 
 UNIT_TESTS = Path(__file__).parent / "unit"
 
-# Under nohup, whatever is started here would ignore the end of its terminal, too.
-if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+# Under nohup, or in the background of a shell, whatever is started here would ignore these, too.
+for _number, _handler in (
+    (signal.SIGHUP, signal.SIG_DFL),
+    (signal.SIGINT, signal.default_int_handler),
+):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _handler)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -113,6 +113,7 @@ class AttachOptions:
                 )
         if self.pdb and self.debugpy:
             raise click.UsageError("Choose one of --pdb and --debugpy.")
+        parse_debug_mode(self.pdb, self.debugpy, self.wait_for_client)  # for what is no address
         if (self.wait_for_client or self.write_launch_config) and not self.debugpy:
             raise click.UsageError("--wait-for-client and --write-launch-config go with --debugpy.")
         if self.inspect is not None:

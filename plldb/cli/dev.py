@@ -111,6 +111,7 @@ def dev(
     attach_options.check()
     seed_words = _split_seed(seed)
     from plldb.cli.factory import make_factory
+    from plldb.dev.project_packages import find_stack_sources
 
     factory = make_factory()
     if attach_options.detach:
@@ -123,6 +124,8 @@ def dev(
     with ExitStack() as cleaning:
         cleaning.enter_context(present(factory, attach_options))
         cleaning.enter_context(run_emulator(factory, emulator, keep))
+        # Nothing is deployed where there is no project.
+        find_stack_sources(Path.cwd(), template)
         deploy_helper_stack(factory)
         _run(factory, own, attach_options, _make_seed(factory, seed_words))
 

@@ -735,8 +735,10 @@ class _Attachment:
 
     async def _close_sessions(self, session_ids: Iterable[str]) -> bool:
         """Has functions restored now, rather than once the helper stack notices; whether it did."""
+        api, stack_name = self._ends.api, self._options.stack_name
         calls = [
-            run_in_thread(partial(self._ends.api.close_session, session_id))
+            # With the stack's name: some may close sessions of that stack only.
+            run_in_thread(partial(api.close_session, session_id, stack_name))
             for session_id in session_ids
         ]
         try:

@@ -293,6 +293,17 @@ class TestTheMachineSaysNo:
         assert "PLLDB_HOME" in done.stderr
         assert "Traceback" not in done.stderr
 
+    @pytest.mark.parametrize(
+        ("option", "code", "wrong"),
+        [("--pdb", 1, "There is no template to deploy"), ("--debugpy=there", 2, "give HOST:PORT")],
+    )
+    def test_dev_deploys_nothing_before_it_knows_what(
+        self, option: str, code: int, wrong: str, tmp_path: Path
+    ) -> None:
+        done = run("dev", option, home=tmp_path, AWS_ENDPOINT_URL="http://127.0.0.1:9")
+        assert (done.returncode, done.stdout) == (code, "")
+        assert wrong in done.stderr
+
     def test_a_locale_that_knows_few_characters(self, tmp_path: Path) -> None:
         ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
         done = run("--region", "ünïcode", "config", home=tmp_path, **ascii_only)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -35,6 +36,7 @@ from tests.unit.debugger.helper_stack import (
     GREETER,
     NOTHING,
     TIMING,
+    VIEW,
     Attached,
     FakeInvoker,
     HelperStack,
@@ -407,6 +409,20 @@ class TestCtrlCWhileDisconnected:
         attached = self.leave(HelperStack(delete=lambda: Answer(404, "{}")))
         assert attached.ended is not None
         assert (attached.ended.expected, attached.ended.confirmed) == (True, False)
+
+    def test_whoever_may_close_sessions_of_that_stack_only_does_so(self) -> None:
+        asked: list[str] = []
+
+        def sign(request: PreparedRequest) -> PreparedRequest:
+            if request.method == "DELETE":
+                asked.append(request.path_url)
+            return request
+
+        answers = [Answer(403, '{"message": "not authorized"}'), Answer(200, json.dumps(VIEW))]
+        attached = self.leave(HelperStack(delete=lambda: answers.pop(0)), sign)
+        assert attached.ended is not None
+        assert attached.ended.confirmed
+        assert asked[1].endswith(f"/stacks/app/sessions/{session_id(1)}")
 
     @pytest.mark.parametrize("error", [CredentialsError("expired"), ZeroDivisionError("a bug")])
     def test_what_was_not_even_sent_is_not_confirmed(self, error: Exception) -> None:

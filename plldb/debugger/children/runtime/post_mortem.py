@@ -123,7 +123,7 @@ class PostMortem:
             _CHOICES,
         ):
             if text:
-                print(text.rstrip("\n"))  # noqa: T201 (at the terminal)
+                print(_make_printable(text.rstrip("\n")))  # noqa: T201 (at the terminal)
 
     def _describe(self) -> str:
         error = self._error
@@ -148,6 +148,11 @@ class PostMortem:
         # What is not made of pdb has no command to choose by.
         has_choice = hasattr(talker, "do_retry")
         return has_choice and (talker.quitting or talker.stoplineno == -1)
+
+
+def _make_printable(text: str) -> str:
+    """A message may have words of the event in it, and so commands to the terminal."""
+    return "".join(c if c in "\n\t" or c.isprintable() else "\ufffd" for c in text)
 
 
 def _find_debugger() -> Any:

@@ -160,10 +160,11 @@ class Runtime:
         """Whether the developer wants the event to be run again. There is no ``report`` of what
         ends the process. ``seen`` are the names of what the handler has got and returned.
         """
-        if self._terminal is None or self._has_asked_to_retry:
-            return self._has_asked_to_retry
-        if not self._debugger["postMortem"]:
+        # A process that the code has forked has neither plldb to talk to nor the terminal.
+        if self._terminal is None or self._terminal.is_forked:
             return False
+        if self._has_asked_to_retry or not self._debugger["postMortem"]:
+            return self._has_asked_to_retry
         from .post_mortem import PostMortem, find_exit_status, find_place, is_to_be_looked_at
 
         if not is_to_be_looked_at(error):

@@ -73,7 +73,7 @@ class BorrowedTerminal:
         self._borrowers = 0
         self._returned = contextlib.ExitStack()
         self._debuggers: weakref.WeakSet[Any] = weakref.WeakSet()
-        self._is_forked = False
+        self.is_forked = False
         # The debugger that stopped last.
         self.talker: Any = None
         # Whether the developer has asked for it, whatever the user's code makes of that.
@@ -118,7 +118,7 @@ class BorrowedTerminal:
 
     def _leave_to_parent(self) -> None:
         """This process was forked by the code: no debugger stops here, nor goes on stepping."""
-        self._is_forked = True
+        self.is_forked = True
         self._stop_tracing()
         self._deadline = None
 
@@ -139,7 +139,7 @@ class BorrowedTerminal:
             yield
         finally:
             # What was forked meanwhile has borrowed nothing.
-            if not self._is_forked:
+            if not self.is_forked:
                 with self._lock:
                     self._borrowers -= 1
                     if not self._borrowers:
@@ -192,7 +192,7 @@ class BorrowedTerminal:
 
         @functools.wraps(function)
         def talk(*arguments: Any, **options: Any) -> Any:
-            if self._is_forked:
+            if self.is_forked:
                 pass_over(name, _find_their_frame(sys._getframe(1)), _FORKED)
                 return answer_if_forked()
             if self._pipes.is_ending:
@@ -260,7 +260,7 @@ class BorrowedTerminal:
         def stop(debugger: Any, frame: Any = None, *arguments: Any, **options: Any) -> Any:
             frame = frame or sys._getframe(1)
             if self._deadline is None:
-                why = _FORKED if self._is_forked else "no invocation runs"
+                why = _FORKED if self.is_forked else "no invocation runs"
                 return pass_over("a debugger", frame, why)
             return set_trace(debugger, frame, *arguments, **options)
 

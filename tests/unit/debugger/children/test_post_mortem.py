@@ -461,6 +461,19 @@ class TestNothingToLookAt:
 
         assert error(debug(project, terminal, developer))["errorType"] == "Runtime.ExitError"
 
+    def test_the_end_of_a_process_that_the_code_forks(
+        self, project: Project, terminal: Terminal
+    ) -> None:
+        project.write("""
+            import os, sys
+            def handler(event, context):
+                child = os.fork()
+                if not child:
+                    sys.exit(3)
+                return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        """)
+        assert value(debug(project, terminal, lambda: None)) == 3
+
     def test_a_thread(self, project: Project, terminal: Terminal) -> None:
         """Its exception is not the invocation's."""
         project.write("""
@@ -588,6 +601,21 @@ def test_a_message_that_is_no_text(project: Project, terminal: Terminal) -> None
         terminal.type("retry")
 
     assert value(debug(project, terminal, developer)) == ANSWER
+
+
+def test_a_message_commands_nothing(project: Project, terminal: Terminal) -> None:
+    project.write(r"""
+        def handler(event, context):
+            raise ValueError("no \x1b]0;title\x07 é\x9b2J\n\tof that")
+    """)
+
+    def developer() -> None:
+        seen = terminal.expect(PROMPT)
+        assert "ValueError: no \ufffd]0;title\ufffd é\ufffd2J" in seen
+        assert "of that" in seen
+        terminal.type("c")
+
+    assert error(debug(project, terminal, developer))["errorType"] == "ValueError"
 
 
 def test_each_run_has_the_rights_of_the_functions_role(

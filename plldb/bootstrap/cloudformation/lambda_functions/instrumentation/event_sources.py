@@ -110,7 +110,8 @@ class _Source:
                 f"its queue {self._name} can't be read, so its timeout is not raised: who holds a "
                 "message for longer gets it again"
             )
-        waits = ", and its message group waits" if self._name.endswith(".fifo") else ""
+        is_fifo = str(self.mapping["EventSourceArn"]).endswith(".fifo")
+        waits = ", and its message group waits" if is_fifo else ""
         if (self.queue_timeout or MAX_TIMEOUT) >= MAX_TIMEOUT and not waits:
             return None
         return (

@@ -51,17 +51,18 @@ class RateLimit:
                 self._sleep(turn - now)
             with self._lock:
                 # What was refused meanwhile has put off everybody who waits.
-                if refused_at == self._refused_at:
+                if refused_at == self._refused_at and turn >= self._not_before:
                     return
 
     def back_off(self, seconds: float) -> None:
         """Nobody goes on for so long, and fewer do in each second afterwards."""
         with self._lock:
             now = self._clock()
+            allowed = self._allowed(now)
             self._not_before = max(self._not_before, now + seconds)
             if now - self._refused_at < _ONE_SIGN_SECONDS:
                 return
-            self._allowed_at_refusal = max(_LEAST, self._allowed(now) // 2)
+            self._allowed_at_refusal = max(_LEAST, allowed // 2)
             self._refused_at = now
             # Whoever waits gets another turn.
             self._turns = deque((one for one in self._turns if one <= now), self._rate)

@@ -46,6 +46,7 @@ def sources(
         (sources("queue", queue_timeout=0), 0, "its queue orders can't be read"),
         (sources("queue", "live", 30), 30, r"orders \(through live\)"),
         (sources("fifo", queue_timeout=900), 900, "orders.fifo .* its message group waits"),
+        (sources("fifo", "live", 900), 900, r"\(through live\) .* its message group waits"),
         (sources("stream"), None, "its stream clicks .* shard .* until its records expire"),
         (sources("consumer"), None, "its stream clicks waits"),
         (sources("stream", MaximumRetryAttempts=0), None, "up to 0 times"),

@@ -106,6 +106,19 @@ class TestBackingOff:
         (turns,) = time.run(act)
         assert turns == [60] * 8
 
+    def test_a_refusal_of_long_ago_does_not_count_any_more(self) -> None:
+        time = VirtualTime()
+        limit = RateLimit(8, time.clock, time.sleep)
+
+        def act() -> list[float]:
+            limit.back_off(0)
+            time.sleep(60)
+            limit.back_off(3)
+            return self.turns(limit, time, 5)
+
+        (turns,) = time.run(act)
+        assert turns == [pytest.approx(63)] * 4 + [pytest.approx(64.005)]
+
     def test_refusals_of_the_same_moment_are_one_sign(self) -> None:
         time = VirtualTime()
         limit = RateLimit(8, time.clock, time.sleep)
@@ -128,6 +141,18 @@ class TestBackingOff:
 
         turns, _ = time.run(lambda: self.turns(limit, time, 3), refuse)
         assert turns == [0, 0, pytest.approx(10.5)]
+
+    def test_also_by_a_second_refusal_of_the_same_moment(self) -> None:
+        time = VirtualTime()
+        limit = RateLimit(2, time.clock, time.sleep)
+
+        def refuse() -> None:
+            limit.back_off(0.5)
+            time.sleep(0.1)
+            limit.back_off(10)
+
+        _, turns = time.run(refuse, lambda: self.turns(limit, time, 2))
+        assert turns == [pytest.approx(10.1)] * 2
 
     def test_some_always_go_on(self) -> None:
         time = VirtualTime()

@@ -226,9 +226,9 @@ def scripted(answers: Sequence[str | None]) -> Iterator[tuple[str, list[str]]]:
                 connected.sendall(answer.encode())
 
     def accept() -> None:
-        with suppress(OSError):  # it is shut down
-            while left:
-                connected, _ = listening.accept()
+        while left:
+            connected, _ = listening.accept()
+            with suppress(OSError):  # the client has gone, and left something unread
                 serve(connected)
 
     thread = threading.Thread(target=accept)
@@ -237,7 +237,8 @@ def scripted(answers: Sequence[str | None]) -> Iterator[tuple[str, list[str]]]:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}", got
     finally:
         left.clear()
-        listening.shutdown(socket.SHUT_RDWR)
+        # Whether it waits for one or not: not every system lets listening sockets be shut down.
+        socket.create_connection(listening.getsockname()).close()
         thread.join()
         listening.close()
 
