@@ -48,6 +48,8 @@ class JsonLinesWriter:
         self._prepare = prepare
         self._max_bytes = max_bytes
         self._lost = 0
+        # The file may end with a part of a line: the disk was full.
+        self._is_torn = False
         self._counting = threading.Lock()
         self._waiting: queue.Queue[Callable[[], Mapping[str, Any]] | None]
         self._waiting = queue.Queue(most_waiting)
@@ -110,9 +112,11 @@ class JsonLinesWriter:
             self._path.replace(name_older(self._path))
             full, self._descriptor = self._descriptor, self._open()
             os.close(full)
-        left = memoryview(line)
+        left = memoryview(b"\n" + line if self._is_torn else line)
+        self._is_torn = True
         while left:
             left = left[os.write(self._descriptor, left) :]
+        self._is_torn = False
 
     def _open(self) -> int:
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC

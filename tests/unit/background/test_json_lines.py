@@ -96,6 +96,34 @@ def test_what_can_not_be_prepared_is_counted(tmp_path: Path) -> None:
     assert list(read_json_lines(path)) == [{"n": 0}, {"n": 2}, {"event": "lost", "lines": 1}]
 
 
+_FULL_FOR_A_WHILE = """
+import resource, sys
+from pathlib import Path
+from plldb.background.json_lines import JsonLinesWriter
+
+_, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, most))
+
+def prepare(value):
+    if value["n"] == 2:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    return value
+
+with JsonLinesWriter(Path(sys.argv[1]), prepare) as writer:
+    for one in ("x" * 500, 2, 3):
+        writer.put({"n": one})
+"""
+
+
+def test_after_the_disk_was_full_no_line_is_lost(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    code = [sys.executable, "-c", _FULL_FOR_A_WHILE, str(path)]
+    subprocess.run(code, check=True, timeout=60)
+    found = list(read_json_lines(path))
+    assert [one["n"] for one in found if "n" in one] == [2, 3]
+    assert [one["lines"] for one in found if "n" not in one] == [1]
+
+
 def test_nobody_waits_for_the_disk(tmp_path: Path) -> None:
     going_on = threading.Event()
 
