@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from plldb.debugger.children.interpreter import Interpreter
-from plldb.debugger.children.invoker import Invoker, Outcome
+from plldb.debugger.children.invoker import Invoker, Outcome, Progress
 from plldb.debugger.children.local_function import LocalFunction
 from plldb.debugger.invocation_runner import InvocationFinished, InvocationStarted, Legs
 from plldb.errors import PlldbError, ReplayError
@@ -42,7 +42,8 @@ class Runner(Protocol):
 class OwnChildren:
     """A child for each replay, which has no credentials; a breakpoint is passed over.
 
-    ``take`` hears what the child writes.
+    However long it has waited for its turn, it has the function's whole time. ``take`` hears what
+    the child writes, and how far it is, under the deadline that it is known by.
     """
 
     def __init__(self, python: Interpreter, take: Take) -> None:
@@ -57,10 +58,15 @@ class OwnChildren:
     ) -> Outcome:
         # Nobody lends it the credentials of a role.
         function = replace(function, as_function=False)
+        end = max(deadline, time.time() + self.find_time_limit(function))
+
+        def follow(progress: Progress) -> None:
+            self._take(replace(progress, deadline=deadline))
+
         async with Invoker(
-            python=self._python, max_concurrency=1, on_output=self._take, on_progress=self._take
+            python=self._python, max_concurrency=1, on_output=self._take, on_progress=follow
         ) as invoker:
-            return await invoker.invoke(function, event, context, deadline)
+            return await invoker.invoke(function, event, context, end)
 
 
 class SessionChildren:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from pathlib import Path
 
 import pytest
 
-from plldb.debugger.children.invoker import Invoker
+from plldb.debugger.children.invoker import Invoker, Progress
 from plldb.errors import ReplayError
 from plldb.inspector.listing import get_answer, get_error
 from plldb.inspector.reruns import OwnChildren, Reruns, SessionChildren
@@ -122,6 +123,15 @@ def test_one_at_a_time_of_each_and_none_of_what_runs(session: Session) -> None:
     ended = get(session, asyncio.run(main()))
     assert ended.finished is not None
     assert ended.finished.outcome == "abandoned"
+
+
+def test_who_has_waited_for_the_turn_has_the_whole_time(session: Session) -> None:
+    started = session.start({"a": 1, "b": 2})
+    over = time.time() - 1
+    seen: list[object] = []
+    running = OwnChildren(HERE, seen.append).run(started.local, started.event, {}, over)
+    assert asyncio.run(running).result == '{"sum": 3}'
+    assert {one.deadline for one in seen if isinstance(one, Progress)} == {over}
 
 
 def test_in_the_sessions_own_children_where_an_editor_is_attached(session: Session) -> None:
