@@ -47,7 +47,7 @@ async function open(id) {
     if (one.replayOf && one.hasEnded) await showDifference(one.replayOf, one.id, "Difference to the original");
   });
 }
-const reopen = throttle(() => state.one && open(state.one.id), 200);
+const reopen = throttle(() => list.selected && open(list.selected), 200);
 
 function showDetail() {
   if (!state.one) {
@@ -205,7 +205,7 @@ listen(
       return;
     }
     list.take(message.changed);
-    if (message.changed.some((one) => one.id === state.one?.id)) reopen();
+    if (message.changed.some((one) => one.id === list.selected)) reopen();
   },
   (connection) => {
     byId("connection").className = connection;

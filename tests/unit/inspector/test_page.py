@@ -19,7 +19,7 @@ from tests.unit.inspector.inspected import Session, open_browser, poll
 pytest.importorskip("playwright", reason="playwright is not installed")
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Route
 
 # A browser on a machine that does other things, too.
 pytestmark = pytest.mark.timeout(180)
@@ -121,6 +121,30 @@ def test_an_invocation_arrives_is_found_and_looked_at(browser: Browser, session:
         page.keyboard.press("?")
         page.get_by_role("dialog").wait_for()
         page.keyboard.press("Escape")
+
+
+def test_what_is_chosen_is_shown_though_what_was_before_changes(
+    browser: Browser, session: Session
+) -> None:
+    with session.inspected() as inspector, opened(browser, inspector) as page:
+        chosen = session.invoke({"a": 2}, "of the other", "Other")
+        running = session.start({"a": 1})
+        page.locator(".row", has_text="Adder").click()
+        page.get_by_role("heading", name="Adder").wait_for()
+        held: list[Route] = []
+
+        def hold(route: Route) -> None:
+            held.append(route)
+
+        page.route(re.compile(f"api/invocation.id={chosen}"), hold)
+        page.locator(".row", has_text="Other").click()
+        session.answer(running, {"sum": 3})
+        page.locator(".row.succeeded", has_text="Adder").wait_for()
+        # Longer than the page takes to look at what has changed.
+        page.wait_for_timeout(500)
+        for route in held:
+            route.continue_()
+        page.get_by_role("heading", name="Other").wait_for()
 
 
 def test_replay_difference_and_a_test_that_pytest_runs(browser: Browser, session: Session) -> None:
