@@ -111,7 +111,7 @@ class InvocationJournal:
                     with self._lock:
                         self._begun.pop(id_, None)
                         self._written.discard(id_)
-                    self._write(id_)
+                        self._write(id_)
 
     def _write_what_takes_time(self) -> None:
         while not self._is_closing:
@@ -126,10 +126,10 @@ class InvocationJournal:
             for id_ in ids:
                 del self._begun[id_]
                 self._written.add(id_)
-        for id_ in ids:
-            self._write(id_)
+                self._write(id_)
 
     def _write(self, id_: str) -> None:
+        """With the lock: what was seen before its end must not be written after it."""
         invocation = self._history.get(id_)
         if invocation is not None:
             self._writer.put_later(partial(_describe, invocation))
@@ -168,11 +168,18 @@ def _take_end(lines: tuple[OutputWritten, ...]) -> tuple[OutputWritten, ...]:
 
 
 def _delete_old_ones(folder: Path) -> None:
-    """Leaves room for one more. Their names begin with the time."""
+    """Leaves room for one more, but those of sessions that run. Their names begin with the time."""
     paths = sorted(folder.glob(f"*{_SUFFIX}"))
     for path in paths[: max(0, len(paths) - _KEPT_SESSIONS + 1)]:
-        for one in (path, name_older(path)):
-            one.unlink(missing_ok=True)
+        if not _has_writer(path):
+            for one in (path, name_older(path)):
+                one.unlink(missing_ok=True)
+
+
+def _has_writer(path: Path) -> bool:
+    with suppress(OSError):
+        return is_being_written(path)
+    return False
 
 
 @dataclass
@@ -185,9 +192,7 @@ class _Session:
 
     @property
     def has_ended(self) -> bool:
-        with suppress(OSError):
-            return self.path is None or not is_being_written(self.path)
-        return True
+        return self.path is None or not _has_writer(self.path)
 
 
 @dataclass

@@ -121,7 +121,8 @@ def _signal(place: SessionFolder) -> None:
             f"A session runs, but {place.record_file} does not say which process it is.",
             "It has been started a moment ago, or the file was changed. Try again.",
         )
-    # The lock says that this process is the one that is meant.
-    if place.is_running():
+    # The lock says that this process is the one that is meant; one that has ended may have left its
+    # number to another.
+    if not record.has_ended and place.is_running():
         with suppress(ProcessLookupError):
             os.kill(record.pid, signal.SIGTERM)

@@ -36,7 +36,6 @@ from plldb.debugger.sources.stack_settings import (
 from plldb.debugger.timing import read_timing
 from plldb.deployed import DeployedStack
 from plldb.errors import UsageError
-from plldb.inspector.extra import require_installed
 from plldb.stacks import check_debuggable_stack, find_stack, read_deployed_stack
 
 if TYPE_CHECKING:
@@ -95,8 +94,6 @@ class AttachFactory:
         self._python = self._find_interpreter()
         self.view = view or AttachView(factory.console, is_live=not options.pdb)
         factory.ask = self.view.ask
-        if options.inspect is not None:
-            require_installed()
         self._editor_session = EditorSession()
         self._history: History | None = None
         # Who wants to know what goes on, beside the view.

@@ -102,7 +102,7 @@ class AttachOptions:
 
     def check(self) -> None:
         """Raises click.UsageError, or UsageError, for options that do not go together, and for an
-        address at which nothing is to listen.
+        address at which nothing is to listen; SourceError for a page that nothing here can serve.
         """
         if self.template and self.terraform:
             raise click.UsageError("Choose one of --template and --terraform.")
@@ -118,8 +118,10 @@ class AttachOptions:
             raise click.UsageError("--wait-for-client and --write-launch-config go with --debugpy.")
         if self.inspect is not None:
             from plldb.inspector.address import parse_address
+            from plldb.inspector.extra import require_installed
 
             parse_address(self.inspect)
+            require_installed()
         if self.pdb and (self.detach or self.background is not None):
             raise click.UsageError(
                 "--pdb takes a terminal, and --detach leaves none: choose --debugpy for an editor."

@@ -243,7 +243,8 @@ def clean_up(
     """Of a session that was killed: writes down that it has ended, and stops the emulator that it
     was to stop, unless the next one takes that over.
 
-    ``place`` is one where none runs. Returns the record as it is then.
+    ``place`` is one where none runs, or with ``takes_emulator_over``, one that the caller has
+    locked. Returns the record as it is then.
     """
     from dataclasses import replace
 
@@ -253,6 +254,8 @@ def clean_up(
     record = place.read_record()
     if record is None or record.has_ended:
         return record
+    if not takes_emulator_over and place.is_running():
+        return record  # another one has begun since
     left = None
     if not takes_emulator_over and StateFile(factory.home.value).read() is not None:
         left = factory.lifecycle.down_if_left()
@@ -263,7 +266,16 @@ def clean_up(
         else "The helper stack gives its functions back by itself."
         + (f" At once: {restoring}" if restoring else "")
     )
-    ended = replace(record, state="ended", ended_at=tell_time(), error="It was killed.", hint=hint)
+    if (now := place.read_record()) != record:
+        return now  # to stop an emulator takes time
+    ended = replace(
+        record,
+        state="ended",
+        ended_at=tell_time(),
+        error="It was killed.",
+        hint=hint,
+        inspector=None,
+    )
     place.write_record(ended)
     return ended
 

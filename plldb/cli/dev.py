@@ -106,9 +106,9 @@ def dev(
     attach_options = AttachOptions(
         stacks=(), stack_names=(), template=named, terraform=None, **given
     )
-    attach_options.check()
     if no_inspect and attach_options.inspect is not None:
         raise click.UsageError("Choose one of --inspect and --no-inspect.")
+    attach_options.check()
     seed_words = _split_seed(seed)
     from plldb.cli.factory import make_factory
     from plldb.dev.project_packages import find_stack_sources

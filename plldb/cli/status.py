@@ -47,6 +47,7 @@ def status(stack_name: str | None, every: bool) -> None:
         record = place.read_record() if is_running else clean_up(factory, place)
         if record is not None:
             shown += 1
+            is_running = is_running or not record.has_ended
             console.answer(describe(place, record, is_running), tell(place, record))
     if not shown and not (console.is_json and every):
         console.answer({"running": False}, _NONE)

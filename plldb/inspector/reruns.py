@@ -114,7 +114,9 @@ class Reruns:
         task = asyncio.create_task(self._run(started))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return self._find_id(started)
+        id_ = self._history.find_id(started.request_id, started.deadline)
+        assert id_ is not None  # what has not finished is not forgotten
+        return id_
 
     async def close(self) -> None:
         """Ends what runs, and the children with it."""
@@ -135,13 +137,6 @@ class Reruns:
         )
         self._history.take(started)
         return started
-
-    def _find_id(self, started: InvocationStarted) -> str:
-        return next(
-            one.id
-            for one in reversed(self._history.list_all())
-            if one.request_id == started.request_id and one.deadline == started.deadline
-        )
 
     async def _attempt(self, started: InvocationStarted) -> Outcome:
         async with self._slots:

@@ -72,10 +72,9 @@ class Site:
     async def _list(self, request: Request) -> Response:
         asked = request.query_params
         search = Search(asked.get("function", ""), asked.get("outcome", ""), asked.get("text", ""))
-        limit = asked.get("limit", "")
-        count = int(limit) if limit.isascii() and limit.isdecimal() else 100
+        count = _read_limit(asked.get("limit", ""))
         page = await asyncio.to_thread(
-            list_page, self.history, search, asked.get("before", ""), min(count, _LONGEST_PAGE)
+            list_page, self.history, search, asked.get("before", ""), count
         )
         return _send_json(page)
 
@@ -125,6 +124,14 @@ class Site:
         if found is None:
             raise ReplayError(_GONE, "Choose another one.")
         return found
+
+
+def _read_limit(text: str) -> int:
+    """How many to list: one at least, so that there is a last one."""
+    try:
+        return max(1, min(int(text or 100), _LONGEST_PAGE))
+    except ValueError:
+        return 100
 
 
 def _make_file_endpoint(name: str, content: bytes) -> Callable[[Request], Awaitable[Response]]:

@@ -7,6 +7,7 @@ rest is JSON as it is, for whoever shows it to cut.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 from plldb.debugger.children.invoker import Outcome
@@ -55,7 +56,9 @@ def _read(text: str) -> Any:
 
 def _shorten(text: str, value: Any) -> str:
     if value is not None:
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        # What is just not too deep to be read may be so for being written.
+        with suppress(RecursionError):
+            text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return _put_in_a_row(text)
 
 
@@ -68,8 +71,7 @@ def _shorten_body(answer: dict[str, Any], body: Any) -> str:
         return ""
     if answer.get("isBase64Encoded"):
         return "(base64)"
-    text = body if isinstance(body, str) else json.dumps(body)
-    return _shorten(text, _read(text))
+    return _shorten(body, _read(body)) if isinstance(body, str) else _shorten("", body)
 
 
 def _name_event(event: dict[str, Any]) -> str | None:
@@ -116,5 +118,5 @@ def _name_record(record: dict[str, Any]) -> str:
         case {"Sns": {"Message": str(message)}}:
             return f": {_shorten(message, _read(message))}"
         case {"eventName": what, "dynamodb": {"Keys": keys}}:
-            return f": {what} {json.dumps(keys, ensure_ascii=False)}"
+            return f": {what} {_shorten('', keys)}"
     return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ from plldb.debugger.children.local_function import LocalFunction
 from plldb.debugger.children.runtime.frames import make_error_report
 from plldb.debugger.invocation_runner import InvocationFinished, InvocationStarted
 from plldb.errors import SessionError
-from plldb.replay.history import History
+from plldb.replay.history import History, Invocation
 from plldb.replay.masks import Masks
 
 LOCAL = LocalFunction("Greeter", Path("/code"), "app.handler", "f", {"DB_PASSWORD": "s3cret-one"})
@@ -33,8 +34,14 @@ ANSWER = Outcome('{"total": 1}', None)
 class Session:
     """A session's history and journal, which take the same events."""
 
-    def __init__(self, folder: Path, recordings: Path | None = None, **limits: int) -> None:
-        self.history = History(["shop"])
+    def __init__(
+        self,
+        folder: Path,
+        recordings: Path | None = None,
+        history: History | None = None,
+        **limits: int,
+    ) -> None:
+        self.history = history or History(["shop"])
         masks = Masks()
         self.journal = InvocationJournal(folder, self.history, masks.apply, recordings, **limits)
 
@@ -51,6 +58,21 @@ class Session:
 
     def __exit__(self, *_: object) -> None:
         self.journal.__exit__()
+
+
+class SlowHistory(History):
+    """Whoever looks at what has not ended has it in the hand for a while."""
+
+    def __init__(self, stacks: list[str]) -> None:
+        super().__init__(stacks)
+        self.is_looked_at = threading.Event()
+
+    def get(self, id_: str) -> Invocation | None:
+        found = super().get(id_)
+        if found is not None and found.finished is None:
+            self.is_looked_at.set()
+            time.sleep(0.3)
+        return found
 
 
 def start(id_: str, arrived: float, event: str = '{"n": 1}') -> InvocationStarted:
@@ -191,6 +213,16 @@ class TestWritten:
             states = {one["state"] for one in found.values()}
             assert "lost" not in states
 
+    def test_its_end_counts_though_it_comes_while_its_beginning_is_written(
+        self, folder: Path, reader: JournalReader
+    ) -> None:
+        history = SlowHistory(["shop"])
+        with Session(folder, history=history) as session:
+            session.take(start("r1", 1.0))
+            assert history.is_looked_at.wait(30)
+            session.take(finish("r1", 1.0))
+        assert by_id(reader.read())["r1"]["state"] == "finished"
+
     def test_it_is_bounded_and_keeps_the_newest(self, folder: Path, reader: JournalReader) -> None:
         with Session(folder, max_bytes=10_000) as session:
             for number in range(200):
@@ -216,6 +248,16 @@ class TestWritten:
             with Session(folder) as session:
                 session.run(f"r{number}", float(number))
         assert set(by_id(reader.read())) == {f"r{number}" for number in range(3, 8)}
+
+    def test_one_that_runs_is_kept_however_many_come_after_it(
+        self, folder: Path, reader: JournalReader
+    ) -> None:
+        with Session(folder) as first:
+            for number in range(8):
+                with Session(folder) as session:
+                    session.run(f"r{number}", float(number))
+            first.run("of-the-first", 9.0)
+        assert set(by_id(reader.read())) == {"of-the-first", *(f"r{n}" for n in range(3, 8))}
 
     def test_where_it_was_recorded_is_said(self, folder: Path, reader: JournalReader) -> None:
         with Session(folder, recordings=folder.parent / "recordings") as session:

@@ -8,12 +8,16 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from plldb.background.session_folder import SessionFolder
 from plldb.background.session_record import SessionRecord
+from plldb.cli.background import clean_up
+from plldb.emulators.base import RunningEmulator
+from plldb.emulators.state import StateFile
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -129,6 +133,24 @@ class TestStatus:
             assert state["error"] == "It was killed."
             assert "plldb restore --stack-name shop" in state["hint"]
         assert shell.json("stop") == {"running": False, "stopped": False}
+
+    def test_one_that_begins_while_a_killed_one_is_cleaned_up_keeps_its_record(
+        self, shell: Shell
+    ) -> None:
+        begun = replace(shell.write(), pid=2**22 + 2, state="starting")
+        StateFile(shell.home).write(RunningEmulator("ministack", "", ""))
+        factory: Any = SimpleNamespace(
+            home=SimpleNamespace(value=shell.home),
+            lifecycle=SimpleNamespace(down_if_left=lambda: shell.place.write_record(begun)),
+        )
+        assert clean_up(factory, shell.place) == begun
+        lock = shell.place.lock()
+        assert lock is not None
+        try:
+            assert clean_up(factory, shell.place) == begun
+        finally:
+            os.close(lock)
+        assert shell.place.read_record() == begun
 
     def test_one_that_runs_is_found_from_a_folder_below_and_by_its_stack(
         self, shell: Shell, tmp_path: Path

@@ -190,6 +190,13 @@ def test_what_makes_no_sense_is_said(inspector: Inspector, path: str, value: obj
     assert said["error"]
 
 
+@pytest.mark.parametrize("limit", ["", "0", "-1", "1", "x", "9" * 5000])
+def test_of_a_list_there_is_one_at_least(inspector: Inspector, limit: str) -> None:
+    status, _, body = ask(inspector, f"api/invocations?limit={limit}")
+    assert status == 200
+    assert len(json.loads(body)["invocations"]) == 1
+
+
 def test_what_is_too_long_is_refused(inspector: Inspector) -> None:
     status, said = post(inspector, "api/replay", {"id": "x", "event": "x" * 17_000_000})
     assert status == 400

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -110,6 +111,22 @@ def test_any_event_and_answer_has_a_short_form(value: Any) -> None:
     text = json.dumps(value)
     for short in (shorten_event(text), shorten_answer(Outcome(text, None))):
         assert short == " ".join(short.split())
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        "%s",
+        '{"statusCode": 200, "body": %s}',
+        '{"Records": [{"eventSource": "aws:d", "eventName": "X", "dynamodb": {"Keys": %s}}]}',
+    ],
+)
+def test_however_deep_it_is_it_has_one(around: str) -> None:
+    limit = sys.getrecursionlimit()
+    for depth in range(limit // 2, limit + 10):
+        text = around % ("[" * depth + "]" * depth)
+        shorten_event(text)
+        shorten_answer(Outcome(text, None))
 
 
 def test_what_is_long_is_not_read() -> None:

@@ -51,7 +51,7 @@ class RateLimit:
                 self._sleep(turn - now)
             with self._lock:
                 # What was refused meanwhile has put off everybody who waits.
-                if refused_at == self._refused_at:
+                if refused_at == self._refused_at and turn >= self._not_before:
                     return
 
     def back_off(self, seconds: float) -> None:

@@ -142,6 +142,18 @@ class TestBackingOff:
         turns, _ = time.run(lambda: self.turns(limit, time, 3), refuse)
         assert turns == [0, 0, pytest.approx(10.5)]
 
+    def test_also_by_a_second_refusal_of_the_same_moment(self) -> None:
+        time = VirtualTime()
+        limit = RateLimit(2, time.clock, time.sleep)
+
+        def refuse() -> None:
+            limit.back_off(0.5)
+            time.sleep(0.1)
+            limit.back_off(10)
+
+        _, turns = time.run(refuse, lambda: self.turns(limit, time, 2))
+        assert turns == [pytest.approx(10.1)] * 2
+
     def test_some_always_go_on(self) -> None:
         time = VirtualTime()
         limit = RateLimit(8, time.clock, time.sleep)
