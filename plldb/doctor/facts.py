@@ -16,7 +16,7 @@ import requests
 from plldb.aws import aws_errors
 from plldb.clock_skew import TOLERANCE_SECONDS, clock_difference
 from plldb.debugger.api_client import ApiClient, SessionView
-from plldb.errors import EndpointError
+from plldb.errors import AccessDeniedError, EndpointError
 from plldb.network_refusals import find_refusal
 from plldb.stacks import HelperStack, StackState, find_helper_stack, find_stack
 
@@ -141,5 +141,12 @@ class Facts:
 
     @cached_property
     def attached_sessions(self) -> list[SessionView]:
-        """The attached sessions of every stack."""
-        return list(self.api_client.list_sessions())
+        """The attached sessions of every stack; of the named one, for who may list no others."""
+        stack_name = self.context.stack_name
+        try:
+            return list(self.api_client.list_sessions())
+        except AccessDeniedError:
+            if stack_name is None:
+                raise
+        of_stack = self.api_client.list_sessions(stack_name)
+        return [view for view in of_stack if view.status == "ACTIVE"]

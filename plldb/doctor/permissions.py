@@ -255,7 +255,9 @@ TRIALS: dict[Permission, Callable[[Facts], object]] = {
     requirements.RESTORE_FUNCTIONS: _invoke_dry,
     requirements.GET_HEALTH: lambda facts: facts.api_client.health(),
     requirements.LIST_SESSIONS: lambda facts: facts.attached_sessions,
-    requirements.GET_SESSION: lambda facts: facts.api_client.find_session(str(uuid.uuid4())),
+    requirements.GET_SESSION: lambda facts: facts.api_client.find_session(
+        str(uuid.uuid4()), facts.context.stack_name
+    ),
     requirements.LIST_BUCKET: _list_bucket,
     requirements.DESCRIBE_EVENTS: _read_events,
 }

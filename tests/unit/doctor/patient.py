@@ -14,7 +14,7 @@ from plldb.bootstrap.release import FINGERPRINT_TAG, Release, build_release
 from plldb.config import VERSION_TAG
 from plldb.debugger.api_client import Health, SessionView
 from plldb.doctor.facts import CheckupContext, EndpointAnswer, Facts
-from plldb.errors import PlldbError
+from plldb.errors import PlldbError, SessionError
 from plldb.stacks import HelperStack, StackState
 from tests.unit.fakes import ACCOUNT, FakeEmulator, FakeTarget, client_error
 
@@ -35,27 +35,28 @@ class FakeTargetWith(FakeTarget):
 
 
 class FakeApiClient:
-    """The management API; ``refusal`` is raised by every call."""
+    """The management API; ``refusal`` is raised by every call, unless it is about ``own_stack``."""
 
     def __init__(self, *attached: SessionView, health: Health | None = None) -> None:
         self.attached = attached
         self.is_healthy = health or Health(True, {"sessions": True, "debugger": True}, 0.0)
         self.refusal: PlldbError | None = None
+        self.own_stack: str | None = None
 
     def health(self) -> Health:
         self._check()
         return self.is_healthy
 
     def list_sessions(self, stack_name: str | None = None) -> Iterator[SessionView]:
-        self._check()
-        return iter(self.attached)
+        self._check(stack_name)
+        return (one for one in self.attached if stack_name in (None, one.stack_name))
 
     def find_session(self, session_id: str, stack_name: str | None = None) -> SessionView:
-        self._check()
-        raise AssertionError("nobody asks for one that is there")
+        self._check(stack_name)
+        raise SessionError("there is no such session")
 
-    def _check(self) -> None:
-        if self.refusal is not None:
+    def _check(self, stack_name: str | None = None) -> None:
+        if self.refusal is not None and (stack_name is None or stack_name != self.own_stack):
             raise self.refusal
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +13,7 @@ from lambda_functions.shared import constants
 from plldb.doctor import leftovers
 from plldb.doctor.facts import EndpointAnswer
 from plldb.doctor.findings import CheckResult, CheckStatus
-from plldb.errors import AwsError
+from plldb.errors import AccessDeniedError, AwsError
 from tests.aws_lambda import AwsLambda
 from tests.unit.doctor.patient import (
     USER,
@@ -193,6 +194,21 @@ class TestFunctions:
         found = functions(lambda_, stack_name="b")
         assert [one["name"] for one in found.data["functions"]] == ["g"]
         assert functions(lambda_, stack_name="c").status is CheckStatus.OK
+
+    def test_who_may_list_sessions_of_that_stack_only_learns_of_its_functions(self) -> None:
+        api_client = FakeApiClient(
+            view("1", "a"), view("2", "b"), replace(view("3", "b"), status="CLOSED")
+        )
+        api_client.refusal, api_client.own_stack = AccessDeniedError("no"), "b"
+        stacks = {"1": "a", "2": "b", "3": "b"}
+        lambda_ = FakeLambda(*(instrumented(one, one) for one in stacks), **stacks)
+        facts = patient(
+            FakeTargetWith(**{"lambda": lambda_, "cloudformation": FakeResources([])}),
+            api_client=api_client,
+            stack_name="b",
+        )
+        (left,) = leftovers.check_functions(facts).data["functions"]
+        assert left["name"] == "3"
 
     def test_which_is_known_of_the_named_stack_without_tags(self) -> None:
         lambda_ = FakeLambda(instrumented("f", "1"), instrumented("g", "1"), f=None, g=None)

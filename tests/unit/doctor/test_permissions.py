@@ -197,6 +197,14 @@ class TestTrial:
             "GET/health",
         ]
 
+    def test_who_may_use_one_stacks_path_is_tried_with_that(self, iam: FakeIam) -> None:
+        api_client = FakeApiClient()
+        api_client.refusal, api_client.own_stack = AccessDeniedError("no"), "app"
+        found = look(SESSIONS, iam, api_client=api_client, stack_name="app")
+        assert [one["resource"].partition("/plldb/")[2] for one in found.data["missing"]] == [
+            "GET/health",
+        ]
+
     def test_that_there_is_no_such_thing_is_only_told_to_who_may_ask(self, iam: FakeIam) -> None:
         api_client = FakeApiClient()
         api_client.refusal = SessionError("404 There is no such session.")

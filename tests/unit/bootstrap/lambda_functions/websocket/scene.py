@@ -16,7 +16,7 @@ from lambda_functions.invocations.invocation import (
     token_key,
 )
 from lambda_functions.sessions.ending import Ending
-from lambda_functions.sessions.session import LEASE, Session, Status, new_session
+from lambda_functions.sessions.session import LEASE, Session, Status, digest, new_session
 from lambda_functions.shared.signed_request import SignedRequest
 from lambda_functions.websocket.actions import answer
 from lambda_functions.websocket.relay import Relay
@@ -50,10 +50,11 @@ class FakePayloads:
 
 
 class FakeClaims:
-    """Signs nothing; what is claimed stands in the body."""
+    """Signs nothing; what is claimed, and by whom, stands in the body."""
 
     def sign(self, id: InvocationId, session_id: str, now: float) -> SignedRequest:
-        return {"url": "https://table", "headers": {}, "body": f"{id.request_id} at {now}"}
+        body = f"{id.request_id} at {now} by {digest(session_id)}"
+        return {"url": "https://table", "headers": {}, "body": body}
 
 
 class Scene:
