@@ -20,6 +20,7 @@ export class InvocationList {
     this.matching = 0;
     this.selected = null;
     this.asked = 0;
+    this.startsAnew = false;
     this.isLoading = false;
     this.box = byId("list");
     this.inner = el("div", { class: "rows", role: "presentation" });
@@ -29,11 +30,14 @@ export class InvocationList {
     this.refresh = throttle(() => this.load(true).catch((error) => say(error.message)), 250);
   }
 
-  /** The first page; what was loaded beyond it stays, if `keeps`. */
+  /** The first page; what was loaded beyond it stays, if `keeps`, and nobody wants it otherwise. */
   async load(keeps = false) {
+    this.startsAnew ||= !keeps;
     const asked = ++this.asked;
     const page = await get("invocations", { ...this.getFilter(), limit: PAGE });
     if (asked !== this.asked) return; // a later wish is on its way
+    keeps = !this.startsAnew;
+    this.startsAnew = false;
     const last = page.invocations.at(-1)?.id;
     const known = keeps ? this.rows.findIndex((row) => row.id === last) : -1;
     const anchor = this.rows[Math.floor(this.box.scrollTop / ROW_PIXELS)]?.id;

@@ -77,6 +77,17 @@ def count(page: Page, text: str) -> None:
     page.locator("#count", has_text=re.compile(f"^{re.escape(text)}$")).wait_for()
 
 
+def hold(page: Page, address: re.Pattern[str], times: int | None = None) -> list[Route]:
+    """Requests that are not answered until a test has them go on."""
+    held: list[Route] = []
+
+    def take(route: Route) -> None:
+        held.append(route)
+
+    page.route(address, take, times=times)
+    return held
+
+
 def test_an_invocation_arrives_is_found_and_looked_at(browser: Browser, session: Session) -> None:
     with session.inspected() as inspector, opened(browser, inspector) as page:
         count(page, "0 invocations")
@@ -131,12 +142,7 @@ def test_what_is_chosen_is_shown_though_what_was_before_changes(
         running = session.start({"a": 1})
         page.locator(".row", has_text="Adder").click()
         page.get_by_role("heading", name="Adder").wait_for()
-        held: list[Route] = []
-
-        def hold(route: Route) -> None:
-            held.append(route)
-
-        page.route(re.compile(f"api/invocation.id={chosen}"), hold)
+        held = hold(page, re.compile(f"api/invocation.id={chosen}"))
         page.locator(".row", has_text="Other").click()
         session.answer(running, {"sum": 3})
         page.locator(".row.succeeded", has_text="Adder").wait_for()
@@ -145,6 +151,23 @@ def test_what_is_chosen_is_shown_though_what_was_before_changes(
         for route in held:
             route.continue_()
         page.get_by_role("heading", name="Other").wait_for()
+
+
+def test_a_choice_counts_though_something_arrives_before_its_list(
+    browser: Browser, session: Session
+) -> None:
+    session.invoke({"a": 1}, "the first")
+    session.fail(session.start({"a": 2}), "KeyError", "'b'")
+    session.invoke({"a": 3}, "the last")
+    with session.inspected() as inspector, opened(browser, inspector) as page:
+        count(page, "3 invocations")
+        held = hold(page, re.compile("outcome=failed"), times=1)
+        page.locator("#outcome").select_option("failed")
+        poll(lambda: held or page.wait_for_timeout(20))
+        session.invoke({"a": 4}, "another one")
+        count(page, "1 of 4 invocations")
+        assert rows(page) == ["{\"a\": 2} → KeyError: 'b'"]
+        held[0].continue_()
 
 
 def test_replay_difference_and_a_test_that_pytest_runs(browser: Browser, session: Session) -> None:
