@@ -29,7 +29,7 @@ PYTEST_ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit e2e coverage lint format docs screenshots recording shim projects lock bench clean
+.PHONY: help setup demo test unit e2e coverage lint format docs cost screenshots recording shim projects lock bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +79,11 @@ projects: setup ## Write what other tools make of tests/projects (needs Node.js;
 
 docs: setup ## Write docs/reference from the code
 	$(BIN)/python -m tools.reference
+
+cost: setup ## Count what debugging takes on the embedded emulator, and write docs/cost.md
+	COUNTED_UNITS=$(abspath tools/counted_units.json) EMULATOR=ministack ENDPOINT= PROFILE= \
+	  $(BIN)/pytest tests/e2e/test_cost.py -n 0 $(PYTEST_ARGS)
+	$(BIN)/python -m tools.cost
 
 recording: setup ## Record the first minutes for the README, from a real run (docs/first-minutes.svg)
 	$(BIN)/python -m tools.recording
