@@ -29,7 +29,7 @@ PYTEST_ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit e2e coverage lint format docs cost screenshots recording shim projects lock bench clean
+.PHONY: help setup demo test unit e2e coverage lint format acceptance docs cost screenshots recording shim projects lock bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ unit: setup ## Unit tests
 
 e2e: setup ## End-to-end tests in a LocalStack container where Docker runs (EMULATOR=, ENDPOINT=, PROFILE=)
 	EMULATOR=$(EMULATOR) ENDPOINT=$(ENDPOINT) PROFILE=$(PROFILE) $(BIN)/pytest tests/e2e $(PYTEST_ARGS)
+
+acceptance: setup ## Show and measure it all on AWS (PROFILE=name, REGION=name), then clean up; minutes to hours
+	$(BIN)/python -m tools.aws_acceptance --profile "$(PROFILE)" --region "$(or $(REGION),us-east-1)"
 
 coverage: setup ## What of plldb the unit tests run, line by line; slower than `make unit`
 	$(BIN)/pytest tests/unit --cov --cov-report term-missing:skip-covered $(PYTEST_ARGS)
