@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
-from plldb.pytest_plugin.fixtures import AttachTo, DeployStack, PlldbAttached, PlldbStack
+
+if TYPE_CHECKING:
+    from plldb.pytest_plugin.fixtures import AttachTo, DeployStack, PlldbAttached, PlldbStack
 
 
 @pytest.fixture(scope="session")

@@ -9,11 +9,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from plldb.pytest_plugin.fixtures import AttachTo, DeployStack, PlldbAttached, PlldbStack
 
-_APP = Path(__file__).parents[2]
+if TYPE_CHECKING:
+    from plldb.pytest_plugin.fixtures import AttachTo, DeployStack, PlldbAttached, PlldbStack
+
+_APP = Path(__file__).parents[1]
 # The code is deployed as it is: it runs here, where its packages are installed.
 _CONTEXT = {"aws:cdk:bundling-stacks": [], "aws:cdk:disable-asset-staging": True}
 
