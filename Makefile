@@ -69,6 +69,7 @@ lint: setup ## ruff, mypy --strict, bandit, zizmor and cfn-lint
 	$(BIN)/cfn-lint --regions ALL_REGIONS -- plldb/bootstrap/cloudformation/template.yaml
 	$(BIN)/zizmor --offline --quiet .github
 	$(BIN)/cfn-lint --ignore-checks W3002 -- plldb/demo/sample/template.yaml
+	$(BIN)/cfn-lint -- examples/*/template.yaml
 
 format: setup ## Format the code
 	$(BIN)/ruff format
