@@ -135,15 +135,20 @@ class Place:
         """For the command line."""
         if self.endpoint_url is not None:
             return clean_environment() | {"PLLDB_ENDPOINT_URL": self.endpoint_url}
-        profile = {"PLLDB_PROFILE": self.profile} if self.profile else {"PLLDB_TARGET": "aws"}
-        return dict(os.environ) | {"PLLDB_REGION": self.region} | profile
+        chosen = {"PLLDB_REGION": self.region, "PLLDB_PROFILE": self.profile or ""}
+        return _own_environment() | chosen
 
     def make_suite_environment(self) -> dict[str, str]:
         """For tests/e2e/conftest.py."""
-        environment = dict(os.environ) | {"PROFILE": "", "ENDPOINT": ""}
+        environment = _own_environment() | {"PROFILE": "", "ENDPOINT": ""}
         if self.endpoint_url is not None:
             return environment | {"ENDPOINT": self.endpoint_url}
         return environment | {"PROFILE": self.profile or "", "PLLDB_REGION": self.region}
+
+
+def _own_environment() -> dict[str, str]:
+    """Without what chooses another target, or sets plldb otherwise than it comes."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PLLDB_")}
 
 
 class Acceptance:

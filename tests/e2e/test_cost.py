@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import statistics
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,8 +47,18 @@ class Count:
     def __getitem__(self, unit: str) -> float:
         return self.units.get(unit, 0)
 
-    def over(self, times: int) -> dict[str, float]:
-        return {unit: round(count / times, 1) for unit, count in self.units.items()}
+    @property
+    def messages(self) -> float:
+        """What a debugger or a function sends is answered, on its own connection, once at most."""
+        return 2 * self["messages_in"] + self["posted"]
+
+
+def typical(counts: Sequence[Count]) -> dict[str, float]:
+    """Of several times, the median: on a busy machine, some ask once more."""
+    units = {unit for count in counts for unit in count.units}
+    found = {unit: statistics.median(count[unit] for count in counts) for unit in units}
+    messages = statistics.median(count.messages for count in counts)
+    return found | {"websocket_message": messages}
 
 
 class Counting:
@@ -61,6 +72,10 @@ class Counting:
         """By the function's name in the log."""
         records = function_records(self._backend, self._began)
         return Counter(str(record["Function"]) for record in records if "Function" in record)
+
+    def wait_for_messages(self, number: int) -> None:
+        """A run is logged at its end, a moment after what it sent has come."""
+        poll(lambda: self.runs()["message"] >= number, f"{number} messages are logged")
 
     def count(self) -> Count:
         runs = self.runs()
@@ -112,16 +127,16 @@ def test_an_invocation(plldb: Plldb, backend: Backend, meter: Meter, project: Pr
         attached.wait_for("ready")
         poll(lambda: project.invoke("Alpha").json["ran"] == "here", "it runs here")
         poll(lambda: project.invoke("Alpha").json["ran"] == "here", "and once more")
-        counting = Counting(backend, meter)
+        counts = []
         for _ in range(_TIMES):
+            counting = Counting(backend, meter)
             assert project.invoke("Alpha").json["ran"] == "here"
-        poll(lambda: counting.runs()["message"] >= 2 * _TIMES, "all is logged")
-        count = counting.count()
+            # The event, and the answer.
+            counting.wait_for_messages(2)
+            counts.append(counting.count())
         detach(attached)
 
-    # What a debugger or a function sends is answered, on its own connection, once at most.
-    messages = 2 * count["messages_in"] + count["posted"]
-    compare("invocation", Count(dict(count.units) | {"websocket_message": messages}).over(_TIMES))
+    compare("invocation", typical(counts))
 
 
 def test_a_session(plldb: Plldb, backend: Backend, meter: Meter, project: Project) -> None:
@@ -145,23 +160,19 @@ def test_a_session(plldb: Plldb, backend: Backend, meter: Meter, project: Projec
 
 def test_a_heartbeat(backend: Backend, meter: Meter) -> None:
     session_id = backend.new_session()
-    counts = []
+    counts: list[Count] = []
 
     async def talk() -> None:
         async with backend.connect(session_id) as websocket:
             await ask(websocket, wire.heartbeat_message(session_id))
-            counting = Counting(backend, meter)
             for _ in range(_TIMES):
+                counting = Counting(backend, meter)
                 await ask(websocket, wire.heartbeat_message(session_id))
-            await asyncio.to_thread(
-                poll, lambda: counting.runs()["message"] >= _TIMES, "all is logged"
-            )
-            counts.append(counting.count())
+                await asyncio.to_thread(counting.wait_for_messages, 1)
+                counts.append(counting.count())
 
     asyncio.run(talk())
-    (count,) = counts
-    messages = 2 * count["messages_in"] + count["posted"]
-    compare("heartbeat", Count(dict(count.units) | {"websocket_message": messages}).over(_TIMES))
+    compare("heartbeat", typical(counts))
 
 
 def test_a_sweep_of_the_reaper_that_finds_nothing(backend: Backend, meter: Meter) -> None:
@@ -169,9 +180,9 @@ def test_a_sweep_of_the_reaper_that_finds_nothing(backend: Backend, meter: Meter
     poll(lambda: not any(backend.reap().values()), "nothing is left to be ended")
     # What it is still to restore is settled with the second of these.
     backend.reap()
-    before = meter.read()
+    counts = []
     for _ in range(_TIMES):
+        counting = Counting(backend, meter)
         backend.reap()
-    after = meter.read()
-    reads = after["dynamodb_read"] - before.get("dynamodb_read", 0)
-    compare("sweep", Count({"dynamodb_read": reads}).over(_TIMES))
+        counts.append(counting.count())
+    compare("sweep", {"dynamodb_read": typical(counts)["dynamodb_read"]})

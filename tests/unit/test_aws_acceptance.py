@@ -98,9 +98,11 @@ def test_latencies(seconds: list[float], median: float, p95: float) -> None:
 class TestPlace:
     def test_on_aws_by_a_profile(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("ENDPOINT", "http://127.0.0.1:9")
+        monkeypatch.setenv("PLLDB_ENDPOINT_URL", "http://127.0.0.1:9")
         place = Place("dev", "eu-west-1", None)
         command, suite = place.make_environment(), place.make_suite_environment()
         assert (command["PLLDB_PROFILE"], command["PLLDB_REGION"]) == ("dev", "eu-west-1")
+        assert "PLLDB_ENDPOINT_URL" not in command.keys() | suite.keys()
         assert (suite["PROFILE"], suite["ENDPOINT"]) == ("dev", "")
         assert suite["PLLDB_REGION"] == "eu-west-1"
 
