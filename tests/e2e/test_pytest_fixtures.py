@@ -151,20 +151,33 @@ def test_a_stack_is_deployed_once(shop, plldb_stack, plldb_attached, attached):
 """
 
 
+_SETTINGS = """
+[tool.pytest.ini_options]
+testpaths = ["tests"]
+
+[tool.coverage.run]
+branch = true
+patch = ["subprocess"]
+source = ["src"]
+"""
+_PAGE = Path(__file__).parents[2] / "docs" / "howto" / "testing.md"
+
+
 class Suite:
-    def __init__(self, folder: Path, plldb: Plldb) -> None:
+    """A project with tests; ``code`` are its modules by their names."""
+
+    def __init__(
+        self, folder: Path, plldb: Plldb, template: str, code: dict[str, str], tests: str
+    ) -> None:
         self.folder = folder
         self.plldb = plldb.within(folder)
         (folder / "src").mkdir(parents=True)
         (folder / "tests").mkdir()
-        for name, code in _CODE.items():
-            (folder / "src" / f"{name}.py").write_text(code)
-        (folder / "template.yaml").write_text(_TEMPLATE)
-        (folder / "tests" / "test_orders.py").write_text(_TESTS)
-        (folder / "pyproject.toml").write_text(
-            '[tool.pytest.ini_options]\ntestpaths = ["tests"]\n'
-            '[tool.coverage.run]\nbranch = true\npatch = ["subprocess"]\nsource = ["src"]\n'
-        )
+        for name, text in code.items():
+            (folder / "src" / f"{name}.py").write_text(text)
+        (folder / "template.yaml").write_text(template)
+        (folder / "tests" / "test_orders.py").write_text(tests)
+        (folder / "pyproject.toml").write_text(_SETTINGS)
 
     def run(self, *options: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:cacheprovider"]
@@ -184,11 +197,15 @@ class Suite:
 
 
 @pytest.fixture
-def suite(tmp_path: Path) -> Iterator[Suite]:
+def plldb(tmp_path: Path) -> Iterator[Plldb]:
     plldb = Plldb(clean_environment() | {"PLLDB_HOME": str(tmp_path / "home")})
-    suite = Suite(tmp_path / "orders", plldb)
-    yield suite
-    suite.plldb("local", "down")
+    yield plldb
+    plldb("local", "down")
+
+
+@pytest.fixture
+def suite(tmp_path: Path, plldb: Plldb) -> Suite:
+    return Suite(tmp_path / "orders", plldb, _TEMPLATE, _CODE, _TESTS)
 
 
 def passed(result: subprocess.CompletedProcess[str]) -> int:
@@ -235,3 +252,12 @@ class TestSuite:
             ".describe_stacks()['Stacks']])",
         ).succeeded()
         assert listed.stdout.strip() == "['plldb']"
+
+    def test_the_sample_of_the_page_passes(self, tmp_path: Path, plldb: Plldb) -> None:
+        page = _PAGE.read_text()
+        [template] = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+        taker, keeper, tests = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+        code = {"taker": taker, "keeper": keeper}
+        suite = Suite(tmp_path / "sample", plldb, template, code, tests)
+        assert passed(suite.run("-n", "0", "--cov", "--cov-report", "json")) == 2
+        assert read_coverage(suite.folder) == {"taker.py": 100.0, "keeper.py": 100.0}

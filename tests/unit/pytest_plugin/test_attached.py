@@ -44,7 +44,7 @@ def later(watch: SessionWatch, *events: Any) -> threading.Thread:
 
 def run(watch: SessionWatch, id_: str, result: Outcome = ANSWER, **changes: Any) -> None:
     watch.take(started(id_, **changes))
-    watch.take(finished(id_, result=result, **changes))
+    watch.take(finished(id_, result=result))
 
 
 class TestInvocations:
