@@ -11,7 +11,12 @@ from pathlib import Path
 
 from plldb.debugger.children.interpreter import Interpreter
 from plldb.debugger.children.lambda_paths import LambdaPaths
-from plldb.debugger.children.local_function import DebugMode, Debugpy, LocalFunction
+from plldb.debugger.children.local_function import (
+    DebugMode,
+    Debugpy,
+    LocalFunction,
+    NoDebugger,
+)
 from plldb.debugger.reserved_variables import is_reserved
 from plldb.proxies import EXCEPTIONS, PROXIES, exempt_loopback
 
@@ -77,6 +82,16 @@ def make_child_environment(
     )
     made |= _NO_OTHER_IDENTITY | dict(credentials)
     return made | exempt_loopback(made)
+
+
+def choose_environ(environ: Mapping[str, str], debug: DebugMode) -> Mapping[str, str]:
+    """What children may know of: under a debugger they are not measured, since both want to trace
+    the code.
+    """
+    if isinstance(debug, NoDebugger):
+        return environ
+    measuring = (*_MEASURING, *_MEASURING_FILES)
+    return {name: value for name, value in environ.items() if name not in measuring}
 
 
 def _list_defaults(function: LocalFunction) -> dict[str, str]:

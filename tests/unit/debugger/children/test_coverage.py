@@ -9,8 +9,9 @@ from pathlib import Path
 import coverage
 import pytest
 
-from plldb.debugger.children.child_environment import make_child_environment
+from plldb.debugger.children.child_environment import choose_environ, make_child_environment
 from plldb.debugger.children.invoker import Invoker
+from plldb.debugger.children.local_function import NO_DEBUGGER, DebugMode, Debugpy, Pdb
 from tests.unit.debugger.children.test_child_environment import FUNCTION
 from tests.unit.debugger.local_code import Project, invoke, value
 
@@ -116,3 +117,10 @@ def test_its_variables_pass_and_files_are_found_from_another_folder(
         "COVERAGE_FILE": str(tmp_path / ".coverage"),
         "COVERAGE_CORE": "ctrace",
     }
+
+
+@pytest.mark.parametrize("debug", [Pdb(), Debugpy()], ids=["pdb", "debugpy"])
+def test_under_a_debugger_nothing_is_measured(debug: DebugMode) -> None:
+    environ = {"COVERAGE_PROCESS_CONFIG": "data", "COVERAGE_FILE": ".coverage", "HOME": "/me"}
+    assert choose_environ(environ, debug) == {"HOME": "/me"}
+    assert choose_environ(environ, NO_DEBUGGER) == environ
