@@ -1,0 +1,3 @@
+"""The API of a platform whose agents run jobs: sessions of users, agents, jobs."""
+
+__version__ = "1.0.0"

@@ -1,0 +1,6 @@
+environment          = "production"
+memory_size          = 1024
+reserved_concurrency = 100
+is_durable           = true
+log_retention_days   = 90
+allowed_origins      = ["https://console.example.com"]

@@ -1,0 +1,83 @@
+data "archive_file" "platform" {
+  type        = "zip"
+  source_dir  = "${path.module}/../src"
+  output_path = "${path.module}/../build/platform.zip"
+  excludes    = ["**/__pycache__/**"]
+}
+
+# What pip has put into build/layer: see ../README.md.
+data "archive_file" "dependencies" {
+  type        = "zip"
+  source_dir  = "${path.module}/../build/layer"
+  output_path = "${path.module}/../build/dependencies.zip"
+  excludes    = ["**/__pycache__/**"]
+}
+
+resource "aws_lambda_layer_version" "dependencies" {
+  layer_name          = "${local.name}-dependencies"
+  filename            = data.archive_file.dependencies.output_path
+  source_code_hash    = data.archive_file.dependencies.output_base64sha256
+  compatible_runtimes = ["python3.13"]
+}
+
+resource "aws_cloudwatch_log_group" "platform" {
+  name              = "/aws/lambda/${local.name}"
+  retention_in_days = var.log_retention_days
+}
+
+resource "aws_lambda_function" "platform" {
+  function_name                  = local.name
+  role                           = aws_iam_role.platform.arn
+  filename                       = data.archive_file.platform.output_path
+  source_code_hash               = data.archive_file.platform.output_base64sha256
+  handler                        = "agent_platform.lambda_handler.handler"
+  runtime                        = "python3.13"
+  timeout                        = 10
+  memory_size                    = var.memory_size
+  reserved_concurrent_executions = var.reserved_concurrency
+  layers                         = [aws_lambda_layer_version.dependencies.arn]
+
+  environment {
+    variables = {
+      SESSION_STORE   = "dynamodb"
+      SESSION_SECONDS = tostring(var.session_seconds)
+      ALLOWED_ORIGINS = join(" ", var.allowed_origins)
+      SESSIONS_TABLE  = aws_dynamodb_table.sessions.name
+      AGENTS_TABLE    = aws_dynamodb_table.agents.name
+      JOBS_TABLE      = aws_dynamodb_table.jobs.name
+    }
+  }
+
+  depends_on = [aws_cloudwatch_log_group.platform]
+}
+
+resource "aws_apigatewayv2_api" "platform" {
+  name          = local.name
+  protocol_type = "HTTP"
+}
+
+resource "aws_apigatewayv2_integration" "platform" {
+  api_id                 = aws_apigatewayv2_api.platform.id
+  integration_type       = "AWS_PROXY"
+  integration_uri        = aws_lambda_function.platform.invoke_arn
+  payload_format_version = "2.0"
+}
+
+resource "aws_apigatewayv2_route" "platform" {
+  api_id    = aws_apigatewayv2_api.platform.id
+  route_key = "$default"
+  target    = "integrations/${aws_apigatewayv2_integration.platform.id}"
+}
+
+resource "aws_apigatewayv2_stage" "platform" {
+  api_id      = aws_apigatewayv2_api.platform.id
+  name        = "$default"
+  auto_deploy = true
+}
+
+resource "aws_lambda_permission" "platform" {
+  action        = "lambda:InvokeFunction"
+  function_name = aws_lambda_function.platform.function_name
+  principal     = "apigateway.amazonaws.com"
+  source_arn    = "${aws_apigatewayv2_api.platform.execution_arn}/*"
+}

@@ -1,0 +1,1 @@
+"""The stack, in Python for the AWS CDK."""

@@ -1,0 +1,1 @@
+"""WebSocket sessions of a broadcast: one speaker, many listeners."""

@@ -1,0 +1,1 @@
+"""What the functions share. A layer carries it to all of them."""
