@@ -80,7 +80,7 @@ def use_emulator(
         raise UsageError(
             "plldb's fixtures deploy to an emulator, and AWS was selected "
             f"({selected.kind.source}).",
-            "Run these tests without that.",
+            "Unset it; or where plldb.toml says so, set PLLDB_TARGET=emulator.",
         )
     home = find_state_folder(environ).value
     users = EmulatorUsers(home, lambda engine: make_emulator(engine, home))
