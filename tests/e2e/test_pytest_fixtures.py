@@ -180,11 +180,14 @@ class Suite:
         (folder / "pyproject.toml").write_text(_SETTINGS)
 
     def run(self, *options: str) -> subprocess.CompletedProcess[str]:
+        """Without what tells a pytest that it is a worker, or measured: that is the outer one."""
+        outer = ("PYTEST_", "COV")
+        found = self.plldb.environment.items()
         command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:cacheprovider"]
         return subprocess.run(
             [*command, *options, "tests"],
             cwd=self.folder,
-            env=self.plldb.environment,
+            env={name: value for name, value in found if not name.startswith(outer)},
             capture_output=True,
             text=True,
             timeout=500,
