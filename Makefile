@@ -29,7 +29,7 @@ PYTEST_ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit e2e coverage lint format docs screenshots recording shim projects lock bench clean
+.PHONY: help setup demo test unit e2e coverage lint format acceptance docs cost screenshots recording shim projects lock bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ unit: setup ## Unit tests
 e2e: setup ## End-to-end tests in a LocalStack container where Docker runs (EMULATOR=, ENDPOINT=, PROFILE=)
 	EMULATOR=$(EMULATOR) ENDPOINT=$(ENDPOINT) PROFILE=$(PROFILE) $(BIN)/pytest tests/e2e $(PYTEST_ARGS)
 
+acceptance: setup ## Show and measure it all on AWS (PROFILE=name, REGION=name), then clean up; minutes to hours
+	$(BIN)/python -m tools.aws_acceptance --profile "$(PROFILE)" --region "$(or $(REGION),us-east-1)"
+
 coverage: setup ## What of plldb the unit tests run, line by line; slower than `make unit`
 	$(BIN)/pytest tests/unit --cov --cov-report term-missing:skip-covered $(PYTEST_ARGS)
 
@@ -64,7 +67,7 @@ lint: setup ## ruff, mypy --strict, bandit, zizmor and cfn-lint
 	cd $(EXTENSION) && $(abspath $(BIN))/mypy --config-file pyproject.toml
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive plldb
 	$(BIN)/cfn-lint --regions ALL_REGIONS -- plldb/bootstrap/cloudformation/template.yaml
-	$(BIN)/zizmor --offline --quiet .github
+	$(BIN)/zizmor --offline --quiet .github action.yml
 	$(BIN)/cfn-lint --ignore-checks W3002 -- plldb/demo/sample/template.yaml
 	$(BIN)/cfn-lint -- examples/*/template.yaml
 
@@ -80,6 +83,11 @@ projects: setup ## Write what other tools make of tests/projects (needs Node.js;
 
 docs: setup ## Write docs/reference from the code
 	$(BIN)/python -m tools.reference
+
+cost: setup ## Count what debugging takes on the embedded emulator, and write docs/cost.md
+	COUNTED_UNITS=$(abspath tools/counted_units.json) EMULATOR=ministack ENDPOINT= PROFILE= \
+	  $(BIN)/pytest tests/e2e/test_cost.py -n 0 $(PYTEST_ARGS)
+	$(BIN)/python -m tools.cost
 
 recording: setup ## Record the first minutes for the README, from a real run (docs/first-minutes.svg)
 	$(BIN)/python -m tools.recording

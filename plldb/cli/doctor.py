@@ -29,20 +29,27 @@ _MARKS = {"ok": "✓", "warning": "!", "problem": "✗", "skipped": "-"}
     type=STACK_NAME,
     help="Also look at this stack, the one to debug.",
 )
+@click.option(
+    "--deep",
+    is_flag=True,
+    help="Also open a session and close it, and look at limits, alarms and logs.",
+)
 @helper_stack_option()
 @global_options
-def doctor(stack_name: str | None) -> None:
+def doctor(stack_name: str | None, deep: bool) -> None:
     """Find out what is wrong, and say what to do.
 
     \b
       plldb doctor
       plldb doctor --profile dev --stack-name my-stack
+      plldb doctor --profile dev --deep
 
     It looks at this machine, the emulator, credentials, clock, helper stack, permissions, and at
-    what crashed sessions left. It changes nothing. The exit code is 1 if there is any problem.
+    what crashed sessions left. It changes nothing; with --deep it opens a session of its own, which
+    touches no function, measures it, and closes it. The exit code is 1 if there is any problem.
     """
     from plldb.cli.factory import make_factory
-    from plldb.doctor.checkup import examine
+    from plldb.doctor.checkup import CHECKS, DEEP_CHECKS, examine
     from plldb.doctor.facts import Facts
     from plldb.doctor.findings import CheckStatus
 
@@ -53,7 +60,7 @@ def doctor(stack_name: str | None) -> None:
         console.progress("Looking…"),
         closing(Facts(_make_context(factory, stack_name))) as facts,
     ):
-        for finding in examine(facts):
+        for finding in examine(facts, (*CHECKS, *DEEP_CHECKS) if deep else CHECKS):
             problems += finding.result.status is CheckStatus.PROBLEM
             console.answer(finding.to_json(), _describe(finding))
     if problems:

@@ -135,7 +135,7 @@ class SessionConnection:
 
     async def _send_what_waits(self) -> None:
         while (frame := self._protocol.take_frame()) is not None:
-            await self._websocket.send(_split(frame))
+            await self._websocket.send(split_message(frame))
 
     async def _keep_time(self) -> None:
         while True:
@@ -176,7 +176,7 @@ class SessionConnection:
                 await self._websocket.close()
 
 
-def _split(frame: str) -> str | list[str]:
+def split_message(frame: str) -> str | list[str]:
     """One whole frame, where it fits one: of other forms, API Gateway's documentation says nothing.
 
     Messages are ASCII. All but those that name hundreds of functions are short enough.
@@ -204,7 +204,7 @@ async def open_session(
     parameters = {SESSION_ID_PARAMETER: protocol.session_id}
     # The session may be ACTIVE by now: one that opens in time can still be closed in order.
     websocket = await unless_stopped(
-        _open(url, parameters, timing, ca_bundle), stop, timing.closing
+        open_websocket(url, parameters, timing, ca_bundle), stop, timing.closing
     )
     return None if websocket is None else SessionConnection(websocket, protocol, report, timing)
 
@@ -213,9 +213,10 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def _open(
+async def open_websocket(
     url: str, parameters: dict[str, str], timing: Timing, ca_bundle: Path | None
 ) -> ClientConnection:
+    """Connects as a debugger does. Raises SessionError if refused, EndpointError if unanswered."""
     try:
         return await connect(
             f"{url}?{urlencode(parameters)}",

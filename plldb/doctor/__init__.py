@@ -1,4 +1,6 @@
-"""Finds out what is wrong, and what to do: all that ``plldb doctor`` looks at. It changes nothing.
+"""Finds out what is wrong, and what to do: all that ``plldb doctor`` looks at.
+
+It changes nothing, but for a session that --deep opens and closes again.
 
 ::
 
@@ -10,5 +12,6 @@
     helper_stack  the helper stack: version, drift, management API, reaper
     requirements  what each command needs to be allowed, as data                    (pure)
     permissions   which of it is not allowed: simulated by IAM, else tried
+    deep          a helper stack at work: a session of its own, limits, alarms, log
     leftovers     what crashed sessions left behind
 """

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from plldb.doctor import account, helper_stack, leftovers, machine, permissions, requirements
+from plldb.doctor import account, deep, helper_stack, leftovers, machine, permissions, requirements
 from plldb.doctor.facts import Facts
 from plldb.doctor.findings import CheckResult, CheckStatus, Finding
 from plldb.errors import AccessDeniedError, PlldbError
@@ -100,6 +100,30 @@ CHECKS = (
         "none is open past its time",
         leftovers.check_sessions,
         ("helper stack",),
+    ),
+)
+
+# After those, with --deep: what takes longer, opens a session, or needs rights that few have.
+DEEP_CHECKS = (
+    Check(
+        "session trial",
+        "one is opened, spoken with, and closed; no function is touched",
+        deep.check_session,
+        ("management API",),
+    ),
+    Check(
+        "concurrency",
+        "Lambda leaves room for invocations that wait",
+        deep.check_concurrency,
+        ("credentials",),
+    ),
+    Check("alarms", "none of the helper stack's is raised", deep.check_alarms, ("helper stack",)),
+    Check("log", "the helper stack logged no error lately", deep.check_log, ("helper stack",)),
+    Check(
+        "AWS Config",
+        "it does not record each change of a function",
+        deep.check_recorder,
+        ("credentials",),
     ),
 )
 

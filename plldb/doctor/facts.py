@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ import requests
 from plldb.aws import aws_errors
 from plldb.clock_skew import TOLERANCE_SECONDS, clock_difference
 from plldb.debugger.api_client import ApiClient, SessionView
+from plldb.debugger.session_trial import SessionTrial, try_session
+from plldb.debugger.timing import Timing
 from plldb.errors import AccessDeniedError, EndpointError
 from plldb.network_refusals import find_refusal
 from plldb.stacks import HelperStack, StackState, find_helper_stack, find_stack
@@ -138,6 +141,13 @@ class Facts:
         return self._to_close.enter_context(
             ApiClient.of_helper_stack(self.helper_stack, self.target)
         )
+
+    @cached_property
+    def session_trial(self) -> SessionTrial:
+        """What a session of the named stack did, or else of one that there is not."""
+        stack_name = self.context.stack_name or f"plldb-doctor-{uuid.uuid4().hex[:8]}"
+        url, bundle = self.helper_stack.websocket_url, self.target.ca_bundle
+        return try_session(self.api_client, url, stack_name, Timing(), bundle)
 
     @cached_property
     def attached_sessions(self) -> list[SessionView]:

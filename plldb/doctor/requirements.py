@@ -371,6 +371,20 @@ DOCTOR = Purpose(
     ),
 )
 
+DEEP = Purpose(
+    "deep",
+    "what plldb doctor --deep does besides: it opens a session and closes it",
+    (
+        CREATE_SESSION,
+        CLOSE_SESSION,
+        *_list_permissions("*", "lambda:GetAccountSettings"),
+        *_list_permissions(_ALARMS, "cloudwatch:DescribeAlarms"),
+        *_list_permissions(f"{_LOG_GROUP}:*", "logs:FilterLogEvents"),
+        *_list_permissions("*", "config:DescribeConfigurationRecorders"),
+    ),
+    alternatives=_FOR_ONE_STACK,
+)
+
 # Those that have a check of their own; the docs list all.
 CHECKED = (ATTACH, RESTORE, SESSIONS, BOOTSTRAP)
-PURPOSES = (*CHECKED, COMPARE, LAYERS, DOCTOR)
+PURPOSES = (*CHECKED, COMPARE, LAYERS, DOCTOR, DEEP)

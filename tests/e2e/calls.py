@@ -109,6 +109,7 @@ def _on_each_index() -> list[Call]:
         _dynamodb("query", "Query", "{sessions}/GSI-ConnectionId", **by_connection),
         _dynamodb("scan", "Scan", "{sessions}/GSI-StackName", Limit=1),
         _dynamodb("scan", "Scan", "{sessions}/GSI-ConnectionId", Limit=1),
+        _dynamodb("scan", "Scan", "{debugger}/GSI-Open", Limit=1),
     ]
 
 

@@ -206,7 +206,8 @@ def address(plldb: Plldb, home: Path) -> EmulatorAddress:
 @pytest.fixture(scope="session")
 def target(request: pytest.FixtureRequest) -> Target:
     if profile := engine().profile:
-        return Target(TargetSettings("aws", region=None, profile=profile))
+        region = os.environ.get("PLLDB_REGION")
+        return Target(TargetSettings("aws", region=region, profile=profile))
     address: EmulatorAddress = request.getfixturevalue("address")
     return Target(TargetSettings("emulator", "us-east-1", emulator=address))
 

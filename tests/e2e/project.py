@@ -16,7 +16,7 @@ from typing import Any
 from plldb.aws import Target
 
 from .debugging import Debuggee, Outcome, deployed, function, template
-from .support import Attached, Plldb, poll, random_name
+from .support import Attached, Plldb, bucket_location, poll, random_name
 
 # What is deployed answers differently from what lies here, so that a test can tell who ran.
 DEPLOYED = """
@@ -159,7 +159,7 @@ def deployed_project(
     """A stack of zip functions that answer "deployed", and local code that answers "here"."""
     s3 = target.client("s3")
     bucket = random_name("project-code")
-    s3.create_bucket(Bucket=bucket)
+    s3.create_bucket(Bucket=bucket, **bucket_location(target.region))
     s3.put_object(Bucket=bucket, Key="code.zip", Body=_zipped(DEPLOYED))
     for logical_id in functions:
         (folder / logical_id).mkdir(parents=True)

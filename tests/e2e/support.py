@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.parse import urlencode
 
+import boto3
 import requests
+from botocore.exceptions import ClientError
 from requests_aws4auth import AWS4Auth
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as connect_websocket
@@ -31,21 +33,35 @@ from plldb.aws import Target
 from plldb.stacks import HelperStack
 
 DEADLINE_SECONDS = 90
+# Stands in the name of all that is made, so that a run can be cleaned up after. See
+# tools/aws_acceptance.py.
+RUN_VARIABLE = "E2E_RUN"
 _T = TypeVar("_T")
 
 
-def poll(look: Callable[[], _T], what: str, seconds: float = DEADLINE_SECONDS) -> _T:
+def poll(
+    look: Callable[[], _T], what: str, seconds: float = DEADLINE_SECONDS, pause: float = 0.02
+) -> _T:
     """The first truthy answer of ``look``."""
     deadline = time.monotonic() + seconds
     while not (answer := look()):
         if time.monotonic() > deadline:
             raise AssertionError(f"{what}: not within {seconds} s")
-        time.sleep(0.02)
+        time.sleep(pause)
     return answer
 
 
 def random_name(prefix: str) -> str:
-    return f"{prefix}-{uuid.uuid4().hex[:8]}"
+    return f"{prefix}-{os.environ.get(RUN_VARIABLE, '')}{uuid.uuid4().hex[:8]}"
+
+
+def bucket_location(region: str) -> dict[str, Any]:
+    """What CreateBucket is given. us-east-1 is where buckets are, and is refused by its name.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucketConfiguration.html
+    """
+    where = {"LocationConstraint": region}
+    return {} if region == "us-east-1" else {"CreateBucketConfiguration": where}
 
 
 # --- The command line --------------------------------------------------------------------------
@@ -376,12 +392,33 @@ def user(target: Target, *statements: dict[str, Any]) -> Iterator[tuple[str, Key
     try:
         if statements:
             iam.put_user_policy(UserName=name, PolicyName="all", PolicyDocument=policy)
-        yield arn, Keys(key["AccessKeyId"], key["SecretAccessKey"])
+        keys = Keys(key["AccessKeyId"], key["SecretAccessKey"])
+        if target.is_aws:
+            poll(lambda: _is_known(keys, target.region), "the key is known", pause=1)
+        yield arn, keys
     finally:
         if statements:
             iam.delete_user_policy(UserName=name, PolicyName="all")
         iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
         iam.delete_user(UserName=name)
+
+
+def _is_known(keys: Keys, region: str) -> bool:
+    """On AWS, a new key is not known everywhere at once.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
+    """
+    sts = boto3.client(
+        "sts",
+        region_name=region,
+        aws_access_key_id=keys.access_key_id,
+        aws_secret_access_key=keys.secret_access_key,
+    )
+    try:
+        sts.get_caller_identity()
+    except ClientError:
+        return False
+    return True
 
 
 @contextmanager

@@ -136,6 +136,18 @@ def test_people_are_told_in_lines_with_marks(plldb: Plldb, backend: Backend, sta
     assert all(line.startswith("✓ ") for line in result.stdout.splitlines())
 
 
+def test_deep_opens_a_session_measures_it_and_closes_it(plldb: Plldb, backend: Backend) -> None:
+    before = {*backend.all_session_ids()}
+
+    trial = doctor(plldb, "--deep")["session trial"]
+
+    assert trial["status"] == "ok", trial
+    steps = {"create", "connect", "heartbeat", "largeMessage", "close"}
+    assert trial["milliseconds"].keys() == steps
+    (opened,) = {*backend.all_session_ids()} - before
+    assert backend.item(opened)["Status"] == "CLOSED"
+
+
 class TestWithoutATarget:
     def test_that_is_said_first_and_the_rest_is_skipped(self, tmp_path: Path) -> None:
         nowhere = Plldb(clean_environment() | {"PLLDB_HOME": str(tmp_path)}, tmp_path)

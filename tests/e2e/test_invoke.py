@@ -15,7 +15,7 @@ from plldb.aws import Target
 
 from .debugging import Debuggee, deployed, function
 from .project import attach, deployed_project, detach
-from .support import Backend, Plldb, poll, random_name
+from .support import Backend, Plldb, bucket_location, poll, random_name
 
 _CODE = """
 import json, os
@@ -135,7 +135,7 @@ def test_a_nested_function_is_called_by_its_path_or_its_name(
 ) -> None:
     s3, cloudformation = target.client("s3"), target.client("cloudformation")
     bucket, name = random_name("templates"), random_name("nesting")
-    s3.create_bucket(Bucket=bucket)
+    s3.create_bucket(Bucket=bucket, **bucket_location(target.region))
     try:
         worker = function(_CODE, Role=debuggee.found("Greeter")["Role"])
         s3.put_object(

@@ -266,13 +266,18 @@ class FakeDynamoDb:
         return self._atomically("Query", find)
 
     def scan(self, **request: Any) -> dict[str, Any]:
-        """Of the table, or of an index by connection that has nothing but keys."""
+        """Of the table, or of a sparse index."""
 
         def find() -> dict[str, Any]:
             _check_aliases(request)
-            if "IndexName" not in request:
-                return self._page(list(self.items.values()), "", request)
-            return self._page(self._attached(), "", request)
+            match request.get("IndexName"):
+                case None:
+                    items = list(self.items.values())
+                case "GSI-Open":
+                    items = self._open()
+                case _:
+                    items = self._attached()
+            return self._page(items, "", request)
 
         return self._atomically("Scan", find)
 
@@ -306,6 +311,12 @@ class FakeDynamoDb:
         """The index by connection, which is sparse and has nothing but keys."""
         keys = ("ConnectionId", "SessionId")
         return [{k: item[k] for k in keys} for item in self.items.values() if {*keys} <= {*item}]
+
+    def _open(self) -> list[dict[str, Any]]:
+        """The index of what is not over: its keys, and what template.yaml says."""
+        held = ("Open", self.key, "Deadline", "SessionId", "StackName", "Hold")
+        open_ = (item for item in self.items.values() if "Open" in item)
+        return [{name: item[name] for name in held if name in item} for item in open_]
 
     def _page(
         self, items: list[dict[str, Any]], key_condition: str, request: dict[str, Any]

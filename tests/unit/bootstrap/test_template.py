@@ -142,6 +142,13 @@ class TestTables:
         }
         debugger = RESOURCES["PLLDBDebugger"]["Properties"]
         assert keys(debugger["KeySchema"]) == {"HASH": "RequestId"}
+        (index,) = debugger["GlobalSecondaryIndexes"]
+        assert (index["IndexName"], keys(index["KeySchema"])) == ("GSI-Open", {"HASH": "Open"})
+        # Reading an index costs by what is in it: what decides and what is needed, and no answer.
+        assert index["Projection"] == {
+            "ProjectionType": "INCLUDE",
+            "NonKeyAttributes": ["Deadline", "SessionId", "StackName", "Hold"],
+        }
 
     def test_the_store_writes_the_attributes_that_the_table_has(self) -> None:
         from dataclasses import replace

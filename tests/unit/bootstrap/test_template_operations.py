@@ -174,10 +174,10 @@ class TestPolicies:
             "logs:PutLogEvents",
         }
         (scan,) = [s for s in found if s["Action"] == "dynamodb:Scan"]
-        # Of the sessions, only those with a connection.
+        # Of the sessions, only those with a connection; of the rest, only what is not over.
         assert scan["Resource"] == [
             {"Fn::Sub": "${PLLDBSessions.Arn}/index/GSI-ConnectionId"},
-            {"Fn::GetAtt": ["PLLDBDebugger", "Arn"]},
+            {"Fn::Sub": "${PLLDBDebugger.Arn}/index/GSI-Open"},
         ]
         (invoke,) = [s for s in found if s["Action"] == "lambda:InvokeFunction"]
         assert invoke["Resource"] == {"Fn::GetAtt": ["InstrumentationFunction", "Arn"]}

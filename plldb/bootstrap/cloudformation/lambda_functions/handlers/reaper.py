@@ -29,4 +29,4 @@ _reaper = Reaper(
     ),
 )
 
-handler = logged("reaper", lambda _, record, now: reap(record, _reaper, now))
+handler = logged("reaper", lambda _, record, now: reap(record, _reaper, now), is_scheduled=True)

@@ -1,10 +1,13 @@
 """Invocations and tokens in the PLLDBDebugger table. Each change, and each look-up, is one call.
 
-Two where ``bury`` finds something in its way. ``stale`` and ``unsettled`` read the whole table,
-page by page.
+Two where ``bury`` finds something in its way. ``stale`` and ``unsettled`` read GSI-Open, page by
+page: an index of what the reaper may have to act on. An item is in it while it has the attribute
+``Open``, as invocations have until they are over, and tokens until they are settled. What is over
+lies in the table for hours, with its answer, and after that until DynamoDB finds the time: reading
+that every few minutes would cost more than all the rest.
 
-The names of the table's attributes are spelled here and in template.yaml (key and TTL), nowhere
-else.
+The names of the table's attributes are spelled here and in template.yaml (keys, TTL and what the
+index holds), nowhere else.
 """
 
 from __future__ import annotations
@@ -38,10 +41,14 @@ _NAMES = {
     "#started": "HasStarted",
     "#answer": "Answer",
     "#settled": "Settled",
+    "#open": "Open",
     # A reserved word, as State, Token and TTL are.
     "#hold": "Hold",
     "#ttl": "TTL",
 }
+_INDEX = "GSI-Open"
+# Whoever ends something takes it out of the index.
+_LEAVES_INDEX = "REMOVE #open"
 _OF_SESSION = "#session = :session AND #deadline = :deadline"
 _OF_TOKEN = "#token = :token AND #deadline = :deadline"  # noqa: S105 # nosec B105 - no secret
 _IS_OPEN = "#state IN (:waiting, :started)"
@@ -78,6 +85,7 @@ class DynamoDbInvocationStore:
                 "SessionId": {"S": grant.session_id},
                 "StackName": {"S": grant.stack_name},
                 "Hold": {"S": grant.hold},
+                "Open": {"S": grant.hold},
                 "TTL": _token_ttl(now),
             },
         )
@@ -95,22 +103,14 @@ class DynamoDbInvocationStore:
         )
 
     def unsettled(self) -> Iterator[tuple[str, Grant]]:
-        condition = (
-            "begins_with(#request, :token)"
-            " AND attribute_not_exists(#settled) AND attribute_exists(#hold)"
-        )
-        pages = self._client.get_paginator("scan").paginate(
-            TableName=self._table,
-            FilterExpression=condition,
-            ExpressionAttributeNames=names_in(condition, _NAMES),
-            ExpressionAttributeValues={":token": {"S": TOKEN_PREFIX}},
-        )
-        return ((item["RequestId"]["S"], _grant(item)) for page in pages for item in page["Items"])
+        condition = "begins_with(#request, :token)"
+        items = self._read_index(condition, {":token": {"S": TOKEN_PREFIX}})
+        return ((item["RequestId"]["S"], _grant(item)) for item in items)
 
     def settle(self, token_key: str) -> None:
         self._update(
             token_key,
-            "SET #settled = :true",
+            f"SET #settled = :true {_LEAVES_INDEX}",
             "attribute_exists(#request)",
             {":true": {"BOOL": True}},
         )
@@ -142,7 +142,7 @@ class DynamoDbInvocationStore:
     def answer(self, id: InvocationId, session_id: str, answer: Answer, now: float) -> Step:
         return self._step(
             id,
-            "SET #state = :answered, #answer = :answer",
+            f"SET #state = :answered, #answer = :answer {_LEAVES_INDEX}",
             f"{_OF_SESSION} AND #deadline > :now AND #state = :started",
             {
                 ":session": {"S": session_id},
@@ -185,20 +185,13 @@ class DynamoDbInvocationStore:
         )
 
     def stale(self, now: float) -> Iterator[str]:
-        condition = f"{_IS_OPEN} AND #deadline <= :now"
-        pages = self._client.get_paginator("scan").paginate(
-            TableName=self._table,
-            FilterExpression=condition,
-            ProjectionExpression="RequestId",
-            ExpressionAttributeNames=names_in(condition, _NAMES),
-            ExpressionAttributeValues=_open_values() | {":now": _number(now)},
-        )
-        return (str(item["RequestId"]["S"]) for page in pages for item in page["Items"])
+        items = self._read_index("#deadline <= :now", {":now": _number(now)})
+        return (str(item["RequestId"]["S"]) for item in items)
 
     def expire(self, request_id: str, now: float) -> bool:
         return self._update(
             request_id,
-            "SET #state = :expired",
+            f"SET #state = :expired {_LEAVES_INDEX}",
             f"{_IS_OPEN} AND #deadline <= :now",
             _open_values() | {":expired": {"S": InvocationState.EXPIRED}, ":now": _number(now)},
         )
@@ -213,10 +206,21 @@ class DynamoDbInvocationStore:
         known = {f":{state.lower()}": {"S": state} for state in states}
         return self._step(
             id,
-            "SET #state = :abandoned",
+            f"SET #state = :abandoned {_LEAVES_INDEX}",
             f"{owner} AND #state IN ({', '.join(known)})",
             values | known | {":abandoned": {"S": InvocationState.ABANDONED}},
         )
+
+    def _read_index(self, condition: str, values: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """What it holds may be a moment behind: each change is conditional."""
+        pages = self._client.get_paginator("scan").paginate(
+            TableName=self._table,
+            IndexName=_INDEX,
+            FilterExpression=condition,
+            ExpressionAttributeNames=names_in(condition, _NAMES),
+            ExpressionAttributeValues=values,
+        )
+        return (item for page in pages for item in page["Items"])
 
     def _step(
         self, id: InvocationId, expression: str, condition: str, values: dict[str, Any]
@@ -311,6 +315,8 @@ def _item(invocation: Invocation) -> dict[str, Any]:
         "ConnectionId": {"S": invocation.connection_id},
         "TTL": {"N": str(int(invocation.created_at) + RETENTION)},
     }
+    if invocation.state in OPEN:
+        item["Open"] = {"S": invocation.session_id}
     if invocation.has_started:
         item["HasStarted"] = {"BOOL": True}
     if invocation.answer is not None:

@@ -32,12 +32,19 @@ DIMENSIONS = ["HelperStack", "Function"]
 COUNTS = ("closed", "instrumented", "restored", "failed", "reaped", "stale")
 
 
-def logged(function: str, handle: Callable[[LambdaEvent, Record, float], Any]) -> Handler:
+def logged(
+    function: str,
+    handle: Callable[[LambdaEvent, Record, float], Any],
+    *,
+    is_scheduled: bool = False,
+) -> Handler:
     """A Lambda handler that runs ``handle(event, record, now)`` and then writes the record.
 
     ``now`` is in seconds since the epoch.
 
-    ``function`` is its name in logs and metrics. An exception is recorded as its type only (its
+    ``function`` is its name in logs and metrics. Where ``is_scheduled``, a run that counted nothing
+    and did not fail carries no metrics: a metric costs for each hour in which it is written, and a
+    schedule would write it in every one. An exception is recorded as its type only (its
     text may quote what it failed on) and goes on to Lambda, which answers the caller with a server
     error.
     """
@@ -62,12 +69,16 @@ def logged(function: str, handle: Callable[[LambdaEvent, Record, float], Any]) -
             raise
         finally:
             record["durationMs"] = round((time.perf_counter() - started) * 1000, 1)
-            if has_metrics:
+            if has_metrics and not (is_scheduled and _is_uneventful(record)):
                 record |= _metrics(record, function, helper_stack, now)
             sys.stdout.write(json.dumps(record) + "\n")
             sys.stdout.flush()
 
     return handler
+
+
+def _is_uneventful(record: Record) -> bool:
+    return record["level"] == "INFO" and not any(record.get(name) for name in COUNTS)
 
 
 def _metrics(record: Record, function: str, helper_stack: str, now: float) -> Record:

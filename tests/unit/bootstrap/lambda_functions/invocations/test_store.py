@@ -337,6 +337,37 @@ class TestExpiry:
         assert [one.has_started for one in found if one] == [False, True]
 
 
+ENDS: dict[str, Callable[[DynamoDbInvocationStore], object]] = {
+    "answered": lambda store: store.answer(ID, "session", INLINE, NOW),
+    "lost": lambda store: store.lose(ID, "token#1"),
+    "expired": lambda store: store.expire("r", ID.deadline),
+    "declined": lambda store: store.decline(WAITS.id, "session"),
+    "abandoned": lambda store: store.abandon(WAITS.id, "token#1"),
+    "buried": lambda store: store.bury(WAITS),
+    "settled": lambda store: store.settle("token#1"),
+}
+WAITS = replace(WAITING, id=InvocationId("waits", NOW + 60))
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_what_is_over_is_in_no_index(end: str) -> None:
+    """The reaper reads the index every few minutes, and pays for all that is in it."""
+    client = FakeDynamoDb("RequestId")
+    store = DynamoDbInvocationStore(client, "PLLDBDebugger")
+    store.record(WAITING)
+    store.claim(ID, "session", NOW)
+    store.record(WAITS)
+    store.add_token("token#1", GRANT, NOW)
+    assert [key for key, item in client.items.items() if "Open" in item] == [*client.items]
+
+    ENDS[end](store)
+
+    (over,) = [key for key, item in client.items.items() if "Open" not in item]
+    # An event that arrives twice changes nothing.
+    ENDS[end](store)
+    assert [key for key, item in client.items.items() if "Open" not in item] == [over]
+
+
 class TestTokens:
     def test_each_opens_its_session(self, store: InvocationStore) -> None:
         one, two = token_key(new_token()), token_key(new_token())

@@ -339,7 +339,9 @@ def test_its_line_counts_and_shows_no_whole_id(
     monkeypatch.setenv("PLLDB_METRICS", "true")
     monkeypatch.setenv("PLLDB_HELPER_STACK", "the-helper")
     sessions = [world.attach(f"connection-{n}", is_open=False) for n in range(60)]
-    handler = logged("reaper", lambda _, record, now: reap(record, world.reaper, NOW))
+    handler = logged(
+        "reaper", lambda _, record, now: reap(record, world.reaper, NOW), is_scheduled=True
+    )
     assert handler({"source": "aws.events"}, None) == {"reaped": 60, "stale": 0}
     output = capsys.readouterr().out
     (line,) = output.splitlines()
@@ -348,6 +350,9 @@ def test_its_line_counts_and_shows_no_whole_id(
     metrics = {m["Name"] for m in record["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
     assert metrics == {"durationMs", "errors", "reaped", "stale"}
     assert len(record["reapedSessions"]) == 50
+    # With nothing to do, it costs no metric.
+    assert handler({"source": "aws.events"}, None) == {"reaped": 0, "stale": 0}
+    assert "_aws" not in json.loads(capsys.readouterr().out)
     assert not [session for session in sessions if session.session_id in output]
 
 

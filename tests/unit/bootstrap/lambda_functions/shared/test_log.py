@@ -171,6 +171,25 @@ class TestMetrics:
         for name, number in counted.items():
             assert metrics[name] == (number, "Count")
 
+    def test_a_schedule_that_finds_nothing_costs_no_metric(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        found: dict[str, Any] = {"reaped": 0, "stale": 0}
+        handler = logged("x", lambda event, record, _: record.update(found), is_scheduled=True)
+
+        handler({}, Context())
+        assert "_aws" not in only_line(capsys)
+
+        found["stale"] = 1
+        handler({}, Context())
+        assert self.metrics_of(only_line(capsys))["stale"] == (1, "Count")
+
+    def test_and_one_that_fails_is_counted(self, capsys: pytest.CaptureFixture[str]) -> None:
+        handler = logged("x", lambda event, record, now: 1 / 0, is_scheduled=True)
+        with pytest.raises(ZeroDivisionError):
+            handler({}, Context())
+        assert self.metrics_of(only_line(capsys))["errors"] == (1, "Count")
+
     @pytest.mark.parametrize("value", ["3", None, True, {"Fn0": "reason"}])
     def test_what_is_no_number_is_no_metric(
         self, capsys: pytest.CaptureFixture[str], value: Any
