@@ -67,7 +67,7 @@ lint: setup ## ruff, mypy --strict, bandit, zizmor and cfn-lint
 	cd $(EXTENSION) && $(abspath $(BIN))/mypy --config-file pyproject.toml
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive plldb
 	$(BIN)/cfn-lint --regions ALL_REGIONS -- plldb/bootstrap/cloudformation/template.yaml
-	$(BIN)/zizmor --offline --quiet .github
+	$(BIN)/zizmor --offline --quiet .github action.yml
 	$(BIN)/cfn-lint --ignore-checks W3002 -- plldb/demo/sample/template.yaml
 	$(BIN)/cfn-lint -- examples/*/template.yaml
 

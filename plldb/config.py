@@ -403,6 +403,21 @@ def find_home(environ: Mapping[str, str], default: Path) -> Setting[Path]:
     return Setting(Path(given).expanduser(), "PLLDB_HOME")
 
 
+def find_state_folder(environ: Mapping[str, str]) -> Setting[Path]:
+    """Where plldb's state lies: in PLLDB_HOME, or in the user's folder for such."""
+    import platformdirs
+
+    return find_home(environ, Path(platformdirs.user_state_dir("plldb", appauthor=False)))
+
+
+def find_layers_folder(environ: Mapping[str, str]) -> Path:
+    """Where layers are kept that were fetched: below PLLDB_HOME or in the user's cache folder."""
+    import platformdirs
+
+    default = Path(platformdirs.user_cache_dir("plldb", appauthor=False))
+    return find_home(environ, default).value / "layers"
+
+
 def is_helper_stack_name(name: str) -> bool:
     return bool(_HELPER_STACK_NAME.fullmatch(name))
 

@@ -21,7 +21,12 @@ from plldb.debugger.children.invoker import Invoker
 from plldb.debugger.children.local_function import Debugpy
 from plldb.debugger.deployed_layers.layer_supply import LayerSupply
 from plldb.debugger.inline_code import write_inline_code
-from plldb.debugger.overrides import OverrideOptions, Overrides, collect_overrides
+from plldb.debugger.overrides import (
+    OverrideOptions,
+    Overrides,
+    collect_overrides,
+    find_own_interpreters,
+)
 from plldb.debugger.sources import terraform
 from plldb.debugger.sources.choice import ChosenSources, CodeOptions, choose_sources
 from plldb.debugger.sources.code_options import parse_code_options
@@ -296,16 +301,9 @@ class AttachFactory:
 
     def _find_interpreters(self, settings: StackSettings | None) -> dict[str, Interpreter]:
         """Those that the settings file names for single functions."""
-        if settings is None or self._options.python is not None:
+        if self._options.python is not None:
             return {}
-        functions = settings.stack.functions
-        return {
-            name: find_interpreter(
-                one.python, [], os.environ, f"{settings.name_function(name)}: python"
-            )
-            for name, one in functions.items()
-            if one.python is not None
-        }
+        return find_own_interpreters(settings, os.environ)
 
     def _runs_as_function(self) -> bool:
         if self._options.as_function is not None:

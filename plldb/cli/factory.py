@@ -24,7 +24,8 @@ from plldb.config import (
     Settings,
     SettingsResolver,
     TargetSettings,
-    find_home,
+    find_layers_folder,
+    find_state_folder,
 )
 from plldb.diagnostic_log import choose_screen_level, keeping_log, logging_to
 
@@ -99,16 +100,13 @@ class Factory:
     @cached_property
     def home(self) -> Setting[Path]:
         """Where the state lies. It is known whatever is wrong with the settings file."""
-        return find_state_folder()
+        return find_state_folder(os.environ)
 
     def open_layer_fetcher(self) -> LayerFetcher:
-        """Layers of the target, kept below PLLDB_HOME or in the user's cache folder."""
-        import platformdirs
-
+        """Layers of the target, kept on this machine."""
         from plldb.debugger.deployed_layers.layer_fetcher import LayerFetcher
 
-        default = Path(platformdirs.user_cache_dir("plldb", appauthor=False))
-        folder = find_home(os.environ, default).value / "layers"
+        folder = find_layers_folder(os.environ)
         return self._to_close.enter_context(LayerFetcher.of_target(self.target, folder))
 
     def make_masks(self) -> Masks:
@@ -126,14 +124,9 @@ class Factory:
 
     def find_adaptation(self) -> Adaptation:
         """What is changed in templates, so that this target deploys them as AWS would."""
-        from plldb.dev.emulator_gaps import fill_gaps_of_ministack, is_ministack
-        from plldb.dev.sam_expansion import expand
-        from plldb.dev.template_package import AS_ON_AWS, Adaptation
+        from plldb.dev.emulator_adaptation import choose_adaptation
 
-        emulator = self.target_settings.emulator
-        if emulator is None or not is_ministack(emulator.endpoint_url):
-            return AS_ON_AWS
-        return Adaptation(fill_gaps_of_ministack, partial(expand, region=self.target.region))
+        return choose_adaptation(self.target_settings, self.target.region)
 
     # --- What is said, and what is logged -------------------------------------
 
@@ -307,13 +300,12 @@ class Factory:
         return running.address if running else None
 
     def make_emulator(self, name: str, image: str | None = None) -> Emulator:
-        if name == "localstack":
-            from plldb.emulators.container import LocalStack
+        from plldb.emulators.engines import make_emulator
 
-            return LocalStack(self.home.value, image, self.console.note)
-        from plldb.emulators.process import MiniStack
+        return make_emulator(name, self.home.value, image, self._note)
 
-        return MiniStack(self.home.value)
+    def _note(self, text: str) -> None:
+        self.console.note(text)
 
 
 def make_factory() -> Factory:
@@ -337,11 +329,3 @@ def find_output_of_file() -> str | None:
         return Factory(Options()).resolver.output.value
     except PlldbError:
         return None
-
-
-def find_state_folder() -> Setting[Path]:
-    """Where plldb's state lies."""
-    import platformdirs
-
-    default = Path(platformdirs.user_state_dir("plldb", appauthor=False))
-    return find_home(os.environ, default)

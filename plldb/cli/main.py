@@ -210,7 +210,7 @@ def _is_refusal(error: Exception) -> bool:
         return False
     from pathlib import Path
 
-    from plldb.cli.factory import find_state_folder
+    from plldb.config import find_state_folder
 
-    path, home = Path(error.filename), find_state_folder().value
+    path, home = Path(error.filename), find_state_folder(os.environ).value
     return path == home or path in home.parents or home in path.parents

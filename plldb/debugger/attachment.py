@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -202,13 +203,15 @@ def attach_to_all(
     report: Callable[[Any], None],
     timing: Timing | None = None,
     collect_layers: CollectLayers = collect_local_layers,
+    switch: DetachSwitch | None = None,
 ) -> list[Ended]:
     """The same for several stacks of one helper stack, with a session for each.
 
     Their functions go by names with the stack first: ``orders/Greeter``. A connection that is lost
     is that of one stack; nothing happens to the others. If one can't be attached to at first, none
     stays attached. ``report`` is told each AttachEvent, in an OfStack where it has no function's
-    name.
+    name. With a ``switch``, that ends it, in whatever thread this is called; without, signals do,
+    which come to the main thread.
     """
     for stack in stacks:
         if stack.session.members is None:
@@ -233,7 +236,7 @@ def attach_to_all(
             _Attachment(ends, stack, len(stacks), report, timing or Timing(), collect_layers)
             for stack in stacks
         ]
-        return asyncio.run(_until_signal(attachments, session_ids, invoker))
+        return asyncio.run(_until_told(attachments, session_ids, invoker, switch))
 
 
 def _create_sessions(
@@ -309,6 +312,37 @@ class _Holder:
 
     session_id: str
     is_complete: bool = False
+
+
+class DetachSwitch:
+    """Detaches what is attached to in another thread. Any thread may press it, also before that."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._presses = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._on_press: Callable[[], None] | None = None
+
+    def press(self) -> None:
+        """What a signal does: the first lets end what runs, the second abandons that, the next
+        one, or the second if nothing runs, waits for nothing.
+        """
+        with self._lock:
+            self._presses += 1
+            self._pass_on(1)
+
+    def connect(self, on_press: Callable[[], None]) -> None:
+        """Has ``on_press`` called for each time that it is pressed, and was, in this event loop."""
+        with self._lock:
+            self._loop, self._on_press = asyncio.get_running_loop(), on_press
+            self._pass_on(self._presses)
+
+    def _pass_on(self, presses: int) -> None:
+        if self._loop is None or self._on_press is None:
+            return
+        for _ in range(presses):
+            with suppress(RuntimeError):  # the loop is closed: all has ended
+                self._loop.call_soon_threadsafe(self._on_press)
 
 
 class _Stopping:
@@ -761,8 +795,11 @@ class _Attachment:
 # --- Several at once ------------------------------------------------------------------------------
 
 
-async def _until_signal(
-    attachments: Sequence[_Attachment], session_ids: Sequence[str], invoker: Invoker
+async def _until_told(
+    attachments: Sequence[_Attachment],
+    session_ids: Sequence[str],
+    invoker: Invoker,
+    switch: DetachSwitch | None,
 ) -> list[Ended]:
     """The ends of all. Raises the first error that ended one, once all have ended."""
     stopping = _Stopping()
@@ -772,7 +809,11 @@ async def _until_signal(
     for attachment in attachments:
         attachment.prepare(invoker, stopping, turn)
         turn = attachment.has_settled
-    _stop_on_signals(attachments, stopping)
+    stop = _make_stop(attachments, stopping)
+    if switch is None:
+        _stop_on_signals(stop, stopping)
+    else:
+        switch.connect(stop)
     stays = {
         asyncio.create_task(attachment.stay_attached(session_id)): attachment
         for attachment, session_id in zip(attachments, session_ids, strict=True)
@@ -823,15 +864,14 @@ async def _await_all(
     return [stay.result() for stay in stays]
 
 
-def _stop_on_signals(attachments: Sequence[_Attachment], stopping: _Stopping) -> None:
-    """The first signal lets end what runs, a second one abandons it, and a third one, or a second
-    one if nothing runs, waits for nothing. SIGHUP is the first two at once.
+def _make_stop(attachments: Sequence[_Attachment], stopping: _Stopping) -> Callable[[], None]:
+    """What lets end what runs, when it is called; the second time it abandons that; and the third
+    time, or the second if nothing runs, it waits for nothing.
     """
-    loop = asyncio.get_running_loop()
     this = asyncio.current_task()
     assert this is not None
 
-    def on_signal() -> None:
+    def stop() -> None:
         if not stopping.stop.is_set():
             logger.info("told to detach")
             stopping.stop.set()
@@ -842,13 +882,20 @@ def _stop_on_signals(attachments: Sequence[_Attachment], stopping: _Stopping) ->
             logger.info("told to detach at once")
             this.cancel()
 
+    return stop
+
+
+def _stop_on_signals(stop: Callable[[], None], stopping: _Stopping) -> None:
+    """Each signal calls ``stop``. SIGHUP is the first two at once."""
+    loop = asyncio.get_running_loop()
+
     def on_hangup() -> None:
         logger.info("the terminal is gone")
         forget_terminal()
         stopping.at_once()
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, on_signal)
+        loop.add_signal_handler(number, stop)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
         loop.add_signal_handler(signal.SIGHUP, on_hangup)
 

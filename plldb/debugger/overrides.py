@@ -21,10 +21,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from plldb.config import ConfigFile, FileOverrides, suggest
-from plldb.debugger.children.interpreter import Interpreter
+from plldb.debugger.children.interpreter import Interpreter, find_interpreter
 from plldb.debugger.children.local_function import LocalFunction
 from plldb.debugger.env_files import Variables, read_env_file
 from plldb.debugger.reserved_variables import find_refusal
+from plldb.debugger.sources.stack_settings import StackSettings
 from plldb.debugger.wrapped_handlers import find_wrapped_handler
 from plldb.errors import UsageError
 
@@ -77,6 +78,19 @@ class Overrides:
             {prefix + name: handler for name, handler in self.handlers.items()},
             {prefix + name: python for name, python in self.interpreters.items()},
         )
+
+
+def find_own_interpreters(
+    settings: StackSettings | None, environ: Mapping[str, str]
+) -> dict[str, Interpreter]:
+    """Those that the settings file names for single functions, by these as it names them."""
+    if settings is None:
+        return {}
+    return {
+        name: find_interpreter(one.python, [], environ, f"{settings.name_function(name)}: python")
+        for name, one in settings.stack.functions.items()
+        if one.python is not None
+    }
 
 
 @dataclass(frozen=True)

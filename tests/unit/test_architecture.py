@@ -52,9 +52,9 @@ LAYERS = [
     {"bootstrap", "debugger", "emulators"},
     {"replay"},
     {"background", "inspector"},
-    {"doctor", "pytest_plugin"},
+    {"doctor"},
     {"dev"},
-    {"demo"},
+    {"demo", "pytest_plugin"},
     {"cli"},
 ]
 # Inside the helper stack: handlers put rooms together, and what is shared uses no room.

@@ -9,8 +9,9 @@ import boto3
 import httpx2
 import pytest
 from agent_platform.dynamodb_stores import DynamoDBSessionStore
-from plldb.pytest_plugin.fixtures import PlldbAttached, PlldbEmulator, PlldbStack
 from session_store_contract import check_store
+
+from plldb.pytest_plugin.fixtures import PlldbAttached, PlldbEmulator, PlldbStack
 
 _SECONDS = 30.0
 

@@ -10,9 +10,10 @@ from urllib.parse import urlencode
 
 import pytest
 from broadcast.tokens import Identity, issue_token
-from plldb.pytest_plugin.fixtures import AttachTo, PlldbAttached, PlldbInvocation, PlldbStack
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import ClientConnection, connect
+
+from plldb.pytest_plugin.fixtures import AttachTo, PlldbAttached, PlldbInvocation, PlldbStack
 
 ANN, BOB = Identity("ann", "speaker"), Identity("bob", "listener")
 _SECONDS = 30.0

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from httpx2 import Client
+
 from plldb.pytest_plugin.fixtures import (
     AttachTo,
     DeployStack,

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+
 from plldb.pytest_plugin.fixtures import (
     AttachTo,
     DeployStack,

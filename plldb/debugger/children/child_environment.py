@@ -11,7 +11,12 @@ from pathlib import Path
 
 from plldb.debugger.children.interpreter import Interpreter
 from plldb.debugger.children.lambda_paths import LambdaPaths
-from plldb.debugger.children.local_function import DebugMode, Debugpy, LocalFunction
+from plldb.debugger.children.local_function import (
+    DebugMode,
+    Debugpy,
+    LocalFunction,
+    NoDebugger,
+)
 from plldb.debugger.reserved_variables import is_reserved
 from plldb.proxies import EXCEPTIONS, PROXIES, exempt_loopback
 
@@ -34,6 +39,10 @@ _CERTIFICATES = (
     "SSL_CERT_FILE",
     "WEBSOCKET_CLIENT_CA_BUNDLE",
 )
+# By these, coverage.py measures what a measured process starts:
+# https://coverage.readthedocs.io/en/latest/subprocess.html
+_MEASURING = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_CORE")
+_MEASURING_FILES = ("COVERAGE_PROCESS_START", "COVERAGE_FILE")
 # Lambda's runtime brings these along; a project need not have them installed.
 _ON_LAMBDA = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
 # Where an SDK would find other credentials by itself, before or after it asks plldb for some; the
@@ -75,6 +84,16 @@ def make_child_environment(
     return made | exempt_loopback(made)
 
 
+def choose_environ(environ: Mapping[str, str], debug: DebugMode) -> Mapping[str, str]:
+    """What children may know of: under a debugger they are not measured, since both want to trace
+    the code.
+    """
+    if isinstance(debug, NoDebugger):
+        return environ
+    measuring = (*_MEASURING, *_MEASURING_FILES)
+    return {name: value for name, value in environ.items() if name not in measuring}
+
+
 def _list_defaults(function: LocalFunction) -> dict[str, str]:
     """What Lambda sets and a function may change."""
     defaults = {
@@ -114,8 +133,14 @@ def _list_reserved(function: LocalFunction) -> dict[str, str]:
 
 def _inherit(environ: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
     """What a child has of this machine, unless its function says something of the same."""
-    inherited = {name: environ[name] for name in (*_INHERITED, *_DEBUGGERS) if name in environ}
+    names = (*_INHERITED, *_DEBUGGERS, *_MEASURING)
+    inherited = {name: environ[name] for name in names if name in environ}
     # Our working folder is not the child's.
+    inherited |= {
+        name: os.path.abspath(environ[name])  # noqa: PTH100
+        for name in _MEASURING_FILES
+        if environ.get(name)
+    }
     inherited |= {
         name: os.path.abspath(environ[name]) if Path(environ[name]).exists() else environ[name]  # noqa: PTH100
         for name in _CERTIFICATES

@@ -32,7 +32,11 @@ from plldb.debugger.children.child import (
     OutputLine,
     Reply,
 )
-from plldb.debugger.children.child_environment import find_fallback_packages, make_child_environment
+from plldb.debugger.children.child_environment import (
+    choose_environ,
+    find_fallback_packages,
+    make_child_environment,
+)
 from plldb.debugger.children.editor_ports import Address, EditorPorts
 from plldb.debugger.children.file_changes import LoadedFiles, find_changes
 from plldb.debugger.children.interpreter import Interpreter, check_interpreter
@@ -232,7 +236,7 @@ class Invoker:
         self._on_progress = on_progress
         self._credentials = dict(credentials or {})
         self._lender = lender
-        self._environ = environ
+        self._environ = choose_environ(environ, debug)
         self._max_children = max_concurrency
         self._slots = asyncio.Semaphore(1 if isinstance(debug, Pdb) else max_concurrency)
         self._turns: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)

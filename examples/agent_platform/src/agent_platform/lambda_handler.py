@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
+import time
+from typing import TYPE_CHECKING, Any
 
 from mangum import Mangum
 
 from agent_platform.api import Platform, create_app
 from agent_platform.settings import Settings, read_settings
 from agent_platform.stores import Stores, make_memory_stores
+
+if TYPE_CHECKING:
+    from mangum.types import LambdaContext
 
 
 def _make_stores(settings: Settings) -> Stores:
@@ -21,4 +27,21 @@ def _make_stores(settings: Settings) -> Stores:
 
 settings = read_settings(os.environ)
 app = create_app(Platform(_make_stores(settings), settings))
-handler = Mangum(app, lifespan="off")
+_respond = Mangum(app, lifespan="off")
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    started = time.perf_counter()
+    answer = _respond(event, context)
+    milliseconds = (time.perf_counter() - started) * 1000
+    _log(event["requestContext"]["http"], answer["statusCode"], milliseconds)
+    return answer
+
+
+def _log(request: dict[str, Any], status: int, milliseconds: float) -> None:
+    """A line for each request, with no more of its path than what it is about: the rest may be a
+    session's id.
+    """
+    about = request["path"].split("/")[1]
+    line = {"method": request["method"], "about": about, "status": status}
+    print(json.dumps(line | {"milliseconds": round(milliseconds, 1)}))

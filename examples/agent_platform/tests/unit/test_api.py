@@ -35,7 +35,7 @@ def client(clock: Clock) -> Iterator[TestClient]:
 def _log_in(client: TestClient, user_id: str = "ann", device: str = "laptop") -> str:
     created = client.post("/sessions", json={"user_id": user_id, "device": device})
     assert created.status_code == 201
-    return created.json()["session_id"]
+    return str(created.json()["session_id"])
 
 
 def _own(session_id: str) -> dict[str, str]:

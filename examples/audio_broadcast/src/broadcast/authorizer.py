@@ -50,4 +50,5 @@ def _make_context(identity: Identity) -> dict[str, Any]:
 @cache
 def _find_key() -> str:
     secrets = boto3.client("secretsmanager")
-    return secrets.get_secret_value(SecretId=os.environ["TOKEN_KEY_ARN"])["SecretString"]
+    found = secrets.get_secret_value(SecretId=os.environ["TOKEN_KEY_ARN"])
+    return str(found["SecretString"])

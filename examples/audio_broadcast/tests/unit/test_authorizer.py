@@ -19,7 +19,7 @@ def _effect(token: str | None) -> str:
     answer = authorize({"methodArn": ARN, "queryStringParameters": query}, KEY)
     (statement,) = answer["policyDocument"]["Statement"]
     assert statement["Resource"] == ARN
-    return statement["Effect"]
+    return str(statement["Effect"])
 
 
 def _sign(**claims: object) -> str:

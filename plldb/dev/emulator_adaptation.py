@@ -1,0 +1,18 @@
+"""What is changed in templates, so that a target deploys them as AWS would."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from plldb.config import TargetSettings
+from plldb.dev.emulator_gaps import fill_gaps_of_ministack, is_ministack
+from plldb.dev.sam_expansion import expand
+from plldb.dev.template_package import AS_ON_AWS, Adaptation
+
+
+def choose_adaptation(settings: TargetSettings, region: str) -> Adaptation:
+    """Asks the emulator, if it is one, what it is."""
+    emulator = settings.emulator
+    if emulator is None or not is_ministack(emulator.endpoint_url):
+        return AS_ON_AWS
+    return Adaptation(fill_gaps_of_ministack, partial(expand, region=region))

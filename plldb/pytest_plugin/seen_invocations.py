@@ -1,0 +1,100 @@
+"""The invocations that tests see, and waiting for them: with deadlines, and without sleeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from plldb.dev.lambda_call import Failure
+from plldb.replay.history import Invocation
+
+
+@dataclass(frozen=True)
+class PlldbInvocation:
+    """An invocation as far as it has come; it does not change.
+
+    ``event`` and ``answer`` are as Python has JSON. ``state`` is "queued", "running" or "finished";
+    ``outcome`` then "succeeded", "failed" (by ``failure``), or "abandoned": no answer from here
+    counts, for the ``reason``. ``output`` are the lines that the code wrote to stdout and stderr,
+    its log among them; ``context`` is what Lambda says of the invocation. ``duration_ms`` is until
+    its caller could have the answer.
+    """
+
+    id: str
+    request_id: str
+    function: str
+    state: str
+    event: Any = field(repr=False)
+    context: Mapping[str, Any] = field(repr=False)
+    outcome: str | None = None
+    answer: Any = field(default=None, repr=False)
+    failure: Failure | None = None
+    reason: str | None = None
+    duration_ms: float | None = None
+    output: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def is_finished(self) -> bool:
+        return self.outcome is not None
+
+    def __str__(self) -> str:
+        what = self.failure or self.reason
+        return f"{self.function} {self.outcome or self.state}{f' ({what})' if what else ''}"
+
+
+def make_invocation(kept: Invocation) -> PlldbInvocation:
+    """What a history keeps of one."""
+    told = kept.to_document()
+    error = told["error"]
+    return PlldbInvocation(
+        id=kept.id,
+        request_id=kept.request_id,
+        function=kept.function,
+        state=kept.state.value,
+        event=told["payload"],
+        context=told["context"] or {},
+        outcome=told["outcome"],
+        answer=told["answer"],
+        failure=None
+        if error is None
+        else Failure(error["errorType"], error["errorMessage"], tuple(error["stackTrace"])),
+        reason=told["reason"],
+        duration_ms=told["durationMs"],
+        output=tuple(line.text for line in kept.output if line.stream != "plldb"),
+    )
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a test waits for: ``count`` finished invocations, of a ``function`` if one is named, for
+    each of which ``where`` is true.
+    """
+
+    count: int
+    function: str | None
+    where: Callable[[PlldbInvocation], bool]
+
+    def choose(self, seen: list[PlldbInvocation]) -> list[PlldbInvocation]:
+        return [one for one in seen if self._fits(one)]
+
+    def _fits(self, one: PlldbInvocation) -> bool:
+        is_named = self.function in (None, one.function)
+        return is_named and one.is_finished and self.where(one)
+
+    def explain_lack(
+        self, seen: list[PlldbInvocation], skipped: Mapping[str, str], seconds: float
+    ) -> str:
+        """Why a test fails that did not get them."""
+        fitting = len(self.choose(seen))
+        lines = [
+            f"{fitting} of {self.count} invocations{f' of {self.function}' * bool(self.function)} "
+            f"within {seconds:g} s. Seen:"
+        ]
+        lines += [f"  {one}" for one in seen] or ["  none"]
+        lines += [
+            f"{name} does not run here: {reason}"
+            for name, reason in sorted(skipped.items())
+            if self.function in (None, name)
+        ]
+        return "\n".join(lines)

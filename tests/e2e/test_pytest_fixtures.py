@@ -1,0 +1,266 @@
+"""The pytest plugin in a project of its own: an emulator, a stack, local code that is measured."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .support import Plldb, clean_environment
+
+# It has an emulator of its own, whatever the others of this suite run against.
+_TEMPLATE = """
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Queue: {Type: AWS::SQS::Queue, Properties: {VisibilityTimeout: 60}}
+  Table:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      BillingMode: PAY_PER_REQUEST
+      AttributeDefinitions: [{AttributeName: id, AttributeType: S}]
+      KeySchema: [{AttributeName: id, KeyType: HASH}]
+      StreamSpecification: {StreamViewType: NEW_IMAGE}
+  Taker:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: src
+      Handler: taker.handler
+      Runtime: python3.13
+      Timeout: 30
+      Environment: {Variables: {QUEUE: !Ref Queue}}
+      Policies: [{SQSSendMessagePolicy: {QueueName: !GetAtt Queue.QueueName}}]
+      Events: {Post: {Type: Api, Properties: {Path: /orders, Method: post}}}
+  Keeper:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: src
+      Handler: keeper.handler
+      Runtime: python3.13
+      Timeout: 30
+      Environment: {Variables: {TABLE: !Ref Table}}
+      Policies: [{DynamoDBCrudPolicy: {TableName: !Ref Table}}]
+      Events: {Orders: {Type: SQS, Properties: {Queue: !GetAtt Queue.Arn, BatchSize: 1}}}
+  Teller:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: src
+      Handler: teller.handler
+      Runtime: python3.13
+      Timeout: 30
+      Events:
+        Kept:
+          Type: DynamoDB
+          Properties: {Stream: !GetAtt Table.StreamArn, StartingPosition: TRIM_HORIZON}
+Outputs:
+  Url: {Value: !Sub "https://${ServerlessRestApi}.execute-api.${AWS::Region}.amazonaws.com/Prod"}
+"""
+_CODE = {
+    "taker": """
+import json
+import os
+
+import boto3
+
+
+def handler(event, context):
+    order = json.loads(event["body"])
+    if "id" not in order:
+        return {"statusCode": 400, "body": "no id"}
+    boto3.client("sqs").send_message(QueueUrl=os.environ["QUEUE"], MessageBody=event["body"])
+    print("taken", order["id"])
+    return {"statusCode": 202, "body": json.dumps({"by": os.environ.get("BY", "there")})}
+""",
+    "keeper": """
+import json
+import os
+
+import boto3
+
+
+def handler(event, context):
+    table = boto3.resource("dynamodb").Table(os.environ["TABLE"])
+    for record in event["Records"]:
+        order = json.loads(record["body"])
+        table.put_item(Item={"id": order["id"]})
+""",
+    "teller": """
+def handler(event, context):
+    return [record["dynamodb"]["NewImage"]["id"]["S"] for record in event["Records"]]
+""",
+}
+_TESTS = """
+import uuid
+
+import pytest
+import requests
+
+from plldb.errors import FunctionFailedError
+
+
+@pytest.fixture(scope="session")
+def shop(plldb_stack):
+    return plldb_stack("template.yaml")
+
+
+@pytest.fixture
+def attached(plldb_attached, shop):
+    return plldb_attached(shop, env={"BY": "here"})
+
+
+@pytest.fixture
+def order():
+    return {"id": uuid.uuid4().hex}
+
+
+def test_an_order_goes_all_the_way(shop, attached, order):
+    answer = requests.post(shop.outputs["Url"] + "/orders", json=order, timeout=60)
+    assert (answer.status_code, answer.json()) == (202, {"by": "here"})
+    taken = attached.wait_for_invocation("Taker", seconds=60)
+    assert taken.output == ("taken " + order["id"],)
+    kept = attached.wait_for_invocation(
+        "Keeper", where=lambda one: order["id"] in one.event["Records"][0]["body"], seconds=60
+    )
+    assert kept.outcome == "succeeded", kept
+    attached.wait_for_invocation("Teller", where=lambda one: order["id"] in one.answer, seconds=60)
+    table = shop.client("dynamodb")
+    found = table.get_item(TableName=shop.resources["Table"], Key={"id": {"S": order["id"]}})
+    assert "Item" in found
+
+
+def test_each_test_has_its_own_invocations(shop, attached):
+    assert attached.invocations == []
+    assert shop.invoke("Taker", {"body": "{}"})["statusCode"] == 400
+    assert attached.wait_for_invocation("Taker").answer["body"] == "no id"
+
+
+def test_an_error_is_the_codes(shop, attached):
+    with pytest.raises(FunctionFailedError, match="body"):
+        shop.invoke("Taker", {})
+    failure = attached.wait_for_invocation("Taker").failure
+    assert (failure.kind, failure.message) == ("KeyError", "'body'")
+
+
+def test_a_stack_is_deployed_once(shop, plldb_stack, plldb_attached, attached):
+    assert plldb_stack("template.yaml") is shop
+    assert plldb_attached(shop, env={"BY": "here"}).invocations == []
+"""
+
+
+_SETTINGS = """
+[tool.pytest.ini_options]
+testpaths = ["tests"]
+
+[tool.coverage.run]
+branch = true
+patch = ["subprocess"]
+source = ["src"]
+"""
+_PAGE = Path(__file__).parents[2] / "docs" / "howto" / "testing.md"
+
+
+class Suite:
+    """A project with tests; ``code`` are its modules by their names."""
+
+    def __init__(
+        self, folder: Path, plldb: Plldb, template: str, code: dict[str, str], tests: str
+    ) -> None:
+        self.folder = folder
+        self.plldb = plldb.within(folder)
+        (folder / "src").mkdir(parents=True)
+        (folder / "tests").mkdir()
+        for name, text in code.items():
+            (folder / "src" / f"{name}.py").write_text(text)
+        (folder / "template.yaml").write_text(template)
+        (folder / "tests" / "test_orders.py").write_text(tests)
+        (folder / "pyproject.toml").write_text(_SETTINGS)
+
+    def run(self, *options: str) -> subprocess.CompletedProcess[str]:
+        """Without what tells a pytest that it is a worker, or measured: that is the outer one."""
+        outer = ("PYTEST_", "COV")
+        found = self.plldb.environment.items()
+        command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:cacheprovider"]
+        return subprocess.run(
+            [*command, *options, "tests"],
+            cwd=self.folder,
+            env={name: value for name, value in found if not name.startswith(outer)},
+            capture_output=True,
+            text=True,
+            timeout=500,
+            check=False,
+        )
+
+    def emulator_runs(self) -> bool:
+        done = self.plldb("local", "status", "--output", "json").succeeded()
+        return bool(done.json["running"])
+
+
+@pytest.fixture
+def plldb(tmp_path: Path) -> Iterator[Plldb]:
+    plldb = Plldb(clean_environment() | {"PLLDB_HOME": str(tmp_path / "home")})
+    yield plldb
+    plldb("local", "down")
+
+
+@pytest.fixture
+def suite(tmp_path: Path, plldb: Plldb) -> Suite:
+    return Suite(tmp_path / "orders", plldb, _TEMPLATE, _CODE, _TESTS)
+
+
+def passed(result: subprocess.CompletedProcess[str]) -> int:
+    said = result.stdout + result.stderr
+    assert result.returncode == 0, said
+    found = re.search(r"(\d+) passed", said)
+    assert found is not None, said
+    return int(found[1])
+
+
+def read_coverage(folder: Path) -> dict[str, float]:
+    """Of each file of the code, in percent."""
+    report = json.loads((folder / "coverage.json").read_text())
+    return {
+        Path(name).name: found["summary"]["percent_covered"]
+        for name, found in report["files"].items()
+    }
+
+
+@pytest.mark.needs("process")
+class TestSuite:
+    def test_several_workers_share_an_emulator_and_their_handlers_are_measured(
+        self, suite: Suite
+    ) -> None:
+        result = suite.run("-n", "2", "--cov", "--cov-report", "json")
+        assert passed(result) == 4
+        assert read_coverage(suite.folder) == {
+            "taker.py": 100.0,
+            "keeper.py": 100.0,
+            "teller.py": 100.0,
+        }
+        assert not suite.emulator_runs(), "it was started for the tests alone"
+
+    def test_an_emulator_that_runs_is_used_and_no_stack_is_left(self, suite: Suite) -> None:
+        suite.plldb("local", "up", "--detach").succeeded()
+        assert passed(suite.run("-n", "0")) == 4
+        assert suite.emulator_runs()
+        listed = suite.plldb(
+            "exec",
+            "--",
+            sys.executable,
+            "-c",
+            "import boto3; print([one['StackName'] for one in boto3.client('cloudformation')"
+            ".describe_stacks()['Stacks'] if one['StackStatus'] != 'DELETE_COMPLETE'])",
+        ).succeeded()
+        assert listed.stdout.strip() == "['plldb']"
+
+    def test_the_sample_of_the_page_passes(self, tmp_path: Path, plldb: Plldb) -> None:
+        page = _PAGE.read_text()
+        [template] = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+        taker, keeper, tests = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+        code = {"taker": taker, "keeper": keeper}
+        suite = Suite(tmp_path / "sample", plldb, template, code, tests)
+        assert passed(suite.run("-n", "0", "--cov", "--cov-report", "json")) == 2
+        assert read_coverage(suite.folder) == {"taker.py": 100.0, "keeper.py": 100.0}
