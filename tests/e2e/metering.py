@@ -40,7 +40,9 @@ class Meter:
 
     def __init__(self, backend: Backend, endpoint_url: str) -> None:
         self._dynamodb = backend.target.client("dynamodb")
-        self._endpoint = urllib3.connection_from_url(endpoint_url, maxsize=16, retries=False)
+        # A connection that was kept may have been ended meanwhile; nothing was done then.
+        again = urllib3.Retry(total=1, allowed_methods=None, redirect=False)
+        self._endpoint = urllib3.connection_from_url(endpoint_url, maxsize=16, retries=again)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._counting, self._writing = threading.Lock(), threading.Lock()
         self._units: Counter[str] = Counter()
