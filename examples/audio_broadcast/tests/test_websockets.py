@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import closing
+from contextlib import AbstractContextManager
 from typing import Any
 from urllib.parse import urlencode
 
@@ -30,10 +30,10 @@ class Broadcast:
 
     def connect(
         self, identity: Identity, expires_in: int = 600, **query: str
-    ) -> closing[ClientConnection]:
+    ) -> AbstractContextManager[ClientConnection]:
         token = issue_token(identity, self._key, int(time.time()) + expires_in)
         parameters = urlencode({"token": token, **query})
-        return closing(connect(f"{self._url}?{parameters}", open_timeout=_SECONDS))
+        return connect(f"{self._url}?{parameters}", open_timeout=_SECONDS)
 
 
 @pytest.fixture

@@ -23,12 +23,15 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 logger = Logger()
 processor = BatchProcessor(
-    EventType.DynamoDBStreams, raise_on_entire_batch_failure=False, logger=logger
+    EventType.DynamoDBStreams,
+    raise_on_entire_batch_failure=False,
+    logger=logger,  # type: ignore[arg-type]  # Powertools' own serves as well.
 )
 step_functions = boto3.client("stepfunctions")
 
 
 def fulfil(record: DynamoDBRecord) -> None:
+    assert record.dynamodb is not None
     order_id = record.dynamodb.keys["orderId"]
     try:
         step_functions.start_execution(

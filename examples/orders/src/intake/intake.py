@@ -24,7 +24,11 @@ from shop.order import Order
 from shop.order_table import OrderTable
 
 logger = Logger()
-processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False, logger=logger)
+processor = BatchProcessor(
+    EventType.SQS,
+    raise_on_entire_batch_failure=False,
+    logger=logger,  # type: ignore[arg-type]  # Powertools' own serves as well.
+)
 orders = OrderTable(boto3.resource("dynamodb").Table(os.environ["ORDERS_TABLE"]))
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from shop.order import Line, Order, Status
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 _FAILED = "ConditionalCheckFailed"
 
@@ -20,7 +23,7 @@ class Tables(NamedTuple):
     stock: str
 
 
-def plan_reservation(order: Order, tables: Tables) -> list[dict[str, Any]]:
+def plan_reservation(order: Order, tables: Tables) -> list[TransactWriteItemTypeDef]:
     """The actions of one transaction: the order's own, then one a line.
 
     The order's makes sure that a second attempt, after one whose answer was lost, takes nothing.
@@ -45,7 +48,7 @@ def read_refusal(order: Order, reasons: Sequence[Mapping[str, Any]]) -> Reservat
     return {"reserved": False, "missing": missing}
 
 
-def _reserve(order: Order, table: str) -> dict[str, Any]:
+def _reserve(order: Order, table: str) -> TransactWriteItemTypeDef:
     return {
         "Update": {
             "TableName": table,
@@ -61,7 +64,7 @@ def _reserve(order: Order, table: str) -> dict[str, Any]:
     }
 
 
-def _take(line: Line, table: str) -> dict[str, Any]:
+def _take(line: Line, table: str) -> TransactWriteItemTypeDef:
     return {
         "Update": {
             "TableName": table,

@@ -1,0 +1,97 @@
+"""How fast the application of ``examples/agent_platform`` is, over its HTTP API and its tables.
+
+``python -m bench.agent_platform`` measures it alone. Its packages are put beside its code, so that
+it runs in the emulator as well: its floor is the same code without a debugger.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import requests
+
+from tests.e2e.support import Plldb, clean_environment
+
+from .report import Report
+
+_EXAMPLE = Path(__file__).parent.parent / "examples" / "agent_platform"
+_STACK = "agent-platform"
+_ROUNDS = 100
+_WARM_UP = 10
+_SECONDS = 60
+
+
+def measure_agent_platform(report: Report) -> None:
+    with tempfile.TemporaryDirectory(prefix="plldb-bench-") as folder:
+        project = _copy_with_packages(Path(folder) / "agent_platform")
+        home = str(Path(folder) / "home")
+        plldb = Plldb(clean_environment() | {"PLLDB_HOME": home}).within(project)
+        try:
+            plldb("local", "up", "--detach").succeeded()
+            plldb("bootstrap").succeeded()
+            deployed = plldb("deploy", "--yes", "--output", "json").succeeded().json
+            url = deployed["outputs"]["ApiUrl"].rstrip("/")
+            floor = _measure(url)
+            with plldb.attach(_STACK, "--python", sys.executable) as attached:
+                attached.wait_for("ready")
+                figures = _measure(url)
+                attached.signal(signal.SIGINT)
+                attached.exit_code()
+        finally:
+            plldb("local", "down")
+    for name, goal in (
+        ("create a session", "floor ≤ 100 ms"),
+        ("validate a session", "floor ≤ 50 ms"),
+        ("health", "floor ≤ 10 ms"),
+    ):
+        report.add_comparison(name, figures[name], floor[name], goal)
+
+
+def _copy_with_packages(project: Path) -> Path:
+    shutil.copytree(_EXAMPLE, project, ignore=shutil.ignore_patterns("__pycache__", ".venv"))
+    source = project / "src"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(source)]
+    subprocess.run([*pip, "--requirement", str(source / "requirements.txt")], check=True)
+    return project
+
+
+def _measure(url: str) -> dict[str, list[float]]:
+    """Each in milliseconds, without the first ones."""
+    with requests.Session() as http:
+
+        def create() -> str:
+            answer = http.post(f"{url}/sessions", json={"user_id": "bench"}, timeout=_SECONDS)
+            answer.raise_for_status()
+            return str(answer.json()["session_id"])
+
+        def get(path: str) -> None:
+            http.get(f"{url}{path}", timeout=_SECONDS).raise_for_status()
+
+        session_id = create()
+        return {
+            "create a session": _time(create),
+            "validate a session": _time(lambda: get(f"/sessions/{session_id}")),
+            "health": _time(lambda: get("/health")),
+        }
+
+
+def _time(call: Callable[[], object]) -> list[float]:
+    figures = []
+    for _ in range(_ROUNDS + _WARM_UP):
+        started = time.perf_counter()
+        call()
+        figures.append((time.perf_counter() - started) * 1000)
+    return figures[_WARM_UP:]
+
+
+if __name__ == "__main__":
+    shown = Report("agent platform")
+    measure_agent_platform(shown)
+    shown.show()
