@@ -203,13 +203,18 @@ class _Reader:
 
         https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-cfn-customresource.html
         """
-        served = [
-            name
-            for name, resource in self._resources.items()
-            if _is_custom(as_dict(resource)) and not self.scope.is_excluded(as_dict(resource))
-            if _find_logical_id(as_dict(resource["Properties"]).get("ServiceToken")) == logical_id
-        ]
+        served = self._served.get(logical_id)
         return _SERVES_CUSTOM_RESOURCE.format(", ".join(sorted(served))) if served else ""
+
+    @cached_property
+    def _served(self) -> Mapping[str, list[str]]:
+        """The custom resources that functions serve, by these functions' logical ids."""
+        served: dict[str, list[str]] = {}
+        for name, resource in self._resources.items():
+            if _is_custom(as_dict(resource)) and not self.scope.is_excluded(resource):
+                function = _find_logical_id(resource["Properties"].get("ServiceToken"))
+                served.setdefault(function, []).append(name)
+        return served
 
     def _find_build(self, logical_id: str) -> Path | None:
         build = self.folders.build or self.path.parent / _SAM_BUILD
