@@ -8,7 +8,7 @@ import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,15 +119,6 @@ class Session:
             )
         )
         return started.request_id
-
-
-def poll(find: Callable[[], Any], seconds: float = 30.0) -> Any:
-    """What ``find`` gives, once that is true."""
-    deadline = time.monotonic() + seconds
-    while not (found := find()):
-        assert time.monotonic() < deadline, "that did not come"
-        time.sleep(0.02)
-    return found
 
 
 def find_chromium() -> str | None:
