@@ -28,6 +28,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.httpsession import get_cert_path
 
+from .dynamodb import request_headers
+
 _CONNECT_SECONDS = 2.0
 _ANSWER_SECONDS = 3.0
 # With all of them, a call fails within the time of those who wait for it.
@@ -170,11 +172,7 @@ class DirectDynamoDb:
         return self._call("UpdateItem", arguments)
 
     def _call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.LowLevelAPI.html
-        headers = {
-            "Content-Type": "application/x-amz-json-1.0",
-            "X-Amz-Target": f"DynamoDB_20120810.{operation}",
-        }
+        headers = request_headers(operation)
         found = self._calls.send(operation, "/", headers, json.dumps(arguments).encode())
         answer: dict[str, Any] = json.loads(found)
         return answer
