@@ -18,6 +18,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from itertools import count
 from typing import Any
@@ -77,7 +78,7 @@ class DirectCalls:
         self._credentials = credentials
         self._sleep = sleep
         self._kept: list[HTTPConnection] = []
-        self._tls = _make_tls_context() if self._url.startswith("https:") else None
+        self._tls = _trust(_find_certificates()) if self._url.startswith("https:") else None
 
     def send(self, operation: str, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
         """What comes back for a POST. Raises ClientError and EndpointConnectionError.
@@ -193,10 +194,15 @@ class DirectConnections:
         self._calls.send("PostToConnection", path, {}, Data)
 
 
-def _make_tls_context() -> ssl.SSLContext:
-    """Trusts what boto3 trusts."""
-    trusted = os.environ.get("AWS_CA_BUNDLE") or get_cert_path(verify=True)
-    return ssl.create_default_context(cafile=trusted)
+def _find_certificates() -> str:
+    """The file of those that boto3 trusts."""
+    return os.environ.get("AWS_CA_BUNDLE") or str(get_cert_path(verify=True))
+
+
+@cache
+def _trust(certificates: str) -> ssl.SSLContext:
+    """For all endpoints: reading so many takes time, for which a first call would wait."""
+    return ssl.create_default_context(cafile=certificates)
 
 
 def _error(answer: _Answer, operation: str) -> ClientError:
