@@ -24,7 +24,7 @@ from plldb.inspector.address import Address
 from plldb.inspector.keeping import Keeping
 from plldb.inspector.reruns import OwnChildren
 from plldb.inspector.server import Inspector
-from plldb.replay.history import History, Limits
+from plldb.replay.history import History, Invocation, Limits
 from plldb.replay.masks import Masks
 
 if TYPE_CHECKING:
@@ -59,6 +59,11 @@ class Session:
         runner = OwnChildren(HERE, self.history.take)
         with Inspector(Address("127.0.0.1", 0), self.history, keeping, runner) as inspector:
             yield inspector
+
+    def get(self, id_: str) -> Invocation:
+        found = self.history.get(id_)
+        assert found is not None
+        return found
 
     def start(self, event: Any, function: str = "Adder") -> InvocationStarted:
         """An invocation arrives; ``event`` is a JSON value, or text as it is."""

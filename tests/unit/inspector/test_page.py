@@ -32,11 +32,6 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
-@pytest.fixture
-def session(tmp_path: Path) -> Session:
-    return Session(tmp_path)
-
-
 class Seen:
     """A page, and what went wrong in it: errors, whatever a script says, and requests elsewhere."""
 
