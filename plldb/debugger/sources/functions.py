@@ -168,8 +168,8 @@ class _Reader:
             tuple(map(self._read_layer, self.scope.choose(properties.get("Layers")))),
             build_dir,
             name,
-            self._describe_use(logical_id),
-            inline,
+            inline=inline,
+            use=self._describe_use(logical_id),
         )
 
     def _read_image(
@@ -193,8 +193,8 @@ class _Reader:
         except (OSError, UnicodeDecodeError) as error:
             return f"its Dockerfile can't be read: {error}"
         name = self.scope.find_text(properties.get("FunctionName"))
-        note = self._describe_use(logical_id)
-        return CodeSource(make_absolute(folder), handler, physical_name=name, note=note)
+        use = self._describe_use(logical_id)
+        return CodeSource(make_absolute(folder), handler, physical_name=name, use=use)
 
     def _describe_use(self, logical_id: str) -> str:
         """For custom resources, by the template; no other use is to be known by that alone.
