@@ -18,7 +18,6 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -200,9 +199,6 @@ class AwsLambda:
 
     def throttled(self, caller: str) -> int:
         return sum(call.caller == caller and call.status == 429 for call in self.calls)
-
-    def count(self, caller: str) -> int:
-        return sum(call.caller == caller for call in self.calls)
 
     # --- The wire -----------------------------------------------------------------------------
 
@@ -592,7 +588,3 @@ def _page(found: list[Found], name: str, marker: str, size: int) -> Found:
     start = int(marker)
     more = {"NextMarker": str(start + size)} if len(found) > start + size else {}
     return {name: found[start : start + size]} | more
-
-
-def count_by_second(calls: list[Call]) -> Counter[int]:
-    return Counter(int(call.time) for call in calls)

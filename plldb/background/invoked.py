@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,15 +45,31 @@ class Call:
         )
 
 
-def find_invoked(journals: JournalReader, call: Call) -> dict[str, Any] | None:
+def find_invoked(
+    open_journals: Callable[[Callable[[dict[str, Any]], dict[str, Any]]], JournalReader],
+    call: Call,
+) -> dict[str, Any] | None:
     """The invocation as it was written down, with its end if that comes in time.
 
-    None if it did not run here: at once if no session goes on.
+    None if it did not run here: at once if no session goes on. ``open_journals`` gets what a
+    JournalReader is to keep.
     """
+    with open_journals(partial(_keep, call)) as journals:
+        return _find(journals)
+
+
+def _keep(call: Call, document: dict[str, Any]) -> dict[str, Any]:
+    """Of other invocations next to nothing: there may be many, and they may be long."""
+    return document if call.is_it(document) else {key: document[key] for key in ("id", "state")}
+
+
+def _find(journals: JournalReader) -> dict[str, Any] | None:
     known: dict[str, dict[str, Any]] = {}
 
     def look() -> bool:
-        known.update({one["id"]: one for one in journals.read() if call.is_it(one)})
+        # All of it was kept, or it is another one.
+        found = (one for one in journals.read() if "requestId" in one)
+        known.update({one["id"]: one for one in found})
         return bool(known)
 
     # Before a session is looked for: it may have ended since.

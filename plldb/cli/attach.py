@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from plldb.cli.attach_options import DEBUGPY_ADDRESS, INSPECTOR_ADDRESS, AttachOptions
+from plldb.cli.attach_options import (
+    DEBUGPY_ADDRESS,
+    INSPECTOR_ADDRESS,
+    AttachOptions,
+    post_mortem_option,
+)
 from plldb.cli.command_base import Command
 from plldb.cli.name_types import FUNCTION_NAME, STACK_NAME, complete_files
 from plldb.cli.options import global_options, helper_stack_option
@@ -88,13 +93,7 @@ if TYPE_CHECKING:
 @click.option(
     "--pdb/--no-pdb", help="breakpoint(), ipdb, pudb and their like talk to this terminal."
 )
-@click.option(
-    "--post-mortem/--no-post-mortem",
-    default=True,
-    show_default=True,
-    help="With --pdb: stop at an exception that nobody catches; 'retry' runs the event again by "
-    "the saved code.",
-)
+@post_mortem_option
 @click.option(
     "--debugpy",
     is_flag=False,

@@ -158,16 +158,18 @@ class AttachFactory:
         if self._options.inspect is None:
             yield
             return
+        from plldb.inspector.keeping import Keeping
+
         history, file = self.keep_history(stacks), self._factory.resolver.file
         self._listeners.append(self._editor_session.take)
         record = self._options.record
+        recordings = None if record is None else self._folder / record
         with serve_inspector(
             self._options.inspect,
             history,
             choose_runner(self._debug, self._editor_session, self._python, history),
-            self._folder,
-            None if record is None else self._folder / record,
-            None if file is None else file.record,
+            Keeping(self._folder, self._factory.make_masks(), recordings),
+            () if file is None else file.record.ignore,
         ) as inspector:
             self._factory.console.answer(
                 {"event": "inspector", "url": inspector.url}, f"Inspector: {inspector.url}"

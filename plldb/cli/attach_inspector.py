@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
@@ -13,12 +14,10 @@ from plldb.inspector.address import parse_address
 from plldb.inspector.reruns import OwnChildren, Runner, SessionChildren
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from plldb.config import FileRecord
     from plldb.debugger.attachment import AttachEvent
     from plldb.debugger.children.interpreter import Interpreter
     from plldb.debugger.children.invoker import Invoker
+    from plldb.inspector.keeping import Keeping
     from plldb.inspector.server import Inspector
     from plldb.replay.history import History
 
@@ -54,16 +53,10 @@ def serve_inspector(
     address: str,
     history: History,
     runner: Runner,
-    project: Path,
-    recordings: Path | None,
-    settings: FileRecord | None,
+    keeping: Keeping,
+    ignored: Sequence[str],
 ) -> AbstractContextManager[Inspector]:
     """Raises UsageError or SourceError if nothing can listen at the address."""
-    from plldb.inspector.keeping import Keeping
     from plldb.inspector.server import Inspector
-    from plldb.replay.masks import Masks
 
-    masks = Masks(() if settings is None else settings.mask)
-    keeping = Keeping(project, masks, recordings)
-    ignored = () if settings is None else settings.ignore
     return Inspector(parse_address(address), history, keeping, runner, ignored)

@@ -17,6 +17,15 @@ INSPECTOR_ADDRESS = "127.0.0.1:0"
 DEBUGPY_ADDRESS = "127.0.0.1:5678"
 _MAX_PORT = 65535
 
+# As 'plldb replay' has it, too.
+post_mortem_option = click.option(
+    "--post-mortem/--no-post-mortem",
+    default=True,
+    show_default=True,
+    help="With --pdb: stop at an exception that nobody catches; 'retry' runs the event again by "
+    "the saved code.",
+)
+
 
 @dataclass(frozen=True)
 class AttachOptions:

@@ -310,19 +310,18 @@ _STATES = {
     "starting": "is being started in the background",
     "ready": "runs in the background",
     "ending": "waits for what runs, and ends then,",
-    "ended": "has ended",
 }
 
 
 def tell(place: SessionFolder, record: SessionRecord) -> str:
     """The same for people."""
+    if record.has_ended:
+        why = f": {record.error} {record.hint or ''}".rstrip() if record.error else "."
+        return f"plldb {record.command} of {record.folder} ended at {record.ended_at}{why}"
     lines = [
         f"plldb {record.command} {_STATES[record.state]} in {record.folder}: process {record.pid}, "
         f"since {record.started_at}."
     ]
-    if record.has_ended:
-        why = f": {record.error} {record.hint or ''}".rstrip() if record.error else "."
-        return f"plldb {record.command} of {record.folder} ended at {record.ended_at}{why}"
     lines += [f"  {function} runs here" for function in record.functions]
     lines += [f"  {function} is skipped: {why}" for function, why in record.skipped.items()]
     lines += [f"  inspector: {record.inspector}"] if record.inspector else []

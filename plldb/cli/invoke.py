@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,8 +138,7 @@ def _find_invoked(
         # https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html: an emulator makes one up.
         is_id_sure=factory.target.is_aws,
     )
-    with open_journals(factory, dict) as journals:
-        found = find_invoked(journals, call)
+    found = find_invoked(partial(open_journals, factory), call)
     return None if found is None else finalize(found)
 
 

@@ -204,8 +204,10 @@ def _end_by(error: OSError) -> int:
 
 def _is_refusal(error: Exception) -> bool:
     """Whether the machine says no, or anything at all keeps plldb from its state folder."""
-    if not isinstance(error, OSError) or error.errno in _REFUSALS:
-        return isinstance(error, OSError)
+    if not isinstance(error, OSError):
+        return False
+    if error.errno in _REFUSALS:
+        return True
     if not isinstance(error.filename, str):
         return False
     from pathlib import Path

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from plldb.cli.attach_options import DEBUGPY_ADDRESS, parse_debug_mode
+from plldb.cli.attach_options import DEBUGPY_ADDRESS, parse_debug_mode, post_mortem_option
 from plldb.cli.command_base import Command
 from plldb.cli.options import global_options, parse_assignments
 
@@ -55,13 +55,7 @@ if TYPE_CHECKING:
 @click.option(
     "--pdb", is_flag=True, help="breakpoint(), ipdb, pudb and their like talk to this terminal."
 )
-@click.option(
-    "--post-mortem/--no-post-mortem",
-    default=True,
-    show_default=True,
-    help="With --pdb: stop at an exception that nobody catches; 'retry' runs the event again by "
-    "the saved code.",
-)
+@post_mortem_option
 @click.option(
     "--debugpy",
     is_flag=False,

@@ -911,6 +911,11 @@ def _list_left_out(sources: ChosenSources) -> list[AttachEvent]:
     events += [
         protocol.Warned(function, message) for function, message in sorted(sources.warnings.items())
     ]
+    events += [
+        protocol.Warned(function, source.use)
+        for function, source in sorted(sources.found.items())
+        if source.use
+    ]
     return events if sources.found else [*events, NothingToDebug(sources.why_none)]
 
 

@@ -11,9 +11,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from plldb.debugger.sources.functions import SAM_FUNCTION
+from plldb.debugger.sources.functions import SAM_APPLICATION, SAM_FUNCTION
 from plldb.deployed import NESTED_STACK_TYPE
-from plldb.dev.template_package import SAM_APPLICATION
 from plldb.templates import as_dict
 
 _HEALTH = "/_ministack/health"

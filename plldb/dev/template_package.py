@@ -14,14 +14,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from plldb.debugger.sources.functions import SAM_FUNCTION
+from plldb.debugger.sources.functions import SAM_FUNCTION, TEMPLATE_PROPERTIES
 from plldb.debugger.sources.project import is_remote, make_absolute
-from plldb.deployed import FUNCTION_TYPE, NESTED_STACK_TYPE
+from plldb.deployed import FUNCTION_TYPE
 from plldb.dev.code_zip import Upload, upload_file, upload_text, zip_code
 from plldb.errors import SourceError
 from plldb.templates import as_dict, as_list, read_template
 
-SAM_APPLICATION = "AWS::Serverless::Application"
 _SAM_PREFIX = "AWS::Serverless::"
 _CDK_ASSET_PATH = "aws:asset:path"
 # Where `sam build` puts what it has made.
@@ -145,7 +144,6 @@ _DEFINITIONS = {
     "AWS::Serverless::Api": "DefinitionUri",
     "AWS::Serverless::HttpApi": "DefinitionUri",
 }
-_NESTED = {NESTED_STACK_TYPE: "TemplateURL", SAM_APPLICATION: "Location"}
 
 
 @dataclass(frozen=True)
@@ -185,8 +183,8 @@ class _Packer:
         elif kind in _DEFINITIONS and _is_local(properties.get(_DEFINITIONS[kind])):
             path = self._find(logical_id, _DEFINITIONS[kind], properties.pop(_DEFINITIONS[kind]))
             properties["DefinitionBody"] = _read_definition(path)
-        elif kind in _NESTED:
-            self._pack_nested(logical_id, _NESTED[kind], resource)
+        elif kind in TEMPLATE_PROPERTIES:
+            self._pack_nested(logical_id, TEMPLATE_PROPERTIES[kind], resource)
         if not properties:
             del resource["Properties"]
 
@@ -317,6 +315,6 @@ def _list_capabilities(body: Mapping[str, Any]) -> Iterator[str]:
             yield "CAPABILITY_NAMED_IAM" if is_named else "CAPABILITY_IAM"
         if kind.startswith(_SAM_PREFIX):
             yield "CAPABILITY_IAM"
-        if kind in _NESTED:
+        if kind in TEMPLATE_PROPERTIES:
             # What it asks for is known of those alone that lie on this machine.
             yield from ("CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND")

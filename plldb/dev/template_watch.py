@@ -50,9 +50,10 @@ class TemplateWatch:
                 logger.info("templates have changed: %s", [str(path) for path in now])
                 # What is saved meanwhile is another change.
                 began = time.time_ns() - _CLOCK_TICK_NS
-                found = _look(self._deploy())
-                new = {path: _stamp_as_of(began, stamp) for path, stamp in found.items()}
-                self._deployed = {path: now.get(path, stamp) for path, stamp in new.items()}
+                self._deployed = {
+                    path: now.get(path, _stamp_as_of(began, stamp))
+                    for path, stamp in _look(self._deploy()).items()
+                }
             before = now
 
 

@@ -79,10 +79,10 @@ class Feed:
 
     def _send(self, message: str) -> None:
         for queue in self._readers:
-            if queue.full():
+            is_behind = queue.full()
+            if is_behind:
                 queue.get_nowait()
-                message = message if message == _END else _RELOAD
-            queue.put_nowait(message)
+            queue.put_nowait(_RELOAD if is_behind and message != _END else message)
 
 
 async def _wait(queue: asyncio.Queue[str]) -> str:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from plldb.inspector.listing import get_answer, get_error, get_event, is_base64
-from plldb.replay.difference import Difference, compare
+from plldb.replay.difference import compare_members
 from plldb.replay.history import Invocation
 from plldb.replay.invocation_document import parse_json
 
@@ -24,7 +23,7 @@ def describe_difference(
     left: Invocation, right: Invocation, ignore: Sequence[str] = ()
 ) -> dict[str, Any]:
     """For the page; ``ignore`` are places that may differ, as in ``compare``."""
-    places = _compare(left, right, ignore)
+    places = compare_members(_collect_facts(left), _collect_facts(right), ignore)
     return {
         "left": left.id,
         "right": right.id,
@@ -38,17 +37,6 @@ def describe_difference(
     }
 
 
-def _compare(left: Invocation, right: Invocation, ignore: Sequence[str]) -> list[Difference]:
-    sides = _collect_facts(left), _collect_facts(right)
-    places: list[Difference] = []
-    for name in dict.fromkeys([*sides[0], *sides[1]]):
-        if name in sides[0] and name in sides[1]:
-            places += compare(sides[0][name], sides[1][name], name, ignore)
-        else:
-            places.append(Difference(name, *(_render(one, name) for one in sides)))
-    return places
-
-
 def _collect_facts(run: Invocation) -> dict[str, Any]:
     """Without the trace: a line more in the code is no other result."""
     event, answer, error = get_event(run), get_answer(run), get_error(run)
@@ -58,10 +46,6 @@ def _collect_facts(run: Invocation) -> dict[str, Any]:
     if answer is None:
         return facts
     return facts | ({"answerBase64": answer} if is_base64(run) else {"answer": parse_json(answer)})
-
-
-def _render(facts: dict[str, Any], name: str) -> str | None:
-    return json.dumps(facts[name], ensure_ascii=False) if name in facts else None
 
 
 def _compare_logs(left: Invocation, right: Invocation) -> list[dict[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,23 @@ def compare(recorded: Any, now: Any, path: str, ignore: Sequence[str] = ()) -> l
     """
     patterns = [_compile(entry) for entry in ignore]
     return list(_compare(recorded, now, path, patterns))
+
+
+def compare_members(
+    recorded: Mapping[str, Any], now: Mapping[str, Any], ignore: Sequence[str] = ()
+) -> list[Difference]:
+    """The same for each of some values, whose names their paths begin with.
+
+    One that only one side has is a difference whatever is ignored.
+    """
+    differences: list[Difference] = []
+    for name in dict.fromkeys([*recorded, *now]):
+        if name in recorded and name in now:
+            differences += compare(recorded[name], now[name], name, ignore)
+        else:
+            sides = (_render(one.get(name, _ABSENT)) for one in (recorded, now))
+            differences.append(Difference(name, *sides))
+    return differences
 
 
 def _compare(

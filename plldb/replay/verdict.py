@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from plldb.debugger.children.invoker import Outcome
-from plldb.replay.difference import Difference, compare
+from plldb.replay.difference import Difference, compare, compare_members
 from plldb.replay.recording import Recording, name_answer
 
 
@@ -69,13 +69,7 @@ def _compare(
     ignore: Sequence[str],
     praise: str = "answers as it did when it was recorded",
 ) -> Verdict:
-    differences: list[Difference] = []
-    for name in dict.fromkeys([*recorded, *now]):
-        if name in recorded and name in now:
-            differences += compare(recorded[name], now[name], name, ignore)
-        else:
-            sides = [json.dumps(one[name]) if name in one else None for one in (recorded, now)]
-            differences.append(Difference(name, *sides))
+    differences = compare_members(recorded, now, ignore)
     if not differences:
         return Verdict(True, praise)
     places = "1 place" if len(differences) == 1 else f"{len(differences)} places"

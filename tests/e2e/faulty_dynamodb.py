@@ -25,7 +25,7 @@ _FUNCTIONS = (
 # botocore numbers the attempts of a call: "attempt=1; max=3".
 _FIRST_ATTEMPT = re.compile(r"\battempt=1\b")
 _VARIABLE = "AWS_ENDPOINT_URL_DYNAMODB"
-_READS = ("GetItem", "BatchGetItem", "Query", "Scan")
+_READS = (".GetItem", ".BatchGetItem", ".Query", ".Scan")
 _TYPES = "com.amazonaws.dynamodb.v20120810#"
 
 
@@ -49,15 +49,15 @@ _ANSWERS = {
 class FaultyDynamoDb:
     """Hands calls on. With a ``fault``, the first attempt of each call fails, or ``every`` one.
 
-    ``operations`` are those of all calls so far. ``before`` and ``after`` are told of each call,
-    before and after the table has done it.
+    ``reads`` are the bodies of all calls so far that read. ``before`` and ``after`` are told of
+    each call, before and after the table has done it.
     """
 
     def __init__(self, endpoint_url: str) -> None:
         self.fault: Fault | None = None
         self.every = False
         self.failed = 0
-        self.operations: list[str] = []
+        self.reads: list[str] = []
         self.before: Callable[[], None] = lambda: None
         self.after: Callable[[], None] = lambda: None
         self._endpoint = urllib3.connection_from_url(endpoint_url, maxsize=16, retries=False)
@@ -84,9 +84,9 @@ class FaultyDynamoDb:
         finally:
             self.fault = None
 
-    @property
-    def reads(self) -> int:
-        return sum(operation in _READS for operation in self.operations)
+    def reads_of(self, *keys: str) -> int:
+        """How many reads name one of the ``keys``: a stack that closes meanwhile has its own."""
+        return sum(any(f'"{key}"' in body for key in keys) for body in self.reads)
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         faulty = self
@@ -96,7 +96,8 @@ class FaultyDynamoDb:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                faulty.operations.append(self.headers["X-Amz-Target"].rpartition(".")[2])
+                if self.headers["X-Amz-Target"].endswith(_READS):
+                    faulty.reads.append(body.decode())
                 faulty.before()
                 is_first = _FIRST_ATTEMPT.search(self.headers.get("amz-sdk-request", ""))
                 fault = faulty.fault if is_first or faulty.every else None

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from .debugging import Outcome
 from .project import Project
@@ -126,21 +127,14 @@ def calls_of(project: Project, folder: Path) -> Iterator[Calls]:
             calls.go()
 
 
+def records(backend: Backend, project: Project) -> list[dict[str, Any]]:
+    """Tokens and invocations of a stack's sessions, attribute → typed value."""
+    sessions = {one["SessionId"] for one in backend.sessions_of(project.stack_name)}
+    scan = backend.target.client("dynamodb").get_paginator("scan")
+    pages = scan.paginate(TableName=backend.helper.debugger_table)
+    return [item for page in pages for item in page["Items"] if item["SessionId"]["S"] in sessions]
+
+
 def states(backend: Backend, project: Project) -> list[str]:
     """Of the invocations of a stack's sessions."""
-    sessions = {one["SessionId"] for one in backend.sessions_of(project.stack_name)}
-    pages = (
-        backend.target.client("dynamodb")
-        .get_paginator("scan")
-        .paginate(
-            TableName=backend.helper.debugger_table,
-            FilterExpression="attribute_exists(#state)",
-            ExpressionAttributeNames={"#state": "State"},
-        )
-    )
-    return [
-        item["State"]["S"]
-        for page in pages
-        for item in page["Items"]
-        if item["SessionId"]["S"] in sessions
-    ]
+    return [item["State"]["S"] for item in records(backend, project) if "State" in item]

@@ -168,6 +168,15 @@ def _environment(proxy: tuple[str, Proxy], tmp_path: Path, monkeypatch: pytest.M
         gc.collect()
 
 
+@pytest.fixture
+def _trusting(
+    _environment: None, company: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one variable that names the company's certificates."""
+    company.cert_pem.write_to_path(str(tmp_path / "company.pem"))
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "company.pem"))
+
+
 def make_target(profile: str | None = None) -> Target:
     endpoints = {"sts": SERVICE}
     return Target(TargetSettings("aws", "us-east-1", profile, service_endpoints=endpoints))
@@ -210,16 +219,10 @@ ALL = [use_boto3, use_role, use_management_api, use_bucket, use_websocket]
 
 @pytest.mark.parametrize("use", ALL)
 class TestEachUse:
+    @pytest.mark.usefixtures("_trusting")
     def test_one_variable_is_enough(
-        self,
-        use: Callable[[Target], None],
-        proxy: tuple[str, Proxy],
-        company: trustme.CA,
-        tmp_path: Path,
-        monkeypatch: pytest.MonkeyPatch,
+        self, use: Callable[[Target], None], proxy: tuple[str, Proxy]
     ) -> None:
-        company.cert_pem.write_to_path(str(tmp_path / "company.pem"))
-        monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "company.pem"))
         asked = len(proxy[1].asked)
         with make_target() as target:
             use(target)
@@ -237,16 +240,13 @@ class TestEachUse:
         for secret in (PASSWORD, "s3%3Acr%2Fet", SESSION_ID, "signature"):
             assert secret not in raised.value.message
 
+    @pytest.mark.usefixtures("_trusting")
     def test_a_wrong_password_is_the_proxys_refusal(
         self,
         use: Callable[[Target], None],
         proxy: tuple[str, Proxy],
-        company: trustme.CA,
-        tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        company.cert_pem.write_to_path(str(tmp_path / "company.pem"))
-        monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "company.pem"))
         scheme, running = proxy
         monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://me:wrong@127.0.0.1:{running.port}")
         with make_target() as target, pytest.raises(EndpointError, match=r"407") as raised:

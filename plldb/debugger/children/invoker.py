@@ -432,7 +432,7 @@ class Invoker:
             was_paused = progress.state in (RunState.PAUSED, RunState.AWAITING_DEBUGGER)
             progress.change(RunState.FINISHED)
         logger.info("invocation %s of %s: %s", request_id, function.logical_id, what)
-        error = make_error_report(kind, f"RequestId: {request_id} Error: {what}")
+        error = _report_failure(kind, request_id, what)
         is_late = was_paused and kind == "Sandbox.Timedout"
         return Outcome(None, error, is_late, None, *progress.measure())
 
@@ -590,7 +590,10 @@ class Invoker:
 
     def _answer_in_time(self, worker: _Worker, progress: _Tracker, header: Header) -> None:
         """The developer looks at an error: so long, and no longer, its caller waits."""
-        error = header["error"] or _make_exit_report(progress.request_id, header["status"])
+        error = header["error"]
+        if error is None:
+            what = _describe_exit(header["status"])
+            error = _report_failure("Runtime.ExitError", progress.request_id, what)
         reply = Reply(None, error, is_loaded=False, is_overdue=True)
         left = progress.deadline - time.time()
         left -= min(_ANSWERING_SECONDS, left * _ANSWERING_PART)
@@ -898,9 +901,9 @@ class _Tracker:
         )
 
 
-def _make_exit_report(request_id: str, status: int) -> ErrorReport:
-    what = _describe_exit(status)
-    return make_error_report("Runtime.ExitError", f"RequestId: {request_id} Error: {what}")
+def _report_failure(kind: str, request_id: str, what: str) -> ErrorReport:
+    """As Lambda itself does, where no exception of the handler's says it."""
+    return make_error_report(kind, f"RequestId: {request_id} Error: {what}")
 
 
 def _describe_exit(status: int) -> str:

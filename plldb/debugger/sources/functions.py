@@ -36,11 +36,9 @@ from plldb.errors import SourceError
 from plldb.templates import as_dict, as_list, is_computed, read_template
 
 SAM_FUNCTION = "AWS::Serverless::Function"
+SAM_APPLICATION = "AWS::Serverless::Application"
 # What a nested stack's resource names its template in.
-_NESTED = {
-    NESTED_STACK_TYPE: "TemplateURL",
-    "AWS::Serverless::Application": "Location",
-}
+TEMPLATE_PROPERTIES = {NESTED_STACK_TYPE: "TemplateURL", SAM_APPLICATION: "Location"}
 _NO_CONTEXT = (
     "it is a container image, and the template does not say what it is made of; name its code with "
     "--code"
@@ -130,7 +128,7 @@ class _Reader:
             if kind in (FUNCTION_TYPE, SAM_FUNCTION):
                 if not self.scope.is_excluded(resource):
                     yield self.name + logical_id, self._read_function(logical_id, resource)
-            elif kind in _NESTED and not self.scope.is_excluded(resource):
+            elif kind in TEMPLATE_PROPERTIES and not self.scope.is_excluded(resource):
                 yield from self._read_nested(logical_id, resource)
 
     # --- Functions --------------------------------------------------------------------------------
@@ -170,8 +168,8 @@ class _Reader:
             tuple(map(self._read_layer, self.scope.choose(properties.get("Layers")))),
             build_dir,
             name,
-            self._describe_use(logical_id),
-            inline,
+            inline=inline,
+            use=self._describe_use(logical_id),
         )
 
     def _read_image(
@@ -195,21 +193,26 @@ class _Reader:
         except (OSError, UnicodeDecodeError) as error:
             return f"its Dockerfile can't be read: {error}"
         name = self.scope.find_text(properties.get("FunctionName"))
-        note = self._describe_use(logical_id)
-        return CodeSource(make_absolute(folder), handler, physical_name=name, note=note)
+        use = self._describe_use(logical_id)
+        return CodeSource(make_absolute(folder), handler, physical_name=name, use=use)
 
     def _describe_use(self, logical_id: str) -> str:
         """For custom resources, by the template; no other use is to be known by that alone.
 
         https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-cfn-customresource.html
         """
-        served = [
-            name
-            for name, resource in self._resources.items()
-            if _is_custom(as_dict(resource)) and not self.scope.is_excluded(as_dict(resource))
-            if _find_logical_id(as_dict(resource["Properties"]).get("ServiceToken")) == logical_id
-        ]
+        served = self._served.get(logical_id)
         return _SERVES_CUSTOM_RESOURCE.format(", ".join(sorted(served))) if served else ""
+
+    @cached_property
+    def _served(self) -> Mapping[str, list[str]]:
+        """The custom resources that functions serve, by these functions' logical ids."""
+        served: dict[str, list[str]] = {}
+        for name, resource in self._resources.items():
+            if _is_custom(as_dict(resource)) and not self.scope.is_excluded(resource):
+                function = _find_logical_id(resource["Properties"].get("ServiceToken"))
+                served.setdefault(function, []).append(name)
+        return served
 
     def _find_build(self, logical_id: str) -> Path | None:
         build = self.folders.build or self.path.parent / _SAM_BUILD
@@ -246,7 +249,7 @@ class _Reader:
 
     def _find_nested(self, resource: Mapping[str, Any]) -> Path | str:
         """A nested stack's template; or why it is not here."""
-        name = _NESTED[str(resource["Type"])]
+        name = TEMPLATE_PROPERTIES[str(resource["Type"])]
         value = as_dict(resource.get("Properties")).get(name)
         if name == "Location" and "ApplicationId" in as_dict(value):
             return _SERVERLESS_REPOSITORY

@@ -39,8 +39,9 @@ class CodeSource:
     ``physical_name``, what the function is called at Lambda. ``layers`` are in the function's
     order. ``build_dir`` is where a build has put the function, if there was one: only what
     ``code_dir`` lacks is taken from there. ``note`` is what the developer should know of it, in
-    words that follow the function's name. ``inline`` is code that stands in the template itself,
-    to be written to ``code_dir`` first, which ``choice`` finds for it.
+    words that follow the function's name; so is ``use`` of who calls the function. ``inline`` is
+    code that stands in the template itself, to be written to ``code_dir`` first, which ``choice``
+    finds for it.
     """
 
     code_dir: Path
@@ -51,6 +52,7 @@ class CodeSource:
     physical_name: str | None = None
     note: str = ""
     inline: str | None = None
+    use: str = ""
 
 
 # By a function's name in a session, which is its path from the stack: Greeter, Child/Greeter.

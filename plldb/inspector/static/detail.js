@@ -2,7 +2,7 @@
 
 import { get, getPayload } from "./api.js";
 import { el, say } from "./dom.js";
-import { MARKS, cutIntoChunks, layOutJson, showDuration, showSize, showTime } from "./text.js";
+import { MARKS, cutIntoChunks, layOutJson, showDuration, showSize, showWhen } from "./text.js";
 
 const LEGS = [
   ["claim", "helper stack: claim"],
@@ -27,7 +27,7 @@ export function makeDetail(one, actions, markedId) {
     el(
       "p",
       { class: "facts" },
-      [showTime(one.arrived), showDuration(one.durationMs), ""].filter((fact, place) => fact || place === 2).join(" · "),
+      `${showWhen(one)} · `,
       el("code", {}, one.requestId),
       one.handler ? ` · ${one.handler} in ${one.folder}` : "",
     ),
@@ -141,7 +141,7 @@ export async function makeDifference(left, right, title, close) {
   return makePart(
     "difference",
     title,
-    [close ? el("button", { type: "button", onclick: close }, "Close") : null].filter(Boolean),
+    [el("button", { type: "button", onclick: close }, "Close")],
     el("p", { class: "quiet" }, sumUp(found)),
     places.length ? el("ul", { class: "places" }, ...places) : null,
     found.morePlaces ? el("p", { class: "quiet" }, `… and ${found.morePlaces} more places.`) : null,

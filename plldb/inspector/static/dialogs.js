@@ -2,11 +2,19 @@
 
 import { el } from "./dom.js";
 
-/** Shows a dialog; `submit` gets the form's values and may throw, which is shown in it. */
-function open(title, fields, action, submit) {
+/** Shows a dialog until it is closed. */
+function show(title, form) {
+  const dialog = el("dialog", { "aria-label": title }, form);
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+/** Asks in a dialog; `submit` gets the form's values and may throw, which is shown in it. */
+function ask(title, fields, action, submit) {
   const problem = el("p", { class: "problem", role: "alert" });
   const confirm = el("button", { class: "primary" }, action);
-  const dialog = el("dialog", { "aria-label": title });
+  const close = () => form.closest("dialog").close();
   const form = el(
     "form",
     {
@@ -15,7 +23,7 @@ function open(title, fields, action, submit) {
         confirm.disabled = true;
         try {
           await submit(Object.fromEntries(new FormData(form)));
-          dialog.close();
+          close();
         } catch (error) {
           problem.textContent = error.message;
         } finally {
@@ -26,13 +34,9 @@ function open(title, fields, action, submit) {
     el("h2", {}, title),
     ...fields,
     problem,
-    el("div", { class: "actions" }, el("button", { type: "button", onclick: () => dialog.close() }, "Cancel"), confirm),
+    el("div", { class: "actions" }, el("button", { type: "button", onclick: close }, "Cancel"), confirm),
   );
-  dialog.append(form);
-  dialog.addEventListener("close", () => dialog.remove());
-  document.body.append(dialog);
-  dialog.showModal();
-  return dialog;
+  show(title, form);
 }
 
 export function askForEvent(text, submit) {
@@ -41,10 +45,9 @@ export function askForEvent(text, submit) {
   area.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) area.form.requestSubmit();
   });
-  const dialog = open("Edit and replay", [area], "Replay", ({ event }) => submit(event));
+  ask("Edit and replay", [area], "Replay", ({ event }) => submit(event));
   area.focus();
   area.setSelectionRange(0, 0);
-  return dialog;
 }
 
 export function askHowToSave(one, submit) {
@@ -64,7 +67,7 @@ export function askHowToSave(one, submit) {
       ),
     );
   }
-  return open("Save as test", fields, "Save", submit);
+  ask("Save as test", fields, "Save", submit);
 }
 
 const KEYS = [
@@ -81,12 +84,9 @@ const KEYS = [
 ];
 
 export function showKeys() {
-  const dialog = el("dialog", { "aria-label": "Keys" });
   const keys = KEYS.flatMap(([key, text]) => [el("dt", {}, el("kbd", {}, key)), el("dd", {}, text)]);
-  dialog.append(
+  show(
+    "Keys",
     el("form", { method: "dialog" }, el("h2", {}, "Keys"), el("dl", { class: "keys" }, ...keys), el("div", { class: "actions" }, el("button", { class: "primary" }, "Close"))),
   );
-  dialog.addEventListener("close", () => dialog.remove());
-  document.body.append(dialog);
-  dialog.showModal();
 }

@@ -3,7 +3,7 @@
 
 import { get } from "./api.js";
 import { byId, el, say, throttle } from "./dom.js";
-import { MARKS, showDuration, showTime } from "./text.js";
+import { MARKS, showWhen } from "./text.js";
 
 const ROW_PIXELS = 58;
 const SPARE_ROWS = 10;
@@ -139,7 +139,7 @@ export class InvocationList {
       },
       el("span", { class: "mark", title: row.outcome, role: "img", "aria-label": row.outcome }, MARKS[row.outcome] ?? "·"),
       el("span", { class: "name" }, row.function, row.replayOf ? el("span", { class: "quiet" }, " replay") : null),
-      el("span", { class: "time" }, [showTime(row.arrived), showDuration(row.durationMs)].filter(Boolean).join(" · ")),
+      el("span", { class: "time" }, showWhen(row)),
       el(
         "span",
         { class: "short" },

@@ -2,7 +2,7 @@
 
 export const MARKS = { succeeded: "✔", failed: "✘", abandoned: "–", paused: "‖", running: "▶", queued: "…", "awaiting debugger": "‖" };
 
-export function showTime(seconds) {
+function showTime(seconds) {
   const time = new Date(seconds * 1000);
   const pad = (number, width = 2) => String(number).padStart(width, "0");
   return `${pad(time.getHours())}:${pad(time.getMinutes())}:${pad(time.getSeconds())}.${pad(time.getMilliseconds(), 3)}`;
@@ -12,6 +12,11 @@ export function showDuration(milliseconds) {
   if (milliseconds === null || milliseconds === undefined) return "";
   if (milliseconds < 10) return `${milliseconds.toFixed(1)} ms`;
   return milliseconds < 10000 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1000).toFixed(1)} s`;
+}
+
+/** When an invocation came, and how long it took. */
+export function showWhen(one) {
+  return [showTime(one.arrived), showDuration(one.durationMs)].filter(Boolean).join(" · ");
 }
 
 export function showSize(characters) {

@@ -7,7 +7,7 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from plldb.debugger.invocation_runner import InvocationFinished, InvocationStart
 from plldb.errors import SessionError
 from plldb.replay.history import History, Invocation
 from plldb.replay.masks import Masks
+from tests.unit.polling import poll
 
 LOCAL = LocalFunction("Greeter", Path("/code"), "app.handler", "f", {"DB_PASSWORD": "s3cret-one"})
 ERROR = make_error_report("KeyError", "'total'", ["  File app.py, line 1"])
@@ -100,14 +101,6 @@ def folder(tmp_path: Path) -> Path:
 def reader(folder: Path) -> Iterator[JournalReader]:
     with JournalReader(folder, dict) as reader:
         yield reader
-
-
-def poll(look: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    deadline = time.monotonic() + 30
-    while not (found := look()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return found
 
 
 def by_id(found: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

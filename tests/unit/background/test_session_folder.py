@@ -6,8 +6,6 @@ import os
 import stat
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import pytest
 from plldb.background.session_folder import SessionFolder, find_nearest
 from plldb.background.session_record import SessionRecord
 from plldb.errors import SessionError
+from tests.unit.polling import poll
 
 RECORD = SessionRecord(
     "/home/eve/shop",
@@ -34,13 +33,6 @@ def place(tmp_path: Path) -> SessionFolder:
     place = SessionFolder(tmp_path / "home", tmp_path)
     place.create()
     return place
-
-
-def poll(look: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not look():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 class TestLock:

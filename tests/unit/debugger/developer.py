@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import re
@@ -44,15 +45,14 @@ class Terminal:
     def type(self, line: str) -> None:
         os.write(self.master, line.encode() + b"\n")
 
-    def interrupt(self) -> None:
+    def interrupt(self, until: str = "KeyboardInterrupt") -> None:
         """By Ctrl-C; again, if Python was just about to wait for a key: it misses the signal."""
-        while True:
+        for _ in range(15):
             os.write(self.master, b"\x03")
-            try:
-                self.expect("KeyboardInterrupt", seconds=2)
-                break
-            except AssertionError:
-                continue
+            with contextlib.suppress(AssertionError):
+                self.expect(until, seconds=2)
+                return
+        raise AssertionError(f"no {until!r} in {self.seen!r}")
 
     def ask(self, line: str, prompt: str = "(Pdb) ") -> str:
         """Types a line at a prompt, and gives what is shown until the next one."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from plldb.debugger.attachment import (
     attach,
 )
 from plldb.debugger.invocation_runner import InvocationFinished, InvocationStarted
-from plldb.debugger.protocol import Connected, Ended, Instrumented, Restored, Skipped
+from plldb.debugger.protocol import Connected, Ended, Instrumented, Restored, Skipped, Warned
 from plldb.debugger.sources.choice import ChosenSources
 from plldb.errors import StackError
 from tests.unit.debugger.helper_stack import (
@@ -58,6 +59,18 @@ def test_from_the_first_call_to_ctrl_c(signal_number: signal.Signals) -> None:
     # Without code there is nothing to instrument.
     assert stack.frames == [(1, {"action": "close", "sessionId": session_id(1)})]
     assert stack.deleted == []
+
+
+def test_of_a_function_its_code_and_its_use_are_each_remarked_on() -> None:
+    sources = ChosenSources(
+        {"Greeter": replace(source("Greeter"), use="it serves a custom resource")},
+        warnings={"Greeter": "the code in its file differs"},
+    )
+    attached = run_attach(HelperStack(), at(Warned, count=2), sources=sources)
+    assert attached.all(Warned) == [
+        Warned("Greeter", "the code in its file differs"),
+        Warned("Greeter", "it serves a custom resource"),
+    ]
 
 
 def test_the_functions_with_code_here_are_instrumented_and_their_invocations_answered(

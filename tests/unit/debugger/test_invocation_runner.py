@@ -627,16 +627,19 @@ CLAIM: SignedRequest = {"url": "https://table", "headers": {}, "body": "{}"}
 class TestClaimsThatGoToTheTable:
     """Each session begins with an invocation that shows how far the clocks are apart."""
 
-    async def run_one(self, one: Session, **changes: Any) -> InvocationFinished:
+    async def run_first(self, one: Session) -> InvocationArrived:
         one.runner.add_function(instrumented())
         now = time.time()
         first = replace(arrived("first"), sent_at=now, deadline=now + 60, claim=CLAIM)
         one.runner.start(first)
         await one.finished()
         one.stack.heard.clear()
-        one.claims.taken.clear()
-        second = replace(first, request_id="second", **changes)
-        one.runner.start(second)
+        assert one.claims.taken == []
+        return first
+
+    async def run_one(self, one: Session, **changes: Any) -> InvocationFinished:
+        first = await self.run_first(one)
+        one.runner.start(replace(first, request_id="second", **changes))
         return (await one.finished(2))[-1]
 
     def test_one_that_is_taken_is_not_asked_for(self) -> None:
@@ -690,14 +693,9 @@ class TestClaimsThatGoToTheTable:
 
         async def work(one: Session) -> None:
             one.claims.verdicts = [True]
-            one.runner.add_function(instrumented())
-            now = time.time()
-            first = replace(arrived("first"), sent_at=now, deadline=now + 60, claim=CLAIM)
-            one.runner.start(first)
-            await one.finished()
-            one.stack.heard.clear()
+            first = await self.run_first(one)
             one.runner.start(replace(first, request_id="second", function="Other"))
-            with time_machine.travel(now + 59, tick=False):
+            with time_machine.travel(first.sent_at + 59, tick=False):
                 one.runner.add_function(instrumented("Other"))
                 await one.finished(2)
             assert one.claims.taken == []

@@ -8,7 +8,7 @@ import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from plldb.inspector.address import Address
 from plldb.inspector.keeping import Keeping
 from plldb.inspector.reruns import OwnChildren
 from plldb.inspector.server import Inspector
-from plldb.replay.history import History, Limits
+from plldb.replay.history import History, Invocation, Limits
 from plldb.replay.masks import Masks
 
 if TYPE_CHECKING:
@@ -59,6 +59,11 @@ class Session:
         runner = OwnChildren(HERE, self.history.take)
         with Inspector(Address("127.0.0.1", 0), self.history, keeping, runner) as inspector:
             yield inspector
+
+    def get(self, id_: str) -> Invocation:
+        found = self.history.get(id_)
+        assert found is not None
+        return found
 
     def start(self, event: Any, function: str = "Adder") -> InvocationStarted:
         """An invocation arrives; ``event`` is a JSON value, or text as it is."""
@@ -114,15 +119,6 @@ class Session:
             )
         )
         return started.request_id
-
-
-def poll(find: Callable[[], Any], seconds: float = 30.0) -> Any:
-    """What ``find`` gives, once that is true."""
-    deadline = time.monotonic() + seconds
-    while not (found := find()):
-        assert time.monotonic() < deadline, "that did not come"
-        time.sleep(0.02)
-    return found
 
 
 def find_chromium() -> str | None:

@@ -10,26 +10,14 @@ import pytest
 
 from plldb.errors import ReplayError
 from plldb.inspector.keeping import Keeping, find_test_folder
-from plldb.replay.history import Invocation
 from plldb.replay.masks import MASK, Masks
 from plldb.replay.recording import read_recording
 from tests.unit.inspector.inspected import Session
 
 
-@pytest.fixture
-def session(tmp_path: Path) -> Session:
-    return Session(tmp_path)
-
-
-def get(session: Session, id_: str) -> Invocation:
-    found = session.history.get(id_)
-    assert found is not None
-    return found
-
-
 def test_a_recording_without_secrets_for_oneself_alone(session: Session) -> None:
     event = {"a": 1, "password": "correct-horse"}
-    one = get(session, session.invoke(event, {"sum": "correct-horse"}))
+    one = session.get(session.invoke(event, {"sum": "correct-horse"}))
     path = Keeping(session.folder, Masks()).keep(one, "recording")
     assert path.parent == session.folder / "recordings"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -42,11 +30,11 @@ def test_a_recording_without_secrets_for_oneself_alone(session: Session) -> None
 
 def test_where_the_session_records(session: Session) -> None:
     keeping = Keeping(session.folder, Masks(), session.folder / "elsewhere")
-    assert keeping.keep(get(session, session.invoke(1, 2)), "recording").parent.name == "elsewhere"
+    assert keeping.keep(session.get(session.invoke(1, 2)), "recording").parent.name == "elsewhere"
 
 
 def test_a_test_has_a_name_that_was_free(session: Session) -> None:
-    keeping, one = Keeping(session.folder, Masks()), get(session, session.invoke(1, 2))
+    keeping, one = Keeping(session.folder, Masks()), session.get(session.invoke(1, 2))
     path = keeping.keep(one, "test", "adds-numbers")
     assert path == session.folder / "tests" / "recordings" / "adds-numbers.plldb.json"
     with pytest.raises(ReplayError, match="There is a adds-numbers"):
@@ -55,21 +43,21 @@ def test_a_test_has_a_name_that_was_free(session: Session) -> None:
 
 @pytest.mark.parametrize("name", ["../escape", "/etc/x", ".hidden", "a b", "ü", "x" * 101, "a\n"])
 def test_a_name_leads_nowhere_else(session: Session, name: str) -> None:
-    one = get(session, session.invoke(1, 2))
+    one = session.get(session.invoke(1, 2))
     with pytest.raises(ReplayError, match="can't be the name"):
         Keeping(session.folder, Masks()).keep(one, "test", name)
     assert not [*session.folder.rglob("*.plldb.json")]
 
 
 def test_a_test_may_expect_the_error(session: Session) -> None:
-    bad = get(session, session.fail(session.start({"a": 1}), "KeyError", "'b'"))
+    bad = session.get(session.fail(session.start({"a": 1}), "KeyError", "'b'"))
     keeping = Keeping(session.folder, Masks())
     assert read_recording(keeping.keep(bad, "test")).expect == "answer"
     assert read_recording(keeping.keep(bad, "test", "as-it-fails", "error")).expect == "error"
 
 
 def test_what_has_not_ended_is_none(session: Session) -> None:
-    running = get(session, session.start(1).request_id)
+    running = session.get(session.start(1).request_id)
     with pytest.raises(ReplayError, match="not here"):
         Keeping(session.folder, Masks()).keep(running, "test")
 
@@ -77,7 +65,7 @@ def test_what_has_not_ended_is_none(session: Session) -> None:
 def test_a_folder_that_can_not_be_is_said(session: Session) -> None:
     (session.folder / "tests").write_text("a file")
     with pytest.raises(ReplayError, match="can't be written"):
-        Keeping(session.folder, Masks()).keep(get(session, session.invoke(1, 2)), "test")
+        Keeping(session.folder, Masks()).keep(session.get(session.invoke(1, 2)), "test")
 
 
 @pytest.mark.parametrize(

@@ -5,16 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
 from plldb.inspector.listing import CUT, Search, describe, list_page, summarize
 from plldb.replay.history import Limits
 from tests.unit.inspector.inspected import Session
-
-
-@pytest.fixture
-def session(tmp_path: Path) -> Session:
-    return Session(tmp_path)
 
 
 def find(session: Session, **search: str) -> list[str]:
@@ -70,8 +63,7 @@ def test_by_any_text(session: Session) -> None:
 def test_what_is_long_is_cut_and_its_length_told(session: Session) -> None:
     text = json.dumps("x" * 6_000_000)
     id_ = session.invoke(text, text)
-    invocation = session.history.get(id_)
-    assert invocation is not None
+    invocation = session.get(id_)
     whole = describe(invocation)
     assert len(whole["event"]) == len(whole["answer"]) == CUT
     assert whole["eventCharacters"] == whole["answerCharacters"] == len(text)
@@ -82,9 +74,7 @@ def test_of_much_output_the_end(session: Session) -> None:
     started = session.start(1)
     for number in range(1_200):
         session.print(started, f"line {number} {'x' * (5_000 if number == 1_100 else 0)}")
-    invocation = session.history.get(session.answer(started, 1))
-    assert invocation is not None
-    whole = describe(invocation)
+    whole = describe(session.get(session.answer(started, 1)))
     assert whole["earlierLines"] == 200
     assert [len(whole["log"]), whole["log"][-1]["line"].strip()] == [1_000, "line 1199"]
     assert max(len(one["line"]) for one in whole["log"]) < 5_000
@@ -94,9 +84,7 @@ def test_whose_payload_was_dropped_still_says_what_it_came_to(tmp_path: Path) ->
     session = Session(tmp_path, Limits(payload_bytes=1))
     bad = session.fail(session.start({"a": 1}), "KeyError", "'b'")
     session.invoke(1, 2)
-    invocation = session.history.get(bad)
-    assert invocation is not None
-    whole = describe(invocation)
+    whole = describe(session.get(bad))
     assert not whole["hasPayload"]
     assert not whole["canReplay"]
     assert whole["event"] is None

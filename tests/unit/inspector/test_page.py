@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from plldb.inspector.server import Inspector
-from tests.unit.inspector.inspected import Session, open_browser, poll
+from tests.unit.inspector.inspected import Session, open_browser
+from tests.unit.polling import poll
 
 pytest.importorskip("playwright", reason="playwright is not installed")
 
@@ -30,11 +31,6 @@ ROOT = Path(__file__).parents[3]
 def browser() -> Iterator[Browser]:
     with open_browser() as browser:
         yield browser
-
-
-@pytest.fixture
-def session(tmp_path: Path) -> Session:
-    return Session(tmp_path)
 
 
 class Seen:

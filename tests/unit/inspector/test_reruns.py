@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from pathlib import Path
 
 import pytest
 
@@ -17,24 +16,13 @@ from plldb.replay.history import Invocation
 from tests.unit.inspector.inspected import HERE, Session
 
 
-@pytest.fixture
-def session(tmp_path: Path) -> Session:
-    return Session(tmp_path)
-
-
-def get(session: Session, id_: str) -> Invocation:
-    found = session.history.get(id_)
-    assert found is not None
-    return found
-
-
 async def run(session: Session, reruns: Reruns, id_: str, event: str | None = None) -> Invocation:
     """What a replay has come to."""
-    again = reruns.start(get(session, id_), event)
+    again = reruns.start(session.get(id_), event)
     async with asyncio.timeout(30):
-        while get(session, again).finished is None:
+        while session.get(again).finished is None:
             await asyncio.sleep(0.01)
-    return get(session, again)
+    return session.get(again)
 
 
 def replay(session: Session, id_: str, event: str | None = None) -> Invocation:
@@ -55,7 +43,7 @@ def test_as_it_was(session: Session) -> None:
     assert again.id != first
     assert get_answer(again) == '{"sum": 3}'
     assert [line.text for line in again.output] == ["adds 1 and 2"]
-    assert get(session, first).output == ()
+    assert session.get(first).output == ()
     assert again.finished is not None
     assert again.finished.legs.run is not None
 
@@ -106,12 +94,12 @@ def test_what_is_no_json_is_not_run(session: Session, event: str) -> None:
 
 def test_one_at_a_time_of_each_and_none_of_what_runs(session: Session) -> None:
     session.write("import time\n\ndef handler(event, context):\n    time.sleep(60)\n")
-    first = get(session, session.invoke(1, 2))
+    first = session.get(session.invoke(1, 2))
 
     async def main() -> str:
         reruns = Reruns(session.history, OwnChildren(HERE, session.history.take))
         with pytest.raises(ReplayError, match="not ended yet"):
-            reruns.start(get(session, session.start(1).request_id), None)
+            reruns.start(session.get(session.start(1).request_id), None)
         again = reruns.start(first, None)
         with pytest.raises(ReplayError, match="runs already"):
             reruns.start(first, None)
@@ -120,7 +108,7 @@ def test_one_at_a_time_of_each_and_none_of_what_runs(session: Session) -> None:
             await reruns.close()
         return again
 
-    ended = get(session, asyncio.run(main()))
+    ended = session.get(asyncio.run(main()))
     assert ended.finished is not None
     assert ended.finished.outcome == "abandoned"
 

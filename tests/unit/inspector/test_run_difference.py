@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import base64
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from plldb.debugger.children.invoker import Outcome
 from plldb.inspector.run_difference import describe_difference
 from tests.unit.inspector.inspected import Session
 
 
-@pytest.fixture
-def session(tmp_path: Path) -> Session:
-    return Session(tmp_path)
-
-
 def compare(session: Session, left: str, right: str, *ignore: str) -> dict[str, Any]:
-    sides = session.history.get(left), session.history.get(right)
-    assert sides[0] is not None
-    assert sides[1] is not None
-    return describe_difference(sides[0], sides[1], ignore)
+    return describe_difference(session.get(left), session.get(right), ignore)
 
 
 def test_places_in_event_and_answer(session: Session) -> None:

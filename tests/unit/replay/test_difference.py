@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plldb.replay.difference import Difference, compare
+from plldb.replay.difference import Difference, compare, compare_members
 from plldb.replay.masks import MASK
 
 JSON = st.recursive(
@@ -88,6 +88,16 @@ def test_places_that_may_differ(pattern: str) -> None:
     then, now = {"items": [{"id": 1}]}, {"items": [{"id": 2}]}
     assert compare(then, now, "answer", [pattern]) == []
     assert compare(then, now, "answer", ["answer.items.*.name", "*.id"])
+
+
+def test_of_values_with_names_one_that_a_side_lacks_differs() -> None:
+    then, now = {"a": {"n": 1}, "raw": "ü"}, {"a": {"n": 2}, "json": [1]}
+    assert compare_members(then, now, ["raw", "json"]) == [
+        Difference("a.n", "1", "2"),
+        Difference("raw", '"ü"', None),
+        Difference("json", None, "[1]"),
+    ]
+    assert compare_members(then, now, ["a.n"])[0].path == "raw"
 
 
 def test_long_values_are_cut() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import termios
 import time
@@ -67,16 +66,6 @@ def project(tmp_path: Path) -> Project:
 def undebugged(project: Project) -> dict[str, object]:
     """The error that callers get where nobody looks at it."""
     return error(project.invoke({"a": 1, "é": "ü"}))
-
-
-def press_until_asked(terminal: Terminal, keys: str) -> None:
-    """Again, if Python was just about to wait for a key: it misses the signal."""
-    for _ in range(15):
-        os.write(terminal.master, keys.encode())
-        with contextlib.suppress(AssertionError):
-            terminal.expect(PROMPT, seconds=2)
-            return
-    raise AssertionError("there is no prompt")
 
 
 @every_python
@@ -239,7 +228,7 @@ def test_there_is_no_next_line(project: Project, terminal: Terminal, command: st
         terminal.expect(PROMPT)
         terminal.ask(command, QUESTION)
         terminal.ask("what?", QUESTION)
-        press_until_asked(terminal, "\x03")
+        terminal.interrupt(until=PROMPT)
         terminal.ask(command, QUESTION)
         terminal.ask("d")
         assert "'missing'" in terminal.ask("p wanted")

@@ -70,3 +70,19 @@ def test_what_is_named_by_hand_is_taken_as_it_is(project: Path) -> None:
     built = project / "build" / "orders"
     found = choose_sources(CodeOptions(project, code={"Orders": built}), "any").found["Orders"]
     assert (found.code_dir, found.note) == (built, "")
+
+
+def test_so_it_is_of_one_that_serves_a_custom_resource(project: Path) -> None:
+    """Of which there is something to say: that is no word on its code."""
+    (project / "template.yaml").write_text(
+        "Resources:\n"
+        "  Orders:\n"
+        "    Type: AWS::Serverless::Function\n"
+        "    Properties: {CodeUri: build/orders, Handler: app.handler}\n"
+        "  Data: {Type: 'Custom::Seed', Properties: {ServiceToken: !GetAtt Orders.Arn}}\n",
+        encoding="utf-8",
+    )
+    found = find(project)
+    assert found.code_dir == project / "src"
+    assert found.note == ""
+    assert "the custom resource Data" in found.use

@@ -687,9 +687,9 @@ Resources:
     @pytest.mark.parametrize("token", ["!GetAtt Seed.Arn", '!Sub "${Seed.Arn}"'])
     def test_the_function_that_serves_them_is_noted(self, project: Path, token: str) -> None:
         functions = found(project, self.TEXT % (token, token))
-        assert functions["Seed"].note.startswith("it serves the custom resource Bare, Data: ")
-        assert functions["Other"].note == ""
+        assert functions["Seed"].use.startswith("it serves the custom resource Bare, Data: ")
+        assert functions["Other"].use == ""
 
     def test_not_where_that_is_computed(self, project: Path) -> None:
         token = "!ImportValue seeder"
-        assert found(project, self.TEXT % (token, token))["Seed"].note == ""
+        assert found(project, self.TEXT % (token, token))["Seed"].use == ""

@@ -18,6 +18,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from itertools import count
 from typing import Any
@@ -27,6 +28,8 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.httpsession import get_cert_path
+
+from .dynamodb import request_headers
 
 _CONNECT_SECONDS = 2.0
 _ANSWER_SECONDS = 3.0
@@ -75,7 +78,7 @@ class DirectCalls:
         self._credentials = credentials
         self._sleep = sleep
         self._kept: list[HTTPConnection] = []
-        self._tls = _make_tls_context() if self._url.startswith("https:") else None
+        self._tls = _trust(_find_certificates()) if self._url.startswith("https:") else None
 
     def send(self, operation: str, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
         """What comes back for a POST. Raises ClientError and EndpointConnectionError.
@@ -170,11 +173,7 @@ class DirectDynamoDb:
         return self._call("UpdateItem", arguments)
 
     def _call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.LowLevelAPI.html
-        headers = {
-            "Content-Type": "application/x-amz-json-1.0",
-            "X-Amz-Target": f"DynamoDB_20120810.{operation}",
-        }
+        headers = request_headers(operation)
         found = self._calls.send(operation, "/", headers, json.dumps(arguments).encode())
         answer: dict[str, Any] = json.loads(found)
         return answer
@@ -195,10 +194,15 @@ class DirectConnections:
         self._calls.send("PostToConnection", path, {}, Data)
 
 
-def _make_tls_context() -> ssl.SSLContext:
-    """Trusts what boto3 trusts."""
-    trusted = os.environ.get("AWS_CA_BUNDLE") or get_cert_path(verify=True)
-    return ssl.create_default_context(cafile=trusted)
+def _find_certificates() -> str:
+    """The file of those that boto3 trusts."""
+    return os.environ.get("AWS_CA_BUNDLE") or str(get_cert_path(verify=True))
+
+
+@cache
+def _trust(certificates: str) -> ssl.SSLContext:
+    """For all endpoints: reading so many takes time, for which a first call would wait."""
+    return ssl.create_default_context(cafile=certificates)
 
 
 def _error(answer: _Answer, operation: str) -> ClientError:

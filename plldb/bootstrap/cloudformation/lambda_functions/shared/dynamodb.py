@@ -117,17 +117,23 @@ def sign_update(
     ``credentials`` are botocore's, and those of whoever answers for it.
     """
     arguments = _update_arguments(table, key, expression, condition, names, values)
-    # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.LowLevelAPI.html
     url, body = f"{client.meta.endpoint_url}/", json.dumps(arguments)
-    headers = {
-        # As it is known here: an emulator may be reached by another name.
-        "Host": urlsplit(url).netloc,
-        "Content-Type": "application/x-amz-json-1.0",
-        "X-Amz-Target": "DynamoDB_20120810.UpdateItem",
-    }
-    request = AWSRequest("POST", url, headers, body)
+    # As it is known here: an emulator may be reached by another name.
+    host = {"Host": urlsplit(url).netloc}
+    request = AWSRequest("POST", url, host | request_headers("UpdateItem"), body)
     SigV4Auth(credentials, "dynamodb", client.meta.region_name).add_auth(request)
     return {"url": url, "headers": dict(request.headers), "body": body}
+
+
+def request_headers(operation: str) -> dict[str, str]:
+    """What tells DynamoDB which operation a POST is for, and how its body is written.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.LowLevelAPI.html
+    """
+    return {
+        "Content-Type": "application/x-amz-json-1.0",
+        "X-Amz-Target": f"DynamoDB_20120810.{operation}",
+    }
 
 
 def _update_arguments(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -161,10 +162,7 @@ def test_an_invocation_goes_there_and_back_in_few_calls(
 ) -> None:
     handlers, aws = cloud
     session_id, _ = connected(handlers, aws)
-
-    def say(connection: str, **message: Any) -> None:
-        given = {"body": json.dumps(message), "requestContext": {"connectionId": connection}}
-        assert handlers["message"](given, Context()) == {"statusCode": 200}
+    say = partial(send, handlers)
 
     instrument = {"functions": [], "whenAbsent": "original", "takeOver": False}
     say("c=", action="instrument", sessionId=session_id, **instrument)
@@ -225,10 +223,7 @@ def test_calls_to_the_tables_that_fail_at_first_are_not_noticed(
 ) -> None:
     handlers, aws = cloud
     session_id, _ = connected(handlers, aws)
-
-    def say(connection: str, **message: Any) -> None:
-        given = {"body": json.dumps(message), "requestContext": {"connectionId": connection}}
-        assert handlers["message"](given, Context()) == {"statusCode": 200}
+    say = partial(send, handlers)
 
     aws.fault = fault
     instrument = {"functions": [], "whenAbsent": "original", "takeOver": False}
@@ -258,10 +253,7 @@ def test_the_next_invocation_goes_to_whoever_has_taken_over_meanwhile(
 ) -> None:
     handlers, aws = cloud
     former, event = connected(handlers, aws, "c=")
-
-    def say(connection: str, **message: Any) -> None:
-        given = {"body": json.dumps(message), "requestContext": {"connectionId": connection}}
-        assert handlers["message"](given, Context()) == {"statusCode": 200}
+    say = partial(send, handlers)
 
     def invoke(request_id: str) -> list[tuple[str, str]]:
         fields = {"function": "Fn", "context": {}, "event": "{}", "requestId": request_id}
@@ -340,6 +332,12 @@ def test_health_reads_both_tables(cloud: tuple[Handlers, Cloud]) -> None:
         "debugger": "reachable",
     }
     assert (aws.table.calls, aws.invocations.calls) == (["GetItem"], ["GetItem"])
+
+
+def send(handlers: Handlers, connection: str, /, **message: Any) -> None:
+    """A message that comes by that connection; it is taken."""
+    given = {"body": json.dumps(message), "requestContext": {"connectionId": connection}}
+    assert handlers["message"](given, Context()) == {"statusCode": 200}
 
 
 def connected(handlers: Handlers, aws: Cloud, connection: str = "c=") -> tuple[str, dict[str, Any]]:

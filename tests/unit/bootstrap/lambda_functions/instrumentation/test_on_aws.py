@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.aws_lambda import Call, Function, LostAnswerError, Refusal, layer_arn
+from tests.aws_lambda import Call, Fault, Function, LostAnswerError, Refusal, layer_arn
 from tests.unit.bootstrap.lambda_functions.instrumentation.aws_scene import OUR_LAYER, AwsScene
 
 THROTTLED = Refusal(
@@ -45,6 +46,29 @@ def seconds_until_ready(scene: AwsScene) -> list[float]:
 
     scene.connections.post = note  # type: ignore[method-assign]
     return times
+
+
+def fail_at_first(failure: Exception, times: int = 1) -> Fault:
+    """So many times, for each operation on each function."""
+    counts: Counter[tuple[str, str]] = Counter()
+
+    def fail(_: str, operation: str, parameters: dict[str, Any]) -> None:
+        key = (operation, str(parameters.get("FunctionName")))
+        counts[key] += 1
+        if counts[key] <= times:
+            raise failure
+
+    return fail
+
+
+def refuse_updates(name: str, refusal: Refusal) -> Fault:
+    """All of those of one function."""
+
+    def refuse(_: str, operation: str, parameters: dict[str, Any]) -> None:
+        if operation == "UpdateFunctionConfiguration" and parameters["FunctionName"] == name:
+            raise refusal
+
+    return refuse
 
 
 class TestRate:
@@ -84,15 +108,7 @@ class TestRate:
     @pytest.mark.parametrize("failure", [THROTTLED, BROKEN], ids=["throttled", "broken"])
     def test_what_is_made_again_takes_its_turn_too(self, failure: Refusal) -> None:
         scene = AwsScene(20)
-        counts: dict[tuple[str, str], int] = {}
-
-        def fail_twice(_: str, operation: str, parameters: dict[str, Any]) -> None:
-            key = (operation, str(parameters.get("FunctionName")))
-            counts[key] = counts.get(key, 0) + 1
-            if counts[key] < 3:
-                raise failure
-
-        scene.aws.fault = fail_twice
+        scene.aws.fault = fail_at_first(failure, times=2)
         (told,) = scene.time.run(scene.attach())
         assert len(of_type(told, "instrumented")) == 20
         assert most_in_a_second(scene.aws.calls) <= 12
@@ -112,12 +128,7 @@ class TestRate:
 
     def test_a_throttle_that_does_not_end_is_said(self) -> None:
         scene = AwsScene(1)
-
-        def never(_: str, operation: str, parameters: dict[str, Any]) -> None:
-            if operation == "UpdateFunctionConfiguration":
-                raise THROTTLED
-
-        scene.aws.fault = never
+        scene.aws.fault = refuse_updates("app-Fn0", THROTTLED)
         (told,) = scene.time.run(scene.attach())
         assert "Rate exceeded" in of_type(told, "skipped")["Fn0"]["reason"]
 
@@ -125,15 +136,7 @@ class TestRate:
 class TestUpdates:
     def test_an_answer_that_is_lost_changes_nothing_twice(self) -> None:
         scene = AwsScene(3)
-        lost: set[tuple[str, str]] = set()
-
-        def lose(_: str, operation: str, parameters: dict[str, Any]) -> None:
-            key = (operation, str(parameters.get("FunctionName")))
-            if key not in lost:
-                lost.add(key)
-                raise LostAnswerError
-
-        scene.aws.fault = lose
+        scene.aws.fault = fail_at_first(LostAnswerError())
         (told,) = scene.time.run(scene.attach())
         assert len(of_type(told, "instrumented")) == 3
         scene.vanish()
@@ -202,15 +205,7 @@ class TestAliases:
 
     def test_in_spite_of_lost_answers(self) -> None:
         scene = self.scene()
-        lost: set[tuple[str, str]] = set()
-
-        def lose(_: str, operation: str, parameters: dict[str, Any]) -> None:
-            key = (operation, str(parameters.get("FunctionName")))
-            if key not in lost:
-                lost.add(key)
-                raise LostAnswerError
-
-        scene.aws.fault = lose
+        scene.aws.fault = fail_at_first(LostAnswerError())
         scene.time.run(scene.attach(aliases=True))
         scene.vanish()
         scene.time.run(scene.reap)
@@ -282,15 +277,8 @@ class TestRestore:
 
     def test_not_found_may_be_something_else_than_the_function(self) -> None:
         scene = self.attached()
-
-        def lack(_: str, operation: str, parameters: dict[str, Any]) -> None:
-            if (
-                operation == "UpdateFunctionConfiguration"
-                and parameters["FunctionName"] == "app-Fn1"
-            ):
-                raise Refusal("ResourceNotFoundException", "The key arn:aws:kms:k is not there")
-
-        scene.aws.fault = lack
+        missing = Refusal("ResourceNotFoundException", "The key arn:aws:kms:k is not there")
+        scene.aws.fault = refuse_updates("app-Fn1", missing)
         answer = self.restore(scene)
         assert answer["restored"] == ["Fn0", "Fn2"]
         assert "The key arn:aws:kms:k" in answer["failed"]["Fn1"]
@@ -298,15 +286,8 @@ class TestRestore:
     @pytest.mark.parametrize("code", ["InvalidParameterValueException", "AccessDeniedException"])
     def test_a_refusal_is_named_and_holds_nobody_up(self, code: str) -> None:
         scene = self.attached()
-
-        def refuse(_: str, operation: str, parameters: dict[str, Any]) -> None:
-            if (
-                operation == "UpdateFunctionConfiguration"
-                and parameters["FunctionName"] == "app-Fn1"
-            ):
-                raise Refusal(code, "the runtime is no longer supported")
-
-        scene.aws.fault = refuse
+        refusal = Refusal(code, "the runtime is no longer supported")
+        scene.aws.fault = refuse_updates("app-Fn1", refusal)
         answer = self.restore(scene)
         assert answer["restored"] == ["Fn0", "Fn2"]
         assert "no longer supported" in answer["failed"]["Fn1"]
@@ -338,15 +319,8 @@ class TestRestore:
 
     def test_a_refusal_is_in_the_log_of_whom_nobody_hears(self) -> None:
         scene = self.attached()
-
-        def refuse(_: str, operation: str, parameters: dict[str, Any]) -> None:
-            if (
-                operation == "UpdateFunctionConfiguration"
-                and parameters["FunctionName"] == "app-Fn1"
-            ):
-                raise Refusal("InvalidParameterValueException", "not with this runtime")
-
-        scene.aws.fault = refuse
+        refusal = Refusal("InvalidParameterValueException", "not with this runtime")
+        scene.aws.fault = refuse_updates("app-Fn1", refusal)
         scene.time.run(scene.reap)
         assert scene.named.keys() == {"Fn1"}
         assert "not with this runtime" in scene.named["Fn1"]

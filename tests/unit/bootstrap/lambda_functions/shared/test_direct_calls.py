@@ -8,7 +8,7 @@ import struct
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 import boto3
@@ -55,13 +55,8 @@ class Direct:
             one.close()
 
 
-@contextmanager
-def direct(url: str) -> Iterator[Direct]:
-    clients = Direct(url)
-    try:
-        yield clients
-    finally:
-        clients.close()
+def direct(url: str) -> closing[Direct]:
+    return closing(Direct(url))
 
 
 def put_if_new(client: Any) -> Any:
