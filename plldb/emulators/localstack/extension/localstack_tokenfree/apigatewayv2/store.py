@@ -8,7 +8,7 @@ import copy
 import secrets
 import string
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -122,12 +122,17 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Configuration:
-    """What a stage serves: routes by key, the rest by id."""
+    """What a stage serves: routes by key, models by name, integrations and authorizers by id,
+    responses by the id of the integration or route that they belong to. ``api`` is the API's own
+    record."""
 
-    route_selection_expression: str
+    api: Record
     routes: Mapping[str, Record]
     integrations: Mapping[str, Record]
     authorizers: Mapping[str, Record]
+    models: Mapping[str, Record]
+    integration_responses: Mapping[str, Sequence[Record]]
+    route_responses: Mapping[str, Sequence[Record]]
 
 
 @dataclass(frozen=True)
@@ -161,11 +166,22 @@ class Api:
 
     def configuration(self) -> Configuration:
         return Configuration(
-            self.record["RouteSelectionExpression"],
+            self.record,
             {route["RouteKey"]: route for route in self.children(ROUTE).values()},
             self.children(INTEGRATION),
             self.children(AUTHORIZER),
+            {model["Name"]: model for model in self.children(MODEL).values()},
+            self._responses(INTEGRATION_RESPONSE),
+            self._responses(ROUTE_RESPONSE),
         )
+
+    def _responses(self, kind: Kind) -> dict[str, Sequence[Record]]:
+        """Records of one kind by the id of what they belong to."""
+        found: dict[str, list[Record]] = {}
+        for key, record in self.resources.items():
+            if key[0] == kind.name:
+                found.setdefault(key[1], []).append(record)
+        return dict(found)
 
 
 class ApiStore:
