@@ -9,7 +9,7 @@ import copy
 import secrets
 import string
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -44,21 +44,18 @@ Key = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Configuration:
-    """What a stage serves. One object stays the same as long as nothing of it changes.
-
-    Routes are by ``RouteKey``, models by name, integrations and authorizers by id;
-    ``integration_responses`` and ``route_responses`` by the id of what they belong to, then by
-    their own key.
+    """What a stage serves: routes by key, models by name, integrations and authorizers by id,
+    responses by the id of the integration or route that they belong to. ``api`` is the API's own
+    record. One object stays the same as long as nothing of it changes.
     """
 
-    route_selection_expression: str
+    api: Record
     routes: Mapping[str, Record]
     integrations: Mapping[str, Record]
     authorizers: Mapping[str, Record]
-    integration_responses: Mapping[str, Mapping[str, Record]] = field(default_factory=dict)
-    route_responses: Mapping[str, Mapping[str, Record]] = field(default_factory=dict)
     models: Mapping[str, Record] = field(default_factory=dict)
-    cors: Record | None = None
+    integration_responses: Mapping[str, Sequence[Record]] = field(default_factory=dict)
+    route_responses: Mapping[str, Sequence[Record]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -111,23 +108,23 @@ class Api:
     def configuration(self) -> Configuration:
         if self._current is None:
             self._current = Configuration(
-                self.record["RouteSelectionExpression"],
+                self.record,
                 {route["RouteKey"]: route for route in self.children(ROUTE).values()},
                 self.children(INTEGRATION),
                 self.children(AUTHORIZER),
+                {model["Name"]: model for model in self.children(MODEL).values()},
                 self._responses(INTEGRATION_RESPONSE),
                 self._responses(ROUTE_RESPONSE),
-                {model["Name"]: model for model in self.children(MODEL).values()},
-                self.record.get("CorsConfiguration"),
             )
         return self._current
 
-    def _responses(self, kind: Kind) -> dict[str, dict[str, Record]]:
-        found: dict[str, dict[str, Record]] = {}
+    def _responses(self, kind: Kind) -> dict[str, Sequence[Record]]:
+        """Records of one kind by the id of what they belong to."""
+        found: dict[str, list[Record]] = {}
         for key, record in self.resources.items():
             if key[0] == kind.name:
-                found.setdefault(key[1], {})[record[kind.name_field]] = record
-        return found
+                found.setdefault(key[1], []).append(record)
+        return dict(found)
 
 
 Check = Callable[[str, Record, Surroundings], None]
