@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from botocore.exceptions import ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NoConnectionError
 
-from .event_sources import EventSources, list_principals
+from .event_sources import NO_CALLERS, UNKNOWN_CALLERS, Callers, EventSources
 from .rate_limit import RateLimit
 from .shared_looks import SharedLooks
 
@@ -154,12 +154,8 @@ class ControlPlane(Protocol):
         """Whether no concurrency is left to it, so that nobody can call it."""
         ...
 
-    def is_called_directly(self, name: str) -> bool:
-        """Whether somebody is permitted to call the function without an alias; True if unknown."""
-        ...
-
-    def calling_services(self, name: str, qualifier: str = "") -> set[str]:
-        """The services that may call a function, or an alias of it; none if that is unknown."""
+    def callers(self, name: str, qualifier: str = "") -> Callers:
+        """Who may call a function without an alias, or by that one; UNKNOWN_CALLERS if unknown."""
         ...
 
     def version(self, name: str, number: str) -> Found:
@@ -410,26 +406,16 @@ class LambdaControlPlane:
             return set()
         return {one["FunctionArn"].rpartition(":")[2] for one in found}
 
-    def is_called_directly(self, name: str) -> bool:
-        try:
-            policy = self._policy(name)
-        except GoneError:
-            return False  # nobody is
-        except (ChangeRefusedError, ValueError):
-            return True
-        return any(one.get("Effect") == "Allow" for one in policy.get("Statement", ()))
-
-    def calling_services(self, name: str, qualifier: str = "") -> set[str]:
-        try:
-            return list_principals(self._policy(name, qualifier))
-        except (GoneError, ChangeRefusedError, ValueError):
-            return set()
-
-    def _policy(self, name: str, qualifier: str = "") -> dict[str, Any]:
+    def callers(self, name: str, qualifier: str = "") -> Callers:
         which: dict[str, Any] = {"Qualifier": qualifier} if qualifier else {}
-        found = self._call(self._lambda.get_policy, FunctionName=name, **which)
-        policy = json.loads(found["Policy"])
-        return policy if isinstance(policy, dict) else {}
+        try:
+            found = self._call(self._lambda.get_policy, FunctionName=name, **which)
+            policy = json.loads(found["Policy"])
+        except GoneError:
+            return NO_CALLERS
+        except (ChangeRefusedError, ValueError):
+            return UNKNOWN_CALLERS
+        return Callers.from_policy(policy) if isinstance(policy, dict) else UNKNOWN_CALLERS
 
     def version(self, name: str, number: str) -> Found:
         found: Found = self._call(

@@ -400,10 +400,11 @@ class TestAliases:
             (client_error("ResourceNotFoundException"), False),
             (client_error("AccessDeniedException"), True),
             ({"Policy": "what is this?"}, True),
+            ({"Policy": "[]"}, True),
         ],
     )
     def test_who_may_call_the_function_without_an_alias(self, answer: Any, expected: bool) -> None:
-        assert Scene(get_policy=[answer]).functions.is_called_directly("f") is expected
+        assert Scene(get_policy=[answer]).functions.callers("f").are_any is expected
 
 
 class TestVersions:

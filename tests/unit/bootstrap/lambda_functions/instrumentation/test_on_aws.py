@@ -203,6 +203,16 @@ class TestAliases:
         scene.time.run(scene.reap)
         assert scene.aws.deployed() == scene.before
 
+    @pytest.mark.parametrize("count", [1, 12])
+    def test_who_may_call_the_function_is_asked_once(self, count: int) -> None:
+        scene = AwsScene(count)
+        for name in scene.names:
+            scene.aws.publish(name, "live")
+        scene.time.run(scene.attach())
+        reads = [call for call in scene.aws.calls if call.operation == "GetPolicy"]
+        # Of the function, and of its alias, which comes to the debugger.
+        assert len(reads) == 2 * count
+
     def test_in_spite_of_lost_answers(self) -> None:
         scene = self.scene()
         scene.aws.fault = fail_at_first(LostAnswerError())
