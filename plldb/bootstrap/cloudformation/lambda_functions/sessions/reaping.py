@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ..instrumentation.request import restore_request
+from ..instrumentation.request import UnfinishedError, restore_request
 from ..invocations.invocation import Grant
 from ..invocations.store import InvocationStore
 from ..shared.dynamodb import OverloadedError
@@ -41,12 +41,15 @@ class NotReapedError(Exception):
 
 @dataclass(frozen=True)
 class Reaper:
-    """What the operation acts on."""
+    """What the operation acts on. ``settling`` has functions restored, and waits for the end of
+    that: its instrumentation raises UnfinishedError.
+    """
 
     sessions: SessionStore
     invocations: InvocationStore
     connections: Connections
     ending: Ending
+    settling: Ending
 
 
 def reap(record: Record, reaper: Reaper, now: float) -> dict[str, int]:
@@ -111,8 +114,12 @@ def _settle(grant: Grant, token_keys: list[str], reaper: Reaper, now: float) -> 
     """Has its functions restored once more after the end of the session, whoever ended it.
 
     Who closed it may have failed right after that, and DynamoDB may have deleted it by its TTL.
+    What does not come to a good end, or takes long, is begun again by the next run.
     """
-    if not _restore(grant, reaper, now):
+    try:
+        if not _restore(grant, reaper, now):
+            return None
+    except UnfinishedError:
         return None
     for key in token_keys:
         reaper.invocations.settle(key)
@@ -120,15 +127,15 @@ def _settle(grant: Grant, token_keys: list[str], reaper: Reaper, now: float) -> 
 
 
 def _restore(grant: Grant, reaper: Reaper, now: float) -> bool:
-    """Whether the session is over, and restoring has been started."""
+    """Whether the session is over, and its functions are restored. Raises UnfinishedError."""
     session = find_latest(reaper.sessions, grant.session_id)
     if session is None:
         request = restore_request(grant.stack_name, [grant.hold])
-        reaper.ending.instrumentation.start(request)
+        reaper.settling.instrumentation.start(request)
         return True
     if not session.is_over(now):
         return False
-    return reaper.ending.restore(session, now, [grant.hold], again=True)
+    return reaper.settling.restore(session, now, [grant.hold], again=True)
 
 
 @dataclass(frozen=True)

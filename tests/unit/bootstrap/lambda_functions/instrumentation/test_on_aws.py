@@ -327,6 +327,21 @@ class TestRestore:
         scene.time.run(scene.reap)
         assert scene.aws.deployed() == scene.before
 
+    def test_a_refusal_that_lasts_longer_than_lambda_repeats_what_fails(self) -> None:
+        """The reaper asks for it until it is done."""
+        scene = self.attached()
+        refusal = Refusal("InvalidParameterValueException", "not now")
+        ends = scene.time.now + 900
+
+        def refuse(_: str, operation: str, __: dict[str, Any]) -> None:
+            if operation == "UpdateFunctionConfiguration" and scene.time.now < ends:
+                raise refusal
+
+        scene.aws.fault = refuse
+        scene.time.run(scene.reap)
+        assert scene.aws.deployed() == scene.before
+        assert [*scene.invocations.unsettled()] == []
+
     def test_a_refusal_is_in_the_log_of_whom_nobody_hears(self) -> None:
         scene = self.attached()
         refusal = Refusal("InvalidParameterValueException", "not with this runtime")
