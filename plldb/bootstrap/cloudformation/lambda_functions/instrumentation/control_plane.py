@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from itertools import islice
 from typing import Any, Protocol
 
@@ -43,6 +44,10 @@ _FUNCTION_TYPE = "AWS::Lambda::Function"
 _STACK_TYPE = "AWS::CloudFormation::Stack"
 # A resource that was deleted may be listed still.
 _DELETED = "DELETE_COMPLETE"
+
+# What follows an update only deletes what is not needed any more; and a change set that somebody
+# has to look at may never be executed.
+_HARMLESS = ("CLEANUP", "REVIEW")
 
 Found = dict[str, Any]
 
@@ -108,6 +113,10 @@ class DeniedError(ChangeRefusedError):
     """The role does not allow it."""
 
 
+class UnsignedError(ChangeRefusedError):
+    """The function takes signed code only."""
+
+
 class ControlPlane(Protocol):
     def of_stack(self, stack_name: str) -> Iterator[FunctionRef]:
         """The functions of a stack and of the stacks nested in it; none, if there is no stack."""
@@ -169,7 +178,7 @@ class ControlPlane(Protocol):
     def publish(self, name: str, revision: str, code: str | None) -> str | None:
         """The number of a version of the function as it is at that revision and with that code.
 
-        None if it is no longer so.
+        None if it is no longer so. Raises ChangeRefusedError also for one that can't be called.
         """
         ...
 
@@ -266,9 +275,10 @@ class LambdaControlPlane:
                 return Deployment()
             raise
         began = stack.get("LastUpdatedTime") or stack["CreationTime"]
-        # What follows an update only deletes what is not needed any more.
         status = stack["StackStatus"]
-        is_under_way = status.endswith("_IN_PROGRESS") and "CLEANUP" not in status
+        is_under_way = status.endswith("_IN_PROGRESS") and not any(
+            harmless in status for harmless in _HARMLESS
+        )
         return Deployment(f"{began.isoformat()}{' …' if is_under_way else ''}", is_under_way)
 
     def find(self, names: Collection[str]) -> dict[str, Found]:
@@ -441,6 +451,9 @@ class LambdaControlPlane:
                 break
             self._sleep(pause)
             published = self.version(name, number)
+        if (state := published.get("State", "Active")) in ("Pending", "Failed"):
+            reason = published.get("StateReason") or "Lambda does not say why"
+            raise ChangeRefusedError(f"a version of it is {state.lower()}: {reason}")
         return number
 
     def point(self, name: str, alias: Alias, version: str) -> bool:
@@ -549,6 +562,9 @@ class LambdaControlPlane:
 
 _KINDS: dict[str, type[ChangeRefusedError]] = {
     "AccessDeniedException": DeniedError,
+    # https://docs.aws.amazon.com/lambda/latest/dg/configuration-codesigning.html
+    "CodeVerificationFailedException": UnsignedError,
+    "InvalidCodeSignatureException": UnsignedError,
     "PreconditionFailedException": _StaleError,
     "ResourceConflictException": _ConflictError,
 }
@@ -559,7 +575,13 @@ _THROTTLES = {"TooManyRequestsException", "ThrottlingException", "Throttling"}
 
 
 def _is_throttled(error: Exception) -> bool:
-    return isinstance(error, ClientError) and _code(error) in _THROTTLES
+    if not isinstance(error, ClientError):
+        return False
+    return _code(error) in _THROTTLES or _status(error) == HTTPStatus.TOO_MANY_REQUESTS
+
+
+def _status(error: ClientError) -> int:
+    return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
 
 
 def _may_pass(error: Exception) -> bool:
@@ -569,8 +591,7 @@ def _may_pass(error: Exception) -> bool:
     """
     if not isinstance(error, ClientError):
         return True
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return _is_throttled(error) or status >= 500
+    return _is_throttled(error) or _status(error) >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def _retry_after(error: Exception) -> float:

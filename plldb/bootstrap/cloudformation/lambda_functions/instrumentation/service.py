@@ -37,6 +37,7 @@ from .control_plane import (
     FunctionRef,
     GoneError,
     UnseenUpdateError,
+    UnsignedError,
     is_settled,
 )
 from .event_sources import Callers, EventSources, list_caller_cautions
@@ -72,6 +73,10 @@ _RESTORED_LATER = "the stack is being deployed; its functions are restored after
 _CHANGING = "somebody else keeps changing it"
 _THROTTLED = "nobody can call it: its reserved concurrency is 0"
 _UNSEEN = "Lambda took the change, but it is not known whether it is through"
+_UNSIGNED = (
+    "it takes signed code only, and plldb's layer is not signed: to debug it, let its code signing "
+    "configuration warn of that, rather than enforce it"
+)
 _NAME_OF_A_STACK = "its list has the name of a stack: call the list something else"
 _LOST_ORIGINAL = "it runs plldb's shim, but its own handler is not known any more; deploy it again"
 
@@ -446,6 +451,8 @@ def _take(
         return [wire.skipped(function.logical_id, "it was deleted")]
     except DeniedError as error:
         return [wire.skipped(function.logical_id, instrumenter.scope.explain(str(error)))]
+    except UnsignedError:
+        return [wire.skipped(function.logical_id, _UNSIGNED)]
     except ChangeRefusedError as error:
         return [wire.skipped(function.logical_id, str(error))]
     return [wire.skipped(function.logical_id, _CHANGING)]
