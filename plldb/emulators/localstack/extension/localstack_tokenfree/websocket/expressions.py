@@ -47,30 +47,39 @@ class Scope:
         ``request.querystring.x``, ``context.connectionId``, ``stageVariables.x`` or
         ``integration.response.statuscode``; None if there is none.
         """
-        match path.removeprefix("route.").removeprefix("method.").split("."):
-            case ["request", "body", *names]:
-                return _dig(_decoded(self.body), names) if names else self.body
-            case ["request", "header", *names]:
-                return self.headers.get(".".join(names).lower())
-            case ["request", "querystring", *names]:
-                return self.query.get(".".join(names))
-            case ["stageVariables", *names]:
-                return self.stage_variables.get(".".join(names))
-            case ["context", *names]:
-                return _dig(self.context, names)
-            case ["integration", "response", kind, *names] if self.response:
-                return _of_response(self.response, kind, names)
+        origin, _, rest = path.removeprefix("route.").removeprefix("method.").partition(".")
+        match origin:
+            case "request":
+                return self._of_request(rest)
+            case "stageVariables":
+                return self.stage_variables.get(rest)
+            case "context":
+                return _dig(self.context, rest.split("."))
+            case "integration" if self.response:
+                return _of_response(self.response, rest.removeprefix("response."))
+        return None
+
+    def _of_request(self, path: str) -> Any:
+        place, _, name = path.partition(".")
+        match place:
+            case "body":
+                return _dig(_decoded(self.body), name.split(".")) if name else self.body
+            case "header":
+                return self.headers.get(name.lower())
+            case "querystring":
+                return self.query.get(name)
         return None
 
 
-def _of_response(response: Response, kind: str, names: Sequence[str]) -> Any:
-    match kind:
+def _of_response(response: Response, path: str) -> Any:
+    place, _, name = path.partition(".")
+    match place:
         case "statuscode":
             return str(response.status)
         case "header":
-            return response.headers.get(".".join(names).lower())
+            return response.headers.get(name.lower())
         case "body":
-            return _dig(_decoded(response.body), names) if names else response.body
+            return _dig(_decoded(response.body), name.split(".")) if name else response.body
     return None
 
 

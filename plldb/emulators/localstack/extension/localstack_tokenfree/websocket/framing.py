@@ -81,7 +81,7 @@ class Framing:
             return Received(reply=reply, closed=(NO_STATUS, NO_STATUS_REASON))
         return Received(reply=reply, closed=(int(event.code), event.reason or ""))
 
-    def _collect(self, event: Message) -> Iterator[Received]:
+    def _collect(self, event: Any) -> Iterator[Received]:
         if not isinstance(event, TextMessage):
             yield Received(reply=self.close(UNSUPPORTED_DATA, "Binary frames are not supported"))
             return

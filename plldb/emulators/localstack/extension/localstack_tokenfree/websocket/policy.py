@@ -7,11 +7,13 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-l
 
 from collections.abc import Iterable, Mapping
 from enum import Enum
+from types import MappingProxyType
 from typing import Any
 
 from .conditions import Keys, holds, listed, wildcard_match
 
 INVOKE = "execute-api:Invoke"
+NO_KEYS: Keys = MappingProxyType({})
 
 
 class Verdict(Enum):
@@ -24,7 +26,7 @@ class MalformedAnswerError(Exception):
     """The function's answer is no authorizer output: AWS answers 500."""
 
 
-def evaluate(answer: object, method_arn: str, keys: Keys) -> Verdict:
+def evaluate(answer: object, method_arn: str, keys: Keys = NO_KEYS) -> Verdict:
     """What an authorizer's answer says of opening the connection. ``keys``: see ``decide``."""
     if not isinstance(answer, Mapping) or not answer.get("principalId"):
         raise MalformedAnswerError("no principalId")

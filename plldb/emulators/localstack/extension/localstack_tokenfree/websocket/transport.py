@@ -21,7 +21,6 @@ from twisted.internet.protocol import Protocol
 from twisted.internet.tcp import Port
 from twisted.internet.threads import blockingCallFromThread
 from twisted.protocols.policies import ProtocolWrapper
-
 from werkzeug.datastructures import Headers
 
 from ..settings import SETTINGS
