@@ -251,9 +251,11 @@ def call_route(stage: StageView, route: Record, event: Event, scope: Scope) -> R
 
 
 def is_two_way(stage: StageView, route: Record) -> bool:
-    """Whether the route has a response; without one, nothing goes back to the client.
+    """Whether something goes back to the client: the route has a response, or, without one, at
+    least the expression that would select it.
 
     https://docs.aws.amazon.com/apigateway/latest/developerguide/
     apigateway-websocket-api-route-response.html
     """
-    return bool(stage.configuration.route_responses.get(route["RouteId"]))
+    responses = stage.configuration.route_responses.get(route["RouteId"])
+    return bool(responses or route.get("RouteResponseSelectionExpression"))
