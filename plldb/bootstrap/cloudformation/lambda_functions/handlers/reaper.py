@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from ..instrumentation.request import AwaitedInstrumentation, LambdaInstrumentation
+from ..instrumentation.awaited_requests import AwaitedInstrumentation
+from ..instrumentation.request import LambdaInstrumentation
 from ..invocations.dynamodb import DynamoDbInvocationStore
 from ..sessions.dynamodb import DynamoDbSessionStore
 from ..sessions.ending import Ending

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ReadTimeoutError
+from lambda_functions.instrumentation.awaited_requests import AwaitedInstrumentation
 from lambda_functions.instrumentation.request import (
-    AwaitedInstrumentation,
     LambdaInstrumentation,
     UnfinishedError,
     restore_request,
