@@ -144,6 +144,8 @@ def test_a_message_is_taken_from_the_queue(shop, attached, order):
         "Keeper", where=lambda one: order["id"] in one.event["Records"][0]["body"], seconds=60
     )
     assert kept.outcome == "succeeded", kept
+    # None comes late, in another test.
+    attached.wait_for_invocation("Teller", where=lambda one: order["id"] in one.answer, seconds=60)
 
 
 def test_an_item_is_told_of(shop, attached, order):
