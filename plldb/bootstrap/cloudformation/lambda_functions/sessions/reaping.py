@@ -7,6 +7,7 @@ do no harm.
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,6 +29,8 @@ from .session import CONNECTING_SECONDS, Session
 from .store import SessionStore
 
 _THREADS = 16
+# For so long one restoring after the other is begun, and waited for; the next run has the rest.
+_SETTLING_SECONDS = 30.0
 # As many ids as a log line shows.
 _SHOWN = 50
 
@@ -42,7 +45,7 @@ class NotReapedError(Exception):
 @dataclass(frozen=True)
 class Reaper:
     """What the operation acts on. ``settling`` has functions restored, and waits for the end of
-    that: its instrumentation raises UnfinishedError.
+    that: its instrumentation raises UnfinishedError. ``clock`` measures how long that takes.
     """
 
     sessions: SessionStore
@@ -50,6 +53,7 @@ class Reaper:
     connections: Connections
     ending: Ending
     settling: Ending
+    clock: Callable[[], float] = time.monotonic
 
 
 def reap(record: Record, reaper: Reaper, now: float) -> dict[str, int]:
@@ -64,9 +68,12 @@ def reap(record: Record, reaper: Reaper, now: float) -> dict[str, int]:
         return request_id if reaper.invocations.expire(request_id, now) else None
 
     invocations = sweep.each(lambda: reaper.invocations.stale(now), expire)
-    settled = sweep.each(
-        lambda: _by_grant(reaper.invocations.unsettled()), lambda one: _settle(*one, reaper, now)
-    )
+    until = reaper.clock() + _SETTLING_SECONDS
+
+    def settle(one: tuple[Grant, list[str]]) -> str | None:
+        return _settle(*one, reaper, now) if reaper.clock() < until else None
+
+    settled = sweep.each(lambda: _by_grant(reaper.invocations.unsettled()), settle)
     counts = {"reaped": len(sessions), "stale": len(invocations)}
     record |= counts | {"outcome": "reaped", "reapedSessions": sorted(sessions)[:_SHOWN]}
     record["settled"] = len(settled)

@@ -281,6 +281,22 @@ class TestSettling:
         assert asked == [restoring(session)] * 3
         assert world.instrumentation.requests == [restoring(session)]
 
+    def test_what_there_is_no_time_for_is_left_to_the_next_run(self, world: World) -> None:
+        for number in range(40):
+            world.attach(f"gone-{number}", at=NOW - LEASE, is_open=False, instruments=True)
+        clock = iter(range(1000))
+
+        def settle() -> int:
+            world.record.clear()
+            slow = replace(world.reaper, clock=lambda: float(next(clock)))
+            reap(world.record, slow, NOW)
+            return int(world.record["settled"])
+
+        # Each look at the clock is a second later than the one before.
+        assert settle() == 29
+        assert settle() == 11
+        assert settle() == 0
+
 
 class TestInvocations:
     def test_one_whose_deadline_passed_is_marked(self, world: World) -> None:
