@@ -22,11 +22,9 @@ def no_target(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_each_has_its_words(pytester: pytest.Pytester) -> None:
-    shown = run(pytester, "--fixtures", "-q").stdout.str()
+    shown = run(pytester, "--fixtures", "-q").stdout
     for name in NAMES:
-        _, found, rest = shown.partition(f"{name} [session scope]")
-        assert found
-        assert "no docstring" not in rest.partition("[session scope]")[0]
+        shown.re_match_lines([rf"{name} \[session scope\] -- ", r"    [A-Z]"], consecutive=True)
     assert "--plldb-emulator" in run(pytester, "--help").stdout.str()
 
 

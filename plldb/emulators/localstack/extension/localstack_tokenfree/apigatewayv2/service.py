@@ -1,14 +1,15 @@
 """The apigatewayv2 API of AWS over the store: one handler for each operation it covers."""
 
 from collections.abc import Callable
-from typing import Any
 
 from localstack.aws.api import CommonServiceException, RequestContext
 from localstack.aws.skeleton import Skeleton
 from localstack.aws.spec import load_service
 from localstack.services.plugins import Service
 
-from .store import KINDS, STORE, ApiStore, ControlPlaneError, Kind, Record
+from .kinds import KINDS, Kind, Record
+from .refusals import ControlPlaneError
+from .store import STORE, ApiStore
 
 Handler = Callable[[RequestContext, Record], Record | None]
 
@@ -65,12 +66,12 @@ def _api_operations(store: ApiStore) -> dict[str, Handler]:
 
 def _tag_operations(store: ApiStore) -> dict[str, Handler]:
     def tag(_: RequestContext, request: Record) -> None:
-        store.tags(request["ResourceArn"]).update(request.get("Tags") or {})
+        arn = request["ResourceArn"]
+        store.set_tags(arn, store.tags(arn) | (request.get("Tags") or {}))
 
     def untag(_: RequestContext, request: Record) -> None:
-        tags: dict[str, Any] = store.tags(request["ResourceArn"])
-        for key in request["TagKeys"]:
-            tags.pop(key, None)
+        arn, gone = request["ResourceArn"], request["TagKeys"]
+        store.set_tags(arn, {k: v for k, v in store.tags(arn).items() if k not in gone})
 
     return {
         "GetTags": lambda _, request: {"Tags": store.tags(request["ResourceArn"])},

@@ -241,7 +241,7 @@ def chosen_subprotocol(answer: Any) -> str | None:
 
 def select_route(stage: StageView, message: str | bytes) -> Record | None:
     configuration = stage.configuration
-    key = select_route_key(configuration.route_selection_expression, message)
+    key = select_route_key(configuration.api["RouteSelectionExpression"], message)
     routes = configuration.routes
     return (routes.get(key) if key else None) or routes.get("$default")
 
