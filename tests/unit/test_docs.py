@@ -22,7 +22,7 @@ from tools import reference
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-PAGES = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 COMMANDS = dict(reference.find_commands())
 REQUIREMENTS = ROOT / "docs" / "requirements.md"
 
