@@ -16,7 +16,14 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect as websocket_connect
 
 from .cloud import REGION, Cloud, wait_for
-from .websocket_api import STAGE, Answer, WebSocketApi, endpoint_inside, websocket_api
+from .websocket_api import (
+    STAGE,
+    Answer,
+    WebSocketApi,
+    endpoint_inside,
+    function,
+    websocket_api,
+)
 
 GUIDE = "https://docs.aws.amazon.com/apigateway/latest/developerguide/"
 SELECTION = "apigateway-websocket-api-selection-expressions.html"
@@ -314,6 +321,143 @@ def test_api_key(cloud: Cloud) -> None:
             assert api.refusal(additional_headers={"x-api-key": "another"})[0] == 403
         finally:
             rest.delete_api_key(apiKey=key)
+
+
+# REQUEST authorizers
+
+
+POLICY_OF_THE_QUERY = """
+import json
+
+def handler(event, context):
+    query = event.get("queryStringParameters") or {}
+    statement = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": event["methodArn"]}
+    changes = json.loads(query.get("policy", "{}"))
+    statement = {k: v for k, v in {**statement, **changes}.items() if v is not None}
+    return {"principalId": "me", "policyDocument": {
+        "Version": "2012-10-17", "Statement": [statement]}}
+"""
+ANYWHERE = {"IpAddress": {"aws:SourceIp": ["0.0.0.0/0", "::/0"]}}
+NOWHERE = {"IpAddress": {"aws:SourceIp": "192.0.2.0/32"}}
+
+
+@pytest.fixture(scope="module")
+def guarded(cloud: Cloud) -> Iterator[WebSocketApi]:
+    """An API whose authorizer allows what the query says, and asks for four things."""
+    with (
+        function(cloud, POLICY_OF_THE_QUERY) as uri,
+        websocket_api(cloud, {"colour": "green"}) as api,
+    ):
+        authorizer = cloud.client("apigatewayv2").create_authorizer(
+            ApiId=api.api_id,
+            Name="guard",
+            AuthorizerType="REQUEST",
+            AuthorizerUri=uri,
+            IdentitySource=[
+                "route.request.header.Authorization",
+                "route.request.querystring.policy",
+                "stageVariables.colour",
+                "context.identity.sourceIp",
+            ],
+        )["AuthorizerId"]
+        connect_route(api, route={"AuthorizationType": "CUSTOM", "AuthorizerId": authorizer})
+        yield api
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_allowed"),
+    [
+        ({}, True),
+        ({"Action": "execute-api:*"}, True),
+        ({"Resource": "arn:aws:execute-api:*:*:*/test/*"}, True),
+        ({"Condition": ANYWHERE}, True),
+        ({"Condition": NOWHERE}, False),
+        ({"Condition": {"StringSounds": {"aws:UserAgent": "x"}}}, False),
+        ({"Action": None, "NotAction": "s3:*"}, True),
+        ({"Action": None, "NotAction": "execute-api:*"}, False),
+        ({"Resource": None, "NotResource": "arn:aws:execute-api:*:*:*/test/*"}, False),
+        ({"Effect": "Deny", "Condition": ANYWHERE}, False),
+    ],
+)
+def test_authorizers_policy(
+    guarded: WebSocketApi, changes: Mapping[str, Any], is_allowed: bool
+) -> None:
+    """apigateway-lambda-authorizer-output.html"""
+    given = {"additional_headers": {"authorization": "x"}, "policy": json.dumps(changes)}
+    if is_allowed:
+        assert guarded.is_let_in(**given)
+    else:
+        assert guarded.refusal(**given)[0] == 403
+
+
+def test_every_identity_source_must_be_there(guarded: WebSocketApi) -> None:
+    """apigateway-websocket-api-lambda-auth.html"""
+    headers = {"additional_headers": {"Authorization": "x"}}
+    assert guarded.is_let_in(policy="{}", **headers)
+    assert guarded.refusal(policy="{}")[0] == 401
+    assert guarded.refusal(**headers)[0] == 401
+
+
+# functions
+
+
+ANSWERS = """
+import time
+
+def handler(event, context):
+    if event.get("slow"):
+        time.sleep(10)
+    if event.get("fail"):
+        raise ValueError("no such thing")
+    return {"doubled": event.get("n", 0) * 2}
+"""
+
+
+def test_function_behind_templates(cloud: Cloud) -> None:
+    """apigateway-websocket-api-integration-responses.html: not a proxy, the template makes the
+    event and the response; an error is matched by its message. The stage names the function."""
+    with (
+        function(cloud, ANSWERS) as uri,
+        websocket_api(cloud, {"function": uri.split(":function:")[1].split("/")[0]}) as api,
+    ):
+        prefix = uri.partition(":function:")[0]
+        api.add_route(
+            "double",
+            answered("{\"is\": $input.path('$.doubled')}"),
+            answered('{"failed": "$input.path(\'$.errorMessage\')"}', "/no such .*/"),
+            IntegrationType="AWS",
+            IntegrationUri=f"{prefix}:function:${{stageVariables.function}}/invocations",
+            RequestTemplates={
+                "$default": "{\"n\": $input.path('$.n')}",
+                "bad": '{"fail": true}',
+            },
+            TemplateSelectionExpression="${request.body.kind}",
+        )
+        api.add_route(
+            "impatient",
+            IntegrationType="AWS",
+            IntegrationUri=uri,
+            TimeoutInMillis=200,
+            **templated('{"slow": true}'),
+        )
+        api.add_route(
+            "later",
+            answered('{"accepted": true}'),
+            IntegrationType="AWS",
+            IntegrationUri=uri,
+            RequestParameters={"integration.request.header.X-Amz-Invocation-Type": "'Event'"},
+            **templated("{}"),
+        )
+        with api.connect() as socket:
+
+            def asked(message: Mapping[str, Any]) -> Any:
+                socket.send(json.dumps(message))
+                return json.loads(socket.recv(timeout=30))
+
+            assert asked({"action": "double", "n": 21}) == {"is": 42}
+            assert asked({"action": "double", "kind": "bad"}) == {"failed": "no such thing"}
+            assert asked({"action": "later"}) == {"accepted": True}
+            assert asked({"action": "impatient"})["message"] == "Endpoint request timed out"
 
 
 # IAM

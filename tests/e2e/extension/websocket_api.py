@@ -12,7 +12,8 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection
 
-from .cloud import Cloud
+from .cloud import REGION, Cloud
+from .code import zipped
 from .conftest import ENDPOINT_VARIABLE
 
 STAGE = "test"
@@ -110,6 +111,30 @@ def websocket_api(
         yield WebSocketApi(cloud, api_id)
     finally:
         api.delete_api(ApiId=api_id)
+
+
+@contextmanager
+def function(cloud: Cloud, code: str) -> Iterator[str]:
+    """A function with ``handler`` in ``code``, as the URI by which API Gateway calls it."""
+    client = cloud.client("lambda")
+    name = f"function-{uuid.uuid4().hex[:8]}"
+    arn = client.create_function(
+        FunctionName=name,
+        Runtime="python3.13",
+        Handler="index.handler",
+        Role="arn:aws:iam::000000000000:role/any",
+        Timeout=30,
+        Code={"ZipFile": zipped(index=code)},
+    )["FunctionArn"]
+    try:
+        client.get_waiter("function_active_v2").wait(FunctionName=name)
+        yield uri_of(arn)
+    finally:
+        client.delete_function(FunctionName=name)
+
+
+def uri_of(arn: str) -> str:
+    return f"arn:aws:apigateway:{REGION}:lambda:path/2015-03-31/functions/{arn}/invocations"
 
 
 def endpoint_inside(cloud: Cloud) -> str:
