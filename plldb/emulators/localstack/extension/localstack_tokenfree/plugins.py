@@ -36,10 +36,18 @@ class SubprocessExecutorPlugin(RuntimeExecutorPlugin):
         return SubprocessRuntimeExecutor
 
 
+@hooks.on_runtime_create()
+def prepare_certificate() -> None:
+    from . import certificate
+
+    certificate.prepare()
+
+
 @hooks.on_infra_start()
 def install() -> None:
     """Add this package's routes and request handlers to the running LocalStack."""
     from . import (
+        certificate,
         cloudformation_gaps,
         cloudformation_names,
         diagnostics,
@@ -53,6 +61,7 @@ def install() -> None:
     websocket.install()
     rest_iam.install()
     diagnostics.install()
+    certificate.install()
     cloudformation_gaps.install()
     cloudformation_names.install()
     assignment.install()
