@@ -106,7 +106,8 @@ class BackgroundAttachment:
             self._switch.press()
             self._thread.join(_END_SECONDS)
             if not self._thread.is_alive():
-                self.watch.raise_error()
+                if self.watch.error is not None:
+                    raise self.watch.error
                 return
         raise SessionError(
             f"The session of stack {self._stack.name} does not end.",
@@ -170,6 +171,8 @@ def _read_project(stack: PlldbStack, choices: AttachChoices, folder: Path) -> _L
     deployed = read_deployed_stack(target, require_debuggable_stack(target, stack.name))
     sources = _write_inline_code(choose_sources(code, stack.name, deployed), folder)
     sources.require_code(deployed)
+    if not sources.found:
+        raise StackError(f"Stack {stack.name} has no function that could run here.")
     settings = None if settings is None else settings.with_names(deployed)
     as_function = choices.as_function
     if as_function is None:

@@ -94,6 +94,8 @@ def handler(event, context):
 """,
 }
 _TESTS = """
+import json
+import os
 import uuid
 
 import pytest
@@ -103,8 +105,11 @@ from plldb.errors import FunctionFailedError
 
 
 @pytest.fixture(scope="session")
-def shop(plldb_stack):
-    return plldb_stack("template.yaml")
+def shop(plldb_stack, plldb_emulator):
+    stack = plldb_stack("template.yaml")
+    with open("places.txt", "a") as file:
+        print(plldb_emulator.endpoint_url, stack.name, file=file)
+    return stack
 
 
 @pytest.fixture
@@ -132,6 +137,21 @@ def test_an_order_goes_all_the_way(shop, attached, order):
     assert "Item" in found
 
 
+def test_a_message_is_taken_from_the_queue(shop, attached, order):
+    queue = shop.resources["Queue"]
+    shop.client("sqs").send_message(QueueUrl=queue, MessageBody=json.dumps(order))
+    kept = attached.wait_for_invocation(
+        "Keeper", where=lambda one: order["id"] in one.event["Records"][0]["body"], seconds=60
+    )
+    assert kept.outcome == "succeeded", kept
+
+
+def test_an_item_is_told_of(shop, attached, order):
+    item = {"id": {"S": order["id"]}}
+    shop.client("dynamodb").put_item(TableName=shop.resources["Table"], Item=item)
+    attached.wait_for_invocation("Teller", where=lambda one: order["id"] in one.answer, seconds=60)
+
+
 def test_each_test_has_its_own_invocations(shop, attached):
     assert attached.invocations == []
     assert shop.invoke("Taker", {"body": "{}"})["statusCode"] == 400
@@ -149,7 +169,31 @@ def test_a_stack_is_deployed_once(shop, plldb_stack, plldb_attached, attached):
     assert plldb_stack("template.yaml") is shop
     assert plldb_attached(shop, env={"BY": "here"}).invocations == []
 """
+# Of these, each is run by itself.
+_OTHER_TESTS = """
+import os
 
+import pytest
+
+
+@pytest.fixture
+def attached(plldb_stack, plldb_attached):
+    return plldb_attached(plldb_stack("template.yaml"))
+
+
+def test_it_gets_a_signal(attached):
+    attached.stack.invoke("Taker", {"body": "{}"})
+    os.kill(os.getpid(), int(os.environ["SIGNAL"]))
+
+
+def test_its_code_raises(attached):
+    attached.stack.invoke("Taker", {"n": 1})
+
+
+def test_its_template_is_wrong(plldb_stack):
+    plldb_stack("wrong.yaml")
+"""
+_WRONG = "{Resources: {Thing: {Type: AWS::Nowhere::Thing}}}"
 
 _SETTINGS = """
 [tool.pytest.ini_options]
@@ -179,15 +223,15 @@ class Suite:
         (folder / "tests" / "test_orders.py").write_text(tests)
         (folder / "pyproject.toml").write_text(_SETTINGS)
 
-    def run(self, *options: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Without what tells a pytest that it is a worker, or measured: that is the outer one."""
         outer = ("PYTEST_", "COV")
         found = self.plldb.environment.items()
         command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:cacheprovider"]
         return subprocess.run(
-            [*command, *options, "tests"],
+            [*command, *options],
             cwd=self.folder,
-            env={name: value for name, value in found if not name.startswith(outer)},
+            env={name: value for name, value in found if not name.startswith(outer)} | variables,
             capture_output=True,
             text=True,
             timeout=500,
@@ -197,6 +241,17 @@ class Suite:
     def emulator_runs(self) -> bool:
         done = self.plldb("local", "status", "--output", "json").succeeded()
         return bool(done.json["running"])
+
+    def list_stacks(self) -> list[str]:
+        """Those of the emulator that runs, without the helper stack."""
+        code = (
+            "import boto3, json\n"
+            "found = boto3.client('cloudformation').describe_stacks()['Stacks']\n"
+            "print(json.dumps([one['StackName'] for one in found"
+            " if one['StackStatus'] != 'DELETE_COMPLETE']))"
+        )
+        listed = self.plldb("exec", "--", sys.executable, "-c", code).succeeded()
+        return [name for name in json.loads(listed.stdout) if name != "plldb"]
 
 
 @pytest.fixture
@@ -234,27 +289,41 @@ class TestSuite:
         self, suite: Suite
     ) -> None:
         result = suite.run("-n", "2", "--cov", "--cov-report", "json")
-        assert passed(result) == 4
+        assert passed(result) == 6
         assert read_coverage(suite.folder) == {
             "taker.py": 100.0,
             "keeper.py": 100.0,
             "teller.py": 100.0,
         }
+        places = [line.split() for line in (suite.folder / "places.txt").read_text().splitlines()]
+        assert len({endpoint for endpoint, _ in places}) == 1
+        assert len({stack for _, stack in places}) == len(places) > 1
         assert not suite.emulator_runs(), "it was started for the tests alone"
 
-    def test_an_emulator_that_runs_is_used_and_no_stack_is_left(self, suite: Suite) -> None:
+    def test_an_emulator_that_runs_is_used_and_no_stack_is_left_for_long(
+        self, suite: Suite
+    ) -> None:
         suite.plldb("local", "up", "--detach").succeeded()
-        assert passed(suite.run("-n", "0")) == 4
+        (suite.folder / "tests" / "test_others.py").write_text(_OTHER_TESTS)
+        (suite.folder / "wrong.yaml").write_text(_WRONG)
+
+        killed = suite.run("-n", "0", "-k", "signal", SIGNAL="9")
+        assert killed.returncode == -9, killed.stdout + killed.stderr
+        [left] = suite.list_stacks()
+        assert left.startswith("orders-")
+
+        interrupted = suite.run("-n", "0", "-k", "signal", SIGNAL="2")
+        assert interrupted.returncode == pytest.ExitCode.INTERRUPTED, interrupted.stdout
+        assert suite.list_stacks() == []
+
+        failed = suite.run("-n", "0", "-k", "raises or wrong")
+        assert failed.returncode == pytest.ExitCode.TESTS_FAILED, failed.stdout + failed.stderr
+        assert "KeyError: 'body'" in failed.stdout
+        assert str(suite.folder / "src" / "taker.py") in failed.stdout
+        assert "Unrecognized resource types: [AWS::Nowhere::Thing]" in failed.stdout
+        assert "During handling" not in failed.stdout
+        assert suite.list_stacks() == []
         assert suite.emulator_runs()
-        listed = suite.plldb(
-            "exec",
-            "--",
-            sys.executable,
-            "-c",
-            "import boto3; print([one['StackName'] for one in boto3.client('cloudformation')"
-            ".describe_stacks()['Stacks'] if one['StackStatus'] != 'DELETE_COMPLETE'])",
-        ).succeeded()
-        assert listed.stdout.strip() == "['plldb']"
 
     def test_the_sample_of_the_page_passes(self, tmp_path: Path, plldb: Plldb) -> None:
         page = _PAGE.read_text()

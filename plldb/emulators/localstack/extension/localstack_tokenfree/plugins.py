@@ -39,13 +39,22 @@ class SubprocessExecutorPlugin(RuntimeExecutorPlugin):
 @hooks.on_infra_start()
 def install() -> None:
     """Add this package's routes and request handlers to the running LocalStack."""
-    from . import cloudformation_gaps, diagnostics, rest_iam, websocket
+    from . import (
+        cloudformation_gaps,
+        cloudformation_names,
+        diagnostics,
+        execute_api,
+        rest_iam,
+        websocket,
+    )
     from .lambda_runtime import assignment
 
+    execute_api.install()
     websocket.install()
     rest_iam.install()
     diagnostics.install()
     cloudformation_gaps.install()
+    cloudformation_names.install()
     assignment.install()
 
 
