@@ -242,6 +242,42 @@ def test_no_api_and_no_route(api: Api) -> None:
     assert issuer.call("/x").status_code == 404
 
 
+def test_custom_domain(api: Api) -> None:
+    """GUIDE + rest-api-mappings-evaluation.html and http-api-develop-integrations-lambda.html: the
+    mapping is in the path of format 1.0 only."""
+    control = api.cloud.client("apigatewayv2")
+    name = f"{uuid.uuid4().hex[:8]}.example.com"
+    certificate = f"arn:aws:acm:{REGION}:000000000000:certificate/{uuid.uuid4()}"
+    control.create_domain_name(
+        DomainName=name,
+        DomainNameConfigurations=[{"CertificateArn": certificate, "EndpointType": "REGIONAL"}],
+    )
+    try:
+        for key, stage in (("shop/v1", "dev"), ("old", "$default")):
+            control.create_api_mapping(
+                ApiId=api.api_id, DomainName=name, Stage=stage, ApiMappingKey=key
+            )
+
+        def get(path: str) -> requests.Response:
+            url = f"{api.cloud.endpoint}{path}"
+            return requests.get(url, headers={"Host": name}, timeout=30)
+
+        new = get("/shop/v1/pets/1").json()
+        assert new["rawPath"] == "/pets/1"
+        assert new["pathParameters"] == {"id": "1"}
+        assert new["requestContext"]["domainName"] == name
+        assert new["requestContext"]["stage"] == "dev"
+        old = get("/old/old/x").json()
+        assert old["path"] == "/old/old/x"
+        assert old["pathParameters"] == {"proxy": "x"}
+        control.update_api(ApiId=api.api_id, DisableExecuteApiEndpoint=True)
+        assert api.call("/pets/1").status_code == 404
+        assert get("/old/pets/1").status_code == 200
+    finally:
+        control.update_api(ApiId=api.api_id, DisableExecuteApiEndpoint=False)
+        control.delete_domain_name(DomainName=name)
+
+
 def test_outputs_name_this_machine(api: Api) -> None:
     url = urlsplit(api.stack.outputs["Endpoint"])
     assert url.scheme == "http"
@@ -378,6 +414,32 @@ def test_signed_requests(api: Api) -> None:
     identity = api.event("/iam", auth=signed)["requestContext"]["authorizer"]["iam"]
     assert identity["accessKey"] == "test"
     assert identity["userArn"].startswith("arn:aws:iam::")
+
+
+def test_signature_that_iam_does_not_let_through(api: Api) -> None:
+    """Of a user whose policies name another API, and by another secret: both 403.
+    GUIDE + http-api-access-control-iam.html"""
+    iam = api.cloud.client("iam")
+    name = f"caller-{uuid.uuid4().hex[:8]}"
+    iam.create_user(UserName=name)
+    keys = iam.create_access_key(UserName=name)["AccessKey"]
+    try:
+
+        def status(secret: str, resource: str) -> int:
+            statement = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": resource}
+            document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+            iam.put_user_policy(UserName=name, PolicyName="calls", PolicyDocument=document)
+            signed = AWS4Auth(keys["AccessKeyId"], secret, REGION, "execute-api")
+            return api.call("/iam", auth=signed).status_code
+
+        arn = f"arn:aws:execute-api:{REGION}:*:{api.api_id}/$default/GET/iam"
+        assert status(keys["SecretAccessKey"], arn) == 200
+        assert status(keys["SecretAccessKey"], "arn:aws:execute-api:*:*:other/*") == 403
+        assert status("x" * 40, arn) == 403
+    finally:
+        iam.delete_access_key(UserName=name, AccessKeyId=keys["AccessKeyId"])
+        iam.delete_user_policy(UserName=name, PolicyName="calls")
+        iam.delete_user(UserName=name)
 
 
 # --- CORS -----------------------------------------------------------------------------------------

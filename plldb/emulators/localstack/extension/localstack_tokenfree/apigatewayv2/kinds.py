@@ -55,7 +55,11 @@ INTEGRATION = Kind(
     defaults={"ConnectionType": "INTERNET", "PayloadFormatVersion": "1.0"},
     by_protocol={
         HTTP: {"TimeoutInMillis": 30000},
-        WEBSOCKET: {"PassthroughBehavior": "WHEN_NO_MATCH", "TimeoutInMillis": 29000},
+        WEBSOCKET: {
+            "IntegrationResponseSelectionExpression": "${integration.response.statuscode}",
+            "PassthroughBehavior": "WHEN_NO_MATCH",
+            "TimeoutInMillis": 29000,
+        },
     },
 )
 INTEGRATION_RESPONSE = Kind(

@@ -455,7 +455,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     "Authorizer": (
         not_empty("Name"),
         payload_format,
-        exactly("AuthorizerPayloadFormatVersion", "1.0", "2.0"),
+        matching("AuthorizerPayloadFormatVersion", r"\d\.\d", "Supported values are 1.0 and 2.0"),
         only_for(HTTP, "EnableSimpleResponses"),
         simple_responses,
         jwt_configuration,
@@ -463,7 +463,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     ),
     "Model": (
         kind_only_for(WEBSOCKET, "Model"),
-        matching("Name", r"[A-Za-z0-9]+", "It must be alphanumeric"),
+        matching("Name", r"[A-Za-z0-9_-]+", "It must be alphanumeric"),
         model_schema,
     ),
     "Stage": (not_empty("StageName"), stage_name, stage_variables),

@@ -32,10 +32,11 @@ from .kinds import (
     Kind,
     Record,
 )
-from .refusals import BadRequestError, ConflictError, NotFoundError
+from .openapi import ImportedApi
+from .refusals import BadRequestError, ConflictError, ControlPlaneError, NotFoundError
 from .rules import Surroundings, check
 
-__all__ = ["STORE", "Api", "ApiStore", "Configuration", "Record", "StageView"]
+__all__ = ["STORE", "Api", "ApiStore", "Configuration", "Record", "StageView", "new_id"]
 
 ID_CHARACTERS = string.ascii_lowercase + string.digits
 QUICK_CREATE_FIELDS = ("CredentialsArn", "RouteKey", "Target")
@@ -141,6 +142,7 @@ class ApiStore:
         self._apis: dict[str, Api] = {}
         self._lock = threading.RLock()
         self._check = check
+        self._cache_resets: list[Callable[[str, str], None]] = []
 
     # APIs
 
@@ -149,7 +151,7 @@ class ApiStore:
 
         https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop.html
         """
-        api_id = _new_id(10)
+        api_id = new_id(10)
         protocol = request.get("ProtocolType")
         scheme = "https" if protocol == HTTP else "wss"
         record = {
@@ -208,6 +210,35 @@ class ApiStore:
             self._set_record(api, record)
             return api.record
 
+    def import_api(self, account_id: str, region: str, imported: ImportedApi) -> Record:
+        """A new API with the routes, integrations and authorizers of an OpenAPI document."""
+        with self._lock:
+            api_id = self.create_api(account_id, region, imported.api)["ApiId"]
+            try:
+                self._fill(self._api(api_id), imported)
+            except ControlPlaneError:
+                self.delete_api(api_id)
+                raise
+            return self.get_api(api_id)
+
+    def reimport_api(self, api_id: str, imported: ImportedApi) -> Record:
+        """Put what a document describes in the place of all that the API has, but its stages."""
+        with self._lock:
+            api = self._api(api_id)
+            if api.protocol != HTTP:
+                raise BadRequestError("Only HTTP APIs can be imported from OpenAPI definitions")
+            record, resources = api.record, api.resources
+            try:
+                self.replace_api(api_id, {"Tags": record.get("Tags") or {}, **imported.api})
+                kept = (DEPLOYMENT.name, STAGE.name)
+                api.resources = {k: v for k, v in resources.items() if k[0] in kept}
+                self._fill(api, imported)
+            except ControlPlaneError:
+                api.resources = resources
+                self._set_record(api, record)
+                raise
+            return api.record
+
     def without_field(self, api_id: str, name: str) -> None:
         """Take one optional field of an API away."""
         with self._lock:
@@ -224,7 +255,7 @@ class ApiStore:
     def create(self, kind: Kind, request: Record) -> Record:
         with self._lock:
             api, parents, fields = self._split(kind, request)
-            resource_id = fields[kind.id_field] if kind.names_itself else _new_id(7)
+            resource_id = fields[kind.id_field] if kind.names_itself else new_id(7)
             record = {
                 **copy.deepcopy(kind.defaults_of(api.protocol)),
                 **fields,
@@ -297,6 +328,26 @@ class ApiStore:
         with self._lock:
             self._put(kind, request, name, None)
 
+    def exported(self, api_id: str, stage_name: str | None) -> Configuration:
+        """What a stage serves, or the API as it is."""
+        with self._lock:
+            api = self._api(api_id)
+            if not stage_name:
+                return api.configuration()
+            view = self.find_stage(api_id, stage_name)
+        if view is None:
+            raise NotFoundError("Invalid stage identifier specified")
+        return view.configuration
+
+    def on_cache_reset(self, listener: Callable[[str, str], None]) -> None:
+        """Have ``listener`` called with the API id and stage whose cached answers are to go."""
+        self._cache_resets.append(listener)
+
+    def reset_authorizers_cache(self, api_id: str, stage_name: str) -> None:
+        self.get(STAGE, {"ApiId": api_id, "StageName": stage_name})
+        for listener in self._cache_resets:
+            listener(api_id, stage_name)
+
     # tags: arn:aws:apigateway:REGION::/apis/API[/stages/STAGE]
 
     def tags(self, arn: str) -> dict[str, str]:
@@ -320,6 +371,11 @@ class ApiStore:
         """The record of an API, or None."""
         api = self._apis.get(api_id)
         return api.record if api else None
+
+    def has_stage(self, api_id: str, stage_name: str) -> bool:
+        """Whether there is such a stage, deployed or not."""
+        api = self._apis.get(api_id)
+        return api is not None and (STAGE.name, stage_name) in api.resources
 
     def find_stage(self, api_id: str, stage_name: str) -> StageView | None:
         """The stage as it is deployed now, or None.
@@ -409,6 +465,22 @@ class ApiStore:
         for sibling_id, sibling in api.children(kind, *parents).items():
             if name and sibling[kind.name_field] == name and sibling_id != own_id:
                 raise ConflictError(f"{kind.name} with {kind.name_field} {name} already exists")
+
+    def _fill(self, api: Api, imported: ImportedApi) -> None:
+        ids = {"ApiId": api.record["ApiId"]}
+        authorizer_ids = {
+            name: self.create(AUTHORIZER, ids | fields)["AuthorizerId"]
+            for name, fields in imported.authorizers.items()
+        }
+        for route in imported.routes:
+            fields = dict(route.fields)
+            if route.authorizer:
+                fields["AuthorizerId"] = authorizer_ids[route.authorizer]
+            if route.integration:
+                integration = self.create(INTEGRATION, ids | route.integration)
+                fields["Target"] = f"integrations/{integration['IntegrationId']}"
+            self.create(ROUTE, ids | fields)
+        self._set_record(api, api.record | {"Warnings": list(imported.warnings)})
 
     # quick create
 
@@ -530,7 +602,7 @@ def _is_or_is_below(key: Key, kind: Kind, path: Key) -> bool:
     return kind.id_field in child.parents and key[1 : 1 + len(path)] == path
 
 
-def _new_id(length: int) -> str:
+def new_id(length: int) -> str:
     """Of letters and digits; a letter first, as host names have it."""
     first = secrets.choice(string.ascii_lowercase)
     return first + "".join(secrets.choice(ID_CHARACTERS) for _ in range(length - 1))

@@ -15,7 +15,7 @@ from typing import Protocol as TypingProtocol
 from localstack.utils.patch import patch
 from rolo import Response
 from rolo.serving.twisted import WebsocketResourceDecorator
-from rolo.websocket import WebSocketRequest
+from rolo.websocket import WebSocketDisconnectedError, WebSocketRequest
 from twisted.internet import reactor
 from twisted.internet.protocol import Protocol
 from twisted.internet.tcp import Port
@@ -142,8 +142,11 @@ class Socket(Protocol):
         channel = request.socket.channel
         self._wire = channel.request.transport
         self._wire.unregisterProducer()  # the HTTP channel, for which closing would wait
-        self._wire.setTcpNoDelay(True)
-        self._wire.setTcpKeepAlive(True)
+        try:
+            self._wire.setTcpNoDelay(True)
+            self._wire.setTcpKeepAlive(True)
+        except AttributeError as error:  # the client has left, and Twisted let go of the socket
+            raise WebSocketDisconnectedError from error
         register(self)
         try:
             request.accept(headers=_protocol_header(subprotocol), timeout=0)
