@@ -14,6 +14,7 @@ Map of the package (nothing outside ``plugins`` is loaded before LocalStack asks
 ``addresses``            which API a request is for, by its host or its path
 ``execute_api``          the way of every such request to what serves its API
 ``http_api``             the data plane of HTTP APIs
+``certificate``          what ``https://`` and ``wss://`` show, and where clients get it
 ``websocket``            the data plane: ``expressions``, ``events``, ``policy`` and ``framing`` do
                          no I/O; ``integrations`` calls functions; ``transport`` owns sockets;
                          ``gateway`` and ``management`` are the two routes

@@ -37,10 +37,18 @@ class SubprocessExecutorPlugin(RuntimeExecutorPlugin):
         return SubprocessRuntimeExecutor
 
 
+@hooks.on_runtime_create()
+def prepare_certificate() -> None:
+    from . import certificate
+
+    certificate.prepare()
+
+
 @hooks.on_infra_start()
 def install() -> None:
     """Add this package's routes and request handlers to the running LocalStack."""
     from . import (
+        certificate,
         cloudformation_custom,
         cloudformation_gaps,
         cloudformation_names,
@@ -55,6 +63,7 @@ def install() -> None:
     websocket.install()
     rest_iam.install()
     diagnostics.install()
+    certificate.install()
     cloudformation_custom.install()
     cloudformation_gaps.install()
     cloudformation_names.install()
