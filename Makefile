@@ -20,6 +20,10 @@ INSTALLED := $(VENV)/.installed
 # What is installed beside plldb: for the tests alone, `local,test` is enough.
 EXTRAS ?= local,dev
 
+# A second. A link that leads nowhere is an error, and so is a page that GitHub would read differently;
+# `--quiet` would be silent about both. (The variable takes an advertisement away.)
+MAKE_SITE = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 # What `make e2e` runs against: EMULATOR=ministack|localstack|auto, ENDPOINT=URL of one that runs
 # already, or PROFILE=name of an AWS profile.
 EMULATOR ?= auto
@@ -29,7 +33,7 @@ PYTEST_ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit e2e coverage lint format acceptance docs cost screenshots recording shim projects lock bench clean
+.PHONY: help setup demo test unit e2e coverage lint format acceptance docs site cost screenshots recording shim dist projects lock bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,7 +64,7 @@ coverage: setup ## What of plldb the unit tests run, line by line; slower than `
 	$(BIN)/pytest tests/unit --cov --cov-report term-missing:skip-covered $(PYTEST_ARGS)
 
 # W3002: the sample's code is a local path on purpose, as a developer has it.
-lint: setup ## ruff, mypy --strict, bandit, zizmor and cfn-lint
+lint: setup ## ruff, mypy --strict, bandit, zizmor, cfn-lint, and the links of docs/
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -70,6 +74,10 @@ lint: setup ## ruff, mypy --strict, bandit, zizmor and cfn-lint
 	$(BIN)/zizmor --offline --quiet .github action.yml
 	$(BIN)/cfn-lint --ignore-checks W3002 -- plldb/demo/sample/template.yaml
 	$(BIN)/cfn-lint -- examples/*/template.yaml
+	$(MAKE_SITE)
+
+site: setup ## Make the site of docs/: build/site/index.html
+	$(MAKE_SITE)
 
 format: setup ## Format the code
 	$(BIN)/ruff format
@@ -77,6 +85,9 @@ format: setup ## Format the code
 
 shim: setup ## Build what container images install: dist/plldb_shim-….whl
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist packaging/plldb-shim
+
+dist: setup ## Build what is published: sdists and wheels of plldb, plldb-shim and the extension
+	$(BIN)/python -m tools.distributions dist
 
 projects: setup ## Write what other tools make of tests/projects (needs Node.js; KIND=cdk-python …)
 	$(BIN)/python -m tools.projects $(KIND)
@@ -96,7 +107,6 @@ screenshots: setup ## Take the pictures of the inspector in docs/images (needs C
 	$(BIN)/python -m tools.screenshots
 
 lock: setup ## Pin what the LocalStack image installs, from requirements.in
-	$(BIN)/pip install --quiet uv
 	cd plldb/emulators/localstack && $(abspath $(BIN))/uv pip compile --python-version 3.13 \
 	  --python-platform x86_64-unknown-linux-gnu --generate-hashes --no-header \
 	  --output-file requirements.lock requirements.in
@@ -105,4 +115,4 @@ bench: setup ## Measure; a table, and bench/results/*.json and *.png (ENGINES='m
 	$(BIN)/python -m bench.sessions $(ENGINES)
 
 clean: ## Remove .venv, those of other versions, and caches
-	rm -rf $(VENV) .venv-3.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) .venv-3.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage build

@@ -178,19 +178,24 @@ def check_debuggable_stack(target: Target, name: str, stack: StackState | None) 
     return stack
 
 
-def list_stack_names(target: Target) -> list[str]:
-    """Stacks that are there, without helper stacks and those that are nested in others."""
+def list_stacks(target: Target) -> list[StackState]:
+    """Those that are there, by their names, without helper stacks and those that are nested in
+    others.
+    """
     client: CloudFormationClient = target.client("cloudformation")
     with aws_errors("list the stacks"):
         pages = client.get_paginator("describe_stacks").paginate()
-        return sorted(
-            stack["StackName"]
+        found = [
+            _read_stack(stack)
             for page in pages
             for stack in page["Stacks"]
-            if not stack.get("ParentId")
-            and stack["StackStatus"] != "DELETE_COMPLETE"
-            and VERSION_TAG not in _read_stack(stack).tags
-        )
+            if not stack.get("ParentId") and stack["StackStatus"] != "DELETE_COMPLETE"
+        ]
+    return sorted((one for one in found if VERSION_TAG not in one.tags), key=lambda one: one.name)
+
+
+def list_stack_names(target: Target) -> list[str]:
+    return [one.name for one in list_stacks(target)]
 
 
 def suggest_stacks(target: Target, name: str) -> str | None:

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
+
+from tools.acceptance_suite import Suite
 
 
 @dataclass
@@ -41,32 +42,12 @@ class Latency:
         )
 
 
-@dataclass(frozen=True)
-class Suite:
-    """What the end-to-end tests gave: names of those that failed, and counts."""
-
-    passed: int
-    skipped: int
-    failed: tuple[str, ...]
-
-
-def read_suite(junit: Path) -> Suite:
-    """From the file that pytest writes with --junitxml."""
-    # It is written by pytest, here and now.
-    cases = list(ElementTree.parse(junit).iter("testcase"))  # noqa: S314
-    failed = [case for case in cases if _has(case, "failure") or _has(case, "error")]
-    skipped = [case for case in cases if _has(case, "skipped")]
-    names = sorted({f"{case.get('classname')}::{case.get('name')}" for case in failed})
-    return Suite(len(cases) - len(failed) - len(skipped), len(skipped), tuple(names))
-
-
-def _has(case: ElementTree.Element, kind: str) -> bool:
-    return case.find(kind) is not None
-
-
 @dataclass
 class Report:
-    """``environment`` says what was run where; ``left`` is what could not be cleaned up."""
+    """``environment`` says what was run where; ``left`` is what could not be cleaned up.
+
+    ``is_rehearsal``: it was no AWS, but an emulator.
+    """
 
     environment: Mapping[str, str]
     steps: list[Step] = field(default_factory=list)
@@ -74,14 +55,10 @@ class Report:
     findings: list[dict[str, Any]] = field(default_factory=list)
     suite: Suite | None = None
     left: list[str] = field(default_factory=list)
+    is_rehearsal: bool = False
 
     def add_suite(self, part: Suite) -> None:
-        before = self.suite or Suite(0, 0, ())
-        self.suite = Suite(
-            before.passed + part.passed,
-            before.skipped + part.skipped,
-            (*before.failed, *part.failed),
-        )
+        self.suite = (self.suite or Suite()) + part
 
     @property
     def is_good(self) -> bool:
@@ -94,8 +71,9 @@ class Report:
         (folder / "report.md").write_text(self.render(), encoding="utf-8")
 
     def render(self) -> str:
+        where = "rehearsed on an emulator" if self.is_rehearsal else "on AWS"
         parts = [
-            f"# plldb on AWS: {'all seen' if self.is_good else 'not all as it must be'}\n",
+            f"# plldb {where}: {'all seen' if self.is_good else 'not all as it must be'}\n",
             _table(("", ""), self.environment.items()),
             "## Steps\n",
             _table(

@@ -6,27 +6,31 @@ has made, whatever happened, and writes a report. With ``--endpoint-url`` it is 
 emulator. The exit code is 0 if everything that must be seen was seen.
 
 All that is made has the run's name in its own name, by which it is found and deleted at the end.
+What has not come to its end, because it was killed, is cleaned up after by the next run.
 """
 
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import os
 import platform
+import re
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from botocore.exceptions import BotoCoreError, ClientError, WaiterError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from plldb import __version__
 from plldb.aws import Target
@@ -34,88 +38,21 @@ from plldb.config import EmulatorAddress, TargetSettings
 from plldb.errors import PlldbError
 from tests.e2e.project import Project, attach, deployed_project, detach
 from tests.e2e.support import RUN_VARIABLE, Plldb, clean_environment, poll, random_name
-from tools.acceptance_report import Latency, Report, Step, read_suite
+from tools.acceptance_leftovers import Cleaning, clean, delete_objects
+from tools.acceptance_report import Latency, Report, Step
+from tools.acceptance_suite import PARTS, run_part
 
-_ROOT = Path(__file__).parents[1]
-_E2E = Path("tests", "e2e")
-# Of the end-to-end tests, what is worth its time and money on AWS, in order.
-PARTS: Mapping[str, tuple[str, ...]] = {
-    "sessions": (
-        "test_management_api",
-        "test_connect",
-        "test_messages",
-        "test_session_store",
-        "test_session_operations",
-        "test_sessions_command",
-    ),
-    "debugging": (
-        "test_instrumentation",
-        "test_attach",
-        "test_debugging",
-        "test_channel",
-        "test_invocation_store",
-        "test_invoke",
-        "test_logs",
-        "test_layers",
-        "test_aliases",
-        "test_redeployment",
-        "test_as_function",
-        "test_nested_stacks",
-        "test_mere_lists",
-        "test_several_stacks",
-        "test_limits",
-    ),
-    "operations": (
-        "test_doctor",
-        "test_reaper",
-        "test_operations",
-        "test_least_privilege",
-        "test_company_account",
-        "test_secrets",
-    ),
-}
-# What is about this machine, needs an emulator of its own, or would only cost: and why.
-NOT_ON_AWS: Mapping[str, str] = {
-    "test_acceptance": "it is this, rehearsed on an emulator",
-    "test_background": "what goes on in the background of this machine",
-    "test_bad_input": "this machine's command line",
-    "test_bootstrap": "several helper stacks, one after the other; the steps here have one",
-    "test_code_environment": "what surrounds the code on this machine",
-    "test_coding_agents": "output for scripts",
-    "test_ci_recipe": "scripts for an emulator",
-    "test_cost": "an emulator that counts",
-    "test_credentials": "identities that an emulator makes up",
-    "test_demo": "the demo is on the embedded emulator",
-    "test_deploy": "packages and templates",
-    "test_dev": "plldb dev starts an emulator",
-    "test_environments": "one more helper stack for each environment",
-    "test_examples": "their own tests, on an emulator",
-    "test_exec": "variables for other tools",
-    "test_faults": "faults between functions and tables",
-    "test_fuzz": "hundreds of sessions",
-    "test_images": "an image has to be pushed first",
-    "test_inspector": "a page on this machine",
-    "test_load": "hundreds of invocations at once",
-    "test_local": "emulators",
-    "test_openapi": "hundreds of requests",
-    "test_projects": "kinds of projects, as emulators deploy them",
-    "test_pytest_fixtures": "they start an emulator",
-    "test_recordings": "files on this machine",
-    "test_resilience": "a network that this machine can cut",
-    "test_small_account": "an account with hardly any concurrency",
-    "test_sources": "code on this machine",
-}
-# Seconds: bootstrap on AWS takes minutes, and so may the whole suite's parts, each.
+# Seconds: bootstrap on AWS takes minutes.
 _STACK_SECONDS = 1800
-_SUITE_SECONDS = 4 * 3600
 _LOG_SECONDS = 120
 _INVOCATIONS = 20
+# Names of runs. Nothing else is called so.
+RUN = re.compile(r"acc[0-9a-f]{6}")
 _EXPECTED_ERRORS = (
     AssertionError,
     PlldbError,
     BotoCoreError,
     ClientError,
-    WaiterError,
     subprocess.TimeoutExpired,
 )
 
@@ -157,11 +94,15 @@ def _own_environment() -> dict[str, str]:
 class Acceptance:
     """One run; ``report`` has what was seen so far."""
 
-    def __init__(self, place: Place, parts: Iterable[str], folder: Path, home: Path) -> None:
+    def __init__(
+        self, place: Place, parts: Iterable[str], folder: Path, home: Path, journal: Journal
+    ) -> None:
         self._place = place
+        self._journal = journal
         self._parts = tuple(parts)
         self._folder = folder
         self.run = f"acc{uuid.uuid4().hex[:6]}"
+        assert RUN.fullmatch(self.run)
         # random_name, here and in the suite, puts it into every name.
         os.environ[RUN_VARIABLE] = self.run
         self._helper = random_name("plldb")
@@ -177,18 +118,38 @@ class Acceptance:
                 "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(self._began)),
                 "where": place.endpoint_url or f"AWS, {place.region}",
                 "run": self.run,
-            }
+            },
+            is_rehearsal=place.endpoint_url is not None,
         )
 
     def __call__(self) -> Report:
+        self._clean_after_others()
+        self._journal.begin(self.run)
         try:
             self._look()
         finally:
             try:
-                self._clean_up()
+                self._step("destroy", "the helper stack is deleted", self._destroy_own)
             finally:
-                self.report.write(self._folder)
+                self._clean_up(self.run)
         return self.report
+
+    def clean_only(self, run: str) -> Report:
+        self._clean_up(run)
+        return self.report
+
+    def _clean_after_others(self) -> None:
+        """Those that were killed, on this machine."""
+        here, elsewhere = self._journal.read()
+        for run in here:
+            self._clean_up(run)
+        for run, place in elsewhere.items():
+            where = place["endpoint_url"] or f"profile {place['profile']}, {place['region']}"
+            print(f"{run} did not come to its end ({where}): clean up there with --clean {run}")
+
+    def _clean_up(self, run: str) -> None:
+        name = "cleaning up" if run == self.run else f"cleaning up after {run}"
+        self._step(name, "nothing of this run is left", lambda: self._clean_after(run))
 
     def _look(self) -> None:
         self._step("doctor", "credentials and permissions are enough", self._examine_account)
@@ -201,10 +162,6 @@ class Acceptance:
         self._step("runs", "what each function of the helper stack is billed for", self._read_runs)
         for part in self._parts:
             self._step(f"tests: {part}", "none fails", lambda part=part: self._run_suite(part))
-
-    def _clean_up(self) -> None:
-        self._step("destroy", "the helper stack is deleted", self._destroy)
-        self._step("cleaning up", "nothing of this run is left", self._delete_leftovers)
 
     def _step(self, name: str, must: str, act: Callable[[], str]) -> bool:
         """``act`` says what it saw; an expected error is told, and the next step comes."""
@@ -266,11 +223,6 @@ class Acceptance:
         result = self._plldb(*command, timeout=_STACK_SECONDS).succeeded()
         answer: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
         return answer
-
-    def _destroy(self) -> str:
-        command = ("bootstrap", "destroy", "--yes", "--stack-name", self._helper)
-        self._plldb(*command, timeout=_STACK_SECONDS).succeeded()
-        return "deleted"
 
     # --- Debugging ----------------------------------------------------------------------------
 
@@ -355,178 +307,118 @@ class Acceptance:
     # --- The suite ----------------------------------------------------------------------------
 
     def _run_suite(self, part: str) -> str:
-        junit = self._folder / f"{part}.xml"
-        files = [str(_E2E / f"{name}.py") for name in PARTS[part]]
-        command = [sys.executable, "-m", "pytest", *files, "-n", "0", f"--junitxml={junit}"]
-        with (self._folder / f"{part}.log").open("w", encoding="utf-8") as log:
-            subprocess.run(
-                command,
-                cwd=_ROOT,
-                env=self._place.make_suite_environment(),
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                timeout=_SUITE_SECONDS,
-                check=False,
-            )
-        assert junit.exists(), f"pytest did not come to its end: see {part}.log"
-        suite = read_suite(junit)
+        environment = self._place.make_suite_environment()
+        suite = run_part(part, self._folder, environment, self._journal.lock)
         self.report.add_suite(suite)
         assert not suite.failed, f"{len(suite.failed)} failed: see {part}.log"
         return f"{suite.passed} passed, {suite.skipped} skipped"
 
     # --- Cleaning up --------------------------------------------------------------------------
 
-    def _delete_leftovers(self) -> str:
-        """What is deleted is told: the tests ought to have done that."""
-        left = self._find_leftovers()
-        for leftover in left:
-            with suppress(*_EXPECTED_ERRORS):
-                leftover.delete()
-        self.report.left = [str(one) for one in self._find_leftovers()]
-        assert not self.report.left, f"left: {', '.join(self.report.left)}"
-        return f"deleted: {', '.join(map(str, left))}" if left else "nothing was left"
+    def _clean_after(self, run: str) -> str:
+        """What is deleted is told: the run itself ought to have done that."""
+        done = clean(self._target, run, self._destroy)
+        self.report.left += done.left
+        is_clean = not (done.left or done.unknown)
+        assert is_clean, _describe(done)
+        self._journal.end(run)
+        return _describe(done) or "nothing was left"
 
-    def _find_leftovers(self) -> list[Leftover]:
-        return list(find_leftovers(self._target, self.run, self._delete_stack))
+    def _destroy_own(self) -> str:
+        delete_objects(self._target, self.run)
+        return self._destroy(self._helper)
 
-    def _delete_stack(self, name: str) -> None:
-        """A helper stack of the suite's, or one to debug."""
-        if name.startswith("plldb-"):
-            command = ("bootstrap", "destroy", "--yes", "--stack-name", name)
-            self._plldb(*command, timeout=_STACK_SECONDS)
-            return
-        cloudformation = self._target.client("cloudformation")
-        cloudformation.delete_stack(StackName=name)
-        cloudformation.get_waiter("stack_delete_complete").wait(StackName=name)
+    def _destroy(self, helper: str) -> str:
+        command = ("bootstrap", "destroy", "--yes", "--stack-name", helper)
+        self._plldb(*command, timeout=_STACK_SECONDS).succeeded()
+        return "deleted"
 
 
-@dataclass(frozen=True)
-class Leftover:
-    """Something that has the run's name in its own."""
-
-    kind: str
-    name: str
-    delete: Callable[[], object]
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.name}"
+def _describe(done: Cleaning) -> str:
+    told = (("deleted", done.deleted), ("left", done.left), ("can't be listed", done.unknown))
+    return "; ".join(f"{what}: {', '.join(names)}" for what, names in told if names)
 
 
-def find_leftovers(
-    target: Any, run: str, delete_stack: Callable[[str], object]
-) -> Iterator[Leftover]:
-    """Stacks first: with them goes most of the rest."""
-    for kind, names, delete in (
-        ("stack", _list_stacks(target), delete_stack),
-        ("bucket", _list_buckets(target), lambda name: _delete_bucket(target, name)),
-        ("table", _list_tables(target), lambda name: _delete_table(target, name)),
-        ("user", _list_users(target), lambda name: _delete_user(target, name)),
-        ("function", _list_functions(target), lambda name: _delete_function(target, name)),
-        ("role", _list_roles(target), lambda name: _delete_role(target, name)),
-        ("log group", _list_log_groups(target), lambda name: _delete_log_group(target, name)),
-    ):
-        for name in names:
-            if run in name:
-                yield Leftover(kind, name, lambda delete=delete, name=name: delete(name))
+class Journal:
+    """Runs that have not come to their end, a file each, in a folder of the report's.
+
+    Only one run at a time has it. ``lock`` is the file that says so: it is locked as long as it is
+    open, here or in a process that goes on without this one.
+    """
+
+    def __init__(self, folder: Path, place: Place) -> None:
+        self._folder = folder / "runs"
+        self._place = asdict(place)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._file: TextIO = (folder / "lock").open("w")
+        self.lock = self._file.fileno()
+
+    def __enter__(self) -> Journal:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.close()
+            raise PlldbError(
+                f"Another run is under way that reports to {self._folder.parent}.",
+                "Wait for its end, or name another folder with --report.",
+            ) from None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def begin(self, run: str) -> None:
+        (self._folder / run).write_text(json.dumps(self._place))
+
+    def end(self, run: str) -> None:
+        (self._folder / run).unlink(missing_ok=True)
+
+    def read(self) -> tuple[list[str], dict[str, dict[str, Any]]]:
+        """Those that ran where this one does, and where the others did, by their names."""
+        places = {path.name: json.loads(path.read_text()) for path in self._folder.iterdir()}
+        here = [run for run, place in places.items() if place == self._place]
+        return sorted(here), {run: one for run, one in places.items() if run not in here}
 
 
-def _list_stacks(target: Any) -> list[str]:
-    """With those that are nested in others, which can't be deleted by themselves, left out."""
-    pages = target.client("cloudformation").get_paginator("describe_stacks").paginate()
-    stacks = [stack for page in pages for stack in page["Stacks"]]
-    return [one["StackName"] for one in stacks if not one.get("ParentId")]
-
-
-def _list_buckets(target: Any) -> list[str]:
-    return [one["Name"] for one in target.client("s3").list_buckets()["Buckets"]]
-
-
-def _list_tables(target: Any) -> list[str]:
-    pages = target.client("dynamodb").get_paginator("list_tables").paginate()
-    return [name for page in pages for name in page["TableNames"]]
-
-
-def _list_users(target: Any) -> list[str]:
-    pages = target.client("iam").get_paginator("list_users").paginate()
-    return [user["UserName"] for page in pages for user in page["Users"]]
-
-
-def _list_functions(target: Any) -> list[str]:
-    pages = target.client("lambda").get_paginator("list_functions").paginate()
-    return [one["FunctionName"] for page in pages for one in page["Functions"]]
-
-
-def _list_roles(target: Any) -> list[str]:
-    pages = target.client("iam").get_paginator("list_roles").paginate()
-    return [role["RoleName"] for page in pages for role in page["Roles"]]
-
-
-def _list_log_groups(target: Any) -> list[str]:
-    """Lambda makes one for each function that runs, and nobody deletes it."""
-    pages = target.client("logs").get_paginator("describe_log_groups").paginate()
-    return [group["logGroupName"] for page in pages for group in page["logGroups"]]
-
-
-def _delete_bucket(target: Any, name: str) -> None:
-    s3 = target.client("s3")
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=name):
-        for found in page.get("Contents", ()):
-            s3.delete_object(Bucket=name, Key=found["Key"])
-    s3.delete_bucket(Bucket=name)
-
-
-def _delete_table(target: Any, name: str) -> None:
-    target.client("dynamodb").delete_table(TableName=name)
-
-
-def _delete_user(target: Any, name: str) -> None:
-    iam = target.client("iam")
-    for policy in iam.list_user_policies(UserName=name)["PolicyNames"]:
-        iam.delete_user_policy(UserName=name, PolicyName=policy)
-    for key in iam.list_access_keys(UserName=name)["AccessKeyMetadata"]:
-        iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
-    iam.delete_user(UserName=name)
-
-
-def _delete_function(target: Any, name: str) -> None:
-    target.client("lambda").delete_function(FunctionName=name)
-
-
-def _delete_role(target: Any, name: str) -> None:
-    iam = target.client("iam")
-    for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]:
-        iam.delete_role_policy(RoleName=name, PolicyName=policy)
-    for policy in iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]:
-        iam.detach_role_policy(RoleName=name, PolicyArn=policy["PolicyArn"])
-    iam.delete_role(RoleName=name)
-
-
-def _delete_log_group(target: Any, name: str) -> None:
-    target.client("logs").delete_log_group(logGroupName=name)
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--profile", help="an AWS profile; default: PROFILE", metavar="NAME")
     parser.add_argument("--region", default="us-east-1", metavar="NAME")
-    parser.add_argument("--endpoint-url", help="rehearse on this emulator", metavar="URL")
+    parser.add_argument(
+        "--endpoint-url", help="rehearse on this emulator, in place of AWS", metavar="URL"
+    )
     parser.add_argument(
         "--part",
         action="append",
         choices=[*PARTS, "none"],
         help="of the end-to-end tests; repeatable; default: all of these parts",
     )
+    parser.add_argument(
+        "--clean", help="only delete what is left of this run, made elsewhere", metavar="RUN"
+    )
     parser.add_argument("--report", type=Path, default=Path("build", "aws"), metavar="FOLDER")
     chosen = parser.parse_args()
     profile = chosen.profile or os.environ.get("PROFILE")
-    if not (profile or chosen.endpoint_url):
-        parser.error("name an AWS profile: --profile NAME")
+    if bool(profile) == bool(chosen.endpoint_url):
+        parser.error("name an AWS profile, --profile NAME, or an emulator, --endpoint-url URL")
+    if chosen.clean and not RUN.fullmatch(chosen.clean):
+        parser.error(f"{chosen.clean} is no run: they are called acc and six digits")
+    # Whoever closes the terminal, or shuts this machine down, wants no stacks to stay.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    place = Place(profile, chosen.region, chosen.endpoint_url)
     parts = [part for part in chosen.part or PARTS if part != "none"]
     folder = chosen.report.absolute()
-    folder.mkdir(parents=True, exist_ok=True)
-    place = Place(profile, chosen.region, chosen.endpoint_url)
-    with tempfile.TemporaryDirectory() as home:
-        report = Acceptance(place, parts, folder, Path(home))()
+    try:
+        with Journal(folder, place) as journal, tempfile.TemporaryDirectory() as home:
+            acceptance = Acceptance(place, parts, folder, Path(home), journal)
+            report = acceptance.clean_only(chosen.clean) if chosen.clean else acceptance()
+    except PlldbError as error:
+        sys.exit(f"{error.message}\n{error.hint}")
     print(f"\n{folder / 'report.md'}")
     sys.exit(0 if report.is_good else 1)
 

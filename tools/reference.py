@@ -266,7 +266,7 @@ def _render_operation(method: str, path: str, item: dict[str, Any], resolve: Res
     parts = [
         f"#### {method.upper()} {path}\n",
         f"{operation['summary']}; {by}.\n",
-        operation.get("description", ""),
+        _end_paragraph(operation.get("description", "")),
     ]
     parameters = [
         resolve(p) for p in [*item.get("parameters", []), *operation.get("parameters", [])]
@@ -297,7 +297,7 @@ def _make_parameter_row(parameter: dict[str, Any], resolve: Resolve) -> tuple[st
 
 def _render_content(node: dict[str, Any]) -> str:
     schema = node.get("content", {}).get("application/json", {}).get("schema", {})
-    return _make_link(schema["$ref"]) if "$ref" in schema else ""
+    return _describe_kind(schema) if schema else ""
 
 
 def _make_link(reference: str) -> str:

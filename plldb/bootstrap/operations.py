@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from plldb.aws import Target
 from plldb.bootstrap.executor import Executor
 from plldb.bootstrap.observer import observe
+from plldb.bootstrap.parameters import settle_parameters
 from plldb.bootstrap.planner import (
     AwaitStack,
     ContinueRollback,
@@ -22,7 +23,9 @@ from plldb.bootstrap.release import (
     check_helper_stack_name,
     make_artifacts_prefix,
     make_bucket_name,
+    read_template,
 )
+from plldb.config import SettingsResolver
 from plldb.errors import BootstrapError
 
 logger = logging.getLogger(__name__)
@@ -109,6 +112,22 @@ class BootstrapOperation:
             f"Stack {self.stack_name!r} keeps changing under the hands of somebody else.",
             "Wait until the other operation is over, then run the same command again.",
         )
+
+
+def deploy_helper_stack(target: Target, resolver: SettingsResolver) -> bool:
+    """Deploys the helper stack as the settings have it, without a word, and returns whether
+    anything changed. Raises UsageError for settings that make no sense, BootstrapError or AwsError.
+    """
+    file = resolver.file
+    settled = settle_parameters(read_template(), resolver.environment.value, file)
+    operation = BootstrapOperation.for_setup(
+        target,
+        resolver.helper_stack.value,
+        {name: found.value for name, found in settled.items()},
+        file.tags if file else {},
+    )
+    role = resolver.cloudformation_role.value
+    return operation.run(lambda at: Executor(at, lambda _: None, lambda _: None, role=role))
 
 
 def _must_plan_again(plan: Plan) -> bool:

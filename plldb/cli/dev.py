@@ -226,15 +226,11 @@ def _start_emulator(factory: Factory, name: str, keep: bool) -> RunningEmulator 
 
 def deploy_helper_stack(factory: Factory) -> None:
     """As 'plldb bootstrap' does, in one line."""
-    from plldb.bootstrap.executor import Executor
-    from plldb.bootstrap.operations import BootstrapOperation
+    from plldb.bootstrap import operations
 
     name = factory.settings.helper_stack
-    parameters = {key: found.value for key, found in factory.settle_parameters().items()}
-    operation = BootstrapOperation.for_setup(factory.target, name, parameters, factory.tags)
-    role = factory.resolver.cloudformation_role.value
     with factory.console.progress(f"Deploying helper stack {name}…"):
-        operation.run(lambda target: Executor(target, lambda _: None, lambda _: None, role=role))
+        operations.deploy_helper_stack(factory.target, factory.resolver)
     factory.console.note(f"Helper stack {name} is ready.")
 
 

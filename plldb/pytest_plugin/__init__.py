@@ -8,6 +8,7 @@ pytest loads this in every run, so it loads nothing by itself::
     attached_fixture       plldb_attached; background_attachment: a session in a thread, and
                            session_watch: what happens in it
     seen_invocations       what tests see of invocations
+    failure_report         what is shown of tests that fail
     fixtures               the types, for annotations
 """
 
@@ -47,9 +48,9 @@ def plldb_emulator(pytestconfig: pytest.Config) -> Iterator[PlldbEmulator]:
     """An AWS emulator with plldb's helper stack: its endpoint_url, region, environment, and
     client("sqs"). It is started if none runs, and stopped then.
     """
-    from plldb.pytest_plugin.explained import explained
+    from plldb.pytest_plugin.failure_report import explained
 
-    with explained():
+    with explained(pytrace=False):
         from plldb.pytest_plugin.emulator_fixture import use_emulator
 
         name = pytestconfig.getoption("plldb_emulator")
@@ -65,6 +66,7 @@ def plldb_stack(plldb_emulator: PlldbEmulator) -> Iterator[DeployStack]:
     from plldb.pytest_plugin.stack_fixture import DeployStack
 
     deploy = DeployStack(plldb_emulator)
+    deploy.delete_left()
     try:
         yield deploy
     finally:
@@ -74,17 +76,21 @@ def plldb_stack(plldb_emulator: PlldbEmulator) -> Iterator[DeployStack]:
 @pytest.fixture(scope="session")
 def plldb_attached(
     plldb_stack: DeployStack,  # noqa: ARG001 (it is to outlive this)
+    pytestconfig: pytest.Config,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[AttachTo]:
     """Has local code answer for a stack: plldb_attached(stack) gives the invocations from then on,
     and wait_for_invocation("Greeter").
     """
     from plldb.pytest_plugin.attached_fixture import AttachTo
-    from plldb.pytest_plugin.explained import explained
+    from plldb.pytest_plugin.failure_report import InvocationSections, explained
 
     attach = AttachTo(tmp_path_factory.mktemp("plldb"))
+    sections = InvocationSections(attach.list_watches)
+    pytestconfig.pluginmanager.register(sections)
     try:
         yield attach
     finally:
-        with explained():
+        pytestconfig.pluginmanager.unregister(sections)
+        with explained(pytrace=False):
             attach.detach_all()

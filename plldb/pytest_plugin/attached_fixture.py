@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from plldb.pytest_plugin.background_attachment import AttachChoices, BackgroundAttachment
-from plldb.pytest_plugin.explained import explained
+from plldb.pytest_plugin.failure_report import explained
 from plldb.pytest_plugin.seen_invocations import PlldbInvocation, Wanted, make_invocation
 from plldb.pytest_plugin.session_watch import SessionWatch
 from plldb.pytest_plugin.stack_fixture import PlldbStack
@@ -65,7 +65,8 @@ class PlldbAttached:
         """The first one that has finished; of a ``function``, if one is named, and one for which
         ``where`` is true.
 
-        Raises AssertionError if there is none within so many seconds.
+        Raises AssertionError if there is none within so many seconds, or if the function does not
+        run here; KeyError if the stack has no such function.
         """
         __tracebackhide__ = True
         return self.wait_for_invocations(1, function, where=where, seconds=seconds)[0]
@@ -78,13 +79,19 @@ class PlldbAttached:
         where: Callable[[PlldbInvocation], bool] = _any,
         seconds: float = WAIT_SECONDS,
     ) -> list[PlldbInvocation]:
-        """The first ``count`` of them, in the order of their arrival. Raises AssertionError if
-        there are fewer within so many seconds.
-        """
+        """The first ``count`` of them, in the order of their arrival. Raises as the other."""
         __tracebackhide__ = True
+        if function is not None:
+            _ = self.stack.functions[function]
         wanted = Wanted(count, function, where)
+
+        def is_settled() -> bool:
+            __tracebackhide__ = True
+            is_enough = len(wanted.choose(self.invocations)) >= count
+            return is_enough or function in self._watch.skipped
+
         with explained():
-            self._watch.wait_for(lambda: len(wanted.choose(self.invocations)) >= count, seconds)
+            self._watch.wait_for(is_settled, seconds)
         seen = self.invocations
         chosen = wanted.choose(seen)[:count]
         if len(chosen) < count:
@@ -104,6 +111,7 @@ class PlldbAttached:
 
     def detach(self) -> None:
         """Gives the functions back now, and not after the last test: the deployed code answers."""
+        __tracebackhide__ = True
         with explained():
             if not self._watch.has_ended:
                 self._detach()
@@ -135,12 +143,17 @@ class AttachTo:
         function. ``python`` is the interpreter, by default that of the project. With
         ``as_function`` the code has the rights of its function's role, else all that there are.
         """
+        __tracebackhide__ = True
         chosen = (functions,) if isinstance(functions, str) else tuple(functions)
         variables = tuple(f"{name}={value}" for name, value in env.items())
         choices = AttachChoices(chosen, variables, python, as_function)
         with explained():
             attachment = self._find_or_start(stack, choices)
         return PlldbAttached(stack, attachment.watch, attachment.end)
+
+    def list_watches(self) -> list[SessionWatch]:
+        """One for each stack."""
+        return [attachment.watch for _, attachment in self._attached.values()]
 
     def detach_all(self) -> None:
         """Raises the first error, once all have ended."""

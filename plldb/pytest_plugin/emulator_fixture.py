@@ -9,10 +9,7 @@ from typing import Any
 
 from plldb import settings_file
 from plldb.aws import Target
-from plldb.bootstrap.executor import Executor
-from plldb.bootstrap.operations import BootstrapOperation
-from plldb.bootstrap.parameters import settle_parameters
-from plldb.bootstrap.release import read_template
+from plldb.bootstrap.operations import deploy_helper_stack
 from plldb.config import (
     ConfigFile,
     EmulatorAddress,
@@ -116,12 +113,5 @@ def _open(
 
 def _prepare(resolver: SettingsResolver, address: EmulatorAddress | None) -> None:
     """Deploys the helper stack as 'plldb bootstrap' does; one that is up to date stays."""
-    file = resolver.file
-    settled = settle_parameters(read_template(), resolver.environment.value, file)
-    parameters = {name: found.value for name, found in settled.items()}
-    role = resolver.cloudformation_role.value
     with Target(resolver.resolve_target(lambda: address)) as target:
-        operation = BootstrapOperation.for_setup(
-            target, resolver.helper_stack.value, parameters, file.tags if file else {}
-        )
-        operation.run(lambda at: Executor(at, lambda _: None, lambda _: None, role=role))
+        deploy_helper_stack(target, resolver)

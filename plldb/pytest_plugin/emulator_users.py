@@ -96,9 +96,11 @@ class EmulatorUsers:
         known, found = self._read(), self._lifecycle.status()
         if name is None:
             name = DEFAULT if found is None else found.emulator
+        # Nobody else stops the one that a killed process has left.
+        left = self._lifecycle.take_over() if found is None or name == found.emulator else None
         started = self._lifecycle.up(name, port=None, is_owned=True)
         running = started.running
-        is_ours = started.is_new or running == known.started
+        is_ours = started.is_new or left is not None or running == known.started
         logger.info("tests use %s at %s", running.emulator, running.endpoint_url)
         self._write(_Users(running if is_ours else None, (*known.processes, identify_self())))
         return running

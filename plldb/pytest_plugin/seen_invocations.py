@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from plldb.debugger.children.invoker import Outcome
 from plldb.dev.lambda_call import Failure
 from plldb.replay.history import Invocation
+from plldb.replay.short_forms import shorten_answer, shorten_event
+
+_SHOWN_CHARACTERS = 200
+_SHOWN_INVOCATIONS = 20
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,17 @@ class PlldbInvocation:
     def __str__(self) -> str:
         what = self.failure or self.reason
         return f"{self.function} {self.outcome or self.state}{f' ({what})' if what else ''}"
+
+    def describe(self) -> str:
+        """In a line, with its event and its answer as far as they are short."""
+        text = f"{self}: {_cut(shorten_event(json.dumps(self.event)))}"
+        if self.outcome != "succeeded":
+            return text
+        return f"{text} → {_cut(shorten_answer(Outcome(json.dumps(self.answer), None)))}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
 
 
 def make_invocation(kept: Invocation) -> PlldbInvocation:
@@ -76,9 +93,11 @@ class Wanted:
     where: Callable[[PlldbInvocation], bool]
 
     def choose(self, seen: list[PlldbInvocation]) -> list[PlldbInvocation]:
-        return [one for one in seen if self._fits(one)]
+        __tracebackhide__ = True  # an error of ``where`` is the test's
+        return [*filter(self._fits, seen)]
 
     def _fits(self, one: PlldbInvocation) -> bool:
+        __tracebackhide__ = True
         is_named = self.function in (None, one.function)
         return is_named and one.is_finished and self.where(one)
 
@@ -86,15 +105,11 @@ class Wanted:
         self, seen: list[PlldbInvocation], skipped: Mapping[str, str], seconds: float
     ) -> str:
         """Why a test fails that did not get them."""
-        fitting = len(self.choose(seen))
-        lines = [
-            f"{fitting} of {self.count} invocations{f' of {self.function}' * bool(self.function)} "
-            f"within {seconds:g} s. Seen:"
-        ]
-        lines += [f"  {one}" for one in seen] or ["  none"]
-        lines += [
-            f"{name} does not run here: {reason}"
-            for name, reason in sorted(skipped.items())
-            if self.function in (None, name)
-        ]
+        if self.function is not None and self.function in skipped:
+            return f"{self.function} does not run here: {skipped[self.function]}"
+        what = f"invocation{'s' * (self.count != 1)}{f' of {self.function}' * bool(self.function)}"
+        found = len(self.choose(seen))
+        lines = [f"{found} of {self.count} {what} within {seconds:g} s. Seen:"]
+        lines += [f"  {one.describe()}" for one in seen[-_SHOWN_INVOCATIONS:]] or ["  none"]
+        lines += [f"{name} does not run here: {why}" for name, why in sorted(skipped.items())]
         return "\n".join(lines)

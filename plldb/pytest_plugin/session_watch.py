@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 from plldb.debugger import protocol
@@ -20,11 +21,13 @@ class SessionWatch:
     """
 
     def __init__(self, stack_name: str) -> None:
+        self.stack_name = stack_name
         self.history = History([stack_name])
         self.skipped: dict[str, str] = {}
         self.instrumented: int | None = None
         self.has_ended = False
-        self._error: BaseException | None = None
+        # What has ended the session, if anything but the tests did.
+        self.error: BaseException | None = None
         self._news = threading.Condition()
 
     def take(self, event: AttachEvent) -> None:
@@ -45,7 +48,7 @@ class SessionWatch:
     def end(self, error: BaseException | None) -> None:
         """Nothing happens any more. The ``error`` has ended it, if there was one."""
         with self._news:
-            self.has_ended, self._error = True, error
+            self.has_ended, self.error = True, error
             self._news.notify_all()
 
     def wait_for(self, look: Callable[[], bool], seconds: float) -> bool:
@@ -53,13 +56,14 @@ class SessionWatch:
 
         Raises what has ended the session before.
         """
+        __tracebackhide__ = True
         with self._news:
-            is_over = self._news.wait_for(lambda: look() or self.has_ended, seconds)
-            if is_over and not look():
-                raise self._error or ConnectionLostError("The session has ended.")
-        return is_over
-
-    def raise_error(self) -> None:
-        """What has ended the session, if anything but the tests did."""
-        if self._error is not None:
-            raise self._error
+            deadline = time.monotonic() + seconds
+            while not look():
+                if self.has_ended:
+                    raise self.error or ConnectionLostError("The session has ended.")
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return False
+                self._news.wait(left)
+        return True

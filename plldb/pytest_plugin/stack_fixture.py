@@ -6,9 +6,11 @@ import hashlib
 import json
 import logging
 import os
+import re
 import secrets
+import socket
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -33,21 +35,24 @@ from plldb.dev.stack_deployment import (
 )
 from plldb.dev.stack_functions import list_functions
 from plldb.dev.template_package import PackagedTemplate, render
+from plldb.emulators.process_identity import identify_self, is_running
 from plldb.errors import (
     DeploymentError,
     FunctionFailedError,
     PlldbError,
-    StackError,
     UsageError,
 )
 from plldb.pytest_plugin.emulator_fixture import PlldbEmulator
-from plldb.pytest_plugin.explained import explained
-from plldb.stacks import find_stack, list_resources
+from plldb.pytest_plugin.failure_report import explained
+from plldb.stacks import find_stack, list_resources, list_stacks
 
 logger = logging.getLogger(__name__)
 
 # What is put behind a name has to fit into one of CloudFormation's, and this into a function's.
 _LONGEST_NAME = 30
+# A tag of a stack is the process that it is deployed for, so that the next run finds what a killed
+# one has left.
+_PROCESS_TAG = "plldb:pytest-process"
 # Set by pytest-xdist in its workers: gw0, gw1, …
 _WORKER = "PYTEST_XDIST_WORKER"
 
@@ -64,7 +69,7 @@ class PlldbStack:
     ) -> None:
         self.emulator = emulator
         self.name = deployment.stack_name
-        self.outputs: Mapping[str, str] = MappingProxyType(dict(deployment.outputs))
+        self.outputs = self._name("output", deployment.outputs)
         self.template = template
         self.declared_name = declared_name
 
@@ -76,19 +81,21 @@ class PlldbStack:
         """What Lambda calls the functions, by their names here: logical ids, with that of a nested
         stack before them as in ``Child/Greeter``.
         """
+        __tracebackhide__ = True
         with explained():
             found = list_functions(self.emulator.target, self.name)
-        return MappingProxyType({one.name: one.physical_name for one in found})
+        return self._name("function", {one.name: one.physical_name for one in found})
 
     @cached_property
     def resources(self) -> Mapping[str, str]:
         """Physical ids by logical ids, without what is in nested stacks: a table's name, a queue's
         URL, …
         """
+        __tracebackhide__ = True
         client = self.client("cloudformation")
         with explained(), aws_errors(f"list the resources of stack {self.name!r}"):
             found = [*list_resources(client, self.name)]
-        return MappingProxyType({one.logical_id: one.physical_id for one in found})
+        return self._name("resource", {one.logical_id: one.physical_id for one in found})
 
     def client(self, service: str) -> Any:
         """A boto3 client of the emulator."""
@@ -97,23 +104,34 @@ class PlldbStack:
     def invoke(self, function: str, event: Any = None) -> Any:
         """What a function answers to an event, both as Python has JSON.
 
-        Raises FunctionFailedError if it raises an error; the test fails if there is no answer.
+        Raises FunctionFailedError if it raises an error, whose trace is a note of that; KeyError if
+        the stack has no such function. The test fails if there is no answer.
         """
+        __tracebackhide__ = True
+        name, payload = self.functions[function], json.dumps(event).encode()
         with explained():
-            name = self._find_function(function)
-            payload = json.dumps(event).encode()
             answer = invoke(self.emulator.target, name, payload, None)
-        if answer.failure is not None:
-            raise FunctionFailedError(str(answer.failure))
+        if (failure := answer.failure) is not None:
+            error = FunctionFailedError(str(failure))
+            error.add_note("\n".join(failure.trace) or answer.log.rstrip())
+            raise error
         return json.loads(answer.payload) if answer.payload else None
 
-    def _find_function(self, function: str) -> str:
-        if function not in self.functions:
-            raise StackError(
-                f"Stack {self.name} has no function {function!r}.",
-                suggest(function, sorted(self.functions)),
-            )
-        return self.functions[function]
+    def _name(self, kind: str, values: Mapping[str, str]) -> Mapping[str, str]:
+        return MappingProxyType(_Named(f"stack {self.name} has no {kind}", values))
+
+
+class _Named(dict[str, str]):
+    """Tells whoever asks for a name that is not there which one may be meant."""
+
+    def __init__(self, lack: str, values: Mapping[str, str]) -> None:
+        super().__init__(values)
+        self._lack = lack
+
+    def __missing__(self, name: str) -> str:
+        __tracebackhide__ = True
+        hint = suggest(name, sorted(self)) if self else "It has none at all."
+        raise KeyError(f"{self._lack} {name!r}. {hint}")
 
 
 class DeployStack:
@@ -141,17 +159,24 @@ class DeployStack:
         template's, over those of samconfig.toml. Of an app with several stacks, ``stack`` says
         which.
         """
+        __tracebackhide__ = True
         with explained():
             return self._deploy(None if template is None else Path(template), parameters, stack)
 
     def delete_all(self) -> None:
         """What can't be deleted is a warning: the tests are over."""
-        while self._names:
-            name = self._names.pop()
-            try:
-                self._delete(name)
-            except PlldbError as error:
-                warnings.warn(f"Stack {name} is left: {error.explanation}", stacklevel=2)
+        names = reversed(self._names)
+        self._names = []
+        self._delete(names)
+
+    def delete_left(self) -> None:
+        """The stacks of tests on this machine that were killed. What can't be is a warning."""
+        with explained():
+            stacks = list_stacks(self._emulator.target)
+        left = [one.name for one in stacks if _is_left(one.tags.get(_PROCESS_TAG, ""))]
+        if left:
+            logger.info("killed tests have left stacks: %s", ", ".join(left))
+        self._delete(left)
 
     def _deploy(
         self, template: Path | None, parameters: Mapping[str, str], stack: str | None
@@ -172,7 +197,8 @@ class DeployStack:
             name = self._name(declared)
             self._names.append(name)
             deployer = Deployer(emulator.target, storage, _make_reporter(), lambda *_: True)
-            deployment = deployer.deploy(name, package, parameters, settings.tags)
+            tags = {**settings.tags, _PROCESS_TAG: _identify_process()}
+            deployment = deployer.deploy(name, package, parameters, tags)
             self._stacks[key] = PlldbStack(emulator, deployment, source.template, declared)
         return self._stacks[key]
 
@@ -181,12 +207,38 @@ class DeployStack:
         parts = (declared[:_LONGEST_NAME].rstrip("-"), self._worker, secrets.token_hex(3))
         return "-".join(filter(None, parts))
 
-    def _delete(self, name: str) -> None:
-        target = self._emulator.target
-        found = find_stack(target, name)
-        if found is not None:
-            executor = Executor(target, lambda _: None, lambda _: None, DeploymentError)
-            executor.execute((DeleteStack(name, found.status),))
+    def _delete(self, names: Iterable[str]) -> None:
+        """All, whatever comes of one of them."""
+        target, problems = self._emulator.target, []
+        executor = Executor(target, lambda _: None, lambda _: None, DeploymentError)
+        for name in names:
+            try:
+                found = find_stack(target, name)
+                if found is not None:
+                    executor.execute((DeleteStack(name, found.status),))
+            except PlldbError as error:
+                problems.append(f"Stack {name} is left: {error.explanation}")
+        if problems:
+            warnings.warn("\n".join(problems), stacklevel=3)
+
+
+def _identify_process() -> str:
+    """This one, among those of all machines: "build-7 4711 1795683126.04"."""
+    pid, started = identify_self()
+    return f"{_name_machine()} {pid} {started}"
+
+
+def _is_left(process: str) -> bool:
+    """Whether it was one of this machine, and is gone."""
+    match process.split():
+        case [machine, pid, started] if machine == _name_machine():
+            return not is_running(int(pid), float(started))
+    return False
+
+
+def _name_machine() -> str:
+    """With the characters that tags may have."""
+    return re.sub(r"[^\w.-]", "-", socket.gethostname()) or "localhost"
 
 
 def _choose_one(sources: list[StackSource], stack: str | None) -> StackSource:

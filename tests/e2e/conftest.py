@@ -28,7 +28,7 @@ from plldb.emulators.state import StateFile
 from plldb.stacks import find_helper_stack
 
 from .project_steps import KIND, STEPS
-from .support import Backend, Keys, Plldb, clean_environment, random_name, user
+from .support import RUN_VARIABLE, Backend, Keys, Plldb, clean_environment, random_name, user
 
 CAPABILITIES = {
     "iam": "IAM policies and signatures are enforced",
@@ -102,6 +102,11 @@ _TIMEOUT_SECONDS = 600
 _TINY_TEMPLATE = '{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}'
 
 
+def _has_others() -> bool:
+    """Whether others use the same account, who shall find it as it was."""
+    return engine().name == "aws" or RUN_VARIABLE in os.environ
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(*capabilities): what the engine must have")
     # In the background of a script it is ignored, and so it would be by whatever is started here.
@@ -133,8 +138,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def helper_name() -> str:
-    """On AWS a helper stack of its own: the account may have one in use."""
-    return random_name("plldb-e2e") if engine().name == "aws" else "plldb"
+    """A helper stack of its own where others may have one in use."""
+    return random_name("plldb-e2e") if _has_others() else "plldb"
 
 
 @pytest.fixture(scope="session")
@@ -218,7 +223,7 @@ def backend(plldb: Plldb, target: Target, helper_name: str) -> Iterator[Backend]
         plldb("bootstrap", "--stack-name", helper_name, timeout=1800).succeeded()
         yield Backend(target, find_helper_stack(target, helper_name))
     finally:
-        if engine().name == "aws":
+        if _has_others():
             plldb("bootstrap", "destroy", "--yes", "--stack-name", helper_name, timeout=1800)
 
 

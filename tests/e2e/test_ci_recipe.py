@@ -1,4 +1,4 @@
-"""The recipe of docs/howto/ci.md for a shell: its scripts as they stand there."""
+"""What docs/howto/ci.md has for CI, as it stands there: the shell's scripts, the action's steps."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from .support import Plldb, clean_environment
 
-PAGE = Path(__file__).parents[2] / "docs" / "howto" / "ci.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "howto" / "ci.md"
+ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
 SCRIPTS = re.findall(r"^```sh\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
 # It has an emulator of its own, whatever the others of this suite run against.
 TEMPLATE = """
@@ -48,11 +51,13 @@ def plldb(tmp_path: Path) -> Iterator[Plldb]:
     plldb("local", "down")
 
 
-def run(plldb: Plldb, script: str) -> subprocess.CompletedProcess[str]:
+def run(
+    plldb: Plldb, script: str, shell: tuple[str, ...] = ("/bin/sh",), **variables: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["/bin/sh", "-c", script],
+        [*shell, "-c", script],
         cwd=plldb.folder,
-        env=plldb.environment,
+        env=plldb.environment | variables,
         capture_output=True,
         text=True,
         timeout=300,
@@ -82,3 +87,35 @@ def test_its_scripts_do_what_the_page_says(plldb: Plldb) -> None:
 
     test.write_text(TEST % "elsewhere")
     assert run(plldb, debugged_test).returncode == 1
+
+
+@pytest.mark.needs("process")
+def test_the_steps_of_the_action_leave_an_emulator_that_is_ready(
+    plldb: Plldb, tmp_path: Path
+) -> None:
+    assert plldb.folder is not None
+    plldb.folder.mkdir()
+    output = tmp_path / "output"
+    # plldb itself is built and installed elsewhere than here, where what it needs is already.
+    pip = {"PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_TARGET": str(tmp_path / "site")}
+    given = {name: str(one["default"]) for name, one in ACTION["inputs"].items()}
+    for step in ACTION["runs"]["steps"]:
+        variables = {
+            name: fill_in(value, {"github.action_path": str(ROOT)}, given)
+            for name, value in step.get("env", {}).items()
+        }
+        # https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax#exit-codes-and-error-action-preference
+        shell = ("bash", "--noprofile", "--norc", "-eo", "pipefail")
+        done = run(plldb, step["run"], shell, GITHUB_OUTPUT=str(output), **pip, **variables)
+        assert done.returncode == 0, f"{step['name']}: {done.stdout}{done.stderr}"
+
+    assert (tmp_path / "site" / "plldb" / "pytest_plugin" / "__init__.py").is_file()
+    status = plldb("local", "status", "--output", "json").succeeded().json
+    assert output.read_text() == f"endpoint-url={status['endpointUrl']}\n"
+    assert plldb("bootstrap", "--dry-run", "--output", "json").succeeded().json["plan"] == []
+
+
+def fill_in(value: str, contexts: dict[str, str], inputs: dict[str, str]) -> str:
+    """An expression, as GitHub evaluates it: ${{ inputs.port }}."""
+    known = contexts | {f"inputs.{name}": one for name, one in inputs.items()}
+    return re.sub(r"\$\{\{ ([\w.-]+) \}\}", lambda found: known[found[1]], value)

@@ -73,7 +73,7 @@ def handler(event, context):
         return {"statusCode": 400, "body": "no id"}
     boto3.client("sqs").send_message(QueueUrl=os.environ["QUEUE"], MessageBody=event["body"])
     print("taken", order["id"])
-    return {"statusCode": 202, "body": json.dumps({"by": os.environ.get("BY", "there")})}
+    return {"statusCode": 202, "body": json.dumps([os.environ.get("BY"), os.environ.get("PLACE")])}
 """,
     "keeper": """
 import json
@@ -94,6 +94,8 @@ def handler(event, context):
 """,
 }
 _TESTS = """
+import json
+import os
 import uuid
 
 import pytest
@@ -103,8 +105,11 @@ from plldb.errors import FunctionFailedError
 
 
 @pytest.fixture(scope="session")
-def shop(plldb_stack):
-    return plldb_stack("template.yaml")
+def shop(plldb_stack, plldb_emulator):
+    stack = plldb_stack("template.yaml")
+    with open("places.txt", "a") as file:
+        print(plldb_emulator.endpoint_url, stack.name, file=file)
+    return stack
 
 
 @pytest.fixture
@@ -119,7 +124,7 @@ def order():
 
 def test_an_order_goes_all_the_way(shop, attached, order):
     answer = requests.post(shop.outputs["Url"] + "/orders", json=order, timeout=60)
-    assert (answer.status_code, answer.json()) == (202, {"by": "here"})
+    assert (answer.status_code, answer.json()) == (202, ["here", "plldb.toml"])
     taken = attached.wait_for_invocation("Taker", seconds=60)
     assert taken.output == ("taken " + order["id"],)
     kept = attached.wait_for_invocation(
@@ -130,6 +135,23 @@ def test_an_order_goes_all_the_way(shop, attached, order):
     table = shop.client("dynamodb")
     found = table.get_item(TableName=shop.resources["Table"], Key={"id": {"S": order["id"]}})
     assert "Item" in found
+
+
+def test_a_message_is_taken_from_the_queue(shop, attached, order):
+    queue = shop.resources["Queue"]
+    shop.client("sqs").send_message(QueueUrl=queue, MessageBody=json.dumps(order))
+    kept = attached.wait_for_invocation(
+        "Keeper", where=lambda one: order["id"] in one.event["Records"][0]["body"], seconds=60
+    )
+    assert kept.outcome == "succeeded", kept
+    # None comes late, in another test.
+    attached.wait_for_invocation("Teller", where=lambda one: order["id"] in one.answer, seconds=60)
+
+
+def test_an_item_is_told_of(shop, attached, order):
+    item = {"id": {"S": order["id"]}}
+    shop.client("dynamodb").put_item(TableName=shop.resources["Table"], Item=item)
+    attached.wait_for_invocation("Teller", where=lambda one: order["id"] in one.answer, seconds=60)
 
 
 def test_each_test_has_its_own_invocations(shop, attached):
@@ -149,7 +171,31 @@ def test_a_stack_is_deployed_once(shop, plldb_stack, plldb_attached, attached):
     assert plldb_stack("template.yaml") is shop
     assert plldb_attached(shop, env={"BY": "here"}).invocations == []
 """
+# Of these, each is run by itself.
+_OTHER_TESTS = """
+import os
 
+import pytest
+
+
+@pytest.fixture
+def attached(plldb_stack, plldb_attached):
+    return plldb_attached(plldb_stack("template.yaml"))
+
+
+def test_it_gets_a_signal(attached):
+    attached.stack.invoke("Taker", {"body": "{}"})
+    os.kill(os.getpid(), int(os.environ["SIGNAL"]))
+
+
+def test_its_code_raises(attached):
+    attached.stack.invoke("Taker", {"n": 1})
+
+
+def test_its_template_is_wrong(plldb_stack):
+    plldb_stack("wrong.yaml")
+"""
+_WRONG = "{Resources: {Thing: {Type: AWS::Nowhere::Thing}}}"
 
 _SETTINGS = """
 [tool.pytest.ini_options]
@@ -160,6 +206,8 @@ branch = true
 patch = ["subprocess"]
 source = ["src"]
 """
+# By the name that the project has for its stack: that of its folder.
+_PLLDB_SETTINGS = '[stacks.orders]\nenv = { BY = "plldb.toml", PLACE = "plldb.toml" }\n'
 _PAGE = Path(__file__).parents[2] / "docs" / "howto" / "testing.md"
 
 
@@ -178,16 +226,17 @@ class Suite:
         (folder / "template.yaml").write_text(template)
         (folder / "tests" / "test_orders.py").write_text(tests)
         (folder / "pyproject.toml").write_text(_SETTINGS)
+        (folder / "plldb.toml").write_text(_PLLDB_SETTINGS)
 
-    def run(self, *options: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Without what tells a pytest that it is a worker, or measured: that is the outer one."""
         outer = ("PYTEST_", "COV")
         found = self.plldb.environment.items()
         command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:cacheprovider"]
         return subprocess.run(
-            [*command, *options, "tests"],
+            [*command, *options],
             cwd=self.folder,
-            env={name: value for name, value in found if not name.startswith(outer)},
+            env={name: value for name, value in found if not name.startswith(outer)} | variables,
             capture_output=True,
             text=True,
             timeout=500,
@@ -197,6 +246,17 @@ class Suite:
     def emulator_runs(self) -> bool:
         done = self.plldb("local", "status", "--output", "json").succeeded()
         return bool(done.json["running"])
+
+    def list_stacks(self) -> list[str]:
+        """Those of the emulator that runs, without the helper stack."""
+        code = (
+            "import boto3, json\n"
+            "found = boto3.client('cloudformation').describe_stacks()['Stacks']\n"
+            "print(json.dumps([one['StackName'] for one in found"
+            " if one['StackStatus'] != 'DELETE_COMPLETE']))"
+        )
+        listed = self.plldb("exec", "--", sys.executable, "-c", code).succeeded()
+        return [name for name in json.loads(listed.stdout) if name != "plldb"]
 
 
 @pytest.fixture
@@ -234,27 +294,41 @@ class TestSuite:
         self, suite: Suite
     ) -> None:
         result = suite.run("-n", "2", "--cov", "--cov-report", "json")
-        assert passed(result) == 4
+        assert passed(result) == 6
         assert read_coverage(suite.folder) == {
             "taker.py": 100.0,
             "keeper.py": 100.0,
             "teller.py": 100.0,
         }
+        places = [line.split() for line in (suite.folder / "places.txt").read_text().splitlines()]
+        assert len({endpoint for endpoint, _ in places}) == 1
+        assert len({stack for _, stack in places}) == len(places) > 1
         assert not suite.emulator_runs(), "it was started for the tests alone"
 
-    def test_an_emulator_that_runs_is_used_and_no_stack_is_left(self, suite: Suite) -> None:
+    def test_an_emulator_that_runs_is_used_and_no_stack_is_left_for_long(
+        self, suite: Suite
+    ) -> None:
         suite.plldb("local", "up", "--detach").succeeded()
-        assert passed(suite.run("-n", "0")) == 4
+        (suite.folder / "tests" / "test_others.py").write_text(_OTHER_TESTS)
+        (suite.folder / "wrong.yaml").write_text(_WRONG)
+
+        killed = suite.run("-n", "0", "-k", "signal", SIGNAL="9")
+        assert killed.returncode == -9, killed.stdout + killed.stderr
+        [left] = suite.list_stacks()
+        assert left.startswith("orders-")
+
+        interrupted = suite.run("-n", "0", "-k", "signal", SIGNAL="2")
+        assert interrupted.returncode == pytest.ExitCode.INTERRUPTED, interrupted.stdout
+        assert suite.list_stacks() == []
+
+        failed = suite.run("-n", "0", "-k", "raises or wrong")
+        assert failed.returncode == pytest.ExitCode.TESTS_FAILED, failed.stdout + failed.stderr
+        assert "KeyError: 'body'" in failed.stdout
+        assert str(suite.folder / "src" / "taker.py") in failed.stdout
+        assert "Unrecognized resource types: [AWS::Nowhere::Thing]" in failed.stdout
+        assert "During handling" not in failed.stdout
+        assert suite.list_stacks() == []
         assert suite.emulator_runs()
-        listed = suite.plldb(
-            "exec",
-            "--",
-            sys.executable,
-            "-c",
-            "import boto3; print([one['StackName'] for one in boto3.client('cloudformation')"
-            ".describe_stacks()['Stacks'] if one['StackStatus'] != 'DELETE_COMPLETE'])",
-        ).succeeded()
-        assert listed.stdout.strip() == "['plldb']"
 
     def test_the_sample_of_the_page_passes(self, tmp_path: Path, plldb: Plldb) -> None:
         page = _PAGE.read_text()

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import boto3
 import pytest
+from botocore import xform_name
 
-from tools.acceptance_report import Latency, Report, Step, Suite, read_suite
-from tools.aws_acceptance import NOT_ON_AWS, PARTS, Place, find_leftovers
+from plldb.errors import PlldbError
+from tools.acceptance_leftovers import MADE_BY, Cleaning, clean
+from tools.acceptance_report import Latency, Report, Step
+from tools.acceptance_suite import NOT_ON_AWS, PARTS, Suite, read_suite
+from tools.aws_acceptance import Journal, Place
 
 ROOT = Path(__file__).parents[2]
 JUNIT = """<?xml version="1.0"?>
@@ -27,8 +35,15 @@ def test_each_file_of_the_suite_is_in_a_part_or_there_is_a_reason() -> None:
     chosen = [name for files in PARTS.values() for name in files]
     assert len(chosen) == len(set(chosen))
     assert not {*chosen} & NOT_ON_AWS.keys()
+    known = {*chosen} | NOT_ON_AWS.keys()
     files = {path.stem for path in (ROOT / "tests" / "e2e").glob("test_*.py")}
-    assert {*chosen} | NOT_ON_AWS.keys() == files
+    new, gone = files - known, known - files
+    assert not new, (
+        f"{', '.join(sorted(new))}: say in tools/acceptance_suite.py whether these tests run when "
+        "somebody tries plldb on AWS. If what they show may be otherwise there, and they clean up "
+        "after themselves, put the file into one of PARTS; else into NOT_ON_AWS, with the reason."
+    )
+    assert not gone, f"not in tests/e2e, but in tools/acceptance_suite.py: {', '.join(gone)}"
 
 
 def test_the_checklist_has_each_step_and_part() -> None:
@@ -62,7 +77,7 @@ class TestReport:
         report.write(tmp_path)
 
         page = (tmp_path / "report.md").read_text(encoding="utf-8")
-        assert "not all as it must be" in page
+        assert page.startswith("# plldb on AWS: not all as it must be")
         assert "| step 1 | failed | 0.0 | must | a \\| b c |" in page
         assert "| invocation | 20.0 | 30.0 | 3 |" in page
         assert "| clock | ok | right |" in page
@@ -71,6 +86,11 @@ class TestReport:
         document = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
         assert document["steps"][1]["outcome"] == "failed"
         assert document["latencies"][0]["median"] == 20.0
+
+    def test_a_rehearsal_says_that_it_is_one(self) -> None:
+        report = self.report("ok")
+        report.is_rehearsal = True
+        assert report.render().startswith("# plldb rehearsed on an emulator: all seen")
 
     def test_parts_of_the_suite_add_up(self) -> None:
         report = self.report()
@@ -116,57 +136,161 @@ class TestPlace:
         assert (suite["PROFILE"], suite["ENDPOINT"]) == ("", "http://127.0.0.1:9")
 
 
+RUN = "acc1ff000"
+OWN = f"debuggee-{RUN}00000000"
+HELPER = f"plldb-{RUN}00000000"
+LISTED: dict[str, dict[str, Any]] = {
+    "list_objects_v2": {"Contents": [{"Key": f"tests/nested-{RUN}.json"}, {"Key": "theirs.zip"}]},
+    "describe_stacks": {
+        "Stacks": [
+            {"StackName": OWN},
+            {"StackName": f"{OWN}-Child-X", "ParentId": "arn"},
+            {"StackName": HELPER},
+            {"StackName": "theirs"},
+        ]
+    },
+    "list_buckets": {"Buckets": [{"Name": "theirs"}]},
+    "list_tables": {"TableNames": ["orders", f"table-{RUN}00000000"]},
+    "list_users": {"Users": [{"UserName": "ada"}]},
+    "list_functions": {"Functions": []},
+    "list_layers": {"Layers": [{"LayerName": f"layer-{RUN}00000000"}]},
+    "list_roles": {"Roles": [{"RoleName": "admin"}]},
+    "describe_log_groups": {
+        "logGroups": [
+            {"logGroupName": f"/aws/lambda/{OWN}-Fn0"},
+            {"logGroupName": "/aws/lambda/theirs"},
+        ]
+    },
+}
+DELETED = [
+    f"object tests/nested-{RUN}.json",
+    f"stack {OWN}",
+    f"helper stack {HELPER}",
+    f"table table-{RUN}00000000",
+    f"layer layer-{RUN}00000000",
+    f"log group /aws/lambda/{OWN}-Fn0",
+]
+
+
 class FakeAccount:
-    """Lists what there is; what is deleted is noted."""
+    """Lists what there is, and what was ``deleted`` not any more; ``refused`` calls do nothing."""
 
-    def __init__(self) -> None:
+    region, account_id = "eu-west-1", "111122223333"
+
+    def __init__(self, *refused: str) -> None:
         self.deleted: list[str] = []
-        self.pages = {
-            "describe_stacks": {
-                "Stacks": [
-                    {"StackName": "debuggee-acc1ff00000000"},
-                    {"StackName": "debuggee-acc1ff00000000-Child-X", "ParentId": "arn"},
-                    {"StackName": "theirs"},
-                ]
-            },
-            "list_tables": {"TableNames": ["orders", "table-acc1ff00000000"]},
-            "list_users": {"Users": [{"UserName": "ada"}]},
-            "list_functions": {"Functions": []},
-            "list_roles": {"Roles": [{"RoleName": "admin"}]},
-            "describe_log_groups": {
-                "logGroups": [
-                    {"logGroupName": "/aws/lambda/debuggee-acc1ff00000000-Fn0"},
-                    {"logGroupName": "/aws/lambda/theirs"},
-                ]
-            },
-        }
-
-    def _delete(self, **request: str) -> None:
-        self.deleted.extend(request.values())
+        self._refused = refused
 
     def client(self, service: str) -> Any:
-        return SimpleNamespace(
-            list_buckets=lambda: {"Buckets": [{"Name": "theirs"}]},
-            delete_table=self._delete,
-            delete_log_group=self._delete,
-            get_paginator=lambda name: SimpleNamespace(paginate=lambda: [self.pages[name]]),
+        client: Any = boto3.client(
+            service, "eu-west-1", aws_access_key_id="AK", aws_secret_access_key="secret"
+        )
+        client.meta.events.register("before-call", self._answer)
+        return client
+
+    def _answer(self, model: Any, params: Any, **_: Any) -> Any:
+        name = xform_name(model.name)
+        if name in self._refused:
+            problem = {"Code": "AccessDenied", "Message": f"no {name}"}
+            return SimpleNamespace(status_code=403), {"Error": problem}
+        if name == "describe_stacks" and "StackName" in params["body"]:
+            # The waiter's question, once it is deleted.
+            return SimpleNamespace(status_code=400), {"Error": {"Code": "ValidationError"}}
+        if name == "list_layer_versions":
+            return SimpleNamespace(status_code=200), {"LayerVersions": [{"Version": 1}]}
+        if name in LISTED:
+            return SimpleNamespace(status_code=200), self._without_deleted(LISTED[name])
+        self.deleted.append(f"{params['url_path']} {params['body']!r}")
+        return SimpleNamespace(status_code=200), {}
+
+    def _without_deleted(self, page: dict[str, Any]) -> dict[str, Any]:
+        ((key, things),) = page.items()
+        done = " ".join(self.deleted).replace("%2F", "/")
+        return {key: [one for one in things if not _is_named_in(one, done)]}
+
+
+def _is_named_in(thing: Any, done: str) -> bool:
+    name = thing if isinstance(thing, str) else next(iter(thing.values()))
+    return any(f"{name}{end}" in done for end in ("'", '"', "/", " "))
+
+
+class TestLeftovers:
+    def test_what_has_the_runs_name_is_deleted_and_nothing_else(self) -> None:
+        account = FakeAccount()
+        destroyed: list[str] = []
+
+        def destroy(helper: str) -> None:
+            destroyed.append(helper)
+            account.deleted.append(f"{helper} ")
+
+        done = clean(account, RUN, destroy)
+
+        assert done == Cleaning(tuple(DELETED), (), ())
+        assert destroyed == [HELPER]
+        assert "theirs" not in str(account.deleted)
+
+    def test_what_is_refused_holds_up_nothing_else_and_is_told(self) -> None:
+        account = FakeAccount("list_users", "delete_table")
+
+        done = clean(account, RUN, lambda helper: account.deleted.append(f"{helper} "))
+
+        assert done.left == (f"table table-{RUN}00000000",)
+        assert done.deleted == tuple(one for one in DELETED if one not in done.left)
+        assert [one.partition(":")[0] for one in done.unknown] == ["users"]
+
+    def test_each_kind_that_the_tests_make_is_looked_for(self) -> None:
+        """By calls of boto3's: what a stack makes goes with it."""
+        made: set[str] = set()
+        for name in (*(f for part in PARTS.values() for f in part), "support", "debugging"):
+            text = (ROOT / "tests" / "e2e" / f"{name}.py").read_text(encoding="utf-8")
+            made |= {*re.findall(r"\.((?:create|publish|put|import|register)_\w+)\(", text)}
+        assert made - NOTHING_NEW <= {*MADE_BY.values()}, (
+            "A test makes something that nobody would find if it were left on AWS: let "
+            "tools/acceptance_leftovers.py look for it, or add the call to NOTHING_NEW here if it "
+            "makes nothing that costs or stays."
         )
 
 
-def test_what_has_the_runs_name_is_deleted_and_nothing_else() -> None:
-    account = FakeAccount()
+# Calls that make nothing, or something that goes with what it is part of.
+NOTHING_NEW = {
+    "create_access_key",
+    "create_alias",
+    "create_connection",
+    "create_server",
+    "create_session",
+    "create_task",
+    "publish_version",
+    "put_item",
+    "put_role_policy",
+    "put_sessions",
+    "put_user_policy",
+}
 
-    left = list(find_leftovers(account, "acc1ff", account.deleted.append))
-    for one in left:
-        one.delete()
 
-    assert [str(one) for one in left] == [
-        "stack debuggee-acc1ff00000000",
-        "table table-acc1ff00000000",
-        "log group /aws/lambda/debuggee-acc1ff00000000-Fn0",
-    ]
-    assert account.deleted == [
-        "debuggee-acc1ff00000000",
-        "table-acc1ff00000000",
-        "/aws/lambda/debuggee-acc1ff00000000-Fn0",
-    ]
+class TestJournal:
+    def test_what_did_not_come_to_its_end_is_known_to_the_next_run_there(
+        self, tmp_path: Path
+    ) -> None:
+        here, there = Place("dev", "eu-west-1", None), Place("dev", "us-east-1", None)
+        with Journal(tmp_path, here) as journal:
+            journal.begin("acc000001")
+            journal.begin("acc000002")
+            journal.end("acc000001")
+        with Journal(tmp_path, here) as journal:
+            assert journal.read() == (["acc000002"], {})
+        with Journal(tmp_path, there) as journal:
+            assert journal.read() == ([], {"acc000002": asdict(here)})
+
+    def test_two_runs_do_not_report_to_one_folder(self, tmp_path: Path) -> None:
+        place = Place("dev", "eu-west-1", None)
+        with Journal(tmp_path, place) as journal:
+            with pytest.raises(PlldbError, match="under way"), Journal(tmp_path, place):
+                pass
+            # Tests that go on without the run that started them keep others from cleaning up.
+            goes_on = subprocess.Popen(["cat"], stdin=subprocess.PIPE, pass_fds=[journal.lock])
+        with goes_on:
+            with pytest.raises(PlldbError, match="under way"), Journal(tmp_path, place):
+                pass
+            goes_on.communicate()
+        with Journal(tmp_path, place):
+            pass

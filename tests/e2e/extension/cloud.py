@@ -111,7 +111,7 @@ class Cloud:
         getattr(self.client("cloudformation"), verb)(
             StackName=name,
             TemplateBody=body,
-            Capabilities=["CAPABILITY_NAMED_IAM"],
+            Capabilities=["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
             Parameters=[
                 {"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()
             ],

@@ -17,6 +17,7 @@ from .cloud import Cloud, Stack
 CONTEXT = Path(__file__).parents[3] / "plldb" / "emulators" / "localstack"
 IMAGE = "localstack-tokenfree:test"
 PORT = 4566
+FEW_WORKERS = 8
 ENDPOINT_VARIABLE = "LOCALSTACK_EXTENSION_ENDPOINT"
 
 
@@ -48,6 +49,13 @@ def impatient_cloud(image: None) -> Iterator[Cloud]:
 def aging_cloud(image: None) -> Iterator[Cloud]:
     """An emulator whose connections may live for three seconds."""
     with container({"TOKENFREE_WEBSOCKET_MAX_SECONDS": "3"}) as endpoint:
+        yield Cloud(endpoint)
+
+
+@pytest.fixture(scope="session")
+def narrow_cloud(image: None) -> Iterator[Cloud]:
+    """An emulator that answers few HTTP requests at a time."""
+    with container({"GATEWAY_WORKER_COUNT": str(FEW_WORKERS)}) as endpoint:
         yield Cloud(endpoint)
 
 

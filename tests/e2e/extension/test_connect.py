@@ -1,10 +1,12 @@
 """Opening a connection: the authorizer, $connect, and what the client sees when refused."""
 
 import json
+import re
 import time
 
 import pytest
-from websockets.exceptions import InvalidStatus
+from aws_lambda_powertools.utilities.parser.models import APIGatewayWebSocketConnectEventModel
+from websockets.exceptions import InvalidStatus, NegotiationError
 
 from .cloud import Cloud, Stack, message, wait_for
 from .journal import journal
@@ -44,7 +46,8 @@ def test_identity_source_is_missing(cloud: Cloud, playground: Stack) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "status"), [("403", 403), ("500", 500), ("302", 302), ("raise", 502)]
+    ("answer", "status"),
+    [("403", 403), ("500", 500), ("302", 302), ("raise", 502), ("99", 502), ("999", 502)],
 )
 def test_connect_route_refuses(cloud: Cloud, playground: Stack, answer: str, status: int) -> None:
     assert refusal(cloud, playground, token="allow", connect=answer)[0] == status
@@ -82,6 +85,28 @@ def test_subprotocol_that_connect_picks(cloud: Cloud, playground: Stack) -> None
         assert socket.subprotocol == "b"
 
 
+def test_subprotocol_that_the_client_did_not_offer(cloud: Cloud, playground: Stack) -> None:
+    """The function's choice reaches the client, which refuses it; $connect has run."""
+    with (
+        pytest.raises(NegotiationError, match="unsupported subprotocol: c"),
+        cloud.connect(
+            playground.outputs["ApiId"], "test", token="allow", protocol="c", subprotocols=["a"]
+        ),
+    ):
+        pass
+    assert wait_for(lambda: cloud.diagnostics()["connections"], lambda count: count == 0) == 0
+
+
+def test_compression_is_not_negotiated(cloud: Cloud, playground: Stack) -> None:
+    with cloud.connect(
+        playground.outputs["ApiId"], "test", token="allow", compression="deflate"
+    ) as socket:
+        assert socket.response is not None
+        assert "Sec-WebSocket-Extensions" not in socket.response.headers
+        socket.send(message("echo", text="x" * 2000))
+        assert json.loads(socket.recv(timeout=10))["action"] == "echo"
+
+
 def test_connect_event(cloud: Cloud, playground: Stack) -> None:
     with cloud.connect(
         playground.outputs["ApiId"],
@@ -105,6 +130,8 @@ def test_connect_event(cloud: Cloud, playground: Stack) -> None:
     assert event["multiValueQueryStringParameters"] == {"token": ["allow"]}
     assert event["isBase64Encoded"] is False
     assert "body" not in event
+    assert re.fullmatch(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24}", event["headers"]["X-Amzn-Trace-Id"])
+    APIGatewayWebSocketConnectEventModel(**event)
 
 
 def test_client_that_leaves_during_connect(cloud: Cloud, playground: Stack) -> None:

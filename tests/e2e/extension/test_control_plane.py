@@ -46,9 +46,21 @@ def test_api(cloud: Cloud, api: Any, api_id: str) -> None:
     assert (found["Name"], found["Description"]) == ("one", "changed")
 
 
-def test_only_websocket_apis(api: Any) -> None:
-    assert refused(api.create_api, Name="x", ProtocolType="HTTP") == "BadRequestException"
-    assert refused(api.create_api, Name="x", ProtocolType="WEBSOCKET") == "BadRequestException"
+def test_quick_create(api: Any) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop.html"""
+    created = api.create_api(Name="quick", ProtocolType="HTTP", Target="http://127.0.0.1:9/")
+    one = {"ApiId": created["ApiId"]}
+    try:
+        assert created["ApiEndpoint"].startswith("https://")
+        (route,) = api.get_routes(**one)["Items"]
+        (integration,) = api.get_integrations(**one)["Items"]
+        (stage,) = api.get_stages(**one)["Items"]
+        assert (route["RouteKey"], route["ApiGatewayManaged"]) == ("$default", True)
+        assert route["Target"] == f"integrations/{integration['IntegrationId']}"
+        assert integration["IntegrationType"] == "HTTP_PROXY"
+        assert (stage["StageName"], stage["AutoDeploy"]) == ("$default", True)
+    finally:
+        api.delete_api(**one)
 
 
 def test_tags(api: Any, api_id: str) -> None:
@@ -97,7 +109,8 @@ def test_responses_go_with_their_route(api: Any, api_id: str) -> None:
     found = api.get_route_responses(ApiId=api_id, RouteId=route_id)["Items"]
     assert [item["RouteResponseKey"] for item in found] == ["$default"]
     api.delete_route(ApiId=api_id, RouteId=route_id)
-    assert api.get_route_responses(ApiId=api_id, RouteId=route_id)["Items"] == []
+    gone = {"ApiId": api_id, "RouteId": route_id}
+    assert refused(api.get_route_responses, **gone) == "NotFoundException"
 
 
 def test_deployment_and_stage(api: Any, api_id: str) -> None:

@@ -9,12 +9,14 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from .cloud import Cloud, Stack, message, wait_for
+from .conftest import FEW_WORKERS
 
 CLIENTS = 100
 ECHOES = 20
 CYCLES = 200
 REFUSALS = 600
 AT_ONCE = 10
+DROPPED = 3 * FEW_WORKERS
 COUNTED = ("connections", "fileDescriptors", "subprocesses", "threads", "zombies")
 
 
@@ -41,6 +43,28 @@ def test_many_clients_at_once(cloud: Cloud, playground: Stack) -> None:
             (client, number) for number in range(ECHOES)
         ]
     assert wait_for(lambda: cloud.diagnostics()["connections"], lambda count: count == 0) == 0
+
+
+def test_all_dropped_at_once(narrow_cloud: Cloud) -> None:
+    """Many times more than the threads for HTTP requests, one of which each ``$disconnect`` needs
+    for its item: all are written, and the emulator answers all the while."""
+    with narrow_cloud.stack("playground") as stack:
+        url = url_of(narrow_cloud, stack)
+
+        async def connect_and_drop() -> None:
+            sockets = [await connect(url, ping_interval=None) for _ in range(DROPPED)]
+            for socket in sockets:
+                socket.transport.abort()
+
+        asyncio.run(connect_and_drop())
+
+        def written() -> int:
+            narrow_cloud.diagnostics()
+            table = stack.outputs["JournalName"]
+            count = narrow_cloud.client("dynamodb").scan(TableName=table, Select="COUNT")["Count"]
+            return int(count)
+
+        assert wait_for(written, lambda count: count == DROPPED) == DROPPED
 
 
 def test_many_refusals_at_once(cloud: Cloud, playground: Stack) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -27,7 +28,8 @@ def watch() -> SessionWatch:
 
 
 def attached_to(watch: SessionWatch) -> PlldbAttached:
-    return PlldbAttached(cast("PlldbStack", None), watch, lambda: None)
+    stack = SimpleNamespace(functions={"Greeter": "shop-Greeter", "Biller": "shop-Biller"})
+    return PlldbAttached(cast("PlldbStack", stack), watch, lambda: None)
 
 
 def later(watch: SessionWatch, *events: Any) -> threading.Thread:
@@ -110,14 +112,27 @@ class TestWaiting:
         watch.take(Skipped("Other", "--function leaves it out", is_unchosen=True))
         attached = attached_to(watch)
         run(watch, "r1")
+        run(watch, "r2", Outcome(None, ERROR))
         with pytest.raises(AssertionError) as raised:
-            attached.wait_for_invocation("Biller", seconds=0)
+            attached.wait_for_invocations(3, "Greeter", seconds=0)
         assert str(raised.value).splitlines() == [
-            "0 of 1 invocations of Biller within 0 s. Seen:",
-            "  Greeter succeeded",
+            "2 of 3 invocations of Greeter within 0 s. Seen:",
+            '  Greeter succeeded: {"n":1} → {"total":1}',
+            "  Greeter failed (KeyError: 'total'): {\"n\":1}",
             "Biller does not run here: its code is not here",
         ]
         assert dict(attached.skipped) == {"Biller": "its code is not here"}
+
+    def test_for_what_does_not_run_here_is_over_at_once(self, watch: SessionWatch) -> None:
+        attached = attached_to(watch)
+        thread = later(watch, NotPrepared("Biller", "no module named x"))
+        with pytest.raises(AssertionError, match="Biller does not run here: no module named x"):
+            attached.wait_for_invocation("Biller", seconds=SECONDS)
+        thread.join()
+
+    def test_nobody_waits_for_a_function_that_there_is_not(self, watch: SessionWatch) -> None:
+        with pytest.raises(KeyError):
+            attached_to(watch).wait_for_invocation("Greter", seconds=SECONDS)
 
     def test_for_all_that_is_under_way(self, watch: SessionWatch) -> None:
         attached = attached_to(watch)

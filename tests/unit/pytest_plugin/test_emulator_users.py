@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from plldb.emulators.base import RunningEmulator
 from plldb.emulators.lifecycle import Lifecycle
+from plldb.emulators.state import StateFile
 from plldb.errors import EmulatorError
 from plldb.pytest_plugin.emulator_users import EmulatorUsers
 from tests.unit.fakes import Answer, FakeEmulator, local_server
@@ -82,6 +85,20 @@ def test_what_killed_tests_have_left_is_stopped_by_the_next(
     (tmp_path / "pytest-users.json").write_text(json.dumps(content))
     with users.using(None, do_nothing) as same:
         assert same == running
+    assert emulator.alive == set()
+
+
+def test_whose_owner_was_killed_has_another_one_and_is_stopped(
+    users: EmulatorUsers, emulator: FakeEmulator, tmp_path: Path
+) -> None:
+    """As where one of several workers crashes: nobody else may take it away from the others."""
+    running = Lifecycle(tmp_path, lambda _: emulator).up("fake", None, is_owned=True).running
+    orphan = replace(running, owner_pid=1, owner_started=1.0)
+    StateFile(tmp_path).write(orphan)
+    with users.using(None, do_nothing):
+        known = StateFile(tmp_path).read()
+        assert known is not None
+        assert known.owner_pid == os.getpid()
     assert emulator.alive == set()
 
 

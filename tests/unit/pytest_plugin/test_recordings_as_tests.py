@@ -34,7 +34,7 @@ def make_project(pytester: pytest.Pytester, n: int = 1, **changes: object) -> No
 
 
 def run(pytester: pytest.Pytester, *options: str) -> pytest.RunResult:
-    plugins = ("-p", "plldb.pytest_plugin", "-p", "no:randomly", "-p", "no:cacheprovider")
+    plugins = ("-p", "plldb.pytest_plugin", "-p", "no:cacheprovider")
     return pytester.runpytest_subprocess(*plugins, *options)
 
 
@@ -110,7 +110,7 @@ def test_projects_without_recordings_notice_nothing(pytester: pytest.Pytester) -
         """
     )
     pytester.makefile(".json", other="{}")
-    run(pytester, "-p", "no:cov", "-p", "no:hypothesispytest").assert_outcomes(passed=1)
+    run(pytester).assert_outcomes(passed=1)
 
 
 def test_pytest_finds_the_plugin_once_plldb_is_installed() -> None:

@@ -25,6 +25,7 @@ what differs is said where it does. ::
     post_mortem     there, an exception that the handler did not catch
     passed_over     breakpoints while there is no debugger
     import_hook     changes modules as they are imported
+    api_names       AWS's names of APIs, on an emulator
 
 The numbers of the pipes are its arguments; stdin, stdout and stderr are left to the user's code.
 These are the frames::

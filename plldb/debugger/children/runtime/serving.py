@@ -8,6 +8,7 @@ import traceback
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import frames
+from .api_names import lead_to_emulator
 from .context import LambdaContext
 from .debugpy_server import DebuggerFailed, start_debugpy
 from .editor_stops import EditorStops
@@ -52,6 +53,7 @@ class Runtime:
         self._fallback_packages: dict[str, str] = start["fallbackPackages"]
         sys.meta_path.append(FallbackFinder(self._fallback_packages, start["installed"]))
         self._loaded.observe()
+        lead_to_emulator()
         mark = bytes.fromhex(start["outputMark"]) if start["outputMark"] else None
         self._sink = LogSink(mark)
         if mark is not None:

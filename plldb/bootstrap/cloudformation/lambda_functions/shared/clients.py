@@ -17,7 +17,8 @@ from .direct_calls import DirectCalls, DirectConnections, DirectDynamoDb
 # An emulator says so to the functions that it runs.
 ON_EMULATOR = bool(os.environ.get("AWS_ENDPOINT_URL"))
 # Parameters are built by this package, so on AWS nobody waits for botocore to validate them. On
-# emulators they are held against AWS's models: an emulator may take what AWS would not.
+# emulators they are held against AWS's models, also those of direct calls: an emulator may take
+# what AWS would not.
 _VALIDATION = ON_EMULATOR
 
 # Somebody waits for the answer: fail within the function's timeout.
@@ -88,7 +89,7 @@ def dynamodb(config: Config = AWAITED) -> Any:
 def direct_dynamodb() -> Any:
     """For those that somebody waits for; all that they call for one item has little to do."""
     client = dynamodb()
-    return DirectDynamoDb(client, DirectCalls(client, credentials))
+    return DirectDynamoDb(client, DirectCalls(client, credentials, is_strict=_VALIDATION))
 
 
 def credentials() -> Any:
@@ -109,7 +110,8 @@ def direct_connections() -> Client:
 
     @cache
     def client() -> Any:
-        return DirectConnections(make(), DirectCalls(make(), credentials))
+        calls = DirectCalls(make(), credentials, is_strict=_VALIDATION)
+        return DirectConnections(make(), calls)
 
     return client
 

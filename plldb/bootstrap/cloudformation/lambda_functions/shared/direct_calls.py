@@ -26,8 +26,9 @@ from urllib.parse import quote, urlsplit
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError, ParamValidationError
 from botocore.httpsession import get_cert_path
+from botocore.validate import ParamValidator
 
 from .dynamodb import request_headers
 
@@ -62,7 +63,8 @@ class _Answer:
 class DirectCalls:
     """Requests to the endpoint of a boto3 ``client``; threads may share it.
 
-    ``credentials`` gives botocore's, as they are now.
+    ``credentials`` gives botocore's, as they are now. ``is_strict``: parameters are held against
+    the model of AWS, as that client does unless it is told not to.
     """
 
     def __init__(
@@ -70,7 +72,10 @@ class DirectCalls:
         client: Any,
         credentials: Callable[[], Any],
         sleep: Callable[[float], None] = time.sleep,
+        *,
+        is_strict: bool = False,
     ) -> None:
+        self._model = client.meta.service_model if is_strict else None
         self._url: str = client.meta.endpoint_url.rstrip("/")
         self._path = urlsplit(self._url).path
         self._service: str = client.meta.service_model.signing_name
@@ -79,6 +84,15 @@ class DirectCalls:
         self._sleep = sleep
         self._kept: list[HTTPConnection] = []
         self._tls = _trust(_find_certificates()) if self._url.startswith("https:") else None
+
+    def check(self, operation: str, parameters: Mapping[str, Any]) -> None:
+        """Raises ParamValidationError for what AWS would refuse by its model."""
+        if self._model is None:
+            return
+        shape = self._model.operation_model(operation).input_shape
+        report = ParamValidator().validate(parameters, shape)
+        if report.has_errors():
+            raise ParamValidationError(report=report.generate_report())
 
     def send(self, operation: str, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
         """What comes back for a POST. Raises ClientError and EndpointConnectionError.
@@ -173,6 +187,7 @@ class DirectDynamoDb:
         return self._call("UpdateItem", arguments)
 
     def _call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        self._calls.check(operation, arguments)
         headers = request_headers(operation)
         found = self._calls.send(operation, "/", headers, json.dumps(arguments).encode())
         answer: dict[str, Any] = json.loads(found)
@@ -190,6 +205,8 @@ class DirectConnections:
         return getattr(self._client, name)
 
     def post_to_connection(self, *, ConnectionId: str, Data: bytes) -> None:  # noqa: N803
+        parameters = {"ConnectionId": ConnectionId, "Data": Data}
+        self._calls.check("PostToConnection", parameters)
         path = f"/@connections/{quote(ConnectionId, safe='')}"
         self._calls.send("PostToConnection", path, {}, Data)
 

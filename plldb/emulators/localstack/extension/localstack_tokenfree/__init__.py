@@ -8,11 +8,17 @@ Map of the package (nothing outside ``plugins`` is loaded before LocalStack asks
 ``apigatewayv2``         the control plane: ``store`` (records and rules), ``service`` (the AWS API)
 ``cloudformation``       the ``AWS::ApiGatewayV2::*`` resource types
 ``cloudformation_gaps``  properties of other types that LocalStack leaves out
+``cloudformation_names`` names of APIs in stacks and their outputs
+``addresses``            which API a request is for, by its host or its path
+``execute_api``          the way of every such request to what serves its API
+``http_api``             the data plane of HTTP APIs
+``certificate``          what ``https://`` and ``wss://`` show, and where clients get it
 ``websocket``            the data plane: ``expressions``, ``events``, ``policy`` and ``framing`` do
                          no I/O; ``integrations`` calls functions; ``transport`` owns sockets;
                          ``gateway`` and ``management`` are the two routes
 ``lambda_runtime``       functions as subprocesses: ``runtime_api`` (what AWS calls the Runtime
-                         API), ``process``, ``executor``, ``assignment``, ``bootstrap`` (the child)
+                         API), ``process``, ``executor``, ``assignment``; ``bootstrap`` and
+                         ``api_names`` (in the child)
 ``dynamodb``             DynamoDB on moto, serialised, with TTL expiry
 ``signatures``           who signed a request
 ``rest_iam``             ``AWS_IAM`` on REST APIs

@@ -36,16 +36,34 @@ class SubprocessExecutorPlugin(RuntimeExecutorPlugin):
         return SubprocessRuntimeExecutor
 
 
+@hooks.on_runtime_create()
+def prepare_certificate() -> None:
+    from . import certificate
+
+    certificate.prepare()
+
+
 @hooks.on_infra_start()
 def install() -> None:
     """Add this package's routes and request handlers to the running LocalStack."""
-    from . import cloudformation_gaps, diagnostics, rest_iam, websocket
+    from . import (
+        certificate,
+        cloudformation_gaps,
+        cloudformation_names,
+        diagnostics,
+        execute_api,
+        rest_iam,
+        websocket,
+    )
     from .lambda_runtime import assignment
 
+    execute_api.install()
     websocket.install()
     rest_iam.install()
     diagnostics.install()
+    certificate.install()
     cloudformation_gaps.install()
+    cloudformation_names.install()
     assignment.install()
 
 

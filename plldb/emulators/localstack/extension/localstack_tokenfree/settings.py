@@ -18,6 +18,11 @@ class Settings:
     websocket_max_seconds: float = 7200.0
     websocket_max_message_bytes: int = 128 * 1024
     websocket_max_frame_bytes: int = 32 * 1024
+    websocket_parallel_messages: int = 1
+    websocket_connect_threads: int = 64
+    websocket_message_threads: int = 256
+    websocket_disconnect_threads: int = 16
+    iam: int = 1
     dynamodb_ttl_seconds: float = 10.0
     lambda_init_seconds: float = 10.0
     lambda_concurrent_starts: int = 4

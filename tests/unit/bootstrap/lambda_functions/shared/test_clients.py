@@ -51,3 +51,18 @@ def test_on_an_emulator_calls_are_held_against_the_models_of_aws(
     finally:
         monkeypatch.undo()
         importlib.reload(clients)
+
+
+def test_so_are_the_calls_past_boto3(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("PLLDB_CONNECTIONS_URL", "http://127.0.0.1:9/plldb")
+    try:
+        strict = importlib.reload(clients)
+        with pytest.raises(ParamValidationError, match="TableName"):
+            strict.direct_dynamodb().put_item(Item={})
+        with pytest.raises(ParamValidationError, match="Data"):
+            strict.direct_connections()().post_to_connection(ConnectionId="c", Data=1)
+    finally:
+        monkeypatch.undo()
+        importlib.reload(clients)

@@ -1,4 +1,4 @@
-"""The apigatewayv2 API of AWS over the store: one handler for each operation it covers."""
+"""The apigatewayv2 API of AWS over the stores: one handler for each operation it covers."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,72 +8,236 @@ from localstack.aws.skeleton import Skeleton
 from localstack.aws.spec import load_service
 from localstack.services.plugins import Service
 
-from .store import KINDS, STORE, ApiStore, ControlPlaneError, Kind, Record
+from . import openapi
+from .domains import DOMAINS, VPC_LINKS, DomainStore, Region, VpcLinkStore
+from .kinds import KINDS, MODEL, ROUTE, STAGE, Kind, Record
+from .model_sample import sample_template
+from .pages import page
+from .refusals import BadRequestError, ControlPlaneError, NotFoundError
+from .shapes import check_request, from_query
+from .store import STORE, ApiStore
 
 Handler = Callable[[RequestContext, Record], Record | None]
+Handlers = dict[str, Handler]
 
 
 def create_service() -> Service:
-    """Operations that the table lacks are answered with 501 by LocalStack."""
-    skeleton = Skeleton(load_service("apigatewayv2"), dispatch_table(STORE))
-    return Service("apigatewayv2", skeleton=skeleton)
+    """Operations that the table lacks are answered with 501 and their name by LocalStack."""
+    model = load_service("apigatewayv2")
+    table = dispatch_table(STORE, DOMAINS, VPC_LINKS)
+    served = {name: _at_the_edge(model, name, handler) for name, handler in table.items()}
+    return Service("apigatewayv2", skeleton=Skeleton(model, served))
 
 
-def dispatch_table(store: ApiStore) -> dict[str, Handler]:
-    table = _api_operations(store) | _tag_operations(store)
+def dispatch_table(apis: ApiStore, domains: DomainStore, links: VpcLinkStore) -> Handlers:
+    table = (
+        _api_operations(apis)
+        | _import_operations(apis)
+        | _setting_operations(apis)
+        | _domain_operations(domains)
+        | _link_operations(links)
+        | _tag_operations(apis, domains, links)
+    )
     for kind in KINDS:
-        table |= _operations(store, kind)
-    return {name: _with_aws_errors(handler) for name, handler in table.items()}
+        table |= _operations(apis, kind)
+    return table
 
 
-def _with_aws_errors(handler: Handler) -> Handler:
+def _at_the_edge(model: Any, name: str, handler: Handler) -> Handler:
+    """``handler`` for requests that the service's model allows; refusals in AWS's form."""
+    shape = model.operation_model(name).input_shape
+    clearing = name.startswith("Update")
+
     def handle(context: RequestContext, request: Record | None) -> Record | None:
+        given = {k: v for k, v in (request or {}).items() if v is not None}
+        given = from_query(shape, given)
         try:
-            return handler(context, dict(request or {}))
+            check_request(shape, given, clearing)
+            return handler(context, given)
         except ControlPlaneError as error:
             raise CommonServiceException(error.code, str(error), error.status) from error
 
     return handle
 
 
-def _operations(store: ApiStore, kind: Kind) -> dict[str, Handler]:
+def _region(context: RequestContext) -> Region:
+    return Region(context.account_id, context.region)
+
+
+def _operations(store: ApiStore, kind: Kind) -> Handlers:
     return {
         f"Create{kind.name}": lambda _, request: store.create(kind, request),
         f"Get{kind.name}": lambda _, request: store.get(kind, request),
-        f"Get{kind.collection}": lambda _, request: {"Items": store.list(kind, request)},
+        f"Get{kind.collection}": lambda _, request: page(store.list(kind, request), request),
         f"Update{kind.name}": lambda _, request: store.update(kind, request),
         f"Delete{kind.name}": lambda _, request: store.delete(kind, request),
     }
 
 
-def _api_operations(store: ApiStore) -> dict[str, Handler]:
+def _api_operations(store: ApiStore) -> Handlers:
+    def create(context: RequestContext, request: Record) -> Record:
+        return store.create_api(context.account_id, context.region, request)
+
     def update(_: RequestContext, request: Record) -> Record:
         return store.update_api(request.pop("ApiId"), request)
 
+    def list_all(context: RequestContext, request: Record) -> Record:
+        return page(store.list_apis(context.account_id, context.region), request)
+
     return {
-        "CreateApi": lambda context, request: store.create_api(
-            context.account_id, context.region, request
-        ),
+        "CreateApi": create,
         "GetApi": lambda _, request: store.get_api(request["ApiId"]),
-        "GetApis": lambda context, _: {
-            "Items": store.list_apis(context.account_id, context.region)
-        },
+        "GetApis": list_all,
         "UpdateApi": update,
         "DeleteApi": lambda _, request: store.delete_api(request["ApiId"]),
+        "DeleteCorsConfiguration": lambda _, request: store.without_field(
+            request["ApiId"], "CorsConfiguration"
+        ),
     }
 
 
-def _tag_operations(store: ApiStore) -> dict[str, Handler]:
-    def tag(_: RequestContext, request: Record) -> None:
-        store.tags(request["ResourceArn"]).update(request.get("Tags") or {})
+def _import_operations(store: ApiStore) -> Handlers:
+    def import_api(context: RequestContext, request: Record) -> Record:
+        return store.import_api(context.account_id, context.region, _document(request))
 
-    def untag(_: RequestContext, request: Record) -> None:
-        tags: dict[str, Any] = store.tags(request["ResourceArn"])
-        for key in request["TagKeys"]:
-            tags.pop(key, None)
+    def reimport_api(_: RequestContext, request: Record) -> Record:
+        return store.reimport_api(request["ApiId"], _document(request))
 
     return {
-        "GetTags": lambda _, request: {"Tags": store.tags(request["ResourceArn"])},
+        "ExportApi": lambda _, request: {"body": export(store, request)},
+        "ImportApi": import_api,
+        "ReimportApi": reimport_api,
+    }
+
+
+def _document(request: Record) -> openapi.ImportedApi:
+    base_path = request.get("Basepath", "ignore").lower()
+    if base_path not in ("ignore", "prepend", "split"):
+        raise BadRequestError("Invalid basepath specified. Must be one of [ignore, prepend, split]")
+    imported = openapi.read(request["Body"], base_path)
+    if request.get("FailOnWarnings") and imported.warnings:
+        found = "".join(f"\n\t{warning}" for warning in imported.warnings)
+        raise BadRequestError(f"Warnings found during import:{found}")
+    return imported
+
+
+def export(store: ApiStore, request: Record) -> bytes:
+    """The OpenAPI document of an API, or of one of its stages."""
+    if request["Specification"] != "OAS30":
+        raise BadRequestError("Invalid specification specified. Must be one of [OAS30]")
+    if request["OutputType"] not in ("JSON", "YAML"):
+        raise BadRequestError("Invalid output type specified. Must be one of [JSON, YAML]")
+    configuration = store.exported(request["ApiId"], request.get("StageName"))
+    document = openapi.write(
+        configuration.api,
+        configuration.routes,
+        configuration.integrations,
+        configuration.authorizers,
+        request.get("IncludeExtensions", True),
+    )
+    return openapi.as_text(document, request["OutputType"]).encode()
+
+
+def _setting_operations(store: ApiStore) -> Handlers:
+    """Operations on one part of a resource."""
+
+    def delete_route_settings(_: RequestContext, request: Record) -> None:
+        store.without_entry(STAGE, request, "RouteSettings", request["RouteKey"])
+
+    def delete_request_parameter(_: RequestContext, request: Record) -> None:
+        key = request["RequestParameterKey"]
+        store.without_entry(ROUTE, request, "RequestParameters", key)
+
+    def reset_cache(_: RequestContext, request: Record) -> None:
+        store.reset_authorizers_cache(request["ApiId"], request["StageName"])
+
+    def model_template(_: RequestContext, request: Record) -> Record:
+        return {"Value": sample_template(store.get(MODEL, request)["Schema"])}
+
+    return {
+        "DeleteAccessLogSettings": lambda _, request: store.without(
+            STAGE, request, "AccessLogSettings"
+        ),
+        "DeleteRouteRequestParameter": delete_request_parameter,
+        "DeleteRouteSettings": delete_route_settings,
+        "GetModelTemplate": model_template,
+        "ResetAuthorizersCache": reset_cache,
+    }
+
+
+def _domain_operations(store: DomainStore) -> Handlers:
+    def mappings(context: RequestContext, request: Record) -> Record:
+        return page(store.list_mappings(_region(context), request), request)
+
+    return {
+        "CreateDomainName": lambda context, request: store.create(_region(context), request),
+        "GetDomainName": lambda context, request: store.get(_region(context), request),
+        "GetDomainNames": lambda context, request: page(store.all(_region(context)), request),
+        "UpdateDomainName": lambda context, request: store.update(_region(context), request),
+        "DeleteDomainName": lambda context, request: store.delete(_region(context), request),
+        "CreateApiMapping": lambda context, request: store.create_mapping(
+            _region(context), request
+        ),
+        "GetApiMapping": lambda context, request: store.get_mapping(_region(context), request),
+        "GetApiMappings": mappings,
+        "UpdateApiMapping": lambda context, request: store.update_mapping(
+            _region(context), request
+        ),
+        "DeleteApiMapping": lambda context, request: store.delete_mapping(
+            _region(context), request
+        ),
+    }
+
+
+def _link_operations(store: VpcLinkStore) -> Handlers:
+    return {
+        "CreateVpcLink": lambda context, request: store.create(_region(context), request),
+        "GetVpcLink": lambda context, request: store.get(_region(context), request),
+        "GetVpcLinks": lambda context, request: page(store.all(_region(context)), request),
+        "UpdateVpcLink": lambda context, request: store.update(_region(context), request),
+        "DeleteVpcLink": lambda context, request: store.delete(_region(context), request),
+    }
+
+
+def _tag_operations(apis: ApiStore, domains: DomainStore, links: VpcLinkStore) -> Handlers:
+    """Tags of APIs, stages, domain names and VPC links, by ARN.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/arn-format-reference.html
+    """
+
+    def find(context: RequestContext, arn: str) -> dict[str, str]:
+        collection, _, name = arn.partition("::/")[2].partition("/")
+        region = _region(context)
+        match collection:
+            case "apis":
+                return apis.tags(arn)
+            case "domainnames":
+                return dict(domains.get(region, {"DomainName": name})["Tags"])
+            case "vpclinks":
+                return dict(links.get(region, {"VpcLinkId": name})["Tags"])
+        raise NotFoundError(f"Invalid resource ARN specified {arn}")
+
+    def keep(context: RequestContext, arn: str, tags: dict[str, str]) -> None:
+        collection, _, name = arn.partition("::/")[2].partition("/")
+        match collection:
+            case "apis":
+                apis.set_tags(arn, tags)
+            case "domainnames":
+                domains.set_tags(_region(context), name, tags)
+            case "vpclinks":
+                links.set_tags(_region(context), name, tags)
+
+    def tag(context: RequestContext, request: Record) -> Record:
+        arn = request["ResourceArn"]
+        keep(context, arn, find(context, arn) | (request.get("Tags") or {}))
+        return {}
+
+    def untag(context: RequestContext, request: Record) -> None:
+        arn, gone = request["ResourceArn"], request["TagKeys"]
+        keep(context, arn, {k: v for k, v in find(context, arn).items() if k not in gone})
+
+    return {
+        "GetTags": lambda context, request: {"Tags": find(context, request["ResourceArn"])},
         "TagResource": tag,
         "UntagResource": untag,
     }

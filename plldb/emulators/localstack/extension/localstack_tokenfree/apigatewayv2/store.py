@@ -1,138 +1,70 @@
-"""WebSocket APIs and what belongs to them, as records in AWS's own field names.
+"""APIs and what belongs to them, as records in AWS's own field names.
 
-No LocalStack, no I/O. The rules are those of
-https://docs.aws.amazon.com/apigatewayv2/latest/api-reference/api-reference.html
+No LocalStack, no I/O. A record is never changed, a new one takes its place: whoever has read one
+may keep it. The rules of the fields are in ``rules``; those of the resources among each other are
+here, after https://docs.aws.amazon.com/apigatewayv2/latest/api-reference/api-reference.html
 """
 
 import copy
 import secrets
 import string
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
-Record = dict[str, Any]
-ID_CHARACTERS = string.ascii_lowercase + string.digits
-Key = tuple[str, ...]
-
-
-class ControlPlaneError(Exception):
-    """A refused request. ``code`` and ``status`` are what AWS answers."""
-
-    code = "BadRequestException"
-    status = 400
-
-
-class NotFoundError(ControlPlaneError):
-    code = "NotFoundException"
-    status = 404
-
-
-class ConflictError(ControlPlaneError):
-    code = "ConflictException"
-    status = 409
-
-
-class BadRequestError(ControlPlaneError):
-    pass
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A sort of resource below an API.
-
-    ``parents`` are the request fields above its id; ``name_field`` must be unique among siblings;
-    ``names_itself`` says that the caller, not the service, chooses the id.
-    """
-
-    name: str
-    id_field: str
-    plural: str = ""
-    parents: tuple[str, ...] = ("ApiId",)
-    name_field: str = ""
-    names_itself: bool = False
-    defaults: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def collection(self) -> str:
-        return self.plural or f"{self.name}s"
-
-
-AUTHORIZER = Kind("Authorizer", "AuthorizerId", name_field="Name")
-DEPLOYMENT = Kind("Deployment", "DeploymentId")
-INTEGRATION = Kind(
-    "Integration",
-    "IntegrationId",
-    defaults={
-        "ConnectionType": "INTERNET",
-        "PassthroughBehavior": "WHEN_NO_MATCH",
-        "PayloadFormatVersion": "1.0",
-        "TimeoutInMillis": 29000,
-    },
-)
-INTEGRATION_RESPONSE = Kind(
-    "IntegrationResponse",
-    "IntegrationResponseId",
-    parents=("ApiId", "IntegrationId"),
-    name_field="IntegrationResponseKey",
-)
-MODEL = Kind("Model", "ModelId", name_field="Name")
-ROUTE = Kind(
-    "Route",
-    "RouteId",
-    name_field="RouteKey",
-    defaults={"ApiKeyRequired": False, "AuthorizationType": "NONE"},
-)
-ROUTE_RESPONSE = Kind(
-    "RouteResponse",
-    "RouteResponseId",
-    parents=("ApiId", "RouteId"),
-    name_field="RouteResponseKey",
-)
-STAGE = Kind(
-    "Stage",
-    "StageName",
-    name_field="StageName",
-    names_itself=True,
-    defaults={
-        "AutoDeploy": False,
-        "DefaultRouteSettings": {
-            "DataTraceEnabled": False,
-            "DetailedMetricsEnabled": False,
-            "LoggingLevel": "OFF",
-        },
-        "RouteSettings": {},
-        "StageVariables": {},
-        "Tags": {},
-    },
-)
-KINDS = (
+from .kinds import (
+    API_DEFAULTS,
+    API_DEFAULTS_BY_PROTOCOL,
     AUTHORIZER,
+    DEFAULT_ROUTE,
+    DEFAULT_STAGE,
     DEPLOYMENT,
+    HTTP,
     INTEGRATION,
     INTEGRATION_RESPONSE,
+    KINDS,
     MODEL,
     ROUTE,
     ROUTE_RESPONSE,
     STAGE,
+    WEBSOCKET,
+    Kind,
+    Record,
 )
+from .openapi import ImportedApi
+from .refusals import BadRequestError, ConflictError, ControlPlaneError, NotFoundError
+from .rules import Surroundings, check
+
+__all__ = ["STORE", "Api", "ApiStore", "Configuration", "Record", "StageView", "new_id"]
+
+ID_CHARACTERS = string.ascii_lowercase + string.digits
+QUICK_CREATE_FIELDS = ("CredentialsArn", "RouteKey", "Target")
+Key = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """What a stage serves: routes by key, the rest by id."""
+    """What a stage serves: routes by key, models by name, integrations and authorizers by id,
+    responses by the id of the integration or route that they belong to. ``api`` is the API's own
+    record. One object stays the same as long as nothing of it changes.
+    """
 
-    route_selection_expression: str
+    api: Record
     routes: Mapping[str, Record]
     integrations: Mapping[str, Record]
     authorizers: Mapping[str, Record]
+    models: Mapping[str, Record] = field(default_factory=dict)
+    integration_responses: Mapping[str, Sequence[Record]] = field(default_factory=dict)
+    route_responses: Mapping[str, Sequence[Record]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class StageView:
-    """One stage as the data plane sees it."""
+    """One stage as the data plane sees it.
+
+    ``api`` and ``settings`` are the records of the API and of the stage, as they are now.
+    """
 
     account_id: str
     region: str
@@ -140,10 +72,17 @@ class StageView:
     name: str
     variables: Mapping[str, str]
     configuration: Configuration
+    api: Record = field(default_factory=dict)
+    settings: Record = field(default_factory=dict)
 
     @property
     def arn(self) -> str:
         return f"arn:aws:execute-api:{self.region}:{self.account_id}:{self.api_id}/{self.name}"
+
+    @property
+    def protocol(self) -> str:
+        """``HTTP`` or ``WEBSOCKET``."""
+        return str(self.api.get("ProtocolType", WEBSOCKET))
 
 
 @dataclass
@@ -153,45 +92,84 @@ class Api:
     record: Record
     resources: dict[Key, Record] = field(default_factory=dict)
     deployed: dict[str, Configuration] = field(default_factory=dict)
+    _current: Configuration | None = None
+
+    @property
+    def protocol(self) -> str:
+        return str(self.record["ProtocolType"])
 
     def children(self, kind: Kind, *parents: str) -> dict[str, Record]:
         """Records of one kind directly below ``parents`` (ids between the API and them), by id."""
         prefix = (kind.name, *parents)
         return {key[-1]: record for key, record in self.resources.items() if key[:-1] == prefix}
 
+    def changed(self) -> None:
+        self._current = None
+
     def configuration(self) -> Configuration:
-        return Configuration(
-            self.record["RouteSelectionExpression"],
-            {route["RouteKey"]: route for route in self.children(ROUTE).values()},
-            self.children(INTEGRATION),
-            self.children(AUTHORIZER),
-        )
+        if self._current is None:
+            self._current = Configuration(
+                self.record,
+                {route["RouteKey"]: route for route in self.children(ROUTE).values()},
+                self.children(INTEGRATION),
+                self.children(AUTHORIZER),
+                {model["Name"]: model for model in self.children(MODEL).values()},
+                self._responses(INTEGRATION_RESPONSE),
+                self._responses(ROUTE_RESPONSE),
+            )
+        return self._current
+
+    def _responses(self, kind: Kind) -> dict[str, Sequence[Record]]:
+        """Records of one kind by the id of what they belong to."""
+        found: dict[str, list[Record]] = {}
+        for key, record in self.resources.items():
+            if key[0] == kind.name:
+                found.setdefault(key[1], []).append(record)
+        return dict(found)
+
+
+Check = Callable[[str, Record, Surroundings], None]
 
 
 class ApiStore:
-    """All APIs of all accounts and regions. Safe to call from any thread."""
+    """All APIs of all accounts and regions. Safe to call from any thread.
 
-    def __init__(self) -> None:
+    ``check`` is asked before a record is kept: by the name of its kind (or ``Api``), the record
+    as it is to be, and the API it belongs to. It raises what is to be answered.
+    """
+
+    def __init__(self, check: Check = lambda _name, _record, _api: None) -> None:
         self._apis: dict[str, Api] = {}
         self._lock = threading.RLock()
+        self._check = check
+        self._cache_resets: list[Callable[[str, str], None]] = []
 
     # APIs
 
     def create_api(self, account_id: str, region: str, request: Record) -> Record:
-        _require_websocket(request)
-        api_id = _new_id(10)
+        """A new API; with a ``Target`` also its route, integration and stage (quick create).
+
+        https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop.html
+        """
+        api_id = new_id(10)
+        protocol = request.get("ProtocolType")
+        scheme = "https" if protocol == HTTP else "wss"
         record = {
-            "ApiKeySelectionExpression": "$request.header.x-api-key",
-            "DisableExecuteApiEndpoint": False,
-            "DisableSchemaValidation": False,
+            **API_DEFAULTS,
+            **API_DEFAULTS_BY_PROTOCOL.get(str(protocol), {}),
             "Tags": {},
-            **request,
+            **{k: v for k, v in request.items() if k not in QUICK_CREATE_FIELDS},
             "ApiId": api_id,
-            "ApiEndpoint": f"wss://{api_id}.execute-api.{region}.amazonaws.com",
+            "ApiEndpoint": f"{scheme}://{api_id}.execute-api.{region}.amazonaws.com",
             "CreatedDate": _now(),
         }
+        quick = {name: request[name] for name in QUICK_CREATE_FIELDS if request.get(name)}
         with self._lock:
-            self._apis[api_id] = Api(account_id, region, record)
+            api = Api(account_id, region, record)
+            self._check("Api", record | quick, api)
+            self._apis[api_id] = api
+            if "Target" in quick:
+                self._quick_create(api_id, quick)
         return record
 
     def get_api(self, api_id: str) -> Record:
@@ -206,10 +184,66 @@ class ApiStore:
             ]
 
     def update_api(self, api_id: str, request: Record) -> Record:
+        """Change what ``request`` names. A quick-created API passes its part on to its route."""
         with self._lock:
-            record = self._api(api_id).record
-            record.update(request)
-            return record
+            api = self._api(api_id)
+            fields = {k: v for k, v in request.items() if k not in QUICK_CREATE_FIELDS}
+            self._check("Api", api.record | fields, api)
+            self._update_quick_created(api, request)
+            self._set_record(api, api.record | fields)
+            return api.record
+
+    def replace_api(self, api_id: str, request: Record) -> Record:
+        """Set all fields: what ``request`` does not name gets its default again."""
+        with self._lock:
+            api = self._api(api_id)
+            kept = ("ApiId", "ApiEndpoint", "CreatedDate", "ProtocolType", "ImportInfo")
+            record = {
+                **API_DEFAULTS,
+                **API_DEFAULTS_BY_PROTOCOL[api.protocol],
+                "Tags": {},
+                **{k: v for k, v in request.items() if k not in QUICK_CREATE_FIELDS},
+                **{name: api.record[name] for name in kept if name in api.record},
+            }
+            self._check("Api", record, api)
+            self._update_quick_created(api, request)
+            self._set_record(api, record)
+            return api.record
+
+    def import_api(self, account_id: str, region: str, imported: ImportedApi) -> Record:
+        """A new API with the routes, integrations and authorizers of an OpenAPI document."""
+        with self._lock:
+            api_id = self.create_api(account_id, region, imported.api)["ApiId"]
+            try:
+                self._fill(self._api(api_id), imported)
+            except ControlPlaneError:
+                self.delete_api(api_id)
+                raise
+            return self.get_api(api_id)
+
+    def reimport_api(self, api_id: str, imported: ImportedApi) -> Record:
+        """Put what a document describes in the place of all that the API has, but its stages."""
+        with self._lock:
+            api = self._api(api_id)
+            if api.protocol != HTTP:
+                raise BadRequestError("Only HTTP APIs can be imported from OpenAPI definitions")
+            record, resources = api.record, api.resources
+            try:
+                self.replace_api(api_id, {"Tags": record.get("Tags") or {}, **imported.api})
+                kept = (DEPLOYMENT.name, STAGE.name)
+                api.resources = {k: v for k, v in resources.items() if k[0] in kept}
+                self._fill(api, imported)
+            except ControlPlaneError:
+                api.resources = resources
+                self._set_record(api, record)
+                raise
+            return api.record
+
+    def without_field(self, api_id: str, name: str) -> None:
+        """Take one optional field of an API away."""
+        with self._lock:
+            api = self._api(api_id)
+            self._set_record(api, {k: v for k, v in api.record.items() if k != name})
 
     def delete_api(self, api_id: str) -> None:
         with self._lock:
@@ -221,15 +255,20 @@ class ApiStore:
     def create(self, kind: Kind, request: Record) -> Record:
         with self._lock:
             api, parents, fields = self._split(kind, request)
-            self._check_new(api, kind, parents, fields)
-            resource_id = fields[kind.id_field] if kind.names_itself else _new_id(7)
-            record = {**copy.deepcopy(dict(kind.defaults)), **fields, kind.id_field: resource_id}
+            resource_id = fields[kind.id_field] if kind.names_itself else new_id(7)
+            record = {
+                **copy.deepcopy(kind.defaults_of(api.protocol)),
+                **fields,
+                kind.id_field: resource_id,
+            }
+            self._check_siblings(api, kind, parents, record)
+            self._check(kind.name, record, api)
             if kind is STAGE:
-                self._check_stage(api, record)
+                _check_stage(api, record)
                 record |= {"CreatedDate": _now(), "LastUpdatedDate": _now()}
             if kind is DEPLOYMENT:
-                _deploy(api, record)
-            api.resources[(kind.name, *parents, resource_id)] = record
+                record = _deploy(api, record)
+            self._keep(api, (kind.name, *parents, resource_id), record)
             return record
 
     def get(self, kind: Kind, request: Record) -> Record:
@@ -243,14 +282,24 @@ class ApiStore:
             return list(api.children(kind, *parents).values())
 
     def update(self, kind: Kind, request: Record) -> Record:
+        """Change the fields that ``request`` has; maps of settings are merged by key."""
         with self._lock:
             api, parents, fields = self._split(kind, request)
             record = _find(api, kind, parents, fields[kind.id_field])
-            if kind is STAGE:
-                self._check_stage(api, record | fields)
-                fields |= {"LastUpdatedDate": _now()}
-            record.update(fields)
-            return record
+            return self._change(api, kind, parents, record, _merged(kind, record, fields))
+
+    def replace(self, kind: Kind, request: Record) -> Record:
+        """Set all fields: what ``request`` does not name gets its default again."""
+        with self._lock:
+            api, parents, fields = self._split(kind, request)
+            record = _find(api, kind, parents, fields[kind.id_field])
+            kept = ("CreatedDate", "ApiGatewayManaged", "AutoDeployed", "DeploymentStatus")
+            wanted = {
+                **copy.deepcopy(kind.defaults_of(api.protocol)),
+                **fields,
+                **{name: record[name] for name in kept if name in record},
+            }
+            return self._change(api, kind, parents, record, wanted)
 
     def delete(self, kind: Kind, request: Record) -> None:
         with self._lock:
@@ -261,21 +310,72 @@ class ApiStore:
             below = (*parents, resource_id)
             for key in [key for key in api.resources if _is_or_is_below(key, kind, below)]:
                 del api.resources[key]
-            api.deployed.pop(resource_id, None)
+            if kind is DEPLOYMENT:
+                api.deployed.pop(resource_id, None)
+            api.changed()
+
+    def without_entry(self, kind: Kind, request: Record, map_field: str, entry: str) -> None:
+        """Take one entry out of a map of settings. NotFoundError if it isn't there."""
+        with self._lock:
+            entries = dict(self.get(kind, request).get(map_field) or {})
+            if entry not in entries:
+                raise NotFoundError(f"Unable to find {entry} within the {map_field}")
+            del entries[entry]
+            self._put(kind, request, map_field, entries)
+
+    def without(self, kind: Kind, request: Record, name: str) -> None:
+        """Take one optional field of a resource away."""
+        with self._lock:
+            self._put(kind, request, name, None)
+
+    def exported(self, api_id: str, stage_name: str | None) -> Configuration:
+        """What a stage serves, or the API as it is."""
+        with self._lock:
+            api = self._api(api_id)
+            if not stage_name:
+                return api.configuration()
+            view = self.find_stage(api_id, stage_name)
+        if view is None:
+            raise NotFoundError("Invalid stage identifier specified")
+        return view.configuration
+
+    def on_cache_reset(self, listener: Callable[[str, str], None]) -> None:
+        """Have ``listener`` called with the API id and stage whose cached answers are to go."""
+        self._cache_resets.append(listener)
+
+    def reset_authorizers_cache(self, api_id: str, stage_name: str) -> None:
+        self.get(STAGE, {"ApiId": api_id, "StageName": stage_name})
+        for listener in self._cache_resets:
+            listener(api_id, stage_name)
 
     # tags: arn:aws:apigateway:REGION::/apis/API[/stages/STAGE]
 
     def tags(self, arn: str) -> dict[str, str]:
-        """The live tag mapping of the API or stage that ``arn`` names."""
-        path = arn.partition("::/apis/")[2].split("/")
-        if len(path) == 3 and path[1] == "stages":
-            record = self.get(STAGE, {"ApiId": path[0], "StageName": path[2]})
-        else:
-            record = self.get_api(path[0])
-        tags: dict[str, str] = record.setdefault("Tags", {})
-        return tags
+        """The tags of the API or stage that ``arn`` names."""
+        with self._lock:
+            api, key = self._tagged(arn)
+            record = api.resources[key] if key else api.record
+            return dict(record.get("Tags") or {})
+
+    def set_tags(self, arn: str, tags: dict[str, str]) -> None:
+        with self._lock:
+            api, key = self._tagged(arn)
+            if key:
+                api.resources[key] = api.resources[key] | {"Tags": tags}
+            else:
+                api.record = api.record | {"Tags": tags}
 
     # for the data plane
+
+    def find_api(self, api_id: str) -> Record | None:
+        """The record of an API, or None."""
+        api = self._apis.get(api_id)
+        return api.record if api else None
+
+    def has_stage(self, api_id: str, stage_name: str) -> bool:
+        """Whether there is such a stage, deployed or not."""
+        api = self._apis.get(api_id)
+        return api is not None and (STAGE.name, stage_name) in api.resources
 
     def find_stage(self, api_id: str, stage_name: str) -> StageView | None:
         """The stage as it is deployed now, or None.
@@ -295,9 +395,15 @@ class ApiStore:
             )
             if configuration is None:
                 return None
-            variables = stage.get("StageVariables") or {}
             return StageView(
-                api.account_id, api.region, api_id, stage_name, variables, configuration
+                api.account_id,
+                api.region,
+                api_id,
+                stage_name,
+                stage.get("StageVariables") or {},
+                configuration,
+                api.record,
+                stage,
             )
 
     # internals
@@ -312,49 +418,165 @@ class ApiStore:
         """-> the API, the ids between it and the resource, and the resource's own fields."""
         api = self._api(request["ApiId"])
         parents = tuple(request[name] for name in kind.parents[1:])
+        if len(kind.parents) > 1:
+            above = next(other for other in KINDS if other.id_field == kind.parents[-1])
+            _find(api, above, (), parents[-1])
         return api, parents, {k: v for k, v in request.items() if k not in kind.parents}
 
-    @staticmethod
-    def _check_new(api: Api, kind: Kind, parents: Key, fields: Record) -> None:
-        name = fields.get(kind.name_field)
-        siblings = api.children(kind, *parents).values()
-        if name and any(sibling[kind.name_field] == name for sibling in siblings):
-            raise ConflictError(f"{kind.name} with {kind.name_field} {name} already exists")
+    def _change(self, api: Api, kind: Kind, parents: Key, record: Record, wanted: Record) -> Record:
+        """Keep ``wanted`` in the place of ``record``, if all rules allow it."""
+        self._check_siblings(api, kind, parents, wanted, record[kind.id_field])
+        self._check(kind.name, wanted, api)
+        if kind is STAGE:
+            _check_stage(api, wanted)
+            wanted = wanted | {"LastUpdatedDate": _now()}
+        self._keep(api, (kind.name, *parents, record[kind.id_field]), wanted)
+        return wanted
+
+    def _put(self, kind: Kind, request: Record, name: str, value: object) -> None:
+        api, parents, fields = self._split(kind, request)
+        record = dict(_find(api, kind, parents, fields[kind.id_field]))
+        record.pop(name, None)
+        if value is not None:
+            record[name] = value
+        self._keep(api, (kind.name, *parents, record[kind.id_field]), record)
+
+    def _keep(self, api: Api, key: Key, record: Record) -> None:
+        api.resources[key] = record
+        api.changed()
+
+    def _set_record(self, api: Api, record: Record) -> None:
+        api.record = record
+        api.changed()
+
+    def _tagged(self, arn: str) -> tuple[Api, Key | None]:
+        path = arn.partition("::/apis/")[2].split("/")
+        api = self._api(path[0])
+        if len(path) == 3 and path[1] == "stages":
+            self.get(STAGE, {"ApiId": path[0], "StageName": path[2]})
+            return api, (STAGE.name, path[2])
+        return api, None
 
     @staticmethod
-    def _check_stage(api: Api, record: Record) -> None:
-        deployment_id = record.get("DeploymentId")
-        if deployment_id and (DEPLOYMENT.name, deployment_id) not in api.resources:
-            raise NotFoundError(f"Unable to find Deployment by ID {deployment_id}")
+    def _check_siblings(
+        api: Api, kind: Kind, parents: Key, record: Record, own_id: str | None = None
+    ) -> None:
+        name = record.get(kind.name_field)
+        for sibling_id, sibling in api.children(kind, *parents).items():
+            if name and sibling[kind.name_field] == name and sibling_id != own_id:
+                raise ConflictError(f"{kind.name} with {kind.name_field} {name} already exists")
+
+    def _fill(self, api: Api, imported: ImportedApi) -> None:
+        ids = {"ApiId": api.record["ApiId"]}
+        authorizer_ids = {
+            name: self.create(AUTHORIZER, ids | fields)["AuthorizerId"]
+            for name, fields in imported.authorizers.items()
+        }
+        for route in imported.routes:
+            fields = dict(route.fields)
+            if route.authorizer:
+                fields["AuthorizerId"] = authorizer_ids[route.authorizer]
+            if route.integration:
+                integration = self.create(INTEGRATION, ids | route.integration)
+                fields["Target"] = f"integrations/{integration['IntegrationId']}"
+            self.create(ROUTE, ids | fields)
+        self._set_record(api, api.record | {"Warnings": list(imported.warnings)})
+
+    # quick create
+
+    def _quick_create(self, api_id: str, quick: Record) -> None:
+        integration = self.create(INTEGRATION, {"ApiId": api_id, **_quick_integration(quick)})
+        self.create(
+            ROUTE,
+            {
+                "ApiId": api_id,
+                "ApiGatewayManaged": True,
+                "RouteKey": quick.get("RouteKey", DEFAULT_ROUTE),
+                "Target": f"integrations/{integration['IntegrationId']}",
+            },
+        )
+        self.create(
+            STAGE,
+            {
+                "ApiId": api_id,
+                "ApiGatewayManaged": True,
+                "AutoDeploy": True,
+                "StageName": DEFAULT_STAGE,
+            },
+        )
+
+    def _update_quick_created(self, api: Api, request: Record) -> None:
+        quick = {name: request[name] for name in QUICK_CREATE_FIELDS if request.get(name)}
+        managed = [r for r in api.children(ROUTE).values() if r.get("ApiGatewayManaged")]
+        if not quick or not managed:
+            return
+        ids = {"ApiId": api.record["ApiId"]}
+        if "RouteKey" in quick:
+            route = {"RouteId": managed[0]["RouteId"], "RouteKey": quick["RouteKey"]}
+            self.update(ROUTE, ids | route)
+        for integration in api.children(INTEGRATION).values():
+            if integration.get("ApiGatewayManaged"):
+                known = {"Target": integration["IntegrationUri"], **quick}
+                fields = _quick_integration(known)
+                self.update(
+                    INTEGRATION, ids | fields | {"IntegrationId": integration["IntegrationId"]}
+                )
 
 
-def _require_websocket(request: Record) -> None:
-    if request.get("ProtocolType") != "WEBSOCKET":
-        raise BadRequestError("This emulator serves WEBSOCKET APIs only")
-    if not request.get("RouteSelectionExpression"):
-        raise BadRequestError("RouteSelectionExpression is required for WEBSOCKET protocol")
+def _quick_integration(quick: Record) -> Record:
+    """The integration of a quick-created API: a function, or whatever answers at a URL."""
+    target = quick["Target"]
+    fields: Record = {"ApiGatewayManaged": True, "IntegrationUri": target}
+    if target.startswith("arn:"):
+        fields |= {"IntegrationType": "AWS_PROXY", "PayloadFormatVersion": "2.0"}
+    else:
+        fields |= {"IntegrationType": "HTTP_PROXY", "IntegrationMethod": "ANY"}
+    if credentials := quick.get("CredentialsArn"):
+        fields["CredentialsArn"] = credentials
+    return fields
 
 
-def _deploy(api: Api, deployment: Record) -> None:
+def _merged(kind: Kind, record: Record, fields: Record) -> Record:
+    result = record | fields
+    for name in kind.merged:
+        if name in fields:
+            entries = {**(record.get(name) or {}), **(fields[name] or {})}
+            if name in kind.erasable:
+                entries = {k: v for k, v in entries.items() if v != ""}
+            result[name] = entries
+    return result
+
+
+def _check_stage(api: Api, record: Record) -> None:
+    deployment_id = record.get("DeploymentId")
+    if deployment_id and (DEPLOYMENT.name, deployment_id) not in api.resources:
+        raise NotFoundError(f"Unable to find Deployment by ID {deployment_id}")
+
+
+def _deploy(api: Api, deployment: Record) -> Record:
     if not api.children(ROUTE):
         raise BadRequestError("At least one route is required before deploying the Api.")
-    stage_name = deployment.pop("StageName", None)
+    stage_name = deployment.get("StageName")
     stage = api.resources.get((STAGE.name, stage_name)) if stage_name else None
     if stage_name and stage is None:
         raise NotFoundError(f"Unable to find Stage by name {stage_name}")
-    deployment |= {
+    api.deployed[deployment["DeploymentId"]] = api.configuration()
+    if stage_name and stage is not None:
+        updated = {"DeploymentId": deployment["DeploymentId"], "LastUpdatedDate": _now()}
+        api.resources[(STAGE.name, stage_name)] = stage | updated
+    return {
+        **{name: value for name, value in deployment.items() if name != "StageName"},
         "AutoDeployed": False,
         "CreatedDate": _now(),
         "DeploymentStatus": "DEPLOYED",
     }
-    api.deployed[deployment["DeploymentId"]] = copy.deepcopy(api.configuration())
-    if stage is not None:
-        stage["DeploymentId"] = deployment["DeploymentId"]
 
 
 def _find(api: Api, kind: Kind, parents: Key, resource_id: str) -> Record:
     record = api.resources.get((kind.name, *parents, resource_id))
     if record is None:
+        if kind is STAGE:
+            raise NotFoundError("Invalid stage identifier specified")
         raise NotFoundError(f"Invalid {kind.name} identifier specified {resource_id}")
     return record
 
@@ -364,11 +586,13 @@ def _check_unused(api: Api, kind: Kind, resource_id: str) -> None:
         stage.get("DeploymentId") == resource_id for stage in api.children(STAGE).values()
     ):
         raise BadRequestError("Active stages pointing to this deployment must be moved or deleted")
+    routes = api.children(ROUTE).values()
     if kind is INTEGRATION and any(
-        route.get("Target") == f"integrations/{resource_id}"
-        for route in api.children(ROUTE).values()
+        r.get("Target") == f"integrations/{resource_id}" for r in routes
     ):
         raise ConflictError(f"Cannot delete Integration {resource_id}: a Route refers to it")
+    if kind is AUTHORIZER and any(r.get("AuthorizerId") == resource_id for r in routes):
+        raise ConflictError(f"Cannot delete Authorizer {resource_id}: a Route refers to it")
 
 
 def _is_or_is_below(key: Key, kind: Kind, path: Key) -> bool:
@@ -378,12 +602,14 @@ def _is_or_is_below(key: Key, kind: Kind, path: Key) -> bool:
     return kind.id_field in child.parents and key[1 : 1 + len(path)] == path
 
 
-def _new_id(length: int) -> str:
-    return "".join(secrets.choice(ID_CHARACTERS) for _ in range(length))
+def new_id(length: int) -> str:
+    """Of letters and digits; a letter first, as host names have it."""
+    first = secrets.choice(string.ascii_lowercase)
+    return first + "".join(secrets.choice(ID_CHARACTERS) for _ in range(length - 1))
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
-STORE = ApiStore()
+STORE = ApiStore(check)

@@ -19,6 +19,10 @@ def main() -> None:
     handler, lifeline = sys.argv[1], int(sys.argv[2])
     os.set_inheritable(lifeline, False)
     _thread.start_new_thread(end_with_parent, (lifeline,))
+    import api_names  # beside this file, where the script's folder is still on the path
+
+    del sys.modules["api_names"]  # the function may have a module of that name
+    api_names.install(os.environ.get("AWS_ENDPOINT_URL", ""))
     # As on AWS, the function's folder comes first instead of the script's.
     sys.path[0] = os.environ["LAMBDA_TASK_ROOT"]
 

@@ -2,16 +2,7 @@
 
 
 def install() -> None:
-    """Serve connections and ``@connections`` on LocalStack's own port."""
-    from localstack.services.edge import ROUTER
+    """Handshakes get threads of their own. What is served where is ``execute_api``'s."""
+    from . import transport
 
-    from .gateway import connect
-    from .management import manage_connection
-
-    base = "/_aws/execute-api/<api_id>/<stage>"
-    ROUTER.add(path=f"{base}/", endpoint=connect, methods=["WEBSOCKET"], strict_slashes=False)
-    ROUTER.add(
-        path=f"{base}/@connections/<connection_id>",
-        endpoint=manage_connection,
-        methods=["GET", "POST", "DELETE"],
-    )
+    transport.install()

@@ -7,8 +7,9 @@ websocket-api-develop-integrations.html
 
 import base64
 import secrets
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -42,7 +43,8 @@ class Handshake:
 
 @dataclass(frozen=True)
 class ConnectionFacts:
-    """What stays the same as long as a connection lives."""
+    """What stays the same as long as a connection lives. ``identity`` is who signed the handshake,
+    as the context shows it."""
 
     connection_id: str
     api_id: str
@@ -51,11 +53,20 @@ class ConnectionFacts:
     stage_variables: Mapping[str, str]
     connected_at: datetime
     handshake: Handshake
+    identity: Mapping[str, Any] = field(default_factory=dict)
 
 
 def new_id() -> str:
     """An id like those of connections, requests and messages: 16 characters, ``=`` at the end."""
     return base64.urlsafe_b64encode(secrets.token_bytes(11)).decode()
+
+
+def new_trace_id() -> str:
+    """What API Gateway puts into ``X-Amzn-Trace-Id``.
+
+    https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader
+    """
+    return f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)}"
 
 
 def authorizer_event(facts: ConnectionFacts, method_arn: str) -> Event:
@@ -86,17 +97,11 @@ def message_event(
     facts: ConnectionFacts,
     authorizer: Mapping[str, Any] | None,
     route_key: str,
-    message: str | bytes,
+    message: str,
 ) -> Event:
     context = _request_context(facts, route_key, "MESSAGE", authorizer)
     context["messageId"] = new_id()
-    event = _common(facts, context)
-    if isinstance(message, str):
-        event["body"] = message
-    else:
-        event["body"] = base64.b64encode(message).decode()
-        event["isBase64Encoded"] = True
-    return event
+    return _common(facts, context) | {"body": message}
 
 
 def disconnect_event(
@@ -148,6 +153,7 @@ def _request_context(
         "identity": {
             "userAgent": facts.handshake.user_agent,
             "sourceIp": facts.handshake.source_ip,
+            **facts.identity,
         },
         "requestId": request_id,
         "domainName": f"{facts.api_id}.execute-api.{facts.region}.amazonaws.com",

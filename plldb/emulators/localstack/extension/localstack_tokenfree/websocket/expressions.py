@@ -1,44 +1,175 @@
-"""Selecting a route from a message, and reading an authorizer's identity sources."""
+"""Selection expressions: how API Gateway picks a route, a template, a model or a response.
+
+https://docs.aws.amazon.com/apigateway/latest/developerguide/
+apigateway-websocket-api-selection-expressions.html
+"""
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+DEFAULT = "$default"
+VARIABLE = re.compile(r"\\\$|\$\{(?P<braced>[^}]*)\}|\$(?P<bare>[A-Za-z][\w.\-]*)")
+PATTERN = re.compile(r"/(.*)/", re.DOTALL)
+T = TypeVar("T")
 
 
-def select_route_key(expression: str, message: str | bytes) -> str | None:
-    """The value that ``$request.body.a.b`` picks from a JSON message, or None.
+@dataclass(frozen=True)
+class Response:
+    """What an integration answered. ``body`` is text, as it came."""
 
-    Messages without it, or that aren't JSON, go to ``$default``:
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: str = ""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What the variables of an expression or mapping stand for.
+
+    ``headers`` have lower-case names. ``context`` is the event's ``requestContext``.
+    """
+
+    body: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    stage_variables: Mapping[str, str] = field(default_factory=dict)
+    context: Mapping[str, Any] = field(default_factory=dict)
+    response: Response | None = None
+
+    def after(self, response: Response) -> "Scope":
+        return replace(self, response=response)
+
+    def find(self, path: str) -> Any:
+        """The value at ``path``, like ``request.body.a.b``, ``request.header.X``,
+        ``request.querystring.x``, ``context.connectionId``, ``stageVariables.x`` or
+        ``integration.response.statuscode``; None if there is none.
+        """
+        origin, _, rest = path.removeprefix("route.").removeprefix("method.").partition(".")
+        match origin:
+            case "request":
+                return self._of_request(rest)
+            case "stageVariables":
+                return self.stage_variables.get(rest)
+            case "context":
+                return _dig(self.context, rest.split("."))
+            case "integration" if self.response:
+                return _of_response(self.response, rest.removeprefix("response."))
+        return None
+
+    def _of_request(self, path: str) -> Any:
+        place, _, name = path.partition(".")
+        match place:
+            case "body":
+                return _dig(_decoded(self.body), name.split(".")) if name else self.body
+            case "header":
+                return self.headers.get(name.lower())
+            case "querystring":
+                return self.query.get(name)
+        return None
+
+
+def _of_response(response: Response, path: str) -> Any:
+    place, _, name = path.partition(".")
+    match place:
+        case "statuscode":
+            return str(response.status)
+        case "header":
+            return response.headers.get(name.lower())
+        case "body":
+            return _dig(_decoded(response.body), name.split(".")) if name else response.body
+    return None
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+def _dig(value: Any, names: Sequence[str]) -> Any:
+    for name in names:
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(name)
+    return value
+
+
+def evaluate(expression: str, scope: Scope) -> str | None:
+    """The key that ``expression`` comes to, or None if one of its variables has no text.
+
+    ``\\$`` is a dollar sign, and so is the one of ``$default``, which no variable is named after.
+    """
+    missing = False
+
+    def text(match: re.Match[str]) -> str:
+        nonlocal missing
+        path = match["braced"] or match["bare"]
+        if not path or match[0] == DEFAULT:
+            return match[0].removeprefix("\\")
+        value = scope.find(path)
+        if not isinstance(value, str):
+            missing = True
+            return ""
+        return value
+
+    key = VARIABLE.sub(text, expression)
+    return None if missing else key
+
+
+def select_route_key(expression: str, scope: Scope) -> str | None:
+    """The route that a message names, or None: it goes to ``$default`` then, as messages do that
+    are no JSON. The three reserved routes can't be named.
+
     https://docs.aws.amazon.com/apigateway/latest/developerguide/
     websocket-api-develop-routes.html
     """
-    path = expression.strip("${}").removeprefix("request.body.")
-    if isinstance(message, bytes):
-        return None
-    try:
-        value = json.loads(message)
-    except ValueError:
-        return None
-    for name in path.split("."):
-        if not isinstance(value, dict):
-            return None
-        value = value.get(name)
-    return value if isinstance(value, str) and not value.startswith("$") else None
+    key = evaluate(expression, scope)
+    return None if key is None or key.startswith("$") else key
 
 
-def has_identity(
-    sources: Sequence[str],
-    headers: Mapping[str, str],
-    query: Mapping[str, str],
-    stage_variables: Mapping[str, str],
-) -> bool:
-    """Whether each source (``route.request.header.X``, ``route.request.querystring.x``,
-    ``stageVariables.x``) has a value. If one hasn't, AWS answers 401 without asking the function.
+def choose(expression: str | None, choices: Mapping[str, T], scope: Scope) -> T | None:
+    """The entry that ``expression`` comes to, else that of ``$default``."""
+    key = evaluate(expression, scope) if expression else None
+    if key is not None and key in choices:
+        return choices[key]
+    return choices.get(DEFAULT)
+
+
+def choose_by_pattern(
+    key: str, records: Iterable[Mapping[str, Any]], key_field: str
+) -> Mapping[str, Any] | None:
+    """The record whose key is ``key``, or is a ``/regular expression/`` that matches it, or is
+    ``$default``.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/
+    apigateway-websocket-api-integration-responses.html
     """
-    lowered = {name.lower(): value for name, value in headers.items()}
+    default = None
+    for record in records:
+        wanted = record[key_field]
+        if wanted == DEFAULT:
+            default = record
+        elif wanted == key or _is_matched(wanted, key):
+            return record
+    return default
+
+
+def _is_matched(wanted: str, key: str) -> bool:
+    pattern = PATTERN.fullmatch(wanted)
+    return pattern is not None and re.fullmatch(pattern[1], key, re.DOTALL) is not None
+
+
+def missing_identity(sources: Sequence[str], scope: Scope) -> str | None:
+    """The first of an authorizer's identity sources that has no value, or None.
+
+    Sources are ``route.request.header.X``, ``route.request.querystring.x``, ``stageVariables.x``
+    and ``context.x``. One that is none of these has no value.
+    """
     for source in sources:
-        kind, _, name = source.removeprefix("route.request.").partition(".")
-        values = {"header": lowered, "querystring": query, "stageVariables": stage_variables}
-        key = name.lower() if kind == "header" else name
-        if kind in values and not values[kind].get(key):
-            return False
-    return True
+        if not scope.find(source.removeprefix("$")):
+            return source
+    return None

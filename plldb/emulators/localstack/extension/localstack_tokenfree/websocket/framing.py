@@ -1,5 +1,9 @@
 """WebSocket frames in and out within AWS's limits, over wsproto. No sockets here.
 
+Clients may send text only; a binary frame closes the connection with 1003:
+https://docs.aws.amazon.com/apigateway/latest/developerguide/
+websocket-api-develop-binary-media-types.html
+
 A frame may have 32 KB and a message 128 KB; larger ones close the connection with 1009:
 https://docs.aws.amazon.com/apigateway/latest/developerguide/
 apigateway-execution-service-websocket-limits-table.html
@@ -14,6 +18,7 @@ from wsproto.connection import ConnectionState
 from wsproto.events import BytesMessage, CloseConnection, Message, Ping, TextMessage
 from wsproto.utilities import LocalProtocolError
 
+UNSUPPORTED_DATA = 1003
 MESSAGE_TOO_BIG = 1009
 NO_STATUS = 1005
 NO_STATUS_REASON = "Client-side close frame status not set"
@@ -24,7 +29,7 @@ class Received:
     """What a piece of input amounts to, in order."""
 
     reply: bytes = b""
-    message: str | bytes | None = None
+    message: str | None = None
     closed: tuple[int, str] | None = None
 
 
@@ -35,7 +40,7 @@ class Framing:
         self._connection = connection
         self._max_frame = max_frame
         self._max_message = max_message
-        self._parts: list[Any] = []
+        self._parts: list[str] = []
         self._message_size = 0
         self._frame_size = 0
         self.closing = False
@@ -77,7 +82,10 @@ class Framing:
         return Received(reply=reply, closed=(int(event.code), event.reason or ""))
 
     def _collect(self, event: Any) -> Iterator[Received]:
-        size = len(event.data.encode() if isinstance(event.data, str) else event.data)
+        if not isinstance(event, TextMessage):
+            yield Received(reply=self.close(UNSUPPORTED_DATA, "Binary frames are not supported"))
+            return
+        size = len(event.data.encode())
         self._frame_size += size
         self._message_size += size
         if self._frame_size > self._max_frame or self._message_size > self._max_message:
@@ -87,7 +95,7 @@ class Framing:
         if event.frame_finished:
             self._frame_size = 0
         if event.message_finished:
-            message = type(event.data)().join(self._parts)
+            message = "".join(self._parts)
             self._parts, self._message_size = [], 0
             yield Received(message=message)
 

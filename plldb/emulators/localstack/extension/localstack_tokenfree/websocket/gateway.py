@@ -1,10 +1,10 @@
-"""Connecting: authorizer, ``$connect``, then the socket; and the routes of its messages."""
+"""Connecting: admission, ``$connect``, then the socket; and the routes of its messages."""
 
 import json
 import logging
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,25 +12,29 @@ from rolo import Response
 from rolo.websocket import WebSocketDisconnectedError, WebSocketRequest
 
 from ..apigatewayv2.store import STORE, Record, StageView
-from . import events, policy
+from . import events
+from .admission import (
+    RefusedError,
+    admit,
+    forbidden,
+    refuse_if_closed,
+    require_api_key,
+    scope_of,
+)
 from .events import ConnectionFacts, Event, Handshake
-from .expressions import has_identity, select_route_key
-from .integrations import IntegrationError, call_function, call_integration, status_of
+from .executors import DeadlineError, within
+from .expressions import Scope, select_route_key
+from .functions import IntegrationError
+from .integrations import Call, Reply, call_integration
+from .request_models import is_valid
 from .transport import Socket, refuse
 
 LOG = logging.getLogger(__name__)
+TRACE_HEADER = "X-Amzn-Trace-Id"
 
 
-class RefusedError(Exception):
-    """The handshake ends with this response instead of a WebSocket."""
-
-    def __init__(self, status: int, body: Mapping[str, Any] | str) -> None:
-        super().__init__(status)
-        self.status = status
-        self.body = body if isinstance(body, str) else json.dumps(body)
-
-    def response(self) -> Response:
-        return Response(self.body, status=self.status, mimetype="application/json")
+class MessageError(Exception):
+    """API Gateway answers a message with this text instead of the route's integration."""
 
 
 @dataclass
@@ -44,21 +48,25 @@ class Connection:
     def stage(self) -> StageView | None:
         return STORE.find_stage(self.facts.api_id, self.facts.stage)
 
-    def on_message(self, message: str | bytes) -> None:
-        stage = self.stage()
-        route = select_route(stage, message) if stage else None
-        if stage is None or route is None:
-            self._send_error("Forbidden", events.new_id())
-            return
-        event = events.message_event(self.facts, self.authorizer, route["RouteKey"], message)
+    def on_message(self, message: str) -> None:
+        """https://docs.aws.amazon.com/apigateway/latest/developerguide/
+        websocket-api-develop-routes.html
+        """
+        request_id = events.new_id()
         try:
-            answer = call_route(stage, route, event)
-        except IntegrationError as error:
-            LOG.warning("Route %s of %s failed: %s", route["RouteKey"], stage.api_id, error)
-            self._send_error("Internal server error", event["requestContext"]["requestId"])
-            return
-        if (body := response_body(route, answer)) is not None:
-            self.socket.send(body)
+            stage = self.stage()
+            scope = replace(scope_of(self.facts, self.authorizer), body=message)
+            route = select_route(stage, scope) if stage else None
+            if stage is None or route is None:
+                raise MessageError("Forbidden")
+            event = events.message_event(self.facts, self.authorizer, route["RouteKey"], message)
+            request_id = event["requestContext"]["requestId"]
+            body = answer_message(stage, route, event, scope)
+        except MessageError as error:
+            self._send_error(str(error), request_id)
+        else:
+            if body is not None:
+                self.socket.send(body)
 
     def on_close(self, code: int, reason: str) -> None:
         """AWS delivers ``$disconnect`` at best once, and nobody hears of its failure."""
@@ -67,10 +75,11 @@ class Connection:
         if stage is None or route is None:
             return
         event = events.disconnect_event(self.facts, self.authorizer, code, reason)
+        scope = replace(scope_of(self.facts, self.authorizer), context=event["requestContext"])
         try:
-            call_route(stage, route, event)
-        except IntegrationError as error:
-            LOG.warning("$disconnect of %s failed: %s", stage.api_id, error)
+            call_route(stage, route, event, scope)
+        except (IntegrationError, DeadlineError) as error:
+            LOG.warning("$disconnect of %s failed: %s", stage.api_id, error or "it took too long")
 
     def _send_error(self, message: str, request_id: str) -> None:
         self.socket.send(json.dumps(events.error_message(self.facts, message, request_id)))
@@ -112,7 +121,8 @@ def connect(request: WebSocketRequest, api_id: str, stage: str) -> Response:
     try:
         view = STORE.find_stage(api_id, stage)
         if view is None:
-            raise RefusedError(403, {"message": "Forbidden"})
+            raise forbidden()
+        refuse_if_closed(view)
         open_connection(request, view)
     except RefusedError as refusal:
         return refuse(request, refusal.response())
@@ -134,9 +144,10 @@ def open_connection(request: WebSocketRequest, stage: StageView) -> None:
     authorizer = None
     subprotocol = None
     if route := stage.configuration.routes.get("$connect"):
-        authorizer = authorize(stage, route, facts)
-        answer = run_connect(stage, route, facts, authorizer)
-        subprotocol = chosen_subprotocol(answer)
+        admitted = admit(request, stage, route, facts)
+        facts, authorizer = admitted.facts, admitted.authorizer
+        reply = run_connect(stage, route, facts, authorizer)
+        subprotocol = chosen_subprotocol(reply)
     connection = Connection(facts, authorizer)
 
     def register(socket: Socket) -> None:
@@ -154,109 +165,97 @@ def open_connection(request: WebSocketRequest, stage: StageView) -> None:
 
 def handshake_of(request: WebSocketRequest) -> Handshake:
     source_ip = request.remote_addr or ""
-    forwarded = [
+    added = [
         ("X-Forwarded-For", source_ip),
         ("X-Forwarded-Port", str(request.server[1] if request.server else "")),
         ("X-Forwarded-Proto", "https" if request.scheme in ("https", "wss") else "http"),
     ]
+    if TRACE_HEADER not in request.headers:
+        added.append((TRACE_HEADER, events.new_trace_id()))
     hop_by_hop = ("connection", "upgrade")
     headers = [(k, v) for k, v in request.headers.items() if k.lower() not in hop_by_hop]
     return Handshake(
-        headers=headers + forwarded,
+        headers=headers + added,
         query=dict(request.args.lists()),
         source_ip=source_ip,
     )
 
 
-def authorize(stage: StageView, route: Record, facts: ConnectionFacts) -> dict[str, Any] | None:
-    """Run the REQUEST authorizer of ``$connect``, if it has one.
-
-    401 without its identity sources, 403 when denied, 500 when it fails:
-    https://docs.aws.amazon.com/apigateway/latest/developerguide/
-    apigateway-websocket-api-lambda-auth.html
-    """
-    if route.get("AuthorizationType") != "CUSTOM":
-        return None
-    authorizer = stage.configuration.authorizers.get(route.get("AuthorizerId", ""))
-    if authorizer is None:
-        raise RefusedError(500, {"message": None})
-    handshake = facts.handshake
-    sources = authorizer.get("IdentitySource") or []
-    if not has_identity(
-        sources, handshake.single_headers(), handshake.single_query(), stage.variables
-    ):
-        raise RefusedError(401, {"message": "Unauthorized"})
-    method_arn = f"{stage.arn}/$connect"
-    event = events.authorizer_event(facts, method_arn)
-    request_id = event["requestContext"]["requestId"]
-    began = datetime.now(UTC)
-    try:
-        answer = call_function(authorizer["AuthorizerUri"], stage.region, event)
-        verdict = policy.evaluate(answer, method_arn)
-        context = policy.context(answer)
-    except (IntegrationError, policy.MalformedAnswerError) as error:
-        if getattr(error, "message", "") == "Unauthorized":  # how a function asks for a 401
-            raise RefusedError(401, {"message": "Unauthorized"}) from error
-        LOG.warning("The authorizer of %s failed: %s", stage.api_id, error)
-        failure = events.error_message(facts, "Internal server error", request_id)
-        raise RefusedError(500, failure) from error
-    if verdict is not policy.Verdict.ALLOW:
-        raise RefusedError(403, {"Message": denial(verdict)})
-    latency = int((datetime.now(UTC) - began).total_seconds() * 1000)
-    return context | {"integrationLatency": latency}
-
-
-def denial(verdict: policy.Verdict) -> str:
-    explicit = " with an explicit deny" if verdict is policy.Verdict.DENY else ""
-    return f"User is not authorized to access this resource{explicit}"
-
-
 def run_connect(
     stage: StageView, route: Record, facts: ConnectionFacts, authorizer: dict[str, Any] | None
-) -> Any:
-    """The answer of ``$connect``. Only a 2xx lets the client in; other statuses reach it."""
+) -> Reply:
+    """The reply of ``$connect``. Only a 2xx lets the client in; other statuses reach it."""
     event = events.connect_event(facts, authorizer)
+    scope = replace(scope_of(facts, authorizer), context=event["requestContext"])
+    request_id = event["requestContext"]["requestId"]
     try:
-        answer = call_route(stage, route, event)
-        status = status_of(answer)
+        reply = call_route(stage, route, event, scope)
+    except DeadlineError as error:
+        failure = events.error_message(facts, "Endpoint request timed out", request_id)
+        raise RefusedError(504, failure) from error
     except IntegrationError as error:
         LOG.warning("$connect of %s failed: %s", stage.api_id, error)
-        request_id = event["requestContext"]["requestId"]
         failure = events.error_message(facts, "Internal server error", request_id)
         raise RefusedError(502, failure) from error
-    if not 200 <= status < 300:
-        raise RefusedError(status, str(answer.get("body") or ""))
-    return answer
+    if not 200 <= reply.status < 300:
+        raise RefusedError(reply.status, reply.body or "")
+    return reply
 
 
-def chosen_subprotocol(answer: Any) -> str | None:
+def chosen_subprotocol(reply: Reply) -> str | None:
     """``$connect`` picks one by answering with the Sec-WebSocket-Protocol header.
 
     https://docs.aws.amazon.com/apigateway/latest/developerguide/
     websocket-connect-route-subprotocol.html
     """
-    headers = answer.get("headers") or {}
-    return {name.lower(): value for name, value in headers.items()}.get("sec-websocket-protocol")
+    headers = {name.lower(): value for name, value in (reply.headers or {}).items()}
+    protocol = headers.get("sec-websocket-protocol")
+    return protocol if isinstance(protocol, str) else None
 
 
-def select_route(stage: StageView, message: str | bytes) -> Record | None:
+def select_route(stage: StageView, scope: Scope) -> Record | None:
     configuration = stage.configuration
-    key = select_route_key(configuration.route_selection_expression, message)
+    key = select_route_key(configuration.api["RouteSelectionExpression"], scope)
     routes = configuration.routes
     return (routes.get(key) if key else None) or routes.get("$default")
 
 
-def call_route(stage: StageView, route: Record, event: Event) -> Any:
+def answer_message(stage: StageView, route: Record, event: Event, scope: Scope) -> str | None:
+    """What the client gets for its message, if anything. Raises MessageError."""
+    scope = replace(scope, context=event["requestContext"])
+    if route.get("ApiKeyRequired"):
+        try:
+            require_api_key(stage, scope)
+        except RefusedError as error:
+            raise MessageError("Forbidden") from error
+    if not is_valid(route, stage.configuration.models, scope):
+        raise MessageError("Invalid request body")
+    try:
+        reply = call_route(stage, route, event, scope)
+    except DeadlineError as error:
+        raise MessageError("Endpoint request timed out") from error
+    except IntegrationError as error:
+        LOG.warning("Route %s of %s failed: %s", route["RouteKey"], stage.api_id, error)
+        raise MessageError("Internal server error") from error
+    return reply.body if is_two_way(stage, route) else None
+
+
+def call_route(stage: StageView, route: Record, event: Event, scope: Scope) -> Reply:
+    """Within the integration's time limit, after which it goes on alone: DeadlineError."""
     integration_id = (route.get("Target") or "").removeprefix("integrations/")
     integration = stage.configuration.integrations.get(integration_id)
     if integration is None:
         raise IntegrationError(f"route {route['RouteKey']} has no integration")
-    return call_integration(integration, stage.region, event)
+    call = Call(stage, route, integration, event, scope)
+    return within(call.timeout_seconds, lambda: call_integration(call))
 
 
-def response_body(route: Record, answer: Any) -> str | None:
-    """What a two-way route sends back: the body, where the route has a response expression."""
-    if not route.get("RouteResponseSelectionExpression") or not isinstance(answer, Mapping):
-        return None
-    body = answer.get("body")
-    return body if isinstance(body, str) else None
+def is_two_way(stage: StageView, route: Record) -> bool:
+    """Whether something goes back to the client: the route has a response, or, without one, at
+    least the expression that would select it.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/
+    apigateway-websocket-api-route-response.html
+    """
+    responses = stage.configuration.route_responses.get(route["RouteId"])
+    return bool(responses or route.get("RouteResponseSelectionExpression"))

@@ -1,62 +1,272 @@
-"""Calling what a route or an authorizer points at."""
+"""What a route's integration does with a request, and what comes back from it.
 
+https://docs.aws.amazon.com/apigateway/latest/developerguide/
+apigateway-websocket-api-integrations.html
+"""
+
+import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
-from botocore.exceptions import ClientError
-from localstack.aws.connect import connect_to
-
-from ..apigatewayv2.store import Record
+from ..apigatewayv2.store import Record, StageView
+from . import backends
+from .backends import BackendRequest
 from .events import Event
+from .expressions import Response, Scope, choose_by_pattern
+from .functions import (
+    FunctionError,
+    IntegrationError,
+    call_function,
+    invoke,
+    status_of,
+    with_stage_variables,
+)
+from .mapping import MappedParameters, choose_template, map_parameters, render
 
-CLIENT_ERROR_FLOOR = 400
+MAX_MILLISECONDS = 29_000
+PROXIES = ("AWS_PROXY", "HTTP_PROXY")
 
 
-class IntegrationError(Exception):
-    """The function failed, is missing, or isn't one. ``message`` is the function's own, if any."""
+@dataclass(frozen=True)
+class Call:
+    """One use of a route: what the function of a proxy gets, and what expressions see."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
+    stage: StageView
+    route: Record
+    integration: Record
+    event: Event
+    scope: Scope
+
+    @property
+    def is_connect(self) -> bool:
+        return bool(self.route["RouteKey"] == "$connect")
+
+    @property
+    def timeout_seconds(self) -> float:
+        return int(self.integration.get("TimeoutInMillis") or MAX_MILLISECONDS) / 1000
+
+    @property
+    def uri(self) -> str:
+        return with_stage_variables(self.integration["IntegrationUri"], self.stage.variables)
 
 
-def call_function(uri: str, region: str, event: Event) -> Any:
-    """Invoke the function behind an API Gateway URI and return its decoded answer."""
-    arn = uri.partition("/functions/")[2].partition("/invocations")[0]
-    if not arn:
-        raise IntegrationError(f"not a Lambda integration: {uri}")
-    client = connect_to(region_name=region).lambda_
+@dataclass(frozen=True)
+class Reply:
+    """What an integration came to. ``body`` is for a two-way route's client, None if there is
+    nothing; ``headers`` are those of a function's proxy answer."""
+
+    status: int
+    body: str | None = None
+    headers: Mapping[str, Any] | None = None
+
+
+def call_integration(call: Call) -> Reply:
+    """Raises IntegrationError when the backend fails, or answers nothing that can be used."""
+    perform = INTEGRATIONS.get(call.integration["IntegrationType"])
+    if perform is None:
+        kind = call.integration["IntegrationType"]
+        raise IntegrationError(f"integration type {kind} is not supported")
+    return perform(call)
+
+
+# proxies: the request goes through as it is, and so does the answer
+
+
+def _aws_proxy(call: Call) -> Reply:
+    answer = call_function(call.uri, call.stage.region, call.event)
+    if call.is_connect:
+        status = status_of(answer)
+        return Reply(status, str(answer.get("body") or ""), answer.get("headers") or {})
+    body = answer.get("body") if isinstance(answer, Mapping) else None
+    return Reply(200, body if isinstance(body, str) else None)
+
+
+def _http_proxy(call: Call) -> Reply:
+    mapped = map_parameters(call.integration.get("RequestParameters") or {}, call.scope)
+    if call.is_connect:
+        mapped = replace(
+            mapped,
+            headers={**_forwarded(call.scope.headers), **mapped.headers},
+            query={**call.scope.query, **mapped.query},
+        )
+    response = backends.call_http(_request(call, mapped, call.scope.body.encode()))
+    return Reply(response.status, response.body)
+
+
+def _forwarded(headers: Mapping[str, str]) -> dict[str, str]:
+    """The client's headers without those of the handshake itself."""
+    own = ("host", "connection", "upgrade", "content-length", "authorization")
+    return {
+        name: value
+        for name, value in headers.items()
+        if name not in own and not name.startswith("sec-websocket-")
+    }
+
+
+# the others: templates before and after
+
+
+def _mock(call: Call) -> Reply:
+    """The request template says which status to answer with; without one it is 200."""
+    text, override = _mapped_body(call)
+    return _respond(call, Response(_mock_status(text)), override)
+
+
+def _mock_status(text: str) -> int:
+    if not text.strip():
+        return 200
     try:
-        response = client.invoke(FunctionName=arn, Payload=json.dumps(event))
-    except ClientError as error:
-        raise IntegrationError(str(error)) from error
-    answer = json.loads(response["Payload"].read() or b"null")
-    if response.get("FunctionError"):
-        raise IntegrationError(_error_message(answer))
-    return answer
+        return int(json.loads(text)["statusCode"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise IntegrationError("the request template of a MOCK gives no statusCode") from error
 
 
-def call_integration(integration: Record, region: str, event: Event) -> Any:
-    """The answer of a route's integration. ``AWS_PROXY`` calls a function, ``MOCK`` says 200."""
-    match integration["IntegrationType"]:
-        case "AWS_PROXY":
-            return call_function(integration["IntegrationUri"], region, event)
-        case "MOCK":
-            return {"statusCode": 200}
-        case other:
-            raise IntegrationError(f"integration type {other} is not supported")
+def _http(call: Call) -> Reply:
+    text, override = _mapped_body(call)
+    mapped = _mapped_parameters(call, override)
+    return _respond(call, backends.call_http(_request(call, mapped, _data(call, text))), override)
 
 
-def status_of(answer: object) -> int:
-    """The status of a proxy answer. One without a status is malformed: 502 on AWS."""
-    if isinstance(answer, Mapping) and (status := answer.get("statusCode")) is not None:
-        try:
-            return int(status)
-        except (TypeError, ValueError):
-            pass
-    raise IntegrationError("Malformed Lambda proxy response")
+def _aws(call: Call) -> Reply:
+    text, override = _mapped_body(call)
+    mapped = _mapped_parameters(call, override)
+    if "/functions/" in call.uri:
+        response = _call_lambda(call, text, mapped)
+    else:
+        response = backends.call_aws_service(_request(call, mapped, _data(call, text)))
+    return _respond(call, response, override)
 
 
-def _error_message(answer: object) -> str:
+def _call_lambda(call: Call, text: str, mapped: MappedParameters) -> Response:
+    kinds = {name.lower(): value for name, value in mapped.headers.items()}
+    kind = kinds.get("x-amz-invocation-type", "RequestResponse")
+    try:
+        return Response(200, body=invoke(call.uri, call.stage.region, text or "{}", kind))
+    except FunctionError as error:
+        if call.is_connect and not _integration_responses(call):
+            raise
+        return Response(200, body=error.body)
+
+
+def _mapped_body(call: Call) -> tuple[str, "Overrides"]:
+    """-> what goes to the backend, and what the template overrides.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/
+    websocket-api-data-transformations.html
+    """
+    integration = call.integration
+    templates = integration.get("RequestTemplates") or {}
+    expression = integration.get("TemplateSelectionExpression")
+    template = choose_template(templates, expression, call.scope)
+    if template is not None:
+        rendered = render(template, call.scope.body, call.scope)
+        return rendered.text, Overrides(rendered.request_override, rendered.response_override)
+    behaviour = integration.get("PassthroughBehavior") or "WHEN_NO_MATCH"
+    if behaviour == "NEVER" or (behaviour == "WHEN_NO_TEMPLATES" and templates):
+        raise IntegrationError(f"no request template, and PassthroughBehavior is {behaviour}")
+    passed = "" if integration["IntegrationType"] == "MOCK" else call.scope.body
+    return passed, Overrides({}, {})
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/
+    apigateway-override-request-response-parameters.html"""
+
+    request: Mapping[str, Any]
+    response: Mapping[str, Any]
+
+
+def _mapped_parameters(call: Call, override: Overrides) -> MappedParameters:
+    mapped = map_parameters(call.integration.get("RequestParameters") or {}, call.scope)
+    return MappedParameters(
+        headers={**mapped.headers, **override.request.get("header", {})},
+        query={**mapped.query, **override.request.get("querystring", {})},
+        path={**mapped.path, **override.request.get("path", {})},
+    )
+
+
+def _data(call: Call, text: str) -> bytes:
+    """The payload; ``CONVERT_TO_BINARY`` takes base64 for what it stands for.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/
+    websocket-api-develop-binary-media-types.html
+    """
+    if call.integration.get("ContentHandlingStrategy") != "CONVERT_TO_BINARY":
+        return text.encode()
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise IntegrationError("the payload is no base64") from error
+
+
+def _request(call: Call, mapped: MappedParameters, data: bytes) -> BackendRequest:
+    uri = call.uri
+    for name, value in mapped.path.items():
+        uri = uri.replace(f"{{{name}}}", str(value))
+    return BackendRequest(
+        stage=call.stage,
+        route_key=call.route["RouteKey"],
+        request_id=call.event["requestContext"]["requestId"],
+        method=call.integration.get("IntegrationMethod") or "POST",
+        uri=uri,
+        headers=mapped.headers,
+        query=mapped.query,
+        data=data,
+        credentials=call.integration.get("CredentialsArn"),
+        timeout_seconds=call.timeout_seconds,
+    )
+
+
+def _integration_responses(call: Call) -> list[Record]:
+    responses = call.stage.configuration.integration_responses
+    return list(responses.get(call.integration["IntegrationId"], ()))
+
+
+def _respond(call: Call, response: Response, override: Overrides) -> Reply:
+    """What the integration's responses make of the backend's.
+
+    One is chosen by the status, for a function by its ``errorMessage``, else it is ``$default``.
+    Without any, ``body`` is the backend's.
+    """
+    records = _integration_responses(call)
+    if not records:
+        return Reply(_status(response.status, override.response), response.body)
+    record = choose_by_pattern(_response_key(call, response), records, "IntegrationResponseKey")
+    if record is None:
+        raise IntegrationError("no IntegrationResponse matches, and there is none of $default")
+    scope = call.scope.after(response)
+    templates = record.get("ResponseTemplates") or {}
+    template = choose_template(templates, record.get("TemplateSelectionExpression"), scope)
+    body = response.body
+    if template is not None:
+        rendered = render(template, body, scope)
+        body, override = rendered.text, replace(override, response=rendered.response_override)
+    if record.get("ContentHandlingStrategy") == "CONVERT_TO_TEXT" and template is None:
+        body = base64.b64encode(response.body.encode()).decode()
+    return Reply(_status(response.status, override.response), body)
+
+
+def _response_key(call: Call, response: Response) -> str:
+    if "/functions/" not in (call.integration.get("IntegrationUri") or ""):
+        return str(response.status)
+    try:
+        answer = json.loads(response.body or "null")
+    except ValueError:
+        return ""
     return str(answer.get("errorMessage", "")) if isinstance(answer, Mapping) else ""
+
+
+def _status(status: int, override: Mapping[str, Any]) -> int:
+    return int(override.get("status") or status)
+
+
+INTEGRATIONS: Mapping[str, Callable[[Call], Reply]] = {
+    "AWS": _aws,
+    "AWS_PROXY": _aws_proxy,
+    "HTTP": _http,
+    "HTTP_PROXY": _http_proxy,
+    "MOCK": _mock,
+}

@@ -11,16 +11,25 @@ from urllib.parse import unquote
 
 from rolo import Request, Response
 
+from ..access import SignatureError, check_signature, is_allowed
+from ..apigatewayv2.store import STORE
+from ..rest_iam import caller_identity
 from ..settings import SETTINGS
-from ..signatures import access_key_of
 from .gateway import CONNECTIONS, Connection
+
+ACTION = "execute-api:ManageConnections"
 
 
 def manage_connection(request: Request, api_id: str, stage: str, connection_id: str) -> Response:
     """POST sends to the client, GET tells about it, DELETE disconnects it."""
-    if access_key_of(request) is None:
-        return _error(403, "MissingAuthenticationTokenException", "Missing Authentication Token")
-    connection = CONNECTIONS.find(api_id, stage, unquote(connection_id))
+    try:
+        access_key = check_signature(request)
+    except SignatureError as error:
+        return _error(403, _error_type(str(error)), str(error))
+    connection_id = unquote(connection_id)
+    if denial := _denial(request, access_key, api_id, stage, connection_id):
+        return _error(403, "AccessDeniedException", denial)
+    connection = CONNECTIONS.find(api_id, stage, connection_id)
     if connection is None:
         return _error(410, "GoneException", "Gone")
     match request.method:
@@ -31,6 +40,31 @@ def manage_connection(request: Request, api_id: str, stage: str, connection_id: 
             return Response(status=204)
         case _:
             return _json(200, _describe(connection))
+
+
+def _error_type(message: str) -> str:
+    if message.startswith("Missing"):
+        return "MissingAuthenticationTokenException"
+    return "InvalidSignatureException"
+
+
+def _denial(
+    request: Request, access_key: str, api_id: str, stage: str, connection_id: str
+) -> str | None:
+    """What IAM has against it, if it knows the key.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/
+    apigateway-websocket-control-access-iam.html
+    """
+    view = STORE.find_stage(api_id, stage)
+    if view is None:
+        return None
+    resource = f"{view.arn}/{request.method}/@connections/{connection_id}"
+    keys = {"aws:sourceip": request.remote_addr or ""}
+    if is_allowed(access_key, ACTION, resource, keys):
+        return None
+    caller = caller_identity(access_key, view.region)["userArn"]
+    return f"User: {caller} is not authorized to perform: {ACTION} on resource: {resource}"
 
 
 def _post(connection: Connection, data: bytes) -> Response:

@@ -1,15 +1,19 @@
-"""What an authorizer's answer allows.
+"""What a policy allows: an authorizer's answer, or what IAM says of a user or a role.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/
 apigateway-lambda-authorizer-output.html
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from enum import Enum
+from types import MappingProxyType
 from typing import Any
 
-INVOKE = "execute-api:invoke"
+from .conditions import Keys, holds, listed, wildcard_match
+
+INVOKE = "execute-api:Invoke"
+NO_KEYS: Keys = MappingProxyType({})
 
 
 class Verdict(Enum):
@@ -22,21 +26,36 @@ class MalformedAnswerError(Exception):
     """The function's answer is no authorizer output: AWS answers 500."""
 
 
-def evaluate(answer: object, method_arn: str) -> Verdict:
-    """One matching Deny wins; without a matching Allow it is NOT_ALLOWED."""
+def evaluate(answer: object, method_arn: str, keys: Keys = NO_KEYS) -> Verdict:
+    """What an authorizer's answer says of opening the connection. ``keys``: see ``decide``."""
     if not isinstance(answer, Mapping) or not answer.get("principalId"):
         raise MalformedAnswerError("no principalId")
     policy = answer.get("policyDocument")
     if not isinstance(policy, Mapping) or not isinstance(policy.get("Statement"), (list, Mapping)):
         raise MalformedAnswerError("no policyDocument")
+    if not all(isinstance(statement, Mapping) for statement in listed(policy["Statement"])):
+        raise MalformedAnswerError("a statement is no object")
+    return decide([policy], INVOKE, method_arn, keys)
+
+
+def decide(
+    policies: Iterable[Mapping[str, Any]], action: str, resource: str, keys: Keys
+) -> Verdict:
+    """One matching Deny wins; without a matching Allow it is NOT_ALLOWED.
+
+    ``keys`` are the request's condition keys, like ``aws:sourceip``, in lower case. A condition
+    that can't be told allows nothing, and denies.
+    """
     verdict = Verdict.NOT_ALLOWED
-    for statement in _listed(policy["Statement"]):
-        if not _applies(statement, method_arn):
-            continue
-        if statement.get("Effect") == "Deny":
-            return Verdict.DENY
-        if statement.get("Effect") == "Allow":
-            verdict = Verdict.ALLOW
+    for policy in policies:
+        for statement in listed(policy.get("Statement", ())):
+            if not _covers(statement, action, resource):
+                continue
+            condition = holds(statement.get("Condition"), keys)
+            if statement.get("Effect") == "Deny" and condition is not False:
+                return Verdict.DENY
+            if statement.get("Effect") == "Allow" and condition is True:
+                verdict = Verdict.ALLOW
     return verdict
 
 
@@ -62,20 +81,17 @@ def _as_string(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def _applies(statement: object, method_arn: str) -> bool:
-    if not isinstance(statement, Mapping):
-        raise MalformedAnswerError("a statement is no object")
-    actions = _listed(statement.get("Action", ()))
-    resources = _listed(statement.get("Resource", ()))
-    return any(_matches(str(action).lower(), INVOKE) for action in actions) and any(
-        _matches(str(resource), method_arn) for resource in resources
-    )
+def _covers(statement: Mapping[str, Any], action: str, resource: str) -> bool:
+    """``NotAction`` and ``NotResource`` cover what they don't name."""
+    if "NotAction" in statement:
+        is_action = not _names(statement["NotAction"], action.lower(), lower=True)
+    else:
+        is_action = _names(statement.get("Action", ()), action.lower(), lower=True)
+    if "NotResource" in statement:
+        return is_action and not _names(statement["NotResource"], resource)
+    return is_action and _names(statement.get("Resource", ()), resource)
 
 
-def _listed(value: Any) -> Iterable[Any]:
-    return value if isinstance(value, (list, tuple)) else [value]
-
-
-def _matches(pattern: str, text: str) -> bool:
-    expression = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
-    return re.fullmatch(expression, text, re.DOTALL) is not None
+def _names(patterns: Any, text: str, lower: bool = False) -> bool:
+    texts = (str(pattern) for pattern in listed(patterns))
+    return any(wildcard_match(each.lower() if lower else each, text) for each in texts)

@@ -4,63 +4,72 @@ rolo, which accepts the connection, neither answers close frames nor ends the TC
 keeps a thread for each. So once the handshake is done this protocol takes its place.
 """
 
-import threading
+import sys
 import time
-from collections import deque
 from collections.abc import Callable
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 from typing import Protocol as TypingProtocol
 
+from localstack.utils.patch import patch
 from rolo import Response
-from rolo.websocket import WebSocketRequest
+from rolo.serving.twisted import WebsocketResourceDecorator
+from rolo.websocket import WebSocketDisconnectedError, WebSocketRequest
 from twisted.internet import reactor
 from twisted.internet.protocol import Protocol
+from twisted.internet.tcp import Port
 from twisted.internet.threads import blockingCallFromThread
 from twisted.protocols.policies import ProtocolWrapper
+from werkzeug.datastructures import Headers
 
 from ..settings import SETTINGS
+from .executors import DISCONNECTS, HANDSHAKES, MESSAGES, Lane
 from .framing import Framing
 
 ABNORMAL = 1006
 GOING_AWAY = 1001
 CLOSE_GRACE_SECONDS = 5.0
+LISTEN_BACKLOG = 4096
+SWITCH_SECONDS = 0.0005
+
+
+def install() -> None:
+    """Upgrades are handled on threads of their own: a handshake waits for functions, which need
+    the threads that rolo would take for it. And clients that come all at once find room to wait
+    in: Twisted's backlog of 50 makes the others try again after one second, then after three.
+    The reactor's thread gives the interpreter's lock away at each system call; with Python's own
+    five milliseconds it would get it back too late while functions keep other threads busy."""
+    patch(WebsocketResourceDecorator._processWebsocket)(_process_on_own_threads)
+    sys.setswitchinterval(SWITCH_SECONDS)
+    reactor.callWhenRunning(_widen_backlog)
+
+
+def _widen_backlog() -> None:
+    for reader in reactor.getReaders():
+        if isinstance(reader, Port):
+            reader.socket.listen(LISTEN_BACKLOG)
+
+
+def _process_on_own_threads(
+    original: Callable[[Any, Any], None], resource: Any, request: Any
+) -> None:
+    threads = SimpleNamespace(callInThread=HANDSHAKES.submit)
+    original(
+        SimpleNamespace(
+            original=SimpleNamespace(_threadpool=threads),
+            websocketListener=resource.websocketListener,
+        ),
+        request,
+    )
 
 
 class Listener(TypingProtocol):
-    """Told of everything in order, on worker threads, one call at a time."""
+    """Told of everything on worker threads: of messages in order, of the end at the end."""
 
-    def on_message(self, message: str | bytes) -> None: ...
+    def on_message(self, message: str) -> None: ...
 
     def on_close(self, code: int, reason: str) -> None: ...
-
-
-class SerialQueue:
-    """Runs tasks one after the other on the reactor's thread pool; holds no thread when idle."""
-
-    def __init__(self) -> None:
-        self._tasks: deque[Callable[[], None]] = deque()
-        self._lock = threading.Lock()
-        self._running = False
-
-    def put(self, task: Callable[[], None]) -> None:
-        with self._lock:
-            self._tasks.append(task)
-            if self._running:
-                return
-            self._running = True
-        reactor.callInThread(self._run)
-
-    def _run(self) -> None:
-        with self._lock:
-            task = self._tasks.popleft()
-        try:
-            task()
-        finally:
-            with self._lock:
-                self._running = bool(self._tasks)
-            if self._running:
-                reactor.callInThread(self._run)
 
 
 def refuse(request: WebSocketRequest, response: Response) -> Response:
@@ -79,6 +88,12 @@ def _refuse(request: WebSocketRequest, response: Response) -> Response:
     return response
 
 
+def _protocol_header(subprotocol: str | None) -> Headers | None:
+    """What ``$connect`` chose goes to the client as it is, even if the client did not offer it:
+    API Gateway leaves it to the client to refuse. wsproto would not send it by its own means."""
+    return Headers([("Sec-WebSocket-Protocol", subprotocol)]) if subprotocol else None
+
+
 class Socket(Protocol):
     """One accepted WebSocket. Its public methods may be called from any thread."""
 
@@ -86,7 +101,7 @@ class Socket(Protocol):
         self.last_active_at = time.time()
         self._listener = listener
         self._on_gone = on_gone
-        self._events = SerialQueue()
+        self._lane = Lane(SETTINGS.websocket_parallel_messages, MESSAGES, DISCONNECTS)
         self._framing: Framing
         self._wire: Any
         self._close: tuple[int, str] | None = None
@@ -127,11 +142,14 @@ class Socket(Protocol):
         channel = request.socket.channel
         self._wire = channel.request.transport
         self._wire.unregisterProducer()  # the HTTP channel, for which closing would wait
-        self._wire.setTcpNoDelay(True)
-        self._wire.setTcpKeepAlive(True)
+        try:
+            self._wire.setTcpNoDelay(True)
+            self._wire.setTcpKeepAlive(True)
+        except AttributeError as error:  # the client has left, and Twisted let go of the socket
+            raise WebSocketDisconnectedError from error
         register(self)
         try:
-            request.accept(subprotocol=subprotocol, timeout=0)
+            request.accept(headers=_protocol_header(subprotocol), timeout=0)
         except Exception:
             self._vanish()
             raise
@@ -153,7 +171,7 @@ class Socket(Protocol):
                 self._wire.write(received.reply)
             if received.message is not None:
                 self._touch()
-                self._events.put(partial(self._listener.on_message, received.message))
+                self._lane.put(partial(self._listener.on_message, received.message))
             if received.closed:
                 self._closed(*received.closed)
                 self._drop()
@@ -182,7 +200,7 @@ class Socket(Protocol):
             return
         self._vanish()
         code, reason = self._close or (code, reason)
-        self._events.put(lambda: self._listener.on_close(code, reason))
+        self._lane.finish(lambda: self._listener.on_close(code, reason))
 
     def _vanish(self) -> None:
         self._gone = True

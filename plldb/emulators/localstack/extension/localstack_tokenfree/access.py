@@ -1,0 +1,47 @@
+"""Whether IAM lets somebody do something, for what LocalStack itself does not ask IAM about."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from .identities import find_identity
+from .settings import SETTINGS
+from .signatures import is_genuine, signature_of
+from .websocket.policy import Verdict, decide
+
+
+class SignatureError(Exception):
+    """The request is not signed, or not by whom it says. The text is API Gateway's."""
+
+
+def check_signature(request: Any) -> str:
+    """The access key that signed ``request``. Raises SignatureError.
+
+    A signature is held against the secret if IAM knows the key; other keys act as root.
+    """
+    signature = signature_of(request)
+    if signature is None:
+        raise SignatureError("Missing Authentication Token")
+    if signature.has_expired(datetime.now(UTC)):
+        raise SignatureError("Signature expired")
+    identity = find_identity(signature.access_key) if SETTINGS.iam else None
+    if identity is None:
+        return signature.access_key
+    if not identity.is_active:
+        raise SignatureError("The security token included in the request is invalid.")
+    if not is_genuine(signature, request, identity.secret):
+        raise SignatureError(
+            "The request signature we calculated does not match the signature you provided. "
+            "Check your AWS Secret Access Key and signing method. "
+            "Consult the service documentation for details."
+        )
+    return signature.access_key
+
+
+def is_allowed(access_key: str, action: str, resource: str, keys: Mapping[str, str]) -> bool:
+    """Whether the policies of the key's user or role allow it. Root may do everything, and so may
+    a role that IAM does not have."""
+    identity = find_identity(access_key) if SETTINGS.iam else None
+    if identity is None or identity.policies is None:
+        return True
+    return decide(identity.policies, action, resource, keys) is Verdict.ALLOW

@@ -1,0 +1,470 @@
+"""What AWS refuses in the fields of a record, as one table: the rows of ``RULES``.
+
+A rule looks at a record as it is to be kept, and at the API around it; it returns the message of
+a refusal, or None. What the service's own model says (types, lengths, enumerations) is checked
+before, by ``shapes``. Where the rules come from:
+https://docs.aws.amazon.com/apigatewayv2/latest/api-reference/apis-apiid-routes.html and the pages
+beside it, one for each sort of resource.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from .kinds import (
+    AUTHORIZER,
+    DEFAULT_ROUTE,
+    DEFAULT_STAGE,
+    HTTP,
+    INTEGRATION,
+    WEBSOCKET,
+    Kind,
+    Record,
+)
+from .refusals import BadRequestError, NotFoundError
+
+METHODS = ("ANY", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+
+
+class Surroundings(Protocol):
+    """The API that a record belongs to."""
+
+    @property
+    def protocol(self) -> str: ...
+
+    def children(self, kind: Kind, *parents: str) -> dict[str, Record]: ...
+
+
+Rule = Callable[[Record, Surroundings], str | None]
+
+
+def check(name: str, record: Record, api: Surroundings) -> None:
+    """Raise what AWS answers when a record of the kind ``name`` breaks one of its rules."""
+    for rule in RULES.get(name, ()):
+        if message := rule(record, api):
+            raise BadRequestError(message)
+
+
+# selection expressions: https://docs.aws.amazon.com/apigateway/latest/developerguide/
+# apigateway-websocket-api-selection-expressions.html
+
+_PATH = r"[A-Za-z0-9_$-]+(?:\[\d+\])*(?:\.[A-Za-z0-9_$-]+(?:\[\d+\])*)*"
+_VARIABLE = (
+    rf"(?:request\.body(?:\.{_PATH})|request\.header\.[A-Za-z0-9_-]+"
+    rf"|request\.(?:querystring|path)\.[A-Za-z0-9_.-]+|request\.(?:method|path|body)"
+    rf"|context\.[A-Za-z0-9_.-]+|stageVariables\.[A-Za-z0-9_]+"
+    rf"|integration\.response\.(?:statuscode|header\.[A-Za-z0-9_-]+|body(?:\.{_PATH})?)"
+    rf"|route\.request\.[A-Za-z0-9_.-]+|default)"
+)
+_EXPRESSION = re.compile(rf"(?:\$\{{{_VARIABLE}\}}|\${_VARIABLE}|[^$])+")
+_FROM_REQUEST = re.compile(rf"\$\{{?{_VARIABLE}\}}?")
+
+
+def _is_expression(value: str) -> bool:
+    return bool(_EXPRESSION.fullmatch(value)) and value.count("{") == value.count("}")
+
+
+def _selects_routes(value: str) -> bool:
+    """``$request.body.action``, with or without braces, or several such beside each other."""
+    return _is_expression(value) and bool(re.search(r"\$\{?(?:request|context)\.", value))
+
+
+def expressions(*fields: str) -> Rule:
+    def rule(record: Record, _: Surroundings) -> str | None:
+        for field in fields:
+            value = record.get(field)
+            if value and not _is_expression(value):
+                return f"Invalid selection expression specified: {value}"
+        return None
+
+    return rule
+
+
+# rules that serve for several fields
+
+
+def only_for(protocol: str, *fields: str) -> Rule:
+    """Fields that APIs of the other protocol may not have."""
+
+    def rule(record: Record, api: Surroundings) -> str | None:
+        for field in fields:
+            if api.protocol != protocol and record.get(field):
+                return f"{field} is supported only for {protocol} APIs"
+        return None
+
+    return rule
+
+
+def kind_only_for(protocol: str, name: str) -> Rule:
+    def rule(_: Record, api: Surroundings) -> str | None:
+        wrong = api.protocol != protocol
+        return f"{name} is supported only for {protocol} APIs" if wrong else None
+
+    return rule
+
+
+def not_empty(*fields: str) -> Rule:
+    """Fields that every record has, and that hold more than blanks."""
+
+    def rule(record: Record, _: Surroundings) -> str | None:
+        for field in fields:
+            if not str(record.get(field) or "").strip():
+                return f"{field} is required and must not be empty"
+        return None
+
+    return rule
+
+
+def matching(field: str, pattern: str, expectation: str) -> Rule:
+    compiled = re.compile(pattern)
+
+    def rule(record: Record, _: Surroundings) -> str | None:
+        value = record.get(field)
+        if value is None or compiled.fullmatch(value):
+            return None
+        return f"Invalid {field} specified: {value}. {expectation}"
+
+    return rule
+
+
+def exactly(field: str, *values: str, protocol: str = "") -> Rule:
+    def rule(record: Record, api: Surroundings) -> str | None:
+        value = record.get(field)
+        if not value or value in values or (protocol and api.protocol != protocol):
+            return None
+        return f"Invalid {field} specified: {value}. Must be one of [{', '.join(values)}]"
+
+    return rule
+
+
+# APIs
+
+
+def route_selection(record: Record, _: Surroundings) -> str | None:
+    """HTTP APIs choose routes by method and path, whatever theirs says."""
+    if record["ProtocolType"] != WEBSOCKET:
+        return None
+    expression = record.get("RouteSelectionExpression")
+    if not expression:
+        return "RouteSelectionExpression is required for WEBSOCKET protocol"
+    if not _selects_routes(expression):
+        return f"Invalid RouteSelectionExpression specified: {expression}"
+    return None
+
+
+def api_key_selection(record: Record, api: Surroundings) -> str | None:
+    value = record.get("ApiKeySelectionExpression") or ""
+    if api.protocol == WEBSOCKET and not value.startswith("$"):
+        return f"Invalid ApiKeySelectionExpression specified: {value}"
+    return None if api.protocol == HTTP else expressions("ApiKeySelectionExpression")(record, api)
+
+
+def known_protocol(record: Record, _: Surroundings) -> str | None:
+    if record.get("ProtocolType") in (HTTP, WEBSOCKET):
+        return None
+    return "Invalid protocol specified. Must be one of [HTTP, WEBSOCKET]"
+
+
+def quick_route_key(record: Record, api: Surroundings) -> str | None:
+    if "Target" not in record:
+        return None
+    return http_route_key({"RouteKey": record.get("RouteKey", DEFAULT_ROUTE)}, api)
+
+
+# routes
+
+
+def http_route_key(record: Record, api: Surroundings) -> str | None:
+    """``$default``, or a method and a path whose last part may be greedy.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html
+    """
+    key = record["RouteKey"]
+    if api.protocol != HTTP or key == DEFAULT_ROUTE:
+        return None
+    method, _, path = key.partition(" ")
+    if method in METHODS and is_http_path(path):
+        return None
+    return (
+        f"The provided route key is not formatted properly for HTTP protocol: {key}. "
+        'Format should be "<HTTP METHOD> /<RESOURCE PATH>" or "$default"'
+    )
+
+
+_PLAIN_PART = re.compile(r"[^/{}\s]*")
+_PATH_VARIABLE = re.compile(r"\{[A-Za-z0-9._:$-]+(\+?)\}")
+
+
+def is_http_path(path: str) -> bool:
+    """Each part is text or one variable; only the last one may be greedy."""
+    if not path.startswith("/"):
+        return False
+    parts = path[1:].split("/")
+    for number, part in enumerate(parts, start=1):
+        variable = _PATH_VARIABLE.fullmatch(part)
+        if variable is None and not _PLAIN_PART.fullmatch(part):
+            return False
+        if variable and variable.group(1) and number < len(parts):
+            return False
+    return True
+
+
+def route_target(record: Record, api: Surroundings) -> str | None:
+    target = record.get("Target")
+    if not target:
+        return None
+    collection, _, integration_id = target.partition("/")
+    if collection != "integrations" or not integration_id:
+        return f'Invalid Target specified: {target}. Format should be "integrations/<ID>"'
+    if integration_id not in api.children(INTEGRATION):
+        raise NotFoundError(f"Invalid Integration identifier specified {integration_id}")
+    return None
+
+
+AUTHORIZERS_OF = {"CUSTOM": "REQUEST", "JWT": "JWT"}
+
+
+def route_authorization(record: Record, api: Surroundings) -> str | None:
+    """``CUSTOM`` and ``JWT`` name an authorizer of their own type.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/
+    apigateway-websocket-api-lambda-auth.html
+    """
+    authorization = record.get("AuthorizationType", "NONE")
+    if authorization == "JWT" and api.protocol == WEBSOCKET:
+        return "AuthorizationType JWT is supported only for HTTP APIs"
+    on_websocket = api.protocol == WEBSOCKET and authorization != "NONE"
+    if on_websocket and record["RouteKey"] != "$connect":
+        return "Currently, authorization is restricted to the $connect route only"
+    wanted = AUTHORIZERS_OF.get(authorization)
+    if wanted is None:
+        return None
+    authorizer_id = record.get("AuthorizerId")
+    if not authorizer_id:
+        return f"AuthorizerId is required for AuthorizationType {authorization}"
+    authorizer = api.children(AUTHORIZER).get(authorizer_id)
+    if authorizer is None:
+        raise NotFoundError(f"Invalid Authorizer identifier specified {authorizer_id}")
+    if authorizer["AuthorizerType"] != wanted:
+        return f"AuthorizationType {authorization} needs an authorizer of type {wanted}"
+    return None
+
+
+# integrations
+
+HTTP_INTEGRATIONS = ("AWS_PROXY", "HTTP_PROXY")
+
+
+def integration_type(record: Record, api: Surroundings) -> str | None:
+    value = record["IntegrationType"]
+    if api.protocol == HTTP and value not in HTTP_INTEGRATIONS:
+        return f"IntegrationType {value} is supported only for WEBSOCKET APIs"
+    return None
+
+
+def integration_uri(record: Record, _: Surroundings) -> str | None:
+    """Functions and AWS services have ARNs, HTTP integrations URLs; both may use variables."""
+    kind, uri = record["IntegrationType"], record.get("IntegrationUri")
+    if kind == "AWS_PROXY" and not uri and not record.get("IntegrationSubtype"):
+        return "IntegrationUri is required for integrations of type AWS_PROXY"
+    if not uri or uri.startswith("$") or _is_link(record):
+        return None
+    if kind.startswith("AWS") and not uri.startswith("arn:"):
+        return f"Invalid IntegrationUri specified: {uri}. It must be an ARN"
+    if kind.startswith("HTTP") and not re.match(r"https?://", uri):
+        return f"Invalid HTTP endpoint specified for URI: {uri}"
+    return None
+
+
+def _is_link(record: Record) -> bool:
+    return record.get("ConnectionType") == "VPC_LINK"
+
+
+def vpc_link(record: Record, _: Surroundings) -> str | None:
+    missing = _is_link(record) and not record.get("ConnectionId")
+    return "ConnectionId is required for ConnectionType VPC_LINK" if missing else None
+
+
+def longest_timeout(record: Record, api: Surroundings) -> str | None:
+    longest = 29000 if api.protocol == WEBSOCKET else 30000
+    if record.get("TimeoutInMillis", 0) > longest:
+        return f"TimeoutInMillis must be between 50 and {longest}"
+    return None
+
+
+# authorizers
+
+_IDENTITY_SOURCES = {
+    HTTP: re.compile(
+        r"\$request\.(?:header|querystring)\.[^.\s]\S*|\$context\.\S+|\$stageVariables\.\w+"
+    ),
+    WEBSOCKET: re.compile(
+        r"\$?(?:route\.request\.(?:header|querystring)\.[^.\s]\S*|context\.\S+|stageVariables\.\w+)"
+    ),
+}
+
+
+def identity_sources(record: Record, api: Surroundings) -> str | None:
+    """https://docs.aws.amazon.com/apigatewayv2/latest/api-reference/
+    apis-apiid-authorizers.html#apis-apiid-authorizers-model-createauthorizerinput
+    """
+    for source in record.get("IdentitySource") or []:
+        if not _IDENTITY_SOURCES[api.protocol].fullmatch(source):
+            return f"Invalid identity source specified: {source}"
+    return None
+
+
+def payload_format(record: Record, api: Surroundings) -> str | None:
+    if record["AuthorizerType"] != "REQUEST" or api.protocol != HTTP:
+        return None
+    if not record.get("AuthorizerPayloadFormatVersion"):
+        return "AuthorizerPayloadFormatVersion is a required parameter for REQUEST authorizer"
+    return None
+
+
+def simple_responses(record: Record, _: Surroundings) -> str | None:
+    first = record.get("AuthorizerPayloadFormatVersion") == "1.0"
+    if record.get("EnableSimpleResponses") and first:
+        return "EnableSimpleResponses is supported only with AuthorizerPayloadFormatVersion 2.0"
+    return None
+
+
+def jwt_configuration(record: Record, api: Surroundings) -> str | None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-jwt-authorizer.html"""
+    if record["AuthorizerType"] != "JWT":
+        return None
+    if api.protocol == WEBSOCKET:
+        return "Authorizers of type JWT are supported only for HTTP APIs"
+    configuration = record.get("JwtConfiguration") or {}
+    if not re.match(r"https?://", configuration.get("Issuer") or ""):
+        return "JwtConfiguration needs an Issuer that is a URL"
+    if not configuration.get("Audience"):
+        return "JwtConfiguration needs at least one Audience"
+    if len(record.get("IdentitySource") or []) != 1:
+        return "A JWT authorizer needs exactly one identity source"
+    return None
+
+
+# models
+
+
+def model_schema(record: Record, _: Surroundings) -> str | None:
+    """JSON models are JSON schemas of draft 4.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/models-mappings-models.html
+    """
+    if "json" not in record["ContentType"]:
+        return None
+    try:
+        schema = json.loads(record["Schema"])
+    except ValueError as error:
+        return f"Invalid model schema specified: it is not JSON: {error}"
+    if not isinstance(schema, dict):
+        return "Invalid model schema specified: it is not a JSON object"
+    return _schema_fault(schema)
+
+
+def _schema_fault(schema: Any) -> str | None:
+    from jsonschema import Draft4Validator
+    from jsonschema.exceptions import SchemaError
+
+    try:
+        Draft4Validator.check_schema(schema)
+    except SchemaError as error:
+        return f"Invalid model schema specified: {error.message}"
+    return None
+
+
+# stages
+
+
+def stage_name(record: Record, api: Surroundings) -> str | None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-stages.html"""
+    name = record["StageName"]
+    if name == DEFAULT_STAGE and api.protocol == HTTP:
+        return None
+    if re.fullmatch(r"[A-Za-z0-9_-]{1,128}", name):
+        return None
+    return "Stage name only allows a-zA-Z0-9_- (or $default for HTTP APIs)"
+
+
+def stage_variables(record: Record, _: Surroundings) -> str | None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-stages.stage-variables.html"""
+    for name, value in (record.get("StageVariables") or {}).items():
+        if not re.fullmatch(r"[A-Za-z0-9_]+", name):
+            return f"Stage variable names must be alphanumeric or underscores: {name}"
+        if not re.fullmatch(r"[A-Za-z0-9-._~:/?#&=,]*", value):
+            return f"Stage variable {name} has characters other than A-Za-z0-9-._~:/?#&=,"
+    return None
+
+
+RULES: Mapping[str, tuple[Rule, ...]] = {
+    "Api": (
+        known_protocol,
+        not_empty("Name"),
+        route_selection,
+        api_key_selection,
+        only_for(HTTP, "CorsConfiguration", "Target", "RouteKey", "CredentialsArn"),
+        quick_route_key,
+    ),
+    "Route": (
+        not_empty("RouteKey"),
+        http_route_key,
+        only_for(
+            WEBSOCKET,
+            "ApiKeyRequired",
+            "ModelSelectionExpression",
+            "RequestModels",
+            "RequestParameters",
+            "RouteResponseSelectionExpression",
+        ),
+        expressions("ModelSelectionExpression", "RouteResponseSelectionExpression"),
+        exactly("RouteResponseSelectionExpression", "$default"),
+        route_target,
+        route_authorization,
+    ),
+    "RouteResponse": (
+        kind_only_for(WEBSOCKET, "RouteResponse"),
+        not_empty("RouteResponseKey"),
+        exactly("RouteResponseKey", "$default"),
+        expressions("ModelSelectionExpression"),
+    ),
+    "Integration": (
+        not_empty("IntegrationType"),
+        integration_type,
+        integration_uri,
+        exactly("PayloadFormatVersion", "1.0", "2.0"),
+        exactly("PayloadFormatVersion", "1.0", protocol=WEBSOCKET),
+        only_for(
+            WEBSOCKET,
+            "ContentHandlingStrategy",
+            "PassthroughBehavior",
+            "RequestTemplates",
+            "TemplateSelectionExpression",
+        ),
+        expressions("TemplateSelectionExpression"),
+        vpc_link,
+        longest_timeout,
+    ),
+    "IntegrationResponse": (
+        kind_only_for(WEBSOCKET, "IntegrationResponse"),
+        not_empty("IntegrationResponseKey"),
+        expressions("TemplateSelectionExpression"),
+    ),
+    "Authorizer": (
+        not_empty("Name"),
+        payload_format,
+        matching("AuthorizerPayloadFormatVersion", r"\d\.\d", "Supported values are 1.0 and 2.0"),
+        only_for(HTTP, "EnableSimpleResponses"),
+        simple_responses,
+        jwt_configuration,
+        identity_sources,
+    ),
+    "Model": (
+        kind_only_for(WEBSOCKET, "Model"),
+        matching("Name", r"[A-Za-z0-9_-]+", "It must be alphanumeric"),
+        model_schema,
+    ),
+    "Stage": (not_empty("StageName"), stage_name, stage_variables),
+}

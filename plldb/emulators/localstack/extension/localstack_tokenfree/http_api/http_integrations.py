@@ -1,0 +1,151 @@
+"""Calling what is behind a route of an HTTP API: a function, a URL, an operation of a service.
+
+https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations.html
+"""
+
+import re
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import replace
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from botocore.exceptions import BotoCoreError, ClientError
+from localstack.aws.connect import connect_to
+
+from ..websocket import functions
+from .answers import HttpAnswer, IntegrationError, UnavailableError, read_answer
+from .http_expressions import evaluate
+from .outgoing import send
+from .parameter_mapping import map_request
+from .payloads import Call, Event, Record, integration_event
+from .service_operations import describe_operation, operation_parameters, read_result
+
+T = TypeVar("T")
+_FUNCTION = re.compile(r"arn:[^:]+:lambda:[^:]+:\d*:function:[^/]+")
+DEFAULT_SECONDS = 30.0
+
+
+class FunctionError(IntegrationError):
+    """The function failed, is missing, or isn't one. ``message`` is the function's own, if any."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class UnsupportedError(IntegrationError):
+    """AWS could do it, this emulator can't."""
+
+    status = 501
+    says = "This emulator does not support the route's integration"
+
+
+class Functions:
+    """Invokes functions by what an API says of them."""
+
+    def call(self, uri: str, call: Call, event: Event) -> Any:
+        """The decoded answer of a function. ``uri`` is its ARN or API Gateway's URI around it, and
+        may have stage variables in it. Raises FunctionError."""
+        resolved = evaluate(uri, call) or ""
+        match = _FUNCTION.search(resolved)
+        if match is None:
+            raise FunctionError(f"not a Lambda function: {uri}")
+        try:
+            return functions.call_function(f"/functions/{match[0]}/invocations", call.region, event)
+        except functions.IntegrationError as error:
+            raise FunctionError(error.message) from error
+
+
+def call_integration(lambdas: Functions, integration: Record, call: Call) -> HttpAnswer:
+    """Raises IntegrationError."""
+    seconds = (integration.get("TimeoutInMillis") or DEFAULT_SECONDS * 1000) / 1000
+    kind = integration.get("IntegrationType")
+    if integration.get("ConnectionType") == "VPC_LINK":
+        raise UnsupportedError("VPC links are not supported")
+    if kind == "HTTP_PROXY":
+        return _call_url(integration, call, seconds)
+    if kind == "AWS_PROXY" and integration.get("IntegrationSubtype"):
+        return within(seconds, lambda: _call_service(integration, call))
+    if kind == "AWS_PROXY":
+        return within(seconds, lambda: _call_function(lambdas, integration, call))
+    raise UnsupportedError(f"integrations of type {kind} are not supported")
+
+
+def within(seconds: float, work: Callable[[], T]) -> T:
+    """What ``work`` returns, if it does in time; else UnavailableError, and ``work`` goes on.
+
+    A thread of its own: nothing waits for a place.
+    """
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001  # raised again where it is waited for
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="http-integration", daemon=True).start()
+    try:
+        return future.result(seconds)
+    except TimeoutError as error:
+        if future.done():
+            raise
+        raise UnavailableError(f"no answer within {seconds} s") from error
+
+
+def _call_function(lambdas: Functions, integration: Record, call: Call) -> HttpAnswer:
+    version = str(integration.get("PayloadFormatVersion") or "1.0")
+    event = integration_event(_mapped(integration, call), version)
+    answer = lambdas.call(str(integration.get("IntegrationUri", "")), call, event)
+    return read_answer(answer, version)
+
+
+def _mapped(integration: Record, call: Call) -> Call:
+    mapping = integration.get("RequestParameters")
+    if not mapping:
+        return call
+    return replace(call, request=map_request(mapping, call))
+
+
+def _call_url(integration: Record, call: Call, seconds: float) -> HttpAnswer:
+    """Forward the request: query, headers and body as they are, unless the mapping changes them.
+
+    ``{name}`` in the URL stands for a path parameter.
+    """
+    mapping = integration.get("RequestParameters") or {}
+    request = map_request(mapping, call)
+    url = evaluate(str(integration.get("IntegrationUri", "")), call) or ""
+    for name, value in request.path_parameters.items():
+        for spelled in (f"{{{name}}}", f"{{{name}+}}"):
+            url = url.replace(spelled, quote(value, safe="/:@!$&'()*+,;=~"))
+    if "overwrite:path" in mapping:
+        scheme, _, rest = url.partition("://")
+        url = f"{scheme}://{rest.partition('/')[0]}{request.path}"
+    if request.query:
+        url += f"{'&' if '?' in url else '?'}{request.query}"
+    method = integration.get("IntegrationMethod") or "ANY"
+    method = request.method if method == "ANY" else method
+    forwarded = f"by=127.0.0.1;for={request.source_ip};host={call.domain_name};proto=https"
+    headers = [*request.headers, ("forwarded", forwarded), ("via", "HTTP/1.1 AmazonAPIGateway")]
+    return send(method, url, headers, request.body, seconds)
+
+
+def _call_service(integration: Record, call: Call) -> HttpAnswer:
+    subtype = str(integration["IntegrationSubtype"])
+    operation = describe_operation(subtype)
+    if operation is None:
+        raise UnsupportedError(f"integration subtype {subtype} is not supported")
+    client = getattr(connect_to(region_name=call.region), operation.client)
+    mapping = integration.get("RequestParameters") or {}
+    values = {name: evaluate(expression, call) for name, expression in mapping.items()}
+    shape = client.meta.service_model.operation_model(operation.name).input_shape
+    try:
+        result = getattr(client, operation.method)(**operation_parameters(operation, values, shape))
+    except ClientError as error:
+        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+        return read_result(status, error.response["Error"])
+    except BotoCoreError as error:  # a parameter is missing
+        return read_result(400, {"message": str(error)})
+    return read_result(200, result)

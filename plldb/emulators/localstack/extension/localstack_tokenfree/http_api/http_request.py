@@ -1,0 +1,52 @@
+"""A request as HTTP APIs see it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, unquote
+
+
+@dataclass(frozen=True)
+class HttpRequest:
+    """``path`` is percent-encoded as the client wrote it, and includes a named stage; ``query`` is
+    the raw query string; header names are in lower case, one entry for each header line."""
+
+    method: str
+    path: str
+    query: str = ""
+    headers: Sequence[tuple[str, str]] = ()
+    body: bytes = b""
+    source_ip: str = "127.0.0.1"
+    protocol: str = "HTTP/1.1"
+    path_parameters: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def decoded_path(self) -> str:
+        return unquote(self.path)
+
+    def header_values(self) -> dict[str, list[str]]:
+        return _grouped(self.headers)
+
+    def query_values(self) -> dict[str, list[str]]:
+        return _grouped(parse_qsl(self.query, keep_blank_values=True))
+
+    def header(self, name: str) -> str | None:
+        """All lines of one header joined by commas, as API Gateway reads them; None without any."""
+        values = self.header_values().get(name.lower())
+        return ",".join(values) if values else None
+
+    def query_parameter(self, name: str) -> str | None:
+        values = self.query_values().get(name)
+        return ",".join(values) if values else None
+
+    @property
+    def cookies(self) -> list[str]:
+        """``name=value`` of every cookie."""
+        lines = self.header_values().get("cookie", [])
+        return [cookie for line in lines for part in line.split(";") if (cookie := part.strip())]
+
+
+def _grouped(pairs: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+    values: dict[str, list[str]] = {}
+    for name, value in pairs:
+        values.setdefault(name, []).append(value)
+    return values

@@ -1,0 +1,66 @@
+"""Requests that the emulator itself makes: to an issuer of tokens, to the URL of an integration.
+
+AWS's names of APIs lead back to this emulator, as they do inside functions.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from localstack import config
+
+from ..addresses import find_address
+from .answers import HttpAnswer, UnavailableError
+from .signing_keys import IssuerUnreachableError
+
+JWKS_SECONDS = 5.0
+HOP_BY_HOP = {
+    *("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer"),
+    *("transfer-encoding", "upgrade"),
+}
+# requests hands out decoded bodies.
+STALE = {*HOP_BY_HOP, "content-encoding", "content-length"}
+
+
+def read_json(url: str) -> dict[str, Any]:
+    """For SigningKeys."""
+    try:
+        answer = _send("GET", url, {}, b"", JWKS_SECONDS)
+        answer.raise_for_status()
+        document: dict[str, Any] = answer.json()
+    except (requests.RequestException, ValueError) as error:
+        raise IssuerUnreachableError(str(error)) from error
+    return document
+
+
+def send(
+    method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes, seconds: float
+) -> HttpAnswer:
+    """Raises UnavailableError."""
+    joined: dict[str, str] = {}
+    for name, value in headers:
+        if name not in HOP_BY_HOP and name not in ("host", "content-length"):
+            joined[name] = f"{joined[name]},{value}" if name in joined else value
+    try:
+        answer = _send(method, url, joined, body, seconds)
+    except requests.RequestException as error:
+        raise UnavailableError(str(error)) from error
+    answered = [(n.lower(), v) for n, v in answer.raw.headers.items() if n.lower() not in STALE]
+    return HttpAnswer(answer.status_code, tuple(answered), answer.content)
+
+
+def _send(
+    method: str, url: str, headers: Mapping[str, str], body: bytes, seconds: float
+) -> requests.Response:
+    host = urlsplit(url).netloc
+    if find_address(host, "") is not None:
+        rest = url.partition("://")[2].removeprefix(host)
+        url = f"{config.internal_service_url()}{rest}"
+        headers = {**headers, "Host": host}
+    with requests.Session() as session:
+        session.trust_env = False  # no credentials from a .netrc
+        session.headers.clear()
+        return session.request(
+            method, url, headers=dict(headers), data=body, timeout=seconds, allow_redirects=False
+        )

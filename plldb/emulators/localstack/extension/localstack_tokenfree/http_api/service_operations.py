@@ -1,0 +1,85 @@
+"""Operations of services that a route of an HTTP API may call without a function.
+
+https://docs.aws.amazon.com/apigateway/latest/developerguide/
+http-api-develop-integrations-aws-services-reference.html
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .answers import JSON_TYPE, HttpAnswer
+
+
+@dataclass(frozen=True)
+class Operation:
+    """``client`` and ``method`` are boto3's names, ``name`` is the service's own."""
+
+    client: str
+    name: str
+    method: str
+
+
+_OPERATIONS = {
+    "EventBridge-PutEvents": Operation("events", "PutEvents", "put_events"),
+    "Kinesis-PutRecord": Operation("kinesis", "PutRecord", "put_record"),
+    "SQS-DeleteMessage": Operation("sqs", "DeleteMessage", "delete_message"),
+    "SQS-PurgeQueue": Operation("sqs", "PurgeQueue", "purge_queue"),
+    "SQS-ReceiveMessage": Operation("sqs", "ReceiveMessage", "receive_message"),
+    "SQS-SendMessage": Operation("sqs", "SendMessage", "send_message"),
+    "StepFunctions-StartExecution": Operation("stepfunctions", "StartExecution", "start_execution"),
+    "StepFunctions-StartSyncExecution": Operation(
+        "stepfunctions", "StartSyncExecution", "start_sync_execution"
+    ),
+    "StepFunctions-StopExecution": Operation("stepfunctions", "StopExecution", "stop_execution"),
+}
+# Placed by the integration, not by the operation.
+_ELSEWHERE = ("Region",)
+
+
+def describe_operation(subtype: str) -> Operation | None:
+    return _OPERATIONS.get(subtype)
+
+
+def operation_parameters(
+    operation: Operation, values: Mapping[str, str | None], shape: Any
+) -> dict[str, Any]:
+    """What boto3 takes: names as the operation spells them, texts as it types them."""
+    given = {k: v for k, v in values.items() if v is not None and k not in _ELSEWHERE}
+    if operation.name == "PutEvents":
+        entry = shape.members["Entries"].member
+        return {"Entries": [_typed(given, entry)]}
+    return _typed(given, shape)
+
+
+def _typed(values: Mapping[str, str], shape: Any) -> dict[str, Any]:
+    names = {name.lower(): name for name in shape.members}
+    return {
+        names[name.lower()]: _from_text(value, shape.members[names[name.lower()]])
+        for name, value in values.items()
+        if name.lower() in names
+    }
+
+
+def _from_text(value: str, shape: Any) -> Any:
+    match shape.type_name:
+        case "integer" | "long":
+            return int(value)
+        case "boolean":
+            return value.lower() == "true"
+        case "structure" | "list" | "map":
+            return json.loads(value)
+    return value
+
+
+def read_result(status: int, result: Mapping[str, Any]) -> HttpAnswer:
+    """The operation's result in JSON, without what boto3 adds."""
+    shown = {name: value for name, value in result.items() if name != "ResponseMetadata"}
+    body = json.dumps(shown, default=_shown, separators=(",", ":")).encode()
+    return HttpAnswer(status, (("content-type", JSON_TYPE),), body)
+
+
+def _shown(value: Any) -> Any:
+    """Moments as AWS's JSON has them: seconds since 1970."""
+    return value.timestamp() if hasattr(value, "timestamp") else str(value)

@@ -1,0 +1,106 @@
+"""HTTP backends and AWS services, as an integration reaches them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import requests
+from localstack.services.apigateway.next_gen.execute_api.gateway_response import (
+    BaseGatewayException,
+)
+from localstack.services.apigateway.next_gen.execute_api.integrations.aws import (
+    RestApiAwsIntegration,
+)
+from werkzeug.datastructures import Headers
+
+from ..apigatewayv2.store import StageView
+from .expressions import Response
+from .functions import IntegrationError, with_stage_variables
+
+JSON = "application/json"
+
+
+@dataclass(frozen=True)
+class BackendRequest:
+    """What an integration sends, and where. ``credentials`` is the ARN of a role, if any."""
+
+    stage: StageView
+    route_key: str
+    request_id: str
+    method: str
+    uri: str
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    data: bytes
+    credentials: str | None
+    timeout_seconds: float
+
+    def with_defaults(self, **defaults: str) -> dict[str, str]:
+        """The headers, with those of ``defaults`` that they lack (``_`` stands for ``-``)."""
+        own = {name.lower() for name in self.headers}
+        added = {name.replace("_", "-"): value for name, value in defaults.items()}
+        return {
+            **{name: value for name, value in added.items() if name.lower() not in own},
+            **self.headers,
+        }
+
+
+def call_http(request: BackendRequest) -> Response:
+    """Raises IntegrationError when nobody answers in time."""
+    try:
+        response = requests.request(
+            request.method,
+            request.uri,
+            params=dict(request.query),
+            data=request.data,
+            headers=request.with_defaults(
+                Accept=JSON,
+                Content_Type=JSON,
+                User_Agent=f"AmazonAPIGateway_{request.stage.api_id}",
+                X_Amzn_Apigateway_Api_Id=request.stage.api_id,
+            ),
+            timeout=request.timeout_seconds,
+        )
+    except requests.RequestException as error:
+        raise IntegrationError(f"{request.uri} does not answer: {error}") from error
+    return _response(response.status_code, response.headers, response.content)
+
+
+def call_aws_service(request: BackendRequest) -> Response:
+    """By what LocalStack's REST APIs call AWS services with.
+
+    ``uri`` is ``arn:aws:apigateway:REGION:SERVICE:action/NAME`` or ``...:path/PATH``.
+    """
+    credentials = with_stage_variables(request.credentials or "", request.stage.variables)
+    context: Any = SimpleNamespace(
+        integration={"credentials": credentials if ":role/" in credentials else None},
+        integration_request={
+            "http_method": request.method,
+            "uri": request.uri,
+            "query_string_parameters": dict(request.query),
+            "headers": Headers(request.with_defaults(Content_Type=JSON)),
+            "body": request.data,
+        },
+        account_id=request.stage.account_id,
+        region=request.stage.region,
+        api_id=request.stage.api_id,
+        stage=request.stage.name,
+        stage_variables=dict(request.stage.variables),
+        resource={"path": ""},
+        resource_method={"httpMethod": request.route_key},
+        context_variables={"requestId": request.request_id},
+    )
+    try:
+        response = RestApiAwsIntegration().invoke(context)
+    except (BaseGatewayException, requests.RequestException, ValueError) as error:
+        raise IntegrationError(f"{request.uri} can't be called: {error!r}") from error
+    return _response(response["status_code"], response["headers"], response["body"])
+
+
+def _response(status: int, headers: Mapping[str, str], content: bytes) -> Response:
+    return Response(
+        status,
+        {name.lower(): value for name, value in headers.items()},
+        content.decode(errors="replace"),
+    )

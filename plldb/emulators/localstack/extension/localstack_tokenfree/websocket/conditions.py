@@ -1,0 +1,115 @@
+"""The ``Condition`` of a policy's statement.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+Keys = Mapping[str, str]
+Comparison = Callable[[str, str], bool]
+
+
+def wildcard_match(pattern: str, text: str) -> bool:
+    """``*`` stands for any characters, ``?`` for one."""
+    expression = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
+    return re.fullmatch(expression, text, re.DOTALL) is not None
+
+
+def _number(compare: Callable[[float, float], bool]) -> Comparison:
+    return lambda wanted, actual: compare(float(actual), float(wanted))
+
+
+def _moment(text: str) -> float:
+    """Seconds since the epoch of ISO 8601 text, or of such a number."""
+    try:
+        return float(text)
+    except ValueError:
+        return datetime.fromisoformat(text).timestamp()
+
+
+def _date(compare: Callable[[float, float], bool]) -> Comparison:
+    return lambda wanted, actual: compare(_moment(actual), _moment(wanted))
+
+
+def _in_network(wanted: str, actual: str) -> bool:
+    return ipaddress.ip_address(actual) in ipaddress.ip_network(wanted, strict=False)
+
+
+COMPARISONS: Mapping[str, Comparison] = {
+    "stringequals": lambda wanted, actual: wanted == actual,
+    "stringequalsignorecase": lambda wanted, actual: wanted.lower() == actual.lower(),
+    "stringlike": wildcard_match,
+    "arnequals": wildcard_match,
+    "arnlike": wildcard_match,
+    "bool": lambda wanted, actual: wanted.lower() == actual.lower(),
+    "ipaddress": _in_network,
+    "numericequals": _number(lambda a, b: a == b),
+    "numericlessthan": _number(lambda a, b: a < b),
+    "numericlessthanequals": _number(lambda a, b: a <= b),
+    "numericgreaterthan": _number(lambda a, b: a > b),
+    "numericgreaterthanequals": _number(lambda a, b: a >= b),
+    "dateequals": _date(lambda a, b: a == b),
+    "datelessthan": _date(lambda a, b: a < b),
+    "datelessthanequals": _date(lambda a, b: a <= b),
+    "dategreaterthan": _date(lambda a, b: a > b),
+    "dategreaterthanequals": _date(lambda a, b: a >= b),
+}
+NEGATED: Mapping[str, str] = {
+    "stringnotequals": "stringequals",
+    "stringnotequalsignorecase": "stringequalsignorecase",
+    "stringnotlike": "stringlike",
+    "arnnotequals": "arnequals",
+    "arnnotlike": "arnlike",
+    "notipaddress": "ipaddress",
+    "numericnotequals": "numericequals",
+    "datenotequals": "dateequals",
+}
+
+
+def holds(condition: object, keys: Keys) -> bool | None:
+    """Whether every part of ``condition`` is true of ``keys`` (names in lower case).
+
+    None if one of them can't be told: an operator that is unknown, a value that is no number.
+    """
+    if condition is None:
+        return True
+    if not isinstance(condition, Mapping):
+        return None
+    results = [
+        _compare(str(operator), str(name).lower(), listed(wanted), keys)
+        for operator, pairs in condition.items()
+        for name, wanted in (pairs.items() if isinstance(pairs, Mapping) else ())
+    ]
+    if False in results:
+        return False
+    return None if None in results else True
+
+
+def _compare(operator: str, name: str, wanted: Iterable[Any], keys: Keys) -> bool | None:
+    operator = operator.lower()
+    quantifier, _, rest = operator.rpartition(":")
+    if_exists = rest.endswith("ifexists")
+    operation = rest.removesuffix("ifexists")
+    actual = keys.get(name)
+    texts = [str(value).lower() if isinstance(value, bool) else str(value) for value in wanted]
+    if operation == "null":
+        return str(actual is None).lower() in (text.lower() for text in texts)
+    negated = operation in NEGATED
+    comparison = COMPARISONS.get(NEGATED.get(operation, operation))
+    if comparison is None or quantifier not in ("", "forallvalues", "foranyvalue"):
+        return None
+    if actual is None:
+        return if_exists or negated or quantifier == "forallvalues"
+    try:
+        return any(comparison(text, actual) for text in texts) != negated
+    except (ValueError, TypeError):
+        return None
+
+
+def listed(value: Any) -> Iterable[Any]:
+    """``value`` as the list that a policy may write as its only element."""
+    return value if isinstance(value, (list, tuple)) else [value]

@@ -1,0 +1,101 @@
+"""Mapping of requests and responses: templates in VTL, and parameters.
+
+https://docs.aws.amazon.com/apigateway/latest/developerguide/websocket-api-data-transformations.html
+https://docs.aws.amazon.com/apigateway/latest/developerguide/websocket-api-parameter-mapping.html
+The engine for templates is that of LocalStack's REST APIs.
+"""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from localstack.services.apigateway.next_gen.execute_api.template_mapping import (
+    ApiGatewayVtlTemplate,
+)
+
+from .expressions import DEFAULT, Scope, evaluate
+from .functions import IntegrationError
+
+ENGINE = ApiGatewayVtlTemplate()
+JSON = "application/json"
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What a template made, and what it set in ``$context.requestOverride`` and
+    ``$context.responseOverride``."""
+
+    text: str
+    request_override: Mapping[str, Any] = field(default_factory=dict)
+    response_override: Mapping[str, Any] = field(default_factory=dict)
+
+
+def render(template: str, body: str, scope: Scope) -> Rendered:
+    """Raises IntegrationError for a template that can't be rendered."""
+    context = copy.deepcopy(dict(scope.context))
+    context["requestOverride"] = {"header": {}, "path": {}, "querystring": {}}
+    context["responseOverride"] = {"header": {}, "status": 0}
+    variables = {
+        "context": context,
+        "stageVariables": dict(scope.stage_variables),
+        "input": {
+            "body": body,
+            "params": {
+                "path": {},
+                "querystring": dict(scope.query),
+                "header": _AnyCase(scope.headers),
+            },
+        },
+    }
+    try:
+        text = ENGINE.render_vtl(template.strip(), variables)
+    except Exception as error:  # whatever the engine meets in somebody's template
+        raise IntegrationError(f"the template can't be rendered: {error}") from error
+    return Rendered(text, context["requestOverride"], context["responseOverride"])
+
+
+class _AnyCase(dict[str, str]):
+    """Headers: names in any case."""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return super().get(name.lower(), default)
+
+
+def choose_template(
+    templates: Mapping[str, str], expression: str | None, scope: Scope
+) -> str | None:
+    """The template that the selection expression names; else that of ``$default``, then of JSON."""
+    key = evaluate(expression, scope) if expression else DEFAULT
+    for name in (key, DEFAULT, JSON):
+        if name is not None and name in templates:
+            return templates[name]
+    return None
+
+
+@dataclass(frozen=True)
+class MappedParameters:
+    """What ``RequestParameters`` put where."""
+
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    path: Mapping[str, str]
+
+
+def map_parameters(parameters: Mapping[str, str], scope: Scope) -> MappedParameters:
+    """Keys like ``integration.request.header.X``; values are text in single quotes, or name
+    something of the request. What has no value is left out."""
+    mapped: dict[str, dict[str, str]] = {"header": {}, "querystring": {}, "path": {}}
+    for target, source in parameters.items():
+        place, _, name = target.removeprefix("integration.request.").partition(".")
+        value = _value(str(source), scope)
+        if place in mapped and value is not None:
+            mapped[place][name] = value
+    return MappedParameters(mapped["header"], mapped["querystring"], mapped["path"])
+
+
+def _value(source: str, scope: Scope) -> str | None:
+    if source.startswith("'") and source.endswith("'"):
+        return source[1:-1]
+    value = scope.find(source)
+    return None if value is None else str(value)

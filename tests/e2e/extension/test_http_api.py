@@ -1,0 +1,504 @@
+"""What AWS's documentation says of HTTP APIs, row by row, each with the page that says so."""
+
+import base64
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import jwt
+import pytest
+import requests
+from aws_lambda_powertools.utilities.parser.models import (
+    APIGatewayProxyEventModel,
+    APIGatewayProxyEventV2Model,
+)
+from cryptography.hazmat.primitives.asymmetric import rsa
+from requests_aws4auth import AWS4Auth
+
+from .cloud import REGION, Cloud, Stack, wait_for
+
+GUIDE = "https://docs.aws.amazon.com/apigateway/latest/developerguide/"
+LAMBDA = "http-api-develop-integrations-lambda.html"
+AUTHORIZER = "http-api-lambda-authorizer.html"
+JWT = "http-api-jwt-authorizer.html"
+JWT_TROUBLE = "http-api-troubleshooting-jwt.html"
+ROUTES = "http-api-develop-routes.html"
+CORS = "http-api-cors.html"
+KEY_ID = "first"
+KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+FOREIGN_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+@dataclass(frozen=True)
+class Api:
+    """One deployed API, by its path on the emulator or by the names that AWS gives it."""
+
+    cloud: Cloud
+    stack: Stack
+    api_id: str
+
+    def call(self, path: str, method: str = "GET", **options: Any) -> requests.Response:
+        url = f"{self.cloud.endpoint}/_aws/execute-api/{self.api_id}{path}"
+        return requests.request(method, url, timeout=30, allow_redirects=False, **options)
+
+    def event(self, path: str, method: str = "GET", **options: Any) -> dict[str, Any]:
+        response = self.call(path, method, **options)
+        assert response.status_code == 200, response.text
+        event: dict[str, Any] = response.json()
+        return event
+
+    @property
+    def issuer(self) -> str:
+        return f"https://{self.stack.outputs['IssuerApiId']}.execute-api.{REGION}.amazonaws.com"
+
+    def token(self, key: rsa.RSAPrivateKey = KEY, kid: str | None = KEY_ID, **claims: Any) -> str:
+        """Signed, and valid for the ``token`` authorizer unless ``claims`` make it something else;
+        a claim of None is left out."""
+        now = int(time.time())
+        all_claims = {"iss": self.issuer, "aud": "shop", "sub": "me", "iat": now, "exp": now + 600}
+        given = {name: v for name, v in (all_claims | claims).items() if v is not None}
+        return jwt.encode(given, key, "RS256", headers={"kid": kid} if kid else None)
+
+
+@pytest.fixture(scope="module")
+def api(cloud: Cloud) -> Iterator[Api]:
+    public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(KEY.public_key()))
+    keys = {"keys": [public | {"kid": KEY_ID, "use": "sig", "alg": "RS256"}]}
+    with cloud.stack("http_api", Jwks=json.dumps(keys)) as stack:
+        yield Api(cloud, stack, stack.outputs["ApiId"])
+
+
+# --- What reaches the function --------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A request, and what its event has by dotted path; None stands for no such key."""
+
+    says: str
+    source: str
+    path: str
+    event: Mapping[str, Any]
+    method: str = "GET"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+
+
+SENT = [
+    Sent("format 2.0 has one field for each thing", LAMBDA, "/pets/1?a=1&a=2&b=%20x",
+         {"version": "2.0", "routeKey": "GET /pets/{id}", "rawPath": "/pets/1",
+          "rawQueryString": "a=1&a=2&b=%20x", "queryStringParameters": {"a": "1,2", "b": " x"},
+          "pathParameters": {"id": "1"}, "requestContext.http.method": "GET",
+          "requestContext.http.path": "/pets/1", "requestContext.stage": "$default",
+          "requestContext.routeKey": "GET /pets/{id}", "isBase64Encoded": False,
+          "multiValueHeaders": None, "multiValueQueryStringParameters": None}),
+    Sent("what a request lacks has no key in 2.0", LAMBDA, "/anything",
+         {"routeKey": "$default", "body": None, "cookies": None, "pathParameters": None,
+          "queryStringParameters": None, "stageVariables": None, "rawQueryString": "",
+          "requestContext.authorizer": None}),
+    Sent("cookies are a list of their own in 2.0", LAMBDA, "/pets/1",
+         {"cookies": ["a=1", "b=2"], "headers.cookie": None}, headers={"Cookie": "a=1; b=2"}),
+    Sent("header names are in lower case", LAMBDA, "/pets/1",
+         {"headers.x-colour": "Green"}, headers={"X-Colour": "Green"}),
+    Sent("a named stage is part of the path", LAMBDA, "/dev/pets/1",
+         {"rawPath": "/dev/pets/1", "requestContext.stage": "dev",
+          "stageVariables.colour": "green", "pathParameters": {"id": "1"}}),
+    Sent("JSON is text", LAMBDA, "/x", {"body": '{"a":1}', "isBase64Encoded": False},
+         "POST", {"Content-Type": "application/json"}, b'{"a":1}'),
+    Sent("a form is no text", LAMBDA, "/x",
+         {"body": base64.b64encode(b"a=1").decode(), "isBase64Encoded": True},
+         "POST", {"Content-Type": "application/x-www-form-urlencoded"}, b"a=1"),
+    Sent("bytes come in Base64", LAMBDA, "/x",
+         {"body": base64.b64encode(b"\x00\xff").decode(), "isBase64Encoded": True},
+         "PUT", {"Content-Type": "application/octet-stream"}, b"\x00\xff"),
+    Sent("format 1.0 has null for what is missing", LAMBDA, "/old/a/b",
+         {"version": "1.0", "resource": "/old/{proxy+}", "path": "/old/a/b", "httpMethod": "GET",
+          "pathParameters": {"proxy": "a/b"}, "requestContext.resourcePath": "/old/{proxy+}",
+          "requestContext.authorizer": {"claims": None, "scopes": None}, "isBase64Encoded": False}),
+    Sent("format 1.0 has all values, and the last of them", LAMBDA, "/old/a?a=1&a=2",
+         {"queryStringParameters": {"a": "2"}, "multiValueQueryStringParameters": {"a": ["1", "2"]},
+          "multiValueHeaders.x-one": ["1"], "headers.x-one": "1"}, headers={"X-One": "1"}),
+    Sent("path parameters are decoded", "http-api-parameter-mapping.html", "/pets/a%20b",
+         {"pathParameters": {"id": "a b"}}),
+    Sent("an integration may name its function by a stage variable",
+         "http-api-stages.html", "/dev/variable", {"routeKey": "GET /variable"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", SENT, ids=lambda row: row.says)
+def test_event(api: Api, row: Sent) -> None:
+    event = api.event(row.path, row.method, headers=row.headers, data=row.body)
+    got = {path: look_up(event, path) for path in row.event}
+    assert got == row.event, GUIDE + row.source
+
+
+def look_up(event: Any, path: str) -> Any:
+    for name in path.split("."):
+        event = event.get(name) if isinstance(event, dict) else None
+    return event
+
+
+def test_events_have_the_shapes_that_applications_parse(api: Api) -> None:
+    new = api.event("/dev/pets/1?a=1", headers={"Cookie": "a=1"})
+    APIGatewayProxyEventV2Model.model_validate(new)
+    context = new["requestContext"]
+    assert context["domainName"] == f"{api.api_id}.execute-api.{REGION}.amazonaws.com"
+    assert context["domainPrefix"] == api.api_id
+    assert abs(context["timeEpoch"] / 1000 - time.time()) < 60
+    old = api.event("/old/x", "POST", data="text", headers={"Content-Type": "text/plain"})
+    APIGatewayProxyEventModel.model_validate(old)
+    assert old["body"] == "text"
+
+
+# --- What reaches the client ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A function's answer, and the response that it becomes."""
+
+    says: str
+    answer: Any
+    status: int
+    body: str
+    headers: Mapping[str, str | None] = field(default_factory=dict)
+    path: str = "/pets/1"
+    source: str = LAMBDA
+
+
+FAILURE = '{"message":"Internal Server Error"}'
+ANSWERED = [
+    Answered("an answer without a status is the body", {"a": 1}, 200, '{"a":1}',
+             {"content-type": "application/json"}),
+    Answered("so is a text", "Hello", 200, "Hello", {"content-type": "application/json"}),
+    Answered("status, headers and body are taken over",
+             {"statusCode": 201, "headers": {"X-A": "b", "Content-Type": "text/html"}, "body": "x"},
+             201, "x", {"x-a": "b", "content-type": "text/html"}),
+    Answered("a status may be text", {"statusCode": "202", "body": "x"}, 202, "x"),
+    Answered("cookies become headers", {"statusCode": 200, "cookies": ["a=1; Path=/", "b=2"]},
+             200, "", {"set-cookie": "a=1; Path=/, b=2"}),
+    Answered("Base64 is decoded", {"statusCode": 200, "body": "aGk=", "isBase64Encoded": True},
+             200, "hi"),
+    Answered("format 1.0 may have several headers of a name",
+             {"statusCode": 200, "multiValueHeaders": {"X-A": ["1", "2"]}, "body": ""},
+             200, "", {"x-a": "1, 2"}, "/old/x"),
+    Answered("a body that is no text fails", {"statusCode": 200, "body": {"a": 1}}, 500, FAILURE),
+    Answered("a status out of range fails", {"statusCode": 999, "body": ""}, 500, FAILURE),
+    Answered("format 1.0 infers nothing", {"a": 1}, 500, FAILURE, path="/old/x"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", ANSWERED, ids=lambda row: row.says)
+def test_response(api: Api, row: Answered) -> None:
+    response = api.call(row.path, params={"answer": json.dumps(row.answer)})
+    assert (response.status_code, response.text) == (row.status, row.body), GUIDE + row.source
+    got = {name: response.headers.get(name) for name in row.headers}
+    assert got == row.headers, GUIDE + row.source
+    assert response.headers["apigw-requestid"]
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "message", "source"),
+    [
+        ("/pets/1?raise=1", 500, "Internal Server Error", "http-api-troubleshooting-lambda.html"),
+        ("/late?sleep=3", 503, "Service Unavailable", "http-api-quotas.html"),
+        ("/nowhere", 503, "Service Unavailable", "http-api-develop-integrations-http.html"),
+    ],
+)
+def test_failing_integration(api: Api, path: str, status: int, message: str, source: str) -> None:
+    response = api.call(path)
+    assert (response.status_code, response.json()) == (status, {"message": message}), GUIDE + source
+
+
+def test_request_over_ten_megabytes(api: Api) -> None:
+    """GUIDE + http-api-quotas.html"""
+    response = api.call("/x", "POST", data=b"x" * (10 * 1024 * 1024 + 1))
+    assert response.status_code == 413
+
+
+# --- Names ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    [f"{{}}.execute-api.{REGION}.amazonaws.com", "{}.execute-api.localhost.localstack.cloud"],
+)
+@pytest.mark.parametrize(("path", "stage"), [("/pets/1", "$default"), ("/dev/pets/1", "dev")])
+def test_names_of_an_api(api: Api, name: str, path: str, stage: str) -> None:
+    """GUIDE + http-api-publish.html"""
+    host = name.format(api.api_id)
+    response = requests.get(api.cloud.endpoint + path, headers={"Host": host}, timeout=30)
+    assert response.json()["requestContext"]["stage"] == stage
+
+
+def test_no_api_and_no_route(api: Api) -> None:
+    host = {"Host": f"nonesuch00.execute-api.{REGION}.amazonaws.com"}
+    assert requests.get(f"{api.cloud.endpoint}/x", headers=host, timeout=30).status_code == 404
+    issuer = Api(api.cloud, api.stack, "nonesuch00")
+    assert issuer.call("/x").status_code == 404
+
+
+def test_custom_domain(api: Api) -> None:
+    """GUIDE + rest-api-mappings-evaluation.html and http-api-develop-integrations-lambda.html: the
+    mapping is in the path of format 1.0 only."""
+    control = api.cloud.client("apigatewayv2")
+    name = f"{uuid.uuid4().hex[:8]}.example.com"
+    certificate = f"arn:aws:acm:{REGION}:000000000000:certificate/{uuid.uuid4()}"
+    control.create_domain_name(
+        DomainName=name,
+        DomainNameConfigurations=[{"CertificateArn": certificate, "EndpointType": "REGIONAL"}],
+    )
+    try:
+        for key, stage in (("shop/v1", "dev"), ("old", "$default")):
+            control.create_api_mapping(
+                ApiId=api.api_id, DomainName=name, Stage=stage, ApiMappingKey=key
+            )
+
+        def get(path: str) -> requests.Response:
+            url = f"{api.cloud.endpoint}{path}"
+            return requests.get(url, headers={"Host": name}, timeout=30)
+
+        new = get("/shop/v1/pets/1").json()
+        assert new["rawPath"] == "/pets/1"
+        assert new["pathParameters"] == {"id": "1"}
+        assert new["requestContext"]["domainName"] == name
+        assert new["requestContext"]["stage"] == "dev"
+        old = get("/old/old/x").json()
+        assert old["path"] == "/old/old/x"
+        assert old["pathParameters"] == {"proxy": "x"}
+        control.update_api(ApiId=api.api_id, DisableExecuteApiEndpoint=True)
+        assert api.call("/pets/1").status_code == 404
+        assert get("/old/pets/1").status_code == 200
+    finally:
+        control.update_api(ApiId=api.api_id, DisableExecuteApiEndpoint=False)
+        control.delete_domain_name(DomainName=name)
+
+
+def test_outputs_name_this_machine(api: Api) -> None:
+    url = urlsplit(api.stack.outputs["Endpoint"])
+    assert url.scheme == "http"
+    assert url.hostname == f"{api.api_id}.execute-api.localhost.localstack.cloud"
+    assert url.path == "/dev/"
+
+
+# --- Authorization --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Tokened:
+    says: str
+    make: Callable[[Api], str | None]
+    status: int
+    challenge: str | None
+    path: str = "/jwt"
+    source: str = JWT
+
+
+TOKENED = [
+    Tokened("a valid token", lambda api: api.token(), 200, None),
+    Tokened("with Bearer in front", lambda api: f"Bearer {api.token()}", 200, None),
+    Tokened("client_id counts without aud", lambda api: api.token(aud=None, client_id="shop"), 200,
+            None),
+    Tokened("client_id does not count beside aud",
+            lambda api: api.token(aud="other", client_id="shop"), 401, "audience"),
+    Tokened("one of several audiences", lambda api: api.token(aud=["other", "shop"]), 200, None),
+    Tokened("no token", lambda api: None, 401, "Bearer"),
+    Tokened("no token at all", lambda api: "nonsense", 401, "invalid_token"),
+    Tokened("another audience", lambda api: api.token(aud="other"), 401,
+            'error_description="the token does not have a valid audience"', source=JWT_TROUBLE),
+    Tokened("another issuer", lambda api: api.token(iss="https://example.com"), 401, "issuer"),
+    Tokened("expired", lambda api: api.token(exp=1), 401, "expired"),
+    Tokened("not yet valid", lambda api: api.token(nbf=2**32), 401, "not valid yet"),
+    Tokened("issued in the future", lambda api: api.token(iat=2**32), 401, "future"),
+    Tokened("another key", lambda api: api.token(FOREIGN_KEY), 401, "signature"),
+    Tokened("an unknown key", lambda api: api.token(kid="second"), 401, "kid"),
+    Tokened("no key id", lambda api: api.token(kid=None), 401, "kid"),
+    Tokened("not signed by RSA", lambda api: jwt.encode({"aud": "shop"}, "x" * 32, "HS256"), 401,
+            "signing method HS256 is invalid"),
+    Tokened("a scope of the route", lambda api: api.token(scope="a read"), 200, None, "/scoped"),
+    Tokened("scp will do", lambda api: api.token(scp=["write"]), 200, None, "/scoped"),
+    Tokened("no scope of the route", lambda api: api.token(scope="email"), 403,
+            'Bearer scope="read write" error="insufficient_scope"', "/scoped"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", TOKENED, ids=lambda row: row.says)
+def test_json_web_token(api: Api, row: Tokened) -> None:
+    token = row.make(api)
+    response = api.call(row.path, headers={"Authorization": token} if token else {})
+    assert response.status_code == row.status, GUIDE + row.source
+    challenge = response.headers.get("www-authenticate")
+    assert challenge is None if row.challenge is None else row.challenge in str(challenge)
+    if row.status != 200:
+        message = {401: "Unauthorized", 403: "Forbidden"}[row.status]
+        assert response.json() == {"message": message}
+
+
+def test_claims_reach_the_function(api: Api) -> None:
+    """GUIDE + http-api-jwt-authorizer.html, in both formats"""
+    token = api.token(roles=["a", "b"], admin=True, scope="read other")
+    new = api.event("/jwt", headers={"Authorization": token})
+    authorizer = new["requestContext"]["authorizer"]["jwt"]
+    assert authorizer["claims"]["sub"] == "me"
+    assert authorizer["claims"]["roles"] == "[a b]"
+    assert authorizer["claims"]["admin"] == "true"
+    assert authorizer["scopes"] is None
+    old = api.event("/scoped", headers={"Authorization": token})
+    assert old["requestContext"]["authorizer"]["scopes"] == ["read"]
+    assert old["requestContext"]["authorizer"]["claims"]["sub"] == "me"
+
+
+@pytest.mark.parametrize(
+    ("path", "token", "status", "message"),
+    [
+        ("/simple?who=me", "allow", 200, None),
+        ("/simple?who=me", "deny", 403, "Forbidden"),
+        ("/simple?who=me", "", 401, "Unauthorized"),
+        ("/simple", "allow", 401, "Unauthorized"),
+        ("/simple?who=me", "raise", 500, "Internal Server Error"),
+        ("/simple?who=me", "malformed", 500, "Internal Server Error"),
+        ("/simple?who=me", "unauthorized", 401, "Unauthorized"),
+        ("/policy", "allow", 200, None),
+        ("/policy", "deny", 403, "Forbidden"),
+        ("/policy", "elsewhere", 403, "Forbidden"),
+        ("/policy", "malformed", 500, "Internal Server Error"),
+        ("/policy", "", 401, "Unauthorized"),
+    ],
+)
+def test_function_that_authorizes(
+    api: Api, path: str, token: str, status: int, message: str | None
+) -> None:
+    """GUIDE + http-api-lambda-authorizer.html"""
+    response = api.call(path, headers={"x-token": token} if token else {})
+    assert response.status_code == status, response.text
+    if message:
+        assert response.json() == {"message": message}
+
+
+def test_authorizer_event_and_context_in_2_0(api: Api) -> None:
+    event = api.event("/simple?who=me", headers={"x-token": "allow"})
+    context = event["requestContext"]["authorizer"]["lambda"]
+    assert context["token"] == "allow"
+    assert context["list"] == [1, 2]
+    asked = context["event"]
+    assert asked["version"] == "2.0"
+    assert asked["type"] == "REQUEST"
+    assert asked["identitySource"] == ["allow", "me"]
+    assert asked["routeArn"].endswith(f":{api.api_id}/$default/GET/simple")
+    assert asked["routeKey"] == "GET /simple"
+    assert asked["requestContext"]["http"]["path"] == "/simple"
+
+
+def test_answer_of_an_authorizer_is_kept(api: Api) -> None:
+    """By identity and stage, as AuthorizerResultTtlInSeconds says: GUIDE + AUTHORIZER"""
+
+    def calls(token: str) -> Any:
+        event = api.event("/policy", headers={"x-token": token})
+        assert event["requestContext"]["authorizer"]["principalId"] == "me"
+        return event["requestContext"]["authorizer"]["calls"]
+
+    first, second = f"allow-{uuid.uuid4()}", f"allow-{uuid.uuid4()}"
+    assert calls(first) == calls(first)
+    assert calls(second) != calls(first)
+
+
+def test_signed_requests(api: Api) -> None:
+    """GUIDE + http-api-access-control-iam.html"""
+    assert api.call("/iam").status_code == 403
+    assert api.call("/iam").json() == {"message": "Forbidden"}
+    signed = AWS4Auth("test", "test", REGION, "execute-api")
+    identity = api.event("/iam", auth=signed)["requestContext"]["authorizer"]["iam"]
+    assert identity["accessKey"] == "test"
+    assert identity["userArn"].startswith("arn:aws:iam::")
+
+
+def test_signature_that_iam_does_not_let_through(api: Api) -> None:
+    """Of a user whose policies name another API, and by another secret: both 403.
+    GUIDE + http-api-access-control-iam.html"""
+    iam = api.cloud.client("iam")
+    name = f"caller-{uuid.uuid4().hex[:8]}"
+    iam.create_user(UserName=name)
+    keys = iam.create_access_key(UserName=name)["AccessKey"]
+    try:
+
+        def status(secret: str, resource: str) -> int:
+            statement = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": resource}
+            document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+            iam.put_user_policy(UserName=name, PolicyName="calls", PolicyDocument=document)
+            signed = AWS4Auth(keys["AccessKeyId"], secret, REGION, "execute-api")
+            return api.call("/iam", auth=signed).status_code
+
+        arn = f"arn:aws:execute-api:{REGION}:*:{api.api_id}/$default/GET/iam"
+        assert status(keys["SecretAccessKey"], arn) == 200
+        assert status(keys["SecretAccessKey"], "arn:aws:execute-api:*:*:other/*") == 403
+        assert status("x" * 40, arn) == 403
+    finally:
+        iam.delete_access_key(UserName=name, AccessKeyId=keys["AccessKeyId"])
+        iam.delete_user_policy(UserName=name, PolicyName="calls")
+        iam.delete_user(UserName=name)
+
+
+# --- CORS -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed"),
+    [
+        ("https://app.example.com", "https://app.example.com"),
+        ("http://anything.example", "http://anything.example"),
+        ("https://evil.example", None),
+    ],
+)
+def test_preflight_without_a_route(api: Api, origin: str, allowed: str | None) -> None:
+    """GUIDE + http-api-cors.html"""
+    headers = {"Origin": origin, "Access-Control-Request-Method": "GET"}
+    response = api.call("/nonesuch/x", "OPTIONS", headers=headers)
+    assert response.status_code == 204
+    assert response.headers.get("access-control-allow-origin") == allowed
+    if allowed:
+        assert response.headers["access-control-allow-methods"] == "GET,POST"
+        assert response.headers["access-control-allow-headers"] == "authorization"
+        assert response.headers["access-control-allow-credentials"] == "true"
+        assert response.headers["access-control-max-age"] == "300"
+
+
+def test_backend_has_no_say_in_cors(api: Api) -> None:
+    """GUIDE + http-api-cors.html"""
+    answer = {"statusCode": 200, "headers": {"Access-Control-Allow-Origin": "*"}, "body": ""}
+    query = {"answer": json.dumps(answer)}
+    plain = api.call("/pets/1", params=query)
+    assert "access-control-allow-origin" not in plain.headers
+    origin = {"Origin": "https://app.example.com"}
+    crossed = api.call("/pets/1", params=query, headers=origin)
+    assert crossed.headers["access-control-allow-origin"] == origin["Origin"]
+    assert crossed.headers["access-control-expose-headers"] == "x-shown"
+
+
+# --- Other integrations ---------------------------------------------------------------------------
+
+
+def test_request_forwarded_to_a_url(api: Api) -> None:
+    """GUIDE + http-api-develop-integrations-http.html and http-api-parameter-mapping.html"""
+    response = api.call(
+        "/proxy/a/b?colour=green", "POST", data="x", headers={"Content-Type": "text/plain"}
+    )
+    assert response.status_code == 202
+    assert response.json() == ["POST", "/below/a/b", "colour=green", "x"]
+    assert response.headers["x-seen"] == "green"
+    assert response.headers["set-cookie"] == "a=1, b=2"
+
+
+def test_message_sent_without_a_function(api: Api) -> None:
+    """GUIDE + http-api-develop-integrations-aws-services-reference.html"""
+    text = str(uuid.uuid4())
+    assert api.call("/send", "POST", json={"text": text}).status_code == 200
+    sqs = api.cloud.client("sqs")
+    messages = wait_for(
+        lambda: sqs.receive_message(QueueUrl=api.stack.outputs["QueueUrl"]).get("Messages")
+    )
+    assert [message["Body"] for message in messages or []] == [text]
+    assert api.call("/send", "POST", json={}).status_code == 400

@@ -1,0 +1,758 @@
+"""What AWS's documentation says of WebSocket APIs, row by row, each with the page that says so."""
+
+import json
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import boto3
+import pytest
+from botocore.auth import SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect as websocket_connect
+
+from .cloud import REGION, Cloud, wait_for
+from .websocket_api import (
+    STAGE,
+    Answer,
+    WebSocketApi,
+    endpoint_inside,
+    function,
+    websocket_api,
+)
+
+GUIDE = "https://docs.aws.amazon.com/apigateway/latest/developerguide/"
+SELECTION = "apigateway-websocket-api-selection-expressions.html"
+RESPONSES = "apigateway-websocket-api-integration-responses.html"
+ROUTE_RESPONSE = "apigateway-websocket-api-route-response.html"
+TRANSFORMATIONS = "websocket-api-data-transformations.html"
+REFERENCE = "apigateway-websocket-api-mapping-template-reference.html"
+OVERRIDE = "apigateway-override-request-response-parameters.html"
+PASSTHROUGH = "websocket-api-data-transformations.html"
+VALIDATION = "websocket-api-request-validation.html"
+PARAMETERS = "websocket-api-parameter-mapping.html"
+OK = '{"statusCode": 200}'
+
+
+@dataclass(frozen=True)
+class Row:
+    """A message to a route with a ``MOCK`` integration, and what comes back.
+
+    ``answer`` is JSON, or the text of an API Gateway error in ``error``.
+    """
+
+    page: str
+    says: str
+    message: Any
+    answer: Any = None
+    error: str | None = None
+    request: Mapping[str, Any] = field(default_factory=dict)
+    answers: tuple[Answer, ...] = ()
+
+
+def templated(template: str, **request: Any) -> dict[str, Any]:
+    return {"RequestTemplates": {"$default": template}, **request}
+
+
+def answered(template: str, key: str = "$default", **options: Any) -> Answer:
+    return Answer(key, {"$default": template}, options)
+
+
+BY_KIND = {
+    "RequestTemplates": {
+        "good": OK,
+        "bad": '{"statusCode": 404}',
+        "$default": '{"statusCode": 500}',
+    },
+    "TemplateSelectionExpression": "${request.body.kind}",
+}
+BY_STATUS = (
+    answered('{"is": "fine"}', "/2\\d\\d/"),
+    answered('{"is": "missing"}', "/404/"),
+    answered('{"is": "default"}'),
+)
+ROWS = [
+    Row(
+        REFERENCE,
+        "$context names the connection's route, type and stage",
+        {"action": "ask"},
+        ["ask", "MESSAGE", STAGE],
+        request=templated(OK),
+        answers=(answered('["$context.routeKey", "$context.eventType", "$context.stage"]'),),
+    ),
+    Row(
+        REFERENCE,
+        "$stageVariables are those of the stage",
+        {"action": "ask"},
+        {"colour": "green"},
+        request=templated(OK),
+        answers=(answered('{"colour": "$stageVariables.colour"}'),),
+    ),
+    Row(
+        TRANSFORMATIONS,
+        "a request template reads the message by $input.path",
+        {"action": "ask", "wanted": 404},
+        {"is": "missing"},
+        request=templated("{\"statusCode\": $input.path('$.wanted')}"),
+        answers=BY_STATUS,
+    ),
+    Row(
+        SELECTION,
+        "a template is chosen by what the expression comes to",
+        {"action": "ask", "kind": "good"},
+        {"is": "fine"},
+        request=BY_KIND,
+        answers=BY_STATUS,
+    ),
+    Row(
+        SELECTION,
+        "another message, another template",
+        {"action": "ask", "kind": "bad"},
+        {"is": "missing"},
+        request=BY_KIND,
+        answers=BY_STATUS,
+    ),
+    Row(
+        SELECTION,
+        "else it is that of $default",
+        {"action": "ask", "kind": "neither"},
+        {"is": "default"},
+        request=BY_KIND,
+        answers=BY_STATUS,
+    ),
+    Row(
+        SELECTION,
+        "\\$default is the key $default",
+        {"action": "ask"},
+        {"is": "fine"},
+        request=templated(OK, TemplateSelectionExpression="\\$default"),
+        answers=BY_STATUS,
+    ),
+    Row(
+        RESPONSES,
+        "without a match and without $default the client gets an error",
+        {"action": "ask"},
+        error="Internal server error",
+        request=templated('{"statusCode": 500}'),
+        answers=BY_STATUS[:2],
+    ),
+    Row(
+        RESPONSES,
+        "a response's template is chosen by its own expression",
+        {"action": "ask"},
+        {"by": "status"},
+        request=templated(OK),
+        answers=(
+            Answer(
+                "$default",
+                {"200": '{"by": "status"}', "$default": '{"by": "default"}'},
+                {"TemplateSelectionExpression": "${integration.response.statuscode}"},
+            ),
+        ),
+    ),
+    Row(
+        PASSTHROUGH,
+        "PassthroughBehavior NEVER refuses what has no template",
+        {"action": "ask"},
+        error="Internal server error",
+        request={"PassthroughBehavior": "NEVER"},
+    ),
+    Row(
+        PASSTHROUGH,
+        "WHEN_NO_TEMPLATES refuses what has none among several",
+        {"action": "ask", "kind": "neither"},
+        error="Internal server error",
+        request={
+            "PassthroughBehavior": "WHEN_NO_TEMPLATES",
+            "RequestTemplates": {"good": OK},
+            "TemplateSelectionExpression": "${request.body.kind}",
+        },
+    ),
+    Row(
+        TRANSFORMATIONS,
+        "a template that gives a MOCK no status fails",
+        {"action": "ask"},
+        error="Internal server error",
+        request=templated("{}"),
+        answers=BY_STATUS,
+    ),
+    Row(
+        "apigateway-websocket-api-routes-integrations.html",
+        "no route and no $default: forbidden",
+        {"action": "unknown"},
+        error="Forbidden",
+        request=templated(OK),
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def open_api(cloud: Cloud) -> Iterator[WebSocketApi]:
+    """An API that everybody may connect to, for tests that add routes of their own names."""
+    with websocket_api(cloud, {"colour": "green"}) as api:
+        yield api
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.says.replace(" ", "-"))
+def test_messages(cloud: Cloud, row: Row) -> None:
+    with websocket_api(cloud, {"colour": "green"}) as api:
+        api.add_route("ask", *row.answers, **row.request)
+        got = api.ask(row.message)
+    if row.error:
+        assert got["message"] == row.error, GUIDE + row.page
+        assert got["connectionId"]
+        assert got["requestId"]
+    else:
+        assert got == row.answer, GUIDE + row.page
+
+
+def test_one_way_route_sends_nothing(open_api: WebSocketApi) -> None:
+    """apigateway-websocket-api-route-response.html"""
+    open_api.add_route("silent", answered("never"), two_way=False, **templated(OK))
+    open_api.add_route("loud", answered('{"heard": true}'), **templated(OK))
+    with open_api.connect() as socket:
+        socket.send('{"action": "silent"}')
+        socket.send('{"action": "loud"}')
+        assert json.loads(socket.recv(timeout=10)) == {"heard": True}
+
+
+# models
+
+
+MODEL = {
+    "$schema": "http://json-schema.org/draft-04/schema#",
+    "type": "object",
+    "required": ["action", "text"],
+    "properties": {"text": {"type": "string", "maxLength": 5}},
+}
+
+
+@pytest.mark.parametrize(
+    ("message", "is_valid"),
+    [
+        ({"action": "say", "text": "hello"}, True),
+        ({"action": "say", "text": "too long"}, False),
+        ({"action": "say"}, False),
+        ({"action": "say", "text": 5}, False),
+    ],
+)
+def test_messages_are_held_against_the_model(cloud: Cloud, message: Any, is_valid: bool) -> None:
+    """websocket-api-request-validation.html"""
+    with websocket_api(cloud) as api:
+        cloud.client("apigatewayv2").create_model(
+            ApiId=api.api_id,
+            Name="Said",
+            ContentType="application/json",
+            Schema=json.dumps(MODEL),
+        )
+        api.add_route(
+            "say",
+            answered('{"said": true}'),
+            route={
+                "ModelSelectionExpression": "$request.body.action",
+                "RequestModels": {"say": "Said"},
+            },
+            **templated(OK),
+        )
+        got = api.ask(message)
+    assert got == {"said": True} if is_valid else got["message"] == "Invalid request body"
+
+
+# who may connect
+
+
+def connect_route(api: WebSocketApi, **options: Any) -> None:
+    api.add_route("$connect", two_way=False, **{**templated(OK), **options})
+
+
+def test_connect_template_decides(cloud: Cloud) -> None:
+    """A mapping template as the authorizer: it answers 401 for whom it does not know."""
+    template = (
+        "#if($input.params('token') == 'open sesame'){\"statusCode\": 200}"
+        '#else{"statusCode": 401}#end'
+    )
+    with websocket_api(cloud) as api:
+        connect_route(api, **templated(template))
+        assert api.is_let_in(token="open sesame")
+        assert api.refusal(token="knock knock")[0] == 401
+
+
+def test_required_parameters(cloud: Cloud) -> None:
+    """https://docs.aws.amazon.com/apigatewayv2/latest/api-reference/apis-apiid-routes.html"""
+    required = {
+        "route.request.querystring.room": {"Required": True},
+        "route.request.header.X-Colour": {"Required": True},
+        "route.request.querystring.mood": {"Required": False},
+    }
+    with websocket_api(cloud) as api:
+        connect_route(api, route={"RequestParameters": required})
+        assert api.is_let_in(room="kitchen", additional_headers={"x-colour": "red"})
+        status, body = api.refusal(room="kitchen")
+        assert status == 400
+        assert "X-Colour" in body["message"]
+
+
+def test_disabled_endpoint(cloud: Cloud) -> None:
+    """rest-api-disable-default-endpoint.html, which WebSocket APIs share"""
+    with websocket_api(cloud, DisableExecuteApiEndpoint=True) as api:
+        assert api.refusal()[0] == 403
+
+
+def test_api_key(cloud: Cloud) -> None:
+    """apigateway-websocket-api-selection-expressions.html, "API key selection expressions" """
+    rest = cloud.client("apigateway")
+    secret = uuid.uuid4().hex + uuid.uuid4().hex
+    with websocket_api(cloud) as api:
+        connect_route(api, route={"ApiKeyRequired": True})
+        key = rest.create_api_key(name=f"key-{secret[:8]}", enabled=True, value=secret)["id"]
+        plan = rest.create_usage_plan(
+            name=f"plan-{secret[:8]}", apiStages=[{"apiId": api.api_id, "stage": STAGE}]
+        )["id"]
+        given = {"additional_headers": {"x-api-key": secret}}
+        try:
+            assert api.refusal()[0] == 403
+            assert api.refusal(**given)[0] == 403  # in no usage plan yet
+            rest.create_usage_plan_key(usagePlanId=plan, keyId=key, keyType="API_KEY")
+            assert api.is_let_in(**given)
+            assert api.refusal(additional_headers={"x-api-key": "another"})[0] == 403
+        finally:
+            rest.delete_api_key(apiKey=key)
+
+
+# REQUEST authorizers
+
+
+POLICY_OF_THE_QUERY = """
+import json
+
+def handler(event, context):
+    query = event.get("queryStringParameters") or {}
+    statement = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": event["methodArn"]}
+    changes = json.loads(query.get("policy", "{}"))
+    statement = {k: v for k, v in {**statement, **changes}.items() if v is not None}
+    return {"principalId": "me", "policyDocument": {
+        "Version": "2012-10-17", "Statement": [statement]}}
+"""
+ANYWHERE = {"IpAddress": {"aws:SourceIp": ["0.0.0.0/0", "::/0"]}}
+NOWHERE = {"IpAddress": {"aws:SourceIp": "192.0.2.0/32"}}
+
+
+@pytest.fixture(scope="module")
+def guarded(cloud: Cloud) -> Iterator[WebSocketApi]:
+    """An API whose authorizer allows what the query says, and asks for four things."""
+    with (
+        function(cloud, POLICY_OF_THE_QUERY) as uri,
+        websocket_api(cloud, {"colour": "green"}) as api,
+    ):
+        authorizer = cloud.client("apigatewayv2").create_authorizer(
+            ApiId=api.api_id,
+            Name="guard",
+            AuthorizerType="REQUEST",
+            AuthorizerUri=uri,
+            IdentitySource=[
+                "route.request.header.Authorization",
+                "route.request.querystring.policy",
+                "stageVariables.colour",
+                "context.identity.sourceIp",
+            ],
+        )["AuthorizerId"]
+        connect_route(api, route={"AuthorizationType": "CUSTOM", "AuthorizerId": authorizer})
+        yield api
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_allowed"),
+    [
+        ({}, True),
+        ({"Action": "execute-api:*"}, True),
+        ({"Resource": "arn:aws:execute-api:*:*:*/test/*"}, True),
+        ({"Condition": ANYWHERE}, True),
+        ({"Condition": NOWHERE}, False),
+        ({"Condition": {"StringSounds": {"aws:UserAgent": "x"}}}, False),
+        ({"Action": None, "NotAction": "s3:*"}, True),
+        ({"Action": None, "NotAction": "execute-api:*"}, False),
+        ({"Resource": None, "NotResource": "arn:aws:execute-api:*:*:*/test/*"}, False),
+        ({"Effect": "Deny", "Condition": ANYWHERE}, False),
+    ],
+)
+def test_authorizers_policy(
+    guarded: WebSocketApi, changes: Mapping[str, Any], is_allowed: bool
+) -> None:
+    """apigateway-lambda-authorizer-output.html"""
+    given = {"additional_headers": {"authorization": "x"}, "policy": json.dumps(changes)}
+    if is_allowed:
+        assert guarded.is_let_in(**given)
+    else:
+        assert guarded.refusal(**given)[0] == 403
+
+
+def test_every_identity_source_must_be_there(guarded: WebSocketApi) -> None:
+    """apigateway-websocket-api-lambda-auth.html"""
+    headers = {"additional_headers": {"Authorization": "x"}}
+    assert guarded.is_let_in(policy="{}", **headers)
+    assert guarded.refusal(policy="{}")[0] == 401
+    assert guarded.refusal(**headers)[0] == 401
+
+
+# functions
+
+
+ANSWERS = """
+import time
+
+def handler(event, context):
+    if event.get("slow"):
+        time.sleep(10)
+    if event.get("fail"):
+        raise ValueError("no such thing")
+    return {"doubled": event.get("n", 0) * 2}
+"""
+
+
+def test_function_behind_templates(cloud: Cloud) -> None:
+    """apigateway-websocket-api-integration-responses.html: not a proxy, the template makes the
+    event and the response; an error is matched by its message. The stage names the function."""
+    with (
+        function(cloud, ANSWERS) as uri,
+        websocket_api(cloud, {"function": uri.split(":function:")[1].split("/")[0]}) as api,
+    ):
+        prefix = uri.partition(":function:")[0]
+        api.add_route(
+            "double",
+            answered("{\"is\": $input.path('$.doubled')}"),
+            answered('{"failed": "$input.path(\'$.errorMessage\')"}', "/no such .*/"),
+            IntegrationType="AWS",
+            IntegrationUri=f"{prefix}:function:${{stageVariables.function}}/invocations",
+            RequestTemplates={
+                "$default": "{\"n\": $input.path('$.n')}",
+                "bad": '{"fail": true}',
+            },
+            TemplateSelectionExpression="${request.body.kind}",
+        )
+        api.add_route(
+            "impatient",
+            IntegrationType="AWS",
+            IntegrationUri=uri,
+            TimeoutInMillis=200,
+            **templated('{"slow": true}'),
+        )
+        api.add_route(
+            "later",
+            answered('{"accepted": true}'),
+            IntegrationType="AWS",
+            IntegrationUri=uri,
+            RequestParameters={"integration.request.header.X-Amz-Invocation-Type": "'Event'"},
+            **templated("{}"),
+        )
+        with api.connect() as socket:
+
+            def asked(message: Mapping[str, Any]) -> Any:
+                socket.send(json.dumps(message))
+                return json.loads(socket.recv(timeout=30))
+
+            assert asked({"action": "double", "n": 21}) == {"is": 42}
+            assert asked({"action": "double", "kind": "bad"}) == {"failed": "no such thing"}
+            assert asked({"action": "later"}) == {"accepted": True}
+            assert asked({"action": "impatient"})["message"] == "Endpoint request timed out"
+
+
+# IAM
+
+
+@dataclass(frozen=True)
+class User:
+    name: str
+    access_key: str
+    secret: str
+
+
+@pytest.fixture
+def user(cloud: Cloud) -> Iterator[User]:
+    """A user without rights."""
+    iam = cloud.client("iam")
+    name = f"user-{uuid.uuid4().hex[:8]}"
+    iam.create_user(UserName=name)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    try:
+        yield User(name, key["AccessKeyId"], key["SecretAccessKey"])
+    finally:
+        iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
+        for policy in iam.list_user_policies(UserName=name)["PolicyNames"]:
+            iam.delete_user_policy(UserName=name, PolicyName=policy)
+        iam.delete_user(UserName=name)
+
+
+def allow(cloud: Cloud, user: User, **statement: Any) -> None:
+    document = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Resource": "*", **statement}],
+    }
+    cloud.client("iam").put_user_policy(
+        UserName=user.name, PolicyName="rights", PolicyDocument=json.dumps(document)
+    )
+
+
+def presigned(api: WebSocketApi, access_key: str, secret: str) -> str:
+    """The URL of a handshake, signed in its query as browsers do it."""
+    request = AWSRequest("GET", api.cloud.stage_url(api.api_id, STAGE))
+    SigV4QueryAuth(Credentials(access_key, secret), "execute-api", REGION, expires=60).add_auth(
+        request
+    )
+    url: str = request.prepare().url
+    return url.replace("http", "ws", 1)
+
+
+def opens(url: str) -> bool:
+    try:
+        with websocket_connect(url, compression=None):
+            return True
+    except InvalidStatus as refusal:
+        return refusal.response.status_code != 403
+
+
+def test_iam_on_connect(cloud: Cloud, user: User) -> None:
+    """apigateway-websocket-control-access-iam.html"""
+    with websocket_api(cloud) as api:
+        connect_route(api, route={"AuthorizationType": "AWS_IAM"})
+        status, body = api.refusal()
+        assert (status, body["message"]) == (403, "Missing Authentication Token")
+        assert opens(presigned(api, "test", "test"))  # root
+        assert not opens(presigned(api, user.access_key, user.secret))  # no rights
+        arn = f"arn:aws:execute-api:{REGION}:*:{api.api_id}/{STAGE}/$connect"
+        allow(cloud, user, Action="execute-api:Invoke", Resource=arn)
+        assert opens(presigned(api, user.access_key, user.secret))
+        assert not opens(presigned(api, user.access_key, "another secret"))
+        allow(cloud, user, NotAction="execute-api:*")
+        assert not opens(presigned(api, user.access_key, user.secret))
+
+
+def test_manage_connections_needs_rights(cloud: Cloud, user: User) -> None:
+    """apigateway-websocket-control-access-iam.html, "execute-api:ManageConnections" """
+    with websocket_api(cloud) as api:
+        api.add_route("who", answered('{"id": "$context.connectionId"}'), **templated(OK))
+        management = boto3.client(
+            "apigatewaymanagementapi",
+            endpoint_url=cloud.stage_url(api.api_id, STAGE),
+            region_name=REGION,
+            aws_access_key_id=user.access_key,
+            aws_secret_access_key=user.secret,
+        )
+        with api.connect() as socket:
+            socket.send('{"action": "who"}')
+            connection_id = json.loads(socket.recv(timeout=10))["id"]
+            with pytest.raises(ClientError, match="AccessDenied"):
+                management.post_to_connection(ConnectionId=connection_id, Data=b"no")
+            arn = f"arn:aws:execute-api:{REGION}:*:{api.api_id}/{STAGE}/POST/@connections/*"
+            allow(cloud, user, Action="execute-api:ManageConnections", Resource=arn)
+            management.post_to_connection(ConnectionId=connection_id, Data=b"yes")
+            assert socket.recv(timeout=10) == "yes"
+            with pytest.raises(ClientError, match="AccessDenied"):
+                management.delete_connection(ConnectionId=connection_id)
+
+
+# AWS services and HTTP
+
+
+def service(name: str, action: str) -> dict[str, Any]:
+    uri = f"arn:aws:apigateway:{REGION}:{name}:{action}"
+    return {"IntegrationType": "AWS", "IntegrationMethod": "POST", "IntegrationUri": uri}
+
+
+def test_sqs(cloud: Cloud, open_api: WebSocketApi) -> None:
+    """The pattern of a queue behind a route: a form, with the connection as an attribute."""
+    sqs = cloud.client("sqs")
+    name = f"queue-{uuid.uuid4().hex[:8]}"
+    url = sqs.create_queue(QueueName=name)["QueueUrl"]
+    form = (
+        "Action=SendMessage&MessageAttribute.1.Name=connectionId"
+        "&MessageAttribute.1.Value.StringValue=$context.connectionId"
+        "&MessageAttribute.1.Value.DataType=String"
+        "&MessageBody=$input.json('$.data')"
+    )
+    try:
+        open_api.add_route(
+            "enqueue",
+            answered('{"queued": true}', "/200/"),
+            RequestParameters={
+                "integration.request.header.Content-Type": "'application/x-www-form-urlencoded'"
+            },
+            PassthroughBehavior="NEVER",
+            TemplateSelectionExpression="\\$default",
+            **service("sqs", f"path/000000000000/{name}"),
+            **templated(form),
+        )
+        assert open_api.ask({"action": "enqueue", "data": {"n": 1}}) == {"queued": True}
+        received = wait_for(
+            lambda: sqs.receive_message(QueueUrl=url, MessageAttributeNames=["All"]).get("Messages")
+        )
+        assert received is not None
+        assert json.loads(received[0]["Body"]) == {"n": 1}
+        assert received[0]["MessageAttributes"]["connectionId"]["StringValue"]
+    finally:
+        sqs.delete_queue(QueueUrl=url)
+
+
+def test_dynamodb(cloud: Cloud, open_api: WebSocketApi) -> None:
+    """Items in and out without a function: PutItem, then GetItem with a response template."""
+    dynamodb = cloud.client("dynamodb")
+    table = f"table-{uuid.uuid4().hex[:8]}"
+    dynamodb.create_table(
+        TableName=table,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "Id", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "Id", "KeyType": "HASH"}],
+    )
+    key = {"Id": {"S": "$context.connectionId"}}
+    item = key | {"Name": {"S": "$input.path('$.name')"}}
+    try:
+        open_api.add_route(
+            "put",
+            answered('{"put": true}'),
+            **service("dynamodb", "action/PutItem"),
+            **templated(json.dumps({"TableName": table, "Item": item})),
+        )
+        open_api.add_route(
+            "get",
+            answered('{"name": "$input.path(\'$.Item.Name.S\')"}'),
+            **service("dynamodb", "action/GetItem"),
+            **templated(json.dumps({"TableName": table, "Key": key})),
+        )
+        with open_api.connect() as socket:
+            socket.send('{"action": "put", "name": "Ada"}')
+            assert json.loads(socket.recv(timeout=10)) == {"put": True}
+            socket.send('{"action": "get"}')
+            assert json.loads(socket.recv(timeout=10)) == {"name": "Ada"}
+    finally:
+        dynamodb.delete_table(TableName=table)
+
+
+def test_s3(cloud: Cloud, open_api: WebSocketApi) -> None:
+    s3 = cloud.client("s3")
+    bucket = f"bucket-{uuid.uuid4().hex[:8]}"
+    s3.create_bucket(Bucket=bucket)
+    try:
+        open_api.add_route(
+            "keep",
+            answered('{"kept": true}', "/200/"),
+            RequestParameters={"integration.request.path.name": "context.connectionId"},
+            **service("s3", f"path/{bucket}/{{name}}") | {"IntegrationMethod": "PUT"},
+        )
+        assert open_api.ask({"action": "keep", "n": 1}) == {"kept": True}
+        (kept,) = s3.list_objects_v2(Bucket=bucket)["Contents"]
+        body = s3.get_object(Bucket=bucket, Key=kept["Key"])["Body"].read()
+        assert json.loads(body) == {"action": "keep", "n": 1}
+    finally:
+        for found in s3.list_objects_v2(Bucket=bucket).get("Contents", ()):
+            s3.delete_object(Bucket=bucket, Key=found["Key"])
+        s3.delete_bucket(Bucket=bucket)
+
+
+MACHINE = {
+    "StartAt": "Answer",
+    "States": {
+        "Answer": {"Type": "Pass", "Parameters": {"sum.$": "$.numbers[0]"}, "End": True},
+    },
+}
+
+
+def test_step_functions(cloud: Cloud, open_api: WebSocketApi) -> None:
+    """A synchronous express workflow whose output goes back to the client."""
+    states = cloud.client("stepfunctions")
+    machine = states.create_state_machine(
+        name=f"machine-{uuid.uuid4().hex[:8]}",
+        definition=json.dumps(MACHINE),
+        roleArn="arn:aws:iam::000000000000:role/any",
+        type="EXPRESS",
+    )["stateMachineArn"]
+    started = (
+        f'{{"stateMachineArn": "{machine}",'
+        ' "input": "$util.escapeJavaScript($input.json(\'$.data\'))"}'
+    )
+    try:
+        open_api.add_route(
+            "compute",
+            answered("$input.path('$.output')", "/200/"),
+            **service("states", "action/StartSyncExecution"),
+            **templated(started),
+        )
+        answer = open_api.ask({"action": "compute", "data": {"numbers": [3, 4]}})
+        assert answer == {"sum": 3}
+    finally:
+        states.delete_state_machine(stateMachineArn=machine)
+
+
+def test_sns_and_events(cloud: Cloud, open_api: WebSocketApi) -> None:
+    topic = cloud.client("sns").create_topic(Name=f"topic-{uuid.uuid4().hex[:8]}")["TopicArn"]
+    try:
+        open_api.add_route(
+            "publish",
+            RequestParameters={
+                "integration.request.querystring.TopicArn": f"'{topic}'",
+                "integration.request.querystring.Message": "route.request.body.text",
+            },
+            **service("sns", "action/Publish"),
+        )
+        assert "MessageId" in json.dumps(open_api.ask({"action": "publish", "text": "news"}))
+    finally:
+        cloud.client("sns").delete_topic(TopicArn=topic)
+    entry = '{"Entries": [{"Source": "test", "DetailType": "said", "Detail": "{}"}]}'
+    open_api.add_route(
+        "event",
+        RequestParameters={
+            "integration.request.header.X-Amz-Target": "'AWSEvents.PutEvents'",
+            "integration.request.header.Content-Type": "'application/x-amz-json-1.1'",
+        },
+        **service("events", "action/PutEvents"),
+        **templated(entry),
+    )
+    assert open_api.ask({"action": "event"})["FailedEntryCount"] == 0
+
+
+def test_http_and_stage_variables(cloud: Cloud) -> None:
+    """An HTTP backend by an address of the stage: the emulator's S3 plays it."""
+    s3 = cloud.client("s3")
+    bucket = f"bucket-{uuid.uuid4().hex[:8]}"
+    s3.create_bucket(Bucket=bucket)
+    base = f"{endpoint_inside(cloud)}/{bucket}"
+    try:
+        with websocket_api(cloud, {"base": base}) as api:
+            api.add_route(
+                "store",
+                IntegrationType="HTTP_PROXY",
+                IntegrationMethod="PUT",
+                IntegrationUri="${stageVariables.base}/{key}",
+                RequestParameters={"integration.request.path.key": "route.request.body.key"},
+                two_way=False,
+            )
+            api.add_route(
+                "load",
+                answered("{\"n\": $input.path('$.n')}", "/200/"),
+                answered('{"error": "not there"}', "/404/"),
+                IntegrationType="HTTP",
+                IntegrationMethod="GET",
+                IntegrationUri="${stageVariables.base}/{key}",
+                RequestParameters={"integration.request.path.key": "route.request.body.key"},
+            )
+            with api.connect() as socket:
+                socket.send('{"action": "store", "key": "a", "n": 7}')
+                socket.send('{"action": "load", "key": "a"}')
+                assert json.loads(socket.recv(timeout=10)) == {"n": 7}
+                socket.send('{"action": "load", "key": "b"}')
+                assert json.loads(socket.recv(timeout=10)) == {"error": "not there"}
+    finally:
+        s3.delete_object(Bucket=bucket, Key="a")
+        s3.delete_bucket(Bucket=bucket)
+
+
+def test_http_backend_that_is_not_there(open_api: WebSocketApi) -> None:
+    open_api.add_route(
+        "nowhere",
+        IntegrationType="HTTP_PROXY",
+        IntegrationMethod="POST",
+        IntegrationUri="http://127.0.0.1:1/",
+    )
+    assert open_api.ask({"action": "nowhere"})["message"] == "Internal server error"

@@ -1,0 +1,62 @@
+"""The order of a connection's events, and time limits."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from localstack_tokenfree.websocket.executors import DeadlineError, Lane, within
+
+SECONDS = 20
+
+
+def test_messages_keep_their_order_and_the_end_comes_last() -> None:
+    seen: list[object] = []
+    over = threading.Event()
+    with ThreadPoolExecutor(8) as messages, ThreadPoolExecutor(1) as last:
+        lane = Lane(1, messages, last)
+        for number in range(200):
+            lane.put(lambda number=number: seen.append(number))
+        lane.finish(over.set)
+        assert over.wait(SECONDS)
+    assert seen == list(range(200))
+
+
+def test_messages_side_by_side() -> None:
+    """As many at a time as the lane is wide: each waits for all of them."""
+    together = threading.Barrier(3)
+    over = threading.Event()
+    with ThreadPoolExecutor(8) as messages, ThreadPoolExecutor(1) as last:
+        lane = Lane(3, messages, last)
+        for _ in range(6):
+            lane.put(lambda: together.wait(SECONDS) and None)
+        lane.finish(over.set)
+        assert over.wait(SECONDS)
+    assert not together.broken
+
+
+def test_a_failing_message_does_not_hold_the_next() -> None:
+    over = threading.Event()
+    with ThreadPoolExecutor(2) as messages, ThreadPoolExecutor(1) as last:
+        lane = Lane(1, messages, last)
+        lane.put(lambda: 1 / 0 and None)
+        lane.put(over.set)
+        assert over.wait(SECONDS)
+
+
+def test_work_within_its_time() -> None:
+    assert within(SECONDS, lambda: 7) == 7
+    with pytest.raises(KeyError):
+        within(SECONDS, lambda: {}["missing"])
+
+
+def test_work_beyond_its_time_goes_on_alone() -> None:
+    release, went_on = threading.Event(), threading.Event()
+
+    def work() -> None:
+        release.wait(SECONDS)
+        went_on.set()
+
+    with pytest.raises(DeadlineError):
+        within(0.01, work)
+    release.set()
+    assert went_on.wait(SECONDS)

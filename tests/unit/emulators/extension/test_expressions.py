@@ -1,0 +1,108 @@
+"""Selection expressions of WebSocket APIs.
+
+https://docs.aws.amazon.com/apigateway/latest/developerguide/
+apigateway-websocket-api-selection-expressions.html
+"""
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from localstack_tokenfree.websocket.expressions import (
+    Response,
+    Scope,
+    choose,
+    choose_by_pattern,
+    evaluate,
+    missing_identity,
+    select_route_key,
+)
+
+SCOPE = Scope(
+    body=json.dumps({"action": "join", "room": {"name": "kitchen"}, "n": 3, "x": "$connect"}),
+    headers={"x-api-key": "secret", "authorization": "token"},
+    query={"token": "t"},
+    stage_variables={"colour": "green"},
+    context={"connectionId": "abc=", "identity": {"sourceIp": "10.1.2.3"}},
+    response=Response(404, {"x-kind": "late"}, '{"error": "gone"}'),
+)
+
+
+@pytest.mark.parametrize(
+    ("expression", "key"),
+    [
+        ("$request.body.action", "join"),
+        ("${request.body.action}", "join"),
+        ("$request.body.room.name", "kitchen"),
+        ("${request.body.action}-${request.body.room.name}", "join-kitchen"),
+        ("$request.header.x-api-key", "secret"),
+        ("$request.querystring.token", "t"),
+        ("$context.connectionId", "abc="),
+        ("$stageVariables.colour", "green"),
+        ("${integration.response.statuscode}", "404"),
+        ("${integration.response.header.X-Kind}", "late"),
+        ("${integration.response.body.error}", "gone"),
+        ("\\$default", "$default"),
+        ("$default", "$default"),
+        ("200", "200"),
+        ("$request.body.missing", None),
+        ("$request.body.n", None),
+        ("$request.body.room", None),
+        ("$nonsense", None),
+    ],
+)
+def test_evaluation(expression: str, key: str | None) -> None:
+    assert evaluate(expression, SCOPE) == key
+
+
+def test_reserved_routes_cannot_be_named() -> None:
+    assert select_route_key("$request.body.x", SCOPE) is None
+
+
+@given(st.text())
+def test_any_message_selects_a_route_or_none(text: str) -> None:
+    key = select_route_key("$request.body.action", replace(SCOPE, body=text))
+    assert key is None or isinstance(key, str)
+
+
+@given(st.text())
+def test_any_expression_comes_to_something(expression: str) -> None:
+    key = evaluate(expression, SCOPE)
+    assert key is None or isinstance(key, str)
+
+
+def test_choice_by_key_else_default() -> None:
+    choices = {"join": 1, "$default": 2}
+    assert choose("$request.body.action", choices, SCOPE) == 1
+    assert choose("$request.body.missing", choices, SCOPE) == 2
+    assert choose(None, choices, SCOPE) == 2
+    assert choose("$request.body.missing", {"join": 1}, SCOPE) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "chosen"), [("404", "/4\\d\\d/"), ("500", "500"), ("200", "$default")]
+)
+def test_choice_by_pattern(key: str, chosen: str) -> None:
+    records = [{"Key": name} for name in ("$default", "/4\\d\\d/", "500")]
+    record = choose_by_pattern(key, records, "Key")
+    assert record == {"Key": chosen}
+
+
+@pytest.mark.parametrize(
+    ("sources", "missing"),
+    [
+        ([], None),
+        (["route.request.header.Authorization"], None),
+        (["route.request.querystring.token", "stageVariables.colour"], None),
+        (["context.identity.sourceIp", "context.connectionId"], None),
+        (["$request.header.Authorization"], None),
+        (["route.request.querystring.token", "route.request.header.X"], "route.request.header.X"),
+        (["stageVariables.size"], "stageVariables.size"),
+        (["context.nothing"], "context.nothing"),
+        (["cookie.session"], "cookie.session"),
+    ],
+)
+def test_identity_sources(sources: list[str], missing: str | None) -> None:
+    assert missing_identity(sources, SCOPE) == missing
