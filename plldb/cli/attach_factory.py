@@ -25,7 +25,6 @@ from plldb.debugger.overrides import (
     OverrideOptions,
     Overrides,
     collect_overrides,
-    find_own_interpreters,
 )
 from plldb.debugger.sources import terraform
 from plldb.debugger.sources.choice import ChosenSources, CodeOptions, choose_sources
@@ -36,7 +35,6 @@ from plldb.debugger.sources.stack_settings import (
     find_settings,
     list_functions,
     list_project,
-    put_in,
 )
 from plldb.debugger.timing import read_timing
 from plldb.deployed import DeployedStack
@@ -196,9 +194,7 @@ class AttachFactory:
         self.sources = self._choose(deployed)
         self.sources.require_code(deployed)
         settings = None if self._settings is None else self._settings.with_names(deployed)
-        self.overrides = replace(
-            self._collect_overrides(settings), interpreters=self._find_interpreters(settings)
-        )
+        self.overrides = self._collect_overrides(settings)
         for remark in self.sources.remarks:
             self._factory.console.warn(remark)
 
@@ -244,15 +240,9 @@ class AttachFactory:
         return replace(sources, warnings={**sources.warnings, **notes})
 
     def _collect_overrides(self, settings: StackSettings | None) -> Overrides:
-        file = self._factory.resolver.file
-        return collect_overrides(
-            OverrideOptions(self._options.env, self._options.env_files, self._options.handlers),
-            file if file is None or settings is None else put_in(file, settings),
-            self._options.stack_name,
-            self._folder,
-            os.environ,
-            self.sources.known,
-        )
+        options = self._options
+        given = OverrideOptions(options.env, options.env_files, options.handlers, options.python)
+        return collect_overrides(given, settings, self._folder, os.environ, self.sources.known)
 
     def make_invoker(self, stacks: Sequence[AttachFactory]) -> Invoker:
         """One for all stacks. With debugpy, it also shows how an editor attaches to each function.
@@ -300,12 +290,6 @@ class AttachFactory:
             python = file.stacks[name].python
             named_by = f"{file.path.name} [stacks.{name}]: python"
         return find_interpreter(python, [*self._list_project_folders()], os.environ, named_by)
-
-    def _find_interpreters(self, settings: StackSettings | None) -> dict[str, Interpreter]:
-        """Those that the settings file names for single functions."""
-        if self._options.python is not None:
-            return {}
-        return find_own_interpreters(settings, os.environ)
 
     def _runs_as_function(self) -> bool:
         if self._options.as_function is not None:

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from plldb.config import ConfigFile, FileOverrides, suggest
+from plldb.config import FileOverrides, suggest
 from plldb.debugger.children.interpreter import Interpreter, find_interpreter
 from plldb.debugger.children.local_function import LocalFunction
 from plldb.debugger.env_files import Variables, read_env_file
@@ -80,7 +80,52 @@ class Overrides:
         )
 
 
-def find_own_interpreters(
+@dataclass(frozen=True)
+class OverrideOptions:
+    """What the command line says, as it stands there. ``python`` is for all functions."""
+
+    env: tuple[str, ...] = ()
+    env_files: tuple[Path, ...] = ()
+    handlers: tuple[str, ...] = ()
+    python: str | None = None
+
+
+def collect_overrides(
+    options: OverrideOptions,
+    settings: StackSettings | None,
+    folder: Path,
+    environ: Mapping[str, str],
+    known: Iterable[str],
+) -> Overrides:
+    """What holds for the functions of one stack, of which the settings file may say something.
+
+    ``folder`` is where relative files of the options are, ``known`` are the logical ids of the
+    stack's functions. A variable without a value is taken from ``environ``. Raises UsageError for a
+    function that is not known, for a variable that can't be set, and for whatever else makes no
+    sense; SourceError for an interpreter that is none.
+    """
+    known = sorted(known)
+    variables: list[Variables] = []
+    handlers: dict[str, str] = {}
+    for where, function, overrides in _list_tables(settings):
+        if function is not None:
+            _check_function(function, where, known)
+        variables += _read_overrides(where, function, overrides, environ, known)
+        if function is not None and overrides.handler is not None:
+            handlers[function] = _check_handler(overrides.handler, f"{where}: handler")
+    for path in options.env_files:
+        where = f"--env-file {path}"
+        found = read_env_file(folder / path.expanduser(), where, environ)
+        variables.append(_check_variables(found, where, known))
+    variables.append(_parse_env_options(options.env, environ, known))
+    return Overrides(
+        tuple(filter(None, variables)),
+        handlers | _parse_handler_options(options.handlers, known),
+        _find_interpreters(settings, environ) if options.python is None else {},
+    )
+
+
+def _find_interpreters(
     settings: StackSettings | None, environ: Mapping[str, str]
 ) -> dict[str, Interpreter]:
     """Those that the settings file names for single functions, by these as it names them."""
@@ -93,62 +138,18 @@ def find_own_interpreters(
     }
 
 
-@dataclass(frozen=True)
-class OverrideOptions:
-    """What the command line says, as it stands there."""
-
-    env: tuple[str, ...] = ()
-    env_files: tuple[Path, ...] = ()
-    handlers: tuple[str, ...] = ()
-
-
-def collect_overrides(
-    options: OverrideOptions,
-    file: ConfigFile | None,
-    stack_name: str,
-    folder: Path,
-    environ: Mapping[str, str],
-    known: Iterable[str],
-) -> Overrides:
-    """What holds for the functions of one stack.
-
-    ``folder`` is where relative files of the options are, ``known`` are the logical ids of the
-    stack's functions. A variable without a value is taken from ``environ``. Raises UsageError for a
-    function that is not known, for a variable that can't be set, and for whatever else makes no
-    sense.
-    """
-    known = sorted(known)
-    variables: list[Variables] = []
-    handlers: dict[str, str] = {}
-    for where, function, overrides in _list_tables(file, stack_name):
-        if function is not None:
-            _check_function(function, where, known)
-        variables += _read_overrides(where, function, overrides, environ, known)
-        if function is not None and overrides.handler is not None:
-            handlers[function] = _check_handler(overrides.handler, f"{where}: handler")
-    for path in options.env_files:
-        where = f"--env-file {path}"
-        found = read_env_file(folder / path.expanduser(), where, environ)
-        variables.append(_check_variables(found, where, known))
-    variables.append(_parse_env_options(options.env, environ, known))
-    return Overrides(
-        tuple(filter(None, variables)), handlers | _parse_handler_options(options.handlers, known)
-    )
-
-
 def _list_tables(
-    file: ConfigFile | None, stack_name: str
+    settings: StackSettings | None,
 ) -> Iterator[tuple[str, str | None, FileOverrides]]:
     """What plldb.toml says of a stack: each with its table's name and its function, None for all.
 
     Those of all functions come first.
     """
-    stack = file.stacks.get(stack_name) if file is not None else None
-    if file is None or stack is None:
+    if settings is None:
         return
-    where = f"{file.path.name} [stacks.{stack_name}]"
-    yield where, None, stack.overrides
-    for function, overrides in stack.functions.items():
+    where = f"{settings.file.name} [stacks.{settings.name}]"
+    yield where, None, settings.stack.overrides
+    for function, overrides in settings.stack.functions.items():
         yield f"{where[:-1]}.functions.{function}]", function, overrides
 
 

@@ -26,14 +26,9 @@ from plldb.debugger.children.role_lender import RoleLender
 from plldb.debugger.deployed_layers.layer_fetcher import LayerFetcher
 from plldb.debugger.deployed_layers.layer_supply import LayerSupply
 from plldb.debugger.inline_code import write_inline_code
-from plldb.debugger.overrides import (
-    OverrideOptions,
-    Overrides,
-    collect_overrides,
-    find_own_interpreters,
-)
+from plldb.debugger.overrides import OverrideOptions, collect_overrides
 from plldb.debugger.sources.choice import ChosenSources, CodeOptions, choose_sources
-from plldb.debugger.sources.stack_settings import StackSettings, find_settings, put_in
+from plldb.debugger.sources.stack_settings import StackSettings, find_settings
 from plldb.debugger.timing import read_timing
 from plldb.errors import SessionError, StackError
 from plldb.pytest_plugin.session_watch import SessionWatch
@@ -164,35 +159,34 @@ class BackgroundAttachment:
 
 
 def _read_project(stack: PlldbStack, choices: AttachChoices, folder: Path) -> _LocalProject:
-    target, settings = stack.emulator.target, _find_settings(stack)
+    """Its settings are those that plldb.toml has under the name that the project has for it."""
+    emulator, environ = stack.emulator, os.environ
+    settings = find_settings(emulator.file, stack.declared_name)
     code = CodeOptions(
         stack.template.parent, stack.template, functions=choices.functions, settings=settings
     )
-    deployed = read_deployed_stack(target, require_debuggable_stack(target, stack.name))
+    deployed = read_deployed_stack(
+        emulator.target, require_debuggable_stack(emulator.target, stack.name)
+    )
     sources = _write_inline_code(choose_sources(code, stack.name, deployed), folder)
     sources.require_code(deployed)
     if not sources.found:
         raise StackError(f"Stack {stack.name} has no function that could run here.")
     settings = None if settings is None else settings.with_names(deployed)
+    given = OverrideOptions(choices.env, python=choices.python)
+    overrides = collect_overrides(given, settings, emulator.root, environ, sources.known)
     as_function = choices.as_function
     if as_function is None:
         as_function = settings is not None and settings.stack.as_function
     session = SessionOptions(
         stack.name,
-        stack.emulator.helper_stack,
+        emulator.helper_stack,
         # A test must not pass by what the deployed code answers.
         WhenAbsent.ERROR,
         as_function=as_function,
     )
-    overrides = _collect_overrides(stack, choices, settings, sources)
     python = _find_python(stack, choices, settings, sources)
     return _LocalProject(StackToDebug(session, sources, overrides), python)
-
-
-def _find_settings(stack: PlldbStack) -> StackSettings | None:
-    """What plldb.toml says of the stack, under the name that the project has for it."""
-    settings = find_settings(stack.emulator.file, stack.declared_name)
-    return None if settings is None else replace(settings, name=stack.name)
 
 
 def _write_inline_code(sources: ChosenSources, folder: Path) -> ChosenSources:
@@ -204,26 +198,6 @@ def _write_inline_code(sources: ChosenSources, folder: Path) -> ChosenSources:
     for one in found.values():
         write_inline_code(one)
     return replace(sources, found=found)
-
-
-def _collect_overrides(
-    stack: PlldbStack,
-    choices: AttachChoices,
-    settings: StackSettings | None,
-    sources: ChosenSources,
-) -> Overrides:
-    file = stack.emulator.file
-    overrides = collect_overrides(
-        OverrideOptions(choices.env),
-        file if file is None or settings is None else put_in(file, settings),
-        stack.name,
-        stack.emulator.root,
-        os.environ,
-        sources.known,
-    )
-    if choices.python is not None:
-        return overrides
-    return replace(overrides, interpreters=find_own_interpreters(settings, os.environ))
 
 
 def _find_python(

@@ -73,7 +73,7 @@ def handler(event, context):
         return {"statusCode": 400, "body": "no id"}
     boto3.client("sqs").send_message(QueueUrl=os.environ["QUEUE"], MessageBody=event["body"])
     print("taken", order["id"])
-    return {"statusCode": 202, "body": json.dumps({"by": os.environ.get("BY", "there")})}
+    return {"statusCode": 202, "body": json.dumps([os.environ.get("BY"), os.environ.get("PLACE")])}
 """,
     "keeper": """
 import json
@@ -124,7 +124,7 @@ def order():
 
 def test_an_order_goes_all_the_way(shop, attached, order):
     answer = requests.post(shop.outputs["Url"] + "/orders", json=order, timeout=60)
-    assert (answer.status_code, answer.json()) == (202, {"by": "here"})
+    assert (answer.status_code, answer.json()) == (202, ["here", "plldb.toml"])
     taken = attached.wait_for_invocation("Taker", seconds=60)
     assert taken.output == ("taken " + order["id"],)
     kept = attached.wait_for_invocation(
@@ -144,6 +144,8 @@ def test_a_message_is_taken_from_the_queue(shop, attached, order):
         "Keeper", where=lambda one: order["id"] in one.event["Records"][0]["body"], seconds=60
     )
     assert kept.outcome == "succeeded", kept
+    # None comes late, in another test.
+    attached.wait_for_invocation("Teller", where=lambda one: order["id"] in one.answer, seconds=60)
 
 
 def test_an_item_is_told_of(shop, attached, order):
@@ -204,6 +206,8 @@ branch = true
 patch = ["subprocess"]
 source = ["src"]
 """
+# By the name that the project has for its stack: that of its folder.
+_PLLDB_SETTINGS = '[stacks.orders]\nenv = { BY = "plldb.toml", PLACE = "plldb.toml" }\n'
 _PAGE = Path(__file__).parents[2] / "docs" / "howto" / "testing.md"
 
 
@@ -222,6 +226,7 @@ class Suite:
         (folder / "template.yaml").write_text(template)
         (folder / "tests" / "test_orders.py").write_text(tests)
         (folder / "pyproject.toml").write_text(_SETTINGS)
+        (folder / "plldb.toml").write_text(_PLLDB_SETTINGS)
 
     def run(self, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Without what tells a pytest that it is a worker, or measured: that is the outer one."""

@@ -103,11 +103,6 @@ def find_settings(file: ConfigFile | None, stack_name: str) -> StackSettings | N
     return StackSettings(file.path, stack_name, file.stacks[stack_name])
 
 
-def put_in(file: ConfigFile, settings: StackSettings) -> ConfigFile:
-    """The settings file with these of a stack."""
-    return replace(file, stacks={**file.stacks, settings.name: settings.stack})
-
-
 def find_name(function: str, deployed: DeployedStack) -> str | None:
     """A function's name in a session by that, by its name or ARN at Lambda, or by the end of it
     where no other function has the same; None if it is none of them.

@@ -242,6 +242,42 @@ def test_no_api_and_no_route(api: Api) -> None:
     assert issuer.call("/x").status_code == 404
 
 
+def test_custom_domain(api: Api) -> None:
+    """GUIDE + rest-api-mappings-evaluation.html and http-api-develop-integrations-lambda.html: the
+    mapping is in the path of format 1.0 only."""
+    control = api.cloud.client("apigatewayv2")
+    name = f"{uuid.uuid4().hex[:8]}.example.com"
+    certificate = f"arn:aws:acm:{REGION}:000000000000:certificate/{uuid.uuid4()}"
+    control.create_domain_name(
+        DomainName=name,
+        DomainNameConfigurations=[{"CertificateArn": certificate, "EndpointType": "REGIONAL"}],
+    )
+    try:
+        for key, stage in (("shop/v1", "dev"), ("old", "$default")):
+            control.create_api_mapping(
+                ApiId=api.api_id, DomainName=name, Stage=stage, ApiMappingKey=key
+            )
+
+        def get(path: str) -> requests.Response:
+            url = f"{api.cloud.endpoint}{path}"
+            return requests.get(url, headers={"Host": name}, timeout=30)
+
+        new = get("/shop/v1/pets/1").json()
+        assert new["rawPath"] == "/pets/1"
+        assert new["pathParameters"] == {"id": "1"}
+        assert new["requestContext"]["domainName"] == name
+        assert new["requestContext"]["stage"] == "dev"
+        old = get("/old/old/x").json()
+        assert old["path"] == "/old/old/x"
+        assert old["pathParameters"] == {"proxy": "x"}
+        control.update_api(ApiId=api.api_id, DisableExecuteApiEndpoint=True)
+        assert api.call("/pets/1").status_code == 404
+        assert get("/old/pets/1").status_code == 200
+    finally:
+        control.update_api(ApiId=api.api_id, DisableExecuteApiEndpoint=False)
+        control.delete_domain_name(DomainName=name)
+
+
 def test_outputs_name_this_machine(api: Api) -> None:
     url = urlsplit(api.stack.outputs["Endpoint"])
     assert url.scheme == "http"
@@ -380,6 +416,32 @@ def test_signed_requests(api: Api) -> None:
     assert identity["userArn"].startswith("arn:aws:iam::")
 
 
+def test_signature_that_iam_does_not_let_through(api: Api) -> None:
+    """Of a user whose policies name another API, and by another secret: both 403.
+    GUIDE + http-api-access-control-iam.html"""
+    iam = api.cloud.client("iam")
+    name = f"caller-{uuid.uuid4().hex[:8]}"
+    iam.create_user(UserName=name)
+    keys = iam.create_access_key(UserName=name)["AccessKey"]
+    try:
+
+        def status(secret: str, resource: str) -> int:
+            statement = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": resource}
+            document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+            iam.put_user_policy(UserName=name, PolicyName="calls", PolicyDocument=document)
+            signed = AWS4Auth(keys["AccessKeyId"], secret, REGION, "execute-api")
+            return api.call("/iam", auth=signed).status_code
+
+        arn = f"arn:aws:execute-api:{REGION}:*:{api.api_id}/$default/GET/iam"
+        assert status(keys["SecretAccessKey"], arn) == 200
+        assert status(keys["SecretAccessKey"], "arn:aws:execute-api:*:*:other/*") == 403
+        assert status("x" * 40, arn) == 403
+    finally:
+        iam.delete_access_key(UserName=name, AccessKeyId=keys["AccessKeyId"])
+        iam.delete_user_policy(UserName=name, PolicyName="calls")
+        iam.delete_user(UserName=name)
+
+
 # --- CORS -----------------------------------------------------------------------------------------
 
 
@@ -440,3 +502,28 @@ def test_message_sent_without_a_function(api: Api) -> None:
     )
     assert [message["Body"] for message in messages or []] == [text]
     assert api.call("/send", "POST", json={}).status_code == 400
+
+
+# --- An application as SAM's users write it -------------------------------------------------------
+
+
+def test_orders_of_customers_with_tokens(api: Api) -> None:
+    """Routes, authorizer, scopes and CORS come from SAM's own template of an API."""
+    with api.cloud.stack("sam_orders", Issuer=api.issuer) as stack:
+        shop = Api(api.cloud, api.stack, stack.outputs["ApiId"])
+        assert shop.call("/live/health").json() == {"ok": True}
+        assert shop.call("/live/orders").status_code == 401
+        readers = {"Authorization": f"Bearer {api.token(sub='ann', scope='read')}"}
+        assert shop.call("/live/orders", headers=readers).status_code == 403
+        ann = {"Authorization": f"Bearer {api.token(sub='ann', scope='orders')}"}
+        bob = {"Authorization": f"Bearer {api.token(sub='bob', scope='orders')}"}
+        order = {"id": "7", "what": "tea"}
+        placed = shop.call("/live/orders", "POST", headers=ann, json=order)
+        assert placed.status_code == 201
+        assert placed.headers["location"] == "/orders/7"
+        assert shop.call("/live/orders/7", headers=ann).json() == order
+        assert shop.call("/live/orders", headers=ann).json() == [order]
+        assert shop.call("/live/orders/7", headers=bob).status_code == 404
+        asked = {"Origin": "https://shop.example.com", "Access-Control-Request-Method": "POST"}
+        preflight = shop.call("/live/orders", "OPTIONS", headers=asked)
+        assert preflight.headers["access-control-allow-origin"] == asked["Origin"]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from plldb.debugger.children.local_function import LocalFunction
 from plldb.debugger.overrides import OverrideOptions, Overrides, collect_overrides
 from plldb.debugger.reserved_variables import RESERVED
+from plldb.debugger.sources.stack_settings import find_settings
 from plldb.errors import UsageError
 from plldb.settings_file import read
 
@@ -38,7 +39,8 @@ class Scene:
         toml = self.folder / "plldb.toml"
         options = OverrideOptions(env, tuple(map(Path, files)), handlers)
         file = read(toml, "--config") if toml.exists() else None
-        return collect_overrides(options, file, "shop", self.folder, self.environ, self.known)
+        settings = find_settings(file, "shop")
+        return collect_overrides(options, settings, self.folder, self.environ, self.known)
 
     def variables(self, *env: str, function: str = "Greeter", files: tuple[str, ...] = ()) -> str:
         """What the function has, without what it had before: ``NAME=VALUE`` and blanks."""
@@ -76,7 +78,7 @@ class TestVariables:
     @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
     def test_any_value(self, text: str) -> None:
         options = OverrideOptions(env=(f"A={text}",))
-        made = collect_overrides(options, None, "shop", Path(), {}, [])
+        made = collect_overrides(options, None, Path(), {}, [])
         assert made.apply(GREETER).variables["A"] == text
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from plldb.pytest_plugin.failure_report import explained
 from tests.unit.pytest_plugin.test_recordings_as_tests import ROOT, run
 
 pytest_plugins = ["pytester"]
@@ -65,6 +66,20 @@ def test_why_there_is_none_is_said_without_a_traceback(
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines([said])
     assert "Traceback" not in result.stdout.str()
+
+
+def test_what_is_not_installed_is_named() -> None:
+    with (
+        pytest.raises(pytest.fail.Exception, match=r"psutil is not installed.*extra 'pytest'"),
+        explained(),
+    ):
+        raise ModuleNotFoundError("No module named 'psutil'", name="psutil")
+
+
+@pytest.mark.parametrize("bug", [ModuleNotFoundError(name="plldb.other"), ZeroDivisionError()])
+def test_bugs_are_raised_as_they_are(bug: Exception) -> None:
+    with pytest.raises(type(bug)), explained():
+        raise bug
 
 
 WATCHED = """

@@ -24,6 +24,15 @@ class Address:
     path: str
 
 
+@dataclass(frozen=True)
+class Mapped:
+    """Where a custom domain's mapping leads: a stage, and the rest of the path."""
+
+    domain: str
+    stage: str
+    path: str
+
+
 def find_address(host: str, path: str) -> Address | None:
     """None for every request that is not for an API. Names of VPC endpoints are LocalStack's."""
     if match := _PATH.fullmatch(path):

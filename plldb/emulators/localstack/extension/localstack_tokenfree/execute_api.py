@@ -5,18 +5,22 @@ don't know to S3.
 """
 
 import secrets
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+from localstack import config
 from localstack.aws import handlers
 from localstack.constants import AWS_REGION_US_EAST_1, DEFAULT_AWS_ACCOUNT_ID
 from localstack.services.apigateway.models import apigateway_stores
 from rolo import Request, Response
 from rolo.request import get_raw_path
 
-from .addresses import Address, find_address, split_stage
+from .access import SignatureError, check_signature, is_allowed
+from .addresses import Address, Mapped, find_address, split_stage
+from .apigatewayv2.domains import DOMAINS
 from .apigatewayv2.refusals import NotFoundError
 from .apigatewayv2.store import STORE
 from .http_api.answers import HttpAnswer, message
@@ -27,9 +31,10 @@ from .http_api.http_request import HttpRequest
 from .http_api.outgoing import read_json
 from .http_api.signing_keys import SigningKeys
 from .rest_iam import caller_identity
-from .signatures import access_key_of
+from .websocket.conditions import Keys
 from .websocket.gateway import connect
 from .websocket.management import manage_connection
+from .websocket.policy import INVOKE
 from .websocket.transport import refuse
 
 UPGRADE = "WEBSOCKET"
@@ -51,24 +56,34 @@ class ExecuteApi:
 
     def __init__(self, http_gateway: HttpGateway) -> None:
         self._http_gateway = http_gateway
+        self._room = threading.BoundedSemaphore(max(1, config.GATEWAY_WORKER_COUNT * 3 // 4))
 
     def __call__(self, chain: Any, context: Any, response: Response) -> None:
-        address = address_of(context.request)
-        if address is None:
-            return
-        answer = self._answer(context.request, address)
+        answer = self._answer(context.request)
         if answer is not None:
             response.headers.clear()
             response.update_from(answer)
             chain.stop()
 
-    def _answer(self, request: Any, address: Address) -> Response | None:
-        """None leaves the request to LocalStack, which serves REST APIs."""
+    def _answer(self, request: Any) -> Response | None:
+        """None leaves the request to LocalStack, which serves REST APIs and all the rest."""
+        host, path = request.host, _raw_path(request)
+        if address := find_address(host, path):
+            return self._by_name(request, address)
+        served = DOMAINS.find(host.partition(":")[0], path)
+        if served is None:
+            return None
+        if protocol_of(served.api_id) == "WEBSOCKET":
+            return over_websocket(request, served.api_id, served.stage, served.path)
+        mapped = Mapped(host.partition(":")[0], served.stage, served.path)
+        return self._over_http(request, Address(served.api_id, path), mapped)
+
+    def _by_name(self, request: Any, address: Address) -> Response | None:
         protocol = protocol_of(address.api_id)
         if protocol == "HTTP" and request.method != UPGRADE:
             return self._over_http(request, address)
         if protocol == "WEBSOCKET":
-            return over_websocket(request, address)
+            return over_websocket(request, address.api_id, *split_stage(address.path))
         if request.method == UPGRADE:
             return refuse(request, response_of(FORBIDDEN))
         if is_rest_api(address.api_id):
@@ -76,15 +91,25 @@ class ExecuteApi:
         unknown = f"The API id '{address.api_id}' does not correspond to a deployed API Gateway API"
         return response_of(message(404, unknown))
 
-    def _over_http(self, request: Any, address: Address) -> Response:
-        answer = self._http_gateway.handle(
-            address.api_id, http_request(request, address.path), lambda: identity_of(request)
-        )
+    def _over_http(
+        self, request: Any, address: Address, mapped: Mapped | None = None
+    ) -> Response | None:
+        """Functions call the emulator, so some of LocalStack's threads are left for them: who comes
+        when the others are taken is throttled, as on AWS."""
+        if request.method == UPGRADE:
+            return refuse(request, response_of(FORBIDDEN))
+        if not self._room.acquire(blocking=False):
+            return response_of(message(429, "Too Many Requests"))
+        try:
+            answer = self._http_gateway.handle(
+                address.api_id,
+                http_request(request, address.path),
+                lambda arn, keys: identity_of(request, arn, keys),
+                mapped,
+            )
+        finally:
+            self._room.release()
         return response_of(answer)
-
-
-def address_of(request: Any) -> Address | None:
-    return find_address(request.host, _raw_path(request))
 
 
 def _raw_path(request: Any) -> str:
@@ -106,18 +131,17 @@ def is_rest_api(api_id: str) -> bool:
     return api_id in everywhere.active_deployments
 
 
-def over_websocket(request: Any, address: Address) -> Response:
+def over_websocket(request: Any, api_id: str, stage: str, path: str) -> Response:
     """A stage takes upgrades, ``@connections`` below it the backend's calls; all else is
     forbidden."""
-    stage, path = split_stage(address.path)
     rest = path.strip("/").split("/")
     if request.method == UPGRADE:
         if rest != [""] or not stage:
             return refuse(request, response_of(FORBIDDEN))
-        return connect(request, address.api_id, stage)
+        return connect(request, api_id, stage)
     if rest[0] == "@connections" and len(rest) == 2:
-        return manage_connection(request, address.api_id, stage, rest[1])
-    if rest == [""] and STORE.find_stage(address.api_id, stage):
+        return manage_connection(request, api_id, stage, rest[1])
+    if rest == [""] and STORE.find_stage(api_id, stage):
         return response_of(UPGRADE_REQUIRED)
     return response_of(FORBIDDEN)
 
@@ -149,9 +173,15 @@ def trace_id() -> str:
     return f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)}"
 
 
-def identity_of(request: Any) -> Mapping[str, str] | None:
-    access_key = access_key_of(request)
-    return None if access_key is None else caller_identity(access_key, AWS_REGION_US_EAST_1)
+def identity_of(request: Any, arn: str, keys: Keys) -> Mapping[str, str] | None:
+    """Who signed, if the signature holds and IAM allows it; else None."""
+    try:
+        access_key = check_signature(request)
+    except SignatureError:
+        return None
+    if not is_allowed(access_key, INVOKE, arn, keys):
+        return None
+    return caller_identity(access_key, arn.split(":")[3])
 
 
 def response_of(answer: HttpAnswer) -> Response:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..apigatewayv2.store import StageView
 from ..websocket import policy
+from ..websocket.conditions import Keys
 from .answers import HttpAnswer, message
 from .http_expressions import evaluate
 from .http_integrations import FunctionError, Functions
@@ -26,6 +27,9 @@ from .payloads import Call, Caller, Record, authorizer_event
 from .signing_keys import SigningKeys
 
 LOG = logging.getLogger(__name__)
+
+
+IdentityOf = Callable[[str, Keys], Mapping[str, str] | None]
 
 
 class RefusedError(Exception):
@@ -75,17 +79,18 @@ class Authorization:
         stage: StageView,
         route: Record,
         call: Call,
-        identity_of: Callable[[], Mapping[str, str] | None],
+        identity_of: IdentityOf,
     ) -> Caller:
         """Raises RefusedError. What this emulator does not know is refused.
 
-        ``identity_of`` tells who signed the request at hand, or None.
+        ``identity_of`` tells who signed the request at hand, if IAM lets them call this ARN under
+        these condition keys; else None.
         """
         kind = route.get("AuthorizationType") or "NONE"
         if kind == "NONE":
             return Caller()
         if kind == "AWS_IAM":
-            identity = identity_of()
+            identity = identity_of(call.route_arn, condition_keys(call))
             if identity is None:
                 raise RefusedError(FORBIDDEN)
             return Caller(identity=identity)
@@ -158,11 +163,28 @@ def _read_authorizer_answer(authorizer: Record, call: Call, answer: Any) -> Call
             raise policy.MalformedAnswerError("isAuthorized is no boolean")
         principal = None
     else:
-        allowed = policy.evaluate(answer, call.route_arn) is policy.Verdict.ALLOW
+        verdict = policy.evaluate(answer, call.route_arn, condition_keys(call))
+        allowed = verdict is policy.Verdict.ALLOW
         principal = str(answer["principalId"])
     if not allowed:
         raise RefusedError(FORBIDDEN)
     return Caller(context=dict(context), principal_id=principal)
+
+
+def condition_keys(call: Call) -> Keys:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/
+    apigateway-resource-policies-aws-condition-keys.html
+    """
+    request = call.request
+    keys = {
+        "aws:sourceip": request.source_ip,
+        "aws:useragent": request.header("user-agent"),
+        "aws:referer": request.header("referer"),
+        "aws:securetransport": str(request.header("x-forwarded-proto") == "https").lower(),
+        "aws:currenttime": call.at.isoformat(),
+        "aws:epochtime": str(int(call.at.timestamp())),
+    }
+    return {name: value for name, value in keys.items() if value is not None}
 
 
 def _identity(authorizer: Record, call: Call) -> list[str] | None:

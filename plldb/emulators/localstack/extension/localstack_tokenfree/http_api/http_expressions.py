@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from .answers import HttpAnswer
-from .http_request import HttpRequest
 from .payloads import Call, Caller
 
 _PLACEHOLDER = re.compile(r"\$\{([^}]+)\}")
@@ -54,7 +53,7 @@ def _of_request(path: str, call: Call) -> Any:
         case "querystring":
             return request.query_parameter(name)
         case "path":
-            return request.path_parameters.get(name) if name else _without_stage(request, call)
+            return request.path_parameters.get(name) if name else call.path
         case "method":
             return request.method
     if part.partition("[")[0] == "body":
@@ -96,11 +95,6 @@ def _descend(value: Any, path: str) -> Any:
     return value
 
 
-def _without_stage(request: HttpRequest, call: Call) -> str:
-    prefix = "" if call.stage == "$default" else f"/{call.stage}"
-    return request.decoded_path.removeprefix(prefix) or "/"
-
-
 def context_variables(call: Call) -> dict[str, Any]:
     """https://docs.aws.amazon.com/apigateway/latest/developerguide/
     http-api-logging-variables.html
@@ -112,7 +106,7 @@ def context_variables(call: Call) -> dict[str, Any]:
         "apiId": call.api_id,
         "authorizer": _authorizer_variables(call.caller),
         "domainName": call.domain_name,
-        "domainPrefix": call.api_id,
+        "domainPrefix": call.domain_prefix,
         "extendedRequestId": call.request_id,
         "httpMethod": request.method,
         "identity": identity | dict(call.caller.identity or {}),

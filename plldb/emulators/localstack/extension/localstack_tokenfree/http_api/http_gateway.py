@@ -4,13 +4,14 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
+from urllib.parse import unquote
 
-from ..addresses import split_stage
+from ..addresses import Mapped, split_stage
 from ..apigatewayv2.store import StageView
 from ..websocket.events import new_id
 from .answers import HttpAnswer, IntegrationError, message
 from .cors import is_preflight, preflight_answer, with_cors_headers
-from .http_authorization import Authorization, RefusedError
+from .http_authorization import Authorization, IdentityOf, RefusedError
 from .http_integrations import Functions, call_integration
 from .http_request import HttpRequest
 from .parameter_mapping import map_answer
@@ -22,7 +23,6 @@ DEFAULT_STAGE = "$default"
 MAX_BODY_BYTES = 10 * 1024 * 1024
 NOT_FOUND = message(404, "Not Found")
 FAILED = message(500, "Internal Server Error")
-IdentityOf = Callable[[], Mapping[str, str] | None]
 
 
 class HttpGateway:
@@ -39,23 +39,36 @@ class HttpGateway:
         self._authorization = authorization
         self._told: set[tuple[str, str]] = set()
 
-    def handle(self, api_id: str, request: HttpRequest, identity_of: IdentityOf) -> HttpAnswer:
-        """The answer to ``request``, whose path is below the API. Never raises what an application
-        could cause."""
+    def handle(
+        self,
+        api_id: str,
+        request: HttpRequest,
+        identity_of: IdentityOf,
+        mapped: Mapped | None = None,
+    ) -> HttpAnswer:
+        """The answer to ``request``, whose path is below the API, or at a custom domain whole, and
+        then ``mapped`` to a stage. Never raises what an application could cause."""
         request_id = new_id()
-        stage, path = self._choose_stage(api_id, request.path)
-        if stage is None or stage.api.get("DisableExecuteApiEndpoint"):
+        stage, path = self._choose_stage(api_id, request.path, mapped)
+        if stage is None or (not mapped and stage.api.get("DisableExecuteApiEndpoint")):
             return _identified(NOT_FOUND, request_id)
         self._tell_what_is_ignored(stage)
-        cors = stage.api.get("CorsConfiguration")
-        if path is not None and request.path.startswith(f"/{DEFAULT_STAGE}"):
+        if request.path.startswith(f"/{DEFAULT_STAGE}/"):
             request = replace(request, path=path)
-        answer = self._answer(stage, request, path, request_id, identity_of, cors)
+        match = choose_route(stage.configuration.routes, request.method, path)
+        call = None
+        if match is not None:
+            call = _call(stage, request, match, request_id, unquote(path), mapped)
+        answer = self._answer(stage, request, match, call, identity_of)
         return _identified(answer, request_id)
 
-    def _choose_stage(self, api_id: str, path: str) -> tuple[StageView | None, str]:
+    def _choose_stage(
+        self, api_id: str, path: str, mapped: Mapped | None
+    ) -> tuple[StageView | None, str]:
         """-> the stage and the path below it. The first part of a path may name a stage;
         everything else is ``$default``'s."""
+        if mapped is not None:
+            return self._find_stage(api_id, mapped.stage), mapped.path
         name, rest = split_stage(path)
         if name and (stage := self._find_stage(api_id, name)):
             return stage, rest
@@ -65,16 +78,14 @@ class HttpGateway:
         self,
         stage: StageView,
         request: HttpRequest,
-        path: str,
-        request_id: str,
+        match: RouteMatch | None,
+        call: Call | None,
         identity_of: IdentityOf,
-        cors: Record | None,
     ) -> HttpAnswer:
-        match = choose_route(stage.configuration.routes, request.method, path)
+        cors = stage.api.get("CorsConfiguration")
         preflight = preflight_answer(cors, request) if cors and is_preflight(request) else None
-        if match is None:
+        if match is None or call is None:
             return preflight or with_cors_headers(cors, request, NOT_FOUND)
-        call = _call(stage, request, match, request_id)
         try:
             caller = self._authorization.authorize(stage, match.route, call, identity_of)
         except RefusedError as refusal:
@@ -121,8 +132,17 @@ def _ignored(settings: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _call(stage: StageView, request: HttpRequest, match: RouteMatch, request_id: str) -> Call:
+def _call(
+    stage: StageView,
+    request: HttpRequest,
+    match: RouteMatch,
+    request_id: str,
+    path: str,
+    mapped: Mapped | None,
+) -> Call:
     return Call(
+        path=path,
+        domain=mapped.domain if mapped else "",
         request=replace(request, path_parameters=match.path_parameters),
         account_id=stage.account_id,
         api_id=stage.api_id,

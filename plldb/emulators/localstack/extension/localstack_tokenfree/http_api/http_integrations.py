@@ -3,10 +3,9 @@
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations.html
 """
 
-import json
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -15,6 +14,7 @@ from urllib.parse import quote
 from botocore.exceptions import BotoCoreError, ClientError
 from localstack.aws.connect import connect_to
 
+from ..websocket import functions
 from .answers import HttpAnswer, IntegrationError, UnavailableError, read_answer
 from .http_expressions import evaluate
 from .outgoing import send
@@ -52,19 +52,13 @@ class Functions:
         match = _FUNCTION.search(resolved)
         if match is None:
             raise FunctionError(f"not a Lambda function: {uri}")
-        client = connect_to(region_name=call.region).lambda_
         try:
-            response = client.invoke(FunctionName=match[0], Payload=json.dumps(event))
-        except (ClientError, BotoCoreError) as error:
-            raise FunctionError(str(error)) from error
-        answer = json.loads(response["Payload"].read() or b"null")
-        if response.get("FunctionError"):
-            own = answer.get("errorMessage") if isinstance(answer, Mapping) else None
-            raise FunctionError(str(own or "the function failed"))
-        return answer
+            return functions.call_function(f"/functions/{match[0]}/invocations", call.region, event)
+        except functions.IntegrationError as error:
+            raise FunctionError(error.message) from error
 
 
-def call_integration(functions: Functions, integration: Record, call: Call) -> HttpAnswer:
+def call_integration(lambdas: Functions, integration: Record, call: Call) -> HttpAnswer:
     """Raises IntegrationError."""
     seconds = (integration.get("TimeoutInMillis") or DEFAULT_SECONDS * 1000) / 1000
     kind = integration.get("IntegrationType")
@@ -75,7 +69,7 @@ def call_integration(functions: Functions, integration: Record, call: Call) -> H
     if kind == "AWS_PROXY" and integration.get("IntegrationSubtype"):
         return within(seconds, lambda: _call_service(integration, call))
     if kind == "AWS_PROXY":
-        return within(seconds, lambda: _call_function(functions, integration, call))
+        return within(seconds, lambda: _call_function(lambdas, integration, call))
     raise UnsupportedError(f"integrations of type {kind} are not supported")
 
 
@@ -101,10 +95,10 @@ def within(seconds: float, work: Callable[[], T]) -> T:
         raise UnavailableError(f"no answer within {seconds} s") from error
 
 
-def _call_function(functions: Functions, integration: Record, call: Call) -> HttpAnswer:
+def _call_function(lambdas: Functions, integration: Record, call: Call) -> HttpAnswer:
     version = str(integration.get("PayloadFormatVersion") or "1.0")
     event = integration_event(_mapped(integration, call), version)
-    answer = functions.call(str(integration.get("IntegrationUri", "")), call, event)
+    answer = lambdas.call(str(integration.get("IntegrationUri", "")), call, event)
     return read_answer(answer, version)
 
 

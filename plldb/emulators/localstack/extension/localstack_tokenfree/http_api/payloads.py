@@ -40,7 +40,11 @@ class Caller:
 
 @dataclass(frozen=True)
 class Call:
-    """One request at one route of one stage."""
+    """One request at one route of one stage.
+
+    ``path`` is decoded and without what leads to the stage: its name, or a domain's mapping.
+    ``domain`` is a custom one; without it the API has the name that AWS gives it.
+    """
 
     request: HttpRequest
     account_id: str
@@ -49,13 +53,19 @@ class Call:
     stage: str
     route_key: str
     request_id: str
+    path: str
+    domain: str = ""
     stage_variables: Mapping[str, str] = field(default_factory=dict)
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
     caller: Caller = field(default_factory=Caller)
 
     @property
     def domain_name(self) -> str:
-        return f"{self.api_id}.execute-api.{self.region}.amazonaws.com"
+        return self.domain or f"{self.api_id}.execute-api.{self.region}.amazonaws.com"
+
+    @property
+    def domain_prefix(self) -> str:
+        return self.domain_name.partition(".")[0]
 
     @property
     def resource(self) -> str:
@@ -65,13 +75,9 @@ class Call:
     @property
     def route_arn(self) -> str:
         """What an authorizer's policy speaks of: the method and path of the request."""
-        request = self.request
-        path = request.decoded_path
-        if self.stage != "$default":
-            path = path.removeprefix(f"/{self.stage}")
         return (
             f"arn:aws:execute-api:{self.region}:{self.account_id}:{self.api_id}/"
-            f"{self.stage}/{request.method}{path}"
+            f"{self.stage}/{self.request.method}{self.path}"
         )
 
 
@@ -127,6 +133,11 @@ def encode_body(request: HttpRequest) -> tuple[str | None, bool]:
     return base64.b64encode(request.body).decode(), True
 
 
+def raw_path(call: Call) -> str:
+    """Format 2.0 has the name of a stage in its path, but not the mapping of a custom domain."""
+    return call.path if call.domain else call.request.decoded_path
+
+
 def _event_2(call: Call) -> Event:
     request = call.request
     headers = {name: ",".join(values) for name, values in request.header_values().items()}
@@ -134,7 +145,7 @@ def _event_2(call: Call) -> Event:
     event: Event = {
         "version": "2.0",
         "routeKey": call.route_key,
-        "rawPath": request.decoded_path,
+        "rawPath": raw_path(call),
         "rawQueryString": request.query,
     }
     if cookies := request.cookies:
@@ -156,10 +167,10 @@ def _context_2(call: Call) -> Event:
         "accountId": call.account_id,
         "apiId": call.api_id,
         "domainName": call.domain_name,
-        "domainPrefix": call.api_id,
+        "domainPrefix": call.domain_prefix,
         "http": {
             "method": request.method,
-            "path": request.decoded_path,
+            "path": raw_path(call),
             "protocol": request.protocol,
             "sourceIp": request.source_ip,
             "userAgent": request.header("user-agent") or "",
@@ -228,7 +239,7 @@ def _context_1(call: Call) -> Event:
         "apiId": call.api_id,
         "authorizer": _authorizer_1(call.caller),
         "domainName": call.domain_name,
-        "domainPrefix": call.api_id,
+        "domainPrefix": call.domain_prefix,
         "extendedRequestId": call.request_id,
         "httpMethod": request.method,
         "identity": {name: found.get(name) for name in _IDENTITY},
