@@ -24,6 +24,7 @@ Map of the package (nothing outside ``plugins`` is loaded before LocalStack asks
 ``dynamodb``             DynamoDB on moto, serialised, with TTL expiry
 ``signatures``           who signed a request
 ``rest_iam``             ``AWS_IAM`` on REST APIs
+``rest_names``           names of REST APIs in their events
 ``diagnostics``          ``GET /_tokenfree/diagnostics``
 =======================  ==========================================================================
 """
