@@ -42,6 +42,7 @@ from tests.e2e.load import Shape, run_load
 from tests.e2e.project import Project, deployed_project
 from tests.e2e.support import Attached, Plldb, clean_environment
 
+from .agent_platform import measure_agent_platform
 from .cold_start import measure_cold_starts
 from .large_stack import measure_large_stack
 from .one_command import measure_one_command
@@ -373,7 +374,14 @@ def measure_command_line() -> None:
     publish(report)
 
 
+def measure_example() -> None:
+    report = Report("agent platform")
+    measure_agent_platform(report)
+    publish(report)
+
+
 if __name__ == "__main__":
     for engine_name in sys.argv[1:] or ["ministack"]:
         measure(engine_name)
     measure_command_line()
+    measure_example()

@@ -1,15 +1,20 @@
-"""A speaker or a listener at the terminal, who sends heartbeats: ``python client.py --help``."""
+"""A speaker or a listener at the terminal, who sends heartbeats: ``python client.py --help``.
+
+Before API Gateway ends its connection, it goes on with another one.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
 import time
+from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlencode
 
 import boto3
 from broadcast.tokens import Identity, issue_token
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
 _TOKEN_SECONDS = 600
 _HEARTBEAT_SECONDS = 10
@@ -23,17 +28,43 @@ def main() -> None:
     options = parser.parse_args()
     who = Identity("ann", "speaker") if options.listen is None else Identity("bob", "listener")
     secret = boto3.client("secretsmanager").get_secret_value(SecretId=options.key)
-    token = issue_token(who, secret["SecretString"], int(time.time()) + _TOKEN_SECONDS)
-    query = {"token": token}
-    if options.listen is not None:
-        query["sessionId"] = options.listen
-    with connect(f"{options.url}?{urlencode(query)}", open_timeout=None) as connection:
-        connection.send(json.dumps({"action": "heartbeat"}))
+    Client(options.url, who, secret["SecretString"]).run(options.listen)
+
+
+class Client:
+    def __init__(self, url: str, who: Identity, key: str) -> None:
+        self._url = url
+        self._who = who
+        self._key = key
+
+    def run(self, session_id: str | None) -> None:
+        """Until the session ends."""
+        connection = self._connect(session_id)
         while True:
+            for message in self._beat(connection):
+                print(message, flush=True)
+                if message["type"] == "ended":
+                    return
+                if message.get("refreshIn") == 0:
+                    old = message["connectionId"]
+                    connection = self._connect(message["sessionId"])
+                    connection.send(json.dumps({"action": "refresh", "replaces": old}))
+                    break
+
+    def _connect(self, session_id: str | None) -> ClientConnection:
+        token = issue_token(self._who, self._key, int(time.time()) + _TOKEN_SECONDS)
+        query = {"token": token} | ({} if session_id is None else {"sessionId": session_id})
+        return connect(f"{self._url}?{urlencode(query)}", open_timeout=None)
+
+    def _beat(self, connection: ClientConnection) -> Iterator[dict[str, Any]]:
+        """Sends a heartbeat; whatever comes until it is time for the next one."""
+        connection.send(json.dumps({"action": "heartbeat"}))
+        until = time.monotonic() + _HEARTBEAT_SECONDS
+        while (left := until - time.monotonic()) > 0:
             try:
-                print(connection.recv(timeout=_HEARTBEAT_SECONDS), flush=True)
+                yield json.loads(connection.recv(timeout=left))
             except TimeoutError:
-                connection.send(json.dumps({"action": "heartbeat"}))
+                return
 
 
 if __name__ == "__main__":

@@ -29,6 +29,11 @@ data "aws_iam_policy_document" "platform" {
   }
 
   statement {
+    actions   = ["secretsmanager:GetSecretValue"]
+    resources = [aws_secretsmanager_secret.service_key.arn]
+  }
+
+  statement {
     actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
     resources = ["${aws_cloudwatch_log_group.platform.arn}:*"]
   }

@@ -25,6 +25,12 @@ resource "aws_cloudwatch_log_group" "platform" {
   retention_in_days = var.log_retention_days
 }
 
+# The identity provider's and the agents'. Its value is put by hand, since Terraform would keep it
+# in its state: see ../README.md.
+resource "aws_secretsmanager_secret" "service_key" {
+  name = "${local.name}-service-key"
+}
+
 resource "aws_lambda_function" "platform" {
   function_name                  = local.name
   role                           = aws_iam_role.platform.arn
@@ -42,6 +48,7 @@ resource "aws_lambda_function" "platform" {
       SESSION_STORE   = "dynamodb"
       SESSION_SECONDS = tostring(var.session_seconds)
       ALLOWED_ORIGINS = join(" ", var.allowed_origins)
+      SERVICE_KEY_ARN = aws_secretsmanager_secret.service_key.arn
       SESSIONS_TABLE  = aws_dynamodb_table.sessions.name
       AGENTS_TABLE    = aws_dynamodb_table.agents.name
       JOBS_TABLE      = aws_dynamodb_table.jobs.name

@@ -8,6 +8,12 @@ output "function_name" {
   value       = aws_lambda_function.platform.function_name
 }
 
+output "service_key_arn" {
+  description = "Where the key of the identity provider and the agents is to be put"
+  value       = aws_secretsmanager_secret.service_key.arn
+}
+
 output "sessions_table" {
-  value = aws_dynamodb_table.sessions.name
+  description = "Where the sessions are"
+  value       = aws_dynamodb_table.sessions.name
 }

@@ -98,7 +98,7 @@ class BroadcastStack(cdk.Stack):
                 "COUNTERS_TABLE": self._counters.table_name,
                 "CONNECTS_PER_MINUTE": str(environment.connects_per_minute),
                 "SESSIONS_PER_HOUR": str(environment.sessions_per_hour),
-                "HEARTBEATS_PER_MINUTE": str(environment.heartbeats_per_minute),
+                "MESSAGES_PER_MINUTE": str(environment.messages_per_minute),
                 "REFRESH_AFTER_SECONDS": str(environment.refresh_after_seconds),
             },
         )
@@ -107,8 +107,9 @@ class BroadcastStack(cdk.Stack):
         for name in ("Connect", "Refresh", "Disconnect"):
             self._sessions.grant_read_write_data(self._functions[name])
             self._connections.grant_read_write_data(self._functions[name])
-        self._connections.grant_read_data(self._functions["Heartbeat"])
-        for name in ("Connect", "Heartbeat"):
+        for table in (self._sessions, self._connections):
+            table.grant_read_data(self._functions["Heartbeat"])
+        for name in ("Connect", "Heartbeat", "Refresh"):
             self._counters.grant_write_data(self._functions[name])
 
     def _add_api(self) -> None:

@@ -24,7 +24,7 @@ class Environment:
     throttling_burst: int
     connects_per_minute: int
     sessions_per_hour: int
-    heartbeats_per_minute: int
+    messages_per_minute: int
     refresh_after_seconds: int
 
 
@@ -43,6 +43,6 @@ def read_environment(name: str) -> Environment:
         throttling_burst=values["throttlingBurst"],
         connects_per_minute=values["connectsPerMinute"],
         sessions_per_hour=values["sessionsPerHour"],
-        heartbeats_per_minute=values["heartbeatsPerMinute"],
+        messages_per_minute=values["messagesPerMinute"],
         refresh_after_seconds=values["refreshAfterSeconds"],
     )

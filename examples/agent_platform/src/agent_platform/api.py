@@ -1,4 +1,7 @@
-"""The ten endpoints."""
+"""The ten endpoints.
+
+Those that ask a store are plain functions, which FastAPI runs in threads: boto3 makes them wait.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, status
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from agent_platform import __version__
+from agent_platform.credentials import are_same, make_token, name_session
 from agent_platform.models import (
     Agent,
     AgentConfiguration,
+    CreatedSession,
     Health,
     Heartbeat,
     Info,
@@ -34,10 +39,13 @@ router = APIRouter()
 
 @dataclass(frozen=True)
 class Platform:
-    """``now`` tells the time in epoch seconds."""
+    """``service_key`` is that of the identity provider and the agents; ``now`` tells the time in
+    epoch seconds.
+    """
 
     stores: Stores
     settings: Settings
+    service_key: str
     now: Callable[[], float] = time.time
 
 
@@ -62,18 +70,26 @@ def _find_platform(request: Request) -> Platform:
 
 ThePlatform = Annotated[Platform, Depends(_find_platform)]
 _Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]
+_Key = Annotated[str | None, Depends(APIKeyHeader(name="X-Service-Key", auto_error=False))]
 
 
 def _require_session(platform: ThePlatform, bearer: _Bearer) -> Session:
-    """The caller's own, by ``Authorization: Bearer SESSION_ID``."""
-    session = None if bearer is None else platform.stores.sessions.find(bearer.credentials)
-    if session is None or not session.is_valid(int(platform.now())):
+    """The caller's own, by ``Authorization: Bearer TOKEN``."""
+    sessions = platform.stores.sessions
+    found = None if bearer is None else sessions.find(name_session(bearer.credentials))
+    if found is None or not found.is_valid(int(platform.now())):
         headers = {"WWW-Authenticate": "Bearer"}
         raise HTTPException(status.HTTP_401_UNAUTHORIZED, "No valid session.", headers)
-    return session
+    return found
+
+
+def _require_service(platform: ThePlatform, key: _Key) -> None:
+    if key is None or not are_same(key, platform.service_key):
+        raise HTTPException(status.HTTP_401_UNAUTHORIZED, "No valid X-Service-Key.")
 
 
 OwnSession = Annotated[Session, Depends(_require_session)]
+for_services = Depends(_require_service)
 
 
 # --- The platform ---------------------------------------------------------------------------------
@@ -93,27 +109,25 @@ async def get_info(platform: ThePlatform) -> Info:
 # --- Sessions -------------------------------------------------------------------------------------
 
 
-@router.post("/sessions", status_code=status.HTTP_201_CREATED)
-def create_session(new: NewSession, platform: ThePlatform) -> Session:
+@router.post("/sessions", status_code=status.HTTP_201_CREATED, dependencies=[for_services])
+def create_session(new: NewSession, platform: ThePlatform) -> CreatedSession:
     """For the identity provider, once it knows who the user is."""
-    now = int(platform.now())
+    token, now = make_token(), int(platform.now())
     session = Session(
-        session_id=secrets.token_urlsafe(24),
+        session_id=name_session(token),
         user_id=new.user_id,
         device=new.device,
         created_at=now,
         expires_at=now + platform.settings.session_seconds,
     )
     platform.stores.sessions.add(session)
-    return session
+    return CreatedSession(token=token, **session.model_dump())
 
 
-@router.get("/sessions/{session_id}")
-def validate_session(session_id: str, platform: ThePlatform) -> Session:
-    session = platform.stores.sessions.find(session_id)
-    if session is None or not session.is_valid(int(platform.now())):
-        raise HTTPException(status.HTTP_404_NOT_FOUND, "No valid session.")
-    return session
+@router.get("/sessions/current")
+def validate_session(own: OwnSession) -> Session:
+    """Whose token that is, if it is valid."""
+    return own
 
 
 @router.get("/sessions")
@@ -136,7 +150,7 @@ def close_session(session_id: str, own: OwnSession, platform: ThePlatform) -> No
 # --- Agents ---------------------------------------------------------------------------------------
 
 
-@router.get("/agents/{agent_id}/configuration")
+@router.get("/agents/{agent_id}/configuration", dependencies=[for_services])
 def get_configuration(agent_id: Name, platform: ThePlatform) -> AgentConfiguration:
     """Agents ask for it before their first heartbeat, so it exists for those unknown as well."""
     settings = platform.settings
@@ -147,7 +161,7 @@ def get_configuration(agent_id: Name, platform: ThePlatform) -> AgentConfigurati
     )
 
 
-@router.post("/agents/{agent_id}/heartbeat")
+@router.post("/agents/{agent_id}/heartbeat", dependencies=[for_services])
 def record_heartbeat(agent_id: Name, heartbeat: Heartbeat, platform: ThePlatform) -> Agent:
     seen_at = int(platform.now())
     agent = Agent(agent_id=agent_id, seen_at=seen_at, **heartbeat.model_dump())
@@ -178,5 +192,5 @@ def list_jobs(
     status: JobStatus = "queued",
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> list[Job]:
-    """Those of all users, the oldest first."""
+    """Those of all users, who are one team; the oldest first."""
     return platform.stores.jobs.list_with(status, limit)

@@ -54,10 +54,6 @@ class DynamoDBAgentStore:
     def keep(self, agent: Agent) -> None:
         self.table.put_item(Item=agent.model_dump())
 
-    def find(self, agent_id: str) -> Agent | None:
-        found = self.table.get_item(Key={"agent_id": agent_id})
-        return Agent.model_validate(found["Item"]) if "Item" in found else None
-
 
 @dataclass(frozen=True)
 class DynamoDBJobStore:

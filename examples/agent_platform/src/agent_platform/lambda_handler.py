@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mangum import Mangum
 
 from agent_platform.api import Platform, create_app
-from agent_platform.settings import Settings, read_settings
+from agent_platform.settings import Settings, read_service_key, read_settings
 from agent_platform.stores import Stores, make_memory_stores
 
 if TYPE_CHECKING:
@@ -25,8 +25,16 @@ def _make_stores(settings: Settings) -> Stores:
     return make_dynamodb_stores(os.environ)
 
 
+def _read_secret(arn: str) -> str:
+    import boto3
+
+    found = boto3.client("secretsmanager").get_secret_value(SecretId=arn)
+    return str(found["SecretString"])
+
+
 settings = read_settings(os.environ)
-app = create_app(Platform(_make_stores(settings), settings))
+service_key = read_service_key(os.environ, _read_secret)
+app = create_app(Platform(_make_stores(settings), settings, service_key))
 _respond = Mangum(app, lifespan="off")
 
 
@@ -39,9 +47,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def _log(request: dict[str, Any], status: int, milliseconds: float) -> None:
-    """A line for each request, with no more of its path than what it is about: the rest may be a
-    session's id.
-    """
-    about = request["path"].split("/")[1]
-    line = {"method": request["method"], "about": about, "status": status}
+    """A line for each request. No token is in a path."""
+    line = {"method": request["method"], "path": request["path"], "status": status}
     print(json.dumps(line | {"milliseconds": round(milliseconds, 1)}))

@@ -11,9 +11,13 @@ JobStatus = Literal["queued", "running", "succeeded", "failed"]
 
 
 class _Value(BaseModel):
-    """It never changes, and what it does not know is an error."""
+    model_config = ConfigDict(frozen=True)
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+
+class _Input(_Value):
+    """What it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 class Health(_Value):
@@ -26,13 +30,13 @@ class Info(_Value):
     session_store: str
 
 
-class NewSession(_Value):
+class NewSession(_Input):
     user_id: Name
     device: str = Field(default="", max_length=200)
 
 
 class Session(_Value):
-    """Whoever knows ``session_id`` has the session."""
+    """``session_id`` is no secret: see credentials.py."""
 
     session_id: str
     user_id: str
@@ -45,30 +49,41 @@ class Session(_Value):
         return now < self.expires_at
 
 
+class CreatedSession(Session):
+    """Nobody is told ``token`` again."""
+
+    token: str
+
+
 class AgentConfiguration(_Value):
     agent_id: str
     heartbeat_seconds: int
     max_jobs: int
 
 
-class Heartbeat(_Value):
+class Heartbeat(_Input):
     region: Name
     status: Literal["idle", "busy"]
-    running_jobs: int = Field(ge=0)
+    running_jobs: int = Field(ge=0, le=1000)
 
 
-class Agent(Heartbeat):
+class Agent(_Value):
     agent_id: str
+    region: str
+    status: str
+    running_jobs: int
     seen_at: int
 
 
-class NewJob(_Value):
+class NewJob(_Input):
     name: Name
-    parameters: dict[str, str] = Field(default_factory=dict)
+    parameters: dict[Name, Annotated[str, Field(max_length=1000)]] = Field({}, max_length=50)
 
 
-class Job(NewJob):
+class Job(_Value):
     job_id: str
+    name: str
+    parameters: dict[str, str]
     user_id: str
     status: JobStatus
     created_at: int

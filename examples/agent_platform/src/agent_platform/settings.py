@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 
@@ -31,6 +31,19 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         max_jobs=_read_number(environ, "MAX_JOBS", Settings.max_jobs),
         allowed_origins=tuple(environ.get("ALLOWED_ORIGINS", "").split()),
     )
+
+
+def read_service_key(environ: Mapping[str, str], read_secret: Callable[[str], str]) -> str:
+    """What SERVICE_KEY says; else ``read_secret`` of what SERVICE_KEY_ARN names.
+
+    Raises ValueError if there is none: an empty key is one that everybody has.
+    """
+    key = environ.get("SERVICE_KEY", "")
+    if not key and (arn := environ.get("SERVICE_KEY_ARN")):
+        key = read_secret(arn)
+    if not key:
+        raise ValueError("SERVICE_KEY, or the secret of SERVICE_KEY_ARN, is not set")
+    return key
 
 
 def _read_number(environ: Mapping[str, str], name: str, default: int) -> int:

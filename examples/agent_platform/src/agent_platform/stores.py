@@ -27,9 +27,8 @@ class SessionStore(Protocol):
 
 
 class AgentStore(Protocol):
-    def keep(self, agent: Agent) -> None: ...
-
-    def find(self, agent_id: str) -> Agent | None: ...
+    def keep(self, agent: Agent) -> None:
+        """Instead of what was known of it."""
 
 
 class JobStore(Protocol):
@@ -69,9 +68,6 @@ class MemoryAgentStore:
 
     def keep(self, agent: Agent) -> None:
         self._agents[agent.agent_id] = agent
-
-    def find(self, agent_id: str) -> Agent | None:
-        return self._agents.get(agent_id)
 
 
 class MemoryJobStore:

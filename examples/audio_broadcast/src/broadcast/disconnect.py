@@ -1,7 +1,7 @@
 """``$disconnect``: a listener leaves, or the session ends with its speaker.
 
 API Gateway calls it at most once in general, and sometimes never: what it would delete has a time
-to live as well.
+to live as well, and whom it could not reach is told at the next heartbeat.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from broadcast.events import read_connection_id
 from broadcast.gateway import Gateway, make_gateway
 from broadcast.sessions import Store, make_store
 from broadcast.telemetry import count
 
 
 def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:
-    told = disconnect(event["requestContext"]["connectionId"], make_store(), make_gateway(event))
+    told = disconnect(read_connection_id(event), make_store(), make_gateway(event))
     count("ConnectionsClosed", told=str(told))
     return {"statusCode": 200}
 

@@ -24,23 +24,23 @@ class Refused(Exception):  # noqa: N818
 
 @dataclass(frozen=True)
 class Caller:
-    """Who is at the other end of a connection, as the authorizer found at ``$connect``."""
+    """Who connects."""
 
     connection_id: str
     user_id: str
     role: Role
-    source_ip: str
 
 
 def read_caller(event: Mapping[str, Any]) -> Caller:
-    context = event["requestContext"]
-    authorizer = context["authorizer"]
-    return Caller(
-        context["connectionId"],
-        authorizer["userId"],
-        authorizer["role"],
-        context["identity"]["sourceIp"],
-    )
+    """Of ``$connect``: only there does AWS promise what the authorizer has found. Whose any other
+    event is, the table of connections knows.
+    """
+    authorizer = event["requestContext"]["authorizer"]
+    return Caller(read_connection_id(event), authorizer["userId"], authorizer["role"])
+
+
+def read_connection_id(event: Mapping[str, Any]) -> str:
+    return str(event["requestContext"]["connectionId"])
 
 
 def read_message(event: Mapping[str, Any]) -> dict[str, Any]:

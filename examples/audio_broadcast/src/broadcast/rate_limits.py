@@ -1,4 +1,8 @@
-"""How often somebody may do something: counters of fixed windows."""
+"""How often a user may do something: counters of fixed windows.
+
+They are the user's, by the token: another address or one more connection has no more of them. At
+the end of a window and the begin of the next, there may be twice as many at once.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +19,9 @@ from broadcast.events import Refused
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
 
-Deed = Literal["connect", "begin", "heartbeat"]
+Deed = Literal["connect", "begin", "message"]
 # The windows, in seconds.
-_WINDOWS: Mapping[Deed, int] = {"connect": 60, "begin": 3600, "heartbeat": 60}
+_WINDOWS: Mapping[Deed, int] = {"connect": 60, "begin": 3600, "message": 60}
 
 
 class Counters(Protocol):
@@ -32,11 +36,11 @@ class RateLimits:
     counters: Counters
     allowed: Mapping[Deed, int]
 
-    def check(self, deed: Deed, who: str, now: int) -> None:
+    def check(self, deed: Deed, user_id: str, now: int) -> None:
         """Counts it, and raises Refused (429) if it is one too many."""
         window = _WINDOWS[deed]
         number = now // window
-        count = self.counters.increment(f"{deed}#{who}#{number}", (number + 2) * window)
+        count = self.counters.increment(f"{deed}#{user_id}#{number}", (number + 2) * window)
         if count > self.allowed[deed]:
             raise Refused(429, f"Only {self.allowed[deed]} times in {window} seconds: {deed}.")
 
@@ -61,6 +65,6 @@ def make_rate_limits() -> RateLimits:
     allowed: dict[Deed, int] = {
         "connect": int(os.environ["CONNECTS_PER_MINUTE"]),
         "begin": int(os.environ["SESSIONS_PER_HOUR"]),
-        "heartbeat": int(os.environ["HEARTBEATS_PER_MINUTE"]),
+        "message": int(os.environ["MESSAGES_PER_MINUTE"]),
     }
     return RateLimits(DynamoDBCounters(table), allowed)

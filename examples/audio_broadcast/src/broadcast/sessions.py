@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
@@ -57,13 +58,21 @@ class Session:
         return now < self.expires_at
 
 
+_SESSION_ID = re.compile(r"[a-z]{2,20}-[a-z]{2,20}-[0-9]{4}")
+
+
+def is_session_id(text: str) -> bool:
+    return _SESSION_ID.fullmatch(text) is not None
+
+
 def make_session_id() -> str:
     """One that can be read aloud, such as ``golden-eagle-4271``."""
     return "-".join([*map(secrets.choice, _WORDS), str(1000 + secrets.randbelow(9000))])
 
 
 class Store(Protocol):
-    def begin(self, session: Session, connection: Connection) -> None: ...
+    def begin(self, session: Session, connection: Connection) -> bool:
+        """Whether it began: another session may have its id."""
 
     def join(self, connection: Connection) -> None: ...
 
@@ -91,11 +100,16 @@ class DynamoDBStore:
         self._connections = connections
         self._condition_failed = sessions.meta.client.exceptions.ConditionalCheckFailedException
 
-    def begin(self, session: Session, connection: Connection) -> None:
-        self._sessions.put_item(
-            Item=asdict(session), ConditionExpression="attribute_not_exists(session_id)"
-        )
+    def begin(self, session: Session, connection: Connection) -> bool:
+        # In this order, no session is ever there without its speaker.
         self.join(connection)
+        try:
+            self._sessions.put_item(
+                Item=asdict(session), ConditionExpression="attribute_not_exists(session_id)"
+            )
+        except self._condition_failed:
+            return False
+        return True
 
     def join(self, connection: Connection) -> None:
         expires_at = connection.connected_at + _CONNECTION_TTL_SECONDS

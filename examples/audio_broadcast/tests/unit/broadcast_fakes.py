@@ -15,9 +15,9 @@ class MemoryStore:
     sessions: dict[str, Session] = field(default_factory=dict)
     connections: dict[str, Connection] = field(default_factory=dict)
 
-    def begin(self, session: Session, connection: Connection) -> None:
-        self.sessions[session.session_id] = session
+    def begin(self, session: Session, connection: Connection) -> bool:
         self.join(connection)
+        return self.sessions.setdefault(session.session_id, session) is session
 
     def join(self, connection: Connection) -> None:
         self.connections[connection.connection_id] = connection
@@ -47,6 +47,20 @@ class MemoryStore:
 
     def list_connections(self, session_id: str) -> list[Connection]:
         return [one for one in self.connections.values() if one.session_id == session_id]
+
+
+@dataclass
+class TakenStore(MemoryStore):
+    """As if the first ids that are tried were those of other sessions."""
+
+    taken: int = 0
+
+    def begin(self, session: Session, connection: Connection) -> bool:
+        if self.taken == 0:
+            return super().begin(session, connection)
+        self.taken -= 1
+        self.join(connection)
+        return False
 
 
 @dataclass

@@ -14,11 +14,11 @@ from broadcast.heartbeat import beat
 from broadcast.rate_limits import Deed, RateLimits
 from broadcast.refresh import refresh
 from broadcast.sessions import SESSION_SECONDS
-from broadcast_fakes import MemoryCounters, MemoryGateway, MemoryStore
+from broadcast_fakes import MemoryCounters, MemoryGateway, MemoryStore, TakenStore
 
 NOW = 1_800_000_000
-ANN = Caller("ann-1", "ann", "speaker", "192.0.2.1")
-BOB = Caller("bob-1", "bob", "listener", "192.0.2.2")
+ANN = Caller("ann-1", "ann", "speaker")
+BOB = Caller("bob-1", "bob", "listener")
 
 
 def _allow(number: int) -> RateLimits:
@@ -56,12 +56,32 @@ class TestConnect:
             connect(eve, {"sessionId": session_id}, store, _allow(9), NOW)
         assert refused.value.status == 403
 
+    @pytest.mark.parametrize("language", ["", "klingon!", "en" * 99])
+    def test_a_language_is_a_tag(self, store: MemoryStore, language: str) -> None:
+        with pytest.raises(Refused) as refused:
+            connect(ANN, {"language": language}, store, _allow(9), NOW)
+        assert refused.value.status == 400
+        assert not store.sessions
+
+    @pytest.mark.parametrize("times", [1, 2])
+    def test_an_id_that_is_taken_is_not_used(self, times: int) -> None:
+        store = TakenStore(taken=times)
+        connection = connect(ANN, {}, store, _allow(9), NOW)
+        assert [*store.sessions] == [connection.session_id]
+        assert store.connections == {"ann-1": connection}
+
+    def test_an_end_is_made_of_trying(self) -> None:
+        with pytest.raises(Refused) as refused:
+            connect(ANN, {}, TakenStore(taken=1000), _allow(9), NOW)
+        assert refused.value.status == 503
+
     def test_a_session_that_is_over_is_joined_by_nobody(
         self, store: MemoryStore, session_id: str
     ) -> None:
         for query, now in (
             ({"sessionId": session_id}, NOW + SESSION_SECONDS),
             ({"sessionId": "calm-otter-1000"}, NOW),
+            ({"sessionId": ""}, NOW),
         ):
             with pytest.raises(Refused) as refused:
                 connect(BOB, query, store, _allow(9), now)
@@ -71,14 +91,30 @@ class TestConnect:
 class TestRateLimits:
     def test_one_too_many_is_refused_until_the_window_is_over(self) -> None:
         limits = _allow(2)
-        limits.check("heartbeat", "ann-1", NOW)
-        limits.check("heartbeat", "ann-1", NOW)
+        limits.check("message", "ann", NOW)
+        limits.check("message", "ann", NOW)
         with pytest.raises(Refused) as refused:
-            limits.check("heartbeat", "ann-1", NOW)
+            limits.check("message", "ann", NOW)
         assert refused.value.status == 429
-        limits.check("heartbeat", "bob-1", NOW)
-        limits.check("connect", "ann-1", NOW)
-        limits.check("heartbeat", "ann-1", NOW + 60)
+        limits.check("message", "bob", NOW)
+        limits.check("connect", "ann", NOW)
+        limits.check("message", "ann", NOW + 60)
+
+    def test_another_connection_has_no_more_of_them(
+        self, store: MemoryStore, session_id: str
+    ) -> None:
+        limits = _allow(1)
+        again = replace(BOB, connection_id="bob-2")
+        connect(again, {"sessionId": session_id}, store, limits, NOW)
+        with pytest.raises(Refused, match="connect"):
+            connect(
+                replace(BOB, connection_id="bob-3"), {"sessionId": session_id}, store, limits, NOW
+            )
+        beat("bob-1", store, limits, 100, NOW)
+        with pytest.raises(Refused, match="message"):
+            beat("bob-2", store, limits, 100, NOW)
+        with pytest.raises(Refused, match="message"):
+            refresh("bob-2", {"replaces": "bob-1"}, store, limits, MemoryGateway(), NOW)
 
 
 class TestHeartbeat:
@@ -86,16 +122,22 @@ class TestHeartbeat:
     def test_it_says_when_to_refresh(
         self, store: MemoryStore, session_id: str, age: int, refresh_in: int
     ) -> None:
-        assert beat(BOB, store, _allow(9), 100, NOW + age) == {
+        assert beat("bob-1", store, _allow(9), 100, NOW + age) == {
             "type": "heartbeat",
             "connectionId": "bob-1",
             "sessionId": session_id,
             "refreshIn": refresh_in,
         }
 
+    def test_it_says_that_the_session_is_over(self, store: MemoryStore, session_id: str) -> None:
+        ended = {"type": "ended", "sessionId": session_id}
+        assert beat("bob-1", store, _allow(9), 100, NOW + SESSION_SECONDS) == ended
+        store.end(session_id, "ann-1")
+        assert beat("bob-1", store, _allow(9), 100, NOW) == ended
+
     def test_a_connection_that_left_has_none(self, store: MemoryStore) -> None:
         with pytest.raises(Refused) as refused:
-            beat(BOB, store, _allow(9), 100, NOW)
+            beat("bob-1", store, _allow(9), 100, NOW)
         assert refused.value.status == 404
 
 
@@ -105,7 +147,7 @@ class TestRefresh:
     ) -> None:
         gateway, again = MemoryGateway(), replace(ANN, connection_id="ann-2")
         connect(again, {"sessionId": session_id}, store, _allow(9), NOW + 6600)
-        answer = refresh(again, {"replaces": "ann-1"}, store, gateway)
+        answer = refresh("ann-2", {"replaces": "ann-1"}, store, _allow(9), gateway, NOW + 6600)
         assert answer["type"] == "refreshed"
         assert gateway.closed == ["ann-1"]
         assert disconnect("ann-1", store, gateway) == 0
@@ -114,17 +156,20 @@ class TestRefresh:
         assert disconnect("ann-2", store, gateway) == 1
 
     def test_nobody_replaces_anothers_connection(self, store: MemoryStore, session_id: str) -> None:
-        with pytest.raises(Refused) as refused:
-            refresh(BOB, {"replaces": "ann-1"}, store, MemoryGateway())
-        assert refused.value.status == 403
+        for replaced in ("ann-1", "no-such"):
+            with pytest.raises(Refused, match="You have no such connection") as refused:
+                refresh("bob-1", {"replaces": replaced}, store, _allow(9), MemoryGateway(), NOW)
+            assert refused.value.status == 404
         assert "ann-1" in store.connections
 
-    @pytest.mark.parametrize("message", [{}, {"replaces": 1}, {"replaces": "bob-1"}], ids=str)
+    @pytest.mark.parametrize(
+        "message", [{}, {"replaces": 1}, {"replaces": ""}, {"replaces": "bob-1"}], ids=str
+    )
     def test_a_message_that_names_no_other_is_refused(
         self, store: MemoryStore, session_id: str, message: dict[str, object]
     ) -> None:
         with pytest.raises(Refused) as refused:
-            refresh(BOB, message, store, MemoryGateway())
+            refresh("bob-1", message, store, _allow(9), MemoryGateway(), NOW)
         assert refused.value.status == 400
 
 

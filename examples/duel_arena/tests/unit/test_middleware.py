@@ -20,6 +20,9 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+Endpoint = Callable[[Request], Awaitable[JSONResponse]]
+Answer = Callable[[Endpoint], Response]
+
 MAX_AGE = 100
 ENOUGH_FOR_AN_ID = 43
 
@@ -83,6 +86,10 @@ class Kept(InMemorySessionStore):
         self.writes += 1
         return super().replace(session_id, session)
 
+    def prolong(self, session_id: str, expires_at: int) -> bool:
+        self.writes += 1
+        return super().prolong(session_id, expires_at)
+
 
 @pytest.fixture
 def clock() -> Clock:
@@ -102,6 +109,23 @@ def open_browser(store: Kept, clock: Clock) -> Callable[..., Browser]:
 @pytest.fixture
 def browser(open_browser: Callable[..., Browser]) -> Browser:
     return open_browser()
+
+
+@pytest.fixture
+def answer(browser: Browser, store: Kept, clock: Clock) -> Answer:
+    """Has an endpoint answer the browser."""
+
+    def ask(endpoint: Endpoint) -> Response:
+        options = {"store": store, "max_age": MAX_AGE, "now": clock}
+        app = Starlette(
+            routes=[Route("/", endpoint, methods=["POST"])],
+            middleware=[Middleware(SessionMiddleware, **options)],
+        )
+        client = TestClient(app)
+        client.cookies = browser.client.cookies
+        return client.post("/")
+
+    return ask
 
 
 def cookie_of(response: Response) -> Morsel[str] | None:
@@ -197,34 +221,41 @@ def test_a_session_that_is_cleared_and_filled_has_a_new_id(browser: Browser, sto
     assert store.load(after.value) is not None
 
 
-def test_a_session_that_is_ended_meanwhile_does_not_come_back(store: Kept, clock: Clock) -> None:
+def test_a_session_that_is_ended_meanwhile_does_not_come_back(
+    browser: Browser, answer: Answer, store: Kept
+) -> None:
     """As by a logout in another window."""
 
-    async def end_it_then_change(request: Request) -> JSONResponse:
-        store.delete(request.cookies.get("session_id", ""))
+    cookie = cookie_of(browser.ask(set={"n": 1}))
+    assert cookie is not None
+
+    async def change_what_is_ended(request: Request) -> JSONResponse:
+        store.delete(cookie.value)
         request.session["n"] = 2
         return JSONResponse({})
 
-    browser = Browser(SessionMiddleware, store=store, now=clock)
-    cookie = cookie_of(browser.ask(set={"n": 1}))
-    other = _with_endpoint(end_it_then_change, store, clock)
-    other.cookies = browser.client.cookies
-    ended = cookie_of(other.post("/"))
-    assert cookie is not None
+    ended = cookie_of(answer(change_what_is_ended))
     assert ended is not None
     assert ended["max-age"] == "0"
     assert store.load(cookie.value) is None
 
 
-def _with_endpoint(
-    endpoint: Callable[[Request], Awaitable[JSONResponse]], store: Kept, clock: Clock
-) -> TestClient:
-    return TestClient(
-        Starlette(
-            routes=[Route("/", endpoint, methods=["POST"])],
-            middleware=[Middleware(SessionMiddleware, store=store, now=clock)],
-        )
-    )
+def test_reading_does_not_undo_what_another_request_changes_meanwhile(
+    browser: Browser, answer: Answer, store: Kept, clock: Clock
+) -> None:
+    cookie = cookie_of(browser.ask(set={"n": 1}))
+    assert cookie is not None
+    clock.time += MAX_AGE - 1
+
+    async def read_what_is_changed(request: Request) -> JSONResponse:
+        seen = request.session["n"]
+        store.replace(cookie.value, StoredSession('{"n": 2}', 0, clock.time + 1))
+        return JSONResponse(seen)
+
+    assert answer(read_what_is_changed).json() == 1
+    kept = store.load(cookie.value)
+    assert kept is not None
+    assert (kept.data, kept.expires_at) == ('{"n": 2}', clock.time + MAX_AGE)
 
 
 # --- Time -----------------------------------------------------------------------------------------

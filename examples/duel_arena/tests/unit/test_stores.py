@@ -17,6 +17,8 @@ def test_a_session_is_kept_replaced_and_deleted() -> None:
     assert store.load("a") == stored()
     assert store.replace("a", stored('{"n": 1}'))
     assert store.load("a") == stored('{"n": 1}')
+    assert store.prolong("a", 7200)
+    assert store.load("a") == stored('{"n": 1}', expires_at=7200)
     store.delete("a")
     store.delete("a")
     assert store.load("a") is None
@@ -25,6 +27,7 @@ def test_a_session_is_kept_replaced_and_deleted() -> None:
 def test_what_was_deleted_does_not_come_back() -> None:
     store = InMemorySessionStore()
     assert not store.replace("a", stored())
+    assert not store.prolong("a", 7200)
     assert store.load("a") is None
 
 

@@ -7,11 +7,11 @@
 
 - The cookie has an id of 256 random bits, and nothing else.
 - What has changed is stored before the answer begins, nested values included. Of two requests that
-  change a session at once, the last one wins.
-- A session lives for ``max_age`` seconds after it was last stored. That is done with each change,
-  and also without one when half of that time is over, so that reading keeps it alive as well.
+  change a session at once, the last one wins; one that only reads changes nothing.
+- A session lives for ``max_age`` seconds after its last change. When half of that time is over,
+  any request prolongs it as well, so that reading keeps it alive.
 - An emptied session is deleted, with its cookie. One that is cleared and filled again gets a new
-  id, so that nobody is logged in under an id that was planted on them.
+  id, so that nobody is logged in under an id that was planted on them: clear it at a login.
 """
 
 from __future__ import annotations
@@ -96,10 +96,11 @@ class SessionMiddleware:
         async def send_after_storing(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                if session.accessed:
-                    headers.add_vary_header("Cookie")
-                if (cookie := await self._keep(session, known)) is not None:
+                cookie = await self._keep(session, known)
+                if cookie is not None:
                     headers.append("Set-Cookie", cookie)
+                if session.accessed or cookie is not None:
+                    headers.add_vary_header("Cookie")
             await send(message)
 
         await self._app(scope, receive, send_after_storing)
@@ -121,28 +122,37 @@ class SessionMiddleware:
         data = json.dumps(session)
         if known is None or session.cleared:
             return await self._create(data)
-        if data == known.stored.data and not self._is_half_over(known.stored):
-            return None
-        return await self._replace(data, known)
+        if data != known.stored.data:
+            return await self._replace(data, known)
+        if self._is_half_over(known.stored):
+            return await self._prolong(known)
+        return None
 
     async def _create(self, data: str) -> str:
         session_id = secrets.token_urlsafe(_ID_BYTES)
-        now = int(self._now())
-        stored = StoredSession(data, created_at=now, expires_at=now + self._max_age)
+        stored = StoredSession(data, int(self._now()), self._end())
         await run_in_threadpool(self._store.create, session_id, stored)
         return self._write_cookie(session_id, self._max_age)
 
     async def _replace(self, data: str, known: _Known) -> str:
-        stored = StoredSession(
-            data, known.stored.created_at, expires_at=int(self._now()) + self._max_age
-        )
+        stored = StoredSession(data, known.stored.created_at, self._end())
         was_there = await run_in_threadpool(self._store.replace, known.id, stored)
-        return (
-            self._write_cookie(known.id, self._max_age) if was_there else self._write_cookie("", 0)
-        )
+        return self._write_cookie_of(known, was_there)
+
+    async def _prolong(self, known: _Known) -> str:
+        was_there = await run_in_threadpool(self._store.prolong, known.id, self._end())
+        return self._write_cookie_of(known, was_there)
+
+    def _end(self) -> int:
+        return int(self._now()) + self._max_age
 
     def _is_half_over(self, stored: StoredSession) -> bool:
         return stored.expires_at - self._now() < self._max_age / 2
+
+    def _write_cookie_of(self, known: _Known, was_there: bool) -> str:
+        if not was_there:
+            return self._write_cookie("", 0)
+        return self._write_cookie(known.id, self._max_age)
 
     def _write_cookie(self, value: str, max_age: int) -> str:
         return "; ".join([f"{self._cookie}={value}", f"Max-Age={max_age}", *self._attributes])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +40,10 @@ class SessionStore(Protocol):
 
     def replace(self, session_id: str, session: StoredSession) -> bool:
         """Whether it was there. One that was ended meanwhile does not come back."""
+        ...
+
+    def prolong(self, session_id: str, expires_at: int) -> bool:
+        """Whether it was there. What is in it stays as it is, whoever changed it meanwhile."""
         ...
 
     def delete(self, session_id: str) -> None:
@@ -70,6 +76,13 @@ class InMemorySessionStore:
             if session_id not in self._sessions:
                 return False
             self._sessions[session_id] = session
+            return True
+
+    def prolong(self, session_id: str, expires_at: int) -> bool:
+        with self._lock:
+            if session_id not in self._sessions:
+                return False
+            self._sessions[session_id] = replace(self._sessions[session_id], expires_at=expires_at)
             return True
 
     def delete(self, session_id: str) -> None:
@@ -108,17 +121,26 @@ class DynamoDBSessionStore:
         )
 
     def replace(self, session_id: str, session: StoredSession) -> bool:
+        return self._update(
+            session_id,
+            "SET user_data = :data, #ttl = :ttl",
+            {":data": {"S": session.data}, ":ttl": {"N": str(session.expires_at)}},
+        )
+
+    def prolong(self, session_id: str, expires_at: int) -> bool:
+        return self._update(session_id, "SET #ttl = :ttl", {":ttl": {"N": str(expires_at)}})
+
+    def _update(
+        self, session_id: str, expression: str, values: Mapping[str, AttributeValueTypeDef]
+    ) -> bool:
         try:
             self._client.update_item(
                 TableName=self._table_name,
                 Key={"session_id": {"S": session_id}},
-                UpdateExpression="SET user_data = :data, #ttl = :ttl",
+                UpdateExpression=expression,
                 ConditionExpression="attribute_exists(session_id)",
                 ExpressionAttributeNames={"#ttl": "ttl"},
-                ExpressionAttributeValues={
-                    ":data": {"S": session.data},
-                    ":ttl": {"N": str(session.expires_at)},
-                },
+                ExpressionAttributeValues=values,
             )
         except self._client.exceptions.ConditionalCheckFailedException:
             return False
@@ -131,8 +153,9 @@ class DynamoDBSessionStore:
 def open_store(table_name: str | None) -> SessionStore:
     """The table of that name; memory if there is no name, or the table can't be read.
 
-    That is found out once, when the application starts. A table that fails later is an error of the
-    request: to go on in memory then would lose the sessions of everybody.
+    That is found out once, when the application starts, and said in the log: on Lambda, such an
+    environment knows none of the others' sessions until it is replaced. A table that fails later is
+    an error of the request: to go on in memory then would lose the sessions of everybody.
     """
     if table_name is None:
         return InMemorySessionStore()
