@@ -27,6 +27,11 @@ _CODE = """
         total = sum(PRICES.get(item["name"], 0) * item["count"] for item in order["items"])
         return {"statusCode": 200, "total": total}
 """
+# Where the code is on the machine that takes the pictures is nobody's business.
+_NAME_FOLDER = """() => {
+  const text = document.querySelector("p.facts").lastChild;
+  text.data = text.data.replace(/ in .*/, " in /home/you/shop/src");
+}"""
 _WIDE = {"width": 1120, "height": 700}
 _PHONE = {"width": 360, "height": 640}
 
@@ -97,6 +102,7 @@ def _open(inspector: Inspector, browser: Browser, size: dict[str, int], scheme: 
 
 def _take(page: Page, name: str) -> None:
     path = IMAGES / f"{name}.png"
+    page.evaluate(_NAME_FOLDER)
     page.screenshot(path=path)
     print(json.dumps({"image": path.name, "bytes": path.stat().st_size}))
 

@@ -23,6 +23,12 @@ from tools import reference
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+# Read where they lie: of examples and of other packages.
+READMES = [
+    path
+    for folder in ("examples/*", "packaging/*", "plldb/emulators/localstack/extension")
+    for path in sorted(ROOT.glob(f"{folder}/README.md"))
+]
 COMMANDS = dict(reference.find_commands())
 REQUIREMENTS = ROOT / "docs" / "requirements.md"
 
@@ -113,7 +119,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@pytest.mark.parametrize("page", [*PAGES, *READMES], ids=name_of)
 def test_links_lead_somewhere(page: Path) -> None:
     for link in _LINK.findall(_FENCE.sub("", text_of(page))):
         if link.startswith(("http://", "https://", "mailto:")):
@@ -191,7 +197,7 @@ def takes_a_value(command: click.Command, name: str) -> bool:
     )
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@pytest.mark.parametrize("page", [*PAGES, *READMES], ids=name_of)
 def test_pages_name_only_commands_and_options_that_there_are(page: Path) -> None:
     for line in mentioned(text_of(page)):
         command, options = resolved(line)
@@ -208,7 +214,7 @@ def test_the_readme_is_a_short_front_door() -> None:
     assert len(text_of(README).splitlines()) <= 120
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@pytest.mark.parametrize("page", [*PAGES, *READMES], ids=name_of)
 def test_make_targets_that_pages_name_exist(page: Path) -> None:
     targets = set(re.findall(r"^([a-z0-9-]+):", text_of(ROOT / "Makefile"), re.MULTILINE))
     text = text_of(page)
