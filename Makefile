@@ -97,7 +97,7 @@ docs: setup ## Write docs/reference from the code
 
 cost: setup ## Count what debugging takes on the embedded emulator, and write docs/cost.md
 	COUNTED_UNITS=$(abspath tools/counted_units.json) EMULATOR=ministack ENDPOINT= PROFILE= \
-	  $(BIN)/pytest tests/e2e/test_cost.py -n 0 $(PYTEST_ARGS)
+	  $(BIN)/pytest tests/e2e/test_cost.py -n 0 -p no:randomly $(PYTEST_ARGS)
 	$(BIN)/python -m tools.cost
 
 recording: setup ## Record the first minutes for the README, from a real run (docs/first-minutes.svg)

@@ -257,7 +257,7 @@ class Target:
             return aws_url.rstrip("/")
         aws = urlsplit(aws_url)
         base = _join_execute_api_base(emulator.endpoint_url)
-        if aws.scheme == "wss":
+        if aws.scheme in ("ws", "wss"):
             base = "ws" + base.removeprefix("http")
         return f"{base}/{api_id}/{aws.path.strip('/')}"
 

@@ -59,7 +59,7 @@ NOT_ON_AWS: Mapping[str, str] = {
     "test_code_environment": "what surrounds the code on this machine",
     "test_coding_agents": "output for scripts",
     "test_ci_recipe": "scripts for an emulator",
-    "test_cost": "a meter between functions and tables",
+    "test_cost": "an emulator that counts",
     "test_credentials": "identities that an emulator makes up",
     "test_demo": "the demo is on the embedded emulator",
     "test_deploy": "packages and templates",

@@ -42,7 +42,10 @@ _DEAD = frozenset(
     {"CREATE_FAILED", "DELETE_FAILED", "REVIEW_IN_PROGRESS", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED"}
 )
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-call-api.html
-_EXECUTE_API = re.compile(r"(?:https|wss)://([a-z0-9]+)\.execute-api\.[\w.-]+(?:/[^\s\"',]*)?")
+# LocalStack names APIs by http and ws, and its own port.
+_EXECUTE_API = re.compile(
+    r"(?:https?|wss?)://([a-z0-9]+)\.execute-api\.[\w.-]+(?::\d+)?(?:/[^\s\"',]*)?"
+)
 
 
 @dataclass(frozen=True)

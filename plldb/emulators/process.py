@@ -36,13 +36,16 @@ class MiniStack:
     """MiniStack, with its log and its temporary files in ``folder``, which is its own.
 
     The process may outlive this object, and another object for the same folder can stop it. Being
-    asked to end, it has ``stop_seconds`` to do so before it is killed.
+    asked to end, it has ``stop_seconds`` to do so before it is killed. ``program`` starts it.
     """
 
     name = "ministack"
 
-    def __init__(self, folder: Path, stop_seconds: float = _STOP_SECONDS) -> None:
+    def __init__(
+        self, folder: Path, stop_seconds: float = _STOP_SECONDS, program: Path = _GATEWAY
+    ) -> None:
         self._stop_seconds = stop_seconds
+        self._program = program
         self._child: psutil.Popen | None = None
         folder = folder.resolve()
         self._log = folder / "ministack.log"
@@ -60,7 +63,7 @@ class MiniStack:
         with self._log.open("wb") as log:
             self._child = child = psutil.Popen(
                 # The folder of that file is no place to import from.
-                [sys.executable, "-P", str(_GATEWAY)],
+                [sys.executable, "-P", str(self._program)],
                 env=self._make_environment(port),
                 stdin=subprocess.DEVNULL,
                 stdout=log,

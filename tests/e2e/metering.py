@@ -1,201 +1,92 @@
-"""A meter between the helper stack's functions and what they pay for: tables and connections."""
+"""An emulator of its own that counts what AWS would ask money for, and who reads the count."""
 
 from __future__ import annotations
 
 import json
-import threading
+import re
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import urllib3
+from plldb.aws import Target
+from plldb.config import EmulatorAddress, TargetSettings
+from plldb.emulators.lifecycle import Lifecycle
+from plldb.emulators.process import MiniStack
+from plldb.stacks import find_helper_stack
 
-from tests.capacity import read_units, write_units
+from .support import Backend, Plldb, clean_environment, poll
 
-from .support import Backend, poll
+_PROGRAM = Path(__file__).with_name("metered_ministack.py")
+_LOGICAL_ID = re.compile(r"plldb-(\w+)Function-")
+# For how long nothing more must come, before a count is taken for the whole.
+_QUIET_SECONDS = 2.0
 
-FUNCTIONS = (
-    "ManagementFunction",
-    "AuthorizerFunction",
-    "ConnectFunction",
-    "DisconnectFunction",
-    "MessageFunction",
-    "InstrumentationFunction",
-    "ReaperFunction",
-)
-_TABLES, _CONNECTIONS = "AWS_ENDPOINT_URL_DYNAMODB", "PLLDB_CONNECTIONS_URL"
-_WRITES = ("PutItem", "UpdateItem", "DeleteItem")
+Units = Mapping[str, float]
 
 
 class Meter:
-    """Hands calls on, and counts the units that AWS would ask for.
+    """Reads what the emulator has written down so far, and what was added since."""
 
-    Writes go one after the other, so that it sees each item as it was before. Of what is filtered
-    out of a scan it does not know.
-    """
+    def __init__(self, path: Path) -> None:
+        self._path = path
 
-    def __init__(self, backend: Backend, endpoint_url: str) -> None:
-        self._dynamodb = backend.target.client("dynamodb")
-        # A connection that was kept may have been ended meanwhile; nothing was done then.
-        again = urllib3.Retry(total=1, allowed_methods=None, redirect=False)
-        self._endpoint = urllib3.connection_from_url(endpoint_url, maxsize=16, retries=again)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._counting, self._writing = threading.Lock(), threading.Lock()
-        self._units: Counter[str] = Counter()
-        self._describe = cache(self._describe_table)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+    def position(self) -> int:
+        return self._path.stat().st_size
 
-    @contextmanager
-    def serving(self) -> Iterator[None]:
-        thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            self._server.shutdown()
-            self._server.server_close()
-            thread.join()
-            self._endpoint.close()
+    def since(self, position: int) -> Units:
+        """How many of each unit, and how many runs of each function: ``run_message``."""
+        with self._path.open("rb") as meter:
+            meter.seek(position)
+            # The last one may be half written.
+            lines = [line for line in meter if line.endswith(b"\n")]
+        return _add_up(map(json.loads, lines))
 
-    def read(self) -> dict[str, float]:
-        """All units so far: ``dynamodb_write``, ``dynamodb_read``, ``posted``."""
-        with self._counting:
-            return dict(self._units)
+    def wait_for(self, position: int, units: Units) -> Units:
+        """Until there are as many since, or, where nothing is expected, until nothing comes."""
+        if units:
+            poll(
+                lambda: all(self.since(position).get(u, 0) >= n for u, n in units.items()),
+                f"as much is counted as {units}, which is written in tools/counted_units.json",
+            )
+            return self.since(position)
+        end, changed = self.position(), time.monotonic()
 
-    def _count(self, unit: str, units: float) -> None:
-        with self._counting:
-            self._units[unit] += units  # type: ignore[assignment]
+        def is_quiet() -> bool:
+            nonlocal end, changed
+            if self.position() != end:
+                end, changed = self.position(), time.monotonic()
+            return time.monotonic() - changed > _QUIET_SECONDS
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        meter = self
+        poll(is_quiet, "nothing more is counted")
+        return self.since(position)
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
 
-            def _hand_on(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                status, answer = meter._metered(self.command, self.path, dict(self.headers), body)
-                self.send_response(status)
-                kind = "application/x-amz-json-1.0"
-                self.send_header("Content-Type", kind)
-                self.send_header("Content-Length", str(len(answer)))
-                # Whoever has called may have been ended meanwhile.
-                with suppress(OSError):
-                    self.end_headers()
-                    self.wfile.write(answer)
-
-            do_GET = do_POST = do_DELETE = _hand_on  # noqa: N815
-
-            def log_message(self, *arguments: object) -> None:
-                pass
-
-        return Handler
-
-    def _metered(
-        self, method: str, path: str, headers: Mapping[str, str], body: bytes
-    ) -> tuple[int, bytes]:
-        operation = headers.get("X-Amz-Target", "").rpartition(".")[2]
-        if operation in _WRITES:
-            return self._write(path, headers, body)
-        status, answer = self._forward(method, path, headers, body)
-        if not operation:
-            self._count("posted", int(method == "POST" and status < 400))
-        elif status < 400:
-            self._count("dynamodb_read", self._read_units(operation, body, answer))
-        return status, answer
-
-    def _forward(
-        self, method: str, path: str, headers: Mapping[str, str], body: bytes
-    ) -> tuple[int, bytes]:
-        """With its own Host header, which is signed."""
-        answer = self._endpoint.urlopen(method, path, body=body, headers=headers)
-        return answer.status, answer.data
-
-    def _write(self, path: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
-        request = json.loads(body)
-        name = request["TableName"]
-        key_name, indexes = self._describe(name)
-        key = {key_name: request.get("Key", request.get("Item", {}))[key_name]}
-        with self._writing:
-            before = self._find(name, key)
-            status, answer = self._forward("POST", path, headers, body)
-            after = self._find(name, key)
-        self._count("dynamodb_write", write_units(before, after, key_name, indexes))
-        return status, answer
-
-    def _find(self, name: str, key: Any) -> Any:
-        found = self._dynamodb.get_item(TableName=name, Key=key, ConsistentRead=True)
-        return found.get("Item")
-
-    def _describe_table(self, name: str) -> tuple[str, list[Any]]:
-        table = self._dynamodb.describe_table(TableName=name)["Table"]
-        (key,) = [part["AttributeName"] for part in table["KeySchema"]]
-        return key, list(table.get("GlobalSecondaryIndexes", []))
-
-    def _read_units(self, operation: str, body: bytes, answer: bytes) -> float:
-        request, found = json.loads(body), json.loads(answer)
-        match operation:
-            case "BatchGetItem":
-                ((table, asked),) = request["RequestItems"].items()
-                is_consistent = bool(asked.get("ConsistentRead"))
-                items = found["Responses"].get(table, [])
-                missing = len(asked["Keys"]) - len(items)
-                groups = [[one] for one in items] + [[]] * missing
-            case "GetItem":
-                is_consistent = bool(request.get("ConsistentRead"))
-                groups = [[found["Item"]] if "Item" in found else []]
-            case _:
-                is_consistent = bool(request.get("ConsistentRead"))
-                groups = [found.get("Items", [])]
-        return sum(read_units(group, is_consistent=is_consistent) for group in groups)
+def _add_up(lines: Iterable[dict[str, Any]]) -> Units:
+    units: Counter[str] = Counter()
+    for line in lines:
+        if line["unit"] != "run":
+            units[line["unit"]] += line["count"]
+        elif found := _LOGICAL_ID.match(line["of"]):
+            units[f"run_{found[1].lower()}"] += 1
+            units["log_bytes"] += line["log_bytes"]
+            units["run_ms"] += line["run_ms"]
+    return units
 
 
 @contextmanager
-def metered(backend: Backend, endpoint_url: str) -> Iterator[Meter]:
-    """All functions of the helper stack reach tables and connections through the meter."""
-    meter = Meter(backend, endpoint_url)
-    with meter.serving(), _led_through(backend, meter.url, FUNCTIONS):
-        yield meter
-
-
-@contextmanager
-def _led_through(backend: Backend, url: str, logical_ids: Iterable[str]) -> Iterator[None]:
-    functions = backend.target.client("lambda")
-    names = [backend.function_name(logical_id) for logical_id in logical_ids]
-    before = {
-        name: dict(
-            functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-        )
-        for name in names
-    }
+def metered(home: Path) -> Iterator[tuple[Plldb, Backend, Meter]]:
+    """An emulator with a helper stack, which is nobody else's."""
+    lifecycle = Lifecycle(home, lambda _: MiniStack(home, program=_PROGRAM))
     try:
-        for name, variables in before.items():
-            _set_variables(functions, name, _lead_through(url, variables))
-        yield
+        running = lifecycle.up("ministack", port=None).running
+        address = EmulatorAddress(running.endpoint_url, running.endpoint_url)
+        target = Target(TargetSettings("emulator", "us-east-1", emulator=address))
+        plldb = Plldb(clean_environment() | {"PLLDB_HOME": str(home)})
+        plldb("bootstrap").succeeded()
+        backend = Backend(target, find_helper_stack(target, "plldb"))
+        yield plldb, backend, Meter(home / "meter.jsonl")
     finally:
-        for name, variables in before.items():
-            _set_variables(functions, name, variables)
-
-
-def _lead_through(url: str, variables: Mapping[str, str]) -> dict[str, str]:
-    led = dict(variables) | {_TABLES: url}
-    if connections := variables.get(_CONNECTIONS):
-        led[_CONNECTIONS] = url + urlsplit(connections).path
-    return led
-
-
-def _set_variables(functions: Any, name: str, variables: Mapping[str, str]) -> None:
-    functions.update_function_configuration(
-        FunctionName=name, Environment={"Variables": dict(variables)}
-    )
-    poll(
-        lambda: (
-            functions.get_function_configuration(FunctionName=name).get("LastUpdateStatus")
-            != "InProgress"
-        ),
-        f"{name} is updated",
-    )
+        lifecycle.down()

@@ -208,6 +208,7 @@ class TestExecuteApiUrls:
         [
             ("http://h:1", "https://a.b/plldb", "http://h:1/_aws/execute-api/abc/plldb"),
             ("http://h:1", "wss://a.b/plldb", "ws://h:1/_aws/execute-api/abc/plldb"),
+            ("http://h:1", "ws://a.b:4566/plldb", "ws://h:1/_aws/execute-api/abc/plldb"),
             ("https://h:1", "wss://a.b/plldb/", "wss://h:1/_aws/execute-api/abc/plldb"),
         ],
     )

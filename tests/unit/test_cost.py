@@ -34,11 +34,21 @@ def test_each_price_has_a_date_and_a_source() -> None:
             assert getattr(price, field.name), f"{name}: {field.name}"
 
 
-def test_each_counted_unit_has_a_price_or_is_a_run() -> None:
-    runs = {"short_runs", "instrumentation_runs", "sweeps"}
+def test_each_counted_unit_has_a_price_or_is_of_a_run() -> None:
+    free = {"log_bytes", "control_call"}
     for deed, units in cost.read_counted().items():
-        assert units.keys() - {"counted"} <= cost.read_prices().keys() | runs, deed
-        assert units["counted"] in ("on the emulator", "from the code")
+        priced = {unit for unit in units if not unit.startswith("run_")} - free
+        assert priced <= cost.read_prices().keys(), deed
+        assert cost.total(cost.add_up({deed: 1})) > 0, deed
+
+
+def test_no_short_run_took_longer_than_is_assumed() -> None:
+    """On the emulator; instrumentation waits for Lambda."""
+    for deed, units in cost.read_counted().items():
+        if units.get("run_ms") and "run_instrumentation" not in units:
+            seconds = units["run_ms"] / 1000 / cost.count_runs(units)
+            is_reaper = "run_reaper" in units
+            assert seconds <= cost.run_seconds("reaper" if is_reaper else "message"), deed
 
 
 def test_an_idle_month_costs_less_than_a_dollar_without_alarms() -> None:
@@ -74,11 +84,24 @@ def test_retention_is_short() -> None:
 
 
 def test_the_deeds_add_up() -> None:
-    counted = {"a": {"dynamodb_read": 1, "counted": "x"}, "b": {"dynamodb_read": 2}}
+    counted = {"a": {"dynamodb_read": 1, "control_call": 7}, "b": {"dynamodb_read": 2}}
     assert cost.add_up({"a": 3, "b": 0.5}, counted) == {"dynamodb_read": 4}
     assert cost.total({"dynamodb_read": 8_000_000}) == pytest.approx(1)
 
 
+def test_a_run_is_a_request_so_many_gb_seconds_and_a_log() -> None:
+    counted = {"a": {"run_message": 2, "run_reaper": 1, "run_ms": 5.0, "log_bytes": 300}}
+    units = cost.add_up({"a": 1}, counted)
+    assert units["lambda_request"] == 3
+    assert units["lambda_gb_second"] == pytest.approx(2 * 0.01 + 0.2 / 4)
+    assert units["log_kb"] == pytest.approx(3.0)
+
+
+def test_a_run_of_the_management_api_is_a_rest_request() -> None:
+    counted = {"a": {"run_management": 2}}
+    assert cost.add_up({"a": 1}, counted)["rest_request"] == 2
+
+
 def test_a_unit_without_a_price_is_refused() -> None:
     with pytest.raises(KeyError, match="moon"):
-        cost.price({"moon": 1})
+        cost.price("moon", 1)

@@ -86,8 +86,8 @@ class Cloud:
 
     def delete_stack(self, name: str) -> None:
         self.client("cloudformation").delete_stack(StackName=name)
-        status = self._settled(name)
-        assert status in (None, "DELETE_COMPLETE"), self._reasons(name)
+        status = self.settled(name)
+        assert status in (None, "DELETE_COMPLETE"), self.reasons(name)
 
     def outputs(self, name: str) -> dict[str, str]:
         stack = self.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
@@ -117,9 +117,9 @@ class Cloud:
             ],
         )
         wanted = verb.removesuffix("_stack").upper() + "_COMPLETE"
-        assert self._settled(name) == wanted, self._reasons(name)
+        assert self.settled(name) == wanted, self.reasons(name)
 
-    def _settled(self, name: str) -> str | None:
+    def settled(self, name: str) -> str | None:
         return wait_for(lambda: self._final_status(name), lambda status: status != "busy")
 
     def _final_status(self, name: str) -> str | None:
@@ -132,7 +132,7 @@ class Cloud:
             raise
         return "busy" if status.endswith("_IN_PROGRESS") else status
 
-    def _reasons(self, name: str) -> list[str]:
+    def reasons(self, name: str) -> list[str]:
         events = self.client("cloudformation").describe_stack_events(StackName=name)["StackEvents"]
         return [
             f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason')}"

@@ -1,6 +1,7 @@
 """Stacks: created, changed in place, replaced, deleted; and two applications of other people."""
 
 import json
+import uuid
 from contextlib import ExitStack
 from typing import Any
 
@@ -145,6 +146,71 @@ def test_failed_creation_can_be_deleted(cloud: Cloud) -> None:
         cloud.delete_stack(name)
     after = {api["ApiId"] for api in cloud.client("apigatewayv2").get_apis()["Items"]}
     assert after == before
+
+
+def test_every_type_is_made_changed_and_deleted(cloud: Cloud) -> None:
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/AWS_ApiGatewayV2.html"""
+    api = cloud.client("apigatewayv2")
+    template = (TEMPLATES / "http_types.yaml").read_text()
+    domain = f"{uuid.uuid4().hex[:8]}.example.org"
+    with cloud.stack("http_types", DomainName=domain) as stack:
+        one, before = {"ApiId": stack.outputs["ApiId"]}, cloud.physical_ids(stack.name)
+        assert stack.outputs["RegionalDomainName"].startswith("d-")
+        assert route_keys(api, one) == ["$default", "GET /orders/{id}"]
+        (managed,) = api.get_stages(ApiId=stack.outputs["QuickApiId"])["Items"]
+        assert managed["Description"] == "overridden"
+        changed = (
+            template.replace("/orders/{id}", "/things/{id}")
+            .replace("ApiMappingKey: v1", "ApiMappingKey: v2")
+            .replace("Name: link", "Name: bond")
+            .replace("Description: overridden", "Description: again")
+            .replace("MaxAge: 5", "MaxAge: 6")
+            .replace(", Description: it leaves", "")
+        )
+        cloud.update_stack(stack.name, changed, DomainName=domain)
+        assert cloud.physical_ids(stack.name) == before
+        assert route_keys(api, one) == ["$default", "GET /things/{id}"]
+        (mapping,) = api.get_api_mappings(DomainName=domain)["Items"]
+        assert (mapping["ApiMappingKey"], mapping["ApiMappingId"]) == ("v2", before["Mapping"])
+        assert api.get_vpc_link(VpcLinkId=before["Link"])["Name"] == "bond"
+        quick = api.get_api(ApiId=stack.outputs["QuickApiId"])
+        assert quick["CorsConfiguration"]["MaxAge"] == 6
+        assert "Description" not in quick
+    assert not exists(cloud, stack.outputs["ApiId"])
+    assert domain not in [found["DomainName"] for found in api.get_domain_names()["Items"]]
+
+
+def route_keys(api: Any, one: dict[str, str]) -> list[str]:
+    return sorted(route["RouteKey"] for route in api.get_routes(**one)["Items"])
+
+
+def test_a_type_that_nobody_provides_fails_by_name(cloud: Cloud) -> None:
+    template = "Resources: {Wall: {Type: 'AWS::WAFv2::WebACL', Properties: {Name: wall}}}"
+    assert failure(cloud, template) == "Wall: Resource type AWS::WAFv2::WebACL not supported"
+
+
+def test_custom_resources(cloud: Cloud) -> None:
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref.html"""
+    template = (TEMPLATES / "custom_resource.yaml").read_text()
+    with cloud.stack("custom_resource", Word="ab") as stack:
+        assert stack.outputs == {"Id": "id-ab", "Twice": "abab", "Kind": "Create"}
+        cloud.update_stack(stack.name, template, Word="cd")
+        assert cloud.outputs(stack.name) == {"Id": "id-cd", "Twice": "cdcd", "Kind": "Update"}
+    missing = "arn:aws:lambda:us-east-1:000000000000:function:none"
+    broken = f"Resources: {{It: {{Type: 'Custom::It', Properties: {{ServiceToken: '{missing}'}}}}}}"
+    assert "Function not found" in failure(cloud, broken)
+
+
+def failure(cloud: Cloud, template: str) -> str:
+    """Why the first resource of a stack failed. The stack is deleted again."""
+    cloudformation = cloud.client("cloudformation")
+    name = f"failing-{uuid.uuid4().hex[:8]}"
+    try:
+        cloudformation.create_stack(StackName=name, TemplateBody=template)
+        cloud.settled(name)
+        return next(reason for reason in cloud.reasons(name) if not reason.startswith(name))
+    finally:
+        cloud.delete_stack(name)
 
 
 def inside_url(cloud: Cloud) -> str:

@@ -502,3 +502,28 @@ def test_message_sent_without_a_function(api: Api) -> None:
     )
     assert [message["Body"] for message in messages or []] == [text]
     assert api.call("/send", "POST", json={}).status_code == 400
+
+
+# --- An application as SAM's users write it -------------------------------------------------------
+
+
+def test_orders_of_customers_with_tokens(api: Api) -> None:
+    """Routes, authorizer, scopes and CORS come from SAM's own template of an API."""
+    with api.cloud.stack("sam_orders", Issuer=api.issuer) as stack:
+        shop = Api(api.cloud, api.stack, stack.outputs["ApiId"])
+        assert shop.call("/live/health").json() == {"ok": True}
+        assert shop.call("/live/orders").status_code == 401
+        readers = {"Authorization": f"Bearer {api.token(sub='ann', scope='read')}"}
+        assert shop.call("/live/orders", headers=readers).status_code == 403
+        ann = {"Authorization": f"Bearer {api.token(sub='ann', scope='orders')}"}
+        bob = {"Authorization": f"Bearer {api.token(sub='bob', scope='orders')}"}
+        order = {"id": "7", "what": "tea"}
+        placed = shop.call("/live/orders", "POST", headers=ann, json=order)
+        assert placed.status_code == 201
+        assert placed.headers["location"] == "/orders/7"
+        assert shop.call("/live/orders/7", headers=ann).json() == order
+        assert shop.call("/live/orders", headers=ann).json() == [order]
+        assert shop.call("/live/orders/7", headers=bob).status_code == 404
+        asked = {"Origin": "https://shop.example.com", "Access-Control-Request-Method": "POST"}
+        preflight = shop.call("/live/orders", "OPTIONS", headers=asked)
+        assert preflight.headers["access-control-allow-origin"] == asked["Origin"]

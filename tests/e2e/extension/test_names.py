@@ -2,6 +2,7 @@
 
 import json
 import socket
+import ssl
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -22,16 +23,29 @@ def chat(cloud: Cloud) -> Iterator[Stack]:
         yield stack
 
 
-def upgrade(cloud: Cloud, host: str, path: str) -> ClientConnection:
+def upgrade(
+    cloud: Cloud, host: str, path: str, trust: ssl.SSLContext | None = None
+) -> ClientConnection:
     """A connection to the emulator that says ``host``, as a client does that resolves it so."""
     address = urlsplit(cloud.endpoint)
     there = socket.create_connection((address.hostname, address.port), timeout=20)
-    return websocket_connect(f"ws://{host}{path}", sock=there, ping_interval=None)
+    scheme = "wss" if trust else "ws"
+    return websocket_connect(f"{scheme}://{host}{path}", sock=there, ssl=trust, ping_interval=None)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_upgrade_by_host(cloud: Cloud, chat: Stack, name: str) -> None:
     with upgrade(cloud, f"{chat.outputs['ApiId']}.{name}", "/Prod") as client:
+        client.send(json.dumps({"action": "sendmessage", "data": "hello"}))
+        assert client.recv(timeout=20) == "hello"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_upgrade_over_tls_that_is_verified(cloud: Cloud, chat: Stack, name: str) -> None:
+    certificate = requests.get(f"{cloud.endpoint}/_tokenfree/certificate.pem", timeout=20)
+    trust = ssl.create_default_context(cadata=certificate.text)
+    host = f"{chat.outputs['ApiId']}.{name}"
+    with upgrade(cloud, host, "/Prod", trust) as client:
         client.send(json.dumps({"action": "sendmessage", "data": "hello"}))
         assert client.recv(timeout=20) == "hello"
 

@@ -4,16 +4,23 @@ Properties and return values:
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/AWS_ApiGatewayV2.html
 """
 
+import json
 import re
 from contextlib import suppress
 from typing import Any, ClassVar
 
+from botocore.exceptions import ClientError
 from localstack.services.cloudformation.resource_provider import (
     OperationStatus,
     ProgressEvent,
     ResourceProvider,
     ResourceRequest,
 )
+
+from .apigatewayv2.kinds import INTEGRATION, KINDS, ROUTE, STAGE
+from .apigatewayv2.refusals import ControlPlaneError
+from .apigatewayv2.shapes import check_request
+from .apigatewayv2.store import STORE
 
 Properties = dict[str, Any]
 
@@ -49,7 +56,7 @@ class ApiGatewayV2Provider(ResourceProvider):
     def create(self, request: ResourceRequest) -> ProgressEvent:
         model: Properties = {**self.DEFAULTS, **request.desired_state}
         created = self._call(request, "create", _without(model, self.READ_ONLY))
-        return _success(model | {name: created[name] for name in self.READ_ONLY})
+        return _success(model | {name: created.get(name) for name in self.READ_ONLY})
 
     def update(self, request: ResourceRequest) -> ProgressEvent:
         kept = {
@@ -58,9 +65,18 @@ class ApiGatewayV2Provider(ResourceProvider):
             if name in request.previous_state
         }
         model: Properties = {**self.DEFAULTS, **request.desired_state, **kept}
-        unchangeable = {*self.CREATE_ONLY, *self.READ_ONLY} - {self.ID, *self.PARENTS}
-        self._call(request, "update", _without(model, unchangeable))
+        try:
+            self._set(request, model)
+        except (ClientError, ControlPlaneError) as error:
+            # LocalStack would take what isn't found for done, and keep the reason of the rest.
+            return ProgressEvent(OperationStatus.FAILED, resource_model={}, message=str(error))
         return _success(model)
+
+    def _set(self, request: ResourceRequest, model: Properties) -> None:
+        """Make the resource what ``model`` says. What has left the template gets its default."""
+        kind = next(kind for kind in KINDS if kind.name == self.KIND)
+        ids = {name: model[name] for name in (*self.PARENTS, self.ID)}
+        STORE.replace(kind, ids | self._parameters(request, "create", model))
 
     def delete(self, request: ResourceRequest) -> ProgressEvent:
         model = request.desired_state
@@ -70,23 +86,99 @@ class ApiGatewayV2Provider(ResourceProvider):
                 self._call(request, "delete", model)
         return _success({})
 
-    def _call(self, request: ResourceRequest, verb: str, parameters: Properties) -> Properties:
-        """One call of the boto3 client, with the parameters that the operation knows."""
-        client = request.aws_client_factory.apigatewayv2
-        operation = client.meta.service_model.operation_model(f"{verb.title()}{self.KIND}")
-        known = {k: v for k, v in parameters.items() if k in operation.input_shape.members}
-        result: Properties = getattr(client, f"{verb}_{_snake(self.KIND)}")(
-            **_coerce(known, operation.input_shape)
-        )
+    def _call(self, request: ResourceRequest, verb: str, model: Properties) -> Properties:
+        """One call of the boto3 client."""
+        result: Properties = getattr(
+            request.aws_client_factory.apigatewayv2, f"{verb}_{_snake(self.KIND)}"
+        )(**self._parameters(request, verb, model))
         return result
+
+    def _parameters(self, request: ResourceRequest, verb: str, model: Properties) -> Properties:
+        """What of ``model`` the operation knows, in the types of its fields."""
+        client = request.aws_client_factory.apigatewayv2
+        shape = client.meta.service_model.operation_model(f"{verb.title()}{self.KIND}").input_shape
+        known = {name: value for name, value in model.items() if name in shape.members}
+        parameters: Properties = _coerce(known, shape)
+        if verb == "create":
+            check_request(shape, parameters)
+        return parameters
 
 
 class ApiProvider(ApiGatewayV2Provider):
+    """An API of its own properties, or one that an OpenAPI ``Body`` describes.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/
+    aws-resource-apigatewayv2-api.html
+    """
+
     KIND = "Api"
     ID = "ApiId"
     PARENTS = ()
     CREATE_ONLY = ("ProtocolType",)
     READ_ONLY = ("ApiId", "ApiEndpoint")
+
+    def create(self, request: ResourceRequest) -> ProgressEvent:
+        model = request.desired_state
+        body = _body(request)
+        if body is None:
+            return super().create(request)
+        created = request.aws_client_factory.apigatewayv2.import_api(**_import(body, model))
+        model |= {name: created[name] for name in self.READ_ONLY}
+        self._set_beside_body(request, model)
+        return _success(model)
+
+    def _set(self, request: ResourceRequest, model: Properties) -> None:
+        body = _body(request)
+        if body is None:
+            parameters = self._parameters(request, "create", model)
+            STORE.replace_api(model["ApiId"], _without(parameters, ("ProtocolType",)))
+            return
+        client = request.aws_client_factory.apigatewayv2
+        client.reimport_api(ApiId=model["ApiId"], **_import(body, model))
+        self._set_beside_body(request, model)
+
+    def _set_beside_body(self, request: ResourceRequest, model: Properties) -> None:
+        """What the template says beside the body goes before it."""
+        parameters = self._parameters(request, "update", _without(model, ("Target", "RouteKey")))
+        STORE.update_api(model["ApiId"], _without(parameters, ("ApiId",)))
+        tags = {str(name): str(value) for name, value in (model.get("Tags") or {}).items()}
+        if tags:
+            STORE.set_tags(
+                f"arn:aws:apigateway:{request.region_name}::/apis/{model['ApiId']}", tags
+            )
+
+
+class ApiGatewayManagedOverridesProvider(ApiGatewayV2Provider):
+    """Settings of the integration, route and stage that quick create has made.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/
+    aws-resource-apigatewayv2-apigatewaymanagedoverrides.html
+    """
+
+    KIND = "ApiGatewayManagedOverrides"
+    ID = "Id"
+    READ_ONLY = ("Id",)
+
+    def create(self, request: ResourceRequest) -> ProgressEvent:
+        model = request.desired_state
+        self._set(request, model)
+        return _success(model | {"Id": f"{model['ApiId']}-overrides"})
+
+    def _set(self, request: ResourceRequest, model: Properties) -> None:
+        client = request.aws_client_factory.apigatewayv2
+        for kind in (INTEGRATION, ROUTE, STAGE):
+            wanted = model.get(kind.name)
+            if not wanted:
+                continue
+            operation = client.meta.service_model.operation_model(f"Update{kind.name}")
+            ids = {"ApiId": model["ApiId"]}
+            for record in STORE.list(kind, ids):
+                if record.get("ApiGatewayManaged"):
+                    fields = _coerce(wanted, operation.input_shape)
+                    STORE.update(kind, ids | {kind.id_field: record[kind.id_field]} | fields)
+
+    def delete(self, request: ResourceRequest) -> ProgressEvent:
+        return _success({})
 
 
 class AuthorizerProvider(ApiGatewayV2Provider):
@@ -141,9 +233,79 @@ class StageProvider(ApiGatewayV2Provider):
     CREATE_ONLY = ("StageName",)
 
 
+class DomainNameProvider(ApiGatewayV2Provider):
+    KIND = "DomainName"
+    ID = "DomainName"
+    PARENTS = ()
+    CREATE_ONLY = ("DomainName",)
+    READ_ONLY = ("DomainNameArn", "RegionalDomainName", "RegionalHostedZoneId")
+
+    def create(self, request: ResourceRequest) -> ProgressEvent:
+        model = request.desired_state
+        created = self._call(request, "create", model)
+        configurations = created.get("DomainNameConfigurations") or [{}]
+        return _success(
+            model
+            | {
+                "DomainNameArn": created["DomainNameArn"],
+                "RegionalDomainName": configurations[0].get("ApiGatewayDomainName", ""),
+                "RegionalHostedZoneId": configurations[0].get("HostedZoneId", ""),
+            }
+        )
+
+    def _set(self, request: ResourceRequest, model: Properties) -> None:
+        self._call(request, "update", model)
+
+
+class ApiMappingProvider(ApiGatewayV2Provider):
+    KIND = "ApiMapping"
+    ID = "ApiMappingId"
+    PARENTS = ("DomainName",)
+    CREATE_ONLY = ("DomainName",)
+    READ_ONLY = ("ApiMappingId",)
+
+    def _set(self, request: ResourceRequest, model: Properties) -> None:
+        self._call(request, "update", {"ApiMappingKey": "", **model})
+
+
+class VpcLinkProvider(ApiGatewayV2Provider):
+    KIND = "VpcLink"
+    ID = "VpcLinkId"
+    PARENTS = ()
+    CREATE_ONLY = ("SecurityGroupIds", "SubnetIds")
+    READ_ONLY = ("VpcLinkId",)
+
+    def _set(self, request: ResourceRequest, model: Properties) -> None:
+        self._call(request, "update", model)
+
+
 PROVIDERS: dict[str, type[ApiGatewayV2Provider]] = {
     provider.KIND: provider for provider in ApiGatewayV2Provider.__subclasses__()
 }
+
+
+def _body(request: ResourceRequest) -> str | None:
+    """The OpenAPI document of an API's properties, inline or in S3, as text."""
+    model = request.desired_state
+    if place := model.get("BodyS3Location"):
+        wanted = {"Bucket": place["Bucket"], "Key": place["Key"]}
+        if place.get("Version"):
+            wanted["VersionId"] = place["Version"]
+        text: bytes = request.aws_client_factory.s3.get_object(**wanted)["Body"].read()
+        return text.decode()
+    if body := model.get("Body"):
+        return body if isinstance(body, str) else json.dumps(body)
+    return None
+
+
+def _import(body: str, model: Properties) -> Properties:
+    parameters: Properties = {
+        "Body": body,
+        "FailOnWarnings": str(model.get("FailOnWarnings", False)).lower() == "true",
+    }
+    if base_path := model.get("BasePath"):
+        parameters["Basepath"] = base_path
+    return parameters
 
 
 def _success(model: Properties) -> ProgressEvent:

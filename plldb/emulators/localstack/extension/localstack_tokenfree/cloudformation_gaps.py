@@ -1,8 +1,11 @@
 """What LocalStack's own CloudFormation leaves out, or takes longer over than it needs."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
+from localstack import config
+from localstack.services.cloudformation.engine.v2 import change_set_model_executor
 from localstack.services.cloudformation.resource_provider import (
     OperationStatus,
     ProgressEvent,
@@ -25,9 +28,24 @@ _POLL_SECONDS = 0.1
 
 
 def install() -> None:
+    change_set_model_executor.should_ignore_unsupported_resource_type = may_be_left_out
     patch(ResourceProviderExecutor.deploy_loop)(_looking_often)
     patch(DynamoDBTableProvider.create)(_followed_by(set_point_in_time_recovery))
     patch(LogsLogGroupProvider.create)(_followed_by(set_retention))
+
+
+def may_be_left_out(resource_type: str, change_set_type: str) -> bool:
+    """Whether a type that nobody provides passes as done.
+
+    LocalStack says yes to all, and such a resource has the id ``unknown``. Here it fails by name,
+    unless one of LocalStack's own variables allows it: ``CFN_IGNORE_UNSUPPORTED_RESOURCE_TYPES=1``,
+    or a list in ``CFN_IGNORE_UNSUPPORTED_TYPE_CREATE`` and ``..._UPDATE``.
+    """
+    if "CFN_IGNORE_UNSUPPORTED_RESOURCE_TYPES" in os.environ:
+        return bool(config.CFN_IGNORE_UNSUPPORTED_RESOURCE_TYPES)
+    if change_set_type == "CREATE":
+        return resource_type in config.CFN_IGNORE_UNSUPPORTED_TYPE_CREATE
+    return resource_type in config.CFN_IGNORE_UNSUPPORTED_TYPE_UPDATE
 
 
 def _looking_often(

@@ -1,5 +1,6 @@
 """Entry points. LocalStack imports this module early, so everything heavy is imported on load."""
 
+from collections.abc import Callable
 from typing import Any
 
 from localstack.runtime import hooks
@@ -36,10 +37,19 @@ class SubprocessExecutorPlugin(RuntimeExecutorPlugin):
         return SubprocessRuntimeExecutor
 
 
+@hooks.on_runtime_create()
+def prepare_certificate() -> None:
+    from . import certificate
+
+    certificate.prepare()
+
+
 @hooks.on_infra_start()
 def install() -> None:
     """Add this package's routes and request handlers to the running LocalStack."""
     from . import (
+        certificate,
+        cloudformation_custom,
         cloudformation_gaps,
         cloudformation_names,
         diagnostics,
@@ -53,31 +63,62 @@ def install() -> None:
     websocket.install()
     rest_iam.install()
     diagnostics.install()
+    certificate.install()
+    cloudformation_custom.install()
     cloudformation_gaps.install()
     cloudformation_names.install()
     assignment.install()
 
 
-def _cloudformation_plugin(kind: str) -> PluginSpec:
+def _resource_type(type_name: str, find: Callable[[], type]) -> PluginSpec:
+    """A type of CloudFormation's. ``find`` imports the class that provides it."""
+
     class ResourceProviderPlugin(CloudFormationResourceProviderPlugin):
-        name = f"AWS::ApiGatewayV2::{kind}"
+        name = type_name
 
         def load(self, *args: Any, **kwargs: Any) -> None:
-            from . import cloudformation
-
-            self.factory = cloudformation.PROVIDERS[kind]
+            self.factory = find()
 
     return PluginSpec(
         ResourceProviderPlugin.namespace, ResourceProviderPlugin.name, ResourceProviderPlugin
     )
 
 
+def _cloudformation_plugin(kind: str) -> PluginSpec:
+    def find() -> type:
+        from . import cloudformation
+
+        return cloudformation.PROVIDERS[kind]
+
+    return _resource_type(f"AWS::ApiGatewayV2::{kind}", find)
+
+
+def _custom_resource() -> type:
+    from .cloudformation_custom import CustomResourceProvider
+
+    return CustomResourceProvider
+
+
+def _dashboard() -> type:
+    from .cloudformation_dashboard import DashboardProvider
+
+    return DashboardProvider
+
+
+cloudformation_custom_resource = _resource_type(
+    "AWS::CloudFormation::CustomResource", _custom_resource
+)
+cloudformation_dashboard = _resource_type("AWS::CloudWatch::Dashboard", _dashboard)
 cloudformation_api = _cloudformation_plugin("Api")
+cloudformation_api_mapping = _cloudformation_plugin("ApiMapping")
 cloudformation_authorizer = _cloudformation_plugin("Authorizer")
 cloudformation_deployment = _cloudformation_plugin("Deployment")
+cloudformation_domain_name = _cloudformation_plugin("DomainName")
 cloudformation_integration = _cloudformation_plugin("Integration")
 cloudformation_integration_response = _cloudformation_plugin("IntegrationResponse")
+cloudformation_managed_overrides = _cloudformation_plugin("ApiGatewayManagedOverrides")
 cloudformation_model = _cloudformation_plugin("Model")
 cloudformation_route = _cloudformation_plugin("Route")
 cloudformation_route_response = _cloudformation_plugin("RouteResponse")
 cloudformation_stage = _cloudformation_plugin("Stage")
+cloudformation_vpc_link = _cloudformation_plugin("VpcLink")

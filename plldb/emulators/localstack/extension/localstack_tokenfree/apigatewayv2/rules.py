@@ -52,7 +52,7 @@ def check(name: str, record: Record, api: Surroundings) -> None:
 _PATH = r"[A-Za-z0-9_$-]+(?:\[\d+\])*(?:\.[A-Za-z0-9_$-]+(?:\[\d+\])*)*"
 _VARIABLE = (
     rf"(?:request\.body(?:\.{_PATH})|request\.header\.[A-Za-z0-9_-]+"
-    rf"|request\.(?:querystring|path)\.[A-Za-z0-9_.-]+|request\.(?:method|path|body)"
+    rf"|request\.(?:querystring|path)\.[A-Za-z0-9_.-]+|request\.(?:method|path|body)(?!\.)"
     rf"|context\.[A-Za-z0-9_.-]+|stageVariables\.[A-Za-z0-9_]+"
     rf"|integration\.response\.(?:statuscode|header\.[A-Za-z0-9_-]+|body(?:\.{_PATH})?)"
     rf"|route\.request\.[A-Za-z0-9_.-]+|default)"

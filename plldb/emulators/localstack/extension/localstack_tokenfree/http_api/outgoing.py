@@ -14,7 +14,7 @@ from ..addresses import find_address
 from .answers import HttpAnswer, UnavailableError
 from .signing_keys import IssuerUnreachableError
 
-JWKS_SECONDS = 5.0
+JWKS_SECONDS = 20.0
 HOP_BY_HOP = {
     *("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer"),
     *("transfer-encoding", "upgrade"),
