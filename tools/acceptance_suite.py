@@ -62,6 +62,7 @@ NOT_ON_AWS: Mapping[str, str] = {
     "test_cost": "an emulator that counts",
     "test_credentials": "identities that an emulator makes up",
     "test_demo": "the demo is on the embedded emulator",
+    "test_distributions": "what is built and installed, on an emulator",
     "test_deploy": "packages and templates",
     "test_dev": "plldb dev starts an emulator",
     "test_environments": "one more helper stack for each environment",
