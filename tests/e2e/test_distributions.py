@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import json
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -10,8 +12,10 @@ import zipfile
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint, PathDistribution
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 
 from plldb import __version__
 from tools import distributions
@@ -23,6 +27,7 @@ pytestmark = pytest.mark.needs("process")
 
 ROOT = Path(__file__).parents[2]
 _UV = [sys.executable, "-m", "uv"]
+_LEFT_BY_OTHERS = shutil.ignore_patterns(".*", "__pycache__")
 # The layer's way to the helper stack: no handler of the function's own.
 _FIND_HANDLER = "import plldb_shim; print(plldb_shim.handler.__module__, end='')"
 
@@ -40,10 +45,11 @@ def wheel(built: Path, name: str) -> Path:
     return found
 
 
-def run(*command: str | Path, **variables: str) -> str:
+def run(*command: str | Path, folder: Path | None = None, **variables: str) -> str:
     """What it writes to stdout."""
     done = subprocess.run(
         command,
+        cwd=folder,
         env=_environment() | variables,
         capture_output=True,
         text=True,
@@ -91,6 +97,34 @@ class TestPlldb:
         assert run(plldb, "--version").split()[-1] == __version__
         home = {"PLLDB_HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path)}
         assert "from your editor!" in run(plldb, "demo", **home)
+
+    def test_it_debugs_an_example_in_a_folder_without_the_repository(
+        self, built: Path, tmp_path: Path
+    ) -> None:
+        """With the newest of all, in the environment of the project itself."""
+        project = tmp_path / "arena"
+        shutil.copytree(ROOT / "examples" / "duel_arena", project, ignore=_LEFT_BY_OTHERS)
+        environment = Environment(project / ".venv")
+        requirements = project / "src" / "requirements.txt"
+        environment.install(f"{wheel(built, 'plldb')}[local]", "--requirement", requirements)
+        home = tmp_path / "home"
+
+        def plldb(*arguments: str) -> dict[str, Any]:
+            command = [environment.bin / "plldb", *arguments, "--output", "json"]
+            said: dict[str, Any] = json.loads(run(*command, folder=project, PLLDB_HOME=str(home)))
+            return said
+
+        try:
+            session = plldb("dev", "--detach")
+            assert session["functions"] == ["Arena"]
+            events = map(json.loads, Path(session["events"]).read_text().splitlines())
+            (url,) = [event["outputs"]["Url"] for event in events if "outputs" in event]
+            answer = requests.post(f"{url.rstrip('/')}/login", json={"name": "Ada"}, timeout=60)
+            assert (answer.status_code, answer.json()) == (200, {"name": "Ada"})
+            ran = plldb("invocations")  # a line for each
+            assert (ran["function"], ran["outcome"]) == ("Arena", "succeeded")
+        finally:
+            plldb("stop")
 
     def test_it_has_the_files_of_the_package_and_no_others(self, built: Path) -> None:
         with zipfile.ZipFile(wheel(built, "plldb")) as archive:
