@@ -189,6 +189,15 @@ def test_a_type_that_nobody_provides_fails_by_name(cloud: Cloud) -> None:
     assert failure(cloud, template) == "Wall: Resource type AWS::WAFv2::WebACL not supported"
 
 
+def test_websocket_api_of_sam(cloud: Cloud) -> None:
+    """https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/sam-resource-websocketapi.html"""
+    with cloud.stack("sam_chat") as stack:
+        one = {"ApiId": stack.outputs["ApiId"]}
+        assert route_keys(cloud.client("apigatewayv2"), one) == ["$connect", "$default"]
+        with cloud.connect(one["ApiId"], "dev"):
+            pass
+
+
 def test_custom_resources(cloud: Cloud) -> None:
     """https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref.html"""
     template = (TEMPLATES / "custom_resource.yaml").read_text()
