@@ -55,6 +55,7 @@ def install() -> None:
         diagnostics,
         execute_api,
         rest_iam,
+        rest_names,
         websocket,
     )
     from .lambda_runtime import assignment, deployment
@@ -62,6 +63,7 @@ def install() -> None:
     execute_api.install()
     websocket.install()
     rest_iam.install()
+    rest_names.install()
     diagnostics.install()
     certificate.install()
     cloudformation_custom.install()
