@@ -26,6 +26,13 @@ def dynamodb() -> Service:
     return create_service()
 
 
+@aws_provider(api="dynamodbstreams", name="moto")
+def dynamodbstreams() -> Service:
+    from .dynamodb_streams import create_service
+
+    return create_service()
+
+
 class SubprocessExecutorPlugin(RuntimeExecutorPlugin):
     """Chosen by ``LAMBDA_RUNTIME_EXECUTOR=subprocess``."""
 
