@@ -58,7 +58,7 @@ def install() -> None:
         rest_names,
         websocket,
     )
-    from .lambda_runtime import assignment
+    from .lambda_runtime import assignment, deployment
 
     execute_api.install()
     websocket.install()
@@ -70,6 +70,7 @@ def install() -> None:
     cloudformation_gaps.install()
     cloudformation_names.install()
     assignment.install()
+    deployment.install()
 
 
 def _resource_type(type_name: str, find: Callable[[], type]) -> PluginSpec:
