@@ -400,14 +400,14 @@ def test_authorizer_event_and_context_in_2_0(api: Api) -> None:
 def test_answer_of_an_authorizer_is_kept(api: Api) -> None:
     """By identity and stage, as AuthorizerResultTtlInSeconds says: GUIDE + AUTHORIZER"""
 
-    def calls(token: str) -> Any:
+    def answered(token: str) -> Any:
         event = api.event("/policy", headers={"x-token": token})
         assert event["requestContext"]["authorizer"]["principalId"] == "me"
-        return event["requestContext"]["authorizer"]["calls"]
+        return event["requestContext"]["authorizer"]["answered"]
 
     first, second = f"allow-{uuid.uuid4()}", f"allow-{uuid.uuid4()}"
-    assert calls(first) == calls(first)
-    assert calls(second) != calls(first)
+    assert answered(first) == answered(first)
+    assert answered(second) != answered(first)
 
 
 def test_signed_requests(api: Api) -> None:
