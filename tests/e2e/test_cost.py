@@ -101,7 +101,7 @@ def _sum(counts: Iterable[Units]) -> Units:
 def _without(units: Units, others: Units) -> Units:
     """What is left, sorted by name; of what varies, a tenth more is nothing."""
     varies = {unit: others.get(unit, 0) / 10 for unit in _LOOSE}
-    left = {unit: units[unit] - others.get(unit, 0) for unit in sorted(units)}
+    left = {unit: round(units[unit] - others.get(unit, 0), 1) for unit in sorted(units)}
     return {unit: number for unit, number in left.items() if number > varies.get(unit, 0)}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import shutil
 import subprocess
 import sys
@@ -12,7 +11,6 @@ import zipfile
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint, PathDistribution
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
@@ -20,14 +18,14 @@ import requests
 from plldb import __version__
 from tools import distributions
 
-from .support import clean_environment
+from .project import detach
+from .support import DEADLINE_SECONDS, Attached, Plldb, clean_environment
 
 # They run no code of the emulator that the suite has: once is enough.
 pytestmark = pytest.mark.needs("process")
 
 ROOT = Path(__file__).parents[2]
 _UV = [sys.executable, "-m", "uv"]
-_LEFT_BY_OTHERS = shutil.ignore_patterns(".*", "__pycache__")
 # The layer's way to the helper stack: no handler of the function's own.
 _FIND_HANDLER = "import plldb_shim; print(plldb_shim.handler.__module__, end='')"
 
@@ -45,11 +43,10 @@ def wheel(built: Path, name: str) -> Path:
     return found
 
 
-def run(*command: str | Path, folder: Path | None = None, **variables: str) -> str:
+def run(*command: str | Path, **variables: str) -> str:
     """What it writes to stdout."""
     done = subprocess.run(
         command,
-        cwd=folder,
         env=_environment() | variables,
         capture_output=True,
         text=True,
@@ -91,6 +88,16 @@ def oldest(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment
     return made
 
 
+class InstalledPlldb(Plldb):
+    """The command of an environment, by its folder ``bin``."""
+
+    bin: Path
+
+    @property
+    def command(self) -> list[str]:
+        return [str(self.bin / "plldb")]
+
+
 class TestPlldb:
     def test_it_shows_the_whole_story(self, oldest: Environment, tmp_path: Path) -> None:
         plldb = oldest.bin / "plldb"
@@ -98,33 +105,29 @@ class TestPlldb:
         home = {"PLLDB_HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path)}
         assert "from your editor!" in run(plldb, "demo", **home)
 
-    def test_it_debugs_an_example_in_a_folder_without_the_repository(
+    def test_it_debugs_a_project_where_the_repository_is_not(
         self, built: Path, tmp_path: Path
     ) -> None:
-        """With the newest of all, in the environment of the project itself."""
-        project = tmp_path / "arena"
-        shutil.copytree(ROOT / "examples" / "duel_arena", project, ignore=_LEFT_BY_OTHERS)
-        environment = Environment(project / ".venv")
-        requirements = project / "src" / "requirements.txt"
-        environment.install(f"{wheel(built, 'plldb')}[local]", "--requirement", requirements)
-        home = tmp_path / "home"
-
-        def plldb(*arguments: str) -> dict[str, Any]:
-            command = [environment.bin / "plldb", *arguments, "--output", "json"]
-            said: dict[str, Any] = json.loads(run(*command, folder=project, PLLDB_HOME=str(home)))
-            return said
-
-        try:
-            session = plldb("dev", "--detach")
-            assert session["functions"] == ["Arena"]
-            events = map(json.loads, Path(session["events"]).read_text().splitlines())
-            (url,) = [event["outputs"]["Url"] for event in events if "outputs" in event]
-            answer = requests.post(f"{url.rstrip('/')}/login", json={"name": "Ada"}, timeout=60)
-            assert (answer.status_code, answer.json()) == (200, {"name": "Ada"})
-            ran = plldb("invocations")  # a line for each
-            assert (ran["function"], ran["outcome"]) == ("Arena", "succeeded")
-        finally:
-            plldb("stop")
+        project = tmp_path / "duel_arena"
+        shutil.copytree(
+            ROOT / "examples" / project.name,
+            project,
+            ignore=shutil.ignore_patterns("__pycache__", "tests"),
+        )
+        made = Environment(tmp_path / "environment")
+        packages = project / "src" / "requirements.txt"
+        made.install(f"{wheel(built, 'plldb')}[local]", "--requirement", packages)
+        plldb = InstalledPlldb(_environment() | {"PLLDB_HOME": str(tmp_path / "home")}, project)
+        plldb.bin = made.bin
+        with Attached(plldb.start("dev", "--output", "json"), plldb.said) as dev:
+            url = dev.wait_for("deployed")["outputs"]["Url"].rstrip("/")
+            dev.wait_for("ready")
+            code = project / "src" / "arena" / "app.py"
+            code.write_text(code.read_text().replace('{"status": "ok"}', '{"status": "edited"}'))
+            answer = requests.get(f"{url}/health", timeout=DEADLINE_SECONDS)
+            assert answer.json() == {"status": "edited"}
+            detach(dev)
+        assert plldb("local", "status", "--output", "json").succeeded().json["running"] is False
 
     def test_it_has_the_files_of_the_package_and_no_others(self, built: Path) -> None:
         with zipfile.ZipFile(wheel(built, "plldb")) as archive:
