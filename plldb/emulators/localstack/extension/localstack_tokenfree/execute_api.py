@@ -184,9 +184,18 @@ def identity_of(request: Any, arn: str, keys: Keys) -> Mapping[str, str] | None:
     return caller_identity(access_key, arn.split(":")[3])
 
 
+def _as_latin_1(text: str) -> str:
+    """Other text goes out in UTF-8; WSGI wants its bytes as if they were Latin-1."""
+    try:
+        text.encode("latin-1")
+    except UnicodeEncodeError:
+        return text.encode().decode("latin-1")
+    return text
+
+
 def response_of(answer: HttpAnswer) -> Response:
     response = Response(answer.body, status=answer.status)
     response.headers.clear()
     for name, value in answer.headers:
-        response.headers.add(name, value)
+        response.headers.add(name, _as_latin_1(value))
     return response
