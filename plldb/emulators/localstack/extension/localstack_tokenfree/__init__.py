@@ -28,6 +28,7 @@ Map of the package (nothing outside ``plugins`` is loaded before LocalStack asks
 ``signatures``           who signed a request, and whether with the secret
 ``identities``           users and roles by their access keys; ``access``: what IAM lets them do
 ``rest_iam``             ``AWS_IAM`` on REST APIs
+``rest_names``           names of REST APIs in their events
 ``diagnostics``          ``GET /_tokenfree/diagnostics``
 =======================  ==========================================================================
 """
