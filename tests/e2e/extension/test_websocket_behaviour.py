@@ -663,6 +663,32 @@ def test_s3(cloud: Cloud, open_api: WebSocketApi) -> None:
         s3.delete_bucket(Bucket=bucket)
 
 
+def test_kinesis(cloud: Cloud, open_api: WebSocketApi) -> None:
+    """A record by template; the connection is its partition."""
+    kinesis = cloud.client("kinesis")
+    name = f"stream-{uuid.uuid4().hex[:8]}"
+    kinesis.create_stream(StreamName=name, ShardCount=1)
+    record = (
+        f'{{"StreamName": "{name}", "PartitionKey": "$context.connectionId",'
+        ' "Data": "$util.base64Encode($input.body)"}'
+    )
+    try:
+        open_api.add_route(
+            "emit",
+            answered('{"shard": "$input.path(\'$.ShardId\')"}', "/200/"),
+            **service("kinesis", "action/PutRecord"),
+            **templated(record),
+        )
+        shard = open_api.ask({"action": "emit", "n": 1})["shard"]
+        iterator = kinesis.get_shard_iterator(
+            StreamName=name, ShardId=shard, ShardIteratorType="TRIM_HORIZON"
+        )["ShardIterator"]
+        (kept,) = kinesis.get_records(ShardIterator=iterator)["Records"]
+        assert json.loads(kept["Data"]) == {"action": "emit", "n": 1}
+    finally:
+        kinesis.delete_stream(StreamName=name)
+
+
 MACHINE = {
     "StartAt": "Answer",
     "States": {

@@ -33,6 +33,13 @@ def dynamodbstreams() -> Service:
     return create_service()
 
 
+@aws_provider(api="kinesis", name="moto")
+def kinesis() -> Service:
+    from .kinesis import create_service
+
+    return create_service()
+
+
 class SubprocessExecutorPlugin(RuntimeExecutorPlugin):
     """Chosen by ``LAMBDA_RUNTIME_EXECUTOR=subprocess``."""
 
