@@ -55,7 +55,7 @@ def forbidden() -> RefusedError:
 
 
 def refuse_if_closed(stage: StageView) -> None:
-    """``DisableExecuteApiEndpoint`` leaves custom domains only, and there are none."""
+    """``DisableExecuteApiEndpoint`` leaves custom domains only."""
     if stage.configuration.api.get("DisableExecuteApiEndpoint"):
         LOG.info("The execute-api endpoint of %s is disabled", stage.api_id)
         raise forbidden()

@@ -113,8 +113,10 @@ class Connections:
 CONNECTIONS = Connections()
 
 
-def connect(request: WebSocketRequest, api_id: str, stage: str) -> Response:
-    """Endpoint of ``ws://HOST/_aws/execute-api/{api_id}/{stage}``.
+def connect(
+    request: WebSocketRequest, api_id: str, stage: str, is_custom_domain: bool = False
+) -> Response:
+    """Open a connection to a stage, by its own names or by a custom domain.
 
     Returns as soon as the socket is open; no thread waits for messages.
     """
@@ -122,7 +124,8 @@ def connect(request: WebSocketRequest, api_id: str, stage: str) -> Response:
         view = STORE.find_stage(api_id, stage)
         if view is None:
             raise forbidden()
-        refuse_if_closed(view)
+        if not is_custom_domain:
+            refuse_if_closed(view)
         open_connection(request, view)
     except RefusedError as refusal:
         return refuse(request, refusal.response())
