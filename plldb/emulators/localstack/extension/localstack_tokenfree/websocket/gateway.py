@@ -17,6 +17,7 @@ from .admission import (
     RefusedError,
     admit,
     forbidden,
+    is_true,
     refuse_if_closed,
     require_api_key,
     scope_of,
@@ -226,7 +227,7 @@ def select_route(stage: StageView, scope: Scope) -> Record | None:
 def answer_message(stage: StageView, route: Record, event: Event, scope: Scope) -> str | None:
     """What the client gets for its message, if anything. Raises MessageError."""
     scope = replace(scope, context=event["requestContext"])
-    if route.get("ApiKeyRequired"):
+    if is_true(route.get("ApiKeyRequired")):
         try:
             require_api_key(stage, scope)
         except RefusedError as error:
