@@ -24,6 +24,7 @@ Map of the package (nothing outside ``plugins`` is loaded before LocalStack asks
 ``lambda_runtime``       functions as subprocesses: ``runtime_api`` (what AWS calls the Runtime
                          API), ``process``, ``executor``, ``assignment``; ``bootstrap`` and
                          ``api_names`` (in the child)
+``kinesis``              Kinesis on moto
 ``dynamodb``             DynamoDB on moto, serialised, with TTL expiry
 ``signatures``           who signed a request, and whether with the secret
 ``identities``           users and roles by their access keys; ``access``: what IAM lets them do
