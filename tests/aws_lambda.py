@@ -116,8 +116,15 @@ class AwsLambda:
         self.layers: set[str] = set()
         # Of other accounts, whose owners let nobody read them.
         self.closed_layers: set[str] = set()
+        # Without a signature, and functions that take no such layers.
+        self.unsigned_layers: set[str] = set()
+        self.signed_only: set[str] = set()
+        # Aliases and versions with provisioned concurrency, by functions.
+        self.provisioned: dict[str, list[str]] = {}
         self.mappings: list[Found] = []
         self.update_failures: dict[str, str] = {}
+        # Why versions that are published of a function can't be called.
+        self.version_failures: dict[str, str] = {}
         self.calls: list[Call] = []
         self.fault: Fault = lambda *_: None
         # For how long before now a read may be, and whether the next one is that old.
@@ -166,8 +173,13 @@ class AwsLambda:
         self.functions[name] = Function([(self.time.now - 3600, found)])
         return self.functions[name]
 
-    def publish(self, name: str, alias: str | None = None) -> str:
-        """By a user: a version of what there is, and perhaps an alias for it."""
+    def publish(
+        self, name: str, alias: str | None = None, weights: dict[str, float] | None = None
+    ) -> str:
+        """By a user: a version of what there is, and perhaps an alias for it.
+
+        ``weights`` are the shares of other versions in the calls of that alias.
+        """
         function = self.functions[name]
         number = str(1 + max(map(int, function.versions), default=0))
         view = copy.deepcopy(function.current)
@@ -175,6 +187,8 @@ class AwsLambda:
         function.versions[number] = view | {"Version": number, "FunctionArn": arn}
         if alias:
             function.aliases[alias] = self._alias(name, alias, number)
+            if weights:
+                function.aliases[alias]["RoutingConfig"] = {"AdditionalVersionWeights": weights}
         return number
 
     def edit(self, name: str, **changes: Any) -> None:
@@ -306,6 +320,13 @@ class AwsLambda:
         if RevisionId not in (None, current["RevisionId"]):
             raise _STALE
         self._check(changes)
+        if FunctionName in self.signed_only and {*changes.get("Layers", ())} & self.unsigned_layers:
+            raise Refusal(
+                "CodeVerificationFailedException",
+                "Lambda cannot deploy the function. The function or layer might be signed using a "
+                "signature that the client is not configured to accept.",
+                {"Type": "User"},
+            )
         if "Layers" in changes:
             changes["Layers"] = [{"Arn": arn, "CodeSize": 1} for arn in changes["Layers"]]
         busy = {"LastUpdateStatus": "InProgress", "LastUpdateStatusReasonCode": "Creating"}
@@ -390,7 +411,10 @@ class AwsLambda:
         # One that would be the same as the one before is not made.
         if newest and _is_alike(function.versions[str(newest)], current):
             return copy.deepcopy(function.versions[str(newest)])
-        return copy.deepcopy(function.versions[self.publish(FunctionName)])
+        version = function.versions[self.publish(FunctionName)]
+        if reason := self.version_failures.get(FunctionName):
+            version |= {"State": "Failed", "StateReason": reason}
+        return copy.deepcopy(version)
 
     def _list_versions_by_function(
         self,
@@ -432,7 +456,9 @@ class AwsLambda:
 
     def _list_provisioned_concurrency_configs(self, FunctionName: str, **_: Any) -> Found:  # noqa: N803
         self._function(FunctionName)
-        return {"ProvisionedConcurrencyConfigs": []}
+        arn = function_arn(FunctionName)
+        names = self.provisioned.get(FunctionName, [])
+        return {"ProvisionedConcurrencyConfigs": [{"FunctionArn": f"{arn}:{n}"} for n in names]}
 
     # --- What else is known of a function -----------------------------------------------------
 

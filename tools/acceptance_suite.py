@@ -64,6 +64,7 @@ NOT_ON_AWS: Mapping[str, str] = {
     "test_demo": "the demo is on the embedded emulator",
     "test_deploy": "packages and templates",
     "test_dev": "plldb dev starts an emulator",
+    "test_distributions": "wheels, installed on this machine",
     "test_environments": "one more helper stack for each environment",
     "test_examples": "their own tests, on an emulator",
     "test_exec": "variables for other tools",

@@ -419,6 +419,8 @@ def main() -> None:
             report = acceptance.clean_only(chosen.clean) if chosen.clean else acceptance()
     except PlldbError as error:
         sys.exit(f"{error.message}\n{error.hint}")
+    except KeyboardInterrupt:
+        sys.exit(f"Interrupted. What is left, if anything: {folder / 'report.md'}")
     print(f"\n{folder / 'report.md'}")
     sys.exit(0 if report.is_good else 1)
 

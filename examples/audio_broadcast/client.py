@@ -9,6 +9,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, suppress
 from typing import Any
 from urllib.parse import urlencode
 
@@ -28,7 +29,8 @@ def main() -> None:
     options = parser.parse_args()
     who = Identity("ann", "speaker") if options.listen is None else Identity("bob", "listener")
     secret = boto3.client("secretsmanager").get_secret_value(SecretId=options.key)
-    Client(options.url, who, secret["SecretString"]).run(options.listen)
+    with suppress(KeyboardInterrupt):
+        Client(options.url, who, secret["SecretString"]).run(options.listen)
 
 
 class Client:
@@ -39,19 +41,20 @@ class Client:
 
     def run(self, session_id: str | None) -> None:
         """Until the session ends."""
-        connection = self._connect(session_id)
-        while True:
-            for message in self._beat(connection):
-                print(message, flush=True)
-                if message["type"] == "ended":
-                    return
-                if message.get("refreshIn") == 0:
-                    old = message["connectionId"]
-                    connection = self._connect(message["sessionId"])
-                    connection.send(json.dumps({"action": "refresh", "replaces": old}))
-                    break
+        with ExitStack() as opened:
+            connection = opened.enter_context(self._connect(session_id))
+            while True:
+                for message in self._beat(connection):
+                    print(message, flush=True)
+                    if message["type"] == "ended":
+                        return
+                    if message.get("refreshIn") == 0:
+                        connection = opened.enter_context(self._connect(message["sessionId"]))
+                        old = message["connectionId"]
+                        connection.send(json.dumps({"action": "refresh", "replaces": old}))
+                        break
 
-    def _connect(self, session_id: str | None) -> ClientConnection:
+    def _connect(self, session_id: str | None) -> AbstractContextManager[ClientConnection]:
         token = issue_token(self._who, self._key, int(time.time()) + _TOKEN_SECONDS)
         query = {"token": token} | ({} if session_id is None else {"sessionId": session_id})
         return connect(f"{self._url}?{urlencode(query)}", open_timeout=None)

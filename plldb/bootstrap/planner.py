@@ -292,8 +292,14 @@ def plan_bucket(
 
 
 def _plan_tags(bucket: str, state: BucketState | None, tags: Mapping[str, str]) -> list[Step]:
-    """Helper stacks share the bucket: what else it is tagged with stays."""
+    """Helper stacks share the bucket: what else it is tagged with stays, and so must be known."""
     found = {} if state is None else state.tags
+    if found is None and tags:
+        raise BootstrapError(
+            f"Bucket {bucket!r} can't be tagged: these credentials may not read its tags, and "
+            "those of others would be lost. Nothing was changed.",
+            "Allow them s3:GetBucketTagging on it, or take the tags out of plldb.toml.",
+        )
     if found is None or tags.items() <= found.items():
         return []
     return [TagBucket(bucket, {**found, **tags})]

@@ -319,6 +319,7 @@ def _encode(query: Mapping[str, str]) -> str:
 
 
 _ACCESS_HINT = "Allow these credentials execute-api:Invoke on the helper stack's management API."
+_OF_ONE_STACK = "Who may use the sessions of one stack only names it: --stack-name."
 _LOG_HINT = "The log group /plldb/<helper stack> says why."
 _UPDATE_HINT = "Run 'plldb bootstrap' to bring the helper stack up to date."
 
@@ -356,7 +357,9 @@ def _make_error(
     text, status = _describe_refusal(method, url, response, answer), response.status_code
     if status == requests.codes.forbidden:
         refusal = find_vpc_refusal(f"{method} {_shorten_url(url)}", response.headers)
-        return refusal or _make_denial(text, response, answer)
+        is_of_all = method != "POST" and "/sessions" in url and "stackName=" not in url
+        hint = f"{_ACCESS_HINT} {_OF_ONE_STACK}" if is_of_all else _ACCESS_HINT
+        return refusal or _make_denial(text, response, answer, hint)
     if status == requests.codes.too_many_requests:
         return SessionError(text, "Wait a moment, then try again.")
     if status >= requests.codes.server_error:
@@ -367,7 +370,7 @@ def _make_error(
 
 
 def _make_denial(
-    text: str, response: requests.Response, answer: dict[str, Any] | None
+    text: str, response: requests.Response, answer: dict[str, Any] | None, hint: str
 ) -> PlldbError:
     if answer is None:
         # API Gateway refuses in JSON.
@@ -375,17 +378,17 @@ def _make_denial(
             f"{text}, but not by the helper stack.",
             "A proxy, or the sign-in page of a network, may be in between: check the network.",
         )
-    return AccessDeniedError(text, _find_clock_hint(response) or _ACCESS_HINT)
+    return AccessDeniedError(text, f"{_find_clock_hint(response)}{hint}")
 
 
-def _find_clock_hint(response: requests.Response) -> str | None:
-    """What to do where it is the time that was refused, though it was corrected."""
+def _find_clock_hint(response: requests.Response) -> str:
+    """What to do where it is the time that was refused, though it was corrected; mostly empty."""
     off = clock_difference(response.headers.get("Date"), time.time())
     if abs(off) <= TOLERANCE_SECONDS:
-        return None
+        return ""
     return (
         f"This machine's clock is {abs(off):.0f} s {'behind' if off > 0 else 'ahead'}. "
-        f"Set it, or else: {_ACCESS_HINT}"
+        "Set it, or else: "
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ class SessionApi(Protocol):
 
     def close_session(self, session_id: str, stack_name: str | None = None) -> object: ...
 
+    def close_sessions(self, stack_name: str) -> object: ...
+
 
 @dataclass(frozen=True)
 class SessionTrial:
@@ -53,24 +56,34 @@ class SessionTrial:
 def try_session(
     api: SessionApi,
     url: str,
-    stack_name: str,
+    stack_name: str | None,
     timing: Timing,
     ca_bundle: Path | None = None,
 ) -> SessionTrial:
-    """``url`` is the WebSocket API's. No stack of that name need exist.
+    """``url`` is the WebSocket API's; without a stack's name, it is a session of one that is not.
 
     Raises AccessDeniedError, EndpointError or SessionError, whatever step it is; the session is
-    closed in any case.
+    closed in any case, also by Ctrl-C. If this process is killed, its connection ends, and with it
+    the session, or else the session expires, since nobody has connected to it. No function knows of
+    it.
     """
-    creating = _Stopwatch()
-    with creating:
-        session_id = api.create_session(stack_name)
+    creating, session_id = _Stopwatch(), None
+    name = stack_name or f"plldb-doctor-{uuid.uuid4().hex[:8]}"
     try:
+        with creating:
+            session_id = api.create_session(name)
         return asyncio.run(_talk(url, session_id, creating.seconds, timing, ca_bundle))
+    except KeyboardInterrupt:
+        if session_id is None and stack_name is None:
+            # It may be there, and nobody was told its id. No other is of a stack of that name.
+            with suppress(PlldbError):
+                api.close_sessions(name)
+        raise
     finally:
         # It is closed already, if all went well.
-        with suppress(PlldbError):
-            api.close_session(session_id, stack_name)
+        if session_id is not None:
+            with suppress(PlldbError):
+                api.close_session(session_id, name)
 
 
 async def _talk(

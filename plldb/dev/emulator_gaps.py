@@ -1,12 +1,13 @@
 """What an emulator does not do of a template: what plldb does about it, and what is left.
 
 https://github.com/ministackorg/ministack: of an OpenAPI document, MiniStack takes a REST API's
-single methods, and nothing of an HTTP API; it has no ``AWS::Serverless::Application``, no
-deployments and no route responses of WebSocket APIs.
+single methods, and nothing of an HTTP API; it has no ``AWS::Serverless::Application``, and half of
+the types of ``AWS::ApiGatewayV2``. The extension of LocalStack has those.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -26,12 +27,16 @@ _ANY = "x-amazon-apigateway-any-method"
 _INTEGRATION = "x-amazon-apigateway-integration"
 # ${Greeter.Arn} or ${Greeter} in an integration's URI.
 _NAMED_FUNCTION = re.compile(r"\$\{(\w+)(?:\.(?:Arn|Alias))?\}/invocations")
+_WAY_OUT = "--emulator localstack has it"
 _UNUSABLE = {
-    "AWS::ApiGatewayV2::Deployment": "give the stage AutoDeploy: true in its place",
-    "AWS::ApiGatewayV2::RouteResponse": "it has no route responses",
-    "AWS::ApiGatewayV2::IntegrationResponse": "it has no integration responses",
-    "AWS::ApiGatewayV2::Model": "it has no models of APIs of version 2",
+    "AWS::ApiGatewayV2::ApiGatewayManagedOverrides": "",
+    "AWS::ApiGatewayV2::Deployment": "give the stage AutoDeploy: true in its place, or ",
+    "AWS::ApiGatewayV2::IntegrationResponse": "",
+    "AWS::ApiGatewayV2::Model": "",
+    "AWS::ApiGatewayV2::RouteResponse": "",
+    "AWS::ApiGatewayV2::VpcLink": "",
 }
+_INTEGRATION_TYPE = "AWS::ApiGatewayV2::Integration"
 # https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/sam-resource-application.html
 _PASSED_ON = ("Parameters", "NotificationARNs", "Tags", "TimeoutInMinutes")
 
@@ -63,12 +68,31 @@ def fill_gaps_of_ministack(body: dict[str, Any]) -> list[str]:
         elif kind in (_REST_API, "AWS::ApiGateway::RestApi"):
             remarks += _spell_out_any(logical_id, resource)
         elif kind in _UNUSABLE:
-            remarks.append(f"{logical_id}: MiniStack refuses {kind}: {_UNUSABLE[kind]}")
+            way_out = f"{_UNUSABLE[kind]}{_WAY_OUT}"
+            remarks.append(f"{logical_id}: MiniStack refuses {kind}: {way_out}")
+        elif kind == _INTEGRATION_TYPE:
+            remarks += _name_integration(logical_id, as_dict(resource.get("Properties")))
         elif kind == "AWS::DynamoDB::Table" and "TimeToLiveSpecification" in as_dict(
             resource.get("Properties")
         ):
             remarks.append(f"{logical_id}: MiniStack leaves the table's time to live switched off")
     return remarks
+
+
+def _name_integration(logical_id: str, properties: Mapping[str, Any]) -> list[str]:
+    """What an integration asks for that MiniStack passes over: it calls functions, and URLs for
+    HTTP APIs.
+    """
+    kind = properties.get("IntegrationType")
+    if kind == "HTTP" or (kind == "AWS" and not _calls_function(properties.get("IntegrationUri"))):
+        return [f"{logical_id}: MiniStack has no integrations of type {kind}: {_WAY_OUT}"]
+    if properties.get("RequestTemplates") and kind != "AWS_PROXY":
+        return [f"{logical_id}: MiniStack runs no mapping templates: {_WAY_OUT}"]
+    return []
+
+
+def _calls_function(uri: Any) -> bool:
+    return ":lambda:" in json.dumps(uri) or _find_function(uri) is not None
 
 
 def _nest(logical_id: str, resource: dict[str, Any]) -> list[str]:
@@ -172,7 +196,7 @@ def _add_route(
 ) -> None:
     integration = f"{name}PlldbIntegration"
     resources[integration] = {
-        "Type": "AWS::ApiGatewayV2::Integration",
+        "Type": _INTEGRATION_TYPE,
         "Properties": {
             "ApiId": api,
             "IntegrationType": "AWS_PROXY",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -145,9 +144,8 @@ class Facts:
     @cached_property
     def session_trial(self) -> SessionTrial:
         """What a session of the named stack did, or else of one that there is not."""
-        stack_name = self.context.stack_name or f"plldb-doctor-{uuid.uuid4().hex[:8]}"
         url, bundle = self.helper_stack.websocket_url, self.target.ca_bundle
-        return try_session(self.api_client, url, stack_name, Timing(), bundle)
+        return try_session(self.api_client, url, self.context.stack_name, Timing(), bundle)
 
     @cached_property
     def attached_sessions(self) -> list[SessionView]:

@@ -67,6 +67,8 @@ class LocalStack:
                 container.ports[f"{_PORT}/tcp"] = (LOOPBACK, host_port)  # type: ignore[assignment]  # docker takes it
                 if token := os.environ.get("LOCALSTACK_AUTH_TOKEN"):
                     container.with_env("LOCALSTACK_AUTH_TOKEN", token)
+                # plldb names at attach what it can't debug; the rest of the stack is to run.
+                container.with_env("TOKENFREE_LAMBDA_UNSUPPORTED", "accept")
                 container.start()
                 container_id = str(container.get_wrapped_container().id)
         logger.info("LocalStack is container %s of image %s", container_id, image)

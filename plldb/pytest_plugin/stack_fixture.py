@@ -10,7 +10,7 @@ import re
 import secrets
 import socket
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -53,6 +53,7 @@ _LONGEST_NAME = 30
 # A tag of a stack is the process that it is deployed for, so that the next run finds what a killed
 # one has left.
 _PROCESS_TAG = "plldb:pytest-process"
+_PROCESS = re.compile(r"(?P<machine>\S+) (?P<pid>[0-9]+) (?P<started>[0-9]+\.[0-9]+)")
 # Set by pytest-xdist in its workers: gw0, gw1, …
 _WORKER = "PYTEST_XDIST_WORKER"
 
@@ -167,16 +168,21 @@ class DeployStack:
         """What can't be deleted is a warning: the tests are over."""
         names = reversed(self._names)
         self._names = []
-        self._delete(names)
+        problems = [*self._delete(names)]
+        if problems:
+            warnings.warn("\n".join(problems), stacklevel=2)
 
     def delete_left(self) -> None:
-        """The stacks of tests on this machine that were killed. What can't be is a warning."""
+        """The stacks of tests on this machine that were killed. What can't be is no matter of these
+        tests, and logged.
+        """
         with explained():
             stacks = list_stacks(self._emulator.target)
         left = [one.name for one in stacks if _is_left(one.tags.get(_PROCESS_TAG, ""))]
         if left:
             logger.info("killed tests have left stacks: %s", ", ".join(left))
-        self._delete(left)
+        for problem in self._delete(left):
+            logger.warning("%s", problem)
 
     def _deploy(
         self, template: Path | None, parameters: Mapping[str, str], stack: str | None
@@ -207,9 +213,9 @@ class DeployStack:
         parts = (declared[:_LONGEST_NAME].rstrip("-"), self._worker, secrets.token_hex(3))
         return "-".join(filter(None, parts))
 
-    def _delete(self, names: Iterable[str]) -> None:
-        """All, whatever comes of one of them."""
-        target, problems = self._emulator.target, []
+    def _delete(self, names: Iterable[str]) -> Iterator[str]:
+        """All, whatever comes of one of them; gives the problems."""
+        target = self._emulator.target
         executor = Executor(target, lambda _: None, lambda _: None, DeploymentError)
         for name in names:
             try:
@@ -217,9 +223,7 @@ class DeployStack:
                 if found is not None:
                     executor.execute((DeleteStack(name, found.status),))
             except PlldbError as error:
-                problems.append(f"Stack {name} is left: {error.explanation}")
-        if problems:
-            warnings.warn("\n".join(problems), stacklevel=3)
+                yield f"Stack {name} is left: {error.explanation}"
 
 
 def _identify_process() -> str:
@@ -230,10 +234,10 @@ def _identify_process() -> str:
 
 def _is_left(process: str) -> bool:
     """Whether it was one of this machine, and is gone."""
-    match process.split():
-        case [machine, pid, started] if machine == _name_machine():
-            return not is_running(int(pid), float(started))
-    return False
+    found = _PROCESS.fullmatch(process)
+    if found is None or found["machine"] != _name_machine():
+        return False
+    return not is_running(int(found["pid"]), float(found["started"]))
 
 
 def _name_machine() -> str:

@@ -45,6 +45,7 @@ CAPABILITIES = {
     "schedules": "rules of EventBridge fire by themselves",
     "tools": "what CDK, osls, Chalice and SAM deploy has been seen to come about",
 }
+_OF_STARTED = {"container", "local", "process"}
 _CAPABILITIES_OF = {
     "ministack": {
         "iam",
@@ -124,10 +125,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    name = engine().name
+    name, is_running = engine().name, engine().endpoint_url is not None
+    capabilities = _CAPABILITIES_OF[name] - (_OF_STARTED if is_running else set())
     for mark in item.iter_markers("needs"):
         for capability in mark.args:
-            if capability not in _CAPABILITIES_OF[name]:
+            if capability not in capabilities:
                 pytest.skip(f"{name} has not: {CAPABILITIES[capability]}")
 
 

@@ -243,7 +243,12 @@ class Peer:
         await self.websocket.send(json.dumps(self._proof | message))
 
     async def receive(self, seconds: float = DEADLINE_SECONDS) -> Message:
-        message = json.loads(await asyncio.wait_for(self.websocket.recv(), seconds))
+        text = await asyncio.wait_for(self.websocket.recv(), seconds)
+        try:
+            message = json.loads(text)
+        except ValueError:
+            # An emulator passes on what has gone wrong in the helper stack's function.
+            raise AssertionError(f"no message of the helper stack's: {text!r}") from None
         assert isinstance(message, dict)
         self.said.append(message)
         return message

@@ -6,6 +6,8 @@ import os
 import re
 import subprocess
 import sys
+import sysconfig
+import venv
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -96,8 +98,8 @@ def test_the_steps_of_the_action_leave_an_emulator_that_is_ready(
     assert plldb.folder is not None
     plldb.folder.mkdir()
     output = tmp_path / "output"
-    # plldb itself is built and installed elsewhere than here, where what it needs is already.
-    pip = {"PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_TARGET": str(tmp_path / "site")}
+    programs = make_environment(tmp_path / "environment")
+    plldb = plldb.with_environment(PATH=f"{programs}:{plldb.environment['PATH']}")
     given = {name: str(one["default"]) for name, one in ACTION["inputs"].items()}
     for step in ACTION["runs"]["steps"]:
         variables = {
@@ -106,13 +108,21 @@ def test_the_steps_of_the_action_leave_an_emulator_that_is_ready(
         }
         # https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax#exit-codes-and-error-action-preference
         shell = ("bash", "--noprofile", "--norc", "-eo", "pipefail")
-        done = run(plldb, step["run"], shell, GITHUB_OUTPUT=str(output), **pip, **variables)
+        done = run(plldb, step["run"], shell, GITHUB_OUTPUT=str(output), **variables)
         assert done.returncode == 0, f"{step['name']}: {done.stdout}{done.stderr}"
 
-    assert (tmp_path / "site" / "plldb" / "pytest_plugin" / "__init__.py").is_file()
+    assert (programs / "plldb").is_file()
     status = plldb("local", "status", "--output", "json").succeeded().json
     assert output.read_text() == f"endpoint-url={status['endpointUrl']}\n"
     assert plldb("bootstrap", "--dry-run", "--output", "json").succeeded().json["plan"] == []
+
+
+def make_environment(folder: Path) -> Path:
+    """Where to install plldb, with what it needs at hand; returns the folder of its programs."""
+    venv.create(folder, symlinks=True)
+    [packages] = folder.glob("lib/python*/site-packages")
+    (packages / "at_hand.pth").write_text(sysconfig.get_path("purelib"))
+    return folder / "bin"
 
 
 def fill_in(value: str, contexts: dict[str, str], inputs: dict[str, str]) -> str:

@@ -109,6 +109,8 @@ def test_whoever_may_use_one_stacks_path_debugs_what_the_helper_stack_is_limited
             assert project.invoke("Alpha").json["ran"] == "here"
             listed = developer("sessions", "list", "--stack-name", project.stack_name)
             assert project.stack_name in listed.succeeded().stdout
+            of_all = developer("sessions", "close", "1a2b3c4d").failed()
+            assert "--stack-name" in of_all.stderr
             detach(attached)
         project.wait_until_restored(before)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -12,11 +13,13 @@ from importlib.metadata import EntryPoint, PathDistribution
 from pathlib import Path
 
 import pytest
+import requests
 
 from plldb import __version__
 from tools import distributions
 
-from .support import clean_environment
+from .project import detach
+from .support import DEADLINE_SECONDS, Attached, Plldb, clean_environment
 
 # They run no code of the emulator that the suite has: once is enough.
 pytestmark = pytest.mark.needs("process")
@@ -85,12 +88,46 @@ def oldest(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment
     return made
 
 
+class InstalledPlldb(Plldb):
+    """The command of an environment, by its folder ``bin``."""
+
+    bin: Path
+
+    @property
+    def command(self) -> list[str]:
+        return [str(self.bin / "plldb")]
+
+
 class TestPlldb:
     def test_it_shows_the_whole_story(self, oldest: Environment, tmp_path: Path) -> None:
         plldb = oldest.bin / "plldb"
         assert run(plldb, "--version").split()[-1] == __version__
         home = {"PLLDB_HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path)}
         assert "from your editor!" in run(plldb, "demo", **home)
+
+    def test_it_debugs_a_project_where_the_repository_is_not(
+        self, built: Path, tmp_path: Path
+    ) -> None:
+        project = tmp_path / "duel_arena"
+        shutil.copytree(
+            ROOT / "examples" / project.name,
+            project,
+            ignore=shutil.ignore_patterns("__pycache__", "tests"),
+        )
+        made = Environment(tmp_path / "environment")
+        packages = project / "src" / "requirements.txt"
+        made.install(f"{wheel(built, 'plldb')}[local]", "--requirement", packages)
+        plldb = InstalledPlldb(_environment() | {"PLLDB_HOME": str(tmp_path / "home")}, project)
+        plldb.bin = made.bin
+        with Attached(plldb.start("dev", "--output", "json"), plldb.said) as dev:
+            url = dev.wait_for("deployed")["outputs"]["Url"].rstrip("/")
+            dev.wait_for("ready")
+            code = project / "src" / "arena" / "app.py"
+            code.write_text(code.read_text().replace('{"status": "ok"}', '{"status": "edited"}'))
+            answer = requests.get(f"{url}/health", timeout=DEADLINE_SECONDS)
+            assert answer.json() == {"status": "edited"}
+            detach(dev)
+        assert plldb("local", "status", "--output", "json").succeeded().json["running"] is False
 
     def test_it_has_the_files_of_the_package_and_no_others(self, built: Path) -> None:
         with zipfile.ZipFile(wheel(built, "plldb")) as archive:

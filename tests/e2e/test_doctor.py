@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -25,6 +26,7 @@ from plldb.emulators.state import StateFile
 
 from .debugging import Debuggee, attached, deployed, function
 from .support import (
+    DEADLINE_SECONDS,
     Backend,
     Keys,
     Plldb,
@@ -146,6 +148,22 @@ def test_deep_opens_a_session_measures_it_and_closes_it(plldb: Plldb, backend: B
     assert trial["milliseconds"].keys() == steps
     (opened,) = {*backend.all_session_ids()} - before
     assert backend.item(opened)["Status"] == "CLOSED"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_nothing_is_left_of_a_session_that_was_tried_when_the_doctor_is_killed(
+    plldb: Plldb, backend: Backend, number: signal.Signals
+) -> None:
+    """At whatever step that is: it is closed, or nobody connects to it any more, and it expires."""
+    before = {*backend.all_session_ids()}
+    process = plldb.start("doctor", "--deep")
+    try:
+        opened = poll(lambda: {*backend.all_session_ids()} - before, "a session is opened")
+    finally:
+        process.send_signal(number)
+        process.communicate(timeout=DEADLINE_SECONDS)
+    (session_id,) = opened
+    poll(lambda: backend.item(session_id)["Status"] in ("CLOSED", "PENDING"), "nobody is attached")
 
 
 class TestWithoutATarget:

@@ -242,7 +242,10 @@ def _stop(example: Example, project: Path, client: Client, attached: Attached) -
         if one["event"] == "launch.configuration" and one["function"].startswith(example.function)
     ]
     at = offered["connect"]
-    with ThreadPoolExecutor() as pool, DapClient(at["host"], at["port"]) as editor:
+    with (
+        ThreadPoolExecutor() as pool,
+        DapClient(at["host"], at["port"], DEADLINE_SECONDS) as editor,
+    ):
         editor.attach(offered, {file: [line]})
         answer = pool.submit(example.call, client)
         thread, frame = editor.stopped_in()
@@ -290,7 +293,7 @@ _COVERED = ("--cov", "--cov-fail-under=90")
         pytest.param("orders", ("-n", "2", *_COVERED), id="orders"),
         pytest.param("duel_arena", ("-n", "0", *_COVERED), id="duel_arena"),
         pytest.param("agent_platform", ("-n", "0", *_COVERED), id="agent_platform"),
-        pytest.param("audio_broadcast", ("-n", "0"), id="audio_broadcast"),
+        pytest.param("audio_broadcast", ("-n", "0", *_COVERED), id="audio_broadcast"),
     ],
 )
 def test_its_own_tests_pass(example: str, options: tuple[str, ...], tmp_path: Path) -> None:

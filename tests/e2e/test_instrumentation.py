@@ -480,3 +480,20 @@ def layer(target: Target) -> str:
         LayerName=random_name("layer"), Content={"ZipFile": archive.getvalue()}
     )
     return str(published["LayerVersionArn"])
+
+
+_WHERE = """
+import os
+
+def handler(event, context):
+    print("on an emulator?")
+    return os.environ.get("AWS_ENDPOINT_URL")
+"""
+
+
+def test_functions_know_an_emulator_by_which_their_calls_are_held_against_aws(
+    target: Target,
+) -> None:
+    """The helper stack's let botocore validate all that they send, if there is this variable."""
+    with deployed(target, {"Fn0": function(_WHERE)}) as debuggee:
+        assert bool(debuggee.invoke("Fn0").json) is not target.is_aws

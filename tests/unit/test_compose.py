@@ -44,7 +44,7 @@ def test_each_tells_whether_it_is_healthy_at_its_own_port(name: str) -> None:
 
 def test_by_default_only_the_one_starts_that_needs_no_token() -> None:
     assert [name for name, one in SERVICES.items() if not one.get("profiles")] == ["localstack"]
-    assert "environment" not in SERVICES["localstack"]
+    assert "LOCALSTACK_AUTH_TOKEN" not in SERVICES["localstack"]["environment"]
 
 
 def test_it_is_built_from_what_plldb_builds_it_from() -> None:

@@ -13,7 +13,7 @@ from session_store_contract import check_store
 
 from plldb.pytest_plugin.fixtures import PlldbAttached, PlldbEmulator, PlldbStack
 
-_SECONDS = 30.0
+_SECONDS = 60.0
 
 
 class Api:

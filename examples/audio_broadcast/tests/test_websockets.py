@@ -16,7 +16,7 @@ from websockets.sync.client import ClientConnection, connect
 from plldb.pytest_plugin.fixtures import AttachTo, PlldbAttached, PlldbInvocation, PlldbStack
 
 ANN, BOB = Identity("ann", "speaker"), Identity("bob", "listener")
-_SECONDS = 30.0
+_SECONDS = 60.0
 
 
 class Broadcast:

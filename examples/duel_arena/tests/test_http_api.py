@@ -63,7 +63,7 @@ def attached(plldb_attached: AttachTo, stack: PlldbStack) -> PlldbAttached:
 
 @pytest.fixture
 def browser(stack: PlldbStack) -> Iterator[Client]:
-    with Client(base_url=stack.outputs["Url"], timeout=30) as client:
+    with Client(base_url=stack.outputs["Url"], timeout=60) as client:
         yield client
 
 

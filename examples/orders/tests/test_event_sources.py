@@ -22,7 +22,7 @@ from plldb.pytest_plugin.fixtures import (
     PlldbStack,
 )
 
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 60
 BOOKS = {"sku": "BOOK", "quantity": 2, "unitPrice": 990}
 GLOBES = {"sku": "GLOBE", "quantity": 1, "unitPrice": 4900}
 

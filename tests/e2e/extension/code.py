@@ -3,7 +3,7 @@
 import io
 import uuid
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from .cloud import Cloud
@@ -11,10 +11,14 @@ from .cloud import Cloud
 
 def zipped(**files: str) -> bytes:
     """``a__b`` in a name stands for ``a/b``; every file is a Python module."""
+    return zipped_files({f"{name.replace('__', '/')}.py": text for name, text in files.items()})
+
+
+def zipped_files(files: Mapping[str, str]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in files.items():
-            archive.writestr(name.replace("__", "/") + ".py", content)
+            archive.writestr(name, content)
     return buffer.getvalue()
 
 

@@ -1,5 +1,6 @@
 """What an application relies on in DynamoDB: one winner for a condition, and expiry."""
 
+import json
 import time
 import uuid
 from collections.abc import Iterator
@@ -74,3 +75,27 @@ def test_expired_items_go(cloud: Cloud, table: str) -> None:
         return {item["Id"]["S"] for item in dynamodb.scan(TableName=table)["Items"]}
 
     assert wait_for(left, lambda names: "past" not in names) == {"future", "long ago", "text"}
+
+
+def test_changes_of_a_table_reach_a_function(cloud: Cloud) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html"""
+    with cloud.stack("table_stream") as stack:
+        client, name = cloud.client("dynamodb"), stack.outputs["Items"]
+        key = {"Id": {"S": "a"}}
+        client.put_item(TableName=name, Item=key | {"N": {"N": "1"}})
+        client.put_item(TableName=name, Item=key | {"N": {"N": "2"}})
+        client.delete_item(TableName=name, Key=key)
+
+        def records() -> dict[str, Any]:
+            items = client.scan(TableName=stack.outputs["Seen"])["Items"]
+            return {item["Id"]["S"]: json.loads(item["Record"]["S"]) for item in items}
+
+        seen = wait_for(records, lambda found: len(found) == 3)
+    assert set(seen) == {"INSERT", "MODIFY", "REMOVE"}
+    assert seen["INSERT"]["eventSource"] == "aws:dynamodb"
+    assert seen["INSERT"]["dynamodb"]["NewImage"] == {"Id": {"S": "a"}, "N": {"N": "1"}}
+    assert "OldImage" not in seen["INSERT"]["dynamodb"]
+    assert seen["MODIFY"]["dynamodb"]["OldImage"]["N"] == {"N": "1"}
+    assert seen["MODIFY"]["dynamodb"]["NewImage"]["N"] == {"N": "2"}
+    assert "NewImage" not in seen["REMOVE"]["dynamodb"]
+    assert seen["REMOVE"]["dynamodb"]["Keys"] == key

@@ -186,6 +186,10 @@ ANSWERED = [
     Answered("format 1.0 may have several headers of a name",
              {"statusCode": 200, "multiValueHeaders": {"X-A": ["1", "2"]}, "body": ""},
              200, "", {"x-a": "1, 2"}, "/old/x"),
+    Answered("a header may have any text", {"statusCode": 200, "headers": {"x-a": "ж"}},
+             200, "", {"x-a": "ж".encode().decode("latin-1")}),
+    Answered("a line break in a header fails",
+             {"statusCode": 200, "headers": {"x-a": "b\r\nx: y"}}, 500, FAILURE),
     Answered("a body that is no text fails", {"statusCode": 200, "body": {"a": 1}}, 500, FAILURE),
     Answered("a status out of range fails", {"statusCode": 999, "body": ""}, 500, FAILURE),
     Answered("format 1.0 infers nothing", {"a": 1}, 500, FAILURE, path="/old/x"),
@@ -396,14 +400,14 @@ def test_authorizer_event_and_context_in_2_0(api: Api) -> None:
 def test_answer_of_an_authorizer_is_kept(api: Api) -> None:
     """By identity and stage, as AuthorizerResultTtlInSeconds says: GUIDE + AUTHORIZER"""
 
-    def calls(token: str) -> Any:
+    def answered(token: str) -> Any:
         event = api.event("/policy", headers={"x-token": token})
         assert event["requestContext"]["authorizer"]["principalId"] == "me"
-        return event["requestContext"]["authorizer"]["calls"]
+        return event["requestContext"]["authorizer"]["answered"]
 
     first, second = f"allow-{uuid.uuid4()}", f"allow-{uuid.uuid4()}"
-    assert calls(first) == calls(first)
-    assert calls(second) != calls(first)
+    assert answered(first) == answered(first)
+    assert answered(second) != answered(first)
 
 
 def test_signed_requests(api: Api) -> None:

@@ -10,9 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from .cloud import Cloud, wait_for
-from .code import zipped
+from .code import zipped, zipped_files
 
 ROLE = "arn:aws:iam::000000000000:role/any"
 CODE = """
@@ -320,7 +321,97 @@ def test_deleted_function_leaves_no_process(cloud: Cloud, create: Factory) -> No
     assert settled["subprocesses"] <= before
 
 
-def test_other_runtimes_say_so(create: Factory) -> None:
-    error = create(Runtime="nodejs22.x", Handler="index.handler").error("x")
-    assert error["errorType"] == "Runtime.Unsupported"
-    assert "Python" in error["errorMessage"]
+NODE_CODE = """
+const http = require('http');
+const state = { calls: 0 };
+const doings = {
+  echo: (event) => event.value,
+  count: () => ++state.calls,
+  fail: () => { throw new RangeError('gone'); },
+  reject: async () => { throw new RangeError('later'); },
+  nothing: () => undefined,
+  slow: () => new Promise((resolve) => setTimeout(resolve, 60000)),
+  exit: () => process.exit(3),
+  spoken: (event, context) => { console.log('spoken', { a: 1 }); return context.awsRequestId; },
+  left: (event, context) => context.getRemainingTimeInMillis(),
+  url: () => new Promise((resolve, reject) => {
+    const answer = (response) => { response.resume(); resolve(response.statusCode); };
+    http.get('https://nosuchapi.execute-api.us-east-1.amazonaws.com/x', answer).on('error', reject);
+  }),
+};
+exports.handler = async (event, context) => doings[event.do](event, context);
+exports.plain = (event, context) => doings[event.do](event, context);
+exports.callback = (event, context, callback) => setTimeout(() => callback(null, event.value), 1);
+"""
+NODE_MODULE = "export const handler = async (event) => ({ module: import.meta.url.slice(-3) });"
+Node = Callable[..., Function]
+
+
+@pytest.fixture
+def node(create: Factory) -> Node:
+    """Functions of Node's, where the emulator has a node."""
+
+    def create_node(member: str = "handler", file: str = "index.js", code: str = NODE_CODE) -> Any:
+        options = {"Runtime": "nodejs22.x", "Handler": f"index.{member}", "Timeout": 5}
+        try:
+            return create(code=zipped_files({file: code}), **options)
+        except ClientError as error:
+            if "No node was found" in str(error):
+                pytest.skip("the emulator has no node")
+            raise
+
+    return create_node
+
+
+@pytest.mark.parametrize(
+    ("do", "answer"), [("echo", {"a": [1, None]}), ("nothing", None)], ids=["value", "nothing"]
+)
+@pytest.mark.parametrize("member", ["handler", "plain"])
+def test_node_answers(node: Node, member: str, do: str, answer: Any) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/nodejs-handler.html"""
+    assert node(member).invoke(do, value=answer) == answer
+
+
+def test_node_callbacks_and_modules(node: Node) -> None:
+    assert node("callback").invoke("", value=7) == 7
+    assert node(file="index.mjs", code=NODE_MODULE).invoke("") == {"module": "mjs"}
+
+
+def test_node_functions_stay_warm_and_survive_faults(node: Node) -> None:
+    function = node()
+    assert [function.invoke("count") for _ in range(3)] == [1, 2, 3]
+    assert function.error("fail")["errorType"] == "RangeError"
+    assert function.error("reject")["errorMessage"] == "later"
+    assert 0 < function.invoke("left") <= 5000
+    assert function.error("exit")["errorType"] == "Runtime.ExitError"
+    assert function.error("slow")["errorType"] == "Sandbox.Timedout"
+    assert function.invoke("count") == 1
+    missing = node(code="require('nowhere');")
+    assert missing.error("echo")["errorType"] == "Runtime.ImportModuleError"
+    assert node("nobody").error("echo")["errorType"] == "Runtime.HandlerNotFound"
+
+
+def test_node_reaches_apis_by_the_names_of_aws(node: Node) -> None:
+    assert node().invoke("url") in (403, 404)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"Runtime": "java21", "Handler": "example.Handler::handle"}, "runtime java21 do not run"),
+        ({"PackageType": "Image", "Runtime": None, "Handler": None}, "container images do not run"),
+    ],
+    ids=["java", "image"],
+)
+def test_what_can_not_run_is_refused_at_once(
+    cloud: Cloud, options: dict[str, Any], reason: str
+) -> None:
+    code = {"ImageUri": "nowhere/none:latest"} if "PackageType" in options else {}
+    given = {
+        "FunctionName": f"function-{uuid.uuid4().hex[:8]}",
+        "Role": ROLE,
+        "Code": code or {"ZipFile": zipped(app=CODE)},
+        **options,
+    }
+    with pytest.raises(ClientError, match=f"InvalidParameterValueException.*{reason}"):
+        cloud.client("lambda").create_function(**{k: v for k, v in given.items() if v is not None})

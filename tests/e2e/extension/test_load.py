@@ -13,7 +13,8 @@ from .conftest import FEW_WORKERS
 
 CLIENTS = 100
 ECHOES = 20
-CYCLES = 200
+CYCLES = 100
+ROUNDS = 4
 REFUSALS = 600
 AT_ONCE = 10
 DROPPED = 3 * FEW_WORKERS
@@ -99,14 +100,17 @@ def connect_and_leave(url: str, times: int, at_once: int) -> None:
 
 
 def test_nothing_is_left_behind(cloud: Cloud, playground: Stack) -> None:
-    """Counts before and after, once the pools have grown to what this load needs."""
+    """Counts before and after a round. The pools grow to what a load needs, in the first rounds;
+    what is left behind would grow with each."""
     url = url_of(cloud, playground)
     connect_and_leave(url, CYCLES, at_once=3 * AT_ONCE)
-    before = settled(cloud)
-    connect_and_leave(url, CYCLES, at_once=AT_ONCE)
-    after = wait_for(cloud.diagnostics, lambda now: not grown(before, now))
-    print(before, after)  # noqa: T201  # shown with -s
-    assert not grown(before, after), (before, after)
+    for _ in range(ROUNDS):
+        before = settled(cloud)
+        connect_and_leave(url, CYCLES, at_once=AT_ONCE)
+        after = wait_for(cloud.diagnostics, lambda now: not grown(before, now), seconds=5)  # noqa: B023
+        if not grown(before, after):
+            return
+    raise AssertionError((before, after))
 
 
 def grown(before: dict[str, Any], after: dict[str, Any]) -> dict[str, int]:

@@ -67,6 +67,23 @@ def test_unsigned_request_is_refused(cloud: Cloud, kit: Stack, method: str, path
     assert headers["x-amzn-errortype"] == "MissingAuthenticationTokenException"
 
 
+@pytest.mark.parametrize(
+    "name", ["", f"execute-api.{REGION}.amazonaws.com", "execute-api.localhost.localstack.cloud"]
+)
+def test_names_of_the_api(cloud: Cloud, kit: Stack, name: str) -> None:
+    """By each of them it answers, and in its event it has one that functions can call."""
+    api_id = kit.outputs["ApiId"]
+    host = f"{api_id}.{name}"
+    url = f"{cloud.endpoint}/v1/open" if name else f"{cloud.stage_url(api_id, 'v1')}/open"
+    request = urllib.request.Request(url, headers={"Host": host} if name else {})
+    with urllib.request.urlopen(request) as response:
+        context = json.load(response)["requestContext"]
+    assert context["domainName"] == (
+        host if name else f"{api_id}.execute-api.{REGION}.amazonaws.com"
+    )
+    assert context["domainPrefix"] == api_id
+
+
 def test_method_without_authorization_stays_open(cloud: Cloud, kit: Stack) -> None:
     status, event, headers = call(cloud, kit, "GET", "/open?a=1")
     assert status == 201

@@ -56,12 +56,15 @@ class TestBucket:
         execute(target, *plan_setup(tagged, look(target), "plldb/"))
         assert target.s3.buckets["bucket"].tags == {"team": "a"}
 
-    def test_where_tags_may_not_be_read_they_are_left_alone(self) -> None:
+    def test_where_tags_may_not_be_read_they_are_left_alone_and_that_is_said(self) -> None:
         target = FakeTarget(uses_tls=True)
         execute(target, planner.CreateBucket("bucket"))
         target.s3.buckets["bucket"].hides_tags = True
-        plan = plan_setup(replace(RELEASE, given_tags={"team": "a"}), look(target), "plldb/")
+        plan = plan_setup(RELEASE, look(target), "plldb/")
         assert not any(isinstance(step, planner.TagBucket) for step in plan)
+        with pytest.raises(BootstrapError, match="may not read its tags") as refused:
+            plan_setup(replace(RELEASE, given_tags={"team": "a"}), look(target), "plldb/")
+        assert "s3:GetBucketTagging" in (refused.value.hint or "")
 
     def test_in_the_first_region_it_has_no_location(self) -> None:
         target = FakeTarget("us-east-1")

@@ -378,6 +378,21 @@ class TestSessions:
         assert raised.value.message.endswith("/DELETE/sessions/0a1b2c3d")
         assert WHOLE_ID not in str(raised.value)
 
+    @pytest.mark.parametrize(
+        ("call", "is_told"),
+        [
+            (lambda client: client.close_session(WHOLE_ID), True),
+            (lambda client: [*client.list_sessions()], True),
+            (lambda client: client.close_session("0a1b2c3d", "app"), False),
+            (lambda client: [*client.list_sessions("app")], False),
+            (lambda client: client.create_session("app"), False),
+        ],
+    )
+    def test_who_may_use_one_stack_is_told_to_name_it(self, call: Any, is_told: bool) -> None:
+        with pytest.raises(AccessDeniedError) as raised:
+            talk(lambda _: Answer(403, "{}"), call)
+        assert ("--stack-name" in (raised.value.hint or "")) is is_told
+
     def test_nor_is_it_quoted_where_nobody_answers(self) -> None:
         with (
             ApiClient("http://127.0.0.1:9/plldb", Signature()) as client,

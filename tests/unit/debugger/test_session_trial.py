@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -34,6 +36,10 @@ class FakeApi:
     def close_session(self, session_id: str, stack_name: str | None = None) -> object:
         self.closed.append((session_id, stack_name))
         raise SessionError("it is closed already")
+
+    def close_sessions(self, stack_name: str) -> object:
+        self.closed.append(("all", stack_name))
+        return 1
 
 
 class HelperStack:
@@ -150,3 +156,38 @@ def test_so_is_nobody_at_all() -> None:
     with pytest.raises(EndpointError, match="does not answer"):
         try_session(api, "ws://127.0.0.1:9", "some-stack", TIMING)
     assert len(api.closed) == 1
+
+
+class TestCtrlC:
+    """It comes in the middle of a step; what was opened until then is closed."""
+
+    @pytest.mark.parametrize("step", ["heartbeat", "none", "close"])
+    def test_while_it_talks(self, step: str) -> None:
+        class Interrupting(HelperStack):
+            async def _answer(self, connection: ServerConnection) -> None:
+                async for message in connection:
+                    action = json.loads(message)["action"]
+                    if action == step:
+                        os.kill(os.getpid(), signal.SIGINT)
+                        await connection.wait_closed()
+                        return
+                    answer = self.answers.get(action, {"type": "error"})
+                    await connection.send(json.dumps(answer))
+
+        api = FakeApi()
+        with pytest.raises(KeyboardInterrupt):
+            trial(Interrupting(), api)
+        assert api.closed == [(SESSION_ID, "some-stack")]
+
+    @pytest.mark.parametrize("named", [None, "some-stack"])
+    def test_while_a_session_is_created_of_which_nobody_was_told(self, named: str | None) -> None:
+        class Interrupted(FakeApi):
+            def create_session(self, stack_name: str) -> str:
+                super().create_session(stack_name)
+                raise KeyboardInterrupt
+
+        api = Interrupted()
+        with pytest.raises(KeyboardInterrupt):
+            try_session(api, "ws://127.0.0.1:9", named, TIMING)
+        # Others may be attached to a stack that there is. It expires, since nobody connects.
+        assert api.closed == ([("all", api.created[0])] if named is None else [])

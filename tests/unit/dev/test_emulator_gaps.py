@@ -124,6 +124,21 @@ def test_a_nested_application_is_a_nested_stack() -> None:
     [
         ("{Type: AWS::ApiGatewayV2::Deployment}", "AutoDeploy"),
         ("{Type: AWS::ApiGatewayV2::Model}", "refuses AWS::ApiGatewayV2::Model"),
+        ("{Type: AWS::ApiGatewayV2::RouteResponse}", "--emulator localstack has it"),
+        (
+            "{Type: AWS::ApiGatewayV2::Integration, Properties: {IntegrationType: AWS, "
+            "IntegrationUri: !Sub 'arn:aws:apigateway:${AWS::Region}:sqs:action/SendMessage'}}",
+            "no integrations of type AWS: --emulator localstack",
+        ),
+        (
+            "{Type: AWS::ApiGatewayV2::Integration, Properties: {IntegrationType: HTTP}}",
+            "no integrations of type HTTP",
+        ),
+        (
+            "{Type: AWS::ApiGatewayV2::Integration, Properties: {IntegrationType: MOCK, "
+            "RequestTemplates: {a: b}}}",
+            "mapping templates",
+        ),
         (
             "{Type: AWS::Serverless::Application, Properties: {Location: {ApplicationId: a}}}",
             "Repository",
@@ -145,6 +160,8 @@ def test_what_can_not_be_had_is_named(resource: str, said: str) -> None:
     [
         function("Q: {Type: SQS, Properties: {Queue: q}}", "A: {Type: Api}"),
         "Resources: {Fn: {Type: AWS::Serverless::Function}}",
+        "Resources: {I: {Type: AWS::ApiGatewayV2::Integration, Properties: {IntegrationType: AWS, "
+        "IntegrationUri: !Sub 'arn:x:lambda:path/2015-03-31/functions/${Fn.Arn}/invocations'}}}",
         "Resources: {Fn: {Type: AWS::Serverless::Function, Properties: []}, X: 7, Y: {}}",
         "Resources: {A: {Type: AWS::Serverless::HttpApi, Properties: {DefinitionBody: 7}}}",
         "Resources: {A: {Type: AWS::ApiGateway::RestApi, Properties: {Body: {paths: {/a: 1}}}}}",

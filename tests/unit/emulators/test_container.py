@@ -232,10 +232,12 @@ class TestContainer:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
         localstack = LocalStack(tmp_path, image="i")
         without = localstack.start(None)
-        assert not engine.containers[without.container_id].get("Env")
+        own = ["TOKENFREE_LAMBDA_UNSUPPORTED=accept"]
+        assert engine.containers[without.container_id]["Env"] == own
         monkeypatch.setenv("LOCALSTACK_AUTH_TOKEN", "t")
         licensed = localstack.start(None)
-        assert engine.containers[licensed.container_id]["Env"] == ["LOCALSTACK_AUTH_TOKEN=t"]
+        env = engine.containers[licensed.container_id]["Env"]
+        assert sorted(env) == ["LOCALSTACK_AUTH_TOKEN=t", *own]
 
     def test_it_is_found_and_its_log_is_read(self, engine: FakeEngine, tmp_path: Path) -> None:
         localstack = LocalStack(tmp_path, image="i")

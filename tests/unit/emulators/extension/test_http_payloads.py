@@ -163,6 +163,18 @@ def test_whatever_a_function_answers(answer: Any, version: str) -> None:
         )
 
 
+@given(st.dictionaries(st.text(max_size=8), JSON | st.text(max_size=8), min_size=1))
+def test_headers_that_a_function_answers_are_headers(headers: dict[str, Any]) -> None:
+    try:
+        response = read_answer({"statusCode": 200, "headers": headers}, "2.0")
+    except MalformedAnswerError:
+        return
+    for name, value in response.headers:
+        assert name.isascii()
+        assert not {*name} & {*" :\r\n"}
+        assert not {*value} & {*"\r\n"}
+
+
 @pytest.mark.parametrize(
     ("expression", "value"),
     [

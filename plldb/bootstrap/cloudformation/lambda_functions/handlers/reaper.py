@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from ..instrumentation.awaited_requests import AwaitedInstrumentation
 from ..instrumentation.request import LambdaInstrumentation
 from ..invocations.dynamodb import DynamoDbInvocationStore
 from ..sessions.dynamodb import DynamoDbSessionStore
@@ -16,17 +17,15 @@ from ..websocket.connections import ApiGatewayConnections
 _dynamodb = clients.dynamodb(clients.SCHEDULED)
 _sessions = DynamoDbSessionStore(_dynamodb, os.environ[constants.SESSIONS_TABLE])
 _connections = ApiGatewayConnections(clients.connections(clients.SCHEDULED))
+_instrumentation = os.environ[constants.INSTRUMENTATION_FUNCTION]
+_started = LambdaInstrumentation(clients.lambda_(clients.SCHEDULED), _instrumentation)
+_awaited = AwaitedInstrumentation(clients.lambda_(clients.WATCHING), _instrumentation)
 _reaper = Reaper(
     sessions=_sessions,
     invocations=DynamoDbInvocationStore(_dynamodb, os.environ[constants.DEBUGGER_TABLE]),
     connections=_connections,
-    ending=Ending(
-        sessions=_sessions,
-        instrumentation=LambdaInstrumentation(
-            clients.lambda_(clients.SCHEDULED), os.environ[constants.INSTRUMENTATION_FUNCTION]
-        ),
-        connections=_connections,
-    ),
+    ending=Ending(_sessions, _started, _connections),
+    settling=Ending(_sessions, _awaited, _connections),
 )
 
 handler = logged("reaper", lambda _, record, now: reap(record, _reaper, now), is_scheduled=True)

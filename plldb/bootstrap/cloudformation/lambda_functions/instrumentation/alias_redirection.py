@@ -25,6 +25,7 @@ from .control_plane import (
     Alias,
     ChangeRefusedError,
     ControlPlane,
+    DeniedError,
     Found,
     GoneError,
 )
@@ -76,13 +77,13 @@ class GivenBack:
 class AliasWish:
     """Whether aliases are wished for, also where others call ``$LATEST`` (``always``).
 
-    ``is_direct``: an event source does so. ``is_own`` says whether a configuration is held by the
-    session already, ``find_holder`` who else holds it, if it is not to be taken. ``announce`` is
-    called with the name of the hold before a version is published.
+    ``is_direct`` finds out whether somebody does so. ``is_own`` says whether a configuration is
+    held by the session already, ``find_holder`` who else holds it, if it is not to be taken.
+    ``announce`` is called with the name of the hold before a version is published.
     """
 
     always: bool
-    is_direct: bool
+    is_direct: Callable[[], bool]
     is_own: Callable[[FunctionConfiguration], bool]
     find_holder: Callable[[FunctionConfiguration], str | None]
     announce: Callable[[str], None]
@@ -147,7 +148,7 @@ def _try_to_take(
             warnings.append(_explain(alias, reason))
     if is_undone:
         return None
-    if wanted and not wish.always and (wish.is_direct or plane.is_called_directly(name)):
+    if wanted and not wish.always and wish.is_direct():
         warnings += [_explain(alias, _NOT_BY_ITSELF) for alias in wanted]
         wanted = []
     if not wanted:
@@ -297,7 +298,12 @@ def _give_back(name: str, version: PublishedVersion, plane: ControlPlane) -> Giv
             "invokes it: point that elsewhere, then: plldb restore"
         )
         return GivenBack(is_restored, (*warnings, left))
-    plane.delete_version(name, version.number)
+    try:
+        plane.delete_version(name, version.number)
+    except DeniedError as error:
+        # Nobody calls it. Tags of a function, by which it may be allowed, are none of a version's.
+        left = f"version {version.number} is plldb's, and could not be deleted: {error}"
+        return GivenBack(is_restored, (*warnings, left))
     return GivenBack(True, tuple(warnings))
 
 

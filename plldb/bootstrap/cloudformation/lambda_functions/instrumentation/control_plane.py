@@ -9,13 +9,14 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from itertools import islice
 from typing import Any, Protocol
 
 from botocore.exceptions import ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NoConnectionError
 
-from .event_sources import EventSources, list_principals
+from .event_sources import NO_CALLERS, UNKNOWN_CALLERS, Callers, EventSources
 from .rate_limit import RateLimit
 from .shared_looks import SharedLooks
 
@@ -43,6 +44,10 @@ _FUNCTION_TYPE = "AWS::Lambda::Function"
 _STACK_TYPE = "AWS::CloudFormation::Stack"
 # A resource that was deleted may be listed still.
 _DELETED = "DELETE_COMPLETE"
+
+# What follows an update only deletes what is not needed any more; and a change set that somebody
+# has to look at may never be executed.
+_HARMLESS = ("CLEANUP", "REVIEW")
 
 Found = dict[str, Any]
 
@@ -108,6 +113,10 @@ class DeniedError(ChangeRefusedError):
     """The role does not allow it."""
 
 
+class UnsignedError(ChangeRefusedError):
+    """The function takes signed code only."""
+
+
 class ControlPlane(Protocol):
     def of_stack(self, stack_name: str) -> Iterator[FunctionRef]:
         """The functions of a stack and of the stacks nested in it; none, if there is no stack."""
@@ -154,12 +163,8 @@ class ControlPlane(Protocol):
         """Whether no concurrency is left to it, so that nobody can call it."""
         ...
 
-    def is_called_directly(self, name: str) -> bool:
-        """Whether somebody is permitted to call the function without an alias; True if unknown."""
-        ...
-
-    def calling_services(self, name: str, qualifier: str = "") -> set[str]:
-        """The services that may call a function, or an alias of it; none if that is unknown."""
+    def callers(self, name: str, qualifier: str = "") -> Callers:
+        """Who may call a function without an alias, or by that one; UNKNOWN_CALLERS if unknown."""
         ...
 
     def version(self, name: str, number: str) -> Found:
@@ -173,7 +178,7 @@ class ControlPlane(Protocol):
     def publish(self, name: str, revision: str, code: str | None) -> str | None:
         """The number of a version of the function as it is at that revision and with that code.
 
-        None if it is no longer so.
+        None if it is no longer so. Raises ChangeRefusedError also for one that can't be called.
         """
         ...
 
@@ -270,9 +275,10 @@ class LambdaControlPlane:
                 return Deployment()
             raise
         began = stack.get("LastUpdatedTime") or stack["CreationTime"]
-        # What follows an update only deletes what is not needed any more.
         status = stack["StackStatus"]
-        is_under_way = status.endswith("_IN_PROGRESS") and "CLEANUP" not in status
+        is_under_way = status.endswith("_IN_PROGRESS") and not any(
+            harmless in status for harmless in _HARMLESS
+        )
         return Deployment(f"{began.isoformat()}{' …' if is_under_way else ''}", is_under_way)
 
     def find(self, names: Collection[str]) -> dict[str, Found]:
@@ -410,26 +416,16 @@ class LambdaControlPlane:
             return set()
         return {one["FunctionArn"].rpartition(":")[2] for one in found}
 
-    def is_called_directly(self, name: str) -> bool:
-        try:
-            policy = self._policy(name)
-        except GoneError:
-            return False  # nobody is
-        except (ChangeRefusedError, ValueError):
-            return True
-        return any(one.get("Effect") == "Allow" for one in policy.get("Statement", ()))
-
-    def calling_services(self, name: str, qualifier: str = "") -> set[str]:
-        try:
-            return list_principals(self._policy(name, qualifier))
-        except (GoneError, ChangeRefusedError, ValueError):
-            return set()
-
-    def _policy(self, name: str, qualifier: str = "") -> dict[str, Any]:
+    def callers(self, name: str, qualifier: str = "") -> Callers:
         which: dict[str, Any] = {"Qualifier": qualifier} if qualifier else {}
-        found = self._call(self._lambda.get_policy, FunctionName=name, **which)
-        policy = json.loads(found["Policy"])
-        return policy if isinstance(policy, dict) else {}
+        try:
+            found = self._call(self._lambda.get_policy, FunctionName=name, **which)
+            policy = json.loads(found["Policy"])
+        except GoneError:
+            return NO_CALLERS
+        except (ChangeRefusedError, ValueError):
+            return UNKNOWN_CALLERS
+        return Callers.from_policy(policy) if isinstance(policy, dict) else UNKNOWN_CALLERS
 
     def version(self, name: str, number: str) -> Found:
         found: Found = self._call(
@@ -455,6 +451,9 @@ class LambdaControlPlane:
                 break
             self._sleep(pause)
             published = self.version(name, number)
+        if (state := published.get("State", "Active")) in ("Pending", "Failed"):
+            reason = published.get("StateReason") or "Lambda does not say why"
+            raise ChangeRefusedError(f"a version of it is {state.lower()}: {reason}")
         return number
 
     def point(self, name: str, alias: Alias, version: str) -> bool:
@@ -563,6 +562,9 @@ class LambdaControlPlane:
 
 _KINDS: dict[str, type[ChangeRefusedError]] = {
     "AccessDeniedException": DeniedError,
+    # https://docs.aws.amazon.com/lambda/latest/dg/configuration-codesigning.html
+    "CodeVerificationFailedException": UnsignedError,
+    "InvalidCodeSignatureException": UnsignedError,
     "PreconditionFailedException": _StaleError,
     "ResourceConflictException": _ConflictError,
 }
@@ -573,7 +575,13 @@ _THROTTLES = {"TooManyRequestsException", "ThrottlingException", "Throttling"}
 
 
 def _is_throttled(error: Exception) -> bool:
-    return isinstance(error, ClientError) and _code(error) in _THROTTLES
+    if not isinstance(error, ClientError):
+        return False
+    return _code(error) in _THROTTLES or _status(error) == HTTPStatus.TOO_MANY_REQUESTS
+
+
+def _status(error: ClientError) -> int:
+    return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
 
 
 def _may_pass(error: Exception) -> bool:
@@ -583,8 +591,7 @@ def _may_pass(error: Exception) -> bool:
     """
     if not isinstance(error, ClientError):
         return True
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return _is_throttled(error) or status >= 500
+    return _is_throttled(error) or _status(error) >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def _retry_after(error: Exception) -> float:

@@ -7,7 +7,7 @@ begin with "its", or with who calls it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -157,18 +157,32 @@ _DESCRIPTIONS: dict[str, Callable[[_Source], str | None]] = {
 }
 
 
-def list_principals(policy: Facts) -> set[str]:
-    """The services that a function's resource-based policy lets call it."""
-    allowed = (one for one in policy.get("Statement", ()) if one.get("Effect") == "Allow")
-    found: set[str] = set()
-    for statement in allowed:
-        principal = statement.get("Principal")
-        services = principal.get("Service", ()) if isinstance(principal, dict) else ()
-        found |= {services} if isinstance(services, str) else {*services}
-    return found
+@dataclass(frozen=True)
+class Callers:
+    """Who may call a function, or an alias of it, by its resource-based policy.
+
+    ``are_any``: somebody may. ``services`` are those of them that are AWS's.
+    """
+
+    are_any: bool = False
+    services: frozenset[str] = frozenset()
+
+    @classmethod
+    def from_policy(cls, policy: Facts) -> Callers:
+        allowed = [one for one in policy.get("Statement", ()) if one.get("Effect") == "Allow"]
+        services: set[str] = set()
+        for statement in allowed:
+            principal = statement.get("Principal")
+            named = principal.get("Service", ()) if isinstance(principal, dict) else ()
+            services |= {named} if isinstance(named, str) else {*named}
+        # In China, some have names of their own.
+        return cls(bool(allowed), frozenset(one.removesuffix(".cn") for one in services))
 
 
-def list_caller_cautions(services: set[str]) -> Iterator[str]:
+NO_CALLERS, UNKNOWN_CALLERS = Callers(), Callers(are_any=True)
+
+
+def list_caller_cautions(services: Collection[str]) -> Iterator[str]:
     """What to know of services that call a function by its policy."""
     for service, text in _IMPATIENT.items():
         if service in services:

@@ -89,6 +89,10 @@ class Instrumentation(Protocol):
         ...
 
 
+class UnfinishedError(Exception):
+    """It was handed over, but is not done, or that is not known."""
+
+
 class LambdaInstrumentation:
     """``client`` gives a boto3 Lambda client."""
 

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -36,9 +37,10 @@ from .control_plane import (
     FunctionRef,
     GoneError,
     UnseenUpdateError,
+    UnsignedError,
     is_settled,
 )
-from .event_sources import EventSources, list_caller_cautions
+from .event_sources import Callers, EventSources, list_caller_cautions
 from .obstacles import find_hidden_variables, find_obstacle, list_cautions
 from .redirect import (
     MAX_TIMEOUT,
@@ -71,6 +73,10 @@ _RESTORED_LATER = "the stack is being deployed; its functions are restored after
 _CHANGING = "somebody else keeps changing it"
 _THROTTLED = "nobody can call it: its reserved concurrency is 0"
 _UNSEEN = "Lambda took the change, but it is not known whether it is through"
+_UNSIGNED = (
+    "it takes signed code only, and plldb's layer is not signed: to debug it, let its code signing "
+    "configuration warn of that, rather than enforce it"
+)
 _NAME_OF_A_STACK = "its list has the name of a stack: call the list something else"
 _LOST_ORIGINAL = "it runs plldb's shim, but its own handler is not known any more; deploy it again"
 
@@ -79,6 +85,8 @@ Message = dict[str, Any]
 
 # What ``act`` gives for each of ``items``, so many of which are worked on at once.
 InParallel = Callable[[Callable[[Any], Any], list[Any], int], list[Any]]
+# Takes a function's name, and perhaps an alias.
+FindCallers = Callable[..., Callers]
 
 
 def _in_threads(act: Callable[[Any], Any], items: list[Any], most: int) -> list[Any]:
@@ -213,6 +221,7 @@ def _instrument(
     has_few = len(selection.functions) <= _FEW
     published_for: set[str] = set()
     aliases: dict[str, list[str]] = {}
+    find_callers = cache(instrumenter.control_plane.callers)
 
     def take(function: FunctionRef) -> bool:
         own = sources.get(function.name, EventSources())
@@ -223,7 +232,7 @@ def _instrument(
             messages += [wire.warning(function.logical_id, text) for text in own.cautions]
         if is_taken and has_few:
             messages += _take_aliases(
-                function, messages[0], request, own, instrumenter, published_for
+                function, messages[0], request, own, find_callers, instrumenter, published_for
             )
             aliases[function.name] = messages[0]["aliases"]
         for message in messages:
@@ -250,10 +259,10 @@ def _instrument(
                 instrumenter.sleep(_LATE_PAUSE)
                 own = sources.get(function.name, EventSources())
                 aliases[function.name] = _take_aliases_late(
-                    function, request, own, instrumenter, notifier, published_for
+                    function, request, own, find_callers, instrumenter, notifier, published_for
                 )
             _warn_of_throttling(function, instrumenter, notifier)
-            _warn_of_callers(function, aliases[function.name], instrumenter, notifier)
+            _warn_of_callers(function, aliases[function.name], find_callers, notifier)
     _end_publishing(request, published_for, instrumenter)
     if not has_few and instrumenter.is_over(request["token"]):
         return restore(own_holds, record, instrumenter)
@@ -442,6 +451,8 @@ def _take(
         return [wire.skipped(function.logical_id, "it was deleted")]
     except DeniedError as error:
         return [wire.skipped(function.logical_id, instrumenter.scope.explain(str(error)))]
+    except UnsignedError:
+        return [wire.skipped(function.logical_id, _UNSIGNED)]
     except ChangeRefusedError as error:
         return [wire.skipped(function.logical_id, str(error))]
     return [wire.skipped(function.logical_id, _CHANGING)]
@@ -626,6 +637,7 @@ def _take_aliases_late(
     function: FunctionRef,
     request: dict[str, Any],
     sources: EventSources,
+    find_callers: FindCallers,
     instrumenter: Instrumenter,
     notifier: Notifier,
     published_for: set[str],
@@ -643,7 +655,9 @@ def _take_aliases_late(
         return []
     original = undo(current, instrumenter.layer)
     told = _instrumented_message(function, found, original, found["RevisionId"])
-    warnings = _take_aliases(function, told, request, sources, instrumenter, published_for)
+    warnings = _take_aliases(
+        function, told, request, sources, find_callers, instrumenter, published_for
+    )
     is_news = bool(told["aliases"]) or told["revision"] != found["RevisionId"]
     for message in (*([told] if is_news else []), *warnings):
         notifier.notify(message)
@@ -655,6 +669,7 @@ def _take_aliases(
     told: Message,
     request: dict[str, Any],
     sources: EventSources,
+    find_callers: FindCallers,
     instrumenter: Instrumenter,
     published_for: set[str],
 ) -> list[Message]:
@@ -676,7 +691,7 @@ def _take_aliases(
     wish = AliasWish(
         # An earlier plldb says nothing of it.
         always=request.get("aliases", False),
-        is_direct=sources.call_latest,
+        is_direct=lambda: sources.call_latest or find_callers(function.name).are_any,
         is_own=lambda configuration: _is_own(configuration, request, instrumenter),
         find_holder=find_holder,
         announce=announce,
@@ -715,12 +730,12 @@ def _warn_of_throttling(
 
 
 def _warn_of_callers(
-    function: FunctionRef, aliases: list[str], instrumenter: Instrumenter, notifier: Notifier
+    function: FunctionRef, aliases: list[str], find_callers: FindCallers, notifier: Notifier
 ) -> None:
     """Of services that call the function, or one of its aliases that come here."""
-    services: set[str] = set()
-    for qualifier in ("", *aliases):
-        services |= instrumenter.control_plane.calling_services(function.name, qualifier)
+    services = {*find_callers(function.name).services}
+    for alias in aliases:
+        services |= find_callers(function.name, alias).services
     for text in list_caller_cautions(services):
         notifier.notify(wire.warning(function.logical_id, text))
 

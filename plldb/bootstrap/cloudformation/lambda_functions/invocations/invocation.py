@@ -46,7 +46,7 @@ class Grant:
 
     ``session_id`` is the session that has the functions now, ``hold`` the beginning of the id of
     the one that instrumented them, as they say it themselves. The stack is where they are.
-    ``is_settled``: the session is over, and restoring them was begun once more.
+    ``is_settled``: the session is over, and they were restored once more, as far as is known.
     """
 
     session_id: str

@@ -7,6 +7,7 @@ do no harm.
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,7 +16,7 @@ from typing import TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ..instrumentation.request import restore_request
+from ..instrumentation.request import UnfinishedError, restore_request
 from ..invocations.invocation import Grant
 from ..invocations.store import InvocationStore
 from ..shared.dynamodb import OverloadedError
@@ -28,6 +29,8 @@ from .session import CONNECTING_SECONDS, Session
 from .store import SessionStore
 
 _THREADS = 16
+# For so long one restoring after the other is begun, and waited for; the next run has the rest.
+_SETTLING_SECONDS = 30.0
 # As many ids as a log line shows.
 _SHOWN = 50
 
@@ -41,12 +44,16 @@ class NotReapedError(Exception):
 
 @dataclass(frozen=True)
 class Reaper:
-    """What the operation acts on."""
+    """What the operation acts on. ``settling`` has functions restored, and waits for the end of
+    that: its instrumentation raises UnfinishedError. ``clock`` measures how long that takes.
+    """
 
     sessions: SessionStore
     invocations: InvocationStore
     connections: Connections
     ending: Ending
+    settling: Ending
+    clock: Callable[[], float] = time.monotonic
 
 
 def reap(record: Record, reaper: Reaper, now: float) -> dict[str, int]:
@@ -61,9 +68,12 @@ def reap(record: Record, reaper: Reaper, now: float) -> dict[str, int]:
         return request_id if reaper.invocations.expire(request_id, now) else None
 
     invocations = sweep.each(lambda: reaper.invocations.stale(now), expire)
-    settled = sweep.each(
-        lambda: _by_grant(reaper.invocations.unsettled()), lambda one: _settle(*one, reaper, now)
-    )
+    until = reaper.clock() + _SETTLING_SECONDS
+
+    def settle(one: tuple[Grant, list[str]]) -> str | None:
+        return _settle(*one, reaper, now) if reaper.clock() < until else None
+
+    settled = sweep.each(lambda: _by_grant(reaper.invocations.unsettled()), settle)
     counts = {"reaped": len(sessions), "stale": len(invocations)}
     record |= counts | {"outcome": "reaped", "reapedSessions": sorted(sessions)[:_SHOWN]}
     record["settled"] = len(settled)
@@ -111,8 +121,12 @@ def _settle(grant: Grant, token_keys: list[str], reaper: Reaper, now: float) -> 
     """Has its functions restored once more after the end of the session, whoever ended it.
 
     Who closed it may have failed right after that, and DynamoDB may have deleted it by its TTL.
+    What does not come to a good end, or takes long, is begun again by the next run.
     """
-    if not _restore(grant, reaper, now):
+    try:
+        if not _restore(grant, reaper, now):
+            return None
+    except UnfinishedError:
         return None
     for key in token_keys:
         reaper.invocations.settle(key)
@@ -120,15 +134,15 @@ def _settle(grant: Grant, token_keys: list[str], reaper: Reaper, now: float) -> 
 
 
 def _restore(grant: Grant, reaper: Reaper, now: float) -> bool:
-    """Whether the session is over, and restoring has been started."""
+    """Whether the session is over, and its functions are restored. Raises UnfinishedError."""
     session = find_latest(reaper.sessions, grant.session_id)
     if session is None:
         request = restore_request(grant.stack_name, [grant.hold])
-        reaper.ending.instrumentation.start(request)
+        reaper.settling.instrumentation.start(request)
         return True
     if not session.is_over(now):
         return False
-    return reaper.ending.restore(session, now, [grant.hold], again=True)
+    return reaper.settling.restore(session, now, [grant.hold], again=True)
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,12 @@ SCHEDULED = Config(
     max_pool_connections=32,
 )
 
+# Somebody else works, and may take longer than it makes sense to wait: asked again, it would begin
+# again.
+WATCHING = SCHEDULED.merge(
+    Config(read_timeout=15, retries={"mode": "standard", "total_max_attempts": 1})
+)
+
 # How long an update of a function takes at least: it makes no sense to look before.
 SHORTEST_UPDATE_SECONDS = 0.56 if ON_EMULATOR else 1.0
 

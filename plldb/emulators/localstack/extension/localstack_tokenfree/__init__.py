@@ -15,15 +15,21 @@ Map of the package (nothing outside ``plugins`` is loaded before LocalStack asks
 ``execute_api``          the way of every such request to what serves its API
 ``http_api``             the data plane of HTTP APIs
 ``certificate``          what ``https://`` and ``wss://`` show, and where clients get it
-``websocket``            the data plane: ``expressions``, ``events``, ``policy`` and ``framing`` do
-                         no I/O; ``integrations`` calls functions; ``transport`` owns sockets;
-                         ``gateway`` and ``management`` are the two routes
+``websocket``            the data plane of WebSocket APIs. No I/O: ``expressions``, ``events``,
+                         ``policy`` and ``conditions``, ``framing``, ``request_models``.
+                         ``admission`` says who may connect, ``integrations`` what a route does,
+                         with ``mapping`` (templates), ``functions`` and ``backends``;
+                         ``executors`` has the threads, ``transport`` the sockets; ``gateway`` and
+                         ``management`` are the two routes
 ``lambda_runtime``       functions as subprocesses: ``runtime_api`` (what AWS calls the Runtime
                          API), ``process``, ``executor``, ``assignment``; ``bootstrap`` and
                          ``api_names`` (in the child)
+``kinesis``              Kinesis on moto
 ``dynamodb``             DynamoDB on moto, serialised, with TTL expiry
-``signatures``           who signed a request
+``signatures``           who signed a request, and whether with the secret
+``identities``           users and roles by their access keys; ``access``: what IAM lets them do
 ``rest_iam``             ``AWS_IAM`` on REST APIs
+``rest_names``           names of REST APIs in their events
 ``diagnostics``          ``GET /_tokenfree/diagnostics``
 =======================  ==========================================================================
 """

@@ -74,7 +74,7 @@ class ExecuteApi:
         if served is None:
             return None
         if protocol_of(served.api_id) == "WEBSOCKET":
-            return over_websocket(request, served.api_id, served.stage, served.path)
+            return over_websocket(request, served.api_id, served.stage, served.path, True)
         mapped = Mapped(host.partition(":")[0], served.stage, served.path)
         return self._over_http(request, Address(served.api_id, path), mapped)
 
@@ -131,14 +131,16 @@ def is_rest_api(api_id: str) -> bool:
     return api_id in everywhere.active_deployments
 
 
-def over_websocket(request: Any, api_id: str, stage: str, path: str) -> Response:
+def over_websocket(
+    request: Any, api_id: str, stage: str, path: str, is_custom_domain: bool = False
+) -> Response:
     """A stage takes upgrades, ``@connections`` below it the backend's calls; all else is
     forbidden."""
     rest = path.strip("/").split("/")
     if request.method == UPGRADE:
         if rest != [""] or not stage:
             return refuse(request, response_of(FORBIDDEN))
-        return connect(request, api_id, stage)
+        return connect(request, api_id, stage, is_custom_domain)
     if rest[0] == "@connections" and len(rest) == 2:
         return manage_connection(request, api_id, stage, rest[1])
     if rest == [""] and STORE.find_stage(api_id, stage):
@@ -184,9 +186,18 @@ def identity_of(request: Any, arn: str, keys: Keys) -> Mapping[str, str] | None:
     return caller_identity(access_key, arn.split(":")[3])
 
 
+def _as_latin_1(text: str) -> str:
+    """Other text goes out in UTF-8; WSGI wants its bytes as if they were Latin-1."""
+    try:
+        text.encode("latin-1")
+    except UnicodeEncodeError:
+        return text.encode().decode("latin-1")
+    return text
+
+
 def response_of(answer: HttpAnswer) -> Response:
     response = Response(answer.body, status=answer.status)
     response.headers.clear()
     for name, value in answer.headers:
-        response.headers.add(name, value)
+        response.headers.add(name, _as_latin_1(value))
     return response

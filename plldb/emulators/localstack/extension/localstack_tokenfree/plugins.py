@@ -26,6 +26,20 @@ def dynamodb() -> Service:
     return create_service()
 
 
+@aws_provider(api="dynamodbstreams", name="moto")
+def dynamodbstreams() -> Service:
+    from .dynamodb_streams import create_service
+
+    return create_service()
+
+
+@aws_provider(api="kinesis", name="moto")
+def kinesis() -> Service:
+    from .kinesis import create_service
+
+    return create_service()
+
+
 class SubprocessExecutorPlugin(RuntimeExecutorPlugin):
     """Chosen by ``LAMBDA_RUNTIME_EXECUTOR=subprocess``."""
 
@@ -55,19 +69,22 @@ def install() -> None:
         diagnostics,
         execute_api,
         rest_iam,
+        rest_names,
         websocket,
     )
-    from .lambda_runtime import assignment
+    from .lambda_runtime import assignment, deployment
 
     execute_api.install()
     websocket.install()
     rest_iam.install()
+    rest_names.install()
     diagnostics.install()
     certificate.install()
     cloudformation_custom.install()
     cloudformation_gaps.install()
     cloudformation_names.install()
     assignment.install()
+    deployment.install()
 
 
 def _resource_type(type_name: str, find: Callable[[], type]) -> PluginSpec:

@@ -27,16 +27,25 @@ class Settings:
     lambda_init_seconds: float = 10.0
     lambda_concurrent_starts: int = 4
     lambda_patience_seconds: float = 0.1
+    lambda_unsupported: str = "refuse"
+    lambda_node_modules: str = "/opt/nodejs/node_modules"
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
         """Read ``TOKENFREE_<FIELD>`` variables; unset or empty ones keep their default."""
         values: dict[str, Any] = {
-            field.name: (int if isinstance(field.default, int) else float)(value)
+            field.name: _as(field.default, value)
             for field in fields(cls)
             if (value := environ.get(f"TOKENFREE_{field.name.upper()}"))
         }
         return cls(**values)
+
+
+def _as(default: object, text: str) -> int | float | str:
+    """``text`` in the type of the setting's default."""
+    if isinstance(default, str):
+        return text
+    return int(text) if isinstance(default, int) else float(text)
 
 
 SETTINGS = Settings.from_environment(os.environ)

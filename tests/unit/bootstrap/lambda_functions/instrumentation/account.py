@@ -15,7 +15,7 @@ from lambda_functions.instrumentation.control_plane import (
     FunctionRef,
     GoneError,
 )
-from lambda_functions.instrumentation.event_sources import EventSources
+from lambda_functions.instrumentation.event_sources import Callers, EventSources
 
 
 class CrashedError(BaseException):
@@ -143,11 +143,8 @@ class Account:
     def provisioned(self, name: str) -> set[str]:
         return self.provisioned_at.get(name, set())
 
-    def is_called_directly(self, name: str) -> bool:
-        return name in self.direct
-
-    def calling_services(self, name: str, qualifier: str = "") -> set[str]:
-        return set()
+    def callers(self, name: str, qualifier: str = "") -> Callers:
+        return Callers(are_any=name in self.direct)
 
     def version(self, name: str, number: str) -> Found:
         if number not in self.published.get(name, {}):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +17,11 @@ from lambda_functions.instrumentation.control_plane import (
     LambdaControlPlane,
 )
 from lambda_functions.instrumentation.redirect import Layer
-from lambda_functions.instrumentation.request import instrument_request, restore_request
+from lambda_functions.instrumentation.request import (
+    UnfinishedError,
+    instrument_request,
+    restore_request,
+)
 from lambda_functions.invocations.grants import Grants
 from lambda_functions.invocations.invocation import Grant, token_key
 from lambda_functions.sessions.ending import Ending
@@ -56,6 +61,7 @@ class AwsScene:
         self.sessions = MemorySessionStore()
         self.invocations = MemoryInvocationStore()
         self.requests = FakeInstrumentation()
+        self.awaited = _Awaited()
         self.lists = MemoryFunctionLists(self.now)
         self.grants = Grants(self.invocations, self.sessions)
         self.queues: dict[str, int] = {}
@@ -185,12 +191,16 @@ class AwsScene:
             self._reap_once()
 
     def _reap_once(self) -> None:
-        ending = Ending(self.sessions, self.requests, self.connections)
-        reaper = Reaper(self.sessions, self.invocations, self.connections, ending)
-        reap({}, reaper, self.now())
         instrumenter = self.instrumenter("reaper")
+        ending = Ending(self.sessions, self.requests, self.connections)
+        settling = replace(ending, instrumentation=self.awaited)
+        reaper = Reaper(self.sessions, self.invocations, self.connections, ending, settling)
+        reap({}, reaper, self.now())
         while self.requests.requests:
             self._as_lambda_does(instrumenter, self.requests.requests.pop(0))
+        for request in self.awaited.take_begun():
+            if self._try(instrumenter, request):
+                self.awaited.finished(request)
 
     def restore(self) -> dict[str, Any]:
         """As ``plldb restore`` asks for it."""
@@ -199,12 +209,39 @@ class AwsScene:
     def _as_lambda_does(self, instrumenter: service.Instrumenter, request: dict[str, Any]) -> None:
         """An asynchronous invocation: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html"""
         for attempt in range(_ROUNDS_OF_LAMBDA):
-            record: dict[str, Any] = {}
-            try:
-                service.handle(json.loads(json.dumps(request)), record, instrumenter)
-            except (service.NotRestoredError, ChangeRefusedError, GoneError, ClientError):
-                self.time.sleep(60 * (attempt + 1))
-            else:
+            if self._try(instrumenter, request):
                 return
-            finally:
-                self.named |= record.get("notRestored", {}) | record.get("left", {})
+            self.time.sleep(60 * (attempt + 1))
+
+    def _try(self, instrumenter: service.Instrumenter, request: dict[str, Any]) -> bool:
+        """Whether it comes to a good end."""
+        record: dict[str, Any] = {}
+        try:
+            service.handle(json.loads(json.dumps(request)), record, instrumenter)
+        except (service.NotRestoredError, ChangeRefusedError, GoneError, ClientError):
+            return False
+        finally:
+            self.named |= record.get("notRestored", {}) | record.get("left", {})
+        return True
+
+
+class _Awaited:
+    """Whoever waits for the end gives up at once, and asks again in the next round."""
+
+    def __init__(self) -> None:
+        self._begun: list[dict[str, Any]] = []
+        self._finished: list[dict[str, Any]] = []
+
+    def start(self, request: dict[str, Any]) -> None:
+        if request in self._finished:
+            self._finished.remove(request)
+            return
+        self._begun.append(request)
+        raise UnfinishedError
+
+    def take_begun(self) -> list[dict[str, Any]]:
+        begun, self._begun = self._begun, []
+        return begun
+
+    def finished(self, request: dict[str, Any]) -> None:
+        self._finished.append(request)

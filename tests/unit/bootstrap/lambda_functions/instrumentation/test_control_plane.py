@@ -9,6 +9,7 @@ from threading import Event
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from lambda_functions.instrumentation.control_plane import (
     Alias,
     ChangeRefusedError,
@@ -250,6 +251,8 @@ class TestDeployment:
             ("DELETE_IN_PROGRESS", True),
             ("IMPORT_IN_PROGRESS", True),
             ("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", False),
+            # A change set for a new stack may wait for weeks.
+            ("REVIEW_IN_PROGRESS", False),
             ("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS", False),
             ("UPDATE_ROLLBACK_COMPLETE", False),
             ("UPDATE_FAILED", False),
@@ -318,6 +321,12 @@ class TestUpdate:
         scene = Scene(update_function_configuration=[{}], get_function_configuration=[answer])
         with pytest.raises(UnseenUpdateError, match=reason):
             scene.functions.update("f", "rev", {})
+
+    def test_a_throttle_is_known_by_its_status_too(self) -> None:
+        told = {"Error": {"Code": "Odd"}, "ResponseMetadata": {"HTTPStatusCode": 429}}
+        throttled = ClientError(told, "UpdateFunctionConfiguration")  # type: ignore[arg-type]
+        scene = Scene(update_function_configuration=[throttled, SETTLED])
+        assert scene.functions.update("f", "rev", {}) == SETTLED
 
     def test_one_that_was_not_taken_is_another_matter(self) -> None:
         scene = Scene(update_function_configuration=[client_error("TooManyRequestsException")])
@@ -400,10 +409,11 @@ class TestAliases:
             (client_error("ResourceNotFoundException"), False),
             (client_error("AccessDeniedException"), True),
             ({"Policy": "what is this?"}, True),
+            ({"Policy": "[]"}, True),
         ],
     )
     def test_who_may_call_the_function_without_an_alias(self, answer: Any, expected: bool) -> None:
-        assert Scene(get_policy=[answer]).functions.is_called_directly("f") is expected
+        assert Scene(get_policy=[answer]).functions.callers("f").are_any is expected
 
 
 class TestVersions:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from lambda_functions.instrumentation.event_sources import (
     BROKER_TIMEOUT,
+    Callers,
     EventSources,
     list_caller_cautions,
-    list_principals,
 )
 
 PAGE = Path(__file__).parents[5] / "docs" / "event-sources.md"
@@ -112,11 +112,17 @@ def test_services_of_a_policy() -> None:
         statement({"Service": "iot.amazonaws.com"}, "Deny"),
         {},
     ]
-    assert list_principals({"Statement": statements}) == {
+    assert Callers.from_policy({"Statement": statements}).services == {
         "s3.amazonaws.com",
         "sns.amazonaws.com",
         "events.amazonaws.com",
     }
+
+
+def test_services_of_the_partition_in_china_are_known_as_well() -> None:
+    statement = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com.cn"}}
+    services = Callers.from_policy({"Statement": [statement]}).services
+    assert [*list_caller_cautions(services)] != []
 
 
 @pytest.mark.parametrize(

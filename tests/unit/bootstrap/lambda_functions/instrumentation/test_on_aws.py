@@ -6,6 +6,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -113,6 +114,17 @@ class TestRate:
         assert len(of_type(told, "instrumented")) == 20
         assert most_in_a_second(scene.aws.calls) <= 12
 
+    @pytest.mark.parametrize(
+        "again", ["3", "0", "-1", "nan", "Wed, 21 Oct 2026 07:28:00 GMT", "9" * 400]
+    )
+    def test_whatever_lambda_says_of_that_it_is_waited_for_a_while(self, again: str) -> None:
+        scene = AwsScene(3)
+        throttled = replace(THROTTLED, headers={"Retry-After": again})
+        scene.aws.fault = fail_at_first(throttled)
+        (told,) = scene.time.run(scene.attach())
+        assert len(of_type(told, "instrumented")) == 3
+        assert scene.time.now < 300
+
     def test_lambda_says_how_long_to_wait(self) -> None:
         scene = AwsScene(1)
         begun: list[float] = []
@@ -173,6 +185,15 @@ class TestUpdates:
         assert of_type(told, "instrumented").keys() == {"Fn1"}
         assert of_type(told, "skipped")["Fn0"]["reason"] == "The subnet was deleted."
 
+    def test_a_function_that_takes_signed_code_only(self) -> None:
+        scene = AwsScene(2)
+        scene.aws.unsigned_layers.add(OUR_LAYER)
+        scene.aws.signed_only.add("app-Fn0")
+        (told,) = scene.time.run(scene.attach())
+        assert "code signing" in of_type(told, "skipped")["Fn0"]["reason"]
+        assert of_type(told, "instrumented").keys() == {"Fn1"}
+        assert not has_left_anything(scene.aws.functions["app-Fn0"])
+
     def test_a_layer_that_is_not_for_us(self) -> None:
         theirs = layer_arn("theirs", account="999988887777")
         scene = AwsScene(1, Layers=[theirs])
@@ -202,6 +223,70 @@ class TestAliases:
         scene.vanish()
         scene.time.run(scene.reap)
         assert scene.aws.deployed() == scene.before
+
+    @pytest.mark.parametrize("count", [1, 12])
+    def test_who_may_call_the_function_is_asked_once(self, count: int) -> None:
+        scene = AwsScene(count)
+        for name in scene.names:
+            scene.aws.publish(name, "live")
+        scene.time.run(scene.attach())
+        reads = [call for call in scene.aws.calls if call.operation == "GetPolicy"]
+        # Of the function, and of its alias, which comes to the debugger.
+        assert len(reads) == 2 * count
+
+    @pytest.mark.parametrize(
+        ("harm", "reason"),
+        [
+            (lambda aws: aws.provisioned.update({"app-Fn0": ["live"]}), "provisioned concurrency"),
+            (lambda aws: aws.provisioned.update({"app-Fn0": ["1"]}), "provisioned concurrency"),
+            (
+                lambda aws: aws.edit("app-Fn0", SnapStart={"ApplyOn": "PublishedVersions"}),
+                "SnapStart",
+            ),
+            (lambda aws: aws.edit("app-Fn0", CodeSha256="other"), "other code"),
+            (lambda aws: aws.publish("app-Fn0", "live", {"1": 0.1}), "shares its calls"),
+            (
+                lambda aws: aws.version_failures.update({"app-Fn0": "no such subnet"}),
+                "no such subnet",
+            ),
+        ],
+    )
+    def test_what_would_be_lost_or_wrong_is_not_taken_and_said(
+        self, harm: Callable[[Any], object], reason: str
+    ) -> None:
+        scene = self.scene()
+        harm(scene.aws)
+        before = scene.aws.deployed()
+        (told,) = scene.time.run(scene.attach(aliases=True))
+        instrumented = of_type(told, "instrumented")
+        assert {name: one["aliases"] for name, one in instrumented.items()} == {
+            "Fn0": [],
+            "Fn1": ["live"],
+        }
+        assert reason in of_type(told, "warning")["Fn0"]["message"]
+        scene.vanish()
+        scene.time.run(scene.reap)
+        assert scene.aws.deployed() == before
+
+    def test_a_version_that_may_not_be_deleted_is_named(self) -> None:
+        """Nobody calls it any more."""
+        scene = self.scene()
+        scene.time.run(scene.attach(aliases=True))
+
+        def refuse(_: str, operation: str, parameters: dict[str, Any]) -> None:
+            if operation == "DeleteFunction":
+                raise Refusal("AccessDeniedException", "versions have no tags")
+
+        scene.aws.fault = refuse
+        scene.vanish()
+        scene.time.run(scene.reap)
+        for name in scene.names:
+            function = scene.aws.functions[name]
+            assert function.aliases["live"]["FunctionVersion"] == "1"
+            assert function.current["Handler"] == "app.handler"
+        assert all("versions have no tags" in text for text in scene.named.values())
+        assert scene.named.keys() == {"Fn0", "Fn1"}
+        assert [*scene.invocations.unsettled()] == []
 
     def test_in_spite_of_lost_answers(self) -> None:
         scene = self.scene()
@@ -316,6 +401,21 @@ class TestRestore:
         scene.vanish()
         scene.time.run(scene.reap)
         assert scene.aws.deployed() == scene.before
+
+    def test_a_refusal_that_lasts_longer_than_lambda_repeats_what_fails(self) -> None:
+        """The reaper asks for it until it is done."""
+        scene = self.attached()
+        refusal = Refusal("InvalidParameterValueException", "not now")
+        ends = scene.time.now + 900
+
+        def refuse(_: str, operation: str, __: dict[str, Any]) -> None:
+            if operation == "UpdateFunctionConfiguration" and scene.time.now < ends:
+                raise refusal
+
+        scene.aws.fault = refuse
+        scene.time.run(scene.reap)
+        assert scene.aws.deployed() == scene.before
+        assert [*scene.invocations.unsettled()] == []
 
     def test_a_refusal_is_in_the_log_of_whom_nobody_hears(self) -> None:
         scene = self.attached()

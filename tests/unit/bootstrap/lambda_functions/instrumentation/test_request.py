@@ -1,19 +1,30 @@
-"""The instrumentation function is asked, and nobody waits for what it does."""
+"""The instrumentation function is asked; the reaper alone waits for what it does."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from lambda_functions.instrumentation.request import LambdaInstrumentation, restore_request
+import pytest
+from botocore.exceptions import ReadTimeoutError
+from lambda_functions.instrumentation.awaited_requests import AwaitedInstrumentation
+from lambda_functions.instrumentation.request import (
+    LambdaInstrumentation,
+    UnfinishedError,
+    restore_request,
+)
 
 
 class FakeLambda:
-    def __init__(self) -> None:
+    def __init__(self, answer: dict[str, Any] | Exception | None = None) -> None:
         self.invocations: list[dict[str, Any]] = []
+        self._answer = answer
 
-    def invoke(self, **parameters: Any) -> None:
+    def invoke(self, **parameters: Any) -> Any:
         self.invocations.append(parameters)
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return self._answer
 
 
 def test_it_is_asked_without_waiting_for_the_answer() -> None:
@@ -23,6 +34,26 @@ def test_it_is_asked_without_waiting_for_the_answer() -> None:
     (invocation,) = client.invocations
     assert json.loads(invocation.pop("Payload")) == request
     assert invocation == {"FunctionName": "instrumentation", "InvocationType": "Event"}
+
+
+def test_the_reaper_learns_that_it_is_done() -> None:
+    client = FakeLambda({"StatusCode": 200})
+    request = restore_request("app", ["one"])
+    AwaitedInstrumentation(lambda: client, "instrumentation").start(request)
+    (invocation,) = client.invocations
+    assert json.loads(invocation.pop("Payload")) == request
+    assert invocation == {"FunctionName": "instrumentation"}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [{"StatusCode": 200, "FunctionError": "Unhandled"}, ReadTimeoutError(endpoint_url="lambda")],
+)
+def test_or_that_it_is_not(answer: dict[str, Any] | Exception) -> None:
+    client = FakeLambda(answer)
+    with pytest.raises(UnfinishedError):
+        AwaitedInstrumentation(lambda: client, "instrumentation").start(restore_request("app"))
+    assert len(client.invocations) == 1
 
 
 def test_nobodys_holds_are_not_everybodys() -> None:

@@ -19,7 +19,7 @@ from lambda_functions.instrumentation.control_plane import (
     GoneError,
     UnseenUpdateError,
 )
-from lambda_functions.instrumentation.event_sources import EventSources
+from lambda_functions.instrumentation.event_sources import Callers, EventSources
 from lambda_functions.instrumentation.redirect import Layer
 from lambda_functions.instrumentation.request import (
     instrument_request,
@@ -48,7 +48,7 @@ class FakeFunctions:
         # What was found a moment ago, and so may be wrong.
         self.known: dict[str, dict[str, Any]] = {}
         self.throttled: set[str] = set()
-        self.callers: dict[str, set[str]] = {}
+        self.services: dict[str, set[str]] = {}
         self.cautions: dict[str, tuple[str, ...]] = {}
         self.gets: list[str] = []
         self.deployments = [Deployment("first")]
@@ -143,11 +143,8 @@ class FakeFunctions:
     def provisioned(self, name: str) -> set[str]:
         raise NotImplementedError
 
-    def is_called_directly(self, name: str) -> bool:
-        raise NotImplementedError
-
-    def calling_services(self, name: str, qualifier: str = "") -> set[str]:
-        return self.callers.get(name, set())
+    def callers(self, name: str, qualifier: str = "") -> Callers:
+        return Callers(True, frozenset(self.services.get(name, ())))
 
     def version(self, name: str, number: str) -> dict[str, Any]:
         raise NotImplementedError
@@ -376,7 +373,7 @@ class TestInstrument:
     def test_what_holding_an_invocation_means_for_its_sources_is_told(self) -> None:
         scene = Scene("Fn", "Other")
         scene.functions.cautions = {"app-Fn": ("its queue waits",)}
-        scene.functions.callers = {"app-Fn": {"sns.amazonaws.com"}}
+        scene.functions.services = {"app-Fn": {"sns.amazonaws.com"}}
         told = [one for one in scene.instrument() if one["type"] == "warning"]
         assert [one["function"] for one in told] == ["Fn", "Fn"]
         assert told[0]["message"] == "its queue waits"

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from lambda_functions.instrumentation.request import UnfinishedError
 from lambda_functions.invocations.invocation import (
     Grant,
     Invocation,
@@ -82,7 +85,7 @@ class World:
     @property
     def reaper(self) -> Reaper:
         ending = Ending(self.sessions, self.instrumentation, self.connections)
-        return Reaper(self.sessions, self.invocations, self.connections, ending)
+        return Reaper(self.sessions, self.invocations, self.connections, ending, ending)
 
     def reap(self, now: float = NOW) -> dict[str, int]:
         return reap(self.record, self.reaper, now)
@@ -256,6 +259,43 @@ class TestSessions:
             thread.join()
         assert sum(counts) == 20
         assert {world.status(session) for session in sessions} == {Status.CLOSED}
+
+
+class TestSettling:
+    def test_what_is_not_restored_yet_is_begun_again_until_it_is(self, world: World) -> None:
+        session = world.attach("gone", at=NOW - LEASE, is_open=False, instruments=True)
+        asked: list[dict[str, Any]] = []
+        outcomes: list[Exception | None] = [UnfinishedError(), UnfinishedError("Unhandled"), None]
+
+        def restore(request: dict[str, Any]) -> None:
+            asked.append(request)
+            if outcome := outcomes.pop(0):
+                raise outcome
+
+        settling = replace(world.reaper.ending, instrumentation=SimpleNamespace(start=restore))
+        for round in range(4):
+            world.record.clear()
+            reap(world.record, replace(world.reaper, settling=settling), NOW + 300 * round)
+            assert world.record["settled"] == (1 if round == 2 else 0)
+            assert world.record["outcome"] == "reaped"
+        assert asked == [restoring(session)] * 3
+        assert world.instrumentation.requests == [restoring(session)]
+
+    def test_what_there_is_no_time_for_is_left_to_the_next_run(self, world: World) -> None:
+        for number in range(40):
+            world.attach(f"gone-{number}", at=NOW - LEASE, is_open=False, instruments=True)
+        clock = iter(range(1000))
+
+        def settle() -> int:
+            world.record.clear()
+            slow = replace(world.reaper, clock=lambda: float(next(clock)))
+            reap(world.record, slow, NOW)
+            return int(world.record["settled"])
+
+        # Each look at the clock is a second later than the one before.
+        assert settle() == 29
+        assert settle() == 11
+        assert settle() == 0
 
 
 class TestInvocations:

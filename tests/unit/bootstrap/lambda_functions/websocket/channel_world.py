@@ -217,7 +217,8 @@ class World:
     def reap(self) -> None:
         connections, instrumentation = _Gateway(self), _Instrumenting(self)
         ending = Ending(self.sessions, instrumentation, connections)
-        reap({}, Reaper(self.sessions, self.invocations, connections, ending), self.now)
+        reaper = Reaper(self.sessions, self.invocations, connections, ending, ending)
+        reap({}, reaper, self.now)
 
     def _work(self, act: Callable[[], object]) -> Worker:
         worker = Worker(act)

@@ -7,6 +7,7 @@ http-api-develop-integrations-lambda.html#http-api-develop-integrations-lambda.r
 import base64
 import binascii
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -92,15 +93,20 @@ def _body(answer: Mapping[str, Any]) -> bytes:
         raise MalformedAnswerError("body is no Base64") from error
 
 
+# https://www.rfc-editor.org/rfc/rfc9110#name-field-names
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_BREAKING = re.compile(r"[\r\n\0]")
+
+
 def _headers(answer: Mapping[str, Any], version: str) -> Iterator[tuple[str, str]]:
     many = _mapping(answer, "multiValueHeaders") if version != "2.0" else {}
     overridden = {str(name).lower() for name in many}
     for name, value in _mapping(answer, "headers").items():
         if str(name).lower() not in overridden:
-            yield str(name).lower(), _text(value)
+            yield _name(name), _text(value)
     for name, values in many.items():
         for value in _listed(values):
-            yield str(name).lower(), _text(value)
+            yield _name(name), _text(value)
     if version == "2.0":
         for cookie in _listed(answer.get("cookies") or []):
             yield "set-cookie", _text(cookie)
@@ -119,9 +125,18 @@ def _listed(values: Any) -> Iterable[Any]:
     return values
 
 
+def _name(name: Any) -> str:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise MalformedAnswerError(f"no header can be called {name!r}")
+    return name.lower()
+
+
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (str, int, float)):
-        return str(value)
+        text = str(value)
+        if _BREAKING.search(text):
+            raise MalformedAnswerError("a header's value has a line break")
+        return text
     raise MalformedAnswerError("a header's value is neither text, a number nor a boolean")

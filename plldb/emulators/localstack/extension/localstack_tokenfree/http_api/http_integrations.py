@@ -142,10 +142,11 @@ def _call_service(integration: Record, call: Call) -> HttpAnswer:
     values = {name: evaluate(expression, call) for name, expression in mapping.items()}
     shape = client.meta.service_model.operation_model(operation.name).input_shape
     try:
-        result = getattr(client, operation.method)(**operation_parameters(operation, values, shape))
+        parameters = operation_parameters(operation, values, shape)
+        result = getattr(client, operation.method)(**parameters)
     except ClientError as error:
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
         return read_result(status, error.response["Error"])
-    except BotoCoreError as error:  # a parameter is missing
+    except (BotoCoreError, ValueError) as error:  # a parameter is missing, or of another type
         return read_result(400, {"message": str(error)})
     return read_result(200, result)

@@ -62,5 +62,18 @@ def _send(
         session.trust_env = False  # no credentials from a .netrc
         session.headers.clear()
         return session.request(
-            method, url, headers=dict(headers), data=body, timeout=seconds, allow_redirects=False
+            method,
+            url,
+            headers={name: _bytes(value) for name, value in headers.items()},
+            data=body,
+            timeout=seconds,
+            allow_redirects=False,
         )
+
+
+def _bytes(value: str) -> bytes:
+    """Header values came as Latin-1, whatever the client meant; mapped ones may be any text."""
+    try:
+        return value.encode("latin-1")
+    except UnicodeEncodeError:
+        return value.encode()

@@ -5,21 +5,16 @@ import time
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
 
-from localstack.aws.api.lambda_ import PackageType
 from localstack.services.lambda_.invocation.lambda_models import FunctionVersion, InvocationResult
 from localstack.services.lambda_.invocation.runtime_executor import RuntimeExecutor
 
 from ..settings import SETTINGS
 from .process import LambdaProcess
 from .runtime_api import Invocation, Outcome
+from .runtimes import command_of, refusal
 
 MAX_RESPONSE_BYTES = 6 * 1024 * 1024 + 100
 """https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html, as Lambda words it."""
-
-
-UNSUPPORTED = Outcome.error(
-    "Runtime.Unsupported", "Only Python functions in zip files run as subprocesses"
-)
 
 
 class SubprocessRuntimeExecutor(RuntimeExecutor):
@@ -27,6 +22,8 @@ class SubprocessRuntimeExecutor(RuntimeExecutor):
 
     def __init__(self, id: str, function_version: FunctionVersion) -> None:
         super().__init__(id, function_version)
+        config = function_version.config
+        self._refusal = refusal(config.runtime or "", str(config.package_type))
         self._environment: dict[str, str] = {}
         self._process: LambdaProcess | None = None
         self._lock = threading.Lock()
@@ -41,7 +38,7 @@ class SubprocessRuntimeExecutor(RuntimeExecutor):
         self._environment = {name: str(value) for name, value in env_vars.items()}
         runtime = self.function_version.config.runtime
         self._environment["AWS_EXECUTION_ENV"] = f"AWS_Lambda_{runtime}"
-        if self._is_supported():
+        if self._refusal is None:
             self._initialise(self._start_process(), SETTINGS.lambda_init_seconds)
 
     def stop(self) -> None:
@@ -96,8 +93,8 @@ class SubprocessRuntimeExecutor(RuntimeExecutor):
     # one invocation
 
     def _run(self, payload: dict[str, str], began: float) -> Outcome:
-        if not self._is_supported():
-            return UNSUPPORTED
+        if self._refusal is not None:
+            return Outcome.error("Runtime.Unsupported", self._refusal)
         timeout = self.function_version.config.timeout
         request_id = payload["invoke-id"]
         process = self._process
@@ -132,14 +129,10 @@ class SubprocessRuntimeExecutor(RuntimeExecutor):
             process.kill()
         return failure
 
-    def _is_supported(self) -> bool:
-        config = self.function_version.config
-        is_python = (config.runtime or "").startswith("python")
-        return is_python and config.package_type == PackageType.Zip
-
     def _start_process(self) -> LambdaProcess:
         config = self.function_version.config
         process = LambdaProcess(
+            command_of(config.runtime or "") or [],
             handler=self._environment.get("_HANDLER", config.handler),
             task_root=Path(config.code.get_unzipped_code_location()),
             layers=[

@@ -14,17 +14,21 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from ..settings import SETTINGS
 from .runtime_api import Invocation, Outcome, RuntimeApi
+from .runtimes import node_path
 
-BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
 MAX_LOG_CHUNKS = 1000
 
 
 class LambdaProcess:
-    """A child that runs ``handler`` from ``task_root`` with ``layers`` behind it on sys.path."""
+    """A child of ``command`` that runs ``handler`` from ``task_root``, with ``layers`` behind it on
+    its path.
+    """
 
     def __init__(
         self,
+        command: Sequence[str],
         handler: str,
         task_root: Path,
         layers: Sequence[Path],
@@ -38,7 +42,7 @@ class LambdaProcess:
         try:
             # No shell reads it; that functions run is what this is for.
             self._child = subprocess.Popen(  # nosec B603
-                [sys.executable, str(BOOTSTRAP), handler, str(lifeline)],
+                [*command, handler, str(lifeline)],
                 cwd=task_root,
                 env=child_environment(environment, task_root, layers, self.api.address),
                 stdin=subprocess.DEVNULL,
@@ -138,6 +142,7 @@ def child_environment(
     search_path = [str(folder) for layer in reversed(layers) for folder in _layer_folders(layer)]
     if own := environment.get("PYTHONPATH"):
         search_path.append(own)
+    modules = node_path(list(layers), environment, SETTINGS.lambda_node_modules)
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "HOME": tempfile.gettempdir(),
@@ -145,6 +150,7 @@ def child_environment(
         **environment,
         "AWS_LAMBDA_RUNTIME_API": runtime_api,
         "LAMBDA_TASK_ROOT": str(task_root),
+        "NODE_PATH": os.pathsep.join(modules),
         "PYTHONPATH": os.pathsep.join(search_path),
         "PYTHONUNBUFFERED": "1",
     }
