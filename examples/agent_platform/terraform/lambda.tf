@@ -5,7 +5,7 @@ data "archive_file" "platform" {
   excludes    = ["**/__pycache__/**"]
 }
 
-# What pip has put into build/layer: see ../README.md.
+# What pip has put into build/layer: see README.md.
 data "archive_file" "dependencies" {
   type        = "zip"
   source_dir  = "${path.module}/../build/layer"
@@ -26,7 +26,7 @@ resource "aws_cloudwatch_log_group" "platform" {
 }
 
 # The identity provider's and the agents'. Its value is put by hand, since Terraform would keep it
-# in its state: see ../README.md.
+# in its state: see README.md.
 resource "aws_secretsmanager_secret" "service_key" {
   name = "${local.name}-service-key"
 }
