@@ -174,7 +174,7 @@ def test_it_is_deployed_and_debugged_by_one_command(
             _stop(example, project, client, dev)
             detach(dev)
     finally:
-        target.client("cloudformation").delete_stack(StackName=example.stack)
+        _delete(target, example.stack)
 
 
 @pytest.mark.needs("process")
@@ -196,7 +196,7 @@ def test_its_own_tool_deploys_it(
             _call_edited(example, project, client)
             detach(attached)
     finally:
-        target.client("cloudformation").delete_stack(StackName=example.stack)
+        _delete(target, example.stack)
 
 
 def _prepare(example: Example, plldb: Plldb, folder: Path) -> tuple[Path, Plldb]:
@@ -205,7 +205,16 @@ def _prepare(example: Example, plldb: Plldb, folder: Path) -> tuple[Path, Plldb]
     if (project / "cdk.json").exists():
         _synthesize(project)
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    return project, plldb.within(project).with_environment(PATH=path)
+    quiet = {"SAM_CLI_TELEMETRY": "0"}
+    return project, plldb.within(project).with_environment(PATH=path, **quiet)
+
+
+def _delete(target: Target, stack: str) -> None:
+    """Another test may deploy it again at once."""
+    cloudformation = target.client("cloudformation")
+    cloudformation.delete_stack(StackName=stack)
+    waiter = cloudformation.get_waiter("stack_delete_complete")
+    waiter.wait(StackName=stack, WaiterConfig={"Delay": 1})
 
 
 def _find_outputs(target: Target, example: Example) -> dict[str, str]:

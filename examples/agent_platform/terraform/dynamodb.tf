@@ -1,3 +1,6 @@
+# On demand in each environment: it follows any load, and since 2024 costs no more than provisioned
+# capacity of which a quarter is used. See https://aws.amazon.com/dynamodb/pricing/
+
 resource "aws_dynamodb_table" "sessions" {
   name                        = "${local.name}-sessions"
   billing_mode                = "PAY_PER_REQUEST"

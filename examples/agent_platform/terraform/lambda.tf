@@ -5,7 +5,7 @@ data "archive_file" "platform" {
   excludes    = ["**/__pycache__/**"]
 }
 
-# What pip has put into build/layer: see ../README.md.
+# What pip has put into build/layer: see README.md.
 data "archive_file" "dependencies" {
   type        = "zip"
   source_dir  = "${path.module}/../build/layer"
@@ -26,7 +26,7 @@ resource "aws_cloudwatch_log_group" "platform" {
 }
 
 # The identity provider's and the agents'. Its value is put by hand, since Terraform would keep it
-# in its state: see ../README.md.
+# in its state: see README.md.
 resource "aws_secretsmanager_secret" "service_key" {
   name = "${local.name}-service-key"
 }
@@ -58,6 +58,11 @@ resource "aws_lambda_function" "platform" {
   depends_on = [aws_cloudwatch_log_group.platform]
 }
 
+resource "aws_cloudwatch_log_group" "api" {
+  name              = "/aws/apigateway/${local.name}"
+  retention_in_days = var.log_retention_days
+}
+
 resource "aws_apigatewayv2_api" "platform" {
   name          = local.name
   protocol_type = "HTTP"
@@ -80,6 +85,23 @@ resource "aws_apigatewayv2_stage" "platform" {
   api_id      = aws_apigatewayv2_api.platform.id
   name        = "$default"
   auto_deploy = true
+
+  access_log_settings {
+    destination_arn = aws_cloudwatch_log_group.api.arn
+    format = jsonencode({
+      requestId = "$context.requestId"
+      ip        = "$context.identity.sourceIp"
+      route     = "$context.routeKey"
+      path      = "$context.path"
+      status    = "$context.status"
+      error     = "$context.integrationErrorMessage"
+    })
+  }
+
+  default_route_settings {
+    throttling_rate_limit  = var.throttling_rate
+    throttling_burst_limit = 2 * var.throttling_rate
+  }
 }
 
 resource "aws_lambda_permission" "platform" {

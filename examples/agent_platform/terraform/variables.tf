@@ -32,6 +32,12 @@ variable "reserved_concurrency" {
   default     = -1
 }
 
+variable "throttling_rate" {
+  description = "Requests a second, and half of what may come at once; more are refused with 429"
+  type        = number
+  default     = 50
+}
+
 variable "session_seconds" {
   description = "How long a session is valid"
   type        = number

@@ -8,7 +8,7 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.auth import SigV4QueryAuth
+from botocore.auth import SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
@@ -506,9 +506,16 @@ def presigned(api: WebSocketApi, access_key: str, secret: str) -> str:
     return url.replace("http", "ws", 1)
 
 
-def opens(url: str) -> bool:
+def signed(api: WebSocketApi, access_key: str, secret: str) -> dict[str, str]:
+    """The headers of a handshake that is signed in them, as programs do it."""
+    request = AWSRequest("GET", api.cloud.stage_url(api.api_id, STAGE))
+    SigV4Auth(Credentials(access_key, secret), "execute-api", REGION).add_auth(request)
+    return dict(request.headers.items())
+
+
+def opens(url: str, **options: Any) -> bool:
     try:
-        with websocket_connect(url, compression=None):
+        with websocket_connect(url, compression=None, **options):
             return True
     except InvalidStatus as refusal:
         return refusal.response.status_code != 403
@@ -526,6 +533,11 @@ def test_iam_on_connect(cloud: Cloud, user: User) -> None:
         allow(cloud, user, Action="execute-api:Invoke", Resource=arn)
         assert opens(presigned(api, user.access_key, user.secret))
         assert not opens(presigned(api, user.access_key, "another secret"))
+        url = cloud.stage_url(api.api_id, STAGE).replace("http", "ws", 1)
+        in_headers = signed(api, user.access_key, user.secret)
+        assert opens(url, additional_headers=in_headers)
+        in_headers = signed(api, user.access_key, "another secret")
+        assert not opens(url, additional_headers=in_headers)
         allow(cloud, user, NotAction="execute-api:*")
         assert not opens(presigned(api, user.access_key, user.secret))
 
@@ -649,6 +661,32 @@ def test_s3(cloud: Cloud, open_api: WebSocketApi) -> None:
         for found in s3.list_objects_v2(Bucket=bucket).get("Contents", ()):
             s3.delete_object(Bucket=bucket, Key=found["Key"])
         s3.delete_bucket(Bucket=bucket)
+
+
+def test_kinesis(cloud: Cloud, open_api: WebSocketApi) -> None:
+    """A record by template; the connection is its partition."""
+    kinesis = cloud.client("kinesis")
+    name = f"stream-{uuid.uuid4().hex[:8]}"
+    kinesis.create_stream(StreamName=name, ShardCount=1)
+    record = (
+        f'{{"StreamName": "{name}", "PartitionKey": "$context.connectionId",'
+        ' "Data": "$util.base64Encode($input.body)"}'
+    )
+    try:
+        open_api.add_route(
+            "emit",
+            answered('{"shard": "$input.path(\'$.ShardId\')"}', "/200/"),
+            **service("kinesis", "action/PutRecord"),
+            **templated(record),
+        )
+        shard = open_api.ask({"action": "emit", "n": 1})["shard"]
+        iterator = kinesis.get_shard_iterator(
+            StreamName=name, ShardId=shard, ShardIteratorType="TRIM_HORIZON"
+        )["ShardIterator"]
+        (kept,) = kinesis.get_records(ShardIterator=iterator)["Records"]
+        assert json.loads(kept["Data"]) == {"action": "emit", "n": 1}
+    finally:
+        kinesis.delete_stream(StreamName=name)
 
 
 MACHINE = {

@@ -114,8 +114,9 @@ def websocket_api(
 
 
 @contextmanager
-def function(cloud: Cloud, code: str) -> Iterator[str]:
-    """A function with ``handler`` in ``code``, as the URI by which API Gateway calls it."""
+def function(cloud: Cloud, code: str | bytes) -> Iterator[str]:
+    """A function as the URI by which API Gateway calls it. ``code`` is the module ``index``, which
+    has ``handler``, or a zip with it."""
     client = cloud.client("lambda")
     name = f"function-{uuid.uuid4().hex[:8]}"
     arn = client.create_function(
@@ -124,7 +125,7 @@ def function(cloud: Cloud, code: str) -> Iterator[str]:
         Handler="index.handler",
         Role="arn:aws:iam::000000000000:role/any",
         Timeout=30,
-        Code={"ZipFile": zipped(index=code)},
+        Code={"ZipFile": zipped(index=code) if isinstance(code, str) else code},
     )["FunctionArn"]
     try:
         client.get_waiter("function_active_v2").wait(FunctionName=name)

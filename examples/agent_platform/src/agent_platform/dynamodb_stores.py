@@ -38,7 +38,8 @@ class DynamoDBSessionStore:
         pages = paginator.paginate(
             TableName=self.table.name,
             IndexName=_BY_USER,
-            KeyConditionExpression=Key("user_id").eq(user_id),
+            KeyConditionExpression="user_id = :it",
+            ExpressionAttributeValues={":it": user_id},
         )
         return [Session.model_validate(item) for page in pages for item in page["Items"]]
 

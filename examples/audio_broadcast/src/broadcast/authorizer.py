@@ -24,8 +24,11 @@ def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:
 
 
 def authorize(event: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """Allows whoever has a token in the query; what it says reaches the other functions in
+    """Allows whoever has a token; what it says reaches ``$connect`` in
     ``requestContext.authorizer``.
+
+    It is in the query, as browsers can't send headers with a WebSocket. What is in a URL gets into
+    logs on the way, so issue tokens that expire within minutes: a connection outlives its token.
     """
     query = event.get("queryStringParameters") or {}
     try:

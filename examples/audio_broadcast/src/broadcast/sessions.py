@@ -12,7 +12,6 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 import boto3
-from boto3.dynamodb.conditions import Key
 
 from broadcast.tokens import Role
 
@@ -156,7 +155,8 @@ class DynamoDBStore:
         pages = paginator.paginate(
             TableName=self._connections.name,
             IndexName=BY_SESSION,
-            KeyConditionExpression=Key("session_id").eq(session_id),
+            KeyConditionExpression="session_id = :it",
+            ExpressionAttributeValues={":it": session_id},
         )
         return [_read_connection(item) for page in pages for item in page["Items"]]
 

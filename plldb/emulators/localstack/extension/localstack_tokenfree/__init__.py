@@ -15,6 +15,7 @@ Map of the package (nothing outside ``plugins`` is loaded before LocalStack asks
 ``execute_api``          the way of every such request to what serves its API
 ``http_api``             the data plane of HTTP APIs
 ``certificate``          what ``https://`` and ``wss://`` show, and where clients get it
+``serving``              which threads LocalStack's server takes for a request
 ``websocket``            the data plane of WebSocket APIs. No I/O: ``expressions``, ``events``,
                          ``policy`` and ``conditions``, ``framing``, ``request_models``.
                          ``admission`` says who may connect, ``integrations`` what a route does,
@@ -24,6 +25,7 @@ Map of the package (nothing outside ``plugins`` is loaded before LocalStack asks
 ``lambda_runtime``       functions as subprocesses: ``runtime_api`` (what AWS calls the Runtime
                          API), ``process``, ``executor``, ``assignment``; ``bootstrap`` and
                          ``api_names`` (in the child)
+``kinesis``              Kinesis on moto
 ``dynamodb``             DynamoDB on moto, serialised, with TTL expiry
 ``signatures``           who signed a request, and whether with the secret
 ``identities``           users and roles by their access keys; ``access``: what IAM lets them do

@@ -74,7 +74,7 @@ class ExecuteApi:
         if served is None:
             return None
         if protocol_of(served.api_id) == "WEBSOCKET":
-            return over_websocket(request, served.api_id, served.stage, served.path)
+            return over_websocket(request, served.api_id, served.stage, served.path, True)
         mapped = Mapped(host.partition(":")[0], served.stage, served.path)
         return self._over_http(request, Address(served.api_id, path), mapped)
 
@@ -131,14 +131,16 @@ def is_rest_api(api_id: str) -> bool:
     return api_id in everywhere.active_deployments
 
 
-def over_websocket(request: Any, api_id: str, stage: str, path: str) -> Response:
+def over_websocket(
+    request: Any, api_id: str, stage: str, path: str, is_custom_domain: bool = False
+) -> Response:
     """A stage takes upgrades, ``@connections`` below it the backend's calls; all else is
     forbidden."""
     rest = path.strip("/").split("/")
     if request.method == UPGRADE:
         if rest != [""] or not stage:
             return refuse(request, response_of(FORBIDDEN))
-        return connect(request, api_id, stage)
+        return connect(request, api_id, stage, is_custom_domain)
     if rest[0] == "@connections" and len(rest) == 2:
         return manage_connection(request, api_id, stage, rest[1])
     if rest == [""] and STORE.find_stage(api_id, stage):

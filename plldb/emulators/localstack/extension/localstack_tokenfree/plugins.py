@@ -33,6 +33,13 @@ def dynamodbstreams() -> Service:
     return create_service()
 
 
+@aws_provider(api="kinesis", name="moto")
+def kinesis() -> Service:
+    from .kinesis import create_service
+
+    return create_service()
+
+
 class SubprocessExecutorPlugin(RuntimeExecutorPlugin):
     """Chosen by ``LAMBDA_RUNTIME_EXECUTOR=subprocess``."""
 
@@ -63,12 +70,12 @@ def install() -> None:
         execute_api,
         rest_iam,
         rest_names,
-        websocket,
+        serving,
     )
     from .lambda_runtime import assignment, deployment
 
     execute_api.install()
-    websocket.install()
+    serving.install()
     rest_iam.install()
     rest_names.install()
     diagnostics.install()

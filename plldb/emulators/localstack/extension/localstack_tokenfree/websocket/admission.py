@@ -55,8 +55,8 @@ def forbidden() -> RefusedError:
 
 
 def refuse_if_closed(stage: StageView) -> None:
-    """``DisableExecuteApiEndpoint`` leaves custom domains only, and there are none."""
-    if stage.configuration.api.get("DisableExecuteApiEndpoint"):
+    """``DisableExecuteApiEndpoint`` leaves custom domains only."""
+    if is_true(stage.configuration.api.get("DisableExecuteApiEndpoint")):
         LOG.info("The execute-api endpoint of %s is disabled", stage.api_id)
         raise forbidden()
 
@@ -81,7 +81,7 @@ def admit(
             LOG.warning("$connect of %s wants %s, which no WebSocket has", stage.api_id, other)
             raise forbidden()
     scope = scope_of(facts, authorizer)
-    if route.get("ApiKeyRequired"):
+    if is_true(route.get("ApiKeyRequired")):
         require_api_key(stage, scope)
     require_parameters(route, scope, facts)
     return Admitted(facts, authorizer)
@@ -230,6 +230,9 @@ def require_parameters(route: Record, scope: Scope, facts: ConnectionFacts) -> N
 
 
 def _is_required(constraints: Any) -> bool:
+    return is_true(constraints.get("Required") if isinstance(constraints, Mapping) else constraints)
+
+
+def is_true(value: Any) -> bool:
     """CloudFormation hands on ``true`` as it is written, which may be text."""
-    required = constraints.get("Required") if isinstance(constraints, Mapping) else constraints
-    return str(required).lower() == "true"
+    return str(value).lower() == "true"

@@ -17,6 +17,7 @@ from .admission import (
     RefusedError,
     admit,
     forbidden,
+    is_true,
     refuse_if_closed,
     require_api_key,
     scope_of,
@@ -113,8 +114,10 @@ class Connections:
 CONNECTIONS = Connections()
 
 
-def connect(request: WebSocketRequest, api_id: str, stage: str) -> Response:
-    """Endpoint of ``ws://HOST/_aws/execute-api/{api_id}/{stage}``.
+def connect(
+    request: WebSocketRequest, api_id: str, stage: str, is_custom_domain: bool = False
+) -> Response:
+    """Open a connection to a stage, by its own names or by a custom domain.
 
     Returns as soon as the socket is open; no thread waits for messages.
     """
@@ -122,7 +125,8 @@ def connect(request: WebSocketRequest, api_id: str, stage: str) -> Response:
         view = STORE.find_stage(api_id, stage)
         if view is None:
             raise forbidden()
-        refuse_if_closed(view)
+        if not is_custom_domain:
+            refuse_if_closed(view)
         open_connection(request, view)
     except RefusedError as refusal:
         return refuse(request, refusal.response())
@@ -223,7 +227,7 @@ def select_route(stage: StageView, scope: Scope) -> Record | None:
 def answer_message(stage: StageView, route: Record, event: Event, scope: Scope) -> str | None:
     """What the client gets for its message, if anything. Raises MessageError."""
     scope = replace(scope, context=event["requestContext"])
-    if route.get("ApiKeyRequired"):
+    if is_true(route.get("ApiKeyRequired")):
         try:
             require_api_key(stage, scope)
         except RefusedError as error:
