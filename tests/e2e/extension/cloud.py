@@ -38,10 +38,11 @@ class Cloud:
         """One for each service and set of options: each keeps a connection to the emulator."""
         key = (service, *sorted(kwargs.items()))
         if key not in self._clients:
-            self._clients[key] = self._new_client(service, **kwargs)
+            self._clients[key] = self.new_client(service, **kwargs)
         return self._clients[key]
 
-    def _new_client(self, service: str, **kwargs: Any) -> Any:
+    def new_client(self, service: str, **kwargs: Any) -> Any:
+        """One with connections of its own."""
         return boto3.client(
             service,
             **{

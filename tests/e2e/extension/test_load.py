@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,6 +11,7 @@ from websockets.exceptions import InvalidStatus
 
 from .cloud import Cloud, Stack, message, wait_for
 from .conftest import FEW_WORKERS
+from .websocket_api import function
 
 CLIENTS = 100
 ECHOES = 20
@@ -66,6 +68,22 @@ def test_all_dropped_at_once(narrow_cloud: Cloud) -> None:
             return int(count)
 
         assert wait_for(written, lambda count: count == DROPPED) == DROPPED
+
+
+def test_many_invocations_at_once(narrow_cloud: Cloud) -> None:
+    """Each function calls the emulator, while the others' callers wait for their answers."""
+    buckets = "import boto3\ndef handler(e, c): return len(boto3.client('s3').list_buckets())\n"
+    with function(narrow_cloud, buckets) as uri:
+        arn = uri.partition("/functions/")[2].partition("/invocations")[0]
+
+        clients = [narrow_cloud.new_client("lambda") for _ in range(2 * FEW_WORKERS)]
+
+        def invoke(client: Any) -> bytes:
+            payload: bytes = client.invoke(FunctionName=arn)["Payload"].read()
+            return payload
+
+        with ThreadPoolExecutor(len(clients)) as callers:
+            assert all(answer.isdigit() for answer in callers.map(invoke, clients))
 
 
 def test_many_refusals_at_once(cloud: Cloud, playground: Stack) -> None:

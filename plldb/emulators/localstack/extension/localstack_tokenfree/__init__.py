@@ -15,6 +15,7 @@ Map of the package (nothing outside ``plugins`` is loaded before LocalStack asks
 ``execute_api``          the way of every such request to what serves its API
 ``http_api``             the data plane of HTTP APIs
 ``certificate``          what ``https://`` and ``wss://`` show, and where clients get it
+``serving``              which threads LocalStack's server takes for a request
 ``websocket``            the data plane of WebSocket APIs. No I/O: ``expressions``, ``events``,
                          ``policy`` and ``conditions``, ``framing``, ``request_models``.
                          ``admission`` says who may connect, ``integrations`` what a route does,

@@ -70,12 +70,12 @@ def install() -> None:
         execute_api,
         rest_iam,
         rest_names,
-        websocket,
+        serving,
     )
     from .lambda_runtime import assignment, deployment
 
     execute_api.install()
-    websocket.install()
+    serving.install()
     rest_iam.install()
     rest_names.install()
     diagnostics.install()

@@ -4,64 +4,27 @@ rolo, which accepts the connection, neither answers close frames nor ends the TC
 keeps a thread for each. So once the handshake is done this protocol takes its place.
 """
 
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 from typing import Protocol as TypingProtocol
 
-from localstack.utils.patch import patch
 from rolo import Response
-from rolo.serving.twisted import WebsocketResourceDecorator
 from rolo.websocket import WebSocketDisconnectedError, WebSocketRequest
 from twisted.internet import reactor
 from twisted.internet.protocol import Protocol
-from twisted.internet.tcp import Port
 from twisted.internet.threads import blockingCallFromThread
 from twisted.protocols.policies import ProtocolWrapper
 from werkzeug.datastructures import Headers
 
 from ..settings import SETTINGS
-from .executors import DISCONNECTS, HANDSHAKES, MESSAGES, Lane
+from .executors import DISCONNECTS, MESSAGES, Lane
 from .framing import Framing
 
 ABNORMAL = 1006
 GOING_AWAY = 1001
 CLOSE_GRACE_SECONDS = 5.0
-LISTEN_BACKLOG = 4096
-SWITCH_SECONDS = 0.0005
-
-
-def install() -> None:
-    """Upgrades are handled on threads of their own: a handshake waits for functions, which need
-    the threads that rolo would take for it. And clients that come all at once find room to wait
-    in: Twisted's backlog of 50 makes the others try again after one second, then after three.
-    The reactor's thread gives the interpreter's lock away at each system call; with Python's own
-    five milliseconds it would get it back too late while functions keep other threads busy."""
-    patch(WebsocketResourceDecorator._processWebsocket)(_process_on_own_threads)
-    sys.setswitchinterval(SWITCH_SECONDS)
-    reactor.callWhenRunning(_widen_backlog)
-
-
-def _widen_backlog() -> None:
-    for reader in reactor.getReaders():
-        if isinstance(reader, Port):
-            reader.socket.listen(LISTEN_BACKLOG)
-
-
-def _process_on_own_threads(
-    original: Callable[[Any, Any], None], resource: Any, request: Any
-) -> None:
-    threads = SimpleNamespace(callInThread=HANDSHAKES.submit)
-    original(
-        SimpleNamespace(
-            original=SimpleNamespace(_threadpool=threads),
-            websocketListener=resource.websocketListener,
-        ),
-        request,
-    )
 
 
 class Listener(TypingProtocol):
