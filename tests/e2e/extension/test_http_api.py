@@ -124,6 +124,8 @@ SENT = [
           "multiValueHeaders.x-one": ["1"], "headers.x-one": "1"}, headers={"X-One": "1"}),
     Sent("path parameters are decoded", "http-api-parameter-mapping.html", "/pets/a%20b",
          {"pathParameters": {"id": "a b"}}),
+    Sent("an encoded slash is part of a parameter", "http-api-develop-routes.html", "/pets/a%2Fb",
+         {"routeKey": "GET /pets/{id}", "pathParameters": {"id": "a/b"}}),
     Sent("an integration may name its function by a stage variable",
          "http-api-stages.html", "/dev/variable", {"routeKey": "GET /variable"}),
 ]  # fmt: skip
