@@ -418,6 +418,10 @@ def test_signed_requests(api: Api) -> None:
     assert api.call("/iam").json() == {"message": "Forbidden"}
     signed = AWS4Auth("test", "test", REGION, "execute-api")
     identity = api.event("/iam", auth=signed)["requestContext"]["authorizer"]["iam"]
+    before = answered(first)
+    stage = {"ApiId": api.api_id, "StageName": "$default"}
+    api.cloud.client("apigatewayv2").reset_authorizers_cache(**stage)
+    assert answered(first) != before
     assert identity["accessKey"] == "test"
     assert identity["userArn"].startswith("arn:aws:iam::")
 

@@ -45,6 +45,7 @@ UPGRADE_REQUIRED = message(426, "Upgrade Required", ("upgrade", "websocket"))
 def install() -> None:
     functions = Functions()
     authorization = Authorization(functions, SigningKeys(read_json))
+    STORE.on_cache_reset(authorization.forget)
     handlers.preprocess_request.append(
         ExecuteApi(HttpGateway(STORE.find_stage, functions, authorization))
     )
