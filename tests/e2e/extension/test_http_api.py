@@ -294,6 +294,11 @@ def test_outputs_name_this_machine(api: Api) -> None:
 # --- Authorization --------------------------------------------------------------------------------
 
 
+def encoded(header: Mapping[str, str]) -> str:
+    """A token's first part."""
+    return base64.urlsafe_b64encode(json.dumps(header).encode()).decode().rstrip("=")
+
+
 @dataclass(frozen=True)
 class Tokened:
     says: str
@@ -325,6 +330,9 @@ TOKENED = [
     Tokened("no key id", lambda api: api.token(kid=None), 401, "kid"),
     Tokened("not signed by RSA", lambda api: jwt.encode({"aud": "shop"}, "x" * 32, "HS256"), 401,
             "signing method HS256 is invalid"),
+    Tokened("a line break in what the challenge cites",
+            lambda api: f"{encoded({'alg': 'A' + chr(10) + 'B'})}.e30.x", 401,
+            "signing method A B is invalid"),
     Tokened("a scope of the route", lambda api: api.token(scope="a read"), 200, None, "/scoped"),
     Tokened("scp will do", lambda api: api.token(scp=["write"]), 200, None, "/scoped"),
     Tokened("no scope of the route", lambda api: api.token(scope="email"), 403,

@@ -210,6 +210,7 @@ def _challenge(
 ) -> HttpAnswer:
     challenge = f'Bearer scope="{" ".join(scopes)}" error="{error}"'
     if description:
-        quoted = description.replace("\\", "\\\\").replace('"', '\\"')
+        # It may cite the token, and a header has no line breaks.
+        quoted = " ".join(description.split()).replace("\\", "\\\\").replace('"', '\\"')
         challenge += f' error_description="{quoted}"'
     return message(status, text, ("www-authenticate", challenge))
