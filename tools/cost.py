@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -49,6 +49,8 @@ HEARTBEAT_EVERY_SECONDS = 60
 DAYS_OF_A_MONTH = 30
 # Of each function of the helper stack its duration and its errors, and seven counts.
 CUSTOM_METRICS = 21
+# Is counted, and costs nothing by itself.
+_FREE = ("run_ms", "control_call")
 
 # How many of each kind: as counted, or as priced.
 Units = Mapping[str, float]
@@ -92,25 +94,31 @@ def read_counted() -> dict[str, dict[str, float]]:
 
 def add_up(deeds: Mapping[str, float], counted: Mapping[str, Units] | None = None) -> Units:
     """What is to be paid for so many of each deed."""
-    units: Counter[str] = Counter()
+    taken: defaultdict[str, float] = defaultdict(float)
     for deed, times in deeds.items():
         for unit, count in (counted or read_counted())[deed].items():
-            units[unit] += count * times  # type: ignore[assignment]
-        units["waiting"] += WAITING_SECONDS.get(deed, 0) * times  # type: ignore[assignment]
-    gb_seconds = units.pop("waiting") * _memory("instrumentation")
-    log_bytes = units.pop("log_bytes", 0)
-    for run in [unit for unit in units if unit.startswith("run_")]:
-        count, function = units.pop(run), run.removeprefix("run_")
-        if function == "ms":
-            continue
-        units["lambda_request"] += count
-        gb_seconds += count * run_seconds(function) * _memory(function)  # type: ignore[assignment]
-        log_bytes += count * PLATFORM_LOG_BYTES
-        # Its only way in is the management API.
-        units["rest_request"] += count if function == "management" else 0
-    units["lambda_gb_second"], units["log_kb"] = gb_seconds, log_bytes / 1000  # type: ignore[assignment]
-    units.pop("control_call", None)
+            taken[unit] += count * times
+    runs = {unit.removeprefix("run_"): taken.pop(unit) for unit in list(taken) if _is_run(unit)}
+    waiting = sum(WAITING_SECONDS.get(deed, 0) * times for deed, times in deeds.items())
+    log_bytes = taken.pop("log_bytes", 0) + PLATFORM_LOG_BYTES * sum(runs.values())
+    units = {unit: taken[unit] for unit in taken if unit not in _FREE} | {
+        "lambda_request": sum(runs.values()),
+        "lambda_gb_second": waiting * _memory("instrumentation")
+        + sum(run_seconds(name) * _memory(name) * count for name, count in runs.items()),
+        "log_kb": log_bytes / 1000,
+        # The only way in of that function.
+        "rest_request": runs.get("management", 0),
+    }
     return {unit: count for unit, count in units.items() if count}
+
+
+def count_runs(units: Units) -> float:
+    """Of all functions."""
+    return sum(count for unit, count in units.items() if _is_run(unit))
+
+
+def _is_run(unit: str) -> bool:
+    return unit.startswith("run_") and unit != "run_ms"
 
 
 def run_seconds(function: str) -> float:
@@ -304,11 +312,6 @@ def _render_counted() -> str:
         cells = (_amount(shown[unit]) if shown.get(unit) else "" for unit in _COLUMNS)
         rows.append((name, *cells))
     return _table(("", *_COLUMNS.values()), rows)
-
-
-def count_runs(units: Units) -> float:
-    """Of all functions."""
-    return sum(n for unit, n in units.items() if unit.startswith("run_") and unit != "run_ms")
 
 
 def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

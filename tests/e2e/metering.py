@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,7 +65,7 @@ class Meter:
 
 
 def _add_up(lines: Iterable[dict[str, Any]]) -> Units:
-    units: Counter[str] = Counter()
+    units: defaultdict[str, float] = defaultdict(float)
     for line in lines:
         if line["unit"] != "run":
             units[line["unit"]] += line["count"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
@@ -57,6 +58,12 @@ class Account:
         return self._plldb.start(
             "bootstrap", "--stack-name", self.stack_name, "--region", self.target.region
         )
+
+    def debugger_table(self) -> str:
+        found = self.cloudformation.describe_stack_resource(
+            StackName=self.stack_name, LogicalResourceId="PLLDBDebugger"
+        )
+        return str(found["StackResourceDetail"]["PhysicalResourceId"])
 
     def keys(self) -> set[str]:
         found = self.s3.list_objects_v2(Bucket=self.bucket).get("Contents", [])
@@ -250,6 +257,40 @@ def test_an_outdated_stack_is_updated_and_old_code_removed(account: Account) -> 
     assert (updated["status"], updated["changed"]) == ("UPDATE_COMPLETE", True)
     assert account.keys() == old
     assert account.bootstrap().succeeded().json["changed"] is False
+
+
+@pytest.mark.needs("updates")
+def test_a_table_that_gets_an_index_keeps_what_is_in_it(account: Account) -> None:
+    """Versions before the index of what the reaper may have to act on had a table without it."""
+    setup = BootstrapOperation.for_setup(account.target, account.stack_name)
+    assert setup.release is not None
+    release = replace(setup.release, template=_without_index(setup.release.template))
+    replace(setup, release=release).run(
+        lambda target: Executor(target, lambda step: None, lambda event: None)
+    )
+    name, key = account.debugger_table(), {"RequestId": {"S": "kept"}}
+    before = account.dynamodb.describe_table(TableName=name)["Table"]
+    assert "GlobalSecondaryIndexes" not in before
+    account.dynamodb.put_item(TableName=name, Item=key | {"Open": {"S": "session"}})
+
+    updated = account.bootstrap().succeeded().json
+
+    assert updated["status"] == "UPDATE_COMPLETE"
+    table = account.dynamodb.describe_table(TableName=name)["Table"]
+    assert table["TableId"] == before["TableId"]
+    found = account.dynamodb.scan(TableName=name, IndexName="GSI-Open")["Items"]
+    assert [item["RequestId"] for item in found] == [key["RequestId"]]
+
+
+def _without_index(template: str) -> str:
+    """The template, but for the index of the debugger table, and the key that only that has."""
+    key = "        - { AttributeName: Open, AttributeType: S }\n"
+    index = re.compile(
+        r" {6}GlobalSecondaryIndexes:\n( {8}#.*\n)* {8}- IndexName: GSI-Open\n( {8}.*\n)+"
+    )
+    found, count = index.subn("", template.replace(key, ""))
+    assert count == 1
+    return found
 
 
 def test_destroy_removes_old_versions_too(account: Account) -> None:

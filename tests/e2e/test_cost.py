@@ -12,7 +12,6 @@ import math
 import os
 import time
 import uuid
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -92,10 +91,9 @@ def _least(counts: list[Units]) -> Units:
 
 
 def _sum(counts: Iterable[Units]) -> Units:
-    units: Counter[str] = Counter()
-    for one in counts:
-        units.update(one)  # type: ignore[arg-type]
-    return units
+    listed = list(counts)
+    units = dict.fromkeys(unit for one in listed for unit in one)
+    return {unit: sum(one.get(unit, 0) for one in listed) for unit in units}
 
 
 def _without(units: Units, others: Units) -> Units:
