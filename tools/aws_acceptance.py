@@ -329,8 +329,15 @@ class Acceptance:
         return self._destroy(self._helper)
 
     def _destroy(self, helper: str) -> str:
-        command = ("bootstrap", "destroy", "--yes", "--stack-name", helper)
-        self._plldb(*command, timeout=_STACK_SECONDS).succeeded()
+        named = ("--stack-name", helper)
+        destroy = ("bootstrap", "destroy", "--yes", *named)
+        done = self._plldb(*destroy, timeout=_STACK_SECONDS)
+        if "is protected" in done.stderr:
+            # A test was killed that tries just that.
+            unprotected = ("--parameter", "DeletionProtection=false")
+            self._plldb("bootstrap", *named, *unprotected, timeout=_STACK_SECONDS).succeeded()
+            done = self._plldb(*destroy, timeout=_STACK_SECONDS)
+        done.succeeded()
         return "deleted"
 
 

@@ -15,6 +15,8 @@ from plldb.aws import Target
 from plldb.config import EmulatorAddress
 from tools.acceptance_leftovers import find_leftovers
 
+from .support import Plldb
+
 _ROOT = Path(__file__).parents[2]
 _STEPS = (
     "doctor",
@@ -45,7 +47,7 @@ def _rehearse(address: EmulatorAddress, report: Path) -> subprocess.Popen[str]:
 
 @pytest.mark.needs("process")
 def test_a_rehearsal_sees_all_that_it_must_and_leaves_nothing_not_even_of_one_that_was_killed(
-    target: Target, address: EmulatorAddress, tmp_path: Path
+    plldb: Plldb, target: Target, address: EmulatorAddress, tmp_path: Path
 ) -> None:
     with _rehearse(address, tmp_path) as killed:
         assert killed.stdout is not None
@@ -54,7 +56,11 @@ def test_a_rehearsal_sees_all_that_it_must_and_leaves_nothing_not_even_of_one_th
         os.killpg(killed.pid, signal.SIGKILL)
     assert begun is not None, killed.stdout
     (run,) = [path.name for path in (tmp_path / "runs").iterdir()]
-    assert any(one.startswith("helper stack") for one in find_leftovers(target, run))
+    (helper,) = [one for one in find_leftovers(target, run) if one.startswith("helper stack")]
+    # As a test has it that may be killed, too.
+    protected = ("--parameter", "DeletionProtection=true")
+    name = helper.removeprefix("helper stack ")
+    plldb("bootstrap", "--stack-name", name, *protected).succeeded()
 
     with _rehearse(address, tmp_path) as process:
         said, _ = process.communicate(timeout=500)

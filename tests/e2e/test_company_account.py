@@ -92,7 +92,8 @@ def test_whoever_may_use_one_stacks_path_debugs_what_the_helper_stack_is_limited
 ) -> None:
     before = project.configurations()
     api = find_helper_stack(target, helper_stack).management_api_id
-    path = f"arn:aws:execute-api:*:*:{api}/plldb/*/stacks/{project.stack_name}/sessions"
+    stage = f"arn:{target.partition}:execute-api:*:*:{api}/plldb"
+    path = f"{stage}/*/stacks/{project.stack_name}/sessions"
     rights = (
         allowed("execute-api:Invoke", on=path),
         allowed("execute-api:Invoke", on=f"{path}/*"),

@@ -101,7 +101,7 @@ def user_with(target: Target, permissions: list[Permission]) -> Iterator[Keys]:
         by_resource.setdefault(permission.resource, []).append(permission.action)
     statements = [allowed(*actions, on=resource) for resource, actions in by_resource.items()]
     # AWS has no bus in the ARN of a rule on the default one; MiniStack has.
-    rules = f"arn:aws:events:{target.region}:{target.account_id}:rule/default/*"
+    rules = f"arn:{target.partition}:events:{target.region}:{target.account_id}:rule/default/*"
     with user(target, *statements, allowed("events:DescribeRule", on=rules)) as (_, keys):
         yield keys
 

@@ -19,9 +19,7 @@ from .support import Backend, Plldb, function_logs, poll, random_name
 FUNCTIONS = sorted(
     name for name, r in TEMPLATE["Resources"].items() if r["Type"] == "AWS::Lambda::Function"
 )
-TOPIC = "arn:aws:sns:us-east-1:000000000000:alarms"
 EVERYTHING = {
-    "AlarmTopicArn": TOPIC,
     "Dashboard": "true",
     "DeletionProtection": "true",
     "LogRetentionDays": "90",
@@ -30,6 +28,11 @@ EVERYTHING = {
     "ReaperSchedule": "rate(1 hour)",
     "Tracing": "true",
 }
+
+
+def topic(target: Target) -> str:
+    """Nobody looks whether there is one of that name, but it has to be of the same region."""
+    return f"arn:{target.partition}:sns:{target.region}:{target.account_id}:alarms"
 
 
 def setup(plldb: Plldb, name: str, parameters: dict[str, str]) -> None:
@@ -42,7 +45,7 @@ def guarded(plldb: Plldb, target: Target) -> Iterator[Backend]:
     """A second helper stack, with everything on."""
     name = random_name("plldb-guarded")
     try:
-        setup(plldb, name, EVERYTHING)
+        setup(plldb, name, EVERYTHING | {"AlarmTopicArn": topic(target)})
         yield Backend(target, find_helper_stack(target, name))
     finally:
         setup(plldb, name, {"DeletionProtection": "false"})
@@ -194,10 +197,10 @@ class TestWithEverythingOn:
         traces = {a for a in deployed.role_actions(role) if a.startswith("xray:")}
         assert traces == {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
 
-    def test_alarms_tell_the_topic(self, deployed: Deployed) -> None:
+    def test_alarms_tell_the_topic(self, deployed: Deployed, target: Target) -> None:
         alarms = deployed.alarms()
         assert alarms
-        assert all(actions == [TOPIC] for actions in alarms.values())
+        assert all(actions == [topic(target)] for actions in alarms.values())
 
     def test_the_dashboard_draws_what_is_deployed(self, deployed: Deployed) -> None:
         (name,) = deployed.dashboards()

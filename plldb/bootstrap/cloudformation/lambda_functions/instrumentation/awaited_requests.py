@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from botocore.exceptions import ReadTimeoutError
+from botocore.exceptions import ClientError, ReadTimeoutError
 
 from .request import UnfinishedError
 
@@ -27,6 +27,11 @@ class AwaitedInstrumentation:
         try:
             answer = self._client().invoke(FunctionName=self._function_name, Payload=payload)
         except ReadTimeoutError as error:
+            raise UnfinishedError from error
+        except ClientError as error:
+            # No concurrency is left: nobody has begun, and somebody will ask again.
+            if error.response["Error"]["Code"] != "TooManyRequestsException":
+                raise
             raise UnfinishedError from error
         if "FunctionError" in answer:
             raise UnfinishedError(answer["FunctionError"])

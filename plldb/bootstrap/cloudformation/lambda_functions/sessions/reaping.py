@@ -29,6 +29,8 @@ from .session import CONNECTING_SECONDS, Session
 from .store import SessionStore
 
 _THREADS = 16
+# Each that restores takes one of the account's executions, of which a new account has ten.
+_RESTORING_THREADS = 4
 # For so long one restoring after the other is begun, and waited for; the next run has the rest.
 _SETTLING_SECONDS = 30.0
 # As many ids as a log line shows.
@@ -73,7 +75,9 @@ def reap(record: Record, reaper: Reaper, now: float) -> dict[str, int]:
     def settle(one: tuple[Grant, list[str]]) -> str | None:
         return _settle(*one, reaper, now) if reaper.clock() < until else None
 
-    settled = sweep.each(lambda: _by_grant(reaper.invocations.unsettled()), settle)
+    settled = sweep.each(
+        lambda: _by_grant(reaper.invocations.unsettled()), settle, _RESTORING_THREADS
+    )
     counts = {"reaped": len(sessions), "stale": len(invocations)}
     record |= counts | {"outcome": "reaped", "reapedSessions": sorted(sessions)[:_SHOWN]}
     record["settled"] = len(settled)
@@ -151,10 +155,15 @@ class _Sweep:
 
     failures: list[str] = field(default_factory=list)
 
-    def each(self, find: Callable[[], Iterable[_T]], act: Callable[[_T], str | None]) -> list[str]:
-        """What ``act`` gave for each thing found, None left out."""
+    def each(
+        self,
+        find: Callable[[], Iterable[_T]],
+        act: Callable[[_T], str | None],
+        most: int = _THREADS,
+    ) -> list[str]:
+        """What ``act`` gave for each thing found, None left out; so many at once."""
         attempts: list[Future[str | None]] = []
-        with ThreadPoolExecutor(_THREADS) as pool:
+        with ThreadPoolExecutor(most) as pool:
             try:
                 for one in find():
                     attempts.append(pool.submit(act, one))

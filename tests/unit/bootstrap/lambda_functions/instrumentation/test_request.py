@@ -6,13 +6,15 @@ import json
 from typing import Any
 
 import pytest
-from botocore.exceptions import ReadTimeoutError
+from botocore.exceptions import ClientError, ReadTimeoutError
 from lambda_functions.instrumentation.awaited_requests import AwaitedInstrumentation
 from lambda_functions.instrumentation.request import (
     LambdaInstrumentation,
     UnfinishedError,
     restore_request,
 )
+
+from tests.unit.fakes import client_error
 
 
 class FakeLambda:
@@ -47,13 +49,23 @@ def test_the_reaper_learns_that_it_is_done() -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    [{"StatusCode": 200, "FunctionError": "Unhandled"}, ReadTimeoutError(endpoint_url="lambda")],
+    [
+        {"StatusCode": 200, "FunctionError": "Unhandled"},
+        ReadTimeoutError(endpoint_url="lambda"),
+        client_error("TooManyRequestsException"),
+    ],
 )
 def test_or_that_it_is_not(answer: dict[str, Any] | Exception) -> None:
     client = FakeLambda(answer)
     with pytest.raises(UnfinishedError):
         AwaitedInstrumentation(lambda: client, "instrumentation").start(restore_request("app"))
     assert len(client.invocations) == 1
+
+
+def test_what_is_refused_is_no_matter_of_time() -> None:
+    client = FakeLambda(client_error("AccessDeniedException"))
+    with pytest.raises(ClientError, match="AccessDenied"):
+        AwaitedInstrumentation(lambda: client, "instrumentation").start(restore_request("app"))
 
 
 def test_nobodys_holds_are_not_everybodys() -> None:
