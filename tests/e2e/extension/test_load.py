@@ -78,7 +78,7 @@ def test_many_invocations_at_once(narrow_cloud: Cloud) -> None:
     with function(narrow_cloud, buckets) as uri:
         arn = uri.partition("/functions/")[2].partition("/invocations")[0]
 
-        clients = [narrow_cloud.new_client("lambda") for _ in range(2 * FEW_WORKERS)]
+        clients = [narrow_cloud.new_client("lambda") for _ in range(FEW_WORKERS + 4)]
 
         def invoke(client: Any) -> bytes:
             payload: bytes = client.invoke(FunctionName=arn)["Payload"].read()

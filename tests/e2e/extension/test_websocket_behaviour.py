@@ -406,7 +406,7 @@ import time
 
 def handler(event, context):
     if event.get("slow"):
-        time.sleep(10)
+        time.sleep(3)
     if event.get("fail"):
         raise ValueError("no such thing")
     return {"doubled": event.get("n", 0) * 2}
