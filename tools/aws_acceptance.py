@@ -425,7 +425,7 @@ def main() -> None:
     if bool(profile) == bool(chosen.endpoint_url):
         parser.error("name an AWS profile, --profile NAME, or an emulator, --endpoint-url URL")
     if chosen.clean and not RUN.fullmatch(chosen.clean):
-        parser.error(f"{chosen.clean} is no run: they are called acc and six digits")
+        parser.error(f"{chosen.clean} is no run: they are called acc and six hexadecimal digits")
     # Whoever closes the terminal, or shuts this machine down, wants no stacks to stay.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
