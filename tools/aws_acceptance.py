@@ -25,8 +25,8 @@ import time
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -381,10 +381,22 @@ class Journal:
         (self._folder / run).unlink(missing_ok=True)
 
     def read(self) -> tuple[list[str], dict[str, dict[str, Any]]]:
-        """Those that ran where this one does, and where the others did, by their names."""
-        places = {path.name: json.loads(path.read_text()) for path in self._folder.iterdir()}
+        """Those that ran where this one does, and where the others did, by their names.
+
+        One whose file was not written whole, as when the machine went down, may have been here.
+        """
+        paths = [path for path in self._folder.iterdir() if RUN.fullmatch(path.name)]
+        places = {path.name: _read_place(path) or self._place for path in paths}
         here = [run for run, place in places.items() if place == self._place]
         return sorted(here), {run: one for run, one in places.items() if run not in here}
+
+
+def _read_place(path: Path) -> dict[str, Any] | None:
+    with suppress(ValueError):
+        place = json.loads(path.read_text())
+        if isinstance(place, dict) and {*place} == {one.name for one in fields(Place)}:
+            return place
+    return None
 
 
 def _interrupt(*_: object) -> None:
@@ -413,7 +425,7 @@ def main() -> None:
     if bool(profile) == bool(chosen.endpoint_url):
         parser.error("name an AWS profile, --profile NAME, or an emulator, --endpoint-url URL")
     if chosen.clean and not RUN.fullmatch(chosen.clean):
-        parser.error(f"{chosen.clean} is no run: they are called acc and six digits")
+        parser.error(f"{chosen.clean} is no run: they are called acc and six hexadecimal digits")
     # Whoever closes the terminal, or shuts this machine down, wants no stacks to stay.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)

@@ -42,8 +42,13 @@ def _find_time() -> str:
     """Seconds since 1970, of the commit that is checked out."""
     if given := os.environ.get("SOURCE_DATE_EPOCH"):
         return given
-    command = ["git", "-C", str(ROOT), "log", "-1", "--format=%ct"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    return run_git("log", "-1", "--format=%ct").strip()
+
+
+def run_git(*arguments: str) -> str:
+    """What git says of the checkout, also if that is another user's, as where root builds it."""
+    command = ["git", "-c", "safe.directory=*", "-C", str(ROOT), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 if __name__ == "__main__":

@@ -281,6 +281,16 @@ class TestJournal:
         with Journal(tmp_path, there) as journal:
             assert journal.read() == ([], {"acc000002": asdict(here)})
 
+    def test_one_of_which_half_was_written_when_the_machine_went_down_is_looked_for_here(
+        self, tmp_path: Path
+    ) -> None:
+        with Journal(tmp_path, Place("dev", "eu-west-1", None)) as journal:
+            journal.begin("acc000001")
+            (tmp_path / "runs" / "acc000002").write_text('{"profile": "de')
+            (tmp_path / "runs" / "acc000003").write_text("{}")
+            (tmp_path / "runs" / ".DS_Store").write_text("no run")
+            assert journal.read() == (["acc000001", "acc000002", "acc000003"], {})
+
     def test_two_runs_do_not_report_to_one_folder(self, tmp_path: Path) -> None:
         place = Place("dev", "eu-west-1", None)
         with Journal(tmp_path, place) as journal:

@@ -73,7 +73,7 @@ def test_a_session_from_its_begin_to_its_end(broadcast: Broadcast, attached: Pll
             assert _receive(listener) == {"type": "ended", "sessionId": begun["sessionId"]}
             with pytest.raises(ConnectionClosed):
                 listener.recv(timeout=_SECONDS)
-    left = attached.wait_for_invocations(2, _named(attached, "Disconnect"))
+    left = attached.wait_for_invocations(2, _named(attached, "Disconnect"), seconds=_SECONDS)
     assert {one.outcome for one in left} == {"succeeded"}
     called = {one.function[:-8] for one in attached.invocations}
     assert called == {"Authorizer", "Connect", "Heartbeat", "Disconnect"}
@@ -93,6 +93,7 @@ def test_a_speaker_refreshes_and_the_session_goes_on(
             attached.wait_for_invocation(
                 _named(attached, "Disconnect"),
                 where=lambda one: _connection_of(one) == begun["connectionId"],
+                seconds=_SECONDS,
             )
             with broadcast.connect(BOB, sessionId=session_id) as listener:
                 assert _ask(listener, action="heartbeat")["sessionId"] == session_id

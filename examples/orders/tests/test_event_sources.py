@@ -102,7 +102,9 @@ class Shop:
         )
 
     def _wait_for(self, function: str, has: Callable[[Any], bool]) -> PlldbInvocation:
-        return self.attached.wait_for_invocation(function, where=lambda one: has(one.event))
+        return self.attached.wait_for_invocation(
+            function, where=lambda one: has(one.event), seconds=PATIENCE_SECONDS
+        )
 
 
 def _table(stack: PlldbStack, output: str) -> Callable[..., Any]:
