@@ -159,6 +159,9 @@ def test_every_type_is_made_changed_and_deleted(cloud: Cloud) -> None:
         assert route_keys(api, one) == ["$default", "GET /orders/{id}"]
         (managed,) = api.get_stages(ApiId=stack.outputs["QuickApiId"])["Items"]
         assert managed["Description"] == "overridden"
+        quick_api = stack.outputs["QuickApiId"]
+        mapped = api.get_integration(ApiId=quick_api, IntegrationId=before["Mapped"])
+        assert mapped["ResponseParameters"] == {"500": {"overwrite:statuscode": "403"}}
         changed = (
             template.replace("/orders/{id}", "/things/{id}")
             .replace("ApiMappingKey: v1", "ApiMappingKey: v2")

@@ -200,6 +200,17 @@ class IntegrationProvider(ApiGatewayV2Provider):
     ID = "IntegrationId"
     READ_ONLY = ("IntegrationId",)
 
+    def _parameters(self, request: ResourceRequest, verb: str, model: Properties) -> Properties:
+        """Templates have a list where the API has a map: what becomes of a response, by its status.
+
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/
+        aws-properties-apigatewayv2-integration-responseparametermap.html
+        """
+        if by_status := model.get("ResponseParameters"):
+            mapped = {str(status): _as_map(changes) for status, changes in by_status.items()}
+            model = {**model, "ResponseParameters": mapped}
+        return super()._parameters(request, verb, model)
+
 
 class IntegrationResponseProvider(ApiGatewayV2Provider):
     KIND = "IntegrationResponse"
@@ -306,6 +317,13 @@ def _import(body: str, model: Properties) -> Properties:
     if base_path := model.get("BasePath"):
         parameters["Basepath"] = base_path
     return parameters
+
+
+def _as_map(changes: Properties) -> Properties:
+    listed = changes.get("ResponseParameters")
+    if not isinstance(listed, list):
+        return changes
+    return {change["Destination"]: change["Source"] for change in listed}
 
 
 def _success(model: Properties) -> ProgressEvent:
