@@ -92,6 +92,8 @@ def test_deployed_stage(cloud: Cloud) -> None:
         api_id = stack.outputs["ApiId"]
         stage = api.get_stage(ApiId=api_id, StageName="v1")
         assert stage["DeploymentId"] == stack.outputs["DeploymentId"]
+        (model,) = api.get_models(ApiId=api_id)["Items"]
+        assert json.loads(model["Schema"]) == {"type": "object"}
         with cloud.connect(api_id, "v1") as socket:
             assert asked(socket, "hello") == "hello"
             route = api.create_route(

@@ -224,6 +224,12 @@ class ModelProvider(ApiGatewayV2Provider):
     ID = "ModelId"
     READ_ONLY = ("ModelId",)
 
+    def _parameters(self, request: ResourceRequest, verb: str, model: Properties) -> Properties:
+        """Templates have a schema as an object, the API as text."""
+        if isinstance(schema := model.get("Schema"), dict):
+            model = {**model, "Schema": json.dumps(schema)}
+        return super()._parameters(request, verb, model)
+
 
 class RouteProvider(ApiGatewayV2Provider):
     KIND = "Route"
