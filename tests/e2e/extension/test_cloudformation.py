@@ -163,6 +163,7 @@ def test_every_type_is_made_changed_and_deleted(cloud: Cloud) -> None:
         assert managed["Description"] == "overridden"
         quick_api = stack.outputs["QuickApiId"]
         mapped = api.get_integration(ApiId=quick_api, IntegrationId=before["Mapped"])
+        assert mapped["PayloadFormatVersion"] == "1.0"
         assert mapped["ResponseParameters"] == {"500": {"overwrite:statuscode": "403"}}
         changed = (
             template.replace("/orders/{id}", "/things/{id}")

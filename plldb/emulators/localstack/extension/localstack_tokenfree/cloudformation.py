@@ -345,7 +345,7 @@ def _snake(name: str) -> str:
 
 
 def _coerce(value: Any, shape: Any) -> Any:
-    """Templates may write numbers and booleans as strings; boto3 refuses that."""
+    """Templates may write numbers and booleans as strings, and ``2.0`` for ``"2.0"``."""
     if shape.type_name == "structure" and isinstance(value, dict):
         return {k: _coerce(v, shape.members[k]) for k, v in value.items() if k in shape.members}
     if shape.type_name == "map" and isinstance(value, dict):
@@ -354,6 +354,8 @@ def _coerce(value: Any, shape: Any) -> Any:
         return [_coerce(item, shape.member) for item in value]
     if isinstance(value, str):
         return _from_string(value, shape.type_name)
+    if shape.type_name == "string" and isinstance(value, (int, float)):
+        return json.dumps(value)
     return value
 
 
