@@ -34,13 +34,15 @@ def test_messages_side_by_side() -> None:
     assert not together.broken
 
 
-def test_a_failing_message_does_not_hold_the_next() -> None:
+def test_a_failing_message_does_not_hold_the_next(caplog: pytest.LogCaptureFixture) -> None:
+    """And the log says why it failed: nobody else is told."""
     over = threading.Event()
     with ThreadPoolExecutor(2) as messages, ThreadPoolExecutor(1) as last:
         lane = Lane(1, messages, last)
         lane.put(lambda: 1 / 0 and None)
         lane.put(over.set)
         assert over.wait(SECONDS)
+    assert "ZeroDivisionError" in caplog.text
 
 
 def test_work_within_its_time() -> None:

@@ -5,6 +5,7 @@ connections at once would fill it with calls that wait for calls that no thread 
 kind of work has a pool of its own, and no task waits for another of its pool.
 """
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import TypeVar
 
 from ..settings import SETTINGS
 
+LOG = logging.getLogger(__name__)
 Task = Callable[[], None]
 T = TypeVar("T")
 
@@ -76,13 +78,22 @@ class Lane:
             self._running += 1
             self._messages.submit(self._run, self._waiting.popleft())
         if self._final and not self._running:
-            self._last.submit(self._final)
+            self._last.submit(_perform, self._final)
             self._final = None
 
     def _run(self, task: Task) -> None:
         try:
-            task()
+            _perform(task)
         finally:
             with self._lock:
                 self._running -= 1
                 self._start()
+
+
+def _perform(task: Task) -> None:
+    """Nobody asks the pool how a task went, so that a fault is in the log or nowhere."""
+    try:
+        task()
+    except Exception:
+        LOG.exception("An event of a connection was not handled")
+        raise
