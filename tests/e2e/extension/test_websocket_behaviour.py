@@ -786,6 +786,11 @@ def test_http_and_stage_variables(cloud: Cloud) -> None:
         s3.delete_bucket(Bucket=bucket)
 
 
+def test_http_backend_without_an_address(open_api: WebSocketApi) -> None:
+    open_api.add_route("unaddressed", IntegrationType="HTTP_PROXY", IntegrationMethod="POST")
+    assert open_api.ask({"action": "unaddressed"})["message"] == "Internal server error"
+
+
 def test_http_backend_that_is_not_there(open_api: WebSocketApi) -> None:
     open_api.add_route(
         "nowhere",

@@ -49,7 +49,9 @@ class Call:
 
     @property
     def uri(self) -> str:
-        return with_stage_variables(self.integration["IntegrationUri"], self.stage.variables)
+        """Empty if the integration has none, which no backend takes."""
+        uri = self.integration.get("IntegrationUri") or ""
+        return with_stage_variables(uri, self.stage.variables)
 
 
 @dataclass(frozen=True)
