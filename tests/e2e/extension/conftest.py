@@ -22,9 +22,13 @@ ENDPOINT_VARIABLE = "LOCALSTACK_EXTENSION_ENDPOINT"
 
 
 @pytest.fixture(scope="session")
-def image(starts: FileLock) -> None:
-    """There is one; it is built once, whichever worker needs it first."""
-    with starts:
+def image(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """There is one; it is built once, whichever worker needs it first.
+
+    Under the lock that starts of emulators take in the tests around this folder, which runs
+    without them, too.
+    """
+    with FileLock(tmp_path_factory.getbasetemp().parent / "emulator-starts.lock"):
         build_image()
 
 
