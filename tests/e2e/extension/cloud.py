@@ -66,7 +66,9 @@ class Cloud:
         query = {name: value for name, value in kwargs.items() if isinstance(value, str)}
         options = {name: value for name, value in kwargs.items() if name not in query}
         url = self.stage_url(api_id, stage).replace("http", "ws", 1)
-        options = {"max_size": None, "ping_interval": None, "compression": None} | options
+        defaults = {"max_size": None, "ping_interval": None, "compression": None}
+        # A handshake starts up to two functions.
+        options = defaults | {"open_timeout": 2 * DEADLINE_SECONDS} | options
         return websocket_connect(f"{url}?{urlencode(query, quote_via=quote)}", **options)
 
     @contextmanager

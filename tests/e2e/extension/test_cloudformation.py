@@ -202,9 +202,11 @@ def test_custom_resources(cloud: Cloud) -> None:
     """https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref.html"""
     template = (TEMPLATES / "custom_resource.yaml").read_text()
     with cloud.stack("custom_resource", Word="ab") as stack:
-        assert stack.outputs == {"Id": "id-ab", "Twice": "abab", "Kind": "Create"}
+        made = {"Id": "id-ab", "Twice": "abab", "Kind": "Create", "Loud": "AB"}
+        assert stack.outputs == made
         cloud.update_stack(stack.name, template, Word="cd")
-        assert cloud.outputs(stack.name) == {"Id": "id-cd", "Twice": "cdcd", "Kind": "Update"}
+        changed = {"Id": "id-cd", "Twice": "cdcd", "Kind": "Updateab", "Loud": "CD"}
+        assert cloud.outputs(stack.name) == changed
     missing = "arn:aws:lambda:us-east-1:000000000000:function:none"
     broken = f"Resources: {{It: {{Type: 'Custom::It', Properties: {{ServiceToken: '{missing}'}}}}}}"
     assert "Function not found" in failure(cloud, broken)

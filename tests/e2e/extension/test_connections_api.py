@@ -6,12 +6,15 @@ import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+import requests
+from requests_aws4auth import AWS4Auth
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
-from .cloud import Cloud, Stack, message
+from .cloud import REGION, Cloud, Stack, message
 from .journal import journal
 
 
@@ -98,6 +101,16 @@ def test_connection_of_another_stage_is_gone(
     other = cloud.management(playground.outputs["ApiId"], "other")
     with pytest.raises(other.exceptions.GoneException):
         other.get_connection(ConnectionId=id_of(socket))
+
+
+def test_encoded_path(cloud: Cloud, playground: Stack, socket: ClientConnection) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/
+    apigateway-how-to-call-websocket-api-connections.html has a line for awscurl with ``%40``."""
+    base = cloud.stage_url(playground.outputs["ApiId"], "test")
+    url = f"{base}/%40connections/{quote(id_of(socket))}"
+    signed = AWS4Auth("test", "test", REGION, "execute-api")
+    assert requests.post(url, data=b"encoded", auth=signed, timeout=30).status_code == 200
+    assert socket.recv(timeout=5) == "encoded"
 
 
 def test_unsigned_request_is_refused(

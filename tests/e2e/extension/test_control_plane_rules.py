@@ -410,6 +410,19 @@ def test_openapi_there_and_back(place: Place) -> None:
         client.delete_api(**one)
 
 
+def test_import_of_json_with_tabs(place: Place) -> None:
+    one = {"ApiId": place.apis["HTTP"]}
+    again = place.client.reimport_api(**one, Body=json.dumps(DOCUMENT, indent="\t"))
+    assert again["Name"] == "imported"
+
+
+def test_a_refused_quick_create_leaves_no_api(place: Place) -> None:
+    name = f"quick-{place.apis['HTTP']}"
+    with pytest.raises(ClientError, match="BadRequest"):
+        place.client.create_api(Name=name, ProtocolType="HTTP", Target="nowhere")
+    assert name not in [api["Name"] for api in place.client.get_apis()["Items"]]
+
+
 def test_a_refused_import_leaves_the_api_as_it_was(place: Place) -> None:
     one = {"ApiId": place.apis["HTTP"]}
     place.client.create_route(**one, RouteKey="GET /kept")

@@ -124,6 +124,8 @@ SENT = [
           "multiValueHeaders.x-one": ["1"], "headers.x-one": "1"}, headers={"X-One": "1"}),
     Sent("path parameters are decoded", "http-api-parameter-mapping.html", "/pets/a%20b",
          {"pathParameters": {"id": "a b"}}),
+    Sent("an encoded slash is part of a parameter", "http-api-develop-routes.html", "/pets/a%2Fb",
+         {"routeKey": "GET /pets/{id}", "pathParameters": {"id": "a/b"}}),
     Sent("an integration may name its function by a stage variable",
          "http-api-stages.html", "/dev/variable", {"routeKey": "GET /variable"}),
 ]  # fmt: skip
@@ -292,6 +294,11 @@ def test_outputs_name_this_machine(api: Api) -> None:
 # --- Authorization --------------------------------------------------------------------------------
 
 
+def encoded(header: Mapping[str, str]) -> str:
+    """A token's first part."""
+    return base64.urlsafe_b64encode(json.dumps(header).encode()).decode().rstrip("=")
+
+
 @dataclass(frozen=True)
 class Tokened:
     says: str
@@ -323,6 +330,9 @@ TOKENED = [
     Tokened("no key id", lambda api: api.token(kid=None), 401, "kid"),
     Tokened("not signed by RSA", lambda api: jwt.encode({"aud": "shop"}, "x" * 32, "HS256"), 401,
             "signing method HS256 is invalid"),
+    Tokened("a line break in what the challenge cites",
+            lambda api: f"{encoded({'alg': 'A' + chr(10) + 'B'})}.e30.x", 401,
+            "signing method A B is invalid"),
     Tokened("a scope of the route", lambda api: api.token(scope="a read"), 200, None, "/scoped"),
     Tokened("scp will do", lambda api: api.token(scp=["write"]), 200, None, "/scoped"),
     Tokened("no scope of the route", lambda api: api.token(scope="email"), 403,
@@ -408,6 +418,10 @@ def test_answer_of_an_authorizer_is_kept(api: Api) -> None:
     first, second = f"allow-{uuid.uuid4()}", f"allow-{uuid.uuid4()}"
     assert answered(first) == answered(first)
     assert answered(second) != answered(first)
+    before = answered(first)
+    stage = {"ApiId": api.api_id, "StageName": "$default"}
+    api.cloud.client("apigatewayv2").reset_authorizers_cache(**stage)
+    assert answered(first) != before
 
 
 def test_signed_requests(api: Api) -> None:
@@ -494,6 +508,15 @@ def test_request_forwarded_to_a_url(api: Api) -> None:
     assert response.json() == ["POST", "/below/a/b", "colour=green", "x"]
     assert response.headers["x-seen"] == "green"
     assert response.headers["set-cookie"] == "a=1, b=2"
+
+
+def test_body_of_a_url_keeps_its_encoding(api: Api) -> None:
+    """As the backend made it, also in an encoding that the emulator does not know.
+    GUIDE + http-api-develop-integrations-http.html"""
+    answer = {"X-Answer-Encoding": "br", "Accept-Encoding": "br"}
+    response = api.call("/proxy/a", headers=answer, stream=True)
+    assert response.headers["content-encoding"] == "br"
+    assert response.raw.read(decode_content=False) == b"as it came"
 
 
 def test_message_sent_without_a_function(api: Api) -> None:

@@ -55,7 +55,9 @@ def test_all_dropped_at_once(narrow_cloud: Cloud) -> None:
         url = url_of(narrow_cloud, stack)
 
         async def connect_and_drop() -> None:
-            sockets = [await connect(url, ping_interval=None) for _ in range(DROPPED)]
+            sockets = [
+                await connect(url, open_timeout=60, ping_interval=None) for _ in range(DROPPED)
+            ]
             for socket in sockets:
                 socket.transport.abort()
 
@@ -92,7 +94,7 @@ def test_many_refusals_at_once(cloud: Cloud, playground: Stack) -> None:
 
     async def refused() -> int:
         try:
-            await connect(f"{base}?token=deny", open_timeout=30)
+            await connect(f"{base}?token=deny", open_timeout=60)
         except InvalidStatus as refusal:
             return refusal.response.status_code
         raise AssertionError("it was let in")

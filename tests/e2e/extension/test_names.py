@@ -29,9 +29,11 @@ def upgrade(
 ) -> ClientConnection:
     """A connection to the emulator that says ``host``, as a client does that resolves it so."""
     address = urlsplit(cloud.endpoint)
-    there = socket.create_connection((address.hostname, address.port), timeout=20)
+    there = socket.create_connection((address.hostname, address.port), timeout=60)
     scheme = "wss" if trust else "ws"
-    return websocket_connect(f"{scheme}://{host}{path}", sock=there, ssl=trust, ping_interval=None)
+    return websocket_connect(
+        f"{scheme}://{host}{path}", sock=there, ssl=trust, open_timeout=60, ping_interval=None
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -90,6 +90,11 @@ def test_choice_by_pattern(key: str, chosen: str) -> None:
     assert record == {"Key": chosen}
 
 
+def test_a_pattern_that_can_not_be_read_matches_nothing() -> None:
+    records = [{"Key": name} for name in ("/(?<java>x)/", "/(/", "$default")]
+    assert choose_by_pattern("x", records, "Key") == {"Key": "$default"}
+
+
 @pytest.mark.parametrize(
     ("sources", "missing"),
     [

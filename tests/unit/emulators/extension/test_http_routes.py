@@ -79,3 +79,4 @@ def test_first_part_of_a_path_may_name_a_stage() -> None:
     assert split_stage("/dev/a/b") == ("dev", "/a/b")
     assert split_stage("/dev") == ("dev", "/")
     assert split_stage("/") == ("", "/")
+    assert split_stage("/%24default/a%2Fb") == ("$default", "/a%2Fb")

@@ -23,10 +23,11 @@ Map of the package (nothing outside ``plugins`` is loaded before LocalStack asks
                          ``executors`` has the threads, ``transport`` the sockets; ``gateway`` and
                          ``management`` are the two routes
 ``lambda_runtime``       functions as subprocesses: ``runtime_api`` (what AWS calls the Runtime
-                         API), ``process``, ``executor``, ``assignment``; ``bootstrap`` and
+                         API), ``runtimes`` (which functions run), ``deployment`` (the others are
+                         refused), ``process``, ``executor``, ``assignment``; ``bootstrap`` and
                          ``api_names`` (in the child)
 ``kinesis``              Kinesis on moto
-``dynamodb``             DynamoDB on moto, serialised, with TTL expiry
+``dynamodb``             DynamoDB on moto, serialised, with TTL expiry; ``dynamodb_streams``
 ``signatures``           who signed a request, and whether with the secret
 ``identities``           users and roles by their access keys; ``access``: what IAM lets them do
 ``rest_iam``             ``AWS_IAM`` on REST APIs

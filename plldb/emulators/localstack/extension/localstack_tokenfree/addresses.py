@@ -10,6 +10,7 @@
 
 import re
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 _HOST = re.compile(r"(?P<api>[a-z0-9-]+)\.execute-api\.[a-z0-9.-]+(:\d+)?", re.IGNORECASE)
 _PATH = re.compile(r"/_aws/execute-api/(?P<api>[^/]+)(?P<rest>/.*)?", re.DOTALL)
@@ -44,6 +45,6 @@ def find_address(host: str, path: str) -> Address | None:
 
 
 def split_stage(path: str) -> tuple[str, str]:
-    """``/dev/pets/1`` -> ``dev`` and ``/pets/1``."""
+    """``/dev/pets/1`` -> ``dev`` and ``/pets/1``; ``/%24default/`` -> ``$default`` and ``/``."""
     stage, _, rest = path.removeprefix("/").partition("/")
-    return stage, f"/{rest}"
+    return unquote(stage), f"/{rest}"

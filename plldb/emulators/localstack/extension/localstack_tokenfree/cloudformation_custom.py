@@ -102,8 +102,8 @@ class CustomResourceProvider(ResourceProvider):
 def _run(
     request: ResourceRequest, action: str, fields: Properties, properties: Properties | None = None
 ) -> ProgressEvent:
-    model = request.desired_state if properties is None else properties
-    function = str(model.get("ServiceToken", ""))
+    given = _given(request.desired_state) if properties is None else properties
+    function = str(given.get("ServiceToken", ""))
     if ":lambda:" not in function:
         return _failed(f"ServiceToken {function!r} is not the ARN of a function")
     token = ANSWERS.expect()
@@ -116,11 +116,11 @@ def _run(
             "LogicalResourceId": request.logical_resource_id,
             "StackId": request.stack_id,
             "ServiceToken": function,
-            "ResourceProperties": _given(model),
+            "ResourceProperties": given,
             **fields,
         }
         fault = _call(request, function, message)
-        patience = 0.0 if fault else float(model.get("ServiceTimeout") or DEFAULT_PATIENCE_SECONDS)
+        patience = 0.0 if fault else float(given.get("ServiceTimeout") or DEFAULT_PATIENCE_SECONDS)
         answer = ANSWERS.wait(token, patience)
     finally:
         ANSWERS.forget(token)
@@ -132,18 +132,17 @@ def _run(
     data = answer.get("Data") or {}
     return ProgressEvent(
         OperationStatus.SUCCESS,
-        resource_model={**_given(model), _DATA: sorted(data), **data, PHYSICAL_ID: physical_id},
+        resource_model={**given, **data, _PROPERTIES: given, PHYSICAL_ID: physical_id},
     )
 
 
-# Names of the attributes that the answer brought: they are no properties of the template.
-_DATA = "_AnsweredAttributes"
+# The properties of the template, beside the attributes of the answer: both may have the same name.
+_PROPERTIES = "_TemplateProperties"
 
 
 def _given(model: Properties) -> Properties:
-    """The properties of the template among those of a model."""
-    answered = {PHYSICAL_ID, _DATA, *model.get(_DATA, [])}
-    return {name: value for name, value in model.items() if name not in answered}
+    """The properties of the template, from themselves or from a model that an answer made."""
+    return dict(model.get(_PROPERTIES, model))
 
 
 def _call(request: ResourceRequest, function: str, message: Properties) -> str:

@@ -9,14 +9,13 @@ import threading
 import time
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 from localstack import config
 from localstack.aws import handlers
 from localstack.constants import AWS_REGION_US_EAST_1, DEFAULT_AWS_ACCOUNT_ID
 from localstack.services.apigateway.models import apigateway_stores
 from rolo import Request, Response
-from rolo.request import get_raw_path
 
 from .access import SignatureError, check_signature, is_allowed
 from .addresses import Address, Mapped, find_address, split_stage
@@ -46,6 +45,7 @@ UPGRADE_REQUIRED = message(426, "Upgrade Required", ("upgrade", "websocket"))
 def install() -> None:
     functions = Functions()
     authorization = Authorization(functions, SigningKeys(read_json))
+    STORE.on_cache_reset(authorization.forget)
     handlers.preprocess_request.append(
         ExecuteApi(HttpGateway(STORE.find_stage, functions, authorization))
     )
@@ -113,9 +113,9 @@ class ExecuteApi:
 
 
 def _raw_path(request: Any) -> str:
-    if isinstance(request, Request):
-        return str(get_raw_path(request))
-    return quote(request.path, safe="/$@=~")
+    """The path as the client wrote it, of a request or an upgrade."""
+    written = str(request.environ.get("RAW_URI") or quote(request.path))
+    return written.partition("?")[0] if written.startswith("/") else urlsplit(written).path
 
 
 def protocol_of(api_id: str) -> str | None:
@@ -141,7 +141,7 @@ def over_websocket(
         if rest != [""] or not stage:
             return refuse(request, response_of(FORBIDDEN))
         return connect(request, api_id, stage, is_custom_domain)
-    if rest[0] == "@connections" and len(rest) == 2:
+    if unquote(rest[0]) == "@connections" and len(rest) == 2:
         return manage_connection(request, api_id, stage, rest[1])
     if rest == [""] and STORE.find_stage(api_id, stage):
         return response_of(UPGRADE_REQUIRED)

@@ -96,7 +96,7 @@ def read(body: str | Document, base_path: str = "ignore") -> ImportedApi:
 def _load(body: str | Document) -> Document:
     if isinstance(body, str):
         try:
-            body = yaml.safe_load(body)  # JSON is YAML
+            body = _parsed(body)
         except yaml.YAMLError as error:
             raise BadRequestError(f"Invalid OpenAPI input: {error}") from error
     if not isinstance(body, dict):
@@ -104,6 +104,14 @@ def _load(body: str | Document) -> Document:
     if not str(body.get("openapi", "")).startswith("3."):
         raise BadRequestError("Invalid OpenAPI input: only OpenAPI 3.0 definitions are supported")
     return body
+
+
+def _parsed(text: str) -> Any:
+    """JSON is YAML, but for the tabs that may stand between its parts."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return yaml.safe_load(text)
 
 
 def _api(document: Document) -> Record:

@@ -169,7 +169,11 @@ class ApiStore:
             self._check("Api", record | quick, api)
             self._apis[api_id] = api
             if "Target" in quick:
-                self._quick_create(api_id, quick)
+                try:
+                    self._quick_create(api_id, quick)
+                except ControlPlaneError:
+                    del self._apis[api_id]
+                    raise
         return record
 
     def get_api(self, api_id: str) -> Record:

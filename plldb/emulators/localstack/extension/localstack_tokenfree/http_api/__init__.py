@@ -1,7 +1,8 @@
 """The data plane of HTTP APIs: a request in, a function or a URL behind it, a response out.
 
-``http_request``, ``route_choice``, ``payloads``, ``answers``, ``cors``, ``parameter_mapping``,
-``identity_sources`` and ``jwt_claims`` do no I/O and need no LocalStack. ``signing_keys`` reads an
-issuer's keys, ``http_authorization`` asks authorizers, ``http_integrations`` calls what is behind
-a route, and ``http_gateway`` puts them together.
+``http_request``, ``route_choice``, ``payloads``, ``answers``, ``cors``, ``http_expressions``,
+``parameter_mapping``, ``service_operations`` and ``jwt_claims`` do no I/O and need no LocalStack.
+``outgoing`` sends requests, ``signing_keys`` reads an issuer's keys, ``http_authorization`` asks
+authorizers, ``http_integrations`` calls what is behind a route, and ``http_gateway`` puts them
+together.
 """

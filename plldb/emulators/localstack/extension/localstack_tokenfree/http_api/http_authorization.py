@@ -65,6 +65,13 @@ class AuthorizerCache:
             self._answers[key] = (now + seconds, answer)
         return answer
 
+    def forget(self, *prefix: str) -> None:
+        """Drop all answers whose key begins so."""
+        with self._lock:
+            self._answers = {
+                key: kept for key, kept in self._answers.items() if key[: len(prefix)] != prefix
+            }
+
 
 class Authorization:
     """Asks what a route names, and remembers the answers of functions that may be remembered."""
@@ -73,6 +80,10 @@ class Authorization:
         self._functions = functions
         self._keys = keys
         self._cache = AuthorizerCache()
+
+    def forget(self, api_id: str, stage: str) -> None:
+        """Ask the authorizers of a stage anew."""
+        self._cache.forget(api_id, stage)
 
     def authorize(
         self,
@@ -199,6 +210,7 @@ def _challenge(
 ) -> HttpAnswer:
     challenge = f'Bearer scope="{" ".join(scopes)}" error="{error}"'
     if description:
-        quoted = description.replace("\\", "\\\\").replace('"', '\\"')
+        # It may cite the token, and a header has no line breaks.
+        quoted = " ".join(description.split()).replace("\\", "\\\\").replace('"', '\\"')
         challenge += f' error_description="{quoted}"'
     return message(status, text, ("www-authenticate", challenge))

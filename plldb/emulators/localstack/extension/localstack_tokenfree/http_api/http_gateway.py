@@ -53,7 +53,7 @@ class HttpGateway:
         if stage is None or (not mapped and stage.api.get("DisableExecuteApiEndpoint")):
             return _identified(NOT_FOUND, request_id)
         self._tell_what_is_ignored(stage)
-        if request.path.startswith(f"/{DEFAULT_STAGE}/"):
+        if not mapped and split_stage(request.path)[0] == DEFAULT_STAGE:
             request = replace(request, path=path)
         match = choose_route(stage.configuration.routes, request.method, path)
         call = None

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import requests
 from localstack import config
+from urllib3.exceptions import HTTPError
 
 from ..addresses import find_address
 from .answers import HttpAnswer, UnavailableError
@@ -19,8 +20,7 @@ HOP_BY_HOP = {
     *("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer"),
     *("transfer-encoding", "upgrade"),
 }
-# requests hands out decoded bodies.
-STALE = {*HOP_BY_HOP, "content-encoding", "content-length"}
+STALE = {*HOP_BY_HOP, "content-length"}
 
 
 def read_json(url: str) -> dict[str, Any]:
@@ -37,21 +37,28 @@ def read_json(url: str) -> dict[str, Any]:
 def send(
     method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes, seconds: float
 ) -> HttpAnswer:
-    """Raises UnavailableError."""
+    """The answer with its body as it came, whatever its encoding. Raises UnavailableError."""
     joined: dict[str, str] = {}
     for name, value in headers:
         if name not in HOP_BY_HOP and name not in ("host", "content-length"):
             joined[name] = f"{joined[name]},{value}" if name in joined else value
     try:
-        answer = _send(method, url, joined, body, seconds)
-    except requests.RequestException as error:
+        answer = _send(method, url, joined, body, seconds, stream=True)
+        with answer:
+            content = answer.raw.read(decode_content=False)
+    except (requests.RequestException, HTTPError) as error:
         raise UnavailableError(str(error)) from error
     answered = [(n.lower(), v) for n, v in answer.raw.headers.items() if n.lower() not in STALE]
-    return HttpAnswer(answer.status_code, tuple(answered), answer.content)
+    return HttpAnswer(answer.status_code, tuple(answered), content)
 
 
 def _send(
-    method: str, url: str, headers: Mapping[str, str], body: bytes, seconds: float
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    seconds: float,
+    stream: bool = False,
 ) -> requests.Response:
     host = urlsplit(url).netloc
     if find_address(host, "") is not None:
@@ -68,6 +75,7 @@ def _send(
             data=body,
             timeout=seconds,
             allow_redirects=False,
+            stream=stream,
         )
 
 

@@ -159,8 +159,12 @@ def choose_by_pattern(
 
 
 def _is_matched(wanted: str, key: str) -> bool:
+    """A pattern that Python can't read, as Java's may be, matches nothing."""
     pattern = PATTERN.fullmatch(wanted)
-    return pattern is not None and re.fullmatch(pattern[1], key, re.DOTALL) is not None
+    try:
+        return pattern is not None and re.fullmatch(pattern[1], key, re.DOTALL) is not None
+    except re.error:
+        return False
 
 
 def missing_identity(sources: Sequence[str], scope: Scope) -> str | None:
