@@ -39,10 +39,14 @@ def _list_distributions(folder: Path) -> list[Path]:
 
 
 def _find_time() -> str:
-    """Seconds since 1970, of the commit that is checked out."""
+    """Seconds since 1970, of the commit that is checked out; without one, as in an unpacked sdist,
+    of its changelog.
+    """
     if given := os.environ.get("SOURCE_DATE_EPOCH"):
         return given
-    return run_git("log", "-1", "--format=%ct").strip()
+    if (ROOT / ".git").exists():
+        return run_git("log", "-1", "--format=%ct").strip()
+    return str(int((ROOT / "CHANGELOG.md").stat().st_mtime))
 
 
 def run_git(*arguments: str) -> str:

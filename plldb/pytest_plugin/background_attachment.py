@@ -36,7 +36,7 @@ from plldb.pytest_plugin.stack_fixture import PlldbStack
 from plldb.stacks import read_deployed_stack, require_debuggable_stack
 
 # A child that is measured writes at its end what it has run, which takes a while on a busy machine.
-_PATIENCE_SECONDS = 10.0
+_PATIENCE_SECONDS = 20.0
 _READY_SECONDS = 120.0
 # What still runs when the tests are over has so long to end, and its abandonment then; after that,
 # nothing is waited for.

@@ -25,6 +25,9 @@ from .support import DEADLINE_SECONDS, Attached, Plldb, clean_environment
 pytestmark = pytest.mark.needs("process")
 
 ROOT = Path(__file__).parents[2]
+needs_git = pytest.mark.skipif(
+    not (ROOT / ".git").exists(), reason="no checkout of git's, which knows the files"
+)
 _UV = [sys.executable, "-m", "uv"]
 # The layer's way to the helper stack: no handler of the function's own.
 _FIND_HANDLER = "import plldb_shim; print(plldb_shim.handler.__module__, end='')"
@@ -59,7 +62,7 @@ def run(*command: str | Path, **variables: str) -> str:
 
 def _environment() -> dict[str, str]:
     """Without what would lead to this checkout or to its environment."""
-    ours = ("PYTHON", "VIRTUAL_ENV", "UV_", "COV", "PYTEST")
+    ours = ("PYTHON", "VIRTUAL_ENV", "UV_PROJECT", "UV_PYTHON", "COV", "PYTEST")
     known = clean_environment().items()
     return {name: value for name, value in known if not name.startswith(ours)}
 
@@ -129,11 +132,13 @@ class TestPlldb:
             detach(dev)
         assert plldb("local", "status", "--output", "json").succeeded().json["running"] is False
 
+    @needs_git
     def test_it_has_the_files_of_the_package_and_no_others(self, built: Path) -> None:
         with zipfile.ZipFile(wheel(built, "plldb")) as archive:
             names = {name for name in archive.namelist() if ".dist-info/" not in name}
         assert names == {name for name in _list_repository() if name.startswith("plldb/")}
 
+    @needs_git
     def test_its_sdist_is_the_repository(self, built: Path) -> None:
         with tarfile.open(built / f"plldb-{__version__}.tar.gz") as archive:
             names = {name.partition("/")[2] for name in archive.getnames()}
@@ -197,6 +202,7 @@ def test_the_same_commit_makes_the_same_bytes(built: Path, tmp_path: Path) -> No
     }
 
 
+@needs_git
 def test_a_checkout_of_another_user_can_be_built(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a container, whose root did not make it. By this variable, git's own tests say so."""
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")

@@ -92,7 +92,7 @@ def test_a_process_that_is_ended_for_its_time_writes_down_what_it_has_run(
             function = measured.project.function()
             # It is loaded, whatever the machine has to do.
             assert value(await invoke(invoker, function, "hello")) == "yes"
-            outcome = await invoke(invoker, function, "wait", seconds=2)
+            outcome = await invoke(invoker, function, "wait", seconds=4)
             assert outcome.error is not None
 
     asyncio.run(main())
