@@ -18,6 +18,7 @@ from websockets.sync.client import connect as websocket_connect
 TEMPLATES = Path(__file__).with_name("templates")
 REGION = "us-east-1"
 DEADLINE_SECONDS = 30.0
+STACK_SECONDS = 120.0
 T = TypeVar("T")
 
 
@@ -123,7 +124,10 @@ class Cloud:
         assert self.settled(name) == wanted, self.reasons(name)
 
     def settled(self, name: str) -> str | None:
-        return wait_for(lambda: self._final_status(name), lambda status: status != "busy")
+        """The status in which a change of the stack has ended, or ``busy`` after minutes."""
+        return wait_for(
+            lambda: self._final_status(name), lambda status: status != "busy", STACK_SECONDS
+        )
 
     def _final_status(self, name: str) -> str | None:
         cloudformation = self.client("cloudformation")

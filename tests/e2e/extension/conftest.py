@@ -44,8 +44,8 @@ def cloud(request: pytest.FixtureRequest) -> Iterator[Cloud]:
 
 @pytest.fixture(scope="session")
 def impatient_cloud(image: None) -> Iterator[Cloud]:
-    """An emulator whose connections may idle for one second."""
-    with container({"TOKENFREE_WEBSOCKET_IDLE_SECONDS": "1"}) as endpoint:
+    """An emulator whose connections may idle for three seconds."""
+    with container({"TOKENFREE_WEBSOCKET_IDLE_SECONDS": "3"}) as endpoint:
         yield Cloud(endpoint)
 
 

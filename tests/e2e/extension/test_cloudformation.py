@@ -45,7 +45,7 @@ def test_update_in_place_and_replacement(cloud: Cloud) -> None:
             assert cloud.physical_ids(stack.name) == before
             assert api.get_api(ApiId=api_id)["Description"] == "second"
             socket.send(message("say", n=1))  # the open connection gets the new route
-            assert json.loads(socket.recv(timeout=10))["n"] == 1
+            assert json.loads(socket.recv(timeout=30))["n"] == 1
         cloud.update_stack(stack.name, template, StageName="other")
         after = cloud.physical_ids(stack.name)  # LocalStack no longer lists what it replaced
         assert after | {"Stage": "test"} == before
@@ -238,10 +238,10 @@ def inside_url(cloud: Cloud) -> str:
 
 
 def received(socket: Any) -> Any:
-    return json.loads(socket.recv(timeout=10))
+    return json.loads(socket.recv(timeout=30))
 
 
 def asked(socket: Any, action: str) -> str:
     socket.send(message(action))
-    answer: str = socket.recv(timeout=10)
+    answer: str = socket.recv(timeout=30)
     return answer

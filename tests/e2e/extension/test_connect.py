@@ -105,7 +105,7 @@ def test_compression_is_not_negotiated(cloud: Cloud, playground: Stack) -> None:
         assert socket.response is not None
         assert "Sec-WebSocket-Extensions" not in socket.response.headers
         socket.send(message("echo", text="x" * 2000))
-        assert json.loads(socket.recv(timeout=10))["action"] == "echo"
+        assert json.loads(socket.recv(timeout=30))["action"] == "echo"
 
 
 def test_connect_event(cloud: Cloud, playground: Stack) -> None:
@@ -116,7 +116,7 @@ def test_connect_event(cloud: Cloud, playground: Stack) -> None:
         additional_headers={"X-Colour": "green"},
     ) as socket:
         socket.send(message("inspect"))
-        connection_id = json.loads(socket.recv(timeout=10))["requestContext"]["connectionId"]
+        connection_id = json.loads(socket.recv(timeout=30))["requestContext"]["connectionId"]
     event = journal(cloud, playground, connection_id)["$connect"]
     context = event["requestContext"]
     assert context["eventType"] == "CONNECT"

@@ -31,7 +31,7 @@ def socket(cloud: Cloud, playground: Stack) -> Iterator[ClientConnection]:
 
 def id_of(socket: ClientConnection) -> str:
     socket.send(message("inspect"))
-    connection_id: str = json.loads(socket.recv(timeout=10))["requestContext"]["connectionId"]
+    connection_id: str = json.loads(socket.recv(timeout=30))["requestContext"]["connectionId"]
     return connection_id
 
 
@@ -39,21 +39,21 @@ def test_post(management: Any, socket: ClientConnection) -> None:
     connection_id = id_of(socket)
     for data in (b"plain", "großé".encode(), b"\x00\xff", b""):
         management.post_to_connection(ConnectionId=connection_id, Data=data)
-    assert [socket.recv(timeout=5) for _ in range(4)] == ["plain", "großé", b"\x00\xff", ""]
+    assert [socket.recv(timeout=30) for _ in range(4)] == ["plain", "großé", b"\x00\xff", ""]
 
 
 def test_posts_arrive_in_order(management: Any, socket: ClientConnection) -> None:
     connection_id = id_of(socket)
     for number in range(100):
         management.post_to_connection(ConnectionId=connection_id, Data=str(number).encode())
-    assert [socket.recv(timeout=5) for _ in range(100)] == [str(n) for n in range(100)]
+    assert [socket.recv(timeout=30) for _ in range(100)] == [str(n) for n in range(100)]
 
 
 def test_post_up_to_128_kb(management: Any, socket: ClientConnection) -> None:
     connection_id = id_of(socket)
     largest = "é" * (64 * 1024)
     management.post_to_connection(ConnectionId=connection_id, Data=largest.encode())
-    assert socket.recv(timeout=5) == largest
+    assert socket.recv(timeout=30) == largest
     with pytest.raises(management.exceptions.PayloadTooLargeException):
         management.post_to_connection(ConnectionId=connection_id, Data=largest.encode() + b"x")
 
@@ -61,7 +61,7 @@ def test_post_up_to_128_kb(management: Any, socket: ClientConnection) -> None:
 def test_get(management: Any, socket: ClientConnection) -> None:
     found = management.get_connection(ConnectionId=id_of(socket))
     now = datetime.now(UTC)
-    assert now - found["ConnectedAt"] < timedelta(seconds=30)
+    assert now - found["ConnectedAt"] < timedelta(minutes=5)
     assert found["ConnectedAt"] <= found["LastActiveAt"]
     assert "websockets" in found["Identity"]["UserAgent"]
     assert found["Identity"]["SourceIp"]
@@ -73,7 +73,7 @@ def test_delete_closes_gracefully(
     connection_id = id_of(socket)
     management.delete_connection(ConnectionId=connection_id)
     with pytest.raises(ConnectionClosed) as closed:
-        socket.recv(timeout=5)
+        socket.recv(timeout=30)
     assert closed.value.rcvd
     assert closed.value.rcvd.code == 1000
     event = journal(cloud, playground, connection_id, "$disconnect")["$disconnect"]
@@ -110,7 +110,7 @@ def test_encoded_path(cloud: Cloud, playground: Stack, socket: ClientConnection)
     url = f"{base}/%40connections/{quote(id_of(socket))}"
     signed = AWS4Auth("test", "test", REGION, "execute-api")
     assert requests.post(url, data=b"encoded", auth=signed, timeout=30).status_code == 200
-    assert socket.recv(timeout=5) == "encoded"
+    assert socket.recv(timeout=30) == "encoded"
 
 
 def test_unsigned_request_is_refused(

@@ -217,7 +217,7 @@ def test_one_way_route_sends_nothing(open_api: WebSocketApi) -> None:
     with open_api.connect() as socket:
         socket.send('{"action": "silent"}')
         socket.send('{"action": "loud"}')
-        assert json.loads(socket.recv(timeout=10)) == {"heard": True}
+        assert json.loads(socket.recv(timeout=30)) == {"heard": True}
 
 
 # models
@@ -555,13 +555,13 @@ def test_manage_connections_needs_rights(cloud: Cloud, user: User) -> None:
         )
         with api.connect() as socket:
             socket.send('{"action": "who"}')
-            connection_id = json.loads(socket.recv(timeout=10))["id"]
+            connection_id = json.loads(socket.recv(timeout=30))["id"]
             with pytest.raises(ClientError, match="AccessDenied"):
                 management.post_to_connection(ConnectionId=connection_id, Data=b"no")
             arn = f"arn:aws:execute-api:{REGION}:*:{api.api_id}/{STAGE}/POST/@connections/*"
             allow(cloud, user, Action="execute-api:ManageConnections", Resource=arn)
             management.post_to_connection(ConnectionId=connection_id, Data=b"yes")
-            assert socket.recv(timeout=10) == "yes"
+            assert socket.recv(timeout=30) == "yes"
             with pytest.raises(ClientError, match="AccessDenied"):
                 management.delete_connection(ConnectionId=connection_id)
 
@@ -635,9 +635,9 @@ def test_dynamodb(cloud: Cloud, open_api: WebSocketApi) -> None:
         )
         with open_api.connect() as socket:
             socket.send('{"action": "put", "name": "Ada"}')
-            assert json.loads(socket.recv(timeout=10)) == {"put": True}
+            assert json.loads(socket.recv(timeout=30)) == {"put": True}
             socket.send('{"action": "get"}')
-            assert json.loads(socket.recv(timeout=10)) == {"name": "Ada"}
+            assert json.loads(socket.recv(timeout=30)) == {"name": "Ada"}
     finally:
         dynamodb.delete_table(TableName=table)
 
@@ -778,9 +778,9 @@ def test_http_and_stage_variables(cloud: Cloud) -> None:
             with api.connect() as socket:
                 socket.send('{"action": "store", "key": "a", "n": 7}')
                 socket.send('{"action": "load", "key": "a"}')
-                assert json.loads(socket.recv(timeout=10)) == {"n": 7}
+                assert json.loads(socket.recv(timeout=30)) == {"n": 7}
                 socket.send('{"action": "load", "key": "b"}')
-                assert json.loads(socket.recv(timeout=10)) == {"error": "not there"}
+                assert json.loads(socket.recv(timeout=30)) == {"error": "not there"}
     finally:
         s3.delete_object(Bucket=bucket, Key="a")
         s3.delete_bucket(Bucket=bucket)
