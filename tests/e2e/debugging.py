@@ -72,8 +72,12 @@ def template(resources: dict[str, Any]) -> str:
 
 
 # An emulator ends an environment whose function changes, and leaves it two seconds to find out
-# whether its invocation may run there. On a busy machine, those are too few.
-_STOPPED = "plldb: this environment was stopped while the debugger ran its invocation"
+# whether its invocation may run there. On a busy machine, those are too few. Of a process that it
+# has ended, MiniStack itself says that it died.
+_STOPPED = (
+    "plldb: this environment was stopped while the debugger ran its invocation",
+    "Worker process died",
+)
 
 # What MiniStack says if it has ended an environment, since its function changed, in the moment in
 # which it was about to hand the event over (afterwards, it would miss ``stdout``), or while it made
@@ -107,7 +111,7 @@ class Outcome:
     @property
     def was_stopped(self) -> bool:
         """Whether the engine ended the environment before it knew where the invocation runs."""
-        return self.error is not None and self.json["errorMessage"] == _STOPPED
+        return self.error is not None and self.json["errorMessage"] in _STOPPED
 
     @property
     def json(self) -> Any:
