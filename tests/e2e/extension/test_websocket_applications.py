@@ -98,3 +98,25 @@ def test_handler_with_powertools(cloud: Cloud) -> None:
             )
         answer = api.ask({"action": "greet", "name": "Ada"})
     assert answer == {"hello": "Ada", "route": "greet", "stage": "test", "connection": True}
+
+
+def test_posts_reach_everybody_by_a_stream(cloud: Cloud) -> None:
+    """A table's stream, a filter, and a function that makes its client of the API's public name."""
+    with cloud.stack("stream_fan_out") as stack:
+        api_id, posts = stack.outputs["ApiId"], cloud.client("dynamodb")
+        with cloud.connect(api_id, "live") as first, cloud.connect(api_id, "live") as second:
+            item = {"postId": {"S": "1"}, "text": {"S": "hello, everybody"}}
+            posts.put_item(TableName=stack.outputs["Posts"], Item=item)
+            assert first.recv(timeout=30) == second.recv(timeout=30) == "hello, everybody"
+
+
+def test_chat_of_the_cdk(cloud: Cloud) -> None:
+    """As synthesized; whoever bootstraps the CDK has the parameter that its stacks ask for."""
+    cloud.client("ssm").put_parameter(
+        Name="/cdk-bootstrap/hnb659fds/version", Value="27", Type="String", Overwrite=True
+    )
+    with cloud.stack("cdk_chat") as stack:
+        api_id = stack.outputs["ApiId"]
+        with cloud.connect(api_id, "live") as first, cloud.connect(api_id, "live") as second:
+            first.send("hello")
+            assert first.recv(timeout=30) == second.recv(timeout=30) == "hello"

@@ -6,7 +6,9 @@ could both find their condition true.
 
 import threading
 import time
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from localstack.aws.api import RequestContext, ServiceRequest, ServiceResponse
 from localstack.aws.skeleton import Skeleton
@@ -35,7 +37,19 @@ def create_service() -> Service:
 
 def _call_moto_alone(context: RequestContext, _: ServiceRequest) -> ServiceResponse:
     with LOCK:
-        return call_moto(context)
+        response = call_moto(context)
+    for described in ("Table", "TableDescription"):
+        if described in response:
+            response[described]["TableId"] = identify(response[described])
+    return response
+
+
+def identify(table: Mapping[str, Any]) -> str:
+    """The id of a table, as it is described: another one if it is made again with its name.
+
+    moto has none, and LocalStack's AWS::DynamoDB::GlobalTable asks for it.
+    """
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{table['TableArn']} {table['CreationDateTime']}"))
 
 
 class ExpiredItems(ServiceLifecycleHook):
