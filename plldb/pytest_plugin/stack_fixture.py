@@ -227,7 +227,7 @@ class DeployStack:
 
 
 def _identify_process() -> str:
-    """This one, among those of all machines: "build-7 4711 1795683126.04"."""
+    """This one, among those of all machines: "build-7-4026531836 4711 1795683126.04"."""
     pid, started = identify_self()
     return f"{_name_machine()} {pid} {started}"
 
@@ -241,8 +241,14 @@ def _is_left(process: str) -> bool:
 
 
 def _name_machine() -> str:
-    """With the characters that tags may have."""
-    return re.sub(r"[^\w.-]", "-", socket.gethostname()) or "localhost"
+    """With the characters that tags may have. A container can have its host's name, but has process
+    ids of its own: on Linux, these have a number (namespaces(7)), which stands behind the name.
+    """
+    try:
+        process_ids = re.sub(r"\D", "", str(Path("/proc/self/ns/pid").readlink()))
+    except OSError:
+        process_ids = ""
+    return re.sub(r"[^\w.-]", "-", f"{socket.gethostname()}-{process_ids}")
 
 
 def _choose_one(sources: list[StackSource], stack: str | None) -> StackSource:
