@@ -93,27 +93,18 @@ def integration_event(call: Call, version: str) -> Event:
 
 def authorizer_event(call: Call, version: str, identity: Sequence[str]) -> Event:
     """``identity`` are the values of the authorizer's identity sources, in their order."""
+    asked: Event
     if version == "2.0":
-        common = _event_2(call)
-        del common["version"]
-        return {
-            "version": "2.0",
-            "type": "REQUEST",
-            "routeArn": call.route_arn,
-            "identitySource": list(identity),
-            **common,
+        event = _event_2(call)
+        asked = {"routeArn": call.route_arn, "identitySource": list(identity)}
+    else:
+        event, joined = _event_1(call), ",".join(identity)
+        asked = {
+            "methodArn": call.route_arn,
+            "identitySource": joined,
+            "authorizationToken": joined,
         }
-    joined = ",".join(identity)
-    common = _event_1(call)
-    del common["version"]
-    return {
-        "version": "1.0",
-        "type": "REQUEST",
-        "methodArn": call.route_arn,
-        "identitySource": joined,
-        "authorizationToken": joined,
-        **common,
-    }
+    return {"version": event.pop("version"), "type": "REQUEST", **asked, **event}
 
 
 def encode_body(request: HttpRequest) -> tuple[str | None, bool]:
