@@ -255,7 +255,6 @@ class ApiStore:
             self._check_siblings(api, kind, parents, record)
             self._check(kind.name, record, api)
             if kind is STAGE:
-                _check_stage(api, record)
                 record |= {"CreatedDate": _now(), "LastUpdatedDate": _now()}
             if kind is DEPLOYMENT:
                 record = _deploy(api, record)
@@ -427,7 +426,6 @@ class ApiStore:
         self._check_siblings(api, kind, parents, wanted, record[kind.id_field])
         self._check(kind.name, wanted, api)
         if kind is STAGE:
-            _check_stage(api, wanted)
             wanted = wanted | {"LastUpdatedDate": _now()}
         self._keep(api, (kind.name, *parents, record[kind.id_field]), wanted)
         return wanted
@@ -559,12 +557,6 @@ def _merged(kind: Kind, record: Record, fields: Record) -> Record:
                 entries = {k: v for k, v in entries.items() if v != ""}
             result[name] = entries
     return result
-
-
-def _check_stage(api: Api, record: Record) -> None:
-    deployment_id = record.get("DeploymentId")
-    if deployment_id and (DEPLOYMENT.name, deployment_id) not in api.resources:
-        raise NotFoundError(f"Unable to find Deployment by ID {deployment_id}")
 
 
 def _deploy(api: Api, deployment: Record) -> Record:
