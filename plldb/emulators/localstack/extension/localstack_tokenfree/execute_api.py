@@ -4,9 +4,7 @@ Earlier in LocalStack's chain than its own routes, which know REST APIs only, an
 don't know to S3.
 """
 
-import secrets
 import threading
-import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -31,6 +29,7 @@ from .http_api.outgoing import read_json
 from .http_api.signing_keys import SigningKeys
 from .rest_iam import caller_identity
 from .websocket.conditions import Keys
+from .websocket.events import new_trace_id
 from .websocket.gateway import connect
 from .websocket.management import manage_connection
 from .websocket.policy import INVOKE
@@ -154,7 +153,7 @@ def http_request(request: Request, path: str) -> HttpRequest:
     headers = [(name.lower(), value) for name, value in request.headers.items()]
     names = {name for name, _ in headers}
     added = {
-        "x-amzn-trace-id": trace_id(),
+        "x-amzn-trace-id": new_trace_id(),
         "x-forwarded-for": source_ip,
         "x-forwarded-port": str(request.server[1] if request.server else ""),
         "x-forwarded-proto": request.scheme,
@@ -168,11 +167,6 @@ def http_request(request: Request, path: str) -> HttpRequest:
         source_ip=source_ip,
         protocol=request.environ.get("SERVER_PROTOCOL", "HTTP/1.1"),
     )
-
-
-def trace_id() -> str:
-    """https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html"""
-    return f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)}"
 
 
 def identity_of(request: Any, arn: str, keys: Keys) -> Mapping[str, str] | None:

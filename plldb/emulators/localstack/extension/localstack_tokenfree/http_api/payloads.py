@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from ..websocket.events import milliseconds, request_time
 from .http_request import HttpRequest
 
 Event = dict[str, Any]
@@ -169,8 +170,8 @@ def _context_2(call: Call) -> Event:
         "requestId": call.request_id,
         "routeKey": call.route_key,
         "stage": call.stage,
-        "time": _clock(call.at),
-        "timeEpoch": _milliseconds(call.at),
+        "time": request_time(call.at),
+        "timeEpoch": milliseconds(call.at),
     }
     if authorizer := _authorizer_2(call.caller):
         context["authorizer"] = authorizer
@@ -237,8 +238,8 @@ def _context_1(call: Call) -> Event:
         "path": request.decoded_path,
         "protocol": request.protocol,
         "requestId": call.request_id,
-        "requestTime": _clock(call.at),
-        "requestTimeEpoch": _milliseconds(call.at),
+        "requestTime": request_time(call.at),
+        "requestTimeEpoch": milliseconds(call.at),
         "resourceId": call.route_key,
         "resourcePath": call.resource,
         "stage": call.stage,
@@ -252,11 +253,3 @@ def _authorizer_1(caller: Caller) -> Event:
     claims = None if caller.claims is None else dict(caller.claims)
     scopes = None if caller.scopes is None else list(caller.scopes)
     return {"claims": claims, "scopes": scopes}
-
-
-def _clock(moment: datetime) -> str:
-    return moment.strftime("%d/%b/%Y:%H:%M:%S +0000")
-
-
-def _milliseconds(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)
