@@ -18,10 +18,9 @@ from rolo import Request, Response
 from .access import SignatureError, check_signature, is_allowed
 from .addresses import Address, Mapped, find_address, split_stage
 from .apigatewayv2.domains import DOMAINS
-from .apigatewayv2.refusals import NotFoundError
 from .apigatewayv2.store import STORE
 from .http_api.answers import HttpAnswer, message
-from .http_api.http_authorization import Authorization
+from .http_api.http_authorization import FORBIDDEN, Authorization
 from .http_api.http_gateway import HttpGateway
 from .http_api.http_integrations import Functions
 from .http_api.http_request import HttpRequest
@@ -36,7 +35,6 @@ from .websocket.policy import INVOKE
 from .websocket.transport import refuse
 
 UPGRADE = "WEBSOCKET"
-FORBIDDEN = message(403, "Forbidden")
 # https://www.rfc-editor.org/rfc/rfc9110#name-426-upgrade-required
 UPGRADE_REQUIRED = message(426, "Upgrade Required", ("upgrade", "websocket"))
 
@@ -118,10 +116,8 @@ def _raw_path(request: Any) -> str:
 
 
 def protocol_of(api_id: str) -> str | None:
-    try:
-        return str(STORE.get_api(api_id)["ProtocolType"])
-    except NotFoundError:
-        return None
+    api = STORE.find_api(api_id)
+    return str(api["ProtocolType"]) if api else None
 
 
 def is_rest_api(api_id: str) -> bool:
