@@ -138,7 +138,7 @@ class ApiStore:
     as it is to be, and the API it belongs to. It raises what is to be answered.
     """
 
-    def __init__(self, check: Check = lambda _name, _record, _api: None) -> None:
+    def __init__(self, check: Check) -> None:
         self._apis: dict[str, Api] = {}
         self._lock = threading.RLock()
         self._check = check
