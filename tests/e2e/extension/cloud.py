@@ -3,7 +3,7 @@
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +81,25 @@ class Cloud:
             yield Stack(name, self.outputs(name))
         finally:
             self.delete_stack(name)
+
+    @contextmanager
+    def custom_domain(self, api_id: str, stages: Mapping[str, str]) -> Iterator[str]:
+        """-> a domain name under which an API's ``stages`` are, by the keys of their mappings."""
+        control = self.client("apigatewayv2")
+        name = f"{uuid.uuid4().hex[:8]}.example.com"
+        certificate = f"arn:aws:acm:{REGION}:000000000000:certificate/{uuid.uuid4()}"
+        control.create_domain_name(
+            DomainName=name,
+            DomainNameConfigurations=[{"CertificateArn": certificate, "EndpointType": "REGIONAL"}],
+        )
+        try:
+            for key, stage in stages.items():
+                control.create_api_mapping(
+                    ApiId=api_id, DomainName=name, Stage=stage, ApiMappingKey=key
+                )
+            yield name
+        finally:
+            control.delete_domain_name(DomainName=name)
 
     def create_stack(self, name: str, template: str, **parameters: str) -> None:
         self._apply("create_stack", name, (TEMPLATES / f"{template}.yaml").read_text(), parameters)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from .cloud import TEMPLATES, Cloud, message, wait_for
+from .cloud import TEMPLATES, Cloud, message
 
 
 def exists(cloud: Cloud, api_id: str) -> bool:
@@ -139,10 +139,7 @@ def test_failed_creation_can_be_deleted(cloud: Cloud) -> None:
         cloudformation.create_stack(
             StackName=name, TemplateBody=broken, Capabilities=["CAPABILITY_NAMED_IAM"]
         )
-        status = wait_for(
-            lambda: cloudformation.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"],
-            lambda status: not status.endswith("_IN_PROGRESS"),
-        )
+        status = cloud.settled(name)
         assert status in ("ROLLBACK_COMPLETE", "CREATE_FAILED")  # LocalStack rolls nothing back
     finally:
         cloud.delete_stack(name)

@@ -252,17 +252,8 @@ def test_custom_domain(api: Api) -> None:
     """GUIDE + rest-api-mappings-evaluation.html and http-api-develop-integrations-lambda.html: the
     mapping is in the path of format 1.0 only."""
     control = api.cloud.client("apigatewayv2")
-    name = f"{uuid.uuid4().hex[:8]}.example.com"
-    certificate = f"arn:aws:acm:{REGION}:000000000000:certificate/{uuid.uuid4()}"
-    control.create_domain_name(
-        DomainName=name,
-        DomainNameConfigurations=[{"CertificateArn": certificate, "EndpointType": "REGIONAL"}],
-    )
-    try:
-        for key, stage in (("shop/v1", "dev"), ("old", "$default")):
-            control.create_api_mapping(
-                ApiId=api.api_id, DomainName=name, Stage=stage, ApiMappingKey=key
-            )
+    stages = {"shop/v1": "dev", "old": "$default"}
+    with api.cloud.custom_domain(api.api_id, stages) as name:
 
         def get(path: str) -> requests.Response:
             url = f"{api.cloud.endpoint}{path}"
@@ -276,12 +267,12 @@ def test_custom_domain(api: Api) -> None:
         old = get("/old/old/x").json()
         assert old["path"] == "/old/old/x"
         assert old["pathParameters"] == {"proxy": "x"}
-        control.update_api(ApiId=api.api_id, DisableExecuteApiEndpoint=True)
-        assert api.call("/pets/1").status_code == 404
-        assert get("/old/pets/1").status_code == 200
-    finally:
-        control.update_api(ApiId=api.api_id, DisableExecuteApiEndpoint=False)
-        control.delete_domain_name(DomainName=name)
+        try:
+            control.update_api(ApiId=api.api_id, DisableExecuteApiEndpoint=True)
+            assert api.call("/pets/1").status_code == 404
+            assert get("/old/pets/1").status_code == 200
+        finally:
+            control.update_api(ApiId=api.api_id, DisableExecuteApiEndpoint=False)
 
 
 def test_outputs_name_this_machine(api: Api) -> None:

@@ -3,7 +3,6 @@
 import json
 import socket
 import ssl
-import uuid
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -105,23 +104,16 @@ def test_custom_domain(cloud: Cloud, chat: Stack) -> None:
     https://docs.aws.amazon.com/apigateway/latest/developerguide/websocket-api-custom-domain-names.html
     """
     control, api_id = cloud.client("apigatewayv2"), chat.outputs["ApiId"]
-    name = f"{uuid.uuid4().hex[:8]}.example.com"
-    certificate = f"arn:aws:acm:{REGION}:000000000000:certificate/{uuid.uuid4()}"
-    control.create_domain_name(
-        DomainName=name,
-        DomainNameConfigurations=[{"CertificateArn": certificate, "EndpointType": "REGIONAL"}],
-    )
-    try:
-        control.create_api_mapping(ApiId=api_id, DomainName=name, Stage="Prod", ApiMappingKey="c")
-        control.update_api(ApiId=api_id, DisableExecuteApiEndpoint=True)
-        with pytest.raises(InvalidStatus), cloud.connect(api_id, "Prod"):
-            pass
-        with upgrade(cloud, name, "/c") as client:
-            client.send(json.dumps({"action": "sendmessage", "data": "hello"}))
-            assert client.recv(timeout=20) == "hello"
-    finally:
-        control.update_api(ApiId=api_id, DisableExecuteApiEndpoint=False)
-        control.delete_domain_name(DomainName=name)
+    with cloud.custom_domain(api_id, {"c": "Prod"}) as name:
+        try:
+            control.update_api(ApiId=api_id, DisableExecuteApiEndpoint=True)
+            with pytest.raises(InvalidStatus), cloud.connect(api_id, "Prod"):
+                pass
+            with upgrade(cloud, name, "/c") as client:
+                client.send(json.dumps({"action": "sendmessage", "data": "hello"}))
+                assert client.recv(timeout=20) == "hello"
+        finally:
+            control.update_api(ApiId=api_id, DisableExecuteApiEndpoint=False)
 
 
 def test_output_names_this_machine(chat: Stack) -> None:

@@ -1,10 +1,10 @@
 """The order of a connection's events, and time limits."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
-from localstack_tokenfree.websocket.executors import DeadlineError, Lane, within
+from localstack_tokenfree.websocket.executors import DeadlineError, Lane, in_time, within
 
 SECONDS = 20
 
@@ -49,6 +49,24 @@ def test_work_within_its_time() -> None:
     assert within(SECONDS, lambda: 7) == 7
     with pytest.raises(KeyError):
         within(SECONDS, lambda: {}["missing"])
+
+
+def test_work_that_ends_as_its_time_is_up() -> None:
+    class Late(Future[int]):
+        def result(self, timeout: float | None = None) -> int:
+            if timeout is not None:
+                self.set_result(7)
+                raise TimeoutError
+            return super().result()
+
+    assert in_time(Late(), SECONDS) == 7
+
+
+def test_a_time_limit_of_the_work_itself() -> None:
+    future: Future[int] = Future()
+    future.set_exception(TimeoutError("its own"))
+    with pytest.raises(TimeoutError, match="its own"):
+        in_time(future, SECONDS)
 
 
 def test_work_beyond_its_time_goes_on_alone() -> None:

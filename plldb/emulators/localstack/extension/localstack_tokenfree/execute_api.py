@@ -4,9 +4,7 @@ Earlier in LocalStack's chain than its own routes, which know REST APIs only, an
 don't know to S3.
 """
 
-import secrets
 import threading
-import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -20,10 +18,9 @@ from rolo import Request, Response
 from .access import SignatureError, check_signature, is_allowed
 from .addresses import Address, Mapped, find_address, split_stage
 from .apigatewayv2.domains import DOMAINS
-from .apigatewayv2.refusals import NotFoundError
 from .apigatewayv2.store import STORE
 from .http_api.answers import HttpAnswer, message
-from .http_api.http_authorization import Authorization
+from .http_api.http_authorization import FORBIDDEN, Authorization
 from .http_api.http_gateway import HttpGateway
 from .http_api.http_integrations import Functions
 from .http_api.http_request import HttpRequest
@@ -31,13 +28,13 @@ from .http_api.outgoing import read_json
 from .http_api.signing_keys import SigningKeys
 from .rest_iam import caller_identity
 from .websocket.conditions import Keys
+from .websocket.events import new_trace_id
 from .websocket.gateway import connect
 from .websocket.management import manage_connection
 from .websocket.policy import INVOKE
 from .websocket.transport import refuse
 
 UPGRADE = "WEBSOCKET"
-FORBIDDEN = message(403, "Forbidden")
 # https://www.rfc-editor.org/rfc/rfc9110#name-426-upgrade-required
 UPGRADE_REQUIRED = message(426, "Upgrade Required", ("upgrade", "websocket"))
 
@@ -119,10 +116,8 @@ def _raw_path(request: Any) -> str:
 
 
 def protocol_of(api_id: str) -> str | None:
-    try:
-        return str(STORE.get_api(api_id)["ProtocolType"])
-    except NotFoundError:
-        return None
+    api = STORE.find_api(api_id)
+    return str(api["ProtocolType"]) if api else None
 
 
 def is_rest_api(api_id: str) -> bool:
@@ -154,7 +149,7 @@ def http_request(request: Request, path: str) -> HttpRequest:
     headers = [(name.lower(), value) for name, value in request.headers.items()]
     names = {name for name, _ in headers}
     added = {
-        "x-amzn-trace-id": trace_id(),
+        "x-amzn-trace-id": new_trace_id(),
         "x-forwarded-for": source_ip,
         "x-forwarded-port": str(request.server[1] if request.server else ""),
         "x-forwarded-proto": request.scheme,
@@ -168,11 +163,6 @@ def http_request(request: Request, path: str) -> HttpRequest:
         source_ip=source_ip,
         protocol=request.environ.get("SERVER_PROTOCOL", "HTTP/1.1"),
     )
-
-
-def trace_id() -> str:
-    """https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html"""
-    return f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)}"
 
 
 def identity_of(request: Any, arn: str, keys: Keys) -> Mapping[str, str] | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from .kinds import Record
+from .kinds import DEFAULT_STAGE, Record
 from .refusals import BadRequestError, ConflictError, NotFoundError
 from .store import STORE, ApiStore, new_id
 
@@ -176,7 +176,7 @@ class DomainStore:
                 "Invalid API identifier specified "
                 "The resource specified in the request was not found."
             )
-        if stage != "$default" and not self._apis.has_stage(api_id, stage):
+        if stage != DEFAULT_STAGE and not self._apis.has_stage(api_id, stage):
             raise BadRequestError(f"Invalid stage identifier specified {stage}")
 
 

@@ -73,7 +73,7 @@ class ImportedApi:
     warnings: tuple[str, ...] = field(default=())
 
 
-def read(body: str | Document, base_path: str = "ignore") -> ImportedApi:
+def read(body: str, base_path: str = "ignore") -> ImportedApi:
     """What an OpenAPI document, as JSON or YAML text, describes.
 
     ``base_path``: what becomes of the path of the document's server: ``ignore``, ``prepend`` or
@@ -93,17 +93,16 @@ def read(body: str | Document, base_path: str = "ignore") -> ImportedApi:
     return ImportedApi(_api(document), authorizers, routes, warnings)
 
 
-def _load(body: str | Document) -> Document:
-    if isinstance(body, str):
-        try:
-            body = _parsed(body)
-        except yaml.YAMLError as error:
-            raise BadRequestError(f"Invalid OpenAPI input: {error}") from error
-    if not isinstance(body, dict):
+def _load(body: str) -> Document:
+    try:
+        document = _parsed(body)
+    except yaml.YAMLError as error:
+        raise BadRequestError(f"Invalid OpenAPI input: {error}") from error
+    if not isinstance(document, dict):
         raise BadRequestError("Invalid OpenAPI input: it is not a document")
-    if not str(body.get("openapi", "")).startswith("3."):
+    if not str(document.get("openapi", "")).startswith("3."):
         raise BadRequestError("Invalid OpenAPI input: only OpenAPI 3.0 definitions are supported")
-    return body
+    return document
 
 
 def _parsed(text: str) -> Any:

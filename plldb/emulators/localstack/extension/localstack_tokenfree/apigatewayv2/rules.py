@@ -16,6 +16,7 @@ from .kinds import (
     AUTHORIZER,
     DEFAULT_ROUTE,
     DEFAULT_STAGE,
+    DEPLOYMENT,
     HTTP,
     INTEGRATION,
     WEBSOCKET,
@@ -399,6 +400,13 @@ def stage_variables(record: Record, _: Surroundings) -> str | None:
     return None
 
 
+def stage_deployment(record: Record, api: Surroundings) -> str | None:
+    deployment_id = record.get("DeploymentId")
+    if deployment_id and deployment_id not in api.children(DEPLOYMENT):
+        raise NotFoundError(f"Unable to find Deployment by ID {deployment_id}")
+    return None
+
+
 RULES: Mapping[str, tuple[Rule, ...]] = {
     "Api": (
         known_protocol,
@@ -466,5 +474,5 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         matching("Name", r"[A-Za-z0-9_-]+", "It must be alphanumeric"),
         model_schema,
     ),
-    "Stage": (not_empty("StageName"), stage_name, stage_variables),
+    "Stage": (not_empty("StageName"), stage_name, stage_variables, stage_deployment),
 }

@@ -1,7 +1,7 @@
 """The apigatewayv2 API of AWS over the stores: one handler for each operation it covers."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from localstack.aws.api import CommonServiceException, RequestContext
 from localstack.aws.skeleton import Skeleton
@@ -62,6 +62,10 @@ def _at_the_edge(model: Any, name: str, handler: Handler) -> Handler:
 
 def _region(context: RequestContext) -> Region:
     return Region(context.account_id, context.region)
+
+
+def _in_region(operation: Callable[[Region, Record], Record | None]) -> Handler:
+    return lambda context, request: operation(_region(context), request)
 
 
 def _operations(store: ApiStore, kind: Kind) -> Handlers:
@@ -170,33 +174,34 @@ def _domain_operations(store: DomainStore) -> Handlers:
         return page(store.list_mappings(_region(context), request), request)
 
     return {
-        "CreateDomainName": lambda context, request: store.create(_region(context), request),
-        "GetDomainName": lambda context, request: store.get(_region(context), request),
+        "CreateDomainName": _in_region(store.create),
+        "GetDomainName": _in_region(store.get),
         "GetDomainNames": lambda context, request: page(store.all(_region(context)), request),
-        "UpdateDomainName": lambda context, request: store.update(_region(context), request),
-        "DeleteDomainName": lambda context, request: store.delete(_region(context), request),
-        "CreateApiMapping": lambda context, request: store.create_mapping(
-            _region(context), request
-        ),
-        "GetApiMapping": lambda context, request: store.get_mapping(_region(context), request),
+        "UpdateDomainName": _in_region(store.update),
+        "DeleteDomainName": _in_region(store.delete),
+        "CreateApiMapping": _in_region(store.create_mapping),
+        "GetApiMapping": _in_region(store.get_mapping),
         "GetApiMappings": mappings,
-        "UpdateApiMapping": lambda context, request: store.update_mapping(
-            _region(context), request
-        ),
-        "DeleteApiMapping": lambda context, request: store.delete_mapping(
-            _region(context), request
-        ),
+        "UpdateApiMapping": _in_region(store.update_mapping),
+        "DeleteApiMapping": _in_region(store.delete_mapping),
     }
 
 
 def _link_operations(store: VpcLinkStore) -> Handlers:
     return {
-        "CreateVpcLink": lambda context, request: store.create(_region(context), request),
-        "GetVpcLink": lambda context, request: store.get(_region(context), request),
+        "CreateVpcLink": _in_region(store.create),
+        "GetVpcLink": _in_region(store.get),
         "GetVpcLinks": lambda context, request: page(store.all(_region(context)), request),
-        "UpdateVpcLink": lambda context, request: store.update(_region(context), request),
-        "DeleteVpcLink": lambda context, request: store.delete(_region(context), request),
+        "UpdateVpcLink": _in_region(store.update),
+        "DeleteVpcLink": _in_region(store.delete),
     }
+
+
+class Tagged(NamedTuple):
+    """The tags of a resource, and what keeps others in their place."""
+
+    tags: Mapping[str, str]
+    keep: Callable[[dict[str, str]], None]
 
 
 def _tag_operations(apis: ApiStore, domains: DomainStore, links: VpcLinkStore) -> Handlers:
@@ -205,39 +210,31 @@ def _tag_operations(apis: ApiStore, domains: DomainStore, links: VpcLinkStore) -
     https://docs.aws.amazon.com/apigateway/latest/developerguide/arn-format-reference.html
     """
 
-    def find(context: RequestContext, arn: str) -> dict[str, str]:
+    def find(context: RequestContext, request: Record) -> Tagged:
+        arn, region = request["ResourceArn"], _region(context)
         collection, _, name = arn.partition("::/")[2].partition("/")
-        region = _region(context)
         match collection:
             case "apis":
-                return apis.tags(arn)
+                return Tagged(apis.tags(arn), lambda tags: apis.set_tags(arn, tags))
             case "domainnames":
-                return dict(domains.get(region, {"DomainName": name})["Tags"])
+                found = domains.get(region, {"DomainName": name})
+                return Tagged(found["Tags"], lambda tags: domains.set_tags(region, name, tags))
             case "vpclinks":
-                return dict(links.get(region, {"VpcLinkId": name})["Tags"])
+                found = links.get(region, {"VpcLinkId": name})
+                return Tagged(found["Tags"], lambda tags: links.set_tags(region, name, tags))
         raise NotFoundError(f"Invalid resource ARN specified {arn}")
 
-    def keep(context: RequestContext, arn: str, tags: dict[str, str]) -> None:
-        collection, _, name = arn.partition("::/")[2].partition("/")
-        match collection:
-            case "apis":
-                apis.set_tags(arn, tags)
-            case "domainnames":
-                domains.set_tags(_region(context), name, tags)
-            case "vpclinks":
-                links.set_tags(_region(context), name, tags)
-
     def tag(context: RequestContext, request: Record) -> Record:
-        arn = request["ResourceArn"]
-        keep(context, arn, find(context, arn) | (request.get("Tags") or {}))
+        found = find(context, request)
+        found.keep({**found.tags, **(request.get("Tags") or {})})
         return {}
 
     def untag(context: RequestContext, request: Record) -> None:
-        arn, gone = request["ResourceArn"], request["TagKeys"]
-        keep(context, arn, {k: v for k, v in find(context, arn).items() if k not in gone})
+        found, gone = find(context, request), request["TagKeys"]
+        found.keep({k: v for k, v in found.tags.items() if k not in gone})
 
     return {
-        "GetTags": lambda context, request: {"Tags": find(context, request["ResourceArn"])},
+        "GetTags": lambda context, request: {"Tags": find(context, request).tags},
         "TagResource": tag,
         "UntagResource": untag,
     }

@@ -138,7 +138,7 @@ class ApiStore:
     as it is to be, and the API it belongs to. It raises what is to be answered.
     """
 
-    def __init__(self, check: Check = lambda _name, _record, _api: None) -> None:
+    def __init__(self, check: Check) -> None:
         self._apis: dict[str, Api] = {}
         self._lock = threading.RLock()
         self._check = check
@@ -155,15 +155,12 @@ class ApiStore:
         protocol = request.get("ProtocolType")
         scheme = "https" if protocol == HTTP else "wss"
         record = {
-            **API_DEFAULTS,
-            **API_DEFAULTS_BY_PROTOCOL.get(str(protocol), {}),
-            "Tags": {},
-            **{k: v for k, v in request.items() if k not in QUICK_CREATE_FIELDS},
+            **_api_fields(str(protocol), request),
             "ApiId": api_id,
             "ApiEndpoint": f"{scheme}://{api_id}.execute-api.{region}.amazonaws.com",
             "CreatedDate": _now(),
         }
-        quick = {name: request[name] for name in QUICK_CREATE_FIELDS if request.get(name)}
+        quick = _quick_fields(request)
         with self._lock:
             api = Api(account_id, region, record)
             self._check("Api", record | quick, api)
@@ -191,11 +188,7 @@ class ApiStore:
         """Change what ``request`` names. A quick-created API passes its part on to its route."""
         with self._lock:
             api = self._api(api_id)
-            fields = {k: v for k, v in request.items() if k not in QUICK_CREATE_FIELDS}
-            self._check("Api", api.record | fields, api)
-            self._update_quick_created(api, request)
-            self._set_record(api, api.record | fields)
-            return api.record
+            return self._change_api(api, api.record | _own_fields(request), request)
 
     def replace_api(self, api_id: str, request: Record) -> Record:
         """Set all fields: what ``request`` does not name gets its default again."""
@@ -203,16 +196,10 @@ class ApiStore:
             api = self._api(api_id)
             kept = ("ApiId", "ApiEndpoint", "CreatedDate", "ProtocolType", "ImportInfo")
             record = {
-                **API_DEFAULTS,
-                **API_DEFAULTS_BY_PROTOCOL[api.protocol],
-                "Tags": {},
-                **{k: v for k, v in request.items() if k not in QUICK_CREATE_FIELDS},
+                **_api_fields(api.protocol, request),
                 **{name: api.record[name] for name in kept if name in api.record},
             }
-            self._check("Api", record, api)
-            self._update_quick_created(api, request)
-            self._set_record(api, record)
-            return api.record
+            return self._change_api(api, record, request)
 
     def import_api(self, account_id: str, region: str, imported: ImportedApi) -> Record:
         """A new API with the routes, integrations and authorizers of an OpenAPI document."""
@@ -268,7 +255,6 @@ class ApiStore:
             self._check_siblings(api, kind, parents, record)
             self._check(kind.name, record, api)
             if kind is STAGE:
-                _check_stage(api, record)
                 record |= {"CreatedDate": _now(), "LastUpdatedDate": _now()}
             if kind is DEPLOYMENT:
                 record = _deploy(api, record)
@@ -418,6 +404,14 @@ class ApiStore:
             raise NotFoundError(f"Invalid API identifier specified {api_id}")
         return api
 
+    def _change_api(self, api: Api, wanted: Record, request: Record) -> Record:
+        """Keep ``wanted`` as the API's record, if all rules allow it and what ``request`` asks of
+        its quick-created part."""
+        self._check("Api", wanted, api)
+        self._update_quick_created(api, request)
+        self._set_record(api, wanted)
+        return wanted
+
     def _split(self, kind: Kind, request: Record) -> tuple[Api, Key, Record]:
         """-> the API, the ids between it and the resource, and the resource's own fields."""
         api = self._api(request["ApiId"])
@@ -432,7 +426,6 @@ class ApiStore:
         self._check_siblings(api, kind, parents, wanted, record[kind.id_field])
         self._check(kind.name, wanted, api)
         if kind is STAGE:
-            _check_stage(api, wanted)
             wanted = wanted | {"LastUpdatedDate": _now()}
         self._keep(api, (kind.name, *parents, record[kind.id_field]), wanted)
         return wanted
@@ -510,7 +503,7 @@ class ApiStore:
         )
 
     def _update_quick_created(self, api: Api, request: Record) -> None:
-        quick = {name: request[name] for name in QUICK_CREATE_FIELDS if request.get(name)}
+        quick = _quick_fields(request)
         managed = [r for r in api.children(ROUTE).values() if r.get("ApiGatewayManaged")]
         if not quick or not managed:
             return
@@ -525,6 +518,21 @@ class ApiStore:
                 self.update(
                     INTEGRATION, ids | fields | {"IntegrationId": integration["IntegrationId"]}
                 )
+
+
+def _quick_fields(request: Record) -> Record:
+    return {name: request[name] for name in QUICK_CREATE_FIELDS if request.get(name)}
+
+
+def _own_fields(request: Record) -> Record:
+    """What of ``request`` the API's own record has: all but what quick create passes on."""
+    return {name: value for name, value in request.items() if name not in QUICK_CREATE_FIELDS}
+
+
+def _api_fields(protocol: str, request: Record) -> Record:
+    """An API's own fields: those of ``request``, and defaults for the rest."""
+    defaults = {**API_DEFAULTS, **API_DEFAULTS_BY_PROTOCOL.get(protocol, {}), "Tags": {}}
+    return defaults | _own_fields(request)
 
 
 def _quick_integration(quick: Record) -> Record:
@@ -549,12 +557,6 @@ def _merged(kind: Kind, record: Record, fields: Record) -> Record:
                 entries = {k: v for k, v in entries.items() if v != ""}
             result[name] = entries
     return result
-
-
-def _check_stage(api: Api, record: Record) -> None:
-    deployment_id = record.get("DeploymentId")
-    if deployment_id and (DEPLOYMENT.name, deployment_id) not in api.resources:
-        raise NotFoundError(f"Unable to find Deployment by ID {deployment_id}")
 
 
 def _deploy(api: Api, deployment: Record) -> Record:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..apigatewayv2.store import StageView
 from ..websocket import policy
-from ..websocket.conditions import Keys
+from ..websocket.conditions import Keys, request_keys
 from .answers import HttpAnswer, message
 from .http_expressions import evaluate
 from .http_integrations import FunctionError, Functions
@@ -183,19 +183,7 @@ def _read_authorizer_answer(authorizer: Record, call: Call, answer: Any) -> Call
 
 
 def condition_keys(call: Call) -> Keys:
-    """https://docs.aws.amazon.com/apigateway/latest/developerguide/
-    apigateway-resource-policies-aws-condition-keys.html
-    """
-    request = call.request
-    keys = {
-        "aws:sourceip": request.source_ip,
-        "aws:useragent": request.header("user-agent"),
-        "aws:referer": request.header("referer"),
-        "aws:securetransport": str(request.header("x-forwarded-proto") == "https").lower(),
-        "aws:currenttime": call.at.isoformat(),
-        "aws:epochtime": str(int(call.at.timestamp())),
-    }
-    return {name: value for name, value in keys.items() if value is not None}
+    return request_keys(call.request.source_ip, call.request.header, call.at)
 
 
 def _identity(authorizer: Record, call: Call) -> list[str] | None:

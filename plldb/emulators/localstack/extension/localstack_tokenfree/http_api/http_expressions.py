@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ..websocket.events import request_time
 from .answers import HttpAnswer
 from .payloads import Call, Caller
 
@@ -113,7 +114,7 @@ def context_variables(call: Call) -> dict[str, Any]:
         "path": request.decoded_path,
         "protocol": request.protocol,
         "requestId": call.request_id,
-        "requestTime": call.at.strftime("%d/%b/%Y:%H:%M:%S +0000"),
+        "requestTime": request_time(call.at),
         "requestTimeEpoch": int(call.at.timestamp()),
         "routeKey": call.route_key,
         "stage": call.stage,

@@ -7,11 +7,12 @@ from typing import Any
 from urllib.parse import unquote
 
 from ..addresses import Mapped, split_stage
+from ..apigatewayv2.kinds import DEFAULT_STAGE
 from ..apigatewayv2.store import StageView
 from ..websocket.events import new_id
 from .answers import HttpAnswer, IntegrationError, message
 from .cors import is_preflight, preflight_answer, with_cors_headers
-from .http_authorization import Authorization, IdentityOf, RefusedError
+from .http_authorization import FAILED, Authorization, IdentityOf, RefusedError
 from .http_integrations import Functions, call_integration
 from .http_request import HttpRequest
 from .parameter_mapping import map_answer
@@ -19,10 +20,8 @@ from .payloads import Call, Record
 from .route_choice import RouteMatch, choose_route
 
 LOG = logging.getLogger(__name__)
-DEFAULT_STAGE = "$default"
 MAX_BODY_BYTES = 10 * 1024 * 1024
 NOT_FOUND = message(404, "Not Found")
-FAILED = message(500, "Internal Server Error")
 
 
 class HttpGateway:

@@ -15,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from localstack.aws.connect import connect_to
 
 from ..websocket import functions
+from ..websocket.executors import DeadlineError, in_time
 from .answers import HttpAnswer, IntegrationError, UnavailableError, read_answer
 from .http_expressions import evaluate
 from .outgoing import send
@@ -88,10 +89,8 @@ def within(seconds: float, work: Callable[[], T]) -> T:
 
     threading.Thread(target=run, name="http-integration", daemon=True).start()
     try:
-        return future.result(seconds)
-    except TimeoutError as error:
-        if future.done():
-            raise
+        return in_time(future, seconds)
+    except DeadlineError as error:
         raise UnavailableError(f"no answer within {seconds} s") from error
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from ..websocket.events import milliseconds, request_time
 from .http_request import HttpRequest
 
 Event = dict[str, Any]
@@ -93,27 +94,18 @@ def integration_event(call: Call, version: str) -> Event:
 
 def authorizer_event(call: Call, version: str, identity: Sequence[str]) -> Event:
     """``identity`` are the values of the authorizer's identity sources, in their order."""
+    asked: Event
     if version == "2.0":
-        common = _event_2(call)
-        del common["version"]
-        return {
-            "version": "2.0",
-            "type": "REQUEST",
-            "routeArn": call.route_arn,
-            "identitySource": list(identity),
-            **common,
+        event = _event_2(call)
+        asked = {"routeArn": call.route_arn, "identitySource": list(identity)}
+    else:
+        event, joined = _event_1(call), ",".join(identity)
+        asked = {
+            "methodArn": call.route_arn,
+            "identitySource": joined,
+            "authorizationToken": joined,
         }
-    joined = ",".join(identity)
-    common = _event_1(call)
-    del common["version"]
-    return {
-        "version": "1.0",
-        "type": "REQUEST",
-        "methodArn": call.route_arn,
-        "identitySource": joined,
-        "authorizationToken": joined,
-        **common,
-    }
+    return {"version": event.pop("version"), "type": "REQUEST", **asked, **event}
 
 
 def encode_body(request: HttpRequest) -> tuple[str | None, bool]:
@@ -178,8 +170,8 @@ def _context_2(call: Call) -> Event:
         "requestId": call.request_id,
         "routeKey": call.route_key,
         "stage": call.stage,
-        "time": _clock(call.at),
-        "timeEpoch": _milliseconds(call.at),
+        "time": request_time(call.at),
+        "timeEpoch": milliseconds(call.at),
     }
     if authorizer := _authorizer_2(call.caller):
         context["authorizer"] = authorizer
@@ -246,8 +238,8 @@ def _context_1(call: Call) -> Event:
         "path": request.decoded_path,
         "protocol": request.protocol,
         "requestId": call.request_id,
-        "requestTime": _clock(call.at),
-        "requestTimeEpoch": _milliseconds(call.at),
+        "requestTime": request_time(call.at),
+        "requestTimeEpoch": milliseconds(call.at),
         "resourceId": call.route_key,
         "resourcePath": call.resource,
         "stage": call.stage,
@@ -261,11 +253,3 @@ def _authorizer_1(caller: Caller) -> Event:
     claims = None if caller.claims is None else dict(caller.claims)
     scopes = None if caller.scopes is None else list(caller.scopes)
     return {"claims": claims, "scopes": scopes}
-
-
-def _clock(moment: datetime) -> str:
-    return moment.strftime("%d/%b/%Y:%H:%M:%S +0000")
-
-
-def _milliseconds(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)

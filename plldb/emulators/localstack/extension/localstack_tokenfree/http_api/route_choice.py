@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-DEFAULT = "$default"
+from ..apigatewayv2.kinds import DEFAULT_ROUTE
+
 ANY = "ANY"
 Record = Mapping[str, Any]
 Rank = tuple[bool, tuple[int, ...], bool]
@@ -27,7 +28,7 @@ def choose_route(routes: Mapping[str, Record], method: str, path: str) -> RouteM
     matches = sorted(_matches(routes, method, path), key=lambda ranked: ranked[0])
     if matches:
         return matches[0][1]
-    default = routes.get(DEFAULT)
+    default = routes.get(DEFAULT_ROUTE)
     return RouteMatch(default) if default is not None else None
 
 
@@ -37,7 +38,7 @@ def _matches(
     parts = _parts(path)
     for key, route in routes.items():
         wanted, _, pattern = key.partition(" ")
-        if key == DEFAULT or wanted not in (method, ANY):
+        if key == DEFAULT_ROUTE or wanted not in (method, ANY):
             continue
         pattern_parts = _parts(pattern)
         parameters = _match_parts(pattern_parts, parts)

@@ -19,7 +19,7 @@ from ..access import SignatureError, check_signature, is_allowed
 from ..apigatewayv2.store import Record, StageView
 from ..rest_iam import caller_identity
 from . import events, policy
-from .conditions import Keys
+from .conditions import Keys, request_keys
 from .events import ConnectionFacts
 from .executors import DeadlineError, within
 from .expressions import Scope, evaluate, missing_identity
@@ -99,20 +99,8 @@ def scope_of(facts: ConnectionFacts, authorizer: Mapping[str, Any] | None = None
 
 
 def condition_keys(facts: ConnectionFacts) -> Keys:
-    """https://docs.aws.amazon.com/apigateway/latest/developerguide/
-    apigateway-resource-policies-aws-condition-keys.html
-    """
-    now = datetime.now(UTC)
     headers = scope_of(facts).headers
-    keys = {
-        "aws:sourceip": facts.handshake.source_ip,
-        "aws:useragent": headers.get("user-agent"),
-        "aws:referer": headers.get("referer"),
-        "aws:securetransport": str(headers.get("x-forwarded-proto") == "https").lower(),
-        "aws:currenttime": now.isoformat(),
-        "aws:epochtime": str(int(now.timestamp())),
-    }
-    return {name: value for name, value in keys.items() if value is not None}
+    return request_keys(facts.handshake.source_ip, headers.get, datetime.now(UTC))
 
 
 # REQUEST authorizers

@@ -13,6 +13,23 @@ Keys = Mapping[str, str]
 Comparison = Callable[[str, str], bool]
 
 
+def request_keys(source_ip: str, header: Callable[[str], str | None], at: datetime) -> Keys:
+    """The keys of a request at ``at``; ``header`` finds its headers by their names in lower case.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/
+    apigateway-resource-policies-aws-condition-keys.html
+    """
+    keys = {
+        "aws:sourceip": source_ip,
+        "aws:useragent": header("user-agent"),
+        "aws:referer": header("referer"),
+        "aws:securetransport": str(header("x-forwarded-proto") == "https").lower(),
+        "aws:currenttime": at.isoformat(),
+        "aws:epochtime": str(int(at.timestamp())),
+    }
+    return {name: value for name, value in keys.items() if value is not None}
+
+
 def wildcard_match(pattern: str, text: str) -> bool:
     """``*`` stands for any characters, ``?`` for one."""
     expression = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")

@@ -69,6 +69,16 @@ def new_trace_id() -> str:
     return f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)}"
 
 
+def request_time(moment: datetime) -> str:
+    """As contexts of requests have it, in UTC: ``12/Mar/2020:19:03:58 +0000``."""
+    return moment.strftime("%d/%b/%Y:%H:%M:%S +0000")
+
+
+def milliseconds(moment: datetime) -> int:
+    """Since 1970."""
+    return int(moment.timestamp() * 1000)
+
+
 def authorizer_event(facts: ConnectionFacts, method_arn: str) -> Event:
     event = connect_event(facts, None)
     del event["isBase64Encoded"]
@@ -145,11 +155,11 @@ def _request_context(
         "routeKey": route_key,
         "eventType": event_type,
         "extendedRequestId": request_id,
-        "requestTime": now.strftime("%d/%b/%Y:%H:%M:%S +0000"),
+        "requestTime": request_time(now),
         "messageDirection": "IN",
         "stage": facts.stage,
-        "connectedAt": _milliseconds(facts.connected_at),
-        "requestTimeEpoch": _milliseconds(now),
+        "connectedAt": milliseconds(facts.connected_at),
+        "requestTimeEpoch": milliseconds(now),
         "identity": {
             "userAgent": facts.handshake.user_agent,
             "sourceIp": facts.handshake.source_ip,
@@ -163,7 +173,3 @@ def _request_context(
     if authorizer is not None:
         context["authorizer"] = dict(authorizer)
     return context
-
-
-def _milliseconds(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)

@@ -9,8 +9,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeoutError
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from ..settings import SETTINGS
@@ -38,12 +37,16 @@ class DeadlineError(Exception):
 
 def within(seconds: float, work: Callable[[], T]) -> T:
     """The result of ``work``, or DeadlineError. Raises what ``work`` raises."""
-    future = INTEGRATIONS.submit(work)
+    return in_time(INTEGRATIONS.submit(work), seconds)
+
+
+def in_time(future: Future[T], seconds: float) -> T:
+    """The result of ``future``, or DeadlineError. Raises what its work raises."""
     try:
         return future.result(timeout=seconds)
-    except FutureTimeoutError as error:
-        if future.done():
-            raise  # the work's own
+    except TimeoutError as error:
+        if future.done():  # at the last moment, or the work ran into a time limit of its own
+            return future.result()
         raise DeadlineError from error
 
 
