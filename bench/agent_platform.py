@@ -7,13 +7,13 @@ the emulator's functions run by this interpreter, which has the packages that it
 from __future__ import annotations
 
 import shutil
-import signal
 import sys
 import tempfile
 from pathlib import Path
 
 import requests
 
+from tests.e2e.project import detach
 from tests.e2e.support import Plldb, clean_environment
 
 from .call_times import time_in_a_row
@@ -40,8 +40,7 @@ def measure_agent_platform(report: Report) -> None:
             with plldb.attach(_STACK, "--python", sys.executable) as attached:
                 attached.wait_for("ready")
                 figures = _measure(url, key)
-                attached.signal(signal.SIGINT)
-                attached.exit_code()
+                detach(attached)
         finally:
             plldb("local", "down")
     for name, goal in (

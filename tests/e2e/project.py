@@ -8,15 +8,17 @@ import json
 import signal
 import textwrap
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from plldb.aws import Target
+from tests.unit.debugger.dap import DapClient
 
 from .debugging import Debuggee, Outcome, deployed, function, template
-from .support import Attached, Plldb, bucket_location, poll, random_name
+from .support import DEADLINE_SECONDS, Attached, Plldb, bucket_location, poll, random_name
 
 # What is deployed answers differently from what lies here, so that a test can tell who ran.
 DEPLOYED = """
@@ -150,6 +152,27 @@ def attach(plldb: Plldb, project: Project, *arguments: str) -> Attached:
 def detach(attached: Attached) -> None:
     attached.signal(signal.SIGINT)
     assert attached.exit_code(60) == 0, attached.errors()
+
+
+def stop_in_editor(offered: Any, path: Path, text: str, call: Callable[[], Any]) -> Any:
+    """Has ``call`` stop, as an editor does, at the first line with ``text``; then goes on.
+
+    ``offered`` is the launch configuration of the function that is called. Returns the answer.
+    """
+    line = next(
+        number for number, one in enumerate(path.read_text().splitlines(), 1) if text in one
+    )
+    at = offered["connect"]
+    with (
+        ThreadPoolExecutor() as pool,
+        DapClient(at["host"], at["port"], DEADLINE_SECONDS) as editor,
+    ):
+        editor.attach(offered, {path: [line]})
+        answer = pool.submit(call)
+        thread, frame = editor.stopped_in()
+        assert (frame["source"]["path"], frame["line"]) == (str(path), line)
+        editor.go_on(thread)
+        return answer.result(DEADLINE_SECONDS)
 
 
 @contextmanager

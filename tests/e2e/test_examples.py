@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,9 +24,8 @@ from plldb.aws import Target
 from plldb.dev.stack_deployment import read_outputs
 from plldb.emulators.base import choose_port
 from plldb.stacks import find_stack
-from tests.unit.debugger.dap import DapClient
 
-from .project import detach
+from .project import detach, stop_in_editor
 from .support import DEADLINE_SECONDS, Attached, Backend, Plldb, clean_environment, delete_stack
 
 _EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -227,26 +225,15 @@ def _call_edited(example: Example, project: Path, client: Client) -> None:
 
 def _stop(example: Example, project: Path, client: Client, attached: Attached) -> None:
     """As an editor does, at the edited line."""
-    file = project / example.file
-    line = 1 + next(
-        number for number, text in enumerate(file.read_text().splitlines()) if '"edited"' in text
-    )
     [offered] = [
         one["configuration"]
         for one in attached.seen
         if one["event"] == "launch.configuration" and one["function"].startswith(example.function)
     ]
-    at = offered["connect"]
-    with (
-        ThreadPoolExecutor() as pool,
-        DapClient(at["host"], at["port"], DEADLINE_SECONDS) as editor,
-    ):
-        editor.attach(offered, {file: [line]})
-        answer = pool.submit(example.call, client)
-        thread, frame = editor.stopped_in()
-        assert (frame["source"]["path"], frame["line"]) == (str(file), line)
-        editor.go_on(thread)
-        assert '"edited"' in json.dumps(answer.result(DEADLINE_SECONDS))
+    answer = stop_in_editor(
+        offered, project / example.file, '"edited"', lambda: example.call(client)
+    )
+    assert '"edited"' in json.dumps(answer)
 
 
 def _synthesize(project: Path) -> None:

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import venv
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,10 @@ import pytest
 from plldb.aws import Target
 from plldb.emulators.base import choose_port
 from tests.project_layouts import LAYOUTS, TERRAFORM, Layout, copy_project, edit
-from tests.unit.debugger.dap import DapClient
 
 from . import tool_deployments as tools
 from .debugging import Debuggee
-from .project import detach
+from .project import detach, stop_in_editor
 from .project_steps import BEGUN, BREAKPOINT, EDITED, FOUND, KIND, RESTORED
 from .support import Attached, Backend, Plldb
 from .tool_deployments import Deployment
@@ -110,15 +108,10 @@ def _check(
     passed(EDITED)
 
     name, file = next(iter(layout.functions.items()))
-    line = _find_line(project / file, '"edited": True')
-    connect = offered[name]["connect"]
-    with ThreadPoolExecutor() as pool, DapClient(connect["host"], connect["port"]) as editor:
-        editor.attach(offered[name], {project / file: [line]})
-        answer = pool.submit(_invoke, layout, debuggee, name)
-        thread, frame = editor.stopped_in()
-        assert (frame["source"]["path"], frame["line"]) == (str(project / file), line)
-        editor.go_on(thread)
-        assert answer.result(60)["edited"] is True
+    answer = stop_in_editor(
+        offered[name], project / file, '"edited": True', lambda: _invoke(layout, debuggee, name)
+    )
+    assert answer["edited"] is True
     passed(BREAKPOINT)
 
 
@@ -126,11 +119,6 @@ def _invoke(layout: Layout, debuggee: Debuggee, name: str) -> Any:
     """What the function answers; of a response of HTTP's, what is in it."""
     answer = debuggee.invoke(name, layout.events.get(name, {})).json
     return json.loads(answer["body"]) if "body" in answer else answer
-
-
-def _find_line(path: Path, text: str) -> int:
-    lines = path.read_text().splitlines()
-    return next(number for number, line in enumerate(lines, 1) if text in line)
 
 
 def _make_environment(project: Path, chalice: Path) -> None:
