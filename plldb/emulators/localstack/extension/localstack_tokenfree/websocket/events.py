@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from ..addresses import name_on_aws
+
 Event = dict[str, Any]
 
 
@@ -166,7 +168,7 @@ def _request_context(
             **facts.identity,
         },
         "requestId": request_id,
-        "domainName": f"{facts.api_id}.execute-api.{facts.region}.amazonaws.com",
+        "domainName": name_on_aws(facts.api_id, facts.region),
         "connectionId": facts.connection_id,
         "apiId": facts.api_id,
     }
