@@ -10,20 +10,17 @@ import shutil
 import signal
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import requests
 
 from tests.e2e.support import Plldb, clean_environment
 
+from .call_times import time_in_a_row
 from .report import Report
 
 _EXAMPLE = Path(__file__).parent.parent / "examples" / "agent_platform"
 _STACK = "agent-platform"
-_ROUNDS = 100
-_WARM_UP = 10
 _SECONDS = 60
 
 
@@ -77,19 +74,10 @@ def _measure(url: str, key: str) -> dict[str, list[float]]:
 
         http.headers["Authorization"] = f"Bearer {create()}"
         return {
-            "create a session": _time(create),
-            "validate a session": _time(lambda: get("/sessions/current")),
-            "health": _time(lambda: get("/health")),
+            "create a session": time_in_a_row(create),
+            "validate a session": time_in_a_row(lambda: get("/sessions/current")),
+            "health": time_in_a_row(lambda: get("/health")),
         }
-
-
-def _time(call: Callable[[], object]) -> list[float]:
-    figures = []
-    for _ in range(_ROUNDS + _WARM_UP):
-        started = time.perf_counter()
-        call()
-        figures.append((time.perf_counter() - started) * 1000)
-    return figures[_WARM_UP:]
 
 
 if __name__ == "__main__":

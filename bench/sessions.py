@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from http.client import HTTPResponse
@@ -43,13 +43,12 @@ from tests.e2e.project import Project, deployed_project
 from tests.e2e.support import Attached, Plldb, clean_environment
 
 from .agent_platform import measure_agent_platform
+from .call_times import time_call, time_in_a_row, time_in_turns
 from .cold_start import measure_cold_starts
 from .large_stack import measure_large_stack
 from .one_command import measure_one_command
 from .report import Report
 
-_ROUNDS = 100
-_WARM_UP = 10
 _CROWD = 200
 _TAILS = 5
 _MANY = [f"Function{number:02}" for number in range(30)]
@@ -72,18 +71,6 @@ began = time.perf_counter()
 import plldb_shim
 print((time.perf_counter() - began) * 1000)
 """
-
-
-def time_call(call: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    call()
-    return (time.perf_counter() - started) * 1000
-
-
-def time_in_turns(*calls: Callable[[], float]) -> list[list[float]]:
-    """Makes the calls in turn, and returns the figures of each without the first ones."""
-    rounds = [[call() for call in calls] for _ in range(_ROUNDS + _WARM_UP)][_WARM_UP:]
-    return [list(figures) for figures in zip(*rounds, strict=True)]
 
 
 def time_process(*arguments: str) -> float:
@@ -326,8 +313,7 @@ def measure_load(report: Report, target: Target, home: Path) -> None:
 
 
 def time_invocations(project: Project) -> list[float]:
-    call = lambda: time_call(lambda: project.invoke("Function", {"n": 1}))  # noqa: E731
-    return [call() for _ in range(_ROUNDS + _WARM_UP)][_WARM_UP:]
+    return time_in_a_row(lambda: project.invoke("Function", {"n": 1}))
 
 
 def measure(engine: str) -> None:

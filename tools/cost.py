@@ -94,9 +94,10 @@ def read_counted() -> dict[str, dict[str, float]]:
 
 def add_up(deeds: Mapping[str, float], counted: Mapping[str, Units] | None = None) -> Units:
     """What is to be paid for so many of each deed."""
+    known = read_counted() if counted is None else counted
     taken: defaultdict[str, float] = defaultdict(float)
     for deed, times in deeds.items():
-        for unit, count in (counted or read_counted())[deed].items():
+        for unit, count in known[deed].items():
             taken[unit] += count * times
     runs = {unit.removeprefix("run_"): taken.pop(unit) for unit in list(taken) if _is_run(unit)}
     waiting = sum(WAITING_SECONDS.get(deed, 0) * times for deed, times in deeds.items())

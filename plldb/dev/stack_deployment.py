@@ -97,6 +97,14 @@ def check_parameters(packages: Sequence[PackagedTemplate], given: Mapping[str, s
             raise UsageError(f"The template has no parameter {name!r}.", hint)
 
 
+def read_outputs(target: Target, stack: StackState) -> dict[str, str]:
+    """A stack's outputs, in which URLs of APIs are as they are reached from here."""
+    return {
+        name: _EXECUTE_API.sub(lambda found: target.execute_api_url(found[1], found[0]), value)
+        for name, value in stack.outputs.items()
+    }
+
+
 class Deployer:
     """Deploys stacks to one target, one after the other."""
 
@@ -140,7 +148,7 @@ class Deployer:
         change_set = self._create_change_set(stack_name, stack, body, package, parameters, tags)
         if change_set is None:
             assert stack is not None
-            return Deployment(stack_name, stack.status, False, self._read_outputs(stack))
+            return Deployment(stack_name, stack.status, False, read_outputs(self._target, stack))
         changes = self._list_changes(change_set)
         if not self._agree(stack_name, changes):
             self._discard(stack_name, change_set, is_new=stack is None)
@@ -267,17 +275,9 @@ class Deployer:
         stack = operation.follow(self._report.resource)
         if stack is None:
             raise StackError(f"Stack {stack_name!r} is gone.", "Somebody deleted it meanwhile.")
-        return Deployment(stack_name, stack.status, True, self._read_outputs(stack))
+        return Deployment(stack_name, stack.status, True, read_outputs(self._target, stack))
 
     # --- What is said ---------------------------------------------------------------------------
-
-    def _read_outputs(self, stack: StackState) -> dict[str, str]:
-        return {
-            name: _EXECUTE_API.sub(
-                lambda found: self._target.execute_api_url(found[1], found[0]), value
-            )
-            for name, value in stack.outputs.items()
-        }
 
     def _report_step(self, step: Step) -> None:
         self._report_text(str(step))

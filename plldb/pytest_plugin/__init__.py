@@ -8,6 +8,7 @@ pytest loads this in every run, so it loads nothing by itself::
     attached_fixture       plldb_attached; background_attachment: a session in a thread, and
                            session_watch: what happens in it
     seen_invocations       what tests see of invocations
+    explained              expected errors, in their own words
     failure_report         what is shown of tests that fail
     fixtures               the types, for annotations
 """
@@ -48,7 +49,7 @@ def plldb_emulator(pytestconfig: pytest.Config) -> Iterator[PlldbEmulator]:
     """An AWS emulator with plldb's helper stack: its endpoint_url, region, environment, and
     client("sqs"). It is started if none runs, and stopped then.
     """
-    from plldb.pytest_plugin.failure_report import explained
+    from plldb.pytest_plugin.explained import explained
 
     with explained(pytrace=False):
         from plldb.pytest_plugin.emulator_fixture import use_emulator
@@ -83,7 +84,8 @@ def plldb_attached(
     and wait_for_invocation("Greeter").
     """
     from plldb.pytest_plugin.attached_fixture import AttachTo
-    from plldb.pytest_plugin.failure_report import InvocationSections, explained
+    from plldb.pytest_plugin.explained import explained
+    from plldb.pytest_plugin.failure_report import InvocationSections
 
     attach = AttachTo(tmp_path_factory.mktemp("plldb"))
     sections = InvocationSections(attach.list_watches)

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from plldb.pytest_plugin.background_attachment import AttachChoices, BackgroundAttachment
-from plldb.pytest_plugin.failure_report import explained
+from plldb.pytest_plugin.explained import explained
 from plldb.pytest_plugin.seen_invocations import PlldbInvocation, Wanted, make_invocation
 from plldb.pytest_plugin.session_watch import SessionWatch
 from plldb.pytest_plugin.stack_fixture import PlldbStack

@@ -43,7 +43,7 @@ from plldb.errors import (
     UsageError,
 )
 from plldb.pytest_plugin.emulator_fixture import PlldbEmulator
-from plldb.pytest_plugin.failure_report import explained
+from plldb.pytest_plugin.explained import explained
 from plldb.stacks import find_stack, list_resources, list_stacks
 
 logger = logging.getLogger(__name__)

@@ -55,6 +55,14 @@ def random_name(prefix: str) -> str:
     return f"{prefix}-{os.environ.get(RUN_VARIABLE, '')}{uuid.uuid4().hex[:8]}"
 
 
+def delete_stack(target: Target, name: str) -> None:
+    """And waits until it is gone."""
+    cloudformation = target.client("cloudformation")
+    cloudformation.delete_stack(StackName=name)
+    waiter = cloudformation.get_waiter("stack_delete_complete")
+    waiter.wait(StackName=name, WaiterConfig={"Delay": 1})
+
+
 def bucket_location(region: str) -> dict[str, Any]:
     """What CreateBucket is given. us-east-1 is where buckets are, and is refused by its name.
 

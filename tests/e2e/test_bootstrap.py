@@ -25,7 +25,7 @@ from plldb.errors import AwsError, BootstrapError
 from plldb.stacks import find_stack
 
 from .project import deployed_project
-from .support import Plldb, Result, random_name
+from .support import Plldb, Result, delete_stack, random_name
 
 _REGIONS = itertools.cycle(
     ["eu-west-1", "eu-west-2", "eu-west-3", "eu-north-1", "us-west-1", "us-west-2", "sa-east-1"]
@@ -362,7 +362,4 @@ def test_a_stack_that_only_has_the_name_is_left_alone(account: Account) -> None:
         assert stack is not None
         assert stack.status == "CREATE_COMPLETE"
     finally:
-        account.cloudformation.delete_stack(StackName=account.stack_name)
-        account.cloudformation.get_waiter("stack_delete_complete").wait(
-            StackName=account.stack_name, WaiterConfig={"Delay": 1}
-        )
+        delete_stack(account.target, account.stack_name)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import jwt
 import pytest
@@ -22,11 +22,13 @@ import requests
 from websockets.sync.client import connect
 
 from plldb.aws import Target
+from plldb.dev.stack_deployment import read_outputs
 from plldb.emulators.base import choose_port
+from plldb.stacks import find_stack
 from tests.unit.debugger.dap import DapClient
 
 from .project import detach
-from .support import DEADLINE_SECONDS, Attached, Backend, Plldb, clean_environment
+from .support import DEADLINE_SECONDS, Attached, Backend, Plldb, clean_environment, delete_stack
 
 _EXAMPLES = Path(__file__).parents[2] / "examples"
 _LEFT_BY_OTHERS = shutil.ignore_patterns(".*", "__pycache__", "cdk.out")
@@ -174,7 +176,8 @@ def test_it_is_deployed_and_debugged_by_one_command(
             _stop(example, project, client, dev)
             detach(dev)
     finally:
-        _delete(target, example.stack)
+        # Another test may deploy it again at once.
+        delete_stack(target, example.stack)
 
 
 @pytest.mark.needs("process")
@@ -192,11 +195,15 @@ def test_its_own_tool_deploys_it(
         within("exec", "--", *example.deploy, timeout=_LONGEST).succeeded()
         with within.attach(example.stack) as attached:
             attached.wait_for("ready")
-            client = DirectClient(within, target, example.stack, _find_outputs(target, example))
+            deployed = find_stack(target, example.stack)
+            assert deployed is not None
+            outputs = read_outputs(target, deployed)
+            client = DirectClient(within, target, example.stack, outputs)
             _call_edited(example, project, client)
             detach(attached)
     finally:
-        _delete(target, example.stack)
+        # Another test may deploy it again at once.
+        delete_stack(target, example.stack)
 
 
 def _prepare(example: Example, plldb: Plldb, folder: Path) -> tuple[Path, Plldb]:
@@ -207,27 +214,6 @@ def _prepare(example: Example, plldb: Plldb, folder: Path) -> tuple[Path, Plldb]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     quiet = {"SAM_CLI_TELEMETRY": "0"}
     return project, plldb.within(project).with_environment(PATH=path, **quiet)
-
-
-def _delete(target: Target, stack: str) -> None:
-    """Another test may deploy it again at once."""
-    cloudformation = target.client("cloudformation")
-    cloudformation.delete_stack(StackName=stack)
-    waiter = cloudformation.get_waiter("stack_delete_complete")
-    waiter.wait(StackName=stack, WaiterConfig={"Delay": 1})
-
-
-def _find_outputs(target: Target, example: Example) -> dict[str, str]:
-    """With the URLs of APIs as they are reached from here."""
-    found = target.client("cloudformation").describe_stacks(StackName=example.stack)["Stacks"][0]
-    outputs = {one["OutputKey"]: one["OutputValue"] for one in found["Outputs"]}
-    hosts = {name: urlsplit(value).hostname or "" for name, value in outputs.items()}
-    return {
-        name: target.execute_api_url(hosts[name].split(".")[0], value)
-        if ".execute-api." in hosts[name]
-        else value
-        for name, value in outputs.items()
-    }
 
 
 def _call_edited(example: Example, project: Path, client: Client) -> None:

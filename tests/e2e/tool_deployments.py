@@ -19,7 +19,7 @@ from plldb.aws import Target
 from plldb.templates import read_template
 
 from .debugging import Debuggee
-from .support import poll, random_name
+from .support import delete_stack, poll, random_name
 
 _CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
 # What `cdk bootstrap` says of itself, and templates ask for.
@@ -66,7 +66,7 @@ class Deployment:
             Capabilities=_CAPABILITIES,  # type: ignore[arg-type]
         )
         if not is_update:
-            self.cleaning.callback(self._delete_stack)
+            self.cleaning.callback(delete_stack, self.target, self.name)
 
         def describe() -> str:
             return cloudformation.describe_change_set(
@@ -87,12 +87,6 @@ class Deployment:
             cloudformation.describe_stacks(StackName=self.name)["Stacks"][0]["StackStatus"]
         )
         return None if status.endswith("_IN_PROGRESS") else status
-
-    def _delete_stack(self) -> None:
-        cloudformation = self.target.client("cloudformation")
-        cloudformation.delete_stack(StackName=self.name)
-        waiter = cloudformation.get_waiter("stack_delete_complete")
-        waiter.wait(StackName=self.name, WaiterConfig={"Delay": 1})
 
     def _remove_bucket(self, name: str) -> None:
         self._empty_bucket(name)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from plldb.pytest_plugin.failure_report import explained
+from plldb.pytest_plugin.explained import explained
 from tests.unit.pytest_plugin.test_recordings_as_tests import ROOT, run
 
 pytest_plugins = ["pytester"]
@@ -87,7 +87,8 @@ WATCHED = """
 
     from plldb.debugger.invocation_runner import NotPrepared
     from plldb.errors import ConnectionLostError
-    from plldb.pytest_plugin.failure_report import InvocationSections, explained
+    from plldb.pytest_plugin.explained import explained
+    from plldb.pytest_plugin.failure_report import InvocationSections
     from plldb.pytest_plugin.session_watch import SessionWatch
     from tests.unit.pytest_plugin.test_attached import ANSWER, run
     from tests.unit.replay.test_history import finished, started, written

@@ -2,48 +2,20 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.unit.debugger.local_code import Project, value
+from tests.unit.fakes import Answer, local_server
 
 DOMAIN = "abc123.execute-api.eu-central-1.amazonaws.com"
-
-
-@pytest.fixture
-def emulator() -> Iterator[Any]:
-    """It keeps the Host, the path and the body of what is posted, in ``posted``."""
-
-    class Emulator(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            posted.append((self.headers["Host"], self.path, body.decode()))
-            self.send_response(200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_arguments: Any) -> None:
-            pass
-
-    posted: list[tuple[str, str, str]] = []
-    with ThreadingHTTPServer(("127.0.0.1", 0), Emulator) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", posted
-        server.shutdown()
-        thread.join()
 
 
 @pytest.mark.parametrize(
     "domain", [DOMAIN, "abc123.execute-api.localhost", "abc123.execute-api.localhost:4566"]
 )
-def test_post_to_a_connection(tmp_path: Path, emulator: Any, domain: str) -> None:
-    endpoint, posted = emulator
+def test_post_to_a_connection(tmp_path: Path, domain: str) -> None:
     project = Project(tmp_path)
     project.write("""
         import boto3
@@ -56,6 +28,9 @@ def test_post_to_a_connection(tmp_path: Path, emulator: Any, domain: str) -> Non
             return "posted"
     """)
     event = {"requestContext": {"domainName": domain, "stage": "Prod"}}
-    outcome = project.invoke(event, variables={"AWS_ENDPOINT_URL": endpoint})
+    with local_server(lambda _: Answer()) as emulator:
+        outcome = project.invoke(event, variables={"AWS_ENDPOINT_URL": emulator.url})
     assert value(outcome) == "posted"
-    assert posted == [(domain, "/Prod/@connections/one%3D", "hello")]
+    (posted,) = emulator.requests
+    assert (posted.method, posted.headers["host"]) == ("POST", domain)
+    assert (posted.path, posted.body) == ("/Prod/@connections/one%3D", "hello")
