@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .identities import find_identity
+from .rest_iam import caller_identity
 from .settings import SETTINGS
 from .signatures import is_genuine, signature_of
 from .websocket.policy import Verdict, decide
@@ -36,6 +37,14 @@ def check_signature(request: Any) -> str:
             "Consult the service documentation for details."
         )
     return signature.access_key
+
+
+def objection(access_key: str, action: str, resource: str, keys: Mapping[str, str]) -> str | None:
+    """What IAM says against it to the client; None if it is allowed. ``resource`` is an ARN."""
+    if is_allowed(access_key, action, resource, keys):
+        return None
+    caller = caller_identity(access_key, resource.split(":")[3])["userArn"]
+    return f"User: {caller} is not authorized to perform: {action} on resource: {resource}"
 
 
 def is_allowed(access_key: str, action: str, resource: str, keys: Mapping[str, str]) -> bool:

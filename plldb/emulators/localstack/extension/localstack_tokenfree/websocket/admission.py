@@ -15,7 +15,7 @@ from localstack.aws.connect import connect_to
 from rolo import Response
 from rolo.websocket import WebSocketRequest
 
-from ..access import SignatureError, check_signature, is_allowed
+from ..access import SignatureError, check_signature, objection
 from ..apigatewayv2.store import Record, StageView
 from ..rest_iam import caller_identity
 from . import events, policy
@@ -159,10 +159,8 @@ def ask_iam(request: WebSocketRequest, stage: StageView, facts: ConnectionFacts)
     except SignatureError as error:
         raise RefusedError(403, {"message": str(error)}) from error
     resource = f"{stage.arn}/$connect"
-    if not is_allowed(access_key, policy.INVOKE, resource, condition_keys(facts)):
-        caller = caller_identity(access_key, stage.region)["userArn"]
-        text = f"User: {caller} is not authorized to perform: {policy.INVOKE} on resource: "
-        raise RefusedError(403, {"Message": f"{text}{resource}"})
+    if text := objection(access_key, policy.INVOKE, resource, condition_keys(facts)):
+        raise RefusedError(403, {"Message": text})
     return dict(caller_identity(access_key, stage.region))
 
 
