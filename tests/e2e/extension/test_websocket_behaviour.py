@@ -751,7 +751,8 @@ def test_sns_and_events(cloud: Cloud, open_api: WebSocketApi) -> None:
 
 
 def test_http_and_stage_variables(cloud: Cloud) -> None:
-    """An HTTP backend by an address of the stage: the emulator's S3 plays it."""
+    """An HTTP backend by an address of the stage: the emulator's S3 plays it. Its status chooses
+    the response, whatever the address has in it."""
     s3 = cloud.client("s3")
     bucket = f"bucket-{uuid.uuid4().hex[:8]}"
     s3.create_bucket(Bucket=bucket)
@@ -762,7 +763,7 @@ def test_http_and_stage_variables(cloud: Cloud) -> None:
                 "store",
                 IntegrationType="HTTP_PROXY",
                 IntegrationMethod="PUT",
-                IntegrationUri="${stageVariables.base}/{key}",
+                IntegrationUri="${stageVariables.base}/functions/{key}",
                 RequestParameters={"integration.request.path.key": "route.request.body.key"},
                 two_way=False,
             )
@@ -772,7 +773,7 @@ def test_http_and_stage_variables(cloud: Cloud) -> None:
                 answered('{"error": "not there"}', "/404/"),
                 IntegrationType="HTTP",
                 IntegrationMethod="GET",
-                IntegrationUri="${stageVariables.base}/{key}",
+                IntegrationUri="${stageVariables.base}/functions/{key}",
                 RequestParameters={"integration.request.path.key": "route.request.body.key"},
             )
             with api.connect() as socket:
@@ -782,7 +783,7 @@ def test_http_and_stage_variables(cloud: Cloud) -> None:
                 socket.send('{"action": "load", "key": "b"}')
                 assert json.loads(socket.recv(timeout=30)) == {"error": "not there"}
     finally:
-        s3.delete_object(Bucket=bucket, Key="a")
+        s3.delete_object(Bucket=bucket, Key="functions/a")
         s3.delete_bucket(Bucket=bucket)
 
 

@@ -53,6 +53,11 @@ class Call:
         uri = self.integration.get("IntegrationUri") or ""
         return with_stage_variables(uri, self.stage.variables)
 
+    @property
+    def is_of_function(self) -> bool:
+        """Whether a function answers, without being a proxy: no HTTP backend or other service."""
+        return self.integration["IntegrationType"] == "AWS" and "/functions/" in self.uri
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -134,7 +139,7 @@ def _http(call: Call) -> Reply:
 def _aws(call: Call) -> Reply:
     text, override = _mapped_body(call)
     mapped = _mapped_parameters(call, override)
-    if "/functions/" in call.uri:
+    if call.is_of_function:
         response = _call_lambda(call, text, mapped)
     else:
         response = backends.call_aws_service(_request(call, mapped, _data(call, text)))
@@ -252,7 +257,7 @@ def _respond(call: Call, response: Response, override: Overrides) -> Reply:
 
 
 def _response_key(call: Call, response: Response) -> str:
-    if "/functions/" not in (call.integration.get("IntegrationUri") or ""):
+    if not call.is_of_function:
         return str(response.status)
     try:
         answer = json.loads(response.body or "null")
