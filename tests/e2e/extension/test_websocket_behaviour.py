@@ -608,38 +608,27 @@ def test_sqs(cloud: Cloud, open_api: WebSocketApi) -> None:
         sqs.delete_queue(QueueUrl=url)
 
 
-def test_dynamodb(cloud: Cloud, open_api: WebSocketApi) -> None:
+def test_dynamodb(open_api: WebSocketApi, table: str) -> None:
     """Items in and out without a function: PutItem, then GetItem with a response template."""
-    dynamodb = cloud.client("dynamodb")
-    table = f"table-{uuid.uuid4().hex[:8]}"
-    dynamodb.create_table(
-        TableName=table,
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": "Id", "AttributeType": "S"}],
-        KeySchema=[{"AttributeName": "Id", "KeyType": "HASH"}],
-    )
     key = {"Id": {"S": "$context.connectionId"}}
     item = key | {"Name": {"S": "$input.path('$.name')"}}
-    try:
-        open_api.add_route(
-            "put",
-            answered('{"put": true}'),
-            **service("dynamodb", "action/PutItem"),
-            **templated(json.dumps({"TableName": table, "Item": item})),
-        )
-        open_api.add_route(
-            "get",
-            answered('{"name": "$input.path(\'$.Item.Name.S\')"}'),
-            **service("dynamodb", "action/GetItem"),
-            **templated(json.dumps({"TableName": table, "Key": key})),
-        )
-        with open_api.connect() as socket:
-            socket.send('{"action": "put", "name": "Ada"}')
-            assert json.loads(socket.recv(timeout=30)) == {"put": True}
-            socket.send('{"action": "get"}')
-            assert json.loads(socket.recv(timeout=30)) == {"name": "Ada"}
-    finally:
-        dynamodb.delete_table(TableName=table)
+    open_api.add_route(
+        "put",
+        answered('{"put": true}'),
+        **service("dynamodb", "action/PutItem"),
+        **templated(json.dumps({"TableName": table, "Item": item})),
+    )
+    open_api.add_route(
+        "get",
+        answered('{"name": "$input.path(\'$.Item.Name.S\')"}'),
+        **service("dynamodb", "action/GetItem"),
+        **templated(json.dumps({"TableName": table, "Key": key})),
+    )
+    with open_api.connect() as socket:
+        socket.send('{"action": "put", "name": "Ada"}')
+        assert json.loads(socket.recv(timeout=30)) == {"put": True}
+        socket.send('{"action": "get"}')
+        assert json.loads(socket.recv(timeout=30)) == {"name": "Ada"}
 
 
 def test_s3(cloud: Cloud, open_api: WebSocketApi) -> None:
