@@ -91,7 +91,7 @@ def scope_of(facts: ConnectionFacts, authorizer: Mapping[str, Any] | None = None
     """What expressions can name of a handshake."""
     handshake = facts.handshake
     return Scope(
-        headers={name.lower(): value for name, value in handshake.single_headers().items()},
+        headers=handshake.headers_by_lower_name(),
         query=handshake.single_query(),
         stage_variables=facts.stage_variables,
         context=events.connect_event(facts, authorizer)["requestContext"],
@@ -99,8 +99,9 @@ def scope_of(facts: ConnectionFacts, authorizer: Mapping[str, Any] | None = None
 
 
 def condition_keys(facts: ConnectionFacts) -> Keys:
-    headers = scope_of(facts).headers
-    return request_keys(facts.handshake.source_ip, headers.get, datetime.now(UTC))
+    handshake = facts.handshake
+    headers = handshake.headers_by_lower_name()
+    return request_keys(handshake.source_ip, headers.get, datetime.now(UTC))
 
 
 # REQUEST authorizers

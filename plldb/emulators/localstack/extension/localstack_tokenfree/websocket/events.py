@@ -35,6 +35,9 @@ class Handshake:
     def single_headers(self) -> dict[str, str]:
         return {name: values[-1] for name, values in self.header_values().items()}
 
+    def headers_by_lower_name(self) -> dict[str, str]:
+        return {name.lower(): value for name, value in self.single_headers().items()}
+
     def single_query(self) -> dict[str, str]:
         return {name: values[-1] for name, values in self.query.items()}
 
