@@ -23,7 +23,7 @@ from .conditions import Keys, request_keys
 from .events import ConnectionFacts
 from .executors import DeadlineError, within
 from .expressions import Scope, evaluate, missing_identity
-from .functions import IntegrationError, call_function, with_stage_variables
+from .functions import IntegrationError, call_function, function_of, with_stage_variables
 
 LOG = logging.getLogger(__name__)
 AUTHORIZER_SECONDS = 29.0
@@ -124,8 +124,8 @@ def ask_authorizer(stage: StageView, route: Record, facts: ConnectionFacts) -> d
     event = events.authorizer_event(facts, method_arn)
     began = datetime.now(UTC)
     try:
-        uri = with_stage_variables(authorizer["AuthorizerUri"], stage.variables)
-        answer = within(AUTHORIZER_SECONDS, lambda: call_function(uri, stage.region, event))
+        function = function_of(with_stage_variables(authorizer["AuthorizerUri"], stage.variables))
+        answer = within(AUTHORIZER_SECONDS, lambda: call_function(function, stage.region, event))
         verdict = policy.evaluate(answer, method_arn, condition_keys(facts))
         context = policy.context(answer)
     except (IntegrationError, policy.MalformedAnswerError, DeadlineError) as error:

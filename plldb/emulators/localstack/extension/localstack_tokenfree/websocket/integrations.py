@@ -19,6 +19,7 @@ from .functions import (
     FunctionError,
     IntegrationError,
     call_function,
+    function_of,
     invoke,
     status_of,
     with_stage_variables,
@@ -82,7 +83,7 @@ def call_integration(call: Call) -> Reply:
 
 
 def _aws_proxy(call: Call) -> Reply:
-    answer = call_function(call.uri, call.stage.region, call.event)
+    answer = call_function(function_of(call.uri), call.stage.region, call.event)
     if call.is_connect:
         status = status_of(answer)
         return Reply(status, str(answer.get("body") or ""), answer.get("headers") or {})
@@ -150,11 +151,12 @@ def _call_lambda(call: Call, text: str, mapped: MappedParameters) -> Response:
     kinds = {name.lower(): value for name, value in mapped.headers.items()}
     kind = kinds.get("x-amz-invocation-type", "RequestResponse")
     try:
-        return Response(200, body=invoke(call.uri, call.stage.region, text or "{}", kind))
+        answer = invoke(function_of(call.uri), call.stage.region, text or "{}", kind)
     except FunctionError as error:
         if call.is_connect and not _integration_responses(call):
             raise
-        return Response(200, body=error.body)
+        answer = error.body
+    return Response(200, body=answer)
 
 
 def _mapped_body(call: Call) -> tuple[str, "Overrides"]:
