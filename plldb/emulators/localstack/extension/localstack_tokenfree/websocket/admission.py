@@ -80,21 +80,21 @@ def admit(
         case other:
             LOG.warning("$connect of %s wants %s, which no WebSocket has", stage.api_id, other)
             raise forbidden()
-    scope = scope_of(facts, authorizer)
+    scope = scope_of(facts, events.connect_context(facts, authorizer))
     if is_true(route.get("ApiKeyRequired")):
         require_api_key(stage, scope)
     require_parameters(route, scope, facts)
     return Admitted(facts, authorizer)
 
 
-def scope_of(facts: ConnectionFacts, authorizer: Mapping[str, Any] | None = None) -> Scope:
-    """What expressions can name of a handshake."""
+def scope_of(facts: ConnectionFacts, context: Mapping[str, Any]) -> Scope:
+    """What expressions can name of a handshake, and of an event's ``requestContext``."""
     handshake = facts.handshake
     return Scope(
         headers=handshake.headers_by_lower_name(),
         query=handshake.single_query(),
         stage_variables=facts.stage_variables,
-        context=events.connect_event(facts, authorizer)["requestContext"],
+        context=context,
     )
 
 
@@ -116,12 +116,12 @@ def ask_authorizer(stage: StageView, route: Record, facts: ConnectionFacts) -> d
     authorizer = stage.configuration.authorizers.get(route.get("AuthorizerId", ""))
     if authorizer is None:
         raise RefusedError(500, {"message": None})
-    sources = authorizer.get("IdentitySource") or []
-    if missing := missing_identity(sources, scope_of(facts)):
-        LOG.info("The authorizer of %s wants %s, which is missing", stage.api_id, missing)
-        raise RefusedError(401, {"message": "Unauthorized"})
     method_arn = f"{stage.arn}/$connect"
     event = events.authorizer_event(facts, method_arn)
+    sources = authorizer.get("IdentitySource") or []
+    if missing := missing_identity(sources, scope_of(facts, event["requestContext"])):
+        LOG.info("The authorizer of %s wants %s, which is missing", stage.api_id, missing)
+        raise RefusedError(401, {"message": "Unauthorized"})
     began = datetime.now(UTC)
     try:
         function = function_of(with_stage_variables(authorizer["AuthorizerUri"], stage.variables))

@@ -104,8 +104,11 @@ def connect_event(facts: ConnectionFacts, authorizer: Mapping[str, Any] | None) 
     if handshake.query:
         event["queryStringParameters"] = handshake.single_query()
         event["multiValueQueryStringParameters"] = {k: list(v) for k, v in handshake.query.items()}
-    context = _request_context(facts, "$connect", "CONNECT", authorizer)
-    return event | _common(facts, context)
+    return event | _common(facts, connect_context(facts, authorizer))
+
+
+def connect_context(facts: ConnectionFacts, authorizer: Mapping[str, Any] | None) -> Event:
+    return _request_context(facts, "$connect", "CONNECT", authorizer)
 
 
 def message_event(
