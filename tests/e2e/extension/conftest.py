@@ -5,6 +5,7 @@ container of the image, built when it is missing and removed at the end.
 """
 
 import os
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,6 +68,21 @@ def narrow_cloud(image: None) -> Iterator[Cloud]:
 def playground(cloud: Cloud) -> Iterator[Stack]:
     with cloud.stack("playground") as stack:
         yield stack
+
+
+@pytest.fixture
+def table(cloud: Cloud) -> Iterator[str]:
+    """A table of items by their ``Id``."""
+    dynamodb = cloud.client("dynamodb")
+    name = f"table-{uuid.uuid4().hex[:8]}"
+    dynamodb.create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "Id", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "Id", "KeyType": "HASH"}],
+    )
+    yield name
+    dynamodb.delete_table(TableName=name)
 
 
 @contextmanager

@@ -2,28 +2,10 @@
 
 import json
 import time
-import uuid
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import pytest
-
 from .cloud import Cloud, wait_for
-
-
-@pytest.fixture
-def table(cloud: Cloud) -> Iterator[str]:
-    dynamodb = cloud.client("dynamodb")
-    name = f"table-{uuid.uuid4().hex[:8]}"
-    dynamodb.create_table(
-        TableName=name,
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": "Id", "AttributeType": "S"}],
-        KeySchema=[{"AttributeName": "Id", "KeyType": "HASH"}],
-    )
-    yield name
-    dynamodb.delete_table(TableName=name)
 
 
 def test_one_of_many_conditional_writes_wins(cloud: Cloud, table: str) -> None:

@@ -608,38 +608,27 @@ def test_sqs(cloud: Cloud, open_api: WebSocketApi) -> None:
         sqs.delete_queue(QueueUrl=url)
 
 
-def test_dynamodb(cloud: Cloud, open_api: WebSocketApi) -> None:
+def test_dynamodb(open_api: WebSocketApi, table: str) -> None:
     """Items in and out without a function: PutItem, then GetItem with a response template."""
-    dynamodb = cloud.client("dynamodb")
-    table = f"table-{uuid.uuid4().hex[:8]}"
-    dynamodb.create_table(
-        TableName=table,
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": "Id", "AttributeType": "S"}],
-        KeySchema=[{"AttributeName": "Id", "KeyType": "HASH"}],
-    )
     key = {"Id": {"S": "$context.connectionId"}}
     item = key | {"Name": {"S": "$input.path('$.name')"}}
-    try:
-        open_api.add_route(
-            "put",
-            answered('{"put": true}'),
-            **service("dynamodb", "action/PutItem"),
-            **templated(json.dumps({"TableName": table, "Item": item})),
-        )
-        open_api.add_route(
-            "get",
-            answered('{"name": "$input.path(\'$.Item.Name.S\')"}'),
-            **service("dynamodb", "action/GetItem"),
-            **templated(json.dumps({"TableName": table, "Key": key})),
-        )
-        with open_api.connect() as socket:
-            socket.send('{"action": "put", "name": "Ada"}')
-            assert json.loads(socket.recv(timeout=30)) == {"put": True}
-            socket.send('{"action": "get"}')
-            assert json.loads(socket.recv(timeout=30)) == {"name": "Ada"}
-    finally:
-        dynamodb.delete_table(TableName=table)
+    open_api.add_route(
+        "put",
+        answered('{"put": true}'),
+        **service("dynamodb", "action/PutItem"),
+        **templated(json.dumps({"TableName": table, "Item": item})),
+    )
+    open_api.add_route(
+        "get",
+        answered('{"name": "$input.path(\'$.Item.Name.S\')"}'),
+        **service("dynamodb", "action/GetItem"),
+        **templated(json.dumps({"TableName": table, "Key": key})),
+    )
+    with open_api.connect() as socket:
+        socket.send('{"action": "put", "name": "Ada"}')
+        assert json.loads(socket.recv(timeout=30)) == {"put": True}
+        socket.send('{"action": "get"}')
+        assert json.loads(socket.recv(timeout=30)) == {"name": "Ada"}
 
 
 def test_s3(cloud: Cloud, open_api: WebSocketApi) -> None:
@@ -751,7 +740,8 @@ def test_sns_and_events(cloud: Cloud, open_api: WebSocketApi) -> None:
 
 
 def test_http_and_stage_variables(cloud: Cloud) -> None:
-    """An HTTP backend by an address of the stage: the emulator's S3 plays it."""
+    """An HTTP backend by an address of the stage: the emulator's S3 plays it. Its status chooses
+    the response, whatever the address has in it."""
     s3 = cloud.client("s3")
     bucket = f"bucket-{uuid.uuid4().hex[:8]}"
     s3.create_bucket(Bucket=bucket)
@@ -762,7 +752,7 @@ def test_http_and_stage_variables(cloud: Cloud) -> None:
                 "store",
                 IntegrationType="HTTP_PROXY",
                 IntegrationMethod="PUT",
-                IntegrationUri="${stageVariables.base}/{key}",
+                IntegrationUri="${stageVariables.base}/functions/{key}",
                 RequestParameters={"integration.request.path.key": "route.request.body.key"},
                 two_way=False,
             )
@@ -772,7 +762,7 @@ def test_http_and_stage_variables(cloud: Cloud) -> None:
                 answered('{"error": "not there"}', "/404/"),
                 IntegrationType="HTTP",
                 IntegrationMethod="GET",
-                IntegrationUri="${stageVariables.base}/{key}",
+                IntegrationUri="${stageVariables.base}/functions/{key}",
                 RequestParameters={"integration.request.path.key": "route.request.body.key"},
             )
             with api.connect() as socket:
@@ -782,7 +772,7 @@ def test_http_and_stage_variables(cloud: Cloud) -> None:
                 socket.send('{"action": "load", "key": "b"}')
                 assert json.loads(socket.recv(timeout=30)) == {"error": "not there"}
     finally:
-        s3.delete_object(Bucket=bucket, Key="a")
+        s3.delete_object(Bucket=bucket, Key="functions/a")
         s3.delete_bucket(Bucket=bucket)
 
 

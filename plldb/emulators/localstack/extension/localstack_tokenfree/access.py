@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from .identities import find_identity
+from .identities import find_identity, find_policies
+from .rest_iam import caller_identity
 from .settings import SETTINGS
 from .signatures import is_genuine, signature_of
 from .websocket.policy import Verdict, decide
@@ -38,10 +39,16 @@ def check_signature(request: Any) -> str:
     return signature.access_key
 
 
+def objection(access_key: str, action: str, resource: str, keys: Mapping[str, str]) -> str | None:
+    """What IAM says against it to the client; None if it is allowed. ``resource`` is an ARN."""
+    if is_allowed(access_key, action, resource, keys):
+        return None
+    caller = caller_identity(access_key, resource.split(":")[3])["userArn"]
+    return f"User: {caller} is not authorized to perform: {action} on resource: {resource}"
+
+
 def is_allowed(access_key: str, action: str, resource: str, keys: Mapping[str, str]) -> bool:
     """Whether the policies of the key's user or role allow it. Root may do everything, and so may
     a role that IAM does not have."""
-    identity = find_identity(access_key) if SETTINGS.iam else None
-    if identity is None or identity.policies is None:
-        return True
-    return decide(identity.policies, action, resource, keys) is Verdict.ALLOW
+    policies = find_policies(access_key) if SETTINGS.iam else None
+    return policies is None or decide(policies, action, resource, keys) is Verdict.ALLOW

@@ -44,6 +44,11 @@ def find_address(host: str, path: str) -> Address | None:
     return Address(match["api"].lower(), path or "/")
 
 
+def name_on_aws(api_id: str, region: str) -> str:
+    """The host that AWS gives an API."""
+    return f"{api_id}.execute-api.{region}.amazonaws.com"
+
+
 def split_stage(path: str) -> tuple[str, str]:
     """``/dev/pets/1`` -> ``dev`` and ``/pets/1``; ``/%24default/`` -> ``$default`` and ``/``."""
     stage, _, rest = path.removeprefix("/").partition("/")

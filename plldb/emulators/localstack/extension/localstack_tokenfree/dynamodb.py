@@ -27,7 +27,7 @@ FIVE_YEARS = 5 * 365 * 24 * 3600
 
 def create_service() -> Service:
     model = load_service("dynamodb")
-    table = dict.fromkeys(model.operation_names, _call_moto_alone)
+    table = dict.fromkeys(model.operation_names, _call_moto)
     return Service(
         "dynamodb",
         skeleton=Skeleton(model, table),
@@ -35,9 +35,13 @@ def create_service() -> Service:
     )
 
 
-def _call_moto_alone(context: RequestContext, _: ServiceRequest) -> ServiceResponse:
+def call_moto_alone(context: RequestContext, _: ServiceRequest) -> ServiceResponse:
     with LOCK:
-        response = call_moto(context)
+        return call_moto(context)
+
+
+def _call_moto(context: RequestContext, request: ServiceRequest) -> ServiceResponse:
+    response = call_moto_alone(context, request)
     for described in ("Table", "TableDescription"):
         if described in response:
             response[described]["TableId"] = identify(response[described])

@@ -6,30 +6,24 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html
 import copy
 from typing import Any
 
-from localstack.aws.api import RequestContext, ServiceRequest, ServiceResponse
+from localstack.aws.api import RequestContext
 from localstack.aws.api.dynamodbstreams import ResourceNotFoundException
 from localstack.aws.skeleton import Skeleton
 from localstack.aws.spec import load_service
-from localstack.services.moto import call_moto
 from localstack.services.plugins import Service
 from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.models.table import StreamShard
 
-from .dynamodb import LOCK
+from .dynamodb import LOCK, call_moto_alone
 
 MOST_RECORDS = 1000
 
 
 def create_service() -> Service:
     model = load_service("dynamodbstreams")
-    table = dict.fromkeys(model.operation_names, _call_moto_alone)
+    table = dict.fromkeys(model.operation_names, call_moto_alone)
     own = {"GetRecords": get_records, "GetShardIterator": get_shard_iterator}
     return Service("dynamodbstreams", skeleton=Skeleton(model, table | own))
-
-
-def _call_moto_alone(context: RequestContext, _: ServiceRequest) -> ServiceResponse:
-    with LOCK:
-        return call_moto(context)
 
 
 def get_shard_iterator(context: RequestContext, request: dict[str, Any]) -> dict[str, Any]:

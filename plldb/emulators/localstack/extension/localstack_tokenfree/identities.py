@@ -16,23 +16,40 @@ PARTITION = "aws"
 
 @dataclass(frozen=True)
 class Identity:
-    """A user, or a role in a session. ``policies`` are documents; None for a role that IAM does
-    not have: functions may name any role in LocalStack."""
+    """The key of a user, or of a role in a session."""
 
     secret: str
     is_active: bool
-    policies: tuple[Mapping[str, Any], ...] | None
 
 
 def find_identity(access_key: str) -> Identity | None:
     """Whom IAM gave ``access_key``, or None."""
+    found = _find_key(access_key)
+    if found is None:
+        return None
+    _, key = found
+    return Identity(key.secret_access_key, key.status == "Active")
+
+
+def find_policies(access_key: str) -> list[Mapping[str, Any]] | None:
+    """The documents that say what the key's user or role may do; None where nothing limits it: a
+    key that IAM has not given out, or a role that it does not have. Functions may name any role in
+    LocalStack."""
+    found = _find_key(access_key)
+    if found is None:
+        return None
+    backend, key = found
+    owner = _owner(backend, key)
+    return None if owner is None else list(_policies(owner, backend))
+
+
+def _find_key(access_key: str) -> tuple[IAMBackend, Any] | None:
+    """The backend of the account that has the key, and its record of it."""
     for account in list(iam_backends.values()):
         backend = account[PARTITION]
         key = backend.access_keys.get(access_key)
         if key is not None:
-            owner = _owner(backend, key)
-            policies = None if owner is None else tuple(_policies(owner, backend))
-            return Identity(key.secret_access_key, key.status == "Active", policies)
+            return backend, key
     return None
 
 

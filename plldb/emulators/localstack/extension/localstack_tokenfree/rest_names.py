@@ -8,7 +8,7 @@ from typing import Any
 from localstack.services.apigateway.next_gen.execute_api import handlers
 from localstack.services.apigateway.next_gen.execute_api.context import RestApiInvocationContext
 
-from .addresses import find_address
+from .addresses import find_address, name_on_aws
 
 
 def install() -> None:
@@ -20,5 +20,5 @@ def name_api(_chain: Any, context: RestApiInvocationContext, _response: Any) -> 
     variables = context.context_variables
     named = find_address(variables.get("domainName") or "", "")
     if named is None or named.api_id != context.api_id:
-        variables["domainName"] = f"{context.api_id}.execute-api.{context.region}.amazonaws.com"
+        variables["domainName"] = name_on_aws(context.api_id, context.region)
         variables["domainPrefix"] = context.api_id

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from ..addresses import name_on_aws
 from .kinds import (
     API_DEFAULTS,
     API_DEFAULTS_BY_PROTOCOL,
@@ -157,7 +158,7 @@ class ApiStore:
         record = {
             **_api_fields(str(protocol), request),
             "ApiId": api_id,
-            "ApiEndpoint": f"{scheme}://{api_id}.execute-api.{region}.amazonaws.com",
+            "ApiEndpoint": f"{scheme}://{name_on_aws(api_id, region)}",
             "CreatedDate": _now(),
         }
         quick = _quick_fields(request)

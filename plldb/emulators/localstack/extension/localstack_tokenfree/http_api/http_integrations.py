@@ -54,7 +54,7 @@ class Functions:
         if match is None:
             raise FunctionError(f"not a Lambda function: {uri}")
         try:
-            return functions.call_function(f"/functions/{match[0]}/invocations", call.region, event)
+            return functions.call_function(match[0], call.region, event)
         except functions.IntegrationError as error:
             raise FunctionError(error.message) from error
 

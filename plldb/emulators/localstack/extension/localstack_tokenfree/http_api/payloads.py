@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from ..addresses import name_on_aws
 from ..websocket.events import milliseconds, request_time
 from .http_request import HttpRequest
 
@@ -62,7 +63,7 @@ class Call:
 
     @property
     def domain_name(self) -> str:
-        return self.domain or f"{self.api_id}.execute-api.{self.region}.amazonaws.com"
+        return self.domain or name_on_aws(self.api_id, self.region)
 
     @property
     def domain_prefix(self) -> str:

@@ -15,7 +15,7 @@ from localstack.aws.connect import connect_to
 from rolo import Response
 from rolo.websocket import WebSocketRequest
 
-from ..access import SignatureError, check_signature, is_allowed
+from ..access import SignatureError, check_signature, objection
 from ..apigatewayv2.store import Record, StageView
 from ..rest_iam import caller_identity
 from . import events, policy
@@ -23,7 +23,7 @@ from .conditions import Keys, request_keys
 from .events import ConnectionFacts
 from .executors import DeadlineError, within
 from .expressions import Scope, evaluate, missing_identity
-from .functions import IntegrationError, call_function, with_stage_variables
+from .functions import IntegrationError, call_function, function_of, with_stage_variables
 
 LOG = logging.getLogger(__name__)
 AUTHORIZER_SECONDS = 29.0
@@ -80,27 +80,28 @@ def admit(
         case other:
             LOG.warning("$connect of %s wants %s, which no WebSocket has", stage.api_id, other)
             raise forbidden()
-    scope = scope_of(facts, authorizer)
+    scope = scope_of(facts, events.connect_context(facts, authorizer))
     if is_true(route.get("ApiKeyRequired")):
         require_api_key(stage, scope)
     require_parameters(route, scope, facts)
     return Admitted(facts, authorizer)
 
 
-def scope_of(facts: ConnectionFacts, authorizer: Mapping[str, Any] | None = None) -> Scope:
-    """What expressions can name of a handshake."""
+def scope_of(facts: ConnectionFacts, context: Mapping[str, Any]) -> Scope:
+    """What expressions can name of a handshake, and of an event's ``requestContext``."""
     handshake = facts.handshake
     return Scope(
-        headers={name.lower(): value for name, value in handshake.single_headers().items()},
+        headers=handshake.headers_by_lower_name(),
         query=handshake.single_query(),
         stage_variables=facts.stage_variables,
-        context=events.connect_event(facts, authorizer)["requestContext"],
+        context=context,
     )
 
 
 def condition_keys(facts: ConnectionFacts) -> Keys:
-    headers = scope_of(facts).headers
-    return request_keys(facts.handshake.source_ip, headers.get, datetime.now(UTC))
+    handshake = facts.handshake
+    headers = handshake.headers_by_lower_name()
+    return request_keys(handshake.source_ip, headers.get, datetime.now(UTC))
 
 
 # REQUEST authorizers
@@ -115,16 +116,16 @@ def ask_authorizer(stage: StageView, route: Record, facts: ConnectionFacts) -> d
     authorizer = stage.configuration.authorizers.get(route.get("AuthorizerId", ""))
     if authorizer is None:
         raise RefusedError(500, {"message": None})
-    sources = authorizer.get("IdentitySource") or []
-    if missing := missing_identity(sources, scope_of(facts)):
-        LOG.info("The authorizer of %s wants %s, which is missing", stage.api_id, missing)
-        raise RefusedError(401, {"message": "Unauthorized"})
     method_arn = f"{stage.arn}/$connect"
     event = events.authorizer_event(facts, method_arn)
+    sources = authorizer.get("IdentitySource") or []
+    if missing := missing_identity(sources, scope_of(facts, event["requestContext"])):
+        LOG.info("The authorizer of %s wants %s, which is missing", stage.api_id, missing)
+        raise RefusedError(401, {"message": "Unauthorized"})
     began = datetime.now(UTC)
     try:
-        uri = with_stage_variables(authorizer["AuthorizerUri"], stage.variables)
-        answer = within(AUTHORIZER_SECONDS, lambda: call_function(uri, stage.region, event))
+        function = function_of(with_stage_variables(authorizer["AuthorizerUri"], stage.variables))
+        answer = within(AUTHORIZER_SECONDS, lambda: call_function(function, stage.region, event))
         verdict = policy.evaluate(answer, method_arn, condition_keys(facts))
         context = policy.context(answer)
     except (IntegrationError, policy.MalformedAnswerError, DeadlineError) as error:
@@ -159,10 +160,8 @@ def ask_iam(request: WebSocketRequest, stage: StageView, facts: ConnectionFacts)
     except SignatureError as error:
         raise RefusedError(403, {"message": str(error)}) from error
     resource = f"{stage.arn}/$connect"
-    if not is_allowed(access_key, policy.INVOKE, resource, condition_keys(facts)):
-        caller = caller_identity(access_key, stage.region)["userArn"]
-        text = f"User: {caller} is not authorized to perform: {policy.INVOKE} on resource: "
-        raise RefusedError(403, {"Message": f"{text}{resource}"})
+    if text := objection(access_key, policy.INVOKE, resource, condition_keys(facts)):
+        raise RefusedError(403, {"Message": text})
     return dict(caller_identity(access_key, stage.region))
 
 

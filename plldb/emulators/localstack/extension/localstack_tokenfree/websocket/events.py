@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from ..addresses import name_on_aws
+
 Event = dict[str, Any]
 
 
@@ -32,6 +34,9 @@ class Handshake:
 
     def single_headers(self) -> dict[str, str]:
         return {name: values[-1] for name, values in self.header_values().items()}
+
+    def headers_by_lower_name(self) -> dict[str, str]:
+        return {name.lower(): value for name, value in self.single_headers().items()}
 
     def single_query(self) -> dict[str, str]:
         return {name: values[-1] for name, values in self.query.items()}
@@ -99,8 +104,11 @@ def connect_event(facts: ConnectionFacts, authorizer: Mapping[str, Any] | None) 
     if handshake.query:
         event["queryStringParameters"] = handshake.single_query()
         event["multiValueQueryStringParameters"] = {k: list(v) for k, v in handshake.query.items()}
-    context = _request_context(facts, "$connect", "CONNECT", authorizer)
-    return event | _common(facts, context)
+    return event | _common(facts, connect_context(facts, authorizer))
+
+
+def connect_context(facts: ConnectionFacts, authorizer: Mapping[str, Any] | None) -> Event:
+    return _request_context(facts, "$connect", "CONNECT", authorizer)
 
 
 def message_event(
@@ -166,7 +174,7 @@ def _request_context(
             **facts.identity,
         },
         "requestId": request_id,
-        "domainName": f"{facts.api_id}.execute-api.{facts.region}.amazonaws.com",
+        "domainName": name_on_aws(facts.api_id, facts.region),
         "connectionId": facts.connection_id,
         "apiId": facts.api_id,
     }

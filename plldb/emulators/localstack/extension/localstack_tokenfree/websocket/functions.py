@@ -37,19 +37,24 @@ def with_stage_variables(text: str, variables: Mapping[str, str]) -> str:
     return STAGE_VARIABLE.sub(lambda match: variables.get(match[1], ""), text)
 
 
-def call_function(uri: str, region: str, event: Event) -> Any:
-    """Invoke the function behind an API Gateway URI and return its decoded answer."""
-    return json.loads(invoke(uri, region, json.dumps(event)) or "null")
+def function_of(uri: str) -> str:
+    """The ARN of the function behind an API Gateway URI, else IntegrationError."""
+    arn = uri.partition("/functions/")[2].partition("/invocations")[0]
+    if not arn:
+        raise IntegrationError(f"not a Lambda integration: {uri}")
+    return arn
 
 
-def invoke(uri: str, region: str, payload: str, invocation_type: str = "RequestResponse") -> str:
+def call_function(arn: str, region: str, event: Event) -> Any:
+    """Invoke a function and return its decoded answer."""
+    return json.loads(invoke(arn, region, json.dumps(event)) or "null")
+
+
+def invoke(arn: str, region: str, payload: str, invocation_type: str = "RequestResponse") -> str:
     """-> what the function answered, as JSON; nothing when it is not waited for.
 
     Raises FunctionError when it raised, IntegrationError when it can't be called.
     """
-    arn = uri.partition("/functions/")[2].partition("/invocations")[0]
-    if not arn:
-        raise IntegrationError(f"not a Lambda integration: {uri}")
     client = connect_to(region_name=region).lambda_
     try:
         response = client.invoke(FunctionName=arn, Payload=payload, InvocationType=invocation_type)

@@ -56,7 +56,8 @@ class Connection:
         request_id = events.new_id()
         try:
             stage = self.stage()
-            scope = replace(scope_of(self.facts, self.authorizer), body=message)
+            context = events.connect_context(self.facts, self.authorizer)
+            scope = replace(scope_of(self.facts, context), body=message)
             route = select_route(stage, scope) if stage else None
             if stage is None or route is None:
                 raise MessageError("Forbidden")
@@ -76,7 +77,7 @@ class Connection:
         if stage is None or route is None:
             return
         event = events.disconnect_event(self.facts, self.authorizer, code, reason)
-        scope = replace(scope_of(self.facts, self.authorizer), context=event["requestContext"])
+        scope = scope_of(self.facts, event["requestContext"])
         try:
             call_route(stage, route, event, scope)
         except (IntegrationError, DeadlineError) as error:
@@ -190,7 +191,7 @@ def run_connect(
 ) -> Reply:
     """The reply of ``$connect``. Only a 2xx lets the client in; other statuses reach it."""
     event = events.connect_event(facts, authorizer)
-    scope = replace(scope_of(facts, authorizer), context=event["requestContext"])
+    scope = scope_of(facts, event["requestContext"])
     request_id = event["requestContext"]["requestId"]
     try:
         reply = call_route(stage, route, event, scope)

@@ -19,6 +19,7 @@ from .functions import (
     FunctionError,
     IntegrationError,
     call_function,
+    function_of,
     invoke,
     status_of,
     with_stage_variables,
@@ -53,6 +54,11 @@ class Call:
         uri = self.integration.get("IntegrationUri") or ""
         return with_stage_variables(uri, self.stage.variables)
 
+    @property
+    def is_of_function(self) -> bool:
+        """Whether a function answers, without being a proxy: no HTTP backend or other service."""
+        return self.integration["IntegrationType"] == "AWS" and "/functions/" in self.uri
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -77,7 +83,7 @@ def call_integration(call: Call) -> Reply:
 
 
 def _aws_proxy(call: Call) -> Reply:
-    answer = call_function(call.uri, call.stage.region, call.event)
+    answer = call_function(function_of(call.uri), call.stage.region, call.event)
     if call.is_connect:
         status = status_of(answer)
         return Reply(status, str(answer.get("body") or ""), answer.get("headers") or {})
@@ -134,7 +140,7 @@ def _http(call: Call) -> Reply:
 def _aws(call: Call) -> Reply:
     text, override = _mapped_body(call)
     mapped = _mapped_parameters(call, override)
-    if "/functions/" in call.uri:
+    if call.is_of_function:
         response = _call_lambda(call, text, mapped)
     else:
         response = backends.call_aws_service(_request(call, mapped, _data(call, text)))
@@ -145,11 +151,12 @@ def _call_lambda(call: Call, text: str, mapped: MappedParameters) -> Response:
     kinds = {name.lower(): value for name, value in mapped.headers.items()}
     kind = kinds.get("x-amz-invocation-type", "RequestResponse")
     try:
-        return Response(200, body=invoke(call.uri, call.stage.region, text or "{}", kind))
+        answer = invoke(function_of(call.uri), call.stage.region, text or "{}", kind)
     except FunctionError as error:
         if call.is_connect and not _integration_responses(call):
             raise
-        return Response(200, body=error.body)
+        answer = error.body
+    return Response(200, body=answer)
 
 
 def _mapped_body(call: Call) -> tuple[str, "Overrides"]:
@@ -252,7 +259,7 @@ def _respond(call: Call, response: Response, override: Overrides) -> Reply:
 
 
 def _response_key(call: Call, response: Response) -> str:
-    if "/functions/" not in (call.integration.get("IntegrationUri") or ""):
+    if not call.is_of_function:
         return str(response.status)
     try:
         answer = json.loads(response.body or "null")

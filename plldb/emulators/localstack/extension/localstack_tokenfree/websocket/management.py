@@ -11,9 +11,8 @@ from urllib.parse import unquote
 
 from rolo import Request, Response
 
-from ..access import SignatureError, check_signature, is_allowed
+from ..access import SignatureError, check_signature, objection
 from ..apigatewayv2.store import STORE
-from ..rest_iam import caller_identity
 from ..settings import SETTINGS
 from .gateway import CONNECTIONS, Connection
 
@@ -61,10 +60,7 @@ def _denial(
         return None
     resource = f"{view.arn}/{request.method}/@connections/{connection_id}"
     keys = {"aws:sourceip": request.remote_addr or ""}
-    if is_allowed(access_key, ACTION, resource, keys):
-        return None
-    caller = caller_identity(access_key, view.region)["userArn"]
-    return f"User: {caller} is not authorized to perform: {ACTION} on resource: {resource}"
+    return objection(access_key, ACTION, resource, keys)
 
 
 def _post(connection: Connection, data: bytes) -> Response:

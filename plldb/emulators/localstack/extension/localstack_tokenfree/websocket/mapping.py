@@ -14,7 +14,7 @@ from localstack.services.apigateway.next_gen.execute_api.template_mapping import
     ApiGatewayVtlTemplate,
 )
 
-from .expressions import DEFAULT, Scope, evaluate
+from .expressions import Scope, choose
 from .functions import IntegrationError
 
 ENGINE = ApiGatewayVtlTemplate()
@@ -66,11 +66,8 @@ def choose_template(
     templates: Mapping[str, str], expression: str | None, scope: Scope
 ) -> str | None:
     """The template that the selection expression names; else that of ``$default``, then of JSON."""
-    key = evaluate(expression, scope) if expression else DEFAULT
-    for name in (key, DEFAULT, JSON):
-        if name is not None and name in templates:
-            return templates[name]
-    return None
+    template = choose(expression, templates, scope)
+    return templates.get(JSON) if template is None else template
 
 
 @dataclass(frozen=True)
