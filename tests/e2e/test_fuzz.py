@@ -1,6 +1,6 @@
 """Whatever is sent, the answer is no server error and shows nothing of the inside.
 
-Over 10,000 inputs: bodies, query strings, paths, headers and WebSocket messages, through the real
+Over 8,000 inputs: bodies, query strings, paths, headers and WebSocket messages, through the real
 gateway, signed by a caller who may call everything.
 """
 
