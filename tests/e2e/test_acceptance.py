@@ -37,7 +37,9 @@ def _rehearse(address: EmulatorAddress, report: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*command, *where],
         cwd=_ROOT,
-        env={name: value for name, value in os.environ.items() if name != "PROFILE"},
+        # What a killed one leaves in its temporary folder is gone with the report.
+        env={name: value for name, value in os.environ.items() if name != "PROFILE"}
+        | {"TMPDIR": str(report)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
