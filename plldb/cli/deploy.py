@@ -135,7 +135,7 @@ def _choose_name(
     factory: Factory, stack: StackSource, given: str | None, of_settings: str | None
 ) -> str:
     # Of a CDK app, the name that was given has chosen the stack.
-    return given or stack.name or of_settings or factory.find_stack_name()
+    return given or stack.name or of_settings or factory.find_stack_name(is_deployed=False)
 
 
 def _make_reporter(console: Console) -> Reporter:
