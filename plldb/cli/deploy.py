@@ -87,6 +87,21 @@ class DeployOptions:
     yes: bool = False
 
 
+def name_stacks(factory: Factory, folder: Path, options: DeployOptions) -> list[str]:
+    """The stacks of a project as ``deploy_project`` calls them. Raises SourceError if there is no
+    project, UsageError if it says not which of several.
+    """
+    from plldb.dev.project_packages import choose_stacks, find_stack_sources
+    from plldb.dev.sam_settings import read_sam_settings
+
+    template = options.template
+    settings = read_sam_settings(folder if template is None else (folder / template).parent)
+    stacks = choose_stacks(find_stack_sources(folder, template), options.stack_name)
+    return [
+        _choose_name(factory, stack, options.stack_name, settings.stack_name) for stack in stacks
+    ]
+
+
 def deploy_project(
     factory: Factory,
     target: Target,

@@ -49,7 +49,7 @@ def read_project_file(file: Path) -> Project:
     return read_project(text, file, [file.parent, Path.cwd()])
 
 
-def read_project(text: str, file: Path, folders: Sequence[Path]) -> Project:
+def read_project(text: str | bytes, file: Path, folders: Sequence[Path]) -> Project:
     """The functions of a configuration. Its paths are relative to one of ``folders``.
 
     ``file`` is where the text is from, for messages. Raises SourceError if it makes no sense.
@@ -193,7 +193,7 @@ class _Configuration:
 # --- Reading --------------------------------------------------------------------------------------
 
 
-def _read_resources(text: str, file: Path) -> tuple[tuple[str, _Values], ...]:
+def _read_resources(text: str | bytes, file: Path) -> tuple[tuple[str, _Values], ...]:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
