@@ -43,7 +43,7 @@ from tests.e2e.project import Project, deployed_project
 from tests.e2e.support import Attached, Plldb, clean_environment
 
 from .agent_platform import measure_agent_platform
-from .call_times import time_call, time_in_a_row, time_in_turns
+from .call_times import time_call, time_in_turns
 from .cold_start import measure_cold_starts
 from .large_stack import measure_large_stack
 from .one_command import measure_one_command
