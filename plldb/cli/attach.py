@@ -16,7 +16,7 @@ from plldb.cli.attach_options import (
     post_mortem_option,
 )
 from plldb.cli.command_base import Command
-from plldb.cli.name_types import FUNCTION_NAME, STACK_NAME, complete_files
+from plldb.cli.name_types import FUNCTION_NAME, STACK_NAME, PathName, complete_files
 from plldb.cli.options import global_options, helper_stack_option
 
 if TYPE_CHECKING:
@@ -45,12 +45,12 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--template",
-    type=click.Path(path_type=Path),
+    type=PathName(path_type=Path),
     help="The stack's SAM or CloudFormation template; template.yaml here or cdk.out by default.",
 )
 @click.option(
     "--terraform",
-    type=click.Path(path_type=Path, allow_dash=True),
+    type=PathName(path_type=Path, allow_dash=True),
     metavar="FILE",
     help="What 'terraform show -json' or 'tofu show -json' says, - for stdin: its functions are "
     "debugged, and the stack's name is one of your choice.",
@@ -88,7 +88,7 @@ if TYPE_CHECKING:
     "--env-file",
     "env_files",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=PathName(path_type=Path),
     metavar="FILE",
     help="Variables for the code: a .env, or a JSON file as sam local takes it. Repeatable.",
 )
@@ -137,7 +137,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--record",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=PathName(path_type=Path, file_okay=False),
     metavar="DIR",
     help="Write each invocation to a file there, without its secrets: for 'plldb replay', and as a "
     "test for pytest.",

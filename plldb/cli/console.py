@@ -295,9 +295,9 @@ def _is_same(value: Any, text: str) -> bool:
     return text.translate(strip) in [form.translate(strip) for form in forms]
 
 
-def read_stdin() -> bytes:
-    """To its end."""
-    return sys.stdin.buffer.read()
+def read_stdin(limit: int = -1) -> bytes:
+    """To its end, or as many bytes."""
+    return sys.stdin.buffer.read(limit)
 
 
 def _never_fail_on_a_character() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from plldb.cli.command_base import Command
-from plldb.cli.name_types import STACK_NAME
+from plldb.cli.name_types import STACK_NAME, PathName
 from plldb.cli.options import global_options, parse_assignments
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 template_option = click.option(
     "--template",
-    type=click.Path(path_type=Path),
+    type=PathName(path_type=Path),
     help="A SAM or CloudFormation template, or cdk.out; the one of this folder by default.",
 )
 parameter_option = click.option(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from plldb.cli.command_base import Command
-from plldb.cli.name_types import FUNCTION_NAME, STACK_NAME, complete_files
+from plldb.cli.name_types import FUNCTION_NAME, STACK_NAME, PathName, complete_files
 from plldb.cli.options import global_options
 from plldb.dev.sample_kinds import SAMPLE_KINDS
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     metavar="DIR",
     default="recordings",
     show_default=True,
-    type=click.Path(path_type=Path),
+    type=PathName(path_type=Path),
     help="Where --last looks, as --record DIR named it.",
 )
 @click.option("--print-event", is_flag=True, help="Show the event, and invoke nothing.")

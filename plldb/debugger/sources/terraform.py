@@ -45,7 +45,8 @@ def read_project_file(file: Path) -> Project:
     try:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"{file} can't be read: {error}.", _HINT) from None
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise SourceError(f"{file} can't be read: {reason}.", _HINT) from None
     return read_project(text, file, [file.parent, Path.cwd()])
 
 
