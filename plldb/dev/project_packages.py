@@ -72,6 +72,9 @@ def find_stack_sources(folder: Path, template: Path | None) -> list[StackSource]
             if manifest.is_file():
                 stacks = _list_synthesised(read_assembly(manifest))
                 return [one for one in stacks if path.is_dir() or one.template == path] or stacks
+        if not path.is_file():
+            what = f"{path} is a folder, and not a template." if path.is_dir() else ""
+            raise SourceError(what or f"There is no template {path}.", _HINT)
         return [_read_template(path)]
     if (found := find_template(folder)) is not None:
         return [_read_template(found)]
