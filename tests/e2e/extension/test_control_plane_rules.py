@@ -22,6 +22,10 @@ MODELS = f"{REFERENCE}apis-apiid-models.html"
 STAGES = f"{REFERENCE}apis-apiid-stages.html"
 DOMAINS = f"{REFERENCE}domainnames.html"
 SELECTION = f"{GUIDE}apigateway-websocket-api-selection-expressions.html"
+ACCESS_LOGS = (
+    "https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/"
+    "aws-properties-apigatewayv2-stage-accesslogsettings.html"
+)
 ROUTE_KEYS = f"{GUIDE}http-api-develop-routes.html"
 VARIABLES = f"{GUIDE}http-api-stages.stage-variables.html"
 FUNCTION = "arn:aws:lambda:us-east-1:000000000000:function:f"
@@ -231,6 +235,29 @@ ROWS = [
     websocket(VARIABLES, "create_stage", StageName="s", StageVariables={"a": "b c"}),
     websocket(STAGES, "create_stage", StageName="s", DefaultRouteSettings={"LoggingLevel": "LOUD"}),
     http(STAGES, "create_stage", None, StageName="$default"),
+    websocket(ACCESS_LOGS, "create_stage", StageName="s", AccessLogSettings={"Format": "a"}),
+    http(
+        ACCESS_LOGS,
+        "create_stage",
+        StageName="s",
+        AccessLogSettings={"Format": "$context.requestId\n$context.stage"},
+    ),
+    http(
+        ACCESS_LOGS,
+        "create_stage",
+        StageName="s",
+        AccessLogSettings={
+            "DestinationArn": "arn:aws:logs:us-east-1:000000000000:log-group:/not/there",
+            "Format": "$context.requestId",
+        },
+    ),
+    websocket(
+        ACCESS_LOGS,
+        "create_stage",
+        None,
+        StageName="s",
+        AccessLogSettings={"Format": '{"id": "$context.requestId"}'},
+    ),
     # lists
     websocket(ROUTES, "get_routes", MaxResults="none"),
     websocket(ROUTES, "get_routes", NextToken="nonsense"),

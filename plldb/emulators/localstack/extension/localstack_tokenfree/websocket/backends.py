@@ -1,6 +1,6 @@
 """HTTP backends and AWS services, as an integration reaches them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -32,7 +32,7 @@ class BackendRequest:
     method: str
     uri: str
     headers: Mapping[str, str]
-    query: Mapping[str, str]
+    query: Mapping[str, str | Sequence[str]]
     data: bytes
     credentials: str | None
     timeout_seconds: float
@@ -49,6 +49,8 @@ class BackendRequest:
 
 def call_http(request: BackendRequest) -> Response:
     """Raises IntegrationError when nobody answers in time."""
+    if request.uri.startswith("arn:"):
+        raise IntegrationError(f"there is no load balancer here behind {request.uri}")
     try:
         response = request_url(
             request.method,
