@@ -109,7 +109,8 @@ def container(environment: Mapping[str, str]) -> Iterator[str]:
 
 
 def build_image() -> None:
-    """Build with the classic builder. Layers that did not change come from Docker's cache.
+    """Build with the classic builder, and with Node. Layers that did not change come from Docker's
+    cache.
 
     Skips where no Docker engine answers.
     """
@@ -121,6 +122,5 @@ def build_image() -> None:
     except docker.errors.DockerException as error:
         pytest.skip(f"no Docker engine answers: {error}")
     base = os.environ.get("BASE_IMAGE")
-    client.images.build(
-        path=str(CONTEXT), tag=IMAGE, rm=True, buildargs={"BASE_IMAGE": base} if base else None
-    )
+    arguments = {"WITH_NODE": "1"} | ({"BASE_IMAGE": base} if base else {})
+    client.images.build(path=str(CONTEXT), tag=IMAGE, rm=True, buildargs=arguments)
