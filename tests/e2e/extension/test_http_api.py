@@ -5,6 +5,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -192,6 +193,11 @@ ANSWERED = [
              200, "", {"x-a": "ж".encode().decode("latin-1")}),
     Answered("a line break in a header fails",
              {"statusCode": 200, "headers": {"x-a": "b\r\nx: y"}}, 500, FAILURE),
+    Answered("headers of the connection are the gateway's",
+             {"statusCode": 200, "body": "x",
+              "headers": {"Content-Length": "9", "Transfer-Encoding": "x", "Connection": "close"}},
+             200, "x", {"content-length": "1", "transfer-encoding": None}),
+    Answered("a status before the answer's fails", {"statusCode": 101, "body": ""}, 500, FAILURE),
     Answered("a body that is no text fails", {"statusCode": 200, "body": {"a": 1}}, 500, FAILURE),
     Answered("a status out of range fails", {"statusCode": 999, "body": ""}, 500, FAILURE),
     Answered("format 1.0 infers nothing", {"a": 1}, 500, FAILURE, path="/old/x"),
@@ -273,6 +279,44 @@ def test_custom_domain(api: Api) -> None:
             assert get("/old/pets/1").status_code == 200
         finally:
             control.update_api(ApiId=api.api_id, DisableExecuteApiEndpoint=False)
+
+
+def test_custom_domain_of_an_api_without_cors(api: Api) -> None:
+    """Where the API configures nothing, CORS is the backend's, preflights too: GUIDE +
+    http-api-cors.html"""
+    issuer = api.stack.outputs["IssuerApiId"]
+    with api.cloud.custom_domain(issuer, {"open": "$default"}) as name:
+        asked = {"Host": name, "Origin": "https://app.example.com"}
+        url = f"{api.cloud.endpoint}/open/x"
+        plain = requests.get(url, headers=asked, timeout=30)
+        preflight = requests.options(
+            url, headers=asked | {"Access-Control-Request-Method": "PUT"}, timeout=30
+        )
+        assert preflight.json()[0] == "OPTIONS"
+        for answered in (plain, preflight):
+            assert answered.status_code == 202
+            assert not [n for n in answered.headers if n.lower().startswith("access-control-")]
+
+
+def test_path_of_a_custom_domain_that_nothing_is_mapped_to(api: Api) -> None:
+    """GUIDE + rest-api-mappings-evaluation.html. A name wins over a wildcard that it matches:
+    GUIDE + how-to-custom-domains.html"""
+    issuer, below = api.stack.outputs["IssuerApiId"], f"{uuid.uuid4().hex[:8]}.example.com"
+    cloud = api.cloud
+    with (
+        cloud.custom_domain(issuer, {"all": "$default"}, f"*.{below}"),
+        cloud.custom_domain(issuer, {"one": "$default"}, f"a.{below}"),
+    ):
+
+        def get(host: str, path: str) -> tuple[int, Any]:
+            url = f"{cloud.endpoint}{path}"
+            response = requests.get(url, headers={"Host": f"{host}.{below}"}, timeout=30)
+            return response.status_code, response.json()
+
+        assert get("b", "/all/x") == (202, ["GET", "/x", "", None])
+        assert get("a", "/one/x") == (202, ["GET", "/x", "", None])
+        assert get("a", "/all/x") == (403, {"message": "Forbidden"})
+        assert get("a", "/") == (403, {"message": "Forbidden"})
 
 
 def test_outputs_name_this_machine(api: Api) -> None:
@@ -415,6 +459,18 @@ def test_answer_of_an_authorizer_is_kept(api: Api) -> None:
     assert answered(first) != before
 
 
+@pytest.fixture(scope="module", autouse=True)
+def overdue(api: Api) -> Iterator[Future[requests.Response]]:
+    """The answer to a request whose authorizer takes too long, while the other tests run."""
+    with ThreadPoolExecutor(1) as clients:
+        yield clients.submit(api.call, "/policy", headers={"x-token": "slow"})
+
+
+def test_authorizer_that_takes_more_than_ten_seconds(overdue: Future[requests.Response]) -> None:
+    """GUIDE + http-api-quotas.html"""
+    assert overdue.result().status_code == 500
+
+
 def test_signed_requests(api: Api) -> None:
     """GUIDE + http-api-access-control-iam.html"""
     assert api.call("/iam").status_code == 403
@@ -508,6 +564,45 @@ def test_body_of_a_url_keeps_its_encoding(api: Api) -> None:
     response = api.call("/proxy/a", headers=answer, stream=True)
     assert response.headers["content-encoding"] == "br"
     assert response.raw.read(decode_content=False) == b"as it came"
+
+
+def test_url_behind_the_default_route(api: Api) -> None:
+    """It gets the whole path, as quick create makes it: GUIDE + http-api-develop-routes.html"""
+    catching = Api(api.cloud, api.stack, api.stack.outputs["UrlApiId"])
+    response = catching.call("/store/check%20out?a=1", "PUT")
+    assert response.json() == ["PUT", "/base/store/check out", "a=1", None]
+
+
+def test_parameters_mapped_for_a_function(api: Api) -> None:
+    """GUIDE + http-api-parameter-mapping.html"""
+    response = api.call(
+        "/dev/mapped/7?kept=1&secret=2",
+        "POST",
+        json={"list": [{"name": "ann"}]},
+        headers={"X-Several": "1", "X-Gone": "1", "X-Body": "mine"},
+    )
+    assert response.status_code == 203
+    assert response.headers["x-route"] == "POST /mapped/{id}"
+    assert response.headers["content-type"] == "text/plain"
+    event = response.json()
+    sent = {name: event["headers"].get(name) for name in ("x-several", "x-body", "x-gone")}
+    assert sent == {"x-several": "1,7", "x-body": "ann", "x-gone": None}
+    assert event["queryStringParameters"] == {"kept": "1", "stage": "green"}
+    assert event["rawPath"] == "/fixed/7/POST"
+
+
+def test_operations_of_services_without_a_function(api: Api) -> None:
+    """GUIDE + http-api-develop-integrations-aws-services-reference.html"""
+    published = api.call("/publish", "POST", json={"a": 1})
+    assert published.json()["FailedEntryCount"] == 0
+    ran = api.call("/start", "POST", json={"a": 1})
+    assert ran.status_code == 200, ran.text
+    assert json.loads(ran.json()["output"]) == {"a": 1}
+    data = {"data": "x"}
+    here = {"stream": api.stack.outputs["StreamName"]}
+    assert api.call("/put", "POST", params=here, json=data).json()["SequenceNumber"]
+    elsewhere = here | {"region": "eu-west-1"}
+    assert api.call("/put", "POST", params=elsewhere, json=data).status_code == 400
 
 
 def test_message_sent_without_a_function(api: Api) -> None:
