@@ -65,11 +65,19 @@ class Api:
         return jwt.encode(given, key, "RS256", headers={"kid": kid} if kid else None)
 
 
+def published(keys: Mapping[str, rsa.RSAPrivateKey]) -> str:
+    """The keys of an issuer by their ids, as it publishes them."""
+    known = [
+        json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key()))
+        | {"kid": key_id, "use": "sig", "alg": "RS256"}
+        for key_id, key in keys.items()
+    ]
+    return json.dumps({"keys": known})
+
+
 @pytest.fixture(scope="module")
 def api(cloud: Cloud) -> Iterator[Api]:
-    public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(KEY.public_key()))
-    keys = {"keys": [public | {"kid": KEY_ID, "use": "sig", "alg": "RS256"}]}
-    with cloud.stack("http_api", Jwks=json.dumps(keys)) as stack:
+    with cloud.stack("http_api", Jwks=published({KEY_ID: KEY})) as stack:
         yield Api(cloud, stack, stack.outputs["ApiId"])
 
 
@@ -387,6 +395,20 @@ def test_json_web_token(api: Api, row: Tokened) -> None:
         assert response.json() == {"message": message}
 
 
+def test_key_that_the_issuer_adds(api: Api) -> None:
+    """GUIDE + http-api-jwt-authorizer.html: keys may be kept for two hours, so the old one stays
+    valid beside the new one."""
+    new = {"Authorization": api.token(FOREIGN_KEY, kid="added")}
+    assert api.call("/jwt", headers=new).status_code == 401
+    issuer = {"FunctionName": api.cloud.physical_ids(api.stack.name)["Issuer"]}
+    variables = {"JWKS": published({KEY_ID: KEY, "added": FOREIGN_KEY})}
+    functions = api.cloud.client("lambda")
+    functions.update_function_configuration(**issuer, Environment={"Variables": variables})
+    functions.get_waiter("function_updated_v2").wait(**issuer)
+    assert api.call("/jwt", headers=new).status_code == 200
+    assert api.call("/jwt", headers={"Authorization": api.token()}).status_code == 200
+
+
 def test_claims_reach_the_function(api: Api) -> None:
     """GUIDE + http-api-jwt-authorizer.html, in both formats"""
     token = api.token(roles=["a", "b"], admin=True, scope="read other")
@@ -593,8 +615,8 @@ def test_parameters_mapped_for_a_function(api: Api) -> None:
 
 def test_operations_of_services_without_a_function(api: Api) -> None:
     """GUIDE + http-api-develop-integrations-aws-services-reference.html"""
-    published = api.call("/publish", "POST", json={"a": 1})
-    assert published.json()["FailedEntryCount"] == 0
+    put = api.call("/publish", "POST", json={"a": 1})
+    assert put.json()["FailedEntryCount"] == 0
     ran = api.call("/start", "POST", json={"a": 1})
     assert ran.status_code == 200, ran.text
     assert json.loads(ran.json()["output"]) == {"a": 1}
