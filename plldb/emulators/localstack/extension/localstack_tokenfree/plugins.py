@@ -67,17 +67,21 @@ def install() -> None:
         cloudformation_gaps,
         cloudformation_names,
         diagnostics,
+        emulator_requests,
         execute_api,
         rest_iam,
         rest_names,
         serving,
+        state_machines,
     )
     from .lambda_runtime import assignment, deployment
 
     execute_api.install()
+    emulator_requests.install()
     serving.install()
     rest_iam.install()
     rest_names.install()
+    state_machines.install()
     diagnostics.install()
     certificate.install()
     cloudformation_custom.install()

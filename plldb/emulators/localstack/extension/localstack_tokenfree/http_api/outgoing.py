@@ -1,17 +1,14 @@
 """Requests that the emulator itself makes: to an issuer of tokens, to the URL of an integration.
 
-AWS's names of APIs lead back to this emulator, as they do inside functions.
+AWS's names of APIs lead back to this emulator (emulator_requests), as they do inside functions.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
-from localstack import config
 from urllib3.exceptions import HTTPError
 
-from ..addresses import find_address
 from .answers import HttpAnswer, UnavailableError
 from .signing_keys import IssuerUnreachableError
 
@@ -60,11 +57,6 @@ def _send(
     seconds: float,
     stream: bool = False,
 ) -> requests.Response:
-    host = urlsplit(url).netloc
-    if find_address(host, "") is not None:
-        rest = url.partition("://")[2].removeprefix(host)
-        url = f"{config.internal_service_url()}{rest}"
-        headers = {**headers, "Host": host}
     with requests.Session() as session:
         session.trust_env = False  # no credentials from a .netrc
         session.headers.clear()
