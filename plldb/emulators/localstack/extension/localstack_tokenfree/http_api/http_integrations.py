@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from localstack.aws.connect import connect_to
 
@@ -26,6 +27,8 @@ from .service_operations import describe_operation, operation_parameters, read_r
 T = TypeVar("T")
 _FUNCTION = re.compile(r"arn:[^:]+:lambda:[^:]+:\d*:function:[^/]+")
 DEFAULT_SECONDS = 30.0
+# Some operations have a host of their own on AWS, as StartSyncExecution; here all have the same.
+ONE_HOST = Config(inject_host_prefix=False)
 
 
 class FunctionError(IntegrationError):
@@ -136,7 +139,7 @@ def _call_service(integration: Record, call: Call) -> HttpAnswer:
     operation = describe_operation(subtype)
     if operation is None:
         raise UnsupportedError(f"integration subtype {subtype} is not supported")
-    client = getattr(connect_to(region_name=call.region), operation.client)
+    client = getattr(connect_to(region_name=call.region, config=ONE_HOST), operation.client)
     mapping = integration.get("RequestParameters") or {}
     values = {name: evaluate(expression, call) for name, expression in mapping.items()}
     shape = client.meta.service_model.operation_model(operation.name).input_shape
