@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from .cloud import TEMPLATES, Cloud, message
+from .cloud import REGION, TEMPLATES, Cloud, message
+from .code import bucket_with
 
 
 def exists(cloud: Cloud, api_id: str) -> bool:
@@ -145,6 +146,48 @@ def test_failed_creation_can_be_deleted(cloud: Cloud) -> None:
         cloud.delete_stack(name)
     after = {api["ApiId"] for api in cloud.client("apigatewayv2").get_apis()["Items"]}
     assert after == before
+
+
+CHILD = "Resources: {Wall: {Type: 'AWS::WAFv2::WebACL', Properties: {Name: wall}}}"
+PARENT = """
+Resources:
+  Topic: {Type: 'AWS::SNS::Topic'}
+  Child: {Type: 'AWS::CloudFormation::Stack', DependsOn: Topic, Properties: {TemplateURL: URL}}
+  Role:
+    Type: AWS::IAM::Role
+    Properties:
+      AssumeRolePolicyDocument: {Version: '2012-10-17', Statement: []}
+      Description: !Sub 'of ${Child.Outputs.Name}'
+  After: {Type: 'AWS::SNS::Topic', Properties: {DisplayName: !GetAtt Role.Arn}}
+"""
+
+
+def test_stack_fails_with_the_one_nested_in_it(cloud: Cloud) -> None:
+    """And what was made goes with it, whatever was not made.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/troubleshooting.html"""
+    topics = cloud.client("sns").list_topics()["Topics"]
+    with bucket_with(cloud, {"child.yaml": CHILD.encode()}) as bucket:
+        url = f"https://s3.{REGION}.amazonaws.com/{bucket}/child.yaml"
+        reason = failure(cloud, PARENT.replace("URL", url, 1))
+    assert reason.endswith("Wall: Resource type AWS::WAFv2::WebACL not supported")
+    assert cloud.client("sns").list_topics()["Topics"] == topics
+
+
+def test_literals_in_a_change_set(cloud: Cloud) -> None:
+    """``${!Literal}`` with a dot is no attribute, also where a change set is described.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/intrinsic-function-reference-sub.html"""
+    cloudformation = cloud.client("cloudformation")
+    name = {"StackName": f"literals-{uuid.uuid4().hex[:8]}"}
+    called = {"DisplayName": {"Fn::Sub": "${!context.connectionId} of ${AWS::Region}"}}
+    template = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic", "Properties": called}}}
+    try:
+        cloudformation.create_change_set(
+            **name, ChangeSetName="first", ChangeSetType="CREATE", TemplateBody=json.dumps(template)
+        )
+        described = cloudformation.describe_change_set(**name, ChangeSetName="first")
+        assert described["Status"] == "CREATE_COMPLETE"
+    finally:
+        cloudformation.delete_stack(**name)
 
 
 def test_every_type_is_made_changed_and_deleted(cloud: Cloud) -> None:

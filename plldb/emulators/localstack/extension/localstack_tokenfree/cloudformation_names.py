@@ -11,6 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 from localstack.services.cloudformation.engine.v2.change_set_model import NodeOutput
+from localstack.services.cloudformation.engine.v2.change_set_model_describer import (
+    ChangeSetModelDescriber,
+)
 from localstack.services.cloudformation.engine.v2.change_set_model_executor import (
     ChangeSetModelExecutor,
 )
@@ -36,7 +39,8 @@ _PLAIN = {"https": "http", "wss": "ws"}
 def install() -> None:
     ChangeSetModelPreproc._perform_static_replacements = staticmethod(as_on_aws)
     patch(ChangeSetModelPreproc._resolve_reference)(_literally_or)
-    patch(ChangeSetModelPreproc._resolve_attribute)(_literally_or_attribute)
+    for model in (ChangeSetModelPreproc, ChangeSetModelDescriber):
+        patch(model._resolve_attribute)(_literally_or_attribute)
     patch(ChangeSetModelExecutor.visit_node_output)(_reachable_output)
 
 
