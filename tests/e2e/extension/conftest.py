@@ -19,6 +19,7 @@ CONTEXT = Path(__file__).parents[3] / "plldb" / "emulators" / "localstack"
 IMAGE = "localstack-tokenfree:test"
 PORT = 4566
 FEW_WORKERS = 8
+FEW_KEPT = 50
 ENDPOINT_VARIABLE = "LOCALSTACK_EXTENSION_ENDPOINT"
 
 
@@ -59,8 +60,14 @@ def aging_cloud(image: None) -> Iterator[Cloud]:
 
 @pytest.fixture(scope="session")
 def narrow_cloud(image: None) -> Iterator[Cloud]:
-    """An emulator that answers few HTTP requests at a time."""
-    with container({"GATEWAY_WORKER_COUNT": str(FEW_WORKERS)}) as endpoint:
+    """An emulator that answers few HTTP requests at a time, and keeps little of what functions log
+    and measure."""
+    environment = {
+        "GATEWAY_WORKER_COUNT": str(FEW_WORKERS),
+        "TOKENFREE_LOG_EVENTS": str(FEW_KEPT),
+        "TOKENFREE_METRIC_DATA": str(FEW_KEPT),
+    }
+    with container(environment) as endpoint:
         yield Cloud(endpoint)
 
 

@@ -16,8 +16,10 @@ from localstack.services.apigateway.models import apigateway_stores
 from rolo import Request, Response
 
 from .access import SignatureError, check_signature, is_allowed
+from .access_logs import check_destination
 from .addresses import Address, Mapped, find_address, split_stage
 from .apigatewayv2.domains import DOMAINS
+from .apigatewayv2.ignored import tell_what_is_ignored
 from .apigatewayv2.store import STORE
 from .http_api.answers import HttpAnswer, message
 from .http_api.http_authorization import FORBIDDEN, Authorization
@@ -43,6 +45,8 @@ def install() -> None:
     functions = Functions()
     authorization = Authorization(functions, SigningKeys(read_json))
     STORE.on_cache_reset(authorization.forget)
+    STORE.also_check(check_destination)
+    STORE.also_check(tell_what_is_ignored)
     handlers.preprocess_request.append(
         ExecuteApi(HttpGateway(STORE.find_stage, functions, authorization))
     )

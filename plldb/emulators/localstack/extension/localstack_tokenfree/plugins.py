@@ -71,6 +71,7 @@ def install() -> None:
         execute_api,
         rest_iam,
         rest_names,
+        retention,
         serving,
         state_machines,
     )
@@ -81,6 +82,7 @@ def install() -> None:
     serving.install()
     rest_iam.install()
     rest_names.install()
+    retention.install()
     state_machines.install()
     diagnostics.install()
     certificate.install()

@@ -407,6 +407,23 @@ def stage_deployment(record: Record, api: Surroundings) -> str | None:
     return None
 
 
+def access_log_format(record: Record, _: Surroundings) -> str | None:
+    """One line, by which a request can be found.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/
+    aws-properties-apigatewayv2-stage-accesslogsettings.html
+    """
+    settings = record.get("AccessLogSettings") or {}
+    form = settings.get("Format")
+    if not form:
+        return None
+    if "\n" in form.rstrip("\n"):
+        return "The Format of AccessLogSettings must be a single line"
+    if not re.search(r"\$context\.(requestId|extendedRequestId)\b", form):
+        return "The Format of AccessLogSettings must include $context.requestId"
+    return None
+
+
 RULES: Mapping[str, tuple[Rule, ...]] = {
     "Api": (
         known_protocol,
@@ -474,5 +491,11 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         matching("Name", r"[A-Za-z0-9_-]+", "It must be alphanumeric"),
         model_schema,
     ),
-    "Stage": (not_empty("StageName"), stage_name, stage_variables, stage_deployment),
+    "Stage": (
+        not_empty("StageName"),
+        stage_name,
+        stage_variables,
+        stage_deployment,
+        access_log_format,
+    ),
 }
