@@ -1,7 +1,7 @@
 """Requests that the emulator itself makes, for integrations and to issuers of tokens.
 
-AWS's names of APIs and custom domains lead back to the emulator (emulator_requests), as they do inside
-functions.
+AWS's names of APIs and custom domains lead back to the emulator (emulator_requests), as they do
+inside functions.
 """
 
 from collections.abc import Mapping
