@@ -28,7 +28,15 @@ function endWithParent(descriptor) {
   lifeline.unref();
 }
 
-// AWS's names of APIs lead to the emulator, which knows the API by its Host.
+// AWS's names of APIs lead to the emulator, which knows the API by its Host; and so do signed requests
+// to services by AWS's names, as of the SDK's version 2, which does not know AWS_ENDPOINT_URL.
+function leadsHere(host, headers) {
+  if (/^[a-z0-9]+\.execute-api\./i.test(host)) return true;
+  const name = Object.keys(headers).find((key) => key.toLowerCase() === 'authorization');
+  const isSigned = String(headers[name] || '').startsWith('AWS4-HMAC-SHA256');
+  return isSigned && /\.amazonaws\.com(\.cn)?$/i.test(host);
+}
+
 function redirectApis(endpoint) {
   if (!endpoint) return;
   const emulator = new URL(endpoint);
@@ -44,8 +52,8 @@ function redirectApis(endpoint) {
         } else Object.assign(options, argument);
       }
       const host = options.hostname || options.host || '';
-      if (!/^[a-z0-9]+\.execute-api\./i.test(host)) return original.apply(this, given);
       const headers = { ...options.headers };
+      if (!leadsHere(host, headers)) return original.apply(this, given);
       if (!Object.keys(headers).some((name) => name.toLowerCase() === 'host')) headers.host = host;
       const { agent: _, protocol: __, ...rest } = options;
       return send(
