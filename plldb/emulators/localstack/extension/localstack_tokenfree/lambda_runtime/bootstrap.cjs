@@ -76,8 +76,14 @@ function redirectApis(endpoint) {
 // Lambda's SDK lies beside every function; modules of both kinds find it where NODE_PATH says.
 function findSharedModules() {
   const folders = (process.env.NODE_PATH || '').split(path.delimiter).filter(Boolean);
-  if (!Module.registerHooks || folders.length === 0) return;
+  if (folders.length === 0) return;
   const shared = folders.map((folder) => pathToFileURL(path.join(folder, '..', 'shared.mjs')).href);
+  if (!Module.registerHooks) {
+    // Before Node 22.15: in a thread of its own, and for ES modules only, which need it.
+    const hooks = `data:text/javascript,${encodeURIComponent(HOOKS)}`;
+    if (Module.register) Module.register(hooks, { data: shared, parentURL: shared[0] });
+    return;
+  }
   Module.registerHooks({
     resolve(specifier, context, next) {
       try {
@@ -96,6 +102,23 @@ function findSharedModules() {
     },
   });
 }
+
+const HOOKS = `
+let shared = [];
+export const initialize = (given) => { shared = given; };
+export async function resolve(specifier, context, next) {
+  try {
+    return await next(specifier, context);
+  } catch (error) {
+    if (error.code !== 'ERR_MODULE_NOT_FOUND') throw error;
+    for (const parentURL of shared) {
+      try {
+        return await next(specifier, { ...context, parentURL });
+      } catch {}
+    }
+    throw error;
+  }
+}`;
 
 // As Lambda's own runtime writes them: time, request, level, message, parted by tabs.
 function patchConsole() {
