@@ -26,15 +26,9 @@ def install() -> None:
 def _send(original: Send, session: Session, request: PreparedRequest, **options: Any) -> Response:
     url = request.url or ""
     host = urlsplit(url).netloc
-    if not _is_served(host, urlsplit(url).path):
+    if find_address(host, "") is None and not DOMAINS.has(host.partition(":")[0]):
         return original(session, request, **options)
     here = request.copy()
     here.url = config.internal_service_url() + url.partition("://")[2].removeprefix(host)
     here.headers.setdefault("Host", host)
     return original(session, here, **options | {"proxies": {}})
-
-
-def _is_served(host: str, path: str) -> bool:
-    return (
-        find_address(host, "") is not None or DOMAINS.find(host.partition(":")[0], path) is not None
-    )
