@@ -27,6 +27,7 @@ MAPPING = f"{GUIDE}http-api-parameter-mapping.html"
 SERVICES = f"{GUIDE}http-api-develop-integrations-aws-services-reference.html"
 VARIABLES = f"{GUIDE}http-api-stages.stage-variables.html"
 FUNCTION = "arn:aws:lambda:us-east-1:000000000000:function:f"
+LONG_FORMAT = "$context.requestId " * 80
 JWT = {"Issuer": "https://example.org", "Audience": ["me"]}
 
 
@@ -264,6 +265,8 @@ ROWS = [
     websocket(VARIABLES, "create_stage", StageName="s", StageVariables={"a b": "c"}),
     websocket(VARIABLES, "create_stage", StageName="s", StageVariables={"a": "b c"}),
     websocket(STAGES, "create_stage", StageName="s", DefaultRouteSettings={"LoggingLevel": "LOUD"}),
+    # By analogy: the model says 1,024, and public applications have formats of 1,100 deployed.
+    http(STAGES, "create_stage", None, StageName="s", AccessLogSettings={"Format": LONG_FORMAT}),
     http(STAGES, "create_stage", None, StageName="$default"),
     # lists
     websocket(ROUTES, "get_routes", MaxResults="none"),
