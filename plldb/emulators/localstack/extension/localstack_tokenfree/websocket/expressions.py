@@ -32,8 +32,8 @@ class Response:
 class Scope:
     """What the variables of an expression or mapping stand for.
 
-    ``headers`` have lower-case names, and so have ``multi_headers``, which with ``multi_query``
-    have all values of a name. ``context`` is the event's ``requestContext``.
+    ``headers`` are found by names in lower case, and so are ``multi_headers``, which with
+    ``multi_query`` have all values of a name. ``context`` is the event's ``requestContext``.
     """
 
     body: str = ""
