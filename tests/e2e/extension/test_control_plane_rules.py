@@ -272,17 +272,17 @@ ROWS = [
     # By analogy: the model says 1,024, and public applications have formats of 1,100 deployed.
     http(STAGES, "create_stage", None, StageName="s", AccessLogSettings={"Format": LONG_FORMAT}),
     http(STAGES, "create_stage", None, StageName="$default"),
-    websocket(ACCESS_LOGS, "create_stage", StageName="s", AccessLogSettings={"Format": "a"}),
+    websocket(ACCESS_LOGS, "create_stage", StageName="logged", AccessLogSettings={"Format": "a"}),
     http(
         ACCESS_LOGS,
         "create_stage",
-        StageName="s",
+        StageName="logged",
         AccessLogSettings={"Format": "$context.requestId\n$context.stage"},
     ),
     http(
         ACCESS_LOGS,
         "create_stage",
-        StageName="s",
+        StageName="logged",
         AccessLogSettings={
             "DestinationArn": "arn:aws:logs:us-east-1:000000000000:log-group:/not/there",
             "Format": "$context.requestId",
@@ -292,7 +292,7 @@ ROWS = [
         ACCESS_LOGS,
         "create_stage",
         None,
-        StageName="s",
+        StageName="logged",
         AccessLogSettings={"Format": '{"id": "$context.requestId"}'},
     ),
     # lists
