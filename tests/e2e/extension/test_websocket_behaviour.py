@@ -281,6 +281,23 @@ def test_connect_template_decides(cloud: Cloud) -> None:
         assert api.refusal(token="knock knock")[0] == 401
 
 
+def test_connect_template_sees_the_handshake(cloud: Cloud) -> None:
+    """REFERENCE: ``$input.params()`` are maps, which are written as Java writes them; names of
+    headers in them are the client's, and are found in any case."""
+    template = (
+        '#if("$input.params().querystring" == "{room=blue}"'
+        " && $input.params().get('header').get('x-colour') == 'red'"
+        ' && $input.params().header.get("X-Colour") == "red")'
+        '{"statusCode": 200}#else{"statusCode": 403}#end'
+    )
+    red = {"X-Colour": "red"}
+    with websocket_api(cloud) as api:
+        connect_route(api, **templated(template))
+        assert api.is_let_in(room="blue", additional_headers=red)
+        assert not api.is_let_in(room="green", additional_headers=red)
+        assert not api.is_let_in(room="blue")
+
+
 def test_required_parameters(cloud: Cloud) -> None:
     """https://docs.aws.amazon.com/apigatewayv2/latest/api-reference/apis-apiid-routes.html"""
     required = {
@@ -558,10 +575,12 @@ def test_manage_connections_needs_rights(cloud: Cloud, user: User) -> None:
             connection_id = json.loads(socket.recv(timeout=30))["id"]
             with pytest.raises(ClientError, match="AccessDenied"):
                 management.post_to_connection(ConnectionId=connection_id, Data=b"no")
-            arn = f"arn:aws:execute-api:{REGION}:*:{api.api_id}/{STAGE}/POST/@connections/*"
-            allow(cloud, user, Action="execute-api:ManageConnections", Resource=arn)
-            management.post_to_connection(ConnectionId=connection_id, Data=b"yes")
-            assert socket.recv(timeout=30) == "yes"
+            arn = f"arn:aws:execute-api:{REGION}:*:{api.api_id}/{STAGE}/POST/@connections"
+            # What AWS's refusals name, and policies have: the literal {connectionId}.
+            for rest in ("/*", "/{connectionId}"):
+                allow(cloud, user, Action="execute-api:ManageConnections", Resource=arn + rest)
+                management.post_to_connection(ConnectionId=connection_id, Data=b"yes")
+                assert socket.recv(timeout=30) == "yes"
             with pytest.raises(ClientError, match="AccessDenied"):
                 management.delete_connection(ConnectionId=connection_id)
 
@@ -712,6 +731,51 @@ def test_step_functions(cloud: Cloud, open_api: WebSocketApi) -> None:
         states.delete_state_machine(stateMachineArn=machine)
 
 
+POSTING_MACHINE = {
+    "StartAt": "Post",
+    "States": {
+        "Post": {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::apigateway:invoke",
+            "Parameters": {
+                "ApiEndpoint.$": "$.api",
+                "Method": "POST",
+                "Stage": STAGE,
+                "Path.$": "States.Format('/@connections/{}', $.connection)",
+                "RequestBody": {"sum": 7},
+                "AuthType": "IAM_ROLE",
+            },
+            "End": True,
+        }
+    },
+}
+
+
+def test_state_machine_that_posts_to_a_connection(cloud: Cloud) -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/connect-api-gateway.html"""
+    states = cloud.client("stepfunctions")
+    machine = states.create_state_machine(
+        name=f"machine-{uuid.uuid4().hex[:8]}",
+        definition=json.dumps(POSTING_MACHINE),
+        roleArn="arn:aws:iam::000000000000:role/any",
+    )["stateMachineArn"]
+    started = (
+        f'{{"stateMachineArn": "{machine}", "input": "{{\\"api\\": \\"$context.domainName\\",'
+        ' \\"connection\\": \\"$context.connectionId\\"}"}'
+    )
+    try:
+        with websocket_api(cloud) as api:
+            api.add_route(
+                "compute",
+                two_way=False,
+                **service("states", "action/StartExecution"),
+                **templated(started),
+            )
+            assert api.ask({"action": "compute"}) == {"sum": 7}
+    finally:
+        states.delete_state_machine(stateMachineArn=machine)
+
+
 def test_sns_and_events(cloud: Cloud, open_api: WebSocketApi) -> None:
     topic = cloud.client("sns").create_topic(Name=f"topic-{uuid.uuid4().hex[:8]}")["TopicArn"]
     try:
@@ -723,7 +787,8 @@ def test_sns_and_events(cloud: Cloud, open_api: WebSocketApi) -> None:
             },
             **service("sns", "action/Publish"),
         )
-        assert "MessageId" in json.dumps(open_api.ask({"action": "publish", "text": "news"}))
+        answer = open_api.ask({"action": "publish", "text": "news"})
+        assert answer["PublishResponse"]["PublishResult"]["MessageId"]
     finally:
         cloud.client("sns").delete_topic(TopicArn=topic)
     entry = '{"Entries": [{"Source": "test", "DetailType": "said", "Detail": "{}"}]}'
@@ -789,3 +854,50 @@ def test_http_backend_that_is_not_there(open_api: WebSocketApi) -> None:
         IntegrationUri="http://127.0.0.1:1/",
     )
     assert open_api.ask({"action": "nowhere"})["message"] == "Internal server error"
+
+
+def test_http_backend_by_the_name_of_an_api(cloud: Cloud) -> None:
+    """websocket-api-http-integrations.html: the names that AWS gives APIs, and custom domains, lead
+    to this emulator's. A stage answers 426 to whom asks without an upgrade."""
+    with websocket_api(cloud) as api, cloud.custom_domain(api.api_id, {"live": STAGE}) as domain:
+        name = f"{api.api_id}.execute-api.{REGION}.amazonaws.com"
+        for key, url in (("name", f"https://{name}/{STAGE}"), ("domain", f"https://{domain}/live")):
+            api.add_route(
+                key,
+                answered('{"reached": true}', "/426/"),
+                IntegrationType="HTTP",
+                IntegrationMethod="GET",
+                IntegrationUri=url,
+            )
+            assert api.ask({"action": key}) == {"reached": True}
+
+
+# what changes under an open connection
+
+
+def test_routes_are_chosen_by_the_message_not_by_the_handshake(cloud: Cloud) -> None:
+    """websocket-api-develop-routes.html with apigateway-websocket-api-mapping-template-reference:
+    $context is that of the message, also where the route is chosen."""
+    expression = "${context.eventType}-${request.body.action}"
+    with websocket_api(cloud, RouteSelectionExpression=expression) as api:
+        template = '["$context.requestId", "$context.messageId", "$context.routeKey"]'
+        api.add_route("MESSAGE-ask", answered(template), **templated(OK))
+        request_id, message_id, route = api.ask({"action": "ask"})
+        assert route == "MESSAGE-ask"
+        assert request_id
+        assert message_id
+        assert api.ask({"action": "other"})["message"] == "Forbidden"
+
+
+def test_stage_variables_are_those_of_now(cloud: Cloud) -> None:
+    """websocket-api-stages: by analogy with deployments, which open connections follow, too"""
+    with websocket_api(cloud, {"colour": "green"}) as api:
+        api.add_route("ask", answered('"$stageVariables.colour"'), **templated(OK))
+        with api.connect() as socket:
+            socket.send('{"action": "ask"}')
+            assert json.loads(socket.recv(timeout=30)) == "green"
+            cloud.client("apigatewayv2").update_stage(
+                ApiId=api.api_id, StageName=STAGE, StageVariables={"colour": "blue"}
+            )
+            socket.send('{"action": "ask"}')
+            assert json.loads(socket.recv(timeout=30)) == "blue"

@@ -23,12 +23,15 @@ class Settings:
     websocket_message_threads: int = 256
     websocket_disconnect_threads: int = 16
     iam: int = 1
+    log_events: int = 10_000
+    metric_data: int = 10_000
     dynamodb_ttl_seconds: float = 10.0
     lambda_init_seconds: float = 10.0
     lambda_concurrent_starts: int = 4
     lambda_patience_seconds: float = 0.1
     lambda_unsupported: str = "refuse"
     lambda_node_modules: str = "/opt/nodejs/node_modules"
+    lambda_layers: str = "/opt/layers"
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":

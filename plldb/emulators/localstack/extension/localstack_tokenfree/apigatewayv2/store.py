@@ -142,8 +142,12 @@ class ApiStore:
     def __init__(self, check: Check) -> None:
         self._apis: dict[str, Api] = {}
         self._lock = threading.RLock()
-        self._check = check
+        self._checks = [check]
         self._cache_resets: list[Callable[[str, str], None]] = []
+
+    def also_check(self, check: Check) -> None:
+        """Have another ``check`` asked, after those before it."""
+        self._checks.append(check)
 
     # APIs
 
@@ -261,6 +265,13 @@ class ApiStore:
                 record = _deploy(api, record)
             self._keep(api, (kind.name, *parents, resource_id), record)
             return record
+
+    def deploy_again(self, api_id: str, deployment_id: str) -> None:
+        """A deployment has what its API has by now."""
+        with self._lock:
+            api = self._apis.get(api_id)
+            if api and deployment_id in api.deployed:
+                api.deployed[deployment_id] = api.configuration()
 
     def get(self, kind: Kind, request: Record) -> Record:
         with self._lock:
@@ -398,6 +409,10 @@ class ApiStore:
             )
 
     # internals
+
+    def _check(self, name: str, record: Record, api: Api) -> None:
+        for ask in self._checks:
+            ask(name, record, api)
 
     def _api(self, api_id: str) -> Api:
         api = self._apis.get(api_id)
