@@ -73,7 +73,7 @@ def install() -> None:
         retention,
         serving,
     )
-    from .lambda_runtime import assignment, deployment
+    from .lambda_runtime import assignment, deployment, reports
 
     execute_api.install()
     serving.install()
@@ -86,6 +86,7 @@ def install() -> None:
     cloudformation_gaps.install()
     cloudformation_names.install()
     assignment.install()
+    reports.install()
     deployment.install()
 
 
