@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from plldb import __version__
+from plldb.cli.closed_streams import open_closed_streams
 from plldb.cli.command_base import Group
 from plldb.cli.options import find_output, global_options
 from plldb.errors import PlldbError
@@ -138,6 +139,7 @@ def plldb() -> None:
 
 def main() -> None:
     """The console script. Exit codes: 0 done, 1 an expected error, 2 wrong usage."""
+    open_closed_streams()
     try:
         code = plldb.main(prog_name="plldb", standalone_mode=False)
     except click.ClickException as error:

@@ -7,7 +7,7 @@ container of the image, built when it is missing and removed at the end.
 import os
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -116,18 +116,18 @@ def container(environment: Mapping[str, str]) -> Iterator[str]:
 
 
 def build_image() -> None:
-    """Build with the classic builder. Layers that did not change come from Docker's cache.
+    """Build with the classic builder, and with Node. Layers that did not change come from Docker's
+    cache.
 
     Skips where no Docker engine answers.
     """
     docker = pytest.importorskip("docker")
     pytest.importorskip("testcontainers")
-    try:
-        client = docker.from_env()
-        client.ping()
-    except docker.errors.DockerException as error:
-        pytest.skip(f"no Docker engine answers: {error}")
+    from plldb.emulators.container import engine_answers
+
+    if not engine_answers():
+        pytest.skip("no Docker engine answers")
     base = os.environ.get("BASE_IMAGE")
-    client.images.build(
-        path=str(CONTEXT), tag=IMAGE, rm=True, buildargs={"BASE_IMAGE": base} if base else None
-    )
+    arguments = {"WITH_NODE": "1"} | ({"BASE_IMAGE": base} if base else {})
+    with closing(docker.from_env()) as client:
+        client.images.build(path=str(CONTEXT), tag=IMAGE, rm=True, buildargs=arguments)
