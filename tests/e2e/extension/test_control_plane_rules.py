@@ -453,6 +453,17 @@ def test_openapi_there_and_back(place: Place) -> None:
         client.delete_api(**one)
 
 
+def test_signed_routes_stay_signed_there_and_back(place: Place) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/
+    api-gateway-swagger-extensions-authtype.html"""
+    client, one = place.client, {"ApiId": place.apis["HTTP"]}
+    client.create_route(**one, RouteKey="GET /signed", AuthorizationType="AWS_IAM")
+    exported = client.export_api(**one, Specification="OAS30", OutputType="YAML")["body"].read()
+    client.reimport_api(**one, Body=exported.decode())
+    routes = {route["RouteKey"]: route for route in client.get_routes(**one)["Items"]}
+    assert routes["GET /signed"]["AuthorizationType"] == "AWS_IAM"
+
+
 @pytest.mark.parametrize("place_of", ["document", "server"])
 def test_import_that_closes_the_name_of_the_api(place: Place, place_of: str) -> None:
     """https://docs.aws.amazon.com/apigateway/latest/developerguide/
