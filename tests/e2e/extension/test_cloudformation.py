@@ -240,11 +240,22 @@ def test_a_type_that_nobody_provides_fails_by_name(cloud: Cloud) -> None:
 
 def test_websocket_api_of_sam(cloud: Cloud) -> None:
     """https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/sam-resource-websocketapi.html"""
-    with cloud.stack("sam_chat") as stack:
+    route53 = cloud.client("route53")
+    zone = route53.create_hosted_zone(Name="example.net", CallerReference=uuid.uuid4().hex)
+    zone_id = zone["HostedZone"]["Id"].rpartition("/")[2]
+
+    def aliases() -> list[str]:
+        records = route53.list_resource_record_sets(HostedZoneId=zone_id)["ResourceRecordSets"]
+        return [record["Name"] for record in records if "AliasTarget" in record]
+
+    with cloud.stack("sam_chat", HostedZone=zone_id) as stack:
+        assert aliases() == ["chat.example.net."]
         one = {"ApiId": stack.outputs["ApiId"]}
         assert route_keys(cloud.client("apigatewayv2"), one) == ["$connect", "$default"]
         with cloud.connect(one["ApiId"], "dev"):
             pass
+    assert aliases() == []
+    route53.delete_hosted_zone(Id=zone_id)
 
 
 def test_custom_resources(cloud: Cloud) -> None:

@@ -397,6 +397,7 @@ def test_node_answers(node: Node, member: str, do: str, answer: Any) -> None:
 
 def test_node_callbacks_and_modules(node: Node) -> None:
     assert node("callback").invoke("", value=7) == 7
+    assert node("default", code="exports.default = async () => 7;").invoke("") == 7
     assert node(file="index.mjs", code=NODE_MODULE).invoke("") == {"module": "mjs"}
 
 

@@ -75,6 +75,7 @@ def install() -> None:
         certificate,
         cloudformation_custom,
         cloudformation_gaps,
+        cloudformation_generated,
         cloudformation_names,
         diagnostics,
         emulator_requests,
@@ -85,7 +86,7 @@ def install() -> None:
         serving,
         state_machines,
     )
-    from .lambda_runtime import assignment, deployment
+    from .lambda_runtime import assignment, deployment, reports
 
     execute_api.install()
     emulator_requests.install()
@@ -98,8 +99,10 @@ def install() -> None:
     certificate.install()
     cloudformation_custom.install()
     cloudformation_gaps.install()
+    cloudformation_generated.install()
     cloudformation_names.install()
     assignment.install()
+    reports.install()
     deployment.install()
 
 
@@ -138,6 +141,13 @@ def _dashboard() -> type:
     return DashboardProvider
 
 
+def _record_set_group() -> type:
+    from .cloudformation_records import RecordSetGroupProvider
+
+    return RecordSetGroupProvider
+
+
+cloudformation_record_set_group = _resource_type("AWS::Route53::RecordSetGroup", _record_set_group)
 cloudformation_custom_resource = _resource_type(
     "AWS::CloudFormation::CustomResource", _custom_resource
 )

@@ -15,6 +15,7 @@ const { pathToFileURL } = require('node:url');
 const [, , HANDLER, LIFELINE] = process.argv;
 const ROOT = process.env.LAMBDA_TASK_ROOT;
 const [HOST, PORT] = process.env.AWS_LAMBDA_RUNTIME_API.split(':');
+const ANSWERS = '/_tokenfree/custom-resources/';
 const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
 // Kept: the function may replace them.
 const send = http.request;
@@ -28,10 +29,11 @@ function endWithParent(descriptor) {
   lifeline.unref();
 }
 
-// AWS's names of APIs lead to the emulator, which knows the API by its Host; and so do signed requests
-// to services by AWS's names, as of the SDK's version 2, which does not know AWS_ENDPOINT_URL.
-function leadsHere(host, headers) {
-  if (/^[a-z0-9]+\.execute-api\./i.test(host)) return true;
+// AWS's names of APIs lead to the emulator, which knows the API by its Host. So do signed requests to
+// services by AWS's names, as of the SDK's version 2, which does not know AWS_ENDPOINT_URL; and answers
+// to CloudFormation, which cfn-response and the CDK send to port 443 of the host of ResponseURL.
+function leadsHere(host, path, headers) {
+  if (/^[a-z0-9]+\.execute-api\./i.test(host) || String(path).startsWith(ANSWERS)) return true;
   const name = Object.keys(headers).find((key) => key.toLowerCase() === 'authorization');
   const isSigned = String(headers[name] || '').startsWith('AWS4-HMAC-SHA256');
   return isSigned && /\.amazonaws\.com(\.cn)?$/i.test(host);
@@ -53,7 +55,7 @@ function redirectApis(endpoint) {
       }
       const host = options.hostname || options.host || '';
       const headers = { ...options.headers };
-      if (!leadsHere(host, headers)) return original.apply(this, given);
+      if (!leadsHere(host, options.path, headers)) return original.apply(this, given);
       if (!Object.keys(headers).some((name) => name.toLowerCase() === 'host')) headers.host = host;
       const { agent: _, protocol: __, ...rest } = options;
       return send(
@@ -188,8 +190,9 @@ async function load() {
   }
   const loaded = await import(pathToFileURL(name).href);
   const pick = (from) => member.split('.').reduce((value, key) => value && value[key], from);
-  const handler = pick(loaded) ?? pick(loaded.default);
-  if (typeof handler !== 'function') {
+  // CommonJS exports are in `default`, where one of them may have that name.
+  const handler = [pick(loaded), pick(loaded.default)].find((one) => typeof one === 'function');
+  if (!handler) {
     throw named('Runtime.HandlerNotFound', `${HANDLER} is undefined or not exported`);
   }
   return handler;
