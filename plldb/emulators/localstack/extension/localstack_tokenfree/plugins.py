@@ -86,7 +86,7 @@ def install() -> None:
         serving,
         state_machines,
     )
-    from .lambda_runtime import assignment, deployment
+    from .lambda_runtime import assignment, deployment, reports
 
     execute_api.install()
     emulator_requests.install()
@@ -102,6 +102,7 @@ def install() -> None:
     cloudformation_generated.install()
     cloudformation_names.install()
     assignment.install()
+    reports.install()
     deployment.install()
 
 
