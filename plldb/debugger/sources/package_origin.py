@@ -7,7 +7,9 @@ compared. What has no match without doubt has none: code of another function mus
 from __future__ import annotations
 
 import os
+import re
 import zipfile
+import zlib
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -22,8 +24,20 @@ from plldb.debugger.sources.project import find_module_path, is_file
 _SKIPPED = frozenset(
     {"node_modules", "site-packages", "__pycache__", "cdk.out", "build", "dist", "venv", "env"}
 )
-# RuntimeError: it is encrypted.
-_UNREADABLE = (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError)
+# What is beside a function's code and no part of it, so that who builds a package leaves it out.
+_NO_CODE = re.compile(
+    r"(.*/)?((tests?|docs|scripts)/.*|test_[^/]*\.py|[^/]*_test\.py|(conftest|setup|noxfile)\.py)"
+)
+# RuntimeError: it is encrypted. KeyError: it has no such file.
+_UNREADABLE = (
+    OSError,
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    RuntimeError,
+    NotImplementedError,
+    KeyError,
+)
 # So many files and folders are looked through in a second.
 _MOST_FILES = 100_000
 # How like each other two files are, from 0 to 1, of which one is the other after some edits.
@@ -86,10 +100,17 @@ class Package:
         """The one nearest to the top."""
         return min(self.names, key=lambda name: (name.count("/"), name), default=None)
 
+    def list_top(self) -> list[str]:
+        """The files at the top of an archive, of whatever kind."""
+        return [name for name in self._list_archive() if "/" not in name and name.strip(".")]
+
     def _list_zip(self) -> list[str]:
+        return [name for name in self._list_archive() if name.endswith(".py")]
+
+    def _list_archive(self) -> list[str]:
         try:
             with zipfile.ZipFile(self.path) as archive:
-                return [name for name in archive.namelist() if name.endswith(".py")]
+                return archive.namelist()
         except _UNREADABLE:
             return []
 
@@ -195,7 +216,7 @@ def _match(tree: _Tree, folder: Path, package: Package) -> _Match:
     equal = different = beside = 0
     for name in tree.list_below(folder):
         if name not in package.names:
-            beside += 1
+            beside += not _NO_CODE.fullmatch(name)
         elif package.digest(name) == tree.digest(folder / name):
             equal += 1
         else:
@@ -207,7 +228,8 @@ def _match(tree: _Tree, folder: Path, package: Package) -> _Match:
 @dataclass(frozen=True)
 class _Match:
     """A folder beside a package: how many files are equal, how many different, and how many are in
-    one of them only: the folder (``beside``), the package (``lacking``).
+    one of them only: the folder (``beside``, tests and the like left out), the package
+    (``lacking``).
     """
 
     folder: Path

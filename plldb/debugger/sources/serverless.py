@@ -11,24 +11,31 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from plldb.debugger.sources.functions import read_functions
+from plldb.debugger.sources.functions import OtherStacks, read_functions
 from plldb.debugger.sources.package_origin import NoOrigin, OriginFinder, Package
 from plldb.debugger.sources.project import (
     CodeSource,
+    DescribedLayer,
     Functions,
+    GeneratedFiles,
     Parameters,
     Project,
     find_folder,
+    find_module_path,
+    has_module,
+    is_file,
     make_absolute,
     read_json,
 )
-from plldb.templates import as_dict
+from plldb.templates import as_dict, read_template
 
 _OUTPUT = ".serverless"
+_GENERATED = Path(".plldb", "generated")
 _TEMPLATE = "cloudformation-template-update-stack.json"
+_NESTED = re.compile(r"cloudformation-template-[^/]+\.json")
 _STATE = "serverless-state.json"
 _SERVICE_FILES = tuple(f"serverless.{suffix}" for suffix in ("yml", "yaml", "json", "js", "ts"))
 _BUCKET = "ServerlessDeploymentBucket"
@@ -71,10 +78,14 @@ def _read_project(template: Path, service: Path) -> Project:
 
 
 def _read_service(template: Path, service: _Service, parameters: Parameters) -> Functions:
-    functions = dict(read_functions(template, parameters, service.locate))
+    others = OtherStacks(find_template=service.find_template)
+    functions = dict(read_functions(template, parameters, service.locate, others=others))
+    resources = read_template(template)["Resources"]
     for logical_id, found in functions.items():
         if isinstance(found, CodeSource):
-            functions[logical_id] = replace(found, build_dir=service.find_packages(found.code_dir))
+            source = replace(found, build_dir=service.find_packages(found.code_dir))
+            resource = as_dict(resources.get(logical_id))
+            functions[logical_id] = service.add_generated(logical_id, source, resource)
     return functions
 
 
@@ -102,11 +113,38 @@ class _Service:
             return self._locate_function(function, str(properties.get("Handler")))
         return self.folder if content.get("S3Bucket") == {"Ref": _BUCKET} else None
 
+    def find_template(self, properties: Mapping[str, Any]) -> Path | None:
+        """That of a nested stack, beside the service's own."""
+        name = name_nested_template(properties)
+        path = None if name is None else self.output / name
+        return path if path is not None and is_file(path) else None
+
     def find_packages(self, code_dir: Path) -> Path | None:
         """Where serverless-python-requirements has installed what the code needs."""
         below = code_dir.relative_to(self.folder) if code_dir.is_relative_to(self.folder) else ""
         places = (self.output / below / "requirements", self.output / "requirements")
         return next((place for place in places if place.is_dir()), None)
+
+    def add_generated(
+        self, logical_id: str, source: CodeSource, resource: Mapping[str, Any]
+    ) -> CodeSource:
+        """A function whose handler a plugin writes while it packages, with what that has written.
+
+        Such as serverless-wsgi, which takes it away again:
+        https://github.com/logandk/serverless-wsgi/blob/master/index.js
+        """
+        module = find_module_path(source.handler or "")
+        key = as_dict(as_dict(resource.get("Properties")).get("Code")).get("S3Key")
+        if not isinstance(key, str) or has_module(source.code_dir, module):
+            return source
+        package = Package(self.output / PurePosixPath(key).name)
+        if package.find_module(source.handler or "") is None:
+            return source
+        names = [name for name in package.list_top() if not is_file(source.code_dir / name)]
+        folder = self.folder / _GENERATED / logical_id
+        layer = DescribedLayer(str(package.path), (folder,), is_deployed=False)
+        generated = GeneratedFiles(package.path, tuple(names), folder)
+        return replace(source, layers=(layer, *source.layers), generated=generated)
 
     def _locate_function(self, function: Mapping[str, Any], handler: str) -> Path | str:
         artifact = as_dict(function.get("package")).get("artifact")
@@ -148,6 +186,17 @@ class _Service:
             f"{_normalise(name)}LambdaLayer": as_dict(_follow(self.state, one))
             for name, one in layers.items()
         }
+
+
+def name_nested_template(properties: Mapping[str, Any]) -> str | None:
+    """The name of the file that serverless-plugin-split-stacks has written for a nested stack.
+
+    https://github.com/dougmoscrop/serverless-plugin-split-stacks
+    """
+    match properties.get("TemplateURL"):
+        case {"Fn::Join": ["/", [*_, str() as name]]} if _NESTED.fullmatch(name):
+            return name
+    return None
 
 
 def _normalise(name: str) -> str:

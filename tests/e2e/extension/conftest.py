@@ -116,7 +116,8 @@ def container(environment: Mapping[str, str]) -> Iterator[str]:
 
 
 def build_image() -> None:
-    """Build with the classic builder. Layers that did not change come from Docker's cache.
+    """Build with the classic builder, and with Node. Layers that did not change come from Docker's
+    cache.
 
     Skips where no Docker engine answers.
     """
@@ -127,7 +128,6 @@ def build_image() -> None:
     if not engine_answers():
         pytest.skip("no Docker engine answers")
     base = os.environ.get("BASE_IMAGE")
+    arguments = {"WITH_NODE": "1"} | ({"BASE_IMAGE": base} if base else {})
     with closing(docker.from_env()) as client:
-        client.images.build(
-            path=str(CONTEXT), tag=IMAGE, rm=True, buildargs={"BASE_IMAGE": base} if base else None
-        )
+        client.images.build(path=str(CONTEXT), tag=IMAGE, rm=True, buildargs=arguments)

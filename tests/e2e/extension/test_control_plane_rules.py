@@ -22,9 +22,16 @@ MODELS = f"{REFERENCE}apis-apiid-models.html"
 STAGES = f"{REFERENCE}apis-apiid-stages.html"
 DOMAINS = f"{REFERENCE}domainnames.html"
 SELECTION = f"{GUIDE}apigateway-websocket-api-selection-expressions.html"
+ACCESS_LOGS = (
+    "https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/"
+    "aws-properties-apigatewayv2-stage-accesslogsettings.html"
+)
 ROUTE_KEYS = f"{GUIDE}http-api-develop-routes.html"
+MAPPING = f"{GUIDE}http-api-parameter-mapping.html"
+SERVICES = f"{GUIDE}http-api-develop-integrations-aws-services-reference.html"
 VARIABLES = f"{GUIDE}http-api-stages.stage-variables.html"
 FUNCTION = "arn:aws:lambda:us-east-1:000000000000:function:f"
+LONG_FORMAT = "$context.requestId " * 80
 JWT = {"Issuer": "https://example.org", "Audience": ["me"]}
 
 
@@ -54,6 +61,22 @@ def new_api(refused: str | None = "BadRequest", **request: Any) -> Row:
     return Row(APIS, "create_api", refused, {"Name": "x", **request}, "")
 
 
+def mapped(target: str, status: str = "", refused: str | None = None) -> Row:
+    """Parameters of a request, or of responses with ``status``."""
+    parameters: Mapping[str, Any] = {target: "x"}
+    field = "ResponseParameters" if status else "RequestParameters"
+    return http(
+        MAPPING,
+        "create_integration",
+        refused,
+        IntegrationType="HTTP_PROXY",
+        IntegrationMethod="GET",
+        IntegrationUri="https://example.org",
+        PayloadFormatVersion="1.0",
+        **{field: {status: parameters} if status else parameters},
+    )
+
+
 WEBSOCKET_API = {"ProtocolType": "WEBSOCKET", "RouteSelectionExpression": "$request.body.action"}
 ROWS = [
     # APIs
@@ -69,6 +92,9 @@ ROWS = [
     new_api(**WEBSOCKET_API, CorsConfiguration={"AllowOrigins": ["*"]}),
     new_api(**WEBSOCKET_API, Target=FUNCTION),
     new_api(ProtocolType="HTTP", CorsConfiguration={"MaxAge": 86401}),
+    new_api(
+        ProtocolType="HTTP", CorsConfiguration={"AllowOrigins": ["*"], "AllowCredentials": True}
+    ),
     new_api(ProtocolType="HTTP", Target=FUNCTION, RouteKey="GET"),
     new_api(None, **WEBSOCKET_API | {"RouteSelectionExpression": "${request.body.a.b}"}),
     new_api(None, ProtocolType="HTTP", CorsConfiguration={"AllowOrigins": ["*"]}),
@@ -115,6 +141,19 @@ ROWS = [
         RouteResponseKey="$default",
     ),
     # integrations
+    mapped("append:header.x-added"),
+    mapped("overwrite:path"),
+    mapped("remove:querystring.a.b"),
+    mapped("x-added", refused="BadRequest"),
+    mapped("insert:header.x-added", refused="BadRequest"),
+    mapped("remove:path", refused="BadRequest"),
+    mapped("overwrite:statuscode", refused="BadRequest"),
+    mapped("overwrite:header.Authorization", refused="BadRequest"),
+    mapped("append:header.X-Amzn-Anything", refused="BadRequest"),
+    mapped("overwrite:statuscode", "200"),
+    mapped("overwrite:path", "200", refused="BadRequest"),
+    mapped("append:header.Access-Control-Allow-Origin", "200", refused="BadRequest"),
+    http(SERVICES, "create_integration", IntegrationType="AWS_PROXY", IntegrationSubtype="A-B"),
     websocket(INTEGRATIONS, "create_integration", IntegrationType="BOGUS"),
     websocket(INTEGRATIONS, "create_integration", IntegrationType="AWS_PROXY"),
     websocket(
@@ -230,7 +269,32 @@ ROWS = [
     websocket(VARIABLES, "create_stage", StageName="s", StageVariables={"a b": "c"}),
     websocket(VARIABLES, "create_stage", StageName="s", StageVariables={"a": "b c"}),
     websocket(STAGES, "create_stage", StageName="s", DefaultRouteSettings={"LoggingLevel": "LOUD"}),
+    # By analogy: the model says 1,024, and public applications have formats of 1,100 deployed.
+    http(STAGES, "create_stage", None, StageName="s", AccessLogSettings={"Format": LONG_FORMAT}),
     http(STAGES, "create_stage", None, StageName="$default"),
+    websocket(ACCESS_LOGS, "create_stage", StageName="logged", AccessLogSettings={"Format": "a"}),
+    http(
+        ACCESS_LOGS,
+        "create_stage",
+        StageName="logged",
+        AccessLogSettings={"Format": "$context.requestId\n$context.stage"},
+    ),
+    http(
+        ACCESS_LOGS,
+        "create_stage",
+        StageName="logged",
+        AccessLogSettings={
+            "DestinationArn": "arn:aws:logs:us-east-1:000000000000:log-group:/not/there",
+            "Format": "$context.requestId",
+        },
+    ),
+    websocket(
+        ACCESS_LOGS,
+        "create_stage",
+        None,
+        StageName="logged",
+        AccessLogSettings={"Format": '{"id": "$context.requestId"}'},
+    ),
     # lists
     websocket(ROUTES, "get_routes", MaxResults="none"),
     websocket(ROUTES, "get_routes", NextToken="nonsense"),
@@ -327,6 +391,10 @@ def test_pages(place: Place) -> None:
 DOCUMENT = {
     "openapi": "3.0.1",
     "info": {"title": "imported", "version": "2"},
+    "tags": [
+        {"name": "made:by", "x-amazon-apigateway-tag-value": "hand"},
+        {"name": "empty"},
+    ],
     "servers": [{"url": "/", "variables": {"basePath": {"default": "/v1"}}}],
     "x-amazon-apigateway-cors": {"allowOrigins": ["https://example.org"], "maxAge": 5},
     "components": {
@@ -402,12 +470,35 @@ def test_openapi_there_and_back(place: Place) -> None:
         assert integration["IntegrationType"] == "AWS_PROXY"
         exported = client.export_api(**one, Specification="OAS30", OutputType="JSON")
         document = json.loads(exported["body"].read())
+        assert created["Tags"] == {"made:by": "hand", "empty": ""}
+        assert [tag["name"] for tag in document["tags"]] == ["made:by", "empty"]
         again = client.reimport_api(**one, Body=json.dumps(document))
         assert again["ApiId"] == one["ApiId"]
         after = client.get_routes(**one)["Items"]
         assert sorted(route["RouteKey"] for route in after) == sorted(routes)
     finally:
         client.delete_api(**one)
+
+
+def test_signed_routes_stay_signed_there_and_back(place: Place) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/
+    api-gateway-swagger-extensions-authtype.html"""
+    client, one = place.client, {"ApiId": place.apis["HTTP"]}
+    client.create_route(**one, RouteKey="GET /signed", AuthorizationType="AWS_IAM")
+    exported = client.export_api(**one, Specification="OAS30", OutputType="YAML")["body"].read()
+    client.reimport_api(**one, Body=exported.decode())
+    routes = {route["RouteKey"]: route for route in client.get_routes(**one)["Items"]}
+    assert routes["GET /signed"]["AuthorizationType"] == "AWS_IAM"
+
+
+@pytest.mark.parametrize("place_of", ["document", "server"])
+def test_import_that_closes_the_name_of_the_api(place: Place, place_of: str) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/
+    api-gateway-swagger-extensions-endpoint-configuration.html"""
+    closed = {"x-amazon-apigateway-endpoint-configuration": {"disableExecuteApiEndpoint": True}}
+    document = DOCUMENT | (closed if place_of == "document" else {"servers": [closed]})
+    again = place.client.reimport_api(ApiId=place.apis["HTTP"], Body=json.dumps(document))
+    assert again["DisableExecuteApiEndpoint"] is True
 
 
 def test_import_of_json_with_tabs(place: Place) -> None:
@@ -454,6 +545,21 @@ def test_domain_names_and_their_mappings(place: Place) -> None:
         client.delete_api_mapping(**one)
     finally:
         client.delete_domain_name(DomainName=name)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"MutualTlsAuthentication": {"TruststoreUri": "s3://bucket/trusted.pem"}},
+        {"RoutingMode": "ROUTING_RULE_ONLY"},
+    ],
+    ids=lambda fields: next(iter(fields)),
+)
+def test_domain_names_that_would_stay_open(place: Place, fields: dict[str, Any]) -> None:
+    """Refused by name: GUIDE + http-api-mutual-tls.html and rest-api-routing-rules.html"""
+    with pytest.raises(ClientError, match=next(iter(fields))) as refused:
+        place.client.create_domain_name(DomainName="closed.example.org", **fields)
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
 
 
 def test_vpc_links(place: Place) -> None:

@@ -185,6 +185,16 @@ class TestImage:
         assert (CONTEXT / "Dockerfile").is_file()
 
 
+def test_what_node_brings_into_the_image_is_pinned_by_hash() -> None:
+    wanted = json.loads((CONTEXT / "node" / "package.json").read_text())["dependencies"]
+    packages = json.loads((CONTEXT / "node" / "package-lock.json").read_text())["packages"]
+    assert packages.pop("")["dependencies"] == wanted
+    assert [
+        name for name, package in packages.items() if "sha512-" not in package["integrity"]
+    ] == []
+    assert "--hash=sha256:" in (CONTEXT / "node" / "requirements.lock").read_text()
+
+
 class TestContainer:
     def test_it_is_published_on_this_machine_only(self, engine: FakeEngine, tmp_path: Path) -> None:
         running = LocalStack(tmp_path, image="some/image:1").start(None)

@@ -15,7 +15,8 @@ HOP_BY_HOP = {
     *("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer"),
     *("transfer-encoding", "upgrade"),
 }
-STALE = {*HOP_BY_HOP, "content-length"}
+# Headers of one connection: who answers on another writes its own.
+OF_THE_CONNECTION = {*HOP_BY_HOP, "content-length"}
 
 
 def read_json(url: str) -> dict[str, Any]:
@@ -43,5 +44,5 @@ def send(
             content = answer.raw.read(decode_content=False)
     except (requests.RequestException, HTTPError) as error:
         raise UnavailableError(str(error)) from error
-    answered = [(n.lower(), v) for n, v in answer.raw.headers.items() if n.lower() not in STALE]
-    return HttpAnswer(answer.status_code, tuple(answered), content)
+    answered = tuple((name.lower(), value) for name, value in answer.raw.headers.items())
+    return HttpAnswer(answer.status_code, answered, content)
