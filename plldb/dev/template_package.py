@@ -6,7 +6,6 @@ https://docs.aws.amazon.com/cli/latest/reference/cloudformation/package.html
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -89,15 +88,8 @@ def package_template(
 
     Raises SourceError for what it names and is not there.
     """
-    return package_body(read_template(path), path, storage, adaptation)
-
-
-def package_body(
-    body: Mapping[str, Any], path: Path, storage: Storage, adaptation: Adaptation = AS_ON_AWS
-) -> PackagedTemplate:
-    """The same for a template that was read already; relative paths are those of ``path``."""
     packer = _Packer(make_absolute(path), storage, adaptation)
-    packed = packer.pack(copy.deepcopy(dict(body)))
+    packed = packer.pack(read_template(path))
     return PackagedTemplate(
         packed,
         tuple(packer.uploads),

@@ -66,6 +66,10 @@ _SERVERLESS_REPOSITORY = "it is an application of the AWS Serverless Application
 Locate = Callable[[str, Mapping[str, Any]], "Path | str | None"]
 
 
+def _leave_to_template(_logical_id: str, _resource: Mapping[str, Any]) -> None:
+    return None
+
+
 @dataclass(frozen=True)
 class BuildFolders:
     """What ``sam build`` is told: what relative paths are relative to, if not to the template's
@@ -81,20 +85,23 @@ Layers = tuple[DescribedLayer, ...]
 
 @dataclass(frozen=True)
 class OtherStacks:
-    """The layers that a template has from other stacks of its project.
+    """What a template has from other stacks of its project.
 
-    ``passed`` are those that the stack above passes, by the names of the parameters; a list may be
+    ``passed`` are layers that the stack above passes, by the names of the parameters; a list may be
     in one. ``find_exported`` gives the one that some stack exports under a name, or none.
+    ``find_template`` gives the template of a nested stack by its properties, where a tool that has
+    computed the URL put the file itself.
     """
 
     passed: Mapping[str, Layers] = field(default_factory=dict)
     find_exported: Callable[[str], Layers] = lambda _name: ()
+    find_template: Callable[[Mapping[str, Any]], Path | None] = lambda _properties: None
 
 
 def read_functions(
     path: Path,
     parameters: Parameters,
-    locate: Locate = lambda _logical_id, _resource: None,
+    locate: Locate = _leave_to_template,
     folders: BuildFolders = BuildFolders(),
     others: OtherStacks = OtherStacks(),
 ) -> Functions:
@@ -280,7 +287,7 @@ class _Reader:
             self,
             path=path,
             scope=Scope(read_template(path), parameters, unknown),
-            locate=lambda _logical_id, _resource: None,
+            locate=self.locate if self._is_tools(resource) else _leave_to_template,
             folders=replace(self.folders, base=None),
             others=replace(self.others, passed=self.find_all_layers(properties.get("Parameters"))),
             name=f"{self.name}{logical_id}/",
@@ -288,8 +295,15 @@ class _Reader:
             asked=frozenset(),
         )
 
+    def _is_tools(self, nested: Mapping[str, Any]) -> bool:
+        """Whether the template of a nested stack is one that the tool has written."""
+        return self.others.find_template(as_dict(nested.get("Properties"))) is not None
+
     def _find_nested(self, resource: Mapping[str, Any]) -> Path | str:
         """A nested stack's template; or why it is not here."""
+        known = self.others.find_template(as_dict(resource.get("Properties")))
+        if known is not None:
+            return known
         name = TEMPLATE_PROPERTIES[str(resource["Type"])]
         value = as_dict(resource.get("Properties")).get(name)
         if name == "Location" and "ApplicationId" in as_dict(value):

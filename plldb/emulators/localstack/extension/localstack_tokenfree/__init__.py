@@ -6,7 +6,8 @@ Map of the package (nothing outside ``plugins`` is loaded before LocalStack asks
 ``plugins``              the entry points LocalStack finds
 ``settings``             every environment variable this package reads
 ``apigatewayv2``         the control plane: ``store`` (records), ``rules`` (what AWS refuses),
-                         ``openapi`` (import and export), ``service`` (the AWS API)
+                         ``openapi`` (import and export), ``service`` (the AWS API), ``ignored``
+                         (settings that nobody heeds are told)
 ``cloudformation``       the ``AWS::ApiGatewayV2::*`` resource types; ``cloudformation_custom`` has
                          custom resources, ``cloudformation_dashboard`` dashboards
 ``cloudformation_gaps``  properties of other types that LocalStack leaves out
@@ -14,10 +15,14 @@ Map of the package (nothing outside ``plugins`` is loaded before LocalStack asks
 ``addresses``            which API a request is for, by its host or its path
 ``execute_api``          the way of every such request to what serves its API
 ``http_api``             the data plane of HTTP APIs
+``throttling``           the limits of a stage's routes
+``access_logs``          what stages write to log groups; ``access_log_line`` is a line of it
+``http_client``          requests of integrations
 ``certificate``          what ``https://`` and ``wss://`` show, and where clients get it
 ``serving``              which threads LocalStack's server takes for a request
 ``websocket``            the data plane of WebSocket APIs. No I/O: ``expressions``, ``events``,
-                         ``policy`` and ``conditions``, ``framing``, ``request_models``.
+                         ``policy``, ``conditions`` and ``policy_variables``, ``framing``,
+                         ``request_models``.
                          ``admission`` says who may connect, ``integrations`` what a route does,
                          with ``mapping`` (templates), ``functions`` and ``backends``;
                          ``executors`` has the threads, ``turns`` says whose turn it is,

@@ -67,8 +67,9 @@ def call_integration(lambdas: Functions, integration: Record, call: Call) -> Htt
     """Raises IntegrationError."""
     seconds = (integration.get("TimeoutInMillis") or DEFAULT_SECONDS * 1000) / 1000
     kind = integration.get("IntegrationType")
-    if integration.get("ConnectionType") == "VPC_LINK":
-        raise UnsupportedError("VPC links are not supported")
+    uri = str(integration.get("IntegrationUri") or "")
+    if integration.get("ConnectionType") == "VPC_LINK" and uri.startswith("arn:"):
+        raise UnsupportedError(f"there is no load balancer here behind {uri}")
     if kind == "HTTP_PROXY":
         return _call_url(integration, call, seconds)
     if kind == "AWS_PROXY" and integration.get("IntegrationSubtype"):

@@ -111,6 +111,8 @@ def scope_of(facts: ConnectionFacts, context: Mapping[str, Any]) -> Scope:
     return Scope(
         headers=CaseInsensitiveDict(handshake.single_headers()),
         query=handshake.single_query(),
+        multi_headers=handshake.header_values_by_lower_name(),
+        multi_query=handshake.query,
         stage_variables=facts.stage_variables,
         context=context,
     )

@@ -35,6 +35,12 @@ class Handshake:
     def single_headers(self) -> dict[str, str]:
         return {name: values[-1] for name, values in self.header_values().items()}
 
+    def header_values_by_lower_name(self) -> dict[str, list[str]]:
+        values: dict[str, list[str]] = {}
+        for name, value in self.headers:
+            values.setdefault(name.lower(), []).append(value)
+        return values
+
     def headers_by_lower_name(self) -> dict[str, str]:
         return {name.lower(): value for name, value in self.single_headers().items()}
 
