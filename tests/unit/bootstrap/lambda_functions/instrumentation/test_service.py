@@ -536,6 +536,14 @@ class TestTheSessionEnds:
         assert without_revision(scene.functions.found) == without_revision(before)
         assert scene.record["outcome"] == "restored"
 
+    def test_when_all_is_ready_and_it_is_restored_once(self) -> None:
+        """By whoever ends it: two that restore the same functions make twice as many calls."""
+        scene = Scene(*(f"Fn{number}" for number in range(30)))
+        scene.first_checks, scene.is_attached = [True, True], False
+        assert scene.instrument()[-1] == ready(30, 0)
+        assert scene.record["outcome"] == "ready"
+        assert len(scene.restore("mine")["restored"]) == 30
+
     def test_its_connection_is_gone_but_it_is_not_over(self) -> None:
         """Another may be about to replace it; if not, whoever closes it has it restored."""
         scene = Scene("One")
