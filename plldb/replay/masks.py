@@ -10,6 +10,7 @@ import base64
 import binascii
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -167,12 +168,10 @@ class Masks:
             masked = self._mask(inner, elsewhere)
             # As it was written, unless there is something to hide in it.
             try:
-                written = None if masked == inner else json.dumps(masked, separators=(",", ":"))
+                return text if masked == inner else json.dumps(masked, separators=(",", ":"))
             except RecursionError:
                 return MASK
-            if written is not None:
-                return self._mask_text(written, elsewhere)
-        elif (decoded := _decode(text)) is not None:
+        if (decoded := _decode(text)) is not None:
             masked = self._mask_string(decoded, elsewhere)
             if masked != decoded:
                 return base64.b64encode(masked.encode("utf-8", "surrogatepass")).decode()
@@ -251,10 +250,24 @@ def _parse(text: str) -> Any:
     if text.lstrip()[:1] not in ("{", "[", '"'):
         return None
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=_keep_all)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict | list | str) and value else None
+
+
+def _keep_all(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """With a list of the values of a name that comes again: the last one alone would be all that is
+    looked through.
+    """
+    counts = Counter(name for name, _ in members)
+    kept: dict[str, Any] = {name: [] for name, count in counts.items() if count > 1}
+    for name, value in members:
+        if counts[name] > 1:
+            kept[name].append(value)
+        else:
+            kept[name] = value
+    return kept
 
 
 def _decode(text: str) -> str | None:
