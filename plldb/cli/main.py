@@ -15,6 +15,7 @@ import click
 from plldb import __version__
 from plldb.cli.closed_streams import open_closed_streams
 from plldb.cli.command_base import Group
+from plldb.cli.lost_interrupts import repeat_lost_interrupts
 from plldb.cli.options import find_output, global_options
 from plldb.errors import PlldbError
 from plldb.proxies import exempt_loopback
@@ -144,6 +145,7 @@ def main() -> None:
     # more, again at every 700th object, takes a tenth of the time until the first call goes out.
     gc.set_threshold(20_000)
     open_closed_streams()
+    repeat_lost_interrupts()
     try:
         code = plldb.main(prog_name="plldb", standalone_mode=False)
     except click.ClickException as error:
