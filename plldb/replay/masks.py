@@ -260,8 +260,11 @@ def _keep_all(members: list[tuple[str, Any]]) -> dict[str, Any]:
     """With a list of the values of a name that comes again: the last one alone would be all that is
     looked through.
     """
+    kept = dict(members)
+    if len(kept) == len(members):
+        return kept
     counts = Counter(name for name, _ in members)
-    kept: dict[str, Any] = {name: [] for name, count in counts.items() if count > 1}
+    kept = {name: [] for name, count in counts.items() if count > 1}
     for name, value in members:
         if counts[name] > 1:
             kept[name].append(value)
