@@ -153,11 +153,12 @@ class Masks:
                     while name in masked:
                         name += "'"
                     if self._holds_secret(value, key):
-                        hidden = _hide(one, _COUNTS.search(_normalize(key)) is not None)
-                        masked[name] = _Done(hidden)
+                        masked[name] = _Secret(one, _COUNTS.search(_normalize(key)) is not None)
                     else:
                         masked[name] = one
                 return masked
+            case _Secret():
+                return _hide(value)
             case str():
                 return self._mask_string(value, elsewhere)
         return value
@@ -200,25 +201,26 @@ def _normalize(key: str) -> str:
     return re.sub(r"[\W_]", "", key).lower()
 
 
-def _hide(value: Any, is_count: bool) -> Any:
-    """All that is in it; only true, false, null and what is empty hide nothing."""
-
-    def hide(one: Any) -> Any:
-        match one:
-            case dict() | list() | None | bool() | "":
-                return one
-            case int() | float() if is_count:
-                return one
-        return MASK
-
-    return _rebuild(value, hide)
-
-
 @dataclass(frozen=True)
-class _Done:
-    """A value of which nothing is to be changed any more."""
+class _Secret:
+    """A value that lies under a secret key, and may be a count there."""
 
     value: Any
+    is_count: bool
+
+
+def _hide(secret: _Secret) -> Any:
+    """All that is in it is secret, too; only true, false, null and what is empty hide nothing."""
+    match secret.value:
+        case dict() as members:
+            return {key: _Secret(one, secret.is_count) for key, one in members.items()}
+        case list() as values:
+            return [_Secret(one, secret.is_count) for one in values]
+        case None | bool() | "":
+            return secret.value
+        case int() | float() if secret.is_count:
+            return secret.value
+    return MASK
 
 
 def _rebuild(value: Any, change: Callable[[Any], Any]) -> Any:
@@ -229,9 +231,6 @@ def _rebuild(value: Any, change: Callable[[Any], Any]) -> Any:
     left: list[tuple[Any, Any, Any]] = [(value, whole, 0)]
     while left:
         one, holder, place = left.pop()
-        if isinstance(one, _Done):
-            holder[place] = one.value
-            continue
         made = change(one)
         match made:
             case dict():
