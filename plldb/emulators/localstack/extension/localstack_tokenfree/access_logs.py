@@ -5,11 +5,13 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-logging.html
 
 import logging
 import re
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -20,6 +22,7 @@ from .access_log_line import format_line
 from .apigatewayv2.kinds import STAGE, Record
 from .apigatewayv2.refusals import BadRequestError
 from .apigatewayv2.store import StageView
+from .lambda_runtime.batches import grouped
 
 LOG = logging.getLogger(__name__)
 MOST_WAITING = 10_000
@@ -73,6 +76,7 @@ class AccessLogs:
     def __init__(self, put: Put) -> None:
         self._put = put
         self._waiting: deque[tuple[Stream, Event]] = deque(maxlen=MOST_WAITING)
+        self._lock = threading.Lock()
         self._writer = ThreadPoolExecutor(1, "access-log")
 
     def write(self, stage: StageView, *variables: Mapping[str, Any]) -> None:
@@ -84,17 +88,19 @@ class AccessLogs:
         context = {name: value for each in variables for name, value in each.items()}
         line = format_line(settings["Format"], context)
         event = {"timestamp": int(time.time() * 1000), "message": line}
-        self._waiting.append((Stream(group, f"{stage.api_id}-{stage.name}"), event))
-        self._writer.submit(self._write_waiting)
+        with self._lock:
+            is_first = not self._waiting
+            self._waiting.append((Stream(group, f"{stage.api_id}-{stage.name}"), event))
+        if is_first:
+            self._writer.submit(self._write_waiting)
 
     def _write_waiting(self) -> None:
-        """All that has come by now; what a task finds, those after it needn't."""
-        events: dict[Stream, list[Event]] = {}
-        while self._waiting:
-            stream, event = self._waiting.popleft()
-            events.setdefault(stream, []).append(event)
-        for stream, those in events.items():
-            self._put(stream, those)
+        """All that has come by now: the first of the next is a task again."""
+        with self._lock:
+            lines = list(self._waiting)
+            self._waiting.clear()
+        for stream, those in grouped(lines, itemgetter(0)).items():
+            self._put(stream, [event for _, event in those])
 
 
 def put_events(stream: Stream, events: Sequence[Event]) -> None:
