@@ -16,7 +16,6 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from localstack.aws.connect import connect_to
-from localstack.services.logs.models import get_moto_logs_backend
 
 from .access_log_line import format_line
 from .apigatewayv2.kinds import STAGE, Record
@@ -42,6 +41,12 @@ class LogGroup:
         match = _GROUP.fullmatch(arn)
         return cls(match["account"], match["region"], match["name"]) if match else None
 
+    def is_there(self) -> bool:
+        """The service of logs is loaded for it, not at the emulator's start."""
+        from localstack.services.logs.models import get_moto_logs_backend
+
+        return self.name in get_moto_logs_backend(self.account_id, self.region).groups
+
 
 @dataclass(frozen=True)
 class Stream:
@@ -63,7 +68,7 @@ def check_destination(kind: str, record: Record, _api: object) -> None:
     group = LogGroup.of(arn)
     if group is None:
         raise BadRequestError(f"Invalid ARN specified in AccessLogSettings: {arn}")
-    if group.name not in get_moto_logs_backend(group.account_id, group.region).groups:
+    if not group.is_there():
         raise BadRequestError(f"The log group {group.name} of AccessLogSettings does not exist")
 
 
