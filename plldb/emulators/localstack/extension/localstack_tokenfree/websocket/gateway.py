@@ -66,11 +66,11 @@ class Connection:
         websocket-api-develop-routes.html
         """
         stage = self.stage()
+        if stage is None:
+            self._send_error("Forbidden", events.new_id())
+            return
         facts = facts_now(self.facts, stage)
         context = events.message_context(facts, self.authorizer)
-        if stage is None:
-            self._send_error("Forbidden", context["requestId"])
-            return
         scope = replace(scope_of(facts, context), body=message)
         try:
             route = chosen_route(stage, scope)
@@ -110,9 +110,9 @@ class Connection:
         self.socket.send(json.dumps(events.error_message(self.facts, message, request_id)))
 
 
-def facts_now(facts: ConnectionFacts, stage: StageView | None) -> ConnectionFacts:
+def facts_now(facts: ConnectionFacts, stage: StageView) -> ConnectionFacts:
     """The stage's variables may have changed since the connection was opened."""
-    return replace(facts, stage_variables=stage.variables) if stage else facts
+    return replace(facts, stage_variables=stage.variables)
 
 
 def log_reply(stage: StageView, context: Event, reply: Reply) -> None:
@@ -271,7 +271,6 @@ def chosen_route(stage: StageView, scope: Scope) -> Record:
 
 def answer_message(stage: StageView, route: Record, event: Event, scope: Scope) -> Reply:
     """What the integration makes of a message. Raises MessageError."""
-    scope = replace(scope, context=event["requestContext"])
     if is_true(route.get("ApiKeyRequired")):
         try:
             require_api_key(stage, scope)
