@@ -502,13 +502,14 @@ def user(cloud: Cloud) -> Iterator[User]:
         iam.delete_user(UserName=name)
 
 
+def document(**statement: Any) -> str:
+    allowing = {"Effect": "Allow", "Resource": "*", **statement}
+    return json.dumps({"Version": "2012-10-17", "Statement": [allowing]})
+
+
 def allow(cloud: Cloud, user: User, **statement: Any) -> None:
-    document = {
-        "Version": "2012-10-17",
-        "Statement": [{"Effect": "Allow", "Resource": "*", **statement}],
-    }
     cloud.client("iam").put_user_policy(
-        UserName=user.name, PolicyName="rights", PolicyDocument=json.dumps(document)
+        UserName=user.name, PolicyName="rights", PolicyDocument=document(**statement)
     )
 
 
@@ -561,11 +562,6 @@ def test_iam_on_connect(cloud: Cloud, user: User) -> None:
             condition = {"StringEquals": {"aws:username": name}, "ArnLike": arn_of_me}
             allow(cloud, user, Action="execute-api:Invoke", Condition=condition)
             assert opens(presigned(api, user.access_key, user.secret)) is is_allowed
-
-
-def document(**statement: Any) -> str:
-    allowing = {"Effect": "Allow", "Resource": "*", **statement}
-    return json.dumps({"Version": "2012-10-17", "Statement": [allowing]})
 
 
 def test_iam_limits_of_a_role(cloud: Cloud) -> None:
