@@ -16,6 +16,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect as websocket_connect
 
 from .cloud import REGION, Cloud, wait_for
+from .code import bucket_with
 from .websocket_api import (
     STAGE,
     Answer,
@@ -698,9 +699,7 @@ def test_dynamodb(open_api: WebSocketApi, table: str) -> None:
 def test_s3(cloud: Cloud, open_api: WebSocketApi) -> None:
     """websocket-api-data-mapping.html: the path of an AWS integration"""
     s3 = cloud.client("s3")
-    bucket = f"bucket-{uuid.uuid4().hex[:8]}"
-    s3.create_bucket(Bucket=bucket)
-    try:
+    with bucket_with(cloud, {}) as bucket:
         open_api.add_route(
             "keep",
             answered('{"kept": true}', "/200/"),
@@ -711,10 +710,6 @@ def test_s3(cloud: Cloud, open_api: WebSocketApi) -> None:
         (kept,) = s3.list_objects_v2(Bucket=bucket)["Contents"]
         body = s3.get_object(Bucket=bucket, Key=kept["Key"])["Body"].read()
         assert json.loads(body) == {"action": "keep", "n": 1}
-    finally:
-        for found in s3.list_objects_v2(Bucket=bucket).get("Contents", ()):
-            s3.delete_object(Bucket=bucket, Key=found["Key"])
-        s3.delete_bucket(Bucket=bucket)
 
 
 def test_kinesis(cloud: Cloud, open_api: WebSocketApi) -> None:
@@ -857,11 +852,8 @@ def test_http_and_stage_variables(cloud: Cloud) -> None:
     """apigateway-websocket-api-integration-responses.html and stage-variables.html: an HTTP backend
     by an address of the stage, which the emulator's S3 plays. Its status chooses the response,
     whatever the address has in it."""
-    s3 = cloud.client("s3")
-    bucket = f"bucket-{uuid.uuid4().hex[:8]}"
-    s3.create_bucket(Bucket=bucket)
-    base = f"{endpoint_inside(cloud)}/{bucket}"
-    try:
+    with bucket_with(cloud, {}) as bucket:
+        base = f"{endpoint_inside(cloud)}/{bucket}"
         with websocket_api(cloud, {"base": base}) as api:
             api.add_route(
                 "store",
@@ -886,9 +878,6 @@ def test_http_and_stage_variables(cloud: Cloud) -> None:
                 assert json.loads(socket.recv(timeout=30)) == {"n": 7}
                 socket.send('{"action": "load", "key": "b"}')
                 assert json.loads(socket.recv(timeout=30)) == {"error": "not there"}
-    finally:
-        s3.delete_object(Bucket=bucket, Key="functions/a")
-        s3.delete_bucket(Bucket=bucket)
 
 
 def test_http_backend_without_an_address(open_api: WebSocketApi) -> None:
@@ -948,21 +937,19 @@ def test_private_integrations(cloud: Cloud) -> None:
 def test_parameters_of_the_handshake(cloud: Cloud) -> None:
     """websocket-api-data-mapping.html: all values of a name, and for $connect alone"""
     s3 = cloud.client("s3")
-    bucket = f"bucket-{uuid.uuid4().hex[:8]}"
-    s3.create_bucket(Bucket=bucket)
+    with bucket_with(cloud, {}) as bucket:
 
-    def store(source: str) -> dict[str, Any]:
-        return {
-            "IntegrationType": "HTTP_PROXY",
-            "IntegrationMethod": "PUT",
-            "IntegrationUri": f"{endpoint_inside(cloud)}/{bucket}/{{place}}/{{key}}",
-            "RequestParameters": {
-                "integration.request.path.place": "context.routeKey",
-                "integration.request.path.key": source,
-            },
-        }
+        def store(source: str) -> dict[str, Any]:
+            return {
+                "IntegrationType": "HTTP_PROXY",
+                "IntegrationMethod": "PUT",
+                "IntegrationUri": f"{endpoint_inside(cloud)}/{bucket}/{{place}}/{{key}}",
+                "RequestParameters": {
+                    "integration.request.path.place": "context.routeKey",
+                    "integration.request.path.key": source,
+                },
+            }
 
-    try:
         with websocket_api(cloud) as api:
             api.add_route("$connect", **store("route.request.multivaluequerystring.room"))
             api.add_route("say", **store("route.request.querystring.room"))
@@ -972,10 +959,6 @@ def test_parameters_of_the_handshake(cloud: Cloud) -> None:
                 assert socket.recv(timeout=30) == ""
         found = [each["Key"] for each in s3.list_objects_v2(Bucket=bucket)["Contents"]]
         assert sorted(found) == ["$connect/a,b", "say/{key}"]
-    finally:
-        for each in s3.list_objects_v2(Bucket=bucket).get("Contents", ()):
-            s3.delete_object(Bucket=bucket, Key=each["Key"])
-        s3.delete_bucket(Bucket=bucket)
 
 
 def test_response_parameters_choose_the_subprotocol(cloud: Cloud) -> None:
