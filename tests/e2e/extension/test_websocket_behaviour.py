@@ -750,18 +750,11 @@ MACHINE = {
 def test_step_functions(cloud: Cloud, open_api: WebSocketApi) -> None:
     """websocket-api-step-functions-tutorial.html: a synchronous express workflow whose output goes
     back to the client"""
-    states = cloud.client("stepfunctions")
-    machine = states.create_state_machine(
-        name=f"machine-{uuid.uuid4().hex[:8]}",
-        definition=json.dumps(MACHINE),
-        roleArn="arn:aws:iam::000000000000:role/any",
-        type="EXPRESS",
-    )["stateMachineArn"]
-    started = (
-        f'{{"stateMachineArn": "{machine}",'
-        ' "input": "$util.escapeJavaScript($input.json(\'$.data\'))"}'
-    )
-    try:
+    with cloud.state_machine(MACHINE, type="EXPRESS") as machine:
+        started = (
+            f'{{"stateMachineArn": "{machine}",'
+            ' "input": "$util.escapeJavaScript($input.json(\'$.data\'))"}'
+        )
         open_api.add_route(
             "compute",
             answered("$input.path('$.output')", "/200/"),
@@ -770,8 +763,6 @@ def test_step_functions(cloud: Cloud, open_api: WebSocketApi) -> None:
         )
         answer = open_api.ask({"action": "compute", "data": {"numbers": [3, 4]}})
         assert answer == {"sum": 3}
-    finally:
-        states.delete_state_machine(stateMachineArn=machine)
 
 
 POSTING_MACHINE = {
@@ -796,27 +787,18 @@ POSTING_MACHINE = {
 
 def test_state_machine_that_posts_to_a_connection(cloud: Cloud) -> None:
     """https://docs.aws.amazon.com/step-functions/latest/dg/connect-api-gateway.html"""
-    states = cloud.client("stepfunctions")
-    machine = states.create_state_machine(
-        name=f"machine-{uuid.uuid4().hex[:8]}",
-        definition=json.dumps(POSTING_MACHINE),
-        roleArn="arn:aws:iam::000000000000:role/any",
-    )["stateMachineArn"]
-    started = (
-        f'{{"stateMachineArn": "{machine}", "input": "{{\\"api\\": \\"$context.domainName\\",'
-        ' \\"connection\\": \\"$context.connectionId\\"}"}'
-    )
-    try:
-        with websocket_api(cloud) as api:
-            api.add_route(
-                "compute",
-                two_way=False,
-                **service("states", "action/StartExecution"),
-                **templated(started),
-            )
-            assert api.ask({"action": "compute"}) == {"sum": 7}
-    finally:
-        states.delete_state_machine(stateMachineArn=machine)
+    with cloud.state_machine(POSTING_MACHINE) as machine, websocket_api(cloud) as api:
+        started = (
+            f'{{"stateMachineArn": "{machine}", "input": "{{\\"api\\": \\"$context.domainName\\",'
+            ' \\"connection\\": \\"$context.connectionId\\"}"}'
+        )
+        api.add_route(
+            "compute",
+            two_way=False,
+            **service("states", "action/StartExecution"),
+            **templated(started),
+        )
+        assert api.ask({"action": "compute"}) == {"sum": 7}
 
 
 def test_sns_and_events(cloud: Cloud, open_api: WebSocketApi) -> None:
