@@ -637,6 +637,10 @@ def service(name: str, action: str) -> dict[str, Any]:
     return {"IntegrationType": "AWS", "IntegrationMethod": "POST", "IntegrationUri": uri}
 
 
+def http_get(uri: str) -> dict[str, Any]:
+    return {"IntegrationType": "HTTP", "IntegrationMethod": "GET", "IntegrationUri": uri}
+
+
 def test_sqs(cloud: Cloud, open_api: WebSocketApi) -> None:
     """apigateway-websocket-api-integrations.html: the pattern of a queue behind a route, a form
     with the connection as an attribute."""
@@ -849,9 +853,7 @@ def test_http_and_stage_variables(cloud: Cloud) -> None:
                 "load",
                 answered("{\"n\": $input.path('$.n')}", "/200/"),
                 answered('{"error": "not there"}', "/404/"),
-                IntegrationType="HTTP",
-                IntegrationMethod="GET",
-                IntegrationUri="${stageVariables.base}/functions/{key}",
+                **http_get("${stageVariables.base}/functions/{key}"),
                 RequestParameters={"integration.request.path.key": "route.request.body.key"},
             )
             with api.connect() as socket:
@@ -885,13 +887,7 @@ def test_http_backend_by_the_name_of_an_api(cloud: Cloud) -> None:
     with websocket_api(cloud) as api, cloud.custom_domain(api.api_id, {"live": STAGE}) as domain:
         name = f"{api.api_id}.execute-api.{REGION}.amazonaws.com"
         for key, url in (("name", f"https://{name}/{STAGE}"), ("domain", f"https://{domain}/live")):
-            api.add_route(
-                key,
-                answered('{"reached": true}', "/426/"),
-                IntegrationType="HTTP",
-                IntegrationMethod="GET",
-                IntegrationUri=url,
-            )
+            api.add_route(key, answered('{"reached": true}', "/426/"), **http_get(url))
             assert api.ask({"action": key}) == {"reached": True}
 
 
@@ -906,9 +902,7 @@ def test_private_integrations(cloud: Cloud) -> None:
             api.add_route(
                 key,
                 answered('{"reached": true}', "/200/"),
-                IntegrationType="HTTP",
-                IntegrationMethod="GET",
-                IntegrationUri=uri,
+                **http_get(uri),
                 ConnectionType="VPC_LINK",
                 ConnectionId="${stageVariables.link}",
             )
