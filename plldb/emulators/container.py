@@ -204,6 +204,7 @@ def _check_socket() -> None:
     if not host.startswith(_UNIX):
         return
     with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(_PING_SECONDS)
         try:
             probe.connect(host.removeprefix(_UNIX))
         except OSError as error:
