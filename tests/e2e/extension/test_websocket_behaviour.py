@@ -16,6 +16,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect as websocket_connect
 
 from .cloud import REGION, Cloud, wait_for
+from .code import bucket_with
 from .websocket_api import (
     STAGE,
     Answer,
@@ -502,13 +503,14 @@ def user(cloud: Cloud) -> Iterator[User]:
         iam.delete_user(UserName=name)
 
 
+def document(**statement: Any) -> str:
+    allowing = {"Effect": "Allow", "Resource": "*", **statement}
+    return json.dumps({"Version": "2012-10-17", "Statement": [allowing]})
+
+
 def allow(cloud: Cloud, user: User, **statement: Any) -> None:
-    document = {
-        "Version": "2012-10-17",
-        "Statement": [{"Effect": "Allow", "Resource": "*", **statement}],
-    }
     cloud.client("iam").put_user_policy(
-        UserName=user.name, PolicyName="rights", PolicyDocument=json.dumps(document)
+        UserName=user.name, PolicyName="rights", PolicyDocument=document(**statement)
     )
 
 
@@ -561,11 +563,6 @@ def test_iam_on_connect(cloud: Cloud, user: User) -> None:
             condition = {"StringEquals": {"aws:username": name}, "ArnLike": arn_of_me}
             allow(cloud, user, Action="execute-api:Invoke", Condition=condition)
             assert opens(presigned(api, user.access_key, user.secret)) is is_allowed
-
-
-def document(**statement: Any) -> str:
-    allowing = {"Effect": "Allow", "Resource": "*", **statement}
-    return json.dumps({"Version": "2012-10-17", "Statement": [allowing]})
 
 
 def test_iam_limits_of_a_role(cloud: Cloud) -> None:
@@ -640,6 +637,10 @@ def service(name: str, action: str) -> dict[str, Any]:
     return {"IntegrationType": "AWS", "IntegrationMethod": "POST", "IntegrationUri": uri}
 
 
+def http_get(uri: str) -> dict[str, Any]:
+    return {"IntegrationType": "HTTP", "IntegrationMethod": "GET", "IntegrationUri": uri}
+
+
 def test_sqs(cloud: Cloud, open_api: WebSocketApi) -> None:
     """apigateway-websocket-api-integrations.html: the pattern of a queue behind a route, a form
     with the connection as an attribute."""
@@ -702,9 +703,7 @@ def test_dynamodb(open_api: WebSocketApi, table: str) -> None:
 def test_s3(cloud: Cloud, open_api: WebSocketApi) -> None:
     """websocket-api-data-mapping.html: the path of an AWS integration"""
     s3 = cloud.client("s3")
-    bucket = f"bucket-{uuid.uuid4().hex[:8]}"
-    s3.create_bucket(Bucket=bucket)
-    try:
+    with bucket_with(cloud, {}) as bucket:
         open_api.add_route(
             "keep",
             answered('{"kept": true}', "/200/"),
@@ -715,10 +714,6 @@ def test_s3(cloud: Cloud, open_api: WebSocketApi) -> None:
         (kept,) = s3.list_objects_v2(Bucket=bucket)["Contents"]
         body = s3.get_object(Bucket=bucket, Key=kept["Key"])["Body"].read()
         assert json.loads(body) == {"action": "keep", "n": 1}
-    finally:
-        for found in s3.list_objects_v2(Bucket=bucket).get("Contents", ()):
-            s3.delete_object(Bucket=bucket, Key=found["Key"])
-        s3.delete_bucket(Bucket=bucket)
 
 
 def test_kinesis(cloud: Cloud, open_api: WebSocketApi) -> None:
@@ -759,18 +754,11 @@ MACHINE = {
 def test_step_functions(cloud: Cloud, open_api: WebSocketApi) -> None:
     """websocket-api-step-functions-tutorial.html: a synchronous express workflow whose output goes
     back to the client"""
-    states = cloud.client("stepfunctions")
-    machine = states.create_state_machine(
-        name=f"machine-{uuid.uuid4().hex[:8]}",
-        definition=json.dumps(MACHINE),
-        roleArn="arn:aws:iam::000000000000:role/any",
-        type="EXPRESS",
-    )["stateMachineArn"]
-    started = (
-        f'{{"stateMachineArn": "{machine}",'
-        ' "input": "$util.escapeJavaScript($input.json(\'$.data\'))"}'
-    )
-    try:
+    with cloud.state_machine(MACHINE, type="EXPRESS") as machine:
+        started = (
+            f'{{"stateMachineArn": "{machine}",'
+            ' "input": "$util.escapeJavaScript($input.json(\'$.data\'))"}'
+        )
         open_api.add_route(
             "compute",
             answered("$input.path('$.output')", "/200/"),
@@ -779,8 +767,6 @@ def test_step_functions(cloud: Cloud, open_api: WebSocketApi) -> None:
         )
         answer = open_api.ask({"action": "compute", "data": {"numbers": [3, 4]}})
         assert answer == {"sum": 3}
-    finally:
-        states.delete_state_machine(stateMachineArn=machine)
 
 
 POSTING_MACHINE = {
@@ -805,27 +791,18 @@ POSTING_MACHINE = {
 
 def test_state_machine_that_posts_to_a_connection(cloud: Cloud) -> None:
     """https://docs.aws.amazon.com/step-functions/latest/dg/connect-api-gateway.html"""
-    states = cloud.client("stepfunctions")
-    machine = states.create_state_machine(
-        name=f"machine-{uuid.uuid4().hex[:8]}",
-        definition=json.dumps(POSTING_MACHINE),
-        roleArn="arn:aws:iam::000000000000:role/any",
-    )["stateMachineArn"]
-    started = (
-        f'{{"stateMachineArn": "{machine}", "input": "{{\\"api\\": \\"$context.domainName\\",'
-        ' \\"connection\\": \\"$context.connectionId\\"}"}'
-    )
-    try:
-        with websocket_api(cloud) as api:
-            api.add_route(
-                "compute",
-                two_way=False,
-                **service("states", "action/StartExecution"),
-                **templated(started),
-            )
-            assert api.ask({"action": "compute"}) == {"sum": 7}
-    finally:
-        states.delete_state_machine(stateMachineArn=machine)
+    with cloud.state_machine(POSTING_MACHINE) as machine, websocket_api(cloud) as api:
+        started = (
+            f'{{"stateMachineArn": "{machine}", "input": "{{\\"api\\": \\"$context.domainName\\",'
+            ' \\"connection\\": \\"$context.connectionId\\"}"}'
+        )
+        api.add_route(
+            "compute",
+            two_way=False,
+            **service("states", "action/StartExecution"),
+            **templated(started),
+        )
+        assert api.ask({"action": "compute"}) == {"sum": 7}
 
 
 def test_sns_and_events(cloud: Cloud, open_api: WebSocketApi) -> None:
@@ -861,11 +838,8 @@ def test_http_and_stage_variables(cloud: Cloud) -> None:
     """apigateway-websocket-api-integration-responses.html and stage-variables.html: an HTTP backend
     by an address of the stage, which the emulator's S3 plays. Its status chooses the response,
     whatever the address has in it."""
-    s3 = cloud.client("s3")
-    bucket = f"bucket-{uuid.uuid4().hex[:8]}"
-    s3.create_bucket(Bucket=bucket)
-    base = f"{endpoint_inside(cloud)}/{bucket}"
-    try:
+    with bucket_with(cloud, {}) as bucket:
+        base = f"{endpoint_inside(cloud)}/{bucket}"
         with websocket_api(cloud, {"base": base}) as api:
             api.add_route(
                 "store",
@@ -879,9 +853,7 @@ def test_http_and_stage_variables(cloud: Cloud) -> None:
                 "load",
                 answered("{\"n\": $input.path('$.n')}", "/200/"),
                 answered('{"error": "not there"}', "/404/"),
-                IntegrationType="HTTP",
-                IntegrationMethod="GET",
-                IntegrationUri="${stageVariables.base}/functions/{key}",
+                **http_get("${stageVariables.base}/functions/{key}"),
                 RequestParameters={"integration.request.path.key": "route.request.body.key"},
             )
             with api.connect() as socket:
@@ -890,9 +862,6 @@ def test_http_and_stage_variables(cloud: Cloud) -> None:
                 assert json.loads(socket.recv(timeout=30)) == {"n": 7}
                 socket.send('{"action": "load", "key": "b"}')
                 assert json.loads(socket.recv(timeout=30)) == {"error": "not there"}
-    finally:
-        s3.delete_object(Bucket=bucket, Key="functions/a")
-        s3.delete_bucket(Bucket=bucket)
 
 
 def test_http_backend_without_an_address(open_api: WebSocketApi) -> None:
@@ -918,13 +887,7 @@ def test_http_backend_by_the_name_of_an_api(cloud: Cloud) -> None:
     with websocket_api(cloud) as api, cloud.custom_domain(api.api_id, {"live": STAGE}) as domain:
         name = f"{api.api_id}.execute-api.{REGION}.amazonaws.com"
         for key, url in (("name", f"https://{name}/{STAGE}"), ("domain", f"https://{domain}/live")):
-            api.add_route(
-                key,
-                answered('{"reached": true}', "/426/"),
-                IntegrationType="HTTP",
-                IntegrationMethod="GET",
-                IntegrationUri=url,
-            )
+            api.add_route(key, answered('{"reached": true}', "/426/"), **http_get(url))
             assert api.ask({"action": key}) == {"reached": True}
 
 
@@ -939,9 +902,7 @@ def test_private_integrations(cloud: Cloud) -> None:
             api.add_route(
                 key,
                 answered('{"reached": true}', "/200/"),
-                IntegrationType="HTTP",
-                IntegrationMethod="GET",
-                IntegrationUri=uri,
+                **http_get(uri),
                 ConnectionType="VPC_LINK",
                 ConnectionId="${stageVariables.link}",
             )
@@ -952,21 +913,19 @@ def test_private_integrations(cloud: Cloud) -> None:
 def test_parameters_of_the_handshake(cloud: Cloud) -> None:
     """websocket-api-data-mapping.html: all values of a name, and for $connect alone"""
     s3 = cloud.client("s3")
-    bucket = f"bucket-{uuid.uuid4().hex[:8]}"
-    s3.create_bucket(Bucket=bucket)
+    with bucket_with(cloud, {}) as bucket:
 
-    def store(source: str) -> dict[str, Any]:
-        return {
-            "IntegrationType": "HTTP_PROXY",
-            "IntegrationMethod": "PUT",
-            "IntegrationUri": f"{endpoint_inside(cloud)}/{bucket}/{{place}}/{{key}}",
-            "RequestParameters": {
-                "integration.request.path.place": "context.routeKey",
-                "integration.request.path.key": source,
-            },
-        }
+        def store(source: str) -> dict[str, Any]:
+            return {
+                "IntegrationType": "HTTP_PROXY",
+                "IntegrationMethod": "PUT",
+                "IntegrationUri": f"{endpoint_inside(cloud)}/{bucket}/{{place}}/{{key}}",
+                "RequestParameters": {
+                    "integration.request.path.place": "context.routeKey",
+                    "integration.request.path.key": source,
+                },
+            }
 
-    try:
         with websocket_api(cloud) as api:
             api.add_route("$connect", **store("route.request.multivaluequerystring.room"))
             api.add_route("say", **store("route.request.querystring.room"))
@@ -976,10 +935,6 @@ def test_parameters_of_the_handshake(cloud: Cloud) -> None:
                 assert socket.recv(timeout=30) == ""
         found = [each["Key"] for each in s3.list_objects_v2(Bucket=bucket)["Contents"]]
         assert sorted(found) == ["$connect/a,b", "say/{key}"]
-    finally:
-        for each in s3.list_objects_v2(Bucket=bucket).get("Contents", ()):
-            s3.delete_object(Bucket=bucket, Key=each["Key"])
-        s3.delete_bucket(Bucket=bucket)
 
 
 def test_response_parameters_choose_the_subprotocol(cloud: Cloud) -> None:

@@ -23,7 +23,7 @@ from .http_expressions import evaluate
 from .outgoing import send
 from .parameter_mapping import OVERWRITE_PATH, SAFE_IN_PATH, map_request
 from .payloads import Call, Event, Record, integration_event
-from .service_operations import describe_operation, operation_parameters, read_result
+from .service_operations import OPERATIONS, operation_parameters, read_result
 
 T = TypeVar("T")
 _FUNCTION = re.compile(r"arn:[^:]+:lambda:[^:]+:\d*:function:[^/]+")
@@ -142,10 +142,7 @@ def _call_url(integration: Record, call: Call, seconds: float) -> HttpAnswer:
 
 
 def _call_service(integration: Record, call: Call) -> HttpAnswer:
-    subtype = str(integration["IntegrationSubtype"])
-    operation = describe_operation(subtype)
-    if operation is None:
-        raise UnsupportedError(f"integration subtype {subtype} is not supported")
+    operation = OPERATIONS[integration["IntegrationSubtype"]]
     mapping = integration.get("RequestParameters") or {}
     values = {name: evaluate(expression, call) for name, expression in mapping.items()}
     region = values.pop("Region", None) or call.region

@@ -63,7 +63,7 @@ class Scope:
             case "stageVariables":
                 return self.stage_variables.get(rest)
             case "context":
-                return _dig(self.context, rest)
+                return dig(self.context, rest)
             case "integration" if self.response:
                 return _of_response(self.response, rest.removeprefix("response."))
         return None
@@ -72,7 +72,7 @@ class Scope:
         place, _, name = path.partition(".")
         match place:
             case "body":
-                return _dig(_decoded(self.body), name) if name else self.body
+                return dig(_decoded(self.body), name) if name else self.body
             case "header":
                 return self.headers.get(name.lower())
             case "querystring":
@@ -92,7 +92,7 @@ def _of_response(response: Response, path: str) -> Any:
         case "header":
             return response.headers.get(name.lower())
         case "body":
-            return _dig(_decoded(response.body), name) if name else response.body
+            return dig(_decoded(response.body), name) if name else response.body
     return None
 
 
@@ -103,7 +103,7 @@ def _decoded(text: str) -> Any:
         return None
 
 
-def _dig(value: Any, path: str) -> Any:
+def dig(value: Any, path: str) -> Any:
     """``a.b[0]`` below ``value``."""
     for name, index in STEP.findall(path):
         if index:
