@@ -119,6 +119,17 @@ class Outcome:
         return self.error is not None and self.json["errorMessage"] in _STOPPED
 
     @property
+    def was_lost(self) -> bool:
+        """Whether it is an error since the debugger that ran it is gone, whoever noticed it first.
+
+        Once a debugger is gone, its functions are restored, and an engine that ends environments
+        whose function changes may do so before they have asked what became of their invocation.
+        """
+        return self.error == "Unhandled" and (
+            self.was_stopped or "debugger went away while it ran" in self.json["errorMessage"]
+        )
+
+    @property
     def json(self) -> Any:
         return json.loads(self.text)
 
