@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 
@@ -28,10 +28,14 @@ _CONDA_BASE = "base"
 
 @dataclass(frozen=True)
 class Interpreter:
-    """``path`` is as it was found: a link in a virtual environment stands for that environment."""
+    """``path`` is as it was found: a link in a virtual environment stands for that environment.
+    ``is_ours``: it is the one that runs plldb, for want of one of the project's; what is installed
+    there is plldb's.
+    """
 
     path: Path
     version: tuple[int, int, int]
+    is_ours: bool = False
 
     @property
     def version_text(self) -> str:
@@ -63,7 +67,7 @@ def find_interpreter(
         path = _find_program(environment)
         if path is not None:
             return check_interpreter(path, "the project's environment")
-    return check_interpreter(Path(sys.executable), "plldb's own")
+    return replace(check_interpreter(Path(sys.executable), "plldb's own"), is_ours=True)
 
 
 def _list_environments(folders: Sequence[Path], environ: Mapping[str, str]) -> Iterator[Path]:
@@ -78,7 +82,7 @@ def _list_environments(folders: Sequence[Path], environ: Mapping[str, str]) -> I
     for folder in _list_folders_and_those_above(folders):
         for name in _ENVIRONMENTS:
             yield _follow(folder / name)
-    yield from active
+    yield from (environment for environment in active if not _is_our_own(environment))
 
 
 def _is_our_own(environment: Path) -> bool:

@@ -40,7 +40,7 @@ from plldb.debugger.children.child_environment import (
 from plldb.debugger.children.editor_ports import Address, EditorPorts
 from plldb.debugger.children.file_changes import LoadedFiles, find_changes
 from plldb.debugger.children.interpreter import Interpreter, check_interpreter
-from plldb.debugger.children.layers import list_built_packages, list_layer_paths
+from plldb.debugger.children.layers import BuiltPackages, find_built_packages, list_layer_paths
 from plldb.debugger.children.local_function import (
     NO_DEBUGGER,
     DebugMode,
@@ -729,7 +729,7 @@ class Invoker:
         line = None
         identity = self._make_identity(function)
         try:
-            packages = await asyncio.to_thread(list_built_packages, function.build_dir)
+            packages = await asyncio.to_thread(find_built_packages, function.build_dir)
             line = None if self._terminal is None else self._terminal.open_line()
             launch = self._make_launch(function, line, packages, identity.environment)
             child = await Child.start(launch, listener)
@@ -802,7 +802,7 @@ class Invoker:
         self,
         function: LocalFunction,
         line: Line | None,
-        packages: Mapping[str, str],
+        packages: BuiltPackages,
         credentials: Mapping[str, str],
     ) -> Launch:
         debugger: Header = {"kind": "none"}
@@ -834,7 +834,10 @@ class Invoker:
                 "layers": list_layer_paths(function, python),
                 "runtime": function.runtime,
                 "debugger": debugger,
-                "fallbackPackages": {**self._fallback_packages, **packages},
+                "builtPackages": packages.folders,
+                # As on Lambda, unless the project says what is to be there.
+                "areBuiltFirst": python.is_ours and packages.suits_us,
+                "fallbackPackages": self._fallback_packages,
                 # Nobody edits these.
                 "installed": sorted(set(self._fallback_packages.values())),
             },

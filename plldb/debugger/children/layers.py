@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import csv
+import importlib.machinery
 import logging
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from plldb.debugger.children.interpreter import Interpreter
 from plldb.debugger.children.local_function import LocalFunction
 
 logger = logging.getLogger(__name__)
+
+# What a compiled module's suffix begins with that is made for one Python:
+# https://peps.python.org/pep-3149/
+_TAGS = (".cpython-", ".pypy", ".graalpy", ".cp")
+
+
+@dataclass(frozen=True)
+class BuiltPackages:
+    """``folders`` are by the packages' names. ``suits_us``: none of them is compiled for another
+    Python than the one that runs plldb.
+    """
+
+    folders: dict[str, str] = field(default_factory=dict)
+    suits_us: bool = True
 
 
 def list_layer_paths(function: LocalFunction, python: Interpreter) -> list[str]:
@@ -33,22 +49,26 @@ def list_layer_paths(function: LocalFunction, python: Interpreter) -> list[str]:
     return [*installed, *map(str, own)]
 
 
-def list_built_packages(build_dir: Path | None) -> dict[str, str]:
-    """The packages that pip has put into a build's folder: their names, each with that folder.
+def find_built_packages(build_dir: Path | None) -> BuiltPackages:
+    """The packages that pip has put into a build's folder.
 
     Modules of the function itself lie there, too, but as they were when it was built.
     """
     if build_dir is None:
-        return {}
-    names: set[str] = set()
+        return BuiltPackages()
+    files: set[str] = set()
     for record in build_dir.glob("*.dist-info/RECORD"):
         try:
             lines = record.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             logger.info("%s can't be read: %s", record, error)
             continue
-        names |= {name for row in csv.reader(lines) if row and (name := _find_module(row[0]))}
-    return {name: str(build_dir) for name in names if _is_there(build_dir, name)}
+        files |= {row[0] for row in csv.reader(lines) if row}
+    names = {name for path in files if (name := _find_module(path))}
+    return BuiltPackages(
+        {name: str(build_dir) for name in names if _is_there(build_dir, name)},
+        all(map(_suits_us, files)),
+    )
 
 
 def _find_module(path: str) -> str:
@@ -57,6 +77,13 @@ def _find_module(path: str) -> str:
     name = parts[0].partition(".")[0] if parts else ""
     is_module = len(parts) > 1 or PurePosixPath(path).suffix in (".py", ".so", ".pyd")
     return name if is_module and name.isidentifier() and not parts[0].startswith(".") else ""
+
+
+def _suits_us(path: str) -> bool:
+    name = PurePosixPath(path).name
+    suffix = name[name.find(".") :]
+    is_compiled = suffix.endswith((".so", ".pyd")) and suffix.startswith(_TAGS)
+    return not is_compiled or suffix in importlib.machinery.EXTENSION_SUFFIXES
 
 
 def _is_there(folder: Path, name: str) -> bool:

@@ -143,31 +143,60 @@ def _find_path(module: types.ModuleType) -> str:
     return str(path or "")
 
 
-class FallbackFinder:
-    """Finds packages that the project does not have in a folder of plldb's own, or in its build.
+class PackageFinder:
+    """Finds packages in folders that are not on the path, by the packages' names.
 
-    ``folders`` is by the package's name. No other package of those folders can be imported. What
-    pip says of the packages in the ``own`` folders is none of the project's business.
+    No other package of those folders can be imported.
     """
 
-    def __init__(self, folders: dict[str, str], own: list[str]) -> None:
+    def __init__(self, folders: dict[str, str]) -> None:
         self._folders = folders
-        self._described = sorted(set(folders.values()).difference(own))
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         if path is not None or name not in self._folders:
             return None
+        return self._find(name)
+
+    def _find(self, name: str) -> Any:
         return importlib.machinery.PathFinder.find_spec(name, [self._folders[name]])
 
+
+class BuiltPackageFinder(PackageFinder):
+    """Finds what a build has installed for the function, and what pip says of it.
+
+    What is in the folders ``above`` is found there.
+    """
+
+    def __init__(self, folders: dict[str, str], above: list[str]) -> None:
+        super().__init__(folders)
+        self._above = above
+
+    def _find(self, name: str) -> Any:
+        folders = [*self._above, self._folders[name]]
+        return importlib.machinery.PathFinder.find_spec(name, folders)
+
     def find_distributions(self, context: Any = None) -> Iterator[Any]:
-        """For importlib.metadata: those that are not on the path."""
+        """For importlib.metadata."""
         from importlib.metadata import DistributionFinder
 
         context = context or DistributionFinder.Context()
-        if not self._described or "path" in vars(context):
+        if not self._folders or "path" in vars(context):
             return
         find = importlib.machinery.PathFinder.find_distributions
-        there = DistributionFinder.Context(name=context.name, path=self._described)
-        for one in find(there):
-            if not any(find(DistributionFinder.Context(name=one.metadata["Name"]))):
+        built = sorted(set(self._folders.values()))
+        for one in find(DistributionFinder.Context(name=context.name, path=built)):
+            name = one.metadata["Name"]
+            if not any(find(DistributionFinder.Context(name=name, path=self._above))):
                 yield one
+
+
+def add_built_packages(folders: dict[str, str], code_dir: str | None) -> None:
+    """Makes what a build has installed for the function found: as a part of its code, whose folder
+    is given then; or else after all that is on the path.
+    """
+    finders = sys.meta_path
+    if code_dir is None:
+        finders.append(BuiltPackageFinder(folders, sys.path))
+    else:
+        place = finders.index(importlib.machinery.PathFinder)
+        finders.insert(place, BuiltPackageFinder(folders, [code_dir]))

@@ -19,7 +19,8 @@ from .invocation_variables import set_variables
 from .invoker_pipes import InvokerPipes, end_on_sigterm
 from .loaded_code import LoadedCode
 from .loading import (
-    FallbackFinder,
+    PackageFinder,
+    add_built_packages,
     add_paths,
     forget_modules,
     load_handler,
@@ -50,8 +51,10 @@ class Runtime:
         self._loaded = LoadedCode(self._code_dir, self._layers, start["installed"])
         add_paths(self._code_dir, self._layers)
         sys.argv = sys.argv[:1]
-        self._fallback_packages: dict[str, str] = start["fallbackPackages"]
-        sys.meta_path.append(FallbackFinder(self._fallback_packages, start["installed"]))
+        built, fallback = start["builtPackages"], start["fallbackPackages"]
+        self._package_folders = {*built.values(), *fallback.values()}
+        add_built_packages(built, self._code_dir if start["areBuiltFirst"] else None)
+        sys.meta_path.append(PackageFinder(fallback))
         self._loaded.observe()
         lead_to_emulator()
         mark = bytes.fromhex(start["outputMark"]) if start["outputMark"] else None
@@ -71,7 +74,7 @@ class Runtime:
             self._terminal.lend_to_debuggers()
         elif kind == "debugpy":
             where = start_debugpy(self._debugger["host"])
-            self._editor = EditorStops(self._pipes, set(self._fallback_packages.values()))
+            self._editor = EditorStops(self._pipes, self._package_folders)
             pass_debuggers_over()
             self._pipes.send("ready", where)
         else:

@@ -29,11 +29,13 @@ class TestChoice:
         interpreter = find_interpreter(None, [tmp_path], {})
         assert interpreter.path == Path(sys.executable)
         assert interpreter.version == sys.version_info[:3]
+        assert interpreter.is_ours
 
     @pytest.mark.parametrize("name", [".venv", "venv"])
     def test_the_projects_own(self, tmp_path: Path, name: str) -> None:
         path = link(tmp_path / "code" / name / "bin" / "python")
-        assert find_interpreter(None, [tmp_path, tmp_path / "code"], {}).path == path
+        interpreter = find_interpreter(None, [tmp_path, tmp_path / "code"], {})
+        assert (interpreter.path, interpreter.is_ours) == (path, False)
 
     def test_the_first_folders_comes_first(self, tmp_path: Path) -> None:
         first = link(tmp_path / "a" / ".venv" / "bin" / "python")
@@ -51,8 +53,9 @@ class TestChoice:
         path = link(tmp_path / ".venv" / "bin" / "python")
         environ = {"VIRTUAL_ENV": sys.prefix}
         assert find_interpreter(None, [tmp_path], environ).path == path
-        own = find_interpreter(None, [tmp_path / "nowhere"], environ).path
-        assert own.parent.parent.samefile(sys.prefix)
+        own = find_interpreter(None, [tmp_path / "nowhere"], environ)
+        assert own.path.parent.parent.samefile(sys.prefix)
+        assert own.is_ours
 
     @pytest.mark.parametrize("name", [".conda", "env"])
     def test_condas_in_the_project(self, tmp_path: Path, name: str) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sysconfig
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 
 from plldb.debugger.children.interpreter import Interpreter
 from plldb.debugger.children.invoker import Invoker
-from plldb.debugger.children.layers import list_built_packages, list_layer_paths
+from plldb.debugger.children.layers import BuiltPackages, find_built_packages, list_layer_paths
 from plldb.debugger.children.local_function import LocalFunction
 from tests.unit.debugger.local_code import (
     HERE,
@@ -201,14 +203,65 @@ class TestBuild:
         build_dir = self.built(tmp_path / "build")
         (build_dir / "broken-1.0.dist-info").mkdir()
         (build_dir / "broken-1.0.dist-info" / "RECORD").write_bytes(b"\xff\xff")
-        assert list_built_packages(build_dir) == {
+        assert find_built_packages(build_dir).folders == {
             "fancy": str(build_dir),
             "single": str(build_dir),
         }
 
     @pytest.mark.parametrize("build_dir", [None, Path("/nowhere")])
     def test_no_build(self, build_dir: Path | None) -> None:
-        assert list_built_packages(build_dir) == {}
+        assert find_built_packages(build_dir) == BuiltPackages()
+
+
+class TestBuildBesideWhatIsInstalled:
+    """Both have click. The interpreter's is the project's word, unless plldb's own has to serve."""
+
+    OURS = replace(HERE, is_ours=True)
+
+    def built(self, folder: Path, compiled: str = "") -> Path:
+        write(folder / "click" / "__init__.py", "V = 'built'")
+        write(folder / "click-1.0.dist-info" / "METADATA", "Name: click\nVersion: 1.0\n")
+        record = f"click/__init__.py,,\nclick-1.0.dist-info/METADATA,,\n{compiled},,\n"
+        write(folder / "click-1.0.dist-info" / "RECORD", record)
+        return folder
+
+    def found(self, project: Project, build_dir: Path, python: Interpreter, **more: Any) -> Any:
+        project.write("""
+            import importlib.metadata, click
+            def handler(event, context):
+                return [getattr(click, "V", "installed"), importlib.metadata.version("click")]
+        """)
+        return value(run(project, project.function(build_dir=build_dir, **more), python=python))
+
+    @pytest.mark.parametrize("compiled", ["", "click/_fast{}", "click/_fast.abi3.so"])
+    def test_the_functions_come_before_plldbs(
+        self, project: Project, tmp_path: Path, compiled: str
+    ) -> None:
+        name = compiled.format(sysconfig.get_config_var("EXT_SUFFIX"))
+        build_dir = self.built(tmp_path / "build", name)
+        write(tmp_path / "layer" / "python" / "click.py", "V = 'layer'")
+        found = self.found(project, build_dir, self.OURS, layers=(tmp_path / "layer",))
+        assert found == ["built", "1.0"]
+
+    def test_but_not_before_the_code(self, project: Project, tmp_path: Path) -> None:
+        write(project.folder / "click.py", "V = 'mine'")
+        write(project.folder / "click-2.0.dist-info" / "METADATA", "Name: click\nVersion: 2.0\n")
+        found = self.found(project, self.built(tmp_path / "build"), self.OURS)
+        assert found == ["mine", "2.0"]
+
+    def test_not_if_they_were_compiled_for_another_python(
+        self, project: Project, tmp_path: Path
+    ) -> None:
+        """Some of one and some of the other would fit neither."""
+        build_dir = self.built(tmp_path / "build", "_fast.cpython-27-x86_64-linux-gnu.so")
+        kind, version = self.found(project, build_dir, self.OURS)
+        assert (kind, version != "1.0") == ("installed", True)
+
+    def test_the_projects_interpreter_says_what_there_is(
+        self, project: Project, tmp_path: Path
+    ) -> None:
+        kind, version = self.found(project, self.built(tmp_path / "build"), HERE)
+        assert (kind, version != "1.0") == ("installed", True)
 
 
 def test_an_error_of_an_import_names_interpreter_folder_and_remedy(
