@@ -18,7 +18,7 @@ from plldb.debugger.sources import cdk, chalice, cloudformation, sam, serverless
 from plldb.debugger.sources.built_copies import replace_built_copies
 from plldb.debugger.sources.code_options import find_most_specific, is_pattern
 from plldb.debugger.sources.comparison import Comparison, compare, find_foreign_resource
-from plldb.debugger.sources.nearby import list_folders_below, suggest_project
+from plldb.debugger.sources.nearby import find_tool, list_folders_below, suggest_project
 from plldb.debugger.sources.project import (
     CodeSource,
     Finder,
@@ -222,7 +222,7 @@ def list_candidates(options: CodeOptions, stack_name: str) -> list[Project]:
     if options.named_template is not None:
         _check_named_template(options, options.named_template)
         return [find_template(options.named_template)]
-    projects = find_projects(options.folder)
+    projects = _leave_out_strays(find_projects(options.folder), options.folder)
     own = [project for project in projects if stack_name in project.stack_names]
     candidates = own or [project for project in projects if not project.stack_names]
     if candidates or options.names_code:
@@ -238,6 +238,20 @@ def list_candidates(options: CodeOptions, stack_name: str) -> list[Project]:
         f"{file} has no stack {stack_name!r}.",
         f"{suggest(stack_name, names)} Or name the template of this one: --template PATH{more}",
     )
+
+
+def _leave_out_strays(projects: list[Project], folder: Path) -> list[Project]:
+    """The projects, where a tool has one there: without templates that stand beside it by chance."""
+    if find_tool(folder) is None:
+        return projects
+    return [project for project in projects if project.stack_names or _has_functions(project)]
+
+
+def _has_functions(project: Project) -> bool:
+    try:
+        return bool(project.read({}))
+    except SourceError:
+        return False
 
 
 def _check_named_template(options: CodeOptions, path: Path) -> None:

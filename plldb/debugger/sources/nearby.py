@@ -26,16 +26,24 @@ _SHOWN = 3
 
 def suggest_project(folder: Path) -> str:
     """What to do where a folder has no template: with what there is instead."""
-    for pattern, what in _TOOLS:
-        found = sorted(folder.glob(pattern))
-        if found:
-            return f"There is {found[0].relative_to(folder)}: {what}."
+    tool = find_tool(folder)
+    if tool is not None:
+        return tool
     templates = [path.relative_to(folder) for path in _list_templates(folder)]
     if not templates:
         return TEMPLATE_HINT
     names = " or ".join(f"--template {_quote(path)}" for path in templates[:_SHOWN])
     more = f" (there are {len(templates) - _SHOWN} more)" * (len(templates) > _SHOWN)
     return f"If the stack's template is one of those below, name it: {names}{more}."
+
+
+def find_tool(folder: Path) -> str | None:
+    """What to do with the tool that a folder has a project of, if there is one."""
+    for pattern, what in _TOOLS:
+        found = sorted(folder.glob(pattern))
+        if found:
+            return f"There is {found[0].relative_to(folder)}: {what}."
+    return None
 
 
 def list_folders_below(folder: Path) -> Iterator[Path]:

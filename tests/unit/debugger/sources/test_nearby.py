@@ -81,6 +81,24 @@ class TestWhatIsSuggested:
             chosen.require_code(STACK)
         assert raised.value.hint == hint
 
+    @pytest.mark.parametrize("stray", ["Parameters: {}", "Resources: {T: {Type: AWS::S3::Bucket}}"])
+    def test_the_tool_of_a_project_though_a_template_lies_there(
+        self, tmp_path: Path, stray: str
+    ) -> None:
+        """One without functions is none of the stack's, whose own was not made yet."""
+        (tmp_path / "cdk.json").touch()
+        (tmp_path / "template.yaml").write_text(stray, encoding="utf-8")
+        chosen = choose_sources(CodeOptions(tmp_path), "orders", STACK)
+        with pytest.raises(SourceError) as raised:
+            chosen.require_code(STACK)
+        assert raised.value.hint == "There is cdk.json: run 'cdk synth' first."
+        assert "template.yaml" not in raised.value.message
+
+    def test_not_where_the_template_has_functions(self, tmp_path: Path) -> None:
+        (tmp_path / "cdk.json").touch()
+        put_project(tmp_path)
+        assert choose_sources(CodeOptions(tmp_path), "orders", STACK).found
+
     def test_not_those_that_tools_made_nor_other_files(self, tmp_path: Path) -> None:
         put_project(tmp_path / ".aws-sam" / "build")
         put_project(tmp_path / "node_modules" / "other")
