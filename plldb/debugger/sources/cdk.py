@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from plldb.debugger.sources.cloud_assembly import (
@@ -37,7 +36,6 @@ from plldb.debugger.sources.project import (
     is_folder,
     make_absolute,
 )
-from plldb.deployed import NESTED_STACK_TYPE
 from plldb.errors import SourceError
 from plldb.templates import as_dict, read_template
 
@@ -141,41 +139,15 @@ def _read_stacks(
     return functions
 
 
-def _read_template(
-    template: Path,
-    origins: _Origins,
-    parameters: Parameters,
-    passed: Mapping[str, Layers] = MappingProxyType({}),
-) -> Functions:
-    """The functions of a template and of the nested stacks in it.
-
-    ``passed`` are layers that the stack above passes, by the names of the parameters.
-    """
-    if not is_file(template):
-        raise SourceError(
-            f"{origins.assembly.manifest} is out of date: there is no {template}.", SYNTH_HINT
-        )
+def _read_template(template: Path, origins: _Origins, parameters: Parameters) -> Functions:
+    """The functions of a template and of the nested stacks in it."""
+    origins.require_template(template)
     locate = partial(origins.locate, template.parent)
-    others = OtherStacks(passed, origins.find_exported)
-    functions = dict(read_functions(template, parameters, locate, others=others))
-    resources = read_template(template)["Resources"]
-    for logical_id, found in functions.items():
-        resource = as_dict(resources.get(logical_id))
-        functions[logical_id] = origins.adapt(logical_id, found, resource)
-    for logical_id, nested in _list_nested(resources, template.parent):
-        functions.pop(f"{logical_id}/*", None)
-        values = as_dict(as_dict(resources[logical_id]).get("Properties")).get("Parameters")
-        inner = read_layers(template, parameters, locate, others, values)
-        for name, found in _read_template(nested, origins, parameters, inner).items():
-            functions[f"{logical_id}/{name}"] = found
-    return functions
-
-
-def _list_nested(resources: Mapping[str, Any], folder: Path) -> Iterator[tuple[str, Path]]:
-    for logical_id, resource in resources.items():
-        path = _get_metadata(resource).get(ASSET_PATH)
-        if as_dict(resource).get("Type") == NESTED_STACK_TYPE and isinstance(path, str):
-            yield str(logical_id), folder / path
+    others = origins.describe_others(template.parent)
+    return {
+        name: origins.adapt(name.rpartition("/")[2], found)
+        for name, found in read_functions(template, parameters, locate, others=others).items()
+    }
 
 
 def _get_metadata(resource: object) -> Mapping[str, Any]:
@@ -199,12 +171,39 @@ class _Origins:
         if asset is None:
             return None
         asset = make_absolute(asset)
+        if _get_metadata(resource).get(ASSET_IS_BUNDLED) is False:
+            self._unbundled.add(asset)
         return asset if is_folder(asset) or is_file(asset) else _GONE.format(asset)
 
     def _find_by_key(self, resource: Mapping[str, Any]) -> Path | None:
         properties = as_dict(resource.get("Properties"))
         content = next((as_dict(properties[name]) for name in _CONTENTS if name in properties), {})
         return self.assembly.assets.get(str(content.get("S3Key", content.get("Key"))))
+
+    @cached_property
+    def _unbundled(self) -> set[Path]:
+        """The assets that were located and are as they were in the app."""
+        return set()
+
+    def require_template(self, template: Path) -> None:
+        """Raises SourceError if it is not there."""
+        if not is_file(template):
+            raise SourceError(
+                f"{self.assembly.manifest} is out of date: there is no {template}.", SYNTH_HINT
+            )
+
+    def describe_others(self, folder: Path) -> OtherStacks:
+        """What templates in a folder have from other stacks."""
+        return OtherStacks(
+            find_exported=self.find_exported, find_template=partial(self._find_nested, folder)
+        )
+
+    def _find_nested(self, folder: Path, resource: Mapping[str, Any]) -> Path | None:
+        path = _get_metadata(resource).get(ASSET_PATH)
+        if not isinstance(path, str):
+            return None
+        self.require_template(folder / path)
+        return folder / path
 
     def find_exported(self, name: str) -> Layers:
         """The layer that a stack of the app exports under a name; none if it is something else."""
@@ -222,7 +221,8 @@ class _Origins:
         if template is None:
             return ()
         locate = partial(self.locate, template.parent)
-        return read_layers(template, {}, locate, OtherStacks(), {name: value}).get(name, ())
+        others = self.describe_others(template.parent)
+        return read_layers(template, {}, locate, others, {name: value}).get(name, ())
 
     @cached_property
     def _exports(self) -> Mapping[str, tuple[Path, Any]]:
@@ -236,18 +236,16 @@ class _Origins:
                     exports[name] = stack.template, output.get("Value")
         return exports
 
-    def adapt(
-        self, logical_id: str, found: CodeSource | str, resource: Mapping[str, Any]
-    ) -> CodeSource | str:
+    def adapt(self, logical_id: str, found: CodeSource | str) -> CodeSource | str:
         """A function as the app has it, in place of what its template says."""
         if isinstance(found, str):
             return found
         own = _FRAMEWORK.match(logical_id)
         if own is not None:
             return _OWN.format(own[1] or own[2])
-        return found if found.inline is not None else self._replace_copies(found, resource)
+        return found if found.inline is not None else self._replace_copies(found)
 
-    def _replace_copies(self, source: CodeSource, resource: Mapping[str, Any]) -> CodeSource | str:
+    def _replace_copies(self, source: CodeSource) -> CodeSource | str:
         """The function with the folders that its assets are copies of; or a word on what has none.
 
         What is no copy, since nothing was staged, stays as it is.
@@ -255,7 +253,7 @@ class _Origins:
         layers = tuple(self._replace_layer(layer) for layer in source.layers)
         source = replace(source, layers=layers)
         # Who says nothing may have built it; a zip file was made by something else.
-        is_bundled = _get_metadata(resource).get(ASSET_IS_BUNDLED) is not False
+        is_bundled = source.code_dir not in self._unbundled
         package = Package(source.code_dir, is_bundled or is_file(source.code_dir))
         if not self._is_copy(package.path) and package.path.is_dir():
             return source

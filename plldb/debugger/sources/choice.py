@@ -241,7 +241,7 @@ def list_candidates(options: CodeOptions, stack_name: str) -> list[Project]:
 
 
 def _leave_out_strays(projects: list[Project], folder: Path) -> list[Project]:
-    """The projects, where a tool has one there: without templates that stand beside it by chance."""
+    """The projects; where a tool has one, without templates that stand beside it by chance."""
     if find_tool(folder) is None:
         return projects
     return [project for project in projects if project.stack_names or _has_functions(project)]

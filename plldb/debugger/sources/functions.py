@@ -90,13 +90,13 @@ class OtherStacks:
 
     ``passed`` are layers that the stack above passes, by the names of the parameters; a list may be
     in one. ``find_exported`` gives the one that some stack exports under a name, or none.
-    ``find_template`` gives the template of a nested stack by its properties, where a tool that has
+    ``find_template`` gives the template of a nested stack by its resource, where a tool that has
     computed the URL put the file itself.
     """
 
     passed: Mapping[str, Layers] = field(default_factory=dict)
     find_exported: Callable[[str], Layers] = lambda _name: ()
-    find_template: Callable[[Mapping[str, Any]], Path | None] = lambda _properties: None
+    find_template: Callable[[Mapping[str, Any]], Path | None] = lambda _resource: None
 
 
 def read_functions(
@@ -281,7 +281,7 @@ class _Reader:
 
     def _make_nested(self, logical_id: str, resource: Mapping[str, Any]) -> _Reader | str:
         properties = as_dict(resource.get("Properties"))
-        of_tool = self.others.find_template(properties)
+        of_tool = self.others.find_template(resource)
         path = of_tool or self._find_nested(resource)
         if isinstance(path, str):
             return path

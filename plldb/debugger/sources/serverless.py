@@ -113,9 +113,9 @@ class _Service:
             return self._locate_function(function, str(properties.get("Handler")))
         return self.folder if content.get("S3Bucket") == {"Ref": _BUCKET} else None
 
-    def find_template(self, properties: Mapping[str, Any]) -> Path | None:
+    def find_template(self, resource: Mapping[str, Any]) -> Path | None:
         """That of a nested stack, beside the service's own."""
-        name = name_nested_template(properties)
+        name = name_nested_template(as_dict(resource.get("Properties")))
         path = None if name is None else self.output / name
         return path if path is not None and is_file(path) else None
 

@@ -390,6 +390,36 @@ def test_a_layer_that_a_nested_stack_is_passed_is_edited_in_its_folder(app: Path
     assert [one.folders for one in found(app, function="Child/Handler").layers] == [(folder,)]
 
 
+@pytest.mark.parametrize("is_exported", [False, True])
+def test_a_layer_that_comes_of_a_nested_stack_is_edited_in_its_folder(
+    app: Path, is_exported: bool
+) -> None:
+    """It is an output there, be it of the function's own app, or of another stack's that exports
+    it; and a nested stack may be passed what comes of its neighbour.
+    """
+    template = synthesise(app, "Stack", {"Handler": app / "lambda/orders"}, nested={})
+    resource, folder = layer(app, "common")
+    outputs = {"StackCommonRef": {"Value": {"Ref": "Common"}}}
+    nested = template.with_name("StackChild.nested.template.json")
+    change(nested, Resources={"Common": resource}, Outputs=outputs)
+    value: object = {"Fn::GetAtt": ["Child", "Outputs.StackCommonRef"]}
+    if is_exported:
+        change(template, Outputs={"Ref": {"Value": value, "Export": {"Name": "common"}}})
+        value = {"Fn::ImportValue": "common"}
+    function = json.loads(template.read_text())["Resources"]["Handler"]
+    function["Properties"]["Layers"] = [value]
+    neighbour = json.loads(template.read_text())["Resources"]["Child"]
+    neighbour["Metadata"] = {"aws:asset:path": "Neighbour.nested.template.json"}
+    neighbour["Properties"]["Parameters"] = {"Passed": value}
+    passed = json.loads(json.dumps(function))
+    passed["Properties"]["Layers"] = [{"Ref": "Passed"}]
+    template.with_name("Neighbour.nested.template.json").write_text('{"Resources": {}}')
+    change(template.with_name("Neighbour.nested.template.json"), Resources={"Handler": passed})
+    change(template, Resources={"Handler": function, "Neighbour": neighbour})
+    for name in ("Handler", "Neighbour/Handler"):
+        assert [one.folders for one in found(app, function=name).layers] == [(folder,)]
+
+
 def test_functions_of_the_cdks_own_are_left_alone(app: Path) -> None:
     names = [
         "CustomCDKBucketDeployment8693BB64968944B69AAFB0CC9EB8756C81C01536",
