@@ -8,14 +8,16 @@ https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from plldb.debugger.sources.cloud_assembly import ASSET_PATH
 from plldb.debugger.sources.intrinsics import Scope, UnknownValueError
-from plldb.debugger.sources.package_origin import OriginFinder, Package
+from plldb.debugger.sources.package_origin import OriginFinder, Package, read_file
 from plldb.debugger.sources.project import (
     find_folder,
     find_module_path,
@@ -123,7 +125,13 @@ def _find_root(path: Path, function: FunctionCode) -> Path:
                     return root
     if function.build_dir is not None:
         # A makefile takes what it wants from below.
-        built = Package(function.build_dir, is_bundled=True)
-        origin = OriginFinder([path]).find(built, function.handler)
+        built = [Package(at, is_bundled=True) for at in function.build_dir.parent.glob("*/")]
+        finder = OriginFinder([path], built, partial(_is_named, read_file(path / "Makefile")))
+        origin = finder.find(Package(function.build_dir, is_bundled=True), function.handler)
         return origin if isinstance(origin, Path) else path
     return path
+
+
+def _is_named(makefile: bytes, folder: Path) -> bool:
+    name = re.escape(folder.name).encode()
+    return re.search(rb"(?<![\w.-])" + name + rb"(?![\w.-])", makefile) is not None

@@ -25,6 +25,8 @@ from plldb.debugger.sources.project import (
     Functions,
     Parameters,
     find_folder,
+    find_module_path,
+    has_module,
     is_file,
     is_folder,
     is_remote,
@@ -58,6 +60,11 @@ _CUSTOM_RESOURCE = "AWS::CloudFormation::CustomResource"
 _SERVES_CUSTOM_RESOURCE = (
     "it serves the custom resource {}: while an invocation is held here, a deployment of the stack "
     "waits for what its code sends, and fails without that"
+)
+_MAKEFILE = "makefile"
+_NOT_MADE = (
+    "its makefile puts the module of {} somewhere else than it is in {}, and it was not built "
+    "here; run 'sam build' once, or name the folder with --code"
 )
 _CIRCLE = "it is passed what comes of its own outputs"
 _SERVERLESS_REPOSITORY = "it is an application of the AWS Serverless Application Repository"
@@ -196,7 +203,7 @@ class _Reader:
         if isinstance(code, str):
             return code
         inline = code.text if isinstance(code, InlineText) else None
-        return CodeSource(
+        source = CodeSource(
             code if isinstance(code, Path) else self._folder,
             handler,
             runtime,
@@ -207,6 +214,22 @@ class _Reader:
             inline=inline,
             use=self._describe_use(logical_id),
         )
+        is_made = as_dict(resource.get("Metadata")).get("BuildMethod") == _MAKEFILE
+        return self._complete_made(source, properties) if is_made else source
+
+    def _complete_made(self, source: CodeSource, properties: Mapping[str, Any]) -> CodeSource:
+        """The function with what its makefile puts beside the module of the handler, if it has
+        taken that from below: what else there is in CodeUri.
+        """
+        whole = make_absolute(
+            self._folder / (self.scope.find_text(properties.get("CodeUri")) or ".")
+        )
+        if whole != source.code_dir:
+            beside = DescribedLayer("CodeUri", (whole,), is_deployed=False)
+            return replace(source, layers=(*source.layers, beside))
+        is_there = has_module(whole, find_module_path(source.handler or ""))
+        is_known = is_there or source.build_dir is not None or source.inline is not None
+        return source if is_known else replace(source, note=_NOT_MADE.format(source.handler, whole))
 
     def _read_image(
         self, logical_id: str, resource: Mapping[str, Any], properties: Mapping[str, Any]

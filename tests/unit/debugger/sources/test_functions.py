@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -508,6 +509,20 @@ Resources:
 """
         one = found(project, text)["One"]
         assert (one.code_dir, one.build_dir) == (project / "src/one", built)
+        # What it has copied from beside that.
+        (beside,) = one.layers
+        assert (beside.folders, beside.is_deployed) == ((project,), False)
+        # An edit since the build is no other code, if the makefile names the folder.
+        (project / "src/one/app.py").write_text("def handler(event, context): ...\n# more")
+        assert found(project, text)["One"].code_dir == project
+        (project / "Makefile").write_text("build-One:\n\tcp -R src/one/*.py $(ARTIFACTS_DIR)/\n")
+        assert found(project, text)["One"].code_dir == project / "src/one"
+        shutil.rmtree(built)
+        one = found(project, text)["One"]
+        assert (one.code_dir, one.layers) == (project, ())
+        assert "it was not built here; run 'sam build'" in one.note
+        (project / "app.py").touch()
+        assert found(project, text)["One"].note == ""
 
 
 class TestComputed:
