@@ -33,12 +33,11 @@ from .websocket.conditions import Keys
 from .websocket.events import new_trace_id
 from .websocket.gateway import connect
 from .websocket.management import manage_connection
+from .websocket.opening_handshake import UPGRADE_REQUIRED
 from .websocket.policy import INVOKE
 from .websocket.transport import refuse
 
 UPGRADE = "WEBSOCKET"
-# https://www.rfc-editor.org/rfc/rfc9110#name-426-upgrade-required
-UPGRADE_REQUIRED = message(426, "Upgrade Required", ("upgrade", "websocket"))
 
 
 def install() -> None:
