@@ -448,11 +448,11 @@ def test_node_reaches_services_by_the_names_of_aws(node: Node) -> None:
 def test_what_can_not_run_is_refused_at_once(
     cloud: Cloud, options: dict[str, Any], reason: str
 ) -> None:
-    code = {"ImageUri": "nowhere/none:latest"} if "PackageType" in options else {}
+    is_image = "PackageType" in options
     given = {
         "FunctionName": f"function-{uuid.uuid4().hex[:8]}",
         "Role": ROLE,
-        "Code": code or {"ZipFile": zipped(app=CODE)},
+        "Code": {"ImageUri": "nowhere/none:latest"} if is_image else {"ZipFile": zipped(app=CODE)},
         **options,
     }
     with pytest.raises(ClientError, match=f"InvalidParameterValueException.*{reason}"):
