@@ -8,6 +8,7 @@ import pytest
 import requests
 from aws_lambda_powertools.utilities.parser.models import APIGatewayWebSocketConnectEventModel
 from websockets.exceptions import InvalidStatus, NegotiationError
+from websockets.sync.client import connect as websocket_connect
 
 from .cloud import Cloud, Stack, message, wait_for
 from .journal import journal
@@ -97,6 +98,13 @@ def test_malformed_handshake(
     }
     url = cloud.stage_url(playground.outputs["ApiId"], "test")
     assert requests.get(url, headers=headers, timeout=20).status_code == status
+
+
+def test_nothing_else_takes_upgrades(cloud: Cloud) -> None:
+    url = cloud.endpoint.replace("http", "ws", 1)
+    with pytest.raises(InvalidStatus) as refused, websocket_connect(f"{url}/chat"):
+        pass
+    assert refused.value.response.status_code == 404
 
 
 def test_handshake_is_a_get(cloud: Cloud, playground: Stack) -> None:

@@ -12,7 +12,7 @@ from botocore.auth import SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect as websocket_connect
 
 from .cloud import REGION, Cloud, wait_for
@@ -977,3 +977,31 @@ def test_stage_variables_are_those_of_now(cloud: Cloud) -> None:
             )
             socket.send('{"action": "ask"}')
             assert json.loads(socket.recv(timeout=30)) == "blue"
+
+
+@pytest.mark.parametrize("deleted", ["stage", "API"])
+def test_connections_of_what_is_deleted(cloud: Cloud, table: str, deleted: str) -> None:
+    """No page says it: by analogy with a time limit's end, which apigateway-websocket-api-overview
+    has 1001 for, and with $disconnect, which is tried after whatever end."""
+    control = cloud.client("apigatewayv2")
+    item = {"Id": {"S": "it"}, "Code": {"N": "$context.disconnectStatusCode"}}
+    with websocket_api(cloud) as api:
+        api.add_route(
+            "$disconnect",
+            two_way=False,
+            **service("dynamodb", "action/PutItem"),
+            **templated(json.dumps({"TableName": table, "Item": item})),
+        )
+        with api.connect() as socket:
+            if deleted == "API":
+                control.delete_api(ApiId=api.api_id)
+            else:
+                control.delete_stage(ApiId=api.api_id, StageName=STAGE)
+            with pytest.raises(ConnectionClosed) as closed:
+                socket.recv(timeout=30)
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1001
+            assert api.refusal()[0] == 403
+    scan = cloud.client("dynamodb").scan
+    items = wait_for(lambda: scan(TableName=table)["Items"])
+    assert [each["Code"] for each in items] == [{"N": "1001"}]
