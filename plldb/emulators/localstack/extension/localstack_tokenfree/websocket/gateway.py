@@ -260,7 +260,9 @@ def run_connect(stage: StageView, route: Record, admitted: Admitted) -> Reply:
         failure = events.error_message(facts, "Internal server error", request_id)
         raise RefusedError(502, failure) from error
     if not 200 <= reply.status < 300:
-        raise RefusedError(reply.status, reply.body or "")
+        body = reply.body or ""
+        says = body if isinstance(body, str) else body.decode(errors="replace")
+        raise RefusedError(reply.status, says)
     return reply
 
 
