@@ -113,7 +113,10 @@ lock: setup ## Pin what the LocalStack image installs (needs npm)
 	    --python-platform x86_64-unknown-linux-gnu --generate-hashes --no-header \
 	    --output-file requirements.lock requirements.in) || exit 1; \
 	done
-	cd plldb/emulators/localstack/node && npm install --package-lock-only --omit-lockfile-registry-resolved
+	for folder in . sdk-2; do \
+	  (cd plldb/emulators/localstack/node/$$folder && \
+	    npm install --package-lock-only --omit-lockfile-registry-resolved) || exit 1; \
+	done
 
 bench: setup ## Measure; a table, and bench/results/*.json and *.png (ENGINES='ministack localstack')
 	$(BIN)/python -m bench.sessions $(ENGINES)

@@ -374,8 +374,13 @@ Node = Callable[..., Function]
 def node(create: Factory) -> Node:
     """Functions of Node's, where the emulator has a node."""
 
-    def create_node(member: str = "handler", file: str = "index.js", code: str = NODE_CODE) -> Any:
-        options = {"Runtime": "nodejs22.x", "Handler": f"index.{member}", "Timeout": 5}
+    def create_node(
+        member: str = "handler",
+        file: str = "index.js",
+        code: str = NODE_CODE,
+        runtime: str = "nodejs22.x",
+    ) -> Any:
+        options = {"Runtime": runtime, "Handler": f"index.{member}", "Timeout": 5}
         try:
             return create(code=zipped_files({file: code}), **options)
         except ClientError as error:
@@ -426,6 +431,17 @@ exports.handler = async () => {
 };
 """
     assert node(code=code).invoke("") == 200
+
+
+@pytest.mark.skipif(ENDPOINT_VARIABLE in os.environ, reason="AWS's SDK is the image's")
+def test_old_node_has_the_old_sdk_of_aws(node: Node) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/lambda-nodejs.html#nodejs-sdk-included"""
+    code = """
+const AWS = require('aws-sdk');
+exports.handler = async () => Array.isArray((await new AWS.SQS().listQueues().promise()).QueueUrls);
+"""
+    assert node(code=code, runtime="nodejs16.x").invoke("") is True
+    assert node(code=code).error("")["errorType"] == "Runtime.ImportModuleError"
 
 
 def test_node_reaches_apis_by_the_names_of_aws(node: Node) -> None:
