@@ -717,6 +717,7 @@ def test_orders_of_customers_with_tokens(api: Api) -> None:
         assert shop.call("/live/orders/7", headers=ann).json() == order
         assert shop.call("/live/orders", headers=ann).json() == [order]
         assert shop.call("/live/orders/7", headers=bob).status_code == 404
-        asked = {"Origin": "https://shop.example.com", "Access-Control-Request-Method": "POST"}
-        preflight = shop.call("/live/orders", "OPTIONS", headers=asked)
-        assert preflight.headers["access-control-allow-origin"] == asked["Origin"]
+        for origin in ("https://shop.example.com", "https://m.example.com"):
+            asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+            preflight = shop.call("/live/orders", "OPTIONS", headers=asked)
+            assert preflight.headers["access-control-allow-origin"] == origin

@@ -992,6 +992,25 @@ def test_response_parameters_choose_the_subprotocol(cloud: Cloud) -> None:
             assert socket.subprotocol == "b"
 
 
+def test_stage_of_the_default_name(cloud: Cloud) -> None:
+    """No page says it: public applications connect to wss://….amazonaws.com/$default, and post to
+    https://….amazonaws.com/$default/@connections"""
+    with websocket_api(cloud) as api:
+        api.add_route(
+            "ask", answered('["$context.connectionId", "$context.stage"]'), **templated(OK)
+        )
+        cloud.client("apigatewayv2").create_stage(
+            ApiId=api.api_id, StageName="$default", AutoDeploy=True
+        )
+        with cloud.connect(api.api_id, "$default") as socket:
+            socket.send('{"action": "ask"}')
+            connection_id, stage = json.loads(socket.recv(timeout=30))
+            assert stage == "$default"
+            management = cloud.management(api.api_id, "$default")
+            management.post_to_connection(ConnectionId=connection_id, Data=b"hello")
+            assert socket.recv(timeout=30) == "hello"
+
+
 # what changes under an open connection
 
 

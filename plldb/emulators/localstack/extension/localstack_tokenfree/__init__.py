@@ -12,7 +12,8 @@ Map of the package (nothing outside ``plugins`` is loaded before LocalStack asks
                          custom resources, ``cloudformation_dashboard`` dashboards,
                          ``cloudformation_records`` groups of record sets
 ``cloudformation_gaps``  properties of other types that LocalStack leaves out;
-                         ``cloudformation_generated``: names of what a transform makes
+                         ``cloudformation_generated``: names of what a transform makes;
+                         ``cloudformation_lists``: parameters that are lists
 ``cloudformation_names`` names of APIs in stacks and their outputs
 ``addresses``            which API a request is for, by its host or its path
 ``execute_api``          the way of every such request to what serves its API
