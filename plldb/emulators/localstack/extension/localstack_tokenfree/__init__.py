@@ -20,6 +20,7 @@ Map of the package (nothing outside ``plugins`` is loaded before LocalStack asks
 ``http_api``             the data plane of HTTP APIs
 ``throttling``           the limits of a stage's routes
 ``access_logs``          what stages write to log groups; ``access_log_line`` is a line of it
+``batches``              what comes faster than calls are made, taken together
 ``http_client``          requests of integrations
 ``emulator_requests``    requests of LocalStack's own services by AWS's names
 ``state_machines``       the calls of state machines to APIs
@@ -36,8 +37,8 @@ Map of the package (nothing outside ``plugins`` is loaded before LocalStack asks
 ``lambda_runtime``       functions as subprocesses: ``runtime_api`` (what AWS calls the Runtime
                          API), ``runtimes`` (which functions run), ``deployment`` (the others are
                          refused), ``process``, ``executor``, ``assignment``, ``reports`` (what
-                         CloudWatch is told) with ``batches``, ``foreign_layers`` (of other
-                         accounts); ``bootstrap`` and ``api_names`` (in the child)
+                         CloudWatch is told), ``foreign_layers`` (of other accounts);
+                         ``bootstrap`` and ``api_names`` (in the child)
 ``kinesis``              Kinesis on moto
 ``dynamodb``             DynamoDB on moto, serialised, with TTL expiry; ``dynamodb_streams``
 ``signatures``           who signed a request, and whether with the secret
