@@ -70,11 +70,14 @@ def _read_functions(configuration: _Configuration, _: Parameters) -> Functions:
 
 @dataclass(frozen=True)
 class _Archive:
-    """What a package was made of: a folder, or why there is none."""
+    """What a package was made of: a folder, or why there is none; and the folders ``beside`` that,
+    whose content is in it as well.
+    """
 
     path: str
     content_hash: str | None
     source: Path | str
+    beside: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,9 @@ class _Configuration:
         if isinstance(code, str):
             return code
         layers = tuple(self._describe_layer(arn) for arn in as_list(function.get("layers")))
+        archive = self._find_archive(function)
+        if archive is not None and archive.beside:
+            layers += (DescribedLayer("source_path", archive.beside, is_deployed=False),)
         return CodeSource(
             code, handler, runtime, layers, physical_name=_text(function, "function_name")
         )
@@ -110,12 +116,12 @@ class _Configuration:
 
     def _find_code(self, values: _Values, handler: str | None) -> Path | str:
         """What the package of a function or a layer was made of; or why that is not known."""
-        package = _text(values, "filename") or self._find_upload(values)
-        if package is None:
-            return f"its code is at s3://{values.get('s3_bucket')}/{values.get('s3_key')}"
-        archive = self._find_archive(package, _text(values, "source_code_hash"))
+        archive = self._find_archive(values)
         if archive is not None:
             return archive.source
+        package = self._find_package(values)
+        if package is None:
+            return f"its code is at s3://{values.get('s3_bucket')}/{values.get('s3_key')}"
         path = self._resolve(package)
         if not is_file(path):
             return f"its package {path} was not made by an archive_file, and does not exist here"
@@ -124,7 +130,14 @@ class _Configuration:
             return origin
         return f"its package {path} was not made by an archive_file, and {origin.reason}"
 
-    def _find_archive(self, package: str, content_hash: str | None) -> _Archive | None:
+    def _find_package(self, values: _Values) -> str | None:
+        return _text(values, "filename") or self._find_upload(values)
+
+    def _find_archive(self, values: _Values) -> _Archive | None:
+        """The one that made the package of a function or a layer, if one did."""
+        package, content_hash = self._find_package(values), _text(values, "source_code_hash")
+        if package is None:
+            return None
         named = [one for one in self._archives if one.path == package]
         # Its path may have been another one when the state was written.
         equal = [one for one in self._archives if content_hash and one.content_hash == content_hash]
@@ -173,12 +186,22 @@ class _Configuration:
             return
         paths = as_dict(_parse(query.get("paths")))
         folders = [Path(cwd)] if isinstance(cwd := paths.get("cwd"), str) else []
+        found: list[Path] = []
+        prefixed: list[Path] = []
         for source in as_list(_parse(query["source_path"])):
             named = source if isinstance(source, str) else as_dict(source).get("path")
-            if isinstance(named, str) and not as_dict(source).get("prefix_in_zip"):
-                at = self._resolve(named, folders)
-                yield _Archive(path, None, at if is_folder(at) else at.parent)
-                return
+            if not isinstance(named, str):
+                continue
+            at = self._resolve(named, folders)
+            at = at if is_folder(at) else at.parent
+            prefix = Path(str(as_dict(source).get("prefix_in_zip") or "")).parts
+            if not prefix:
+                found.append(at)
+            elif at.parts[-len(prefix) :] == prefix:
+                # It has the same name in the project.
+                prefixed.append(at.parents[len(prefix) - 1])
+        if found:
+            yield _Archive(path, None, found[0], (*found[1:], *prefixed))
 
     def _resolve(self, path: str, more: Sequence[Path] = ()) -> Path:
         """Where a path of the configuration is on this machine."""

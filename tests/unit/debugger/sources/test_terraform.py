@@ -109,6 +109,26 @@ def test_the_module_for_lambda_of_the_community(project: Path, source_path: obje
     assert found(project / "no", function(filename="builds/abc.zip"), prepared) == project / "src"
 
 
+def test_a_package_of_that_modules_that_is_made_of_several_folders(project: Path) -> None:
+    """What is put beside the first one can be imported as on Lambda, if its name is the same."""
+    for name in ("lib/shared", "more", "other"):
+        (project / name).mkdir(parents=True)
+    source_path = [
+        {"path": "src"},
+        {"path": "lib/shared", "prefix_in_zip": "shared"},
+        {"path": "other", "prefix_in_zip": "vendored"},
+        "more",
+    ]
+    query = {"paths": "{}", "source_path": json.dumps(source_path)}
+    prepared = resource("external", query=query, result={"filename": "builds/abc.zip"})
+    source = read(project, show(function(filename="builds/abc.zip"), prepared))["one"]
+    assert isinstance(source, CodeSource)
+    (beside,) = source.layers
+    assert source.code_dir == project / "src"
+    assert beside.folders == (project / "more", project / "lib")
+    assert not beside.is_deployed
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
