@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from itertools import islice
+from threading import Lock
 from typing import Any, Protocol
 
 from botocore.exceptions import ClientError, HTTPClientError
@@ -37,6 +38,9 @@ _FIRST_RETRY, _LAST_RETRY, _LONGEST_RETRY_AFTER = 0.5, 8.0, 30.0
 _PAGES_AT_FIRST = 5
 # A page of AWS's has 50 functions, however many are asked for; an emulator's may have all.
 _MOST_ITEMS = 10_000
+# So long, in steps, whoever looks waits for others whose updates are about to end: one call then
+# serves all of them.
+_GATHERING_STEPS, _GATHERING_PAUSE = 10, 0.02
 # A list of functions is read as long as it may spare more calls than it takes.
 _CALLS_SPARED = 3
 
@@ -220,7 +224,10 @@ class LambdaControlPlane:
         self._first_pause = first_pause
         # Every call to Lambda's control plane takes its turn, also one that is made again.
         self._calls = RateLimit(calls_per_second, clock, sleep)
-        self._looks = SharedLooks(self._calls.acquire, self._look_at)
+        self._looks = SharedLooks(self._take_turn_to_look, self._look_at)
+        # How many updates are too young to be looked at.
+        self._young = 0
+        self._counting = Lock()
         # How many calls listing the account's functions takes, as far as is known.
         self._pages = _PAGES_AT_FIRST
         # Whether a list of functions says of each in which state it is: an emulator's may.
@@ -321,6 +328,14 @@ class LambdaControlPlane:
         self._pages = pages if has_all or pages != most else max(pages, self._pages)
         return found
 
+    def _take_turn_to_look(self) -> None:
+        """For ``SharedLooks``: calls are few, and updates that were made together end together."""
+        for _ in range(_GATHERING_STEPS):
+            if not self._young:
+                break
+            self._sleep(_GATHERING_PAUSE)
+        self._calls.acquire()
+
     def _look_at(self, names: Collection[str]) -> dict[str, Found | Exception]:
         """For ``SharedLooks``, which has taken the turn of the first call."""
         has_turn = True
@@ -377,13 +392,23 @@ class LambdaControlPlane:
         """
         if updated.get("LastUpdateStatus") and is_settled(updated):
             return updated
-        self._sleep(self._first_pause)
+        self._let_ripen()
         for pause in self._pauses():
             found = self.get(name)
             if found.get("RevisionId") != revision or updated.get("RevisionId") == revision:
                 return found
             self._sleep(pause)
         raise ChangeRefusedError(f"it was not seen within {_SETTLE_SECONDS} s")
+
+    def _let_ripen(self) -> None:
+        """As long as an update takes at least."""
+        with self._counting:
+            self._young += 1
+        try:
+            self._sleep(self._first_pause)
+        finally:
+            with self._counting:
+                self._young -= 1
 
     def _pauses(self) -> Iterator[float]:
         """Growing pauses, as long as they stay within the time that an update may take."""

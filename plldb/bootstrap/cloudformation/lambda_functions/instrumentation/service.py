@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cache
+from threading import Lock
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -51,7 +52,7 @@ from .redirect import (
     redirect,
     undo,
 )
-from .request import INSTRUMENT, WATCH, restore_request
+from .request import INSTRUMENT, WAKE, WATCH, restore_request
 from .scope import DebuggingScope
 from .watching import compare
 
@@ -124,7 +125,9 @@ class Notifier:
     """Posts to the debugger's connection, if there is one, and follows the session to its heir.
 
     ``find`` gives the id of the connection of the session, or of its latest heir, or None. Once
-    nobody is there, nothing is posted any more.
+    nobody is there, nothing is posted any more. Threads post one after the other: fifty that post
+    at once would hold up the calls whose turn has come meanwhile, which then come too close to the
+    next ones.
     """
 
     def __init__(
@@ -136,18 +139,23 @@ class Notifier:
         self._connections = connections
         self._connection_id = connection_id
         self._find = find
+        self._lock = Lock()
 
     def notify(self, message: Message) -> None:
-        connection_id = self._connection_id
-        while connection_id is not None and not self._connections.post(connection_id, message):
-            found = self._find()
-            # A session that is still where it was has only not heard of the end.
-            connection_id = None if found == connection_id else found
-            self._connection_id = connection_id
+        with self._lock:
+            connection_id = self._connection_id
+            while connection_id is not None and not self._connections.post(connection_id, message):
+                found = self._find()
+                # A session that is still where it was has only not heard of the end.
+                connection_id = None if found == connection_id else found
+                self._connection_id = connection_id
 
 
 def handle(event: LambdaEvent, record: Record, instrumenter: Instrumenter) -> dict[str, Any]:
     """Carries out one request of request.py."""
+    if event["operation"] == WAKE:
+        record |= {"route": WAKE, "outcome": "awake"}
+        return {}
     record |= {"stackName": event["stackName"], "route": event["operation"]}
     if event["operation"] == INSTRUMENT:
         return instrument(event, record, instrumenter)
@@ -263,8 +271,12 @@ def _instrument(
                 )
             _warn_of_throttling(function, instrumenter, notifier)
             _warn_of_callers(function, aliases[function.name], find_callers, notifier)
+    # A session that ended meanwhile has its own restoring, which may have come before a version was
+    # published. Of all else, it sees everything: two that restore the same would only be in each
+    # other's way.
+    is_late = bool(published_for) and not has_few
     _end_publishing(request, published_for, instrumenter)
-    if not has_few and instrumenter.is_over(request["token"]):
+    if is_late and instrumenter.is_over(request["token"]):
         return restore(own_holds, record, instrumenter)
     return {"instrumented": sum(taken), "skipped": skipped}
 

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from lambda_functions.instrumentation.request import wake_request
 
 from tests.unit.bootstrap.lambda_functions.handlers.loading import Handlers, fresh_handlers
 from tests.unit.fakes import Answer, FakeDynamoDb, Request, dynamodb_over_http, local_server
@@ -27,6 +28,7 @@ class Cloud:
         # What becomes of the first attempt of each call to a table.
         self.fault: str | None = None
         self.asked: list[dict[str, Any]] = []
+        self.woken: list[dict[str, Any]] = []
         self.invocations = FakeDynamoDb("RequestId")
         self._tables = {
             "PLLDBSessions": dynamodb_over_http(self.table),
@@ -38,7 +40,8 @@ class Cloud:
             self.posts.append(request)
             return Answer(200)
         if "/functions/" in request.path:
-            self.asked.append(json.loads(request.body))
+            asked = json.loads(request.body)
+            (self.woken if asked == wake_request() else self.asked).append(asked)
             return Answer(202)
         is_first = "attempt=1;" in request.headers["amz-sdk-request"]
         if is_first and self.fault == "cut":

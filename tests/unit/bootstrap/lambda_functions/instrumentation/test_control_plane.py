@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from threading import Event
+from threading import Barrier, Event
 from typing import Any
 
 import pytest
@@ -541,6 +541,34 @@ class TestList:
             looks = [pool.submit(scene.functions.get, name) for name in names]
             assert [look.result()["FunctionName"] for look in looks] == names
         assert len(scene.client.calls) == before + 4
+
+    def test_updates_that_are_about_to_end_are_waited_for(self) -> None:
+        """One look is for all of them."""
+        names = ["f0", "f1", "f2"]
+        scene = Scene(
+            list_functions=[page(*names, **SETTLED)],
+            update_function_configuration=[BUSY | {"RevisionId": "2"}],
+        )
+        first_pause, is_looking = 7.0, Event()
+        begin = Barrier(len(names))
+
+        def sleep(seconds: float) -> None:
+            if seconds == first_pause:
+                # One update is old enough, the others are not yet.
+                assert begin.wait(60) == 0 or is_looking.wait(60)
+                return
+            is_looking.set()
+            for _ in range(6000):
+                if len(scene.functions._looks._asked) == len(names):
+                    break
+                Event().wait(0.01)
+
+        scene.functions = LambdaControlPlane(*[scene.client] * 3, lambda: 0.0, sleep, first_pause)
+        scene.functions.list_known(names)
+        with ThreadPoolExecutor(3) as pool:
+            updates = [pool.submit(scene.functions.update, name, "1", {}) for name in names]
+            assert [one.result()["LastUpdateStatus"] for one in updates] == ["Successful"] * 3
+        assert len(scene.calls("list_functions")) == 2
 
 
 class TestConcurrency:

@@ -24,6 +24,7 @@ from lambda_functions.instrumentation.redirect import Layer
 from lambda_functions.instrumentation.request import (
     instrument_request,
     restore_request,
+    wake_request,
     watch_request,
 )
 from lambda_functions.instrumentation.scope import DebuggingScope
@@ -236,6 +237,9 @@ class Scene:
         request = watch_request("app", "mine", "connection of mine", stack, functions)
         self.handle(request)
         return self.told("mine")
+
+    def wake(self) -> Any:
+        return self.handle(wake_request())
 
     def told(self, session: str) -> list[Any]:
         """What its connection got since it was last asked for, in an order of its own."""
@@ -475,6 +479,13 @@ class TestInstrument:
         assert "keeps changing" in of_type(scene.instrument(), "skipped")["One"]["reason"]
 
 
+def test_what_is_only_woken_does_nothing() -> None:
+    scene = Scene()
+    assert scene.wake() == {}
+    assert scene.record == {"route": "wake", "outcome": "awake"}
+    assert scene.connections.posted == []
+
+
 class TestWhatWasKnown:
     """A list of functions spares a call for each, and may be a moment old."""
 
@@ -535,6 +546,14 @@ class TestTheSessionEnds:
         assert [m["type"] for m in messages] == ["instrumented", "instrumented"]
         assert without_revision(scene.functions.found) == without_revision(before)
         assert scene.record["outcome"] == "restored"
+
+    def test_when_all_is_ready_and_it_is_restored_once(self) -> None:
+        """By whoever ends it: two that restore the same functions make twice as many calls."""
+        scene = Scene(*(f"Fn{number}" for number in range(30)))
+        scene.first_checks, scene.is_attached = [True, True], False
+        assert scene.instrument()[-1] == ready(30, 0)
+        assert scene.record["outcome"] == "ready"
+        assert len(scene.restore("mine")["restored"]) == 30
 
     def test_its_connection_is_gone_but_it_is_not_over(self) -> None:
         """Another may be about to replace it; if not, whoever closes it has it restored."""
