@@ -106,10 +106,13 @@ recording: setup ## Record the first minutes for the README, from a real run (do
 screenshots: setup ## Take the pictures of the inspector in docs/images (needs Chromium)
 	$(BIN)/python -m tools.screenshots
 
-lock: setup ## Pin what the LocalStack image installs, from requirements.in
-	cd plldb/emulators/localstack && $(abspath $(BIN))/uv pip compile --python-version 3.13 \
-	  --python-platform x86_64-unknown-linux-gnu --generate-hashes --no-header \
-	  --output-file requirements.lock requirements.in
+lock: setup ## Pin what the LocalStack image installs (needs npm)
+	for folder in plldb/emulators/localstack plldb/emulators/localstack/node; do \
+	  (cd $$folder && $(abspath $(BIN))/uv pip compile --python-version 3.13 \
+	    --python-platform x86_64-unknown-linux-gnu --generate-hashes --no-header \
+	    --output-file requirements.lock requirements.in) || exit 1; \
+	done
+	cd plldb/emulators/localstack/node && npm install --package-lock-only --omit-lockfile-registry-resolved
 
 bench: setup ## Measure; a table, and bench/results/*.json and *.png (ENGINES='ministack localstack')
 	$(BIN)/python -m bench.sessions $(ENGINES)

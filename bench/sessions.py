@@ -43,7 +43,7 @@ from tests.e2e.project import Project, deployed_project
 from tests.e2e.support import Attached, Plldb, clean_environment
 
 from .agent_platform import measure_agent_platform
-from .call_times import time_call, time_in_a_row, time_in_turns
+from .call_times import time_call, time_in_turns
 from .cold_start import measure_cold_starts
 from .large_stack import measure_large_stack
 from .one_command import measure_one_command
@@ -184,13 +184,16 @@ def measure_cold_functions(report: Report, target: Target) -> None:
 
 
 def measure_debugging(report: Report, plldb: Plldb, target: Target, folder: Path) -> None:
-    with deployed_project(target, folder / "one", ["Function"]) as project:
-        project.deploy("Function", _HANDLER)
-        project.write("Function", _HANDLER)
-        direct = time_invocations(project)
-        with plldb.attach(project.stack_name, "--template", project.template) as attached:
+    with deployed_project(target, folder / "one", ["Function", "Direct"]) as project:
+        for logical_id in project.functions:
+            project.deploy(logical_id, _HANDLER)
+            project.write(logical_id, _HANDLER)
+        options = ("--template", project.template, "--function", "Function")
+        with plldb.attach(project.stack_name, *options) as attached:
             attached.wait_for("ready")
-            debugged = time_invocations(project)
+            debugged, direct = time_in_turns(
+                *(partial(time_invocation, project, name) for name in ("Function", "Direct"))
+            )
             tails = {seconds: time_tails(project, seconds) for seconds in (0, 1, 5)}
             silent = time_silence(project, attached)
             attached.signal(signal.SIGINT)
@@ -239,10 +242,7 @@ def measure_watching(report: Report, plldb: Plldb, target: Target, folder: Path)
                 attached.wait_for("ready")
             with _looking_at(url):
                 figures, floor = time_in_turns(
-                    *(
-                        partial(time_call, partial(one.invoke, "Function", {"n": 1}))
-                        for one in (seen, alone)
-                    )
+                    *(partial(time_invocation, one, "Function") for one in (seen, alone))
                 )
             for attached in (first, second):
                 attached.signal(signal.SIGINT)
@@ -279,7 +279,7 @@ def time_silence(project: Project, attached: Attached) -> list[float]:
     """Two calls in turn while the debugger is stopped, which nothing tells the helper stack."""
     attached.signal(signal.SIGSTOP)
     try:
-        return [time_call(lambda: project.invoke("Function", {"n": 1})) for _ in range(2)]
+        return [time_invocation(project, "Function") for _ in range(2)]
     finally:
         attached.signal(signal.SIGCONT)
 
@@ -312,8 +312,8 @@ def measure_load(report: Report, target: Target, home: Path) -> None:
     report.add_memory(figures.memory)
 
 
-def time_invocations(project: Project) -> list[float]:
-    return time_in_a_row(lambda: project.invoke("Function", {"n": 1}))
+def time_invocation(project: Project, logical_id: str) -> float:
+    return time_call(lambda: project.invoke(logical_id, {"n": 1}))
 
 
 def measure(engine: str) -> None:

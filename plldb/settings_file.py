@@ -164,7 +164,7 @@ def _read_environment(path: Path, name: str, table: object) -> FileEnvironment:
     where = f"{path} [environments.{name}.{_PARAMETERS}]"
     parameters = _check_table(where, table.get(_PARAMETERS, {}))
     return FileEnvironment(
-        options, {key: _read_text_value(where, key, value) for key, value in parameters.items()}
+        options, {key: read_text_value(where, key, value) for key, value in parameters.items()}
     )
 
 
@@ -198,8 +198,8 @@ def _read_verbosity(where: str, value: object) -> str:
     return str(int(value))
 
 
-def _read_text_value(where: str, key: str, value: object) -> str:
-    """As CloudFormation and variables take it: text."""
+def read_text_value(where: str, key: str, value: object) -> str:
+    """As CloudFormation and variables take it: text. Raises UsageError for what is none."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str | float) or (isinstance(value, int) and abs(value) < 2**63):
@@ -213,8 +213,7 @@ def _read_tags(where: str, table: object) -> dict[str, str]:
     https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html
     """
     tags = {
-        key: _read_text_value(where, key, value)
-        for key, value in _check_table(where, table).items()
+        key: read_text_value(where, key, value) for key, value in _check_table(where, table).items()
     }
     for key, value in tags.items():
         if key.lower().startswith(_RESERVED_TAGS):
@@ -317,7 +316,7 @@ def _read_overrides(path: Path, where: str, table: Mapping[str, object]) -> File
         raise wrong_type(f"{where}: env", env, 'a table, as in env = { TABLE = "greetings" }')
     handler = _read_option(where, "handler", table["handler"]) if "handler" in table else None
     return FileOverrides(
-        {key: _read_text_value(f"{where}: env", key, value) for key, value in env.items()},
+        {key: read_text_value(f"{where}: env", key, value) for key, value in env.items()},
         _read_path(path, where, "env-file", table),
         handler,
         _read_path(path, where, "code", table),

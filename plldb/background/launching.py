@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from tempfile import TemporaryFile
 
 from plldb.background.session_folder import SessionFolder
 from plldb.background.session_record import SessionRecord
@@ -21,18 +22,24 @@ _SHOWN_LINES = 10
 _END_SECONDS = 90.0
 
 
-def launch(place: SessionFolder, arguments: Sequence[str], lock: int) -> subprocess.Popen[bytes]:
+def launch(
+    place: SessionFolder, arguments: Sequence[str], lock: int, given: bytes = b""
+) -> subprocess.Popen[bytes]:
     """Starts ``plldb`` with ``arguments`` in this folder, without a terminal, for good.
 
-    It inherits ``lock``, a descriptor. The terminal's end does not reach it, nor does a Ctrl-C.
+    It inherits ``lock``, a descriptor, and reads ``given`` from its stdin. The terminal's end does
+    not reach it, nor does a Ctrl-C.
     """
     errors = os.open(place.errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     try:
-        with _ignoring_hangup():
+        # Whatever its length, nobody waits until it is read.
+        with TemporaryFile() as stdin, _ignoring_hangup():
+            stdin.write(given)
+            stdin.seek(0)
             return subprocess.Popen(  # nosec B603
                 # The project's folder is no place to import from.
                 [sys.executable, "-P", "-m", "plldb", *arguments],
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
                 pass_fds=(lock,),
@@ -92,10 +99,13 @@ def stop(place: SessionFolder, at_once: bool, tell: Callable[[SessionRecord], No
     """Has the session that runs there detach, and returns once its process is gone.
 
     What runs may end, within its own time, unless ``at_once``; ``tell`` is told that it is waited
-    for. Raises BackgroundError if the session does not end.
+    for. One that somebody has told before is waited for, and told no more than that it is to be
+    ``at_once``. Raises BackgroundError if the session does not end.
     """
     has_told = False
-    _signal(place)
+    if not place.is_stopping():
+        _signal(place)
+        place.note_stopping()
     deadline = time.monotonic() + _END_SECONDS
     while place.is_running():
         record = place.read_record()
@@ -109,7 +119,8 @@ def stop(place: SessionFolder, at_once: bool, tell: Callable[[SessionRecord], No
         if time.monotonic() > deadline:
             raise BackgroundError(
                 f"The session, process {record.pid if record else '?'}, does not end.",
-                f"Its log may say why: {record.log if record else place.errors}",
+                f"Its log may say why: {record.log if record else place.errors}. If it has to be "
+                "killed, 'plldb status' cleans up after it.",
             )
         time.sleep(_POLL_SECONDS)
 

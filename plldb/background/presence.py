@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -19,8 +19,9 @@ logger = logging.getLogger(__name__)
 class Presence:
     """Follows a session's events, and has ``write`` keep what they make of ``record``.
 
-    It is written when that may be of use to anybody: when all stacks are ready, when that changes,
-    and at the end. A record that can't be written is logged: it is no reason to end a session.
+    It is written when that may be of use to anybody: when its stacks are known, when all of them
+    are ready, when that changes, and at the end. A record that can't be written is logged: it is no
+    reason to end a session.
     """
 
     def __init__(self, record: SessionRecord, write: Callable[[SessionRecord], None]) -> None:
@@ -32,6 +33,10 @@ class Presence:
     def begin(self) -> None:
         """Raises OSError: nobody would find a session without a record."""
         self._write(self._record)
+
+    def expect(self, stacks: Iterable[str]) -> None:
+        """It is ready once all of these are."""
+        self._change(stacks=tuple(stacks))
 
     def take(self, event: Any) -> None:
         stack = self._record.stacks[0] if self._record.stacks else ""
@@ -83,8 +88,8 @@ class Presence:
         self._change(functions=self._others(function), skipped=skipped)
 
     def _change(self, **changes: Any) -> None:
-        self._record = replace(self._record, **changes)
-        if self._record.state == "starting":
+        before, self._record = self._record, replace(self._record, **changes)
+        if self._record.state == "starting" and self._record.stacks == before.stacks:
             return  # whoever waits for it waits for all
         try:
             self._write(self._record)

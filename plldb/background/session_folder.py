@@ -41,6 +41,7 @@ class SessionFolder:
         self.errors = path / "errors.log"
         self.journals = path / "invocations"
         self._lock = path / "lock"
+        self._stopping = path / "stopping"
 
     @classmethod
     def list_all(cls, home: Path) -> Iterator[SessionFolder]:
@@ -74,6 +75,17 @@ class SessionFolder:
                 return None
             time.sleep(_POLL_SECONDS)
         return descriptor
+
+    def begin(self) -> None:
+        """Whoever has the lock begins a session, which nobody has told to end."""
+        self._stopping.unlink(missing_ok=True)
+
+    def note_stopping(self) -> None:
+        """The session was told to end."""
+        self._stopping.touch(mode=0o600)
+
+    def is_stopping(self) -> bool:
+        return self._stopping.exists()
 
     def is_running(self) -> bool:
         if not self._lock.exists():

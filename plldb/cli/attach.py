@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,10 +16,11 @@ from plldb.cli.attach_options import (
     post_mortem_option,
 )
 from plldb.cli.command_base import Command
-from plldb.cli.name_types import FUNCTION_NAME, STACK_NAME, complete_files
+from plldb.cli.name_types import FUNCTION_NAME, STACK_NAME, PathName, complete_files
 from plldb.cli.options import global_options, helper_stack_option
 
 if TYPE_CHECKING:
+    from plldb.background.presence import Presence
     from plldb.cli.factory import Factory
 
 
@@ -43,12 +45,12 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--template",
-    type=click.Path(path_type=Path),
+    type=PathName(path_type=Path),
     help="The stack's SAM or CloudFormation template; template.yaml here or cdk.out by default.",
 )
 @click.option(
     "--terraform",
-    type=click.Path(path_type=Path, allow_dash=True),
+    type=PathName(path_type=Path, allow_dash=True),
     metavar="FILE",
     help="What 'terraform show -json' or 'tofu show -json' says, - for stdin: its functions are "
     "debugged, and the stack's name is one of your choice.",
@@ -86,7 +88,7 @@ if TYPE_CHECKING:
     "--env-file",
     "env_files",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=PathName(path_type=Path),
     metavar="FILE",
     help="Variables for the code: a .env, or a JSON file as sam local takes it. Repeatable.",
 )
@@ -135,7 +137,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--record",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=PathName(path_type=Path, file_okay=False),
     metavar="DIR",
     help="Write each invocation to a file there, without its secrets: for 'plldb replay', and as a "
     "test for pytest.",
@@ -181,27 +183,34 @@ def attach(**given: Any) -> None:
 
     factory = make_factory()
     if options.detach:
-        detach(factory)
+        detach(factory, options, options.names)
         return
     factory.keep_log("attach")
-    with present(factory, options):
+    with present(factory, options, options.names):
         run_attach(factory, options, Path.cwd())
 
 
-def detach(factory: Factory) -> None:
-    """Has another process do in the background what this command says."""
+def detach(factory: Factory, options: AttachOptions, stacks: Sequence[str]) -> None:
+    """Has another process do in the background what this command says; ``stacks`` are those that
+    are known.
+    """
     from plldb.cli.background import start
+    from plldb.cli.console import read_stdin
 
-    start(factory)
+    start(factory, stacks, read_stdin() if options.reads_stdin else b"")
 
 
-def present(factory: Factory, options: AttachOptions) -> AbstractContextManager[None]:
-    """Of a process that was started in the background, keeps a record meanwhile."""
+def present(
+    factory: Factory, options: AttachOptions, stacks: Sequence[str]
+) -> AbstractContextManager[Presence | None]:
+    """Of a process that was started in the background, keeps a record meanwhile; ``stacks`` are
+    those that are known.
+    """
     if options.background is None:
         return nullcontext()
     from plldb.cli.background import keep_record
 
-    return keep_record(factory, options, options.background)
+    return keep_record(factory, options.record, stacks, options.background)
 
 
 def run_attach(factory: Factory, options: AttachOptions, folder: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,6 +14,7 @@ from plldb.cli.attach_editor import EditorOffer
 from plldb.cli.attach_inspector import EditorSession, choose_runner, serve_inspector
 from plldb.cli.attach_options import parse_debug_mode
 from plldb.cli.attach_view import AttachView
+from plldb.cli.console import read_stdin
 from plldb.debugger.attachment import SessionOptions, StackToDebug, name_function
 from plldb.debugger.children.interpreter import Interpreter, find_interpreter
 from plldb.debugger.children.invoker import Invoker
@@ -200,7 +200,7 @@ class AttachFactory:
 
     def choose_again(self) -> ChosenSources:
         """The code, held against what is deployed at the moment. Raises as ``look_at_stack``."""
-        if self._options.terraform not in (None, Path("-")):
+        if not self._options.reads_stdin:
             self._code = replace(self._code, project=self._read_terraform())
         return self._choose(self._read_deployed())
 
@@ -228,9 +228,8 @@ class AttachFactory:
         file = self._options.terraform
         if file is None:
             return None
-        if str(file) == "-":
-            text = sys.stdin.read()
-            return terraform.read_project(text, Path("<stdin>"), [self._folder])
+        if self._options.reads_stdin:
+            return terraform.read_project(read_stdin(), Path("<stdin>"), [self._folder])
         return terraform.read_project_file(self._folder / file)
 
     def _choose(self, deployed: DeployedStack) -> ChosenSources:

@@ -71,6 +71,10 @@ class AttachOptions:
         """The only stack, or the first one."""
         return self.names[0]
 
+    @property
+    def reads_stdin(self) -> bool:
+        return self.terraform == Path("-")
+
     def require_stack(self) -> None:
         """Raises click.UsageError if there is none."""
         if not self.names:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from plldb.background.presence import Presence
     from plldb.background.session_folder import SessionFolder
     from plldb.background.session_record import SessionRecord
-    from plldb.cli.attach_options import AttachOptions
     from plldb.cli.factory import Factory
     from plldb.replay.history import History
 
@@ -32,11 +31,12 @@ _NOT_GIVEN_ON = ("detach", "output", "verbose")
 # --- Started --------------------------------------------------------------------------------------
 
 
-def start(factory: Factory) -> None:
+def start(factory: Factory, stacks: Sequence[str], given: bytes) -> None:
     """Has the command that is running run in the background, and returns once it is ready.
 
-    Raises BackgroundError with its error and its exit code if it does not come to that, or if a
-    session runs already.
+    ``stacks`` are those that it is known to be about, ``given`` is what it reads from stdin. Raises
+    BackgroundError with its error and its exit code if it does not come to that, or if a session
+    runs already.
     """
     import signal
 
@@ -53,10 +53,11 @@ def start(factory: Factory) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         clean_up(factory, place, takes_emulator_over=True)
+        place.begin()
         # Until the other process has one of its own; to stop this one stops both.
-        place.write_record(_make_record(recordings=None))
+        place.write_record(_make_record(None, stacks))
         arguments = [*list_given(_NOT_GIVEN_ON), "--output=json", f"--background={lock}"]
-        process = launch(place, arguments, lock)
+        process = launch(place, arguments, lock, given)
     finally:
         os.close(lock)
     with console.progress("Starting a session in the background…"):
@@ -81,10 +82,13 @@ def _explain_running(place: SessionFolder) -> Exception:
 
 
 @contextmanager
-def keep_record(factory: Factory, options: AttachOptions, lock: int) -> Iterator[None]:
+def keep_record(
+    factory: Factory, recordings: Path | None, stacks: Sequence[str], lock: int
+) -> Iterator[Presence]:
     """In the background: keeps the record and the events of this session meanwhile.
 
-    ``lock`` is the descriptor that was inherited. However it ends, the record says so.
+    ``stacks`` are those that are known. ``lock`` is the descriptor that was inherited. However it
+    ends, the record says so.
     """
     import signal
 
@@ -99,7 +103,7 @@ def keep_record(factory: Factory, options: AttachOptions, lock: int) -> Iterator
     # However far it has come, it ends in order.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     place = SessionFolder(factory.home.value, Path.cwd())
-    record = _make_record(options.record)
+    record = _make_record(recordings, stacks)
     presence = Presence(record, place.write_record)
     for old in (place.events, name_older(place.events)):
         old.unlink(missing_ok=True)
@@ -107,7 +111,7 @@ def keep_record(factory: Factory, options: AttachOptions, lock: int) -> Iterator
     with _ending(presence), JsonLinesWriter(place.events, factory.make_masks().apply) as events:
         factory.console.divert(lambda said: _put_event(events, presence, said))
         factory.followers.append(presence.take)
-        yield
+        yield presence
 
 
 # A secret is known for one by what it lies under in the event or in a variable: alone, a line of
@@ -131,7 +135,7 @@ def _put_event(events: JsonLinesWriter, presence: Presence, said: dict[str, Any]
     events.put(said)
 
 
-def _make_record(recordings: Path | None) -> SessionRecord:
+def _make_record(recordings: Path | None, stacks: Sequence[str]) -> SessionRecord:
     """Of this process, which is about to start a session."""
     from plldb.background.presence import tell_time
     from plldb.background.session_record import SessionRecord
@@ -143,6 +147,7 @@ def _make_record(recordings: Path | None) -> SessionRecord:
         click.get_current_context().info_name or "",
         os.getpid(),
         tell_time(),
+        stacks=tuple(stacks),
         recordings=None if recordings is None else str(folder / recordings),
         log=None if log is None else str(log),
     )

@@ -7,6 +7,7 @@ from the commands themselves, so that an option that is new can be set at once.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from plldb.cli.options import name_global_options
 if TYPE_CHECKING:
     from plldb.config import ConfigFile
 
+_NAMED = re.compile("[^=]+=")
 # What the command line says of one of these puts the others out of force.
 _GIVES_WAY: Mapping[str, tuple[str, ...]] = {
     "pdb": ("debugpy", "wait_for_client", "write_launch_config"),
@@ -119,7 +121,7 @@ def _read(
     wanted = _name_wanted(parameter)
     values = value if isinstance(value, list) else [value]
     if isinstance(value, dict) and _is_assignment(parameter):
-        values = [f"{name}={_spell(one)}" for name, one in value.items()]
+        values = [_assign(where, parameter, name, one) for name, one in value.items()]
     elif isinstance(value, list) != (parameter.multiple or parameter.nargs == -1):
         raise wrong_type(f"{where}: {key}", value, wanted)
     for one in values:
@@ -127,6 +129,8 @@ def _read(
             raise wrong_type(f"{where}: {key}", one, wanted)
         if one == "":
             raise UsageError(f"{where}: {key} is empty.", "Leave it out, or give it a value.")
+        if _is_assignment(parameter, always=True) and not _NAMED.match(str(one)):
+            raise UsageError(f"{where}: {key}: {one!r} is not {parameter.metavar}.")
     placed = [_place(path.absolute().parent, parameter, one) for one in values]
     try:
         return parameter.process_value(ctx, placed if isinstance(value, list | dict) else placed[0])
@@ -157,8 +161,10 @@ def _is_flag(parameter: click.Parameter) -> bool:
     return isinstance(parameter, click.Option) and parameter.is_bool_flag
 
 
-def _is_assignment(parameter: click.Parameter) -> bool:
-    return "=" in str(parameter.metavar)
+def _is_assignment(parameter: click.Parameter, *, always: bool = False) -> bool:
+    """Whether it may be one, or with ``always``, has to be."""
+    metavar = str(parameter.metavar)
+    return "=" in metavar and not (always and metavar.startswith("["))
 
 
 def _find_flag_value(parameter: click.Parameter) -> str | None:
@@ -167,8 +173,22 @@ def _find_flag_value(parameter: click.Parameter) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _spell(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _assign(where: str, parameter: click.Parameter, name: str, value: object) -> str:
+    """A row of a table as the command line has it. Raises UsageError."""
+    from plldb.errors import UsageError
+    from plldb.settings_file import read_text_value, wrong_type
+
+    where = f"{where}: {name_key(parameter)}"
+    if not name or "=" in name:
+        raise UsageError(f"{where}: {name!r} is no name.", "Give one, without =.")
+    if str(parameter.metavar).endswith("VALUE"):
+        return f"{name}={read_text_value(where, name, value)}"
+    # A folder, or a handler.
+    if not isinstance(value, str):
+        raise wrong_type(f"{where}: {name!r}", value, "a string")
+    if not value:
+        raise UsageError(f"{where}: {name!r} is empty.", "Leave it out, or give it a value.")
+    return f"{name}={value}"
 
 
 def _place(folder: Path, parameter: click.Parameter, value: object) -> object:

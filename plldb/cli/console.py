@@ -25,6 +25,7 @@ from typing import IO, TYPE_CHECKING, Any
 from plldb.cli.printable import make_printable
 from plldb.diagnostic_log import FORMAT
 from plldb.errors import PlldbError
+from plldb.json_text import read_json
 from plldb.option_names import Output
 
 if TYPE_CHECKING:
@@ -280,8 +281,8 @@ def _find_columns(terminal: IO[str]) -> int:
 def _lay_out(payload: bytes) -> str:
     text = payload.decode("utf-8", "replace")
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        value = read_json(text)
+    except ValueError:
         return text
     # A number that is written in another way would be another one for some readers.
     return json.dumps(value, indent=2, ensure_ascii=False) if _is_same(value, text) else text
@@ -292,6 +293,11 @@ def _is_same(value: Any, text: str) -> bool:
     strip = str.maketrans("", "", " \t\r\n")
     forms = (json.dumps(value, ensure_ascii=False), json.dumps(value))
     return text.translate(strip) in [form.translate(strip) for form in forms]
+
+
+def read_stdin(limit: int = -1) -> bytes:
+    """To its end, or as many bytes."""
+    return sys.stdin.buffer.read(limit)
 
 
 def _never_fail_on_a_character() -> None:

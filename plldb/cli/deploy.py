@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from plldb.cli.command_base import Command
-from plldb.cli.name_types import STACK_NAME
+from plldb.cli.name_types import STACK_NAME, PathName
 from plldb.cli.options import global_options, parse_assignments
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 template_option = click.option(
     "--template",
-    type=click.Path(path_type=Path),
+    type=PathName(path_type=Path),
     help="A SAM or CloudFormation template, or cdk.out; the one of this folder by default.",
 )
 parameter_option = click.option(
@@ -87,6 +87,21 @@ class DeployOptions:
     yes: bool = False
 
 
+def name_stacks(factory: Factory, folder: Path, options: DeployOptions) -> list[str]:
+    """The stacks of a project as ``deploy_project`` calls them. Raises SourceError if there is no
+    project, UsageError if it says not which of several.
+    """
+    from plldb.dev.project_packages import choose_stacks, find_stack_sources
+    from plldb.dev.sam_settings import read_sam_settings
+
+    template = options.template
+    settings = read_sam_settings(folder if template is None else (folder / template).parent)
+    stacks = choose_stacks(find_stack_sources(folder, template), options.stack_name)
+    return [
+        _choose_name(factory, stack, options.stack_name, settings.stack_name) for stack in stacks
+    ]
+
+
 def deploy_project(
     factory: Factory,
     target: Target,
@@ -135,7 +150,7 @@ def _choose_name(
     factory: Factory, stack: StackSource, given: str | None, of_settings: str | None
 ) -> str:
     # Of a CDK app, the name that was given has chosen the stack.
-    return given or stack.name or of_settings or factory.find_stack_name()
+    return given or stack.name or of_settings or factory.find_stack_name(is_deployed=False)
 
 
 def _make_reporter(console: Console) -> Reporter:

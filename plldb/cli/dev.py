@@ -17,6 +17,7 @@ from plldb.cli.command_base import Command
 from plldb.cli.deploy import (
     DeployOptions,
     deploy_project,
+    name_stacks,
     parameter_option,
     template_option,
     yes_option,
@@ -25,6 +26,7 @@ from plldb.cli.name_types import STACK_NAME
 from plldb.cli.options import global_options, helper_stack_option, parse_assignments
 
 if TYPE_CHECKING:
+    from plldb.background.presence import Presence
     from plldb.cli.console import Console
     from plldb.cli.factory import Factory
     from plldb.dev.seeding import Seed
@@ -111,23 +113,28 @@ def dev(
     attach_options.check()
     seed_words = _split_seed(seed)
     from plldb.cli.factory import make_factory
-    from plldb.dev.project_packages import find_stack_sources
 
     factory = make_factory()
     if attach_options.detach:
-        detach(factory)
+        detach(factory, attach_options, _name_known(stack_name))
         return
     factory.keep_log("dev")
     if attach_options.inspect is None and not no_inspect and _can_inspect(factory):
         attach_options = replace(attach_options, inspect=INSPECTOR_ADDRESS)
     clean_up_at_signals()
     with ExitStack() as cleaning:
-        cleaning.enter_context(present(factory, attach_options))
+        presence = cleaning.enter_context(present(factory, attach_options, _name_known(stack_name)))
         cleaning.enter_context(run_emulator(factory, emulator, keep))
         # Nothing is deployed where there is no project.
-        find_stack_sources(Path.cwd(), template)
+        names = name_stacks(factory, Path.cwd(), own)
+        if presence is not None:
+            presence.expect(names)
         deploy_helper_stack(factory)
-        _run(factory, own, attach_options, _make_seed(factory, seed_words))
+        _run(factory, own, attach_options, _make_seed(factory, seed_words), presence)
+
+
+def _name_known(stack_name: str | None) -> tuple[str, ...]:
+    return () if stack_name is None else (stack_name,)
 
 
 def clean_up_at_signals() -> None:
@@ -234,7 +241,13 @@ def deploy_helper_stack(factory: Factory) -> None:
     factory.console.note(f"Helper stack {name} is ready.")
 
 
-def _run(factory: Factory, own: DeployOptions, options: AttachOptions, seed: Seed | None) -> None:
+def _run(
+    factory: Factory,
+    own: DeployOptions,
+    options: AttachOptions,
+    seed: Seed | None,
+    presence: Presence | None,
+) -> None:
     # Here, as all that 'plldb --help' does not need.
     import logging
 
@@ -248,6 +261,8 @@ def _run(factory: Factory, own: DeployOptions, options: AttachOptions, seed: See
     with_functions = tuple(name for name in names if _say_how_to_call(factory, name))
     options = replace(options, stack_names=with_functions or names[:1])
     options.check()
+    if presence is not None:
+        presence.expect(options.names)
     _run_seed(console, seed, deployed)
 
     def deploy_again() -> list[Path]:

@@ -116,11 +116,11 @@ class Factory:
         file = self.resolver.file
         return Masks(() if file is None else file.record.mask)
 
-    def find_stack_name(self) -> str:
+    def find_stack_name(self, *, is_deployed: bool = True) -> str:
         """That of the project in this folder. Raises UsageError if it has several."""
         from plldb.dev.project_stack import find_stack_name
 
-        return find_stack_name(Path.cwd(), self.resolver.file)
+        return find_stack_name(Path.cwd(), self.resolver.file, is_deployed=is_deployed)
 
     def find_adaptation(self) -> Adaptation:
         """What is changed in templates, so that this target deploys them as AWS would."""

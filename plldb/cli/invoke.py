@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from plldb.cli.command_base import Command
-from plldb.cli.name_types import FUNCTION_NAME, STACK_NAME, complete_files
+from plldb.cli.name_types import FUNCTION_NAME, STACK_NAME, PathName, complete_files
 from plldb.cli.options import global_options
 from plldb.dev.sample_kinds import SAMPLE_KINDS
 
@@ -47,7 +46,7 @@ if TYPE_CHECKING:
     metavar="DIR",
     default="recordings",
     show_default=True,
-    type=click.Path(path_type=Path),
+    type=PathName(path_type=Path),
     help="Where --last looks, as --record DIR named it.",
 )
 @click.option("--print-event", is_flag=True, help="Show the event, and invoke nothing.")
@@ -79,12 +78,13 @@ def invoke(
     """
     if (event is not None) + (sample is not None) + last > 1:
         raise click.UsageError("Choose one of --event, --sample and --last.")
+    from plldb.cli.console import read_stdin
     from plldb.cli.factory import make_factory
     from plldb.dev import lambda_call
     from plldb.dev.event_input import read_event
     from plldb.dev.stack_functions import find_function
 
-    payload = read_event(event, sample, Path.cwd(), sys.stdin.buffer.read)
+    payload = read_event(event, sample, Path.cwd(), read_stdin)
     factory = make_factory()
     console = factory.console
     if print_event and not last:
@@ -119,16 +119,12 @@ def _find_invoked(
     factory: Factory, function: StackFunction, payload: bytes, answer: Answer, began: float
 ) -> dict[str, Any] | None:
     """What became of it in a session of this folder; None if it did not run here."""
-    import json
-
     from plldb.background.invoked import Call, find_invoked
     from plldb.cli.background import open_journals
     from plldb.cli.invocations import finalize
+    from plldb.replay.invocation_document import parse_json
 
-    try:
-        event = factory.make_masks().apply(json.loads(payload))
-    except (ValueError, RecursionError):
-        event = payload.decode("utf-8", "replace")
+    event = factory.make_masks().apply(parse_json(payload.decode("utf-8", "replace")))
     call = Call(
         function.name,
         answer.request_id,

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from plldb import __version__
+from plldb.cli.closed_streams import open_closed_streams
 from plldb.cli.command_base import Group
 from plldb.cli.options import find_output, global_options
 from plldb.errors import PlldbError
@@ -142,6 +143,7 @@ def main() -> None:
     # Modules, which stay, are most of what is made. To look through them for what nobody needs any
     # more, again at every 700th object, takes a tenth of the time until the first call goes out.
     gc.set_threshold(20_000)
+    open_closed_streams()
     try:
         code = plldb.main(prog_name="plldb", standalone_mode=False)
     except click.ClickException as error:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 import click
 
 from plldb.cli.command_base import Command
+from plldb.cli.name_types import PathName
 from plldb.cli.options import global_options
+
+# Where examples and the inspector put them.
+_CUSTOMARY = Path("recordings")
 
 
 @click.command(cls=Command)
@@ -16,7 +21,7 @@ from plldb.cli.options import global_options
     "folder",
     metavar="[DIR]",
     default=".",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=PathName(path_type=Path, exists=True, file_okay=False),
 )
 @global_options
 def recordings(folder: Path) -> None:
@@ -52,7 +57,7 @@ def recordings(folder: Path) -> None:
         console.answer({"recordings": found}, "")
         return
     if not found:
-        console.answer({}, f"There are no recordings in {folder}.")
+        console.answer({}, _explain_none(folder))
         return
     rows = [
         (
@@ -65,3 +70,17 @@ def recordings(folder: Path) -> None:
         for one in found
     ]
     console.table(("file", "function", "recorded", "ms", "outcome"), rows)
+
+
+def _explain_none(folder: Path) -> str:
+    """Where they were looked for, and where they come from."""
+    from plldb.replay.recording import SUFFIX
+
+    said = f"There are no recordings in {folder.absolute().resolve()}."
+    inner = folder / _CUSTOMARY
+    if any(inner.glob(f"*{SUFFIX}")):
+        return f"{said} There are some in {inner}: plldb recordings {shlex.quote(str(inner))}"
+    return (
+        f"{said} 'plldb dev --record {_CUSTOMARY}' and 'plldb attach --record {_CUSTOMARY}' make "
+        f"them, in the folder {_CUSTOMARY}."
+    )

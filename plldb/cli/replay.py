@@ -13,6 +13,7 @@ import click
 
 from plldb.cli.attach_options import DEBUGPY_ADDRESS, parse_debug_mode, post_mortem_option
 from plldb.cli.command_base import Command
+from plldb.cli.name_types import PathName
 from plldb.cli.options import global_options, parse_assignments
 
 if TYPE_CHECKING:
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE…")
+@click.argument("files", nargs=-1, required=True, type=PathName(path_type=Path), metavar="FILE…")
 @click.option(
     "--code",
-    type=click.Path(path_type=Path),
+    type=PathName(path_type=Path),
     metavar="DIR",
     help="Where the code is. By default the recorded folder, in this one or above the file.",
 )

@@ -187,7 +187,7 @@ def _parse_env_options(
         where = f"--env {key}"
         if not name or (colon and not function):
             raise UsageError(
-                f"{where} is not NAME=VALUE.",
+                f"--env {text} is not NAME=VALUE.",
                 "For example --env TABLE=greetings, or --env Greeter:TABLE=greetings for one "
                 "function.",
             )

@@ -2,22 +2,25 @@
 
 https://github.com/ministackorg/ministack: of an OpenAPI document, MiniStack takes a REST API's
 single methods, and nothing of an HTTP API; it has no ``AWS::Serverless::Application``, and half of
-the types of ``AWS::ApiGatewayV2``. The extension of LocalStack has those.
+the types of ``AWS::ApiGatewayV2``. The extension of LocalStack has those, and runs functions of
+Python, and of Node's where its image has it.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from plldb.debugger.sources.functions import SAM_APPLICATION, SAM_FUNCTION
-from plldb.deployed import NESTED_STACK_TYPE
+from plldb.deployed import FUNCTION_TYPE, NESTED_STACK_TYPE
 from plldb.templates import as_dict
 
 _HEALTH = "/_ministack/health"
+_DIAGNOSTICS = "/_tokenfree/diagnostics"
 _PATIENCE_SECONDS = 5
+_NODE_WAY_OUT = "; an image built WITH_NODE=1 has it (docs/emulators.md)"
 _HTTP_API = "AWS::Serverless::HttpApi"
 _REST_API = "AWS::Serverless::Api"
 _IMPLICIT_HTTP_API = "ServerlessHttpApi"
@@ -48,6 +51,40 @@ def is_ministack(endpoint_url: str) -> bool:
         return requests.get(f"{endpoint_url}{_HEALTH}", timeout=_PATIENCE_SECONDS).ok
     except requests.RequestException:
         return False
+
+
+def read_runtimes(endpoint_url: str) -> tuple[str, ...]:
+    """The families of runtimes (``python``, ``nodejs``) that run on LocalStack with plldb's
+    extension; nothing where no such emulator answers.
+    """
+    import requests
+
+    try:
+        answer = requests.get(f"{endpoint_url}{_DIAGNOSTICS}", timeout=_PATIENCE_SECONDS)
+        runtimes = as_dict(answer.json()).get("runtimes") if answer.ok else None
+    except (requests.RequestException, ValueError):
+        return ()
+    return tuple(map(str, runtimes)) if isinstance(runtimes, list) else ()
+
+
+def name_functions_that_fail(body: dict[str, Any], runtimes: Sequence[str]) -> list[str]:
+    """Says which functions LocalStack makes and can't run; changes nothing."""
+    defaults = as_dict(as_dict(body.get("Globals")).get("Function"))
+    remarks = []
+    for logical_id, value in as_dict(body.get("Resources")).items():
+        resource = as_dict(value)
+        if resource.get("Type") not in (SAM_FUNCTION, FUNCTION_TYPE):
+            continue
+        properties = as_dict(resource.get("Properties"))
+        if resource["Type"] == SAM_FUNCTION:
+            properties = {**defaults, **properties}
+        runtime = properties.get("Runtime")
+        if properties.get("PackageType") == "Image":
+            remarks.append(f"{logical_id}: container images do not run there: calls fail")
+        elif isinstance(runtime, str) and not runtime.startswith(tuple(runtimes)):
+            way_out = _NODE_WAY_OUT if runtime.startswith("nodejs") else ""
+            remarks.append(f"{logical_id}: {runtime} does not run there: calls fail{way_out}")
+    return remarks
 
 
 def fill_gaps_of_ministack(body: dict[str, Any]) -> list[str]:

@@ -11,28 +11,33 @@ from plldb.errors import UsageError
 _SAMPLES = Path(__file__).parent / "samples"
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 _LONGEST_BYTES = 6 * 1024 * 1024
+# With a byte order mark; of a device such as /dev/zero there is no end.
+_MOST_READ = _LONGEST_BYTES + 4
 _EMPTY = b"{}"
 
 
 def read_event(
-    given: str | None, sample: str | None, folder: Path, read_stdin: Callable[[], bytes]
+    given: str | None, sample: str | None, folder: Path, read_stdin: Callable[[int], bytes]
 ) -> bytes:
     """The event as JSON text, byte for byte as it was given; ``{}`` if none was.
 
     ``given`` is ``-``, JSON, or a file, which is in ``folder``. ``sample`` is one of
-    ``SAMPLE_KINDS``. Raises UsageError for what is no event.
+    ``SAMPLE_KINDS``. ``read_stdin`` gives as many bytes at most. Raises UsageError for what is no
+    event.
     """
     if sample is not None:
         return (_SAMPLES / f"{sample}.json").read_bytes()
     if given is None:
         return _EMPTY
     if given == "-":
-        return _check(read_stdin(), "stdin")
+        return _check(read_stdin(_MOST_READ), "stdin")
     path = folder / Path(given).expanduser()
     if given.lstrip().startswith(("{", "[", '"')):
         return _check(given.encode("utf-8", "surrogateescape"), "--event")
     try:
-        return _check(path.read_bytes(), str(path))
+        with path.open("rb") as file:
+            event = file.read(_MOST_READ)
+        return _check(event, str(path))
     except FileNotFoundError:
         pass
     except (OSError, ValueError) as error:
@@ -47,6 +52,11 @@ def read_event(
 
 def _check(event: bytes, where: str) -> bytes:
     event = event.removeprefix(b"\xef\xbb\xbf")
+    if len(event) > _LONGEST_BYTES:
+        raise UsageError(
+            f"The event in {where} has more than {_LONGEST_BYTES:,} bytes.",
+            "Lambda takes 6 MB at most.",
+        )
     try:
         json.loads(event.decode(), parse_constant=_refuse, parse_int=str, parse_float=str)
     except UnicodeDecodeError as error:
@@ -56,10 +66,6 @@ def _check(event: bytes, where: str) -> bytes:
     except (ValueError, RecursionError) as error:
         reason = str(error)
     else:
-        if len(event) > _LONGEST_BYTES:
-            raise UsageError(
-                f"The event in {where} has {len(event):,} bytes.", "Lambda takes 6 MB at most."
-            )
         return event
     raise UsageError(f"The event in {where} is no JSON: {reason}.", "Lambda takes JSON only.")
 

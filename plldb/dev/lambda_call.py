@@ -12,6 +12,7 @@ from botocore.exceptions import ReadTimeoutError
 
 from plldb.aws import Target, aws_errors
 from plldb.errors import EndpointError
+from plldb.json_text import read_json
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -104,8 +105,8 @@ def _make_request(function: str, event: bytes, qualifier: str | None) -> dict[st
 def describe_payload(payload: bytes) -> dict[str, Any]:
     """For JSON output: the value; or the text or the bytes of what is no JSON."""
     try:
-        return {"answer": json.loads(payload) if payload else None}
-    except (ValueError, RecursionError):
+        return {"answer": read_json(payload) if payload else None}
+    except ValueError:
         pass
     try:
         return {"answer": None, "answerText": payload.decode()}

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from plldb.errors import UsageError
+from plldb.json_text import read_json
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _SPAN = re.compile(r"(\d+)\s*([smhdw])")
@@ -36,8 +37,8 @@ class LogEvent:
         if not self.message.lstrip().startswith("{"):
             return None
         try:
-            record = json.loads(self.message)
-        except (ValueError, RecursionError):
+            record = read_json(self.message)
+        except ValueError:
             return None
         return record if isinstance(record, dict) else None
 

@@ -17,20 +17,31 @@ _LONGEST_NAME = 128
 _NO_PART_OF_A_NAME = re.compile(r"[^A-Za-z0-9]+")
 
 
-def find_stack_name(folder: Path, file: ConfigFile | None) -> str:
-    """The one that plldb.toml has settings of, else the one that the project is deployed as, else
-    the one that the folder is called after.
+def find_stack_name(folder: Path, file: ConfigFile | None, *, is_deployed: bool = True) -> str:
+    """The one that plldb.toml names, else the one that the project is deployed as, else the one
+    that the folder is called after. If it is about to be deployed, and so not ``is_deployed``, it
+    is none that plldb.toml has attached to.
 
     Raises UsageError if there are several, or SourceError if the project makes no sense.
     """
-    if file is not None and file.stacks:
-        return _the_only_one([*file.stacks], str(file.path))
+    if file is not None and (stacks := _list_stacks(file, is_deployed)):
+        return _the_only_one(stacks, str(file.path))
     named = sorted({name for project in find_projects(folder) for name in project.stack_names})
     if not named and (of_sam := read_sam_settings(folder).stack_name):
         return of_sam
     if named:
         return _the_only_one(named, f"The project in {folder}")
     return name_after(folder)
+
+
+def _list_stacks(file: ConfigFile, is_deployed: bool) -> list[str]:
+    """That of 'plldb dev', else those of 'plldb attach', else those with settings."""
+    if of_dev := file.commands.get("dev", {}).get("stack-name"):
+        return [str(of_dev)]
+    attached = file.commands.get("attach", {}).get("stacks")
+    if is_deployed and attached and isinstance(attached, list):
+        return [str(one) for one in attached]
+    return [*file.stacks]
 
 
 def name_after(folder: Path) -> str:

@@ -14,6 +14,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from plldb.debugger.sources.expansion import (
+    is_loop,
+    list_inclusions,
+    list_resources,
+    put_in_files,
+    write_out_loop,
+)
 from plldb.debugger.sources.functions import SAM_FUNCTION, TEMPLATE_PROPERTIES
 from plldb.debugger.sources.project import is_remote, make_absolute
 from plldb.deployed import FUNCTION_TYPE
@@ -22,6 +29,7 @@ from plldb.errors import SourceError
 from plldb.templates import as_dict, as_list, read_template
 
 _SAM_PREFIX = "AWS::Serverless::"
+_INCLUDE = "AWS::Include"
 _CDK_ASSET_PATH = "aws:asset:path"
 # Where `sam build` puts what it has made.
 _BUILD_FOLDER = ".aws-sam"
@@ -128,17 +136,30 @@ class _Artifact:
     is_code: bool = False
 
 
-_ARTIFACTS: Mapping[str, _Artifact] = {
-    SAM_FUNCTION: _Artifact("CodeUri", _as_s3_uri, is_code=True),
-    "AWS::Serverless::LayerVersion": _Artifact("ContentUri", _as_s3_uri, is_code=True),
-    FUNCTION_TYPE: _Artifact("Code", _as_lambda_code, is_code=True),
-    "AWS::Lambda::LayerVersion": _Artifact("Content", _as_lambda_code, is_code=True),
-    "AWS::Serverless::StateMachine": _Artifact("DefinitionUri", _as_location),
-    "AWS::StepFunctions::StateMachine": _Artifact("DefinitionS3Location", _as_location),
-    "AWS::ApiGateway::RestApi": _Artifact("BodyS3Location", _as_location),
-    "AWS::ApiGatewayV2::Api": _Artifact("BodyS3Location", _as_location),
-    "AWS::AppSync::GraphQLSchema": _Artifact("DefinitionS3Location", _as_s3_uri),
+_RESOLVER = tuple(
+    _Artifact(name, _as_s3_uri)
+    for name in (
+        "RequestMappingTemplateS3Location",
+        "ResponseMappingTemplateS3Location",
+        "CodeS3Location",
+    )
+)
+_ARTIFACTS: Mapping[str, tuple[_Artifact, ...]] = {
+    SAM_FUNCTION: (_Artifact("CodeUri", _as_s3_uri, is_code=True),),
+    "AWS::Serverless::LayerVersion": (_Artifact("ContentUri", _as_s3_uri, is_code=True),),
+    FUNCTION_TYPE: (_Artifact("Code", _as_lambda_code, is_code=True),),
+    "AWS::Lambda::LayerVersion": (_Artifact("Content", _as_lambda_code, is_code=True),),
+    "AWS::Serverless::StateMachine": (_Artifact("DefinitionUri", _as_location),),
+    "AWS::StepFunctions::StateMachine": (_Artifact("DefinitionS3Location", _as_location),),
+    "AWS::ApiGateway::RestApi": (_Artifact("BodyS3Location", _as_location),),
+    "AWS::ApiGatewayV2::Api": (_Artifact("BodyS3Location", _as_location),),
+    "AWS::AppSync::GraphQLSchema": (_Artifact("DefinitionS3Location", _as_s3_uri),),
+    "AWS::AppSync::Resolver": _RESOLVER,
+    "AWS::AppSync::FunctionConfiguration": _RESOLVER,
+    "AWS::ElasticBeanstalk::ApplicationVersion": (_Artifact("SourceBundle", _as_lambda_code),),
 }
+_GLUE_JOB = "AWS::Glue::Job"
+_GRAPHQL_API = "AWS::Serverless::GraphQLApi"
 # These are put into the template, where SAM looks into them.
 _DEFINITIONS = {
     "AWS::Serverless::Api": "DefinitionUri",
@@ -162,13 +183,28 @@ class _Packer:
 
     def pack(self, body: dict[str, Any]) -> dict[str, Any]:
         self.files.append(self.path)
+        body = self._put_in_files(body)
         for remark in self.adaptation.prepare(body):
             self.remarks.append(f"{self.prefix}{remark}")
         defaults = as_dict(as_dict(body.get("Globals")).get("Function"))
         default_code = defaults.pop("CodeUri", None)
-        for logical_id, resource in body["Resources"].items():
-            self._pack_resource(str(logical_id), as_dict(resource), default_code)
+        for logical_id, resource in list_resources(body["Resources"]):
+            self._pack_resource(logical_id, as_dict(resource), default_code)
         return body
+
+    def _put_in_files(self, body: dict[str, Any]) -> dict[str, Any]:
+        """A template without includes of this machine, and with what its loops name spelled out,
+        since each turn may name other files.
+        """
+        for path in list_inclusions(body, self.path.parent):
+            self._check_there(path, f"{_INCLUDE}'s Location")
+            self.files.append(path)
+        whole = put_in_files(body, self.path.parent)
+        resources: dict[str, Any] = {}
+        for key, value in whole["Resources"].items():
+            names_files = is_loop(key) and _names_files({key: value})
+            resources |= write_out_loop(key, value) if names_files else {key: value}
+        return whole | {"Resources": resources}
 
     def _pack_resource(self, logical_id: str, resource: dict[str, Any], default_code: Any) -> None:
         kind = str(resource.get("Type"))
@@ -178,8 +214,13 @@ class _Packer:
         if kind == SAM_FUNCTION and not {"InlineCode", "ImageUri"} & {*properties}:
             properties.setdefault("CodeUri", "." if default_code is None else default_code)
         self._refuse_image(logical_id, kind, resource)
-        if kind in _ARTIFACTS:
-            self._pack_artifact(logical_id, _ARTIFACTS[kind], resource, kind)
+        for artifact in _ARTIFACTS.get(kind, ()):
+            self._pack_artifact(logical_id, artifact, resource, kind)
+        if kind == _GLUE_JOB:
+            self._pack_parts(logical_id, properties.get("Command"), "ScriptLocation")
+        elif kind == _GRAPHQL_API:
+            for name in ("SchemaUri", "CodeUri"):
+                self._pack_parts(logical_id, properties, name)
         elif kind in _DEFINITIONS and _is_local(properties.get(_DEFINITIONS[kind])):
             path = self._find(logical_id, _DEFINITIONS[kind], properties.pop(_DEFINITIONS[kind]))
             properties["DefinitionBody"] = _read_definition(path)
@@ -212,6 +253,18 @@ class _Packer:
         properties[artifact.property] = artifact.render(self.storage, upload.key)
         if artifact.is_code and kind.startswith(_SAM_PREFIX):
             self._remark_on_build(logical_id, path, as_dict(resource.get("Metadata")))
+
+    def _pack_parts(self, logical_id: str, value: Any, name: str) -> None:
+        """Uploads the files that parts of a property's value name, at any depth."""
+        for key, one in as_dict(value).items():
+            if key == name and one and _is_local(one):
+                path = self._find(logical_id, name, one)
+                with _reading(path):
+                    upload = upload_file(path, self.storage.prefix)
+                self.uploads.append(upload)
+                value[key] = _as_s3_uri(self.storage, upload.key)
+            else:
+                self._pack_parts(logical_id, one, name)
 
     def _remark_on_build(self, logical_id: str, path: Path, metadata: Mapping[str, Any]) -> None:
         if _BUILD_FOLDER in path.parts:
@@ -249,12 +302,15 @@ class _Packer:
 
     def _find(self, logical_id: str, name: str, value: str) -> Path:
         path = make_absolute(self.path.parent / Path(value).expanduser())
+        self._check_there(path, f"{logical_id}'s {name}")
+        return path
+
+    def _check_there(self, path: Path, what: str) -> None:
         if not path.exists():
             raise SourceError(
-                f"{self.path}: {logical_id}'s {name} names {path}, which is not there.",
+                f"{self.path}: {what} names {path}, which is not there.",
                 "Mend the path; what a build makes is there after --build, or a build of your own.",
             )
-        return path
 
 
 @contextmanager
@@ -266,6 +322,14 @@ def _reading(path: Path) -> Iterator[None]:
             f"{error.filename or path} can't be read: {error.strerror}.",
             "Mend that, or leave it out of the folder.",
         ) from None
+
+
+def _names_files(resources: Mapping[str, Any]) -> bool:
+    """Whether any of the resources is of a kind that may name a file of this machine."""
+    kinds = {str(as_dict(resource).get("Type")) for _, resource in list_resources(resources)}
+    return not kinds.isdisjoint(
+        {*_ARTIFACTS, *_DEFINITIONS, *TEMPLATE_PROPERTIES, _GLUE_JOB, _GRAPHQL_API}
+    )
 
 
 def _is_local(value: Any) -> bool:
@@ -307,7 +371,7 @@ def _list_capabilities(body: Mapping[str, Any]) -> Iterator[str]:
     transforms = as_list(body.get("Transform"))
     if transforms:
         yield "CAPABILITY_AUTO_EXPAND"
-    for value in body["Resources"].values():
+    for _, value in list_resources(body["Resources"]):
         resource = as_dict(value)
         kind, properties = str(resource.get("Type")), as_dict(resource.get("Properties"))
         if kind.startswith("AWS::IAM::"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
 import docker
 import docker.errors
 import requests
+from docker.utils import parse_host
 from testcontainers.core.container import DockerContainer
 
 from plldb.emulators.base import LOOPBACK, RunningEmulator, choose_port
@@ -34,6 +36,7 @@ _HOME_LABEL = "plldb.home"
 # LocalStack's state is in memory: it has nothing to save when it is asked to end.
 _STOP_SECONDS = 2
 _PING_SECONDS = 5
+_UNIX = "http+unix://"
 # An engine that goes away in the middle is an error of the HTTP client below.
 _ERRORS = (docker.errors.DockerException, requests.RequestException)
 
@@ -169,6 +172,8 @@ def _hash_context(context: Path, base_image: str | None) -> str:
 def engine_answers() -> bool:
     """Whether there is a Docker engine that runs containers."""
     try:
+        if not _listens():
+            return False
         with closing(docker.from_env(timeout=_PING_SECONDS)) as client:
             return bool(client.ping())
     except _ERRORS as error:
@@ -179,12 +184,29 @@ def engine_answers() -> bool:
 def _is_engine_there() -> bool:
     """Whether an engine can be reached, even if it refuses: only then may containers run."""
     try:
+        if not _listens():
+            return False
         with closing(docker.from_env(timeout=_PING_SECONDS)) as client:
             client.ping()
     except docker.errors.APIError:
         return True
     except _ERRORS:
         return False
+    return True
+
+
+def _listens() -> bool:
+    """Whether anybody is at the engine's Unix socket, or it has none: docker's own client leaves
+    one open that can't be connected. Raises DockerException for a DOCKER_HOST that is none.
+    """
+    host = str(parse_host(os.environ.get("DOCKER_HOST")))
+    if not host.startswith(_UNIX):
+        return True
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(host.removeprefix(_UNIX))
+        except OSError:
+            return False
     return True
 
 

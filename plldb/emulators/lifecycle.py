@@ -7,6 +7,8 @@ The state file says what is being started before anything is: whenever a crash c
 from __future__ import annotations
 
 import logging
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -22,6 +24,8 @@ from plldb.errors import EmulatorError
 logger = logging.getLogger(__name__)
 
 _LOCK_SECONDS = 120
+# What ends plldb otherwise.
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
@@ -135,10 +139,11 @@ class Lifecycle:
     def _sweep(self) -> None:
         """Stops what the state file names, whether it runs or a crash left parts of it."""
         known = self._state.read()
-        if known is not None:
-            logger.info("stopping %s", known.emulator)
-            self._get_emulator(known.emulator).stop()
-        self._state.clear()
+        with _passing_over_signals():
+            if known is not None:
+                logger.info("stopping %s", known.emulator)
+                self._get_emulator(known.emulator).stop()
+            self._state.clear()
 
     def _get_emulator(self, name: str) -> Emulator:
         if name not in self._emulators:
@@ -160,6 +165,22 @@ class Lifecycle:
             yield
         finally:
             lock.release()
+
+
+@contextmanager
+def _passing_over_signals() -> Iterator[None]:
+    """Whoever presses Ctrl-C again, or tells a process to end once more, wants what is stopped
+    already to be gone, and not to be left half stopped. It takes seconds.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {number: signal.signal(number, lambda *_: None) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def _own(running: RunningEmulator) -> RunningEmulator:

@@ -8,6 +8,7 @@ from ipaddress import ip_address
 
 from plldb.errors import SourceError, UsageError
 
+HTTP_PORT = 80
 _MAX_PORT = 65535
 
 
@@ -20,7 +21,10 @@ class Address:
 
     @property
     def authority(self) -> str:
-        """As it stands in a URL, and in the header ``Host``."""
+        """As a browser writes it in URLs and in the header ``Host``: without HTTP's own port."""
+        return str(self).removesuffix(f":{HTTP_PORT}") if self.port == HTTP_PORT else str(self)
+
+    def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
@@ -34,7 +38,7 @@ def parse_address(text: str) -> Address:
             "Say --inspect alone, or give HOST:PORT, or PORT.",
         )
     host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"
-    if host == "localhost":
+    if host.lower() == "localhost":
         host = "127.0.0.1"
     if not _is_of_this_machine(host):
         raise UsageError(
@@ -44,7 +48,8 @@ def parse_address(text: str) -> Address:
             f"Leave the host out, and from another machine go through SSH: "
             f"ssh -L {port}:127.0.0.1:{port} THIS-MACHINE",
         )
-    return Address(host, int(port))
+    # As a browser spells it.
+    return Address(ip_address(host).compressed, int(port))
 
 
 def listen(address: Address) -> tuple[socket.socket, Address]:
@@ -59,7 +64,7 @@ def listen(address: Address) -> tuple[socket.socket, Address]:
     except OSError as error:
         listener.close()
         raise SourceError(
-            f"The inspector can't listen at {address.authority}: {error.strerror}.",
+            f"The inspector can't listen at {address}: {error.strerror}.",
             "Choose another port, or any that is free: --inspect",
         ) from None
     return listener, Address(address.host, listener.getsockname()[1])
@@ -67,7 +72,8 @@ def listen(address: Address) -> tuple[socket.socket, Address]:
 
 def _is_of_this_machine(host: str) -> bool:
     try:
-        return ip_address(host).is_loopback
+        # No URL has the name of an interface behind it.
+        return "%" not in host and ip_address(host).is_loopback
     except ValueError:
         # A name may be anybody's.
         return False

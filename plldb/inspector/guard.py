@@ -20,9 +20,10 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from dataclasses import replace
 from typing import Any
 
-from plldb.inspector.address import Address
+from plldb.inspector.address import HTTP_PORT, Address
 
 _TOKEN_BYTES = 32
 # https://developer.mozilla.org/en-US/docs/Web/HTTP/Reference/Headers/Content-Security-Policy
@@ -70,7 +71,8 @@ class Guard:
 
     def __init__(self, application: Application, address: Address, token: str) -> None:
         self._application = application
-        self._hosts = {address.authority, f"localhost:{address.port}"}
+        self._hosts = {address.authority, replace(address, host="localhost").authority}
+        self._default_port = f":{HTTP_PORT}" if address.port == HTTP_PORT else ""
         self._token = token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -93,11 +95,11 @@ class Guard:
         return path if knows_token and slash and is_ours else None
 
     def _is_ours(self, method: str, path: str, headers: Mapping[str, list[str]]) -> bool:
-        hosts = headers.get("host", [])
-        if method not in _METHODS or len(hosts) != 1 or hosts[0].lower() not in self._hosts:
+        hosts = [one.lower().removesuffix(self._default_port) for one in headers.get("host", [])]
+        if method not in _METHODS or len(hosts) != 1 or hosts[0] not in self._hosts:
             return False
         origins = headers.get("origin", [])
-        if origins != [f"http://{hosts[0].lower()}"] and (origins or method not in _READING):
+        if origins != [f"http://{hosts[0]}"] and (origins or method not in _READING):
             return False
         sites = headers.get("sec-fetch-site", [])
         return sites in ([], ["none"], ["same-origin"]) or (

@@ -63,8 +63,10 @@ class Keeping:
                 f"{path} can't be written: {error.strerror}.", "See who may write there."
             ) from None
         except (ValueError, RecursionError) as error:
+            is_deep = isinstance(error, RecursionError)
+            reason = "it is nested too deeply" if is_deep else type(error).__name__
             raise ReplayError(
-                f"It can't be recorded: {type(error).__name__}.", "Python can't read its JSON."
+                f"It can't be recorded: {reason}.", "Python can't read its JSON."
             ) from None
         return path
 

@@ -65,22 +65,28 @@ def compare_members(
 def _compare(
     recorded: Any, now: Any, path: str, ignored: Sequence[re.Pattern[str]]
 ) -> Iterator[Difference]:
-    if any(pattern.fullmatch(path) for pattern in ignored):
-        return
-    if recorded is _ABSENT or now is _ABSENT:
-        yield Difference(path, _render(recorded), _render(now))
-    elif isinstance(recorded, dict) and isinstance(now, dict):
-        for key in dict.fromkeys([*recorded, *now]):
-            sides = recorded.get(key, _ABSENT), now.get(key, _ABSENT)
-            yield from _compare(*sides, f"{path}.{key}", ignored)
-    elif isinstance(recorded, list) and isinstance(now, list):
-        for index in range(max(len(recorded), len(now))):
-            sides = _get(recorded, index), _get(now, index)
-            yield from _compare(*sides, f"{path}.{index}", ignored)
-    elif isinstance(recorded, str) and isinstance(now, str) and recorded != now:
-        yield from _compare_texts(recorded, now, path, ignored)
-    elif not _is_same(recorded, now) and recorded != MASK:
-        yield Difference(path, _render(recorded), _render(now))
+    """However deeply they are nested: what is left to compare is a list, the next one last."""
+    left = [(recorded, now, path)]
+    while left:
+        recorded, now, path = left.pop()
+        if any(pattern.fullmatch(path) for pattern in ignored):
+            continue
+        if recorded is _ABSENT or now is _ABSENT:
+            yield Difference(path, _render(recorded), _render(now))
+        elif isinstance(recorded, dict) and isinstance(now, dict):
+            left += [
+                (recorded.get(key, _ABSENT), now.get(key, _ABSENT), f"{path}.{key}")
+                for key in [*dict.fromkeys([*recorded, *now])][::-1]
+            ]
+        elif isinstance(recorded, list) and isinstance(now, list):
+            left += [
+                (_get(recorded, index), _get(now, index), f"{path}.{index}")
+                for index in reversed(range(max(len(recorded), len(now))))
+            ]
+        elif isinstance(recorded, str) and isinstance(now, str) and recorded != now:
+            yield from _compare_texts(recorded, now, path, ignored)
+        elif not _is_same(recorded, now) and recorded != MASK:
+            yield Difference(path, _render(recorded), _render(now))
 
 
 def _compare_texts(
@@ -120,7 +126,12 @@ def _get(values: list[Any], index: int) -> Any:
 
 
 def _render(value: Any) -> str | None:
-    return None if value is _ABSENT else json.dumps(value, ensure_ascii=False)
+    if value is _ABSENT:
+        return None
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        return "… (nested too deeply to be shown)"
 
 
 def _parse(text: str) -> Any:

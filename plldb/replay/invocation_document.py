@@ -7,12 +7,12 @@ out: no credentials, and none of the function's variables.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from plldb.debugger.children.invoker import OutputWritten
 from plldb.debugger.invocation_runner import InvocationFinished, InvocationStarted, Legs
+from plldb.json_text import read_json
 
 # What Lambda says of an invocation, of which a handler may depend.
 _CONTEXT = (
@@ -81,8 +81,8 @@ def choose_context(context: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def parse_json(text: str) -> Any:
-    """The value; or the text, where it is too deep for Python, or no JSON."""
+    """The value; or the text, where it is nested too deeply, or no JSON."""
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return read_json(text)
+    except ValueError:
         return text

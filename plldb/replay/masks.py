@@ -10,7 +10,8 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 MASK = "***masked***"
@@ -94,7 +95,7 @@ class Masks:
         self._known: dict[str, bool] = {}
 
     def apply(self, value: Any) -> Any:
-        """The JSON value without secrets. Raises RecursionError if it is too deep."""
+        """The JSON value without secrets, however deeply it is nested."""
         found = {one for one in self._find(value) if len(one) >= _SHORTEST_ELSEWHERE}
         # A longer one may hold a shorter one.
         return self._mask(value, sorted(found - {MASK}, key=len, reverse=True))
@@ -110,21 +111,25 @@ class Masks:
 
     # --- What lies under secret keys --------------------------------------------------------------
 
-    def _find(self, value: Any, is_secret: bool = False) -> Iterator[str]:
-        match value:
-            case dict():
-                for key, one in value.items():
-                    yield from self._find(one, is_secret or self._holds_secret(value, key))
-            case list():
-                for one in value:
-                    yield from self._find(one, is_secret)
-            case str():
-                if is_secret:
-                    yield value
-                if (inner := _parse(value)) is not None:
-                    yield from self._find(inner, is_secret)
-                elif (text := _decode(value)) is not None:
-                    yield from self._find(text, is_secret)
+    def _find(self, value: Any) -> Iterator[str]:
+        left = [(value, False)]
+        while left:
+            value, is_secret = left.pop()
+            match value:
+                case dict():
+                    left += [
+                        (one, is_secret or self._holds_secret(value, key))
+                        for key, one in value.items()
+                    ]
+                case list():
+                    left += [(one, is_secret) for one in value]
+                case str():
+                    if is_secret:
+                        yield value
+                    if (inner := _parse(value)) is not None:
+                        left.append((inner, is_secret))
+                    elif (text := _decode(value)) is not None:
+                        left.append((text, is_secret))
 
     def _holds_secret(self, members: dict[str, Any], key: str) -> bool:
         """Whether it lies under a secret key, or is the value of a pair that has such a name."""
@@ -136,6 +141,9 @@ class Masks:
     # --- Without them -----------------------------------------------------------------------------
 
     def _mask(self, value: Any, elsewhere: Sequence[str]) -> Any:
+        return _rebuild(value, lambda one: self._mask_one(one, elsewhere))
+
+    def _mask_one(self, value: Any, elsewhere: Sequence[str]) -> Any:
         match value:
             case dict():
                 masked: dict[str, Any] = {}
@@ -144,12 +152,11 @@ class Masks:
                     while name in masked:
                         name += "'"
                     if self._holds_secret(value, key):
-                        masked[name] = _hide(one, _COUNTS.search(_normalize(key)) is not None)
+                        hidden = _hide(one, _COUNTS.search(_normalize(key)) is not None)
+                        masked[name] = _Done(hidden)
                     else:
-                        masked[name] = self._mask(one, elsewhere)
+                        masked[name] = one
                 return masked
-            case list():
-                return [self._mask(one, elsewhere) for one in value]
             case str():
                 return self._mask_string(value, elsewhere)
         return value
@@ -159,8 +166,12 @@ class Masks:
         if inner is not None:
             masked = self._mask(inner, elsewhere)
             # As it was written, unless there is something to hide in it.
-            if masked != inner:
-                return self._mask_text(json.dumps(masked, separators=(",", ":")), elsewhere)
+            try:
+                written = None if masked == inner else json.dumps(masked, separators=(",", ":"))
+            except RecursionError:
+                return MASK
+            if written is not None:
+                return self._mask_text(written, elsewhere)
         elif (decoded := _decode(text)) is not None:
             masked = self._mask_string(decoded, elsewhere)
             if masked != decoded:
@@ -192,16 +203,47 @@ def _normalize(key: str) -> str:
 
 def _hide(value: Any, is_count: bool) -> Any:
     """All that is in it; only true, false, null and what is empty hide nothing."""
-    match value:
-        case dict():
-            return {key: _hide(one, is_count) for key, one in value.items()}
-        case list():
-            return [_hide(one, is_count) for one in value]
-        case None | bool() | "":
-            return value
-        case int() | float() if is_count:
-            return value
-    return MASK
+
+    def hide(one: Any) -> Any:
+        match one:
+            case dict() | list() | None | bool() | "":
+                return one
+            case int() | float() if is_count:
+                return one
+        return MASK
+
+    return _rebuild(value, hide)
+
+
+@dataclass(frozen=True)
+class _Done:
+    """A value of which nothing is to be changed any more."""
+
+    value: Any
+
+
+def _rebuild(value: Any, change: Callable[[Any], Any]) -> Any:
+    """The same of what ``change`` makes of each value, the outer ones first, however deeply they
+    are nested.
+    """
+    whole: list[Any] = [None]
+    left: list[tuple[Any, Any, Any]] = [(value, whole, 0)]
+    while left:
+        one, holder, place = left.pop()
+        if isinstance(one, _Done):
+            holder[place] = one.value
+            continue
+        made = change(one)
+        match made:
+            case dict():
+                holder[place] = dict.fromkeys(made)
+                left += [(inner, holder[place], key) for key, inner in made.items()]
+            case list():
+                holder[place] = [None] * len(made)
+                left += [(inner, holder[place], index) for index, inner in enumerate(made)]
+            case _:
+                holder[place] = made
+    return whole[0]
 
 
 def _parse(text: str) -> Any:

@@ -86,11 +86,17 @@ class Recorder:
             name = name_file(started.function, started.arrived, started.request_id)
             replace_file(self._folder / name, render(document), 0o600)
         except (OSError, ValueError, RecursionError, MemoryError) as error:
-            reason = error.strerror if isinstance(error, OSError) else type(error).__name__
+            reason = _explain(error)
             if not self._has_warned:
                 self._has_warned = True
                 who = f"{started.function} {shortened(started.request_id)}"
                 self._warn(f"{who} could not be recorded in {self._folder}: {reason}.")
+
+
+def _explain(error: Exception) -> str | None:
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    return error.strerror if isinstance(error, OSError) else type(error).__name__
 
 
 def name_file(function: str, arrived: float, request_id: str) -> str:

@@ -110,7 +110,11 @@ def name_answer(raw: str | None, answer: Any) -> dict[str, Any]:
 
 def render(document: Mapping[str, Any]) -> bytes:
     """For people and for `git diff`: a member a line, in the order of its making."""
-    return (json.dumps(document, indent=2) + "\n").encode()
+    try:
+        text = json.dumps(document, indent=2)
+    except RecursionError:
+        text = json.dumps(document)  # C, which goes deeper than Python
+    return (text + "\n").encode()
 
 
 def read_recording(path: Path) -> Recording:

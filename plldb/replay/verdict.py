@@ -77,7 +77,11 @@ def _compare(
 
 
 def _name_outcome(outcome: Outcome) -> dict[str, Any]:
-    return name_answer(outcome.raw, json.loads(outcome.result or "null"))
+    text = outcome.result or "null"
+    try:
+        return name_answer(outcome.raw, json.loads(text))
+    except RecursionError:
+        return name_answer(outcome.raw, text)
 
 
 def _facts_of_error(error: Any) -> dict[str, str]:

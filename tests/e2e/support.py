@@ -499,6 +499,14 @@ def reset(websocket: ClientConnection) -> None:
     websocket.transport.abort()
 
 
+def without_outer_pytest(environ: Mapping[str, str]) -> dict[str, str]:
+    """For a pytest that a test starts: nothing tells it that it is a worker, or measured. That is
+    the outer one.
+    """
+    outer = ("COV_", "COVERAGE_", "PYTEST_")
+    return {name: value for name, value in environ.items() if not name.startswith(outer)}
+
+
 def clean_environment() -> dict[str, str]:
     """This process's environment without anything that selects a target."""
     return {

@@ -26,7 +26,15 @@ from plldb.emulators.base import choose_port
 from plldb.stacks import find_stack
 
 from .project import detach, stop_in_editor
-from .support import DEADLINE_SECONDS, Attached, Backend, Plldb, clean_environment, delete_stack
+from .support import (
+    DEADLINE_SECONDS,
+    Attached,
+    Backend,
+    Plldb,
+    clean_environment,
+    delete_stack,
+    without_outer_pytest,
+)
 
 _EXAMPLES = Path(__file__).parents[2] / "examples"
 _LEFT_BY_OTHERS = shutil.ignore_patterns(".*", "__pycache__", "cdk.out")
@@ -249,11 +257,7 @@ def _synthesize(project: Path) -> None:
 
 def _run_pytest(project: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """On an emulator of their own, whatever the others of this suite run against."""
-    environment = {
-        name: value
-        for name, value in clean_environment().items()
-        if not name.startswith(("COV_", "COVERAGE_", "PYTEST_"))
-    }
+    environment = without_outer_pytest(clean_environment())
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rs", *options],
         cwd=project,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from .support import Plldb, clean_environment
+from .support import Plldb, clean_environment, without_outer_pytest
 
 # It has an emulator of its own, whatever the others of this suite run against.
 _TEMPLATE = """
@@ -229,14 +229,11 @@ class Suite:
         (folder / "plldb.toml").write_text(_PLLDB_SETTINGS)
 
     def run(self, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Without what tells a pytest that it is a worker, or measured: that is the outer one."""
-        outer = ("PYTEST_", "COV")
-        found = self.plldb.environment.items()
         command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:cacheprovider"]
         return subprocess.run(
             [*command, *options],
             cwd=self.folder,
-            env={name: value for name, value in found if not name.startswith(outer)} | variables,
+            env=without_outer_pytest(self.plldb.environment) | variables,
             capture_output=True,
             text=True,
             timeout=500,

@@ -42,7 +42,7 @@ LAYERS = [
     {"deployed"},
     {
         *("certificates", "clock_skew", "diagnostic_log", "files", "network_refusals"),
-        *("option_names", "proxies"),
+        *("json_text", "option_names", "proxies"),
     },
     {"config"},
     {"settings_file"},

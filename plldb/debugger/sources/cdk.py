@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from plldb.debugger.sources.cloud_assembly import (
@@ -24,7 +25,7 @@ from plldb.debugger.sources.cloud_assembly import (
     SynthesisedStack,
     read_assembly,
 )
-from plldb.debugger.sources.functions import read_functions
+from plldb.debugger.sources.functions import Layers, OtherStacks, read_functions, read_layers
 from plldb.debugger.sources.package_origin import OriginFinder, Package, read_file, walk_own
 from plldb.debugger.sources.project import (
     CodeSource,
@@ -47,6 +48,9 @@ _CONTENTS = ("Code", "CodeUri", "Content", "ContentUri")
 # Those that apps are written in, and how many files one may have.
 _LANGUAGES = frozenset({".py", ".ts", ".mts", ".js", ".mjs", ".cjs", ".java", ".cs", ".go"})
 _MOST_FILES = 5_000
+# What the logical ids begin with of the CDK's own functions that are in Python.
+_FRAMEWORK = re.compile(r"(CustomCDK\w+?)[0-9A-F]{32}|(BucketNotificationsHandler)[0-9a-f]{32}")
+_OWN = "it is a function of the CDK's own, {}; name its code with --code, if you have it"
 _GONE = "its copy {0} is not there any more; synthesise it again: cdk synth"
 _NO_ORIGIN = (
     "its code is the copy that cdk synth has made, {0}, because {1}. Edits of the source have no "
@@ -137,22 +141,32 @@ def _read_stacks(
     return functions
 
 
-def _read_template(template: Path, origins: _Origins, parameters: Parameters) -> Functions:
-    """The functions of a template and of the nested stacks in it."""
+def _read_template(
+    template: Path,
+    origins: _Origins,
+    parameters: Parameters,
+    passed: Mapping[str, Layers] = MappingProxyType({}),
+) -> Functions:
+    """The functions of a template and of the nested stacks in it.
+
+    ``passed`` are layers that the stack above passes, by the names of the parameters.
+    """
     if not is_file(template):
         raise SourceError(
             f"{origins.assembly.manifest} is out of date: there is no {template}.", SYNTH_HINT
         )
-    functions = dict(read_functions(template, parameters, partial(origins.locate, template.parent)))
+    locate = partial(origins.locate, template.parent)
+    others = OtherStacks(passed, origins.find_exported)
+    functions = dict(read_functions(template, parameters, locate, others=others))
     resources = read_template(template)["Resources"]
     for logical_id, found in functions.items():
-        if isinstance(found, CodeSource) and found.inline is None:
-            functions[logical_id] = origins.replace_copies(
-                found, as_dict(resources.get(logical_id))
-            )
+        resource = as_dict(resources.get(logical_id))
+        functions[logical_id] = origins.adapt(logical_id, found, resource)
     for logical_id, nested in _list_nested(resources, template.parent):
         functions.pop(f"{logical_id}/*", None)
-        for name, found in _read_template(nested, origins, parameters).items():
+        values = as_dict(as_dict(resources[logical_id]).get("Properties")).get("Parameters")
+        inner = read_layers(template, parameters, locate, others, values)
+        for name, found in _read_template(nested, origins, parameters, inner).items():
             functions[f"{logical_id}/{name}"] = found
     return functions
 
@@ -192,17 +206,47 @@ class _Origins:
         content = next((as_dict(properties[name]) for name in _CONTENTS if name in properties), {})
         return self.assembly.assets.get(str(content.get("S3Key", content.get("Key"))))
 
-    def replace_copies(self, source: CodeSource, resource: Mapping[str, Any]) -> CodeSource | str:
+    def find_exported(self, name: str) -> Layers:
+        """The layer that a stack of the app exports under a name; none if it is something else."""
+        template, value = self._exports.get(name, (None, None))
+        if template is None:
+            return ()
+        locate = partial(self.locate, template.parent)
+        return read_layers(template, {}, locate, OtherStacks(), {name: value}).get(name, ())
+
+    @cached_property
+    def _exports(self) -> Mapping[str, tuple[Path, Any]]:
+        """What all stacks export, each with the template that it stands in, by its name."""
+        exports: dict[str, tuple[Path, Any]] = {}
+        for stack in self.assembly.stacks:
+            template = read_template(stack.template) if is_file(stack.template) else {}
+            for output in map(as_dict, as_dict(template.get("Outputs")).values()):
+                name = as_dict(output.get("Export")).get("Name")
+                if isinstance(name, str):
+                    exports[name] = stack.template, output.get("Value")
+        return exports
+
+    def adapt(
+        self, logical_id: str, found: CodeSource | str, resource: Mapping[str, Any]
+    ) -> CodeSource | str:
+        """A function as the app has it, in place of what its template says."""
+        if isinstance(found, str):
+            return found
+        own = _FRAMEWORK.match(logical_id)
+        if own is not None:
+            return _OWN.format(own[1] or own[2])
+        return found if found.inline is not None else self._replace_copies(found, resource)
+
+    def _replace_copies(self, source: CodeSource, resource: Mapping[str, Any]) -> CodeSource | str:
         """The function with the folders that its assets are copies of; or a word on what has none.
 
         What is no copy, since nothing was staged, stays as it is.
         """
         layers = tuple(self._replace_layer(layer) for layer in source.layers)
         source = replace(source, layers=layers)
-        # Who says nothing may have built it.
-        package = Package(
-            source.code_dir, _get_metadata(resource).get(ASSET_IS_BUNDLED) is not False
-        )
+        # Who says nothing may have built it; a zip file was made by something else.
+        is_bundled = _get_metadata(resource).get(ASSET_IS_BUNDLED) is not False
+        package = Package(source.code_dir, is_bundled or is_file(source.code_dir))
         if not self._is_copy(package.path) and package.path.is_dir():
             return source
         origin = self._finder.find(package, source.handler or "")

@@ -7,12 +7,13 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/transform
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from plldb.debugger.sources.intrinsics import Scope, UnknownValueError
-from plldb.debugger.sources.project import is_file
+from plldb.debugger.sources.project import is_file, is_remote, make_absolute
 from plldb.errors import SourceError
 from plldb.templates import as_dict, as_list, read_values
 
@@ -31,12 +32,14 @@ def expand(path: Path, scope: Scope) -> dict[str, Any]:
     machine. Raises SourceError if there are far more of them than a template may have.
     """
     template = scope.template
+    include = _Inclusion(path.parent, scope)
     resources = dict(as_dict(template.get("Resources")))
     for one in as_list(template.get("Transform")):
-        resources |= as_dict(_include(one, path.parent, scope).get("Resources"))
-    included = _put_in_files(resources, path.parent, scope)
+        resources |= as_dict(as_dict(include.read(one)).get("Resources"))
+    included = as_dict(include.put_in(resources))
+    included.pop(_TRANSFORM, None)
     expanded: dict[str, Any] = {}
-    for key, value in _expand_loops(as_dict(included), scope, {}):
+    for key, value in _expand_loops(included, scope, {}):
         expanded[key] = value
         if len(expanded) > _MOST_RESOURCES:
             raise SourceError(
@@ -49,28 +52,80 @@ def expand(path: Path, scope: Scope) -> dict[str, Any]:
 # --- Included files -------------------------------------------------------------------------------
 
 
-def _put_in_files(value: Any, folder: Path, scope: Scope) -> Any:
-    """The value with what its transforms include, at any depth."""
-    if isinstance(value, list):
-        return [_put_in_files(one, folder, scope) for one in value]
-    if not isinstance(value, dict):
-        return value
-    found = {
-        key: _put_in_files(one, folder, scope) for key, one in value.items() if key != _TRANSFORM
-    }
-    for one in as_list(value.get(_TRANSFORM)):
-        found |= _include(one, folder, scope)
-    return found
+@dataclass(frozen=True)
+class _Inclusion:
+    """``folder`` is what locations are relative to."""
+
+    folder: Path
+    scope: Scope
+
+    def put_in(self, value: Any) -> Any:
+        """The value with what its transforms include, at any depth; other transforms stay."""
+        if isinstance(value, list):
+            return [self.put_in(one) for one in value]
+        if not isinstance(value, dict):
+            return value
+        found = {key: self.put_in(one) for key, one in value.items() if key != _TRANSFORM}
+        others = []
+        for one in as_list(value.get(_TRANSFORM)):
+            included = self.read(one)
+            if included is None:
+                others.append(one)
+            elif not found and not isinstance(included, dict):
+                return included
+            else:
+                found |= as_dict(included)
+        if others:
+            found[_TRANSFORM] = others[0] if len(others) == 1 else others
+        return found
+
+    def read(self, transform: Any) -> Any:
+        """What a transform includes; None if it is another one, or its file is not here."""
+        path = self.find(transform)
+        return read_values(path) if path is not None and is_file(path) else None
+
+    def find(self, transform: Any) -> Path | None:
+        """The file that a transform includes, if it names one of this machine."""
+        if as_dict(transform).get("Name") != _INCLUDE:
+            return None
+        location = self.scope.find_text(as_dict(transform.get("Parameters")).get("Location"))
+        is_local = location is not None and not is_remote(location)
+        return make_absolute(self.folder / str(location)) if is_local else None
 
 
-def _include(transform: Any, folder: Path, scope: Scope) -> dict[str, Any]:
-    """What a transform includes; nothing if it is another one, or its file is not here."""
-    if as_dict(transform).get("Name") != _INCLUDE:
-        return {}
-    location = scope.find_text(as_dict(transform.get("Parameters")).get("Location"))
-    if location is None or not is_file(folder / location):
-        return {}
-    return as_dict(read_values(folder / location))
+def list_inclusions(value: Any, folder: Path) -> Iterator[Path]:
+    """The files of this machine that a template's transforms include, at any depth."""
+    inclusion = _Inclusion(folder, Scope({}))
+    for key, one in _walk(value):
+        for transform in as_list(one) if key in (_TRANSFORM, "Transform") else ():
+            path = inclusion.find(transform)
+            if path is not None:
+                yield path
+
+
+def _walk(value: Any) -> Iterator[tuple[str, Any]]:
+    """Each key and its value, at any depth."""
+    if isinstance(value, dict):
+        for key, one in value.items():
+            yield str(key), one
+            yield from _walk(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _walk(one)
+
+
+def put_in_files(template: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """A template with what it includes of this machine, for those who can't read that."""
+    inclusion = _Inclusion(folder, Scope({}))
+    whole = dict(as_dict(inclusion.put_in(dict(template))))
+    transforms = as_list(template.get("Transform"))
+    included = [one for one in transforms if inclusion.find(one) is not None]
+    if included:
+        whole["Transform"] = [one for one in transforms if one not in included]
+    for one in included:
+        for section, content in as_dict(inclusion.read(one)).items():
+            whole[section] = as_dict(whole.get(section)) | as_dict(content)
+    return whole
 
 
 # --- Loops ----------------------------------------------------------------------------------------
@@ -80,13 +135,44 @@ def _expand_loops(
     table: Mapping[str, Any], scope: Scope, variables: Mapping[str, str]
 ) -> Iterator[tuple[str, Any]]:
     for key, value in table.items():
-        if not str(key).startswith(_LOOP):
+        if not is_loop(key):
             yield _put_in(str(key), variables), _put_in(value, variables)
             continue
         match value:
             case [str() as name, collection, dict() as body]:
                 for one in _list_values(collection, scope, variables):
                     yield from _expand_loops(body, scope, {**variables, name: one})
+
+
+def list_resources(resources: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The resources of a template as they are written, those within loops included."""
+    for key, value in resources.items():
+        match value:
+            case [str(), _, dict() as body] if is_loop(key):
+                yield from list_resources(body)
+            case _:
+                yield str(key), value
+
+
+def is_loop(key: object) -> bool:
+    return str(key).startswith(_LOOP)
+
+
+def write_out_loop(key: str, loop: Any) -> dict[str, Any]:
+    """The resources of a loop over values that stand in it; any other loop as it is."""
+    unchanged = {key: loop}
+    match loop:
+        case [str() as name, [*collection], dict() as body] if _are_texts(collection):
+            written: dict[str, Any] = {}
+            for one in collection:
+                for inner, value in _put_in(body, {name: one}).items():
+                    written |= write_out_loop(inner, value) if is_loop(inner) else {inner: value}
+            return unchanged if any(map(is_loop, written)) else written
+    return unchanged
+
+
+def _are_texts(values: Iterable[Any]) -> bool:
+    return all(isinstance(one, str) for one in values)
 
 
 def _list_values(collection: Any, scope: Scope, variables: Mapping[str, str]) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,8 @@ _CONTENT_NAMES = {
 _SAM_BUILD = Path(".aws-sam", "build")
 # ${Layer}, or ${Layer.LayerVersionArn}
 _REFERENCE = re.compile(r"\$\{\s*(\w+)(?:\.\w+)?\s*\}")
+# Of a nested stack: !GetAtt Child.Outputs.Name
+_OUTPUTS = "Outputs."
 _CUSTOM_RESOURCE = "AWS::CloudFormation::CustomResource"
 _SERVES_CUSTOM_RESOURCE = (
     "it serves the custom resource {}: while an invocation is held here, a deployment of the stack "
@@ -74,18 +76,43 @@ class BuildFolders:
     build: Path | None = None
 
 
+Layers = tuple[DescribedLayer, ...]
+
+
+@dataclass(frozen=True)
+class OtherStacks:
+    """The layers that a template has from other stacks of its project.
+
+    ``passed`` are those that the stack above passes, by the names of the parameters; a list may be
+    in one. ``find_exported`` gives the one that some stack exports under a name, or none.
+    """
+
+    passed: Mapping[str, Layers] = field(default_factory=dict)
+    find_exported: Callable[[str], Layers] = lambda _name: ()
+
+
 def read_functions(
     path: Path,
     parameters: Parameters,
     locate: Locate = lambda _logical_id, _resource: None,
     folders: BuildFolders = BuildFolders(),
+    others: OtherStacks = OtherStacks(),
 ) -> Functions:
     """The functions of the template at ``path``, and of those nested in it.
 
     ``locate`` is of a kind of project whose tool puts other things into the template. Raises
     SourceError if a template can't be read, or is nested in itself.
     """
-    return dict(_Reader(path, Scope(read_template(path), parameters), locate, folders).read())
+    scope = Scope(read_template(path), parameters)
+    return dict(_Reader(path, scope, locate, folders, others).read())
+
+
+def read_layers(
+    path: Path, parameters: Parameters, locate: Locate, others: OtherStacks, values: Any
+) -> dict[str, Layers]:
+    """The layers that values in the template at ``path`` refer to, by the names of these."""
+    reader = _Reader(path, Scope(read_template(path), parameters), locate, BuildFolders(), others)
+    return reader.find_all_layers(values)
 
 
 def read_resources(path: Path, parameters: Parameters) -> dict[str, str]:
@@ -100,14 +127,19 @@ def read_resources(path: Path, parameters: Parameters) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class _Reader:
-    """Reads one template. ``above`` are those that it is nested in, ``name`` is the path to it."""
+    """Reads one template. ``above`` are those that it is nested in, ``name`` is the path to it.
+
+    ``asked`` are the nested stacks of it whose outputs are being looked at.
+    """
 
     path: Path
     scope: Scope
     locate: Locate
     folders: BuildFolders
+    others: OtherStacks
     name: str = ""
     above: tuple[Path, ...] = ()
+    asked: frozenset[str] = frozenset()
 
     @cached_property
     def _resources(self) -> dict[str, Any]:
@@ -165,7 +197,7 @@ class _Reader:
             handler,
             runtime,
             # SAM puts the layers of Globals before the function's own.
-            tuple(map(self._read_layer, self.scope.choose(properties.get("Layers")))),
+            tuple(self._read_layers(properties.get("Layers"))),
             build_dir,
             name,
             inline=inline,
@@ -224,28 +256,37 @@ class _Reader:
     def _read_nested(
         self, logical_id: str, resource: Mapping[str, Any]
     ) -> Iterator[tuple[str, CodeSource | str]]:
-        child = self._find_nested(resource)
+        child = self._open_nested(logical_id, resource)
         if isinstance(child, str):
             yield f"{self.name}{logical_id}/*", child
-            return
+        else:
+            yield from child.read()
+
+    def _open_nested(self, logical_id: str, resource: Mapping[str, Any]) -> _Reader | str:
+        """The reader of a nested stack's template; or why that is not here."""
+        path = self._find_nested(resource)
+        if isinstance(path, str):
+            return path
         above = (*self.above, self.path)
-        if child in above:
+        if path in above:
             raise SourceError(
-                f"{self.path}: {logical_id} is the template {child}, which it is nested in itself.",
+                f"{self.path}: {logical_id} is the template {path}, which it is nested in itself.",
                 "Name another template for it.",
             )
-        template = read_template(child)
-        parameters, unknown = self._pass_parameters(as_dict(resource.get("Properties")))
+        properties = as_dict(resource.get("Properties"))
+        parameters, unknown = self._pass_parameters(properties)
         unknown |= {"AWS::StackName", "AWS::StackId"}
-        yield from replace(
+        return replace(
             self,
-            path=child,
-            scope=Scope(template, parameters, unknown),
+            path=path,
+            scope=Scope(read_template(path), parameters, unknown),
             locate=lambda _logical_id, _resource: None,
             folders=replace(self.folders, base=None),
+            others=replace(self.others, passed=self.find_all_layers(properties.get("Parameters"))),
             name=f"{self.name}{logical_id}/",
             above=above,
-        ).read()
+            asked=frozenset(),
+        )
 
     def _find_nested(self, resource: Mapping[str, Any]) -> Path | str:
         """A nested stack's template; or why it is not here."""
@@ -280,22 +321,66 @@ class _Reader:
 
     # --- Layers -----------------------------------------------------------------------------------
 
-    def _read_layer(self, value: Any) -> DescribedLayer:
+    def find_all_layers(self, values: Any) -> dict[str, Layers]:
+        """Those that the values of a table refer to, by its keys."""
+        found = {
+            str(name): tuple(
+                layer for one in self.scope.choose([value]) for layer in self._find_layers(one)
+            )
+            for name, value in as_dict(values).items()
+        }
+        return {name: layers for name, layers in found.items() if layers}
+
+    def _read_layers(self, values: Any) -> Iterator[DescribedLayer]:
+        for value in self.scope.choose(values):
+            found = self._find_layers(value)
+            text = self.scope.find_text(value) or json.dumps(value, default=str)
+            yield from found or [DescribedLayer(text, reason="it is none of this template's")]
+
+    def _find_layers(self, value: Any) -> Layers:
+        """What a value refers to, if that is in the project; several if it is a list of them."""
+        match value:
+            case {"Ref": str() as name} if name in self.others.passed:
+                return self.others.passed[name]
+            case {"Fn::ImportValue": str() as name}:
+                return self.others.find_exported(name)
+            case {"Fn::GetAtt": [str() as name, str() as output]} if output.startswith(_OUTPUTS):
+                return self._find_output(name, output.removeprefix(_OUTPUTS))
+            case {"Fn::Split": [",", joined]}:
+                return self._find_layers(joined)
+            case {"Fn::Join": [",", [*parts]]}:
+                layers = tuple(self._read_layers(parts))
+                return layers if any(one.folders for one in layers) else ()
         name = _find_logical_id(value)
         resource = as_dict(self._resources.get(name))
-        if str(resource.get("Type")) not in _CONTENT_NAMES:
-            text = self.scope.find_text(value) or json.dumps(value, default=str)
-            return DescribedLayer(text, reason="it is none of this template's")
+        is_layer = str(resource.get("Type")) in _CONTENT_NAMES
+        return (self._read_layer(name, resource),) if is_layer else ()
+
+    def _find_output(self, logical_id: str, output: str) -> Layers:
+        """What a nested stack gives out."""
+        resource = as_dict(self._resources.get(logical_id))
+        if str(resource.get("Type")) not in TEMPLATE_PROPERTIES or logical_id in self.asked:
+            return ()
+        asking = replace(self, asked=self.asked | {logical_id})
+        child = asking._open_nested(logical_id, resource)
+        if isinstance(child, str):
+            return ()
+        outputs = as_dict(child.scope.template.get("Outputs"))
+        return child._find_layers(as_dict(outputs.get(output)).get("Value"))
+
+    def _read_layer(self, name: str, resource: dict[str, Any]) -> DescribedLayer:
         layer_name = self.scope.find_text(as_dict(resource.get("Properties")).get("LayerName"))
-        content = self.locate(str(name), resource) or self._locate_layer(resource)
+        content = self.locate(name, resource) or self._locate_layer(resource)
+        if isinstance(content, Path) and not is_folder(content):
+            content = f"its content, {content}, is a file and not a folder"
         # Of a layer that a build makes, there is the source, as it is edited, over what it needs.
-        built = self._find_build(str(name))
+        built = self._find_build(name)
         is_built = "BuildMethod" in as_dict(resource.get("Metadata")) and built is not None
         folders = (built,) if built is not None and is_built else ()
         if isinstance(content, Path):
             folders = (*folders, content)
         reason = content if isinstance(content, str) and not folders else ""
-        return DescribedLayer(str(name), folders, reason, layer_name)
+        return DescribedLayer(name, folders, reason, layer_name)
 
     def _locate_layer(self, resource: dict[str, Any]) -> Path | str:
         metadata = as_dict(resource.get("Metadata"))

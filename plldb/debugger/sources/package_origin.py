@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+import zlib
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -22,8 +23,16 @@ from plldb.debugger.sources.project import find_module_path, is_file
 _SKIPPED = frozenset(
     {"node_modules", "site-packages", "__pycache__", "cdk.out", "build", "dist", "venv", "env"}
 )
-# RuntimeError: it is encrypted.
-_UNREADABLE = (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError)
+# RuntimeError: it is encrypted. KeyError: it has no such file.
+_UNREADABLE = (
+    OSError,
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    RuntimeError,
+    NotImplementedError,
+    KeyError,
+)
 # So many files and folders are looked through in a second.
 _MOST_FILES = 100_000
 # How like each other two files are, from 0 to 1, of which one is the other after some edits.

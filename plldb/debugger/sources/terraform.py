@@ -45,11 +45,12 @@ def read_project_file(file: Path) -> Project:
     try:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"{file} can't be read: {error}.", _HINT) from None
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise SourceError(f"{file} can't be read: {reason}.", _HINT) from None
     return read_project(text, file, [file.parent, Path.cwd()])
 
 
-def read_project(text: str, file: Path, folders: Sequence[Path]) -> Project:
+def read_project(text: str | bytes, file: Path, folders: Sequence[Path]) -> Project:
     """The functions of a configuration. Its paths are relative to one of ``folders``.
 
     ``file`` is where the text is from, for messages. Raises SourceError if it makes no sense.
@@ -193,7 +194,7 @@ class _Configuration:
 # --- Reading --------------------------------------------------------------------------------------
 
 
-def _read_resources(text: str, file: Path) -> tuple[tuple[str, _Values], ...]:
+def _read_resources(text: str | bytes, file: Path) -> tuple[tuple[str, _Values], ...]:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:

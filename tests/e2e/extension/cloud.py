@@ -83,10 +83,12 @@ class Cloud:
             self.delete_stack(name)
 
     @contextmanager
-    def custom_domain(self, api_id: str, stages: Mapping[str, str]) -> Iterator[str]:
+    def custom_domain(
+        self, api_id: str, stages: Mapping[str, str], name: str = ""
+    ) -> Iterator[str]:
         """-> a domain name under which an API's ``stages`` are, by the keys of their mappings."""
         control = self.client("apigatewayv2")
-        name = f"{uuid.uuid4().hex[:8]}.example.com"
+        name = name or f"{uuid.uuid4().hex[:8]}.example.com"
         certificate = f"arn:aws:acm:{REGION}:000000000000:certificate/{uuid.uuid4()}"
         control.create_domain_name(
             DomainName=name,

@@ -7,7 +7,7 @@ container of the image, built when it is missing and removed at the end.
 import os
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ CONTEXT = Path(__file__).parents[3] / "plldb" / "emulators" / "localstack"
 IMAGE = "localstack-tokenfree:test"
 PORT = 4566
 FEW_WORKERS = 8
+FEW_KEPT = 50
 ENDPOINT_VARIABLE = "LOCALSTACK_EXTENSION_ENDPOINT"
 
 
@@ -59,8 +60,14 @@ def aging_cloud(image: None) -> Iterator[Cloud]:
 
 @pytest.fixture(scope="session")
 def narrow_cloud(image: None) -> Iterator[Cloud]:
-    """An emulator that answers few HTTP requests at a time."""
-    with container({"GATEWAY_WORKER_COUNT": str(FEW_WORKERS)}) as endpoint:
+    """An emulator that answers few HTTP requests at a time, and keeps little of what functions log
+    and measure."""
+    environment = {
+        "GATEWAY_WORKER_COUNT": str(FEW_WORKERS),
+        "TOKENFREE_LOG_EVENTS": str(FEW_KEPT),
+        "TOKENFREE_METRIC_DATA": str(FEW_KEPT),
+    }
+    with container(environment) as endpoint:
         yield Cloud(endpoint)
 
 
@@ -109,18 +116,18 @@ def container(environment: Mapping[str, str]) -> Iterator[str]:
 
 
 def build_image() -> None:
-    """Build with the classic builder. Layers that did not change come from Docker's cache.
+    """Build with the classic builder, and with Node. Layers that did not change come from Docker's
+    cache.
 
     Skips where no Docker engine answers.
     """
     docker = pytest.importorskip("docker")
     pytest.importorskip("testcontainers")
-    try:
-        client = docker.from_env()
-        client.ping()
-    except docker.errors.DockerException as error:
-        pytest.skip(f"no Docker engine answers: {error}")
+    from plldb.emulators.container import engine_answers
+
+    if not engine_answers():
+        pytest.skip("no Docker engine answers")
     base = os.environ.get("BASE_IMAGE")
-    client.images.build(
-        path=str(CONTEXT), tag=IMAGE, rm=True, buildargs={"BASE_IMAGE": base} if base else None
-    )
+    arguments = {"WITH_NODE": "1"} | ({"BASE_IMAGE": base} if base else {})
+    with closing(docker.from_env()) as client:
+        client.images.build(path=str(CONTEXT), tag=IMAGE, rm=True, buildargs=arguments)

@@ -26,7 +26,7 @@ def test_references_and_deletion(cloud: Cloud) -> None:
         assert ids["Integration"] == outputs["IntegrationId"]
         assert ids["Authorizer"] == outputs["AuthorizerId"]
         found = cloud.client("apigatewayv2").get_stage(ApiId=api_id, StageName="test")
-        assert found["DefaultRouteSettings"]["ThrottlingBurstLimit"] == 100
+        assert found["DefaultRouteSettings"]["ThrottlingBurstLimit"] == 5000
         assert cloud.client("apigatewayv2").get_api(ApiId=api_id)["Tags"] == {"purpose": "test"}
     assert not exists(cloud, api_id)
 

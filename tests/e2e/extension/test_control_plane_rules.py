@@ -23,6 +23,8 @@ STAGES = f"{REFERENCE}apis-apiid-stages.html"
 DOMAINS = f"{REFERENCE}domainnames.html"
 SELECTION = f"{GUIDE}apigateway-websocket-api-selection-expressions.html"
 ROUTE_KEYS = f"{GUIDE}http-api-develop-routes.html"
+MAPPING = f"{GUIDE}http-api-parameter-mapping.html"
+SERVICES = f"{GUIDE}http-api-develop-integrations-aws-services-reference.html"
 VARIABLES = f"{GUIDE}http-api-stages.stage-variables.html"
 FUNCTION = "arn:aws:lambda:us-east-1:000000000000:function:f"
 JWT = {"Issuer": "https://example.org", "Audience": ["me"]}
@@ -54,6 +56,22 @@ def new_api(refused: str | None = "BadRequest", **request: Any) -> Row:
     return Row(APIS, "create_api", refused, {"Name": "x", **request}, "")
 
 
+def mapped(target: str, status: str = "", refused: str | None = None) -> Row:
+    """Parameters of a request, or of responses with ``status``."""
+    parameters: Mapping[str, Any] = {target: "x"}
+    field = "ResponseParameters" if status else "RequestParameters"
+    return http(
+        MAPPING,
+        "create_integration",
+        refused,
+        IntegrationType="HTTP_PROXY",
+        IntegrationMethod="GET",
+        IntegrationUri="https://example.org",
+        PayloadFormatVersion="1.0",
+        **{field: {status: parameters} if status else parameters},
+    )
+
+
 WEBSOCKET_API = {"ProtocolType": "WEBSOCKET", "RouteSelectionExpression": "$request.body.action"}
 ROWS = [
     # APIs
@@ -69,6 +87,9 @@ ROWS = [
     new_api(**WEBSOCKET_API, CorsConfiguration={"AllowOrigins": ["*"]}),
     new_api(**WEBSOCKET_API, Target=FUNCTION),
     new_api(ProtocolType="HTTP", CorsConfiguration={"MaxAge": 86401}),
+    new_api(
+        ProtocolType="HTTP", CorsConfiguration={"AllowOrigins": ["*"], "AllowCredentials": True}
+    ),
     new_api(ProtocolType="HTTP", Target=FUNCTION, RouteKey="GET"),
     new_api(None, **WEBSOCKET_API | {"RouteSelectionExpression": "${request.body.a.b}"}),
     new_api(None, ProtocolType="HTTP", CorsConfiguration={"AllowOrigins": ["*"]}),
@@ -115,6 +136,19 @@ ROWS = [
         RouteResponseKey="$default",
     ),
     # integrations
+    mapped("append:header.x-added"),
+    mapped("overwrite:path"),
+    mapped("remove:querystring.a.b"),
+    mapped("x-added", refused="BadRequest"),
+    mapped("insert:header.x-added", refused="BadRequest"),
+    mapped("remove:path", refused="BadRequest"),
+    mapped("overwrite:statuscode", refused="BadRequest"),
+    mapped("overwrite:header.Authorization", refused="BadRequest"),
+    mapped("append:header.X-Amzn-Anything", refused="BadRequest"),
+    mapped("overwrite:statuscode", "200"),
+    mapped("overwrite:path", "200", refused="BadRequest"),
+    mapped("append:header.Access-Control-Allow-Origin", "200", refused="BadRequest"),
+    http(SERVICES, "create_integration", IntegrationType="AWS_PROXY", IntegrationSubtype="A-B"),
     websocket(INTEGRATIONS, "create_integration", IntegrationType="BOGUS"),
     websocket(INTEGRATIONS, "create_integration", IntegrationType="AWS_PROXY"),
     websocket(
@@ -327,6 +361,10 @@ def test_pages(place: Place) -> None:
 DOCUMENT = {
     "openapi": "3.0.1",
     "info": {"title": "imported", "version": "2"},
+    "tags": [
+        {"name": "made:by", "x-amazon-apigateway-tag-value": "hand"},
+        {"name": "empty"},
+    ],
     "servers": [{"url": "/", "variables": {"basePath": {"default": "/v1"}}}],
     "x-amazon-apigateway-cors": {"allowOrigins": ["https://example.org"], "maxAge": 5},
     "components": {
@@ -402,12 +440,24 @@ def test_openapi_there_and_back(place: Place) -> None:
         assert integration["IntegrationType"] == "AWS_PROXY"
         exported = client.export_api(**one, Specification="OAS30", OutputType="JSON")
         document = json.loads(exported["body"].read())
+        assert created["Tags"] == {"made:by": "hand", "empty": ""}
+        assert [tag["name"] for tag in document["tags"]] == ["made:by", "empty"]
         again = client.reimport_api(**one, Body=json.dumps(document))
         assert again["ApiId"] == one["ApiId"]
         after = client.get_routes(**one)["Items"]
         assert sorted(route["RouteKey"] for route in after) == sorted(routes)
     finally:
         client.delete_api(**one)
+
+
+@pytest.mark.parametrize("place_of", ["document", "server"])
+def test_import_that_closes_the_name_of_the_api(place: Place, place_of: str) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/
+    api-gateway-swagger-extensions-endpoint-configuration.html"""
+    closed = {"x-amazon-apigateway-endpoint-configuration": {"disableExecuteApiEndpoint": True}}
+    document = DOCUMENT | (closed if place_of == "document" else {"servers": [closed]})
+    again = place.client.reimport_api(ApiId=place.apis["HTTP"], Body=json.dumps(document))
+    assert again["DisableExecuteApiEndpoint"] is True
 
 
 def test_import_of_json_with_tabs(place: Place) -> None:
@@ -454,6 +504,21 @@ def test_domain_names_and_their_mappings(place: Place) -> None:
         client.delete_api_mapping(**one)
     finally:
         client.delete_domain_name(DomainName=name)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"MutualTlsAuthentication": {"TruststoreUri": "s3://bucket/trusted.pem"}},
+        {"RoutingMode": "ROUTING_RULE_ONLY"},
+    ],
+    ids=lambda fields: next(iter(fields)),
+)
+def test_domain_names_that_would_stay_open(place: Place, fields: dict[str, Any]) -> None:
+    """Refused by name: GUIDE + http-api-mutual-tls.html and rest-api-routing-rules.html"""
+    with pytest.raises(ClientError, match=next(iter(fields))) as refused:
+        place.client.create_domain_name(DomainName="closed.example.org", **fields)
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
 
 
 def test_vpc_links(place: Place) -> None:

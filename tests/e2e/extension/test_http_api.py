@@ -5,6 +5,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -64,11 +65,19 @@ class Api:
         return jwt.encode(given, key, "RS256", headers={"kid": kid} if kid else None)
 
 
+def published(keys: Mapping[str, rsa.RSAPrivateKey]) -> str:
+    """The keys of an issuer by their ids, as it publishes them."""
+    known = [
+        json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key()))
+        | {"kid": key_id, "use": "sig", "alg": "RS256"}
+        for key_id, key in keys.items()
+    ]
+    return json.dumps({"keys": known})
+
+
 @pytest.fixture(scope="module")
 def api(cloud: Cloud) -> Iterator[Api]:
-    public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(KEY.public_key()))
-    keys = {"keys": [public | {"kid": KEY_ID, "use": "sig", "alg": "RS256"}]}
-    with cloud.stack("http_api", Jwks=json.dumps(keys)) as stack:
+    with cloud.stack("http_api", Jwks=published({KEY_ID: KEY})) as stack:
         yield Api(cloud, stack, stack.outputs["ApiId"])
 
 
@@ -192,6 +201,11 @@ ANSWERED = [
              200, "", {"x-a": "ж".encode().decode("latin-1")}),
     Answered("a line break in a header fails",
              {"statusCode": 200, "headers": {"x-a": "b\r\nx: y"}}, 500, FAILURE),
+    Answered("headers of the connection are the gateway's",
+             {"statusCode": 200, "body": "x",
+              "headers": {"Content-Length": "9", "Transfer-Encoding": "x", "Connection": "close"}},
+             200, "x", {"content-length": "1", "transfer-encoding": None}),
+    Answered("a status before the answer's fails", {"statusCode": 101, "body": ""}, 500, FAILURE),
     Answered("a body that is no text fails", {"statusCode": 200, "body": {"a": 1}}, 500, FAILURE),
     Answered("a status out of range fails", {"statusCode": 999, "body": ""}, 500, FAILURE),
     Answered("format 1.0 infers nothing", {"a": 1}, 500, FAILURE, path="/old/x"),
@@ -275,6 +289,44 @@ def test_custom_domain(api: Api) -> None:
             control.update_api(ApiId=api.api_id, DisableExecuteApiEndpoint=False)
 
 
+def test_custom_domain_of_an_api_without_cors(api: Api) -> None:
+    """Where the API configures nothing, CORS is the backend's, preflights too: GUIDE +
+    http-api-cors.html"""
+    issuer = api.stack.outputs["IssuerApiId"]
+    with api.cloud.custom_domain(issuer, {"open": "$default"}) as name:
+        asked = {"Host": name, "Origin": "https://app.example.com"}
+        url = f"{api.cloud.endpoint}/open/x"
+        plain = requests.get(url, headers=asked, timeout=30)
+        preflight = requests.options(
+            url, headers=asked | {"Access-Control-Request-Method": "PUT"}, timeout=30
+        )
+        assert preflight.json()[0] == "OPTIONS"
+        for answered in (plain, preflight):
+            assert answered.status_code == 202
+            assert not [n for n in answered.headers if n.lower().startswith("access-control-")]
+
+
+def test_path_of_a_custom_domain_that_nothing_is_mapped_to(api: Api) -> None:
+    """GUIDE + rest-api-mappings-evaluation.html. A name wins over a wildcard that it matches:
+    GUIDE + how-to-custom-domains.html"""
+    issuer, below = api.stack.outputs["IssuerApiId"], f"{uuid.uuid4().hex[:8]}.example.com"
+    cloud = api.cloud
+    with (
+        cloud.custom_domain(issuer, {"all": "$default"}, f"*.{below}"),
+        cloud.custom_domain(issuer, {"one": "$default"}, f"a.{below}"),
+    ):
+
+        def get(host: str, path: str) -> tuple[int, Any]:
+            url = f"{cloud.endpoint}{path}"
+            response = requests.get(url, headers={"Host": f"{host}.{below}"}, timeout=30)
+            return response.status_code, response.json()
+
+        assert get("b", "/all/x") == (202, ["GET", "/x", "", None])
+        assert get("a", "/one/x") == (202, ["GET", "/x", "", None])
+        assert get("a", "/all/x") == (403, {"message": "Forbidden"})
+        assert get("a", "/") == (403, {"message": "Forbidden"})
+
+
 def test_outputs_name_this_machine(api: Api) -> None:
     url = urlsplit(api.stack.outputs["Endpoint"])
     assert url.scheme == "http"
@@ -341,6 +393,20 @@ def test_json_web_token(api: Api, row: Tokened) -> None:
     if row.status != 200:
         message = {401: "Unauthorized", 403: "Forbidden"}[row.status]
         assert response.json() == {"message": message}
+
+
+def test_key_that_the_issuer_adds(api: Api) -> None:
+    """GUIDE + http-api-jwt-authorizer.html: keys may be kept for two hours, so the old one stays
+    valid beside the new one."""
+    new = {"Authorization": api.token(FOREIGN_KEY, kid="added")}
+    assert api.call("/jwt", headers=new).status_code == 401
+    issuer = {"FunctionName": api.cloud.physical_ids(api.stack.name)["Issuer"]}
+    variables = {"JWKS": published({KEY_ID: KEY, "added": FOREIGN_KEY})}
+    functions = api.cloud.client("lambda")
+    functions.update_function_configuration(**issuer, Environment={"Variables": variables})
+    functions.get_waiter("function_updated_v2").wait(**issuer)
+    assert api.call("/jwt", headers=new).status_code == 200
+    assert api.call("/jwt", headers={"Authorization": api.token()}).status_code == 200
 
 
 def test_claims_reach_the_function(api: Api) -> None:
@@ -413,6 +479,18 @@ def test_answer_of_an_authorizer_is_kept(api: Api) -> None:
     stage = {"ApiId": api.api_id, "StageName": "$default"}
     api.cloud.client("apigatewayv2").reset_authorizers_cache(**stage)
     assert answered(first) != before
+
+
+@pytest.fixture(scope="module", autouse=True)
+def overdue(api: Api) -> Iterator[Future[requests.Response]]:
+    """The answer to a request whose authorizer takes too long, while the other tests run."""
+    with ThreadPoolExecutor(1) as clients:
+        yield clients.submit(api.call, "/policy", headers={"x-token": "slow"})
+
+
+def test_authorizer_that_takes_more_than_ten_seconds(overdue: Future[requests.Response]) -> None:
+    """GUIDE + http-api-quotas.html"""
+    assert overdue.result().status_code == 500
 
 
 def test_signed_requests(api: Api) -> None:
@@ -508,6 +586,45 @@ def test_body_of_a_url_keeps_its_encoding(api: Api) -> None:
     response = api.call("/proxy/a", headers=answer, stream=True)
     assert response.headers["content-encoding"] == "br"
     assert response.raw.read(decode_content=False) == b"as it came"
+
+
+def test_url_behind_the_default_route(api: Api) -> None:
+    """It gets the whole path, as quick create makes it: GUIDE + http-api-develop-routes.html"""
+    catching = Api(api.cloud, api.stack, api.stack.outputs["UrlApiId"])
+    response = catching.call("/store/check%20out?a=1", "PUT")
+    assert response.json() == ["PUT", "/base/store/check out", "a=1", None]
+
+
+def test_parameters_mapped_for_a_function(api: Api) -> None:
+    """GUIDE + http-api-parameter-mapping.html"""
+    response = api.call(
+        "/dev/mapped/7?kept=1&secret=2",
+        "POST",
+        json={"list": [{"name": "ann"}]},
+        headers={"X-Several": "1", "X-Gone": "1", "X-Body": "mine"},
+    )
+    assert response.status_code == 203
+    assert response.headers["x-route"] == "POST /mapped/{id}"
+    assert response.headers["content-type"] == "text/plain"
+    event = response.json()
+    sent = {name: event["headers"].get(name) for name in ("x-several", "x-body", "x-gone")}
+    assert sent == {"x-several": "1,7", "x-body": "ann", "x-gone": None}
+    assert event["queryStringParameters"] == {"kept": "1", "stage": "green"}
+    assert event["rawPath"] == "/fixed/7/POST"
+
+
+def test_operations_of_services_without_a_function(api: Api) -> None:
+    """GUIDE + http-api-develop-integrations-aws-services-reference.html"""
+    put = api.call("/publish", "POST", json={"a": 1})
+    assert put.json()["FailedEntryCount"] == 0
+    ran = api.call("/start", "POST", json={"a": 1})
+    assert ran.status_code == 200, ran.text
+    assert json.loads(ran.json()["output"]) == {"a": 1}
+    data = {"data": "x"}
+    here = {"stream": api.stack.outputs["StreamName"]}
+    assert api.call("/put", "POST", params=here, json=data).json()["SequenceNumber"]
+    elsewhere = here | {"region": "eu-west-1"}
+    assert api.call("/put", "POST", params=elsewhere, json=data).status_code == 400
 
 
 def test_message_sent_without_a_function(api: Api) -> None:

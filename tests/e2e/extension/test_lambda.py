@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import json
+import os
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from botocore.exceptions import ClientError
 
 from .cloud import Cloud, wait_for
 from .code import zipped, zipped_files
+from .conftest import ENDPOINT_VARIABLE
 
 ROLE = "arn:aws:iam::000000000000:role/any"
 CODE = """
@@ -391,6 +393,19 @@ def test_node_functions_stay_warm_and_survive_faults(node: Node) -> None:
     missing = node(code="require('nowhere');")
     assert missing.error("echo")["errorType"] == "Runtime.ImportModuleError"
     assert node("nobody").error("echo")["errorType"] == "Runtime.HandlerNotFound"
+
+
+@pytest.mark.skipif(ENDPOINT_VARIABLE in os.environ, reason="AWS's SDK is the image's")
+def test_node_has_the_sdk_of_aws(node: Node) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/lambda-nodejs.html#nodejs-sdk-included"""
+    code = """
+const { DynamoDBClient, ListTablesCommand } = require('@aws-sdk/client-dynamodb');
+exports.handler = async () => {
+  const answer = await new DynamoDBClient({}).send(new ListTablesCommand({}));
+  return answer.$metadata.httpStatusCode;
+};
+"""
+    assert node(code=code).invoke("") == 200
 
 
 def test_node_reaches_apis_by_the_names_of_aws(node: Node) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,7 +11,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from .cloud import Cloud, Stack, message, wait_for
-from .conftest import FEW_WORKERS
+from .conftest import FEW_KEPT, FEW_WORKERS
 from .websocket_api import function
 
 CLIENTS = 100
@@ -86,6 +87,40 @@ def test_many_invocations_at_once(narrow_cloud: Cloud) -> None:
 
         with ThreadPoolExecutor(len(clients)) as callers:
             assert all(answer.isdigit() for answer in callers.map(invoke, clients))
+
+
+def test_the_newest_logs_and_data_points_are_kept(narrow_cloud: Cloud) -> None:
+    """Those of the last invocations, however many there were; a tenth more may be there."""
+    client, logs = narrow_cloud.client("lambda"), narrow_cloud.client("logs")
+    with function(narrow_cloud, "def handler(e, c): print('number', e)\n") as uri:
+        arn = uri.partition("/functions/")[2].partition("/invocations")[0]
+        name = arn.rpartition(":")[2]
+        for number in range(FEW_KEPT + FEW_KEPT // 2):
+            client.invoke(FunctionName=arn, Payload=str(number))
+
+        def lines() -> list[str]:
+            events = logs.filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"]
+            return [event["message"].strip() for event in events]
+
+        logged = wait_for(lines, lambda found: f"number {number}" in found)
+        assert f"number {number}" in logged
+        assert FEW_KEPT <= len(logged) <= FEW_KEPT + FEW_KEPT // 10
+        counted = wait_for(lambda: invocations_of(narrow_cloud, name), lambda n: n >= FEW_KEPT)
+        assert FEW_KEPT <= counted <= FEW_KEPT + FEW_KEPT // 10
+
+
+def invocations_of(cloud: Cloud, name: str) -> int:
+    now = datetime.now(UTC)
+    points = cloud.client("cloudwatch").get_metric_statistics(
+        Namespace="AWS/Lambda",
+        MetricName="Invocations",
+        Dimensions=[{"Name": "FunctionName", "Value": name}],
+        StartTime=now - timedelta(hours=1),
+        EndTime=now + timedelta(hours=1),
+        Period=60,
+        Statistics=["SampleCount"],
+    )["Datapoints"]
+    return int(sum(point["SampleCount"] for point in points))
 
 
 def test_many_refusals_at_once(cloud: Cloud, playground: Stack) -> None:

@@ -789,3 +789,50 @@ def test_http_backend_that_is_not_there(open_api: WebSocketApi) -> None:
         IntegrationUri="http://127.0.0.1:1/",
     )
     assert open_api.ask({"action": "nowhere"})["message"] == "Internal server error"
+
+
+def test_http_backend_by_the_name_of_an_api(cloud: Cloud) -> None:
+    """websocket-api-http-integrations.html: the names that AWS gives APIs, and custom domains, lead
+    to this emulator's. A stage answers 426 to whom asks without an upgrade."""
+    with websocket_api(cloud) as api, cloud.custom_domain(api.api_id, {"live": STAGE}) as domain:
+        name = f"{api.api_id}.execute-api.{REGION}.amazonaws.com"
+        for key, url in (("name", f"https://{name}/{STAGE}"), ("domain", f"https://{domain}/live")):
+            api.add_route(
+                key,
+                answered('{"reached": true}', "/426/"),
+                IntegrationType="HTTP",
+                IntegrationMethod="GET",
+                IntegrationUri=url,
+            )
+            assert api.ask({"action": key}) == {"reached": True}
+
+
+# what changes under an open connection
+
+
+def test_routes_are_chosen_by_the_message_not_by_the_handshake(cloud: Cloud) -> None:
+    """websocket-api-develop-routes.html with apigateway-websocket-api-mapping-template-reference:
+    $context is that of the message, also where the route is chosen."""
+    expression = "${context.eventType}-${request.body.action}"
+    with websocket_api(cloud, RouteSelectionExpression=expression) as api:
+        template = '["$context.requestId", "$context.messageId", "$context.routeKey"]'
+        api.add_route("MESSAGE-ask", answered(template), **templated(OK))
+        request_id, message_id, route = api.ask({"action": "ask"})
+        assert route == "MESSAGE-ask"
+        assert request_id
+        assert message_id
+        assert api.ask({"action": "other"})["message"] == "Forbidden"
+
+
+def test_stage_variables_are_those_of_now(cloud: Cloud) -> None:
+    """websocket-api-stages: by analogy with deployments, which open connections follow, too"""
+    with websocket_api(cloud, {"colour": "green"}) as api:
+        api.add_route("ask", answered('"$stageVariables.colour"'), **templated(OK))
+        with api.connect() as socket:
+            socket.send('{"action": "ask"}')
+            assert json.loads(socket.recv(timeout=30)) == "green"
+            cloud.client("apigatewayv2").update_stage(
+                ApiId=api.api_id, StageName=STAGE, StageVariables={"colour": "blue"}
+            )
+            socket.send('{"action": "ask"}')
+            assert json.loads(socket.recv(timeout=30)) == "blue"

@@ -99,10 +99,12 @@ def websocket_api(
     """An API with a stage that serves it as it is; deleted at the end."""
     api = cloud.client("apigatewayv2")
     api_id: str = api.create_api(
-        Name=f"api-{uuid.uuid4().hex[:8]}",
-        ProtocolType="WEBSOCKET",
-        RouteSelectionExpression="$request.body.action",
-        **options,
+        **{
+            "Name": f"api-{uuid.uuid4().hex[:8]}",
+            "ProtocolType": "WEBSOCKET",
+            "RouteSelectionExpression": "$request.body.action",
+            **options,
+        }
     )["ApiId"]
     try:
         api.create_stage(

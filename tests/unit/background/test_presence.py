@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -31,7 +32,7 @@ def test_it_is_ready_once_its_stack_is() -> None:
     written = Written()
     assert written == [STARTING]
     events = (SessionCreated("0a1b2c3d", "shop"), Instrumented("A", {}), Skipped("B", "an image"))
-    assert written.after(*events) == STARTING
+    assert written.after(*events) == replace(STARTING, stacks=("shop",))
     ready = written.after(Ready(1, 1, 50))
     assert (ready.state, ready.stacks) == ("ready", ("shop",))
     assert (ready.functions, ready.skipped) == (("A",), {"B": "an image"})
@@ -43,6 +44,15 @@ def test_of_several_stacks_it_waits_for_all() -> None:
     assert written.after(*created, OfStack("shop", Ready(1, 0, 50))).state == "starting"
     assert written.after(OfStack("shop", Ready(1, 0, 50))).state == "starting"
     assert written.after(OfStack("bank", NothingToDebug("no code"))).state == "ready"
+
+
+def test_its_stacks_are_said_as_soon_as_they_are_known_and_it_waits_for_those() -> None:
+    written = Written()
+    written.presence.expect(["shop", "tables"])
+    assert written == [STARTING, replace(STARTING, stacks=("shop", "tables"))]
+    written.presence.expect(["shop"])
+    ready = written.after(SessionCreated("0a1b2c3d", "shop"), Ready(1, 0, 50))
+    assert (ready.state, ready.stacks) == ("ready", ("shop",))
 
 
 def test_what_changes_afterwards_is_said() -> None:

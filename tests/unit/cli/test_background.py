@@ -31,13 +31,13 @@ class Shell:
         self.project.mkdir()
         self.place = SessionFolder(self.home, self.project)
 
-    def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def __call__(self, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "plldb", *arguments],
             capture_output=True,
             text=True,
             timeout=60,
-            stdin=subprocess.DEVNULL,
+            input=given,
             check=False,
             cwd=self.project,
             env=os.environ | {"PLLDB_HOME": str(self.home), "AWS_ENDPOINT_URL": NOWHERE},
@@ -80,6 +80,13 @@ class TestStart:
         state = shell.json("status")
         assert (state["running"], state["state"], state["exitCode"]) == (False, "ended", 1)
         assert NOWHERE in state["error"]
+        assert shell.json("status", "--stack-name", "shop") == state
+
+    def test_what_stdin_says_of_terraform_reaches_it(self, shell: Shell) -> None:
+        said = json.dumps({"format_version": "9.0"})
+        failed = shell("attach", "--detach", "--terraform", "-", "mine", given=said)
+        assert failed.returncode == 1
+        assert "<stdin> has format 9.0, which is not known." in failed.stderr
 
     def test_in_json_as_well(self, shell: Shell) -> None:
         failed = shell("attach", "--detach", "shop", "--output", "json")
@@ -180,6 +187,25 @@ class TestStatus:
         shell.place.record_file.write_text("junk")
         assert shell.json("status")["running"] is False
         assert shell("status", "--all").returncode == 0
+
+    @pytest.mark.parametrize("command", ["status", "stop"])
+    def test_at_what_fails_all_the_others_are_not_passed_over(
+        self, shell: Shell, tmp_path: Path, command: str
+    ) -> None:
+        shell.write()
+        (shell.place.path / "lock").mkdir()
+        others = [SessionFolder(shell.home, tmp_path / name) for name in ("a", "z")]
+        for place in others:
+            place.create()
+            place.write_record(replace(shell.write(), folder=str(place.path)))
+        failed = shell(command, "--all")
+        assert failed.returncode == 1
+        assert f"{shell.project}: " in failed.stderr
+        assert f"It failed for 1 of 3 sessions: {shell.project}." in failed.stderr
+        for place in others:
+            record = place.read_record()
+            assert record is not None
+            assert record.has_ended
 
     def test_all_and_one_are_not_asked_for_at_once(self, shell: Shell) -> None:
         assert shell("status", "--all", "--stack-name", "shop").returncode == 2

@@ -131,6 +131,29 @@ def test_what_makes_no_sense_says_what_would(table: str, hint: str, tmp_path: Pa
         assert hint in str(caught.value.hint)
 
 
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("parameter = { a = [1] }", "parameter: 'a' is an array."),
+        ("parameter = { a = { b = 1 } }", "parameter: 'a' is a table."),
+        ("parameter = { a = 2026-11-26 }", "parameter: 'a' is a date or time."),
+        ('parameter = { "" = "x" }', "parameter: '' is no name."),
+        ('parameter = ["a"]', "parameter: 'a' is not NAME=VALUE."),
+        ('parameter = ["=a"]', "parameter: '=a' is not NAME=VALUE."),
+        ("env = { A = [1] }", "env: 'A' is an array."),
+        ('env = { "A=B" = "x" }', "env: 'A=B' is no name."),
+        ("code = { Greeter = 1 }", "code: 'Greeter' is an integer."),
+        ('code = { Greeter = "" }', "code: 'Greeter' is empty."),
+        ("handler = { Greeter = true }", "handler: 'Greeter' is a boolean."),
+        ('handler = ["app.handler"]', "handler: 'app.handler' is not FUNCTION=HANDLER."),
+    ],
+)
+def test_so_does_each_row_of_a_table(table: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        settle(dev, table, tmp_path)
+    assert caught.value.message == f"{tmp_path / 'plldb.toml'} [dev]: {said}"
+
+
 @pytest.mark.parametrize("table", ["max-concurrency = 0", 'when-absent = "never"'])
 def test_so_does_what_the_command_line_would_refuse(table: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=table.split(" ", maxsplit=1)[0]):

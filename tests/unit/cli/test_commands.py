@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -60,6 +61,21 @@ def run(*arguments: str, home: Path, **environ: str) -> subprocess.CompletedProc
         check=False,
         env=os.environ | {"PLLDB_HOME": str(home)} | environ,
     )
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("command", ["config", "invoke Greeter --event {} --print-event", "status"])
+def test_closed_streams_are_nobodys_concern(command: str, closed: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"exec {shlex.quote(sys.executable)} -m plldb {command} {closed}"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        env=os.environ | {"PLLDB_HOME": str(tmp_path)},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert bool(done.stdout) == (closed in ("<&-", "2>&-"))
 
 
 class TestHelp:

@@ -243,5 +243,10 @@ def test_recordings_are_listed_the_oldest_first(project: Project) -> None:
 
 
 def test_an_empty_folder(project: Project) -> None:
-    assert "no recordings in src" in project.run("recordings", "src").stdout
+    said = project.run("recordings", "src").stdout
+    assert said.startswith(f"There are no recordings in {project.folder.resolve() / 'src'}. ")
+    assert "--record" in said
+    (project.folder / "good.plldb.json").rename(project.folder / "src" / "good.plldb.json")
+    (project.folder / "src").rename(project.folder / "recordings")
+    assert "plldb recordings recordings" in project.run("recordings").stdout
     assert project.run("recordings", "nowhere").returncode == 2

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from plldb.bootstrap.cloudformation.lambda_functions.shared.signed_request import SignedRequest
 from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
 from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import ErrorCode, WhenAbsent
 from plldb.debugger.held_functions import Changes, HeldFunctions
@@ -53,6 +54,7 @@ DEPLOYED_GREETER = wire.instrumented(
     memory_size=128,
     variables={"TABLE": "greetings"},
 )
+CLAIM = SignedRequest(url="https://x/", headers={"x-amz-target": "y"}, body='{"a": 1}')
 CLOSED = wire.closed()
 REFUSAL = wire.error(ErrorCode.SESSION_CLOSED, "The session is closed.")
 
@@ -132,6 +134,7 @@ class TestLife:
     def test_opened(self) -> None:
         session = Session()
         assert session.state is SessionState.CONNECTING
+        assert session.protocol.is_ready
         session.opened()
         assert session.state is SessionState.ATTACHED
         assert session.events == [Connected()]
@@ -180,6 +183,12 @@ class TestLife:
         assert [frame["action"] for frame in session.frames] == ["close"]
         assert session.events == [Connected()]
         assert session.hears(CLOSED).ends == [Ended(True, True, "closed")]
+
+    def test_and_then_waits_as_long_for_the_last_word_as_ever(self) -> None:
+        session = Session(GREETER).stop().opened().passes(TIMING.closing - 1)
+        assert session.ends == []
+        (ended,) = session.passes(1).ends
+        assert (ended.expected, ended.confirmed) == (True, False)
 
     def test_what_comes_after_the_end_is_passed_over(self) -> None:
         session = attached(GREETER).lose()
@@ -361,8 +370,9 @@ class TestResuming:
 
     @pytest.mark.parametrize("answer", [wire.resumed(), wire.expired()])
     def test_without_functions_there_is_nothing_more_to_do(self, answer: Any) -> None:
-        session = resuming(is_complete=False, functions=()).hears(answer)
-        assert session.protocol.is_ready
+        session = resuming(is_complete=False, functions=())
+        assert not session.protocol.is_ready
+        assert session.hears(answer).protocol.is_ready
         assert session.frames == [self.QUESTION]
 
     def test_an_answer_that_nobody_asked_for_changes_nothing(self) -> None:
@@ -423,6 +433,13 @@ MESSAGES: list[tuple[dict[str, Any], SessionEvent]] = [
         InvocationArrived(
             *(SESSION_ID, "request-1", "Greeter", 30.0, 10.0, {"function_name": "x"}),
             *(None, "https://x/1"),
+        ),
+    ),
+    (
+        invocation(claim=CLAIM),
+        InvocationArrived(
+            *(SESSION_ID, "request-1", "Greeter", 30.0, 10.0, {"function_name": "x"}),
+            *("{}", None, CLAIM),
         ),
     ),
     (wire.go("request-1", 30.0), Replied("request-1", 30.0, wire.go("request-1", 30.0))),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from plldb.dev.emulator_gaps import fill_gaps_of_ministack
+from plldb.dev.emulator_gaps import fill_gaps_of_ministack, name_functions_that_fail
 from plldb.templates import parse_template
 
 
@@ -38,6 +38,33 @@ def routes(resources: dict[str, Any]) -> list[tuple[Any, str, Any]]:
 
 IMPLICIT = {"Ref": "ServerlessHttpApi"}
 FN = {"Fn::GetAtt": ["Fn", "Arn"]}
+
+
+class TestFunctionsOfLocalStack:
+    """The extension tells which families of runtimes it runs."""
+
+    BODY: ClassVar = parse_template(
+        "Globals: {Function: {Runtime: nodejs22.x}}\n"
+        "Resources:\n"
+        "  Web: {Type: AWS::Serverless::Function}\n"
+        "  Own: {Type: AWS::Serverless::Function, Properties: {Runtime: python3.13}}\n"
+        "  Jar: {Type: AWS::Lambda::Function, Properties: {Runtime: java21}}\n"
+        "  Box: {Type: AWS::Lambda::Function, Properties: {PackageType: Image}}\n"
+        "  Ref: {Type: AWS::Lambda::Function, Properties: {Runtime: !Ref Any}}\n"
+        "  Queue: {Type: AWS::SQS::Queue}\n"
+    )
+
+    def test_those_that_fail_are_named(self) -> None:
+        assert name_functions_that_fail(self.BODY, ["python"]) == [
+            "Web: nodejs22.x does not run there: calls fail; "
+            "an image built WITH_NODE=1 has it (docs/emulators.md)",
+            "Jar: java21 does not run there: calls fail",
+            "Box: container images do not run there: calls fail",
+        ]
+
+    def test_node_runs_where_the_image_has_it(self) -> None:
+        named = name_functions_that_fail(self.BODY, ["nodejs", "python"])
+        assert [one.partition(":")[0] for one in named] == ["Jar", "Box"]
 
 
 class TestHttpApis:

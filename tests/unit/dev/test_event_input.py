@@ -26,12 +26,12 @@ ANY_JSON = st.recursive(
 )
 
 
-def no_stdin() -> bytes:
+def no_stdin(_: int) -> bytes:
     raise AssertionError("nobody asked for it")
 
 
 def read(given_: str | None, folder: Path = HERE, stdin: bytes = b"") -> bytes:
-    return read_event(given_, None, folder, lambda: stdin)
+    return read_event(given_, None, folder, lambda limit: stdin[:limit])
 
 
 class TestWhatIsGiven:
@@ -59,8 +59,13 @@ class TestWhatIsGiven:
     def test_6_mb_are_taken_and_not_more(self) -> None:
         text = b'"' + b"x" * (6 * 1024 * 1024 - 2) + b'"'
         assert read("-", stdin=text) == text
-        with pytest.raises(UsageError, match="6,291,457 bytes"):
+        with pytest.raises(UsageError, match="more than 6,291,456 bytes"):
             read("-", stdin=text + b" ")
+
+    @pytest.mark.parametrize("device", ["/dev/zero", "/dev/full"])
+    def test_what_has_no_end_is_not_read_to_its_end(self, device: str) -> None:
+        with pytest.raises(UsageError, match="more than"):
+            read(device)
 
     @pytest.mark.parametrize(
         ("text", "reason"),

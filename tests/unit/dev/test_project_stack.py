@@ -14,9 +14,9 @@ from plldb.dev.project_stack import find_stack_name, name_after
 from plldb.errors import UsageError
 
 
-def file_of(*names: str) -> ConfigFile:
+def file_of(*names: str, **commands: dict[str, object]) -> ConfigFile:
     stacks = {name: FileStack(FileOverrides(), {}) for name in names}
-    return ConfigFile(Path("plldb.toml"), "--config", None, {}, stacks)
+    return ConfigFile(Path("plldb.toml"), "--config", None, {}, stacks, commands=commands)
 
 
 def synthesise(folder: Path, *names: str) -> None:
@@ -37,6 +37,20 @@ def synthesise(folder: Path, *names: str) -> None:
 def test_the_one_of_plldb_toml(tmp_path: Path) -> None:
     synthesise(tmp_path, "one", "two")
     assert find_stack_name(tmp_path, file_of("shop")) == "shop"
+
+
+def test_the_one_that_dev_deploys_wins(tmp_path: Path) -> None:
+    synthesise(tmp_path, "one", "two")
+    file = file_of("a", "b", dev={"stack-name": "two"}, attach={"stacks": ["a"]})
+    assert find_stack_name(tmp_path, file) == "two"
+
+
+def test_then_the_one_that_is_attached_to(tmp_path: Path) -> None:
+    attach: dict[str, object] = {"stacks": ["b"]}
+    assert find_stack_name(tmp_path, file_of("a", "b", dev={}, attach=attach)) == "b"
+    with pytest.raises(UsageError, match="several stacks: b, c"):
+        find_stack_name(tmp_path, file_of("b", attach={"stacks": ["b", "c"]}))
+    assert find_stack_name(tmp_path, file_of("shop", attach=attach), is_deployed=False) == "shop"
 
 
 def test_or_the_one_that_the_project_is_deployed_as(tmp_path: Path) -> None:

@@ -221,3 +221,96 @@ def test_dates_are_texts(project: Project) -> None:
     body = json.loads(render(packaged.body))
     assert body["AWSTemplateFormatVersion"] == "2010-09-09"
     assert body["Resources"]["T"]["Metadata"]["Version"] == "2012-10-17"
+
+
+class TestLoopsAndIncludes:
+    """As ``aws cloudformation package`` takes them: CloudFormation can't read this machine."""
+
+    def test_each_turn_of_a_loop_has_code_of_its_own(self, project: Project) -> None:
+        (project.folder / "a").mkdir()
+        (project.folder / "a" / "app.py").write_text("a = 1\n")
+        packaged = project.package(
+            "Transform: [AWS::LanguageExtensions, AWS::Serverless-2016-10-31]\n"
+            "Resources:\n"
+            "  Fn::ForEach::Names:\n"
+            "    - Name\n"
+            "    - [a, src]\n"
+            "    - ${Name}Fn:\n"
+            "        Type: AWS::Serverless::Function\n"
+            "        Properties: {CodeUri: '${Name}/'}\n"
+            "  Fn::ForEach::Queues: [Q, [x, y], {'${Q}': {Type: AWS::SQS::Queue}}]\n"
+        )
+        for name in ("a", "src"):
+            code = properties(packaged, f"{name}Fn")["CodeUri"]
+            assert code.startswith(f"s3://bucket/p/{name}-")
+        assert packaged.body["Resources"].keys() == {"aFn", "srcFn", "Fn::ForEach::Queues"}
+        assert "CAPABILITY_IAM" in packaged.capabilities
+
+    def test_a_loop_over_what_a_parameter_says_may_name_one_folder(self, project: Project) -> None:
+        packaged = project.package(
+            "Resources:\n"
+            "  Fn::ForEach::Outer:\n"
+            "    - A\n"
+            "    - [x]\n"
+            "    - Fn::ForEach::Inner:\n"
+            "        - B\n"
+            "        - !Ref Names\n"
+            "        - ${A}${B}: {Type: AWS::Lambda::Function, Properties: {Code: src}}\n"
+        )
+        (_, _, outer) = packaged.body["Resources"]["Fn::ForEach::Outer"]
+        (_, _, inner) = outer["Fn::ForEach::Inner"]
+        assert inner["${A}${B}"]["Properties"]["Code"]["S3Bucket"] == "bucket"
+
+    def test_what_is_included_is_put_in(self, project: Project) -> None:
+        project.write("openapi: 3.0.1\npaths: {/x: {get: {a: !Sub '${Fn}'}}}\n", "api.yaml")
+        project.write("Resources: {Q: {Type: AWS::SQS::Queue}}\n", "more.yaml")
+        packaged = project.package(
+            "Transform:\n"
+            "  - AWS::Serverless-2016-10-31\n"
+            "  - {Name: AWS::Include, Parameters: {Location: more.yaml}}\n"
+            "Resources:\n"
+            "  Api:\n"
+            "    Type: AWS::Serverless::Api\n"
+            "    Properties:\n"
+            "      DefinitionBody:\n"
+            "        Fn::Transform: {Name: AWS::Include, Parameters: {Location: ./api.yaml}}\n"
+            "  There:\n"
+            "    Type: AWS::Serverless::Api\n"
+            "    Properties:\n"
+            "      DefinitionBody:\n"
+            "        Fn::Transform: {Name: AWS::Include, Parameters: {Location: s3://b/k}}\n"
+        )
+        body = properties(packaged, "Api")["DefinitionBody"]
+        assert body == {"openapi": "3.0.1", "paths": {"/x": {"get": {"a": {"Fn::Sub": "${Fn}"}}}}}
+        assert "Fn::Transform" in properties(packaged, "There")["DefinitionBody"]
+        assert packaged.body["Resources"]["Q"] == {"Type": "AWS::SQS::Queue"}
+        assert packaged.body["Transform"] == ["AWS::Serverless-2016-10-31"]
+        # What is watched by plldb dev.
+        assert {path.name for path in packaged.files} == {"template.yaml", "api.yaml", "more.yaml"}
+
+    def test_an_included_file_that_is_not_there(self, project: Project) -> None:
+        with pytest.raises(SourceError, match=r"Location names .*/gone\.yaml, which is not there"):
+            project.package(
+                "Resources: {Fn::Transform: "
+                "{Name: AWS::Include, Parameters: {Location: gone.yaml}}}\n"
+            )
+
+
+def test_what_appsync_and_glue_name(project: Project) -> None:
+    for name in ("a.js", "schema.graphql", "job.py"):
+        project.write("x", name)
+    packaged = project.package(
+        "Resources:\n"
+        "  R: {Type: AWS::AppSync::Resolver, Properties: {CodeS3Location: a.js}}\n"
+        "  Job: {Type: AWS::Glue::Job, Properties: {Command: {ScriptLocation: job.py}}}\n"
+        "  Api:\n"
+        "    Type: AWS::Serverless::GraphQLApi\n"
+        "    Properties: {SchemaUri: schema.graphql, Functions: {f: {CodeUri: a.js}}}\n"
+    )
+    found = (
+        properties(packaged, "R")["CodeS3Location"],
+        properties(packaged, "Job")["Command"]["ScriptLocation"],
+        properties(packaged, "Api")["SchemaUri"],
+        properties(packaged, "Api")["Functions"]["f"]["CodeUri"],
+    )
+    assert all(one.startswith("s3://bucket/p/") for one in found)

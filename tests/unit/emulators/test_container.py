@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
 import socket
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -183,6 +185,16 @@ class TestImage:
         assert (CONTEXT / "Dockerfile").is_file()
 
 
+def test_what_node_brings_into_the_image_is_pinned_by_hash() -> None:
+    wanted = json.loads((CONTEXT / "node" / "package.json").read_text())["dependencies"]
+    packages = json.loads((CONTEXT / "node" / "package-lock.json").read_text())["packages"]
+    assert packages.pop("")["dependencies"] == wanted
+    assert [
+        name for name, package in packages.items() if "sha512-" not in package["integrity"]
+    ] == []
+    assert "--hash=sha256:" in (CONTEXT / "node" / "requirements.lock").read_text()
+
+
 class TestContainer:
     def test_it_is_published_on_this_machine_only(self, engine: FakeEngine, tmp_path: Path) -> None:
         running = LocalStack(tmp_path, image="some/image:1").start(None)
@@ -300,6 +312,22 @@ class TestErrors:
             with pytest.raises(EmulatorError, match="Could not") as raised:
                 LocalStack(tmp_path).start(None)
             assert "docker info" in str(raised.value.hint)
+
+    @pytest.mark.parametrize("kind", ["none", "not listening", "a file"])
+    def test_no_engine_at_its_socket(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str
+    ) -> None:
+        path = tmp_path / "s"
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
+        with socket.socket(socket.AF_UNIX) as left:
+            if kind == "not listening":
+                left.bind(str(path))
+            elif kind == "a file":
+                path.touch()
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                assert not engine_answers()
+                gc.collect()
 
     def test_without_an_engine_nothing_runs_and_nothing_needs_stopping(
         self, monkeypatch: pytest.MonkeyPatch, engine: FakeEngine, tmp_path: Path

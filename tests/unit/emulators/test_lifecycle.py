@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -198,6 +199,25 @@ class TestTakeOver:
 
 
 class TestDown:
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+    def test_a_signal_meanwhile_leaves_nothing_half_stopped(
+        self, tmp_path: Path, number: signal.Signals
+    ) -> None:
+        class Impatient(FakeEmulator):
+            def stop(self) -> None:
+                signal.raise_signal(number)
+                super().stop()
+
+        with local_server(lambda _: Answer(200)) as server:
+            emulator = Impatient(server.url)
+            lifecycle = Lifecycle(tmp_path, lambda _: emulator)
+            lifecycle.up("fake", None)
+            before = signal.getsignal(number)
+            assert lifecycle.down() is not None
+        assert emulator.alive == set()
+        assert StateFile(tmp_path).read() is None
+        assert signal.getsignal(number) is before
+
     def test_it_stops_what_up_started(self, lifecycle: Lifecycle, emulator: FakeEmulator) -> None:
         running = lifecycle.up("fake", None).running
         assert lifecycle.down() == running

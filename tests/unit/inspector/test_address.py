@@ -19,6 +19,8 @@ from plldb.inspector.address import Address, listen, parse_address
         ("localhost:8765", Address("127.0.0.1", 8765)),
         ("127.0.0.2:8765", Address("127.0.0.2", 8765)),
         ("[::1]:8765", Address("::1", 8765)),
+        ("[0:0:0:0:0:0:0:1]:8765", Address("::1", 8765)),
+        ("LocalHost:80", Address("127.0.0.1", 80)),
     ],
 )
 def test_addresses(text: str, address: Address) -> None:
@@ -33,7 +35,16 @@ def test_what_is_none(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["0.0.0.0", "[::]", "192.168.1.2", "example.org", "[fe80::1]", "127.0.0.1.example.org"]
+    "host",
+    [
+        "0.0.0.0",
+        "[::]",
+        "192.168.1.2",
+        "example.org",
+        "[fe80::1]",
+        "[::1%lo]",
+        "127.0.0.1.example.org",
+    ],
 )
 def test_where_others_could_reach_it_it_says_why_not_and_what_to_do(host: str) -> None:
     with pytest.raises(UsageError) as caught:
@@ -57,5 +68,10 @@ def test_a_port_that_is_taken_is_said() -> None:
             listen(Address("127.0.0.1", port))
 
 
+def test_in_urls_there_is_no_port_that_every_browser_leaves_out() -> None:
+    assert [Address(host, 80).authority for host in ("127.0.0.1", "::1")] == ["127.0.0.1", "[::1]"]
+    assert Address("127.0.0.1", 8080).authority == "127.0.0.1:8080"
+
+
 def test_an_ipv6_address_has_brackets() -> None:
-    assert Address("::1", 80).authority == "[::1]:80"
+    assert Address("::1", 8765).authority == "[::1]:8765"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 import pytest
 
-from plldb.inspector.guard import HEADERS, make_token
+from plldb.inspector.address import Address
+from plldb.inspector.guard import HEADERS, Guard, Receive, Scope, Send, make_token
 from plldb.inspector.server import Inspector
 from plldb.inspector.site import STATIC
 from tests.unit.inspector.inspected import Session
@@ -119,6 +121,38 @@ def test_other_pages_get_nothing_even_with_the_token(
         assert status == 403
         assert SECRET.encode() not in body
     assert post(inspector, "api/replay", {"id": "x"}, **given)[0] == 403
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("127.0.0.1", "http://127.0.0.1", 200),
+        ("127.0.0.1:80", "http://127.0.0.1", 200),
+        ("localhost", "http://localhost", 200),
+        ("localhost", "http://127.0.0.1", 403),
+        ("127.0.0.1:8080", "http://127.0.0.1:8080", 403),
+        ("evil.example:80", "http://evil.example", 403),
+    ],
+)
+def test_at_port_80_its_names_have_none(host: str, origin: str, status: int) -> None:
+    async def page(_: Scope, __: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+
+    async def ask_guard() -> list[MutableMapping[str, Any]]:
+        sent: list[MutableMapping[str, Any]] = []
+
+        async def send(message: MutableMapping[str, Any]) -> None:
+            sent.append(message)
+
+        async def receive() -> MutableMapping[str, Any]:
+            raise AssertionError
+
+        headers = [(b"host", host.encode()), (b"origin", origin.encode())]
+        scope = {"type": "http", "method": "POST", "path": "/token/api", "headers": headers}
+        await Guard(page, Address("127.0.0.1", 80), "token")(scope, receive, send)
+        return sent
+
+    assert asyncio.run(ask_guard())[0]["status"] == status
 
 
 def test_the_page_may_be_opened_by_a_link_and_nothing_else_may(inspector: Inspector) -> None:

@@ -24,6 +24,19 @@ def paths(*arguments: Any) -> list[str]:
     return [one.path for one in compare(*arguments)]
 
 
+@pytest.mark.parametrize("depth", [150, 500, 950, 3000])
+def test_however_deep_they_are(depth: int) -> None:
+    left: Any = "a"
+    right: Any = "b"
+    for _ in range(depth // 2):
+        left, right = [{"a": left}], [{"a": right}]
+    (found,) = compare(left, right, "event")
+    assert found == Difference("event" + ".0.a" * (depth // 2), '"a"', '"b"')
+    (found,) = compare({"a": left}, {}, "event")
+    assert (found.path, found.now) == ("event.a", None)
+    assert found.recorded
+
+
 @given(JSON)
 def test_equal_values_have_none(value: Any) -> None:
     assert compare(value, copy.deepcopy(value), "answer") == []

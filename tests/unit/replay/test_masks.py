@@ -25,6 +25,23 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP
 PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA\nabc=\n-----END RSA PRIVATE KEY-----"
 
 
+@pytest.mark.parametrize("depth", [150, 500, 950, 3000])
+def test_however_deep_it_is_it_is_masked(depth: int) -> None:
+    value: Any = {"password": [{"a": "hunter22"}], "b": "is hunter22"}
+    for _ in range(depth // 2):
+        value = [{"a": value}]
+    masked = Masks().apply(value)
+    for _ in range(depth // 2):
+        masked = masked[0]["a"]
+    assert masked == {"password": [{"a": MASK}], "b": f"is {MASK}"}
+
+
+@pytest.mark.parametrize("depth", range(940, 1010, 3))
+def test_however_deep_the_json_in_a_text_is(depth: int) -> None:
+    text = '{"a":' * depth + '{"password":"hunter22"}' + "}" * depth
+    assert "hunter22" not in json.dumps(Masks().apply({"body": text}))
+
+
 @st.composite
 def secret_keys(draw: st.DrawFn) -> str:
     """Written in any of the ways in which keys are written."""

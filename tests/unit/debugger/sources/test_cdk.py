@@ -340,3 +340,75 @@ def test_an_image_is_made_of_the_folder_that_its_asset_was_made_from(
     template.write_text(json.dumps(content))
     source = found(app)
     assert (source.code_dir, source.handler) == (folder / copied, "app.handler")
+
+
+# --- Layers of other stacks, and functions that nobody wrote --------------------------------------
+
+
+def change(template: Path, **more: object) -> None:
+    """Adds resources, by their logical ids, and other sections."""
+    body = json.loads(template.read_text())
+    for section, content in more.items():
+        body[section] = body.get(section, {}) | content
+    template.write_text(json.dumps(body))
+
+
+def layer(app: Path, name: str) -> tuple[dict[str, object], Path]:
+    """A layer's resource, whose asset is a copy of a folder of the app, and that folder."""
+    folder = app / "layers" / name
+    (folder / "python").mkdir(parents=True)
+    (folder / "python" / f"{name}.py").write_text(f"NAME = {name!r}")
+    shutil.copytree(folder, app / "cdk.out" / f"asset.{name}")
+    metadata = {"aws:asset:path": f"asset.{name}", "aws:asset:is-bundled": False}
+    return {"Type": "AWS::Lambda::LayerVersion", "Metadata": metadata, "Properties": {}}, folder
+
+
+def test_a_layer_of_another_stack_is_edited_in_its_folder(app: Path) -> None:
+    export = "Layers:ExportsOutputRefCommon8F2A"
+    layers = synthesise(app, "Layers", {})
+    resource, folder = layer(app, "common")
+    output = {"Value": {"Ref": "Common8F2A"}, "Export": {"Name": export}}
+    change(layers, Resources={"Common8F2A": resource}, Outputs={"ExportsOutputRef": output})
+    template = synthesise(app, "Stack", {"Handler": app / "lambda/orders"})
+    function = json.loads(template.read_text())["Resources"]["Handler"]
+    function["Properties"]["Layers"] = [{"Fn::ImportValue": export}, {"Fn::ImportValue": "else"}]
+    change(template, Resources={"Handler": function})
+    assert [one.folders for one in found(app).layers] == [(folder,), ()]
+
+
+def test_a_layer_that_a_nested_stack_is_passed_is_edited_in_its_folder(app: Path) -> None:
+    orders = app / "lambda/orders"
+    template = synthesise(app, "Stack", {}, nested={"Handler": orders})
+    resource, folder = layer(app, "common")
+    child = json.loads(template.read_text())["Resources"]["Child"]
+    child["Properties"]["Parameters"] = {"referencetoStackCommonRef": {"Ref": "Common"}}
+    change(template, Resources={"Common": resource, "Child": child})
+    nested = template.with_name("StackChild.nested.template.json")
+    function = json.loads(nested.read_text())["Resources"]["Handler"]
+    function["Properties"]["Layers"] = [{"Ref": "referencetoStackCommonRef"}]
+    change(nested, Resources={"Handler": function})
+    assert [one.folders for one in found(app, function="Child/Handler").layers] == [(folder,)]
+
+
+def test_functions_of_the_cdks_own_are_left_alone(app: Path) -> None:
+    names = [
+        "CustomCDKBucketDeployment8693BB64968944B69AAFB0CC9EB8756C81C01536",
+        "BucketNotificationsHandler050a0587b7544547bf325f094a3db8347ECC3691",
+    ]
+    synthesise(app, "Stack", dict.fromkeys([*names, "CustomCDKHandler"], app / "lambda/orders"))
+    functions = read(app)
+    for name in names:
+        assert "it is a function of the CDK's own" in str(functions[name])
+    assert isinstance(functions["CustomCDKHandler"], CodeSource)
+
+
+def test_an_asset_that_is_a_zip_file_was_built_of_the_code_and_what_it_needs(app: Path) -> None:
+    template = synthesise(app, "Stack", {"Handler": app / "lambda/orders"})
+    synthesise(app, "Other", {"Handler": app / "lambda/billing"}, bundled=True)
+    with zipfile.ZipFile(app / "cdk.out" / "asset.zip", "w") as archive:
+        archive.write(app / "lambda/orders/index.py", "index.py")
+        archive.writestr("package/__init__.py", "")
+    function = json.loads(template.read_text())["Resources"]["Handler"]
+    function["Metadata"]["aws:asset:path"] = "asset.zip"
+    change(template, Resources={"Handler": function})
+    assert found(app).code_dir == app / "lambda/orders"

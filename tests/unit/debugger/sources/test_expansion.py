@@ -114,8 +114,10 @@ Resources:
         "A": {"Type": "T", "P": {"Fn::Sub": "x"}},
         "B": {"Type": "T"},
         "C": {"Properties": {"Handler": "a.b", "Code": "src"}},
-        "D": {},
-        "E": {},
+        "D": {
+            "Fn::Transform": {"Name": "AWS::Include", "Parameters": {"Location": "s3://bucket/key"}}
+        },
+        "E": {"Fn::Transform": {"Name": "Other", "Parameters": {}}},
     }
 
 

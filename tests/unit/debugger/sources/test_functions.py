@@ -693,3 +693,97 @@ Resources:
     def test_not_where_that_is_computed(self, project: Path) -> None:
         token = "!ImportValue seeder"
         assert found(project, self.TEXT % (token, token))["Seed"].use == ""
+
+
+class TestLayersOfOtherStacks:
+    """A layer that another stack of the project makes is edited like the function's own code."""
+
+    LAYERS = """
+Resources:
+  Common: { Type: AWS::Serverless::LayerVersion, Properties: { ContentUri: layers/common } }
+  More: { Type: AWS::Lambda::LayerVersion, Properties: { Content: layers/more } }
+"""
+    CHILD = """
+Parameters: {{ Layer: {{ Type: {type} }} }}
+Resources:
+  Fn:
+    Type: AWS::Serverless::Function
+    Properties: {{ CodeUri: src/one, Layers: {layers} }}
+"""
+
+    @pytest.fixture
+    def folders(self, project: Path) -> Path:
+        for name in ("layers/common", "layers/more"):
+            (project / name).mkdir(parents=True)
+        return project
+
+    def folders_of(self, project: Path, text: str) -> list[str]:
+        functions = found(project, text)
+        (one,) = functions.values()
+        return [str(at.relative_to(project)) for layer in one.layers for at in layer.folders]
+
+    @pytest.mark.parametrize(
+        ("kind", "layers", "passed", "names"),
+        [
+            ("String", "[!Ref Layer]", "!Ref Common", ["common"]),
+            ("String", "[!Ref Layer]", "!If [IsOld, !Ref More, !Ref Common]", ["common"]),
+            ("CommaDelimitedList", "!Ref Layer", "!Join [',', [!Ref Common, !Ref More]]", "both"),
+            ("String", "!Split [',', !Ref Layer]", "!Join [',', [!Ref More, arn:x]]", ["more"]),
+            ("String", "[!Ref Layer]", "!GetAtt Gone.Outputs.Layer", []),
+            ("String", "[!Ref Layer]", "!Ref Nowhere", []),
+        ],
+    )
+    def test_that_the_stack_above_passes(
+        self, folders: Path, kind: str, layers: str, passed: str, names: list[str] | str
+    ) -> None:
+        (folders / "child.yaml").write_text(self.CHILD.format(type=kind, layers=layers))
+        text = (
+            f"{self.LAYERS}"
+            "  Child:\n"
+            "    Type: AWS::Serverless::Application\n"
+            f"    Properties: {{ Location: child.yaml, Parameters: {{ Layer: {passed} }} }}\n"
+            "Conditions: { IsOld: !Equals [a, b] }\n"
+        )
+        expected = ["common", "more"] if names == "both" else names
+        assert self.folders_of(folders, text) == [f"layers/{name}" for name in expected]
+
+    def test_that_a_nested_stack_gives_out_to_another_one(self, folders: Path) -> None:
+        outputs = "Outputs: { Arn: { Value: !Ref Common } }\n"
+        (folders / "layers.yaml").write_text(self.LAYERS + outputs)
+        child = self.CHILD.format(type="String", layers="[!Ref Layer]")
+        (folders / "child.yaml").write_text(child)
+        text = """
+Resources:
+  Layers: { Type: AWS::CloudFormation::Stack, Properties: { TemplateURL: layers.yaml } }
+  Child:
+    Type: AWS::CloudFormation::Stack
+    Properties:
+      TemplateURL: child.yaml
+      Parameters: { Layer: !GetAtt Layers.Outputs.Arn }
+"""
+        assert self.folders_of(folders, text) == ["layers/common"]
+
+    def test_stacks_that_ask_each_other_get_no_answer(self, folders: Path) -> None:
+        child = self.CHILD.format(type="String", layers="[!Ref Layer]")
+        (folders / "child.yaml").write_text(child + "Outputs: { Arn: { Value: !Ref Layer } }\n")
+        child = "{ TemplateURL: child.yaml, Parameters: { Layer: !GetAtt %s.Outputs.Arn } }"
+        text = (
+            "Resources:\n"
+            f"  A: {{ Type: AWS::CloudFormation::Stack, Properties: {child % 'B'} }}\n"
+            f"  B: {{ Type: AWS::CloudFormation::Stack, Properties: {child % 'A'} }}\n"
+        )
+        assert {name: one.layers[0].folders for name, one in found(folders, text).items()} == {
+            "A/Fn": (),
+            "B/Fn": (),
+        }
+
+    def test_a_zip_file_is_fetched_as_it_is_deployed(self, folders: Path) -> None:
+        (folders / "layers.zip").write_bytes(b"")
+        text = """
+Resources:
+  Zip: { Type: AWS::Serverless::LayerVersion, Properties: { ContentUri: layers.zip } }
+  Fn: { Type: AWS::Serverless::Function, Properties: { CodeUri: shared, Layers: [!Ref Zip] } }
+"""
+        (layer,) = found(folders, text)["Fn"].layers
+        assert layer.folders == ()
+        assert "is a file and not a folder" in layer.reason

@@ -203,3 +203,10 @@ def test_code_of_another_function_is_never_taken(
     assert all(
         isinstance(origin, NoOrigin) or origin == root / name for name, origin in found.items()
     )
+
+
+def test_what_an_archive_has_not_counts_as_empty(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "package.zip", "w") as archive:
+        archive.writestr("app.py", "x = 1")
+    package = Package(tmp_path / "package.zip")
+    assert (package.read("app.py"), package.read("gone.py")) == (b"x = 1", b"")

@@ -227,9 +227,8 @@ def _instrument(
     sources = instrumenter.control_plane.event_sources(names)
     known = instrumenter.control_plane.list_known(names)
     has_few = len(selection.functions) <= _FEW
-    published_for: set[str] = set()
     aliases: dict[str, list[str]] = {}
-    find_callers = cache(instrumenter.control_plane.callers)
+    alias_work = _AliasWork(request, instrumenter, cache(instrumenter.control_plane.callers))
 
     def take(function: FunctionRef) -> bool:
         own = sources.get(function.name, EventSources())
@@ -239,16 +238,14 @@ def _instrument(
         if is_taken:
             messages += [wire.warning(function.logical_id, text) for text in own.cautions]
         if is_taken and has_few:
-            messages += _take_aliases(
-                function, messages[0], request, own, find_callers, instrumenter, published_for
-            )
+            messages += alias_work.take(function, messages[0], own)
             aliases[function.name] = messages[0]["aliases"]
         for message in messages:
             notifier.notify(message)
         return is_taken
 
     taken = instrumenter.in_parallel(take, selection.functions, _MOST_THREADS)
-    _end_publishing(request, published_for, instrumenter)
+    alias_work.end_publishing()
     # Asked after the last change: a session that ended before is restored here, one that ends
     # later has its own restoring, which sees all changes. That a connection is gone says nothing:
     # an heir may have taken over, or may be about to.
@@ -266,16 +263,14 @@ def _instrument(
                 # Two calls or more, in their turns: the debugger's own questions need some, too.
                 instrumenter.sleep(_LATE_PAUSE)
                 own = sources.get(function.name, EventSources())
-                aliases[function.name] = _take_aliases_late(
-                    function, request, own, find_callers, instrumenter, notifier, published_for
-                )
+                aliases[function.name] = alias_work.take_late(function, own, notifier)
             _warn_of_throttling(function, instrumenter, notifier)
-            _warn_of_callers(function, aliases[function.name], find_callers, notifier)
+            alias_work.warn_of_callers(function, aliases[function.name], notifier)
     # A session that ended meanwhile has its own restoring, which may have come before a version was
     # published. Of all else, it sees everything: two that restore the same would only be in each
     # other's way.
-    is_late = bool(published_for) and not has_few
-    _end_publishing(request, published_for, instrumenter)
+    is_late = bool(alias_work.published_for) and not has_few
+    alias_work.end_publishing()
     if is_late and instrumenter.is_over(request["token"]):
         return restore(own_holds, record, instrumenter)
     return {"instrumented": sum(taken), "skipped": skipped}
@@ -636,90 +631,90 @@ def _make_hold(
     return hold
 
 
-def _end_publishing(
-    request: dict[str, Any], published_for: set[str], instrumenter: Instrumenter
-) -> None:
-    """Who restores the session's functions may forget of which versions were published."""
-    while published_for:
-        hold = published_for.pop()
-        instrumenter.lists.end_work(request["stackName"], hold, token_key(request["token"]))
+@dataclass(frozen=True)
+class _AliasWork:
+    """What a request has done about aliases of its functions.
 
-
-def _take_aliases_late(
-    function: FunctionRef,
-    request: dict[str, Any],
-    sources: EventSources,
-    find_callers: FindCallers,
-    instrumenter: Instrumenter,
-    notifier: Notifier,
-    published_for: set[str],
-) -> list[str]:
-    """The aliases that come here now.
-
-    The debugger was told of the function already: it hears of it again, if that is changed.
-    """
-    try:
-        found = instrumenter.control_plane.get(function.name)
-    except (GoneError, ChangeRefusedError):
-        return []  # the debugger will notice
-    current = FunctionConfiguration.from_lambda(found)
-    if not _is_own(current, request, instrumenter):
-        return []
-    original = undo(current, instrumenter.layer)
-    told = _instrumented_message(function, found, original, found["RevisionId"])
-    warnings = _take_aliases(
-        function, told, request, sources, find_callers, instrumenter, published_for
-    )
-    is_news = bool(told["aliases"]) or told["revision"] != found["RevisionId"]
-    for message in (*([told] if is_news else []), *warnings):
-        notifier.notify(message)
-    return [*told["aliases"]]
-
-
-def _take_aliases(
-    function: FunctionRef,
-    told: Message,
-    request: dict[str, Any],
-    sources: EventSources,
-    find_callers: FindCallers,
-    instrumenter: Instrumenter,
-    published_for: set[str],
-) -> list[Message]:
-    """Warnings; what is to be ``told`` of the function says then which aliases come here, too.
-
-    The names of the holds for which a version is published are added to ``published_for``.
+    ``find_callers`` asks once about each function and alias. ``published_for`` has the holds for
+    which versions are published, until ``end_publishing``.
     """
 
-    def find_holder(configuration: FunctionConfiguration) -> str | None:
-        rival = _find_rival(configuration, request, instrumenter)
-        return None if rival is None or request["takeOver"] else configuration.owner
+    request: dict[str, Any]
+    instrumenter: Instrumenter
+    find_callers: FindCallers
+    published_for: set[str] = field(default_factory=set)
 
-    def announce(hold: str) -> None:
-        published_for.add(hold)
+    def take(self, function: FunctionRef, told: Message, sources: EventSources) -> list[Message]:
+        """Warnings; what is to be ``told`` of the function says then which aliases come here."""
+        wish = AliasWish(
+            # An earlier plldb says nothing of it.
+            always=self.request.get("aliases", False),
+            is_direct=lambda: sources.call_latest or self.find_callers(function.name).are_any,
+            is_own=lambda configuration: _is_own(configuration, self.request, self.instrumenter),
+            find_holder=self._find_holder,
+            announce=lambda hold: self._announce(hold, function),
+        )
+        try:
+            taken = take_aliases(function.name, wish, self.instrumenter.control_plane)
+        except (GoneError, ChangeRefusedError) as error:
+            reason = str(error) or "the function was deleted"
+            warning = f"its aliases are not debugged: {reason}"
+            # It may have been changed on the way, and not by others.
+            revision = _find_own_revision(function, self.request, self.instrumenter)
+            taken = TakenAliases(warnings=(warning,), revision=revision)
+        told["aliases"] = [*taken.names]
+        if taken.revision is not None:
+            told["revision"] = taken.revision
+        return [wire.warning(function.logical_id, text) for text in taken.warnings]
+
+    def take_late(
+        self, function: FunctionRef, sources: EventSources, notifier: Notifier
+    ) -> list[str]:
+        """The aliases that come here now.
+
+        The debugger was told of the function already: it hears of it again, if that is changed.
+        """
+        try:
+            found = self.instrumenter.control_plane.get(function.name)
+        except (GoneError, ChangeRefusedError):
+            return []  # the debugger will notice
+        current = FunctionConfiguration.from_lambda(found)
+        if not _is_own(current, self.request, self.instrumenter):
+            return []
+        original = undo(current, self.instrumenter.layer)
+        told = _instrumented_message(function, found, original, found["RevisionId"])
+        warnings = self.take(function, told, sources)
+        is_news = bool(told["aliases"]) or told["revision"] != found["RevisionId"]
+        for message in (*([told] if is_news else []), *warnings):
+            notifier.notify(message)
+        return [*told["aliases"]]
+
+    def warn_of_callers(
+        self, function: FunctionRef, aliases: list[str], notifier: Notifier
+    ) -> None:
+        """Of services that call the function, or one of its aliases that come here."""
+        services = {*self.find_callers(function.name).services}
+        for alias in aliases:
+            services |= self.find_callers(function.name, alias).services
+        for text in list_caller_cautions(services):
+            notifier.notify(wire.warning(function.logical_id, text))
+
+    def end_publishing(self) -> None:
+        """Who restores the session's functions may forget of which versions were published."""
+        while self.published_for:
+            hold = self.published_for.pop()
+            work = token_key(self.request["token"])
+            self.instrumenter.lists.end_work(self.request["stackName"], hold, work)
+
+    def _find_holder(self, configuration: FunctionConfiguration) -> str | None:
+        rival = _find_rival(configuration, self.request, self.instrumenter)
+        return None if rival is None or self.request["takeOver"] else configuration.owner
+
+    def _announce(self, hold: str, function: FunctionRef) -> None:
+        self.published_for.add(hold)
         named = {function.logical_id: function.name}
-        work = token_key(request["token"])
-        instrumenter.lists.add(request["stackName"], hold, named, work)
-
-    wish = AliasWish(
-        # An earlier plldb says nothing of it.
-        always=request.get("aliases", False),
-        is_direct=lambda: sources.call_latest or find_callers(function.name).are_any,
-        is_own=lambda configuration: _is_own(configuration, request, instrumenter),
-        find_holder=find_holder,
-        announce=announce,
-    )
-    try:
-        taken = take_aliases(function.name, wish, instrumenter.control_plane)
-    except (GoneError, ChangeRefusedError) as error:
-        reason = str(error) or "the function was deleted"
-        warning = f"its aliases are not debugged: {reason}"
-        # It may have been changed on the way, and not by others.
-        revision = _find_own_revision(function, request, instrumenter)
-        taken = TakenAliases(warnings=(warning,), revision=revision)
-    told["aliases"] = [*taken.names]
-    if taken.revision is not None:
-        told["revision"] = taken.revision
-    return [wire.warning(function.logical_id, text) for text in taken.warnings]
+        work = token_key(self.request["token"])
+        self.instrumenter.lists.add(self.request["stackName"], hold, named, work)
 
 
 def _find_own_revision(
@@ -739,17 +734,6 @@ def _warn_of_throttling(
     with suppress(GoneError, ChangeRefusedError):
         if instrumenter.control_plane.is_throttled(function.name):
             notifier.notify(wire.warning(function.logical_id, _THROTTLED))
-
-
-def _warn_of_callers(
-    function: FunctionRef, aliases: list[str], find_callers: FindCallers, notifier: Notifier
-) -> None:
-    """Of services that call the function, or one of its aliases that come here."""
-    services = {*find_callers(function.name).services}
-    for alias in aliases:
-        services |= find_callers(function.name, alias).services
-    for text in list_caller_cautions(services):
-        notifier.notify(wire.warning(function.logical_id, text))
 
 
 @dataclass(frozen=True)

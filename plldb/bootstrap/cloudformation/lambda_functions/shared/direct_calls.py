@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import select
 import socket
 import ssl
 import time
@@ -148,7 +149,9 @@ class DirectCalls:
 
     def _take(self) -> HTTPConnection:
         with suppress(IndexError):
-            return self._kept.pop()
+            while _was_dropped(connection := self._kept.pop()):
+                connection.close()
+            return connection
         host = urlsplit(self._url)
         assert host.hostname is not None
         if self._tls is None:
@@ -156,6 +159,17 @@ class DirectCalls:
         return HTTPSConnection(
             host.hostname, host.port, timeout=_CONNECT_SECONDS, context=self._tls
         )
+
+
+def _was_dropped(connection: HTTPConnection) -> bool:
+    """Whether the other end has closed it meanwhile, as after some idle time: nobody who has asked
+    for nothing gets anything to read but that. What was never sent is not sent twice.
+    """
+    if connection.sock is None:
+        return True
+    looking = select.poll()
+    looking.register(connection.sock, select.POLLIN)
+    return bool(looking.poll(0))
 
 
 def _open(connection: HTTPConnection) -> None:

@@ -32,6 +32,7 @@ Map of the package (nothing outside ``plugins`` is loaded before LocalStack asks
 ``identities``           users and roles by their access keys; ``access``: what IAM lets them do
 ``rest_iam``             ``AWS_IAM`` on REST APIs
 ``rest_names``           names of REST APIs in their events
+``retention``            how many log events and data points are kept
 ``diagnostics``          ``GET /_tokenfree/diagnostics``
 =======================  ==========================================================================
 """

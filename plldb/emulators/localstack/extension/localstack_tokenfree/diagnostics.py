@@ -25,7 +25,9 @@ def diagnostics(_request: Request) -> Response:
 
 def measure() -> dict[str, Any]:
     """Counts: ``connections`` (WebSocket records), ``threads``, ``threadsByName``,
-    ``fileDescriptors``, and ``subprocesses`` (with ``zombies`` among them)."""
+    ``fileDescriptors``, and ``subprocesses`` (with ``zombies`` among them). ``runtimes`` are the
+    families of runtimes whose functions run here."""
+    from .lambda_runtime.runtimes import FAMILIES, command_of
     from .websocket.gateway import CONNECTIONS
 
     children = psutil.Process().children(recursive=True)
@@ -33,6 +35,7 @@ def measure() -> dict[str, Any]:
     return {
         "connections": len(CONNECTIONS),
         "fileDescriptors": sum(1 for _ in Path("/proc/self/fd").iterdir()),
+        "runtimes": [family for family in FAMILIES if command_of(family) is not None],
         "subprocesses": len(children),
         "threads": threading.active_count(),
         "threadsByName": dict(names),

@@ -9,24 +9,26 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from localstack import config
 from localstack.aws import handlers
 from localstack.constants import AWS_REGION_US_EAST_1, DEFAULT_AWS_ACCOUNT_ID
 from localstack.services.apigateway.models import apigateway_stores
 from rolo import Request, Response
 
 from .access import SignatureError, check_signature, is_allowed
+from .access_logs import check_destination
 from .addresses import Address, Mapped, find_address, split_stage
 from .apigatewayv2.domains import DOMAINS
+from .apigatewayv2.ignored import tell_what_is_ignored
 from .apigatewayv2.store import STORE
 from .http_api.answers import HttpAnswer, message
 from .http_api.http_authorization import FORBIDDEN, Authorization
 from .http_api.http_gateway import HttpGateway
 from .http_api.http_integrations import Functions
 from .http_api.http_request import HttpRequest
-from .http_api.outgoing import read_json
+from .http_api.outgoing import OF_THE_CONNECTION, read_json
 from .http_api.signing_keys import SigningKeys
 from .rest_iam import caller_identity
+from .serving import INVOCATION_THREADS
 from .websocket.conditions import Keys
 from .websocket.events import new_trace_id
 from .websocket.gateway import connect
@@ -43,6 +45,8 @@ def install() -> None:
     functions = Functions()
     authorization = Authorization(functions, SigningKeys(read_json))
     STORE.on_cache_reset(authorization.forget)
+    STORE.also_check(check_destination)
+    STORE.also_check(tell_what_is_ignored)
     handlers.preprocess_request.append(
         ExecuteApi(HttpGateway(STORE.find_stage, functions, authorization))
     )
@@ -53,26 +57,32 @@ class ExecuteApi:
 
     def __init__(self, http_gateway: HttpGateway) -> None:
         self._http_gateway = http_gateway
-        self._room = threading.BoundedSemaphore(max(1, config.GATEWAY_WORKER_COUNT * 3 // 4))
+        self._room = threading.BoundedSemaphore(max(1, INVOCATION_THREADS * 3 // 4))
 
     def __call__(self, chain: Any, context: Any, response: Response) -> None:
         answer = self._answer(context.request)
         if answer is not None:
             response.headers.clear()
             response.update_from(answer)
-            chain.stop()
+            handlers.log_response(chain, context, response)
+            # An API's answer is its own. What comes next would add LocalStack's CORS headers to it.
+            chain.terminate()
 
     def _answer(self, request: Any) -> Response | None:
         """None leaves the request to LocalStack, which serves REST APIs and all the rest."""
         host, path = request.host, _raw_path(request)
         if address := find_address(host, path):
             return self._by_name(request, address)
-        served = DOMAINS.find(host.partition(":")[0], path)
-        if served is None:
+        domain = host.partition(":")[0]
+        if not DOMAINS.has(domain):
             return None
+        served = DOMAINS.find(domain, path)
+        if served is None:
+            forbidden = response_of(FORBIDDEN)
+            return refuse(request, forbidden) if request.method == UPGRADE else forbidden
         if protocol_of(served.api_id) == "WEBSOCKET":
             return over_websocket(request, served.api_id, served.stage, served.path, True)
-        mapped = Mapped(host.partition(":")[0], served.stage, served.path)
+        mapped = Mapped(domain, served.stage, served.path)
         return self._over_http(request, Address(served.api_id, path), mapped)
 
     def _by_name(self, request: Any, address: Address) -> Response | None:
@@ -91,8 +101,8 @@ class ExecuteApi:
     def _over_http(
         self, request: Any, address: Address, mapped: Mapped | None = None
     ) -> Response | None:
-        """Functions call the emulator, so some of LocalStack's threads are left for them: who comes
-        when the others are taken is throttled, as on AWS."""
+        """Functions invoke others in turn, so some of the threads for invocations are left for
+        that: who comes when the others are taken is throttled, as on AWS."""
         if request.method == UPGRADE:
             return refuse(request, response_of(FORBIDDEN))
         if not self._room.acquire(blocking=False):
@@ -189,5 +199,6 @@ def response_of(answer: HttpAnswer) -> Response:
     response = Response(answer.body, status=answer.status)
     response.headers.clear()
     for name, value in answer.headers:
-        response.headers.add(name, _as_latin_1(value))
+        if name not in OF_THE_CONNECTION:
+            response.headers.add(name, _as_latin_1(value))
     return response

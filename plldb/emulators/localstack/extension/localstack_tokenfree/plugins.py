@@ -70,6 +70,7 @@ def install() -> None:
         execute_api,
         rest_iam,
         rest_names,
+        retention,
         serving,
     )
     from .lambda_runtime import assignment, deployment
@@ -78,6 +79,7 @@ def install() -> None:
     serving.install()
     rest_iam.install()
     rest_names.install()
+    retention.install()
     diagnostics.install()
     certificate.install()
     cloudformation_custom.install()

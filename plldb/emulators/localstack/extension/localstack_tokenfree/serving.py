@@ -19,6 +19,7 @@ from rolo.serving.twisted import HeaderPreservingWSGIResource, WebsocketResource
 from twisted.internet import reactor
 from twisted.internet.tcp import Port
 
+from .apigatewayv2.domains import DOMAINS
 from .websocket.executors import HANDSHAKES
 
 LISTEN_BACKLOG = 4096
@@ -26,7 +27,8 @@ SWITCH_SECONDS = 0.0005
 INVOCATION = re.compile(rb"/(_aws/execute-api|restapis)/|/functions/[^/]+/invocations$")
 HOST_OF_FUNCTIONS = re.compile(r"\.(execute-api|lambda-url)\.")
 MANAGEMENT = re.compile(rb"/(@|%40)connections/", re.IGNORECASE)
-INVOCATIONS = ThreadPoolExecutor(config.GATEWAY_WORKER_COUNT, "invocation")
+INVOCATION_THREADS: int = config.GATEWAY_WORKER_COUNT
+INVOCATIONS = ThreadPoolExecutor(INVOCATION_THREADS, "invocation")
 
 
 def install() -> None:
@@ -43,11 +45,13 @@ def install() -> None:
 
 
 def may_invoke(path: bytes, host: str) -> bool:
-    """Whether a request may end in a function: one for an API, or an invocation. Posts to a
-    WebSocket's connection don't, and functions make them."""
+    """Whether a request may end in a function: one for an API, by AWS's name or at a custom
+    domain, or an invocation. Posts to a WebSocket's connection don't, and functions make them."""
     if MANAGEMENT.search(path):
         return False
-    return bool(HOST_OF_FUNCTIONS.search(host) or INVOCATION.search(path))
+    if HOST_OF_FUNCTIONS.search(host) or INVOCATION.search(path):
+        return True
+    return DOMAINS.has(host.partition(":")[0])
 
 
 def _widen_backlog() -> None:

@@ -23,6 +23,8 @@ class Settings:
     websocket_message_threads: int = 256
     websocket_disconnect_threads: int = 16
     iam: int = 1
+    log_events: int = 10_000
+    metric_data: int = 10_000
     dynamodb_ttl_seconds: float = 10.0
     lambda_init_seconds: float = 10.0
     lambda_concurrent_starts: int = 4

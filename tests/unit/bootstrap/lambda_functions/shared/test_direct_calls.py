@@ -25,6 +25,7 @@ from tests.unit.fakes import (
     dynamodb_over_http,
     local_server,
 )
+from tests.unit.polling import poll
 
 KEY = {"SessionId": {"S": "s"}}
 ITEM = KEY | {"Owner": {"S": "ä"}, "TTL": {"N": "5"}, "Silent": {"BOOL": True}}
@@ -194,13 +195,20 @@ def test_a_connection_is_kept_and_threads_have_one_each() -> None:
         assert count_connections(server) == 4
 
 
+class Got(list[str]):
+    """And how many connections were closed."""
+
+    closed = 0
+
+
 @contextmanager
-def scripted(answers: Sequence[str | None]) -> Iterator[tuple[str, list[str]]]:
-    """A server that says so to one request after the other, and hangs up with a reset for None.
+def scripted(answers: Sequence[str | None]) -> Iterator[tuple[str, Got]]:
+    """A server that says so to one request after the other, hangs up with a reset for None, and in
+    order after LAST.
 
     With it come the "amz-sdk-request" of what it got.
     """
-    got: list[str] = []
+    got = Got()
     left = list(answers)
     listening = socket.create_server(("127.0.0.1", 0))
 
@@ -219,12 +227,15 @@ def scripted(answers: Sequence[str | None]) -> Iterator[tuple[str, list[str]]]:
                     connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, now)
                     return
                 connected.sendall(answer.encode())
+                if answer is LAST:
+                    return
 
     def accept() -> None:
         while left:
             connected, _ = listening.accept()
             with suppress(OSError):  # the client has gone, and left something unread
                 serve(connected)
+            got.closed += 1
 
     thread = threading.Thread(target=accept)
     thread.start()
@@ -239,6 +250,7 @@ def scripted(answers: Sequence[str | None]) -> Iterator[tuple[str, list[str]]]:
 
 
 FINE = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+LAST = FINE.replace("\r\n\r\n", "\r\nA: b\r\n\r\n")
 
 
 def test_a_connection_that_the_other_end_has_closed_is_replaced_at_once() -> None:
@@ -247,6 +259,14 @@ def test_a_connection_that_the_other_end_has_closed_is_replaced_at_once() -> Non
             assert clients.dynamodb.get_item(TableName="t", Key=KEY) == {}
         assert got == ["attempt=1", "attempt=1", "attempt=2"]
         assert clients.pauses == []
+
+
+def test_nothing_is_sent_on_one_that_is_known_to_be_closed() -> None:
+    with scripted([LAST, FINE]) as (url, got), direct(url) as clients:
+        assert clients.dynamodb.get_item(TableName="t", Key=KEY) == {}
+        poll(lambda: got.closed)
+        assert clients.dynamodb.get_item(TableName="t", Key=KEY) == {}
+        assert got == ["attempt=1", "attempt=1"]
 
 
 def test_a_new_one_that_breaks_is_after_a_pause() -> None:

@@ -4,17 +4,17 @@ https://docs.aws.amazon.com/apigatewayv2/latest/api-reference/domainnames.html
 """
 
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from .kinds import DEFAULT_STAGE, Record
-from .refusals import BadRequestError, ConflictError, NotFoundError
+from .refusals import BadRequestError, ConflictError, NotFoundError, UnsupportedError
 from .store import STORE, ApiStore, new_id
 
 NO_DOMAIN = "The domain name resource specified in the request was not found."
 NO_MAPPING = "The api mapping resource specified in the request was not found."
+MAPPINGS_ONLY = "API_MAPPING_ONLY"
 DOMAIN_CONFIGURATION_DEFAULTS: Record = {
     "DomainNameStatus": "AVAILABLE",
     "EndpointType": "REGIONAL",
@@ -52,12 +52,13 @@ class DomainStore:
     def create(self, region: Region, request: Record) -> Record:
         name = request["DomainName"]
         _check_domain_name(name)
+        _check_supported(request)
         with self._lock:
             if (region, name) in self._domains:
                 raise ConflictError("The domain name resource already exists.")
             record = {
                 "MutualTlsAuthentication": {},
-                "RoutingMode": "API_MAPPING_ONLY",
+                "RoutingMode": MAPPINGS_ONLY,
                 "Tags": {},
                 **request,
                 "ApiMappingSelectionExpression": "$request.basepath",
@@ -77,6 +78,7 @@ class DomainStore:
             ]
 
     def update(self, region: Region, request: Record) -> Record:
+        _check_supported(request)
         with self._lock:
             domain = self._domain(region, request["DomainName"])
             changed = domain.record | request
@@ -131,6 +133,10 @@ class DomainStore:
 
     # for the data plane
 
+    def has(self, host: str) -> bool:
+        """Whether ``host`` is a domain name, or one that a wildcard stands for."""
+        return bool(self._domains) and self._of_host(host) is not None
+
     def find(self, host: str, path: str) -> Served | None:
         """What ``https://HOST/path`` is mapped to: the longest key that the path begins with.
 
@@ -138,7 +144,8 @@ class DomainStore:
         rest-api-mappings-evaluation.html
         """
         with self._lock:
-            mappings = list(self._mappings_of(host))
+            domain = self._of_host(host)
+            mappings = list(domain.mappings.values()) if domain else []
         below = path.strip("/") + "/"
         for mapping in sorted(mappings, key=lambda one: -len(one["ApiMappingKey"])):
             key = mapping["ApiMappingKey"]
@@ -146,12 +153,16 @@ class DomainStore:
                 return Served(mapping["ApiId"], mapping["Stage"], _without(path, key))
         return None
 
-    def _mappings_of(self, host: str) -> Iterator[Record]:
+    def _of_host(self, host: str) -> Domain | None:
+        """The domain of this very name; else of the wildcard ``*.`` before the rest of it, which
+        stands for one label.
+
+        https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-custom-domains.html
+        """
         name = host.lower()
-        for (_, domain_name), domain in self._domains.items():
-            wildcard = domain_name.startswith("*.") and name.endswith(domain_name[1:].lower())
-            if wildcard or domain_name.lower() == name:
-                yield from domain.mappings.values()
+        with self._lock:
+            named = {key[1].lower(): domain for key, domain in self._domains.items()}
+        return named.get(name) or named.get(f"*.{name.partition('.')[2]}")
 
     # internals
 
@@ -239,6 +250,14 @@ def _configurations(region: Region, name: str, request: Record) -> list[Record]:
         }
         for configuration in given
     ]
+
+
+def _check_supported(request: Record) -> None:
+    """What can't be kept here is refused by name, not left open."""
+    if (request.get("MutualTlsAuthentication") or {}).get("TruststoreUri"):
+        raise UnsupportedError("MutualTlsAuthentication: this emulator asks no client who it is")
+    if request.get("RoutingMode", MAPPINGS_ONLY) != MAPPINGS_ONLY:
+        raise UnsupportedError("RoutingMode: this emulator has API mappings, but no routing rules")
 
 
 def _check_domain_name(name: str) -> None:

@@ -21,6 +21,7 @@ AUTHORIZER_EXTENSION = "x-amazon-apigateway-authorizer"
 AUTHTYPE_EXTENSION = "x-amazon-apigateway-authtype"
 CORS_EXTENSION = "x-amazon-apigateway-cors"
 ENDPOINT_EXTENSION = "x-amazon-apigateway-endpoint-configuration"
+TAG_EXTENSION = "x-amazon-apigateway-tag-value"
 ANY_METHOD = "x-amazon-apigateway-any-method"
 METHODS = ("delete", "get", "head", "options", "patch", "post", "put")
 
@@ -122,8 +123,11 @@ def _api(document: Document) -> Record:
         fields["Description"] = str(info["description"])
     if CORS_EXTENSION in document:
         fields["CorsConfiguration"] = _cors(document[CORS_EXTENSION] or {})
-    endpoint = document.get(ENDPOINT_EXTENSION) or {}
-    if endpoint.get("disableExecuteApiEndpoint"):
+    if tags := document.get("tags"):
+        fields["Tags"] = {tag["name"]: str(tag.get(TAG_EXTENSION, "")) for tag in tags}
+    places = [document, *(document.get("servers") or [])]
+    endpoints = [place.get(ENDPOINT_EXTENSION) or {} for place in places]
+    if any(endpoint.get("disableExecuteApiEndpoint") for endpoint in endpoints):
         fields["DisableExecuteApiEndpoint"] = True
     return fields
 
@@ -341,6 +345,8 @@ def _write_extensions(document: Document, api: Record, authorizers: Mapping[str,
     if cors := api.get("CorsConfiguration"):
         names = {field: name for name, field in CORS_FIELDS.items()}
         document[CORS_EXTENSION] = {names[field]: value for field, value in cors.items()}
+    if tags := api.get("Tags"):
+        document["tags"] = [{"name": name, TAG_EXTENSION: value} for name, value in tags.items()]
     document["x-amazon-apigateway-importexport-version"] = "1.0"
     if authorizers:
         document["components"] = {

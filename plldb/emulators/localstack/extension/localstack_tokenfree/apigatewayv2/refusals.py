@@ -23,3 +23,10 @@ class ConflictError(ControlPlaneError):
 
 class BadRequestError(ControlPlaneError):
     pass
+
+
+class UnsupportedError(ControlPlaneError):
+    """AWS could do it, this emulator can't: as LocalStack says it of operations."""
+
+    code = "InternalFailure"
+    status = 501

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from ..http_api.service_operations import SUBTYPES
 from .kinds import (
     AUTHORIZER,
     DEFAULT_ROUTE,
@@ -161,6 +162,16 @@ def api_key_selection(record: Record, api: Surroundings) -> str | None:
     return None if api.protocol == HTTP else expressions("ApiKeySelectionExpression")(record, api)
 
 
+def cors(record: Record, _: Surroundings) -> str | None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-cors.html; the message
+    is in https://github.com/aws/aws-cdk/issues/9076
+    """
+    wanted = record.get("CorsConfiguration") or {}
+    if wanted.get("AllowCredentials") and "*" in (wanted.get("AllowOrigins") or []):
+        return "allow-credentials is not supported if 'allow-origin' is *"
+    return None
+
+
 def known_protocol(record: Record, _: Surroundings) -> str | None:
     if record.get("ProtocolType") in (HTTP, WEBSOCKET):
         return None
@@ -294,6 +305,52 @@ def longest_timeout(record: Record, api: Surroundings) -> str | None:
     return None
 
 
+def integration_subtype(record: Record, api: Surroundings) -> str | None:
+    subtype = record.get("IntegrationSubtype")
+    if api.protocol != HTTP or not subtype or subtype in SUBTYPES:
+        return None
+    known = ", ".join(SUBTYPES)
+    return f"Invalid IntegrationSubtype specified: {subtype}. Must be one of [{known}]"
+
+
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-parameter-mapping.html
+_HEADER_TARGET = r"(?:append|overwrite|remove):header\.(?P<header>[^.\s]\S*)"
+_REQUEST_TARGET = re.compile(
+    rf"{_HEADER_TARGET}|(?:append|overwrite|remove):querystring\.\S+|overwrite:path"
+)
+_RESPONSE_TARGET = re.compile(rf"{_HEADER_TARGET}|overwrite:statuscode")
+_RESERVED_HEADER = re.compile(
+    r"access-control-.*|apigw-.*|authorization|connection|content-encoding|content-length"
+    r"|content-location|forwarded|keep-alive|origin|proxy-authenticate|proxy-authorization|te"
+    r"|trailers|transfer-encoding|upgrade|x-amz-.*|x-amzn-.*|x-forwarded-for|x-forwarded-host"
+    r"|x-forwarded-proto|via",
+    re.IGNORECASE,
+)
+
+
+def parameter_mapping(record: Record, api: Surroundings) -> str | None:
+    """The places that HTTP APIs change, of which some headers are API Gateway's own."""
+    if api.protocol != HTTP or record.get("IntegrationSubtype"):
+        return None
+    responses = record.get("ResponseParameters") or {}
+    targets = [(_REQUEST_TARGET, target) for target in record.get("RequestParameters") or {}]
+    targets += [(_RESPONSE_TARGET, target) for mapped in responses.values() for target in mapped]
+    return next(filter(None, (_target_fault(*pair) for pair in targets)), None)
+
+
+def _target_fault(pattern: re.Pattern[str], target: str) -> str | None:
+    match = pattern.fullmatch(target)
+    fault = None
+    if match is None:
+        fault = f"Invalid mapping expression parameter specified: {target}"
+    elif (header := match["header"]) and _RESERVED_HEADER.fullmatch(header):
+        fault = f"Operations on header {header} are restricted"
+    if fault is None:
+        return None
+    result = f"warnings : [], errors : [{fault}]"
+    return f"Invalid mapping expression specified: Validation Result: {result}"
+
+
 # authorizers
 
 _IDENTITY_SOURCES = {
@@ -407,6 +464,23 @@ def stage_deployment(record: Record, api: Surroundings) -> str | None:
     return None
 
 
+def access_log_format(record: Record, _: Surroundings) -> str | None:
+    """One line, by which a request can be found.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/
+    aws-properties-apigatewayv2-stage-accesslogsettings.html
+    """
+    settings = record.get("AccessLogSettings") or {}
+    form = settings.get("Format")
+    if not form:
+        return None
+    if "\n" in form.rstrip("\n"):
+        return "The Format of AccessLogSettings must be a single line"
+    if not re.search(r"\$context\.(requestId|extendedRequestId)\b", form):
+        return "The Format of AccessLogSettings must include $context.requestId"
+    return None
+
+
 RULES: Mapping[str, tuple[Rule, ...]] = {
     "Api": (
         known_protocol,
@@ -415,6 +489,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         api_key_selection,
         only_for(HTTP, "CorsConfiguration", "Target", "RouteKey", "CredentialsArn"),
         quick_route_key,
+        cors,
     ),
     "Route": (
         not_empty("RouteKey"),
@@ -441,7 +516,9 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     "Integration": (
         not_empty("IntegrationType"),
         integration_type,
+        integration_subtype,
         integration_uri,
+        parameter_mapping,
         exactly("PayloadFormatVersion", "1.0", "2.0"),
         exactly("PayloadFormatVersion", "1.0", protocol=WEBSOCKET),
         only_for(
@@ -474,5 +551,11 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         matching("Name", r"[A-Za-z0-9_-]+", "It must be alphanumeric"),
         model_schema,
     ),
-    "Stage": (not_empty("StageName"), stage_name, stage_variables, stage_deployment),
+    "Stage": (
+        not_empty("StageName"),
+        stage_name,
+        stage_variables,
+        stage_deployment,
+        access_log_format,
+    ),
 }

@@ -142,8 +142,12 @@ class ApiStore:
     def __init__(self, check: Check) -> None:
         self._apis: dict[str, Api] = {}
         self._lock = threading.RLock()
-        self._check = check
+        self._checks = [check]
         self._cache_resets: list[Callable[[str, str], None]] = []
+
+    def also_check(self, check: Check) -> None:
+        """Have another ``check`` asked, after those before it."""
+        self._checks.append(check)
 
     # APIs
 
@@ -398,6 +402,10 @@ class ApiStore:
             )
 
     # internals
+
+    def _check(self, name: str, record: Record, api: Api) -> None:
+        for ask in self._checks:
+            ask(name, record, api)
 
     def _api(self, api_id: str) -> Api:
         api = self._apis.get(api_id)

@@ -74,7 +74,7 @@ def _status(status: Any) -> int:
         number = int(status) if not isinstance(status, bool) else 0
     except (TypeError, ValueError):
         number = 0
-    if not 100 <= number <= 599:
+    if not 200 <= number <= 599:
         raise MalformedAnswerError(f"statusCode is {status!r}")
     return number
 

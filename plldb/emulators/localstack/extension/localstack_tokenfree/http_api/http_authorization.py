@@ -12,9 +12,9 @@ from typing import Any
 from ..apigatewayv2.store import StageView
 from ..websocket import policy
 from ..websocket.conditions import Keys, request_keys
-from .answers import HttpAnswer, message
+from .answers import HttpAnswer, UnavailableError, message
 from .http_expressions import evaluate
-from .http_integrations import FunctionError, Functions
+from .http_integrations import FunctionError, Functions, within
 from .jwt_claims import (
     InsufficientScopeError,
     InvalidTokenError,
@@ -40,6 +40,8 @@ class RefusedError(Exception):
         self.answer = answer
 
 
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
+FUNCTION_SECONDS = 10.0
 UNAUTHORIZED = message(401, "Unauthorized")
 FORBIDDEN = message(403, "Forbidden")
 FAILED = message(500, "Internal Server Error")
@@ -147,7 +149,8 @@ class Authorization:
         uri = str(authorizer.get("AuthorizerUri", ""))
 
         def ask() -> Any:
-            return self._functions.call(uri, call, authorizer_event(call, version, identity))
+            event = authorizer_event(call, version, identity)
+            return within(FUNCTION_SECONDS, lambda: self._functions.call(uri, call, event))
 
         seconds = int(authorizer.get("AuthorizerResultTtlInSeconds") or 0)
         key = (call.api_id, call.stage, str(authorizer["AuthorizerId"]), *identity)
@@ -155,7 +158,7 @@ class Authorization:
             cached = seconds > 0 and identity
             answer = self._cache.get(key, ask, seconds) if cached else ask()
             return _read_authorizer_answer(authorizer, call, answer)
-        except (FunctionError, policy.MalformedAnswerError) as error:
+        except (FunctionError, UnavailableError, policy.MalformedAnswerError) as error:
             if getattr(error, "message", "") == "Unauthorized":  # how a function asks for a 401
                 raise RefusedError(UNAUTHORIZED) from error
             LOG.warning("The authorizer of %s failed: %s", call.api_id, error)

@@ -1,18 +1,24 @@
 """A request at an HTTP API: stage, CORS, route, authorization, integration, response."""
 
+import json
 import logging
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import unquote
 
+from ..access_log_line import integration_variables, outcome
+from ..access_logs import ACCESS_LOGS
 from ..addresses import Mapped, split_stage
 from ..apigatewayv2.kinds import DEFAULT_STAGE
 from ..apigatewayv2.store import StageView
+from ..throttling import THROTTLE
 from ..websocket.events import new_id
 from .answers import HttpAnswer, IntegrationError, message
 from .cors import is_preflight, preflight_answer, with_cors_headers
 from .http_authorization import FAILED, Authorization, IdentityOf, RefusedError
+from .http_expressions import context_variables
 from .http_integrations import Functions, call_integration
 from .http_request import HttpRequest
 from .parameter_mapping import map_answer
@@ -22,6 +28,17 @@ from .route_choice import RouteMatch, choose_route
 LOG = logging.getLogger(__name__)
 MAX_BODY_BYTES = 10 * 1024 * 1024
 NOT_FOUND = message(404, "Not Found")
+TOO_MANY_REQUESTS = message(429, "Too Many Requests")
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of a request; ``integration`` has the access log's variables of its integration,
+    if that was called."""
+
+    call: Call
+    answer: HttpAnswer
+    integration: Mapping[str, Any] | None = None
 
 
 class HttpGateway:
@@ -36,7 +53,6 @@ class HttpGateway:
         self._find_stage = find_stage
         self._functions = functions
         self._authorization = authorization
-        self._told: set[tuple[str, str]] = set()
 
     def handle(
         self,
@@ -47,19 +63,18 @@ class HttpGateway:
     ) -> HttpAnswer:
         """The answer to ``request``, whose path is below the API, or at a custom domain whole, and
         then ``mapped`` to a stage. Never raises what an application could cause."""
+        began = time.monotonic()
         request_id = new_id()
         stage, path = self._choose_stage(api_id, request.path, mapped)
         if stage is None or (not mapped and stage.api.get("DisableExecuteApiEndpoint")):
             return _identified(NOT_FOUND, request_id)
-        self._tell_what_is_ignored(stage)
         if not mapped and split_stage(request.path)[0] == DEFAULT_STAGE:
             request = replace(request, path=path)
         match = choose_route(stage.configuration.routes, request.method, path)
-        call = None
-        if match is not None:
-            call = _call(stage, request, match, request_id, unquote(path), mapped)
-        answer = self._answer(stage, request, match, call, identity_of)
-        return _identified(answer, request_id)
+        call = _call(stage, request, match, request_id, unquote(path), mapped)
+        done = self._answer(stage, match.route if match else None, call, identity_of)
+        _log(stage, done, time.monotonic() - began)
+        return _identified(done.answer, request_id)
 
     def _choose_stage(
         self, api_id: str, path: str, mapped: Mapped | None
@@ -74,67 +89,70 @@ class HttpGateway:
         return self._find_stage(api_id, DEFAULT_STAGE), path
 
     def _answer(
-        self,
-        stage: StageView,
-        request: HttpRequest,
-        match: RouteMatch | None,
-        call: Call | None,
-        identity_of: IdentityOf,
-    ) -> HttpAnswer:
+        self, stage: StageView, route: Record | None, call: Call, identity_of: IdentityOf
+    ) -> Done:
         cors = stage.api.get("CorsConfiguration")
+        request = call.request
         preflight = preflight_answer(cors, request) if cors and is_preflight(request) else None
-        if match is None or call is None:
-            return preflight or with_cors_headers(cors, request, NOT_FOUND)
+        if route is None:
+            return Done(call, preflight or with_cors_headers(cors, request, NOT_FOUND))
+        if not THROTTLE.admits(stage.settings, stage.api_id, stage.name, call.route_key):
+            return Done(call, with_cors_headers(cors, request, TOO_MANY_REQUESTS))
         try:
-            caller = self._authorization.authorize(stage, match.route, call, identity_of)
+            caller = self._authorization.authorize(stage, route, call, identity_of)
         except RefusedError as refusal:
-            return with_cors_headers(cors, request, refusal.answer)
+            return Done(call, with_cors_headers(cors, request, refusal.answer))
+        call = replace(call, caller=caller)
         if preflight is not None:
-            return preflight
-        answer = self._run(stage, match.route, replace(call, caller=caller))
-        return with_cors_headers(cors, request, answer)
+            return Done(call, preflight)
+        done = self._run(stage, route, call)
+        return replace(done, answer=with_cors_headers(cors, request, done.answer))
 
-    def _run(self, stage: StageView, route: Record, call: Call) -> HttpAnswer:
+    def _run(self, stage: StageView, route: Record, call: Call) -> Done:
         if len(call.request.body) > MAX_BODY_BYTES:
-            return message(413, "Request Entity Too Large")
+            return Done(call, message(413, "Request Entity Too Large"))
         integration_id = str(route.get("Target") or "").removeprefix("integrations/")
         integration = stage.configuration.integrations.get(integration_id)
         if integration is None:
             LOG.warning("Route %s of %s has no integration", call.route_key, call.api_id)
-            return FAILED
+            return Done(call, FAILED)
+        began = time.monotonic()
         try:
             answer = call_integration(self._functions, integration, call)
         except IntegrationError as error:
             LOG.warning("Route %s of %s: %s", call.route_key, call.api_id, error)
-            return message(error.status, error.says)
+            failed = integration_variables(None, _milliseconds(began), str(error))
+            return Done(call, message(error.status, error.says), failed)
+        variables = integration_variables(answer.status, _milliseconds(began))
         mappings = integration.get("ResponseParameters")
-        return map_answer(mappings, call, answer) if mappings else answer
-
-    def _tell_what_is_ignored(self, stage: StageView) -> None:
-        """Once for each stage: what it is set to, and this emulator does not do."""
-        key = (stage.api_id, stage.name)
-        if key in self._told:
-            return
-        self._told.add(key)
-        for ignored in _ignored(stage.settings):
-            LOG.warning("Stage %s of %s: %s is ignored", stage.name, stage.api_id, ignored)
+        return Done(call, map_answer(mappings, call, answer) if mappings else answer, variables)
 
 
-def _ignored(settings: Mapping[str, Any]) -> list[str]:
-    routes = [settings.get("DefaultRouteSettings") or {}]
-    routes += (settings.get("RouteSettings") or {}).values()
-    limits = ("ThrottlingRateLimit", "ThrottlingBurstLimit")
-    throttled = any(route.get(limit) for route in routes for limit in limits)
-    return [
-        *(["throttling"] if throttled else []),
-        *(["AccessLogSettings"] if settings.get("AccessLogSettings") else []),
-    ]
+def _milliseconds(began: float) -> int:
+    return int((time.monotonic() - began) * 1000)
+
+
+def _log(stage: StageView, done: Done, seconds: float) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging-variables.html"""
+    answer = done.answer
+    ours = done.integration is None and answer.status >= 400
+    ACCESS_LOGS.write(
+        stage,
+        context_variables(done.call),
+        {"responseLatency": int(seconds * 1000), "responseLength": len(answer.body)},
+        done.integration or {},
+        outcome(answer.status, _said(answer) if ours else None),
+    )
+
+
+def _said(answer: HttpAnswer) -> str:
+    return str(json.loads(answer.body)["message"]) if answer.body else ""
 
 
 def _call(
     stage: StageView,
     request: HttpRequest,
-    match: RouteMatch,
+    match: RouteMatch | None,
     request_id: str,
     path: str,
     mapped: Mapped | None,
@@ -142,12 +160,12 @@ def _call(
     return Call(
         path=path,
         domain=mapped.domain if mapped else "",
-        request=replace(request, path_parameters=match.path_parameters),
+        request=replace(request, path_parameters=match.path_parameters if match else {}),
         account_id=stage.account_id,
         api_id=stage.api_id,
         region=stage.region,
         stage=stage.name,
-        route_key=str(match.route["RouteKey"]),
+        route_key=str(match.route["RouteKey"]) if match else "",
         request_id=request_id,
         stage_variables=stage.variables,
     )

@@ -11,21 +11,25 @@ from dataclasses import replace
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from localstack.aws.connect import connect_to
 
+from ..apigatewayv2.kinds import DEFAULT_ROUTE
 from ..websocket import functions
 from ..websocket.executors import DeadlineError, in_time
 from .answers import HttpAnswer, IntegrationError, UnavailableError, read_answer
 from .http_expressions import evaluate
 from .outgoing import send
-from .parameter_mapping import map_request
+from .parameter_mapping import OVERWRITE_PATH, SAFE_IN_PATH, map_request
 from .payloads import Call, Event, Record, integration_event
 from .service_operations import describe_operation, operation_parameters, read_result
 
 T = TypeVar("T")
 _FUNCTION = re.compile(r"arn:[^:]+:lambda:[^:]+:\d*:function:[^/]+")
 DEFAULT_SECONDS = 30.0
+# Operations like StartSyncExecution have a host of their own on AWS, before the endpoint's name.
+CLIENT = Config(inject_host_prefix=False)
 
 
 class FunctionError(IntegrationError):
@@ -105,21 +109,26 @@ def _mapped(integration: Record, call: Call) -> Call:
     mapping = integration.get("RequestParameters")
     if not mapping:
         return call
-    return replace(call, request=map_request(mapping, call))
+    request = map_request(mapping, call)
+    path = request.decoded_path if OVERWRITE_PATH in mapping else call.path
+    return replace(call, request=request, path=path)
 
 
 def _call_url(integration: Record, call: Call, seconds: float) -> HttpAnswer:
     """Forward the request: query, headers and body as they are, unless the mapping changes them.
 
-    ``{name}`` in the URL stands for a path parameter.
+    ``{name}`` in the URL stands for a path parameter. The route ``$default`` adds the whole path:
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html
     """
     mapping = integration.get("RequestParameters") or {}
     request = map_request(mapping, call)
     url = evaluate(str(integration.get("IntegrationUri", "")), call) or ""
     for name, value in request.path_parameters.items():
         for spelled in (f"{{{name}}}", f"{{{name}+}}"):
-            url = url.replace(spelled, quote(value, safe="/:@!$&'()*+,;=~"))
-    if "overwrite:path" in mapping:
+            url = url.replace(spelled, quote(value, safe=SAFE_IN_PATH))
+    if call.route_key == DEFAULT_ROUTE:
+        url = f"{url.rstrip('/')}{quote(call.path, safe=SAFE_IN_PATH)}"
+    if OVERWRITE_PATH in mapping:
         scheme, _, rest = url.partition("://")
         url = f"{scheme}://{rest.partition('/')[0]}{request.path}"
     if request.query:
@@ -136,9 +145,10 @@ def _call_service(integration: Record, call: Call) -> HttpAnswer:
     operation = describe_operation(subtype)
     if operation is None:
         raise UnsupportedError(f"integration subtype {subtype} is not supported")
-    client = getattr(connect_to(region_name=call.region), operation.client)
     mapping = integration.get("RequestParameters") or {}
     values = {name: evaluate(expression, call) for name, expression in mapping.items()}
+    region = values.pop("Region", None) or call.region
+    client = getattr(connect_to(region_name=region, config=CLIENT), operation.client)
     shape = client.meta.service_model.operation_model(operation.name).input_shape
     try:
         parameters = operation_parameters(operation, values, shape)

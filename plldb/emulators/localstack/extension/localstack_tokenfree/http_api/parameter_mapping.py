@@ -15,6 +15,8 @@ from .http_request import HttpRequest
 from .payloads import Call
 
 Pairs = Sequence[tuple[str, str]]
+OVERWRITE_PATH = "overwrite:path"
+SAFE_IN_PATH = "/:@!$&'()*+,;=~"
 
 
 def map_request(mapping: Mapping[str, str], call: Call) -> HttpRequest:
@@ -35,7 +37,7 @@ def map_request(mapping: Mapping[str, str], call: Call) -> HttpRequest:
         elif place == "querystring":
             query = _changed(query, action, name, value)
         elif place == "path" and value is not None:
-            path = quote(value, safe="/:@!$&'()*+,;=~%")
+            path = quote(value, safe=f"{SAFE_IN_PATH}%")
     changes_query = any(":querystring." in key for key in mapping)
     return replace(
         request,

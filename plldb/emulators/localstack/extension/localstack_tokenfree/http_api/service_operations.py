@@ -34,8 +34,7 @@ _OPERATIONS = {
     ),
     "StepFunctions-StopExecution": Operation("stepfunctions", "StopExecution", "stop_execution"),
 }
-# Placed by the integration, not by the operation.
-_ELSEWHERE = ("Region",)
+SUBTYPES = tuple(_OPERATIONS)
 
 
 def describe_operation(subtype: str) -> Operation | None:
@@ -46,7 +45,7 @@ def operation_parameters(
     operation: Operation, values: Mapping[str, str | None], shape: Any
 ) -> dict[str, Any]:
     """What boto3 takes: names as the operation spells them, texts as it types them."""
-    given = {k: v for k, v in values.items() if v is not None and k not in _ELSEWHERE}
+    given = {name: value for name, value in values.items() if value is not None}
     if operation.name == "PutEvents":
         entry = shape.members["Entries"].member
         return {"Entries": [_typed(given, entry)]}

@@ -11,6 +11,7 @@ from pathlib import Path
 _HERE = Path(__file__).parent
 PYTHON_BOOTSTRAP = _HERE / "bootstrap.py"
 NODE_BOOTSTRAP = _HERE / "bootstrap.cjs"
+FAMILIES = ("nodejs", "python")
 
 
 def command_of(runtime: str) -> list[str] | None:

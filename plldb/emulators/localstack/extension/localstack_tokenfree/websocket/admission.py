@@ -18,6 +18,7 @@ from rolo.websocket import WebSocketRequest
 from ..access import SignatureError, check_signature, objection
 from ..apigatewayv2.store import Record, StageView
 from ..rest_iam import caller_identity
+from ..throttling import THROTTLE
 from . import events, policy
 from .conditions import Keys, request_keys
 from .events import ConnectionFacts
@@ -27,7 +28,7 @@ from .functions import IntegrationError, call_function, function_of, with_stage_
 
 LOG = logging.getLogger(__name__)
 AUTHORIZER_SECONDS = 29.0
-PARAMETER_PREFIX = "route."
+TOO_MANY = "Too Many Requests"
 
 
 class RefusedError(Exception):
@@ -37,6 +38,16 @@ class RefusedError(Exception):
         super().__init__(status)
         self.status = status
         self.body = body if isinstance(body, str) else json.dumps(body)
+
+    @property
+    def says(self) -> str:
+        """The message in its body, if API Gateway made it."""
+        try:
+            body = json.loads(self.body)
+        except ValueError:
+            return self.body
+        said = body.get("message") or body.get("Message") if isinstance(body, dict) else None
+        return str(said or self.body)
 
     def response(self) -> Response:
         return Response(self.body, status=self.status, mimetype="application/json")
@@ -62,28 +73,34 @@ def refuse_if_closed(stage: StageView) -> None:
 
 
 def admit(
-    request: WebSocketRequest, stage: StageView, route: Record, facts: ConnectionFacts
+    request: WebSocketRequest,
+    stage: StageView,
+    route: Record,
+    facts: ConnectionFacts,
+    request_id: str,
 ) -> Admitted:
     """Hold the handshake against what ``$connect`` asks for.
 
-    Raises RefusedError: 401 without its identity sources, 403 when it is not allowed, 400 without
-    a required parameter, 500 when the authorizer fails.
+    Raises RefusedError: 429 when the route is throttled, 401 without its identity sources, 403 when
+    it is not allowed, 400 without a required parameter, 500 when the authorizer fails.
     """
+    if not THROTTLE.admits(stage.settings, stage.api_id, stage.name, route["RouteKey"]):
+        raise RefusedError(429, events.error_message(facts, TOO_MANY, request_id))
     authorizer: dict[str, Any] | None = None
     match route.get("AuthorizationType", "NONE"):
         case "NONE":
             pass
         case "CUSTOM":
-            authorizer = ask_authorizer(stage, route, facts)
+            authorizer = ask_authorizer(stage, route, facts, request_id)
         case "AWS_IAM":
             facts = replace(facts, identity=ask_iam(request, stage, facts))
         case other:
             LOG.warning("$connect of %s wants %s, which no WebSocket has", stage.api_id, other)
             raise forbidden()
-    scope = scope_of(facts, events.connect_context(facts, authorizer))
+    scope = scope_of(facts, events.connect_context(facts, authorizer, request_id))
     if is_true(route.get("ApiKeyRequired")):
         require_api_key(stage, scope)
-    require_parameters(route, scope, facts)
+    require_parameters(route, scope, facts, request_id)
     return Admitted(facts, authorizer)
 
 
@@ -107,7 +124,9 @@ def condition_keys(facts: ConnectionFacts) -> Keys:
 # REQUEST authorizers
 
 
-def ask_authorizer(stage: StageView, route: Record, facts: ConnectionFacts) -> dict[str, Any]:
+def ask_authorizer(
+    stage: StageView, route: Record, facts: ConnectionFacts, request_id: str
+) -> dict[str, Any]:
     """-> the context for the functions. WebSocket APIs don't cache what an authorizer said.
 
     https://docs.aws.amazon.com/apigateway/latest/developerguide/
@@ -117,9 +136,10 @@ def ask_authorizer(stage: StageView, route: Record, facts: ConnectionFacts) -> d
     if authorizer is None:
         raise RefusedError(500, {"message": None})
     method_arn = f"{stage.arn}/$connect"
-    event = events.authorizer_event(facts, method_arn)
+    asked = events.connect_context(facts, None, request_id)
+    event = events.authorizer_event(facts, asked, method_arn)
     sources = authorizer.get("IdentitySource") or []
-    if missing := missing_identity(sources, scope_of(facts, event["requestContext"])):
+    if missing := missing_identity(sources, scope_of(facts, asked)):
         LOG.info("The authorizer of %s wants %s, which is missing", stage.api_id, missing)
         raise RefusedError(401, {"message": "Unauthorized"})
     began = datetime.now(UTC)
@@ -132,7 +152,6 @@ def ask_authorizer(stage: StageView, route: Record, facts: ConnectionFacts) -> d
         if getattr(error, "message", "") == "Unauthorized":  # how a function asks for a 401
             raise RefusedError(401, {"message": "Unauthorized"}) from error
         LOG.warning("The authorizer of %s failed: %s", stage.api_id, error or "it took too long")
-        request_id = event["requestContext"]["requestId"]
         failure = events.error_message(facts, "Internal server error", request_id)
         raise RefusedError(500, failure) from error
     if verdict is not policy.Verdict.ALLOW:
@@ -204,7 +223,9 @@ def _has_member(client: Any, plan_id: str, keys: set[str]) -> bool:
     return any(key["id"] in keys for page in pages for key in page["items"])
 
 
-def require_parameters(route: Record, scope: Scope, facts: ConnectionFacts) -> None:
+def require_parameters(
+    route: Record, scope: Scope, facts: ConnectionFacts, request_id: str
+) -> None:
     """``RequestParameters`` like ``route.request.querystring.room: {Required: true}``."""
     missing = [
         name.rpartition(".")[2]
@@ -213,7 +234,7 @@ def require_parameters(route: Record, scope: Scope, facts: ConnectionFacts) -> N
     ]
     if missing:
         text = f"Missing required request parameters: [{', '.join(missing)}]"
-        raise RefusedError(400, events.error_message(facts, text, events.new_id()))
+        raise RefusedError(400, events.error_message(facts, text, request_id))
 
 
 def _is_required(constraints: Any) -> bool:

@@ -15,6 +15,7 @@ from localstack.services.apigateway.next_gen.execute_api.integrations.aws import
 from werkzeug.datastructures import Headers
 
 from ..apigatewayv2.store import StageView
+from ..http_client import request_url
 from .expressions import Response
 from .functions import IntegrationError, with_stage_variables
 
@@ -49,18 +50,18 @@ class BackendRequest:
 def call_http(request: BackendRequest) -> Response:
     """Raises IntegrationError when nobody answers in time."""
     try:
-        response = requests.request(
+        response = request_url(
             request.method,
             request.uri,
-            params=dict(request.query),
-            data=request.data,
-            headers=request.with_defaults(
+            request.with_defaults(
                 Accept=JSON,
                 Content_Type=JSON,
                 User_Agent=f"AmazonAPIGateway_{request.stage.api_id}",
                 X_Amzn_Apigateway_Api_Id=request.stage.api_id,
             ),
-            timeout=request.timeout_seconds,
+            request.data,
+            request.timeout_seconds,
+            query=request.query,
         )
     except requests.RequestException as error:
         raise IntegrationError(f"{request.uri} does not answer: {error}") from error

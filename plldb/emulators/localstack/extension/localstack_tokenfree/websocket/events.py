@@ -84,8 +84,8 @@ def milliseconds(moment: datetime) -> int:
     return int(moment.timestamp() * 1000)
 
 
-def authorizer_event(facts: ConnectionFacts, method_arn: str) -> Event:
-    event = connect_event(facts, None)
+def authorizer_event(facts: ConnectionFacts, context: Event, method_arn: str) -> Event:
+    event = connect_event(facts, context)
     del event["isBase64Encoded"]
     return {
         "type": "REQUEST",
@@ -95,7 +95,7 @@ def authorizer_event(facts: ConnectionFacts, method_arn: str) -> Event:
     }
 
 
-def connect_event(facts: ConnectionFacts, authorizer: Mapping[str, Any] | None) -> Event:
+def connect_event(facts: ConnectionFacts, context: Event) -> Event:
     handshake = facts.handshake
     event: Event = {
         "headers": handshake.single_headers(),
@@ -104,28 +104,30 @@ def connect_event(facts: ConnectionFacts, authorizer: Mapping[str, Any] | None) 
     if handshake.query:
         event["queryStringParameters"] = handshake.single_query()
         event["multiValueQueryStringParameters"] = {k: list(v) for k, v in handshake.query.items()}
-    return event | _common(facts, connect_context(facts, authorizer))
+    return event | _common(facts, context)
 
 
-def connect_context(facts: ConnectionFacts, authorizer: Mapping[str, Any] | None) -> Event:
-    return _request_context(facts, "$connect", "CONNECT", authorizer)
-
-
-def message_event(
-    facts: ConnectionFacts,
-    authorizer: Mapping[str, Any] | None,
-    route_key: str,
-    message: str,
+def connect_context(
+    facts: ConnectionFacts, authorizer: Mapping[str, Any] | None, request_id: str
 ) -> Event:
-    context = _request_context(facts, route_key, "MESSAGE", authorizer)
-    context["messageId"] = new_id()
+    return {"routeKey": "$connect"} | _request_context(facts, "CONNECT", authorizer, request_id)
+
+
+def message_context(facts: ConnectionFacts, authorizer: Mapping[str, Any] | None) -> Event:
+    """Before a route is chosen, so that ``routeKey`` is missing."""
+    context = _request_context(facts, "MESSAGE", authorizer, new_id())
+    return context | {"messageId": new_id()}
+
+
+def message_event(facts: ConnectionFacts, context: Event, message: str) -> Event:
     return _common(facts, context) | {"body": message}
 
 
 def disconnect_event(
     facts: ConnectionFacts, authorizer: Mapping[str, Any] | None, code: int, reason: str
 ) -> Event:
-    context = _request_context(facts, "$disconnect", "DISCONNECT", authorizer)
+    context = _request_context(facts, "DISCONNECT", authorizer, new_id())
+    context |= {"routeKey": "$disconnect"}
     context |= {"disconnectStatusCode": code, "disconnectReason": reason}
     headers = {"Host": context["domainName"], "x-api-key": "", "x-restapi": ""}
     return {
@@ -153,14 +155,12 @@ def _common(facts: ConnectionFacts, context: Event) -> Event:
 
 def _request_context(
     facts: ConnectionFacts,
-    route_key: str,
     event_type: str,
     authorizer: Mapping[str, Any] | None,
+    request_id: str,
 ) -> Event:
     now = datetime.now(UTC)
-    request_id = new_id()
     context: Event = {
-        "routeKey": route_key,
         "eventType": event_type,
         "extendedRequestId": request_id,
         "requestTime": request_time(now),

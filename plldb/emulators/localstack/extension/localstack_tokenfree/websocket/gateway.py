@@ -3,6 +3,7 @@
 import json
 import logging
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -11,9 +12,14 @@ from typing import Any
 from rolo import Response
 from rolo.websocket import WebSocketDisconnectedError, WebSocketRequest
 
+from ..access_log_line import integration_variables, outcome
+from ..access_logs import ACCESS_LOGS
 from ..apigatewayv2.store import STORE, Record, StageView
+from ..throttling import THROTTLE
 from . import events
 from .admission import (
+    TOO_MANY,
+    Admitted,
     RefusedError,
     admit,
     forbidden,
@@ -35,7 +41,13 @@ TRACE_HEADER = "X-Amzn-Trace-Id"
 
 
 class MessageError(Exception):
-    """API Gateway answers a message with this text instead of the route's integration."""
+    """API Gateway answers a message with this text instead of the route's integration; ``fault`` is
+    what is behind it, for the access log."""
+
+    def __init__(self, text: str, status: int, fault: str | None = None) -> None:
+        super().__init__(text)
+        self.status = status
+        self.fault = fault
 
 
 @dataclass
@@ -53,38 +65,59 @@ class Connection:
         """https://docs.aws.amazon.com/apigateway/latest/developerguide/
         websocket-api-develop-routes.html
         """
-        request_id = events.new_id()
+        stage = self.stage()
+        facts = facts_now(self.facts, stage)
+        context = events.message_context(facts, self.authorizer)
+        if stage is None:
+            self._send_error("Forbidden", context["requestId"])
+            return
+        scope = replace(scope_of(facts, context), body=message)
         try:
-            stage = self.stage()
-            context = events.connect_context(self.facts, self.authorizer)
-            scope = replace(scope_of(self.facts, context), body=message)
-            route = select_route(stage, scope) if stage else None
-            if stage is None or route is None:
-                raise MessageError("Forbidden")
-            event = events.message_event(self.facts, self.authorizer, route["RouteKey"], message)
-            request_id = event["requestContext"]["requestId"]
-            body = answer_message(stage, route, event, scope)
+            route = chosen_route(stage, scope)
+            context["routeKey"] = route["RouteKey"]
+            event = events.message_event(facts, context, message)
+            reply = answer_message(stage, route, event, scope)
         except MessageError as error:
-            self._send_error(str(error), request_id)
+            self._send_error(str(error), context["requestId"])
+            failed = integration_variables(None, None, error.fault)
+            ACCESS_LOGS.write(stage, context, failed, outcome(error.status, str(error)))
         else:
-            if body is not None:
-                self.socket.send(body)
+            if reply.body is not None and is_two_way(stage, route):
+                self.socket.send(reply.body)
+            log_reply(stage, context, reply)
 
     def on_close(self, code: int, reason: str) -> None:
         """AWS delivers ``$disconnect`` at best once, and nobody hears of its failure."""
         stage = self.stage()
-        route = stage.configuration.routes.get("$disconnect") if stage else None
-        if stage is None or route is None:
+        if stage is None:
             return
-        event = events.disconnect_event(self.facts, self.authorizer, code, reason)
-        scope = scope_of(self.facts, event["requestContext"])
+        facts = facts_now(self.facts, stage)
+        event = events.disconnect_event(facts, self.authorizer, code, reason)
+        context = event["requestContext"]
+        reply = Reply(200)
         try:
-            call_route(stage, route, event, scope)
+            if route := stage.configuration.routes.get("$disconnect"):
+                reply = call_route(stage, route, event, scope_of(facts, context))
         except (IntegrationError, DeadlineError) as error:
-            LOG.warning("$disconnect of %s failed: %s", stage.api_id, error or "it took too long")
+            fault = str(error) or "it took too long"
+            LOG.warning("$disconnect of %s failed: %s", stage.api_id, fault)
+            failed = integration_variables(None, None, fault)
+            ACCESS_LOGS.write(stage, context, failed, outcome(500))
+        else:
+            log_reply(stage, context, reply)
 
     def _send_error(self, message: str, request_id: str) -> None:
         self.socket.send(json.dumps(events.error_message(self.facts, message, request_id)))
+
+
+def facts_now(facts: ConnectionFacts, stage: StageView | None) -> ConnectionFacts:
+    """The stage's variables may have changed since the connection was opened."""
+    return replace(facts, stage_variables=stage.variables) if stage else facts
+
+
+def log_reply(stage: StageView, context: Event, reply: Reply) -> None:
+    integration = integration_variables(reply.status, reply.milliseconds)
+    ACCESS_LOGS.write(stage, context, integration, outcome(reply.status))
 
 
 class Connections:
@@ -146,14 +179,20 @@ def open_connection(request: WebSocketRequest, stage: StageView) -> None:
         connected_at=datetime.now(UTC),
         handshake=handshake_of(request),
     )
-    authorizer = None
-    subprotocol = None
-    if route := stage.configuration.routes.get("$connect"):
-        admitted = admit(request, stage, route, facts)
-        facts, authorizer = admitted.facts, admitted.authorizer
-        reply = run_connect(stage, route, facts, authorizer)
-        subprotocol = chosen_subprotocol(reply)
-    connection = Connection(facts, authorizer)
+    request_id = events.new_id()
+    admitted = Admitted(facts, None)
+    reply = Reply(200)
+    try:
+        if route := stage.configuration.routes.get("$connect"):
+            admitted = admit(request, stage, route, facts, request_id)
+            reply = run_connect(stage, route, admitted, request_id)
+    except RefusedError as refusal:
+        context = events.connect_context(admitted.facts, admitted.authorizer, request_id)
+        ACCESS_LOGS.write(stage, context, outcome(refusal.status, refusal.says))
+        raise
+    context = events.connect_context(admitted.facts, admitted.authorizer, request_id)
+    log_reply(stage, context, reply)
+    connection = Connection(admitted.facts, admitted.authorizer)
 
     def register(socket: Socket) -> None:
         connection.socket = socket
@@ -161,7 +200,7 @@ def open_connection(request: WebSocketRequest, stage: StageView) -> None:
 
     Socket.accept(
         request,
-        subprotocol,
+        chosen_subprotocol(reply),
         listener=connection,
         register=register,
         on_gone=lambda: CONNECTIONS.remove(connection),
@@ -186,13 +225,12 @@ def handshake_of(request: WebSocketRequest) -> Handshake:
     )
 
 
-def run_connect(
-    stage: StageView, route: Record, facts: ConnectionFacts, authorizer: dict[str, Any] | None
-) -> Reply:
+def run_connect(stage: StageView, route: Record, admitted: Admitted, request_id: str) -> Reply:
     """The reply of ``$connect``. Only a 2xx lets the client in; other statuses reach it."""
-    event = events.connect_event(facts, authorizer)
-    scope = scope_of(facts, event["requestContext"])
-    request_id = event["requestContext"]["requestId"]
+    facts = admitted.facts
+    context = events.connect_context(facts, admitted.authorizer, request_id)
+    event = events.connect_event(facts, context)
+    scope = scope_of(facts, context)
     try:
         reply = call_route(stage, route, event, scope)
     except DeadlineError as error:
@@ -218,31 +256,36 @@ def chosen_subprotocol(reply: Reply) -> str | None:
     return protocol if isinstance(protocol, str) else None
 
 
-def select_route(stage: StageView, scope: Scope) -> Record | None:
+def chosen_route(stage: StageView, scope: Scope) -> Record:
+    """Raises MessageError if the message is for none, or for one that is throttled."""
     configuration = stage.configuration
     key = select_route_key(configuration.api["RouteSelectionExpression"], scope)
     routes = configuration.routes
-    return (routes.get(key) if key else None) or routes.get("$default")
+    route = (routes.get(key) if key else None) or routes.get("$default")
+    if route is None:
+        raise MessageError("Forbidden", 403)
+    if not THROTTLE.admits(stage.settings, stage.api_id, stage.name, route["RouteKey"]):
+        raise MessageError(TOO_MANY, 429)
+    return route
 
 
-def answer_message(stage: StageView, route: Record, event: Event, scope: Scope) -> str | None:
-    """What the client gets for its message, if anything. Raises MessageError."""
+def answer_message(stage: StageView, route: Record, event: Event, scope: Scope) -> Reply:
+    """What the integration makes of a message. Raises MessageError."""
     scope = replace(scope, context=event["requestContext"])
     if is_true(route.get("ApiKeyRequired")):
         try:
             require_api_key(stage, scope)
         except RefusedError as error:
-            raise MessageError("Forbidden") from error
+            raise MessageError("Forbidden", 403) from error
     if not is_valid(route, stage.configuration.models, scope):
-        raise MessageError("Invalid request body")
+        raise MessageError("Invalid request body", 400)
     try:
-        reply = call_route(stage, route, event, scope)
+        return call_route(stage, route, event, scope)
     except DeadlineError as error:
-        raise MessageError("Endpoint request timed out") from error
+        raise MessageError("Endpoint request timed out", 504, "it took too long") from error
     except IntegrationError as error:
         LOG.warning("Route %s of %s failed: %s", route["RouteKey"], stage.api_id, error)
-        raise MessageError("Internal server error") from error
-    return reply.body if is_two_way(stage, route) else None
+        raise MessageError("Internal server error", 500, str(error)) from error
 
 
 def call_route(stage: StageView, route: Record, event: Event, scope: Scope) -> Reply:
@@ -252,7 +295,9 @@ def call_route(stage: StageView, route: Record, event: Event, scope: Scope) -> R
     if integration is None:
         raise IntegrationError(f"route {route['RouteKey']} has no integration")
     call = Call(stage, route, integration, event, scope)
-    return within(call.timeout_seconds, lambda: call_integration(call))
+    began = time.monotonic()
+    reply = within(call.timeout_seconds, lambda: call_integration(call))
+    return replace(reply, milliseconds=int((time.monotonic() - began) * 1000))
 
 
 def is_two_way(stage: StageView, route: Record) -> bool:

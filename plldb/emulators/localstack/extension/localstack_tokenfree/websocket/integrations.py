@@ -63,11 +63,12 @@ class Call:
 @dataclass(frozen=True)
 class Reply:
     """What an integration came to. ``body`` is for a two-way route's client, None if there is
-    nothing; ``headers`` are those of a function's proxy answer."""
+    nothing; ``headers`` are for the client of ``$connect``; it took ``milliseconds``."""
 
     status: int
     body: str | None = None
     headers: Mapping[str, Any] | None = None
+    milliseconds: int | None = None
 
 
 def call_integration(call: Call) -> Reply:
