@@ -94,7 +94,13 @@ def _find_code(value: str, function: FunctionCode, folder: Path) -> Path | str:
     if path.suffix == ".py" and is_file(path):
         return path.parent
     if is_file(path):
-        return f"its code is in a file, {path}; name the folder that this is made of with --code"
+        origin = OriginFinder([folder]).find(Package(path, is_bundled=True), function.handler or "")
+        if isinstance(origin, Path):
+            return origin
+        return (
+            f"its code is in a file, {path}, and {origin.reason}; name the folder that this is "
+            "made of with --code"
+        )
     return f"its folder {path} does not exist"
 
 

@@ -7,6 +7,7 @@ compared. What has no match without doubt has none: code of another function mus
 from __future__ import annotations
 
 import os
+import re
 import zipfile
 import zlib
 from bisect import bisect_left
@@ -22,6 +23,10 @@ from plldb.debugger.sources.project import find_module_path, is_file
 # Other people's code, and what tools make of the project's.
 _SKIPPED = frozenset(
     {"node_modules", "site-packages", "__pycache__", "cdk.out", "build", "dist", "venv", "env"}
+)
+# What is beside a function's code and no part of it, so that who builds a package leaves it out.
+_NO_CODE = re.compile(
+    r"(.*/)?((tests?|docs|scripts)/.*|test_[^/]*\.py|[^/]*_test\.py|(conftest|setup|noxfile)\.py)"
 )
 # RuntimeError: it is encrypted. KeyError: it has no such file.
 _UNREADABLE = (
@@ -204,7 +209,7 @@ def _match(tree: _Tree, folder: Path, package: Package) -> _Match:
     equal = different = beside = 0
     for name in tree.list_below(folder):
         if name not in package.names:
-            beside += 1
+            beside += not _NO_CODE.fullmatch(name)
         elif package.digest(name) == tree.digest(folder / name):
             equal += 1
         else:
@@ -216,7 +221,8 @@ def _match(tree: _Tree, folder: Path, package: Package) -> _Match:
 @dataclass(frozen=True)
 class _Match:
     """A folder beside a package: how many files are equal, how many different, and how many are in
-    one of them only: the folder (``beside``), the package (``lacking``).
+    one of them only: the folder (``beside``, tests and the like left out), the package
+    (``lacking``).
     """
 
     folder: Path

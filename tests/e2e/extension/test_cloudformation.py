@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from .cloud import TEMPLATES, Cloud, message
+from .cloud import REGION, TEMPLATES, Cloud, message
+from .code import bucket_with
 
 
 def exists(cloud: Cloud, api_id: str) -> bool:
@@ -96,6 +97,8 @@ def test_deployed_stage(cloud: Cloud) -> None:
         assert json.loads(model["Schema"]) == {"type": "object"}
         with cloud.connect(api_id, "v1") as socket:
             assert asked(socket, "hello") == "hello"
+            # Of the same stack, and made at the same time on AWS, where functions take longer.
+            assert asked(socket, "aside") == "aside"
             route = api.create_route(
                 ApiId=api_id,
                 RouteKey="later",
@@ -147,6 +150,49 @@ def test_failed_creation_can_be_deleted(cloud: Cloud) -> None:
     assert after == before
 
 
+CHILD = "Resources: {Wall: {Type: 'AWS::WAFv2::WebACL', Properties: {Name: wall}}}"
+PARENT = """
+Resources:
+  Topic: {Type: 'AWS::SNS::Topic'}
+  Child: {Type: 'AWS::CloudFormation::Stack', DependsOn: Topic, Properties: {TemplateURL: AT}}
+  Role:
+    Type: AWS::IAM::Role
+    Properties:
+      AssumeRolePolicyDocument: {Version: '2012-10-17', Statement: []}
+      Description: !Sub 'of ${Child.Outputs.Name}'
+  After: {Type: 'AWS::SNS::Topic', Properties: {DisplayName: !GetAtt Role.Arn}}
+"""
+
+
+def test_stack_fails_with_the_one_nested_in_it(cloud: Cloud) -> None:
+    """And what was made goes with it, whatever was not made.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/troubleshooting.html"""
+    topics = cloud.client("sns").list_topics()["Topics"]
+    with bucket_with(cloud, {"child.yaml": CHILD.encode()}) as bucket:
+        url = f"https://s3.{REGION}.amazonaws.com/{bucket}/child.yaml"
+        reason = failure(cloud, PARENT.replace("AT", url, 1))
+    assert reason.startswith("Child: Embedded stack ")
+    assert reason.endswith("Wall: Resource type AWS::WAFv2::WebACL not supported")
+    assert cloud.client("sns").list_topics()["Topics"] == topics
+
+
+def test_literals_in_a_change_set(cloud: Cloud) -> None:
+    """``${!Literal}`` with a dot is no attribute, also where a change set is described.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/intrinsic-function-reference-sub.html"""
+    cloudformation = cloud.client("cloudformation")
+    name = {"StackName": f"literals-{uuid.uuid4().hex[:8]}"}
+    called = {"DisplayName": {"Fn::Sub": "${!context.connectionId} of ${AWS::Region}"}}
+    template = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic", "Properties": called}}}
+    try:
+        cloudformation.create_change_set(
+            **name, ChangeSetName="first", ChangeSetType="CREATE", TemplateBody=json.dumps(template)
+        )
+        described = cloudformation.describe_change_set(**name, ChangeSetName="first")
+        assert described["Status"] == "CREATE_COMPLETE"
+    finally:
+        cloudformation.delete_stack(**name)
+
+
 def test_every_type_is_made_changed_and_deleted(cloud: Cloud) -> None:
     """https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/AWS_ApiGatewayV2.html"""
     api = cloud.client("apigatewayv2")
@@ -194,11 +240,22 @@ def test_a_type_that_nobody_provides_fails_by_name(cloud: Cloud) -> None:
 
 def test_websocket_api_of_sam(cloud: Cloud) -> None:
     """https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/sam-resource-websocketapi.html"""
-    with cloud.stack("sam_chat") as stack:
+    route53 = cloud.client("route53")
+    zone = route53.create_hosted_zone(Name="example.net", CallerReference=uuid.uuid4().hex)
+    zone_id = zone["HostedZone"]["Id"].rpartition("/")[2]
+
+    def aliases() -> list[str]:
+        records = route53.list_resource_record_sets(HostedZoneId=zone_id)["ResourceRecordSets"]
+        return [record["Name"] for record in records if "AliasTarget" in record]
+
+    with cloud.stack("sam_chat", HostedZone=zone_id) as stack:
+        assert aliases() == ["chat.example.net."]
         one = {"ApiId": stack.outputs["ApiId"]}
         assert route_keys(cloud.client("apigatewayv2"), one) == ["$connect", "$default"]
         with cloud.connect(one["ApiId"], "dev"):
             pass
+    assert aliases() == []
+    route53.delete_hosted_zone(Id=zone_id)
 
 
 def test_custom_resources(cloud: Cloud) -> None:
@@ -222,7 +279,8 @@ def failure(cloud: Cloud, template: str) -> str:
     try:
         cloudformation.create_stack(StackName=name, TemplateBody=template)
         cloud.settled(name)
-        return next(reason for reason in cloud.reasons(name) if not reason.startswith(name))
+        reasons = [reason for reason in cloud.reasons(name) if not reason.endswith("None")]
+        return next(reason for reason in reasons if not reason.startswith(name))
     finally:
         cloud.delete_stack(name)
 

@@ -27,6 +27,7 @@ MAPPING = f"{GUIDE}http-api-parameter-mapping.html"
 SERVICES = f"{GUIDE}http-api-develop-integrations-aws-services-reference.html"
 VARIABLES = f"{GUIDE}http-api-stages.stage-variables.html"
 FUNCTION = "arn:aws:lambda:us-east-1:000000000000:function:f"
+LONG_FORMAT = "$context.requestId " * 80
 JWT = {"Issuer": "https://example.org", "Audience": ["me"]}
 
 
@@ -264,6 +265,8 @@ ROWS = [
     websocket(VARIABLES, "create_stage", StageName="s", StageVariables={"a b": "c"}),
     websocket(VARIABLES, "create_stage", StageName="s", StageVariables={"a": "b c"}),
     websocket(STAGES, "create_stage", StageName="s", DefaultRouteSettings={"LoggingLevel": "LOUD"}),
+    # By analogy: the model says 1,024, and public applications have formats of 1,100 deployed.
+    http(STAGES, "create_stage", None, StageName="s", AccessLogSettings={"Format": LONG_FORMAT}),
     http(STAGES, "create_stage", None, StageName="$default"),
     # lists
     websocket(ROUTES, "get_routes", MaxResults="none"),
@@ -448,6 +451,17 @@ def test_openapi_there_and_back(place: Place) -> None:
         assert sorted(route["RouteKey"] for route in after) == sorted(routes)
     finally:
         client.delete_api(**one)
+
+
+def test_signed_routes_stay_signed_there_and_back(place: Place) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/
+    api-gateway-swagger-extensions-authtype.html"""
+    client, one = place.client, {"ApiId": place.apis["HTTP"]}
+    client.create_route(**one, RouteKey="GET /signed", AuthorizationType="AWS_IAM")
+    exported = client.export_api(**one, Specification="OAS30", OutputType="YAML")["body"].read()
+    client.reimport_api(**one, Body=exported.decode())
+    routes = {route["RouteKey"]: route for route in client.get_routes(**one)["Items"]}
+    assert routes["GET /signed"]["AuthorizationType"] == "AWS_IAM"
 
 
 @pytest.mark.parametrize("place_of", ["document", "server"])

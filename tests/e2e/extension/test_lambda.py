@@ -63,6 +63,10 @@ def buckets(event, context):
     boto3.client("s3").list_buckets()
     return "ok"
 
+def named(event, context):
+    boto3.client("sqs", endpoint_url="https://sqs.us-east-1.amazonaws.com").list_queues()
+    return "ok"
+
 def imported(event, context):
     import extra
     return extra.VALUE
@@ -158,7 +162,15 @@ def test_context_and_environment(create: Factory) -> None:
 
 
 def test_boto3_reaches_the_emulator(create: Factory) -> None:
-    assert create().invoke("buckets") == "ok"
+    function = create()
+    assert function.invoke("buckets") == "ok"
+    assert function.invoke("named") == "ok"
+
+
+def test_layer_of_another_account_is_wanted_as_a_file(create: Factory) -> None:
+    layer = "arn:aws:lambda:us-east-1:017000801446:layer:AWSLambdaPowertoolsPythonV3:1"
+    with pytest.raises(ClientError, match=r"Put its zip .*/AWSLambdaPowertoolsPythonV3\.zip"):
+        create(Layers=[layer])
 
 
 @pytest.mark.parametrize("value", [None, False, 0, "", [], {}, "é", {"a": [1.5, None]}])
@@ -342,6 +354,13 @@ const doings = {
     const answer = (response) => { response.resume(); resolve(response.statusCode); };
     http.get('https://nosuchapi.execute-api.us-east-1.amazonaws.com/x', answer).on('error', reject);
   }),
+  signed: () => new Promise((resolve, reject) => {
+    const scope = 'Credential=test/20260101/us-east-1/sqs/aws4_request';
+    const headers = { Authorization: `AWS4-HMAC-SHA256 ${scope}, SignedHeaders=host, Signature=0` };
+    const answer = (response) => resolve(response.headers['x-localstack'] || 'from somewhere else');
+    const options = { host: 'sqs.us-east-1.amazonaws.com', path: '/?Action=ListQueues', headers };
+    http.request(options, answer).on('error', reject).end();
+  }),
 };
 exports.handler = async (event, context) => doings[event.do](event, context);
 exports.plain = (event, context) => doings[event.do](event, context);
@@ -378,6 +397,7 @@ def test_node_answers(node: Node, member: str, do: str, answer: Any) -> None:
 
 def test_node_callbacks_and_modules(node: Node) -> None:
     assert node("callback").invoke("", value=7) == 7
+    assert node("default", code="exports.default = async () => 7;").invoke("") == 7
     assert node(file="index.mjs", code=NODE_MODULE).invoke("") == {"module": "mjs"}
 
 
@@ -410,6 +430,11 @@ exports.handler = async () => {
 
 def test_node_reaches_apis_by_the_names_of_aws(node: Node) -> None:
     assert node().invoke("url") in (403, 404)
+
+
+def test_node_reaches_services_by_the_names_of_aws(node: Node) -> None:
+    """As the SDK's version 2 does, which does not know AWS_ENDPOINT_URL."""
+    assert node().invoke("signed") == "true"
 
 
 @pytest.mark.parametrize(

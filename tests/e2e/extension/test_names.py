@@ -121,3 +121,4 @@ def test_output_names_this_machine(chat: Stack) -> None:
     assert url.scheme == "ws"
     assert url.hostname == f"{chat.outputs['ApiId']}.{NAMES[1]}"
     assert url.path == "/Prod"
+    assert chat.outputs["Command"] == f"wscat -c {url.geturl()}"

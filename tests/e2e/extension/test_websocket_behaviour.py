@@ -281,6 +281,23 @@ def test_connect_template_decides(cloud: Cloud) -> None:
         assert api.refusal(token="knock knock")[0] == 401
 
 
+def test_connect_template_sees_the_handshake(cloud: Cloud) -> None:
+    """REFERENCE: ``$input.params()`` are maps, which are written as Java writes them; names of
+    headers in them are the client's, and are found in any case."""
+    template = (
+        '#if("$input.params().querystring" == "{room=blue}"'
+        " && $input.params().get('header').get('x-colour') == 'red'"
+        ' && $input.params().header.get("X-Colour") == "red")'
+        '{"statusCode": 200}#else{"statusCode": 403}#end'
+    )
+    red = {"X-Colour": "red"}
+    with websocket_api(cloud) as api:
+        connect_route(api, **templated(template))
+        assert api.is_let_in(room="blue", additional_headers=red)
+        assert not api.is_let_in(room="green", additional_headers=red)
+        assert not api.is_let_in(room="blue")
+
+
 def test_required_parameters(cloud: Cloud) -> None:
     """https://docs.aws.amazon.com/apigatewayv2/latest/api-reference/apis-apiid-routes.html"""
     required = {
@@ -558,10 +575,12 @@ def test_manage_connections_needs_rights(cloud: Cloud, user: User) -> None:
             connection_id = json.loads(socket.recv(timeout=30))["id"]
             with pytest.raises(ClientError, match="AccessDenied"):
                 management.post_to_connection(ConnectionId=connection_id, Data=b"no")
-            arn = f"arn:aws:execute-api:{REGION}:*:{api.api_id}/{STAGE}/POST/@connections/*"
-            allow(cloud, user, Action="execute-api:ManageConnections", Resource=arn)
-            management.post_to_connection(ConnectionId=connection_id, Data=b"yes")
-            assert socket.recv(timeout=30) == "yes"
+            arn = f"arn:aws:execute-api:{REGION}:*:{api.api_id}/{STAGE}/POST/@connections"
+            # What AWS's refusals name, and policies have: the literal {connectionId}.
+            for rest in ("/*", "/{connectionId}"):
+                allow(cloud, user, Action="execute-api:ManageConnections", Resource=arn + rest)
+                management.post_to_connection(ConnectionId=connection_id, Data=b"yes")
+                assert socket.recv(timeout=30) == "yes"
             with pytest.raises(ClientError, match="AccessDenied"):
                 management.delete_connection(ConnectionId=connection_id)
 
@@ -712,6 +731,51 @@ def test_step_functions(cloud: Cloud, open_api: WebSocketApi) -> None:
         states.delete_state_machine(stateMachineArn=machine)
 
 
+POSTING_MACHINE = {
+    "StartAt": "Post",
+    "States": {
+        "Post": {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::apigateway:invoke",
+            "Parameters": {
+                "ApiEndpoint.$": "$.api",
+                "Method": "POST",
+                "Stage": STAGE,
+                "Path.$": "States.Format('/@connections/{}', $.connection)",
+                "RequestBody": {"sum": 7},
+                "AuthType": "IAM_ROLE",
+            },
+            "End": True,
+        }
+    },
+}
+
+
+def test_state_machine_that_posts_to_a_connection(cloud: Cloud) -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/connect-api-gateway.html"""
+    states = cloud.client("stepfunctions")
+    machine = states.create_state_machine(
+        name=f"machine-{uuid.uuid4().hex[:8]}",
+        definition=json.dumps(POSTING_MACHINE),
+        roleArn="arn:aws:iam::000000000000:role/any",
+    )["stateMachineArn"]
+    started = (
+        f'{{"stateMachineArn": "{machine}", "input": "{{\\"api\\": \\"$context.domainName\\",'
+        ' \\"connection\\": \\"$context.connectionId\\"}"}'
+    )
+    try:
+        with websocket_api(cloud) as api:
+            api.add_route(
+                "compute",
+                two_way=False,
+                **service("states", "action/StartExecution"),
+                **templated(started),
+            )
+            assert api.ask({"action": "compute"}) == {"sum": 7}
+    finally:
+        states.delete_state_machine(stateMachineArn=machine)
+
+
 def test_sns_and_events(cloud: Cloud, open_api: WebSocketApi) -> None:
     topic = cloud.client("sns").create_topic(Name=f"topic-{uuid.uuid4().hex[:8]}")["TopicArn"]
     try:
@@ -723,7 +787,8 @@ def test_sns_and_events(cloud: Cloud, open_api: WebSocketApi) -> None:
             },
             **service("sns", "action/Publish"),
         )
-        assert "MessageId" in json.dumps(open_api.ask({"action": "publish", "text": "news"}))
+        answer = open_api.ask({"action": "publish", "text": "news"})
+        assert answer["PublishResponse"]["PublishResult"]["MessageId"]
     finally:
         cloud.client("sns").delete_topic(TopicArn=topic)
     entry = '{"Entries": [{"Source": "test", "DetailType": "said", "Detail": "{}"}]}'

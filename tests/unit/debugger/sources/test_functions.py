@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -111,7 +112,8 @@ Resources:
             "Elsewhere": f"its CodeUri is in S3; {PACKAGED}",
             "Computed": "its CodeUri is computed by CloudFormation; name its code with --code",
             "Missing": f"its folder {project / 'src/three'} does not exist",
-            "Archive": f"its code is in a file, {project / 'code.zip'}; "
+            "Archive": f"its code is in a file, {project / 'code.zip'}, and "
+            f"there is no module for the handler app.handler in {project / 'code.zip'}; "
             "name the folder that this is made of with --code",
         }
 
@@ -449,6 +451,19 @@ Resources:
   Two: { Type: AWS::Lambda::Function, Properties: { Code: ./src/app.py } }
 """
         assert {one.code_dir for one in found(project, text).values()} == {project / "src"}
+
+    def test_a_zip_file_that_something_else_makes_of_a_folder(self, project: Path) -> None:
+        (project / "src/one/app.py").write_text("def handler(event, context): ...")
+        with zipfile.ZipFile(project / "one.zip", "w") as archive:
+            archive.write(project / "src/one/app.py", "app.py")
+            archive.writestr("package/__init__.py", "")
+        text = """
+Resources:
+  Fn:
+    Type: AWS::Lambda::Function
+    Properties: { Code: one.zip, Handler: app.handler }
+"""
+        assert found(project, text)["Fn"].code_dir == project / "src/one"
 
     def test_globals_are_merged_as_sam_merges_them(self, project: Path) -> None:
         text = """

@@ -210,3 +210,13 @@ def test_what_an_archive_has_not_counts_as_empty(tmp_path: Path) -> None:
         archive.writestr("app.py", "x = 1")
     package = Package(tmp_path / "package.zip")
     assert (package.read("app.py"), package.read("gone.py")) == (b"x = 1", b"")
+
+
+def test_what_a_build_leaves_out_besides_it_adds(root: Path) -> None:
+    """Of a folder with tests, a script makes a package without them and with dependencies."""
+    write(root / "lambdas/orders", {"tests/test_it.py": "1", "setup.py": "2", "helper.py": "3"})
+    built = {"app.py": HANDLER.format(what="orders"), "helper.py": "3", "package/__init__.py": ""}
+    package = Package(write(root / "build", built), is_bundled=True)
+    assert find(root, package) == root / "lambdas/orders"
+    write(root / "lambdas/orders", {"more.py": "4"})
+    assert isinstance(OriginFinder([root], [package]).find(package, "app.handler"), NoOrigin)

@@ -20,12 +20,14 @@ Map of the package (nothing outside ``plugins`` is loaded before LocalStack asks
                          ``policy`` and ``conditions``, ``framing``, ``request_models``.
                          ``admission`` says who may connect, ``integrations`` what a route does,
                          with ``mapping`` (templates), ``functions`` and ``backends``;
-                         ``executors`` has the threads, ``transport`` the sockets; ``gateway`` and
-                         ``management`` are the two routes
+                         ``executors`` has the threads, ``turns`` says whose turn it is,
+                         ``transport`` has the sockets; ``gateway`` and ``management`` are the two
+                         routes
 ``lambda_runtime``       functions as subprocesses: ``runtime_api`` (what AWS calls the Runtime
                          API), ``runtimes`` (which functions run), ``deployment`` (the others are
-                         refused), ``process``, ``executor``, ``assignment``; ``bootstrap`` and
-                         ``api_names`` (in the child)
+                         refused), ``process``, ``executor``, ``assignment``, ``reports`` (what
+                         CloudWatch is told) with ``batches``; ``bootstrap`` and ``api_names`` (in
+                         the child)
 ``kinesis``              Kinesis on moto
 ``dynamodb``             DynamoDB on moto, serialised, with TTL expiry; ``dynamodb_streams``
 ``signatures``           who signed a request, and whether with the secret

@@ -11,6 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 from localstack.services.cloudformation.engine.v2.change_set_model import NodeOutput
+from localstack.services.cloudformation.engine.v2.change_set_model_describer import (
+    ChangeSetModelDescriber,
+)
 from localstack.services.cloudformation.engine.v2.change_set_model_executor import (
     ChangeSetModelExecutor,
 )
@@ -26,9 +29,8 @@ _LOCAL = re.compile(
     r"(?P<name>[a-z0-9-]+\.execute-api\.[a-z]{2}[a-z-]*-\d)\.localhost\.localstack\.cloud(:\d+)?"
 )
 _NAMED = re.compile(
-    r"(?P<scheme>https?|wss?)://(?P<api>[a-z0-9-]+)\.execute-api\.[a-z0-9-]+\."
-    r"amazonaws\.com(\.cn)?(?P<rest>[/?].*)?",
-    re.DOTALL,
+    r"\b(?P<scheme>https?|wss?)://(?P<api>[a-z0-9-]+)\.execute-api\.[a-z0-9-]+\."
+    r"amazonaws\.com(\.cn)?(?![\w-]|\.\w)"
 )
 _PLAIN = {"https": "http", "wss": "ws"}
 
@@ -36,7 +38,8 @@ _PLAIN = {"https": "http", "wss": "ws"}
 def install() -> None:
     ChangeSetModelPreproc._perform_static_replacements = staticmethod(as_on_aws)
     patch(ChangeSetModelPreproc._resolve_reference)(_literally_or)
-    patch(ChangeSetModelPreproc._resolve_attribute)(_literally_or_attribute)
+    for model in (ChangeSetModelPreproc, ChangeSetModelDescriber):
+        patch(model._resolve_attribute)(_literally_or_attribute)
     patch(ChangeSetModelExecutor.visit_node_output)(_reachable_output)
 
 
@@ -46,13 +49,14 @@ def as_on_aws(text: str) -> str:
 
 
 def reachable(text: str, host: str) -> str:
-    """A URL that names an API as AWS does, by a name that leads to ``host`` without TLS, which
-    nobody would trust here; any other text as it is."""
-    match = _NAMED.fullmatch(text)
-    if match is None:
-        return text
-    scheme = _PLAIN.get(match["scheme"], match["scheme"])
-    return f"{scheme}://{match['api']}.execute-api.{host}{match['rest'] or ''}"
+    """URLs in ``text`` that name an API as AWS does, by a name that leads to ``host`` without TLS,
+    which nobody would trust here."""
+
+    def named(match: re.Match[str]) -> str:
+        scheme = _PLAIN.get(match["scheme"], match["scheme"])
+        return f"{scheme}://{match['api']}.execute-api.{host}"
+
+    return _NAMED.sub(named, text)
 
 
 def _literally_or(original: Callable[..., Any], processor: Any, logical_id: str) -> Any:

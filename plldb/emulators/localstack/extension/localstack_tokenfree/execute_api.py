@@ -140,8 +140,8 @@ def over_websocket(
     request: Any, api_id: str, stage: str, path: str, is_custom_domain: bool = False
 ) -> Response:
     """A stage takes upgrades, ``@connections`` below it the backend's calls; all else is
-    forbidden."""
-    rest = path.strip("/").split("/")
+    forbidden. Slashes may be doubled, as clients do whose endpoint ends with one."""
+    rest = [part for part in path.split("/") if part] or [""]
     if request.method == UPGRADE:
         if rest != [""] or not stage:
             return refuse(request, response_of(FORBIDDEN))

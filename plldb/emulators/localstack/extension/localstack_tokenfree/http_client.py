@@ -1,18 +1,13 @@
 """Requests that the emulator itself makes, for integrations and to issuers of tokens.
 
-AWS's names of APIs and custom domains that lead to this emulator's APIs lead back to it, as they do
+AWS's names of APIs and custom domains lead back to the emulator (emulator_requests), as they do
 inside functions.
 """
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
-from localstack import config
-
-from .addresses import find_address
-from .apigatewayv2.domains import DOMAINS
 
 
 def request_url(
@@ -26,11 +21,6 @@ def request_url(
 ) -> requests.Response:
     """The answer, which may be a redirection. Only ``headers`` are sent, with ``query`` beside that
     of the URL. Raises ``requests.RequestException``."""
-    host = urlsplit(url).netloc
-    if find_address(host, "") is not None or DOMAINS.has(host.partition(":")[0]):
-        rest = url.partition("://")[2].removeprefix(host)
-        url = f"{config.internal_service_url()}{rest}"
-        headers = {**headers, "Host": host}
     with requests.Session() as session:
         session.trust_env = False  # no credentials from a .netrc
         session.headers.clear()

@@ -1,12 +1,14 @@
 """Entry points. LocalStack imports this module early, so everything heavy is imported on load."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from localstack.runtime import hooks
 from localstack.services.cloudformation.resource_provider import (
     CloudFormationResourceProviderPlugin,
 )
+from localstack.services.lambda_ import hooks as lambda_hooks
 from localstack.services.lambda_.invocation.plugins import RuntimeExecutorPlugin
 from localstack.services.plugins import Service, aws_provider
 from plux import PluginSpec
@@ -51,6 +53,14 @@ class SubprocessExecutorPlugin(RuntimeExecutorPlugin):
         return SubprocessRuntimeExecutor
 
 
+@lambda_hooks.inject_layer_fetcher()
+def find_foreign_layers(provider: Any) -> None:
+    from .lambda_runtime.foreign_layers import LayerFolder
+    from .settings import SETTINGS
+
+    provider.layer_fetcher = LayerFolder(Path(SETTINGS.lambda_layers))
+
+
 @hooks.on_runtime_create()
 def prepare_certificate() -> None:
     from . import certificate
@@ -65,27 +75,34 @@ def install() -> None:
         certificate,
         cloudformation_custom,
         cloudformation_gaps,
+        cloudformation_generated,
         cloudformation_names,
         diagnostics,
+        emulator_requests,
         execute_api,
         rest_iam,
         rest_names,
         retention,
         serving,
+        state_machines,
     )
-    from .lambda_runtime import assignment, deployment
+    from .lambda_runtime import assignment, deployment, reports
 
     execute_api.install()
+    emulator_requests.install()
     serving.install()
     rest_iam.install()
     rest_names.install()
     retention.install()
+    state_machines.install()
     diagnostics.install()
     certificate.install()
     cloudformation_custom.install()
     cloudformation_gaps.install()
+    cloudformation_generated.install()
     cloudformation_names.install()
     assignment.install()
+    reports.install()
     deployment.install()
 
 
@@ -124,6 +141,13 @@ def _dashboard() -> type:
     return DashboardProvider
 
 
+def _record_set_group() -> type:
+    from .cloudformation_records import RecordSetGroupProvider
+
+    return RecordSetGroupProvider
+
+
+cloudformation_record_set_group = _resource_type("AWS::Route53::RecordSetGroup", _record_set_group)
 cloudformation_custom_resource = _resource_type(
     "AWS::CloudFormation::CustomResource", _custom_resource
 )

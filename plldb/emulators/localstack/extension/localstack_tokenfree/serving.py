@@ -18,9 +18,13 @@ from localstack.utils.patch import patch
 from rolo.serving.twisted import HeaderPreservingWSGIResource, WebsocketResourceDecorator
 from twisted.internet import reactor
 from twisted.internet.tcp import Port
+from twisted.python.failure import Failure
+from wsproto.utilities import ProtocolError
 
 from .apigatewayv2.domains import DOMAINS
+from .settings import SETTINGS
 from .websocket.executors import HANDSHAKES
+from .websocket.turns import Turns
 
 LISTEN_BACKLOG = 4096
 SWITCH_SECONDS = 0.0005
@@ -29,6 +33,7 @@ HOST_OF_FUNCTIONS = re.compile(r"\.(execute-api|lambda-url)\.")
 MANAGEMENT = re.compile(rb"/(@|%40)connections/", re.IGNORECASE)
 INVOCATION_THREADS: int = config.GATEWAY_WORKER_COUNT
 INVOCATIONS = ThreadPoolExecutor(INVOCATION_THREADS, "invocation")
+HANDSHAKE_TURNS = Turns(HANDSHAKES, SETTINGS.websocket_connect_threads, reactor)
 
 
 def install() -> None:
@@ -65,13 +70,23 @@ def _threads_of(executor: Executor) -> Any:
 
 
 def _process_websocket(original: Callable[[Any, Any], None], resource: Any, request: Any) -> None:
-    original(
-        SimpleNamespace(
-            original=SimpleNamespace(_threadpool=_threads_of(HANDSHAKES)),
-            websocketListener=resource.websocketListener,
-        ),
-        request,
+    """A handshake is begun when its turn has come; until then it is a request like any other."""
+    own = SimpleNamespace(
+        original=SimpleNamespace(_threadpool=SimpleNamespace(callInThread=HANDSHAKE_TURNS.run)),
+        websocketListener=resource.websocketListener,
     )
+
+    def begin() -> bool:
+        if request.channel is None:
+            return False  # the client has left
+        try:
+            original(own, request)
+        except ProtocolError:
+            request.processingFailed(Failure())  # as Twisted does what a request raises
+            return False
+        return True
+
+    HANDSHAKE_TURNS.take(begin)
 
 
 def _render(original: Callable[[Any, Any], Any], resource: Any, request: Any) -> Any:

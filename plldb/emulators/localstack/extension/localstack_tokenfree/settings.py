@@ -31,6 +31,7 @@ class Settings:
     lambda_patience_seconds: float = 0.1
     lambda_unsupported: str = "refuse"
     lambda_node_modules: str = "/opt/nodejs/node_modules"
+    lambda_layers: str = "/opt/layers"
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":

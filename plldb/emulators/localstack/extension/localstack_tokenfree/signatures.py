@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote, unquote
 
+from botocore.utils import normalize_url_path
+
 ALGORITHM = "AWS4-HMAC-SHA256"
 PART = re.compile(r"(Credential|SignedHeaders|Signature)=([^,\s]+)")
 EMPTY_HASH = hashlib.sha256(b"").hexdigest()
@@ -101,7 +103,7 @@ def canonical_request(signature: Signature, request: Any) -> str:
     return "\n".join(
         (
             "GET" if request.method == "WEBSOCKET" else request.method,
-            quote(path or "/", safe=f"/{UNRESERVED}"),
+            quote(normalize_url_path(path), safe=f"/{UNRESERVED}"),
             "&".join(f"{name}={value}" for name, value in sorted(_pairs(query))),
             *headers,
             "",

@@ -23,6 +23,10 @@ CORS_EXTENSION = "x-amazon-apigateway-cors"
 ENDPOINT_EXTENSION = "x-amazon-apigateway-endpoint-configuration"
 TAG_EXTENSION = "x-amazon-apigateway-tag-value"
 ANY_METHOD = "x-amazon-apigateway-any-method"
+IAM = "AWS_IAM"
+# The scheme of routes that AWS_IAM guards.
+SIGNED = "sigv4"
+API_KEY_SCHEME: Document = {"type": "apiKey", "name": "Authorization", "in": "header"}
 METHODS = ("delete", "get", "head", "options", "patch", "post", "put")
 
 # extension's field -> field of the API; both directions
@@ -159,7 +163,7 @@ def _routes(
                 fields["OperationName"] = operation["operationId"]
             name, scopes = _security(document, operation)
             if name in signed:
-                fields["AuthorizationType"] = "AWS_IAM"
+                fields["AuthorizationType"] = IAM
             elif name in authorizers:
                 jwt = authorizers[name]["AuthorizerType"] == "JWT"
                 fields["AuthorizationType"] = "JWT" if jwt else "CUSTOM"
@@ -309,7 +313,8 @@ def write(
         item = document["paths"].setdefault(path, {})
         item[verb] = _operation(route, path, integrations, authorizers, extensions)
     if extensions:
-        _write_extensions(document, api, authorizers)
+        signed = any(route.get("AuthorizationType") == IAM for route in routes.values())
+        _write_extensions(document, api, authorizers, signed)
     return document
 
 
@@ -331,6 +336,8 @@ def _operation(
         operation["parameters"] = parameters
     if authorizer := authorizers.get(route.get("AuthorizerId", "")):
         operation["security"] = [{authorizer["Name"]: route.get("AuthorizationScopes") or []}]
+    elif route.get("AuthorizationType") == IAM:
+        operation["security"] = [{SIGNED: []}]
     integration = integrations.get(route.get("Target", "").removeprefix("integrations/"))
     if extensions and integration:
         operation[INTEGRATION_EXTENSION] = {
@@ -341,17 +348,20 @@ def _operation(
     return operation
 
 
-def _write_extensions(document: Document, api: Record, authorizers: Mapping[str, Record]) -> None:
+def _write_extensions(
+    document: Document, api: Record, authorizers: Mapping[str, Record], signed: bool
+) -> None:
     if cors := api.get("CorsConfiguration"):
         names = {field: name for name, field in CORS_FIELDS.items()}
         document[CORS_EXTENSION] = {names[field]: value for field, value in cors.items()}
     if tags := api.get("Tags"):
         document["tags"] = [{"name": name, TAG_EXTENSION: value} for name, value in tags.items()]
     document["x-amazon-apigateway-importexport-version"] = "1.0"
-    if authorizers:
-        document["components"] = {
-            "securitySchemes": {one["Name"]: _scheme(one) for one in authorizers.values()}
-        }
+    schemes = {one["Name"]: _scheme(one) for one in authorizers.values()}
+    if signed:
+        schemes[SIGNED] = {**API_KEY_SCHEME, AUTHTYPE_EXTENSION: "awsSigv4"}
+    if schemes:
+        document["components"] = {"securitySchemes": schemes}
 
 
 def _scheme(authorizer: Record) -> Document:
@@ -365,11 +375,7 @@ def _scheme(authorizer: Record) -> Document:
             "audience": configuration.get("Audience") or [],
             "issuer": configuration.get("Issuer"),
         }
-    kind = (
-        {"type": "oauth2", "flows": {}}
-        if extension["type"] == "jwt"
-        else {"type": "apiKey", "name": "Authorization", "in": "header"}
-    )
+    kind = {"type": "oauth2", "flows": {}} if extension["type"] == "jwt" else API_KEY_SCHEME
     return {**kind, AUTHORIZER_EXTENSION: extension}
 
 

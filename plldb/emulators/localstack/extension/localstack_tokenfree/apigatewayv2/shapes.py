@@ -13,6 +13,8 @@ from .refusals import BadRequestError
 _RANGE = re.compile(
     r"(?P<type>String|Uri|Integer)WithLengthBetween(?P<low>Minus\d+|\d+)And(?P<high>\d+K?)"
 )
+# AWS takes longer ones than its model says: with all the variables that there are, formats are.
+_UNLIMITED = ("AccessLogSettings.Format",)
 _LONGEST = {"Arn": 2048, "Id": 64, "SelectionExpression": 1024, "SelectionKey": 1024}
 
 
@@ -83,6 +85,8 @@ def _check_string(name: str, shape: Any, value: Any) -> None:
         known = ", ".join(sorted(shape.enum))
         raise BadRequestError(f"Invalid {_spoken(name)} specified. Must be one of [{known}]")
     low, high = _range_of(shape.name) or (0, _LONGEST.get(shape.name))
+    if name in _UNLIMITED:
+        high = None
     if len(value) < low or (high is not None and len(value) > high):
         raise BadRequestError(f"{name} must have a length between {low} and {high} characters")
 

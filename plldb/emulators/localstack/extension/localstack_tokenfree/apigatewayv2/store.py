@@ -266,6 +266,13 @@ class ApiStore:
             self._keep(api, (kind.name, *parents, resource_id), record)
             return record
 
+    def deploy_again(self, api_id: str, deployment_id: str) -> None:
+        """A deployment has what its API has by now."""
+        with self._lock:
+            api = self._apis.get(api_id)
+            if api and deployment_id in api.deployed:
+                api.deployed[deployment_id] = api.configuration()
+
     def get(self, kind: Kind, request: Record) -> Record:
         with self._lock:
             api, parents, fields = self._split(kind, request)

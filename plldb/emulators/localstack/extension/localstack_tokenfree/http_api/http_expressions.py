@@ -13,22 +13,25 @@ from .answers import HttpAnswer
 from .payloads import Call, Caller
 
 _PLACEHOLDER = re.compile(r"\$\{([^}]+)\}")
+_INSIDE = re.compile(r"\$((?:request|response|context|stageVariables)(?:\.[\w-]+)+)")
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 
 
 def evaluate(expression: str, call: Call, answer: HttpAnswer | None = None) -> str | None:
     """The text an expression stands for, or None if there is nothing where it points.
 
-    A string without expressions stands for itself. Several need braces, and are empty when there
-    is nothing.
+    A string without expressions stands for itself. Those inside a text are empty when there is
+    nothing; they need braces only where it would not be clear where they end.
     """
+
+    def found(match: re.Match[str]) -> str:
+        return _as_text(_look_up(match[1], call, answer)) or ""
+
     if _PLACEHOLDER.search(expression):
-        return _PLACEHOLDER.sub(
-            lambda match: _as_text(_look_up(match[1], call, answer)) or "", expression
-        )
+        return _PLACEHOLDER.sub(found, expression)
     if expression.startswith("$") and expression != "$default":
         return _as_text(_look_up(expression[1:], call, answer))
-    return expression
+    return _INSIDE.sub(found, expression)
 
 
 def _look_up(path: str, call: Call, answer: HttpAnswer | None) -> Any:

@@ -12,7 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 
-from localstack.services.lambda_.invocation import lambda_service, version_manager
+from localstack.services.lambda_.invocation import lambda_service
 from localstack.services.lambda_.invocation.assignment import AssignmentService
 from localstack.services.lambda_.invocation.execution_environment import (
     ExecutionEnvironment,
@@ -22,7 +22,6 @@ from localstack.services.lambda_.invocation.lambda_models import (
     FunctionVersion,
     InitializationType,
 )
-from localstack.utils.threads import start_worker_thread
 
 from ..settings import SETTINGS
 
@@ -109,10 +108,5 @@ class QueueingAssignmentService(AssignmentService):
 
 
 def install() -> None:
-    """Before the Lambda service is loaded, which looks the class up by this name.
-
-    And the threads that count invocations are let go when they end: LocalStack would keep each, and
-    its 20 KB, for a shutdown that stops the threads of all invocations ever.
-    """
+    """Before the Lambda service is loaded, which looks the class up by this name."""
     lambda_service.AssignmentService = QueueingAssignmentService
-    version_manager.start_thread = start_worker_thread

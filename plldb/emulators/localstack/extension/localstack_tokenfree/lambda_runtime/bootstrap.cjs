@@ -15,6 +15,7 @@ const { pathToFileURL } = require('node:url');
 const [, , HANDLER, LIFELINE] = process.argv;
 const ROOT = process.env.LAMBDA_TASK_ROOT;
 const [HOST, PORT] = process.env.AWS_LAMBDA_RUNTIME_API.split(':');
+const ANSWERS = '/_tokenfree/custom-resources/';
 const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
 // Kept: the function may replace them.
 const send = http.request;
@@ -28,7 +29,16 @@ function endWithParent(descriptor) {
   lifeline.unref();
 }
 
-// AWS's names of APIs lead to the emulator, which knows the API by its Host.
+// AWS's names of APIs lead to the emulator, which knows the API by its Host. So do signed requests to
+// services by AWS's names, as of the SDK's version 2, which does not know AWS_ENDPOINT_URL; and answers
+// to CloudFormation, which cfn-response and the CDK send to port 443 of the host of ResponseURL.
+function leadsHere(host, path, headers) {
+  if (/^[a-z0-9]+\.execute-api\./i.test(host) || String(path).startsWith(ANSWERS)) return true;
+  const name = Object.keys(headers).find((key) => key.toLowerCase() === 'authorization');
+  const isSigned = String(headers[name] || '').startsWith('AWS4-HMAC-SHA256');
+  return isSigned && /\.amazonaws\.com(\.cn)?$/i.test(host);
+}
+
 function redirectApis(endpoint) {
   if (!endpoint) return;
   const emulator = new URL(endpoint);
@@ -44,8 +54,8 @@ function redirectApis(endpoint) {
         } else Object.assign(options, argument);
       }
       const host = options.hostname || options.host || '';
-      if (!/^[a-z0-9]+\.execute-api\./i.test(host)) return original.apply(this, given);
       const headers = { ...options.headers };
+      if (!leadsHere(host, options.path, headers)) return original.apply(this, given);
       if (!Object.keys(headers).some((name) => name.toLowerCase() === 'host')) headers.host = host;
       const { agent: _, protocol: __, ...rest } = options;
       return send(
@@ -68,8 +78,14 @@ function redirectApis(endpoint) {
 // Lambda's SDK lies beside every function; modules of both kinds find it where NODE_PATH says.
 function findSharedModules() {
   const folders = (process.env.NODE_PATH || '').split(path.delimiter).filter(Boolean);
-  if (!Module.registerHooks || folders.length === 0) return;
+  if (folders.length === 0) return;
   const shared = folders.map((folder) => pathToFileURL(path.join(folder, '..', 'shared.mjs')).href);
+  if (!Module.registerHooks) {
+    // Before Node 22.15: in a thread of its own, and for ES modules only, which need it.
+    const hooks = `data:text/javascript,${encodeURIComponent(HOOKS)}`;
+    if (Module.register) Module.register(hooks, { data: shared, parentURL: shared[0] });
+    return;
+  }
   Module.registerHooks({
     resolve(specifier, context, next) {
       try {
@@ -88,6 +104,23 @@ function findSharedModules() {
     },
   });
 }
+
+const HOOKS = `
+let shared = [];
+export const initialize = (given) => { shared = given; };
+export async function resolve(specifier, context, next) {
+  try {
+    return await next(specifier, context);
+  } catch (error) {
+    if (error.code !== 'ERR_MODULE_NOT_FOUND') throw error;
+    for (const parentURL of shared) {
+      try {
+        return await next(specifier, { ...context, parentURL });
+      } catch {}
+    }
+    throw error;
+  }
+}`;
 
 // As Lambda's own runtime writes them: time, request, level, message, parted by tabs.
 function patchConsole() {
@@ -157,8 +190,9 @@ async function load() {
   }
   const loaded = await import(pathToFileURL(name).href);
   const pick = (from) => member.split('.').reduce((value, key) => value && value[key], from);
-  const handler = pick(loaded) ?? pick(loaded.default);
-  if (typeof handler !== 'function') {
+  // CommonJS exports are in `default`, where one of them may have that name.
+  const handler = [pick(loaded), pick(loaded.default)].find((one) => typeof one === 'function');
+  if (!handler) {
     throw named('Runtime.HandlerNotFound', `${HANDLER} is undefined or not exported`);
   }
   return handler;

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from localstack.aws.connect import connect_to
+from requests.structures import CaseInsensitiveDict
 from rolo import Response
 from rolo.websocket import WebSocketRequest
 
@@ -108,7 +109,7 @@ def scope_of(facts: ConnectionFacts, context: Mapping[str, Any]) -> Scope:
     """What expressions can name of a handshake, and of an event's ``requestContext``."""
     handshake = facts.handshake
     return Scope(
-        headers=handshake.headers_by_lower_name(),
+        headers=CaseInsensitiveDict(handshake.single_headers()),
         query=handshake.single_query(),
         stage_variables=facts.stage_variables,
         context=context,

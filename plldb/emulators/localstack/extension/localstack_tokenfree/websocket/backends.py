@@ -1,11 +1,13 @@
 """HTTP backends and AWS services, as an integration reaches them."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
 import requests
+import xmltodict
 from localstack.services.apigateway.next_gen.execute_api.gateway_response import (
     BaseGatewayException,
 )
@@ -80,7 +82,7 @@ def call_aws_service(request: BackendRequest) -> Response:
             "http_method": request.method,
             "uri": request.uri,
             "query_string_parameters": dict(request.query),
-            "headers": Headers(request.with_defaults(Content_Type=JSON)),
+            "headers": Headers(request.with_defaults(Content_Type=JSON, Accept=JSON)),
             "body": request.data,
         },
         account_id=request.stage.account_id,
@@ -96,7 +98,36 @@ def call_aws_service(request: BackendRequest) -> Response:
         response = RestApiAwsIntegration().invoke(context)
     except (BaseGatewayException, requests.RequestException, ValueError) as error:
         raise IntegrationError(f"{request.uri} can't be called: {error!r}") from error
-    return _response(response["status_code"], response["headers"], response["body"])
+    answer = _response(response["status_code"], response["headers"], response["body"])
+    wants_xml = any(
+        "xml" in value for name, value in request.headers.items() if name.lower() == "accept"
+    )
+    is_document = ":s3:" in request.uri or wants_xml
+    return answer if is_document else _in_json(answer)
+
+
+def _in_json(response: Response) -> Response:
+    """Services with AWS's query protocol answer API Gateway in JSON; LocalStack's know XML only.
+
+    A list, whose items XML calls ``member``, is a list; an error is what ``ErrorResponse`` has.
+    """
+    if "xml" not in response.headers.get("content-type", ""):
+        return response
+    document = xmltodict.parse(response.body, xml_attribs=False)
+    plain = _without_members(document.get("ErrorResponse", document))
+    headers = {**response.headers, "content-type": JSON}
+    return replace(response, headers=headers, body=json.dumps(plain))
+
+
+def _without_members(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_members(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"member"}:
+        members = value["member"]
+        return _without_members(members if isinstance(members, list) else [members])
+    return {name: _without_members(item) for name, item in value.items()}
 
 
 def _response(status: int, headers: Mapping[str, str], content: bytes) -> Response:

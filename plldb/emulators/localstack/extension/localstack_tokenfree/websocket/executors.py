@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 from ..settings import SETTINGS
 
@@ -50,13 +50,19 @@ def in_time(future: Future[T], seconds: float) -> T:
         raise DeadlineError from error
 
 
+class Submits(Protocol):
+    """What has its tasks done by a thread, whenever it likes."""
+
+    def submit(self, work: Callable[..., Any], /, *args: Any) -> Any: ...
+
+
 class Lane:
     """The events of one connection in order, ``width`` of its messages at a time.
 
     Holds no thread when idle. ``finish`` runs its task after everything before it.
     """
 
-    def __init__(self, width: int, messages: Executor, last: Executor) -> None:
+    def __init__(self, width: int, messages: Executor, last: Submits) -> None:
         self._width = width
         self._messages = messages
         self._last = last

@@ -29,7 +29,7 @@ class Response:
 class Scope:
     """What the variables of an expression or mapping stand for.
 
-    ``headers`` have lower-case names. ``context`` is the event's ``requestContext``.
+    ``headers`` are found by names in lower case. ``context`` is the event's ``requestContext``.
     """
 
     body: str = ""

@@ -110,7 +110,7 @@ def _forwarded(headers: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value
         for name, value in headers.items()
-        if name not in own and not name.startswith("sec-websocket-")
+        if name.lower() not in own and not name.lower().startswith("sec-websocket-")
     }
 
 

@@ -26,7 +26,7 @@ def manage_connection(request: Request, api_id: str, stage: str, connection_id: 
     except SignatureError as error:
         return _error(403, _error_type(str(error)), str(error))
     connection_id = unquote(connection_id)
-    if denial := _denial(request, access_key, api_id, stage, connection_id):
+    if denial := _denial(request, access_key, api_id, stage):
         return _error(403, "AccessDeniedException", denial)
     connection = CONNECTIONS.find(api_id, stage, connection_id)
     if connection is None:
@@ -47,10 +47,9 @@ def _error_type(message: str) -> str:
     return "InvalidSignatureException"
 
 
-def _denial(
-    request: Request, access_key: str, api_id: str, stage: str, connection_id: str
-) -> str | None:
-    """What IAM has against it, if it knows the key.
+def _denial(request: Request, access_key: str, api_id: str, stage: str) -> str | None:
+    """What IAM has against it, if it knows the key. No connection has an ARN of its own: AWS asks
+    for the literal ``@connections/{connectionId}``, as its messages say and many policies have it.
 
     https://docs.aws.amazon.com/apigateway/latest/developerguide/
     apigateway-websocket-control-access-iam.html
@@ -58,7 +57,7 @@ def _denial(
     view = STORE.find_stage(api_id, stage)
     if view is None:
         return None
-    resource = f"{view.arn}/{request.method}/@connections/{connection_id}"
+    resource = f"{view.arn}/{request.method}/@connections/{{connectionId}}"
     keys = {"aws:sourceip": request.remote_addr or ""}
     return objection(access_key, ACTION, resource, keys)
 

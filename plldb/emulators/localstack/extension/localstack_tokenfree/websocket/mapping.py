@@ -2,7 +2,9 @@
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/websocket-api-data-transformations.html
 https://docs.aws.amazon.com/apigateway/latest/developerguide/websocket-api-parameter-mapping.html
-The engine for templates is that of LocalStack's REST APIs.
+The engine for templates is that of LocalStack's REST APIs. Maps are written as Java writes them,
+``{a=b, c=d}``: https://docs.aws.amazon.com/apigateway/latest/developerguide/
+api-gateway-mapping-template-reference.html calls them so.
 """
 
 import copy
@@ -10,8 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import airspeed
 from localstack.services.apigateway.next_gen.execute_api.template_mapping import (
     ApiGatewayVtlTemplate,
+    VTLMap,
 )
 
 from .expressions import Scope, choose
@@ -36,17 +40,13 @@ def render(template: str, body: str, scope: Scope) -> Rendered:
     context = copy.deepcopy(dict(scope.context))
     context["requestOverride"] = {"header": {}, "path": {}, "querystring": {}}
     context["responseOverride"] = {"header": {}, "status": 0}
+    context = VTLMap(context)
+    params = VTLMap({"path": {}, "querystring": dict(scope.query)})
+    params["header"] = _AnyCase(scope.headers)
     variables = {
         "context": context,
-        "stageVariables": dict(scope.stage_variables),
-        "input": {
-            "body": body,
-            "params": {
-                "path": {},
-                "querystring": dict(scope.query),
-                "header": _AnyCase(scope.headers),
-            },
-        },
+        "stageVariables": VTLMap(scope.stage_variables),
+        "input": {"body": body, "params": params},
     }
     try:
         text = ENGINE.render_vtl(template.strip(), variables)
@@ -55,11 +55,15 @@ def render(template: str, body: str, scope: Scope) -> Rendered:
     return Rendered(text, context["requestOverride"], context["responseOverride"])
 
 
-class _AnyCase(dict[str, str]):
+class _AnyCase(VTLMap):
     """Headers: names in any case."""
 
     def get(self, name: str, default: Any = None) -> Any:
-        return super().get(name.lower(), default)
+        return next((value for key, value in self.items() if key.lower() == name.lower()), default)
+
+
+METHODS = airspeed.operators.__additional_methods__
+METHODS[_AnyCase] = METHODS[dict]  # such as keySet(), which the engine finds by the exact class
 
 
 def choose_template(

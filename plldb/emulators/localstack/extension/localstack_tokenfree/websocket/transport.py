@@ -21,10 +21,12 @@ from werkzeug.datastructures import Headers
 from ..settings import SETTINGS
 from .executors import DISCONNECTS, MESSAGES, Lane
 from .framing import Framing
+from .turns import Turns
 
 ABNORMAL = 1006
 GOING_AWAY = 1001
 CLOSE_GRACE_SECONDS = 5.0
+DISCONNECT_TURNS = Turns(DISCONNECTS, SETTINGS.websocket_disconnect_threads, reactor)
 
 
 class Listener(TypingProtocol):
@@ -64,7 +66,7 @@ class Socket(Protocol):
         self.last_active_at = time.time()
         self._listener = listener
         self._on_gone = on_gone
-        self._lane = Lane(SETTINGS.websocket_parallel_messages, MESSAGES, DISCONNECTS)
+        self._lane = Lane(SETTINGS.websocket_parallel_messages, MESSAGES, DISCONNECT_TURNS)
         self._framing: Framing
         self._wire: Any
         self._close: tuple[int, str] | None = None
