@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from threading import Lock
 from typing import Any
 
@@ -36,6 +37,9 @@ class MemorySessionStore:
 
     def get(self, session_id: str) -> Session | None:
         return self._sessions.get(session_id)
+
+    def begin_get(self, session_id: str) -> Callable[[], Session | None]:
+        return partial(self.get, session_id)
 
     def activate(self, session_id: str, connection_id: str, now: float) -> bool:
         activated = self._change(
@@ -229,6 +233,9 @@ class MemoryInvocationStore:
                 self._invocations[invocation.id.request_id] = invocation
                 return Recorded.NEW
             return Recorded.REPEATED if found.is_same_as(invocation) else Recorded.REFUSED
+
+    def begin_record(self, invocation: Invocation) -> Callable[[], Recorded]:
+        return partial(self.record, invocation)
 
     def bury(self, invocation: Invocation) -> Step:
         with self._lock:

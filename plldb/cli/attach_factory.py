@@ -20,7 +20,7 @@ from plldb.debugger.children.interpreter import Interpreter, find_interpreter
 from plldb.debugger.children.invoker import Invoker
 from plldb.debugger.children.local_function import Debugpy
 from plldb.debugger.deployed_layers.layer_supply import LayerSupply
-from plldb.debugger.inline_code import write_inline_code
+from plldb.debugger.inline_code import write_generated_files, write_inline_code
 from plldb.debugger.overrides import (
     OverrideOptions,
     Overrides,
@@ -234,6 +234,8 @@ class AttachFactory:
 
     def _choose(self, deployed: DeployedStack) -> ChosenSources:
         sources = choose_sources(self._code, deployed.name, deployed)
+        for one in sources.found.values():
+            write_generated_files(one)
         notes = {name: write_inline_code(one) for name, one in sources.found.items()}
         notes = {name: note for name, note in notes.items() if note}
         return replace(sources, warnings={**sources.warnings, **notes})

@@ -18,7 +18,7 @@
     env_files           .env files, and those of sam local
     wrapped_handlers    the own handler behind a monitoring product's     (pure)
     sources/            where the code of a stack's functions lies        (pure)
-    inline_code         code that stands in a template, as a file
+    inline_code         code that stands in a template or a package, as files
     cfnresponse         what lies beside such code
     launch_config       how VS Code starts and attaches                   (pure)
     jsonc               its files, edited in place                        (pure)

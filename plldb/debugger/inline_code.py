@@ -1,8 +1,8 @@
-"""Code that stands in a template, as a file that can be edited.
+"""Code that the project has no file of: it stands in a template, or in a package alone.
 
-It lies beside the template, in ``.plldb/inline/STACK/FUNCTION/index.py``, with a copy of what the
-template said when it was written. So it is known which of the two was edited since then. A file
-that the developer has edited is never overwritten::
+The former lies beside the template, in ``.plldb/inline/STACK/FUNCTION/index.py``, with a copy of
+what the template said when it was written. So it is known which of the two was edited since then. A
+file that the developer has edited is never overwritten::
 
     the file        the template      the file then
     as written      as it was         stays
@@ -16,6 +16,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from plldb.debugger import cfnresponse
+from plldb.debugger.sources.package_origin import Package
 from plldb.debugger.sources.project import CodeSource
 from plldb.errors import SourceError
 from plldb.files import replace_file
@@ -44,6 +45,30 @@ def write_inline_code(source: CodeSource) -> str:
             f"Code that stands in the template can't be written to {source.code_dir / _NAME}: "
             f"{error.strerror}.",
             "Name a folder with that code: --code FUNCTION=DIR",
+        ) from None
+
+
+def write_generated_files(source: CodeSource) -> None:
+    """Writes what a tool has put beside the code of a function while it packaged that.
+
+    Raises SourceError if it can't be written.
+    """
+    generated = source.generated
+    if generated is None:
+        return
+    package = Package(generated.archive)
+    try:
+        generated.folder.mkdir(parents=True, exist_ok=True)
+        _keep_out_of_git(generated.folder)
+        for name in generated.names:
+            content, path = package.read(name), generated.folder / name
+            if not path.is_file() or path.read_bytes() != content:
+                replace_file(path, content, mode=0o644)
+    except OSError as error:
+        raise SourceError(
+            f"{', '.join(generated.names)} of {generated.archive} can't be written to "
+            f"{generated.folder}: {error.strerror}.",
+            "Make room there, or name a folder with that code: --code FUNCTION=DIR",
         ) from None
 
 

@@ -25,7 +25,7 @@ from plldb.debugger.children.invoker import Invoker
 from plldb.debugger.children.role_lender import RoleLender
 from plldb.debugger.deployed_layers.layer_fetcher import LayerFetcher
 from plldb.debugger.deployed_layers.layer_supply import LayerSupply
-from plldb.debugger.inline_code import write_inline_code
+from plldb.debugger.inline_code import write_generated_files, write_inline_code
 from plldb.debugger.overrides import OverrideOptions, collect_overrides
 from plldb.debugger.sources.choice import ChosenSources, CodeOptions, choose_sources
 from plldb.debugger.sources.stack_settings import StackSettings, find_settings
@@ -197,6 +197,7 @@ def _write_inline_code(sources: ChosenSources, folder: Path) -> ChosenSources:
     }
     for one in found.values():
         write_inline_code(one)
+        write_generated_files(one)
     return replace(sources, found=found)
 
 

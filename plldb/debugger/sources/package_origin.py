@@ -100,10 +100,17 @@ class Package:
         """The one nearest to the top."""
         return min(self.names, key=lambda name: (name.count("/"), name), default=None)
 
+    def list_top(self) -> list[str]:
+        """The files at the top of an archive, of whatever kind."""
+        return [name for name in self._list_archive() if "/" not in name and name.strip(".")]
+
     def _list_zip(self) -> list[str]:
+        return [name for name in self._list_archive() if name.endswith(".py")]
+
+    def _list_archive(self) -> list[str]:
         try:
             with zipfile.ZipFile(self.path) as archive:
-                return [name for name in archive.namelist() if name.endswith(".py")]
+                return archive.namelist()
         except _UNREADABLE:
             return []
 

@@ -31,6 +31,19 @@ class DescribedLayer:
 
 
 @dataclass(frozen=True)
+class GeneratedFiles:
+    """Files that a tool has put beside the code when it made ``archive``, a zip file.
+
+    ``names`` are at the top of that, and will be in ``folder``, which is written before the code
+    runs.
+    """
+
+    archive: Path
+    names: tuple[str, ...]
+    folder: Path
+
+
+@dataclass(frozen=True)
 class CodeSource:
     """Where the code of one function is, and what the project says of it.
 
@@ -41,7 +54,7 @@ class CodeSource:
     ``code_dir`` lacks is taken from there. ``note`` is what the developer should know of it, in
     words that follow the function's name; so is ``use`` of who calls the function. ``inline`` is
     code that stands in the template itself, to be written to ``code_dir`` first, which ``choice``
-    finds for it.
+    finds for it. ``generated`` are in the first of ``layers``.
     """
 
     code_dir: Path
@@ -53,6 +66,7 @@ class CodeSource:
     note: str = ""
     inline: str | None = None
     use: str = ""
+    generated: GeneratedFiles | None = None
 
 
 # By a function's name in a session, which is its path from the stack: Greeter, Child/Greeter.

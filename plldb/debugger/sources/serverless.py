@@ -11,23 +11,29 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from plldb.debugger.sources.functions import read_functions
 from plldb.debugger.sources.package_origin import NoOrigin, OriginFinder, Package
 from plldb.debugger.sources.project import (
     CodeSource,
+    DescribedLayer,
     Functions,
+    GeneratedFiles,
     Parameters,
     Project,
     find_folder,
+    find_module_path,
+    has_module,
+    is_file,
     make_absolute,
     read_json,
 )
-from plldb.templates import as_dict
+from plldb.templates import as_dict, read_template
 
 _OUTPUT = ".serverless"
+_GENERATED = Path(".plldb", "generated")
 _TEMPLATE = "cloudformation-template-update-stack.json"
 _STATE = "serverless-state.json"
 _SERVICE_FILES = tuple(f"serverless.{suffix}" for suffix in ("yml", "yaml", "json", "js", "ts"))
@@ -72,9 +78,12 @@ def _read_project(template: Path, service: Path) -> Project:
 
 def _read_service(template: Path, service: _Service, parameters: Parameters) -> Functions:
     functions = dict(read_functions(template, parameters, service.locate))
+    resources = read_template(template)["Resources"]
     for logical_id, found in functions.items():
         if isinstance(found, CodeSource):
-            functions[logical_id] = replace(found, build_dir=service.find_packages(found.code_dir))
+            source = replace(found, build_dir=service.find_packages(found.code_dir))
+            resource = as_dict(resources.get(logical_id))
+            functions[logical_id] = service.add_generated(logical_id, source, resource)
     return functions
 
 
@@ -107,6 +116,27 @@ class _Service:
         below = code_dir.relative_to(self.folder) if code_dir.is_relative_to(self.folder) else ""
         places = (self.output / below / "requirements", self.output / "requirements")
         return next((place for place in places if place.is_dir()), None)
+
+    def add_generated(
+        self, logical_id: str, source: CodeSource, resource: Mapping[str, Any]
+    ) -> CodeSource:
+        """A function whose handler a plugin writes while it packages, with what that has written.
+
+        Such as serverless-wsgi, which takes it away again:
+        https://github.com/logandk/serverless-wsgi/blob/master/index.js
+        """
+        module = find_module_path(source.handler or "")
+        key = as_dict(as_dict(resource.get("Properties")).get("Code")).get("S3Key")
+        if not isinstance(key, str) or has_module(source.code_dir, module):
+            return source
+        package = Package(self.output / PurePosixPath(key).name)
+        if package.find_module(source.handler or "") is None:
+            return source
+        names = [name for name in package.list_top() if not is_file(source.code_dir / name)]
+        folder = self.folder / _GENERATED / logical_id
+        layer = DescribedLayer(str(package.path), (folder,), is_deployed=False)
+        generated = GeneratedFiles(package.path, tuple(names), folder)
+        return replace(source, layers=(layer, *source.layers), generated=generated)
 
     def _locate_function(self, function: Mapping[str, Any], handler: str) -> Path | str:
         artifact = as_dict(function.get("package")).get("artifact")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from plldb.debugger.inline_code import write_generated_files
 from plldb.debugger.sources.project import CodeSource, Functions
 from plldb.debugger.sources.serverless import find_projects, find_template_project
 from plldb.errors import SourceError
@@ -172,3 +173,46 @@ def test_a_state_without_what_is_expected_harms_nothing(tmp_path: Path, state: s
 def test_a_name_that_cloudformation_computes(tmp_path: Path) -> None:
     package(tmp_path, {}, FunctionName={"Fn::Sub": "${AWS::StackName}-one"})
     assert found(tmp_path).code_dir == tmp_path
+
+
+class TestAHandlerThatAPluginWrites:
+    """As serverless-wsgi does: its files are in the package, and nowhere else."""
+
+    @pytest.fixture
+    def service(self, tmp_path: Path) -> Path:
+        package(tmp_path, {}, Handler="wsgi_handler.handler")
+        (tmp_path / "app.py").write_text("app = 1")
+        with zipfile.ZipFile(tmp_path / ".serverless/x.zip", "w") as archive:
+            archive.writestr("app.py", "app = 0")
+            archive.writestr("flask/__init__.py", "")
+            archive.writestr("wsgi_handler.py", "def handler(event, context): ...")
+            archive.writestr(".serverless-wsgi", "{}")
+        return tmp_path
+
+    def test_is_used_beside_the_code(self, service: Path) -> None:
+        source = found(service)
+        assert source.code_dir == service
+        assert source.generated is not None
+        assert set(source.generated.names) == {"wsgi_handler.py", ".serverless-wsgi"}
+        write_generated_files(source)
+        ((folder,),) = (layer.folders for layer in source.layers)
+        assert {path.name for path in folder.iterdir()} == set(source.generated.names)
+        assert folder.is_relative_to(service / ".plldb")
+        assert (service / ".plldb" / ".gitignore").read_text() == "*\n"
+
+    def test_is_written_again_when_it_is_another_one(self, service: Path) -> None:
+        write_generated_files(found(service))
+        with zipfile.ZipFile(service / ".serverless/x.zip", "w") as archive:
+            archive.writestr("wsgi_handler.py", "new")
+        source = found(service)
+        write_generated_files(source)
+        assert (source.layers[0].folders[0] / "wsgi_handler.py").read_text() == "new"
+
+    def test_is_the_projects_own_where_it_has_one(self, service: Path) -> None:
+        (service / "wsgi_handler.py").write_text("def handler(event, context): ...")
+        assert found(service).generated is None
+
+    def test_a_folder_that_cant_be_made_is_said(self, service: Path) -> None:
+        (service / ".plldb").write_text("a file")
+        with pytest.raises(SourceError, match=r"wsgi_handler\.py.* can't be written"):
+            write_generated_files(found(service))

@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -227,6 +228,30 @@ def test_parameters_are_mapped() -> None:
     assert "none" not in values
     assert mapped.query == "parameter1=one"
     assert mapped.path == "/other/1"
+
+
+@given(st.text(max_size=9))
+def test_a_mapped_path_stays_on_its_host(text: str) -> None:
+    """However it begins: it is put behind the host of an integration's URL."""
+    asked = call(replace(REQUEST, path_parameters={"id": text}))
+    path = map_request({"overwrite:path": "$request.path.id"}, asked).path
+    assert path.startswith("/")
+    assert path.isascii()
+
+
+@given(st.text(max_size=9))
+def test_mapped_headers_have_no_line_breaks(text: str) -> None:
+    answer = HttpAnswer(200, (), json.dumps({"a": text}).encode())
+    mappings = {"200": {"overwrite:header.x-a": "$response.body.a"}}
+    assert not set(str(map_answer(mappings, call(), answer).header("x-a"))) & {*"\r\n\0"}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "status"), [("404", 404), ("99", 200), ("600", 200), ("x", 200)]
+)
+def test_a_mapped_status_is_one_of_http(wanted: str, status: int) -> None:
+    mappings = {"200": {"overwrite:statuscode": wanted}}
+    assert map_answer(mappings, call(), HttpAnswer(200)).status == status
 
 
 def test_response_is_mapped_by_its_status() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from ..instrumentation.request import LambdaInstrumentation
@@ -15,7 +14,6 @@ from ..sessions.ending import Ending
 from ..sessions.function_lists import DynamoDbFunctionLists
 from ..shared import clients, constants
 from ..shared.log import logged
-from ..shared.together import InThreads
 from ..websocket.actions import answer
 from ..websocket.connections import ApiGatewayConnections
 from ..websocket.relay import Relay
@@ -46,7 +44,6 @@ _relay = Relay(
     ending=Ending(_sessions, _instrumentation, _connections),
     max_message_bytes=int(os.environ[constants.MAX_MESSAGE_BYTES]),
     allows_credentials=os.environ.get(constants.FUNCTION_CREDENTIALS) == constants.ALLOWED,
-    together=InThreads(ThreadPoolExecutor(1)),
 )
 
 handler = logged("message", partial(answer, relay=_relay))

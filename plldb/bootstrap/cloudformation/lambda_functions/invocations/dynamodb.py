@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from ..shared.dynamodb import Change, names_in, put_if, sign_update, update_if
+from ..shared.dynamodb import Change, begin_put_if, names_in, sign_update, update_if
 from ..shared.signed_request import SignedRequest
 from .invocation import (
     OPEN,
@@ -118,7 +118,13 @@ class DynamoDbInvocationStore:
     # --- Invocations --------------------------------------------------------------------------
 
     def record(self, invocation: Invocation) -> Recorded:
-        put = self._put(invocation, f"{_IS_FREE} OR {_IS_ANOTHER_ONES_END}", _open_values())
+        return self.begin_record(invocation)()
+
+    def begin_record(self, invocation: Invocation) -> Callable[[], Recorded]:
+        put = self._begin_put(invocation, f"{_IS_FREE} OR {_IS_ANOTHER_ONES_END}", _open_values())
+        return lambda: self._recorded(invocation, put())
+
+    def _recorded(self, invocation: Invocation, put: Change) -> Recorded:
         if put.is_applied:
             return Recorded.NEW
         found = _invocation(put.item)
@@ -127,7 +133,7 @@ class DynamoDbInvocationStore:
 
     def bury(self, invocation: Invocation) -> Step:
         buried = replace(invocation, state=InvocationState.ABANDONED)
-        put = self._put(buried, _IS_FREE, {})
+        put = self._begin_put(buried, _IS_FREE, {})()
         found = _invocation(put.item)
         if put.is_applied or found is None or not found.is_same_as(invocation):
             return Step(put.is_applied, found)
@@ -234,14 +240,16 @@ class DynamoDbInvocationStore:
             self._client, self._table, _key(key), expression, condition, _NAMES, values
         ).is_applied
 
-    def _put(self, invocation: Invocation, condition: str, values: dict[str, Any]) -> Change:
+    def _begin_put(
+        self, invocation: Invocation, condition: str, values: dict[str, Any]
+    ) -> Callable[[], Change]:
         item = _item(invocation)
         values = values | {
             ":token": item["Token"],
             ":deadline": item["Deadline"],
             ":now": item["CreatedAt"],
         }
-        return put_if(self._client, self._table, item, condition, _NAMES, values)
+        return begin_put_if(self._client, self._table, item, condition, _NAMES, values)
 
     def _get(self, key: str) -> dict[str, Any] | None:
         found = self._client.get_item(TableName=self._table, Key=_key(key), ConsistentRead=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
@@ -59,6 +59,10 @@ class InvocationStore(Protocol):
 
         It takes the place of one that is over, and of an earlier try of the same function.
         """
+        ...
+
+    def begin_record(self, invocation: Invocation) -> Callable[[], Recorded]:
+        """The same, of which the end is waited for by what is returned."""
         ...
 
     def bury(self, invocation: Invocation) -> Step:

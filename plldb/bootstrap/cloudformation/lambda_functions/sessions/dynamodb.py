@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice, takewhile
 from typing import Any
 
-from ..shared.dynamodb import OverloadedError, names_in, put_if, update_if
+from ..shared.dynamodb import OverloadedError, begin_get, begin_put_if, names_in, update_if
 from ..shared.ids import shortened
 from .session import GRACE, LEASE, RESTORING_SECONDS, Session, Status
 from .store import Page, Position, page_by_ttl
@@ -55,15 +55,17 @@ class DynamoDbSessionStore:
 
     def create(self, session: Session) -> None:
         item, condition = _item(session), "attribute_not_exists(#session)"
-        if not put_if(self._client, self._table, item, condition, _NAMES, {}).is_applied:
+        put = begin_put_if(self._client, self._table, item, condition, _NAMES, {})
+        if not put().is_applied:
             raise ValueError("there is a session with this id already")
 
     def get(self, session_id: str) -> Session | None:
         """Reads consistently: an id may be used the moment after it was created."""
-        found = self._client.get_item(
-            TableName=self._table, Key=_key(session_id), ConsistentRead=True
-        )
-        return _session(found["Item"]) if "Item" in found else None
+        return self.begin_get(session_id)()
+
+    def begin_get(self, session_id: str) -> Callable[[], Session | None]:
+        item = begin_get(self._client, self._table, _key(session_id))
+        return lambda: _session_or_none(item())
 
     def activate(self, session_id: str, connection_id: str, now: float) -> bool:
         activated = self._update(
@@ -375,6 +377,10 @@ def _item(session: Session) -> dict[str, Any]:
     if session.restoring_since is not None:
         item["RestoringSince"] = {"N": str(session.restoring_since)}
     return item
+
+
+def _session_or_none(item: dict[str, Any] | None) -> Session | None:
+    return None if item is None else _session(item)
 
 
 def _session(item: dict[str, Any]) -> Session:

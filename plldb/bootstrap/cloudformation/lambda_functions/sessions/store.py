@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Protocol
@@ -32,6 +32,10 @@ class SessionStore(Protocol):
     def create(self, session: Session) -> None: ...
 
     def get(self, session_id: str) -> Session | None: ...
+
+    def begin_get(self, session_id: str) -> Callable[[], Session | None]:
+        """The same, for which what is returned waits: as it is at some time between the two."""
+        ...
 
     def activate(self, session_id: str, connection_id: str, now: float) -> bool:
         """PENDING → ACTIVE with this connection, for a lease.

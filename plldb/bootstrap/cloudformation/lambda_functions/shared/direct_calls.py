@@ -19,7 +19,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from itertools import count
 from typing import Any
@@ -61,6 +61,30 @@ class _Answer:
         return self.status in _PASSING or _code(self) in _THROTTLED
 
 
+@dataclass(frozen=True)
+class _Request:
+    """What is sent, as often as need be, for one call of an ``operation``."""
+
+    operation: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+    id: str
+
+    def name_attempt(self, number: int) -> dict[str, str]:
+        told = f"attempt={number}; max={_ATTEMPTS}"
+        return {**self.headers, "amz-sdk-invocation-id": self.id, "amz-sdk-request": told}
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """A request that was sent, unless ``error`` came of that; ``was_open``: over a kept one."""
+
+    connection: HTTPConnection
+    was_open: bool
+    error: Exception | None
+
+
 class DirectCalls:
     """Requests to the endpoint of a boto3 ``client``; threads may share it.
 
@@ -87,7 +111,10 @@ class DirectCalls:
         self._tls = _trust(_find_certificates()) if self._url.startswith("https:") else None
 
     def check(self, operation: str, parameters: Mapping[str, Any]) -> None:
-        """Raises ParamValidationError for what AWS would refuse by its model."""
+        """Raises ParamValidationError for what AWS would refuse by its model.
+
+        An emulator may have carried it out by then: all the same, it is an error.
+        """
         if self._model is None:
             return
         shape = self._model.operation_model(operation).input_shape
@@ -95,38 +122,41 @@ class DirectCalls:
         if report.has_errors():
             raise ParamValidationError(report=report.generate_report())
 
-    def send(self, operation: str, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
-        """What comes back for a POST. Raises ClientError and EndpointConnectionError.
+    def begin(
+        self, operation: str, path: str, headers: Mapping[str, str], body: bytes
+    ) -> Callable[[], bytes]:
+        """Sends a POST; what is returned waits for what comes back.
 
-        Like boto3, it repeats what was not answered, or was refused for the moment: also what has
-        been carried out, and only the answer got lost.
+        That raises ClientError and EndpointConnectionError. Like boto3, it repeats what was not
+        answered, or was refused for the moment: also what has been carried out, and only the answer
+        got lost.
         """
-        call_id = str(uuid.uuid4())
-        for attempt in count(1):
-            is_last = attempt == _ATTEMPTS
-            told = {
-                "amz-sdk-invocation-id": call_id,
-                "amz-sdk-request": f"attempt={attempt}; max={_ATTEMPTS}",
-            }
-            connection = self._take()
-            was_open = connection.sock is not None
+        request = _Request(operation, path, headers, body, str(uuid.uuid4()))
+        return partial(self._finish, request, self._send(request, 1))
+
+    def _finish(self, request: _Request, sent: _Attempt) -> bytes:
+        for number in count(2):
+            is_last = number > _ATTEMPTS
             try:
-                answer = self._exchange(connection, path, {**headers, **told}, body)
+                answer = _receive(sent)
             except (OSError, HTTPException) as error:
-                connection.close()
+                sent.connection.close()
                 if is_last:
                     raise EndpointConnectionError(endpoint_url=self._url, error=error) from error
-                if was_open:
+                if sent.was_open:
                     # The other end has closed what was kept for too long: all the others, too.
                     self.close()
+                    sent = self._send(request, number)
                     continue
             else:
-                self._kept.append(connection)
+                self._kept.append(sent.connection)
                 if answer.status < 300:
                     return answer.body
                 if is_last or not answer.is_passing:
-                    raise _error(answer, operation)
-            self._sleep(random.random() * _PAUSE_SECONDS * 2**attempt)  # noqa: S311 # nosec B311
+                    raise _error(answer, request.operation)
+            pause = random.random() * _PAUSE_SECONDS * 2 ** (number - 1)  # noqa: S311 # nosec B311
+            self._sleep(pause)
+            sent = self._send(request, number)
         raise AssertionError
 
     def close(self) -> None:
@@ -135,17 +165,21 @@ class DirectCalls:
             with suppress(IndexError):  # another thread was faster
                 self._kept.pop().close()
 
-    def _exchange(
-        self, connection: HTTPConnection, path: str, headers: Mapping[str, str], body: bytes
-    ) -> _Answer:
-        request = AWSRequest("POST", f"{self._url}{path}", dict(headers), body)
-        SigV4Auth(self._credentials(), self._service, self._region).add_auth(request)
-        if connection.sock is None:
-            _open(connection)
-        headers = dict(request.headers.items())
-        connection.request("POST", f"{self._path}{path}", body, headers)
-        response = connection.getresponse()
-        return _Answer(response.status, response.getheader("x-amzn-errortype"), response.read())
+    def _send(self, request: _Request, number: int) -> _Attempt:
+        connection = self._take()
+        was_open = connection.sock is not None
+        headers, body = request.name_attempt(number), request.body
+        signed = AWSRequest("POST", f"{self._url}{request.path}", headers, body)
+        SigV4Auth(self._credentials(), self._service, self._region).add_auth(signed)
+        error: Exception | None = None
+        try:
+            if not was_open:
+                _open(connection)
+            headers = dict(signed.headers.items())
+            connection.request("POST", f"{self._path}{request.path}", body, headers)
+        except (OSError, HTTPException) as failure:
+            error = failure
+        return _Attempt(connection, was_open, error)
 
     def _take(self) -> HTTPConnection:
         with suppress(IndexError):
@@ -159,6 +193,13 @@ class DirectCalls:
         return HTTPSConnection(
             host.hostname, host.port, timeout=_CONNECT_SECONDS, context=self._tls
         )
+
+
+def _receive(sent: _Attempt) -> _Answer:
+    if sent.error is not None:
+        raise sent.error
+    response = sent.connection.getresponse()
+    return _Answer(response.status, response.getheader("x-amzn-errortype"), response.read())
 
 
 def _was_dropped(connection: HTTPConnection) -> bool:
@@ -192,20 +233,26 @@ class DirectDynamoDb:
         return getattr(self._client, name)
 
     def get_item(self, **arguments: Any) -> dict[str, Any]:
-        return self._call("GetItem", arguments)
+        return self.begin("GetItem", arguments)()
 
     def put_item(self, **arguments: Any) -> dict[str, Any]:
-        return self._call("PutItem", arguments)
+        return self.begin("PutItem", arguments)()
 
     def update_item(self, **arguments: Any) -> dict[str, Any]:
-        return self._call("UpdateItem", arguments)
+        return self.begin("UpdateItem", arguments)()
 
-    def _call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    def begin(self, operation: str, arguments: dict[str, Any]) -> Callable[[], dict[str, Any]]:
+        """Sends it; what is returned waits for the answer, and does what can be done meanwhile."""
+        body = json.dumps(arguments).encode()
+        answer = self._calls.begin(operation, "/", request_headers(operation), body)
+        return partial(self._finish, operation, arguments, answer)
+
+    def _finish(
+        self, operation: str, arguments: dict[str, Any], answer: Callable[[], bytes]
+    ) -> dict[str, Any]:
         self._calls.check(operation, arguments)
-        headers = request_headers(operation)
-        found = self._calls.send(operation, "/", headers, json.dumps(arguments).encode())
-        answer: dict[str, Any] = json.loads(found)
-        return answer
+        found: dict[str, Any] = json.loads(answer())
+        return found
 
 
 class DirectConnections:
@@ -220,9 +267,10 @@ class DirectConnections:
 
     def post_to_connection(self, *, ConnectionId: str, Data: bytes) -> None:  # noqa: N803
         parameters = {"ConnectionId": ConnectionId, "Data": Data}
-        self._calls.check("PostToConnection", parameters)
         path = f"/@connections/{quote(ConnectionId, safe='')}"
-        self._calls.send("PostToConnection", path, {}, Data)
+        answer = self._calls.begin("PostToConnection", path, {}, Data)
+        self._calls.check("PostToConnection", parameters)
+        answer()
 
 
 def _find_certificates() -> str:

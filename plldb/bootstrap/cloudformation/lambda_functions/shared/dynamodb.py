@@ -12,6 +12,7 @@ import re
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,6 +23,7 @@ from botocore.exceptions import ClientError
 from .signed_request import SignedRequest
 
 _MARK = "Attempt"
+_METHODS = {"GetItem": "get_item", "PutItem": "put_item"}
 
 
 class OverloadedError(Exception):
@@ -36,35 +38,47 @@ class Change:
     item: dict[str, Any] | None
 
 
-def put_if(
+def begin_get(client: Any, table: str, key: dict[str, Any]) -> Callable[[], dict[str, Any] | None]:
+    """Asks for an item; what is returned waits for it, and gives None if there is none.
+
+    It is read consistently, at some time until then.
+    """
+    arguments = {"TableName": table, "Key": key, "ConsistentRead": True}
+    answer = _begin(client, "GetItem", arguments)
+    return lambda: answer().get("Item")
+
+
+def begin_put_if(
     client: Any,
     table: str,
     item: dict[str, Any],
     condition: str,
     names: dict[str, str],
     values: dict[str, Any],
-) -> Change:
+) -> Callable[[], Change]:
     """Puts an item in the place of what is there, if a condition holds of that.
 
-    Of ``names``, those are used that occur.
+    What is returned waits until that is done. Of ``names``, those are used that occur.
     """
     attempt = {"S": uuid.uuid4().hex}
     item = item | {_MARK: attempt}
     # DynamoDB takes values, or no mention of them, but not none.
     given = {"ExpressionAttributeValues": values} if values else {}
+    arguments = {
+        "TableName": table,
+        "Item": item,
+        "ConditionExpression": condition,
+        "ExpressionAttributeNames": names_in(condition, names),
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        **given,
+    }
+    answer = _begin(client, "PutItem", arguments)
 
     def put() -> dict[str, Any]:
-        client.put_item(
-            TableName=table,
-            Item=item,
-            ConditionExpression=condition,
-            ExpressionAttributeNames=names_in(condition, names),
-            ReturnValuesOnConditionCheckFailure="ALL_OLD",
-            **given,
-        )
+        answer()
         return item
 
-    return _change(put, attempt)
+    return lambda: _change(put, attempt)
 
 
 def update_if(
@@ -152,6 +166,14 @@ def _update_arguments(
         "ExpressionAttributeNames": names_in(f"{expression} {condition}", names),
         "ExpressionAttributeValues": values,
     }
+
+
+def _begin(client: Any, operation: str, arguments: dict[str, Any]) -> Callable[[], dict[str, Any]]:
+    """Sends it, if the client can leave a call under way; boto3's make it when it is waited for."""
+    if hasattr(client, "begin"):
+        answer: Callable[[], dict[str, Any]] = client.begin(operation, arguments)
+        return answer
+    return partial(getattr(client, _METHODS[operation]), **arguments)
 
 
 def _change(make: Callable[[], dict[str, Any]], attempt: dict[str, str]) -> Change:

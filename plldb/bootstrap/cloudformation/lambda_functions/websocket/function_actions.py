@@ -136,13 +136,13 @@ def _invoke_at(grant: Grant, request: Request, wanted: _Invoke, key: str, relay:
     """
     _note(request, grant)
     invocation = _make_invocation(request, wanted, key, grant)
-    pushed = _invocation_message(request, wanted, grant.session_id, relay)
-    if pushed is None:
+    message = _invocation_message(request, wanted, relay)
+    if message is None:
         return _absent(request, wanted.id, _TOO_LARGE)
-    recorded, session = relay.together(
-        lambda: relay.invocations.record(invocation),
-        lambda: relay.sessions.get(grant.session_id),
-    )
+    recording = relay.invocations.begin_record(invocation)
+    reading = relay.sessions.begin_get(grant.session_id)
+    pushed = _with_claim(message, request, wanted, grant.session_id, relay)
+    recorded, session = recording(), reading()
     if recorded is not Recorded.NEW:
         return _tell_of_record(request, invocation, recorded, relay)
     if session is not None and _reason_for_absence(session, request.now) is None:
@@ -157,11 +157,12 @@ def _readdress(request: Request, wanted: _Invoke, invocation: Invocation, relay:
     session = opened.session if opened else None
     reason = _reason_for_absence(session, request.now)
     if session is not None and reason is None:
-        pushed = _invocation_message(request, wanted, session.session_id, relay)
-        if pushed is not None:
+        message = _invocation_message(request, wanted, relay)
+        if message is not None:
             step = relay.invocations.readdress(id, key, session.session_id)
             if not step.is_taken:
                 return _tell(request, step.invocation, id, relay)
+            pushed = _with_claim(message, request, wanted, session.session_id, relay)
             return _push(request, wanted, invocation, session, pushed, relay)
     reply = _take_back(request, invocation, reason or _TOO_LARGE, relay)
     # The function need not wait for what follows.
@@ -213,12 +214,13 @@ def _pass_on(
 
     Wherever that ends half-way, no debugger knows of an invocation that its function runs itself.
     """
-    pushed = _invocation_message(request, wanted, session.session_id, relay)
-    if pushed is None:
+    message = _invocation_message(request, wanted, relay)
+    if message is None:
         return _absent(request, wanted.id, _TOO_LARGE)
     recorded = relay.invocations.record(invocation)
     if recorded is not Recorded.NEW:
         return _tell_of_record(request, invocation, recorded, relay)
+    pushed = _with_claim(message, request, wanted, session.session_id, relay)
     return _push(request, wanted, invocation, session, pushed, relay)
 
 
@@ -255,9 +257,9 @@ def _push(
 
 
 def _invocation_message(
-    request: Request, wanted: _Invoke, session_id: str, relay: Relay
+    request: Request, wanted: _Invoke, relay: Relay
 ) -> wire.InvocationMessage | None:
-    """With a claim, if there is room for it; None if there is none for the event."""
+    """None if there is no room in it for the event."""
     key = wanted.event_key
     message = wire.invocation(
         wanted.id.request_id,
@@ -269,9 +271,20 @@ def _invocation_message(
         event_url=None if key is None else relay.payloads.download_url(key),
         credentials=wanted.credentials,
     )
+    return message if _fits(message) else None
+
+
+def _with_claim(
+    message: wire.InvocationMessage,
+    request: Request,
+    wanted: _Invoke,
+    session_id: str,
+    relay: Relay,
+) -> wire.InvocationMessage:
+    """If there is room for it."""
     signed = relay.claims.sign(wanted.id, session_id, request.now)
     with_claim: wire.InvocationMessage = {**message, "claim": signed}
-    return next((one for one in (with_claim, message) if _fits(one)), None)
+    return with_claim if _fits(with_claim) else message
 
 
 def _fits(message: wire.InvocationMessage) -> bool:

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from ..instrumentation.request import Instrumentation
 from ..invocations.grants import Grants
@@ -23,8 +23,6 @@ from .connections import Connections
 from .wire import Action, ErrorCode
 
 Reply = dict[str, Any] | None
-_T = TypeVar("_T")
-_U = TypeVar("_U")
 
 _END_OF_TIME = 2**40  # in seconds: what is beyond is no mistake of a clock
 # What a function is called in a session: logical ids, or a name in a list.
@@ -51,19 +49,12 @@ class Request:
     now: float
 
 
-class Together(Protocol):
-    def __call__(self, one: Callable[[], _T], other: Callable[[], _U]) -> tuple[_T, _U]:
-        """Does both, in no order, and returns, or raises, once both have come to their end."""
-        ...
-
-
 @dataclass(frozen=True)
 class Relay:
     """Passes invocations and answers on, between functions and debuggers.
 
     ``clock`` gives the time in seconds since the epoch. Unless it ``allows_credentials``, those of
-    functions are neither asked for nor passed on. ``together`` is for calls that need not wait for
-    each other.
+    functions are neither asked for nor passed on.
     """
 
     sessions: SessionStore
@@ -77,7 +68,6 @@ class Relay:
     ending: Ending
     max_message_bytes: int
     allows_credentials: bool
-    together: Together
     clock: Callable[[], float] = time.time
 
     def answer_message(self, invocation: Invocation) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import importlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import boto3
 import pytest
 from botocore.exceptions import ParamValidationError
 from lambda_functions.shared import clients
@@ -57,12 +58,15 @@ def test_so_are_the_calls_past_boto3(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("PLLDB_CONNECTIONS_URL", "http://127.0.0.1:9/plldb")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AK")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     try:
         strict = importlib.reload(clients)
         with pytest.raises(ParamValidationError, match="TableName"):
             strict.direct_dynamodb().put_item(Item={})
         with pytest.raises(ParamValidationError, match="Data"):
-            strict.direct_connections()().post_to_connection(ConnectionId="c", Data=1)
+            strict.direct_connections()().post_to_connection(ConnectionId="c", Data=None)
     finally:
         monkeypatch.undo()
         importlib.reload(clients)

@@ -17,6 +17,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -44,6 +45,8 @@ AWAIT_SECONDS = 30.0
 REPLY_SECONDS = 10.0
 REOPEN_SECONDS = 1.0
 NEVER = float("inf")
+# Calls that are waited for later than they are made.
+_BEGUN = ("begin_get", "begin_record")
 
 
 # --- The helper stack -----------------------------------------------------------------------------
@@ -115,6 +118,7 @@ class Stepwise:
 
     def __init__(self, target: Any) -> None:
         self._target = target
+        self._is_early: dict[str, bool] = {}
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._target, name)
@@ -124,7 +128,21 @@ class Stepwise:
                 Worker.current.wait()
             return method(*arguments, **named)
 
-        return call
+        return partial(self._begin, name, call) if name in _BEGUN else call
+
+    def _begin(self, name: str, call: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:
+        """Two calls that are under way at once are carried out in either order: this one as it is
+        begun, or as it is waited for.
+        """
+        self._is_early[name] = not self._is_early.get(name, False)
+        if not self._is_early[name]:
+
+            def late() -> Any:
+                return call(*arguments)()
+
+            return late
+        value = call(*arguments)()
+        return lambda: value
 
 
 @dataclass(eq=False)
@@ -169,8 +187,6 @@ class World:
         self.ran_here: Counter[InvocationId] = Counter()
         self.outcomes: dict[InvocationId, str] = {}
         self._numbers = count()
-        # Of two things at once.
-        self.does_other_first = False
         # Two environments of the message function, each of which remembers what it has read.
         self._relays = [self._relay() for _ in range(2)]
 
@@ -189,17 +205,8 @@ class World:
             ending=Ending(sessions, instrumentation, connections),
             max_message_bytes=MAX_BYTES,
             allows_credentials=True,
-            together=self._together,
             clock=lambda: self.now,
         )
-
-    def _together(self, one: Callable[[], Any], other: Callable[[], Any]) -> tuple[Any, Any]:
-        """One by one, as they may happen at once; in either order."""
-        self.does_other_first = not self.does_other_first
-        if self.does_other_first:
-            second = other()
-            return one(), second
-        return one(), other()
 
     # --- Its events ---------------------------------------------------------------------------
 

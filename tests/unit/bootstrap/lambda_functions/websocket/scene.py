@@ -90,7 +90,6 @@ class Scene:
             ending=Ending(self.sessions, self.instrumentation, self.connections),
             max_message_bytes=MAX_BYTES,
             allows_credentials=allows_credentials,
-            together=lambda one, other: (one(), other()),
             clock=lambda: self.now,
         )
         if self.remembers:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,9 +18,10 @@ from lambda_functions.invocations.invocation import (
     token_key,
 )
 from lambda_functions.invocations.store import Recorded
-from lambda_functions.sessions.session import GRACE, LEASE, Status
+from lambda_functions.sessions.session import GRACE, LEASE, Session, Status
 from lambda_functions.shared.constants import MAX_FRAME_BYTES
 
+from tests.memory_stores import MemoryInvocationStore, MemorySessionStore
 from tests.unit.bootstrap.lambda_functions.websocket.scene import (
     DEBUGGER,
     FUNCTION,
@@ -133,29 +135,46 @@ class TestInvokeAgain:
         heir = scene.attach("new")
         scene.sessions.appoint_heir(scene.session.session_id, heir.session_id)
 
-        def while_it_is_taken_back(one: Callable[[], Any], other: Callable[[], Any]) -> Any:
-            both = one(), other()
-            scene.invocations.abandon(ID, token_key(scene.token))
-            return both
+        class TakesItBack(MemorySessionStore):
+            """As soon as both are done: nobody else may have looked at the session before."""
 
-        scene.relay = replace(scene.relay, together=while_it_is_taken_back)
+            def begin_get(self, session_id: str) -> Callable[[], Session | None]:
+                def finish() -> Session | None:
+                    scene.invocations.abandon(ID, token_key(scene.token))
+                    return scene.sessions.get(session_id)
+
+                return finish
+
+        scene.relay = replace(scene.relay, sessions=TakesItBack())
         scene.told(DEBUGGER)
         assert is_absent(scene.invoke())
         assert is_refused(scene)
         assert scene.told("new") == []
 
     def test_it_is_read_while_it_is_recorded(self) -> None:
-        at_once: list[object] = []
-
-        def note(one: Callable[[], Any], other: Callable[[], Any]) -> Any:
-            at_once.extend([one(), other()])
-            return tuple(at_once)
-
         scene = Scene()
         scene.invoke(requestId="the-first")
-        scene.relay = replace(scene.relay, together=note)
+        steps: list[str] = []
+
+        class NotedSessions(MemorySessionStore):
+            def begin_get(self, session_id: str) -> Callable[[], Session | None]:
+                steps.append("the session is asked for")
+                return partial(scene.sessions.get, session_id)
+
+        class NotedInvocations(MemoryInvocationStore):
+            def begin_record(self, invocation: Invocation) -> Callable[[], Recorded]:
+                steps.append("the invocation is sent")
+
+                def finish() -> Recorded:
+                    steps.append("the invocation is recorded")
+                    return scene.invocations.record(invocation)
+
+                return finish
+
+        scene.relay = replace(scene.relay, sessions=NotedSessions(), invocations=NotedInvocations())
         assert scene.invoke() == [ACCEPTED]
-        assert at_once == [Recorded.NEW, scene.session]
+        assert sorted(steps[:2]) == ["the invocation is sent", "the session is asked for"]
+        assert steps[2:] == ["the invocation is recorded"]
 
 
 class TestInvoke:

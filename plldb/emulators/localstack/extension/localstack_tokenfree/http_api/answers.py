@@ -95,7 +95,7 @@ def _body(answer: Mapping[str, Any]) -> bytes:
 
 # https://www.rfc-editor.org/rfc/rfc9110#name-field-names
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_BREAKING = re.compile(r"[\r\n\0]")
+BREAKING = re.compile(r"[\r\n\0]")
 
 
 def _headers(answer: Mapping[str, Any], version: str) -> Iterator[tuple[str, str]]:
@@ -136,7 +136,7 @@ def _text(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, (str, int, float)):
         text = str(value)
-        if _BREAKING.search(text):
+        if BREAKING.search(text):
             raise MalformedAnswerError("a header's value has a line break")
         return text
     raise MalformedAnswerError("a header's value is neither text, a number nor a boolean")

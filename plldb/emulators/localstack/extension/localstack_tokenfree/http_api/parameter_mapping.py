@@ -5,11 +5,12 @@ in responses, ``overwrite:statuscode``:
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-parameter-mapping.html
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import parse_qsl, quote, urlencode
 
-from .answers import HttpAnswer
+from .answers import BREAKING, HttpAnswer
 from .http_expressions import evaluate
 from .http_request import HttpRequest
 from .payloads import Call
@@ -17,12 +18,13 @@ from .payloads import Call
 Pairs = Sequence[tuple[str, str]]
 OVERWRITE_PATH = "overwrite:path"
 SAFE_IN_PATH = "/:@!$&'()*+,;=~"
+STATUS = re.compile(r"[2-5]\d\d")
 
 
 def map_request(mapping: Mapping[str, str], call: Call) -> HttpRequest:
     """The request as it goes to the integration. All values are read from the request as it came.
 
-    ``overwrite:path`` replaces the whole path.
+    ``overwrite:path`` replaces the whole path, which begins with a slash in any case.
     """
     request = call.request
     headers: Pairs = request.headers
@@ -37,7 +39,7 @@ def map_request(mapping: Mapping[str, str], call: Call) -> HttpRequest:
         elif place == "querystring":
             query = _changed(query, action, name, value)
         elif place == "path" and value is not None:
-            path = quote(value, safe=f"{SAFE_IN_PATH}%")
+            path = "/" + quote(value.removeprefix("/"), safe=f"{SAFE_IN_PATH}%")
     changes_query = any(":querystring." in key for key in mapping)
     return replace(
         request,
@@ -59,7 +61,7 @@ def map_answer(
         place, _, name = target.partition(".")
         if place == "header":
             headers = _changed(headers, action, name.lower(), value)
-        elif place == "statuscode" and value is not None and value.isdigit():
+        elif place == "statuscode" and value is not None and STATUS.fullmatch(value):
             status = int(value)
     return replace(answer, status=status, headers=tuple(headers))
 
@@ -69,6 +71,7 @@ def _changed(pairs: Pairs, action: str, name: str, value: str | None) -> Pairs:
         return [pair for pair in pairs if pair[0] != name]
     if value is None:
         return pairs
+    value = BREAKING.sub(" ", value)
     if action == "overwrite":
         return [*(pair for pair in pairs if pair[0] != name), (name, value)]
     return [*pairs, (name, value)]
