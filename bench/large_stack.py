@@ -1,4 +1,5 @@
-"""How long plldb takes to attach to 200 functions in five nested stacks, and to leave them.
+"""How long plldb takes to attach to 200 functions in five nested stacks, and to leave them: when
+the helper stack's functions start cold, as on the first time for hours, and when they do not.
 
 ``python -m bench.large_stack`` measures it by itself, on the embedded emulator.
 """
@@ -34,24 +35,28 @@ def measure_large_stack(report: Report, plldb: Plldb, target: Target, folder: Pa
     }
     with deployed(target, children) as stack:
         before = stack.configurations()
-        started = time.perf_counter()
-        with plldb.within(code).attach(stack.name, "--code", str(code)) as attached:
-            _measure(report, stack, attached, started)
+        for helper in ("cold", "warm"):
+            started = time.perf_counter()
+            with plldb.within(code).attach(stack.name, "--code", str(code)) as attached:
+                _measure(report, stack, attached, started, helper)
         after = stack.configurations()
         differing = [name for name in before if after[name] != before[name]]
         assert not differing, differing
 
 
-def _measure(report: Report, stack: Debuggee, attached: Attached, started: float) -> None:
+def _measure(
+    report: Report, stack: Debuggee, attached: Attached, started: float, helper: str
+) -> None:
     ready = attached.wait_for("ready", _SECONDS)
     seconds = time.perf_counter() - started
     note = f"{ready['instrumented']} ready, {_count_children(attached)} children"
-    report.add_figure("attach to 200 functions", seconds * 1000, "≤ 15000 ms", note)
+    name = f"200 functions, {helper} helper stack"
+    report.add_figure(f"attach to {name}", seconds * 1000, "≤ 15000 ms", note)
     assert stack.invoke("Child4/Fn39").json == "here"
     started = time.perf_counter()
     attached.signal(signal.SIGINT)
     assert attached.exit_code(_SECONDS) == 0
-    report.add_figure("detach from 200 functions", (time.perf_counter() - started) * 1000, "")
+    report.add_figure(f"detach from {name}", (time.perf_counter() - started) * 1000, "")
 
 
 def _count_children(attached: Attached) -> int:

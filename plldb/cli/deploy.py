@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from plldb.cli.console import Console
     from plldb.cli.factory import Factory
     from plldb.dev.project_packages import StackSource
+    from plldb.dev.sam_settings import SamSettings
     from plldb.dev.stack_deployment import Change, Deployment, Reporter
 
 
@@ -91,12 +92,7 @@ def name_stacks(factory: Factory, folder: Path, options: DeployOptions) -> list[
     """The stacks of a project as ``deploy_project`` calls them. Raises SourceError if there is no
     project, UsageError if it says not which of several.
     """
-    from plldb.dev.project_packages import choose_stacks, find_stack_sources
-    from plldb.dev.sam_settings import read_sam_settings
-
-    template = options.template
-    settings = read_sam_settings(folder if template is None else (folder / template).parent)
-    stacks = choose_stacks(find_stack_sources(folder, template), options.stack_name)
+    stacks, settings = _read_project(folder, options, options.template)
     return [
         _choose_name(factory, stack, options.stack_name, settings.stack_name) for stack in stacks
     ]
@@ -112,17 +108,13 @@ def deploy_project(
     """Deploys the stacks of a project, and shows what comes of it; returns also the files of their
     templates. ``marks`` are members that each object of JSON output has beside its own.
     """
-    from plldb.dev.project_packages import choose_stacks, find_stack_sources
     from plldb.dev.sam_build import build as build_sam
-    from plldb.dev.sam_settings import read_sam_settings
     from plldb.dev.stack_deployment import Deployer, check_parameters, make_storage
 
     template, console = options.template, factory.console
-    at = folder if template is None else (folder / template).parent
     if options.build:
         template = build_sam(folder, template)
-    stacks = choose_stacks(find_stack_sources(folder, template), options.stack_name)
-    settings = read_sam_settings(at)
+    stacks, settings = _read_project(folder, options, template)
     storage, adaptation = make_storage(target), factory.find_adaptation()
     packages = [stack.package(storage, adaptation) for stack in stacks]
     for remark in dict.fromkeys(one for package in packages for one in package.remarks):
@@ -144,6 +136,20 @@ def deploy_project(
         _show(console, deployment, marks)
         done.append(deployment)
     return done, [file for package in packages for file in package.files]
+
+
+def _read_project(
+    folder: Path, options: DeployOptions, template: Path | None
+) -> tuple[list[StackSource], SamSettings]:
+    """The stacks that the options choose, and what SAM's settings say of them; ``template`` may be
+    one that a build has made.
+    """
+    from plldb.dev.project_packages import choose_stacks, find_stack_sources
+    from plldb.dev.sam_settings import read_sam_settings
+
+    at = folder if options.template is None else (folder / options.template).parent
+    stacks = choose_stacks(find_stack_sources(folder, template), options.stack_name)
+    return stacks, read_sam_settings(at)
 
 
 def _choose_name(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from plldb.cli.command_base import Command
+from plldb.cli.name_types import ANY_NAME
 from plldb.cli.options import global_options
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def _show_news(console: Console, news: Iterable[dict[str, Any]]) -> None:
 
 
 @click.command(cls=Command)
-@click.argument("id_", metavar="ID")
+@click.argument("id_", type=ANY_NAME, metavar="ID")
 @global_options
 def invocation(id_: str) -> None:
     """Show all of an invocation that ran here: event, answer or error, output, where time went.

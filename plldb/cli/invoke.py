@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from plldb.cli.command_base import Command
-from plldb.cli.name_types import FUNCTION_NAME, STACK_NAME, PathName, complete_files
+from plldb.cli.name_types import ANY_NAME, FUNCTION_NAME, STACK_NAME, PathName, complete_files
 from plldb.cli.options import global_options
 from plldb.dev.sample_kinds import SAMPLE_KINDS
 
@@ -50,7 +50,12 @@ if TYPE_CHECKING:
     help="Where --last looks, as --record DIR named it.",
 )
 @click.option("--print-event", is_flag=True, help="Show the event, and invoke nothing.")
-@click.option("--qualifier", metavar="ALIAS|VERSION", help="Another version than $LATEST.")
+@click.option(
+    "--qualifier",
+    type=ANY_NAME,
+    metavar="ALIAS|VERSION",
+    help="Another version than $LATEST.",
+)
 @click.option("--async", "is_async", is_flag=True, help="Do not wait for the answer.")
 @global_options
 def invoke(

@@ -15,6 +15,7 @@ import click
 from plldb import __version__
 from plldb.cli.closed_streams import open_closed_streams
 from plldb.cli.command_base import Group
+from plldb.cli.lost_interrupts import repeat_lost_interrupts
 from plldb.cli.options import find_output, global_options
 from plldb.errors import PlldbError
 from plldb.proxies import exempt_loopback
@@ -144,6 +145,7 @@ def main() -> None:
     # more, again at every 700th object, takes a tenth of the time until the first call goes out.
     gc.set_threshold(20_000)
     open_closed_streams()
+    repeat_lost_interrupts()
     try:
         code = plldb.main(prog_name="plldb", standalone_mode=False)
     except click.ClickException as error:
@@ -199,6 +201,10 @@ def _end_by(error: OSError) -> int:
         raise error
     from plldb.cli.console import give_up_stdout, show_error
 
+    if _is_folder_gone(error):
+        gone = PlldbError("This folder is not there any more.", "Change to another one.")
+        show_error(gone, plldb.failed_in_json)
+        return gone.exit_code
     if error.filename is None:
         give_up_stdout()
     where = f": {error.filename}" if error.filename else ""
@@ -208,11 +214,22 @@ def _end_by(error: OSError) -> int:
     return refusal.exit_code
 
 
+def _is_folder_gone(error: OSError) -> bool:
+    """Whether it is the working folder that was asked for."""
+    if error.errno != errno.ENOENT or error.filename is not None:
+        return False
+    try:
+        os.getcwd()  # noqa: PTH109 - Path's is no other
+    except FileNotFoundError:
+        return True
+    return False
+
+
 def _is_refusal(error: Exception) -> bool:
     """Whether the machine says no, or anything at all keeps plldb from its state folder."""
     if not isinstance(error, OSError):
         return False
-    if error.errno in _REFUSALS:
+    if error.errno in _REFUSALS or _is_folder_gone(error):
         return True
     if not isinstance(error.filename, str):
         return False

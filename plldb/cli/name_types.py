@@ -62,6 +62,11 @@ def _find_profiles(_: click.Context) -> Iterable[str]:
 complete_profiles = _make(_find_profiles)
 
 
+def is_unicode(text: str) -> bool:
+    """Whether it can be sent anywhere: an argument that the locale can't read has bytes in it."""
+    return not any("\ud800" <= one <= "\udfff" for one in text)
+
+
 class _Name(click.types.StringParamType):
     """Text that is not empty: an empty name means all there are, to some services."""
 
@@ -73,6 +78,8 @@ class _Name(click.types.StringParamType):
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if not value:
             self.fail("it is empty.", param, ctx)
+        if not is_unicode(value):
+            self.fail("it is no text in this locale.", param, ctx)
         return value
 
     def shell_complete(
@@ -92,6 +99,8 @@ class PathName(click.Path):
 
 STACK_NAME = _Name(_make(_find_stacks))
 FUNCTION_NAME = _Name(_make(_find_functions))
+# Nobody lists what there is.
+ANY_NAME = _Name(_make(lambda _: ()))
 
 
 def complete_files(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:

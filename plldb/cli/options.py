@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from plldb.cli.name_types import complete_profiles
+from plldb.cli.name_types import complete_profiles, is_unicode
 from plldb.option_names import CONFIG_VARIABLE, KINDS, OUTPUTS, name_variable
 
 if TYPE_CHECKING:
@@ -77,6 +77,8 @@ def parse_assignments(option: str, values: Iterable[str]) -> dict[str, str]:
         name, equals, value = given.partition("=")
         if not name or not equals:
             raise click.UsageError(f"{option} {given} is not NAME=VALUE.")
+        if not is_unicode(given):
+            raise click.UsageError(f"{option} {given} is no text in this locale.")
         assigned[name] = value
     return assigned
 

@@ -199,11 +199,11 @@ class _Replays:
 
 
 def _describe(outcome: Outcome) -> Mapping[str, Any]:
-    import json
+    from plldb.replay.invocation_document import parse_json
 
     if outcome.raw is not None:
         return {"answer": None, "answerBase64": outcome.raw, "error": None}
-    answer = None if outcome.result is None else json.loads(outcome.result)
+    answer = None if outcome.result is None else parse_json(outcome.result)
     return {"answer": answer, "error": outcome.error}
 
 

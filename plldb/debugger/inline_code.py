@@ -108,7 +108,7 @@ def _put(path: Path, text: str) -> None:
 
 
 def _keep_out_of_git(folder: Path) -> None:
-    """It is a working copy of what stands in the template."""
+    """It is a working copy of what stands in the template, or in a package."""
     top = next(parent for parent in folder.parents if parent.name == _FOLDER)
     ignore = top / ".gitignore"
     if not ignore.exists():

@@ -29,6 +29,8 @@ def read_event(
         return (_SAMPLES / f"{sample}.json").read_bytes()
     if given is None:
         return _EMPTY
+    if not given:
+        raise UsageError("--event is empty.", "Give a file, JSON in quotes, or - for stdin.")
     if given == "-":
         return _check(read_stdin(_MOST_READ), "stdin")
     path = folder / Path(given).expanduser()

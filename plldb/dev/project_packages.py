@@ -19,17 +19,17 @@ from plldb.debugger.sources.cloud_assembly import (
 )
 from plldb.debugger.sources.cloudformation import find_template
 from plldb.debugger.sources.project import make_absolute
+from plldb.debugger.sources.serverless import name_nested_template
 from plldb.dev.code_zip import Upload, list_entries
 from plldb.dev.template_package import (
     Adaptation,
     PackagedTemplate,
     Storage,
-    package_body,
     package_template,
     render,
 )
 from plldb.errors import SourceError, UsageError
-from plldb.templates import as_dict, read_template
+from plldb.templates import as_dict
 
 _CDK_FOLDER = "cdk.out"
 _SERVERLESS_TEMPLATE = Path(".serverless", "cloudformation-template-update-stack.json")
@@ -72,6 +72,9 @@ def find_stack_sources(folder: Path, template: Path | None) -> list[StackSource]
             if manifest.is_file():
                 stacks = _list_synthesised(read_assembly(manifest))
                 return [one for one in stacks if path.is_dir() or one.template == path] or stacks
+        if not path.is_file():
+            what = f"{path} is a folder, and not a template." if path.is_dir() else ""
+            raise SourceError(what or f"There is no template {path}.", _HINT)
         return [_read_template(path)]
     if (found := find_template(folder)) is not None:
         return [_read_template(found)]
@@ -120,15 +123,23 @@ def _find_name(path: Path, folder: Path) -> str | None:
 
 
 def _package_serverless(path: Path, storage: Storage, adaptation: Adaptation) -> PackagedTemplate:
-    """Its zips lie beside the template, and go into a bucket of the stack's own otherwise."""
-    body = read_template(path)
-    for resource in body["Resources"].values():
-        properties = as_dict(as_dict(resource).get("Properties"))
-        for name in ("Code", "Content"):
-            key = as_dict(properties.get(name)).get("S3Key")
-            if isinstance(key, str) and (path.parent / Path(key).name).is_file():
-                properties[name] = Path(key).name
-    return package_body(body, path, storage, adaptation)
+    """Its zips and nested templates lie beside the template, and go into a bucket of the stack's
+    own otherwise.
+    """
+
+    def name_files(body: dict[str, Any]) -> list[str]:
+        for resource in body["Resources"].values():
+            properties = as_dict(as_dict(resource).get("Properties"))
+            for name in ("Code", "Content"):
+                key = as_dict(properties.get(name)).get("S3Key")
+                if isinstance(key, str) and (path.parent / Path(key).name).is_file():
+                    properties[name] = Path(key).name
+            nested = name_nested_template(properties)
+            if nested is not None and (path.parent / nested).is_file():
+                properties["TemplateURL"] = nested
+        return adaptation.prepare(body)
+
+    return package_template(path, storage, replace(adaptation, prepare=name_files))
 
 
 # --- CDK ------------------------------------------------------------------------------------------

@@ -13,13 +13,13 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from types import MappingProxyType
 from typing import Self
 
 from plldb.dev.command_runner import find_program, starting_tool
 from plldb.errors import CommandError
+from plldb.held_signals import holding_signals
 
 logger = logging.getLogger(__name__)
 
@@ -52,10 +52,10 @@ class Seed:
         """
         lines = []
         try:
-            # In a thread: Ctrl-C in the midst of it would leave a process that nobody knows.
-            with ThreadPoolExecutor(1) as thread:
-                environ = {**self._environ, **name_outputs(outputs)}
-                process = thread.submit(self._start, environ).result()
+            environ = {**self._environ, **name_outputs(outputs)}
+            # Ctrl-C in the midst of it would leave a process that nobody knows.
+            with holding_signals():
+                process = self._start(environ)
             if process is None:
                 return
             assert process.stdout is not None

@@ -6,7 +6,6 @@ https://docs.aws.amazon.com/cli/latest/reference/cloudformation/package.html
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -89,15 +88,8 @@ def package_template(
 
     Raises SourceError for what it names and is not there.
     """
-    return package_body(read_template(path), path, storage, adaptation)
-
-
-def package_body(
-    body: Mapping[str, Any], path: Path, storage: Storage, adaptation: Adaptation = AS_ON_AWS
-) -> PackagedTemplate:
-    """The same for a template that was read already; relative paths are those of ``path``."""
     packer = _Packer(make_absolute(path), storage, adaptation)
-    packed = packer.pack(copy.deepcopy(dict(body)))
+    packed = packer.pack(read_template(path))
     return PackagedTemplate(
         packed,
         tuple(packer.uploads),
@@ -246,11 +238,8 @@ class _Packer:
         if not _is_local(value):
             return
         path = self._find(logical_id, artifact.property, value)
-        prefix = self.storage.prefix
-        with _reading(path):
-            upload = zip_code(path, prefix) if artifact.is_code else upload_file(path, prefix)
-        self.uploads.append(upload)
-        properties[artifact.property] = artifact.render(self.storage, upload.key)
+        key = self._upload(path, is_code=artifact.is_code)
+        properties[artifact.property] = artifact.render(self.storage, key)
         if artifact.is_code and kind.startswith(_SAM_PREFIX):
             self._remark_on_build(logical_id, path, as_dict(resource.get("Metadata")))
 
@@ -258,13 +247,18 @@ class _Packer:
         """Uploads the files that parts of a property's value name, at any depth."""
         for key, one in as_dict(value).items():
             if key == name and one and _is_local(one):
-                path = self._find(logical_id, name, one)
-                with _reading(path):
-                    upload = upload_file(path, self.storage.prefix)
-                self.uploads.append(upload)
-                value[key] = _as_s3_uri(self.storage, upload.key)
+                uploaded = self._upload(self._find(logical_id, name, one))
+                value[key] = _as_s3_uri(self.storage, uploaded)
             else:
                 self._pack_parts(logical_id, one, name)
+
+    def _upload(self, path: Path, *, is_code: bool = False) -> str:
+        """The key that it will have in the bucket."""
+        prefix = self.storage.prefix
+        with _reading(path):
+            upload = zip_code(path, prefix) if is_code else upload_file(path, prefix)
+        self.uploads.append(upload)
+        return upload.key
 
     def _remark_on_build(self, logical_id: str, path: Path, metadata: Mapping[str, Any]) -> None:
         if _BUILD_FOLDER in path.parts:

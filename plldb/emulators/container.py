@@ -172,10 +172,7 @@ def _hash_context(context: Path, base_image: str | None) -> str:
 def engine_answers() -> bool:
     """Whether there is a Docker engine that runs containers."""
     try:
-        if not _listens():
-            return False
-        with closing(docker.from_env(timeout=_PING_SECONDS)) as client:
-            return bool(client.ping())
+        return _ping()
     except _ERRORS as error:
         logger.debug("no Docker engine answers: %s", error)
         return False
@@ -184,10 +181,7 @@ def engine_answers() -> bool:
 def _is_engine_there() -> bool:
     """Whether an engine can be reached, even if it refuses: only then may containers run."""
     try:
-        if not _listens():
-            return False
-        with closing(docker.from_env(timeout=_PING_SECONDS)) as client:
-            client.ping()
+        _ping()
     except docker.errors.APIError:
         return True
     except _ERRORS:
@@ -195,19 +189,26 @@ def _is_engine_there() -> bool:
     return True
 
 
-def _listens() -> bool:
-    """Whether anybody is at the engine's Unix socket, or it has none: docker's own client leaves
-    one open that can't be connected. Raises DockerException for a DOCKER_HOST that is none.
+def _ping() -> bool:
+    """Whether an engine says that it is well. Raises one of _ERRORS where none can be reached."""
+    _check_socket()
+    with closing(docker.from_env(timeout=_PING_SECONDS)) as client:
+        return bool(client.ping())
+
+
+def _check_socket() -> None:
+    """Raises DockerException if the engine has a Unix socket and nobody is there: docker's own
+    client leaves one open that can't be connected. Also for a DOCKER_HOST that is none.
     """
     host = str(parse_host(os.environ.get("DOCKER_HOST")))
     if not host.startswith(_UNIX):
-        return True
+        return
     with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(_PING_SECONDS)
         try:
             probe.connect(host.removeprefix(_UNIX))
-        except OSError:
-            return False
-    return True
+        except OSError as error:
+            raise docker.errors.DockerException(f"nobody listens at {host}: {error}") from error
 
 
 @contextmanager

@@ -7,8 +7,6 @@ The state file says what is being started before anything is: whenever a crash c
 from __future__ import annotations
 
 import logging
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,12 +18,11 @@ from plldb.emulators.base import Emulator, RunningEmulator, wait_until_healthy
 from plldb.emulators.process_identity import identify_self, is_running
 from plldb.emulators.state import StateFile
 from plldb.errors import EmulatorError
+from plldb.held_signals import holding_signals
 
 logger = logging.getLogger(__name__)
 
 _LOCK_SECONDS = 120
-# What ends plldb otherwise.
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
@@ -139,7 +136,9 @@ class Lifecycle:
     def _sweep(self) -> None:
         """Stops what the state file names, whether it runs or a crash left parts of it."""
         known = self._state.read()
-        with _passing_over_signals():
+        # Whoever presses Ctrl-C again, or tells a process to end once more, wants what is stopped
+        # already to be gone, and not to be left half stopped. It takes seconds.
+        with holding_signals(are_lost=True):
             if known is not None:
                 logger.info("stopping %s", known.emulator)
                 self._get_emulator(known.emulator).stop()
@@ -165,22 +164,6 @@ class Lifecycle:
             yield
         finally:
             lock.release()
-
-
-@contextmanager
-def _passing_over_signals() -> Iterator[None]:
-    """Whoever presses Ctrl-C again, or tells a process to end once more, wants what is stopped
-    already to be gone, and not to be left half stopped. It takes seconds.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handlers = {number: signal.signal(number, lambda *_: None) for number in _SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
 
 
 def _own(running: RunningEmulator) -> RunningEmulator:

@@ -22,7 +22,7 @@ class Address:
     @property
     def authority(self) -> str:
         """As a browser writes it in URLs and in the header ``Host``: without HTTP's own port."""
-        return str(self).removesuffix(f":{HTTP_PORT}") if self.port == HTTP_PORT else str(self)
+        return str(self).removesuffix(f":{HTTP_PORT}")
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host

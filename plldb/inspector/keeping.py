@@ -11,7 +11,7 @@ from plldb.errors import ReplayError
 from plldb.files import replace_file
 from plldb.replay.history import Invocation
 from plldb.replay.masks import Masks
-from plldb.replay.recorder import make_recording, mask_recording, name_file
+from plldb.replay.recorder import explain, make_recording, mask_recording, name_file
 from plldb.replay.recording import EXPECTATIONS, SUFFIX, render
 
 KINDS = ("recording", "test")
@@ -63,10 +63,8 @@ class Keeping:
                 f"{path} can't be written: {error.strerror}.", "See who may write there."
             ) from None
         except (ValueError, RecursionError) as error:
-            is_deep = isinstance(error, RecursionError)
-            reason = "it is nested too deeply" if is_deep else type(error).__name__
             raise ReplayError(
-                f"It can't be recorded: {reason}.", "Python can't read its JSON."
+                f"It can't be recorded: {explain(error)}.", "Python can't read its JSON."
             ) from None
         return path
 

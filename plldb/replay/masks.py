@@ -10,6 +10,7 @@ import base64
 import binascii
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -152,11 +153,12 @@ class Masks:
                     while name in masked:
                         name += "'"
                     if self._holds_secret(value, key):
-                        hidden = _hide(one, _COUNTS.search(_normalize(key)) is not None)
-                        masked[name] = _Done(hidden)
+                        masked[name] = _Secret(one, _COUNTS.search(_normalize(key)) is not None)
                     else:
                         masked[name] = one
                 return masked
+            case _Secret():
+                return _hide(value)
             case str():
                 return self._mask_string(value, elsewhere)
         return value
@@ -167,12 +169,10 @@ class Masks:
             masked = self._mask(inner, elsewhere)
             # As it was written, unless there is something to hide in it.
             try:
-                written = None if masked == inner else json.dumps(masked, separators=(",", ":"))
+                return text if masked == inner else json.dumps(masked, separators=(",", ":"))
             except RecursionError:
                 return MASK
-            if written is not None:
-                return self._mask_text(written, elsewhere)
-        elif (decoded := _decode(text)) is not None:
+        if (decoded := _decode(text)) is not None:
             masked = self._mask_string(decoded, elsewhere)
             if masked != decoded:
                 return base64.b64encode(masked.encode("utf-8", "surrogatepass")).decode()
@@ -201,25 +201,26 @@ def _normalize(key: str) -> str:
     return re.sub(r"[\W_]", "", key).lower()
 
 
-def _hide(value: Any, is_count: bool) -> Any:
-    """All that is in it; only true, false, null and what is empty hide nothing."""
-
-    def hide(one: Any) -> Any:
-        match one:
-            case dict() | list() | None | bool() | "":
-                return one
-            case int() | float() if is_count:
-                return one
-        return MASK
-
-    return _rebuild(value, hide)
-
-
 @dataclass(frozen=True)
-class _Done:
-    """A value of which nothing is to be changed any more."""
+class _Secret:
+    """A value that lies under a secret key, and may be a count there."""
 
     value: Any
+    is_count: bool
+
+
+def _hide(secret: _Secret) -> Any:
+    """All that is in it is secret, too; only true, false, null and what is empty hide nothing."""
+    match secret.value:
+        case dict() as members:
+            return {key: _Secret(one, secret.is_count) for key, one in members.items()}
+        case list() as values:
+            return [_Secret(one, secret.is_count) for one in values]
+        case None | bool() | "":
+            return secret.value
+        case int() | float() if secret.is_count:
+            return secret.value
+    return MASK
 
 
 def _rebuild(value: Any, change: Callable[[Any], Any]) -> Any:
@@ -230,9 +231,6 @@ def _rebuild(value: Any, change: Callable[[Any], Any]) -> Any:
     left: list[tuple[Any, Any, Any]] = [(value, whole, 0)]
     while left:
         one, holder, place = left.pop()
-        if isinstance(one, _Done):
-            holder[place] = one.value
-            continue
         made = change(one)
         match made:
             case dict():
@@ -251,10 +249,27 @@ def _parse(text: str) -> Any:
     if text.lstrip()[:1] not in ("{", "[", '"'):
         return None
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=_keep_all)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict | list | str) and value else None
+
+
+def _keep_all(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """With a list of the values of a name that comes again: the last one alone would be all that is
+    looked through.
+    """
+    kept = dict(members)
+    if len(kept) == len(members):
+        return kept
+    counts = Counter(name for name, _ in members)
+    kept = {name: [] for name, count in counts.items() if count > 1}
+    for name, value in members:
+        if counts[name] > 1:
+            kept[name].append(value)
+        else:
+            kept[name] = value
+    return kept
 
 
 def _decode(text: str) -> str | None:

@@ -86,14 +86,15 @@ class Recorder:
             name = name_file(started.function, started.arrived, started.request_id)
             replace_file(self._folder / name, render(document), 0o600)
         except (OSError, ValueError, RecursionError, MemoryError) as error:
-            reason = _explain(error)
+            reason = explain(error)
             if not self._has_warned:
                 self._has_warned = True
                 who = f"{started.function} {shortened(started.request_id)}"
                 self._warn(f"{who} could not be recorded in {self._folder}: {reason}.")
 
 
-def _explain(error: Exception) -> str | None:
+def explain(error: Exception) -> str | None:
+    """Why something can't be recorded."""
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
     return error.strerror if isinstance(error, OSError) else type(error).__name__

@@ -85,12 +85,17 @@ _STOPPED = (
 _NEVER_ARRIVED = re.compile(
     r"'NoneType' object has no attribute 'stdin'|Worker process exited immediately\. .*"
     r"|\[Errno 2\] No such file or directory: '.*/ministack-lambda-.*'"
-    r"|Failed to (resolve|extract) layer .*",
+    r"|Failed to (resolve|extract) layer .*|Worker init failed: No module named 'plldb_shim'",
     re.DOTALL,
 )
 
 
-_TRIES = 5
+TRIES = 5
+
+
+def names_lost_event(text: str) -> bool:
+    """Whether the engine lost the event on its way to the function, by what somebody says of it."""
+    return _NEVER_ARRIVED.search(text) is not None
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,17 @@ class Outcome:
     def was_stopped(self) -> bool:
         """Whether the engine ended the environment before it knew where the invocation runs."""
         return self.error is not None and self.json["errorMessage"] in _STOPPED
+
+    @property
+    def was_lost(self) -> bool:
+        """Whether it is an error since the debugger that ran it is gone, whoever noticed it first.
+
+        Once a debugger is gone, its functions are restored, and an engine that ends environments
+        whose function changes may do so before they have asked what became of their invocation.
+        """
+        return self.error == "Unhandled" and (
+            self.was_stopped or "debugger went away while it ran" in self.json["errorMessage"]
+        )
 
     @property
     def json(self) -> Any:
@@ -148,7 +164,7 @@ class Debuggee:
                     )
 
     def invoke(self, function: str, event: Any = None) -> Outcome:
-        for _ in range(_TRIES - 1):
+        for _ in range(TRIES - 1):
             outcome = self._invoke_once(function, event)
             if not outcome.never_arrived:
                 return outcome

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from .debugging import TRIES, names_lost_event
 from .support import Attached, Plldb, clean_environment, poll, random_name
 
 # It has an emulator of its own, whatever the others of this suite run against.
@@ -50,8 +51,20 @@ class Project:
     def dev(self, *options: str) -> Attached:
         return Attached(self.plldb.start("dev", "--output", "json", *options), self.plldb.said)
 
+    def wait_for_answer(self, said: str = "hello", memory: str = "128") -> None:
+        """From here, where memory sizes are texts. An invocation that nobody takes in time, as on
+        a busy machine while the helper stack starts, runs where it was deployed.
+        """
+        answer = {"said": said, "memory": memory}
+        poll(lambda: self.invoke() == answer, f"it answers {answer}")
+
     def invoke(self) -> object:
-        return json.loads(self.plldb("invoke", "Greeter").succeeded().stdout)
+        """Again, if the engine has lost the event."""
+        for _ in range(TRIES):
+            invoked = self.plldb("invoke", "Greeter")
+            if invoked.exit_code == 0 or not names_lost_event(invoked.stderr):
+                break
+        return json.loads(invoked.succeeded().stdout)
 
     def runs(self) -> bool:
         done = self.plldb("local", "status", "--output", "json").succeeded()
@@ -93,10 +106,10 @@ def test_from_nothing_to_an_answer_from_here_and_back(project: Project) -> None:
         assert deployed["stackName"] == project.folder.name
         assert deployed["status"] == "CREATE_COMPLETE"
         dev.wait_for("ready")
-        assert project.invoke() == {"said": "hello", "memory": "128"}
+        project.wait_for_answer()
 
         project.code.write_text(_CODE.replace("hello", "good morning"))
-        assert project.invoke() == {"said": "good morning", "memory": "128"}
+        project.wait_for_answer("good morning")
 
         dev.signal(signal.SIGINT)
         assert dev.exit_code(60) == 0, dev.errors()
@@ -110,11 +123,11 @@ def test_an_edited_template_is_deployed_and_a_broken_one_is_not(project: Project
         for count, broken in enumerate(_BROKEN, 1):
             project.template.write_text(broken)
             poll(partial(project.has_logged, _GOES_ON, count), f"it is noticed: {broken}")
-            assert project.invoke() == {"said": "hello", "memory": "128"}
+            project.wait_for_answer()
 
         project.template.write_text(_TEMPLATE.replace("128", "256"))
         assert dev.wait_for("deployed")["status"] == "UPDATE_COMPLETE"
-        poll(lambda: project.invoke() == {"said": "hello", "memory": "256"}, "it runs here again")
+        project.wait_for_answer(memory="256")
 
         dev.signal(signal.SIGINT)
         assert dev.exit_code(60) == 0, dev.errors()
@@ -169,7 +182,7 @@ def test_the_seed_runs_after_each_deployment_and_may_fail(project: Project) -> N
         assert seeded.read_text().split() == ["True"], "it found the helper stack's tables"
         project.template.write_text(_TEMPLATE.replace("128", "256"))
         poll(lambda: seeded.read_text().split() == ["True"] * 2, "it runs again")
-        poll(lambda: project.invoke() == {"said": "hello", "memory": "256"}, "it runs here again")
+        project.wait_for_answer(memory="256")
         dev.signal(signal.SIGINT)
         assert dev.exit_code(60) == 0, dev.errors()
     assert dev.errors().count("no user today") == 2
@@ -196,7 +209,7 @@ def test_what_a_killed_one_left_is_taken_over(project: Project, event: str) -> N
     with project.dev() as dev:
         assert dev.wait_for("deployed")["changed"] is False
         dev.wait_for("ready")
-        assert project.invoke() == {"said": "hello", "memory": "128"}
+        project.wait_for_answer()
         dev.signal(signal.SIGINT)
         assert dev.exit_code(60) == 0, dev.errors()
     assert not project.runs()

@@ -41,8 +41,8 @@ LAYERS = [
     {"templates"},
     {"deployed"},
     {
-        *("certificates", "clock_skew", "diagnostic_log", "files", "network_refusals"),
-        *("json_text", "option_names", "proxies"),
+        *("certificates", "clock_skew", "diagnostic_log", "files", "held_signals"),
+        *("json_text", "network_refusals", "option_names", "proxies"),
     },
     {"config"},
     {"settings_file"},

@@ -208,6 +208,16 @@ class _Origins:
 
     def find_exported(self, name: str) -> Layers:
         """The layer that a stack of the app exports under a name; none if it is something else."""
+        if name not in self._exported:
+            self._exported[name] = self._read_exported(name)
+        return self._exported[name]
+
+    @cached_property
+    def _exported(self) -> dict[str, Layers]:
+        """What was asked for: all functions of an app may have the same layer."""
+        return {}
+
+    def _read_exported(self, name: str) -> Layers:
         template, value = self._exports.get(name, (None, None))
         if template is None:
             return ()

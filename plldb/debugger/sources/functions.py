@@ -59,11 +59,16 @@ _SERVES_CUSTOM_RESOURCE = (
     "it serves the custom resource {}: while an invocation is held here, a deployment of the stack "
     "waits for what its code sends, and fails without that"
 )
+_CIRCLE = "it is passed what comes of its own outputs"
 _SERVERLESS_REPOSITORY = "it is an application of the AWS Serverless Application Repository"
 
 # The folder of a function's or layer's content, by its logical id and resource, or why there is
 # none; None if the template says it.
 Locate = Callable[[str, Mapping[str, Any]], "Path | str | None"]
+
+
+def _leave_to_template(_logical_id: str, _resource: Mapping[str, Any]) -> None:
+    return None
 
 
 @dataclass(frozen=True)
@@ -81,20 +86,23 @@ Layers = tuple[DescribedLayer, ...]
 
 @dataclass(frozen=True)
 class OtherStacks:
-    """The layers that a template has from other stacks of its project.
+    """What a template has from other stacks of its project.
 
-    ``passed`` are those that the stack above passes, by the names of the parameters; a list may be
+    ``passed`` are layers that the stack above passes, by the names of the parameters; a list may be
     in one. ``find_exported`` gives the one that some stack exports under a name, or none.
+    ``find_template`` gives the template of a nested stack by its properties, where a tool that has
+    computed the URL put the file itself.
     """
 
     passed: Mapping[str, Layers] = field(default_factory=dict)
     find_exported: Callable[[str], Layers] = lambda _name: ()
+    find_template: Callable[[Mapping[str, Any]], Path | None] = lambda _properties: None
 
 
 def read_functions(
     path: Path,
     parameters: Parameters,
-    locate: Locate = lambda _logical_id, _resource: None,
+    locate: Locate = _leave_to_template,
     folders: BuildFolders = BuildFolders(),
     others: OtherStacks = OtherStacks(),
 ) -> Functions:
@@ -127,10 +135,7 @@ def read_resources(path: Path, parameters: Parameters) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class _Reader:
-    """Reads one template. ``above`` are those that it is nested in, ``name`` is the path to it.
-
-    ``asked`` are the nested stacks of it whose outputs are being looked at.
-    """
+    """Reads one template. ``above`` are those that it is nested in, ``name`` is the path to it."""
 
     path: Path
     scope: Scope
@@ -139,7 +144,6 @@ class _Reader:
     others: OtherStacks
     name: str = ""
     above: tuple[Path, ...] = ()
-    asked: frozenset[str] = frozenset()
 
     @cached_property
     def _resources(self) -> dict[str, Any]:
@@ -262,9 +266,23 @@ class _Reader:
         else:
             yield from child.read()
 
+    @cached_property
+    def _nested(self) -> dict[str, _Reader | str]:
+        """What was opened of the nested stacks; each may be asked for many outputs."""
+        return {}
+
     def _open_nested(self, logical_id: str, resource: Mapping[str, Any]) -> _Reader | str:
         """The reader of a nested stack's template; or why that is not here."""
-        path = self._find_nested(resource)
+        if logical_id not in self._nested:
+            # To know what it is passed, others are asked, and these may ask it in turn.
+            self._nested[logical_id] = _CIRCLE
+            self._nested[logical_id] = self._make_nested(logical_id, resource)
+        return self._nested[logical_id]
+
+    def _make_nested(self, logical_id: str, resource: Mapping[str, Any]) -> _Reader | str:
+        properties = as_dict(resource.get("Properties"))
+        of_tool = self.others.find_template(properties)
+        path = of_tool or self._find_nested(resource)
         if isinstance(path, str):
             return path
         above = (*self.above, self.path)
@@ -273,23 +291,21 @@ class _Reader:
                 f"{self.path}: {logical_id} is the template {path}, which it is nested in itself.",
                 "Name another template for it.",
             )
-        properties = as_dict(resource.get("Properties"))
         parameters, unknown = self._pass_parameters(properties)
         unknown |= {"AWS::StackName", "AWS::StackId"}
         return replace(
             self,
             path=path,
             scope=Scope(read_template(path), parameters, unknown),
-            locate=lambda _logical_id, _resource: None,
+            locate=self.locate if of_tool else _leave_to_template,
             folders=replace(self.folders, base=None),
             others=replace(self.others, passed=self.find_all_layers(properties.get("Parameters"))),
             name=f"{self.name}{logical_id}/",
             above=above,
-            asked=frozenset(),
         )
 
     def _find_nested(self, resource: Mapping[str, Any]) -> Path | str:
-        """A nested stack's template; or why it is not here."""
+        """A nested stack's template, by what names it; or why it is not here."""
         name = TEMPLATE_PROPERTIES[str(resource["Type"])]
         value = as_dict(resource.get("Properties")).get(name)
         if name == "Location" and "ApplicationId" in as_dict(value):
@@ -359,10 +375,9 @@ class _Reader:
     def _find_output(self, logical_id: str, output: str) -> Layers:
         """What a nested stack gives out."""
         resource = as_dict(self._resources.get(logical_id))
-        if str(resource.get("Type")) not in TEMPLATE_PROPERTIES or logical_id in self.asked:
+        if str(resource.get("Type")) not in TEMPLATE_PROPERTIES:
             return ()
-        asking = replace(self, asked=self.asked | {logical_id})
-        child = asking._open_nested(logical_id, resource)
+        child = self._open_nested(logical_id, resource)
         if isinstance(child, str):
             return ()
         outputs = as_dict(child.scope.template.get("Outputs"))

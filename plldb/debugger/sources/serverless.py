@@ -14,7 +14,7 @@ from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from plldb.debugger.sources.functions import read_functions
+from plldb.debugger.sources.functions import OtherStacks, read_functions
 from plldb.debugger.sources.package_origin import NoOrigin, OriginFinder, Package
 from plldb.debugger.sources.project import (
     CodeSource,
@@ -35,6 +35,7 @@ from plldb.templates import as_dict, read_template
 _OUTPUT = ".serverless"
 _GENERATED = Path(".plldb", "generated")
 _TEMPLATE = "cloudformation-template-update-stack.json"
+_NESTED = re.compile(r"cloudformation-template-[^/]+\.json")
 _STATE = "serverless-state.json"
 _SERVICE_FILES = tuple(f"serverless.{suffix}" for suffix in ("yml", "yaml", "json", "js", "ts"))
 _BUCKET = "ServerlessDeploymentBucket"
@@ -77,7 +78,8 @@ def _read_project(template: Path, service: Path) -> Project:
 
 
 def _read_service(template: Path, service: _Service, parameters: Parameters) -> Functions:
-    functions = dict(read_functions(template, parameters, service.locate))
+    others = OtherStacks(find_template=service.find_template)
+    functions = dict(read_functions(template, parameters, service.locate, others=others))
     resources = read_template(template)["Resources"]
     for logical_id, found in functions.items():
         if isinstance(found, CodeSource):
@@ -110,6 +112,12 @@ class _Service:
         if function is not None:
             return self._locate_function(function, str(properties.get("Handler")))
         return self.folder if content.get("S3Bucket") == {"Ref": _BUCKET} else None
+
+    def find_template(self, properties: Mapping[str, Any]) -> Path | None:
+        """That of a nested stack, beside the service's own."""
+        name = name_nested_template(properties)
+        path = None if name is None else self.output / name
+        return path if path is not None and is_file(path) else None
 
     def find_packages(self, code_dir: Path) -> Path | None:
         """Where serverless-python-requirements has installed what the code needs."""
@@ -178,6 +186,17 @@ class _Service:
             f"{_normalise(name)}LambdaLayer": as_dict(_follow(self.state, one))
             for name, one in layers.items()
         }
+
+
+def name_nested_template(properties: Mapping[str, Any]) -> str | None:
+    """The name of the file that serverless-plugin-split-stacks has written for a nested stack.
+
+    https://github.com/dougmoscrop/serverless-plugin-split-stacks
+    """
+    match properties.get("TemplateURL"):
+        case {"Fn::Join": ["/", [*_, str() as name]]} if _NESTED.fullmatch(name):
+            return name
+    return None
 
 
 def _normalise(name: str) -> str:

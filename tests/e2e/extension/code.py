@@ -24,6 +24,7 @@ def zipped_files(files: Mapping[str, str]) -> bytes:
 
 @contextmanager
 def bucket_with(cloud: Cloud, objects: dict[str, bytes]) -> Iterator[str]:
+    """-> a bucket; deleted at the end, with whatever has been put there."""
     s3 = cloud.client("s3", config=None)
     name = f"code-{uuid.uuid4().hex[:12]}"
     s3.create_bucket(Bucket=name)
@@ -32,6 +33,6 @@ def bucket_with(cloud: Cloud, objects: dict[str, bytes]) -> Iterator[str]:
             s3.put_object(Bucket=name, Key=key, Body=body)
         yield name
     finally:
-        for key in objects:
-            s3.delete_object(Bucket=name, Key=key)
+        for each in s3.list_objects_v2(Bucket=name).get("Contents", ()):
+            s3.delete_object(Bucket=name, Key=each["Key"])
         s3.delete_bucket(Bucket=name)

@@ -167,13 +167,13 @@ Resources:
 def test_stack_fails_with_the_one_nested_in_it(cloud: Cloud) -> None:
     """And what was made goes with it, whatever was not made.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/troubleshooting.html"""
-    topics = cloud.client("sns").list_topics()["Topics"]
     with bucket_with(cloud, {"child.yaml": CHILD.encode()}) as bucket:
         url = f"https://s3.{REGION}.amazonaws.com/{bucket}/child.yaml"
         reason = failure(cloud, PARENT.replace("AT", url, 1))
     assert reason.startswith("Child: Embedded stack ")
     assert reason.endswith("Wall: Resource type AWS::WAFv2::WebACL not supported")
-    assert cloud.client("sns").list_topics()["Topics"] == topics
+    topics = cloud.client("sns").list_topics()["Topics"]
+    assert not [topic for topic in topics if ":failing-" in topic["TopicArn"]]
 
 
 def test_literals_in_a_change_set(cloud: Cloud) -> None:

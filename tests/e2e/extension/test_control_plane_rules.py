@@ -22,6 +22,10 @@ MODELS = f"{REFERENCE}apis-apiid-models.html"
 STAGES = f"{REFERENCE}apis-apiid-stages.html"
 DOMAINS = f"{REFERENCE}domainnames.html"
 SELECTION = f"{GUIDE}apigateway-websocket-api-selection-expressions.html"
+ACCESS_LOGS = (
+    "https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/"
+    "aws-properties-apigatewayv2-stage-accesslogsettings.html"
+)
 ROUTE_KEYS = f"{GUIDE}http-api-develop-routes.html"
 MAPPING = f"{GUIDE}http-api-parameter-mapping.html"
 SERVICES = f"{GUIDE}http-api-develop-integrations-aws-services-reference.html"
@@ -268,6 +272,29 @@ ROWS = [
     # By analogy: the model says 1,024, and public applications have formats of 1,100 deployed.
     http(STAGES, "create_stage", None, StageName="s", AccessLogSettings={"Format": LONG_FORMAT}),
     http(STAGES, "create_stage", None, StageName="$default"),
+    websocket(ACCESS_LOGS, "create_stage", StageName="logged", AccessLogSettings={"Format": "a"}),
+    http(
+        ACCESS_LOGS,
+        "create_stage",
+        StageName="logged",
+        AccessLogSettings={"Format": "$context.requestId\n$context.stage"},
+    ),
+    http(
+        ACCESS_LOGS,
+        "create_stage",
+        StageName="logged",
+        AccessLogSettings={
+            "DestinationArn": "arn:aws:logs:us-east-1:000000000000:log-group:/not/there",
+            "Format": "$context.requestId",
+        },
+    ),
+    websocket(
+        ACCESS_LOGS,
+        "create_stage",
+        None,
+        StageName="logged",
+        AccessLogSettings={"Format": '{"id": "$context.requestId"}'},
+    ),
     # lists
     websocket(ROUTES, "get_routes", MaxResults="none"),
     websocket(ROUTES, "get_routes", NextToken="nonsense"),

@@ -16,6 +16,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect as websocket_connect
 
 from .cloud import REGION, Cloud, wait_for
+from .code import bucket_with
 from .websocket_api import (
     STAGE,
     Answer,
@@ -34,7 +35,6 @@ REFERENCE = "apigateway-websocket-api-mapping-template-reference.html"
 OVERRIDE = "apigateway-override-request-response-parameters.html"
 PASSTHROUGH = "websocket-api-data-transformations.html"
 VALIDATION = "websocket-api-request-validation.html"
-PARAMETERS = "websocket-api-parameter-mapping.html"
 OK = '{"statusCode": 200}'
 
 
@@ -503,13 +503,14 @@ def user(cloud: Cloud) -> Iterator[User]:
         iam.delete_user(UserName=name)
 
 
+def document(**statement: Any) -> str:
+    allowing = {"Effect": "Allow", "Resource": "*", **statement}
+    return json.dumps({"Version": "2012-10-17", "Statement": [allowing]})
+
+
 def allow(cloud: Cloud, user: User, **statement: Any) -> None:
-    document = {
-        "Version": "2012-10-17",
-        "Statement": [{"Effect": "Allow", "Resource": "*", **statement}],
-    }
     cloud.client("iam").put_user_policy(
-        UserName=user.name, PolicyName="rights", PolicyDocument=json.dumps(document)
+        UserName=user.name, PolicyName="rights", PolicyDocument=document(**statement)
     )
 
 
@@ -557,6 +558,49 @@ def test_iam_on_connect(cloud: Cloud, user: User) -> None:
         assert not opens(url, additional_headers=in_headers)
         allow(cloud, user, NotAction="execute-api:*")
         assert not opens(presigned(api, user.access_key, user.secret))
+        for name, is_allowed in ((user.name, True), ("somebody", False)):
+            arn_of_me = {"aws:PrincipalArn": "arn:aws:iam::*:user/${aws:username}"}
+            condition = {"StringEquals": {"aws:username": name}, "ArnLike": arn_of_me}
+            allow(cloud, user, Action="execute-api:Invoke", Condition=condition)
+            assert opens(presigned(api, user.access_key, user.secret)) is is_allowed
+
+
+def test_iam_limits_of_a_role(cloud: Cloud) -> None:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html:
+    the permissions boundary and the session policy must allow it, too"""
+    iam, sts = cloud.client("iam"), cloud.client("sts")
+    name = f"role-{uuid.uuid4().hex[:8]}"
+    trust = json.dumps(
+        {
+            "Version": "2012-10-17",
+            "Statement": [
+                {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+            ],
+        }
+    )
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    iam.put_role_policy(
+        RoleName=name, PolicyName="all", PolicyDocument=document(Action="execute-api:*")
+    )
+    boundary = iam.create_policy(PolicyName=name, PolicyDocument=document(Action="s3:*"))
+    boundary_arn = boundary["Policy"]["Arn"]
+
+    def is_let_in(**limits: str) -> bool:
+        made = sts.assume_role(RoleArn=role, RoleSessionName="me", **limits)["Credentials"]
+        return opens(presigned(api, made["AccessKeyId"], made["SecretAccessKey"]))
+
+    try:
+        with websocket_api(cloud) as api:
+            connect_route(api, route={"AuthorizationType": "AWS_IAM"})
+            assert is_let_in()
+            assert is_let_in(Policy=document(Action="execute-api:Invoke"))
+            assert not is_let_in(Policy=document(Action="s3:*"))
+            iam.put_role_permissions_boundary(RoleName=name, PermissionsBoundary=boundary_arn)
+            assert not is_let_in()
+    finally:
+        iam.delete_role_policy(RoleName=name, PolicyName="all")
+        iam.delete_role(RoleName=name)
+        iam.delete_policy(PolicyArn=boundary_arn)
 
 
 def test_manage_connections_needs_rights(cloud: Cloud, user: User) -> None:
@@ -593,8 +637,13 @@ def service(name: str, action: str) -> dict[str, Any]:
     return {"IntegrationType": "AWS", "IntegrationMethod": "POST", "IntegrationUri": uri}
 
 
+def http_get(uri: str) -> dict[str, Any]:
+    return {"IntegrationType": "HTTP", "IntegrationMethod": "GET", "IntegrationUri": uri}
+
+
 def test_sqs(cloud: Cloud, open_api: WebSocketApi) -> None:
-    """The pattern of a queue behind a route: a form, with the connection as an attribute."""
+    """apigateway-websocket-api-integrations.html: the pattern of a queue behind a route, a form
+    with the connection as an attribute."""
     sqs = cloud.client("sqs")
     name = f"queue-{uuid.uuid4().hex[:8]}"
     url = sqs.create_queue(QueueName=name)["QueueUrl"]
@@ -628,7 +677,8 @@ def test_sqs(cloud: Cloud, open_api: WebSocketApi) -> None:
 
 
 def test_dynamodb(open_api: WebSocketApi, table: str) -> None:
-    """Items in and out without a function: PutItem, then GetItem with a response template."""
+    """websocket-api-data-transformations.html: items in and out without a function, PutItem, then
+    GetItem with a response template."""
     key = {"Id": {"S": "$context.connectionId"}}
     item = key | {"Name": {"S": "$input.path('$.name')"}}
     open_api.add_route(
@@ -651,10 +701,9 @@ def test_dynamodb(open_api: WebSocketApi, table: str) -> None:
 
 
 def test_s3(cloud: Cloud, open_api: WebSocketApi) -> None:
+    """websocket-api-data-mapping.html: the path of an AWS integration"""
     s3 = cloud.client("s3")
-    bucket = f"bucket-{uuid.uuid4().hex[:8]}"
-    s3.create_bucket(Bucket=bucket)
-    try:
+    with bucket_with(cloud, {}) as bucket:
         open_api.add_route(
             "keep",
             answered('{"kept": true}', "/200/"),
@@ -665,14 +714,11 @@ def test_s3(cloud: Cloud, open_api: WebSocketApi) -> None:
         (kept,) = s3.list_objects_v2(Bucket=bucket)["Contents"]
         body = s3.get_object(Bucket=bucket, Key=kept["Key"])["Body"].read()
         assert json.loads(body) == {"action": "keep", "n": 1}
-    finally:
-        for found in s3.list_objects_v2(Bucket=bucket).get("Contents", ()):
-            s3.delete_object(Bucket=bucket, Key=found["Key"])
-        s3.delete_bucket(Bucket=bucket)
 
 
 def test_kinesis(cloud: Cloud, open_api: WebSocketApi) -> None:
-    """A record by template; the connection is its partition."""
+    """websocket-api-data-transformations.html: a record by template, whose partition is the
+    connection"""
     kinesis = cloud.client("kinesis")
     name = f"stream-{uuid.uuid4().hex[:8]}"
     kinesis.create_stream(StreamName=name, ShardCount=1)
@@ -706,19 +752,13 @@ MACHINE = {
 
 
 def test_step_functions(cloud: Cloud, open_api: WebSocketApi) -> None:
-    """A synchronous express workflow whose output goes back to the client."""
-    states = cloud.client("stepfunctions")
-    machine = states.create_state_machine(
-        name=f"machine-{uuid.uuid4().hex[:8]}",
-        definition=json.dumps(MACHINE),
-        roleArn="arn:aws:iam::000000000000:role/any",
-        type="EXPRESS",
-    )["stateMachineArn"]
-    started = (
-        f'{{"stateMachineArn": "{machine}",'
-        ' "input": "$util.escapeJavaScript($input.json(\'$.data\'))"}'
-    )
-    try:
+    """websocket-api-step-functions-tutorial.html: a synchronous express workflow whose output goes
+    back to the client"""
+    with cloud.state_machine(MACHINE, type="EXPRESS") as machine:
+        started = (
+            f'{{"stateMachineArn": "{machine}",'
+            ' "input": "$util.escapeJavaScript($input.json(\'$.data\'))"}'
+        )
         open_api.add_route(
             "compute",
             answered("$input.path('$.output')", "/200/"),
@@ -727,8 +767,6 @@ def test_step_functions(cloud: Cloud, open_api: WebSocketApi) -> None:
         )
         answer = open_api.ask({"action": "compute", "data": {"numbers": [3, 4]}})
         assert answer == {"sum": 3}
-    finally:
-        states.delete_state_machine(stateMachineArn=machine)
 
 
 POSTING_MACHINE = {
@@ -753,30 +791,22 @@ POSTING_MACHINE = {
 
 def test_state_machine_that_posts_to_a_connection(cloud: Cloud) -> None:
     """https://docs.aws.amazon.com/step-functions/latest/dg/connect-api-gateway.html"""
-    states = cloud.client("stepfunctions")
-    machine = states.create_state_machine(
-        name=f"machine-{uuid.uuid4().hex[:8]}",
-        definition=json.dumps(POSTING_MACHINE),
-        roleArn="arn:aws:iam::000000000000:role/any",
-    )["stateMachineArn"]
-    started = (
-        f'{{"stateMachineArn": "{machine}", "input": "{{\\"api\\": \\"$context.domainName\\",'
-        ' \\"connection\\": \\"$context.connectionId\\"}"}'
-    )
-    try:
-        with websocket_api(cloud) as api:
-            api.add_route(
-                "compute",
-                two_way=False,
-                **service("states", "action/StartExecution"),
-                **templated(started),
-            )
-            assert api.ask({"action": "compute"}) == {"sum": 7}
-    finally:
-        states.delete_state_machine(stateMachineArn=machine)
+    with cloud.state_machine(POSTING_MACHINE) as machine, websocket_api(cloud) as api:
+        started = (
+            f'{{"stateMachineArn": "{machine}", "input": "{{\\"api\\": \\"$context.domainName\\",'
+            ' \\"connection\\": \\"$context.connectionId\\"}"}'
+        )
+        api.add_route(
+            "compute",
+            two_way=False,
+            **service("states", "action/StartExecution"),
+            **templated(started),
+        )
+        assert api.ask({"action": "compute"}) == {"sum": 7}
 
 
 def test_sns_and_events(cloud: Cloud, open_api: WebSocketApi) -> None:
+    """websocket-api-data-mapping.html: the query and the headers of an AWS integration"""
     topic = cloud.client("sns").create_topic(Name=f"topic-{uuid.uuid4().hex[:8]}")["TopicArn"]
     try:
         open_api.add_route(
@@ -805,13 +835,11 @@ def test_sns_and_events(cloud: Cloud, open_api: WebSocketApi) -> None:
 
 
 def test_http_and_stage_variables(cloud: Cloud) -> None:
-    """An HTTP backend by an address of the stage: the emulator's S3 plays it. Its status chooses
-    the response, whatever the address has in it."""
-    s3 = cloud.client("s3")
-    bucket = f"bucket-{uuid.uuid4().hex[:8]}"
-    s3.create_bucket(Bucket=bucket)
-    base = f"{endpoint_inside(cloud)}/{bucket}"
-    try:
+    """apigateway-websocket-api-integration-responses.html and stage-variables.html: an HTTP backend
+    by an address of the stage, which the emulator's S3 plays. Its status chooses the response,
+    whatever the address has in it."""
+    with bucket_with(cloud, {}) as bucket:
+        base = f"{endpoint_inside(cloud)}/{bucket}"
         with websocket_api(cloud, {"base": base}) as api:
             api.add_route(
                 "store",
@@ -825,9 +853,7 @@ def test_http_and_stage_variables(cloud: Cloud) -> None:
                 "load",
                 answered("{\"n\": $input.path('$.n')}", "/200/"),
                 answered('{"error": "not there"}', "/404/"),
-                IntegrationType="HTTP",
-                IntegrationMethod="GET",
-                IntegrationUri="${stageVariables.base}/functions/{key}",
+                **http_get("${stageVariables.base}/functions/{key}"),
                 RequestParameters={"integration.request.path.key": "route.request.body.key"},
             )
             with api.connect() as socket:
@@ -836,17 +862,16 @@ def test_http_and_stage_variables(cloud: Cloud) -> None:
                 assert json.loads(socket.recv(timeout=30)) == {"n": 7}
                 socket.send('{"action": "load", "key": "b"}')
                 assert json.loads(socket.recv(timeout=30)) == {"error": "not there"}
-    finally:
-        s3.delete_object(Bucket=bucket, Key="functions/a")
-        s3.delete_bucket(Bucket=bucket)
 
 
 def test_http_backend_without_an_address(open_api: WebSocketApi) -> None:
+    """No page says it: by analogy with a backend that is not there"""
     open_api.add_route("unaddressed", IntegrationType="HTTP_PROXY", IntegrationMethod="POST")
     assert open_api.ask({"action": "unaddressed"})["message"] == "Internal server error"
 
 
 def test_http_backend_that_is_not_there(open_api: WebSocketApi) -> None:
+    """No page says it: as the answer of a function that fails"""
     open_api.add_route(
         "nowhere",
         IntegrationType="HTTP_PROXY",
@@ -857,26 +882,77 @@ def test_http_backend_that_is_not_there(open_api: WebSocketApi) -> None:
 
 
 def test_http_backend_by_the_name_of_an_api(cloud: Cloud) -> None:
-    """websocket-api-http-integrations.html: the names that AWS gives APIs, and custom domains, lead
-    to this emulator's. A stage answers 426 to whom asks without an upgrade."""
+    """apigateway-websocket-api-integrations.html: names that AWS gives APIs, and custom domains,
+    lead to this emulator's. A stage answers 426 to whom asks without an upgrade."""
     with websocket_api(cloud) as api, cloud.custom_domain(api.api_id, {"live": STAGE}) as domain:
         name = f"{api.api_id}.execute-api.{REGION}.amazonaws.com"
         for key, url in (("name", f"https://{name}/{STAGE}"), ("domain", f"https://{domain}/live")):
+            api.add_route(key, answered('{"reached": true}', "/426/"), **http_get(url))
+            assert api.ask({"action": key}) == {"reached": True}
+
+
+def test_private_integrations(cloud: Cloud) -> None:
+    """apigateway-websocket-api-integrations.html, by analogy with REST APIs: there is no VPC here,
+    so that a URL is called as this machine finds it, and nothing is behind the ARN of a listener.
+    """
+    listener = f"arn:aws:elasticloadbalancing:{REGION}:000000000000:listener/net/a/b/c"
+    health = f"{endpoint_inside(cloud)}/_localstack/health"
+    with websocket_api(cloud) as api:
+        for key, uri in (("url", health), ("listener", listener)):
             api.add_route(
                 key,
-                answered('{"reached": true}', "/426/"),
-                IntegrationType="HTTP",
-                IntegrationMethod="GET",
-                IntegrationUri=url,
+                answered('{"reached": true}', "/200/"),
+                **http_get(uri),
+                ConnectionType="VPC_LINK",
+                ConnectionId="${stageVariables.link}",
             )
-            assert api.ask({"action": key}) == {"reached": True}
+        assert api.ask({"action": "url"}) == {"reached": True}
+        assert api.ask({"action": "listener"})["message"] == "Internal server error"
+
+
+def test_parameters_of_the_handshake(cloud: Cloud) -> None:
+    """websocket-api-data-mapping.html: all values of a name, and for $connect alone"""
+    s3 = cloud.client("s3")
+    with bucket_with(cloud, {}) as bucket:
+
+        def store(source: str) -> dict[str, Any]:
+            return {
+                "IntegrationType": "HTTP_PROXY",
+                "IntegrationMethod": "PUT",
+                "IntegrationUri": f"{endpoint_inside(cloud)}/{bucket}/{{place}}/{{key}}",
+                "RequestParameters": {
+                    "integration.request.path.place": "context.routeKey",
+                    "integration.request.path.key": source,
+                },
+            }
+
+        with websocket_api(cloud) as api:
+            api.add_route("$connect", **store("route.request.multivaluequerystring.room"))
+            api.add_route("say", **store("route.request.querystring.room"))
+            url = cloud.stage_url(api.api_id, STAGE).replace("http", "ws", 1)
+            with websocket_connect(f"{url}?room=a&room=b", compression=None) as socket:
+                socket.send('{"action": "say"}')
+                assert socket.recv(timeout=30) == ""
+        found = [each["Key"] for each in s3.list_objects_v2(Bucket=bucket)["Contents"]]
+        assert sorted(found) == ["$connect/a,b", "say/{key}"]
+
+
+def test_response_parameters_choose_the_subprotocol(cloud: Cloud) -> None:
+    """websocket-connect-route-subprotocol.html for functions; for other integrations by analogy,
+    with the header that apis-apiid-integrations-integrationid-integrationresponses.html maps."""
+    chosen = {"method.response.header.Sec-WebSocket-Protocol": "'b'"}
+    with websocket_api(cloud) as api:
+        answer = Answer("$default", options={"ResponseParameters": chosen})
+        api.add_route("$connect", answer, two_way=False, **templated(OK))
+        with api.connect(subprotocols=["a", "b"]) as socket:
+            assert socket.subprotocol == "b"
 
 
 # what changes under an open connection
 
 
 def test_routes_are_chosen_by_the_message_not_by_the_handshake(cloud: Cloud) -> None:
-    """websocket-api-develop-routes.html with apigateway-websocket-api-mapping-template-reference:
+    """websocket-api-develop-routes.html, apigateway-websocket-api-mapping-template-reference.html:
     $context is that of the message, also where the route is chosen."""
     expression = "${context.eventType}-${request.body.action}"
     with websocket_api(cloud, RouteSelectionExpression=expression) as api:

@@ -78,6 +78,45 @@ def test_closed_streams_are_nobodys_concern(command: str, closed: str, tmp_path:
     assert bool(done.stdout) == (closed in ("<&-", "2>&-"))
 
 
+def test_a_folder_that_is_gone_is_said(tmp_path: Path) -> None:
+    script = 'cd "$1" && rmdir "$1" && exec "$2" -m plldb status'
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", str(gone), sys.executable],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        env=os.environ | {"PLLDB_HOME": str(tmp_path / "home")},
+    )
+    assert done.returncode == 1
+    assert "Error: This folder is not there any more.\n" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("attach", os.fsdecode(b"sh\xffop")),
+        ("invoke", os.fsdecode(b"\xff")),
+        ("invoke", "Greeter", "--qualifier", ""),
+        ("invoke", "Greeter", "--event", ""),
+        ("invocation", ""),
+        ("deploy", "--parameter", os.fsdecode(b"A=\xff")),
+        ("attach", "shop", "--template", ""),
+        ("replay", ""),
+    ],
+    ids=repr,
+)
+def test_what_is_empty_or_no_text_is_wrong_usage(
+    arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    done = run(*arguments, home=tmp_path)
+    assert done.returncode == 2
+    assert "is empty" in done.stderr or "no text" in done.stderr
+
+
 class TestHelp:
     @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
     def test_every_command_says_what_it_does(self, path: tuple[str, ...]) -> None:

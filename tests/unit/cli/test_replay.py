@@ -96,6 +96,19 @@ def test_json_is_one_object_a_file(project: Project) -> None:
     assert (bad["isGood"], bad["answer"], bad["error"]["errorType"]) == (False, None, "KeyError")
 
 
+@pytest.mark.parametrize("depth", [300, 980])
+def test_an_answer_that_readers_of_json_could_not_take_is_its_text(
+    project: Project, depth: int
+) -> None:
+    text = "[" * depth + "]" * depth
+    (project.folder / "src" / "app.py").write_text(
+        f"def handler(event, context): return {text.encode()!r}\n"
+    )
+    done = project.run("replay", "good.plldb.json", "--output", "json")
+    assert json.loads(done.stdout)["answer"] == text
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [

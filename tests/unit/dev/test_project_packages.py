@@ -169,6 +169,26 @@ def test_serverless_has_its_zips_beside_the_template(tmp_path: Path) -> None:
     assert upload.make().body == b"PK"
 
 
+def test_stacks_that_a_plugin_of_serverless_has_split(tmp_path: Path) -> None:
+    (out := tmp_path / ".serverless").mkdir()
+    (out / "users.zip").write_bytes(b"PK")
+    code = {"S3Bucket": {"Ref": "BucketParameter"}, "S3Key": "serverless/users/dev/1-2/users.zip"}
+    function = {"Type": "AWS::Lambda::Function", "Properties": {"Code": code}}
+    name = "cloudformation-template-Get-nested-stack.json"
+    (out / name).write_text(json.dumps({"Resources": {"Get": function}}))
+    url = {"Fn::Join": ["/", ["https://s3.eu-west-1.amazonaws.com", {"Ref": "Bucket"}, name]]}
+    nested = {"Type": "AWS::CloudFormation::Stack", "Properties": {"TemplateURL": url}}
+    body = {"Resources": {"GetNestedStack": nested}}
+    (out / "cloudformation-template-update-stack.json").write_text(json.dumps(body))
+    (source,) = find_stack_sources(tmp_path, None)
+    packaged = package(source)
+    (inner,) = packaged.nested
+    assert inner["Resources"]["Get"]["Properties"]["Code"]["S3Bucket"] == "bucket"
+    assert isinstance(
+        packaged.body["Resources"]["GetNestedStack"]["Properties"]["TemplateURL"], str
+    )
+
+
 def test_a_template_has_no_name_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "template.yaml").write_text("Resources: {T: {Type: AWS::SNS::Topic}}")
     (source,) = find_stack_sources(tmp_path, None)

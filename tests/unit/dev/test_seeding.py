@@ -88,10 +88,10 @@ def test_whenever_it_is_interrupted_no_process_is_left(milliseconds: float, tmp_
 
 @contextmanager
 def interrupting_after(milliseconds: float) -> Iterator[None]:
-    """As Ctrl-C would, this once."""
+    """As Ctrl-C does, this once."""
 
     def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
 
     before = signal.signal(signal.SIGALRM, interrupt)
     signal.setitimer(signal.ITIMER_REAL, milliseconds / 1000)

@@ -329,6 +329,19 @@ class TestErrors:
                 assert not engine_answers()
                 gc.collect()
 
+    def test_an_engine_that_takes_nobody_is_not_waited_for(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        """One that is stuck, with as many clients before its door as it has room for."""
+        path = tmp_path / "s"
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
+        monkeypatch.setattr("plldb.emulators.container._PING_SECONDS", 0.1)
+        with socket.socket(socket.AF_UNIX) as stuck, socket.socket(socket.AF_UNIX) as client:
+            stuck.bind(str(path))
+            stuck.listen(0)
+            client.connect(str(path))
+            assert not engine_answers()
+
     def test_without_an_engine_nothing_runs_and_nothing_needs_stopping(
         self, monkeypatch: pytest.MonkeyPatch, engine: FakeEngine, tmp_path: Path
     ) -> None:

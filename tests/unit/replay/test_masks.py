@@ -97,6 +97,26 @@ def test_what_holds_no_secret_stays_as_it_is(data: st.DataObject, value: Any) ->
     assert repr(Masks().apply({"a": value})) == repr({"a": value})
 
 
+@pytest.mark.parametrize("nothing", ["null", "true", '""', '{"a": null}', "[]"])
+@pytest.mark.parametrize("key", ["TOKEN", "password"])
+def test_json_in_a_text_has_nothing_masked_that_is_no_secret(key: str, nothing: str) -> None:
+    text = f'{{"other": {{"{key}": {nothing}}}, "inputTokens": 5}}'
+    assert Masks().apply({"body": text}) == {"body": text}
+
+
+def test_json_in_a_text_stays_json() -> None:
+    text = '{"password": ["hunter22", null], "token": null}'
+    assert json.loads(Masks().apply(text)) == {"password": [MASK, None], "token": None}
+
+
+def test_of_members_with_one_name_each_is_masked() -> None:
+    text = '{"password": "hunter22", "a": "token=hunter33", "a": 1, "password": null}'
+    masked = Masks().apply(text)
+    assert "hunter" not in masked
+    once = '{"a": "said", "a": "again", "b": 1}'
+    assert Masks().apply(once) == once
+
+
 @given(secret_keys(), SECRETS)
 def test_in_forms_query_strings_and_logs(key: str, secret: str) -> None:
     texts = [

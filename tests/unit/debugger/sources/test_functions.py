@@ -778,6 +778,30 @@ Resources:
 """
         assert self.folders_of(folders, text) == ["layers/common"]
 
+    def test_that_many_stacks_hand_on_beside_other_things(self, folders: Path) -> None:
+        """Whatever is passed with it: each of them is looked at once."""
+        names = ["Layer", *(f"P{number}" for number in range(8))]
+        parameters = "".join(f"  {name}: {{ Type: String }}\n" for name in names)
+        outputs = "".join(f"  {name}: {{ Value: !Ref {name} }}\n" for name in names)
+        (folders / "child.yaml").write_text(
+            f"Parameters:\n{parameters}Resources: {{}}\nOutputs:\n{outputs}"
+        )
+        last = self.CHILD.format(type="String", layers="[!Ref Layer]")
+        (folders / "last.yaml").write_text(last)
+        text = f"{self.LAYERS}  S0: {self.stack('child', dict.fromkeys(names, '!Ref Common'))}\n"
+        for number in range(1, 13):
+            passed = {name: f"!GetAtt S{number - 1}.Outputs.{name}" for name in names}
+            text += f"  S{number}: {self.stack('child', passed)}\n"
+        text += f"  Last: {self.stack('last', {'Layer': '!GetAtt S12.Outputs.Layer'})}\n"
+        assert self.folders_of(folders, text) == ["layers/common"]
+
+    def stack(self, template: str, passed: dict[str, str]) -> str:
+        parameters = ", ".join(f"{name}: {value}" for name, value in passed.items())
+        return (
+            "{ Type: AWS::CloudFormation::Stack, "
+            f"Properties: {{ TemplateURL: {template}.yaml, Parameters: {{ {parameters} }} }} }}"
+        )
+
     def test_stacks_that_ask_each_other_get_no_answer(self, folders: Path) -> None:
         child = self.CHILD.format(type="String", layers="[!Ref Layer]")
         (folders / "child.yaml").write_text(child + "Outputs: { Arn: { Value: !Ref Layer } }\n")

@@ -216,3 +216,21 @@ class TestAHandlerThatAPluginWrites:
         (service / ".plldb").write_text("a file")
         with pytest.raises(SourceError, match=r"wsgi_handler\.py.* can't be written"):
             write_generated_files(found(service))
+
+
+def test_stacks_that_a_plugin_has_split(tmp_path: Path) -> None:
+    """As serverless-plugin-split-stacks does, with a URL that CloudFormation computes."""
+    template = package(tmp_path, {"module": "shared"})
+    (tmp_path / "shared").mkdir()
+    name = "cloudformation-template-One-nested-stack.json"
+    template.rename(template.with_name(name))
+    url = {"Fn::Join": ["/", ["https://s3.eu-west-1.amazonaws.com", {"Ref": "Bucket"}, name]]}
+    nested = {"Type": "AWS::CloudFormation::Stack", "Properties": {"TemplateURL": url}}
+    gone = {"Fn::Join": ["/", [{"Ref": "Bucket"}, "cloudformation-template-gone.json"]]}
+    absent = {"Type": "AWS::CloudFormation::Stack", "Properties": {"TemplateURL": gone}}
+    template.write_text(json.dumps({"Resources": {"One": nested, "Two": absent}}))
+    functions = read(tmp_path)
+    source = functions["One/OneLambdaFunction"]
+    assert isinstance(source, CodeSource)
+    assert source.code_dir == tmp_path / "shared"
+    assert functions["Two/*"] == "the TemplateURL of its stack is computed by CloudFormation"

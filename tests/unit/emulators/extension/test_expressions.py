@@ -21,9 +21,19 @@ from localstack_tokenfree.websocket.expressions import (
 )
 
 SCOPE = Scope(
-    body=json.dumps({"action": "join", "room": {"name": "kitchen"}, "n": 3, "x": "$connect"}),
+    body=json.dumps(
+        {
+            "action": "join",
+            "room": {"name": "kitchen"},
+            "n": 3,
+            "x": "$connect",
+            "to": [{"kind": "all"}],
+        }
+    ),
     headers={"x-api-key": "secret", "authorization": "token"},
     query={"token": "t"},
+    multi_headers={"x-api-key": ["secret", "other"]},
+    multi_query={"token": ["s", "t"]},
     stage_variables={"colour": "green"},
     context={"connectionId": "abc=", "identity": {"sourceIp": "10.1.2.3"}},
     response=Response(404, {"x-kind": "late"}, '{"error": "gone"}'),
@@ -44,6 +54,10 @@ SCOPE = Scope(
         ("${integration.response.statuscode}", "404"),
         ("${integration.response.header.X-Kind}", "late"),
         ("${integration.response.body.error}", "gone"),
+        ("$request.body.to[0].kind", "all"),
+        ("${request.body.to[0].kind}!", "all!"),
+        ("$request.body.to[1].kind", None),
+        ("$request.body.room[0]", None),
         ("\\$default", "$default"),
         ("$default", "$default"),
         ("200", "200"),
@@ -59,6 +73,16 @@ def test_evaluation(expression: str, key: str | None) -> None:
 
 def test_reserved_routes_cannot_be_named() -> None:
     assert select_route_key("$request.body.x", SCOPE) is None
+
+
+def test_all_values_of_a_name() -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/websocket-api-data-mapping.html"""
+    assert SCOPE.find("route.request.multivalueheader.X-Api-Key") == ["secret", "other"]
+    assert SCOPE.find("route.request.multivaluequerystring.token") == ["s", "t"]
+    message = SCOPE.without_handshake()
+    for place in ("header.x-api-key", "querystring.token", "multivaluequerystring.token"):
+        assert message.find(f"route.request.{place}") is None
+    assert message.find("route.request.body.action") == "join"
 
 
 @given(st.text())

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from localstack_tokenfree.websocket.conditions import holds, wildcard_match
+from localstack_tokenfree.websocket.conditions import holds
 from localstack_tokenfree.websocket.policy import (
     MalformedAnswerError,
     Verdict,
@@ -17,6 +17,7 @@ from localstack_tokenfree.websocket.policy import (
     decide,
     evaluate,
 )
+from localstack_tokenfree.websocket.policy_variables import wildcard_match
 
 ARN = "arn:aws:execute-api:eu-west-1:123456789012:abc123/prod/$connect"
 INVOKE = "execute-api:Invoke"
@@ -26,6 +27,9 @@ KEYS = {
     "aws:securetransport": "false",
     "aws:epochtime": "1700000000",
     "aws:currenttime": "2023-11-14T22:13:20+00:00",
+    "aws:username": "abc123",
+    "aws:principalarn": "arn:aws:iam::123456789012:user/staff/ada",
+    "aws:principaltag/team": "a*",
 }
 
 
@@ -55,6 +59,9 @@ ALLOWED = [
     statement(Condition={"Null": {"aws:Referer": "true"}}),
     statement(Condition={"DateLessThan": {"aws:CurrentTime": "2030-01-01T00:00:00Z"}}),
     statement(Condition={"NumericGreaterThan": {"aws:EpochTime": 1600000000}}),
+    statement(Condition={"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:user/*"}}),
+    statement(Condition={"ArnEquals": {"aws:PrincipalArn": "*"}}),
+    statement(Condition={"BinaryEquals": {"aws:username": "abc123"}}),
 ]
 NOT_ALLOWED = [
     statement(Action="execute-api:ManageConnections"),
@@ -66,6 +73,10 @@ NOT_ALLOWED = [
     statement(Condition={"Bool": {"aws:SecureTransport": "true"}}),
     statement(Condition={"StringSounds": {"aws:UserAgent": "wscat"}}),
     statement(Condition="always"),
+    statement(Condition={"StringEquals": "always"}),
+    statement(Condition={"StringNotEquals": ["always"]}),
+    statement(Condition={"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:role/ada"}}),
+    statement(Condition={"ArnLike": {"aws:PrincipalArn": "arn:aws:*:ada"}}),
     statement(
         Condition={
             "StringLike": {"aws:UserAgent": "wscat/*"},
@@ -110,6 +121,43 @@ def test_a_deny_whose_condition_cannot_be_told_denies() -> None:
     assert verdict_of(statement(), statement(Effect="Deny", Condition=strange)) is Verdict.DENY
 
 
+VARIABLES = [
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html
+    (statement(Resource="arn:aws:execute-api:*:*:${aws:username}/prod/$connect"), True),
+    (statement(Resource="arn:aws:execute-api:*:*:${AWS:UserName}/*"), True),
+    (statement(Resource="arn:aws:execute-api:*:*:${aws:nobody}/*"), False),
+    (statement(Resource=["arn:aws:s3:::${aws:nobody}", "*"]), True),
+    (statement(Resource="arn:aws:execute-api:*:*:${aws:nobody, 'abc123'}/*"), True),
+    (statement(Resource="arn:aws:execute-api:*:*:${aws:nobody,'other'}/*"), False),
+    (statement(Resource="arn:aws:execute-api:*:*:${aws:PrincipalTag/Team}bc123/*"), False),
+    (statement(Resource="arn:aws:execute-api:*:*:abc${*}/*"), False),
+    ({"Effect": "Allow", "Action": "*", "NotResource": "arn:aws:s3:::${aws:nobody}"}, False),
+    (statement(Condition={"StringEquals": {"aws:username": "${aws:username}"}}), True),
+    (statement(Condition={"StringEquals": {"aws:PrincipalTag/team": "a${*}"}}), True),
+    (statement(Condition={"StringLike": {"aws:username": "${aws:PrincipalTag/team}"}}), False),
+    (statement(Condition={"StringEquals": {"aws:username": "${aws:nobody}"}}), False),
+    (statement(Condition={"StringNotEquals": {"aws:username": "${aws:nobody}"}}), False),
+]
+
+
+@pytest.mark.parametrize(("allowing", "is_allowed"), VARIABLES, ids=json.dumps)
+def test_variables(allowing: dict[str, Any], is_allowed: bool) -> None:
+    policy = {"Version": "2012-10-17", "Statement": allowing}
+    wanted = Verdict.ALLOW if is_allowed else Verdict.NOT_ALLOWED
+    assert decide([policy], INVOKE, ARN, KEYS) is wanted
+
+
+def test_a_deny_whose_variable_cannot_be_told_denies() -> None:
+    unknown = "arn:aws:execute-api:*:*:${aws:nobody}/*"
+    statements = [statement(), statement(Effect="Deny", Resource=unknown)]
+    policy = {"Version": "2012-10-17", "Statement": statements}
+    assert decide([policy], INVOKE, ARN, KEYS) is Verdict.DENY
+
+
+def test_policies_of_the_first_version_have_no_variables() -> None:
+    assert verdict_of(statement(Resource="*${aws:username}*")) is Verdict.NOT_ALLOWED
+
+
 @given(st.text(), st.text())
 def test_wildcards_cover_what_they_stand_for(before: str, after: str) -> None:
     assert wildcard_match(f"{before}*{after}", f"{before}anything{after}")
@@ -145,5 +193,7 @@ def test_context_of_an_authorizer_is_text() -> None:
         "yes": "true",
         "nothing": None,
     }
+    key = {"principalId": "user", "usageIdentifierKey": "secret"}
+    assert context(key)["usageIdentifierKey"] == "secret"
     with pytest.raises(MalformedAnswerError):
         context({"principalId": "user", "context": {"list": [1]}})

@@ -779,10 +779,14 @@ def _give_back(
     ``known`` is what was known of it a moment ago, if it was to be restored then. Raises
     ChangeRefusedError.
     """
+    tried = _Done()
     try:
         for found in _look(function, known, instrumenter):
             current = FunctionConfiguration.from_lambda(found)
             original = undo(current, instrumenter.layer)
+            if tried.warnings and [*current.changes(original)] == ["Layers"]:
+                # It has another revision since the change whose answer was lost.
+                return replace(tried, is_restored=True)
             is_lost = original.runs_shim
             if is_lost and (reason := find_hidden_variables(found)):
                 raise ChangeRefusedError(reason)
@@ -795,9 +799,9 @@ def _give_back(
             changes = current.changes(original)
             if not changes:
                 return _Done()
-            done = _undo_changes(function, found["RevisionId"], changes, instrumenter)
-            if done is not None:
-                return done
+            tried = _undo_changes(function, found["RevisionId"], changes, instrumenter)
+            if tried.is_restored:
+                return tried
     except GoneError:
         return _Done()
     raise ChangeRefusedError(_CHANGING)
@@ -805,8 +809,8 @@ def _give_back(
 
 def _undo_changes(
     function: FunctionRef, revision: str, changes: dict[str, Any], instrumenter: Instrumenter
-) -> _Done | None:
-    """None, if the function has another revision by now. Raises GoneError, ChangeRefusedError.
+) -> _Done:
+    """It is not restored if it has another revision by now. Raises GoneError, ChangeRefusedError.
 
     Lambda looks at all layers of an update, the user's as well. Where one of them is not to be had
     any more, plldb's layer stays, and everything else is restored.
@@ -820,5 +824,5 @@ def _undo_changes(
         if others in ({}, changes) or "layer" not in str(error).lower():
             raise
         updated = instrumenter.control_plane.update(function.name, revision, others)
-        return None if updated is None else _Done(True, (f"plldb's layer stays on it: {error}",))
-    return None if updated is None else _Done(True)
+        return _Done(updated is not None, (f"plldb's layer stays on it: {error}",))
+    return _Done(updated is not None)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from ..shared.dynamodb import Change, begin_put_if, names_in, sign_update, update_if
+from ..shared.dynamodb import Change, begin_get, begin_put_if, names_in, sign_update, update_if
 from ..shared.signed_request import SignedRequest
 from .invocation import (
     OPEN,
@@ -252,9 +252,7 @@ class DynamoDbInvocationStore:
         return begin_put_if(self._client, self._table, item, condition, _NAMES, values)
 
     def _get(self, key: str) -> dict[str, Any] | None:
-        found = self._client.get_item(TableName=self._table, Key=_key(key), ConsistentRead=True)
-        item: dict[str, Any] | None = found.get("Item")
-        return item
+        return begin_get(self._client, self._table, _key(key))()
 
 
 class DynamoDbClaims:

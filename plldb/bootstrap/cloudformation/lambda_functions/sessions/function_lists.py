@@ -21,6 +21,7 @@ from typing import Any, Protocol
 from botocore.exceptions import ClientError
 
 from ..shared.constants import FUNCTION_LISTS_PREFIX
+from ..shared.dynamodb import begin_get
 
 # Seconds after which work is over that began last, whatever became of it: what a Lambda function
 # has, and some for clocks. Lambda's own repetition of it begins anew.
@@ -119,11 +120,7 @@ class DynamoDbFunctionLists:
         return True
 
     def _read(self, stack_name: str) -> dict[str, Any]:
-        found = self._client.get_item(
-            TableName=self._table, Key=_key(stack_name), ConsistentRead=True
-        )
-        item: dict[str, Any] = found.get("Item", {})
-        return item
+        return begin_get(self._client, self._table, _key(stack_name))() or {}
 
     def _update(
         self,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from .identities import find_identity, find_policies
+from .identities import find_identity, find_rights
 from .rest_iam import caller_identity
 from .settings import SETTINGS
 from .signatures import is_genuine, signature_of
@@ -48,7 +48,13 @@ def objection(access_key: str, action: str, resource: str, keys: Mapping[str, st
 
 
 def is_allowed(access_key: str, action: str, resource: str, keys: Mapping[str, str]) -> bool:
-    """Whether the policies of the key's user or role allow it. Root may do everything, and so may
-    a role that IAM does not have."""
-    policies = find_policies(access_key) if SETTINGS.iam else None
-    return policies is None or decide(policies, action, resource, keys) is Verdict.ALLOW
+    """Whether the policies of the key's user or role allow it, and what limits them does. Root may
+    do everything, and so may a role that IAM does not have."""
+    rights = find_rights(access_key) if SETTINGS.iam else None
+    if rights is None:
+        return True
+    keys = {**keys, **rights.keys}
+    return all(
+        decide(policies, action, resource, keys) is Verdict.ALLOW
+        for policies in (rights.policies, *rights.limits)
+    )

@@ -9,13 +9,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from .websocket.expressions import dig
+
 _VARIABLE = re.compile(r"\$context\.(\w+(?:\.\w+)*)")
 _NOTHING = "-"
 
 
 def format_line(form: str, context: Mapping[str, Any]) -> str:
     """``form`` with a value for each ``$context.name``, or a hyphen where there is none."""
-    return _VARIABLE.sub(lambda match: _text(_look_up(context, match[1])), form)
+    return _VARIABLE.sub(lambda match: _text(dig(context, match[1])), form)
 
 
 def outcome(status: int, error: str | None = None) -> dict[str, Any]:
@@ -40,12 +42,6 @@ def integration_variables(
         "integrationLatency": milliseconds,
         "integrationStatus": status,
     }
-
-
-def _look_up(value: Any, path: str) -> Any:
-    for name in path.split("."):
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return value
 
 
 def _text(value: Any) -> str:

@@ -5,21 +5,23 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-logging.html
 
 import logging
 import re
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from localstack.aws.connect import connect_to
-from localstack.services.logs.models import get_moto_logs_backend
 
 from .access_log_line import format_line
 from .apigatewayv2.kinds import STAGE, Record
 from .apigatewayv2.refusals import BadRequestError
 from .apigatewayv2.store import StageView
+from .lambda_runtime.batches import grouped
 
 LOG = logging.getLogger(__name__)
 MOST_WAITING = 10_000
@@ -38,6 +40,12 @@ class LogGroup:
     def of(cls, arn: str) -> "LogGroup | None":
         match = _GROUP.fullmatch(arn)
         return cls(match["account"], match["region"], match["name"]) if match else None
+
+    def is_there(self) -> bool:
+        """The service of logs is loaded for it, not at the emulator's start."""
+        from localstack.services.logs.models import get_moto_logs_backend
+
+        return self.name in get_moto_logs_backend(self.account_id, self.region).groups
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,7 @@ def check_destination(kind: str, record: Record, _api: object) -> None:
     group = LogGroup.of(arn)
     if group is None:
         raise BadRequestError(f"Invalid ARN specified in AccessLogSettings: {arn}")
-    if group.name not in get_moto_logs_backend(group.account_id, group.region).groups:
+    if not group.is_there():
         raise BadRequestError(f"The log group {group.name} of AccessLogSettings does not exist")
 
 
@@ -73,6 +81,7 @@ class AccessLogs:
     def __init__(self, put: Put) -> None:
         self._put = put
         self._waiting: deque[tuple[Stream, Event]] = deque(maxlen=MOST_WAITING)
+        self._lock = threading.Lock()
         self._writer = ThreadPoolExecutor(1, "access-log")
 
     def write(self, stage: StageView, *variables: Mapping[str, Any]) -> None:
@@ -84,17 +93,19 @@ class AccessLogs:
         context = {name: value for each in variables for name, value in each.items()}
         line = format_line(settings["Format"], context)
         event = {"timestamp": int(time.time() * 1000), "message": line}
-        self._waiting.append((Stream(group, f"{stage.api_id}-{stage.name}"), event))
-        self._writer.submit(self._write_waiting)
+        with self._lock:
+            is_first = not self._waiting
+            self._waiting.append((Stream(group, f"{stage.api_id}-{stage.name}"), event))
+        if is_first:
+            self._writer.submit(self._write_waiting)
 
     def _write_waiting(self) -> None:
-        """All that has come by now; what a task finds, those after it needn't."""
-        events: dict[Stream, list[Event]] = {}
-        while self._waiting:
-            stream, event = self._waiting.popleft()
-            events.setdefault(stream, []).append(event)
-        for stream, those in events.items():
-            self._put(stream, those)
+        """All that has come by now: the first of the next is a task again."""
+        with self._lock:
+            lines = list(self._waiting)
+            self._waiting.clear()
+        for stream, those in grouped(lines, itemgetter(0)).items():
+            self._put(stream, [event for _, event in those])
 
 
 def put_events(stream: Stream, events: Sequence[Event]) -> None:

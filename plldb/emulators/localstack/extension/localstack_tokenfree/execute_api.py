@@ -22,7 +22,7 @@ from .apigatewayv2.ignored import tell_what_is_ignored
 from .apigatewayv2.store import STORE
 from .http_api.answers import HttpAnswer, message
 from .http_api.http_authorization import FORBIDDEN, Authorization
-from .http_api.http_gateway import HttpGateway
+from .http_api.http_gateway import TOO_MANY_REQUESTS, HttpGateway
 from .http_api.http_integrations import Functions
 from .http_api.http_request import HttpRequest
 from .http_api.outgoing import OF_THE_CONNECTION, read_json
@@ -106,7 +106,7 @@ class ExecuteApi:
         if request.method == UPGRADE:
             return refuse(request, response_of(FORBIDDEN))
         if not self._room.acquire(blocking=False):
-            return response_of(message(429, "Too Many Requests"))
+            return response_of(TOO_MANY_REQUESTS)
         try:
             answer = self._http_gateway.handle(
                 address.api_id,

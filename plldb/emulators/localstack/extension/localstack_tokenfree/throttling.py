@@ -32,7 +32,8 @@ def limits_of(settings: Mapping[str, Any], route_key: str) -> Limits | None:
     """What a stage's record says of a route: by its own settings, else by the default ones."""
     default = settings.get("DefaultRouteSettings") or {}
     own = (settings.get("RouteSettings") or {}).get(route_key) or {}
-    rate, burst = ({**default, **own}.get(name) for name in (RATE, BURST))
+    merged = {**default, **own}
+    rate, burst = merged.get(RATE), merged.get(BURST)
     if rate is None and burst is None:
         return None
     return Limits(

@@ -355,6 +355,24 @@ class TestRestore:
             assert function.current["Environment"]["Variables"].keys() == {"NAME"}
             assert [one["Arn"] for one in function.current["Layers"]] == [THEIRS, OUR_LAYER]
 
+    def test_that_is_said_in_spite_of_lost_answers(self) -> None:
+        scene = self.attached(Layers=[THEIRS])
+        delete_layer(scene)
+        lost: set[str] = set()
+
+        def lose(_: str, operation: str, parameters: dict[str, Any]) -> None:
+            if operation != "UpdateFunctionConfiguration" or "Layers" in parameters:
+                return
+            if parameters["FunctionName"] not in lost:
+                lost.add(parameters["FunctionName"])
+                raise LostAnswerError
+
+        scene.aws.fault = lose
+        scene.time.run(scene.reap)
+        assert lost == {*scene.aws.functions}
+        assert scene.named.keys() == {"Fn0", "Fn1", "Fn2"}
+        assert all("plldb's layer stays on it" in text for text in scene.named.values())
+
     def test_a_function_that_is_deleted_has_nothing_to_restore(self) -> None:
         scene = self.attached()
         del scene.aws.functions["app-Fn1"]

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from ..http_api.service_operations import SUBTYPES
+from ..http_api.service_operations import OPERATIONS
 from .kinds import (
     AUTHORIZER,
     DEFAULT_ROUTE,
@@ -305,14 +305,6 @@ def longest_timeout(record: Record, api: Surroundings) -> str | None:
     return None
 
 
-def integration_subtype(record: Record, api: Surroundings) -> str | None:
-    subtype = record.get("IntegrationSubtype")
-    if api.protocol != HTTP or not subtype or subtype in SUBTYPES:
-        return None
-    known = ", ".join(SUBTYPES)
-    return f"Invalid IntegrationSubtype specified: {subtype}. Must be one of [{known}]"
-
-
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-parameter-mapping.html
 _HEADER_TARGET = r"(?:append|overwrite|remove):header\.(?P<header>[^.\s]\S*)"
 _REQUEST_TARGET = re.compile(
@@ -516,7 +508,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     "Integration": (
         not_empty("IntegrationType"),
         integration_type,
-        integration_subtype,
+        exactly("IntegrationSubtype", *OPERATIONS, protocol=HTTP),
         integration_uri,
         parameter_mapping,
         exactly("PayloadFormatVersion", "1.0", "2.0"),

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..websocket.events import request_time
+from ..websocket.expressions import dig
 from .answers import HttpAnswer
 from .payloads import Call, Caller
 
 _PLACEHOLDER = re.compile(r"\$\{([^}]+)\}")
 _INSIDE = re.compile(r"\$((?:request|response|context|stageVariables)(?:\.[\w-]+)+)")
-_STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 
 
 def evaluate(expression: str, call: Call, answer: HttpAnswer | None = None) -> str | None:
@@ -89,14 +89,7 @@ def _descend(value: Any, path: str) -> Any:
     """``a.b[0]`` below ``value``; names with dots in them are found whole."""
     if isinstance(value, Mapping) and path in value:
         return value[path]
-    for name, index in _STEP.findall(path):
-        if index and isinstance(value, list) and int(index) < len(value):
-            value = value[int(index)]
-        elif name and isinstance(value, Mapping):
-            value = value.get(name)
-        else:
-            return None
-    return value
+    return dig(value, path)
 
 
 def context_variables(call: Call) -> dict[str, Any]:

@@ -73,7 +73,7 @@ class HttpGateway:
         match = choose_route(stage.configuration.routes, request.method, path)
         call = _call(stage, request, match, request_id, unquote(path), mapped)
         done = self._answer(stage, match.route if match else None, call, identity_of)
-        _log(stage, done, time.monotonic() - began)
+        _log(stage, done, _milliseconds(began))
         return _identified(done.answer, request_id)
 
     def _choose_stage(
@@ -132,14 +132,14 @@ def _milliseconds(began: float) -> int:
     return int((time.monotonic() - began) * 1000)
 
 
-def _log(stage: StageView, done: Done, seconds: float) -> None:
+def _log(stage: StageView, done: Done, milliseconds: int) -> None:
     """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging-variables.html"""
     answer = done.answer
     ours = done.integration is None and answer.status >= 400
     ACCESS_LOGS.write(
         stage,
         context_variables(done.call),
-        {"responseLatency": int(seconds * 1000), "responseLength": len(answer.body)},
+        {"responseLatency": milliseconds, "responseLength": len(answer.body)},
         done.integration or {},
         outcome(answer.status, _said(answer) if ours else None),
     )

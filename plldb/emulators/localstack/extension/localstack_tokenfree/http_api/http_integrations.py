@@ -23,7 +23,7 @@ from .http_expressions import evaluate
 from .outgoing import send
 from .parameter_mapping import OVERWRITE_PATH, SAFE_IN_PATH, map_request
 from .payloads import Call, Event, Record, integration_event
-from .service_operations import describe_operation, operation_parameters, read_result
+from .service_operations import OPERATIONS, operation_parameters, read_result
 
 T = TypeVar("T")
 _FUNCTION = re.compile(r"arn:[^:]+:lambda:[^:]+:\d*:function:[^/]+")
@@ -67,8 +67,9 @@ def call_integration(lambdas: Functions, integration: Record, call: Call) -> Htt
     """Raises IntegrationError."""
     seconds = (integration.get("TimeoutInMillis") or DEFAULT_SECONDS * 1000) / 1000
     kind = integration.get("IntegrationType")
-    if integration.get("ConnectionType") == "VPC_LINK":
-        raise UnsupportedError("VPC links are not supported")
+    uri = str(integration.get("IntegrationUri") or "")
+    if integration.get("ConnectionType") == "VPC_LINK" and uri.startswith("arn:"):
+        raise UnsupportedError(f"there is no load balancer here behind {uri}")
     if kind == "HTTP_PROXY":
         return _call_url(integration, call, seconds)
     if kind == "AWS_PROXY" and integration.get("IntegrationSubtype"):
@@ -141,10 +142,7 @@ def _call_url(integration: Record, call: Call, seconds: float) -> HttpAnswer:
 
 
 def _call_service(integration: Record, call: Call) -> HttpAnswer:
-    subtype = str(integration["IntegrationSubtype"])
-    operation = describe_operation(subtype)
-    if operation is None:
-        raise UnsupportedError(f"integration subtype {subtype} is not supported")
+    operation = OPERATIONS[integration["IntegrationSubtype"]]
     mapping = integration.get("RequestParameters") or {}
     values = {name: evaluate(expression, call) for name, expression in mapping.items()}
     region = values.pop("Region", None) or call.region

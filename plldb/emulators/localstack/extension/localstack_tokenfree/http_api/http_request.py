@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote
 
+from ..websocket.events import values_by_name
+
 
 @dataclass(frozen=True)
 class HttpRequest:
@@ -24,10 +26,10 @@ class HttpRequest:
         return unquote(self.path)
 
     def header_values(self) -> dict[str, list[str]]:
-        return _grouped(self.headers)
+        return values_by_name(self.headers)
 
     def query_values(self) -> dict[str, list[str]]:
-        return _grouped(parse_qsl(self.query, keep_blank_values=True))
+        return values_by_name(parse_qsl(self.query, keep_blank_values=True))
 
     def header(self, name: str) -> str | None:
         """All lines of one header joined by commas, as API Gateway reads them; None without any."""
@@ -43,10 +45,3 @@ class HttpRequest:
         """``name=value`` of every cookie."""
         lines = self.header_values().get("cookie", [])
         return [cookie for line in lines for part in line.split(";") if (cookie := part.strip())]
-
-
-def _grouped(pairs: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
-    values: dict[str, list[str]] = {}
-    for name, value in pairs:
-        values.setdefault(name, []).append(value)
-    return values

@@ -11,12 +11,11 @@ from .answers import HttpAnswer, UnavailableError
 from .signing_keys import IssuerUnreachableError
 
 JWKS_SECONDS = 20.0
-HOP_BY_HOP = {
+# Headers of one connection: who sends on another writes its own.
+OF_THE_CONNECTION = {
     *("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer"),
-    *("transfer-encoding", "upgrade"),
+    *("transfer-encoding", "upgrade", "content-length"),
 }
-# Headers of one connection: who answers on another writes its own.
-OF_THE_CONNECTION = {*HOP_BY_HOP, "content-length"}
 
 
 def read_json(url: str) -> dict[str, Any]:
@@ -36,7 +35,7 @@ def send(
     """The answer with its body as it came, whatever its encoding. Raises UnavailableError."""
     joined: dict[str, str] = {}
     for name, value in headers:
-        if name not in HOP_BY_HOP and name not in ("host", "content-length"):
+        if name not in OF_THE_CONNECTION and name != "host":
             joined[name] = f"{joined[name]},{value}" if name in joined else value
     try:
         answer = request_url(method, url, joined, body, seconds, stream=True)

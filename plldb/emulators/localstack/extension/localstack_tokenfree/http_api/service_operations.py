@@ -21,7 +21,8 @@ class Operation:
     method: str
 
 
-_OPERATIONS = {
+# By the IntegrationSubtype. No integration is kept with another.
+OPERATIONS = {
     "EventBridge-PutEvents": Operation("events", "PutEvents", "put_events"),
     "Kinesis-PutRecord": Operation("kinesis", "PutRecord", "put_record"),
     "SQS-DeleteMessage": Operation("sqs", "DeleteMessage", "delete_message"),
@@ -34,11 +35,6 @@ _OPERATIONS = {
     ),
     "StepFunctions-StopExecution": Operation("stepfunctions", "StopExecution", "stop_execution"),
 }
-SUBTYPES = tuple(_OPERATIONS)
-
-
-def describe_operation(subtype: str) -> Operation | None:
-    return _OPERATIONS.get(subtype)
 
 
 def operation_parameters(

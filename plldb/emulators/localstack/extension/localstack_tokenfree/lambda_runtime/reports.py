@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from queue import Queue
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
 from localstack.aws.connect import connect_to
 from localstack.services.lambda_.invocation import version_manager
 from localstack.services.lambda_.invocation.logs import LogHandler, LogItem, ShutdownPill
@@ -90,17 +89,22 @@ class Metrics:
     def run(self) -> None:
         while True:
             counts = take_all(self._counts, AT_ONCE)
-            for (account_id, region), those in grouped(counts, _place).items():
-                client = connect_to(aws_access_key_id=account_id, region_name=region).cloudwatch
-                points = [point for count in those for point in count.data_points()]
-                try:
-                    client.put_metric_data(Namespace="AWS/Lambda", MetricData=points)
-                except (BotoCoreError, ClientError) as error:
-                    LOG.info("CloudWatch did not take %d data points: %s", len(points), error)
+            for place, those in grouped(counts, _place).items():
+                _put(*place, those)
 
 
 def _place(count: Count) -> tuple[str, str]:
     return count.account_id, count.region
+
+
+def _put(account_id: str, region: str, counts: list[Count]) -> None:
+    """What can't be put is told and lost, whatever the reason: those after it are to be counted."""
+    points = [point for count in counts for point in count.data_points()]
+    try:
+        client = connect_to(aws_access_key_id=account_id, region_name=region).cloudwatch
+        client.put_metric_data(Namespace="AWS/Lambda", MetricData=points)
+    except Exception as error:  # noqa: BLE001  # as LocalStack
+        LOG.info("CloudWatch did not take %d data points: %s", len(points), error)
 
 
 class MergingLogHandler(LogHandler):

@@ -22,7 +22,7 @@ from ..rest_iam import caller_identity
 from ..throttling import THROTTLE
 from . import events, policy
 from .conditions import Keys, request_keys
-from .events import ConnectionFacts
+from .events import ConnectionFacts, Event
 from .executors import DeadlineError, within
 from .expressions import Scope, evaluate, missing_identity
 from .functions import IntegrationError, call_function, function_of, with_stage_variables
@@ -56,10 +56,12 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Admitted:
-    """Whoever passed, with what the authorizer or IAM says of them."""
+    """Whoever passed, with what the authorizer or IAM says of them, and the ``requestContext`` of
+    ``$connect``."""
 
     facts: ConnectionFacts
     authorizer: dict[str, Any] | None
+    context: Event
 
 
 def forbidden() -> RefusedError:
@@ -98,11 +100,12 @@ def admit(
         case other:
             LOG.warning("$connect of %s wants %s, which no WebSocket has", stage.api_id, other)
             raise forbidden()
-    scope = scope_of(facts, events.connect_context(facts, authorizer, request_id))
+    context = events.connect_context(facts, authorizer, request_id)
+    scope = scope_of(facts, context)
     if is_true(route.get("ApiKeyRequired")):
         require_api_key(stage, scope)
     require_parameters(route, scope, facts, request_id)
-    return Admitted(facts, authorizer)
+    return Admitted(facts, authorizer, context)
 
 
 def scope_of(facts: ConnectionFacts, context: Mapping[str, Any]) -> Scope:
@@ -111,6 +114,8 @@ def scope_of(facts: ConnectionFacts, context: Mapping[str, Any]) -> Scope:
     return Scope(
         headers=CaseInsensitiveDict(handshake.single_headers()),
         query=handshake.single_query(),
+        multi_headers=handshake.header_values_by_lower_name(),
+        multi_query=handshake.query,
         stage_variables=facts.stage_variables,
         context=context,
     )

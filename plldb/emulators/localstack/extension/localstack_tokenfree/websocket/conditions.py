@@ -4,10 +4,11 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_con
 """
 
 import ipaddress
-import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
+
+from .policy_variables import UnresolvedError, fill, literal, wildcard_match
 
 Keys = Mapping[str, str]
 Comparison = Callable[[str, str], bool]
@@ -30,10 +31,12 @@ def request_keys(source_ip: str, header: Callable[[str], str | None], at: dateti
     return {name: value for name, value in keys.items() if value is not None}
 
 
-def wildcard_match(pattern: str, text: str) -> bool:
-    """``*`` stands for any characters, ``?`` for one."""
-    expression = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
-    return re.fullmatch(expression, text, re.DOTALL) is not None
+def _arn_match(pattern: str, text: str) -> bool:
+    """Each of the six parts of an ARN has wildcards of its own."""
+    patterns, parts = pattern.split(":", 5), text.split(":", 5)
+    if len(patterns) != len(parts):
+        return pattern == "*"
+    return all(map(wildcard_match, patterns, parts))
 
 
 def _number(compare: Callable[[float, float], bool]) -> Comparison:
@@ -60,8 +63,9 @@ COMPARISONS: Mapping[str, Comparison] = {
     "stringequals": lambda wanted, actual: wanted == actual,
     "stringequalsignorecase": lambda wanted, actual: wanted.lower() == actual.lower(),
     "stringlike": wildcard_match,
-    "arnequals": wildcard_match,
-    "arnlike": wildcard_match,
+    "arnequals": _arn_match,
+    "arnlike": _arn_match,
+    "binaryequals": lambda wanted, actual: wanted == actual,
     "bool": lambda wanted, actual: wanted.lower() == actual.lower(),
     "ipaddress": _in_network,
     "numericequals": _number(lambda a, b: a == b),
@@ -75,6 +79,7 @@ COMPARISONS: Mapping[str, Comparison] = {
     "dategreaterthan": _date(lambda a, b: a > b),
     "dategreaterthanequals": _date(lambda a, b: a >= b),
 }
+WITH_WILDCARDS = ("stringlike", "arnequals", "arnlike")
 NEGATED: Mapping[str, str] = {
     "stringnotequals": "stringequals",
     "stringnotequalsignorecase": "stringequalsignorecase",
@@ -87,43 +92,51 @@ NEGATED: Mapping[str, str] = {
 }
 
 
-def holds(condition: object, keys: Keys) -> bool | None:
+def holds(condition: object, keys: Keys, variables: Keys | None = None) -> bool | None:
     """Whether every part of ``condition`` is true of ``keys`` (names in lower case).
 
-    None if one of them can't be told: an operator that is unknown, a value that is no number.
+    None if one of them can't be told: an operator that is unknown, a value that is no number, one
+    of the ``variables`` that is missing.
     """
     if condition is None:
         return True
     if not isinstance(condition, Mapping):
         return None
+    if not all(isinstance(pairs, Mapping) for pairs in condition.values()):
+        return None
     results = [
-        _compare(str(operator), str(name).lower(), listed(wanted), keys)
+        _compare(str(operator), keys.get(str(name).lower()), listed(wanted), variables)
         for operator, pairs in condition.items()
-        for name, wanted in (pairs.items() if isinstance(pairs, Mapping) else ())
+        for name, wanted in pairs.items()
     ]
     if False in results:
         return False
     return None if None in results else True
 
 
-def _compare(operator: str, name: str, wanted: Iterable[Any], keys: Keys) -> bool | None:
+def _compare(
+    operator: str, actual: str | None, wanted: Iterable[Any], variables: Keys | None
+) -> bool | None:
     operator = operator.lower()
     quantifier, _, rest = operator.rpartition(":")
     if_exists = rest.endswith("ifexists")
     operation = rest.removesuffix("ifexists")
-    actual = keys.get(name)
     texts = [str(value).lower() if isinstance(value, bool) else str(value) for value in wanted]
     if operation == "null":
         return str(actual is None).lower() in (text.lower() for text in texts)
+    positive = NEGATED.get(operation, operation)
     negated = operation in NEGATED
-    comparison = COMPARISONS.get(NEGATED.get(operation, operation))
+    comparison = COMPARISONS.get(positive)
     if comparison is None or quantifier not in ("", "forallvalues", "foranyvalue"):
         return None
     if actual is None:
         return if_exists or negated or quantifier == "forallvalues"
     try:
-        return any(comparison(text, actual) for text in texts) != negated
-    except (ValueError, TypeError):
+        patterns = [fill(text, variables) for text in texts]
+        if positive not in WITH_WILDCARDS:
+            patterns = [literal(pattern) for pattern in patterns]
+        return any(comparison(pattern, actual) for pattern in patterns) != negated
+    except (UnresolvedError, ValueError, TypeError):
         return None
 
 

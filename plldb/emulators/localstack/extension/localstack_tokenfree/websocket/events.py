@@ -8,7 +8,7 @@ websocket-api-develop-integrations.html
 import base64
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -27,13 +27,13 @@ class Handshake:
     source_ip: str
 
     def header_values(self) -> dict[str, list[str]]:
-        values: dict[str, list[str]] = {}
-        for name, value in self.headers:
-            values.setdefault(name, []).append(value)
-        return values
+        return values_by_name(self.headers)
 
     def single_headers(self) -> dict[str, str]:
         return {name: values[-1] for name, values in self.header_values().items()}
+
+    def header_values_by_lower_name(self) -> dict[str, list[str]]:
+        return values_by_name((name.lower(), value) for name, value in self.headers)
 
     def headers_by_lower_name(self) -> dict[str, str]:
         return {name.lower(): value for name, value in self.single_headers().items()}
@@ -59,6 +59,13 @@ class ConnectionFacts:
     connected_at: datetime
     handshake: Handshake
     identity: Mapping[str, Any] = field(default_factory=dict)
+
+
+def values_by_name(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    values: dict[str, list[str]] = {}
+    for name, value in pairs:
+        values.setdefault(name, []).append(value)
+    return values
 
 
 def new_id() -> str:

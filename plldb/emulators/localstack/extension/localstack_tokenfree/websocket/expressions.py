@@ -11,7 +11,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 DEFAULT = "$default"
-VARIABLE = re.compile(r"\\\$|\$\{(?P<braced>[^}]*)\}|\$(?P<bare>[A-Za-z][\w.\-]*)")
+VARIABLE = re.compile(
+    r"\\\$|\$\{(?P<braced>[^}]*)\}|\$(?P<bare>[A-Za-z][\w.\-]*(\[\d+\][\w.\-]*)*)"
+)
+STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 PATTERN = re.compile(r"/(.*)/", re.DOTALL)
 T = TypeVar("T")
 
@@ -29,18 +32,24 @@ class Response:
 class Scope:
     """What the variables of an expression or mapping stand for.
 
-    ``headers`` are found by names in lower case. ``context`` is the event's ``requestContext``.
+    ``headers`` are found by names in lower case, and so are ``multi_headers``, which with
+    ``multi_query`` have all values of a name. ``context`` is the event's ``requestContext``.
     """
 
     body: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
+    multi_headers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    multi_query: Mapping[str, Sequence[str]] = field(default_factory=dict)
     stage_variables: Mapping[str, str] = field(default_factory=dict)
     context: Mapping[str, Any] = field(default_factory=dict)
     response: Response | None = None
 
     def after(self, response: Response) -> "Scope":
         return replace(self, response=response)
+
+    def without_handshake(self) -> "Scope":
+        return replace(self, headers={}, query={}, multi_headers={}, multi_query={})
 
     def find(self, path: str) -> Any:
         """The value at ``path``, like ``request.body.a.b``, ``request.header.X``,
@@ -54,7 +63,7 @@ class Scope:
             case "stageVariables":
                 return self.stage_variables.get(rest)
             case "context":
-                return _dig(self.context, rest.split("."))
+                return dig(self.context, rest)
             case "integration" if self.response:
                 return _of_response(self.response, rest.removeprefix("response."))
         return None
@@ -63,11 +72,15 @@ class Scope:
         place, _, name = path.partition(".")
         match place:
             case "body":
-                return _dig(_decoded(self.body), name.split(".")) if name else self.body
+                return dig(_decoded(self.body), name) if name else self.body
             case "header":
                 return self.headers.get(name.lower())
             case "querystring":
                 return self.query.get(name)
+            case "multivalueheader":
+                return self.multi_headers.get(name.lower())
+            case "multivaluequerystring":
+                return self.multi_query.get(name)
         return None
 
 
@@ -79,7 +92,7 @@ def _of_response(response: Response, path: str) -> Any:
         case "header":
             return response.headers.get(name.lower())
         case "body":
-            return _dig(_decoded(response.body), name.split(".")) if name else response.body
+            return dig(_decoded(response.body), name) if name else response.body
     return None
 
 
@@ -90,11 +103,14 @@ def _decoded(text: str) -> Any:
         return None
 
 
-def _dig(value: Any, names: Sequence[str]) -> Any:
-    for name in names:
-        if not isinstance(value, Mapping):
-            return None
-        value = value.get(name)
+def dig(value: Any, path: str) -> Any:
+    """``a.b[0]`` below ``value``."""
+    for name, index in STEP.findall(path):
+        if index:
+            is_there = isinstance(value, list) and int(index) < len(value)
+            value = value[int(index)] if is_there else None
+        else:
+            value = value.get(name) if isinstance(value, Mapping) else None
     return value
 
 

@@ -66,11 +66,11 @@ class Connection:
         websocket-api-develop-routes.html
         """
         stage = self.stage()
+        if stage is None:
+            self._send_error("Forbidden", events.new_id())
+            return
         facts = facts_now(self.facts, stage)
         context = events.message_context(facts, self.authorizer)
-        if stage is None:
-            self._send_error("Forbidden", context["requestId"])
-            return
         scope = replace(scope_of(facts, context), body=message)
         try:
             route = chosen_route(stage, scope)
@@ -110,9 +110,9 @@ class Connection:
         self.socket.send(json.dumps(events.error_message(self.facts, message, request_id)))
 
 
-def facts_now(facts: ConnectionFacts, stage: StageView | None) -> ConnectionFacts:
+def facts_now(facts: ConnectionFacts, stage: StageView) -> ConnectionFacts:
     """The stage's variables may have changed since the connection was opened."""
-    return replace(facts, stage_variables=stage.variables) if stage else facts
+    return replace(facts, stage_variables=stage.variables)
 
 
 def log_reply(stage: StageView, context: Event, reply: Reply) -> None:
@@ -180,18 +180,16 @@ def open_connection(request: WebSocketRequest, stage: StageView) -> None:
         handshake=handshake_of(request),
     )
     request_id = events.new_id()
-    admitted = Admitted(facts, None)
+    admitted = Admitted(facts, None, events.connect_context(facts, None, request_id))
     reply = Reply(200)
     try:
         if route := stage.configuration.routes.get("$connect"):
             admitted = admit(request, stage, route, facts, request_id)
-            reply = run_connect(stage, route, admitted, request_id)
+            reply = run_connect(stage, route, admitted)
     except RefusedError as refusal:
-        context = events.connect_context(admitted.facts, admitted.authorizer, request_id)
-        ACCESS_LOGS.write(stage, context, outcome(refusal.status, refusal.says))
+        ACCESS_LOGS.write(stage, admitted.context, outcome(refusal.status, refusal.says))
         raise
-    context = events.connect_context(admitted.facts, admitted.authorizer, request_id)
-    log_reply(stage, context, reply)
+    log_reply(stage, admitted.context, reply)
     connection = Connection(admitted.facts, admitted.authorizer)
 
     def register(socket: Socket) -> None:
@@ -225,10 +223,10 @@ def handshake_of(request: WebSocketRequest) -> Handshake:
     )
 
 
-def run_connect(stage: StageView, route: Record, admitted: Admitted, request_id: str) -> Reply:
+def run_connect(stage: StageView, route: Record, admitted: Admitted) -> Reply:
     """The reply of ``$connect``. Only a 2xx lets the client in; other statuses reach it."""
-    facts = admitted.facts
-    context = events.connect_context(facts, admitted.authorizer, request_id)
+    facts, context = admitted.facts, admitted.context
+    request_id = context["requestId"]
     event = events.connect_event(facts, context)
     scope = scope_of(facts, context)
     try:
@@ -271,7 +269,6 @@ def chosen_route(stage: StageView, scope: Scope) -> Record:
 
 def answer_message(stage: StageView, route: Record, event: Event, scope: Scope) -> Reply:
     """What the integration makes of a message. Raises MessageError."""
-    scope = replace(scope, context=event["requestContext"])
     if is_true(route.get("ApiKeyRequired")):
         try:
             require_api_key(stage, scope)

@@ -24,7 +24,13 @@ from .functions import (
     status_of,
     with_stage_variables,
 )
-from .mapping import MappedParameters, choose_template, map_parameters, render
+from .mapping import (
+    MappedParameters,
+    choose_template,
+    map_parameters,
+    map_response_headers,
+    render,
+)
 
 MAX_MILLISECONDS = 29_000
 PROXIES = ("AWS_PROXY", "HTTP_PROXY")
@@ -93,7 +99,7 @@ def _aws_proxy(call: Call) -> Reply:
 
 
 def _http_proxy(call: Call) -> Reply:
-    mapped = map_parameters(call.integration.get("RequestParameters") or {}, call.scope)
+    mapped = _map_parameters(call)
     if call.is_connect:
         mapped = replace(
             mapped,
@@ -101,7 +107,7 @@ def _http_proxy(call: Call) -> Reply:
             query={**call.scope.query, **mapped.query},
         )
     response = backends.call_http(_request(call, mapped, call.scope.body.encode()))
-    return Reply(response.status, response.body)
+    return Reply(response.status, response.body, response.headers)
 
 
 def _forwarded(headers: Mapping[str, str]) -> dict[str, str]:
@@ -190,12 +196,21 @@ class Overrides:
 
 
 def _mapped_parameters(call: Call, override: Overrides) -> MappedParameters:
-    mapped = map_parameters(call.integration.get("RequestParameters") or {}, call.scope)
+    mapped = _map_parameters(call)
     return MappedParameters(
         headers={**mapped.headers, **override.request.get("header", {})},
         query={**mapped.query, **override.request.get("querystring", {})},
         path={**mapped.path, **override.request.get("path", {})},
     )
+
+
+def _map_parameters(call: Call) -> MappedParameters:
+    """Header and query of the handshake are for ``$connect`` alone.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/websocket-api-data-mapping.html
+    """
+    scope = call.scope if call.is_connect else call.scope.without_handshake()
+    return map_parameters(call.integration.get("RequestParameters") or {}, scope)
 
 
 def _data(call: Call, text: str) -> bytes:
@@ -256,7 +271,9 @@ def _respond(call: Call, response: Response, override: Overrides) -> Reply:
         body, override = rendered.text, replace(override, response=rendered.response_override)
     if record.get("ContentHandlingStrategy") == "CONVERT_TO_TEXT" and template is None:
         body = base64.b64encode(response.body.encode()).decode()
-    return Reply(_status(response.status, override.response), body)
+    headers = map_response_headers(record.get("ResponseParameters") or {}, scope)
+    headers |= override.response.get("header", {})
+    return Reply(_status(response.status, override.response), body, headers)
 
 
 def _response_key(call: Call, response: Response) -> str:

@@ -14,6 +14,7 @@ from rolo import Request, Response
 from ..access import SignatureError, check_signature, objection
 from ..apigatewayv2.store import STORE
 from ..settings import SETTINGS
+from .conditions import request_keys
 from .gateway import CONNECTIONS, Connection
 
 ACTION = "execute-api:ManageConnections"
@@ -58,7 +59,12 @@ def _denial(request: Request, access_key: str, api_id: str, stage: str) -> str |
     if view is None:
         return None
     resource = f"{view.arn}/{request.method}/@connections/{{connectionId}}"
-    keys = {"aws:sourceip": request.remote_addr or ""}
+
+    def header(name: str) -> str | None:
+        value = request.scheme if name == "x-forwarded-proto" else request.headers.get(name)
+        return None if value is None else str(value)
+
+    keys = request_keys(request.remote_addr or "", header, datetime.now(UTC))
     return objection(access_key, ACTION, resource, keys)
 
 

@@ -1,14 +1,14 @@
 """Mapping of requests and responses: templates in VTL, and parameters.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/websocket-api-data-transformations.html
-https://docs.aws.amazon.com/apigateway/latest/developerguide/websocket-api-parameter-mapping.html
+https://docs.aws.amazon.com/apigateway/latest/developerguide/websocket-api-data-mapping.html
 The engine for templates is that of LocalStack's REST APIs. Maps are written as Java writes them,
 ``{a=b, c=d}``: https://docs.aws.amazon.com/apigateway/latest/developerguide/
 api-gateway-mapping-template-reference.html calls them so.
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,24 +79,54 @@ class MappedParameters:
     """What ``RequestParameters`` put where."""
 
     headers: Mapping[str, str]
-    query: Mapping[str, str]
+    query: Mapping[str, str | Sequence[str]]
     path: Mapping[str, str]
 
 
 def map_parameters(parameters: Mapping[str, str], scope: Scope) -> MappedParameters:
     """Keys like ``integration.request.header.X``; values are text in single quotes, or name
     something of the request. What has no value is left out."""
-    mapped: dict[str, dict[str, str]] = {"header": {}, "querystring": {}, "path": {}}
+    headers: dict[str, str] = {}
+    query: dict[str, str | Sequence[str]] = {}
+    path: dict[str, str] = {}
     for target, source in parameters.items():
         place, _, name = target.removeprefix("integration.request.").partition(".")
         value = _value(str(source), scope)
-        if place in mapped and value is not None:
-            mapped[place][name] = value
-    return MappedParameters(mapped["header"], mapped["querystring"], mapped["path"])
+        if value is None:
+            continue
+        match place:
+            case "header":
+                headers[name] = _joined(value)
+            case "querystring":
+                query[name] = value
+            case "path":
+                path[name] = _joined(value)
+    return MappedParameters(headers, query, path)
 
 
-def _value(source: str, scope: Scope) -> str | None:
+def map_response_headers(parameters: Mapping[str, str], scope: Scope) -> dict[str, str]:
+    """``ResponseParameters`` like ``method.response.header.X``, as ``map_parameters``.
+
+    https://docs.aws.amazon.com/apigatewayv2/latest/api-reference/
+    apis-apiid-integrations-integrationid-integrationresponses.html
+    """
+    headers = {}
+    for target, source in parameters.items():
+        place, _, name = target.partition(".response.header.")
+        value = _value(str(source), scope)
+        if place in ("method", "route") and name and value is not None:
+            headers[name] = _joined(value)
+    return headers
+
+
+def _value(source: str, scope: Scope) -> str | Sequence[str] | None:
     if source.startswith("'") and source.endswith("'"):
         return source[1:-1]
     value = scope.find(source)
-    return None if value is None else str(value)
+    if value is None:
+        return None
+    return [str(each) for each in value] if isinstance(value, list) else str(value)
+
+
+def _joined(value: str | Sequence[str]) -> str:
+    return value if isinstance(value, str) else ",".join(value)

@@ -10,7 +10,8 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Any
 
-from .conditions import Keys, holds, listed, wildcard_match
+from .conditions import Keys, holds, listed
+from .policy_variables import UnresolvedError, fill, variables_of, wildcard_match
 
 INVOKE = "execute-api:Invoke"
 NO_KEYS: Keys = MappingProxyType({})
@@ -43,18 +44,17 @@ def decide(
 ) -> Verdict:
     """One matching Deny wins; without a matching Allow it is NOT_ALLOWED.
 
-    ``keys`` are the request's condition keys, like ``aws:sourceip``, in lower case. A condition
-    that can't be told allows nothing, and denies.
+    ``keys`` are the request's condition keys, like ``aws:sourceip``, in lower case. A statement
+    with a condition or a variable that can't be told allows nothing, and denies.
     """
     verdict = Verdict.NOT_ALLOWED
     for policy in policies:
+        variables = variables_of(policy, keys)
         for statement in listed(policy.get("Statement", ())):
-            if not _covers(statement, action, resource):
-                continue
-            condition = holds(statement.get("Condition"), keys)
-            if statement.get("Effect") == "Deny" and condition is not False:
+            applies = _applies(statement, action, resource, keys, variables)
+            if statement.get("Effect") == "Deny" and applies is not False:
                 return Verdict.DENY
-            if statement.get("Effect") == "Allow" and condition is True:
+            if statement.get("Effect") == "Allow" and applies is True:
                 verdict = Verdict.ALLOW
     return verdict
 
@@ -69,8 +69,19 @@ def context(answer: Mapping[str, Any]) -> dict[str, Any]:
         raise MalformedAnswerError("context is no object")
     return {
         "principalId": answer["principalId"],
+        **_usage_key(answer),
         **{name: _as_string(value) for name, value in values.items()},
     }
+
+
+def _usage_key(answer: Mapping[str, Any]) -> dict[str, str]:
+    """The API key that an authorizer names, for ``$context.authorizer.usageIdentifierKey``.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/
+    apigateway-websocket-api-selection-expressions.html
+    """
+    key = answer.get("usageIdentifierKey")
+    return {"usageIdentifierKey": key} if isinstance(key, str) else {}
 
 
 def _as_string(value: object) -> str | None:
@@ -81,17 +92,40 @@ def _as_string(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def _covers(statement: Mapping[str, Any], action: str, resource: str) -> bool:
-    """``NotAction`` and ``NotResource`` cover what they don't name."""
-    if "NotAction" in statement:
-        is_action = not _names(statement["NotAction"], action.lower(), lower=True)
-    else:
-        is_action = _names(statement.get("Action", ()), action.lower(), lower=True)
+def _applies(
+    statement: Mapping[str, Any], action: str, resource: str, keys: Keys, variables: Keys | None
+) -> bool | None:
+    """None if that can't be told. ``NotAction`` and ``NotResource`` cover what they don't name."""
+    if not _covers_action(statement, action.lower()):
+        return False
     if "NotResource" in statement:
-        return is_action and not _names(statement["NotResource"], resource)
-    return is_action and _names(statement.get("Resource", ()), resource)
+        is_named = _names(statement["NotResource"], resource, variables)
+        covers = None if is_named is None else not is_named
+    else:
+        covers = _names(statement.get("Resource", ()), resource, variables)
+    condition = holds(statement.get("Condition"), keys, variables)
+    if False in (covers, condition):
+        return False
+    return None if None in (covers, condition) else True
 
 
-def _names(patterns: Any, text: str, lower: bool = False) -> bool:
-    texts = (str(pattern) for pattern in listed(patterns))
-    return any(wildcard_match(each.lower() if lower else each, text) for each in texts)
+def _covers_action(statement: Mapping[str, Any], action: str) -> bool:
+    if "NotAction" in statement:
+        return not _names_action(statement["NotAction"], action)
+    return _names_action(statement.get("Action", ()), action)
+
+
+def _names_action(patterns: Any, action: str) -> bool:
+    return any(wildcard_match(str(pattern).lower(), action) for pattern in listed(patterns))
+
+
+def _names(patterns: Any, resource: str, variables: Keys | None) -> bool | None:
+    """None if only a pattern whose variable has no value could name it."""
+    unresolved = False
+    for pattern in listed(patterns):
+        try:
+            if wildcard_match(fill(str(pattern), variables), resource):
+                return True
+        except UnresolvedError:
+            unresolved = True
+    return None if unresolved else False
