@@ -6,7 +6,6 @@ the helper stack's functions start cold, as on the first time for hours, and whe
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import tempfile
@@ -14,9 +13,9 @@ import time
 from pathlib import Path
 
 from plldb.aws import Target
-from plldb.config import DEFAULT_EMULATOR_REGION, EmulatorAddress, TargetSettings
 from tests.e2e.debugging import Debuggee, deployed, function, nested
-from tests.e2e.support import Attached, Plldb, clean_environment
+from tests.e2e.metering import Meter, metered
+from tests.e2e.support import Attached, Plldb
 
 from .report import Report
 
@@ -24,8 +23,10 @@ _STACKS, _FUNCTIONS = 5, 40
 _SECONDS = 180
 
 
-def measure_large_stack(report: Report, plldb: Plldb, target: Target, folder: Path) -> None:
-    """With the code of all functions in one folder."""
+def measure_large_stack(
+    report: Report, plldb: Plldb, target: Target, folder: Path, meter: Meter | None = None
+) -> None:
+    """With the code of all functions in one folder. ``meter`` is the emulator's, if it has one."""
     code = folder / "large"
     code.mkdir()
     (code / "index.py").write_text("def handler(event, context):\n    return 'here'\n")
@@ -36,9 +37,14 @@ def measure_large_stack(report: Report, plldb: Plldb, target: Target, folder: Pa
     with deployed(target, children) as stack:
         before = stack.configurations()
         for helper in ("cold", "warm"):
+            position = meter.position() if meter else 0
             started = time.perf_counter()
             with plldb.within(code).attach(stack.name, "--code", str(code)) as attached:
                 _measure(report, stack, attached, started, helper)
+            if meter:
+                most = meter.most_calls_within_a_second(position)
+                name = f"Lambda calls that arrive within a second, {helper} helper stack"
+                report.add_figure(name, most, "≤ 15")
         after = stack.configurations()
         differing = [name for name in before if after[name] != before[name]]
         assert not differing, differing
@@ -68,17 +74,11 @@ def _count_children(attached: Attached) -> int:
 
 def main() -> None:
     report = Report("large stack")
-    with tempfile.TemporaryDirectory(prefix="plldb-bench-") as folder:
-        plldb = Plldb(clean_environment() | {"PLLDB_HOME": folder})
-        try:
-            plldb("local", "up", "--detach").succeeded()
-            plldb("bootstrap").succeeded()
-            url = json.loads(plldb("local", "status", "--output", "json").stdout)["endpointUrl"]
-            address = EmulatorAddress(url, url)
-            target = Target(TargetSettings("emulator", DEFAULT_EMULATOR_REGION, emulator=address))
-            measure_large_stack(report, plldb, target, Path(folder))
-        finally:
-            plldb("local", "down")
+    with (
+        tempfile.TemporaryDirectory(prefix="plldb-bench-") as folder,
+        metered(Path(folder)) as (plldb, backend, meter),
+    ):
+        measure_large_stack(report, plldb, backend.target, Path(folder), meter)
     report.show()
 
 
