@@ -518,7 +518,11 @@ def _try_to_take(
     update = _update(function, found, current.changes(wanted), instrumenter)
     if update is None:
         return []
-    revision, warnings = update
+    updated, warnings = update
+    # An emulator may let two pass that change it at once, and the later one has it.
+    if updated and FunctionConfiguration.from_lambda(updated).holder != hold.session:
+        return []
+    revision = updated.get("RevisionId", "")
     if rival is not None:
         # Whether that one is still there to hear it makes no difference.
         instrumenter.connections.post(
@@ -533,20 +537,20 @@ def _update(
     found: dict[str, Any],
     changes: dict[str, Any],
     instrumenter: Instrumenter,
-) -> tuple[str, list[Message]] | None:
-    """The revision after the change, empty if it is not known, and warnings, mostly none.
+) -> tuple[Found, list[Message]] | None:
+    """What the function is after the change, empty if that is not known, and warnings, mostly none.
 
     None, and no change, if it is not any more what was found.
     """
     if not changes:
-        return found["RevisionId"], []
+        return found, []
     try:
         updated = instrumenter.control_plane.update(function.name, found["RevisionId"], changes)
     except UnseenUpdateError as error:
         # Its invocations come here, now or in a while: a debugger that was told of no such function
         # would leave them waiting.
-        return "", [wire.warning(function.logical_id, f"{_UNSEEN}: {error}")]
-    return None if updated is None else (updated["RevisionId"], [])
+        return {}, [wire.warning(function.logical_id, f"{_UNSEEN}: {error}")]
+    return None if updated is None else (updated, [])
 
 
 def _guard(current: FunctionConfiguration) -> str | None:
