@@ -12,7 +12,7 @@
     http_session        HTTP with a few repeats, for that API and payloads (requests)
     payload_transfer    what is too long for a message, by presigned URLs (requests)
     children/           the processes that the code runs in
-    signed_claims       claims straight to the helper stack's table (requests)
+    signed_claims       claims straight to the helper stack's table (asyncio)
     reserved_variables  what is Lambda's or plldb's to set                (pure)
     overrides           what a developer sets: variables and handlers
     env_files           .env files, and those of sam local

@@ -222,7 +222,6 @@ def attach_to_all(
     with (
         ApiClient.of_helper_stack(helper, target) as api,
         PayloadTransfer(target.reachable_url, target.ca_bundle) as transfer,
-        SignedClaims(target.reachable_url, target.ca_bundle) as claims,
     ):
         # Before there is a session: what is wrong with the terminal or a port leaves none behind.
         invoker = make_invoker()
@@ -231,12 +230,13 @@ def attach_to_all(
         except BaseException:
             invoker.discard()
             raise
+        claims = SignedClaims(target.reachable_url, target.ca_bundle)
         ends = _Ends(target, helper, api, transfer, claims)
         attachments = [
             _Attachment(ends, stack, len(stacks), report, timing or Timing(), collect_layers)
             for stack in stacks
         ]
-        return asyncio.run(_until_told(attachments, session_ids, invoker, switch))
+        return asyncio.run(_until_told(attachments, session_ids, invoker, claims, switch))
 
 
 def _create_sessions(
@@ -799,6 +799,7 @@ async def _until_told(
     attachments: Sequence[_Attachment],
     session_ids: Sequence[str],
     invoker: Invoker,
+    claims: SignedClaims,
     switch: DetachSwitch | None,
 ) -> list[Ended]:
     """The ends of all. Raises the first error that ended one, once all have ended."""
@@ -819,11 +820,12 @@ async def _until_told(
         for attachment, session_id in zip(attachments, session_ids, strict=True)
     }
     try:
-        try:
-            return await _await_all(stays, stopping)
-        finally:
-            await _end_at_once(stays)
-            await invoker.close()
+        async with claims:
+            try:
+                return await _await_all(stays, stopping)
+            finally:
+                await _end_at_once(stays)
+                await invoker.close()
     except asyncio.CancelledError:
         restoring = " and ".join(
             f"plldb restore --stack-name {attachment.stack_name}" for attachment in attachments

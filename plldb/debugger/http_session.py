@@ -51,18 +51,13 @@ class _TrustingAdapter(HTTPAdapter):
         return super().send(request, *arguments, **options)
 
 
-def make_adapter(ca_bundle: Path | None, retry: Retry, connections: int) -> HTTPAdapter:
-    """What a session sends by; it keeps so many connections open."""
-    return _TrustingAdapter(ca_bundle, max_retries=retry, pool_maxsize=connections)
-
-
 def open_http_session(
     ca_bundle: Path | None = None, *, retry: Retry = RETRY, connections: int = 8
 ) -> requests.Session:
     """A session that keeps so many connections open, and trusts the certificates in a file."""
     http = requests.Session()
     http.headers["User-Agent"] = USER_AGENT
-    adapter = make_adapter(ca_bundle, retry, connections)
+    adapter = _TrustingAdapter(ca_bundle, max_retries=retry, pool_maxsize=connections)
     for scheme in ("http://", "https://"):
         http.mount(scheme, adapter)
     return http

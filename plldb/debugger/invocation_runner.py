@@ -578,7 +578,7 @@ class InvocationRunner:
             return False
         try:
             async with asyncio.timeout(self._timing.claiming):
-                return await run_in_thread(partial(self._claims.take, claim))
+                return await self._claims.take(claim)
         except TimeoutError:
             self._rests_until = loop.time() + _REST_SECONDS
             return False

@@ -22,11 +22,13 @@ from requests.auth import HTTPBasicAuth
 from websockets.asyncio.server import ServerConnection, serve
 
 from plldb.aws import Target, aws_errors
+from plldb.bootstrap.cloudformation.lambda_functions.shared.signed_request import SignedRequest
 from plldb.config import TargetSettings
 from plldb.debugger.api_client import ApiClient
 from plldb.debugger.connection import open_session
 from plldb.debugger.payload_transfer import PayloadTransfer
 from plldb.debugger.protocol import SessionProtocol, Wish
+from plldb.debugger.signed_claims import SignedClaims
 from plldb.debugger.timing import Timing
 from plldb.errors import EndpointError
 from tests.unit.fakes import Answer, Request, local_server
@@ -253,3 +255,36 @@ class TestEachUse:
             use(target)
         assert "wrong" not in raised.value.message
         assert "HTTPS_PROXY=" in str(raised.value.hint)
+
+
+def claim(target: Target) -> bool:
+    """Whether the answer came that says it; the second one goes over the same connection."""
+
+    async def work() -> bool:
+        request: SignedRequest = {"url": f"{SERVICE}/", "headers": {}, "body": "{}"}
+        async with SignedClaims(ca_bundle=target.ca_bundle) as claims:
+            return await claims.take(request) and await claims.take(request)
+
+    return asyncio.run(work())
+
+
+class TestClaims:
+    """What becomes of them is no error: the helper stack is asked instead."""
+
+    @pytest.mark.usefixtures("_trusting")
+    def test_they_go_through_it(self, proxy: tuple[str, Proxy]) -> None:
+        asked = len(proxy[1].asked)
+        with make_target() as target:
+            assert claim(target)
+        assert proxy[1].asked[asked:] == ["sts.eu-west-1.example:443"]
+
+    def test_nobody_is_trusted_for_it(self) -> None:
+        with make_target() as target:
+            assert not claim(target)
+
+    @pytest.mark.usefixtures("_trusting")
+    def test_it_may_refuse(self, proxy: tuple[str, Proxy], monkeypatch: pytest.MonkeyPatch) -> None:
+        scheme, running = proxy
+        monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://me:wrong@127.0.0.1:{running.port}")
+        with make_target() as target:
+            assert not claim(target)

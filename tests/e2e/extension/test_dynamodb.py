@@ -5,6 +5,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import requests
+
 from .cloud import Cloud, wait_for
 
 
@@ -35,6 +37,70 @@ def test_one_of_many_conditional_writes_wins(cloud: Cloud, table: str) -> None:
     assert results.count(True) == 1
     item = dynamodb.get_item(TableName=table, Key={"Id": {"S": "a"}})["Item"]
     assert item["Winner"]["N"] == str(results.index(True))
+
+
+def test_what_is_said_of_an_item_is_said_as_aws_says_it(cloud: Cloud, table: str) -> None:
+    """To whoever reads the answer without an SDK, too."""
+    item = {"Id": {"S": "ä"}, "Data": {"B": "AAEC"}, "Count": {"N": "1.50"}}
+    key = {"Id": item["Id"]}
+    change = {
+        "UpdateExpression": "SET Holder = :owner",
+        "ExpressionAttributeValues": {":owner": {"S": "o"}},
+        "ReturnValues": "ALL_NEW",
+    }
+    where = {
+        "KeyConditionExpression": "Id = :id",
+        "ExpressionAttributeValues": {":id": item["Id"]},
+    }
+    changed = item | {"Holder": {"S": "o"}}
+    calls: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+        ("GetItem", {"Key": key}, {}),
+        ("PutItem", {"Item": item}, {}),
+        ("GetItem", {"Key": key}, {"Item": item}),
+        ("UpdateItem", {"Key": key, **change}, {"Attributes": changed}),
+        ("Query", where, {"Items": [changed], "Count": 1, "ScannedCount": 1}),
+    ]
+    for operation, arguments, answer in calls:
+        response = _ask(cloud, operation, {"TableName": table, **arguments})
+        assert response.status_code == 200
+        # What an update has consumed is told unasked.
+        assert {k: v for k, v in response.json().items() if k != "ConsumedCapacity"} == answer
+        assert response.headers["Content-Type"] == "application/x-amz-json-1.0"
+        assert response.headers["x-amzn-RequestId"]
+
+
+def test_a_refusal_says_what_stands_there(cloud: Cloud, table: str) -> None:
+    key = {"Id": {"S": "b"}}
+    _ask(cloud, "PutItem", {"TableName": table, "Item": key})
+    refused = _ask(
+        cloud,
+        "UpdateItem",
+        {
+            "TableName": table,
+            "Key": key,
+            "UpdateExpression": "SET Holder = :owner",
+            "ConditionExpression": "attribute_exists(Holder)",
+            "ExpressionAttributeValues": {":owner": {"S": "o"}},
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        },
+    )
+    assert refused.status_code == 400
+    assert refused.json()["__type"].endswith("ConditionalCheckFailedException")
+    assert refused.json()["Item"] == key
+
+
+def _ask(cloud: Cloud, operation: str, arguments: dict[str, Any]) -> requests.Response:
+    signed_by = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/dynamodb/aws4_request"
+    return requests.post(
+        cloud.endpoint,
+        json.dumps(arguments),
+        headers={
+            "Authorization": f"{signed_by}, SignedHeaders=host, Signature=0",
+            "Content-Type": "application/x-amz-json-1.0",
+            "X-Amz-Target": f"DynamoDB_20120810.{operation}",
+        },
+        timeout=30,
+    )
 
 
 def test_expired_items_go(cloud: Cloud, table: str) -> None:

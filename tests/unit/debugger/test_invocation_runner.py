@@ -125,12 +125,12 @@ class FakeClaims:
     def __init__(self) -> None:
         self.verdicts = [False]
         self.taken: list[SignedRequest] = []
-        self.open = threading.Event()
+        self.open = asyncio.Event()
         self.open.set()
 
-    def take(self, claim: SignedRequest) -> bool:
+    async def take(self, claim: SignedRequest) -> bool:
         self.taken.append(claim)
-        self.open.wait(DEADLINE)
+        await self.open.wait()
         return self.verdicts.pop(0) if len(self.verdicts) > 1 else self.verdicts[0]
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import socket
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
 from plldb.bootstrap.cloudformation.lambda_functions.shared.signed_request import SignedRequest
 from plldb.debugger.signed_claims import SignedClaims
-from tests.unit.fakes import Answer, local_server
-
-# urllib3 leaves a connection to be closed by the garbage collector after a failure.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+from tests.unit.fakes import Answer, count_connections, local_server
 
 BODY = '{"TableName": "t", "Key": {"RequestId": {"S": "é"}}}'
 HEADERS = {
@@ -27,11 +26,19 @@ def claim_at(url: str) -> SignedRequest:
     return {"url": url, "headers": HEADERS, "body": BODY}
 
 
-def test_it_is_sent_as_it_was_signed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "netrc").write_text("machine 127.0.0.1 login eve password s3cret\n")
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    with local_server(lambda _: Answer(200, "{}")) as table, SignedClaims() as claims:
-        assert claims.take(claim_at(f"{table.url}/"))
+def take(url: str, reach: Callable[[str], str] = str) -> bool:
+    """What becomes of a claim."""
+
+    async def work() -> bool:
+        async with SignedClaims(reach) as claims:
+            return await claims.take(claim_at(url))
+
+    return asyncio.run(work())
+
+
+def test_it_is_sent_as_it_was_signed() -> None:
+    with local_server(lambda _: Answer(200, "{}")) as table:
+        assert take(f"{table.url}/")
     (request,) = table.requests
     assert (request.method, request.url, request.body) == ("POST", f"{table.url}/", BODY)
     assert (
@@ -41,12 +48,8 @@ def test_it_is_sent_as_it_was_signed(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_it_goes_where_the_table_can_be_reached_from_here() -> None:
     with local_server(lambda _: Answer(200, "{}")) as table:
-
-        def reach(url: str) -> str:
-            return url.replace("http://inside:4566", table.url)
-
-        with SignedClaims(reach) as claims:
-            assert claims.take(claim_at("http://inside:4566/"))
+        reach = {"http://inside:4566/": f"{table.url}/"}.__getitem__
+        assert take("http://inside:4566/", reach=reach)
     (request,) = table.requests
     assert request.headers["host"] == "dynamodb.here"
 
@@ -54,18 +57,119 @@ def test_it_goes_where_the_table_can_be_reached_from_here() -> None:
 @pytest.mark.parametrize("status", [302, 400, 403, 429, 500, 503])
 def test_any_other_answer_says_nothing_for_sure_and_is_not_asked_for_again(status: int) -> None:
     answer = Answer(status, "{}", {"Location": "/elsewhere"})
-    with local_server(lambda _: answer) as table, SignedClaims() as claims:
-        assert not claims.take(claim_at(f"{table.url}/"))
+    with local_server(lambda _: answer) as table:
+        assert not take(f"{table.url}/")
     assert len(table.requests) == 1
 
 
-@pytest.mark.parametrize("url", ["nonsense://x", "http://[bad", "no url", ""])
+@pytest.mark.parametrize("url", ["nonsense://x", "http://[bad", "http://", "no url", ""])
 def test_nor_does_a_url_that_is_none(url: str) -> None:
-    with SignedClaims() as claims:
-        assert not claims.take(claim_at(url))
+    assert not take(url)
 
 
 def test_nor_does_a_table_that_is_out_of_reach() -> None:
-    with socket.socket() as probe, SignedClaims() as claims:
+    with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        assert not claims.take(claim_at(f"http://127.0.0.1:{probe.getsockname()[1]}/"))
+        assert not take(f"http://127.0.0.1:{probe.getsockname()[1]}/")
+
+
+@contextlib.asynccontextmanager
+async def table_that_says(
+    answer: bytes, *, hangs_up: bool = False
+) -> AsyncIterator[tuple[str, list[int]]]:
+    """Its URL, and how many claims came over each connection so far."""
+    claims: list[int] = []
+    writers: list[asyncio.StreamWriter] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        number = len(claims)
+        claims.append(0)
+        writers.append(writer)
+        with contextlib.suppress(asyncio.IncompleteReadError, OSError):
+            while not hangs_up or not claims[number]:
+                await reader.readuntil(BODY.encode())
+                claims[number] += 1
+                writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", claims
+        for writer in writers:
+            writer.transport.abort()
+        await asyncio.sleep(0)
+
+
+def open_lines(claims: SignedClaims) -> int:
+    return sum(line.is_open for lines in claims._kept.values() for line in lines)
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict", "hangs_up", "per_connection"),
+    [
+        (OK + b"Content-Length: 2\r\n\r\n{}", True, False, [3]),
+        (OK + b"Content-Length: 2\r\n\r\n{}", True, True, [1, 1, 1]),
+        (OK + b"content-length:2\r\nConnection: close\r\n\r\n{}", True, False, [1, 1, 1]),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", True, False, [1, 1, 1]),
+        (b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}", True, False, [1, 1, 1]),
+        (OK + b"Content-Length: 9\r\n\r\n{", False, True, [1, 1, 1]),
+        (b"what?\r\n\r\n", False, False, [1, 1, 1]),
+        (b"HTTP/1.1 fine\r\n\r\n", False, False, [1, 1, 1]),
+        (b"", False, True, [1, 1, 1]),
+    ],
+)
+def test_a_connection_is_kept_as_far_as_the_table_keeps_it(
+    answer: bytes, verdict: bool, hangs_up: bool, per_connection: list[int]
+) -> None:
+    async def work() -> None:
+        async with (
+            table_that_says(answer, hangs_up=hangs_up) as (url, claims),
+            SignedClaims() as ours,
+        ):
+            for _ in range(3):
+                assert await ours.take(claim_at(url)) is verdict
+                while hangs_up and open_lines(ours):
+                    await asyncio.sleep(0.001)
+            assert claims == per_connection
+
+    asyncio.run(work())
+
+
+def test_those_that_come_at_once_have_a_connection_each_and_none_is_left_at_the_end() -> None:
+    async def work(url: str) -> None:
+        async with SignedClaims() as claims:
+            assert all(await asyncio.gather(*(claims.take(claim_at(url)) for _ in range(5))))
+
+    with local_server(lambda _: Answer(200, "{}")) as table:
+        asyncio.run(work(f"{table.url}/"))
+        assert len(table.requests) == 5
+        assert count_connections(table) == 0
+
+
+def test_a_connection_that_takes_too_long_to_be_opened_is_there_for_the_next_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def work(url: str) -> None:
+        may_connect = asyncio.Event()
+        connect = asyncio.open_connection
+
+        async def connect_late(*arguments: object, **options: object) -> object:
+            await may_connect.wait()
+            return await connect(*arguments, **options)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(asyncio, "open_connection", connect_late)
+        async with SignedClaims() as claims:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await claims.take(claim_at(url))
+            may_connect.set()
+            while not open_lines(claims):
+                await asyncio.sleep(0.001)
+            may_connect.clear()
+            assert await claims.take(claim_at(url))
+
+    with local_server(lambda _: Answer(200, "{}")) as table:
+        asyncio.run(work(f"{table.url}/"))

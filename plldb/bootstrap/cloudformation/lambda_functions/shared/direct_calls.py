@@ -1,5 +1,5 @@
 """The few calls that an invocation waits for, as boto3's clients make them, but at a third of the
-CPU time: signed by botocore, and sent over connections that are kept open.
+CPU time, over connections that are kept open.
 
 Most of what boto3 does for a call is of use to those who do not know beforehand what they will
 call: it looks for rules, hooks and shapes. Here, what is said and what comes back is JSON as it
@@ -25,13 +25,12 @@ from itertools import count
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
 from botocore.exceptions import ClientError, EndpointConnectionError, ParamValidationError
 from botocore.httpsession import get_cert_path
 from botocore.validate import ParamValidator
 
 from .dynamodb import request_headers
+from .signing import sign_post
 
 _CONNECT_SECONDS = 2.0
 _ANSWER_SECONDS = 3.0
@@ -168,15 +167,19 @@ class DirectCalls:
     def _send(self, request: _Request, number: int) -> _Attempt:
         connection = self._take()
         was_open = connection.sock is not None
-        headers, body = request.name_attempt(number), request.body
-        signed = AWSRequest("POST", f"{self._url}{request.path}", headers, body)
-        SigV4Auth(self._credentials(), self._service, self._region).add_auth(signed)
+        headers = sign_post(
+            self._credentials(),
+            self._service,
+            self._region,
+            f"{self._url}{request.path}",
+            request.name_attempt(number),
+            request.body,
+        )
         error: Exception | None = None
         try:
             if not was_open:
                 _open(connection)
-            headers = dict(signed.headers.items())
-            connection.request("POST", f"{self._path}{request.path}", body, headers)
+            connection.request("POST", f"{self._path}{request.path}", request.body, headers)
         except (OSError, HTTPException) as failure:
             error = failure
         return _Attempt(connection, was_open, error)

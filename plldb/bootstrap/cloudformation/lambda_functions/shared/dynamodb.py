@@ -14,13 +14,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
 from botocore.exceptions import ClientError
 
 from .signed_request import SignedRequest
+from .signing import sign_post
 
 _MARK = "Attempt"
 _METHODS = {"GetItem": "get_item", "PutItem": "put_item"}
@@ -131,12 +129,11 @@ def sign_update(
     ``credentials`` are botocore's, and those of whoever answers for it.
     """
     arguments = _update_arguments(table, key, expression, condition, names, values)
+    # The host as it is known here: an emulator may be reached by another name.
     url, body = f"{client.meta.endpoint_url}/", json.dumps(arguments)
-    # As it is known here: an emulator may be reached by another name.
-    host = {"Host": urlsplit(url).netloc}
-    request = AWSRequest("POST", url, host | request_headers("UpdateItem"), body)
-    SigV4Auth(credentials, "dynamodb", client.meta.region_name).add_auth(request)
-    return {"url": url, "headers": dict(request.headers), "body": body}
+    region, headers = client.meta.region_name, request_headers("UpdateItem")
+    signed = sign_post(credentials, "dynamodb", region, url, headers, body.encode())
+    return {"url": url, "headers": signed, "body": body}
 
 
 def request_headers(operation: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ LocalStack: there is no secret to hold a signature against, and no policy.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from moto.iam.models import IAMBackend, iam_backends
@@ -152,5 +153,11 @@ def _default_version(policy: Any) -> Any:
 
 
 def _decoded(document: Any) -> Mapping[str, Any]:
-    decoded: Mapping[str, Any] = json.loads(document) if isinstance(document, str) else document
+    decoded: Mapping[str, Any] = _parsed(document) if isinstance(document, str) else document
     return decoded
+
+
+@lru_cache(maxsize=1024)
+def _parsed(document: str) -> Any:
+    """The same one each time: nobody changes it."""
+    return json.loads(document)

@@ -1,24 +1,35 @@
-"""How LocalStack's server hands requests to threads.
+"""How LocalStack's server hands requests to threads, and takes their answers back.
 
 A request that invokes a function holds its thread while the function calls the emulator, which
 takes another. In one pool, many such requests at once hold every thread there is, and nothing
 answers any more. So handshakes of WebSockets, and requests that invoke functions, have threads of
 their own; those of LocalStack's pool are there for what functions call.
+
+An invocation is a dozen small requests, each of which waits for the one before. So what Twisted
+does for all of them, and nobody makes use of, is left out.
 """
 
 import re
 import sys
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partialmethod
 from types import SimpleNamespace
 from typing import Any
 
 from localstack import config
 from localstack.utils.patch import patch
-from rolo.serving.twisted import HeaderPreservingWSGIResource, WebsocketResourceDecorator
+from rolo.serving.twisted import (
+    HeaderPreservingWSGIResource,
+    HeaderPreservingWSGIResponse,
+    TwistedRequestAdapter,
+    WebsocketResourceDecorator,
+)
 from twisted.internet import reactor
 from twisted.internet.tcp import Port
 from twisted.python.failure import Failure
+from twisted.web.http import HTTPFactory
+from twisted.web.server import NOT_DONE_YET
 from wsproto.utilities import ProtocolError
 
 from .apigatewayv2.domains import DOMAINS
@@ -44,7 +55,13 @@ def install() -> None:
     five milliseconds it would get it back too late while functions keep other threads busy.
     """
     patch(WebsocketResourceDecorator._processWebsocket)(_process_websocket)
-    patch(HeaderPreservingWSGIResource.render)(_render)
+    HeaderPreservingWSGIResource.render = _render
+    # Nobody asks Twisted for the fields of forms, which it finds by the parser of e-mails.
+    TwistedRequestAdapter.__init__ = partialmethod(
+        TwistedRequestAdapter.__init__, parsePOSTFormSubmission=False
+    )
+    # A line for each request, which goes nowhere.
+    HTTPFactory.log = _log_nothing
     sys.setswitchinterval(SWITCH_SECONDS)
     reactor.callWhenRunning(_widen_backlog)
 
@@ -89,12 +106,39 @@ def _process_websocket(original: Callable[[Any, Any], None], resource: Any, requ
     HANDSHAKE_TURNS.take(begin)
 
 
-def _render(original: Callable[[Any, Any], Any], resource: Any, request: Any) -> Any:
-    if not may_invoke(request.path, request.getHeader("host") or ""):
-        return original(resource, request)
-    own = SimpleNamespace(
-        _reactor=resource._reactor,
-        _threadpool=_threads_of(INVOCATIONS),
-        _application=resource._application,
-    )
-    return original(own, request)
+def _render(resource: Any, request: Any) -> Any:
+    is_invocation = may_invoke(request.path, request.getHeader("host") or "")
+    threads = _threads_of(INVOCATIONS) if is_invocation else resource._threadpool
+    WholeResponse(resource._reactor, threads, resource._application, request).start()
+    return NOT_DONE_YET
+
+
+def _log_nothing(_factory: HTTPFactory, _request: Any) -> None:
+    pass
+
+
+class WholeResponse(HeaderPreservingWSGIResponse):
+    """One whose body comes in one piece is handed to the reactor's thread at its end, and at once.
+
+    Twisted's hands it over before, and waits until that thread has taken it.
+    """
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._body = b""
+
+    def write(self, data: bytes) -> None:
+        if not self.started and not self._body and self._is_all(data):
+            self._body = data
+        else:
+            super().write(data)
+
+    def _is_all(self, data: bytes) -> bool:
+        lengths = [value for name, value in self.headers if name.lower() == "content-length"]
+        return lengths == [str(len(data))]
+
+    def _sendResponseHeaders(self) -> None:  # noqa: N802  # Twisted's name
+        """On the reactor's thread, before anything is written, or at the end."""
+        super()._sendResponseHeaders()
+        if self._body:
+            self.request.write(self._body)

@@ -66,7 +66,10 @@ def test_so_are_the_calls_past_boto3(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(ParamValidationError, match="TableName"):
             strict.direct_dynamodb().put_item(Item={})
         with pytest.raises(ParamValidationError, match="Data"):
-            strict.direct_connections()().post_to_connection(ConnectionId="c", Data=None)
+            strict.direct_connections()().post_to_connection(
+                ConnectionId="c",
+                Data=memoryview(b"no blob of botocore's"),
+            )
     finally:
         monkeypatch.undo()
         importlib.reload(clients)

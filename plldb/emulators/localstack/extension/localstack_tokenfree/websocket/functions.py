@@ -1,12 +1,22 @@
-"""Calling the function that an authorizer or an integration points at."""
+"""Calling the function that an authorizer or an integration points at.
 
+LocalStack's Lambda is called as it is here, and not by an SDK's client, which takes as long as the
+call itself.
+"""
+
+import io
 import json
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
-from botocore.exceptions import ClientError
-from localstack.aws.connect import connect_to
+from localstack.aws.api import RequestContext, ServiceException
+from localstack.aws.spec import load_service
+from localstack.constants import DEFAULT_AWS_ACCOUNT_ID
+from localstack.http import Request
+from localstack.services.plugins import SERVICE_PLUGINS
+from localstack.utils.xray.trace_header import TraceHeader
 
 from .events import Event
 
@@ -55,15 +65,35 @@ def invoke(arn: str, region: str, payload: str, invocation_type: str = "RequestR
 
     Raises FunctionError when it raised, IntegrationError when it can't be called.
     """
-    client = connect_to(region_name=region).lambda_
     try:
-        response = client.invoke(FunctionName=arn, Payload=payload, InvocationType=invocation_type)
-    except ClientError as error:
-        raise IntegrationError(str(error)) from error
-    answer: str = response["Payload"].read().decode()
+        response = _lambda().invoke(
+            _context(region),
+            function_name=arn,
+            payload=io.BytesIO(payload.encode()),
+            invocation_type=invocation_type,
+        )
+    except ServiceException as error:
+        raise IntegrationError(f"{error.code}: {error.message}") from error
+    answer = bytes(response.get("Payload") or b"").decode()
     if response.get("FunctionError"):
         raise FunctionError(_error_message(json.loads(answer)), answer)
     return answer
+
+
+def _context(region: str) -> RequestContext:
+    """As LocalStack has it when it comes to an operation."""
+    context = RequestContext(Request("POST"))
+    context.account_id, context.region = DEFAULT_AWS_ACCOUNT_ID, region
+    context.service = load_service("lambda")
+    context.operation = context.service.operation_model("Invoke")
+    context.trace_context["aws_trace_header"] = TraceHeader().ensure_root_exists()
+    return context
+
+
+@cache
+def _lambda() -> Any:
+    """What LocalStack's Lambda does: the provider of its operations."""
+    return SERVICE_PLUGINS.require("lambda")._provider
 
 
 def status_of(answer: object) -> int:
