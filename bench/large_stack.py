@@ -10,6 +10,8 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from plldb.aws import Target
@@ -37,25 +39,29 @@ def measure_large_stack(
     with deployed(target, children) as stack:
         before = stack.configurations()
         for helper in ("cold", "warm"):
-            position = meter.position() if meter else 0
+            count = partial(meter.most_calls_within_a_second, meter.position()) if meter else None
             started = time.perf_counter()
             with plldb.within(code).attach(stack.name, "--code", str(code)) as attached:
-                _measure(report, stack, attached, started, helper)
-            if meter:
-                most = meter.most_calls_within_a_second(position)
-                name = f"Lambda calls that arrive within a second, {helper} helper stack"
-                report.add_figure(name, most, "≤ 15")
+                _measure(report, stack, attached, started, helper, count)
         after = stack.configurations()
         differing = [name for name in before if after[name] != before[name]]
         assert not differing, differing
 
 
 def _measure(
-    report: Report, stack: Debuggee, attached: Attached, started: float, helper: str
+    report: Report,
+    stack: Debuggee,
+    attached: Attached,
+    started: float,
+    helper: str,
+    count_calls: Callable[[], int] | None,
 ) -> None:
+    """``count_calls``: how many calls of Lambda have arrived within a second, at most."""
     ready = attached.wait_for("ready", _SECONDS)
     seconds = time.perf_counter() - started
     note = f"{ready['instrumented']} ready, {_count_children(attached)} children"
+    if count_calls is not None:
+        note += f", {count_calls()} calls of Lambda a second"
     name = f"200 functions, {helper} helper stack"
     report.add_figure(f"attach to {name}", seconds * 1000, "≤ 15000 ms", note)
     assert stack.invoke("Child4/Fn39").json == "here"

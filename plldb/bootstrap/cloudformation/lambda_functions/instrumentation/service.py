@@ -515,12 +515,9 @@ def _try_to_take(
     wanted = redirect(original, function.logical_id, hold, instrumenter.layer, timeout_limit)
     if reason := find_lack_of_room(wanted):
         return [wire.skipped(function.logical_id, reason, revision)]
-    update = _update(function, found, current.changes(wanted), instrumenter)
-    if update is None:
-        return []
-    updated, warnings = update
+    updated, warnings = _update(function, found, current.changes(wanted), instrumenter)
     # An emulator may let two pass that change it at once, and the later one has it.
-    if updated and FunctionConfiguration.from_lambda(updated).holder != hold.session:
+    if updated is None or _is_held_otherwise(updated, hold):
         return []
     revision = updated.get("RevisionId", "")
     if rival is not None:
@@ -537,10 +534,10 @@ def _update(
     found: dict[str, Any],
     changes: dict[str, Any],
     instrumenter: Instrumenter,
-) -> tuple[Found, list[Message]] | None:
+) -> tuple[Found | None, list[Message]]:
     """What the function is after the change, empty if that is not known, and warnings, mostly none.
 
-    None, and no change, if it is not any more what was found.
+    It is None, and nothing was changed, if it is not any more what was found.
     """
     if not changes:
         return found, []
@@ -550,7 +547,12 @@ def _update(
         # Its invocations come here, now or in a while: a debugger that was told of no such function
         # would leave them waiting.
         return {}, [wire.warning(function.logical_id, f"{_UNSEEN}: {error}")]
-    return None if updated is None else (updated, [])
+    return updated, []
+
+
+def _is_held_otherwise(updated: Found, hold: Hold) -> bool:
+    """Not, if nothing is known of it."""
+    return bool(updated) and FunctionConfiguration.from_lambda(updated).holder != hold.session
 
 
 def _guard(current: FunctionConfiguration) -> str | None:

@@ -15,7 +15,8 @@ class SharedLooks:
     """``look_at`` is called with the names that threads wait for, and gives what is there of each.
 
     One thread looks for all that have asked until its ``turn`` has come, which lasts until all has
-    been seen. An exception that is given for a name, or raised for all, is raised where it was asked for.
+    been seen. An exception that is given for a name, or raised for all, is raised where it was
+    asked for.
     """
 
     def __init__(
