@@ -68,6 +68,7 @@ lint: setup ## ruff, mypy --strict, bandit, zizmor, cfn-lint, and the links of d
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/mypy tests/e2e/extension
 	cd $(EXTENSION) && $(abspath $(BIN))/mypy --config-file pyproject.toml
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive plldb
 	$(BIN)/cfn-lint --regions ALL_REGIONS -- plldb/bootstrap/cloudformation/template.yaml
@@ -112,7 +113,10 @@ lock: setup ## Pin what the LocalStack image installs (needs npm)
 	    --python-platform x86_64-unknown-linux-gnu --generate-hashes --no-header \
 	    --output-file requirements.lock requirements.in) || exit 1; \
 	done
-	cd plldb/emulators/localstack/node && npm install --package-lock-only --omit-lockfile-registry-resolved
+	for folder in . sdk-2; do \
+	  (cd plldb/emulators/localstack/node/$$folder && \
+	    npm install --package-lock-only --omit-lockfile-registry-resolved) || exit 1; \
+	done
 
 bench: setup ## Measure; a table, and bench/results/*.json and *.png (ENGINES='ministack localstack')
 	$(BIN)/python -m bench.sessions $(ENGINES)

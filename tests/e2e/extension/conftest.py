@@ -18,6 +18,7 @@ from .cloud import Cloud, Stack
 CONTEXT = Path(__file__).parents[3] / "plldb" / "emulators" / "localstack"
 IMAGE = "localstack-tokenfree:test"
 PORT = 4566
+LOOPBACK = ("127.0.0.1", None)  # at whatever port; with_bind_ports knows no address
 FEW_WORKERS = 8
 FEW_KEPT = 50
 ENDPOINT_VARIABLE = "LOCALSTACK_EXTENSION_ENDPOINT"
@@ -105,7 +106,7 @@ def container(environment: Mapping[str, str]) -> Iterator[str]:
     testcontainers_config.connection_mode_override = ConnectionMode.docker_host
     healthy = HttpWaitStrategy(PORT, "/_localstack/health").for_status_code(200)
     emulator = DockerContainer(IMAGE).waiting_for(healthy.with_poll_interval(0.1))
-    emulator.ports[f"{PORT}/tcp"] = ("127.0.0.1", None)  # with_bind_ports knows no address
+    emulator.ports[f"{PORT}/tcp"] = LOOPBACK  # type: ignore[assignment]  # docker takes it
     for name, value in environment.items():
         emulator = emulator.with_env(name, value)
     try:

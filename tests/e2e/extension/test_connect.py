@@ -5,8 +5,10 @@ import re
 import time
 
 import pytest
+import requests
 from aws_lambda_powertools.utilities.parser.models import APIGatewayWebSocketConnectEventModel
 from websockets.exceptions import InvalidStatus, NegotiationError
+from websockets.sync.client import connect as websocket_connect
 
 from .cloud import Cloud, Stack, message, wait_for
 from .journal import journal
@@ -71,6 +73,44 @@ def test_unknown_api_and_stage_are_forbidden(cloud: Cloud, playground: Stack) ->
         with pytest.raises(InvalidStatus) as refused, cloud.connect(api_id, stage, token="allow"):
             pass
         assert refused.value.response.status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("changed", "status"),
+    [
+        ({"Sec-WebSocket-Key": None}, 400),
+        ({"Sec-WebSocket-Key": "short"}, 400),
+        ({"Sec-WebSocket-Version": None}, 400),
+        ({"Sec-WebSocket-Version": "8"}, 426),
+        ({"Connection": "keep-alive"}, 400),
+        ({"Host": "\u00fc..example".encode()}, 400),
+    ],
+)
+def test_malformed_handshake(
+    cloud: Cloud, playground: Stack, changed: dict[str, str | bytes | None], status: int
+) -> None:
+    headers = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+        "Sec-WebSocket-Version": "13",
+        **changed,
+    }
+    url = cloud.stage_url(playground.outputs["ApiId"], "test")
+    assert requests.get(url, headers=headers, timeout=20).status_code == status
+
+
+def test_nothing_else_takes_upgrades(cloud: Cloud) -> None:
+    url = cloud.endpoint.replace("http", "ws", 1)
+    with pytest.raises(InvalidStatus) as refused, websocket_connect(f"{url}/chat"):
+        pass
+    assert refused.value.response.status_code == 404
+
+
+def test_handshake_is_a_get(cloud: Cloud, playground: Stack) -> None:
+    url = cloud.stage_url(playground.outputs["ApiId"], "test")
+    answer = requests.post(url, headers={"Upgrade": "websocket"}, timeout=20)
+    assert (answer.status_code, answer.json()) == (400, {"message": "Bad Request"})
 
 
 def test_socket_opens_only_after_connect_returned(cloud: Cloud, playground: Stack) -> None:

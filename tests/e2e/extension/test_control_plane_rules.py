@@ -264,7 +264,8 @@ ROWS = [
     # stages
     websocket(STAGES, "create_stage", StageName="a b"),
     websocket(STAGES, "create_stage", StageName=""),
-    websocket(STAGES, "create_stage", StageName="$default"),
+    # By analogy with HTTP APIs: public applications have such stages.
+    websocket(STAGES, "create_stage", None, StageName="$default"),
     websocket(STAGES, "create_stage", "NotFound", StageName="s", DeploymentId="none"),
     websocket(VARIABLES, "create_stage", StageName="s", StageVariables={"a b": "c"}),
     websocket(VARIABLES, "create_stage", StageName="s", StageVariables={"a": "b c"}),

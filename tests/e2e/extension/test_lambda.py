@@ -374,8 +374,13 @@ Node = Callable[..., Function]
 def node(create: Factory) -> Node:
     """Functions of Node's, where the emulator has a node."""
 
-    def create_node(member: str = "handler", file: str = "index.js", code: str = NODE_CODE) -> Any:
-        options = {"Runtime": "nodejs22.x", "Handler": f"index.{member}", "Timeout": 5}
+    def create_node(
+        member: str = "handler",
+        file: str = "index.js",
+        code: str = NODE_CODE,
+        runtime: str = "nodejs22.x",
+    ) -> Any:
+        options = {"Runtime": runtime, "Handler": f"index.{member}", "Timeout": 5}
         try:
             return create(code=zipped_files({file: code}), **options)
         except ClientError as error:
@@ -428,6 +433,17 @@ exports.handler = async () => {
     assert node(code=code).invoke("") == 200
 
 
+@pytest.mark.skipif(ENDPOINT_VARIABLE in os.environ, reason="AWS's SDK is the image's")
+def test_old_node_has_the_old_sdk_of_aws(node: Node) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/lambda-nodejs.html#nodejs-sdk-included"""
+    code = """
+const AWS = require('aws-sdk');
+exports.handler = async () => Array.isArray((await new AWS.SQS().listQueues().promise()).QueueUrls);
+"""
+    assert node(code=code, runtime="nodejs16.x").invoke("") is True
+    assert node(code=code).error("")["errorType"] == "Runtime.ImportModuleError"
+
+
 def test_node_reaches_apis_by_the_names_of_aws(node: Node) -> None:
     assert node().invoke("url") in (403, 404)
 
@@ -448,11 +464,11 @@ def test_node_reaches_services_by_the_names_of_aws(node: Node) -> None:
 def test_what_can_not_run_is_refused_at_once(
     cloud: Cloud, options: dict[str, Any], reason: str
 ) -> None:
-    code = {"ImageUri": "nowhere/none:latest"} if "PackageType" in options else {}
+    is_image = "PackageType" in options
     given = {
         "FunctionName": f"function-{uuid.uuid4().hex[:8]}",
         "Role": ROLE,
-        "Code": code or {"ZipFile": zipped(app=CODE)},
+        "Code": {"ImageUri": "nowhere/none:latest"} if is_image else {"ZipFile": zipped(app=CODE)},
         **options,
     }
     with pytest.raises(ClientError, match=f"InvalidParameterValueException.*{reason}"):

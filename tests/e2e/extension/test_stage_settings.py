@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from .cloud import REGION, Cloud, wait_for
 from .websocket_api import STAGE, Answer, WebSocketApi, websocket_api
 
-OK = {"RequestTemplates": {"$default": '{"statusCode": 200}'}}
+OK: dict[str, Any] = {"RequestTemplates": {"$default": '{"statusCode": 200}'}}
 HEARD = Answer("$default", {"$default": '{"heard": true}'})
 # So slow that no loaded machine sees a token come back.
 ONE_AN_HOUR = {"ThrottlingRateLimit": 1 / 3600, "ThrottlingBurstLimit": 1}

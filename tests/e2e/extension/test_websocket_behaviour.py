@@ -1,5 +1,6 @@
 """What AWS's documentation says of WebSocket APIs, row by row, each with the page that says so."""
 
+import base64
 import json
 import uuid
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,7 @@ from botocore.auth import SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect as websocket_connect
 
 from .cloud import REGION, Cloud, wait_for
@@ -864,6 +865,26 @@ def test_http_and_stage_variables(cloud: Cloud) -> None:
                 assert json.loads(socket.recv(timeout=30)) == {"error": "not there"}
 
 
+def test_bodies_of_http_backends(cloud: Cloud) -> None:
+    """apigateway-websocket-api-integration-responses.html: a proxy's answer is passed on as it is,
+    and websocket-api-develop-binary-media-types.html: CONVERT_TO_TEXT makes base64 of it. What is
+    no text goes into a binary frame, by analogy with @connections."""
+    bodies = {"xml": b"<a>\xc3\xa9</a>", "picture": b"\x89PNG\xff", "nothing": b""}
+    with bucket_with(cloud, bodies) as bucket, websocket_api(cloud) as api:
+        for name in bodies:
+            url = f"{endpoint_inside(cloud)}/{bucket}/{name}"
+            api.add_route(name, **http_get(url) | {"IntegrationType": "HTTP_PROXY"})
+            as_text = Answer(options={"ContentHandlingStrategy": "CONVERT_TO_TEXT"})
+            api.add_route(f"{name} in text", as_text, **http_get(url))
+        with api.connect() as socket:
+            for name, body in bodies.items():
+                socket.send(json.dumps({"action": name}))
+                received = socket.recv(timeout=30)
+                assert received == (body if name == "picture" else body.decode())
+                socket.send(json.dumps({"action": f"{name} in text"}))
+                assert socket.recv(timeout=30) == base64.b64encode(body).decode()
+
+
 def test_http_backend_without_an_address(open_api: WebSocketApi) -> None:
     """No page says it: by analogy with a backend that is not there"""
     open_api.add_route("unaddressed", IntegrationType="HTTP_PROXY", IntegrationMethod="POST")
@@ -910,6 +931,29 @@ def test_private_integrations(cloud: Cloud) -> None:
         assert api.ask({"action": "listener"})["message"] == "Internal server error"
 
 
+READER_OF_HEADERS = """
+def handler(event, context):
+    headers = event["headers"]
+    good = headers.get("x-mine") == "yes" and headers.get("sec-websocket-version") == "13"
+    return {"statusCode": 200 if good else 400}
+"""
+
+
+def test_http_proxy_gets_the_headers_of_the_handshake(cloud: Cloud) -> None:
+    """No page says it: a log of AWS's in https://stackoverflow.com/questions/67640010 shows it"""
+    control = cloud.client("apigatewayv2")
+    with function(cloud, READER_OF_HEADERS) as uri, websocket_api(cloud) as api:
+        arn = uri.partition("/functions/")[2].removesuffix("/invocations")
+        behind = control.create_api(Name="behind", ProtocolType="HTTP", Target=arn)["ApiId"]
+        try:
+            url = f"{endpoint_inside(cloud)}/_aws/execute-api/{behind}/"
+            api.add_route("$connect", **http_get(url) | {"IntegrationType": "HTTP_PROXY"})
+            assert api.is_let_in(additional_headers={"X-Mine": "yes"})
+            assert api.refusal()[0] == 400
+        finally:
+            control.delete_api(ApiId=behind)
+
+
 def test_parameters_of_the_handshake(cloud: Cloud) -> None:
     """websocket-api-data-mapping.html: all values of a name, and for $connect alone"""
     s3 = cloud.client("s3")
@@ -948,6 +992,25 @@ def test_response_parameters_choose_the_subprotocol(cloud: Cloud) -> None:
             assert socket.subprotocol == "b"
 
 
+def test_stage_of_the_default_name(cloud: Cloud) -> None:
+    """No page says it: public applications connect to wss://….amazonaws.com/$default, and post to
+    https://….amazonaws.com/$default/@connections"""
+    with websocket_api(cloud) as api:
+        api.add_route(
+            "ask", answered('["$context.connectionId", "$context.stage"]'), **templated(OK)
+        )
+        cloud.client("apigatewayv2").create_stage(
+            ApiId=api.api_id, StageName="$default", AutoDeploy=True
+        )
+        with cloud.connect(api.api_id, "$default") as socket:
+            socket.send('{"action": "ask"}')
+            connection_id, stage = json.loads(socket.recv(timeout=30))
+            assert stage == "$default"
+            management = cloud.management(api.api_id, "$default")
+            management.post_to_connection(ConnectionId=connection_id, Data=b"hello")
+            assert socket.recv(timeout=30) == "hello"
+
+
 # what changes under an open connection
 
 
@@ -977,3 +1040,31 @@ def test_stage_variables_are_those_of_now(cloud: Cloud) -> None:
             )
             socket.send('{"action": "ask"}')
             assert json.loads(socket.recv(timeout=30)) == "blue"
+
+
+@pytest.mark.parametrize("deleted", ["stage", "API"])
+def test_connections_of_what_is_deleted(cloud: Cloud, table: str, deleted: str) -> None:
+    """No page says it: by analogy with a time limit's end, which apigateway-websocket-api-overview
+    has 1001 for, and with $disconnect, which is tried after whatever end."""
+    control = cloud.client("apigatewayv2")
+    item = {"Id": {"S": "it"}, "Code": {"N": "$context.disconnectStatusCode"}}
+    with websocket_api(cloud) as api:
+        api.add_route(
+            "$disconnect",
+            two_way=False,
+            **service("dynamodb", "action/PutItem"),
+            **templated(json.dumps({"TableName": table, "Item": item})),
+        )
+        with api.connect() as socket:
+            if deleted == "API":
+                control.delete_api(ApiId=api.api_id)
+            else:
+                control.delete_stage(ApiId=api.api_id, StageName=STAGE)
+            with pytest.raises(ConnectionClosed) as closed:
+                socket.recv(timeout=30)
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1001
+            assert api.refusal()[0] == 403
+    scan = cloud.client("dynamodb").scan
+    items = wait_for(lambda: scan(TableName=table)["Items"])
+    assert [each["Code"] for each in items] == [{"N": "1001"}]

@@ -4,7 +4,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,7 +96,7 @@ class WebSocketApi:
 def websocket_api(
     cloud: Cloud, variables: Mapping[str, str] | None = None, **options: Any
 ) -> Iterator[WebSocketApi]:
-    """An API with a stage that serves it as it is; deleted at the end."""
+    """An API with a stage that serves it as it is; deleted at the end, if it is still there."""
     api = cloud.client("apigatewayv2")
     api_id: str = api.create_api(
         **{
@@ -112,7 +112,8 @@ def websocket_api(
         )
         yield WebSocketApi(cloud, api_id)
     finally:
-        api.delete_api(ApiId=api_id)
+        with suppress(api.exceptions.NotFoundException):
+            api.delete_api(ApiId=api_id)
 
 
 @contextmanager

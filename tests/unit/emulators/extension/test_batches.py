@@ -5,7 +5,7 @@ from queue import Queue
 
 from hypothesis import given
 from hypothesis import strategies as st
-from localstack_tokenfree.lambda_runtime.batches import Merging, grouped, take_all
+from localstack_tokenfree.batches import Merging, grouped, take_all
 
 SECONDS = 20
 

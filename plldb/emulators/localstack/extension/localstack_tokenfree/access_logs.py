@@ -21,7 +21,7 @@ from .access_log_line import format_line
 from .apigatewayv2.kinds import STAGE, Record
 from .apigatewayv2.refusals import BadRequestError
 from .apigatewayv2.store import StageView
-from .lambda_runtime.batches import grouped
+from .batches import grouped
 
 LOG = logging.getLogger(__name__)
 MOST_WAITING = 10_000

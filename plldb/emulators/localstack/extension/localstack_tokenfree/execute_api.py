@@ -31,25 +31,27 @@ from .rest_iam import caller_identity
 from .serving import INVOCATION_THREADS
 from .websocket.conditions import Keys
 from .websocket.events import new_trace_id
-from .websocket.gateway import connect
+from .websocket.gateway import CONNECTIONS, connect
 from .websocket.management import manage_connection
+from .websocket.opening_handshake import UPGRADE_REQUIRED
 from .websocket.policy import INVOKE
 from .websocket.transport import refuse
 
 UPGRADE = "WEBSOCKET"
-# https://www.rfc-editor.org/rfc/rfc9110#name-426-upgrade-required
-UPGRADE_REQUIRED = message(426, "Upgrade Required", ("upgrade", "websocket"))
+NOT_FOUND = message(404, "Not Found")
 
 
 def install() -> None:
     functions = Functions()
     authorization = Authorization(functions, SigningKeys(read_json))
     STORE.on_cache_reset(authorization.forget)
+    STORE.on_stage_gone(CONNECTIONS.leave)
     STORE.also_check(check_destination)
     STORE.also_check(tell_what_is_ignored)
     handlers.preprocess_request.append(
         ExecuteApi(HttpGateway(STORE.find_stage, functions, authorization))
     )
+    handlers.run_custom_finalizers.append(refuse_upgrade)
 
 
 class ExecuteApi:
@@ -117,6 +119,13 @@ class ExecuteApi:
         finally:
             self._room.release()
         return response_of(answer)
+
+
+def refuse_upgrade(_chain: Any, context: Any, _response: Response) -> None:
+    """An upgrade for which there is nobody would get 200 and no body from rolo."""
+    request = context.request
+    if request.method == UPGRADE and not (request.is_upgraded() or request.is_rejected()):
+        refuse(request, response_of(NOT_FOUND))
 
 
 def _raw_path(request: Any) -> str:

@@ -76,6 +76,7 @@ def install() -> None:
         cloudformation_custom,
         cloudformation_gaps,
         cloudformation_generated,
+        cloudformation_lists,
         cloudformation_names,
         diagnostics,
         emulator_requests,
@@ -100,6 +101,7 @@ def install() -> None:
     cloudformation_custom.install()
     cloudformation_gaps.install()
     cloudformation_generated.install()
+    cloudformation_lists.install()
     cloudformation_names.install()
     assignment.install()
     reports.install()

@@ -14,9 +14,11 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partialmethod
+from http import HTTPStatus
 from types import SimpleNamespace
 from typing import Any
 
+import h11
 from localstack import config
 from localstack.utils.patch import patch
 from rolo.serving.twisted import (
@@ -27,14 +29,15 @@ from rolo.serving.twisted import (
 )
 from twisted.internet import reactor
 from twisted.internet.tcp import Port
-from twisted.python.failure import Failure
 from twisted.web.http import HTTPFactory
 from twisted.web.server import NOT_DONE_YET
 from wsproto.utilities import ProtocolError
 
 from .apigatewayv2.domains import DOMAINS
+from .http_api.answers import HttpAnswer
 from .settings import SETTINGS
 from .websocket.executors import HANDSHAKES
+from .websocket.opening_handshake import BAD_REQUEST, refusal
 from .websocket.turns import Turns
 
 LISTEN_BACKLOG = 4096
@@ -96,14 +99,32 @@ def _process_websocket(original: Callable[[Any, Any], None], resource: Any, requ
     def begin() -> bool:
         if request.channel is None:
             return False  # the client has left
+        answer = refusal(
+            request.method.decode("latin-1"),
+            request.clientproto.decode("latin-1"),
+            lambda name: request.requestHeaders.getRawHeaders(name, []),
+        )
         try:
-            original(own, request)
-        except ProtocolError:
-            request.processingFailed(Failure())  # as Twisted does what a request raises
-            return False
-        return True
+            if answer is None:
+                original(own, request)
+                return True
+        except (ProtocolError, h11.ProtocolError, UnicodeError):  # of what else a header may hold
+            answer = BAD_REQUEST
+        _refuse(request, answer)
+        return False
 
     HANDSHAKE_TURNS.take(begin)
+
+
+def _refuse(request: Any, answer: HttpAnswer) -> None:
+    wire = request.transport
+    request.setResponseCode(answer.status, HTTPStatus(answer.status).phrase.encode())
+    framing = (("connection", "close"), ("content-length", str(len(answer.body))))
+    for name, value in (*answer.headers, *framing):
+        request.setHeader(name, value)
+    request.write(answer.body)
+    request.finish()
+    wire.loseConnection()  # to which a protocol may listen by now that knows no further requests
 
 
 def _render(resource: Any, request: Any) -> Any:

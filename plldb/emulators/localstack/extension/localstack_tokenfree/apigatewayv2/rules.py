@@ -429,14 +429,15 @@ def _schema_fault(schema: Any) -> str | None:
 # stages
 
 
-def stage_name(record: Record, api: Surroundings) -> str | None:
-    """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-stages.html"""
+def stage_name(record: Record, _: Surroundings) -> str | None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-stages.html
+
+    ``$default`` is good for WebSocket APIs, too, at ``/$default``, as public applications have it.
+    """
     name = record["StageName"]
-    if name == DEFAULT_STAGE and api.protocol == HTTP:
+    if name == DEFAULT_STAGE or re.fullmatch(r"[A-Za-z0-9_-]{1,128}", name):
         return None
-    if re.fullmatch(r"[A-Za-z0-9_-]{1,128}", name):
-        return None
-    return "Stage name only allows a-zA-Z0-9_- (or $default for HTTP APIs)"
+    return "Stage name only allows a-zA-Z0-9_- or $default"
 
 
 def stage_variables(record: Record, _: Surroundings) -> str | None:

@@ -144,6 +144,7 @@ class ApiStore:
         self._lock = threading.RLock()
         self._checks = [check]
         self._cache_resets: list[Callable[[str, str], None]] = []
+        self._farewells: list[Callable[[StageView], None]] = []
 
     def also_check(self, check: Check) -> None:
         """Have another ``check`` asked, after those before it."""
@@ -243,8 +244,10 @@ class ApiStore:
 
     def delete_api(self, api_id: str) -> None:
         with self._lock:
-            self._api(api_id)
+            stages = self._api(api_id).children(STAGE)
+            gone = [self.find_stage(api_id, name) for name in stages]
             del self._apis[api_id]
+        self._tell_gone(*gone)
 
     # what belongs to an API
 
@@ -309,12 +312,23 @@ class ApiStore:
             resource_id = fields[kind.id_field]
             _find(api, kind, parents, resource_id)
             _check_unused(api, kind, resource_id)
+            gone = self.find_stage(request["ApiId"], resource_id) if kind is STAGE else None
             below = (*parents, resource_id)
             for key in [key for key in api.resources if _is_or_is_below(key, kind, below)]:
                 del api.resources[key]
             if kind is DEPLOYMENT:
                 api.deployed.pop(resource_id, None)
             api.changed()
+        self._tell_gone(gone)
+
+    def on_stage_gone(self, listener: Callable[[StageView], None]) -> None:
+        """Have ``listener`` called with each deployed stage that is deleted, as it was."""
+        self._farewells.append(listener)
+
+    def _tell_gone(self, *stages: StageView | None) -> None:
+        for stage in filter(None, stages):
+            for listener in self._farewells:
+                listener(stage)
 
     def without_entry(self, kind: Kind, request: Record, map_field: str, entry: str) -> None:
         """Take one entry out of a map of settings. NotFoundError if it isn't there."""

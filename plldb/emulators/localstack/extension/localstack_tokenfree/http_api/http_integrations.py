@@ -23,7 +23,8 @@ from .http_expressions import evaluate
 from .outgoing import send
 from .parameter_mapping import OVERWRITE_PATH, SAFE_IN_PATH, map_request
 from .payloads import Call, Event, Record, integration_event
-from .service_operations import OPERATIONS, operation_parameters, read_result
+from .service_answers import JsonAnswers, XmlAnswers
+from .service_operations import OPERATIONS, operation_parameters
 
 T = TypeVar("T")
 _FUNCTION = re.compile(r"arn:[^:]+:lambda:[^:]+:\d*:function:[^/]+")
@@ -148,12 +149,15 @@ def _call_service(integration: Record, call: Call) -> HttpAnswer:
     region = values.pop("Region", None) or call.region
     client = getattr(connect_to(region_name=region, config=CLIENT), operation.client)
     shape = client.meta.service_model.operation_model(operation.name).input_shape
+    answers = XmlAnswers(operation) if operation.client == "sqs" else JsonAnswers()
     try:
         parameters = operation_parameters(operation, values, shape)
         result = getattr(client, operation.method)(**parameters)
     except ClientError as error:
+        fault = error.response["Error"]
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-        return read_result(status, error.response["Error"])
+        return answers.fault(status, fault["Code"], fault["Message"])
     except (BotoCoreError, ValueError) as error:  # a parameter is missing, or of another type
-        return read_result(400, {"message": str(error)})
-    return read_result(200, result)
+        return answers.fault(400, "ValidationException", str(error))
+    del result["ResponseMetadata"]  # which boto3 adds
+    return answers.result(result)

@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .answers import JSON_TYPE, HttpAnswer
-
 
 @dataclass(frozen=True)
 class Operation:
@@ -66,15 +64,3 @@ def _from_text(value: str, shape: Any) -> Any:
         case "structure" | "list" | "map":
             return json.loads(value)
     return value
-
-
-def read_result(status: int, result: Mapping[str, Any]) -> HttpAnswer:
-    """The operation's result in JSON, without what boto3 adds."""
-    shown = {name: value for name, value in result.items() if name != "ResponseMetadata"}
-    body = json.dumps(shown, default=_shown, separators=(",", ":")).encode()
-    return HttpAnswer(status, (("content-type", JSON_TYPE),), body)
-
-
-def _shown(value: Any) -> Any:
-    """Moments as AWS's JSON has them: seconds since 1970."""
-    return value.timestamp() if hasattr(value, "timestamp") else str(value)

@@ -19,7 +19,7 @@ from localstack.services.lambda_.invocation.logs import LogHandler, LogItem, Shu
 from localstack.utils.bootstrap import is_api_enabled
 from localstack.utils.threads import start_worker_thread
 
-from .batches import Merging, grouped, take_all
+from ..batches import Merging, grouped, take_all
 
 LOG = logging.getLogger(__name__)
 AT_ONCE = 500

@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html
 """
 
+import re
 import shutil
 import sys
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ _HERE = Path(__file__).parent
 PYTHON_BOOTSTRAP = _HERE / "bootstrap.py"
 NODE_BOOTSTRAP = _HERE / "bootstrap.cjs"
 FAMILIES = ("nodejs", "python")
+_OLD_NODE = re.compile(r"AWS_Lambda_nodejs(\d|1[0-6])\..*")
 
 
 def command_of(runtime: str) -> list[str] | None:
@@ -37,6 +39,12 @@ def refusal(runtime: str, package_type: str) -> str | None:
 
 
 def node_path(layers: list[Path], environment: Mapping[str, str], shared: str) -> list[str]:
-    """Folders of modules in the order in which Lambda looks through them; later layers win."""
+    """Folders of modules in the order in which Lambda looks through them; later layers win.
+
+    Of AWS's SDK, version 3 is in ``shared``; beside that, in ``sdk-2``, is the one that Lambda has
+    up to nodejs16.x: https://docs.aws.amazon.com/lambda/latest/dg/lambda-nodejs.html
+    """
     folders = [str(layer / "nodejs" / "node_modules") for layer in reversed(layers)]
-    return [*folders, *filter(None, [environment.get("NODE_PATH"), shared])]
+    old = _OLD_NODE.fullmatch(environment.get("AWS_EXECUTION_ENV", ""))
+    version_2 = str(Path(shared).parent / "sdk-2" / "node_modules") if old and shared else ""
+    return [*folders, *filter(None, [environment.get("NODE_PATH"), version_2, shared])]

@@ -133,8 +133,8 @@ def _without_members(value: Any) -> Any:
 
 
 def _response(status: int, headers: Mapping[str, str], content: bytes) -> Response:
-    return Response(
-        status,
-        {name.lower(): value for name, value in headers.items()},
-        content.decode(errors="replace"),
-    )
+    named = {name.lower(): value for name, value in headers.items()}
+    try:
+        return Response(status, named, content.decode())
+    except UnicodeDecodeError:
+        return Response(status, named, content.decode(errors="replace"), content)

@@ -21,11 +21,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Response:
-    """What an integration answered. ``body`` is text, as it came."""
+    """What an integration answered. ``body`` is text, as it came; what is no text came as
+    ``binary``."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str = ""
+    binary: bytes | None = None
+
+    @property
+    def payload(self) -> str | bytes:
+        """As it came."""
+        return self.body if self.binary is None else self.binary
 
 
 @dataclass(frozen=True)

@@ -52,11 +52,15 @@ class MessageError(Exception):
 
 @dataclass
 class Connection:
-    """An accepted connection. Routes are looked up anew each time: a deployment takes effect."""
+    """An accepted connection. Routes are looked up anew each time: a deployment takes effect.
+
+    ``last_stage`` is what its stage was, once that is deleted.
+    """
 
     facts: ConnectionFacts
     authorizer: Mapping[str, Any] | None
     socket: Socket = field(init=False)
+    last_stage: StageView | None = None
 
     def stage(self) -> StageView | None:
         return STORE.find_stage(self.facts.api_id, self.facts.stage)
@@ -88,7 +92,7 @@ class Connection:
 
     def on_close(self, code: int, reason: str) -> None:
         """AWS delivers ``$disconnect`` at best once, and nobody hears of its failure."""
-        stage = self.stage()
+        stage = self.stage() or self.last_stage
         if stage is None:
             return
         facts = facts_now(self.facts, stage)
@@ -105,6 +109,13 @@ class Connection:
             ACCESS_LOGS.write(stage, context, failed, outcome(500))
         else:
             log_reply(stage, context, reply)
+
+    def leave(self, stage: StageView) -> None:
+        """Its stage, which was ``stage``, is deleted. AWS does not say what becomes of its clients:
+        by analogy they are closed as those that reach a time limit, and ``$disconnect`` is tried.
+        """
+        self.last_stage = stage
+        self.socket.go_away()
 
     def _send_error(self, message: str, request_id: str) -> None:
         self.socket.send(json.dumps(events.error_message(self.facts, message, request_id)))
@@ -143,6 +154,14 @@ class Connections:
         if connection and (connection.facts.api_id, connection.facts.stage) == (api_id, stage):
             return connection
         return None
+
+    def leave(self, stage: StageView) -> None:
+        """Close those of a stage that is deleted, and was ``stage``."""
+        with self._lock:
+            everybody = list(self._connections.values())
+        for connection in everybody:
+            if (connection.facts.api_id, connection.facts.stage) == (stage.api_id, stage.name):
+                connection.leave(stage)
 
 
 CONNECTIONS = Connections()
@@ -203,6 +222,8 @@ def open_connection(request: WebSocketRequest, stage: StageView) -> None:
         register=register,
         on_gone=lambda: CONNECTIONS.remove(connection),
     )
+    if connection.stage() is None:  # deleted while $connect ran
+        connection.leave(stage)
 
 
 def handshake_of(request: WebSocketRequest) -> Handshake:
@@ -239,7 +260,9 @@ def run_connect(stage: StageView, route: Record, admitted: Admitted) -> Reply:
         failure = events.error_message(facts, "Internal server error", request_id)
         raise RefusedError(502, failure) from error
     if not 200 <= reply.status < 300:
-        raise RefusedError(reply.status, reply.body or "")
+        body = reply.body or ""
+        says = body if isinstance(body, str) else body.decode(errors="replace")
+        raise RefusedError(reply.status, says)
     return reply
 
 

@@ -72,7 +72,7 @@ class Reply:
     nothing; ``headers`` are for the client of ``$connect``; it took ``milliseconds``."""
 
     status: int
-    body: str | None = None
+    body: str | bytes | None = None
     headers: Mapping[str, Any] | None = None
     milliseconds: int | None = None
 
@@ -107,17 +107,16 @@ def _http_proxy(call: Call) -> Reply:
             query={**call.scope.query, **mapped.query},
         )
     response = backends.call_http(_request(call, mapped, call.scope.body.encode()))
-    return Reply(response.status, response.body, response.headers)
+    return Reply(response.status, response.payload, response.headers)
 
 
 def _forwarded(headers: Mapping[str, str]) -> dict[str, str]:
-    """The client's headers without those of the handshake itself."""
+    """The client's headers without those of its connection. On AWS, backends get those of the
+    handshake, too, and some take offence at ``Sec-WebSocket-Version``:
+    https://stackoverflow.com/questions/67640010
+    """
     own = ("host", "connection", "upgrade", "content-length", "authorization")
-    return {
-        name: value
-        for name, value in headers.items()
-        if name.lower() not in own and not name.lower().startswith("sec-websocket-")
-    }
+    return {name: value for name, value in headers.items() if name.lower() not in own}
 
 
 # the others: templates before and after
@@ -258,19 +257,20 @@ def _respond(call: Call, response: Response, override: Overrides) -> Reply:
     """
     records = _integration_responses(call)
     if not records:
-        return Reply(_status(response.status, override.response), response.body)
+        return Reply(_status(response.status, override.response), response.payload)
     record = choose_by_pattern(_response_key(call, response), records, "IntegrationResponseKey")
     if record is None:
         raise IntegrationError("no IntegrationResponse matches, and there is none of $default")
     scope = call.scope.after(response)
     templates = record.get("ResponseTemplates") or {}
     template = choose_template(templates, record.get("TemplateSelectionExpression"), scope)
-    body = response.body
+    body = response.payload
     if template is not None:
-        rendered = render(template, body, scope)
+        rendered = render(template, response.body, scope)
         body, override = rendered.text, replace(override, response=rendered.response_override)
-    if record.get("ContentHandlingStrategy") == "CONVERT_TO_TEXT" and template is None:
-        body = base64.b64encode(response.body.encode()).decode()
+    elif record.get("ContentHandlingStrategy") == "CONVERT_TO_TEXT":
+        data = body.encode() if isinstance(body, str) else body
+        body = base64.b64encode(data).decode()
     headers = map_response_headers(record.get("ResponseParameters") or {}, scope)
     headers |= override.response.get("header", {})
     return Reply(_status(response.status, override.response), body, headers)

@@ -96,6 +96,10 @@ class Socket(Protocol):
     def close(self, code: int, reason: str) -> None:
         reactor.callFromThread(self._start_closing, code, reason)
 
+    def go_away(self) -> None:
+        """Close for a reason that is not the client's."""
+        self.close(GOING_AWAY, "Going away")
+
     # on the reactor's thread
 
     def _take_over(
@@ -128,7 +132,7 @@ class Socket(Protocol):
         else:
             self._wire.protocol = self
         self._start_timer("idle", SETTINGS.websocket_idle_seconds, self._check_idle)
-        self._start_timer("age", SETTINGS.websocket_max_seconds, self._go_away)
+        self._start_timer("age", SETTINGS.websocket_max_seconds, self.go_away)
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802  # Twisted's name
         for received in self._framing.receive(data):
@@ -193,10 +197,7 @@ class Socket(Protocol):
         if left > 0:
             self._start_timer("idle", left, self._check_idle)
         else:
-            self._go_away()
-
-    def _go_away(self) -> None:
-        self._start_closing(GOING_AWAY, "Going away")
+            self.go_away()
 
     def _start_timer(self, name: str, seconds: float, action: Callable[[], None]) -> None:
         self._timers[name] = reactor.callLater(seconds, action)
