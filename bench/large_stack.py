@@ -6,17 +6,18 @@ the helper stack's functions start cold, as on the first time for hours, and whe
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from plldb.aws import Target
-from plldb.config import DEFAULT_EMULATOR_REGION, EmulatorAddress, TargetSettings
 from tests.e2e.debugging import Debuggee, deployed, function, nested
-from tests.e2e.support import Attached, Plldb, clean_environment
+from tests.e2e.metering import Meter, metered
+from tests.e2e.support import Attached, Plldb
 
 from .report import Report
 
@@ -24,8 +25,10 @@ _STACKS, _FUNCTIONS = 5, 40
 _SECONDS = 180
 
 
-def measure_large_stack(report: Report, plldb: Plldb, target: Target, folder: Path) -> None:
-    """With the code of all functions in one folder."""
+def measure_large_stack(
+    report: Report, plldb: Plldb, target: Target, folder: Path, meter: Meter | None = None
+) -> None:
+    """With the code of all functions in one folder. ``meter`` is the emulator's, if it has one."""
     code = folder / "large"
     code.mkdir()
     (code / "index.py").write_text("def handler(event, context):\n    return 'here'\n")
@@ -36,20 +39,29 @@ def measure_large_stack(report: Report, plldb: Plldb, target: Target, folder: Pa
     with deployed(target, children) as stack:
         before = stack.configurations()
         for helper in ("cold", "warm"):
+            count = partial(meter.most_calls_within_a_second, meter.position()) if meter else None
             started = time.perf_counter()
             with plldb.within(code).attach(stack.name, "--code", str(code)) as attached:
-                _measure(report, stack, attached, started, helper)
+                _measure(report, stack, attached, started, helper, count)
         after = stack.configurations()
         differing = [name for name in before if after[name] != before[name]]
         assert not differing, differing
 
 
 def _measure(
-    report: Report, stack: Debuggee, attached: Attached, started: float, helper: str
+    report: Report,
+    stack: Debuggee,
+    attached: Attached,
+    started: float,
+    helper: str,
+    count_calls: Callable[[], int] | None,
 ) -> None:
+    """``count_calls``: how many calls of Lambda have arrived within a second, at most."""
     ready = attached.wait_for("ready", _SECONDS)
     seconds = time.perf_counter() - started
     note = f"{ready['instrumented']} ready, {_count_children(attached)} children"
+    if count_calls is not None:
+        note += f", {count_calls()} calls of Lambda a second"
     name = f"200 functions, {helper} helper stack"
     report.add_figure(f"attach to {name}", seconds * 1000, "≤ 15000 ms", note)
     assert stack.invoke("Child4/Fn39").json == "here"
@@ -68,17 +80,11 @@ def _count_children(attached: Attached) -> int:
 
 def main() -> None:
     report = Report("large stack")
-    with tempfile.TemporaryDirectory(prefix="plldb-bench-") as folder:
-        plldb = Plldb(clean_environment() | {"PLLDB_HOME": folder})
-        try:
-            plldb("local", "up", "--detach").succeeded()
-            plldb("bootstrap").succeeded()
-            url = json.loads(plldb("local", "status", "--output", "json").stdout)["endpointUrl"]
-            address = EmulatorAddress(url, url)
-            target = Target(TargetSettings("emulator", DEFAULT_EMULATOR_REGION, emulator=address))
-            measure_large_stack(report, plldb, target, Path(folder))
-        finally:
-            plldb("local", "down")
+    with (
+        tempfile.TemporaryDirectory(prefix="plldb-bench-") as folder,
+        metered(Path(folder)) as (plldb, backend, meter),
+    ):
+        measure_large_stack(report, plldb, backend.target, Path(folder), meter)
     report.show()
 
 

@@ -132,9 +132,9 @@ def _template() -> dict[str, Any]:
 
 
 def _memory(function: str) -> float:
-    """In GB."""
-    resource = _template()["Resources"][f"{function.capitalize()}Function"]
-    return float(resource["Properties"]["MemorySize"]) / 1024
+    """In GB. The function goes by its logical id, in small letters and without its end."""
+    resources = {name.lower(): one for name, one in _template()["Resources"].items()}
+    return float(resources[f"{function}function"]["Properties"]["MemorySize"]) / 1024
 
 
 def count_alarm_metrics() -> list[int]:

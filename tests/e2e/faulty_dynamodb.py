@@ -14,14 +14,7 @@ import urllib3
 
 from .support import Backend, poll
 
-_FUNCTIONS = (
-    "ManagementFunction",
-    "AuthorizerFunction",
-    "ConnectFunction",
-    "DisconnectFunction",
-    "MessageFunction",
-    "InstrumentationFunction",
-)
+_FUNCTIONS = ("ManagementFunction", "WebSocketFunction", "InstrumentationFunction")
 # botocore numbers the attempts of a call: "attempt=1; max=3".
 _FIRST_ATTEMPT = re.compile(r"\battempt=1\b")
 _VARIABLE = "AWS_ENDPOINT_URL_DYNAMODB"

@@ -6,8 +6,8 @@ DynamoDB's units are those that the emulator itself counts, as AWS does, where a
 them; so the meter asks for them on behalf of all callers. See ``metering.py`` for who reads it.
 
 Each line of ``meter.jsonl``, beside the emulator's temporary folder, is an object: ``unit``, how
-many (``count``), and what they were for (``of``); of a run, also the bytes of its log, and how
-long it took by that.
+many (``count``), what they were for (``of``), and when (``at``, seconds since the epoch); of a run,
+also the bytes of its log, and how long it took by that.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import json
 import math
 import os
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ _writing = threading.Lock()
 
 
 def _note(unit: str, count: float, of: str, **more: Any) -> None:
-    line = json.dumps({"unit": unit, "count": count, "of": of, **more})
+    line = json.dumps({"unit": unit, "count": count, "of": of, "at": time.time(), **more})
     with _writing, _METER.open("a", encoding="utf-8") as meter:
         meter.write(line + "\n")
 

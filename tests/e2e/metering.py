@@ -37,12 +37,19 @@ class Meter:
         return self._path.stat().st_size
 
     def since(self, position: int) -> Units:
-        """How many of each unit, and how many runs of each function: ``run_message``."""
+        """How many of each unit, and how many runs of each function: ``run_websocket``."""
+        return _add_up(self._read(position))
+
+    def most_calls_within_a_second(self, position: int) -> int:
+        """Of Lambda's control plane since then, as they arrived."""
+        times = [one["at"] for one in self._read(position) if _is_of_lambda(one)]
+        return max(sum(first <= one < first + 1 for one in times) for first in times)
+
+    def _read(self, position: int) -> list[dict[str, Any]]:
         with self._path.open("rb") as meter:
             meter.seek(position)
             # The last one may be half written.
-            lines = [line for line in meter if line.endswith(b"\n")]
-        return _add_up(map(json.loads, lines))
+            return [json.loads(line) for line in meter if line.endswith(b"\n")]
 
     def wait_for(self, position: int, units: Units) -> Units:
         """Until there are as many since, or, where nothing is expected, until nothing comes."""
@@ -62,6 +69,11 @@ class Meter:
 
         poll(is_quiet, "nothing more is counted")
         return self.since(position)
+
+
+def _is_of_lambda(line: Mapping[str, Any]) -> bool:
+    """Paths of Lambda's API begin with the date of its version; the other service has none."""
+    return line["unit"] == "control_call" and line["of"].partition(" ")[2] != "/"
 
 
 def _add_up(lines: Iterable[dict[str, Any]]) -> Units:

@@ -128,7 +128,7 @@ def _live(world: World, project: Project, *functions: str) -> None:
     with attach(plldb, project, *chosen) as session:
         session.wait_for("ready")
         detach(session)
-    poll(lambda: meter.since(position).get("run_instrumentation", 0) >= 2, "restored")
+    poll(lambda: meter.since(position).get("run_instrumentation", 0) >= 3, "restored")
     backend.reap()
 
 

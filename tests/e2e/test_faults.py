@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -152,21 +153,21 @@ def test_an_invocation_that_is_paused_for_a_minute_costs_a_dozen_reads_at_most(
 # --- Workers -------------------------------------------------------------------------------------
 
 
-def workers_of(home: Path, *function_names: str) -> list[psutil.Process]:
-    """The processes that run invocations of these functions."""
+def workers_of(home: Path, function_name: str) -> list[psutil.Process]:
+    """The processes that run invocations of that function."""
     running = StateFile(home).read()
     assert running is not None
     found = []
     for process in psutil.Process(running.pid).children(recursive=True):
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-            if process.environ().get("AWS_LAMBDA_FUNCTION_NAME") in function_names:
+            if process.environ().get("AWS_LAMBDA_FUNCTION_NAME") == function_name:
                 found.append(process)
     return found
 
 
-def kill_workers(home: Path, *function_names: str) -> int:
+def kill_workers(home: Path, function_name: str) -> int:
     """How many there were."""
-    killed = workers_of(home, *function_names)
+    killed = workers_of(home, function_name)
     for process in killed:
         with suppress(psutil.NoSuchProcess):
             process.kill()
@@ -175,10 +176,6 @@ def kill_workers(home: Path, *function_names: str) -> int:
 
 def kill_a_worker(home: Path, function_name: str) -> None:
     poll(lambda: kill_workers(home, function_name), f"a worker of {function_name}")
-
-
-# Whatever an invocation passes through.
-_ON_THE_WAY = ("AuthorizerFunction", "ConnectFunction", "MessageFunction")
 
 
 @pytest.mark.needs("process")
@@ -190,7 +187,7 @@ def test_killed_workers_lose_no_invocation_that_has_begun(
     with attach(plldb, project) as attached:
         attached.wait_for("ready")
         (waiting,) = calls.pause(1)
-        assert kill_workers(home, *map(backend.function_name, _ON_THE_WAY))
+        assert kill_workers(home, backend.function_name("WebSocketFunction"))
         calls.go()
         assert waiting.result(DEADLINE_SECONDS).json["ran"] == "here"
         detach(attached)
@@ -210,7 +207,7 @@ def test_a_worker_that_is_killed_at_any_call_to_the_tables_changes_no_outcome(
     moment: str,
 ) -> None:
     """The first, the second, …: what was written, and what was not, is found by who asks again."""
-    name = backend.function_name("MessageFunction")
+    name = backend.function_name("WebSocketFunction")
     with attach(plldb, project) as attached:
         attached.wait_for("ready")
         poll(lambda: calls.ran() == "here", "it runs here")
@@ -236,7 +233,7 @@ def test_workers_that_are_killed_all_the_time_change_no_outcome(
     plldb: Plldb, backend: Backend, project: Project, home: Path, calls: Calls
 ) -> None:
     before = project.configurations()
-    names = [backend.function_name(logical_id) for logical_id in _ON_THE_WAY]
+    name = backend.function_name("WebSocketFunction")
     is_over = threading.Event()
 
     # Now and then there is time enough for all of them to start, on a busy machine as well; and not
@@ -245,7 +242,7 @@ def test_workers_that_are_killed_all_the_time_change_no_outcome(
 
     def kill_all_the_time() -> None:
         while not is_over.wait(next(pauses)):
-            kill_workers(home, *names)
+            kill_workers(home, name)
 
     with attach(plldb, project) as attached, ThreadPoolExecutor(1) as killer:
         attached.wait_for("ready")
@@ -324,7 +321,7 @@ def test_instrumenting_and_restoring_survive_their_worker(
 
 
 @pytest.mark.needs("process")
-@pytest.mark.parametrize("logical_id", ["ManagementFunction", "ConnectFunction", "MessageFunction"])
+@pytest.mark.parametrize("logical_id", ["ManagementFunction", "WebSocketFunction"])
 def test_workers_that_are_killed_again_and_again_do_not_keep_a_debugger_out(
     plldb: Plldb, backend: Backend, project: Project, home: Path, calls: Calls, logical_id: str
 ) -> None:
@@ -343,10 +340,10 @@ def test_workers_that_are_killed_again_and_again_do_not_keep_a_debugger_out(
 # --- Events in the wrong order -------------------------------------------------------------------
 
 
-def event_of(route: str, session_id: str, connection_id: str) -> bytes:
-    """What API Gateway hands to the functions of $connect and $disconnect."""
+def event_of(kind: str, session_id: str, connection_id: str) -> bytes:
+    """What API Gateway hands over for $connect and $disconnect."""
     context = {
-        "routeKey": route,
+        "eventType": kind,
         "connectionId": connection_id,
         "authorizer": {"sessionId": session_id},
     }
@@ -364,8 +361,8 @@ def test_the_same_disconnect_twice_changes_nothing_the_second_time(backend: Back
     closed = backend.wait_for_status(session_id, "CLOSED")
 
     for _ in range(2):
-        event = event_of("$disconnect", session_id, connection_id)
-        assert backend.invoke("DisconnectFunction", event) == {"statusCode": 200}
+        event = event_of("DISCONNECT", session_id, connection_id)
+        assert backend.invoke("WebSocketFunction", event) == {"statusCode": 200}
         assert backend.item(session_id) == closed
 
 
@@ -375,14 +372,11 @@ def test_a_disconnect_before_connect_has_finished_leaves_nothing_active(backend:
 
     def both(number: int) -> None:
         session_id, connection_id = sessions[number], f"{random_name('gone')}="
-        calls = [
-            ("DisconnectFunction", event_of("$disconnect", session_id, connection_id)),
-            ("ConnectFunction", event_of("$connect", session_id, connection_id)),
-        ]
+        events = [event_of(kind, session_id, connection_id) for kind in ("DISCONNECT", "CONNECT")]
         with ThreadPoolExecutor(2) as pool:
             # Half of them in order, half of them at once.
             mapping = pool.map if number % 2 else map
-            for _ in mapping(lambda call: backend.invoke(*call), calls):
+            for _ in mapping(partial(backend.invoke, "WebSocketFunction"), events):
                 pass
 
     for number in range(len(sessions)):

@@ -18,10 +18,10 @@ def invoke_websocket_functions(backend: Backend, session_id: str) -> None:
     """As API Gateway would, but through Lambda: not every engine logs what a WebSocket invokes."""
     functions = backend.target.client("lambda")
     context = {"connectionId": "L0SM9cOFvHcCIhw=", "authorizer": {"sessionId": session_id}}
-    for logical_id in ("ConnectFunction", "MessageFunction", "DisconnectFunction"):
+    for kind in ("CONNECT", "MESSAGE", "DISCONNECT"):
+        event = {"requestContext": context | {"eventType": kind}, "body": session_id}
         functions.invoke(
-            FunctionName=backend.function_name(logical_id),
-            Payload=json.dumps({"requestContext": context, "body": session_id}),
+            FunctionName=backend.function_name("WebSocketFunction"), Payload=json.dumps(event)
         )
 
 

@@ -447,7 +447,7 @@ class TestFunctions:
             assert name in others or properties["Timeout"] < 29, name
 
     def test_those_that_end_sessions_can_have_them_restored(self) -> None:
-        for name in ("MessageFunction", "ManagementFunction", "ReaperFunction"):
+        for name in ("WebSocketFunction", "ManagementFunction", "ReaperFunction"):
             variables = RESOURCES[name]["Properties"]["Environment"]["Variables"]
             target = {"Ref": "InstrumentationFunction"}
             assert variables["PLLDB_INSTRUMENTATION_FUNCTION"] == target
@@ -502,18 +502,22 @@ class TestApis:
         assert connect["AuthorizationType"] == "CUSTOM"
         assert connect["AuthorizerId"] == {"Ref": "SessionAuthorizer"}
 
-    def test_every_message_goes_to_one_function(self) -> None:
-        """What it wants is in it: a route for each action would add nothing."""
+    def test_all_routes_and_the_authorizer_are_one_function(self) -> None:
+        """What a message wants is in it: a route for each action would add nothing. And whoever
+        has been admitted finds an environment that has started.
+        """
         routes = of_type("AWS::ApiGatewayV2::Route")
         targets = {
             route["Properties"]["RouteKey"]: route["Properties"]["Target"]["Fn::Sub"]
             for route in routes.values()
         }
-        assert targets == {
-            "$connect": "integrations/${ConnectIntegration}",
-            "$disconnect": "integrations/${DisconnectIntegration}",
-            "$default": "integrations/${MessageIntegration}",
-        }
+        integration = "integrations/${WebSocketIntegration}"
+        assert targets == dict.fromkeys(("$connect", "$disconnect", "$default"), integration)
+        for resource, key in (
+            ("SessionAuthorizer", "AuthorizerUri"),
+            ("WebSocketIntegration", "IntegrationUri"),
+        ):
+            assert "${WebSocketFunction.Arn}" in RESOURCES[resource]["Properties"][key]["Fn::Sub"]
         (stage,) = of_type("AWS::ApiGatewayV2::Stage").values()
         assert set(stage["DependsOn"]) == routes.keys()
 

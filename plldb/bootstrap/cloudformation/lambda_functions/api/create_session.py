@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ..instrumentation.request import Instrumentation, wake_request
 from ..sessions.pending_cap import PendingCap
 from ..sessions.session import new_session
 from ..sessions.store import SessionStore
@@ -24,6 +27,7 @@ class SessionCreation:
     pending: PendingCap
     max_body_bytes: int
     helper_stack: str
+    instrumentation: Instrumentation
 
 
 def create_session(
@@ -49,8 +53,19 @@ def create_session(
         return refused
     session = new_session(stack_name, caller(event), now)
     creation.sessions.create(session)
+    _wake(creation.instrumentation, record)
     record |= {"outcome": "created", "sessionId": shortened(session.session_id)}
     return response(201, {"sessionId": session.session_id})
+
+
+def _wake(instrumentation: Instrumentation, record: Record) -> None:
+    """Who connects to the session asks for functions next. What instruments them starts meanwhile,
+    and if this fails, as late as it is needed.
+    """
+    try:
+        instrumentation.start(wake_request())
+    except (BotoCoreError, ClientError) as error:
+        record["notWoken"] = type(error).__name__
 
 
 def _stack_name(event: LambdaEvent, max_body_bytes: int) -> str:

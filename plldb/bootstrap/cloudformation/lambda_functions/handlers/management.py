@@ -22,20 +22,22 @@ from ..websocket.connections import ApiGatewayConnections
 
 _sessions_table = os.environ[constants.SESSIONS_TABLE]
 _debugger_table = os.environ[constants.DEBUGGER_TABLE]
+_instrumentation_function = os.environ[constants.INSTRUMENTATION_FUNCTION]
 _sessions = DynamoDbSessionStore(clients.direct_dynamodb(), _sessions_table)
 _creation = SessionCreation(
     sessions=_sessions,
     pending=PendingCap(_sessions, int(os.environ[constants.MAX_PENDING_SESSIONS])),
     max_body_bytes=int(os.environ[constants.MAX_REQUEST_BYTES]),
     helper_stack=os.environ[constants.HELPER_STACK],
+    instrumentation=LambdaInstrumentation(
+        clients.lambda_(clients.PROBING), _instrumentation_function
+    ),
 )
 _closing = Closing(
     sessions=_sessions,
     ending=Ending(
         sessions=_sessions,
-        instrumentation=LambdaInstrumentation(
-            clients.lambda_(), os.environ[constants.INSTRUMENTATION_FUNCTION]
-        ),
+        instrumentation=LambdaInstrumentation(clients.lambda_(), _instrumentation_function),
         connections=ApiGatewayConnections(clients.direct_connections()),
     ),
 )

@@ -6,7 +6,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -224,7 +224,7 @@ class LambdaControlPlane:
         self._first_pause = first_pause
         # Every call to Lambda's control plane takes its turn, also one that is made again.
         self._calls = RateLimit(calls_per_second, clock, sleep)
-        self._looks = SharedLooks(self._take_turn_to_look, self._look_at)
+        self._looks = SharedLooks(self._turn_to_look, self._look_at)
         # How many updates are too young to be looked at.
         self._young = 0
         self._counting = Lock()
@@ -328,13 +328,13 @@ class LambdaControlPlane:
         self._pages = pages if has_all or pages != most else max(pages, self._pages)
         return found
 
-    def _take_turn_to_look(self) -> None:
+    def _turn_to_look(self) -> AbstractContextManager[None]:
         """For ``SharedLooks``: calls are few, and updates that were made together end together."""
         for _ in range(_GATHERING_STEPS):
             if not self._young:
                 break
             self._sleep(_GATHERING_PAUSE)
-        self._calls.acquire()
+        return self._calls.turn()
 
     def _look_at(self, names: Collection[str]) -> dict[str, Found | Exception]:
         """For ``SharedLooks``, which has taken the turn of the first call."""
@@ -566,13 +566,12 @@ class LambdaControlPlane:
         """
         pause = _FIRST_RETRY
         for attempt in range(1, _ATTEMPTS + 1):
-            if not has_turn:
-                self._calls.acquire()
-            has_turn = False
-            try:
-                return call(**parameters)
-            except (ClientError, HTTPClientError, NoConnectionError) as error:
-                failure = error
+            with nullcontext() if has_turn else self._calls.turn():
+                has_turn = False
+                try:
+                    return call(**parameters)
+                except (ClientError, HTTPClientError, NoConnectionError) as error:
+                    failure = error
             if attempt == _ATTEMPTS or not _may_pass(failure):
                 break
             # Not all come again at once.

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from threading import Lock
 
-# A little more than a second: calls do not arrive in just the distances in which they are made.
-_WINDOW_SECONDS = 1.005
+# After a call has ended, another one may take its place.
+_WINDOW_SECONDS = 1.0
+# How soon to look again whether a call has ended.
+_CALL_SECONDS = 0.005
 # What was refused within that time after a refusal was under way already, and is the same sign.
 _ONE_SIGN_SECONDS = 1.0
 # After so many seconds without a refusal, one call a second more is tried.
@@ -17,8 +20,18 @@ _RECOVERY_SECONDS = 2.0
 _LEAST = 2
 
 
+class _Turn:
+    """``at`` is when its call has ended; until then, the earliest time at which that may be."""
+
+    def __init__(self, at: float) -> None:
+        self.at = at
+        self.is_over = False
+
+
 class RateLimit:
-    """Of those whom ``acquire`` lets go on, there are no more than ``rate`` within any second.
+    """Of calls that are made within a ``turn`` each, no more than ``rate`` arrive in any second,
+    however long each of them is on its way: a call takes its place from before it is made until a
+    second after it was answered.
 
     They go on in the order in which they came. Where others take a part of the same quota, calls
     are refused nevertheless: each such time (``back_off``) halves the rate, which then grows again
@@ -35,24 +48,20 @@ class RateLimit:
         self._clock = clock
         self._sleep = sleep
         self._lock = Lock()
-        # When the last ones went on, or will.
-        self._turns: deque[float] = deque(maxlen=rate)
+        self._turns: deque[_Turn] = deque(maxlen=rate)
         self._allowed_at_refusal = rate
         self._refused_at = float("-inf")
         self._not_before = float("-inf")
 
-    def acquire(self) -> None:
-        while True:
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """One call, once there is room for it."""
+        turn = self._take()
+        try:
+            yield
+        finally:
             with self._lock:
-                now, refused_at = self._clock(), self._refused_at
-                turn = max(now, self._not_before, self._next_turn(now))
-                self._turns.append(turn)
-            if turn > now:
-                self._sleep(turn - now)
-            with self._lock:
-                # What was refused meanwhile has put off everybody who waits.
-                if refused_at == self._refused_at and turn >= self._not_before:
-                    return
+                turn.at, turn.is_over = self._clock(), True
 
     def back_off(self, seconds: float) -> None:
         """Nobody goes on for so long, and fewer do in each second afterwards."""
@@ -65,12 +74,41 @@ class RateLimit:
             self._allowed_at_refusal = max(_LEAST, allowed // 2)
             self._refused_at = now
             # Whoever waits gets another turn.
-            self._turns = deque((one for one in self._turns if one <= now), self._rate)
+            self._turns = deque((one for one in self._turns if one.at <= now), self._rate)
 
-    def _next_turn(self, now: float) -> float:
+    def _take(self) -> _Turn:
+        while True:
+            with self._lock:
+                refused_at, (turn, former) = self._refused_at, self._line_up()
+            while True:
+                with self._lock:
+                    if refused_at != self._refused_at:
+                        turn.is_over = True
+                        break
+                    now = self._clock()
+                    due = self._due(turn, former, now)
+                    turn.at = max(now, due)
+                    if due <= now:
+                        return turn
+                self._sleep(due - now)
+
+    def _line_up(self) -> tuple[_Turn, _Turn | None]:
+        """A turn, and the one whose place it takes."""
+        now = self._clock()
         allowed = self._allowed(now)
-        is_full = len(self._turns) >= allowed
-        return self._turns[-allowed] + _WINDOW_SECONDS if is_full else now
+        former = self._turns[-allowed] if len(self._turns) >= allowed else None
+        turn = _Turn(now)
+        turn.at = self._due(turn, former, now)
+        self._turns.append(turn)
+        return turn, former
+
+    def _due(self, turn: _Turn, former: _Turn | None, now: float) -> float:
+        """When to go on, as far as is known by now."""
+        due = max(turn.at, self._not_before)
+        if former is None:
+            return due
+        end = former.at if former.is_over else max(former.at, now - _WINDOW_SECONDS + _CALL_SECONDS)
+        return max(due, end + _WINDOW_SECONDS)
 
     def _allowed(self, now: float) -> int:
         grown = max(0.0, now - self._not_before) / _RECOVERY_SECONDS

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 INSTRUMENT = "instrument"
 RESTORE = "restore"
 WATCH = "watch"
+WAKE = "wake"
 
 
 def instrument_request(
@@ -81,6 +82,11 @@ def watch_request(
         "stack": stack,
         "functions": functions,
     }
+
+
+def wake_request() -> dict[str, Any]:
+    """Does nothing, but an environment is there for the next request."""
+    return {"operation": WAKE}
 
 
 class Instrumentation(Protocol):

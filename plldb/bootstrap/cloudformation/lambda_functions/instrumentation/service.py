@@ -52,7 +52,7 @@ from .redirect import (
     redirect,
     undo,
 )
-from .request import INSTRUMENT, WATCH, restore_request
+from .request import INSTRUMENT, WAKE, WATCH, restore_request
 from .scope import DebuggingScope
 from .watching import compare
 
@@ -153,6 +153,9 @@ class Notifier:
 
 def handle(event: LambdaEvent, record: Record, instrumenter: Instrumenter) -> dict[str, Any]:
     """Carries out one request of request.py."""
+    if event["operation"] == WAKE:
+        record |= {"route": WAKE, "outcome": "awake"}
+        return {}
     record |= {"stackName": event["stackName"], "route": event["operation"]}
     if event["operation"] == INSTRUMENT:
         return instrument(event, record, instrumenter)
@@ -512,10 +515,11 @@ def _try_to_take(
     wanted = redirect(original, function.logical_id, hold, instrumenter.layer, timeout_limit)
     if reason := find_lack_of_room(wanted):
         return [wire.skipped(function.logical_id, reason, revision)]
-    update = _update(function, found, current.changes(wanted), instrumenter)
-    if update is None:
+    updated, warnings = _update(function, found, current.changes(wanted), instrumenter)
+    # An emulator may let two pass that change it at once, and the later one has it.
+    if updated is None or _is_held_otherwise(updated, hold):
         return []
-    revision, warnings = update
+    revision = updated.get("RevisionId", "")
     if rival is not None:
         # Whether that one is still there to hear it makes no difference.
         instrumenter.connections.post(
@@ -530,20 +534,25 @@ def _update(
     found: dict[str, Any],
     changes: dict[str, Any],
     instrumenter: Instrumenter,
-) -> tuple[str, list[Message]] | None:
-    """The revision after the change, empty if it is not known, and warnings, mostly none.
+) -> tuple[Found | None, list[Message]]:
+    """What the function is after the change, empty if that is not known, and warnings, mostly none.
 
-    None, and no change, if it is not any more what was found.
+    It is None, and nothing was changed, if it is not any more what was found.
     """
     if not changes:
-        return found["RevisionId"], []
+        return found, []
     try:
         updated = instrumenter.control_plane.update(function.name, found["RevisionId"], changes)
     except UnseenUpdateError as error:
         # Its invocations come here, now or in a while: a debugger that was told of no such function
         # would leave them waiting.
-        return "", [wire.warning(function.logical_id, f"{_UNSEEN}: {error}")]
-    return None if updated is None else (updated["RevisionId"], [])
+        return {}, [wire.warning(function.logical_id, f"{_UNSEEN}: {error}")]
+    return updated, []
+
+
+def _is_held_otherwise(updated: Found, hold: Hold) -> bool:
+    """Not, if nothing is known of it."""
+    return bool(updated) and FunctionConfiguration.from_lambda(updated).holder != hold.session
 
 
 def _guard(current: FunctionConfiguration) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from threading import Lock
 from typing import Any
 
@@ -13,16 +14,17 @@ Found = dict[str, Any]
 class SharedLooks:
     """``look_at`` is called with the names that threads wait for, and gives what is there of each.
 
-    One thread looks for all that have asked until its turn has come, which ``take_turn`` waits for.
-    An exception that is given for a name, or raised for all, is raised where it was asked for.
+    One thread looks for all that have asked until its ``turn`` has come, which lasts until all has
+    been seen. An exception that is given for a name, or raised for all, is raised where it was
+    asked for.
     """
 
     def __init__(
         self,
-        take_turn: Callable[[], None],
+        turn: Callable[[], AbstractContextManager[None]],
         look_at: Callable[[Collection[str]], dict[str, Found | Exception]],
     ) -> None:
-        self._take_turn = take_turn
+        self._turn = turn
         self._look_at = look_at
         self._lock = Lock()
         self._asked: dict[str, Future[Found]] = {}
@@ -39,13 +41,13 @@ class SharedLooks:
 
     def _lead(self) -> None:
         while self._is_wanted():
-            self._take_turn()
-            with self._lock:
-                asked, self._asked = self._asked, {}
-            try:
-                found = self._look_at(asked.keys())
-            except Exception as error:  # noqa: BLE001 - whoever asked is to know, and nobody may wait for ever
-                found = dict.fromkeys(asked, error)
+            with self._turn():
+                with self._lock:
+                    asked, self._asked = self._asked, {}
+                try:
+                    found = self._look_at(asked.keys())
+                except Exception as error:  # noqa: BLE001 - whoever asked is to know, and nobody may wait for ever
+                    found = dict.fromkeys(asked, error)
             for name, answer in asked.items():
                 one = found[name]
                 if isinstance(one, Exception):

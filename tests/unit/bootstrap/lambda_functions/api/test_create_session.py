@@ -10,14 +10,17 @@ from functools import partial
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError, ConnectTimeoutError
 from hypothesis import example, given
 from hypothesis import strategies as st
 from lambda_functions.api.create_session import SessionCreation, create_session
 from lambda_functions.api.rest import dispatch
+from lambda_functions.instrumentation.request import Instrumentation, wake_request
 from lambda_functions.sessions.pending_cap import PendingCap
 from lambda_functions.sessions.session import LIFETIME, Session, Status
 
 from tests.memory_stores import MemorySessionStore
+from tests.unit.fakes import FakeInstrumentation
 
 NOW = 1_800_000_000.25
 MAX_BYTES = 8192
@@ -35,8 +38,11 @@ class CountingStore(MemorySessionStore):
         super().create(session)
 
 
-def creation_of(store: MemorySessionStore, cap: int = 1000) -> SessionCreation:
-    return SessionCreation(store, PendingCap(store, cap), MAX_BYTES, HELPER_STACK)
+def creation_of(
+    store: MemorySessionStore, cap: int = 1000, instrumentation: Instrumentation | None = None
+) -> SessionCreation:
+    instrumentation = instrumentation or FakeInstrumentation()
+    return SessionCreation(store, PendingCap(store, cap), MAX_BYTES, HELPER_STACK, instrumentation)
 
 
 def event(body: Any, *, base64_encoded: bool = False) -> dict[str, Any]:
@@ -88,6 +94,32 @@ class TestCreated:
             connection_id=None,
         )
         assert LIFETIME == 3600
+
+    def test_what_instruments_starts_before_it_is_asked_for_functions(self) -> None:
+        instrumentation = FakeInstrumentation()
+        creation = creation_of(MemorySessionStore(), 1, instrumentation)
+        for status in (201, 429):
+            answer = create_session(named("my-stack"), {}, NOW, creation)
+            assert answer["statusCode"] == status
+        assert instrumentation.requests == [wake_request()]
+
+    @pytest.mark.parametrize(
+        "failure",
+        [
+            ClientError({"Error": {"Code": "TooManyRequestsException"}}, "Invoke"),
+            ConnectTimeoutError(endpoint_url="https://lambda"),
+        ],
+        ids=["refused", "unreachable"],
+    )
+    def test_a_session_does_not_depend_on_that(self, failure: Exception) -> None:
+        def fail() -> None:
+            raise failure
+
+        instrumentation, record = FakeInstrumentation(), {}
+        instrumentation.before_start = fail
+        creation = creation_of(MemorySessionStore(), 1, instrumentation)
+        assert create_session(named("my-stack"), record, NOW, creation)["statusCode"] == 201
+        assert record["notWoken"] == type(failure).__name__
 
     def test_every_session_has_its_own_id(self) -> None:
         assert len({post(named("app"))[1]["sessionId"] for _ in range(100)}) == 100

@@ -41,12 +41,12 @@ def create(handlers: Handlers) -> str:
 def connect(handlers: Handlers, session_id: str, connection_id: str) -> dict[str, Any]:
     """The authorizer's word, as API Gateway may pass it on from then on."""
     query = {"sessionId": session_id}
-    admitted = handlers["authorizer"](documented.authorizer_event(query), Context())
+    admitted = handlers["websocket"](documented.authorizer_event(query), Context())
     assert admitted["policyDocument"]["Statement"][0]["Effect"] == "Allow"
     assert all(isinstance(value, str) for value in admitted["context"].values())
     authorizer = documented.passed_on(admitted)
     event = documented.connect_event(connection_id, query, authorizer)
-    assert handlers["connect"](event, Context())["statusCode"] == 200
+    assert handlers["websocket"](event, Context())["statusCode"] == 200
     return authorizer
 
 
@@ -65,7 +65,7 @@ def test_a_session_ends_with_its_connection_however_that_ends(
     authorizer = connect(handlers, session_id, "L0SM9cOFvHcCIhw=")
     more = {"authorizer": authorizer} if is_told else {}
     event = documented.disconnect_event("L0SM9cOFvHcCIhw=", code, reason, **more)
-    assert handlers["disconnect"](event, Context()) == {"statusCode": 200}
+    assert handlers["websocket"](event, Context()) == {"statusCode": 200}
     assert status_of(world, session_id) == "CLOSED"
 
 
@@ -79,7 +79,7 @@ def test_a_message_is_answered_whoever_is_told_of(
     more = {"authorizer": authorizer} if is_told else {}
     body = json.dumps({"action": "heartbeat", "sessionId": session_id})
     event = documented.message_event("L0SM9cOFvHcCIhw=", body, **more)
-    assert handlers["message"](event, Context()) == {"statusCode": 200}
+    assert handlers["websocket"](event, Context()) == {"statusCode": 200}
     ((connection, answer),) = aws.told()
     assert connection == "L0SM9cOFvHcCIhw%3D"
     assert answer["type"] == "heartbeat"
@@ -90,7 +90,7 @@ def test_a_message_without_sense_is_answered_and_nobody_hangs_up(
     world: tuple[Handlers, Cloud], body: str | None
 ) -> None:
     handlers, aws = world
-    assert handlers["message"](documented.message_event("c=", body), Context()) == {
+    assert handlers["websocket"](documented.message_event("c=", body), Context()) == {
         "statusCode": 200
     }
     ((_, answer),) = aws.told()
@@ -103,7 +103,7 @@ def test_a_connection_that_no_session_belongs_to_ends_without_a_word(
     """So does one that was refused: ``$disconnect`` comes all the same, or late, or twice."""
     handlers, _ = world
     event = documented.disconnect_event("unknown=", 1006, "")
-    assert handlers["disconnect"](event, Context()) == {"statusCode": 200}
+    assert handlers["websocket"](event, Context()) == {"statusCode": 200}
 
 
 @pytest.mark.parametrize("query", [None, {}, {"sessionId": ""}, {"other": "x"}])
@@ -111,7 +111,7 @@ def test_who_names_no_session_is_denied(
     world: tuple[Handlers, Cloud], query: dict[str, str] | None
 ) -> None:
     handlers, _ = world
-    answer = handlers["authorizer"](documented.authorizer_event(query), Context())
+    answer = handlers["websocket"](documented.authorizer_event(query), Context())
     (statement,) = answer["policyDocument"]["Statement"]
     assert (statement["Effect"], statement["Action"]) == ("Deny", "execute-api:Invoke")
     assert answer["principalId"]
@@ -122,7 +122,7 @@ def test_a_header_comes_in_any_case(world: tuple[Handlers, Cloud], name: str) ->
     """An unknown token is refused as such, and not for the session that is not named."""
     handlers, aws = world
     event = documented.authorizer_event({"sessionId": "12345678"}, {name: "Bearer of-nobody"})
-    answer = handlers["authorizer"](event, Context())
+    answer = handlers["websocket"](event, Context())
     assert answer["policyDocument"]["Statement"][0]["Effect"] == "Deny"
     assert aws.calls() == ([], ["GetItem"])
 
@@ -132,7 +132,7 @@ def test_a_connect_that_no_authorizer_tells_of_is_refused(world: tuple[Handlers,
     handlers, _ = world
     session_id = create(handlers)
     event = documented.connect_event("c=", {"sessionId": session_id}, None)
-    assert handlers["connect"](event, Context())["statusCode"] == 403
+    assert handlers["websocket"](event, Context())["statusCode"] == 403
     assert status_of(world, session_id) == "PENDING"
 
 

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from lambda_functions.instrumentation.request import wake_request
 
 from tests.unit.bootstrap.lambda_functions.handlers.loading import Handlers, fresh_handlers
 from tests.unit.fakes import Answer, FakeDynamoDb, Request, dynamodb_over_http, local_server
@@ -27,6 +28,7 @@ class Cloud:
         # What becomes of the first attempt of each call to a table.
         self.fault: str | None = None
         self.asked: list[dict[str, Any]] = []
+        self.woken: list[dict[str, Any]] = []
         self.invocations = FakeDynamoDb("RequestId")
         self._tables = {
             "PLLDBSessions": dynamodb_over_http(self.table),
@@ -38,7 +40,8 @@ class Cloud:
             self.posts.append(request)
             return Answer(200)
         if "/functions/" in request.path:
-            self.asked.append(json.loads(request.body))
+            asked = json.loads(request.body)
+            (self.woken if asked == wake_request() else self.asked).append(asked)
             return Answer(202)
         is_first = "attempt=1;" in request.headers["amz-sdk-request"]
         if is_first and self.fault == "cut":
@@ -107,23 +110,23 @@ def test_a_session_lives_and_each_step_is_one_call_to_the_table(
     session_id = json.loads(created["body"])["sessionId"]
     assert aws.table.calls == ["PutItem"]
 
-    admitted = handlers["authorizer"](
+    admitted = handlers["websocket"](
         {"methodArn": "arn", "queryStringParameters": {"sessionId": session_id}}, Context()
     )
     assert admitted["policyDocument"]["Statement"][0]["Effect"] == "Allow"
     assert aws.table.calls[1:] == ["GetItem"]
 
     event = {"requestContext": {"connectionId": "c=", "authorizer": admitted["context"]}}
-    assert handlers["connect"](event, Context()) == {"statusCode": 200}
+    assert call(handlers, "CONNECT", event) == {"statusCode": 200}
     assert aws.table.calls[2:] == ["UpdateItem"]
 
     close = json.dumps({"action": "close", "sessionId": session_id})
-    assert handlers["message"](event | {"body": close}, Context()) == {"statusCode": 200}
+    assert call(handlers, "MESSAGE", event | {"body": close}) == {"statusCode": 200}
     assert aws.table.calls[3:] == ["UpdateItem"]
     (post,) = aws.posts
     assert post.url.endswith("/_aws/execute-api/ws1/plldb/@connections/c%3D")
     assert json.loads(post.body) == {"type": "closed"}
-    assert handlers["disconnect"](event, Context()) == {"statusCode": 200}
+    assert call(handlers, "DISCONNECT", event) == {"statusCode": 200}
     assert aws.table.calls[4:] == ["UpdateItem"]
 
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -150,10 +153,10 @@ def test_a_disconnect_that_no_authorizer_tells_of_finds_its_session_by_the_conne
     handlers, aws = cloud
     session_id, event = connected(handlers, aws)
     del event["requestContext"]["authorizer"]
-    assert handlers["disconnect"](event, Context()) == {"statusCode": 200}
+    assert call(handlers, "DISCONNECT", event) == {"statusCode": 200}
     assert aws.calls() == (["Query", "UpdateItem"], [])
     assert aws.table.items[session_id]["Status"] == {"S": "CLOSED"}
-    assert handlers["disconnect"](event, Context()) == {"statusCode": 200}
+    assert call(handlers, "DISCONNECT", event) == {"statusCode": 200}
     assert aws.calls() == (["Query"], [])
 
 
@@ -175,11 +178,11 @@ def test_an_invocation_goes_there_and_back_in_few_calls(
         "queryStringParameters": {"sessionId": session_id[:8]},
         "headers": {"Authorization": f"Bearer {token}"},
     }
-    admitted = handlers["authorizer"](shown, Context())
+    admitted = handlers["websocket"](shown, Context())
     assert admitted["policyDocument"]["Statement"][0]["Effect"] == "Allow"
     assert aws.calls() == ([], ["GetItem"])
     of_function = {"requestContext": {"connectionId": "f=", "authorizer": admitted["context"]}}
-    assert handlers["connect"](of_function, Context()) == {"statusCode": 200}
+    assert call(handlers, "CONNECT", of_function) == {"statusCode": 200}
     assert aws.calls() == ([], [])
 
     invocation: dict[str, Any] = {"requestId": "r", "deadline": time.time() + 60}
@@ -210,7 +213,7 @@ def test_an_invocation_goes_there_and_back_in_few_calls(
     say("f=", action="await", token=token, **invocation | {"requestId": "s"})
     assert aws.calls() == (["GetItem"], ["UpdateItem"])
 
-    assert handlers["disconnect"](of_function, Context()) == {"statusCode": 200}
+    assert call(handlers, "DISCONNECT", of_function) == {"statusCode": 200}
     assert aws.calls() == ([], [])
     output = capsys.readouterr().out
     assert token not in output
@@ -264,7 +267,7 @@ def test_the_next_invocation_goes_to_whoever_has_taken_over_meanwhile(
     instrument = {"functions": [], "whenAbsent": "original", "takeOver": False}
     say("c=", action="instrument", sessionId=former, **instrument)
     assert invoke("first") == [("f%3D", "accepted"), ("c%3D", "invocation")]
-    assert handlers["disconnect"](event, Context()) == {"statusCode": 200}
+    assert call(handlers, "DISCONNECT", event) == {"statusCode": 200}
     heir, _ = connected(handlers, aws, "d=")
     say("d=", action="resume", sessionId=heir, replaces=former)
     assert aws.told() == [("d%3D", {"type": "resumed"})]
@@ -287,10 +290,10 @@ def test_a_session_takes_over_what_another_had(cloud: tuple[Handlers, Cloud]) ->
         "whenAbsent": "original",
         "takeOver": False,
     }
-    handlers["message"](event | {"body": json.dumps(instrument)}, Context())
+    call(handlers, "MESSAGE", event | {"body": json.dumps(instrument)})
     heir, event = connected(handlers, aws, "d=")
     resume = json.dumps({"action": "resume", "sessionId": heir, "replaces": former})
-    handlers["message"](event | {"body": resume}, Context())
+    call(handlers, "MESSAGE", event | {"body": resume})
     assert aws.told() == [("d%3D", {"type": "resumed"})]
     assert aws.calls() == (["GetItem", "GetItem", "UpdateItem", "UpdateItem"], ["UpdateItem"])
     assert len(aws.asked) == 1
@@ -334,10 +337,16 @@ def test_health_reads_both_tables(cloud: tuple[Handlers, Cloud]) -> None:
     assert (aws.table.calls, aws.invocations.calls) == (["GetItem"], ["GetItem"])
 
 
+def call(handlers: Handlers, kind: str, event: dict[str, Any]) -> Any:
+    """What the WebSocket API asks for when a connection does something of that kind."""
+    context = event["requestContext"] | {"eventType": kind}
+    return handlers["websocket"](event | {"requestContext": context}, Context())
+
+
 def send(handlers: Handlers, connection: str, /, **message: Any) -> None:
     """A message that comes by that connection; it is taken."""
     given = {"body": json.dumps(message), "requestContext": {"connectionId": connection}}
-    assert handlers["message"](given, Context()) == {"statusCode": 200}
+    assert call(handlers, "MESSAGE", given) == {"statusCode": 200}
 
 
 def connected(handlers: Handlers, aws: Cloud, connection: str = "c=") -> tuple[str, dict[str, Any]]:
@@ -348,6 +357,6 @@ def connected(handlers: Handlers, aws: Cloud, connection: str = "c=") -> tuple[s
     )
     session_id = json.loads(created["body"])["sessionId"]
     context = {"connectionId": connection, "authorizer": {"sessionId": session_id}}
-    assert handlers["connect"]({"requestContext": context}, Context()) == {"statusCode": 200}
+    assert call(handlers, "CONNECT", {"requestContext": context}) == {"statusCode": 200}
     aws.calls()
     return session_id, {"requestContext": context}

@@ -24,6 +24,7 @@ from lambda_functions.instrumentation.redirect import Layer
 from lambda_functions.instrumentation.request import (
     instrument_request,
     restore_request,
+    wake_request,
     watch_request,
 )
 from lambda_functions.instrumentation.scope import DebuggingScope
@@ -38,7 +39,8 @@ ME, YOU = "arn:aws:iam::1:user/me", "arn:aws:iam::1:user/you"
 
 
 class FakeFunctions:
-    """A stack's functions in memory; ``before_update`` lets others be quicker.
+    """A stack's functions in memory; ``before_update`` lets others be quicker, ``after_update``
+    the last.
 
     The updates of those in ``unseen`` are carried out, and nobody sees their end.
     """
@@ -58,6 +60,7 @@ class FakeFunctions:
         self.missing_layer = ""
         self.unreadable: set[str] = set()
         self.before_update: list[Callable[[str], None]] = []
+        self.after_update: list[Callable[[str], None]] = []
         self.updates: list[str] = []
         self._lock = threading.Lock()
 
@@ -110,7 +113,9 @@ class FakeFunctions:
             self.updates.append(name)
             if name in self.unseen:
                 raise UnseenUpdateError("still under way")
-            return self.found[name]
+        if self.after_update:
+            self.after_update.pop(0)(name)
+        return self.found[name]
 
     def change(self, name: str, **changes: Any) -> None:
         layers = changes.get("Layers")
@@ -236,6 +241,9 @@ class Scene:
         request = watch_request("app", "mine", "connection of mine", stack, functions)
         self.handle(request)
         return self.told("mine")
+
+    def wake(self) -> Any:
+        return self.handle(wake_request())
 
     def told(self, session: str) -> list[Any]:
         """What its connection got since it was last asked for, in an order of its own."""
@@ -475,6 +483,13 @@ class TestInstrument:
         assert "keeps changing" in of_type(scene.instrument(), "skipped")["One"]["reason"]
 
 
+def test_what_is_only_woken_does_nothing() -> None:
+    scene = Scene()
+    assert scene.wake() == {}
+    assert scene.record == {"route": "wake", "outcome": "awake"}
+    assert scene.connections.posted == []
+
+
 class TestWhatWasKnown:
     """A list of functions spares a call for each, and may be a moment old."""
 
@@ -702,6 +717,20 @@ class TestTwoSessions:
 
         scene.functions.before_update = [be_quicker]
         messages = scene.instrument(open_sessions=OPEN)
+        assert of_type(messages, "skipped").keys() == {"One"}
+        assert scene.functions.variables("app-One")["PLLDB_SESSION"] == "yours"
+
+    def test_of_two_whom_an_emulator_lets_pass_at_once_the_later_one_has_it(self) -> None:
+        """LocalStack looks at the revision first, and then makes the change."""
+        scene = Scene("One")
+
+        def pass_as_well(name: str) -> None:
+            scene.functions.found[name] = scene.functions.plain("One")
+            scene.instrument(session="yours")
+
+        scene.functions.after_update = [pass_as_well]
+        messages = scene.instrument(open_sessions=OPEN)
+        assert of_type(messages, "instrumented") == {}
         assert of_type(messages, "skipped").keys() == {"One"}
         assert scene.functions.variables("app-One")["PLLDB_SESSION"] == "yours"
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -20,10 +21,12 @@ class Scene:
         self.turns = threading.Semaphore(0)
         self.looks: list[list[str]] = []
         self.failures: dict[str, Exception] = {}
-        self.shared = SharedLooks(self._take_turn, self._look_at)
+        self.shared = SharedLooks(self._turn, self._look_at)
 
-    def _take_turn(self) -> None:
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
         assert self.turns.acquire(timeout=SECONDS)
+        yield
 
     def _look_at(self, names: Collection[str]) -> dict[str, Any]:
         self.looks.append(sorted(names))

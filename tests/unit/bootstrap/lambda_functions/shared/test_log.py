@@ -16,6 +16,7 @@ from lambda_functions.websocket import connect_disconnect
 from lambda_functions.websocket.admission import Admission, authorize
 
 from tests.memory_stores import MemoryInvocationStore, MemorySessionStore
+from tests.unit.fakes import FakeInstrumentation
 
 
 class Context:
@@ -81,7 +82,8 @@ def test_it_works_without_a_context(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_whole_life_is_logged_without_one_whole_id(capsys: pytest.CaptureFixture[str]) -> None:
     store, now, connection_id = MemorySessionStore(), 1_800_000_000.0, "L0SM9cOFvHcCIhw="
-    creation = SessionCreation(store, PendingCap(store, cap=1), 1000, helper_stack="plldb")
+    pending = PendingCap(store, cap=1)
+    creation = SessionCreation(store, pending, 1000, "plldb", FakeInstrumentation())
     create = logged("create", lambda e, r, _: create_session(e, r, now, creation))
     admission = Admission(store, MemoryInvocationStore())
     admit = logged("authorizer", lambda e, r, _: authorize(e, r, now, admission))

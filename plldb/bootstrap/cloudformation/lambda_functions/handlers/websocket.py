@@ -1,9 +1,14 @@
-"""MessageFunction: every message that a debugger or a function sends over the WebSocket API."""
+"""WebSocketFunction: who may connect to the WebSocket API, and whatever comes of a connection.
+
+These are one function, since they follow one another: after a cold start of the first, the next
+ones find an environment that is awake, and so does the first invocation.
+"""
 
 from __future__ import annotations
 
 import os
 from functools import partial
+from typing import Any
 
 from ..instrumentation.request import LambdaInstrumentation
 from ..invocations.dynamodb import DynamoDbClaims, DynamoDbInvocationStore
@@ -13,8 +18,10 @@ from ..sessions.dynamodb import DynamoDbSessionStore
 from ..sessions.ending import Ending
 from ..sessions.function_lists import DynamoDbFunctionLists
 from ..shared import clients, constants
-from ..shared.log import logged
+from ..shared.log import LambdaEvent, logged
 from ..websocket.actions import answer
+from ..websocket.admission import Admission, authorize
+from ..websocket.connect_disconnect import connect, disconnect
 from ..websocket.connections import ApiGatewayConnections
 from ..websocket.relay import Relay
 
@@ -46,4 +53,16 @@ _relay = Relay(
     allows_credentials=os.environ.get(constants.FUNCTION_CREDENTIALS) == constants.ALLOWED,
 )
 
-handler = logged("message", partial(answer, relay=_relay))
+_authorize = logged("authorizer", partial(authorize, admission=Admission(_sessions, _invocations)))
+_handlers = {
+    "CONNECT": logged("$connect", partial(connect, store=_sessions)),
+    "DISCONNECT": logged("$disconnect", partial(disconnect, store=_sessions)),
+    "MESSAGE": logged("message", partial(answer, relay=_relay)),
+}
+
+
+def handler(event: LambdaEvent, context: Any) -> Any:
+    """The authorizer is asked with the event of ``$connect``, and the ARN that it has to judge."""
+    if "methodArn" in event:
+        return _authorize(event, context)
+    return _handlers[event["requestContext"]["eventType"]](event, context)
