@@ -91,7 +91,7 @@ def test_the_deeds_add_up() -> None:
 
 
 def test_a_run_is_a_request_so_many_gb_seconds_and_a_log() -> None:
-    counted = {"a": {"run_message": 2, "run_reaper": 1, "run_ms": 5.0, "log_bytes": 300}}
+    counted = {"a": {"run_websocket": 2, "run_reaper": 1, "run_ms": 5.0, "log_bytes": 300}}
     units = cost.add_up({"a": 1}, counted)
     assert units["lambda_request"] == 3
     assert units["lambda_gb_second"] == pytest.approx(2 * 0.01 + 0.2 / 4)
