@@ -517,7 +517,7 @@ def _try_to_take(
         return [wire.skipped(function.logical_id, reason, revision)]
     updated, warnings = _update(function, found, current.changes(wanted), instrumenter)
     # An emulator may let two pass that change it at once, and the later one has it.
-    if updated is None or _is_held_otherwise(updated, hold):
+    if updated is None or (updated and not _is_held(updated, [hold.session])):
         return []
     revision = updated.get("RevisionId", "")
     if rival is not None:
@@ -548,11 +548,6 @@ def _update(
         # would leave them waiting.
         return {}, [wire.warning(function.logical_id, f"{_UNSEEN}: {error}")]
     return updated, []
-
-
-def _is_held_otherwise(updated: Found, hold: Hold) -> bool:
-    """Not, if nothing is known of it."""
-    return bool(updated) and FunctionConfiguration.from_lambda(updated).holder != hold.session
 
 
 def _guard(current: FunctionConfiguration) -> str | None:
