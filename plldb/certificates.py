@@ -40,14 +40,16 @@ def collect_certificates(environ: Mapping[str, str], profile_bundle: str | None)
 
 
 @lru_cache(maxsize=1)
-def make_tls_context(ca_bundle: Path) -> ssl.SSLContext:
-    """For all but boto3, which makes the like of it from the same file.
+def make_tls_context(ca_bundle: Path | None) -> ssl.SSLContext:
+    """For all but boto3, which makes the like of it from the same file; Python's own without one.
 
     One serves them all: reading hundreds of certificates takes tens of milliseconds.
 
     Python 3.13 refuses certificates that are not by the letter of RFC 5280, as those of companies
     may be; boto3 does not.
     """
+    if ca_bundle is None:
+        return ssl.create_default_context()
     context = ssl.create_default_context(cafile=ca_bundle)
     context.verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", 0)
     return context

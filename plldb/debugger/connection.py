@@ -264,7 +264,7 @@ async def open_websocket(
 
 def _make_tls_options(url: str, ca_bundle: Path | None) -> dict[str, Any]:
     """Whose certificates are trusted: the server's, and those of a proxy that speaks TLS itself."""
-    context = ssl.create_default_context() if ca_bundle is None else make_tls_context(ca_bundle)
+    context = make_tls_context(ca_bundle)
     proxy = find_websocket_proxy(url)
     is_secure = proxy is not None and proxy.startswith("https://")
     return {"ssl": context, "proxy": proxy} | ({"proxy_ssl": context} if is_secure else {})

@@ -151,10 +151,7 @@ class SignedClaims:
         return line
 
     def _tls(self, where: SplitResult) -> ssl.SSLContext | None:
-        if where.scheme != "https":
-            return None
-        bundle = self._ca_bundle
-        return ssl.create_default_context() if bundle is None else make_tls_context(bundle)
+        return make_tls_context(self._ca_bundle) if where.scheme == "https" else None
 
 
 def _take_open(kept: list[_Line]) -> _Line | None:
