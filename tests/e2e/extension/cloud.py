@@ -105,6 +105,21 @@ class Cloud:
             control.delete_domain_name(DomainName=name)
 
     @contextmanager
+    def http_api(self, route: str, integration: Mapping[str, Any], **stage: Any) -> Iterator[str]:
+        """-> the id of an HTTP API with one route, and the stage ``$default``."""
+        control = self.client("apigatewayv2")
+        api_id: str = control.create_api(Name="one-route", ProtocolType="HTTP")["ApiId"]
+        try:
+            made = control.create_integration(
+                ApiId=api_id, PayloadFormatVersion="1.0", **integration
+            )["IntegrationId"]
+            control.create_route(ApiId=api_id, RouteKey=route, Target=f"integrations/{made}")
+            control.create_stage(ApiId=api_id, StageName="$default", AutoDeploy=True, **stage)
+            yield api_id
+        finally:
+            control.delete_api(ApiId=api_id)
+
+    @contextmanager
     def state_machine(self, definition: Mapping[str, Any], **options: Any) -> Iterator[str]:
         """-> the ARN of a state machine."""
         states = self.client("stepfunctions")

@@ -670,22 +670,14 @@ CALLING_MACHINE = {
 def test_workflow_behind_a_route_calls_the_api_by_its_name(api: Api) -> None:
     """GUIDE + http-api-develop-integrations-aws-services-reference.html, and
     https://docs.aws.amazon.com/step-functions/latest/dg/connect-api-gateway.html"""
-    control = api.cloud.client("apigatewayv2")
     with api.cloud.state_machine(CALLING_MACHINE, type="EXPRESS") as machine:
-        made = control.create_api(Name="workflow", ProtocolType="HTTP")["ApiId"]
-        try:
-            integration = control.create_integration(
-                ApiId=made,
-                IntegrationType="AWS_PROXY",
-                IntegrationSubtype="StepFunctions-StartSyncExecution",
-                CredentialsArn="arn:aws:iam::000000000000:role/any",
-                PayloadFormatVersion="1.0",
-                RequestParameters={"StateMachineArn": machine, "Input": "$request.body"},
-            )["IntegrationId"]
-            control.create_route(
-                ApiId=made, RouteKey="POST /", Target=f"integrations/{integration}"
-            )
-            control.create_stage(ApiId=made, StageName="$default", AutoDeploy=True)
+        start = {
+            "IntegrationType": "AWS_PROXY",
+            "IntegrationSubtype": "StepFunctions-StartSyncExecution",
+            "CredentialsArn": "arn:aws:iam::000000000000:role/any",
+            "RequestParameters": {"StateMachineArn": machine, "Input": "$request.body"},
+        }
+        with api.cloud.http_api("POST /", start) as made:
             name = f"{api.api_id}.execute-api.{REGION}.amazonaws.com"
             run = Api(api.cloud, api.stack, made).call("/", "POST", json={"api": name}).json()
             assert run["status"] == "SUCCEEDED", run
@@ -693,8 +685,6 @@ def test_workflow_behind_a_route_calls_the_api_by_its_name(api: Api) -> None:
             assert event["path"] == "/old/a/b"
             assert event["queryStringParameters"] == {"colour": "green"}
             assert event["requestContext"]["domainName"] == name
-        finally:
-            control.delete_api(ApiId=made)
 
 
 # --- An application as SAM's users write it -------------------------------------------------------

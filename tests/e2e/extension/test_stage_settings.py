@@ -3,7 +3,6 @@
 import json
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -14,6 +13,15 @@ from .cloud import REGION, Cloud, wait_for
 from .websocket_api import STAGE, Answer, WebSocketApi, websocket_api
 
 OK: dict[str, Any] = {"RequestTemplates": {"$default": '{"statusCode": 200}'}}
+# A route that leads to where nobody answers.
+NOWHERE = (
+    "GET /there",
+    {
+        "IntegrationType": "HTTP_PROXY",
+        "IntegrationMethod": "GET",
+        "IntegrationUri": "http://localhost:1/",
+    },
+)
 HEARD = Answer("$default", {"$default": '{"heard": true}'})
 # So slow that no loaded machine sees a token come back.
 ONE_AN_HOUR = {"ThrottlingRateLimit": 1 / 3600, "ThrottlingBurstLimit": 1}
@@ -46,30 +54,6 @@ def lines(cloud: Cloud, log_group: str, count: int) -> list[str]:
         return [event["message"] for event in events]
 
     return wait_for(read, lambda found: len(found) >= count)
-
-
-@contextmanager
-def http_api(cloud: Cloud, **stage: Any) -> Iterator[str]:
-    """-> an API whose one route, ``GET /there``, leads to where nobody answers."""
-    client = cloud.client("apigatewayv2")
-    api_id: str = client.create_api(Name="settings", ProtocolType="HTTP")["ApiId"]
-    try:
-        integration = client.create_integration(
-            ApiId=api_id,
-            IntegrationType="HTTP_PROXY",
-            IntegrationMethod="GET",
-            IntegrationUri="http://localhost:1/",
-            PayloadFormatVersion="1.0",
-        )
-        client.create_route(
-            ApiId=api_id,
-            RouteKey="GET /there",
-            Target=f"integrations/{integration['IntegrationId']}",
-        )
-        client.create_stage(ApiId=api_id, StageName="$default", AutoDeploy=True, **stage)
-        yield api_id
-    finally:
-        client.delete_api(ApiId=api_id)
 
 
 def set_stage(api: WebSocketApi, **settings: Any) -> None:
@@ -116,7 +100,7 @@ def test_connections_over_the_limit_are_refused(cloud: Cloud) -> None:
 
 def test_requests_over_the_limit_are_refused(cloud: Cloud) -> None:
     """http-api-throttling.html; a limit of nothing lets nobody pass"""
-    with http_api(cloud, DefaultRouteSettings={"ThrottlingBurstLimit": 0}) as api_id:
+    with cloud.http_api(*NOWHERE, DefaultRouteSettings={"ThrottlingBurstLimit": 0}) as api_id:
         refused = requests.get(cloud.stage_url(api_id, "there"), timeout=30)
         assert (refused.status_code, refused.json()) == (429, {"message": "Too Many Requests"})
 
@@ -146,7 +130,7 @@ def test_access_log_of_an_http_api(cloud: Cloud, log_group: str) -> None:
     """http-api-logging-variables.html"""
     form = "$context.httpMethod $context.routeKey $context.status $context.requestId"
     settings = {"DestinationArn": f"{arn_of(log_group)}:*", "Format": form}
-    with http_api(cloud, AccessLogSettings=settings) as api_id:
+    with cloud.http_api(*NOWHERE, AccessLogSettings=settings) as api_id:
         answers = [
             requests.get(cloud.stage_url(api_id, path), timeout=30) for path in ("there", "nowhere")
         ]
