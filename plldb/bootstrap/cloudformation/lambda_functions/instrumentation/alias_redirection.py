@@ -202,6 +202,10 @@ def _publish_and_point(
     changed = plane.update(name, latest["RevisionId"], current.changes(marked))
     if changed is None:
         return None
+    if not FunctionConfiguration.from_lambda(changed).runs_shim:
+        # Somebody has given it another handler since. A version of that would not be known.
+        _unmark(name, plane)
+        return None
     number: str | None = None
 
     def undo() -> None:

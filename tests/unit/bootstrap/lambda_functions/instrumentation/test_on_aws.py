@@ -310,6 +310,25 @@ class TestAliases:
         assert not any(has_left_anything(one) for one in scene.aws.functions.values())
         assert scene.aws.functions["app-Fn0"].current["Handler"] == "other.handler"
 
+    def test_nor_where_that_comes_between_the_mark_and_the_look_at_it(self) -> None:
+        scene = self.scene()
+        function = scene.aws.functions["app-Fn0"]
+
+        def edit_what_is_marked(_: str, operation: str, parameters: dict[str, Any]) -> None:
+            is_look = operation == "GetFunctionConfiguration"
+            if is_look and parameters["FunctionName"] == "app-Fn0":
+                scene.aws.deployed()
+                if "PLLDB_ALIASES" in str(function.current["Environment"]):
+                    scene.aws.edit("app-Fn0", Handler="other.handler")
+
+        scene.aws.fault = edit_what_is_marked
+        scene.time.run(scene.attach(aliases=True))
+        assert function.current["Handler"] == "other.handler"
+        assert function.aliases["live"]["FunctionVersion"] == "1"
+        scene.vanish()
+        scene.time.run(scene.reap)
+        assert not has_left_anything(function)
+
 
 def delete_layer(scene: AwsScene) -> None:
     scene.aws.layers.discard(THEIRS)
