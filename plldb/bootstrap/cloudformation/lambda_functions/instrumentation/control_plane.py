@@ -6,7 +6,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NoConnectionError
 
 from .event_sources import NO_CALLERS, UNKNOWN_CALLERS, Callers, EventSources
-from .rate_limit import RateLimit
+from .rate_limit import RateLimit, Turn
 from .shared_looks import SharedLooks
 
 # Of the 15 requests a second that Lambda's control plane takes from an account in a region, all
@@ -268,10 +268,8 @@ class LambdaControlPlane:
                 )
             self._sleep(pause)
 
-    def _get_at_once(self, name: str, has_turn: bool = False) -> Found:
-        found: Found = self._call(
-            self._lambda.get_function_configuration, has_turn, FunctionName=name
-        )
+    def _get_at_once(self, name: str, turn: Turn | None = None) -> Found:
+        found: Found = self._call(self._lambda.get_function_configuration, turn, FunctionName=name)
         return found
 
     def deployment(self, stack_name: str) -> Deployment:
@@ -308,13 +306,13 @@ class LambdaControlPlane:
             return {}
 
     def _list(
-        self, names: Collection[str], most: int | None = None, has_turn: bool = False
+        self, names: Collection[str], most: int | None = None, turn: Turn | None = None
     ) -> dict[str, Found]:
         """Those of these names, or ARNs, that there are on so many pages."""
         found: dict[str, Found] = {}
         pages = 0
         list_functions = partial(self._lambda.list_functions, MaxItems=_MOST_ITEMS)
-        for page in islice(self._pages_of(list_functions, has_turn), most):
+        for page in islice(self._pages_of(list_functions, turn), most):
             pages += 1
             for one in page["Functions"]:
                 self._lists_states = self._lists_states or "LastUpdateStatus" in one
@@ -328,7 +326,7 @@ class LambdaControlPlane:
         self._pages = pages if has_all or pages != most else max(pages, self._pages)
         return found
 
-    def _turn_to_look(self) -> AbstractContextManager[None]:
+    def _turn_to_look(self) -> Turn:
         """For ``SharedLooks``: calls are few, and updates that were made together end together."""
         for _ in range(_GATHERING_STEPS):
             if not self._young:
@@ -336,20 +334,19 @@ class LambdaControlPlane:
             self._sleep(_GATHERING_PAUSE)
         return self._calls.turn()
 
-    def _look_at(self, names: Collection[str]) -> dict[str, Found | Exception]:
+    def _look_at(self, names: Collection[str], turn: Turn | None) -> dict[str, Found | Exception]:
         """For ``SharedLooks``, which has taken the turn of the first call."""
-        has_turn = True
         found: dict[str, Found | Exception] = {}
         if len(names) > self._pages:
-            found |= self._list(names, has_turn=has_turn)
-            has_turn = False
+            found |= self._list(names, turn=turn)
+            turn = None
         for name in names:
             if name not in found:
                 try:
-                    found[name] = self._get_at_once(name, has_turn)
+                    found[name] = self._get_at_once(name, turn)
                 except (GoneError, ChangeRefusedError) as error:
                     found[name] = error
-                has_turn = False
+                turn = None
         return found
 
     def update(self, name: str, revision: str, changes: dict[str, Any]) -> Found | None:
@@ -548,26 +545,26 @@ class LambdaControlPlane:
         return int(attributes["Attributes"]["VisibilityTimeout"])
 
     def _pages_of(
-        self, operation: Callable[..., Any], has_turn: bool = False
+        self, operation: Callable[..., Any], turn: Turn | None = None
     ) -> Iterator[dict[str, Any]]:
         position: dict[str, Any] = {}
         while True:
-            page = self._call(operation, has_turn, **position)
+            page = self._call(operation, turn, **position)
             yield page
-            has_turn = False
+            turn = None
             if not page.get("NextMarker"):
                 break
             position = {"Marker": page["NextMarker"]}
 
-    def _call(self, call: Callable[..., Any], has_turn: bool = False, **parameters: Any) -> Any:
+    def _call(self, call: Callable[..., Any], turn: Turn | None = None, **parameters: Any) -> Any:
         """In its turn, and again as long as it is throttled or fails for a moment.
 
         Raises GoneError or ChangeRefusedError.
         """
         pause = _FIRST_RETRY
         for attempt in range(1, _ATTEMPTS + 1):
-            with nullcontext() if has_turn else self._calls.turn():
-                has_turn = False
+            with turn or self._calls.turn():
+                turn = None
                 try:
                     return call(**parameters)
                 except (ClientError, HTTPClientError, NoConnectionError) as error:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from threading import Lock
 
 # After a call has ended, another one may take its place.
@@ -20,12 +19,25 @@ _RECOVERY_SECONDS = 2.0
 _LEAST = 2
 
 
-class _Turn:
-    """``at`` is when its call has ended; until then, the earliest time at which that may be."""
+class Turn:
+    """``at`` is when its call has ended; until then, the earliest time at which that may be.
 
-    def __init__(self, at: float) -> None:
+    It is over when it is left for the first time.
+    """
+
+    def __init__(self, at: float, clock: Callable[[], float], lock: Lock) -> None:
         self.at = at
         self.is_over = False
+        self._clock = clock
+        self._lock = lock
+
+    def __enter__(self) -> Turn:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            if not self.is_over:
+                self.at, self.is_over = self._clock(), True
 
 
 class RateLimit:
@@ -48,35 +60,15 @@ class RateLimit:
         self._clock = clock
         self._sleep = sleep
         self._lock = Lock()
-        self._turns: deque[_Turn] = deque(maxlen=rate)
+        self._turns: deque[Turn] = deque(maxlen=rate)
         self._allowed_at_refusal = rate
         self._refused_at = float("-inf")
         self._not_before = float("-inf")
 
-    @contextmanager
-    def turn(self) -> Iterator[None]:
-        """One call, once there is room for it."""
-        turn = self._take()
-        try:
-            yield
-        finally:
-            with self._lock:
-                turn.at, turn.is_over = self._clock(), True
-
-    def back_off(self, seconds: float) -> None:
-        """Nobody goes on for so long, and fewer do in each second afterwards."""
-        with self._lock:
-            now = self._clock()
-            allowed = self._allowed(now)
-            self._not_before = max(self._not_before, now + seconds)
-            if now - self._refused_at < _ONE_SIGN_SECONDS:
-                return
-            self._allowed_at_refusal = max(_LEAST, allowed // 2)
-            self._refused_at = now
-            # Whoever waits gets another turn.
-            self._turns = deque((one for one in self._turns if one.at <= now), self._rate)
-
-    def _take(self) -> _Turn:
+    def turn(self) -> Turn:
+        """For one call, once there is room for it. Whoever has one leaves it before taking another:
+        that may have to wait for it.
+        """
         while True:
             with self._lock:
                 refused_at, (turn, former) = self._refused_at, self._line_up()
@@ -92,17 +84,30 @@ class RateLimit:
                         return turn
                 self._sleep(due - now)
 
-    def _line_up(self) -> tuple[_Turn, _Turn | None]:
+    def back_off(self, seconds: float) -> None:
+        """Nobody goes on for so long, and fewer do in each second afterwards."""
+        with self._lock:
+            now = self._clock()
+            allowed = self._allowed(now)
+            self._not_before = max(self._not_before, now + seconds)
+            if now - self._refused_at < _ONE_SIGN_SECONDS:
+                return
+            self._allowed_at_refusal = max(_LEAST, allowed // 2)
+            self._refused_at = now
+            # Whoever waits gets another turn.
+            self._turns = deque((one for one in self._turns if one.at <= now), self._rate)
+
+    def _line_up(self) -> tuple[Turn, Turn | None]:
         """A turn, and the one whose place it takes."""
         now = self._clock()
         allowed = self._allowed(now)
         former = self._turns[-allowed] if len(self._turns) >= allowed else None
-        turn = _Turn(now)
+        turn = Turn(now, self._clock, self._lock)
         turn.at = self._due(turn, former, now)
         self._turns.append(turn)
         return turn, former
 
-    def _due(self, turn: _Turn, former: _Turn | None, now: float) -> float:
+    def _due(self, turn: Turn, former: Turn | None, now: float) -> float:
         """When to go on, as far as is known by now."""
         due = max(turn.at, self._not_before)
         if former is None:

@@ -6,23 +6,24 @@ from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from threading import Lock
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 Found = dict[str, Any]
+Turn = TypeVar("Turn", bound=AbstractContextManager[Any])
 
 
-class SharedLooks:
+class SharedLooks(Generic[Turn]):
     """``look_at`` is called with the names that threads wait for, and gives what is there of each.
 
-    One thread looks for all that have asked until its ``turn`` has come, which lasts until all has
-    been seen. An exception that is given for a name, or raised for all, is raised where it was
-    asked for.
+    One thread looks for all that have asked until its ``turn`` has come, which ``look_at`` leaves
+    as soon as it does not need it any more. An exception that is given for a name, or raised for
+    all, is raised where it was asked for.
     """
 
     def __init__(
         self,
-        turn: Callable[[], AbstractContextManager[None]],
-        look_at: Callable[[Collection[str]], dict[str, Found | Exception]],
+        turn: Callable[[], Turn],
+        look_at: Callable[[Collection[str], Turn], dict[str, Found | Exception]],
     ) -> None:
         self._turn = turn
         self._look_at = look_at
@@ -41,11 +42,11 @@ class SharedLooks:
 
     def _lead(self) -> None:
         while self._is_wanted():
-            with self._turn():
+            with self._turn() as turn:
                 with self._lock:
                     asked, self._asked = self._asked, {}
                 try:
-                    found = self._look_at(asked.keys())
+                    found = self._look_at(asked.keys(), turn)
                 except Exception as error:  # noqa: BLE001 - whoever asked is to know, and nobody may wait for ever
                     found = dict.fromkeys(asked, error)
             for name, answer in asked.items():

@@ -571,6 +571,23 @@ class TestList:
             assert [one.result()["LastUpdateStatus"] for one in updates] == ["Successful"] * 3
         assert len(scene.calls("list_functions")) == 2
 
+    def test_a_look_that_takes_more_calls_than_a_second_has_room_for_comes_to_its_end(self) -> None:
+        scene = Scene(
+            list_functions=[page("f", **SETTLED)],
+            get_function_configuration=[client_error("TooManyRequestsException")] * 3 + [SETTLED],
+        )
+
+        def sleep(seconds: float) -> None:
+            scene.now += seconds
+            assert scene.now < 100
+
+        clients = [scene.client] * 3
+        scene.functions = LambdaControlPlane(*clients, lambda: scene.now, sleep, calls_per_second=2)
+        scene.functions.list_known(["f", "g", "h"])
+        assert scene.functions.get("g") == SETTLED
+        times = scene.client.times
+        assert all(later - first > 0.999 for first, later in zip(times, times[2:], strict=False))
+
 
 class TestConcurrency:
     @pytest.mark.parametrize(

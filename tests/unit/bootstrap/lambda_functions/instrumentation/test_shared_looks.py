@@ -28,7 +28,7 @@ class Scene:
         assert self.turns.acquire(timeout=SECONDS)
         yield
 
-    def _look_at(self, names: Collection[str]) -> dict[str, Any]:
+    def _look_at(self, names: Collection[str], _: object) -> dict[str, Any]:
         self.looks.append(sorted(names))
         if "all" in self.failures:
             raise self.failures["all"]
