@@ -202,8 +202,9 @@ def _publish_and_point(
     changed = plane.update(name, latest["RevisionId"], current.changes(marked))
     if changed is None:
         return None
-    if not FunctionConfiguration.from_lambda(changed).runs_shim:
-        # Somebody has given it another handler since. A version of that would not be known.
+    present = FunctionConfiguration.from_lambda(changed)
+    if not present.runs_shim or present.variables.get(constants.ALIASES) != mark:
+        # Somebody has changed it since. A version of that would not be known.
         _unmark(name, plane)
         return None
     number: str | None = None

@@ -312,22 +312,36 @@ class TestAliases:
 
     def test_nor_where_that_comes_between_the_mark_and_the_look_at_it(self) -> None:
         scene = self.scene()
-        function = scene.aws.functions["app-Fn0"]
-
-        def edit_what_is_marked(_: str, operation: str, parameters: dict[str, Any]) -> None:
-            is_look = operation == "GetFunctionConfiguration"
-            if is_look and parameters["FunctionName"] == "app-Fn0":
-                scene.aws.deployed()
-                if "PLLDB_ALIASES" in str(function.current["Environment"]):
-                    scene.aws.edit("app-Fn0", Handler="other.handler")
-
-        scene.aws.fault = edit_what_is_marked
-        scene.time.run(scene.attach(aliases=True))
+        function = edit_what_is_marked(scene, Handler="other.handler")
         assert function.current["Handler"] == "other.handler"
         assert function.aliases["live"]["FunctionVersion"] == "1"
         scene.vanish()
         scene.time.run(scene.reap)
         assert not has_left_anything(function)
+
+    def test_nor_where_the_mark_is_lost_until_then(self) -> None:
+        scene = self.scene()
+        function = edit_what_is_marked(scene, Environment={"Variables": {"MINE": "1"}})
+        assert function.current["Environment"] == {"Variables": {"MINE": "1"}}
+        scene.vanish()
+        scene.time.run(scene.reap)
+        assert [*function.versions] == [function.aliases["live"]["FunctionVersion"]] == ["1"]
+
+
+def edit_what_is_marked(scene: AwsScene, **edit: Any) -> Function:
+    """Attaches, while somebody edits the function before its mark is seen."""
+    function = scene.aws.functions["app-Fn0"]
+
+    def edit_before_a_look(_: str, operation: str, parameters: dict[str, Any]) -> None:
+        is_look = operation == "GetFunctionConfiguration"
+        if is_look and parameters["FunctionName"] == "app-Fn0":
+            scene.aws.deployed()
+            if "PLLDB_ALIASES" in str(function.current["Environment"]):
+                scene.aws.edit("app-Fn0", **edit)
+
+    scene.aws.fault = edit_before_a_look
+    scene.time.run(scene.attach(aliases=True))
+    return function
 
 
 def delete_layer(scene: AwsScene) -> None:
