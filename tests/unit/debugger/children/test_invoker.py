@@ -432,7 +432,8 @@ class TestCrashes:
                 await invoker.prepare(project.function())
                 error(await invoke(invoker, project.function(), event, seconds=4))
                 assert len(project.output()) == count
-                await_true(lambda: not is_running(int(project.output()[-1])))
+                child = int(project.output()[-1])
+                await asyncio.to_thread(await_true, lambda child=child: not is_running(child))
 
         project.run(work, patience=1)
 
@@ -697,6 +698,7 @@ class TestPreparing:
 
 
 class TestManyFunctions:
+    @pytest.mark.timeout(120)
     def test_never_more_children_than_run_at_once(self, project: Project) -> None:
         """Whatever is prepared and called, and in whatever order."""
         project.write(PID)
@@ -712,7 +714,10 @@ class TestManyFunctions:
         async def work(invoker: Invoker) -> list[Any]:
             watching = asyncio.ensure_future(watch())
             preparing = [asyncio.ensure_future(invoker.prepare(one)) for one in functions]
-            calls = [invoke(invoker, one) for one in [*functions, *reversed(functions)]]
+            # Two dozen starts of Python, of which three are side by side.
+            calls = [
+                invoke(invoker, one, seconds=100) for one in [*functions, *reversed(functions)]
+            ]
             outcomes = await asyncio.gather(*calls)
             await asyncio.gather(*preparing)
             watching.cancel()
