@@ -196,10 +196,10 @@ class TestRefusal:
     def test_by_the_helper_stack(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        with instrumented(monkeypatch, invoked(absent())) as stack:
+        with instrumented(monkeypatch, invoked(absent("it is asleep"))) as stack:
             assert call() == OWN
         assert stack.actions() == ["invoke"]
-        expected = "plldb: no debugger attached, running the original handler\n"
+        expected = "plldb: no debugger attached, running the original handler: it is asleep\n"
         assert capsys.readouterr().out == expected
 
     def test_or_the_caller_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:

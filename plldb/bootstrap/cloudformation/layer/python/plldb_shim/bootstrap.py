@@ -69,7 +69,7 @@ def _ask(event: Any, context: Any) -> dict[str, Any] | None:
         if variables.TAKEN.get(constants.WHEN_ABSENT) == variables.ERROR:
             reason = f"plldb: no debugger attached: {absent}"
             raise remote.error("PlldbNoDebugger", reason) from None
-    print(_FALLBACK, flush=True)  # noqa: T201
+        print(f"{_FALLBACK}: {absent}", flush=True)  # noqa: T201
     return None
 
 
