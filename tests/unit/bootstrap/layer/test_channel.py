@@ -257,6 +257,30 @@ class TestRefusal:
             assert call() == OWN
             assert 4.9 < time.monotonic() - began < 6
 
+    def test_not_by_slowness_if_callers_are_to_wait(
+        self, monkeypatch: pytest.MonkeyPatch, patience: Patience
+    ) -> None:
+        patience(ACCEPT_SECONDS=0.02, ON_THE_WAY_SECONDS=0.02, HANDSHAKE_SECONDS=0.02)
+
+        def respond(message: Message, connection: ServerConnection) -> list[Message]:
+            time.sleep(0.5)
+            return [accepted(), answer(2)]
+
+        before = time.time()
+        with instrumented(monkeypatch, respond, PLLDB_WHEN_ABSENT="wait") as stack:
+            assert call(seconds=900) == 2
+        (invoke,) = stack.messages
+        assert invoke["acceptBefore"] > before + 59
+
+    def test_but_by_a_minute_of_silence_which_is_an_error(
+        self, monkeypatch: pytest.MonkeyPatch, patience: Patience
+    ) -> None:
+        patience(ACCEPT_SECONDS=0.02, ON_THE_WAY_SECONDS=0.02, PATIENCE_SECONDS=0.1)
+        with instrumented(monkeypatch, silent, PLLDB_WHEN_ABSENT="wait"):
+            shown = reported()
+        assert shown["errorType"] == "PlldbNoDebugger"
+        assert "did not accept the invocation in time" in shown["errorMessage"]
+
     def test_while_it_waits_its_turn(
         self, monkeypatch: pytest.MonkeyPatch, patience: Patience
     ) -> None:
