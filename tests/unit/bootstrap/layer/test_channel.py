@@ -201,10 +201,10 @@ class TestRefusal:
     def test_by_the_helper_stack(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        with instrumented(monkeypatch, invoked(absent())) as stack:
+        with instrumented(monkeypatch, invoked(absent("it is asleep"))) as stack:
             assert call() == OWN
         assert stack.actions() == ["invoke"]
-        expected = "plldb: no debugger attached, running the original handler\n"
+        expected = "plldb: no debugger attached, running the original handler: it is asleep\n"
         assert capsys.readouterr().out == expected
 
     def test_or_the_caller_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,6 +245,27 @@ class TestRefusal:
             assert call() == OWN
         assert clock.passed == pytest.approx(5, abs=0.01)
         assert stack.actions() == ["invoke", "abandon"]
+
+    def test_not_by_slowness_if_callers_are_to_wait(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def respond(message: Message, connection: ServerConnection) -> list[Message]:
+            clock.after(50, lambda: stack.push(accepted()))
+            clock.after(51, lambda: stack.push(answer(2)))
+            return []
+
+        with simulated(monkeypatch, respond, PLLDB_WHEN_ABSENT="wait") as (stack, clock):
+            before = clock.time()
+            assert call(seconds=900) == 2
+        (invoke,) = stack.messages
+        assert invoke["acceptBefore"] > before + 59
+
+    def test_but_by_a_minute_of_silence_which_is_an_error(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with simulated(monkeypatch, silent, PLLDB_WHEN_ABSENT="wait") as (_, clock):
+            shown = reported({}, Context(900))
+        assert shown["errorType"] == "PlldbNoDebugger"
+        assert "did not accept the invocation in time" in shown["errorMessage"]
+        assert 60 <= clock.passed < 62
 
     def test_while_it_waits_its_turn(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A debugger declines what it has no room for."""
