@@ -111,10 +111,11 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--when-absent",
-    type=click.Choice(["original", "error"]),
+    type=click.Choice(["original", "error", "wait"]),
     default="original",
     show_default=True,
-    help="What an invocation gets that finds nobody attached.",
+    help="What an invocation gets that finds nobody attached, or nobody who begins within seconds; "
+    "with wait, an error, too, but not before a minute is over.",
 )
 @click.option(
     "--as-function/--no-as-function",

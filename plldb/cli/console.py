@@ -78,8 +78,7 @@ class Console:
         if self._divert is not None:
             self._divert(data)
         elif self._stdout is None:
-            sys.stdout.write(json.dumps(data) + "\n")
-            sys.stdout.flush()
+            _write_to_stdout((json.dumps(data) + "\n").encode())
         else:
             self._print(self._stdout, text)
 
@@ -88,9 +87,7 @@ class Console:
         if self._stdout is not None and self._stdout.is_terminal:
             self._stdout.print(make_printable(_lay_out(payload)), markup=False)
             return
-        sys.stdout.flush()
-        sys.stdout.buffer.write(payload if payload.endswith(b"\n") else payload + b"\n")
-        sys.stdout.buffer.flush()
+        _write_to_stdout(payload if payload.endswith(b"\n") else payload + b"\n")
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Rows under their headings, for people only; as wide as it needs where no one watches."""
@@ -321,6 +318,17 @@ def give_up_stdout() -> None:
 def show_abort() -> None:
     """Somebody has pressed Ctrl-C, and nothing more was to be done."""
     _write_to_stderr({}, "Aborted!", as_json=False)
+
+
+def _write_to_stdout(line: bytes) -> None:
+    """All of it. With PYTHONUNBUFFERED, a write that a signal interrupts is a short one, whose rest
+    a text stream would drop.
+    """
+    sys.stdout.flush()
+    left = memoryview(line)
+    while left:
+        left = left[sys.stdout.buffer.write(left) :]
+    sys.stdout.buffer.flush()
 
 
 def _write_to_stderr(data: dict[str, Any], text: str, as_json: bool) -> None:

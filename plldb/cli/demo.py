@@ -116,5 +116,5 @@ def _make_attach_options() -> AttachOptions:
     from plldb.cli.attach_options import AttachOptions
     from plldb.demo.story import SAMPLE_STACK
 
-    arguments = [SAMPLE_STACK, "--python", sys.executable]
+    arguments = [SAMPLE_STACK, "--python", sys.executable, "--when-absent", "wait"]
     return AttachOptions(**attach.make_context("attach", arguments).params)

@@ -163,7 +163,7 @@ class HeldFunctions:
         self._rests[function] = min(2 ** max(0, attempts - 1) - 1, _LONGEST_REST)
 
     def note_taken(self, function: str) -> None:
-        """Another session has it now, and keeps it."""
+        """Another session has it now, and keeps it; or somebody had it restored."""
         self._settle(function)
         self._drop(function)
 

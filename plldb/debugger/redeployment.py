@@ -95,7 +95,7 @@ class Redeployments:
                 return self._follow_skipped(event)
             case protocol.Warned():
                 return self._follow_warning(event)
-            case protocol.Taken(function):
+            case protocol.Taken(function) | protocol.Restored(function):
                 self._held.note_taken(function)
             case Ready():
                 return self._follow_ready(event)

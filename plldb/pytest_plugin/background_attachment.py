@@ -182,7 +182,7 @@ def _read_project(stack: PlldbStack, choices: AttachChoices, folder: Path) -> _L
         stack.name,
         emulator.helper_stack,
         # A test must not pass by what the deployed code answers.
-        WhenAbsent.ERROR,
+        WhenAbsent.WAIT,
         as_function=as_function,
     )
     python = _find_python(stack, choices, settings, sources)

@@ -92,6 +92,21 @@ _NEVER_ARRIVED = re.compile(
 
 TRIES = 5
 
+# What a function's log says of an invocation that it ran by itself though a debugger is there: of
+# those who had to act within seconds, each a process that may have to start first, one was late.
+_LATE = re.compile(
+    r"plldb: no debugger attached, running the original handler: "
+    r"(the helper stack (was too slow|did not accept the invocation in time)"
+    r"|the helper stack can't be reached: (it does not answer|.*timed out)"
+    r"|the debugger does not answer|no debugger has begun it|too little of the function's time"
+    r"|this environment is being stopped)"
+)
+
+
+def names_lateness(text: str) -> bool:
+    """Whether the function ran an invocation since somebody was late, by what its log says."""
+    return _LATE.search(text) is not None
+
 
 def names_lost_event(text: str) -> bool:
     """Whether the engine lost the event on its way to the function, by what somebody says of it."""
@@ -112,6 +127,11 @@ class Outcome:
         if self.error is None:
             return False
         return _NEVER_ARRIVED.fullmatch(str(self.json.get("errorMessage"))) is not None
+
+    @property
+    def was_late(self) -> bool:
+        """Whether the function ran it since nobody had taken it in time."""
+        return names_lateness(self.log)
 
     @property
     def was_stopped(self) -> bool:
@@ -163,17 +183,28 @@ class Debuggee:
                         resource["PhysicalResourceId"], f"{logical_id}/"
                     )
 
-    def invoke(self, function: str, event: Any = None) -> Outcome:
+    def invoke(self, function: str, event: Any = None, **more: Any) -> Outcome:
+        """Again, while nobody takes it in time: how long a debugger takes is the machine's affair.
+
+        Where it is to be taken by nobody, see ``invoke_once``.
+        """
+        until = time.monotonic() + DEADLINE_SECONDS
+        while True:
+            outcome = self.invoke_once(function, event, **more)
+            if not outcome.was_late or time.monotonic() > until:
+                return outcome
+
+    def invoke_once(self, function: str, event: Any = None, **more: Any) -> Outcome:
+        """Wherever it runs. Again only if the engine has lost the event."""
         for _ in range(TRIES - 1):
-            outcome = self._invoke_once(function, event)
+            outcome = self._call(function, event, **more)
             if not outcome.never_arrived:
                 return outcome
-        return self._invoke_once(function, event)
+        return self._call(function, event, **more)
 
-    def _invoke_once(self, function: str, event: Any) -> Outcome:
-        answer = self._lambda.invoke(
-            FunctionName=self.physical[function], Payload=json.dumps(event), LogType="Tail"
-        )
+    def _call(self, function: str, event: Any, **more: Any) -> Outcome:
+        name, payload = self.physical[function], json.dumps(event)
+        answer = self._lambda.invoke(FunctionName=name, Payload=payload, LogType="Tail", **more)
         # The log is its last 4 KB, which may begin in the middle of a character.
         log = base64.b64decode(answer.get("LogResult", "")).decode(errors="replace")
         return Outcome(answer["Payload"].read().decode(), answer.get("FunctionError"), log)
@@ -292,9 +323,14 @@ class Peer:
         await self.websocket.wait_closed()
 
     async def is_told_nothing(self) -> bool:
-        """Whether nothing is on its way: messages of one connection are answered in turn."""
-        answer = await self.ask(action="no such action")
-        return bool(answer["type"] == "error")
+        """Whether nothing is on its way."""
+        return not await self.what_is_on_its_way()
+
+    async def what_is_on_its_way(self) -> list[Message]:
+        """Messages of one connection are answered in turn."""
+        await self.send(action="no such action")
+        *received, _ = await self.until("error")
+        return received
 
 
 class Debugger(Peer):
@@ -370,10 +406,21 @@ class Debugger(Peer):
             received.append(await self.receive())
         return received
 
+    async def begin_next(self) -> Message:
+        """The next invocation, claimed. One that its function has taken back is made again."""
+        known: dict[str, Message] = {}
+        while True:
+            message = await self.receive()
+            invocation = known.get(message.get("requestId", ""))
+            if message["type"] == "invocation":
+                known[message["requestId"]] = message
+                await self.send(action="claim", **_id_of(message))
+            elif message["type"] == "go" and invocation is not None:
+                return invocation
+
     async def run_next(self, body: dict[str, Any]) -> Message:
-        """The next invocation, claimed and answered with this."""
-        invocation = await self.next_invocation()
-        assert (await self.claim(invocation))["type"] == "go"
+        """The same, and answered with this."""
+        invocation = await self.begin_next()
         assert (await self.answer(invocation, body))["state"] == "ANSWERED"
         return invocation
 

@@ -45,13 +45,15 @@ class Shape:
 class Figures:
     """Times in milliseconds, memory in MB; ``errors`` in words, ``lost`` heartbeats without answer.
 
-    ``memory`` are (seconds since the hold began, resident memory of the emulator with its workers).
+    ``memory`` are (seconds since the hold began, resident memory of the emulator with its workers),
+    and ``sizes`` those of the emulator and its largest worker: how many it has, is another matter.
     """
 
     created: list[float] = field(default_factory=list)
     connected: list[float] = field(default_factory=list)
     heartbeats: list[float] = field(default_factory=list)
     memory: list[tuple[float, float]] = field(default_factory=list)
+    sizes: list[float] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     sent: int = 0
 
@@ -61,10 +63,9 @@ class Figures:
 
     @property
     def growth(self) -> float:
-        """Memory in the last third of the hold, as a multiple of that in the first third."""
-        third = len(self.memory) // 3
-        first, last = self.memory[:third], self.memory[-third:]
-        return sum(mb for _, mb in last) / sum(mb for _, mb in first)
+        """Of sizes in the last third of the hold, as a multiple of those in the first third."""
+        third = len(self.sizes) // 3
+        return sum(self.sizes[-third:]) / sum(self.sizes[:third])
 
 
 def run_load(target: Target, helper: HelperStack, emulator_pid: int, shape: Shape) -> Figures:
@@ -154,16 +155,18 @@ class _Crowd:
             await asyncio.sleep(
                 max(0.0, began + self._shape.seconds * number / _SAMPLES - loop.time())
             )
-            resident = await asyncio.to_thread(_resident_bytes, self._emulator)
-            self._figures.memory.append((loop.time() - began, resident / 1e6))
+            emulator, *workers = await asyncio.to_thread(_resident_megabytes, self._emulator)
+            self._figures.memory.append((loop.time() - began, emulator + sum(workers)))
+            self._figures.sizes.append(emulator + max(workers, default=0.0))
 
 
-def _resident_bytes(process: psutil.Process) -> int:
-    total = 0
-    for one in (process, *process.children(recursive=True)):
+def _resident_megabytes(process: psutil.Process) -> list[float]:
+    """Of the process, and of those that it has started."""
+    found = [process.memory_info().rss / 1e6]
+    for one in process.children(recursive=True):
         with suppress(psutil.NoSuchProcess):
-            total += one.memory_info().rss
-    return total
+            found.append(one.memory_info().rss / 1e6)
+    return found
 
 
 def _milliseconds_since(started: float) -> float:

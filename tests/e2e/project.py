@@ -65,6 +65,9 @@ class Project:
     def invoke(self, logical_id: str, event: Any = None) -> Outcome:
         return self._stack.invoke(logical_id, event)
 
+    def invoke_once(self, logical_id: str, event: Any = None) -> Outcome:
+        return self._stack.invoke_once(logical_id, event)
+
     def deploy(self, logical_id: str, source: str) -> None:
         """Other code for a function, as another deployment would bring."""
         name = self.name(logical_id)

@@ -21,7 +21,7 @@ from plldb.config import EmulatorAddress, TargetSettings
 from plldb.emulators.base import choose_port
 from plldb.stacks import find_helper_stack
 
-from .support import Backend, Plldb, clean_environment, poll
+from .support import DEADLINE_SECONDS, Backend, Plldb, clean_environment, poll
 
 # What API Gateway does with a message whose function is throttled.
 _COUNTING = """
@@ -90,7 +90,7 @@ def small_account(folder: Path, executions: int) -> Iterator[SmallAccount]:
 
 def _is_healthy(url: str) -> bool:
     try:
-        return requests.get(f"{url}/_ministack/health", timeout=5).ok
+        return requests.get(f"{url}/_ministack/health", timeout=DEADLINE_SECONDS).ok
     except requests.ConnectionError:
         return False
 

@@ -170,17 +170,20 @@ class Attached:
         self._reader.join()
         self._said.append(self._stderr())
 
-    def wait_for(self, event: str, seconds: float = DEADLINE_SECONDS) -> dict[str, Any]:
-        """The next event of that name; those before it are passed over."""
+    def wait_for(
+        self, event: str, seconds: float = DEADLINE_SECONDS, **fields: Any
+    ) -> dict[str, Any]:
+        """The next event of that name with these fields; those before it are passed over."""
         deadline = time.monotonic() + seconds
         while True:
             try:
                 found = self._events.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
-                raise AssertionError(f"no {event!r} event; seen: {self.seen}") from None
+                wanted = {"event": event} | fields
+                raise AssertionError(f"no {wanted}; seen: {self.seen}") from None
             if found is None:
                 raise AssertionError(f"ended before {event!r}: {self.seen} {self._stderr()}")
-            if found["event"] == event:
+            if found.items() >= ({"event": event} | fields).items():
                 return found
 
     def signal(self, number: signal.Signals) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -39,12 +38,9 @@ class Aliased(Debuggee):
     def call(self, event: Any) -> Any:
         """What a caller of the alias gets; repeated while the engine ends its environment."""
         while True:
-            answer = self._lambda.invoke(
-                FunctionName=self.function_name, Qualifier="live", Payload=json.dumps(event)
-            )
-            found = json.load(answer["Payload"])
-            if not answer.get("FunctionError") or "stopped" not in found["errorMessage"]:
-                return found
+            outcome = self.invoke("Fn0", event, Qualifier="live")
+            if not outcome.was_stopped:
+                return outcome.json
 
     def state(self) -> Any:
         """Alias, versions and configuration, as their user sees them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 
 from plldb.emulators.process_identity import is_gone
 
-from .support import poll
+from .support import DEADLINE_SECONDS, poll
 from .test_dev import _CODE, Project, project
 
 __all__ = ["project"]  # the fixture
@@ -43,9 +44,9 @@ def test_it_outlives_its_terminal_until_it_is_stopped(project: Project) -> None:
     assert (state["running"], state["state"]) == (True, "ready")
     assert state["functions"] == ["Greeter"]
     os.kill(state["pid"], signal.SIGHUP)
-    assert project.invoke() == {"said": "hello", "memory": "128"}
+    project.wait_for_answer()
     project.code.write_text(_CODE.replace("hello", "good morning"))
-    assert project.invoke() == {"said": "good morning", "memory": "128"}
+    project.wait_for_answer("good morning")
 
     again = project.plldb("dev", "--detach").failed()
     assert f"runs already, process {state['pid']}" in again.stderr
@@ -71,7 +72,7 @@ def test_of_a_killed_one_status_cleans_up_and_the_next_start_goes_on(project: Pr
             assert "is stopped now" in state["hint"]
             poll(lambda: has_left_nothing(project), "nothing is left")
     project.plldb("dev", "--detach").succeeded()
-    assert project.invoke() == {"said": "hello", "memory": "128"}
+    project.wait_for_answer()
     project.plldb("stop").succeeded()
     poll(lambda: has_left_nothing(project), "nothing is left")
 
@@ -95,12 +96,11 @@ def test_what_can_not_be_deployed_is_said_and_leaves_nothing(project: Project) -
     poll(lambda: has_left_nothing(project), "nothing is left")
 
 
-_SLOW = """
-import time
+_UNTIL_GO = """
+import pathlib, time
 
 def handler(event, context):
-    deadline = time.time() + event["seconds"]
-    while time.time() < deadline:
+    while not pathlib.Path("go").exists():
         time.sleep(0.02)
     return "done"
 """
@@ -110,17 +110,32 @@ def handler(event, context):
 def test_what_runs_may_end_unless_it_is_abandoned(
     project: Project, options: tuple[str, ...], outcome: str
 ) -> None:
-    project.code.write_text(_SLOW)
     project.plldb("dev", "--detach").succeeded()
-    seconds = 600 if options else 5
-    with project.plldb.start("invoke", "Greeter", "--event", f'{{"seconds": {seconds}}}') as caller:
-        poll(lambda: '"state": "running"' in list_invocations(project), "it runs")
-        project.plldb("stop", *options).succeeded()
-        assert caller.wait(90) == (1 if options else 0)
-    (listed,) = map(json.loads, list_invocations(project).splitlines())
+    # What is deployed goes on without: an invocation that nobody has taken in time is over soon.
+    project.code.write_text(_UNTIL_GO)
+    caller, id_ = poll(lambda: begin_invocation(project), "it runs")
+    with caller, project.plldb.start("stop", *options) as stopping:
+        if not options:
+            poll(lambda: state_of(project).get("state") == "ending", "it is to end")
+            (project.code.parent / "go").touch()
+        assert stopping.wait(DEADLINE_SECONDS) == 0
+        assert caller.wait(DEADLINE_SECONDS) == (1 if options else 0)
+    (listed,) = (one for one in list_invocations(project) if one["id"] == id_)
     assert listed["outcome"] == outcome
     poll(lambda: has_left_nothing(project), "nothing is left")
 
 
-def list_invocations(project: Project) -> str:
-    return project.plldb("invocations", "--output", "json").succeeded().stdout
+def begin_invocation(project: Project) -> tuple[subprocess.Popen[str], str] | None:
+    """Its caller and its id, once it runs here; None if it has run where it was deployed."""
+    caller = project.plldb.start("invoke", "Greeter")
+    while caller.poll() is None:
+        for one in list_invocations(project):
+            if one["state"] == "running":
+                return caller, one["id"]
+    caller.communicate()
+    return None
+
+
+def list_invocations(project: Project) -> list[dict[str, Any]]:
+    listed = project.plldb("invocations", "--output", "json").succeeded().stdout
+    return [json.loads(line) for line in listed.splitlines()]

@@ -27,7 +27,7 @@ from .support import Attached, Backend, Plldb, allowed, poll, random_name, table
 
 # Shorter than AWS allows, so that they end more than once while the code runs.
 _LIFETIME_SECONDS = 6
-_RUN_SECONDS = 20
+_RENEWED = 3
 _MFA_CODE = "123456"
 
 _HANDLER = f"""
@@ -38,8 +38,8 @@ dynamodb, sts = boto3.client("dynamodb"), boto3.client("sts")
 credentials = boto3.DEFAULT_SESSION.get_credentials()
 
 def handler(event, context):
-    callers, keys, count, end = set(), set(), 0, time.time() + {_RUN_SECONDS}
-    while time.time() < end:
+    callers, keys, count = set(), set(), 0
+    while len(keys) <= {_RENEWED}:
         item = {{"Id": {{"S": "calls"}}, "Count": {{"N": str(count)}}}}
         dynamodb.put_item(TableName=event["table"], Item=item)
         callers.add(sts.get_caller_identity()["Arn"])
@@ -122,8 +122,7 @@ def test_an_mfa_profile_a_credential_process_and_an_assumed_role_are_one_identit
             detach(attached)
 
     assert seen["callers"] == [owner] == [_session_arn(worker)]
-    assert seen["keys"] >= _RUN_SECONDS // _LIFETIME_SECONDS, "they were renewed"
-    assert seen["count"] > _RUN_SECONDS
+    assert seen["count"] >= seen["keys"] > _RENEWED
     assert seen["names"] == []
     assert len(runs.read_text().splitlines()) == 1
 
@@ -150,10 +149,11 @@ import boto3
 sts = boto3.client("sts")
 
 def handler(event, context):
-    while time.time() < event["until"]:
+    while True:
         arn = sts.get_caller_identity()["Arn"]
+        if time.time() >= event["until"]:
+            return arn
         time.sleep(0.25)
-    return arn
 """
 
 

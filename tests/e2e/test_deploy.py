@@ -130,7 +130,7 @@ class TestSam:
 
     def test_what_is_deployed_can_be_attached_to(self, sam: Folder, backend: Backend) -> None:
         sam.deploy()
-        with sam.plldb.attach(sam.name) as attached:
+        with sam.plldb.attach(sam.name, "--when-absent", "wait") as attached:
             attached.wait_for("ready")
             sam.write("greeter/app.py", _CODE.replace("event]", '"here"]'))
             assert sam.invoke("Greeter") == ["hello", "here"]

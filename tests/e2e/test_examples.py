@@ -40,6 +40,8 @@ _EXAMPLES = Path(__file__).parents[2] / "examples"
 _LEFT_BY_OTHERS = shutil.ignore_patterns(".*", "__pycache__", "cdk.out")
 # Seconds: a stack for each of two processes, on a busy machine.
 _LONGEST = 400
+# What calls an example does not see who has answered.
+_PATIENT = ("--when-absent", "wait")
 _MAKES_CDK = shutil.which("node") is not None and find_spec("aws_cdk") is not None
 _NO_CDK = "the CDK needs Node.js, and aws-cdk-lib of the extra dev"
 
@@ -171,7 +173,7 @@ def test_it_is_deployed_and_debugged_by_one_command(
     """An edited line answers, and a breakpoint stops at it."""
     project, within = _prepare(example, plldb, tmp_path)
     address = f"127.0.0.1:{choose_port(None)}"
-    arguments = ("dev", "--output", "json", "--debugpy", address)
+    arguments = ("dev", "--output", "json", "--debugpy", address, *_PATIENT)
     try:
         with Attached(within.start(*arguments), plldb.said) as dev:
             deployed = dev.wait_for("deployed")
@@ -199,7 +201,7 @@ def test_its_own_tool_deploys_it(
         within("exec", "--", "cdk", "bootstrap", timeout=_LONGEST).succeeded()
     try:
         within("exec", "--", *example.deploy, timeout=_LONGEST).succeeded()
-        with within.attach(example.stack) as attached:
+        with within.attach(example.stack, *_PATIENT) as attached:
             attached.wait_for("ready")
             deployed = find_stack(target, example.stack)
             assert deployed is not None

@@ -157,11 +157,12 @@ def test_an_edit_made_meanwhile_stays(backend: Backend, app: Debuggee) -> None:
 def test_a_heartbeat_lets_the_session_live_on(backend: Backend, app: Debuggee) -> None:
     async def run() -> None:
         async with attached(backend, app.name) as debugger:
-            backend.set_ttl(debugger.session_id, int(time.time()) + 5)
+            backend.set_ttl(debugger.session_id, int(time.time()) + 60)
+            began = time.time()
             answer = await debugger.ask(action="heartbeat")
             assert answer["type"] == "heartbeat"
-            assert time.time() + LEASE - 10 < answer["ttl"] <= time.time() + LEASE
-            assert abs(answer["time"] - time.time()) < 10
+            assert began + LEASE - 10 < answer["ttl"] <= time.time() + LEASE
+            assert began - 10 < answer["time"] < time.time() + 10
             assert int(backend.item(debugger.session_id)["TTL"]) == answer["ttl"]
             await debugger.close()
             closed = backend.item(debugger.session_id)
@@ -181,17 +182,18 @@ class TestEnds:
         async def run() -> float:
             async with attached(backend, app.name) as debugger:
                 await debugger.instrument()
+                began = time.time()
                 await debugger.cut_off()
                 ends_at = int(backend.wait_for_status(debugger.session_id, "CLOSED")["TTL"])
-                assert time.time() + GRACE - 30 < ends_at <= time.time() + GRACE
+                assert began + GRACE - 10 < ends_at <= time.time() + GRACE
                 return ends_at
 
         ends_at = asyncio.run(run())
         assert all(app.is_held(name) for name in app.functions)
 
         def is_restored() -> bool:
-            if time.time() < ends_at:
-                assert app.is_held("Fn0")
+            is_held = app.is_held("Fn0")
+            assert is_held or time.time() >= ends_at
             outcome = app.invoke("Fn0", 1)
             assert outcome.was_stopped or outcome.json["original"] == 1
             return app.configurations() == before

@@ -30,4 +30,4 @@ def test_200_sessions_held_open_for_a_minute_lose_no_heartbeat(
     assert len(figures.connected) == 200
     assert figures.sent == 200 * 6
     assert figures.lost == 0
-    assert figures.growth < _FLAT, figures.memory
+    assert figures.growth < _FLAT, figures.sizes

@@ -13,7 +13,7 @@ import psutil
 import pytest
 import requests
 
-from .support import Plldb, clean_environment, poll
+from .support import DEADLINE_SECONDS, Plldb, clean_environment, poll
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_up_status_down(plldb: Plldb) -> None:
 
     assert set(started) == {"endpointUrl", "emulator", "pid", "containerId"}
     assert status(plldb) == {"running": True} | started
-    assert requests.get(f"{started['endpointUrl']}/_ministack/health", timeout=5).ok
+    assert requests.get(f"{started['endpointUrl']}/_ministack/health", timeout=DEADLINE_SECONDS).ok
     assert plldb("local", "down", "--output", "json").json == {"running": False, "stopped": True}
     assert status(plldb) == {"running": False}
     assert not psutil.pid_exists(int(str(started["pid"]))) or (
@@ -99,7 +99,7 @@ def test_in_front_it_stays_until_a_signal_and_leaves_nothing(
 
         process.send_signal(number)
 
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=DEADLINE_SECONDS) == 0
     poll(lambda: not emulator.is_running() or emulator.status() == "zombie", "emulator is gone")
     assert not (home / "emulator.json").exists()
     assert not (home / "tmp").exists()
@@ -110,7 +110,7 @@ def test_in_front_it_tells_when_the_emulator_dies(plldb: Plldb) -> None:
     with process.stdout, process.stderr:
         os.kill(json.loads(process.stdout.readline())["pid"], signal.SIGKILL)
 
-        assert process.wait(timeout=20) == 1
+        assert process.wait(timeout=DEADLINE_SECONDS) == 1
         assert "ended by itself" in process.stderr.read()
 
 

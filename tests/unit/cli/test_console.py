@@ -6,7 +6,10 @@ import contextlib
 import io
 import json
 import logging
+import os
 import re
+import signal
+import subprocess
 import sys
 import unicodedata
 from collections.abc import Iterator
@@ -49,6 +52,30 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     captured = capsys.readouterr()
     assert [json.loads(line) for line in captured.out.splitlines()] == [{"a": "\n"}, {"b": 2}]
     assert json.loads(captured.err) == {"warning": "careful"}
+
+
+_WRITES_ONE = """
+import signal
+from plldb.cli.console import Console
+
+signal.signal(signal.SIGUSR1, lambda *_: None)
+print(flush=True)
+Console("json").answer({"x": "x" * 2_000_000}, "text")
+"""
+
+
+def test_a_signal_takes_nothing_from_a_long_line() -> None:
+    """Without a buffer, a write that it interrupts is a short one."""
+    unbuffered = os.environ | {"PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-c", _WRITES_ONE]
+    with subprocess.Popen(command, env=unbuffered, stdout=subprocess.PIPE, bufsize=0) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"\n"
+        read = b""
+        while not read.endswith(b"\n"):
+            process.send_signal(signal.SIGUSR1)
+            read += os.read(process.stdout.fileno(), 50_000)
+    assert json.loads(read) == {"x": "x" * 2_000_000}
 
 
 def test_without_a_terminal_somebody_else_takes_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -86,6 +86,8 @@ class Project:
         options.setdefault("python", HERE)
         options.setdefault("on_output", self._note_line)
         options.setdefault("on_progress", self.progress.append)
+        # Enough for a child that ends in order, on a machine that has no time for it at first.
+        options.setdefault("patience", 5.0)
         return Invoker(**options)
 
     def _note_line(self, line: OutputWritten) -> None:
@@ -173,7 +175,7 @@ def has_exited(child: int) -> bool:
         return True
 
 
-def await_true(condition: Callable[[], bool], seconds: float = 10) -> None:
+def await_true(condition: Callable[[], bool], seconds: float = 30) -> None:
     give_up = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < give_up, "it did not come true in time"

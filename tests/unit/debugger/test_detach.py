@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import signal
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -38,6 +37,7 @@ from tests.unit.debugger.helper_stack import (
     session_id,
 )
 from tests.unit.fakes import Answer
+from tests.unit.polling import poll
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
@@ -204,8 +204,7 @@ class TestAtOnce:
 
         def hang() -> Answer:
             ctrl_c()
-            time.sleep(0.5)
-            assert invoker.is_closed
+            poll(lambda: invoker.is_closed)
             return Answer(404, "{}")
 
         stack = HelperStack(acts={(1, "instrument"): say_and_drop(*ALL_DONE)}, delete=hang)

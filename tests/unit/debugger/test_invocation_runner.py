@@ -1207,7 +1207,8 @@ class TestPreparing:
         async def work(one: Session) -> None:
             one.invoker.gate = asyncio.Event()
             one.runner.add_function(instrumented())
-            one.runner.start(arrived(seconds=0.3))
+            # Enough to claim it, however slow this machine is.
+            one.runner.start(arrived(seconds=3))
             await one.until(lambda: bool(one.invoker.invoked))
 
         session(work)

@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 
 from plldb.bootstrap.cloudformation.lambda_functions.websocket import wire
 from plldb.debugger.held_functions import Changes, HeldFunctions
-from plldb.debugger.protocol import Changed, Instrumented, Ready, Resumed, Skipped, Taken, Warned
+from plldb.debugger.protocol import (
+    Changed,
+    Instrumented,
+    Ready,
+    Restored,
+    Resumed,
+    Skipped,
+    Taken,
+    Warned,
+)
 from plldb.debugger.redeployment import (
     CodeNotFoundAgain,
     Deploying,
@@ -167,6 +176,13 @@ class TestAFunctionThatChanged:
     def test_one_that_another_session_takes_is_left_to_it(self) -> None:
         scene = Scene()
         scene.hears(Taken("A", "arn:you"))
+        assert scene.held.revisions == {"app-B": "1"}
+        scene.hears_of(functions="A", lost="A")
+        assert scene.asked == []
+
+    def test_one_that_somebody_has_restored_stays_so(self) -> None:
+        scene = Scene()
+        assert scene.hears(Restored("A")) == [Restored("A")]
         assert scene.held.revisions == {"app-B": "1"}
         scene.hears_of(functions="A", lost="A")
         assert scene.asked == []

@@ -97,7 +97,7 @@ class Handshake:
 
 
 class ServerConnection:
-    def __init__(self, stack: HelperStack, connected: socket.socket) -> None:
+    def __init__(self, stack: HelperStack, connected: Any) -> None:
         self._stack = stack
         self._socket = connected
         self._lock = threading.Lock()
@@ -110,18 +110,22 @@ class ServerConnection:
                     data = self._socket.recv(65536)
                 except OSError:
                     return
-                if data:
-                    self._protocol.receive_data(data)
-                else:
-                    self._protocol.receive_eof()
-                try:
-                    for event in self._protocol.events_received():
-                        self._handle(event)
-                except HangUpError:
+                if not self.take(data):
                     return
-                self._flush()
-                if not data or self._protocol.close_expected():
-                    return
+
+    def take(self, data: bytes) -> bool:
+        """What the other end has sent, b"" for its end. Whether the connection goes on."""
+        if data:
+            self._protocol.receive_data(data)
+        else:
+            self._protocol.receive_eof()
+        try:
+            for event in self._protocol.events_received():
+                self._handle(event)
+        except HangUpError:
+            return False
+        self._flush()
+        return bool(data) and not self._protocol.close_expected()
 
     def send(self, message: Message) -> None:
         """Whether anybody is there to hear it or not."""

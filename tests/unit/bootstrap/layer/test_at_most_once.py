@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import plldb_shim
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plldb_shim import channel, original, progress, remote
+from plldb_shim import original, progress, remote
 
-from .function import OWN_HANDLER, Context, instrumented
+from .function import OWN_HANDLER, Context
 from .helper_stack import (
     HANG_UP,
     Message,
@@ -24,6 +23,7 @@ from .helper_stack import (
     gone,
     started,
 )
+from .simulation import simulated
 
 # The helper stack's way with a message: it never came, or its answer gets lost with the
 # connection, or comes twice.
@@ -45,15 +45,13 @@ class Arbiter:
     state: str = "UNKNOWN"
     is_lost: bool = False
     runs: int = 0
-    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def respond(self, message: Message, connection: ServerConnection) -> Sequence[Message]:
-        with self.lock:
-            fault = self.faults.pop(0) if self.faults else "none"
-            if fault == "lost":
-                raise HANG_UP
-            words = list(getattr(self, message["action"].replace("await", "wait"))())
-            words += self.debugger()
+        fault = self.faults.pop(0) if self.faults else "none"
+        if fault == "lost":
+            raise HANG_UP
+        words = list(getattr(self, message["action"].replace("await", "wait"))())
+        words += self.debugger()
         if fault == "unheard":
             raise HANG_UP
         return words * (2 if fault == "twice" else 1)
@@ -93,7 +91,7 @@ class Arbiter:
         return []
 
 
-@settings(max_examples=50)
+@settings(max_examples=500)
 @given(
     faults=st.lists(st.sampled_from(FAULTS), max_size=8),
     claims_after=st.sampled_from([0, 0, 0, 1, 2, NEVER]),
@@ -119,17 +117,12 @@ def test_an_invocation_runs_in_one_place(
     arbiter = Arbiter(faults, claims_after, answers_after, is_lost_after, says_waiting)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(original, "_loaded", {OWN_HANDLER: own_handler})
-        for name, seconds in (("START", 0.01), ("AWAIT", 0.01), ("REPLY", 0.2)):
-            patched.setattr(progress, f"{name}_SECONDS", seconds)
         # What silence means is another matter.
-        patched.setattr(progress, "ACCEPT_SECONDS", 60)
-        for name in ("FIRST_PAUSE", "LONGEST_PAUSE"):
-            patched.setattr(channel, f"{name}_SECONDS", 0.01)
-        patched.setattr(channel, "MARGIN_SECONDS", 0)
-        with instrumented(patched, arbiter.respond) as stack:
+        patched.setattr(progress, "ACCEPT_SECONDS", 3600)
+        with simulated(patched, arbiter.respond) as (stack, _):
             stack.refusals += [101, *refusals]
             try:
-                outcome = plldb_shim.handler(1, Context(0.7))
+                outcome = plldb_shim.handler(1, Context(900))
             except remote.ReportedError as error:
                 outcome = type(error).__name__
     assert outcome in ("own", 2, "PlldbTimeout", "PlldbDebuggerLost")

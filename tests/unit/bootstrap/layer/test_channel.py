@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import socket
 import threading
 import time
@@ -17,6 +18,7 @@ from plldb_shim import (
     constants,
     function_context,
     idle_connection,
+    tcp,
     variables,
     websocket_client,
 )
@@ -42,6 +44,7 @@ from .helper_stack import (
     silent,
     started,
 )
+from .simulation import Clock, simulated
 
 Patience = Callable[..., None]
 
@@ -60,9 +63,11 @@ def eventually(condition: Callable[[], object]) -> None:
         time.sleep(0.005)
 
 
-def let_it_arrive() -> None:
-    """What this machine sends to itself is there at once, as a rule; nothing tells when it is."""
-    time.sleep(0.05)
+def wait_until_it_is_known_here() -> None:
+    """That the connection which nobody uses has ended: then there is something to read."""
+    kept = channel._idle._connection
+    assert kept is not None
+    assert select.select([kept._socket], [], [], 20)[0]
 
 
 CREDENTIALS = {
@@ -107,7 +112,7 @@ class TestMessages:
     def test_nothing_is_accepted_later_than_the_function_can_wait(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        with instrumented(monkeypatch, invoked(answer(2))) as stack:
+        with simulated(monkeypatch, invoked(answer(2))) as (stack, _):
             assert call(seconds=2) == 2
         (message,) = stack.messages
         assert message["acceptBefore"] == message["deadline"]
@@ -196,10 +201,10 @@ class TestRefusal:
     def test_by_the_helper_stack(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        with instrumented(monkeypatch, invoked(absent())) as stack:
+        with instrumented(monkeypatch, invoked(absent("it is asleep"))) as stack:
             assert call() == OWN
         assert stack.actions() == ["invoke"]
-        expected = "plldb: no debugger attached, running the original handler\n"
+        expected = "plldb: no debugger attached, running the original handler: it is asleep\n"
         assert capsys.readouterr().out == expected
 
     def test_or_the_caller_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,56 +215,59 @@ class TestRefusal:
         assert shown["errorMessage"] == "plldb: no debugger attached: it is asleep"
 
     def test_by_silence_after_two_seconds(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        with instrumented(monkeypatch, silent) as stack:
-            began = time.monotonic()
+        with simulated(monkeypatch, silent) as (stack, clock):
             assert call() == OWN
-            assert 2.4 < time.monotonic() - began < 6
+        assert clock.passed == pytest.approx(2.5, abs=0.01)
         assert stack.actions() == ["invoke", "abandon"]
 
-    def test_a_silent_connection_is_not_used_again(
-        self, monkeypatch: pytest.MonkeyPatch, patience: Patience
-    ) -> None:
-        patience(ACCEPT_SECONDS=0.3)
+    def test_a_silent_connection_is_not_used_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
         script = {"invoke": [[], [answer(2)]]}
-        with instrumented(monkeypatch, answering(script)) as stack:
+        with simulated(monkeypatch, answering(script)) as (stack, _):
             assert call() == OWN
             assert call() == 2
         assert len(stack.handshakes) == 2
 
-    def test_if_the_word_was_lost_it_comes_once_more(
-        self, monkeypatch: pytest.MonkeyPatch, patience: Patience
-    ) -> None:
+    def test_if_the_word_was_lost_it_comes_once_more(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The helper stack had recorded the invocation: a debugger may have begun."""
-        patience(ACCEPT_SECONDS=0.1, ON_THE_WAY_SECONDS=0.5)
 
         def respond(message: Message, connection: ServerConnection) -> list[Message]:
             return [started(), answer(2)] if message["action"] == "abandon" else []
 
-        with instrumented(monkeypatch, respond) as stack:
+        with simulated(monkeypatch, respond) as (stack, _):
             assert call() == 2
         assert stack.actions() == ["invoke", "abandon"]
 
-    def test_by_a_debugger_that_does_not_begin(
-        self, monkeypatch: pytest.MonkeyPatch, patience: Patience
-    ) -> None:
-        patience(START_SECONDS=0.1)
-        script = {"invoke": [[accepted()]], "abandon": [[absent()]]}
-        with instrumented(monkeypatch, answering(script)) as stack:
-            assert call() == OWN
-        assert stack.actions() == ["invoke", "abandon"]
-
-    def test_five_seconds_are_enough_for_one_that_is_there(
+    def test_by_a_debugger_that_does_not_begin_within_five_seconds(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         script = {"invoke": [[accepted()]], "abandon": [[absent()]]}
-        with instrumented(monkeypatch, answering(script)):
-            began = time.monotonic()
+        with simulated(monkeypatch, answering(script)) as (stack, clock):
             assert call() == OWN
-            assert 4.9 < time.monotonic() - began < 6
+        assert clock.passed == pytest.approx(5, abs=0.01)
+        assert stack.actions() == ["invoke", "abandon"]
 
-    def test_while_it_waits_its_turn(
-        self, monkeypatch: pytest.MonkeyPatch, patience: Patience
+    def test_not_by_slowness_if_callers_are_to_wait(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def respond(message: Message, connection: ServerConnection) -> list[Message]:
+            clock.after(50, lambda: stack.push(accepted()))
+            clock.after(51, lambda: stack.push(answer(2)))
+            return []
+
+        with simulated(monkeypatch, respond, PLLDB_WHEN_ABSENT="wait") as (stack, clock):
+            before = clock.time()
+            assert call(seconds=900) == 2
+        (invoke,) = stack.messages
+        assert invoke["acceptBefore"] > before + 59
+
+    def test_but_by_a_minute_of_silence_which_is_an_error(
+        self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        with simulated(monkeypatch, silent, PLLDB_WHEN_ABSENT="wait") as (_, clock):
+            shown = reported({}, Context(900))
+        assert shown["errorType"] == "PlldbNoDebugger"
+        assert "did not accept the invocation in time" in shown["errorMessage"]
+        assert 60 <= clock.passed < 62
+
+    def test_while_it_waits_its_turn(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A debugger declines what it has no room for."""
         with instrumented(monkeypatch, invoked(accepted(), absent())) as stack:
             assert call() == OWN
@@ -278,20 +286,18 @@ class TestRefusal:
     def test_not_by_one_that_is_busy_for_a_moment(
         self, monkeypatch: pytest.MonkeyPatch, status: int
     ) -> None:
-        with instrumented(monkeypatch, invoked(answer(2))) as stack:
+        with simulated(monkeypatch, invoked(answer(2))) as (stack, _):
             stack.refusals.append(status)
             assert call() == 2
         assert len(stack.handshakes) == 2
 
     @pytest.mark.parametrize("status", [429, 500])
-    def test_but_by_one_that_stays_busy(
-        self, monkeypatch: pytest.MonkeyPatch, patience: Patience, status: int
-    ) -> None:
-        patience(BUSY_SECONDS=0.2, FIRST_PAUSE_SECONDS=0.05)
-        with instrumented(monkeypatch, invoked(answer(2))) as stack:
+    def test_but_by_one_that_stays_busy(self, monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+        with simulated(monkeypatch, invoked(answer(2))) as (stack, clock):
             stack.refusals += [status] * 1000
             assert call() == OWN
-            assert 2 < len(stack.handshakes) < 10
+        assert 2 < len(stack.handshakes) < 10
+        assert channel.BUSY_SECONDS <= clock.passed < 2 * channel.BUSY_SECONDS
 
     @pytest.mark.parametrize(
         "url",
@@ -396,18 +402,17 @@ class TestAnswer:
         ("words", "result"), [([accepted(), answer(2)], 2), ([7, absent("no")], OWN)], ids=str
     )
     def test_what_has_come_counts_however_late_it_is_read(
-        self, monkeypatch: pytest.MonkeyPatch, patience: Patience, words: list[Any], result: Any
+        self, monkeypatch: pytest.MonkeyPatch, words: list[Any], result: Any
     ) -> None:
         """The environment may have been starved of time."""
-        patience(ACCEPT_SECONDS=0.05, ON_THE_WAY_SECONDS=0.05, START_SECONDS=0.05)
         receive = websocket_client.WebSocket.receive
 
         def be_late(self: websocket_client.WebSocket, until: float) -> str | None:
-            time.sleep(max(until - time.monotonic(), 0) + 0.3)
+            clock.sleep(max(until - clock.monotonic(), 0) + 1)
             return receive(self, until)
 
         monkeypatch.setattr(websocket_client.WebSocket, "receive", be_late)
-        with instrumented(monkeypatch, invoked(*words)) as stack:
+        with simulated(monkeypatch, invoked(*words)) as (stack, clock):
             assert call() == result
         assert stack.actions() == ["invoke"]
 
@@ -424,49 +429,38 @@ class TestAnswer:
         with instrumented(monkeypatch, respond):
             assert call() == 2
 
-    def test_at_long_last(self, monkeypatch: pytest.MonkeyPatch, patience: Patience) -> None:
+    def test_at_long_last(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Asked at five seconds; then every half minute, until there is one."""
-        patience(START_SECONDS=0.05, AWAIT_SECONDS=0.05)
         script = {
             "invoke": [[accepted()]],
             "abandon": [[started()]],
             "await": [[started()], [started()], [answer(2)]],
         }
-        with instrumented(monkeypatch, answering(script)) as stack:
-            assert call() == 2
+        with simulated(monkeypatch, answering(script)) as (stack, clock):
+            assert call(seconds=900) == 2
         assert stack.actions() == ["invoke", "abandon", "await", "await", "await"]
+        assert clock.passed == pytest.approx(5 + 3 * 30, abs=0.01)
 
-    def test_one_that_came_just_before_the_question(
-        self, monkeypatch: pytest.MonkeyPatch, patience: Patience
-    ) -> None:
-        patience(START_SECONDS=0.05)
+    def test_one_that_came_just_before_the_question(self, monkeypatch: pytest.MonkeyPatch) -> None:
         script = {"invoke": [[accepted()]], "abandon": [[answer(2)]]}
-        with instrumented(monkeypatch, answering(script)):
+        with simulated(monkeypatch, answering(script)):
             assert call() == 2
 
-    def test_once_started_nothing_is_abandoned(
-        self, monkeypatch: pytest.MonkeyPatch, patience: Patience
-    ) -> None:
-        patience(START_SECONDS=0.05, AWAIT_SECONDS=0.3)
+    def test_once_started_nothing_is_abandoned(self, monkeypatch: pytest.MonkeyPatch) -> None:
         script = {"invoke": [[accepted(), started(), accepted()]], "await": [[answer(2)]]}
-        with instrumented(monkeypatch, answering(script)) as stack:
-            assert call() == 2
+        with simulated(monkeypatch, answering(script)) as (stack, _):
+            assert call(seconds=900) == 2
         assert stack.actions() == ["invoke", "await"]
 
-    def test_nor_asked_for_before_it_is_time_to(
-        self, monkeypatch: pytest.MonkeyPatch, patience: Patience
-    ) -> None:
-        patience(START_SECONDS=0.05)
-
+    def test_nor_asked_for_before_it_is_time_to(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def respond(message: Message, connection: ServerConnection) -> list[Message]:
-            timer.start()
+            clock.after(29, lambda: stack.push(answer(2)))
             return [started(), accepted()]
 
-        with instrumented(monkeypatch, respond) as stack:
-            timer = threading.Timer(0.3, lambda: stack.push(answer(2)))
-            assert call() == 2
-            timer.join()
+        with simulated(monkeypatch, respond) as (stack, clock):
+            assert call(seconds=900) == 2
         assert stack.actions() == ["invoke"]
+        assert clock.passed == pytest.approx(29, abs=0.01)
 
     @pytest.mark.parametrize("body", ["", "{", "[]", "{}", '{"results": 1}', "null"])
     def test_that_makes_no_sense(self, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
@@ -481,9 +475,8 @@ class TestLoss:
     @pytest.mark.parametrize("word", ["gone", "absent"])
     @pytest.mark.parametrize("asked_at", ["invoke", "abandon", "await"])
     def test_of_the_debugger(
-        self, monkeypatch: pytest.MonkeyPatch, patience: Patience, word: str, asked_at: str
+        self, monkeypatch: pytest.MonkeyPatch, word: str, asked_at: str
     ) -> None:
-        patience(START_SECONDS=0.03, AWAIT_SECONDS=0.03)
         script = {
             "invoke": [[accepted()]],
             "abandon": [[started()]],
@@ -491,8 +484,8 @@ class TestLoss:
         }
         said = gone() if word == "gone" else absent()
         script[asked_at] = [[started(), said]]
-        with instrumented(monkeypatch, answering(script)):
-            shown = reported()
+        with simulated(monkeypatch, answering(script)):
+            shown = reported({}, Context(900))
         assert (shown["errorType"], shown["errorMessage"]) == ("PlldbDebuggerLost", LOST)
 
     def test_of_one_that_was_not_known_to_have_begun(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -500,7 +493,7 @@ class TestLoss:
             assert reported()["errorType"] == "PlldbDebuggerLost"
 
     def test_but_one_that_never_began_may_be_run_here(
-        self, monkeypatch: pytest.MonkeyPatch, patience: Patience
+        self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         script = {"invoke": [HANG_UP], "await": [[accepted(), absent()]]}
         with instrumented(monkeypatch, answering(script)):
@@ -508,48 +501,43 @@ class TestLoss:
 
     @pytest.mark.parametrize("words", [[accepted()], [started()]], ids=["accepted", "started"])
     def test_of_time(self, monkeypatch: pytest.MonkeyPatch, words: list[Message]) -> None:
-        monkeypatch.setattr(channel, "MARGIN_SECONDS", 0.3)
-        context = Context(0.8)
-        with instrumented(monkeypatch, invoked(*words)):
+        with simulated(monkeypatch, invoked(*words)):
+            context = Context(8)
             shown = reported({}, context)
-        assert shown["errorType"] == "PlldbTimeout"
-        assert context.get_remaining_time_in_millis() > 100
+            assert shown["errorType"] == "PlldbTimeout"
+            assert context.get_remaining_time_in_millis() == pytest.approx(1000, abs=10)
 
     def test_of_time_before_there_was_a_word(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The helper stack may have accepted it all the same."""
-        with instrumented(monkeypatch, silent):
+        with simulated(monkeypatch, silent):
             assert reported({}, Context(1.3))["errorType"] == "PlldbTimeout"
 
-    def test_of_the_helper_stack(self, monkeypatch: pytest.MonkeyPatch, patience: Patience) -> None:
-        patience(MARGIN_SECONDS=0.1, FIRST_PAUSE_SECONDS=0.01)
-        with instrumented(monkeypatch, answering({"invoke": [HANG_UP]})) as stack:
+    def test_of_the_helper_stack(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with simulated(monkeypatch, answering({"invoke": [HANG_UP]})) as (stack, _):
             stack.refusals += [101] + [500] * 10_000
-            context = Context(1)
+            context = Context(30)
             assert reported({}, context)["errorType"] == "PlldbTimeout"
-            assert context.get_remaining_time_in_millis() > 0
+            assert context.get_remaining_time_in_millis() == pytest.approx(1000, abs=10)
         assert len(stack.handshakes) > 3
 
     @pytest.mark.parametrize("status", [401, 403])
-    def test_of_the_right_to_ask(
-        self, monkeypatch: pytest.MonkeyPatch, patience: Patience, status: int
-    ) -> None:
+    def test_of_the_right_to_ask(self, monkeypatch: pytest.MonkeyPatch, status: int) -> None:
         """The session is lost and its functions are restored, or the helper stack is destroyed."""
-        patience(DENIED_SECONDS=0.2, FIRST_PAUSE_SECONDS=0.01)
-        with instrumented(monkeypatch, answering({"invoke": [HANG_UP]})) as stack:
+        with simulated(monkeypatch, answering({"invoke": [HANG_UP]})) as (stack, clock):
             stack.refusals += [101] + [status] * 10_000
-            shown = reported()
+            shown = reported({}, Context(900))
         assert shown["errorType"] == "PlldbDebuggerLost"
         assert "does not know this function" in shown["errorMessage"]
+        latest = channel.DENIED_SECONDS + channel.LONGEST_PAUSE_SECONDS
+        assert channel.DENIED_SECONDS <= clock.passed <= latest + 0.01
 
-    def test_not_of_the_right_to_ask_for_a_moment(
-        self, monkeypatch: pytest.MonkeyPatch, patience: Patience
-    ) -> None:
+    def test_not_of_the_right_to_ask_for_a_moment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A session that is lost has a while to come back."""
-        patience(DENIED_SECONDS=0.3, FIRST_PAUSE_SECONDS=0.1)
         script = {"invoke": [HANG_UP], "await": [[answer(2)]]}
-        with instrumented(monkeypatch, answering(script)) as stack:
-            stack.refusals += [101, 403, 500, 403]
-            assert call() == 2
+        with simulated(monkeypatch, answering(script)) as (stack, clock):
+            stack.refusals += [101, *[403] * 15, 500, *[403] * 15]
+            assert call(seconds=900) == 2
+        assert clock.passed > channel.DENIED_SECONDS
 
 
 class TestReconnecting:
@@ -605,14 +593,11 @@ class TestReconnecting:
         with instrumented(monkeypatch, respond) as stack:
             assert call() == 2
 
-    def test_and_then_with_pauses(
-        self, monkeypatch: pytest.MonkeyPatch, patience: Patience
-    ) -> None:
-        patience(MARGIN_SECONDS=0, FIRST_PAUSE_SECONDS=0.05, LONGEST_PAUSE_SECONDS=0.2)
+    def test_and_then_with_pauses(self, monkeypatch: pytest.MonkeyPatch) -> None:
         script = {"invoke": [HANG_UP], "await": [HANG_UP]}
-        with instrumented(monkeypatch, answering(script)) as stack:
-            assert reported({}, Context(1))["errorType"] == "PlldbTimeout"
-        assert 3 < len(stack.handshakes) < 10
+        with simulated(monkeypatch, answering(script)) as (stack, _):
+            assert reported({}, Context(30))["errorType"] == "PlldbTimeout"
+        assert 6 < len(stack.handshakes) < 15
 
     def test_what_arrived_and_never_was_there_runs_here(
         self, monkeypatch: pytest.MonkeyPatch
@@ -622,41 +607,32 @@ class TestReconnecting:
             assert call() == OWN
         assert stack.actions() == ["invoke", "await"]
 
-    def test_silence_proves_nothing_after_a_break(
-        self, monkeypatch: pytest.MonkeyPatch, patience: Patience
-    ) -> None:
+    def test_silence_proves_nothing_after_a_break(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """``accepted`` may have gone to the connection that broke."""
-        patience(ACCEPT_SECONDS=0.1, ON_THE_WAY_SECONDS=0.05, REPLY_SECONDS=0.3)
-        patience(FIRST_PAUSE_SECONDS=0.01)
         script = {
             "invoke": [HANG_UP],
             "abandon": [[], [], [started(), answer(2)]],
             "await": [[]],
         }
-        with instrumented(monkeypatch, answering(script)) as stack:
-            assert call() == 2
+        with simulated(monkeypatch, answering(script)) as (stack, _):
+            assert call(seconds=900) == 2
         assert stack.actions().count("abandon") == 3
 
     @pytest.mark.parametrize(
         ("words", "question"), [([accepted()], "abandon"), ([started()], "await")]
     )
     def test_a_question_without_an_answer_means_that_the_connection_is_dead(
-        self,
-        monkeypatch: pytest.MonkeyPatch,
-        patience: Patience,
-        words: list[Message],
-        question: str,
+        self, monkeypatch: pytest.MonkeyPatch, words: list[Message], question: str
     ) -> None:
         """Half-open: what is sent goes nowhere, and nobody says so."""
-        patience(START_SECONDS=0.05, AWAIT_SECONDS=0.05, REPLY_SECONDS=0.2)
 
         def respond(message: Message, connection: ServerConnection) -> list[Message]:
             if message["action"] == "invoke":
                 return words
             return [] if connection is stack.connections[0] else [answer(2)]
 
-        with instrumented(monkeypatch, respond) as stack:
-            assert call() == 2
+        with simulated(monkeypatch, respond) as (stack, _):
+            assert call(seconds=900) == 2
         assert stack.actions()[:3] == ["invoke", question, "await"]
         assert len(stack.handshakes) == 2
 
@@ -730,27 +706,22 @@ class TestKeptConnection:
             assert call() == 2
         assert len(stack.handshakes) == 1
 
-    def test_answers_that_come_late_are_nobodys(
-        self, monkeypatch: pytest.MonkeyPatch, patience: Patience
-    ) -> None:
+    def test_answers_that_come_late_are_nobodys(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Lambda may try again under the same id."""
-        patience(MARGIN_SECONDS=0)
         script = {"invoke": [[started()], [answer("second")]]}
-        with instrumented(monkeypatch, answering(script)) as stack:
-            assert reported({}, Context(0.3))["errorType"] == "PlldbTimeout"
+        with simulated(monkeypatch, answering(script)) as (stack, _):
+            assert reported({}, Context(20))["errorType"] == "PlldbTimeout"
             stack.push(answer("first"))
             stack.push(gone())
-            let_it_arrive()
             assert call() == "second"
         assert len(stack.handshakes) == 1
 
     def test_pings_that_came_meanwhile_are_answered(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        with instrumented(monkeypatch, invoked(answer(2))) as stack:
+        with simulated(monkeypatch, invoked(answer(2))) as (stack, _):
             call()
             stack.connections[-1].ping(b"there?")
-            let_it_arrive()
             call()
-            eventually(lambda: stack.pongs == [b"there?"])
+            assert stack.pongs == [b"there?"]
         assert len(stack.handshakes) == 1
 
     @pytest.mark.parametrize("end", ["close", "hang_up", "reset"])
@@ -764,7 +735,7 @@ class TestKeptConnection:
                 connection.close()
             else:
                 connection.hang_up(resets=end == "reset")
-            let_it_arrive()
+            wait_until_it_is_known_here()
             assert call() == 2
         assert stack.actions() == ["invoke", "invoke"]
         assert len(stack.handshakes) == 2
@@ -819,8 +790,11 @@ class TestKeptConnection:
             assert call() == 2
         assert len(stack.handshakes) == (2 if skip > 0 else 1)
 
-    def test_two_invocations_at_once_have_one_each(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_two_invocations_at_once_have_one_each(
+        self, monkeypatch: pytest.MonkeyPatch, patience: Patience
+    ) -> None:
         """On AWS there are none; here, none gets the other's answer."""
+        patience(ACCEPT_SECONDS=20)
 
         def respond(message: Message, connection: ServerConnection) -> list[Message]:
             both.wait(20)
@@ -918,10 +892,14 @@ class TestLargeOnes:
         assert "403" in shown["errorMessage"]
         assert stack.actions() == ["upload"]
 
-    def test_one_that_may_not_be_stored_runs_here(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        large = "x" * 100_000
-        with instrumented(monkeypatch, answering({"upload": [[absent()]]})):
-            assert call(large) == {"own": large}
+    def test_one_that_may_not_be_stored_is_not_sent(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        no_upload = absent("it has no room")
+        # No deadline is known where an upload is asked for.
+        del no_upload["deadline"]
+        script = answering({"upload": [[no_upload]]})
+        with instrumented(monkeypatch, script, PLLDB_WHEN_ABSENT="error"):
+            shown = reported("x" * 100_000)
+        assert shown["errorMessage"] == "plldb: no debugger attached: it has no room"
 
     def test_nobody_says_where_to_store_it(
         self, monkeypatch: pytest.MonkeyPatch, patience: Patience
@@ -994,24 +972,35 @@ class TestAddresses:
         monkeypatch.setattr(socket, "getaddrinfo", addresses)
         return "ws://many.example/plldb"
 
+    @pytest.fixture(autouse=True)
+    def clock(self, monkeypatch: pytest.MonkeyPatch) -> Clock:
+        """Connections to port 9 are waited for in vain, and that alone takes time."""
+        clock = Clock()
+        connect = socket.create_connection
+
+        def wait(address: tuple[str, int], seconds: float) -> socket.socket:
+            if address[1] != 9:
+                return connect(address, seconds)
+            clock.sleep(seconds)
+            raise TimeoutError
+
+        monkeypatch.setattr(tcp, "time", clock)
+        monkeypatch.setattr(socket, "create_connection", wait)
+        return clock
+
     def test_all_of_them_together_get_the_time_of_one(
-        self, monkeypatch: pytest.MonkeyPatch, patience: Patience
+        self, monkeypatch: pytest.MonkeyPatch, clock: Clock
     ) -> None:
-        patience(CONNECT_SECONDS=0.5)
-        with full_port() as port:
-            url = self.resolve(monkeypatch, *[port] * 5)
-            with instrumented(monkeypatch, silent, PLLDB_WEBSOCKET_URL=url):
-                began = time.monotonic()
-                assert call() == OWN
-                assert time.monotonic() - began < 1.5
+        url = self.resolve(monkeypatch, *[9] * 5)
+        with instrumented(monkeypatch, silent, PLLDB_WEBSOCKET_URL=url):
+            assert call() == OWN
+        assert clock.passed == pytest.approx(tcp.CONNECT_SECONDS, abs=0.01)
 
     def test_one_that_works_is_found_behind_those_that_do_not(
-        self, monkeypatch: pytest.MonkeyPatch, patience: Patience
+        self, monkeypatch: pytest.MonkeyPatch, clock: Clock
     ) -> None:
-        patience(CONNECT_SECONDS=1.8)
-        with full_port() as hole, helper_stack(invoked(answer(2))) as works:
-            url = self.resolve(monkeypatch, hole, 1, works.port)
+        with helper_stack(invoked(answer(2))) as works:
+            url = self.resolve(monkeypatch, 9, 1, works.port)
             with instrumented(monkeypatch, silent, PLLDB_WEBSOCKET_URL=url):
-                began = time.monotonic()
                 assert call() == 2
-                assert time.monotonic() - began < 1.5
+        assert clock.passed == pytest.approx(tcp.CONNECT_SECONDS / 3, abs=0.01)

@@ -82,3 +82,9 @@ def test_a_question_that_is_still_open_does_not_give_more_time(sent: Progress) -
 def test_the_words_come_in_time_for_one_that_waits() -> None:
     """A question is answered, or its connection given up, before the next one."""
     assert progress.REPLY_SECONDS < progress.AWAIT_SECONDS
+
+
+def test_a_patient_caller_leaves_the_debugger_longer_to_begin() -> None:
+    sent = Progress(accept_by=160, patience=60)
+    sent.hear("accepted", 101)
+    assert due(sent) == ("abandon", 161, NEVER)

@@ -56,7 +56,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.01)
 
@@ -145,14 +145,14 @@ class TestIdle:
         project.invoke()
 
     def test_many_end_side_by_side(self, project: Project) -> None:
-        project.write(CODE + "atexit.register(time.sleep, 1)")
+        project.write(CODE + "atexit.register(time.sleep, 3)")
 
         async def work(invoker: Invoker) -> float:
             functions = [project.function(logical_id=f"F{number}") for number in range(10)]
             await asyncio.gather(*(invoke(invoker, function, "idle") for function in functions))
             return await seconds_to_close(invoker)
 
-        assert project.run(work, patience=PATIENT) < 6
+        assert project.run(work, patience=PATIENT) < 20, "one after the other is half a minute"
         assert project.output() == ["atexit"] * 10
 
 

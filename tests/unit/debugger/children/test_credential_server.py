@@ -6,6 +6,7 @@ import json
 import socket
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -141,14 +142,16 @@ class TestProtocol:
         assert body["code"] == body["Code"] == "CredentialsUnavailable"
 
     def test_who_waits_holds_nobody_up(self, server: CredentialServer) -> None:
+        is_free = threading.Event()
         slow, quick = (
-            server.grant(lambda: time.sleep(1) or keys("s")),
+            server.grant(lambda: keys("s") if is_free.wait(20) else keys("late")),
             server.grant(lambda: keys("q")),
         )
         with ThreadPoolExecutor() as pool:
             waiting = pool.submit(get, slow)
             assert get(quick)[1]["AccessKeyId"] == "ID-q"
             assert not waiting.done()
+            is_free.set()
             assert waiting.result()[1]["AccessKeyId"] == "ID-s"
 
     def test_after_its_end_nothing_listens(self) -> None:

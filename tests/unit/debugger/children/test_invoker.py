@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -231,7 +232,9 @@ class TestConcurrency:
         project.write("""
             import os, time
             def handler(event, context):
-                time.sleep(0.1)
+                open(f"begun-{event}", "w").close()
+                while sum(name.startswith("begun-") for name in os.listdir()) < 20:
+                    time.sleep(0.05)
                 return [event, context.aws_request_id, os.getpid()]
         """)
 
@@ -280,7 +283,7 @@ class TestConcurrency:
                 )
                 for name in "abc"
             ]
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while (invoker.waiting, invoker.running) != (2, 1):
                     await asyncio.sleep(0)
             await asyncio.gather(*tasks)
@@ -300,7 +303,7 @@ class TestConcurrency:
             for name in ("A", "B", "C"):
                 function = project.function(logical_id=name)
                 await asyncio.gather(*(invoke(invoker, function) for _ in range(4)))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while len(processes_in(project.folder)) > 4:
                     await asyncio.sleep(0.01)
 
@@ -400,15 +403,17 @@ class TestCrashes:
             pid = value(await invoke(invoker, project.function()))
             started = time.monotonic()
             outcome = await invoke(invoker, project.function(), 1, seconds=0.5)
-            assert 0.4 < time.monotonic() - started < 30
+            assert 0.4 < time.monotonic() - started < 40
             assert value(await invoke(invoker, project.function())) != pid
             return outcome
 
-        assert error(project.run(work)) == {
-            "errorType": "Sandbox.Timedout",
-            "errorMessage": "RequestId: request-1 Error: Task timed out after 0.50 seconds",
-            "stackTrace": [],
-        }
+        shown = error(project.run(work, patience=0.5))
+        words = r"RequestId: request-1 Error: Task timed out after (0\.\d\d) seconds"
+        allowed = re.fullmatch(words, shown.pop("errorMessage"))
+        # As much as was left when the invocation came.
+        assert allowed is not None
+        assert float(allowed[1]) <= 0.5
+        assert shown == {"errorType": "Sandbox.Timedout", "stackTrace": []}
 
     def test_its_own_children_end_with_it(self, project: Project) -> None:
         project.write("""
@@ -420,9 +425,17 @@ class TestCrashes:
                     os._exit(1)
                 time.sleep(60)
         """)
-        for event in ("crash", "hang"):
-            error(project.invoke(event, seconds=3))
-            await_true(lambda: not is_running(int(project.output()[-1])))
+
+        async def work(invoker: Invoker) -> None:
+            for count, event in enumerate(("crash", "hang"), 1):
+                # What it takes to start a child is not to be of the invocation's time.
+                await invoker.prepare(project.function())
+                error(await invoke(invoker, project.function(), event, seconds=4))
+                assert len(project.output()) == count
+                child = int(project.output()[-1])
+                await asyncio.to_thread(await_true, lambda child=child: not is_running(child))
+
+        project.run(work, patience=1)
 
     def test_a_deadline_that_is_over(self, project: Project) -> None:
         project.write(ECHO)
@@ -471,15 +484,19 @@ class TestOutput:
         assert [len(line) for line in project.output()] == [200_002] * 5
 
     def test_it_comes_while_the_handler_runs(self, project: Project) -> None:
-        project.write("import time\ndef handler(event, context):\n print(1)\n time.sleep(0.5)")
-        times: list[float] = []
-
-        async def work(invoker: Invoker) -> float:
-            await invoke(invoker, project.function())
-            return time.monotonic()
-
-        ended = project.run(work, on_output=lambda *_: times.append(time.monotonic()))
-        assert ended - times[0] > 0.3
+        project.write("""
+            import os, time
+            def handler(event, context):
+                print(1)
+                while not os.path.exists("seen"):
+                    time.sleep(0.01)
+        """)
+        seen = project.folder / "seen"
+        project.run(
+            lambda invoker: invoke(invoker, project.function()),
+            on_output=lambda *_: seen.touch(),
+        )
+        assert seen.exists()
 
     def test_a_flood_does_not_stop_the_rest(self, project: Project) -> None:
         project.write("def handler(event, context):\n while event: print('x' * 1000)\n return 1")
@@ -511,7 +528,7 @@ class TestEnd:
 
         async def work(invoker: Invoker) -> Any:
             tasks = [asyncio.ensure_future(invoke(invoker, project.function())) for _ in range(3)]
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while len(processes_in(project.folder)) < 2:
                     await asyncio.sleep(0.01)
             await invoker.close()
@@ -528,7 +545,7 @@ class TestEnd:
 
         async def work(invoker: Invoker) -> Any:
             task = asyncio.ensure_future(invoke(invoker, project.function()))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while not processes_in(project.folder):
                     await asyncio.sleep(0)
             await invoker.close()
@@ -549,7 +566,7 @@ class TestEnd:
                     await task
                 assert task.cancelled()
                 assert (invoker.running, invoker.waiting) == (0, 0)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while processes_in(project.folder):
                     await asyncio.sleep(0.01)
 
@@ -681,6 +698,7 @@ class TestPreparing:
 
 
 class TestManyFunctions:
+    @pytest.mark.timeout(120)
     def test_never_more_children_than_run_at_once(self, project: Project) -> None:
         """Whatever is prepared and called, and in whatever order."""
         project.write(PID)
@@ -696,7 +714,10 @@ class TestManyFunctions:
         async def work(invoker: Invoker) -> list[Any]:
             watching = asyncio.ensure_future(watch())
             preparing = [asyncio.ensure_future(invoker.prepare(one)) for one in functions]
-            calls = [invoke(invoker, one) for one in [*functions, *reversed(functions)]]
+            # Two dozen starts of Python, of which three are side by side.
+            calls = [
+                invoke(invoker, one, seconds=100) for one in [*functions, *reversed(functions)]
+            ]
             outcomes = await asyncio.gather(*calls)
             await asyncio.gather(*preparing)
             watching.cancel()

@@ -800,12 +800,26 @@ def _give_back(
             changes = current.changes(original)
             if not changes:
                 return _Done()
+            if holds is None:
+                _tell_holder(function, current, instrumenter)
             tried = _undo_changes(function, found["RevisionId"], changes, instrumenter)
             if tried.is_restored:
                 return tried
     except GoneError:
         return _Done()
     raise ChangeRefusedError(_CHANGING)
+
+
+def _tell_holder(
+    function: FunctionRef, current: FunctionConfiguration, instrumenter: Instrumenter
+) -> None:
+    """Whoever holds the function would take what is done to it for a deployment, and take it again.
+
+    So that is said before: afterwards, the debugger may have seen it already.
+    """
+    connection_id = instrumenter.find_connection(current.token) if current.token else None
+    if connection_id is not None:
+        instrumenter.connections.post(connection_id, wire.restored(function.logical_id))
 
 
 def _undo_changes(

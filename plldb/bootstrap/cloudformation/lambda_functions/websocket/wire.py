@@ -133,10 +133,14 @@ class ErrorCode(StrEnum):
 
 
 class WhenAbsent(StrEnum):
-    """What an instrumented function does while nobody is attached."""
+    """What an instrumented function does while nobody is attached.
+
+    WAIT is ERROR, after a minute in place of seconds where somebody is, and takes long to answer.
+    """
 
     ORIGINAL = "original"
     ERROR = "error"
+    WAIT = "wait"
 
 
 class RoleCredentials(TypedDict):

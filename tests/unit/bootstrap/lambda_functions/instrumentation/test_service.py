@@ -441,6 +441,17 @@ class TestInstrument:
         scene.instrument(open_sessions=OPEN, take_over=True)
         assert scene.told("yours") == [{"type": "taken", "function": "One", "by": ME}]
 
+    def test_whoever_holds_what_is_restored_by_hand_is_told_and_nobody_else(self) -> None:
+        scene = Scene("One", "Two", "Three")
+        scene.instrument("One", session="yours")
+        scene.instrument("Two")
+        scene.told("yours"), scene.told("mine")
+        assert scene.restore()["restored"] == ["One", "Two"]
+        assert scene.told("yours") == [{"type": "restored", "function": "One"}]
+        assert scene.told("mine") == [{"type": "restored", "function": "Two"}]
+        scene.restore()
+        assert (scene.told("yours"), scene.told("mine")) == ([], [])
+
     def test_a_queue_limits_the_timeout(self) -> None:
         scene = Scene("One", "Two")
         scene.functions.limits = {"app-One": 30}

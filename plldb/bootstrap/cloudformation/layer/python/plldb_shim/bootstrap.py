@@ -66,10 +66,10 @@ def _ask(event: Any, context: Any) -> dict[str, Any] | None:
     try:
         return channel.ask(event, context, variables.TAKEN, _termination.is_due)
     except channel.AbsentError as absent:
-        if variables.TAKEN.get(constants.WHEN_ABSENT) == variables.ERROR:
+        if variables.TAKEN.get(constants.WHEN_ABSENT) in (variables.ERROR, variables.WAIT):
             reason = f"plldb: no debugger attached: {absent}"
             raise remote.error("PlldbNoDebugger", reason) from None
-    print(_FALLBACK, flush=True)  # noqa: T201
+        print(f"{_FALLBACK}: {absent}", flush=True)  # noqa: T201
     return None
 
 

@@ -18,7 +18,16 @@ from __future__ import annotations
 import json
 import time
 
-from . import constants, function_context, presigned, progress, remote, tcp, websocket_client
+from . import (
+    constants,
+    function_context,
+    presigned,
+    progress,
+    remote,
+    tcp,
+    variables,
+    websocket_client,
+)
 from .idle_connection import IdleConnection
 from .progress import Progress
 from .rfc6455 import UpgradeRefusedError
@@ -40,6 +49,9 @@ HANDSHAKE_SECONDS = 5.0
 UPLOAD_SECONDS = 5.0
 # How long a helper stack that is busy is tried to be reached with an invocation.
 BUSY_SECONDS = 2.0
+# How long each of these may take, and a debugger to begin, where the developer wants callers to
+# wait: in tests, nobody is served by an answer from elsewhere.
+PATIENCE_SECONDS = 60.0
 # Between attempts: doubled each time, up to the longest.
 FIRST_PAUSE_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 5.0
@@ -106,6 +118,8 @@ class _Invocation:
         self._id: str = context.aws_request_id
         self._taken = taken
         self._is_stopping = is_stopping
+        is_patient = taken.get(constants.WHEN_ABSENT) == variables.WAIT
+        self._patience = PATIENCE_SECONDS if is_patient else 0.0
         self._connection: WebSocket | None = None
         # None as long as nobody can have the invocation.
         self._progress: Progress | None = None
@@ -135,10 +149,11 @@ class _Invocation:
         return len(self._invoke_message(0, event=event)) <= MAX_INLINE_BYTES
 
     def _invoke(self, **payload: str) -> None:
-        accept_by = time.monotonic() + progress.ACCEPT_SECONDS
-        accept_before = time.time() + progress.ACCEPT_SECONDS
+        accept_seconds = max(progress.ACCEPT_SECONDS, self._patience)
+        accept_by = time.monotonic() + accept_seconds
+        accept_before = time.time() + accept_seconds
         self._opened().send(self._invoke_message(accept_before, **payload))
-        self._progress = Progress(accept_by)
+        self._progress = Progress(accept_by, self._patience)
         self._pause_seconds = 0.0
 
     def _invoke_message(self, accept_before: float, **payload: str) -> str:
@@ -165,7 +180,7 @@ class _Invocation:
 
     def _ask_for_upload(self) -> dict[str, Any]:
         self._opened().send(self._message("upload"))
-        by = time.monotonic() + UPLOAD_SECONDS
+        by = time.monotonic() + max(UPLOAD_SECONDS, self._patience)
         while time.monotonic() < by:
             self._check_time()
             message = self._receive(by, ("upload", "absent"))
@@ -186,7 +201,7 @@ class _Invocation:
         return use()
 
     def _open_unless_busy(self) -> WebSocket:
-        by = time.monotonic() + BUSY_SECONDS
+        by = time.monotonic() + max(BUSY_SECONDS, self._patience)
         while True:
             try:
                 return self._open()
@@ -308,7 +323,7 @@ class _Invocation:
             {"Authorization": "Bearer " + self._taken.get(constants.TOKEN, "")},
             min(tcp.CONNECT_SECONDS, self._seconds_left()),
         )
-        by = time.monotonic() + HANDSHAKE_SECONDS
+        by = time.monotonic() + max(HANDSHAKE_SECONDS, self._patience)
         try:
             while not connection.is_open(self._listen_until(by)):
                 self._check_time()

@@ -21,7 +21,9 @@ _NEVER = float("inf")
 
 
 class Progress:
-    def __init__(self, accept_by: float) -> None:
+    def __init__(self, accept_by: float, patience: float = 0.0) -> None:
+        """``patience`` is for how long at least a debugger that is there may take to begin."""
+        self._patience = patience
         self.is_accepted = False
         self.is_started = False
         # When to ask what has become of it, and when there has to be a word.
@@ -53,7 +55,7 @@ class Progress:
             self._ask_later(now + AWAIT_SECONDS)
         elif word == "accepted" and not (self.is_accepted or self.is_started):
             self.is_accepted = True
-            self._ask_later(now + START_SECONDS)
+            self._ask_later(now + max(START_SECONDS, self._patience))
 
     def asked(self, action: str, now: float) -> None:
         if action == self.question:

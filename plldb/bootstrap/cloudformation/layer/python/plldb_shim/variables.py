@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # What WHEN_ABSENT may be; anything else counts as "original".
 ERROR = "error"
+WAIT = "wait"
 
 
 def take(environ: MutableMapping[str, str]) -> dict[str, str]:
