@@ -127,7 +127,8 @@ class SignedClaims:
         async with asyncio.timeout(_CONNECT_SECONDS):
             if proxy is None:
                 return _Line(*await asyncio.open_connection(host, port, ssl=tls))
-            line = await self._connect_to_proxy(proxy, f"{host}:{port}")
+            target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            line = await self._connect_to_proxy(proxy, target)
             try:
                 if tls is not None:
                     await line.writer.start_tls(tls, server_hostname=host)

@@ -173,3 +173,42 @@ def test_a_connection_that_takes_too_long_to_be_opened_is_there_for_the_next_one
 
     with local_server(lambda _: Answer(200, "{}")) as table:
         asyncio.run(work(f"{table.url}/"))
+
+
+@pytest.mark.parametrize(
+    ("url", "target"),
+    [
+        ("http://table.example/", "table.example:80"),
+        ("http://[2001:db8::1]:8000/", "[2001:db8::1]:8000"),
+    ],
+)
+def test_a_proxy_is_told_where_to_connect_to(
+    url: str, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heads: list[str] = []
+
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        await reader.readuntil(BODY.encode())
+        writer.write(OK + b"Content-Length: 2\r\n\r\n{}")
+        writer.close()
+
+    async def work() -> bool:
+        async with await asyncio.start_server(connect, "127.0.0.1", 0) as proxy:
+            port = proxy.sockets[0].getsockname()[1]
+            monkeypatch.setenv("http_proxy", f"http://us%40er:se%3Acret@127.0.0.1:{port}")
+            async with SignedClaims() as claims:
+                return await claims.take(claim_at(url))
+
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    assert asyncio.run(work())
+    (head,) = heads
+    assert head.split("\r\n") == [
+        f"CONNECT {target} HTTP/1.1",
+        f"Host: {target}",
+        "Proxy-Authorization: Basic dXNAZXI6c2U6Y3JldA==",
+        "",
+        "",
+    ]
