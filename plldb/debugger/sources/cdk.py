@@ -208,6 +208,8 @@ class _Origins:
     def find_exported(self, name: str) -> Layers:
         """The layer that a stack of the app exports under a name; none if it is something else."""
         if name not in self._exported:
+            # It may be asked for again on the way.
+            self._exported[name] = ()
             self._exported[name] = self._read_exported(name)
         return self._exported[name]
 

@@ -420,6 +420,19 @@ def test_a_layer_that_comes_of_a_nested_stack_is_edited_in_its_folder(
         assert [one.folders for one in found(app, function=name).layers] == [(folder,)]
 
 
+def test_exports_that_lead_to_one_another_lead_to_no_layer(app: Path) -> None:
+    """They may be of several environments, each of which has its own."""
+    template = synthesise(app, "Stack", {"Handler": app / "lambda/orders"})
+    outputs = {
+        ours: {"Value": {"Fn::ImportValue": theirs}, "Export": {"Name": ours}}
+        for ours, theirs in (("a", "b"), ("b", "a"))
+    }
+    function = json.loads(template.read_text())["Resources"]["Handler"]
+    function["Properties"]["Layers"] = [{"Fn::ImportValue": "a"}]
+    change(template, Resources={"Handler": function}, Outputs=outputs)
+    assert [one.folders for one in found(app).layers] == [()]
+
+
 def test_functions_of_the_cdks_own_are_left_alone(app: Path) -> None:
     names = [
         "CustomCDKBucketDeployment8693BB64968944B69AAFB0CC9EB8756C81C01536",
