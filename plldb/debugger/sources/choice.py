@@ -18,7 +18,12 @@ from plldb.debugger.sources import cdk, chalice, cloudformation, sam, serverless
 from plldb.debugger.sources.built_copies import replace_built_copies
 from plldb.debugger.sources.code_options import find_most_specific, is_pattern
 from plldb.debugger.sources.comparison import Comparison, compare, find_foreign_resource
-from plldb.debugger.sources.nearby import find_tool, list_folders_below, suggest_project
+from plldb.debugger.sources.nearby import (
+    find_tool,
+    is_template,
+    list_folders_below,
+    suggest_project,
+)
 from plldb.debugger.sources.project import (
     CodeSource,
     Finder,
@@ -251,7 +256,8 @@ def _has_functions(project: Project) -> bool:
     try:
         return bool(project.read({}))
     except SourceError:
-        return False
+        # What is wrong with a template is to be told.
+        return is_template(project.file)
 
 
 def _check_named_template(options: CodeOptions, path: Path) -> None:

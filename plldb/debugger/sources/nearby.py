@@ -67,11 +67,11 @@ def _list_templates(folder: Path) -> list[Path]:
         at / name
         for at, files in _walk(folder)
         for name in files
-        if Path(name).suffix in _SUFFIXES and _is_template(at / name)
+        if Path(name).suffix in _SUFFIXES and is_template(at / name)
     ]
 
 
-def _is_template(path: Path) -> bool:
+def is_template(path: Path) -> bool:
     """As far as can be told without reading it as YAML."""
     try:
         if path.stat().st_size > _MOST_BYTES:

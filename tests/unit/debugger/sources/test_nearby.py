@@ -94,6 +94,12 @@ class TestWhatIsSuggested:
         assert raised.value.hint == "There is cdk.json: run 'cdk synth' first."
         assert "template.yaml" not in raised.value.message
 
+    def test_not_where_the_template_has_an_error(self, tmp_path: Path) -> None:
+        (tmp_path / "cdk.json").touch()
+        (tmp_path / "template.yaml").write_text("Resources: {F: {Type: AWS::Lambda::Function]}")
+        with pytest.raises(SourceError, match="is not YAML"):
+            choose_sources(CodeOptions(tmp_path), "orders", STACK).require_code(STACK)
+
     def test_not_where_the_template_has_functions(self, tmp_path: Path) -> None:
         (tmp_path / "cdk.json").touch()
         put_project(tmp_path)
