@@ -1,6 +1,6 @@
 """Instruments and restores the functions of a stack, and tells the debugger of each.
 
-Runs as PLLDBManagerRole, which may read sessions and tokens, and change neither. Both operations
+Runs as PLLDBManagerRole, which may read sessions and tokens, and change neither. All operations
 are idempotent, since Lambda repeats a failed one that was asked for by a session.
 """
 
