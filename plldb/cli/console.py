@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from functools import partial
 from getpass import GetPassWarning, getpass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TextIO
 
 from plldb.cli.printable import make_printable
 from plldb.diagnostic_log import FORMAT
@@ -78,7 +78,7 @@ class Console:
         if self._divert is not None:
             self._divert(data)
         elif self._stdout is None:
-            _write_to_stdout((json.dumps(data) + "\n").encode())
+            _write_whole(sys.stdout, (json.dumps(data) + "\n").encode())
         else:
             self._print(self._stdout, text)
 
@@ -87,7 +87,7 @@ class Console:
         if self._stdout is not None and self._stdout.is_terminal:
             self._stdout.print(make_printable(_lay_out(payload)), markup=False)
             return
-        _write_to_stdout(payload if payload.endswith(b"\n") else payload + b"\n")
+        _write_whole(sys.stdout, payload if payload.endswith(b"\n") else payload + b"\n")
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Rows under their headings, for people only; as wide as it needs where no one watches."""
@@ -320,17 +320,20 @@ def show_abort() -> None:
     _write_to_stderr({}, "Aborted!", as_json=False)
 
 
-def _write_to_stdout(line: bytes) -> None:
+def _write_whole(stream: TextIO, line: bytes) -> None:
     """All of it. With PYTHONUNBUFFERED, a write that a signal interrupts is a short one, whose rest
     a text stream would drop.
     """
-    sys.stdout.flush()
+    stream.flush()
     left = memoryview(line)
     while left:
-        left = left[sys.stdout.buffer.write(left) :]
-    sys.stdout.buffer.flush()
+        left = left[stream.buffer.write(left) :]
+    stream.buffer.flush()
 
 
 def _write_to_stderr(data: dict[str, Any], text: str, as_json: bool) -> None:
-    sys.stderr.write((json.dumps(data) if as_json else make_printable(text)) + "\n")
+    if as_json:
+        _write_whole(sys.stderr, (json.dumps(data) + "\n").encode())
+        return
+    sys.stderr.write(make_printable(text) + "\n")
     sys.stderr.flush()
