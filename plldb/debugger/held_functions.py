@@ -162,8 +162,8 @@ class HeldFunctions:
         # The first time, it is asked for again at once.
         self._rests[function] = min(2 ** max(0, attempts - 1) - 1, _LONGEST_REST)
 
-    def note_taken(self, function: str) -> None:
-        """Another session has it now, and keeps it; or somebody had it restored."""
+    def note_given_up(self, function: str) -> None:
+        """Another session has it now, or somebody had it restored: it stays so."""
         self._settle(function)
         self._drop(function)
 

@@ -96,7 +96,7 @@ class Redeployments:
             case protocol.Warned():
                 return self._follow_warning(event)
             case protocol.Taken(function) | protocol.Restored(function):
-                self._held.note_taken(function)
+                self._held.note_given_up(function)
             case Ready():
                 return self._follow_ready(event)
             case protocol.Resumed():
