@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -17,3 +18,10 @@ def poll(look: Callable[[], _T]) -> _T:
         assert time.monotonic() < deadline, "that did not come"
         time.sleep(0.02)
     return found
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """The same where an event loop has to go on meanwhile."""
+    async with asyncio.timeout(_SECONDS):
+        while not condition():
+            await asyncio.sleep(0.01)

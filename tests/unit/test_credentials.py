@@ -20,8 +20,8 @@ from plldb.aws import Target
 from plldb.config import EmulatorAddress, TargetSettings
 from plldb.credentials import Credentials
 from plldb.errors import CredentialsError, EndpointError
-from tests.unit.debugger.local_code import await_true
 from tests.unit.fakes import Answer, LocalServer, Request, local_server
+from tests.unit.polling import poll
 
 ROLE = "arn:aws:iam::000000000000:role/work"
 MFA = "arn:aws:iam::000000000000:mfa/me"
@@ -121,7 +121,7 @@ class TestMfa:
             first = target.load_credentials()
             assert first.access_key_id == "ROLE-1"
             sts.lifetime = 3600
-            await_true(lambda: time.time() > (first.expires_at or 0))
+            poll(lambda: time.time() > (first.expires_at or 0))
             assert target.account_id == "000000000000"
             assert target.load_credentials().access_key_id == "ROLE-2"
         assert [one["TokenCode"] for one in sts.requests] == ["111111", "222222"]
@@ -195,7 +195,7 @@ class TestChains:
                     assert sts.signers[-1] == f"ROLE-{len(sts.requests)}"
                 return len(sts.requests) == 3
 
-            await_true(are_renewed)
+            poll(are_renewed)
 
 
 class TestSources:

@@ -16,7 +16,8 @@ from typing import Any
 import pexpect
 import pytest
 
-from tests.unit.debugger.local_code import await_true, is_running, processes_in
+from tests.unit.debugger.local_code import is_running, processes_in
+from tests.unit.polling import poll
 
 REPOSITORY = Path(__file__).parents[3]
 PROMPT = r"\(Pdb \d+s\) "
@@ -380,9 +381,9 @@ class TestDetaching:
         session = attach()
         session.expect(PROMPT)
         session.process.ptyproc.fileobj.close()
-        await_true((session.folder / "answers.json").exists, SECONDS)
+        poll((session.folder / "answers.json").exists)
         assert session.answers["1"]["error"]["errorType"] == "PlldbDebuggerLost"
-        await_true(lambda: not any(map(is_running, processes_in(session.folder))), SECONDS)
+        poll(lambda: not any(map(is_running, processes_in(session.folder))))
 
 
 class TestPostMortem:

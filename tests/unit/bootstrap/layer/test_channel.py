@@ -24,6 +24,7 @@ from plldb_shim import (
 )
 
 from tests.unit.fakes import Answer, Request, local_server
+from tests.unit.polling import poll
 
 from .function import TOKEN, Context, instrumented, reported, variables_of
 from .helper_stack import (
@@ -54,13 +55,6 @@ LOST = "plldb: the debugger went away while it ran this invocation"
 
 def call(event: Any = 1, seconds: float = 30) -> Any:
     return plldb_shim.handler(event, Context(seconds))
-
-
-def eventually(condition: Callable[[], object]) -> None:
-    by = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < by, "it did not come about"
-        time.sleep(0.005)
 
 
 def wait_until_it_is_known_here() -> None:
@@ -654,9 +648,9 @@ class TestReconnecting:
         with stack.running():
             monkeypatch.setattr(variables, "TAKEN", variables_of(stack.url))
             thread.start()
-            eventually(lambda: stack.actions() == ["invoke"])
+            poll(lambda: stack.actions() == ["invoke"])
         stack.respond = answering({"await": [[started(), answer(2)]]})
-        eventually(lambda: len(attempts) > 2)
+        poll(lambda: len(attempts) > 2)
         with stack.running():
             thread.join()
             channel.hang_up()

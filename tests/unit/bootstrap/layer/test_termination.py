@@ -9,14 +9,16 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 
 import plldb_shim
 import pytest
 from plldb_shim import channel, remote, termination, variables
+
+from tests.unit.polling import poll
 
 from .function import Context, variables_of
 from .helper_stack import (
@@ -105,15 +107,8 @@ def read_until(process: subprocess.Popen[str], line: str) -> None:
 def outcome(process: subprocess.Popen[str]) -> str:
     """What the invocation ended with."""
     assert process.stdout is not None
-    lines = list(iter(process.stdout.readline, "over\n"))
+    lines = [*takewhile(lambda line: line != "over\n", process.stdout)]
     return lines[-1].rstrip("\n")
-
-
-def eventually(condition: Callable[[], object]) -> None:
-    by = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < by
-        time.sleep(0.005)
 
 
 @contextmanager
@@ -123,7 +118,7 @@ def stopped_while_it_asks(
     """The process has been told to end, after it had sent its invocation."""
     with helper_stack(respond) as stack, process(own_code, stack.url, **seconds) as one:
         begin(one)
-        eventually(lambda: stack.actions() == ["invoke"])
+        poll(lambda: stack.actions() == ["invoke"])
         one.send_signal(signal.SIGTERM)
         yield stack, one
 
@@ -140,7 +135,7 @@ def test_and_says_goodbye(own_code: Path) -> None:
         read_until(one, "2")
         one.send_signal(signal.SIGTERM)
         assert one.wait(timeout=20) == 0
-        eventually(lambda: stack.closes == [1000])
+        poll(lambda: stack.closes == [1000])
 
 
 @pytest.mark.parametrize("words", [[], [accepted()]], ids=len)
@@ -169,7 +164,7 @@ def test_one_that_is_known_to_run_elsewhere_is_not_asked_for(own_code: Path) -> 
 
     with helper_stack(respond) as stack, process(own_code, stack.url, stopping=SHORT) as one:
         begin(one)
-        eventually(lambda: stack.pongs)
+        poll(lambda: stack.pongs)
         one.send_signal(signal.SIGTERM)
         assert outcome(one) == "PlldbDebuggerLost"
     assert stack.actions() == ["invoke"]
@@ -202,7 +197,7 @@ def test_one_that_was_not_sent_runs_here(own_code: Path) -> None:
     with stack.running(), process(own_code, stack.url) as one:
         try:
             begin(one)
-            eventually(lambda: stack.actions() == ["connect"])
+            poll(lambda: stack.actions() == ["connect"])
             one.send_signal(signal.SIGTERM)
             assert outcome(one) == "own"
         finally:

@@ -17,13 +17,13 @@ from plldb.debugger.children.interpreter import Interpreter
 from plldb.debugger.children.invoker import Invoker, Outcome
 from tests.unit.debugger.local_code import (
     Project,
-    await_true,
     error,
     every_python,
     invoke,
     processes_in,
     value,
 )
+from tests.unit.polling import poll, until
 
 # For children that end when they are asked to, however slow this machine is; and for those that
 # do not, so that the next step comes soon. In seconds.
@@ -52,13 +52,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
     project.write(CODE)
     yield project
     # The system may take a moment for what a child started.
-    await_true(lambda: processes_in(tmp_path) == [])
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():
-            await asyncio.sleep(0.01)
+    poll(lambda: processes_in(tmp_path) == [])
 
 
 async def seconds_to_close(invoker: Invoker) -> float:
@@ -328,10 +322,10 @@ class TestWithoutPlldb:
             [sys.executable, "-c", textwrap.dedent(program)], stdout=subprocess.PIPE
         ) as plldb:
             try:
-                await_true(lambda: is_started(plldb))
+                poll(lambda: is_started(plldb))
             finally:
                 plldb.kill()
-        await_true(lambda: processes_in(project.folder) == [])
+        poll(lambda: processes_in(project.folder) == [])
 
     @pytest.fixture
     def notes(self, project: Project) -> Path:

@@ -12,7 +12,7 @@ import pytest
 from plldb.credentials import Credentials
 from plldb.debugger.children.credential_keeper import CredentialKeeper
 from plldb.errors import CredentialsError, PlldbError
-from tests.unit.debugger.local_code import await_true
+from tests.unit.polling import poll
 
 
 @dataclass
@@ -63,7 +63,7 @@ def test_they_are_renewed_ahead_of_their_end_without_anybody_who_asks() -> None:
     with source.keeper() as keeper:
         end = keeper.current().expires_at
         assert end is not None
-        await_true(lambda: source.loads >= 3)
+        poll(lambda: source.loads >= 3)
         assert time.time() < end + 2
         assert keeper.current().access_key_id != "ID-1"
 
@@ -73,7 +73,7 @@ def test_it_stops_at_its_end() -> None:
     with source.keeper():
         pass
     loads = source.loads
-    await_true(lambda: not [t for t in threading.enumerate() if t.name == "renewal"])
+    poll(lambda: not [t for t in threading.enumerate() if t.name == "renewal"])
     assert source.loads <= loads + 1
 
 
@@ -81,9 +81,9 @@ def test_a_failure_is_told_once_and_harms_nobody_before_their_end() -> None:
     source = Source(3)
     with source.keeper() as keeper:
         source.problem = expired()
-        await_true(lambda: bool(source.reports))
+        poll(lambda: bool(source.reports))
         assert keeper.current().access_key_id == "ID-1"
-        await_true(lambda: time.time() > (keeper._kept.expires_at or 0))
+        poll(lambda: time.time() > (keeper._kept.expires_at or 0))
         for _ in range(5):
             with pytest.raises(CredentialsError, match="over"):
                 keeper.current()
@@ -94,7 +94,7 @@ def test_after_a_login_it_goes_on_by_itself() -> None:
     source = Source(0.3)
     with source.keeper() as keeper:
         source.problem = expired()
-        await_true(lambda: source.reports == ["over"])
+        poll(lambda: source.reports == ["over"])
         source.problem = expired("another reason")
 
         def fails_for_another_reason() -> bool:
@@ -102,8 +102,8 @@ def test_after_a_login_it_goes_on_by_itself() -> None:
                 keeper.current()
             return raised.value.message == "another reason"
 
-        await_true(lambda: time.time() > (keeper._kept.expires_at or 0))
-        await_true(fails_for_another_reason)
+        poll(lambda: time.time() > (keeper._kept.expires_at or 0))
+        poll(fails_for_another_reason)
         source.problem, source.lifetime = None, 3600
 
         def works() -> bool:
@@ -112,7 +112,7 @@ def test_after_a_login_it_goes_on_by_itself() -> None:
             except CredentialsError:
                 return False
 
-        await_true(works)
+        poll(works)
     assert source.reports == ["over", "another reason", None]
 
 
@@ -121,10 +121,10 @@ def test_whoever_waits_for_long_is_told_why() -> None:
     source, typed = Source(0.3), threading.Event()
     with source.keeper() as keeper:
         source.wait = lambda: typed.wait(30)
-        await_true(lambda: time.time() > (keeper._kept.expires_at or 0))
+        poll(lambda: time.time() > (keeper._kept.expires_at or 0))
         with pytest.raises(CredentialsError, match="being renewed"):
             keeper.current()
         source.lifetime = 3600
         typed.set()
-        await_true(lambda: source.loads == 2)
+        poll(lambda: source.loads == 2)
         assert keeper.current().access_key_id == "ID-2"

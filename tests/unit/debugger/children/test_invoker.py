@@ -27,7 +27,6 @@ from plldb.errors import SourceError
 from tests.unit.debugger.local_code import (
     CONTEXT,
     Project,
-    await_true,
     error,
     has_exited,
     invoke,
@@ -35,6 +34,7 @@ from tests.unit.debugger.local_code import (
     processes_in,
     value,
 )
+from tests.unit.polling import poll, until
 
 ECHO = "def handler(event, context): return event\n"
 PID = "import os\ndef handler(event, context): return os.getpid()\n"
@@ -303,9 +303,7 @@ class TestConcurrency:
             for name in ("A", "B", "C"):
                 function = project.function(logical_id=name)
                 await asyncio.gather(*(invoke(invoker, function) for _ in range(4)))
-            async with asyncio.timeout(30):
-                while len(processes_in(project.folder)) > 4:
-                    await asyncio.sleep(0.01)
+            await until(lambda: len(processes_in(project.folder)) <= 4)
 
         project.run(work, max_concurrency=4)
 
@@ -433,7 +431,7 @@ class TestCrashes:
                 error(await invoke(invoker, project.function(), event, seconds=4))
                 assert len(project.output()) == count
                 child = int(project.output()[-1])
-                await asyncio.to_thread(await_true, lambda child=child: not is_running(child))
+                await asyncio.to_thread(poll, lambda child=child: not is_running(child))
 
         project.run(work, patience=1)
 
@@ -528,9 +526,7 @@ class TestEnd:
 
         async def work(invoker: Invoker) -> Any:
             tasks = [asyncio.ensure_future(invoke(invoker, project.function())) for _ in range(3)]
-            async with asyncio.timeout(30):
-                while len(processes_in(project.folder)) < 2:
-                    await asyncio.sleep(0.01)
+            await until(lambda: len(processes_in(project.folder)) >= 2)
             await invoker.close()
             assert processes_in(project.folder) == []
             late = await invoke(invoker, project.function())
@@ -566,9 +562,7 @@ class TestEnd:
                     await task
                 assert task.cancelled()
                 assert (invoker.running, invoker.waiting) == (0, 0)
-            async with asyncio.timeout(30):
-                while processes_in(project.folder):
-                    await asyncio.sleep(0.01)
+            await until(lambda: not processes_in(project.folder))
 
         project.run(work, max_concurrency=1)
 
@@ -582,7 +576,7 @@ class TestEnd:
 
             def kill(*_: Any) -> list[str]:
                 os.kill(first, signal.SIGKILL)
-                await_true(lambda: has_exited(first))
+                poll(lambda: has_exited(first))
                 return []
 
             monkeypatch.setattr("plldb.debugger.children.invoker.find_changes", kill)
@@ -612,11 +606,11 @@ class TestEnd:
         """)
         parent = subprocess.Popen([sys.executable, "-c", program])
         try:
-            await_true(lambda: len(processes_in(project.folder)) == 2)
+            poll(lambda: len(processes_in(project.folder)) == 2)
         finally:
             parent.kill()
             parent.wait()
-        await_true(lambda: processes_in(project.folder) == [])
+        poll(lambda: processes_in(project.folder) == [])
 
     def test_an_interpreter_that_is_none(self, project: Project) -> None:
         async def work(invoker: Invoker) -> None:

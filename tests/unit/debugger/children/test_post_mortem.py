@@ -22,7 +22,6 @@ from tests.unit.debugger.local_code import (
     CONTEXT,
     HERE,
     Project,
-    await_true,
     error,
     every_python,
     interpreters,
@@ -31,6 +30,7 @@ from tests.unit.debugger.local_code import (
     processes_in,
     value,
 )
+from tests.unit.polling import poll
 
 PROMPT = "(Pdb) "
 QUESTION = "look again: "
@@ -540,7 +540,7 @@ class TestTheDeadline:
         assert error(outcome) == expected
         assert outcome.was_paused
         assert termios.tcgetattr(terminal.slave) == before
-        await_true(lambda: not any(map(is_running, processes_in(project.folder))))
+        poll(lambda: not any(map(is_running, processes_in(project.folder))))
 
     def test_of_what_ends_the_process(self, project: Project, terminal: Terminal) -> None:
         project.write("def handler(event, context): raise SystemExit(3)")

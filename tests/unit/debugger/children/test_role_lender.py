@@ -19,11 +19,11 @@ from tests.unit.debugger.children.test_credential_server import get
 from tests.unit.debugger.local_code import (
     CONTEXT,
     Project,
-    await_true,
     error,
     processes_in,
     value,
 )
+from tests.unit.polling import poll
 
 NONE = "none before or after it"
 # A client that a module keeps, as most do: it looks for credentials when it is made.
@@ -193,7 +193,7 @@ class TestChildren:
             await invoker.prepare(project.function(as_function=True))
             (project.folder / "go").touch()
             refused = project.folder / "refused"
-            await asyncio.to_thread(await_true, refused.exists, 30)
+            await asyncio.to_thread(poll, refused.exists)
             return value(await invoke(invoker, project, "a"))
 
         assert self.run(project, lender, work) == ["ID-a"]
@@ -308,7 +308,7 @@ class TestChildren:
             value(await invoke(invoker, project, "a"))
             (project.folder / "over").touch()
             told = project.folder / "told"
-            await asyncio.to_thread(await_true, told.exists, 30)
+            await asyncio.to_thread(poll, told.exists)
 
         self.run(project, lender, work)
         assert NONE in (project.folder / "told").read_text()

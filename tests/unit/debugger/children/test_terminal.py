@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import pty
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from plldb.debugger.children.terminal import Line, Terminal
+from tests.unit.polling import until
 
 
 @pytest.fixture
@@ -24,12 +25,6 @@ def path() -> Iterator[Path]:
 
 def rows(line: Line) -> int:
     return os.get_terminal_size(line.descriptor).lines
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 def test_a_program_that_does_not_draw_is_asked_again(path: Path) -> None:
