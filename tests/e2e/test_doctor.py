@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from lambda_functions.sessions.reaping import CONNECTING_SECONDS
+from lambda_functions.shared import constants
 
 from plldb import __version__
 from plldb.aws import Target
@@ -416,26 +417,25 @@ class TestLeftovers:
         def look() -> Finding:
             return doctor(plldb, "--stack-name", debuggee.name)["functions"]
 
-        async def crash() -> tuple[str, Finding]:
-            """The session is forgotten while it holds the function: nobody will restore it."""
+        async def leave() -> Finding:
+            """Held by a session of which nothing is known any more: nobody will restore it."""
             async with attached(backend, debuggee.name) as debugger:
                 await debugger.instrument("Fn")
                 while_attached = await asyncio.to_thread(look)
-                backend.target.client("dynamodb").delete_item(
-                    TableName=backend.helper.sessions_table,
-                    Key={"SessionId": {"S": debugger.session_id}},
-                )
-                return debugger.session_id, while_attached
+                variables = debuggee.configuration("Fn")["Environment"]
+                # The reaper knows no such session, and so it never comes first.
+                forgotten = variables | {constants.SESSION: "f0560773"}
+                debuggee.update("Fn", Environment={"Variables": forgotten})
+                return while_attached
 
-        session_id, while_attached = asyncio.run(crash())
+        while_attached = asyncio.run(leave())
         left = look()
 
         assert while_attached["status"] == "ok", while_attached
         assert left["status"] == "problem"
         (one,) = left["functions"]
         assert one["name"] == debuggee.physical["Fn"]
-        assert one["session"] == session_id[:8]
-        assert session_id not in json.dumps(left)
+        assert one["session"] == "f0560773"
         assert one["stackName"] == debuggee.name
         assert left["hint"] == f"plldb restore --stack-name {debuggee.name}"
         assert debuggee.is_held("Fn"), "the doctor changes nothing"
