@@ -9,6 +9,7 @@ it fast.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -122,11 +123,15 @@ def is_computed(value: Any) -> bool:
 class _TemplateLoader(_Loader):  # type: ignore[misc]
     """YAML in which CloudFormation's short forms may stand, and any other tag.
 
-    On, Off, Yes and No are texts, since they may be logical ids.
+    On, Off, Yes and No are texts, since they may be logical ids; so are dates, times, and a mere =.
     """
 
     yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in found if first in "tTfF" or "bool" not in tag]
+        first: [
+            (tag, pattern)
+            for tag, pattern in found
+            if (first in "tTfF" or "bool" not in tag) and not tag.endswith((":timestamp", ":value"))
+        ]
         for first, found in _Loader.yaml_implicit_resolvers.items()
     }
 
@@ -150,4 +155,8 @@ _TemplateLoader.add_multi_constructor("!", _construct_function)
 
 def parse_yaml(text: str) -> Any:
     """Any document in which short forms may stand. Raises ValueError or yaml.YAMLError."""
+    if text.lstrip().startswith("{"):
+        # It may be JSON, of which YAML reads most: no halves of characters, for example.
+        with suppress(ValueError, RecursionError):
+            return json.loads(text)
     return yaml.load(text, Loader=_TemplateLoader)  # nosec B506  # noqa: S506 (a SafeLoader)

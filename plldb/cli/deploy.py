@@ -109,14 +109,26 @@ def deploy_project(
     templates. ``marks`` are members that each object of JSON output has beside its own.
     """
     from plldb.dev.sam_build import build as build_sam
-    from plldb.dev.stack_deployment import Deployer, check_parameters, make_storage
+    from plldb.dev.stack_deployment import (
+        Deployer,
+        StackParameters,
+        check_parameters,
+        make_storage,
+    )
 
     template, console = options.template, factory.console
     if options.build:
         template = build_sam(folder, template)
     stacks, settings = _read_project(folder, options, template)
     storage, adaptation = make_storage(target), factory.find_adaptation()
-    packages = [stack.package(storage, adaptation) for stack in stacks]
+    given = {**settings.parameters, **options.parameters}
+    names = [
+        _choose_name(factory, stack, options.stack_name, settings.stack_name) for stack in stacks
+    ]
+    packages = [
+        stack.package(storage, adaptation, StackParameters(target, name, given))
+        for stack, name in zip(stacks, names, strict=True)
+    ]
     for remark in dict.fromkeys(one for package in packages for one in package.remarks):
         console.warn(remark)
     check_parameters(packages, options.parameters)
@@ -127,12 +139,9 @@ def deploy_project(
 
     deployer = Deployer(target, storage, _make_reporter(console), agree)
     done = []
-    for stack, package in zip(stacks, packages, strict=True):
-        name = _choose_name(factory, stack, options.stack_name, settings.stack_name)
+    for name, package in zip(names, packages, strict=True):
         with console.progress(f"Deploying stack {name}…"):
-            deployment = deployer.deploy(
-                name, package, {**settings.parameters, **options.parameters}, settings.tags
-            )
+            deployment = deployer.deploy(name, package, given, settings.tags)
         _show(console, deployment, marks)
         done.append(deployment)
     return done, [file for package in packages for file in package.files]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from plldb.bootstrap.packager import make_zip
+from plldb.debugger.sources.cdk import find_output
 from plldb.debugger.sources.choice import find_projects
 from plldb.debugger.sources.cloud_assembly import (
     MANIFEST,
@@ -17,8 +18,8 @@ from plldb.debugger.sources.cloud_assembly import (
     SynthesisedStack,
     read_assembly,
 )
-from plldb.debugger.sources.cloudformation import find_template
-from plldb.debugger.sources.project import make_absolute
+from plldb.debugger.sources.project import Parameters, make_absolute
+from plldb.debugger.sources.sam import find_deployed_template
 from plldb.debugger.sources.serverless import name_nested_template
 from plldb.dev.code_zip import Upload, list_entries
 from plldb.dev.template_package import (
@@ -31,7 +32,6 @@ from plldb.dev.template_package import (
 from plldb.errors import SourceError, UsageError
 from plldb.templates import as_dict
 
-_CDK_FOLDER = "cdk.out"
 _SERVERLESS_TEMPLATE = Path(".serverless", "cloudformation-template-update-stack.json")
 # The bucket that `cdk bootstrap` makes, as templates name it:
 # https://docs.aws.amazon.com/cdk/v2/guide/bootstrapping-env.html
@@ -49,13 +49,13 @@ _HINT = (
 class StackSource:
     """A stack of a project: ``name`` is None if the project does not say how it is called.
 
-    ``package`` makes of it what can be deployed, given where uploads go and what is to be changed
-    for the target.
+    ``package`` makes of it what can be deployed, given where uploads go, what is to be changed for
+    the target, and the parameters that it is deployed with.
     """
 
     name: str | None
     template: Path
-    package: Callable[[Storage, Adaptation], PackagedTemplate]
+    package: Callable[[Storage, Adaptation, Parameters], PackagedTemplate]
 
 
 def find_stack_sources(folder: Path, template: Path | None) -> list[StackSource]:
@@ -76,9 +76,9 @@ def find_stack_sources(folder: Path, template: Path | None) -> list[StackSource]
             what = f"{path} is a folder, and not a template." if path.is_dir() else ""
             raise SourceError(what or f"There is no template {path}.", _HINT)
         return [_read_template(path)]
-    if (found := find_template(folder)) is not None:
+    if (found := find_deployed_template(folder)) is not None:
         return [_read_template(found)]
-    manifest = make_absolute(folder / _CDK_FOLDER / MANIFEST)
+    manifest = make_absolute(find_output(folder) / MANIFEST)
     if manifest.is_file():
         return _list_synthesised(read_assembly(manifest))
     if (folder / _SERVERLESS_TEMPLATE).is_file():
@@ -122,7 +122,9 @@ def _find_name(path: Path, folder: Path) -> str | None:
 # --- Serverless -----------------------------------------------------------------------------------
 
 
-def _package_serverless(path: Path, storage: Storage, adaptation: Adaptation) -> PackagedTemplate:
+def _package_serverless(
+    path: Path, storage: Storage, adaptation: Adaptation, parameters: Parameters
+) -> PackagedTemplate:
     """Its zips and nested templates lie beside the template, and go into a bucket of the stack's
     own otherwise.
     """
@@ -139,7 +141,7 @@ def _package_serverless(path: Path, storage: Storage, adaptation: Adaptation) ->
                 properties["TemplateURL"] = nested
         return adaptation.prepare(body)
 
-    return package_template(path, storage, replace(adaptation, prepare=name_files))
+    return package_template(path, storage, replace(adaptation, prepare=name_files), parameters)
 
 
 # --- CDK ------------------------------------------------------------------------------------------
@@ -169,7 +171,11 @@ def _sort(stacks: Sequence[SynthesisedStack]) -> list[SynthesisedStack]:
 
 
 def _package_synthesised(
-    assembly: CloudAssembly, stack: SynthesisedStack, storage: Storage, adaptation: Adaptation
+    assembly: CloudAssembly,
+    stack: SynthesisedStack,
+    storage: Storage,
+    adaptation: Adaptation,
+    parameters: Parameters,
 ) -> PackagedTemplate:
     """Its assets go into plldb's bucket, so that nobody need run ``cdk bootstrap``."""
 
@@ -182,7 +188,7 @@ def _package_synthesised(
         return adaptation.prepare(body)
 
     moving = replace(adaptation, prepare=move)
-    packaged = package_template(stack.template, storage, moving)
+    packaged = package_template(stack.template, storage, moving, parameters)
     text = "".join(map(render, (packaged.body, *packaged.nested)))
     assets = tuple(_list_assets(assembly, storage, text))
     return replace(packaged, uploads=(*assets, *packaged.uploads))

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from plldb.debugger.sources.cloudformation import find_template
+from plldb.debugger.sources.sam import find_deployed_template
 from plldb.errors import SourceError
 
 
@@ -23,7 +23,7 @@ def build(folder: Path, template: Path | None) -> Path:
             "pip install aws-sam-cli; or build with your own tool, and deploy what it made with "
             "--template.",
         )
-    named = template or find_template(folder)
+    named = template or find_deployed_template(folder)
     if named is None:
         raise SourceError(f"There is no template to build in {folder}.", "Name it with --template.")
     output = (folder / named).parent / ".aws-sam" / "build"

@@ -1,4 +1,4 @@
-"""What ``samconfig.toml`` says of deploying: the stack's name, its parameters, its tags.
+"""What SAM's configuration says of deploying: the stack's name, its parameters, its tags.
 
 https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/serverless-sam-cli-config.html
 """
@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import re
 import shlex
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from plldb.debugger.sources.sam import (
+    DEFAULT_ENVIRONMENT,
+    find_configuration,
+    read_configuration,
+)
 from plldb.errors import SourceError
 from plldb.templates import as_dict
 
-_NAME = "samconfig.toml"
-_ENVIRONMENT = "default"
 # ParameterKey=Name,ParameterValue=Value is the older form of Name=Value.
 _LONG_FORM = re.compile(r"ParameterKey=([^,\s]+),ParameterValue=(.*)", re.DOTALL)
 
@@ -34,17 +36,14 @@ def read_sam_settings(folder: Path) -> SamSettings:
 
     Raises SourceError for one that makes no sense.
     """
-    path = folder / _NAME
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
+    path = find_configuration(folder)
+    if path is None:
         return SamSettings()
-    except (OSError, ValueError, RecursionError) as error:
-        raise SourceError(f"{path} can't be read: {error}.", "Mend it.") from None
-    commands = as_dict(content.get(_ENVIRONMENT))
+    commands = as_dict(read_configuration(path).get(DEFAULT_ENVIRONMENT))
     settings: dict[str, Any] = {}
     for command in ("global", "deploy"):
-        settings |= as_dict(as_dict(commands.get(command)).get("parameters"))
+        parameters = as_dict(as_dict(commands.get(command)).get("parameters"))
+        settings |= {str(name).replace("-", "_"): value for name, value in parameters.items()}
     name = settings.get("stack_name")
     return SamSettings(
         name if isinstance(name, str) and name else None,
@@ -58,7 +57,7 @@ def _read_pairs(path: Path, name: str, value: Any) -> dict[str, str]:
     if value is None:
         return {}
     if isinstance(value, dict):
-        return {str(key): str(one) for key, one in value.items()}
+        return {str(key): _join(one) for key, one in value.items()}
     try:
         words = shlex.split(value) if isinstance(value, str) else [str(one) for one in value]
         pairs = [_LONG_FORM.sub(r"\1=\2", word).split("=", 1) for word in words]
@@ -67,3 +66,8 @@ def _read_pairs(path: Path, name: str, value: Any) -> dict[str, str]:
         raise SourceError(
             f"{path}: {name} is not made of NAME=VALUE: {value!r}.", "Mend it."
         ) from None
+
+
+def _join(value: Any) -> str:
+    """A list as CloudFormation takes it for one parameter."""
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

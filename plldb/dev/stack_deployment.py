@@ -6,8 +6,9 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -95,6 +96,37 @@ def check_parameters(packages: Sequence[PackagedTemplate], given: Mapping[str, s
         if name not in known:
             hint = suggest(name, sorted(known)) if known else "It has none at all."
             raise UsageError(f"The template has no parameter {name!r}.", hint)
+
+
+class StackParameters(Mapping[str, str]):
+    """What a stack is deployed with: the parameters that are ``given``, those that it keeps, and
+    CloudFormation's own. It is looked at only if somebody asks.
+    """
+
+    def __init__(self, target: Target, stack_name: str, given: Mapping[str, str]) -> None:
+        self._target = target
+        self._stack_name = stack_name
+        self._given = given
+
+    @cached_property
+    def _all(self) -> Mapping[str, str]:
+        stack = find_stack(self._target, self._stack_name)
+        kept = stack.parameters if stack is not None and stack.status not in _DEAD else {}
+        own = {
+            "AWS::AccountId": self._target.account_id,
+            "AWS::Region": self._target.region,
+            "AWS::StackName": self._stack_name,
+        }
+        return {**own, **kept, **self._given}
+
+    def __getitem__(self, name: str) -> str:
+        return self._all[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
 
 
 def read_outputs(target: Target, stack: StackState) -> dict[str, str]:

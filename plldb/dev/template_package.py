@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from plldb.debugger.sources.expansion import (
+    has_transform,
     is_loop,
     list_inclusions,
     list_resources,
@@ -21,7 +23,8 @@ from plldb.debugger.sources.expansion import (
     write_out_loop,
 )
 from plldb.debugger.sources.functions import SAM_FUNCTION, TEMPLATE_PROPERTIES
-from plldb.debugger.sources.project import is_remote, make_absolute
+from plldb.debugger.sources.intrinsics import Scope
+from plldb.debugger.sources.project import Parameters, is_file, is_folder, is_remote, make_absolute
 from plldb.deployed import FUNCTION_TYPE
 from plldb.dev.code_zip import Upload, upload_file, upload_text, zip_code
 from plldb.errors import SourceError
@@ -82,14 +85,19 @@ AS_ON_AWS = Adaptation()
 
 
 def package_template(
-    path: Path, storage: Storage, adaptation: Adaptation = AS_ON_AWS
+    path: Path,
+    storage: Storage,
+    adaptation: Adaptation = AS_ON_AWS,
+    parameters: Parameters = MappingProxyType({}),
 ) -> PackagedTemplate:
     """Packages the template at ``path`` and those nested in it.
 
+    ``parameters`` are those that it is deployed with; one that is not among them has its default.
     Raises SourceError for what it names and is not there.
     """
-    packer = _Packer(make_absolute(path), storage, adaptation)
-    packed = packer.pack(read_template(path))
+    scope = Scope(read_template(path), parameters)
+    packer = _Packer(make_absolute(path), storage, adaptation, scope)
+    packed = packer.pack()
     return PackagedTemplate(
         packed,
         tuple(packer.uploads),
@@ -161,11 +169,14 @@ _DEFINITIONS = {
 
 @dataclass(frozen=True)
 class _Packer:
-    """``above`` are the templates that this one is nested in, ``prefix`` is the path to it."""
+    """``scope`` has the template as it was read, ``above`` are those that it is nested in, and
+    ``prefix`` is the path to it.
+    """
 
     path: Path
     storage: Storage
     adaptation: Adaptation
+    scope: Scope
     above: tuple[Path, ...] = ()
     prefix: str = ""
     uploads: list[Upload] = field(default_factory=list)
@@ -173,9 +184,9 @@ class _Packer:
     remarks: list[str] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
 
-    def pack(self, body: dict[str, Any]) -> dict[str, Any]:
+    def pack(self) -> dict[str, Any]:
         self.files.append(self.path)
-        body = self._put_in_files(body)
+        body = self._put_in_files(self.scope.template)
         for remark in self.adaptation.prepare(body):
             self.remarks.append(f"{self.prefix}{remark}")
         defaults = as_dict(as_dict(body.get("Globals")).get("Function"))
@@ -184,7 +195,7 @@ class _Packer:
             self._pack_resource(logical_id, as_dict(resource), default_code)
         return body
 
-    def _put_in_files(self, body: dict[str, Any]) -> dict[str, Any]:
+    def _put_in_files(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """A template without includes of this machine, and with what its loops name spelled out,
         since each turn may name other files.
         """
@@ -195,16 +206,19 @@ class _Packer:
         resources: dict[str, Any] = {}
         for key, value in whole["Resources"].items():
             names_files = is_loop(key) and _names_files({key: value})
-            resources |= write_out_loop(key, value) if names_files else {key: value}
+            resources |= write_out_loop(key, value, self.scope) if names_files else {key: value}
         return whole | {"Resources": resources}
 
     def _pack_resource(self, logical_id: str, resource: dict[str, Any], default_code: Any) -> None:
         kind = str(resource.get("Type"))
-        if not isinstance(resource.setdefault("Properties", {}), dict):
-            return
+        if resource.get("Properties") is None:
+            resource["Properties"] = {}
         properties = resource["Properties"]
-        if kind == SAM_FUNCTION and not {"InlineCode", "ImageUri"} & {*properties}:
-            properties.setdefault("CodeUri", "." if default_code is None else default_code)
+        if not isinstance(properties, dict):
+            return
+        has_code = self._choose(properties.get("CodeUri")) is not None
+        if kind == SAM_FUNCTION and not has_code and not {"InlineCode", "ImageUri"} & {*properties}:
+            properties["CodeUri"] = "." if default_code is None else default_code
         self._refuse_image(logical_id, kind, resource)
         for artifact in _ARTIFACTS.get(kind, ()):
             self._pack_artifact(logical_id, artifact, resource, kind)
@@ -213,13 +227,34 @@ class _Packer:
         elif kind == _GRAPHQL_API:
             for name in ("SchemaUri", "CodeUri"):
                 self._pack_parts(logical_id, properties, name)
-        elif kind in _DEFINITIONS and _is_local(properties.get(_DEFINITIONS[kind])):
-            path = self._find(logical_id, _DEFINITIONS[kind], properties.pop(_DEFINITIONS[kind]))
-            properties["DefinitionBody"] = _read_definition(path)
+        elif kind in _DEFINITIONS:
+            self._put_in_definition(logical_id, _DEFINITIONS[kind], properties)
         elif kind in TEMPLATE_PROPERTIES:
             self._pack_nested(logical_id, TEMPLATE_PROPERTIES[kind], resource)
         if not properties:
             del resource["Properties"]
+
+    def _choose(self, value: Any) -> Any:
+        """What a template's conditions leave of a value; None if that is nothing."""
+        return next(self.scope.choose([value]), None)
+
+    def _find_local(self, value: Any) -> str | None:
+        """What a value names of this machine. One that is computed from what is known counts only
+        if that is there.
+        """
+        if _is_local(value):
+            return str(value)
+        text = self.scope.find_text(self._choose(value))
+        if not text or not _is_local(text):
+            return None
+        path = self.path.parent / text
+        return text if is_file(path) or is_folder(path) else None
+
+    def _put_in_definition(self, logical_id: str, name: str, properties: dict[str, Any]) -> None:
+        value = self._find_local(properties.get(name))
+        if value is not None:
+            del properties[name]
+            properties["DefinitionBody"] = _read_definition(self._find(logical_id, name, value))
 
     def _refuse_image(self, logical_id: str, kind: str, resource: Mapping[str, Any]) -> None:
         properties = as_dict(resource.get("Properties"))
@@ -234,8 +269,8 @@ class _Packer:
         self, logical_id: str, artifact: _Artifact, resource: Mapping[str, Any], kind: str
     ) -> None:
         properties = resource["Properties"]
-        value = properties.get(artifact.property)
-        if not _is_local(value):
+        value = self._find_local(properties.get(artifact.property))
+        if value is None:
             return
         path = self._find(logical_id, artifact.property, value)
         key = self._upload(path, is_code=artifact.is_code)
@@ -279,15 +314,18 @@ class _Packer:
     def _pack_nested(self, logical_id: str, name: str, resource: Mapping[str, Any]) -> None:
         properties = resource["Properties"]
         # The CDK has the template in its folder, and an address in the bucket of its own.
-        value = as_dict(resource.get("Metadata")).get(_CDK_ASSET_PATH) or properties.get(name)
-        if not _is_local(value):
+        named = as_dict(resource.get("Metadata")).get(_CDK_ASSET_PATH) or properties.get(name)
+        value = self._find_local(named)
+        if value is None:
             return
         path = self._find(logical_id, name, value)
         if path == self.path or path in self.above:
             raise SourceError(f"{path} is nested in itself.", f"Mend {logical_id}.")
         prefix = f"{self.prefix}{logical_id}/"
-        inner = replace(self, path=path, above=(*self.above, self.path), prefix=prefix)
-        body = self.adaptation.finish_nested(inner.pack(read_template(path)))
+        scope = Scope(read_template(path), *self.scope.pass_on(properties.get("Parameters")))
+        above = (*self.above, self.path)
+        inner = replace(self, path=path, scope=scope, above=above, prefix=prefix)
+        body = self.adaptation.finish_nested(inner.pack())
         self.nested.append(body)
         text = render(body).encode()
         upload = upload_text(text, path.name.partition(".")[0], ".json", self.storage.prefix)
@@ -362,8 +400,7 @@ _NAMED = {
 
 
 def _list_capabilities(body: Mapping[str, Any]) -> Iterator[str]:
-    transforms = as_list(body.get("Transform"))
-    if transforms:
+    if as_list(body.get("Transform")) or has_transform(body):
         yield "CAPABILITY_AUTO_EXPAND"
     for _, value in list_resources(body["Resources"]):
         resource = as_dict(value)

@@ -192,7 +192,8 @@ class DeployStack:
         folder = root if template is None else (root / template).parent
         settings = read_sam_settings(folder)
         storage = make_storage(emulator.target)
-        package = source.package(storage, choose_adaptation(emulator.settings, emulator.region))
+        adaptation = choose_adaptation(emulator.settings, emulator.region)
+        package = source.package(storage, adaptation, {**settings.parameters, **parameters})
         for remark in package.remarks:
             logger.warning("%s", remark)
         check_parameters([package], parameters)

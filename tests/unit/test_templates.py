@@ -43,6 +43,20 @@ def test_json_with_a_byte_order_mark(tmp_path: Path) -> None:
     assert read_template(path) == {"Resources": {}}
 
 
+@pytest.mark.parametrize(
+    "text", ["2012-10-17", "2024-01-01T00:00:00Z", "2024-13-45", "=", "on", "Yes"]
+)
+def test_what_is_a_text_to_cloudformation(text: str) -> None:
+    assert parse_template(f"Resources: {{A: {text}}}")["Resources"] == {"A": text}
+
+
+def test_json_in_a_file_of_another_name(tmp_path: Path) -> None:
+    path = tmp_path / "stack.template"
+    resources = {"A": {"Description": "/😀", "Number": 1e3}}
+    path.write_text(json.dumps({"Resources": resources}, indent="\t"))
+    assert read_template(path)["Resources"] == resources
+
+
 @pytest.mark.timeout(120)
 def test_one_of_more_than_a_megabyte() -> None:
     resource = "  R{}:\n    Type: AWS::SQS::Queue\n    Properties: {{ QueueName: !Sub x }}\n"

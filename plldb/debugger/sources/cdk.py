@@ -58,7 +58,7 @@ _NO_ORIGIN = (
 
 def find_projects(folder: Path) -> Sequence[Project]:
     """A project for each name of a stack that was synthesised, those in Stages included."""
-    manifest = make_absolute(_find_output(folder) / MANIFEST)
+    manifest = make_absolute(find_output(folder) / MANIFEST)
     if not is_file(manifest):
         return []
     assembly = read_assembly(manifest)
@@ -104,10 +104,10 @@ def find_template_project(template: Path) -> Project | None:
     )
 
 
-def _find_output(folder: Path) -> Path:
+def find_output(folder: Path) -> Path:
     """``cdk.out``, or what ``cdk.json`` names. https://docs.aws.amazon.com/cdk/v2/guide/cli.html"""
     try:
-        settings = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
+        settings = json.loads((folder / _SETTINGS).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError):
         settings = {}  # The CDK itself says what is wrong with it.
     output = as_dict(settings).get("output")

@@ -16,6 +16,7 @@ from plldb.errors import SourceError
 from plldb.templates import as_dict, as_list
 
 MANIFEST = "manifest.json"
+_TEMPLATE = ".template.json"
 # Of a resource's metadata:
 # https://github.com/aws/aws-cdk/blob/main/packages/aws-cdk-lib/cx-api/lib/assets.ts
 ASSET_PATH, ASSET_IS_BUNDLED, ASSET_DOCKERFILE = (
@@ -111,7 +112,7 @@ def _list_packages(folder: Path, file: object) -> Iterator[tuple[str, Path]]:
         return
     for asset in as_dict(as_dict(read_json(folder / file, SYNTH_HINT)).get("files")).values():
         path = as_dict(as_dict(asset).get("source")).get("path")
-        if not isinstance(path, str) or path.endswith(".json"):
+        if not isinstance(path, str) or path.endswith(_TEMPLATE):
             continue
         for destination in as_dict(as_dict(asset).get("destinations")).values():
             yield str(as_dict(destination).get("objectKey")), make_absolute(folder / path)

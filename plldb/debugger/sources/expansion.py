@@ -7,7 +7,7 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/transform
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,6 +103,11 @@ def list_inclusions(value: Any, folder: Path) -> Iterator[Path]:
                 yield path
 
 
+def has_transform(value: Any) -> bool:
+    """Whether a macro has a part in a value, at any depth."""
+    return any(key == _TRANSFORM for key, _ in _walk(value))
+
+
 def _walk(value: Any) -> Iterator[tuple[str, Any]]:
     """Each key and its value, at any depth."""
     if isinstance(value, dict):
@@ -158,28 +163,34 @@ def is_loop(key: object) -> bool:
     return str(key).startswith(_LOOP)
 
 
-def write_out_loop(key: str, loop: Any) -> dict[str, Any]:
-    """The resources of a loop over values that stand in it; any other loop as it is."""
+def write_out_loop(key: str, loop: Any, scope: Scope) -> dict[str, Any]:
+    """The resources of a loop over values that are known; any other loop as it is."""
     unchanged = {key: loop}
     match loop:
-        case [str() as name, [*collection], dict() as body] if _are_texts(collection):
+        case [str() as name, collection, dict() as body]:
+            values = _find_values(collection, scope)
+            if values is None:
+                return unchanged
             written: dict[str, Any] = {}
-            for one in collection:
+            for one in values:
                 for inner, value in _put_in(body, {name: one}).items():
-                    written |= write_out_loop(inner, value) if is_loop(inner) else {inner: value}
+                    is_inner_loop = is_loop(inner)
+                    written |= (
+                        write_out_loop(inner, value, scope) if is_inner_loop else {inner: value}
+                    )
             return unchanged if any(map(is_loop, written)) else written
     return unchanged
 
 
-def _are_texts(values: Iterable[Any]) -> bool:
-    return all(isinstance(one, str) for one in values)
-
-
 def _list_values(collection: Any, scope: Scope, variables: Mapping[str, str]) -> list[str]:
+    return _find_values(_put_in(collection, variables), scope) or []
+
+
+def _find_values(collection: Any, scope: Scope) -> list[str] | None:
     try:
-        found = scope.resolve(_put_in(collection, variables))
+        found = scope.resolve(collection)
     except UnknownValueError:
-        return []
+        return None
     flat: list[str] = []
     for one in as_list(found):
         # A parameter's list may stand among literals.

@@ -18,7 +18,7 @@ from plldb.debugger.sources.cloud_assembly import ASSET_DOCKERFILE, ASSET_PATH
 from plldb.debugger.sources.code_location import WAY_OUT, FunctionCode, InlineText, locate_code
 from plldb.debugger.sources.dockerfile import read_image
 from plldb.debugger.sources.expansion import expand
-from plldb.debugger.sources.intrinsics import Scope, UnknownValueError
+from plldb.debugger.sources.intrinsics import Scope
 from plldb.debugger.sources.project import (
     CodeSource,
     DescribedLayer,
@@ -314,8 +314,7 @@ class _Reader:
                 f"{self.path}: {logical_id} is the template {path}, which it is nested in itself.",
                 "Name another template for it.",
             )
-        parameters, unknown = self._pass_parameters(properties)
-        unknown |= {"AWS::StackName", "AWS::StackId"}
+        parameters, unknown = self.scope.pass_on(properties.get("Parameters"))
         return replace(
             self,
             path=path,
@@ -340,23 +339,6 @@ class _Reader:
             return f"the template of its stack is at {text}; {WAY_OUT}"
         path = make_absolute(self._folder / text)
         return path if is_file(path) else f"the template of its stack, {path}, does not exist"
-
-    def _pass_parameters(
-        self, properties: Mapping[str, Any]
-    ) -> tuple[dict[str, str], frozenset[str]]:
-        """What a nested stack is given: the values that are known, and the names of the others."""
-        known = {
-            name: value for name, value in self.scope.parameters.items() if name.startswith("AWS::")
-        }
-        unknown: set[str] = set()
-        for name, value in as_dict(properties.get("Parameters")).items():
-            try:
-                found = self.scope.resolve(value)
-            except UnknownValueError:
-                unknown.add(name)
-            else:
-                known[name] = ",".join(map(str, found)) if isinstance(found, list) else str(found)
-        return known, frozenset(unknown)
 
     # --- Layers -----------------------------------------------------------------------------------
 

@@ -100,7 +100,7 @@ class Scope:
             case "Condition", str():
                 return self.test(as_dict(self.template.get("Conditions")).get(argument), depth)
             case "Fn::Equals", [one, other]:
-                return bool(str(self.resolve(one, depth)) == str(self.resolve(other, depth)))
+                return _to_text(self.resolve(one, depth)) == _to_text(self.resolve(other, depth))
             case "Fn::Not", [one]:
                 return not self.test(one, depth)
             case "Fn::And", [*several]:
@@ -108,6 +108,21 @@ class Scope:
             case "Fn::Or", [*several]:
                 return any(self.test(one, depth) for one in several)
         raise UnknownValueError
+
+    def pass_on(self, values: Any) -> tuple[dict[str, str], frozenset[str]]:
+        """What a nested stack is given that has these parameters: the values that are known, and
+        the names of the others.
+        """
+        known = {name: value for name, value in self.parameters.items() if name.startswith("AWS::")}
+        unknown = {"AWS::StackName", "AWS::StackId"}
+        for name, value in as_dict(values).items():
+            try:
+                found = self.resolve(value)
+            except UnknownValueError:
+                unknown.add(name)
+            else:
+                known[name] = ",".join(map(str, found)) if isinstance(found, list) else str(found)
+        return known, frozenset(unknown)
 
     def find_parameter(self, name: str) -> Any:
         """The value of a parameter: a list for one of a list type."""
@@ -163,8 +178,17 @@ def _if(scope: Scope, argument: Any, depth: int) -> Any:
 
 
 def _find_in_map(scope: Scope, argument: Any, depth: int) -> Any:
-    name, first, second = (scope.resolve(one, depth) for one in argument[:3])
-    return scope.template["Mappings"][name][first][second]
+    found: Any = scope.template["Mappings"]
+    keys = [scope.resolve(one, depth) for one in argument[:3]]
+    try:
+        for key in keys:
+            found = {_to_text(name): value for name, value in found.items()}[_to_text(key)]
+    except LookupError:
+        # AWS::LanguageExtensions lets a template say what is in place of that.
+        if "DefaultValue" not in as_dict(argument[-1]):
+            raise
+        return scope.resolve(argument[-1]["DefaultValue"], depth)
+    return found
 
 
 def _select(scope: Scope, argument: Any, depth: int) -> Any:

@@ -26,6 +26,7 @@ from plldb.templates import as_dict, read_values
 
 # The first one that is there counts.
 _CONFIGURATIONS = ("samconfig.toml", "samconfig.yaml", "samconfig.yml")
+DEFAULT_ENVIRONMENT = "default"
 _OUTPUT = ".aws-sam"
 _BUILT = (
     "its code is the copy that sam build has made, {0}. Edits of the source have no effect until "
@@ -56,7 +57,7 @@ def find_projects(folder: Path) -> Sequence[Project]:
         project = None if built is None else find_template_project(built)
         return [] if project is None else [project]
     names: dict[_Deployment, set[str]] = {}
-    for environment in _read(path).values():
+    for environment in read_configuration(path).values():
         deployment = _find_deployment(as_dict(environment), folder)
         name = _find_parameter(as_dict(environment), "stack_name", _NAMING)
         if deployment is not None:
@@ -109,7 +110,8 @@ def find_configuration(folder: Path) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def _read(path: Path) -> Mapping[str, Any]:
+def read_configuration(path: Path) -> Mapping[str, Any]:
+    """The environments, by their names. Raises SourceError if it can't be read."""
     hint = "Mend it, or name the stack's template with --template PATH."
     if path.suffix != ".toml":
         return as_dict(read_values(path))
@@ -119,6 +121,13 @@ def _read(path: Path) -> Mapping[str, Any]:
         raise SourceError(f"{path} is no valid TOML: {error}.", hint) from None
     except OSError as error:
         raise SourceError(f"{path} can't be read: {error.strerror}.", hint) from None
+
+
+def find_deployed_template(folder: Path) -> Path | None:
+    """The template that ``sam deploy`` takes in a folder, if there is one."""
+    path = find_configuration(folder)
+    environments = {} if path is None else read_configuration(path)
+    return _find_template(as_dict(environments.get(DEFAULT_ENVIRONMENT)), folder)
 
 
 def _find_deployment(environment: Mapping[str, Any], folder: Path) -> _Deployment | None:

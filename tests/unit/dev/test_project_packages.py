@@ -18,7 +18,7 @@ CDK_BUCKET = "cdk-hnb659fds-assets-${AWS::AccountId}-${AWS::Region}"
 
 
 def package(source: StackSource) -> PackagedTemplate:
-    return source.package(STORAGE, AS_ON_AWS)
+    return source.package(STORAGE, AS_ON_AWS, {})
 
 
 class App:
@@ -133,6 +133,29 @@ class TestCdk:
             choose_stacks(sources, "Auht")
         assert "Did you mean 'Auth'?" in (raised.value.hint or "")
 
+    def test_an_asset_may_be_json(self, tmp_path: Path) -> None:
+        app = App(tmp_path)
+        definition = {"Bucket": {"Fn::Sub": CDK_BUCKET}, "Key": f"{HASH}.json"}
+        machine = {"Type": "AWS::StepFunctions::StateMachine"}
+        app.add("Shop", {"M": machine | {"Properties": {"DefinitionS3Location": definition}}})
+        app.write()
+        manifest = app.out / "Shop.assets.json"
+        text = manifest.read_text().replace(f"asset.{HASH}", f"asset.{HASH}.json")
+        manifest.write_text(text.replace(f"{HASH}.zip", f"{HASH}.json"))
+        (app.out / f"asset.{HASH}.json").write_text('{"StartAt": "x"}')
+        (upload,) = package(find_stack_sources(tmp_path, None)[0]).uploads
+        assert upload.key == f"p/{HASH}.json"
+        assert upload.make().body == b'{"StartAt": "x"}'
+
+    def test_it_may_be_synthesised_to_another_folder(self, tmp_path: Path) -> None:
+        app = App(tmp_path)
+        app.add("Shop", {"Fn": FUNCTION})
+        app.write()
+        (tmp_path / "build").mkdir()
+        app.out.rename(tmp_path / "build" / "synth")
+        (tmp_path / "cdk.json").write_text('\ufeff{"app": "x", "output": "build/synth"}')
+        assert [one.name for one in find_stack_sources(tmp_path, None)] == ["Shop"]
+
     def test_one_that_is_in_the_folder_by_name(self, tmp_path: Path) -> None:
         app = App(tmp_path)
         app.add("Shop", {"Fn": FUNCTION})
@@ -194,6 +217,19 @@ def test_a_template_has_no_name_of_its_own(tmp_path: Path) -> None:
     (source,) = find_stack_sources(tmp_path, None)
     assert source.name is None
     assert package(source).uploads == ()
+
+
+@pytest.mark.parametrize("name", ["template_file", "template-file"])
+def test_the_template_may_be_named_by_sams_configuration(tmp_path: Path, name: str) -> None:
+    for path in ("template.yaml", "infra/app.yaml"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text("Resources: {}")
+    (tmp_path / "samconfig.toml").write_text(
+        f'[default.global.parameters]\n{name} = "infra/app.yaml"\n'
+        '[prod.global.parameters]\ntemplate_file = "prod.yaml"\n'
+    )
+    (source,) = find_stack_sources(tmp_path, None)
+    assert source.template == tmp_path / "infra" / "app.yaml"
 
 
 def test_nothing_to_deploy(tmp_path: Path) -> None:

@@ -62,3 +62,26 @@ def test_tags_are_too(tmp_path: Path) -> None:
 def test_what_makes_no_sense_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(SourceError, match=r"samconfig\.toml"):
         read(tmp_path, text)
+
+
+def test_names_may_have_hyphens(tmp_path: Path) -> None:
+    settings = read(
+        tmp_path,
+        '[default.global.parameters]\nstack-name = "shop"\n'
+        '[default.deploy.parameters]\nparameter-overrides = "Stage=dev"\n',
+    )
+    assert (settings.stack_name, settings.parameters) == ("shop", {"Stage": "dev"})
+
+
+def test_a_list_is_one_parameter(tmp_path: Path) -> None:
+    text = '[default.deploy.parameters]\nparameter_overrides = {Names = ["a", "b"]}\n'
+    assert read(tmp_path, text).parameters == {"Names": "a,b"}
+
+
+@pytest.mark.parametrize("name", ["samconfig.yaml", "samconfig.yml"])
+def test_it_may_be_yaml(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text(
+        "version: 0.1\ndefault:\n  deploy:\n    parameters:\n"
+        "      stack_name: shop\n      parameter_overrides: [Stage=dev]\n      tags: a=b\n"
+    )
+    assert read_sam_settings(tmp_path) == SamSettings("shop", {"Stage": "dev"}, {"a": "b"})

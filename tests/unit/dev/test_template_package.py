@@ -77,8 +77,53 @@ class TestCode:
         assert properties(packaged)["CodeUri"].startswith("s3://bucket/p/src-")
         assert packaged.body["Globals"] == {"Function": {"Runtime": "python3.13"}}
 
-    def test_none_is_the_templates_folder(self, project: Project) -> None:
-        packaged = project.package("Resources: {Fn: {Type: AWS::Serverless::Function}}")
+    @pytest.mark.parametrize(
+        ("code", "name"),
+        [
+            ("!Sub ./src", "src"),
+            ("!Sub '${Folder}'", "src"),
+            ("!Ref Folder", "src"),
+            ("!If [IsOther, other, !Ref Folder]", "src"),
+            ("!If [IsOther, other, !Ref AWS::NoValue]", ""),
+        ],
+    )
+    def test_what_is_computed_from_what_is_known(
+        self, project: Project, code: str, name: str
+    ) -> None:
+        packaged = project.package(
+            "Parameters: {Folder: {Type: String, Default: src}}\n"
+            "Conditions: {IsOther: !Equals [!Ref Folder, other]}\n"
+            "Resources: {Fn: {Type: AWS::Serverless::Function, "
+            f"Properties: {{CodeUri: {code}}}}}}}"
+        )
+        name = name or project.folder.name
+        assert properties(packaged)["CodeUri"].startswith(f"s3://bucket/p/{name}-")
+
+    @pytest.mark.parametrize("code", ["!Ref Place", "!Sub 's3://${Place}/k'", "!GetAtt B.Name"])
+    def test_what_only_cloudformation_knows_stays(self, project: Project, code: str) -> None:
+        packaged = project.package(
+            "Parameters: {Place: {Type: String, Default: 's3://b/k'}}\n"
+            "Resources: {Fn: {Type: AWS::Serverless::Function, "
+            f"Properties: {{CodeUri: {code}}}}}}}"
+        )
+        assert isinstance(properties(packaged)["CodeUri"], dict)
+        assert packaged.uploads == ()
+
+    def test_a_nested_template_knows_what_it_is_passed(self, project: Project) -> None:
+        project.write(
+            "Parameters: {Folder: {Type: String}}\n"
+            "Resources: {Fn: {Type: AWS::Lambda::Function, Properties: {Code: !Ref Folder}}}\n",
+            "inner.yaml",
+        )
+        packaged = project.package(
+            "Resources: {Inner: {Type: AWS::CloudFormation::Stack, "
+            "Properties: {TemplateURL: inner.yaml, Parameters: {Folder: src}}}}\n"
+        )
+        assert packaged.nested[0]["Resources"]["Fn"]["Properties"]["Code"]["S3Bucket"] == "bucket"
+
+    @pytest.mark.parametrize("rest", ["", ", Properties: "])
+    def test_none_is_the_templates_folder(self, project: Project, rest: str) -> None:
+        packaged = project.package(f"Resources: {{Fn: {{Type: AWS::Serverless::Function{rest}}}}}")
         assert properties(packaged)["CodeUri"].startswith("s3://bucket/p/")
 
     @pytest.mark.parametrize(
@@ -201,6 +246,11 @@ class TestCapabilities:
                 ["CAPABILITY_AUTO_EXPAND", "CAPABILITY_IAM"],
             ),
             (
+                "Resources: {T: {Type: AWS::SNS::Topic, "
+                "Properties: {Fn::Transform: {Name: Mine}}}}",
+                ["CAPABILITY_AUTO_EXPAND"],
+            ),
+            (
                 "Resources: {S: {Type: AWS::CloudFormation::Stack, "
                 "Properties: {TemplateURL: 'https://x'}}}",
                 ["CAPABILITY_AUTO_EXPAND", "CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"],
@@ -245,6 +295,27 @@ class TestLoopsAndIncludes:
             assert code.startswith(f"s3://bucket/p/{name}-")
         assert packaged.body["Resources"].keys() == {"aFn", "srcFn", "Fn::ForEach::Queues"}
         assert "CAPABILITY_IAM" in packaged.capabilities
+
+    @pytest.mark.parametrize("code", ["'${Name}/'", "!Sub '${Name}/'", "!Ref Name"])
+    @pytest.mark.parametrize("parameters", [{"Names": "src, a"}, {}])
+    def test_a_loop_over_what_a_parameter_says(
+        self, project: Project, code: str, parameters: dict[str, str]
+    ) -> None:
+        project.write("a = 1\n", "a/app.py")
+        project.write("b = 1\n", "b/app.py")
+        packaged = project.package(
+            "Parameters: {Names: {Type: CommaDelimitedList, Default: 'a,b'}}\n"
+            "Resources:\n"
+            "  Fn::ForEach::Names:\n"
+            "    - Name\n"
+            "    - !Ref Names\n"
+            f"    - ${{Name}}: {{Type: AWS::Lambda::Function, Properties: {{Code: {code}}}}}\n",
+            parameters=parameters,
+        )
+        names = ("src", "a") if parameters else ("a", "b")
+        assert tuple(packaged.body["Resources"]) == names
+        for name in names:
+            assert properties(packaged, name)["Code"]["S3Key"].startswith(f"p/{name}-")
 
     def test_a_loop_over_what_a_parameter_says_may_name_one_folder(self, project: Project) -> None:
         packaged = project.package(

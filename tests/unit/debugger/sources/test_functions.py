@@ -91,6 +91,16 @@ Resources:
     Type: AWS::Serverless::SimpleTable
 """
 
+    def test_code_that_a_condition_leaves_out(self, project: Path) -> None:
+        text = """
+Conditions: { IsBuilt: !Equals [a, b] }
+Resources:
+  One:
+    Type: AWS::Serverless::Function
+    Properties: { CodeUri: !If [IsBuilt, build/, !Ref AWS::NoValue] }
+"""
+        assert found(project, text) == {"One": source(project)}
+
     def test_folders_and_globals(self, project: Path) -> None:
         assert found(project, self.TEXT) == {
             "One": source(project / "src/one", "one.main", "python3.12"),

@@ -17,13 +17,16 @@ Parameters:
   Stored: { Type: "AWS::SSM::Parameter::Value<String>", Default: /a/b }
   Given: { Type: String }
   On: { Type: String, Default: true }
-Mappings: { Folders: { dev: { Code: src/dev }, prod: { Code: src/prod } } }
+Mappings:
+  Folders: { dev: { Code: src/dev }, prod: { Code: src/prod } }
+  Accounts: { 123456789012: { 2: src/two, true: src/true } }
 Conditions:
   IsProd: !Equals [!Ref Stage, prod]
   IsDev: !Not [!Condition IsProd]
   Both: !And [!Condition IsProd, !Condition IsDev]
   Either: !Or [!Condition IsProd, !Condition IsDev]
   Unknown: !Equals [!Ref Given, x]
+  IsOn: !Equals [!Ref On, true]
   Endless: !Not [!Condition Endless]
 Resources: {}
 """)
@@ -49,7 +52,17 @@ def resolve(text: str, **parameters: str) -> object:
         ("!If [IsProd, a, b]", {"Stage": "prod"}, "a"),
         ("!If [IsDev, !If [Both, x, !Ref Stage], !Ref Given]", {}, "dev"),
         ("!If [Either, a, b]", {}, "a"),
+        ("!If [IsOn, a, b]", {}, "a"),
+        ("!If [IsOn, a, b]", {"On": "false"}, "b"),
         ("!FindInMap [Folders, !Ref Stage, Code]", {}, "src/dev"),
+        ("!FindInMap [Folders, test, Code, DefaultValue: !Sub 'src/${Stage}']", {}, "src/dev"),
+        ("!FindInMap [Folders, dev, Code, DefaultValue: src]", {}, "src/dev"),
+        (
+            "!FindInMap [Accounts, !Ref AWS::AccountId, '2']",
+            {"AWS::AccountId": "123456789012"},
+            "src/two",
+        ),
+        ("!FindInMap [Accounts, 123456789012, !Ref On]", {}, "src/true"),
         ("!Select [1, !Split ['-', a-b]]", {}, "b"),
         ("{a: !Ref Stage}", {}, {"a": "dev"}),
     ],
@@ -75,6 +88,7 @@ def test_what_is_known(text: str, parameters: dict[str, str], expected: object) 
         "!GetAtt a.b",
         "!ImportValue a",
         "!FindInMap [Folders, other, Code]",
+        "!FindInMap [Folders, !Ref Given, Code, DefaultValue: src]",
         "!Select [7, [a]]",
         "!Join [a]",
     ],
