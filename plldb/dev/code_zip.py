@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -33,6 +34,8 @@ _LEFT_OUT = frozenset(
 _ENVIRONMENT = "pyvenv.cfg"
 _ARCHIVES = (".zip", ".jar")
 _DIGITS = 32
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 class MakeBody(Protocol):
@@ -56,7 +59,7 @@ def zip_code(path: Path, prefix: str) -> Upload:
     The key is ``<prefix><name>-<hash>.zip``. Links are followed. Raises OSError for what can't be
     read.
     """
-    name = path.stem if path.is_file() else path.name
+    name = _name(path.stem if path.is_file() else path.name)
     if path.is_file() and path.suffix.lower() in _ARCHIVES:
         body = path.read_bytes()
         return Upload(f"{prefix}{name}-{_digest(body)}{path.suffix.lower()}", lambda: body)
@@ -75,7 +78,12 @@ def upload_file(path: Path, prefix: str) -> Upload:
 
 
 def upload_text(body: bytes, name: str, suffix: str, prefix: str) -> Upload:
-    return Upload(f"{prefix}{name}-{_digest(body)}{suffix}", lambda: body)
+    return Upload(f"{prefix}{_name(name)}-{_digest(body)}{suffix}", lambda: body)
+
+
+def _name(name: str) -> str:
+    """As it may stand in a URL, for people to know it by."""
+    return _UNSAFE.sub("-", name)
 
 
 def _digest(body: bytes) -> str:

@@ -19,10 +19,11 @@ MANIFEST = "manifest.json"
 _TEMPLATE = ".template.json"
 # Of a resource's metadata:
 # https://github.com/aws/aws-cdk/blob/main/packages/aws-cdk-lib/cx-api/lib/assets.ts
-ASSET_PATH, ASSET_IS_BUNDLED, ASSET_DOCKERFILE = (
+ASSET_PATH, ASSET_IS_BUNDLED, ASSET_DOCKERFILE, ASSET_TARGET = (
     "aws:asset:path",
     "aws:asset:is-bundled",
     "aws:asset:dockerfile-path",
+    "aws:asset:docker-build-target",
 )
 _STACK, _ASSEMBLY, _ASSETS = (
     "aws:cloudformation:stack",

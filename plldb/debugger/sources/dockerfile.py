@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from plldb.debugger.sources.project import find_module_path, has_module
@@ -14,8 +14,13 @@ from plldb.debugger.sources.project import find_module_path, has_module
 # https://docs.docker.com/reference/dockerfile/#parser-directives
 _ESCAPE_DIRECTIVE = re.compile(r"\A\s*#\s*escape\s*=\s*`", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$(?:\{(?P<long>\w+)(?::-(?P<default>[^}]*))?\}|(?P<short>\w+))")
+_OPTIONS = re.compile(r"(--\S+\s+)*")
+_FROM = re.compile(r"--from=(\S+)")
 # As AWS's images have it: https://docs.aws.amazon.com/lambda/latest/dg/python-image.html
 _TASK_ROOT = PurePosixPath("/var/task")
+
+
+_Copy = tuple[PurePosixPath, PurePosixPath]
 
 
 @dataclass
@@ -24,21 +29,42 @@ class _Stage:
 
     variables: dict[str, str]
     workdir: PurePosixPath = _TASK_ROOT
-    copies: list[tuple[PurePosixPath, PurePosixPath]] = field(default_factory=list)
+    copies: list[_Copy] = field(default_factory=list)
     command: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] = ()
+
+    @property
+    def handler(self) -> str | None:
+        """It is the last word of the command, or else what Lambda's runtime client is given."""
+        match self.command or self.entrypoint:
+            case (*_, "awslambdaric", handler):
+                return handler
+            case (*_, handler) if self.command:
+                return handler
+        return None
+
+    def copy_to(self, source: PurePosixPath, destination: PurePosixPath) -> Iterator[_Copy]:
+        """What another stage gets that copies a path of this one."""
+        source = "/" / source
+        for inner, at in self.copies:
+            if at.is_relative_to(source):
+                yield inner, destination / at.relative_to(source)
+            elif source.is_relative_to(at):
+                yield inner / source.relative_to(at), destination
 
 
 def read_image(
-    context: Path, dockerfile: Path, command: tuple[str, ...] = ()
+    context: Path, dockerfile: Path, command: tuple[str, ...] = (), target: str | None = None
 ) -> tuple[Path, str | None]:
     """The folder in a build's context that is /var/task in the image, and the handler.
 
-    ``command`` stands in place of the Dockerfile's CMD, if there is one. The folder is found by
+    ``command`` stands in place of the Dockerfile's CMD, if there is one. ``target`` names the stage
+    that is the image, if it is not the last one. The folder is found by
     what is copied where, and by the handler's module; it is the context if neither tells. Raises
     OSError or UnicodeDecodeError if the Dockerfile can't be read.
     """
-    stage = _parse(dockerfile.read_text(encoding="utf-8"))
-    handler = next(iter((command or stage.command)[-1:]), None)
+    stage = _parse(dockerfile.read_text(encoding="utf-8-sig"), target)
+    handler = command[-1] if command else stage.handler
     candidates = dict.fromkeys([*_list_roots(context, stage), context])
     module = find_module_path(handler or "")
     found = [folder for folder in candidates if has_module(folder, module)]
@@ -66,22 +92,49 @@ def _list_roots(context: Path, stage: _Stage) -> Iterator[Path]:
             yield context.joinpath(*parts[: -len(inner)])
 
 
-def _parse(text: str) -> _Stage:
-    """The last stage, which is what the image is."""
-    stage = _Stage({"LAMBDA_TASK_ROOT": str(_TASK_ROOT)})
+def _parse(text: str, target: str | None) -> _Stage:
+    """The stage that is the image: the last one, if none is named."""
+    # What stands before the first stage is of use in those that name it again.
+    arguments: dict[str, str] = {}
+    # By their numbers and names.
+    stages: dict[str, _Stage] = {}
+    count = 0
+    stage = _make_stage()
     for instruction, value in _list_instructions(text):
         match instruction:
             case "FROM":
-                stage = _Stage({"LAMBDA_TASK_ROOT": str(_TASK_ROOT)})
+                if target is not None and stage is stages.get(target.lower()):
+                    break
+                words = [word for word in _split(_substitute(value, arguments)) if word[:2] != "--"]
+                base = stages.get(words[0].lower()) if words else None
+                stage = _copy(base) if base is not None else _make_stage()
+                stages[str(count)] = stage
+                count += 1
+                if len(words) > 2:
+                    stages[words[2].lower()] = stage
+            case "ARG" if not stages:
+                arguments |= _read_variables(value, arguments)
             case "ARG" | "ENV":
-                stage.variables |= _read_variables(value, stage.variables)
+                named = value.split() if instruction == "ARG" else []
+                known = {name: arguments[name] for name in named if name in arguments}
+                stage.variables |= known | _read_variables(value, stage.variables)
             case "WORKDIR":
                 stage.workdir /= _substitute(value, stage.variables)
             case "COPY" | "ADD":
-                stage.copies += _read_copies(_substitute(value, stage.variables), stage.workdir)
+                stage.copies += _read_copies(_substitute(value, stage.variables), stage, stages)
             case "CMD":
                 stage.command = tuple(_split(value))
+            case "ENTRYPOINT":
+                stage.entrypoint = tuple(_split(value))
     return stage
+
+
+def _make_stage() -> _Stage:
+    return _Stage({"LAMBDA_TASK_ROOT": str(_TASK_ROOT)})
+
+
+def _copy(stage: _Stage) -> _Stage:
+    return replace(stage, variables=dict(stage.variables), copies=list(stage.copies))
 
 
 def _list_instructions(text: str) -> Iterator[tuple[str, str]]:
@@ -107,16 +160,20 @@ def _read_variables(value: str, variables: Mapping[str, str]) -> dict[str, str]:
     return {name: text for name, equals, text in pairs if equals}
 
 
-def _read_copies(
-    value: str, workdir: PurePosixPath
-) -> Iterator[tuple[PurePosixPath, PurePosixPath]]:
-    words = _split(re.sub(r"^(--(?!from=)\S+\s+)*", "", value))
-    # What another stage has made is none of the context's.
-    if len(words) < 2 or words[0].startswith("--"):
+def _read_copies(value: str, stage: _Stage, stages: Mapping[str, _Stage]) -> Iterator[_Copy]:
+    options = _OPTIONS.match(value)
+    words = _split(value[options.end() :] if options else value)
+    if len(words) < 2:
         return
     *sources, destination = words
+    other = _FROM.search(options[0]) if options else None
     for source in sources:
-        yield PurePosixPath(source.lstrip("/")), workdir / destination
+        if other is None:
+            yield PurePosixPath(source.lstrip("/")), stage.workdir / destination
+        elif other[1].lower() in stages:
+            # Of what another stage has made, that is known which it has of the context.
+            origin = stages[other[1].lower()]
+            yield from origin.copy_to(PurePosixPath(source), stage.workdir / destination)
 
 
 def _split(value: str) -> list[str]:

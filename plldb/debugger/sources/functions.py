@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from plldb.debugger.sources.cloud_assembly import ASSET_DOCKERFILE, ASSET_PATH
+from plldb.debugger.sources.cloud_assembly import ASSET_DOCKERFILE, ASSET_PATH, ASSET_TARGET
 from plldb.debugger.sources.code_location import WAY_OUT, FunctionCode, InlineText, locate_code
 from plldb.debugger.sources.dockerfile import read_image
 from plldb.debugger.sources.expansion import expand
@@ -247,8 +247,10 @@ class _Reader:
         dockerfile = context / (file if isinstance(file, str) else "Dockerfile")
         command = as_list(as_dict(properties.get("ImageConfig")).get("Command"))
         names = tuple(filter(None, map(self.scope.find_text, command)))
+        target = metadata.get(ASSET_TARGET) or metadata.get("DockerBuildTarget")
+        stage = target if isinstance(target, str) else None
         try:
-            folder, handler = read_image(context, dockerfile, names)
+            folder, handler = read_image(context, dockerfile, names, stage)
         except (OSError, UnicodeDecodeError) as error:
             return f"its Dockerfile can't be read: {error}"
         name = self.scope.find_text(properties.get("FunctionName"))

@@ -214,7 +214,11 @@ def _match_all(tree: _Tree, package: Package, anchor: str) -> list[_Match]:
 
 def _match(tree: _Tree, folder: Path, package: Package) -> _Match:
     equal = different = beside = 0
-    for name in tree.list_below(folder):
+    below = set(tree.list_below(folder))
+    # What is behind a link to a folder, or in one of a name such as build, is none of the tree's. A
+    # build has put other things into a package than what is there.
+    hidden = set() if package.is_bundled else package.names - below
+    for name in below | {name for name in hidden if is_file(folder / name)}:
         if name not in package.names:
             beside += not _NO_CODE.fullmatch(name)
         elif package.digest(name) == tree.digest(folder / name):

@@ -108,7 +108,11 @@ class _Service:
         if logical_id in self._layers:
             return self._locate_layer(self._layers[logical_id])
         name = properties.get("FunctionName")
-        function = self._functions.get(name) if isinstance(name, str) else None
+        function = (
+            self._functions.get(name)
+            if isinstance(name, str)
+            else self._functions_by_id.get(logical_id)
+        )
         if function is not None:
             return self._locate_function(function, str(properties.get("Handler")))
         return self.folder if content.get("S3Bucket") == {"Ref": _BUCKET} else None
@@ -153,9 +157,14 @@ class _Service:
             path = make_absolute(self.folder / artifact)
             if not path.is_relative_to(self.output):
                 return self._find_origin(path, handler)
-        # Of serverless-python-requirements: what is in this folder is at the package's top.
-        module = function.get("module", ".")
-        return find_folder(self.folder, module if isinstance(module, str) else ".")
+        # Of serverless-python-requirements: what is in this folder is at the package's top, if
+        # functions are packaged individually.
+        module = function.get("module")
+        if not isinstance(module, str):
+            return self.folder
+        folder, name = find_folder(self.folder, module), find_module_path(handler)
+        is_whole = isinstance(folder, Path) and not has_module(folder, name)
+        return self.folder if is_whole and has_module(self.folder, name) else folder
 
     def _find_origin(self, path: Path, handler: str) -> Path | str:
         origin = OriginFinder([self.folder]).find(Package(path, is_bundled=True), handler)
@@ -174,9 +183,17 @@ class _Service:
     @cached_property
     def _functions(self) -> Mapping[str, Mapping[str, Any]]:
         """By their names at Lambda."""
-        functions = as_dict(_follow(self.state, self._content.get("functions")))
-        described = [as_dict(_follow(self.state, one)) for one in functions.values()]
+        described = self._functions_by_id.values()
         return {one["name"]: one for one in described if isinstance(one.get("name"), str)}
+
+    @cached_property
+    def _functions_by_id(self) -> Mapping[str, Mapping[str, Any]]:
+        """By their logical ids."""
+        functions = as_dict(_follow(self.state, self._content.get("functions")))
+        return {
+            f"{_normalise(name)}LambdaFunction": as_dict(_follow(self.state, one))
+            for name, one in functions.items()
+        }
 
     @cached_property
     def _layers(self) -> Mapping[str, Mapping[str, Any]]:

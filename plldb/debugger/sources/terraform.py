@@ -7,6 +7,7 @@ was made of. https://developer.hashicorp.com/terraform/internals/json-format
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -138,7 +139,8 @@ class _Configuration:
         package, content_hash = self._find_package(values), _text(values, "source_code_hash")
         if package is None:
             return None
-        named = [one for one in self._archives if one.path == package]
+        path = os.path.normpath(package)
+        named = [one for one in self._archives if os.path.normpath(one.path) == path]
         # Its path may have been another one when the state was written.
         equal = [one for one in self._archives if content_hash and one.content_hash == content_hash]
         sources = {one.source for one in equal}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import zipfile
 from pathlib import Path
 
@@ -25,6 +26,13 @@ def folder(tmp_path: Path) -> Path:
 
 def opened(upload: Upload) -> zipfile.ZipFile:
     return zipfile.ZipFile(io.BytesIO(upload.make().body))
+
+
+def test_its_key_can_stand_in_a_url(folder: Path) -> None:
+    other = folder.rename(folder.with_name("my ünïcode&code"))
+    assert re.fullmatch(r"p/my-n-code-code-[0-9a-f]{32}\.zip", zip_code(other, "p/").key)
+    (other / "stack #1.yaml").write_text("x")
+    assert upload_file(other / "stack #1.yaml", "p/").key.startswith("p/stack-1-")
 
 
 def test_it_has_the_files_and_what_can_be_run(folder: Path) -> None:

@@ -53,6 +53,46 @@ def test_where_the_code_is(tmp_path: Path, lines: str, files: list[str], folder:
     assert read(tmp_path, text, *files) == (folder, "app.handler")
 
 
+class TestStages:
+    """https://docs.docker.com/build/building/multi-stage/"""
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            BASE.rstrip() + " AS base\nCOPY src/ .\nCMD app.handler\nFROM base\nRUN true",
+            BASE.rstrip()
+            + " as Base\nCOPY src/ .\nFROM --platform=linux/amd64 base\nCMD app.handler",
+            "FROM python:3.12 AS build\nCOPY src /out\nRUN x\n"
+            f"{BASE}COPY --from=build /out ${{LAMBDA_TASK_ROOT}}\nCMD app.handler",
+            "FROM python:3.12\nCOPY . /out\n"
+            f"{BASE}COPY --chown=1 --from=0 /out/src/ .\nCMD app.handler",
+            # https://docs.aws.amazon.com/lambda/latest/dg/python-image.html
+            'ARG FUNCTION_DIR="/function"\nFROM python:3.12 AS build-image\nARG FUNCTION_DIR\n'
+            "COPY src/* ${FUNCTION_DIR}/\nFROM python:3.12-slim\nARG FUNCTION_DIR\n"
+            "WORKDIR ${FUNCTION_DIR}\nCOPY --from=build-image ${FUNCTION_DIR} ${FUNCTION_DIR}\n"
+            'ENTRYPOINT ["python", "-m", "awslambdaric"]\nCMD ["app.handler"]',
+            f'{BASE}COPY src .\nENTRYPOINT ["python", "-m", "awslambdaric", "app.handler"]',
+            f"\ufeff{BASE}COPY src .\r\nCMD app.handler\r\n",
+        ],
+    )
+    def test_what_one_has_of_another(self, tmp_path: Path, text: str) -> None:
+        assert read(tmp_path, text, "src/app.py", "app.py/x") == ("src", "app.handler")
+
+    def test_the_image_need_not_be_the_last_one(self, tmp_path: Path) -> None:
+        text = (
+            f"{BASE.rstrip()} AS prod\nCOPY src .\nCMD app.handler\n"
+            "FROM prod AS test\nCOPY tests .\nCMD test.main"
+        )
+        read(tmp_path, text, "src/app.py", "tests/test.py")
+        image = read_image(tmp_path, tmp_path / "Dockerfile", target="Prod")
+        assert image == (tmp_path / "src", "app.handler")
+        assert read_image(tmp_path, tmp_path / "Dockerfile")[1] == "test.main"
+
+    def test_what_is_from_elsewhere_is_not_known(self, tmp_path: Path) -> None:
+        text = f"{BASE}COPY --from=ghcr.io/x/y /src .\nCMD app.handler"
+        assert read(tmp_path, text, "src/app.py") == (".", "app.handler")
+
+
 def test_a_package_that_is_copied_as_a_whole(tmp_path: Path) -> None:
     text = BASE + 'COPY services/orders/ /var/task/orders/\nCMD ["orders.app.handler"]'
     assert read(tmp_path, text, "services/orders/app.py") == ("services", "orders.app.handler")

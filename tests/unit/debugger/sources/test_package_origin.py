@@ -59,6 +59,18 @@ def test_the_folder_with_equal_files(root: Path) -> None:
     assert find(root, package) == root / "lambdas/orders"
 
 
+@pytest.mark.parametrize("name", ["common", "build"])
+def test_what_is_behind_a_link_or_looks_built_may_be_a_part_of_the_folder(
+    root: Path, name: str
+) -> None:
+    write(root / "shared", {"util.py": "x = 1\n"})
+    (root / "lambdas/orders" / name).symlink_to(root / "shared", target_is_directory=True)
+    package = packaged(root / "lambdas/orders")
+    assert find(root, package) == root / "lambdas/orders"
+    write(package.path, {f"{name}/util.py": "x = 2\n"})
+    assert isinstance(find(root, Package(package.path)), NoOrigin)
+
+
 def test_a_zip_file(root: Path) -> None:
     with zipfile.ZipFile(root / "orders.zip", "w") as archive:
         archive.write(root / "lambdas/orders/app.py", "app.py")

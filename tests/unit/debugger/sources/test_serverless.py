@@ -99,6 +99,17 @@ def test_a_module_has_its_own_folder_and_packages(tmp_path: Path) -> None:
     assert source.build_dir == tmp_path / ".serverless" / "mod" / "requirements"
 
 
+def test_a_module_that_is_packaged_with_the_others_is_found_in_the_services_folder(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "mod").mkdir()
+    (tmp_path / "mod" / "app.py").touch()
+    package(tmp_path, {"module": "mod"}, Handler="mod/app.handler")
+    assert found(tmp_path).code_dir == tmp_path
+    package(tmp_path, {"module": "mod"}, Handler="app.handler")
+    assert found(tmp_path).code_dir == tmp_path / "mod"
+
+
 def test_an_artifact_that_something_else_made_is_known_by_what_is_in_it(tmp_path: Path) -> None:
     (tmp_path / "made").mkdir()
     (tmp_path / "made" / "app.py").write_text("def handler(e, c): pass")
@@ -171,7 +182,11 @@ def test_a_state_without_what_is_expected_harms_nothing(tmp_path: Path, state: s
 
 
 def test_a_name_that_cloudformation_computes(tmp_path: Path) -> None:
-    package(tmp_path, {}, FunctionName={"Fn::Sub": "${AWS::StackName}-one"})
+    name = {"Fn::Sub": "${AWS::StackName}-one"}
+    package(tmp_path, {}, FunctionName=name)
+    assert found(tmp_path).code_dir == tmp_path
+    # In a bucket of the developer's own.
+    package(tmp_path, {"name": name}, {"S3Bucket": "b", "S3Key": "x.zip"}, FunctionName=name)
     assert found(tmp_path).code_dir == tmp_path
 
 

@@ -63,6 +63,17 @@ def test_an_archive_of_a_folder_or_of_a_file(project: Path) -> None:
     assert found(project, function(), archive(source_file="src/app.py")) == project / "src"
 
 
+@pytest.mark.parametrize(
+    ("filename", "output_path"),
+    [("./build/one.zip", "build/one.zip"), ("build/one.zip", "x/../build//one.zip")],
+)
+def test_a_path_may_be_spelled_in_another_way(
+    project: Path, filename: str, output_path: str
+) -> None:
+    made = archive(output_path=output_path, source_dir="src")
+    assert found(project, function(filename=filename), made) == project / "src"
+
+
 def test_an_archive_that_was_elsewhere_is_known_by_its_hash(project: Path) -> None:
     elsewhere = archive(output_path="/x/one.zip", output_base64sha256="abc=", source_dir="src")
     assert found(project, function(), elsewhere) == project / "src"
