@@ -72,6 +72,8 @@ _ATTEMPTS = 5
 _DEPLOYMENT_LOOKS, _DEPLOYMENT_PAUSE = 60, 5.0
 _RESTORED_LATER = "the stack is being deployed; its functions are restored afterwards"
 _CHANGING = "somebody else keeps changing it"
+# What a debugger is told of a function, and plldb changes nothing of.
+_TOLD = ("CodeSha256", "LoggingConfig", "MemorySize", "Runtime")
 _THROTTLED = "nobody can call it: its reserved concurrency is 0"
 _UNSEEN = "Lambda took the change, but it is not known whether it is through"
 _UNSIGNED = (
@@ -516,8 +518,9 @@ def _try_to_take(
     if reason := find_lack_of_room(wanted):
         return [wire.skipped(function.logical_id, reason, revision)]
     updated, warnings = _update(function, found, current.changes(wanted), instrumenter)
-    # An emulator may let two pass that change it at once, and the later one has it.
-    if updated is None or (updated and not _is_held(updated, [hold.session])):
+    # An emulator may let two pass that change it at once, and the later one has it. Of what is made
+    # of it since then, the debugger would know the revision and nothing else.
+    if updated is None or (updated and not _is_taken(found, updated, hold, instrumenter)):
         return []
     revision = updated.get("RevisionId", "")
     if rival is not None:
@@ -548,6 +551,21 @@ def _update(
         # would leave them waiting.
         return {}, [wire.warning(function.logical_id, f"{_UNSEEN}: {error}")]
     return updated, []
+
+
+def _is_taken(before: Found, after: Found, hold: Hold, instrumenter: Instrumenter) -> bool:
+    """Whether a function is held so, and is what it was but for what plldb makes of it."""
+    if not _is_held(after, [hold.session]):
+        return False
+    mine, other = (
+        undo(FunctionConfiguration.from_lambda(found), instrumenter.layer)
+        for found in (before, after)
+    )
+    if mine.image is not None:
+        # Its own command may stand in the image alone.
+        mine, other = (replace(one, handler="", image=None) for one in (mine, other))
+    told = [name for name in _TOLD if name in before and name in after]
+    return mine == other and all(before[name] == after[name] for name in told)
 
 
 def _guard(current: FunctionConfiguration) -> str | None:

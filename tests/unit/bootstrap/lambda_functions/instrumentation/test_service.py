@@ -745,6 +745,32 @@ class TestTwoSessions:
         assert of_type(messages, "skipped").keys() == {"One"}
         assert scene.functions.variables("app-One")["PLLDB_SESSION"] == "yours"
 
+    @pytest.mark.parametrize(
+        ("change", "told"),
+        [
+            ({"MemorySize": 512}, {"memorySize": 512}),
+            ({"LoggingConfig": {"LogFormat": "Text"}}, {"logging": {"LogFormat": "Text"}}),
+            ({"Environment": {"Variables": {"NAME": "other"}}}, {"variables": {"NAME": "other"}}),
+        ],
+    )
+    def test_what_somebody_changes_just_afterwards_is_told(
+        self, change: dict[str, Any], told: dict[str, Any]
+    ) -> None:
+        scene = Scene("One")
+
+        def change_as_well(name: str) -> None:
+            variables = dict(scene.functions.variables(name))
+            new = dict(change)
+            if "Environment" in new:
+                new["Environment"] = {"Variables": variables | new["Environment"]["Variables"]}
+            scene.functions.change(name, **new)
+
+        scene.functions.after_update = [change_as_well]
+        messages = scene.instrument()
+        message = of_type(messages, "instrumented")["One"]
+        assert message | told == message
+        assert message["revision"] == scene.functions.found["app-One"]["RevisionId"]
+
 
 class TestRestore:
     def test_each_is_told_of_and_at_the_end_that_it_is_over(self) -> None:
