@@ -308,6 +308,7 @@ def test_any_token_has_a_key_id_or_is_invalid(text: str) -> None:
     [
         {"iss": "other"},
         {"aud": "other"},
+        {"aud": [{"shop": 1}]},
         {"aud": [], "client_id": "shop"},
         {"aud": None, "client_id": "shop"},
         {"exp": 100},

@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/apigatewayv2/latest/api-reference/domainnames.html
 """
 
+import re
 import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -179,7 +180,20 @@ class DomainStore:
             if other["ApiMappingKey"] == key and other["ApiMappingId"] != own_id:
                 raise ConflictError(f"Api mapping with key {key or '(none)'} already exists")
         self._check_stage(record["ApiId"], record["Stage"])
+        self._check_protocol(domain, record, own_id)
         return {name: value for name, value in record.items() if name != "DomainName"}
+
+    def _check_protocol(self, domain: Domain, record: Record, own_id: str | None) -> None:
+        """https://docs.aws.amazon.com/apigateway/latest/developerguide/
+        websocket-api-mappings.html
+        """
+        apis = [record["ApiId"]]
+        apis += [one["ApiId"] for key, one in domain.mappings.items() if key != own_id]
+        found = [api for api in map(self._apis.find_api, apis) if api]
+        if len({api["ProtocolType"] for api in found}) > 1:
+            raise BadRequestError(
+                "WebSocket APIs can't be mapped to the same domain name as other APIs"
+            )
 
     def _check_stage(self, api_id: str, stage: str) -> None:
         if self._apis.find_api(api_id) is None:
@@ -266,12 +280,17 @@ def _check_domain_name(name: str) -> None:
 
 
 def _check_mapping_key(key: str) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-mappings.html"""
     if key.startswith("/") or "//" in key:
         raise BadRequestError(
             "API mapping key should not start with a '/' or have consecutive '/'s."
         )
     if key.endswith("/"):
         raise BadRequestError("API mapping key should not end with a '/'.")
+    if not re.fullmatch(r"[A-Za-z0-9$\-_.+!*'()/]{0,300}", key):
+        raise BadRequestError(
+            "API mapping key may have up to 300 characters: letters, numbers and $-_.+!*'()/"
+        )
 
 
 def _without(path: str, key: str) -> str:
