@@ -250,6 +250,18 @@ def test_a_domain_has_apis_of_one_protocol(store: ApiStore, domains: DomainStore
     assert domains.create_mapping(HERE, websocket)
 
 
+def test_an_api_with_mappings_is_not_deleted(store: ApiStore, domains: DomainStore) -> None:
+    wanted = mapping(store, "v1")
+    one = {
+        "DomainName": DOMAIN,
+        "ApiMappingId": domains.create_mapping(HERE, wanted)["ApiMappingId"],
+    }
+    with pytest.raises(BadRequestError, match="Please remove all API mappings"):
+        domains.check_unmapped(wanted["ApiId"])
+    domains.delete_mapping(HERE, one)
+    domains.check_unmapped(wanted["ApiId"])
+
+
 # OpenAPI
 
 SIGNED = {"type": "apiKey", "x-amazon-apigateway-authtype": "awsSigv4"}

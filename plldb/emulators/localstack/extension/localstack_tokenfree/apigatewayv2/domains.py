@@ -41,6 +41,9 @@ class Domain:
     record: Record
     mappings: dict[str, Record] = field(default_factory=dict)
 
+    def all(self) -> list[Record]:
+        return list(self.mappings.values())
+
 
 class DomainStore:
     """Domain names by region, as AWS keeps regional ones. Safe to call from any thread."""
@@ -117,7 +120,7 @@ class DomainStore:
 
     def list_mappings(self, region: Region, request: Record) -> list[Record]:
         with self._lock:
-            return list(self._domain(region, request["DomainName"]).mappings.values())
+            return self._domain(region, request["DomainName"]).all()
 
     def update_mapping(self, region: Region, request: Record) -> Record:
         with self._lock:
@@ -131,6 +134,19 @@ class DomainStore:
         with self._lock:
             self.get_mapping(region, request)
             del self._domain(region, request["DomainName"]).mappings[request["ApiMappingId"]]
+
+    def check_unmapped(self, api_id: str) -> None:
+        """An API with mappings is not deleted.
+
+        The message is in https://github.com/gruntwork-io/cloud-nuke/issues/370
+        """
+        with self._lock:
+            mapped = [one["ApiId"] for each in self._domains.values() for one in each.all()]
+        if api_id in mapped:
+            raise BadRequestError(
+                f"Deleting API {api_id} failed. Please remove all API mappings for the API from "
+                "your custom domain names."
+            )
 
     # for the data plane
 
@@ -146,7 +162,7 @@ class DomainStore:
         """
         with self._lock:
             domain = self._of_host(host)
-            mappings = list(domain.mappings.values()) if domain else []
+            mappings = domain.all() if domain else []
         below = path.strip("/") + "/"
         for mapping in sorted(mappings, key=lambda one: -len(one["ApiMappingKey"])):
             key = mapping["ApiMappingKey"]

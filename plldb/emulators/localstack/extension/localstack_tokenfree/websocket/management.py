@@ -7,7 +7,6 @@ apigateway-how-to-call-websocket-api-connections.html
 import json
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import unquote
 
 from rolo import Request, Response
 
@@ -21,12 +20,11 @@ ACTION = "execute-api:ManageConnections"
 
 
 def manage_connection(request: Request, api_id: str, stage: str, connection_id: str) -> Response:
-    """POST sends to the client, GET tells about it, DELETE disconnects it."""
+    """POST sends to the client, DELETE disconnects it, GET tells about it."""
     try:
         access_key = check_signature(request)
     except SignatureError as error:
         return _error(403, _error_type(str(error)), str(error))
-    connection_id = unquote(connection_id)
     if denial := _denial(request, access_key, api_id, stage):
         return _error(403, "AccessDeniedException", denial)
     connection = CONNECTIONS.find(api_id, stage, connection_id)
