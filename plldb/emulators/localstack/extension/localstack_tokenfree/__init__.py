@@ -31,7 +31,8 @@ Map of the package (nothing outside ``plugins`` is loaded before LocalStack asks
                          ``policy``, ``conditions`` and ``policy_variables``, ``framing``,
                          ``request_models``, ``opening_handshake``.
                          ``admission`` says who may connect, ``integrations`` what a route does,
-                         with ``mapping`` (templates), ``functions`` and ``backends``;
+                         with ``mapping`` (templates, ``template_utilities``), ``functions`` and
+                         ``backends``;
                          ``executors`` has the threads, ``turns`` says whose turn it is,
                          ``transport`` has the sockets; ``gateway`` and ``management`` are the two
                          routes
