@@ -36,7 +36,7 @@ def store() -> ApiStore:
 def new_api(store: ApiStore, protocol: str = "HTTP", **fields: Any) -> dict[str, str]:
     fields = {"Name": "one", "ProtocolType": protocol, **fields}
     if protocol == "WEBSOCKET":
-        fields["RouteSelectionExpression"] = "$request.body.action"
+        fields = {"RouteSelectionExpression": "$request.body.action"} | fields
     return {"ApiId": store.create_api(ACCOUNT, REGION, fields)["ApiId"]}
 
 
@@ -152,6 +152,11 @@ def test_kept(store: ApiStore, protocol: str, kind: str, request_: Mapping[str, 
 @pytest.mark.parametrize("target", [FUNCTION, "https://example.org"])
 def test_quick_create_needs_no_format(store: ApiStore, target: str) -> None:
     assert new_api(store, Target=target)
+
+
+@pytest.mark.parametrize("expression", ["\\$default", "$default"])
+def test_all_messages_may_be_for_the_default_route(store: ApiStore, expression: str) -> None:
+    assert new_api(store, "WEBSOCKET", RouteSelectionExpression=expression)
 
 
 def test_settings_are_for_routes_that_are_there(store: ApiStore) -> None:

@@ -69,7 +69,10 @@ def _is_expression(value: str) -> bool:
 
 
 def _selects_routes(value: str) -> bool:
-    """``$request.body.action``, with or without braces, or several such beside each other."""
+    """``$request.body.action``, with or without braces, or several such beside each other; or the
+    route that is to get all messages, as public applications have it: ``\\$default``."""
+    if value.removeprefix("\\") == DEFAULT_ROUTE:
+        return True
     return _is_expression(value) and bool(re.search(r"\$\{?(?:request|context)\.", value))
 
 
