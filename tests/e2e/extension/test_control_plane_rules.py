@@ -369,6 +369,7 @@ def test_a_refused_change_changes_nothing(place: Place) -> None:
 def test_settings_are_merged_and_taken_away_by_name(place: Place) -> None:
     one = {"ApiId": place.apis["WEBSOCKET"], "StageName": "s"}
     settings = {"known": {"ThrottlingBurstLimit": 1}, "other": {"ThrottlingBurstLimit": 2}}
+    place.client.create_route(ApiId=one["ApiId"], RouteKey="other")
     place.client.create_stage(**one, StageVariables={"a": "1"}, RouteSettings=settings)
     place.client.update_stage(**one, StageVariables={"a": "", "b": "2"})
     place.client.delete_route_settings(**one, RouteKey="other")

@@ -3,9 +3,10 @@
 import threading
 from queue import Queue
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from localstack_tokenfree.batches import Merging, grouped, take_all
+from localstack_tokenfree.batches import Merging, grouped, hand_over, take_all
 
 SECONDS = 20
 
@@ -34,6 +35,19 @@ def test_groups_keep_the_order(items: list[tuple[str, int]]) -> None:
     assert list(groups) == list(dict.fromkeys(letter for letter, _ in items))
     for letter, those in groups.items():
         assert those == [item for item in items if item[0] == letter]
+
+
+def test_a_group_that_fails_takes_no_other_along(caplog: pytest.LogCaptureFixture) -> None:
+    heard: list[str] = []
+
+    def hear(name: str, words: list[str]) -> None:
+        if name == "b":
+            raise RuntimeError("nobody knows why")
+        heard.extend(words)
+
+    hand_over(["a1", "b1", "c1", "a2"], lambda word: word[0], hear)
+    assert heard == ["a1", "a2", "c1"]
+    assert "What was meant for b is lost" in caplog.text
 
 
 def test_a_queue_that_merges() -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from localstack_tokenfree.websocket.events import is_id, new_id
 from localstack_tokenfree.websocket.expressions import (
     Response,
     Scope,
@@ -75,6 +76,11 @@ def test_reserved_routes_cannot_be_named() -> None:
     assert select_route_key("$request.body.x", SCOPE) is None
 
 
+@pytest.mark.parametrize("expression", ["\\$default", "$default"])
+def test_a_message_for_the_default_route(expression: str) -> None:
+    assert select_route_key(expression, SCOPE) is None
+
+
 def test_all_values_of_a_name() -> None:
     """https://docs.aws.amazon.com/apigateway/latest/developerguide/websocket-api-data-mapping.html"""
     assert SCOPE.find("route.request.multivalueheader.X-Api-Key") == ["secret", "other"]
@@ -83,6 +89,23 @@ def test_all_values_of_a_name() -> None:
     for place in ("header.x-api-key", "querystring.token", "multivaluequerystring.token"):
         assert message.find(f"route.request.{place}") is None
     assert message.find("route.request.body.action") == "join"
+
+
+@pytest.mark.parametrize(
+    ("text", "well_formed"),
+    [
+        ("L0SM9cOFvHcCIhw=", True),
+        ("J9dA-etnoAMCF_Q=", True),
+        ("WDGT8fY4joECJrQ=test", False),
+        ("bot_GAMECODE_X", False),
+        ("test-connection-123", False),
+        ("é", False),
+    ],
+)
+def test_form_of_connection_ids(text: str, well_formed: bool) -> None:
+    """AWS answers 400, ``Invalid connectionId``, where a connection can't ever have been."""
+    assert is_id(text) is well_formed
+    assert is_id(new_id())
 
 
 @given(st.text())

@@ -31,6 +31,7 @@ from localstack_tokenfree.http_api.payloads import (
     encode_body,
     integration_event,
 )
+from localstack_tokenfree.http_status import http_status
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
@@ -162,6 +163,21 @@ def test_whatever_a_function_answers(answer: Any, version: str) -> None:
         assert response.body.decode() == (
             answer if isinstance(answer, str) else json.dumps(answer, separators=(",", ":"))
         )
+
+
+@pytest.mark.parametrize(
+    ("given_", "status"),
+    [
+        (200, 200),
+        ("404", 404),
+        (599.0, 599),
+        *((wrong, None) for wrong in (True, None, "", "x", 99, 100, 600, "999", [200], {})),
+        (float("inf"), None),
+        (float("nan"), None),
+    ],
+)
+def test_statuses_that_answers_have(given_: Any, status: int | None) -> None:
+    assert http_status(given_) == status
 
 
 @given(st.dictionaries(st.text(max_size=8), JSON | st.text(max_size=8), min_size=1))
@@ -308,6 +324,7 @@ def test_any_token_has_a_key_id_or_is_invalid(text: str) -> None:
     [
         {"iss": "other"},
         {"aud": "other"},
+        {"aud": [{"shop": 1}]},
         {"aud": [], "client_id": "shop"},
         {"aud": None, "client_id": "shop"},
         {"exp": 100},

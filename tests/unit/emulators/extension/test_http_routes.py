@@ -6,7 +6,12 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-ro
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from localstack_tokenfree.addresses import Address, find_address, split_stage
+from localstack_tokenfree.addresses import (
+    Address,
+    find_address,
+    managed_connection,
+    split_stage,
+)
 from localstack_tokenfree.http_api.route_choice import choose_route
 
 # The page's own example, and what follows from its words.
@@ -80,3 +85,20 @@ def test_first_part_of_a_path_may_name_a_stage() -> None:
     assert split_stage("/dev") == ("dev", "/")
     assert split_stage("/") == ("", "/")
     assert split_stage("/%24default/a%2Fb") == ("$default", "/a%2Fb")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "connection_id"),
+    [
+        ("GET", "@connections/a%3D", "a="),
+        ("POST", "%40connections/a=", "a="),
+        ("DELETE", "@connections/a%2Fb", "a/b"),
+        ("PUT", "@connections/a", None),
+        ("HEAD", "@connections/a", None),
+        ("GET", "@connections", None),
+        ("GET", "@connections/a/b", None),
+        ("GET", "connections/a", None),
+    ],
+)
+def test_management_of_a_connection(method: str, path: str, connection_id: str | None) -> None:
+    assert managed_connection(method, path.split("/")) == connection_id

@@ -18,6 +18,7 @@ Map of the package (nothing outside ``plugins`` is loaded before LocalStack asks
 ``addresses``            which API a request is for, by its host or its path
 ``execute_api``          the way of every such request to what serves its API
 ``http_api``             the data plane of HTTP APIs
+``http_status``          statuses of answers
 ``throttling``           the limits of a stage's routes
 ``access_logs``          what stages write to log groups; ``access_log_line`` is a line of it
 ``batches``              what comes faster than calls are made, taken together
@@ -30,7 +31,8 @@ Map of the package (nothing outside ``plugins`` is loaded before LocalStack asks
                          ``policy``, ``conditions`` and ``policy_variables``, ``framing``,
                          ``request_models``, ``opening_handshake``.
                          ``admission`` says who may connect, ``integrations`` what a route does,
-                         with ``mapping`` (templates), ``functions`` and ``backends``;
+                         with ``mapping`` (templates, ``template_utilities``), ``functions`` and
+                         ``backends``;
                          ``executors`` has the threads, ``turns`` says whose turn it is,
                          ``transport`` has the sockets; ``gateway`` and ``management`` are the two
                          routes

@@ -21,7 +21,7 @@ from .access_log_line import format_line
 from .apigatewayv2.kinds import STAGE, Record
 from .apigatewayv2.refusals import BadRequestError
 from .apigatewayv2.store import StageView
-from .batches import grouped
+from .batches import hand_over
 
 LOG = logging.getLogger(__name__)
 MOST_WAITING = 10_000
@@ -104,8 +104,11 @@ class AccessLogs:
         with self._lock:
             lines = list(self._waiting)
             self._waiting.clear()
-        for stream, those in grouped(lines, itemgetter(0)).items():
-            self._put(stream, [event for _, event in those])
+        hand_over(
+            lines,
+            itemgetter(0),
+            lambda stream, those: self._put(stream, [event for _, event in those]),
+        )
 
 
 def put_events(stream: Stream, events: Sequence[Event]) -> None:

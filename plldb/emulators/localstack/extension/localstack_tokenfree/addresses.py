@@ -9,6 +9,7 @@
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -42,6 +43,19 @@ def find_address(host: str, path: str) -> Address | None:
     if match is None or _PRIVATE.match(match["api"]):
         return None
     return Address(match["api"].lower(), path or "/")
+
+
+def managed_connection(method: str, parts: Sequence[str]) -> str | None:
+    """The id of the connection that a request to ``@connections/ID`` is about, whose parts are as
+    the client wrote them; None for other requests.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/
+    apigateway-how-to-call-websocket-api-connections.html
+    """
+    is_known = method in ("DELETE", "GET", "POST")
+    if is_known and len(parts) == 2 and unquote(parts[0]) == "@connections":
+        return unquote(parts[1])
+    return None
 
 
 def name_on_aws(api_id: str, region: str) -> str:

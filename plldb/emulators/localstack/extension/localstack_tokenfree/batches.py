@@ -1,11 +1,13 @@
 """What waits in a queue, taken together: one call for many things, when they come faster than calls
 are made."""
 
+import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from queue import Empty, Queue
 from typing import Generic, TypeVar
 
+LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 K = TypeVar("K")
 
@@ -25,6 +27,18 @@ def grouped(items: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
     for item in items:
         groups.setdefault(key(item), []).append(item)
     return groups
+
+
+def hand_over(
+    items: Iterable[T], key: Callable[[T], K], handle: Callable[[K, list[T]], object]
+) -> None:
+    """Have ``handle`` called with each group. One that it fails with is told in the log and lost,
+    whatever the reason; those after it have their turn."""
+    for name, group in grouped(items, key).items():
+        try:
+            handle(name, group)
+        except Exception:
+            LOG.exception("What was meant for %s is lost", name)
 
 
 class Merging(Generic[T]):

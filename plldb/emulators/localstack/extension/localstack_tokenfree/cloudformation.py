@@ -18,7 +18,7 @@ from localstack.services.cloudformation.resource_provider import (
 )
 
 from .apigatewayv2.kinds import INTEGRATION, KINDS, ROUTE, STAGE
-from .apigatewayv2.refusals import ControlPlaneError
+from .apigatewayv2.refusals import ControlPlaneError, NotFoundError
 from .apigatewayv2.shapes import check_request
 from .apigatewayv2.store import STORE
 
@@ -126,6 +126,13 @@ class ApiProvider(ApiGatewayV2Provider):
         model |= {name: created[name] for name in self.READ_ONLY}
         self._set_beside_body(request, model)
         return _success(model)
+
+    def delete(self, request: ResourceRequest) -> ProgressEvent:
+        """The engine may come to an API before its mappings, which are of the same stack."""
+        if api_id := request.desired_state.get(self.ID):
+            with suppress(NotFoundError):
+                STORE.delete_api(api_id)
+        return _success({})
 
     def _set(self, request: ResourceRequest, model: Properties) -> None:
         body = _body(request)

@@ -7,7 +7,7 @@ don't know to S3.
 import threading
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, urlsplit
 
 from localstack.aws import handlers
 from localstack.constants import AWS_REGION_US_EAST_1, DEFAULT_AWS_ACCOUNT_ID
@@ -16,7 +16,7 @@ from rolo import Request, Response
 
 from .access import SignatureError, check_signature, is_allowed
 from .access_logs import check_destination
-from .addresses import Address, Mapped, find_address, split_stage
+from .addresses import Address, Mapped, find_address, managed_connection, split_stage
 from .apigatewayv2.domains import DOMAINS
 from .apigatewayv2.ignored import tell_what_is_ignored
 from .apigatewayv2.store import STORE
@@ -155,8 +155,8 @@ def over_websocket(
         if rest != [""] or not stage:
             return refuse(request, response_of(FORBIDDEN))
         return connect(request, api_id, stage, is_custom_domain)
-    if unquote(rest[0]) == "@connections" and len(rest) == 2:
-        return manage_connection(request, api_id, stage, rest[1])
+    if connection_id := managed_connection(request.method, rest):
+        return manage_connection(request, api_id, stage, connection_id)
     if rest == [""] and STORE.find_stage(api_id, stage):
         return response_of(UPGRADE_REQUIRED)
     return response_of(FORBIDDEN)

@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/apigatewayv2/latest/api-reference/domainnames.html
 """
 
+import re
 import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -39,6 +40,9 @@ class Served(NamedTuple):
 class Domain:
     record: Record
     mappings: dict[str, Record] = field(default_factory=dict)
+
+    def all(self) -> list[Record]:
+        return list(self.mappings.values())
 
 
 class DomainStore:
@@ -116,7 +120,7 @@ class DomainStore:
 
     def list_mappings(self, region: Region, request: Record) -> list[Record]:
         with self._lock:
-            return list(self._domain(region, request["DomainName"]).mappings.values())
+            return self._domain(region, request["DomainName"]).all()
 
     def update_mapping(self, region: Region, request: Record) -> Record:
         with self._lock:
@@ -130,6 +134,19 @@ class DomainStore:
         with self._lock:
             self.get_mapping(region, request)
             del self._domain(region, request["DomainName"]).mappings[request["ApiMappingId"]]
+
+    def check_unmapped(self, api_id: str) -> None:
+        """An API with mappings is not deleted.
+
+        The message is in https://github.com/gruntwork-io/cloud-nuke/issues/370
+        """
+        with self._lock:
+            mapped = [one["ApiId"] for each in self._domains.values() for one in each.all()]
+        if api_id in mapped:
+            raise BadRequestError(
+                f"Deleting API {api_id} failed. Please remove all API mappings for the API from "
+                "your custom domain names."
+            )
 
     # for the data plane
 
@@ -145,7 +162,7 @@ class DomainStore:
         """
         with self._lock:
             domain = self._of_host(host)
-            mappings = list(domain.mappings.values()) if domain else []
+            mappings = domain.all() if domain else []
         below = path.strip("/") + "/"
         for mapping in sorted(mappings, key=lambda one: -len(one["ApiMappingKey"])):
             key = mapping["ApiMappingKey"]
@@ -179,7 +196,20 @@ class DomainStore:
             if other["ApiMappingKey"] == key and other["ApiMappingId"] != own_id:
                 raise ConflictError(f"Api mapping with key {key or '(none)'} already exists")
         self._check_stage(record["ApiId"], record["Stage"])
+        self._check_protocol(domain, record, own_id)
         return {name: value for name, value in record.items() if name != "DomainName"}
+
+    def _check_protocol(self, domain: Domain, record: Record, own_id: str | None) -> None:
+        """https://docs.aws.amazon.com/apigateway/latest/developerguide/
+        websocket-api-mappings.html
+        """
+        apis = [record["ApiId"]]
+        apis += [one["ApiId"] for key, one in domain.mappings.items() if key != own_id]
+        found = [api for api in map(self._apis.find_api, apis) if api]
+        if len({api["ProtocolType"] for api in found}) > 1:
+            raise BadRequestError(
+                "WebSocket APIs can't be mapped to the same domain name as other APIs"
+            )
 
     def _check_stage(self, api_id: str, stage: str) -> None:
         if self._apis.find_api(api_id) is None:
@@ -266,12 +296,17 @@ def _check_domain_name(name: str) -> None:
 
 
 def _check_mapping_key(key: str) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-mappings.html"""
     if key.startswith("/") or "//" in key:
         raise BadRequestError(
             "API mapping key should not start with a '/' or have consecutive '/'s."
         )
     if key.endswith("/"):
         raise BadRequestError("API mapping key should not end with a '/'.")
+    if not re.fullmatch(r"[A-Za-z0-9$\-_.+!*'()/]{0,300}", key):
+        raise BadRequestError(
+            "API mapping key may have up to 300 characters: letters, numbers and $-_.+!*'()/"
+        )
 
 
 def _without(path: str, key: str) -> str:

@@ -52,12 +52,13 @@ INTEGRATION = Kind(
     "IntegrationId",
     merged=("RequestParameters", "ResponseParameters"),
     erasable=("RequestParameters",),
-    defaults={"ConnectionType": "INTERNET", "PayloadFormatVersion": "1.0"},
+    defaults={"ConnectionType": "INTERNET"},
     by_protocol={
         HTTP: {"TimeoutInMillis": 30000},
         WEBSOCKET: {
             "IntegrationResponseSelectionExpression": "${integration.response.statuscode}",
             "PassthroughBehavior": "WHEN_NO_MATCH",
+            "PayloadFormatVersion": "1.0",
             "TimeoutInMillis": 29000,
         },
     },
@@ -111,6 +112,13 @@ KINDS = (
     ROUTE_RESPONSE,
     STAGE,
 )
+
+
+def is_logged(route_settings: Mapping[str, Any]) -> bool:
+    """Whether execution logs are asked for."""
+    wants_data = bool(route_settings.get("DataTraceEnabled"))
+    return wants_data or route_settings.get("LoggingLevel", "OFF") != "OFF"
+
 
 HTTP_ROUTE_SELECTION = "$request.method $request.path"
 API_DEFAULTS: Record = {

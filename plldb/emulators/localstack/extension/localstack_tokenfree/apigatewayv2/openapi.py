@@ -85,13 +85,26 @@ def read(body: str, base_path: str = "ignore") -> ImportedApi:
     ``split`` (which leaves its first part out). BadRequestError for what is no such document.
     """
     document = _load(body)
+    try:
+        return _described(document, base_path)
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise BadRequestError(
+            f"Invalid OpenAPI input: a part of it is missing or of another type: {error}"
+        ) from error
+
+
+def _described(document: Document, base_path: str) -> ImportedApi:
     warnings = tuple(_missing_references(document))
     prefix = _prefix(document, base_path)
-    schemes = _resolved(document, document.get("components") or {}).get("securitySchemes") or {}
+    components = _resolved(document, document.get("components") or {})
+    schemes = {
+        name: _resolved(document, scheme)
+        for name, scheme in (components.get("securitySchemes") or {}).items()
+    }
     authorizers = {
         name: authorizer
         for name, scheme in schemes.items()
-        if (authorizer := _authorizer(name, _resolved(document, scheme)))
+        if (authorizer := _authorizer(name, scheme))
     }
     signed = {name for name, scheme in schemes.items() if scheme.get(AUTHTYPE_EXTENSION)}
     routes = tuple(_routes(document, prefix, authorizers, signed))
@@ -195,12 +208,13 @@ def _integration(document: Document, extension: Any) -> Record | None:
     if not extension:
         return None
     resolved = _resolved(document, extension)
+    changes = (resolved.get("responseParameters") or {}).values()
+    _require_texts(resolved.get("uri") or "", *(key for each in changes for key, _ in each.items()))
     fields = {INTEGRATION_FIELDS[k]: v for k, v in resolved.items() if k in INTEGRATION_FIELDS}
     for name in ("ConnectionType", "IntegrationMethod", "IntegrationType"):
         if name in fields:
             fields[name] = str(fields[name]).upper()
-    if "PayloadFormatVersion" in fields:
-        fields["PayloadFormatVersion"] = str(fields["PayloadFormatVersion"])
+    fields["PayloadFormatVersion"] = str(fields.get("PayloadFormatVersion", "1.0"))
     if server := (resolved.get("tlsConfig") or {}).get("serverNameToVerify"):
         fields["TlsConfig"] = {"ServerNameToVerify": server}
     if fields.get("ConnectionType") == "INTERNET":
@@ -222,8 +236,9 @@ def _authorizer(name: str, scheme: Document) -> Record | None:
         fields["AuthorizerType"] = "JWT"
         fields["JwtConfiguration"] = {
             "Audience": list(configuration.get("audience") or []),
-            "Issuer": configuration.get("issuer", ""),
+            "Issuer": configuration.get("issuer") or "",
         }
+        _require_texts(fields["JwtConfiguration"]["Issuer"])
     else:
         fields["AuthorizerType"] = "REQUEST"
         if "AuthorizerPayloadFormatVersion" in fields:
@@ -235,7 +250,14 @@ def _authorizer(name: str, scheme: Document) -> Record | None:
 def _sources(given: Any) -> list[str]:
     if isinstance(given, str):
         return [source.strip() for source in given.split(",") if source.strip()]
+    _require_texts(*(given or []))
     return list(given or [])
+
+
+def _require_texts(*values: Any) -> None:
+    for value in values:
+        if not isinstance(value, str):
+            raise TypeError(f"{value!r} is no text")
 
 
 def _prefix(document: Document, base_path: str) -> str:

@@ -1,7 +1,6 @@
 """Lists in pages: ``MaxResults`` and ``NextToken`` of every operation that lists."""
 
 import base64
-import binascii
 from collections.abc import Sequence
 
 from .kinds import Record
@@ -26,7 +25,7 @@ def page(items: Sequence[Record], request: Record) -> Record:
 def _size(given: str | None) -> int:
     if not given:
         return 0
-    if not str(given).isdigit() or int(given) < 1:
+    if not str(given).isdecimal() or int(given) < 1:
         raise BadRequestError(f"Invalid MaxResults specified: {given}")
     return int(given)
 
@@ -36,8 +35,8 @@ def _start(token: str | None) -> int:
         return 0
     try:
         mark, _, number = base64.b64decode(token, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # of Base64, of UTF-8, or that there are other characters than ASCII's
         mark, number = "", ""
-    if f"{mark}:" != _MARK or not number.isdigit():
+    if f"{mark}:" != _MARK or not number.isdecimal():
         raise BadRequestError("Invalid NextToken specified")
     return int(number)

@@ -23,6 +23,7 @@ from .kinds import (
     WEBSOCKET,
     Kind,
     Record,
+    is_logged,
 )
 from .refusals import BadRequestError, NotFoundError
 
@@ -68,7 +69,10 @@ def _is_expression(value: str) -> bool:
 
 
 def _selects_routes(value: str) -> bool:
-    """``$request.body.action``, with or without braces, or several such beside each other."""
+    """``$request.body.action``, with or without braces, or several such beside each other; or the
+    route that is to get all messages, as public applications have it: ``\\$default``."""
+    if value.removeprefix("\\") == DEFAULT_ROUTE:
+        return True
     return _is_expression(value) and bool(re.search(r"\$\{?(?:request|context)\.", value))
 
 
@@ -234,6 +238,16 @@ def route_target(record: Record, api: Surroundings) -> str | None:
     return None
 
 
+def route_scopes(record: Record, _: Surroundings) -> str | None:
+    """The message is in https://github.com/aws/aws-cdk/pull/27576"""
+    if not record.get("AuthorizationScopes") or record.get("AuthorizationType") == "JWT":
+        return None
+    return (
+        "Invalid Route authorization type specified. Authorization Scopes are only valid for "
+        "COGNITO_USER_POOLS and JWT authorization types"
+    )
+
+
 AUTHORIZERS_OF = {"CUSTOM": "REQUEST", "JWT": "JWT"}
 
 
@@ -269,10 +283,32 @@ HTTP_INTEGRATIONS = ("AWS_PROXY", "HTTP_PROXY")
 
 
 def integration_type(record: Record, api: Surroundings) -> str | None:
-    value = record["IntegrationType"]
-    if api.protocol == HTTP and value not in HTTP_INTEGRATIONS:
-        return f"IntegrationType {value} is supported only for WEBSOCKET APIs"
+    """The message is in https://github.com/aws/aws-cli/issues/6363"""
+    if api.protocol == HTTP and record["IntegrationType"] not in HTTP_INTEGRATIONS:
+        return (
+            "Currently, an API with a protocol type of HTTP may only be associated with proxy "
+            "integrations (AWS_PROXY, HTTP_PROXY)"
+        )
     return None
+
+
+def integration_method(record: Record, api: Surroundings) -> str | None:
+    """The message of functions is in
+    https://github.com/hashicorp/terraform-provider-aws/issues/42391
+    """
+    method = record.get("IntegrationMethod")
+    if not method:
+        return None
+    if method.upper() not in METHODS:
+        return f"Invalid HTTP method specified: {method}. Must be one of [{', '.join(METHODS)}]"
+    if api.protocol == HTTP and record["IntegrationType"] == "AWS_PROXY" and method != "POST":
+        return "HttpMethod must be POST for AWS_PROXY IntegrationType"
+    return None
+
+
+def integration_payload_format(record: Record, api: Surroundings) -> str | None:
+    missing = api.protocol == HTTP and not record.get("PayloadFormatVersion")
+    return "PayloadFormatVersion is a required parameter for integration" if missing else None
 
 
 def integration_uri(record: Record, _: Surroundings) -> str | None:
@@ -373,6 +409,14 @@ def payload_format(record: Record, api: Surroundings) -> str | None:
     return None
 
 
+def cached_by_identity(record: Record, api: Surroundings) -> str | None:
+    """The message is in https://github.com/hashicorp/terraform-provider-aws/pull/32629"""
+    is_cached = api.protocol == HTTP and record.get("AuthorizerResultTtlInSeconds")
+    if not is_cached or record["AuthorizerType"] != "REQUEST" or record.get("IdentitySource"):
+        return None
+    return "Identity source must be set if authorizer caching is enabled (TTL is greater than 0)"
+
+
 def simple_responses(record: Record, _: Surroundings) -> str | None:
     first = record.get("AuthorizerPayloadFormatVersion") == "1.0"
     if record.get("EnableSimpleResponses") and first:
@@ -457,6 +501,18 @@ def stage_deployment(record: Record, api: Surroundings) -> str | None:
     return None
 
 
+def execution_logs(record: Record, api: Surroundings) -> str | None:
+    """The message is in https://github.com/hashicorp/terraform-provider-aws/issues/14010"""
+    routes = [
+        record.get("DefaultRouteSettings") or {},
+        *(record.get("RouteSettings") or {}).values(),
+    ]
+    wanted = any(is_logged(route) for route in routes)
+    if api.protocol == HTTP and wanted:
+        return "Execution logs are not supported on protocolType HTTP"
+    return None
+
+
 def access_log_format(record: Record, _: Surroundings) -> str | None:
     """One line, by which a request can be found.
 
@@ -497,6 +553,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         ),
         expressions("ModelSelectionExpression", "RouteResponseSelectionExpression"),
         exactly("RouteResponseSelectionExpression", "$default"),
+        route_scopes,
         route_target,
         route_authorization,
     ),
@@ -509,6 +566,8 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     "Integration": (
         not_empty("IntegrationType"),
         integration_type,
+        integration_method,
+        integration_payload_format,
         exactly("IntegrationSubtype", *OPERATIONS, protocol=HTTP),
         integration_uri,
         parameter_mapping,
@@ -538,6 +597,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         simple_responses,
         jwt_configuration,
         identity_sources,
+        cached_by_identity,
     ),
     "Model": (
         kind_only_for(WEBSOCKET, "Model"),
@@ -549,6 +609,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         stage_name,
         stage_variables,
         stage_deployment,
+        execution_logs,
         access_log_format,
     ),
 }

@@ -31,7 +31,7 @@ def create_service() -> Service:
 
 def dispatch_table(apis: ApiStore, domains: DomainStore, links: VpcLinkStore) -> Handlers:
     table = (
-        _api_operations(apis)
+        _api_operations(apis, domains)
         | _import_operations(apis)
         | _setting_operations(apis)
         | _domain_operations(domains)
@@ -78,12 +78,16 @@ def _operations(store: ApiStore, kind: Kind) -> Handlers:
     }
 
 
-def _api_operations(store: ApiStore) -> Handlers:
+def _api_operations(store: ApiStore, domains: DomainStore) -> Handlers:
     def create(context: RequestContext, request: Record) -> Record:
         return store.create_api(context.account_id, context.region, request)
 
     def update(_: RequestContext, request: Record) -> Record:
         return store.update_api(request.pop("ApiId"), request)
+
+    def delete(_: RequestContext, request: Record) -> None:
+        domains.check_unmapped(request["ApiId"])
+        store.delete_api(request["ApiId"])
 
     def list_all(context: RequestContext, request: Record) -> Record:
         return page(store.list_apis(context.account_id, context.region), request)
@@ -93,7 +97,7 @@ def _api_operations(store: ApiStore) -> Handlers:
         "GetApi": lambda _, request: store.get_api(request["ApiId"]),
         "GetApis": list_all,
         "UpdateApi": update,
-        "DeleteApi": lambda _, request: store.delete_api(request["ApiId"]),
+        "DeleteApi": delete,
         "DeleteCorsConfiguration": lambda _, request: store.without_field(
             request["ApiId"], "CorsConfiguration"
         ),

@@ -21,14 +21,16 @@ _LONGEST = {"Arn": 2048, "Id": 64, "SelectionExpression": 1024, "SelectionKey": 
 def check_request(shape: Any, request: Record, clearing: bool = False) -> None:
     """Raise what AWS answers when ``request`` isn't one of the operation's input ``shape``.
 
-    In an update (``clearing``), an empty text takes back an optional field.
+    In an update (``clearing``), an empty text takes back an optional field of text.
     """
     for name in shape.required_members:
         if request.get(name) is None:
             raise BadRequestError(f"{name} is a required parameter")
     for name, value in request.items():
-        if name in shape.members and not (clearing and value == ""):
-            _check(name, shape.members[name], _settings_left(value) if clearing else value)
+        member = shape.members.get(name)
+        cleared = clearing and value == ""
+        if member and not (cleared and member.type_name == "string"):
+            _check(name, member, _settings_left(value) if clearing else value)
 
 
 def from_query(shape: Any, request: Record) -> Record:
@@ -57,6 +59,12 @@ def _check(name: str, shape: Any, value: Any) -> None:
         checker(name, shape, value)
 
 
+def _check_item(name: str, shape: Any, value: Any) -> None:
+    """What a list or a map holds: nothing in it may be missing."""
+    _require(value is not None, name, "given")
+    _check(name, shape, value)
+
+
 def _check_structure(name: str, shape: Any, value: Any) -> None:
     _require(isinstance(value, dict), name, "an object")
     for member, content in value.items():
@@ -70,13 +78,13 @@ def _check_structure(name: str, shape: Any, value: Any) -> None:
 def _check_map(name: str, shape: Any, value: Any) -> None:
     _require(isinstance(value, dict), name, "an object")
     for key, content in value.items():
-        _check(f"{name}.{key}", shape.value, content)
+        _check_item(f"{name}.{key}", shape.value, content)
 
 
 def _check_list(name: str, shape: Any, value: Any) -> None:
     _require(isinstance(value, list), name, "a list")
     for item in value:
-        _check(name, shape.member, item)
+        _check_item(name, shape.member, item)
 
 
 def _check_string(name: str, shape: Any, value: Any) -> None:
@@ -98,6 +106,11 @@ def _check_integer(name: str, shape: Any, value: Any) -> None:
         raise BadRequestError(f"{name} must be between {limits[0]} and {limits[1]}")
 
 
+def _check_number(name: str, _shape: Any, value: Any) -> None:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    _require(is_number, name, "a number")
+
+
 def _check_boolean(name: str, _shape: Any, value: Any) -> None:
     _require(isinstance(value, bool), name, "true or false")
 
@@ -108,6 +121,7 @@ _CHECKERS = {
     "list": _check_list,
     "string": _check_string,
     "integer": _check_integer,
+    "double": _check_number,
     "boolean": _check_boolean,
 }
 

@@ -262,6 +262,7 @@ class ApiStore:
             }
             self._check_siblings(api, kind, parents, record)
             self._check(kind.name, record, api)
+            _check_named_routes(api, kind, fields)
             if kind is STAGE:
                 record |= {"CreatedDate": _now(), "LastUpdatedDate": _now()}
             if kind is DEPLOYMENT:
@@ -291,7 +292,11 @@ class ApiStore:
         with self._lock:
             api, parents, fields = self._split(kind, request)
             record = _find(api, kind, parents, fields[kind.id_field])
-            return self._change(api, kind, parents, record, _merged(kind, record, fields))
+            wanted = _merged(kind, record, fields)
+            _check_named_routes(api, kind, fields)
+            if kind is STAGE and fields.get("DeploymentId") and wanted["AutoDeploy"]:
+                raise BadRequestError("DeploymentId can't be updated if AutoDeploy is enabled")
+            return self._change(api, kind, parents, record, wanted)
 
     def replace(self, kind: Kind, request: Record) -> Record:
         """Set all fields: what ``request`` does not name gets its default again."""
@@ -304,6 +309,7 @@ class ApiStore:
                 **fields,
                 **{name: record[name] for name in kept if name in record},
             }
+            _check_named_routes(api, kind, fields)
             return self._change(api, kind, parents, record, wanted)
 
     def delete(self, kind: Kind, request: Record) -> None:
@@ -348,6 +354,8 @@ class ApiStore:
         """What a stage serves, or the API as it is."""
         with self._lock:
             api = self._api(api_id)
+            if api.protocol != HTTP:
+                raise BadRequestError("Only HTTP APIs can be exported to OpenAPI definitions")
             if not stage_name:
                 return api.configuration()
             view = self.find_stage(api_id, stage_name)
@@ -477,12 +485,13 @@ class ApiStore:
         api.changed()
 
     def _tagged(self, arn: str) -> tuple[Api, Key | None]:
-        path = arn.partition("::/apis/")[2].split("/")
-        api = self._api(path[0])
-        if len(path) == 3 and path[1] == "stages":
-            self.get(STAGE, {"ApiId": path[0], "StageName": path[2]})
-            return api, (STAGE.name, path[2])
-        return api, None
+        match arn.partition("::/apis/")[2].split("/"):
+            case [api_id]:
+                return self._api(api_id), None
+            case [api_id, "stages", name]:
+                self.get(STAGE, {"ApiId": api_id, "StageName": name})
+                return self._api(api_id), (STAGE.name, name)
+        raise NotFoundError(f"Invalid resource ARN specified {arn}")
 
     @staticmethod
     def _check_siblings(
@@ -572,7 +581,8 @@ def _quick_integration(quick: Record) -> Record:
     if target.startswith("arn:"):
         fields |= {"IntegrationType": "AWS_PROXY", "PayloadFormatVersion": "2.0"}
     else:
-        fields |= {"IntegrationType": "HTTP_PROXY", "IntegrationMethod": "ANY"}
+        fields |= {"IntegrationType": "HTTP_PROXY", "PayloadFormatVersion": "1.0"}
+        fields["IntegrationMethod"] = "ANY"
     if credentials := quick.get("CredentialsArn"):
         fields["CredentialsArn"] = credentials
     return fields
@@ -615,6 +625,21 @@ def _find(api: Api, kind: Kind, parents: Key, resource_id: str) -> Record:
             raise NotFoundError("Invalid stage identifier specified")
         raise NotFoundError(f"Invalid {kind.name} identifier specified {resource_id}")
     return record
+
+
+def _check_named_routes(api: Api, kind: Kind, fields: Record) -> None:
+    """A request has settings only for routes that are there.
+
+    The message is in https://github.com/terraform-aws-modules/terraform-aws-apigateway-v2/pull/80
+    """
+    if kind is not STAGE:
+        return
+    keys = {route["RouteKey"] for route in api.children(ROUTE).values()}
+    for key in fields.get("RouteSettings") or {}:
+        if key not in keys:
+            raise NotFoundError(
+                f"Unable to find Route by key {key} within the provided RouteSettings"
+            )
 
 
 def _check_unused(api: Api, kind: Kind, resource_id: str) -> None:

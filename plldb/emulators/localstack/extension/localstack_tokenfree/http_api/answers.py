@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..http_status import http_status
+
 JSON_TYPE = "application/json"
 PLAIN_TEXT = "text/plain;charset=UTF-8"
 
@@ -69,14 +71,11 @@ def read_answer(answer: Any, version: str) -> HttpAnswer:
     return HttpAnswer(_status(answer["statusCode"]), tuple(headers), _body(answer))
 
 
-def _status(status: Any) -> int:
-    try:
-        number = int(status) if not isinstance(status, bool) else 0
-    except (TypeError, ValueError):
-        number = 0
-    if not 200 <= number <= 599:
-        raise MalformedAnswerError(f"statusCode is {status!r}")
-    return number
+def _status(given: Any) -> int:
+    status = http_status(given)
+    if status is None:
+        raise MalformedAnswerError(f"statusCode is {given!r}")
+    return status
 
 
 def _body(answer: Mapping[str, Any]) -> bytes:

@@ -46,7 +46,7 @@ def check_claims(claims: Claims, issuer: str, audiences: Sequence[str], now: flo
     if claims.get("iss") != issuer:
         raise InvalidTokenError("the token is not issued by a valid issuer")
     claimed = claims["aud"] if "aud" in claims else claims.get("client_id")
-    if not {*_listed(claimed)} & {*audiences}:
+    if not any(one in audiences for one in _listed(claimed)):
         raise InvalidTokenError("the token does not have a valid audience")
     if _moment(claims, "exp") is None:
         raise InvalidTokenError("the token has no exp claim")

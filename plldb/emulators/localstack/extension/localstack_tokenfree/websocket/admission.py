@@ -150,7 +150,8 @@ def ask_authorizer(
         raise RefusedError(401, {"message": "Unauthorized"})
     began = datetime.now(UTC)
     try:
-        function = function_of(with_stage_variables(authorizer["AuthorizerUri"], stage.variables))
+        uri = with_stage_variables(authorizer.get("AuthorizerUri") or "", stage.variables)
+        function = function_of(uri)
         answer = within(AUTHORIZER_SECONDS, lambda: call_function(function, stage.region, event))
         verdict = policy.evaluate(answer, method_arn, condition_keys(facts))
         context = policy.context(answer)

@@ -73,6 +73,15 @@ def new_id() -> str:
     return base64.urlsafe_b64encode(secrets.token_bytes(11)).decode()
 
 
+def is_id(text: str) -> bool:
+    """Whether ``text`` has the form of such an id."""
+    try:
+        base64.b64decode(text, altchars=b"-_", validate=True)
+    except ValueError:
+        return False
+    return True
+
+
 def new_trace_id() -> str:
     """What API Gateway puts into ``X-Amzn-Trace-Id``.
 

@@ -18,6 +18,7 @@ from localstack.http import Request
 from localstack.services.plugins import SERVICE_PLUGINS
 from localstack.utils.xray.trace_header import TraceHeader
 
+from ..http_status import http_status
 from .events import Event
 
 STAGE_VARIABLE = re.compile(r"\$\{stageVariables\.([^}]+)\}")
@@ -98,14 +99,10 @@ def _lambda() -> Any:
 
 def status_of(answer: object) -> int:
     """The status of a proxy answer. One without a status that HTTP has is malformed: 502 on AWS."""
-    if isinstance(answer, Mapping) and (status := answer.get("statusCode")) is not None:
-        try:
-            code = int(status)
-        except (TypeError, ValueError):
-            code = 0
-        if 200 <= code <= 599 and not isinstance(status, bool):
-            return code
-    raise IntegrationError("Malformed Lambda proxy response")
+    status = http_status(answer.get("statusCode")) if isinstance(answer, Mapping) else None
+    if status is None:
+        raise IntegrationError("Malformed Lambda proxy response")
+    return status
 
 
 def _error_message(answer: object) -> str:

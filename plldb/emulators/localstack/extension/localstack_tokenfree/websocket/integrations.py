@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..apigatewayv2.store import Record, StageView
+from ..http_status import http_status
 from . import backends
 from .backends import BackendRequest
 from .events import Event
@@ -83,7 +84,10 @@ def call_integration(call: Call) -> Reply:
     if perform is None:
         kind = call.integration["IntegrationType"]
         raise IntegrationError(f"integration type {kind} is not supported")
-    return perform(call)
+    reply = perform(call)
+    if call.is_connect and http_status(reply.status) is None:
+        raise IntegrationError(f"no handshake can be answered with the status {reply.status}")
+    return reply
 
 
 # proxies: the request goes through as it is, and so does the answer
@@ -287,7 +291,11 @@ def _response_key(call: Call, response: Response) -> str:
 
 
 def _status(status: int, override: Mapping[str, Any]) -> int:
-    return int(override.get("status") or status)
+    wanted = override.get("status") or status
+    try:
+        return int(wanted)
+    except (TypeError, ValueError) as error:
+        raise IntegrationError(f"$context.responseOverride.status is {wanted!r}") from error
 
 
 INTEGRATIONS: Mapping[str, Callable[[Call], Reply]] = {

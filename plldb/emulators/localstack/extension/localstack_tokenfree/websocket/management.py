@@ -7,7 +7,6 @@ apigateway-how-to-call-websocket-api-connections.html
 import json
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import unquote
 
 from rolo import Request, Response
 
@@ -15,20 +14,16 @@ from ..access import SignatureError, check_signature, objection
 from ..apigatewayv2.store import STORE
 from ..settings import SETTINGS
 from .conditions import request_keys
+from .events import is_id
 from .gateway import CONNECTIONS, Connection
 
 ACTION = "execute-api:ManageConnections"
 
 
 def manage_connection(request: Request, api_id: str, stage: str, connection_id: str) -> Response:
-    """POST sends to the client, GET tells about it, DELETE disconnects it."""
-    try:
-        access_key = check_signature(request)
-    except SignatureError as error:
-        return _error(403, _error_type(str(error)), str(error))
-    connection_id = unquote(connection_id)
-    if denial := _denial(request, access_key, api_id, stage):
-        return _error(403, "AccessDeniedException", denial)
+    """POST sends to the client, DELETE disconnects it, GET tells about it."""
+    if refusal := _refusal(request, api_id, stage, connection_id):
+        return refusal
     connection = CONNECTIONS.find(api_id, stage, connection_id)
     if connection is None:
         return _error(410, "GoneException", "Gone")
@@ -40,6 +35,19 @@ def manage_connection(request: Request, api_id: str, stage: str, connection_id: 
             return Response(status=204)
         case _:
             return _json(200, _describe(connection))
+
+
+def _refusal(request: Request, api_id: str, stage: str, connection_id: str) -> Response | None:
+    """What is wrong with the request, whatever the connection."""
+    try:
+        access_key = check_signature(request)
+    except SignatureError as error:
+        return _error(403, _error_type(str(error)), str(error))
+    if denial := _denial(request, access_key, api_id, stage):
+        return _error(403, "AccessDeniedException", denial)
+    if not is_id(connection_id):
+        return _error(400, "BadRequestException", f"Invalid connectionId: {connection_id}")
+    return None
 
 
 def _error_type(message: str) -> str:

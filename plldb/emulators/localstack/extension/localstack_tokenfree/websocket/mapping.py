@@ -2,8 +2,8 @@
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/websocket-api-data-transformations.html
 https://docs.aws.amazon.com/apigateway/latest/developerguide/websocket-api-data-mapping.html
-The engine for templates is that of LocalStack's REST APIs. Maps are written as Java writes them,
-``{a=b, c=d}``: https://docs.aws.amazon.com/apigateway/latest/developerguide/
+The engine for templates is that of LocalStack's REST APIs, with ``$util`` mended. Maps are written
+as Java writes them, ``{a=b, c=d}``: https://docs.aws.amazon.com/apigateway/latest/developerguide/
 api-gateway-mapping-template-reference.html calls them so.
 """
 
@@ -15,13 +15,32 @@ from typing import Any
 import airspeed
 from localstack.services.apigateway.next_gen.execute_api.template_mapping import (
     ApiGatewayVtlTemplate,
+    VelocityUtilApiGateway,
     VTLMap,
 )
 
 from .expressions import Scope, choose
 from .functions import IntegrationError
+from .template_utilities import decoded_base64, with_single_quotes_escaped
 
-ENGINE = ApiGatewayVtlTemplate()
+
+class Utilities(VelocityUtilApiGateway):
+    """``$util``."""
+
+    def base64Decode(self, value: Any) -> str:  # noqa: N802  # Velocity's name
+        return decoded_base64(str(value))
+
+    def escapeJavaScript(self, value: Any) -> str:  # noqa: N802  # Velocity's name
+        escaped: str = super().escapeJavaScript(value)
+        return with_single_quotes_escaped(escaped) if isinstance(value, str) else escaped
+
+
+class Engine(ApiGatewayVtlTemplate):
+    def prepare_namespace(self, *arguments: Any, **options: Any) -> dict[str, Any]:
+        return {**super().prepare_namespace(*arguments, **options), "util": Utilities()}
+
+
+ENGINE = Engine()
 JSON = "application/json"
 
 
