@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,15 +18,17 @@ Variables = Mapping[str | None, Mapping[str, str]]
 # What sam local calls the variables of all functions:
 # https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/using-sam-cli-local-invoke.html
 _OF_ALL = "Parameters"
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _EXAMPLE = '{"Parameters": {"STAGE": "dev"}, "Greeter": {"TABLE": "greetings"}}'
 
 
 def read_env_file(path: Path, named_by: str, environ: Mapping[str, str]) -> Variables:
     """The variables in a file; those whose name stands alone are taken from ``environ``.
 
-    One that ends in ``.json`` is of the kind that ``sam local --env-vars`` takes, any other one is
-    a ``.env``, in which ``$`` and a name in braces stand for another variable. ``named_by`` says in
-    the user's words what names the file. Raises UsageError, with no value in it.
+    One that ends in ``.json``, or begins like an object, is of the kind that ``sam local
+    --env-vars`` takes, any other one is a ``.env``, in which ``$`` and a name in braces stand for
+    another variable. ``named_by`` says in the user's words what names the file. Raises UsageError,
+    with no value in it.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -36,7 +39,7 @@ def read_env_file(path: Path, named_by: str, environ: Mapping[str, str]) -> Vari
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise UsageError(f"{named_by}: {path} can't be read: {reason}.", "Mend it.") from None
-    if path.suffix == ".json":
+    if path.suffix.lower() == ".json" or text.lstrip().startswith("{"):
         return _parse_json(text, path, named_by)
     return {None: _parse_dotenv(text, path, named_by, environ)}
 
@@ -48,7 +51,8 @@ def _parse_dotenv(
     from dotenv.parser import parse_stream
 
     for binding in parse_stream(io.StringIO(text)):
-        if binding.error:
+        # What is no name may be a part of a value that wants quotes.
+        if binding.error or (binding.key is not None and not _NAME.fullmatch(binding.key)):
             raise UsageError(
                 f"{named_by}: {path}, line {binding.original.line}, can't be understood.",
                 "Write NAME=VALUE, with quotes around a value of several lines.",

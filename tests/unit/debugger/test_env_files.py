@@ -53,6 +53,11 @@ class TestDotenv:
         assert "line 2, can't be understood" in text
         assert not caplog.records
 
+    @pytest.mark.parametrize("line", ["secret/+=", "secret/+", '"secret": 1', "-secret"])
+    def test_a_value_of_several_lines_without_quotes(self, tmp_path: Path, line: str) -> None:
+        said = refused(tmp_path, f"KEY=-----BEGIN\n{line}\n")
+        assert said.endswith("line 2, can't be understood.")
+
     def test_no_text(self, tmp_path: Path) -> None:
         assert "is not UTF-8" in refused(tmp_path, b"A=\xff")
 
@@ -78,6 +83,12 @@ class TestJsonOfSam:
     )
     def test_what_is_none_of_it(self, tmp_path: Path, text: str, said: str) -> None:
         assert said in refused(tmp_path, text, "env.json")
+
+
+@pytest.mark.parametrize("name", ["env.JSON", "env.json5", ".env"])
+def test_json_by_another_name(tmp_path: Path, name: str) -> None:
+    assert found(tmp_path, '{"Parameters": {"A": "secret"}}', name) == {None: {"A": "secret"}}
+    assert "is no JSON" in refused(tmp_path, '{"Parameters": {"A": "secret"}', name)
 
 
 def test_there_is_none(tmp_path: Path) -> None:
