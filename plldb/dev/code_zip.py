@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -21,6 +22,7 @@ _LEFT_OUT = frozenset(
         ".hg",
         ".idea",
         ".mypy_cache",
+        ".plldb",
         ".pytest_cache",
         ".ruff_cache",
         ".serverless",
@@ -93,11 +95,12 @@ def _digest(body: bytes) -> str:
 def list_entries(folder: Path) -> Iterator[Entry]:
     """The files below a folder, without what is no code. Raises OSError."""
     for at, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if not _is_left_out(Path(at, name)))
+        folders[:] = sorted(name for name in folders if not _is_left_out(Path(at, name), folder))
         for name in sorted(files):
             path = Path(at, name)
             # A link that leads nowhere, a socket, a pipe.
             if path.is_file() and path.suffix != ".pyc":
+                _check_name(path)
                 yield Entry(
                     path.relative_to(folder).as_posix(),
                     path.read_bytes(),
@@ -105,8 +108,21 @@ def list_entries(folder: Path) -> Iterator[Entry]:
                 )
 
 
-def _is_left_out(folder: Path) -> bool:
+def _is_left_out(folder: Path, root: Path) -> bool:
     if folder.name in _LEFT_OUT or (folder / _ENVIRONMENT).is_file():
         return True
-    # A link to a folder that it is in would have no end.
-    return folder.is_symlink() and folder.resolve() in folder.absolute().parent.resolve().parents
+    if not folder.is_symlink():
+        return False
+    # A link to a folder that it is in, maybe by way of other links, would have no end.
+    target = folder.resolve()
+    inside = (above.resolve() for above in folder.parents if above.is_relative_to(root))
+    return any(above.is_relative_to(target) for above in inside)
+
+
+def _check_name(path: Path) -> None:
+    """Raises OSError if a zip can't have it."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        name = os.fsencode(path).decode(errors="backslashreplace")
+        raise OSError(errno.EILSEQ, "its name is not UTF-8", name) from None

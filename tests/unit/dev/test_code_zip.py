@@ -67,15 +67,38 @@ def test_any_change_gives_another_key(folder: Path) -> None:
 
 def test_what_is_no_code_stays_out(folder: Path) -> None:
     before = zip_code(folder, "").key
-    for name in (".git", "__pycache__", ".aws-sam", "cdk.out", ".venv"):
+    for name in (".git", "__pycache__", ".aws-sam", ".plldb", "cdk.out", ".venv"):
         (folder / name).mkdir()
         (folder / name / "file").touch()
     (folder / ".venv" / "pyvenv.cfg").touch()
     (folder / "app.pyc").touch()
     (folder / "dangling").symlink_to(folder / "nowhere")
     (folder / "around").symlink_to(folder.parent)
+    (folder / "itself").symlink_to(".", target_is_directory=True)
+    (folder / "package" / "again").symlink_to(folder / "package")
     os.mkfifo(folder / "pipe")
     assert zip_code(folder, "").key == before
+
+
+def test_links_around_two_corners_have_an_end(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "x.py").touch()
+    (folder / "there").symlink_to(tmp_path / "other")
+    (tmp_path / "other" / "back").symlink_to(folder)
+    (tmp_path / "other" / "again").symlink_to(tmp_path / "other")
+    with opened(zip_code(folder, "")) as archive:
+        assert "there/x.py" in archive.namelist()
+        assert len(archive.namelist()) == 4
+
+
+def test_a_name_that_no_zip_can_have(folder: Path) -> None:
+    def try_it() -> None:
+        # There are systems that have no such names at all, and say so.
+        os.close(os.open(os.fsencode(folder / "caf") + b"\xe9", os.O_CREAT))
+        zip_code(folder, "")
+
+    with pytest.raises(OSError, match=r"its name is not UTF-8|Illegal byte sequence"):
+        try_it()
 
 
 def test_links_are_followed(folder: Path, tmp_path: Path) -> None:
