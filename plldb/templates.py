@@ -66,6 +66,9 @@ def _parse(text: str, is_json: bool) -> Any:
     try:
         value = json.loads(text) if is_json else parse_yaml(text)
         _measure(value, {})
+        if "\\u" in text:
+            # There may be half of a character, which no file can have.
+            json.dumps(value, ensure_ascii=False, default=str, skipkeys=True).encode()
         return value
     except (ValueError, yaml.YAMLError, RecursionError) as error:
         what = "JSON" if is_json else "YAML"

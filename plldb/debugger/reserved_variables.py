@@ -44,6 +44,8 @@ _OF_CREDENTIALS = (
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "BOTO_CONFIG",
 )
+# https://docs.python.org/3/using/cmdline.html#environment-variables: there, it would not start here.
+_OF_PYTHON = ("PYTHONEXECUTABLE", "PYTHONHOME", "PYTHONPLATLIBDIR")
 _ONE_REGION = "--region chooses it, for plldb and the code alike"
 
 # Name → why a function's own value does not count.
@@ -52,6 +54,7 @@ RESERVED: Mapping[str, str] = {
     **dict.fromkeys(
         _OF_CREDENTIALS, "the code has the credentials that plldb has; --profile chooses them"
     ),
+    **dict.fromkeys(_OF_PYTHON, "it says where Lambda's Python is; --python chooses the one here"),
     "_HANDLER": "--handler chooses the handler",
     "_X_AMZN_TRACE_ID": "it is another one for each invocation",
     "AWS_DEFAULT_REGION": _ONE_REGION,

@@ -50,6 +50,12 @@ def test_what_is_a_text_to_cloudformation(text: str) -> None:
     assert parse_template(f"Resources: {{A: {text}}}")["Resources"] == {"A": text}
 
 
+@pytest.mark.parametrize("is_json", [False, True])
+def test_half_of_a_character_is_refused(is_json: bool) -> None:
+    with pytest.raises(TemplateError, match="is not"):
+        parse_template('{"Resources": {"A": {"Code": "x = \'\\ud83d\'"}}}', is_json=is_json)
+
+
 def test_json_in_a_file_of_another_name(tmp_path: Path) -> None:
     path = tmp_path / "stack.template"
     resources = {"A": {"Description": "/😀", "Number": 1e3}}

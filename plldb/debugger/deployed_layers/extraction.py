@@ -69,7 +69,8 @@ def _extract_all(archive: zipfile.ZipFile, folder: Path, max_bytes: int) -> None
 
 def _locate(name: str, folder: Path) -> Path:
     parts = PurePosixPath(name).parts
-    if not parts or name.startswith("/") or ".." in parts or "\0" in name:
+    is_root = not parts and name.endswith("/")
+    if name.startswith("/") or ".." in parts or "\0" in name or not (parts or is_root):
         raise LayerError(f"its archive is malformed: {name!r} is no path in it")
     return folder.joinpath(*parts)
 

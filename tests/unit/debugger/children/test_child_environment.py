@@ -62,6 +62,12 @@ def project(tmp_path: Path) -> Iterator[Project]:
     assert processes_in(tmp_path) == []
 
 
+def test_a_function_may_say_where_lambdas_python_is(project: Project) -> None:
+    project.write("import os\ndef handler(event, context): return os.environ.get('PYTHONHOME')")
+    variables = {"PYTHONHOME": "/var/lang", "PYTHONPLATLIBDIR": "lib64"}
+    assert value(project.invoke(variables=variables)) is None
+
+
 class TestAllOfIt:
     def test_what_a_function_finds(self) -> None:
         environ = {

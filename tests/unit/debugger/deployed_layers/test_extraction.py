@@ -41,6 +41,11 @@ class TestFiles:
         assert (folder / "python" / "a.py").read_text() == "A = 1"
         assert tree(folder) == ["bin", "bin/tool", "python", "python/a.py"]
 
+    def test_the_folder_itself_may_be_an_entry(self, folder: Path) -> None:
+        """As bsdtar writes it."""
+        extract(folder, file("./", b""), file("./python/a.py"))
+        assert tree(folder) == ["python", "python/a.py"]
+
     def test_programs_can_be_run_and_nothing_is_written_to(self, folder: Path) -> None:
         extract(folder, file("bin/tool", mode=0o755), file("a", mode=0o666), file("s", mode=0o6755))
         modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*[!n]")}
