@@ -500,7 +500,7 @@ class ApiStore:
         name = record.get(kind.name_field)
         for sibling_id, sibling in api.children(kind, *parents).items():
             if name and sibling[kind.name_field] == name and sibling_id != own_id:
-                raise ConflictError(f"{kind.name} with {kind.name_field} {name} already exists")
+                raise _already_there(kind, name)
 
     def _fill(self, api: Api, imported: ImportedApi) -> None:
         ids = {"ApiId": api.record["ApiId"]}
@@ -625,6 +625,19 @@ def _find(api: Api, kind: Kind, parents: Key, resource_id: str) -> Record:
             raise NotFoundError("Invalid stage identifier specified")
         raise NotFoundError(f"Invalid {kind.name} identifier specified {resource_id}")
     return record
+
+
+def _already_there(kind: Kind, name: str) -> ControlPlaneError:
+    """What AWS answers to a second one of a name. Of authorizers it is no conflict:
+    https://github.com/aws/aws-cdk/issues/13711
+    """
+    if kind is AUTHORIZER:
+        return BadRequestError(
+            f"Authorizer name must be unique. Authorizer {name} already exists in this RestApi."
+        )
+    if kind is ROUTE:
+        return ConflictError(f"Route with key {name} already exists for this API")
+    return ConflictError(f"{kind.name} with {kind.name_field} {name} already exists")
 
 
 def _check_named_routes(api: Api, kind: Kind, fields: Record) -> None:
