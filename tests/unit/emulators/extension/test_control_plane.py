@@ -10,7 +10,13 @@ import pytest
 from botocore.session import Session
 from localstack_tokenfree.apigatewayv2 import openapi
 from localstack_tokenfree.apigatewayv2.domains import DomainStore, Region
-from localstack_tokenfree.apigatewayv2.kinds import KINDS, ROUTE, STAGE
+from localstack_tokenfree.apigatewayv2.kinds import (
+    AUTHORIZER,
+    INTEGRATION,
+    KINDS,
+    ROUTE,
+    STAGE,
+)
 from localstack_tokenfree.apigatewayv2.pages import page
 from localstack_tokenfree.apigatewayv2.refusals import (
     BadRequestError,
@@ -104,8 +110,17 @@ TO_A_URL = {
             "Identity source must be set if authorizer caching is enabled",
         ),
         (
+            "Authorizer",
+            lambda_authorizer(
+                AuthorizerType="JWT",
+                IdentitySource=["$request.header.Authorization"],
+                JwtConfiguration={"Issuer": "https://example.org", "Audience": ["me"]},
+            ),
+            "AuthorizerPayloadFormatVersion can only be set for REQUEST authorizer",
+        ),
+        (
             "Stage",
-            {"StageName": "s", "DefaultRouteSettings": {"LoggingLevel": "INFO"}},
+            {"StageName": "s", "DefaultRouteSettings": {"LoggingLevel": "OFF"}},
             "Execution logs are not supported on protocolType HTTP",
         ),
         (
@@ -137,7 +152,6 @@ def test_refused_of_http_apis(
         ("HTTP", "Integration", lambda_integration(IntegrationMethod="POST")),
         ("HTTP", "Integration", {**TO_A_URL, "IntegrationMethod": "ANY"}),
         ("HTTP", "Authorizer", lambda_authorizer(AuthorizerResultTtlInSeconds=0)),
-        ("HTTP", "Stage", {"StageName": "s", "DefaultRouteSettings": {"LoggingLevel": "OFF"}}),
         ("WEBSOCKET", "Integration", {"IntegrationType": "MOCK"}),
         (
             "WEBSOCKET",
@@ -177,6 +191,7 @@ def test_routes_name_an_authorizer_of_their_sort(
     if kind:
         token = {
             "AuthorizerType": kind,
+            "AuthorizerPayloadFormatVersion": "2.0" if kind == "REQUEST" else None,
             "IdentitySource": ["$request.header.Authorization"],
             "JwtConfiguration": {"Issuer": "https://example.org", "Audience": ["me"]},
         }
@@ -194,6 +209,25 @@ def test_names_that_are_taken(store: ApiStore) -> None:
     create(store, "Authorizer", **one, **lambda_authorizer())
     with pytest.raises(BadRequestError, match="Authorizer keeper already exists in this RestApi"):
         create(store, "Authorizer", **one, **lambda_authorizer())
+
+
+def test_what_routes_use_is_not_deleted(store: ApiStore) -> None:
+    one = new_api(store)
+    integration = create(store, "Integration", **one, **lambda_integration())["IntegrationId"]
+    authorizer = create(store, "Authorizer", **one, **lambda_authorizer())["AuthorizerId"]
+    route = create(
+        store,
+        "Route",
+        **one,
+        RouteKey="GET /",
+        AuthorizationType="CUSTOM",
+        AuthorizerId=authorizer,
+        Target=f"integrations/{integration}",
+    )
+    with pytest.raises(ConflictError, match=rf"Routes with Ids: \[{route['RouteId']}\]"):
+        store.delete(INTEGRATION, {**one, "IntegrationId": integration})
+    with pytest.raises(ConflictError, match="'keeper', is referenced in route: GET /"):
+        store.delete(AUTHORIZER, {**one, "AuthorizerId": authorizer})
 
 
 def test_keys_of_routes_that_messages_can_not_name(store: ApiStore) -> None:

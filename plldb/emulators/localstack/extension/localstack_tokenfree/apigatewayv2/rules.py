@@ -23,7 +23,6 @@ from .kinds import (
     WEBSOCKET,
     Kind,
     Record,
-    is_logged,
 )
 from .refusals import BadRequestError, NotFoundError
 
@@ -222,7 +221,7 @@ def http_route_key(record: Record, api: Surroundings) -> str | None:
     if method in METHODS and is_http_path(path):
         return None
     return (
-        f"The provided route key is not formatted properly for HTTP protocol: {key}. "
+        "The provided route key is not formatted properly for HTTP protocol. "
         'Format should be "<HTTP METHOD> /<RESOURCE PATH>" or "$default"'
     )
 
@@ -422,9 +421,11 @@ def identity_sources(record: Record, api: Surroundings) -> str | None:
 
 
 def payload_format(record: Record, api: Surroundings) -> str | None:
-    if record["AuthorizerType"] != "REQUEST" or api.protocol != HTTP:
-        return None
-    if not record.get("AuthorizerPayloadFormatVersion"):
+    version = record.get("AuthorizerPayloadFormatVersion")
+    if record["AuthorizerType"] != "REQUEST":
+        only = "AuthorizerPayloadFormatVersion can only be set for REQUEST authorizer."
+        return only if version else None
+    if api.protocol == HTTP and not version:
         return "AuthorizerPayloadFormatVersion is a required parameter for REQUEST authorizer"
     return None
 
@@ -522,12 +523,14 @@ def stage_deployment(record: Record, api: Surroundings) -> str | None:
 
 
 def execution_logs(record: Record, api: Surroundings) -> str | None:
-    """The message is in https://github.com/hashicorp/terraform-provider-aws/issues/14010"""
+    """``OFF`` is a level, too. The message is in
+    https://github.com/hashicorp/terraform-provider-aws/issues/14010
+    """
     routes = [
         record.get("DefaultRouteSettings") or {},
         *(record.get("RouteSettings") or {}).values(),
     ]
-    wanted = any(is_logged(route) for route in routes)
+    wanted = any(route.get("LoggingLevel") or route.get("DataTraceEnabled") for route in routes)
     if api.protocol == HTTP and wanted:
         return "Execution logs are not supported on protocolType HTTP"
     return None

@@ -656,17 +656,28 @@ def _check_named_routes(api: Api, kind: Kind, fields: Record) -> None:
 
 
 def _check_unused(api: Api, kind: Kind, resource_id: str) -> None:
+    """The messages are in https://github.com/milliHQ/terraform-aws-next-js/issues/247 and
+    https://github.com/anomalyco/sst/issues/5586
+    """
     if kind is DEPLOYMENT and any(
         stage.get("DeploymentId") == resource_id for stage in api.children(STAGE).values()
     ):
         raise BadRequestError("Active stages pointing to this deployment must be moved or deleted")
     routes = api.children(ROUTE).values()
-    if kind is INTEGRATION and any(
-        r.get("Target") == f"integrations/{resource_id}" for r in routes
-    ):
-        raise ConflictError(f"Cannot delete Integration {resource_id}: a Route refers to it")
-    if kind is AUTHORIZER and any(r.get("AuthorizerId") == resource_id for r in routes):
-        raise ConflictError(f"Cannot delete Authorizer {resource_id}: a Route refers to it")
+    if kind is INTEGRATION:
+        users = [r["RouteId"] for r in routes if r.get("Target") == f"integrations/{resource_id}"]
+        if users:
+            raise ConflictError(
+                "Cannot delete Integration because it is referenced by the following Routes with "
+                f"Ids: [{', '.join(users)}]"
+            )
+    if kind is AUTHORIZER:
+        guarded = [r["RouteKey"] for r in routes if r.get("AuthorizerId") == resource_id]
+        if guarded:
+            name = _find(api, kind, (), resource_id)["Name"]
+            raise ConflictError(
+                f"Cannot delete authorizer '{name}', is referenced in route: {guarded[0]}"
+            )
 
 
 def _is_or_is_below(key: Key, kind: Kind, path: Key) -> bool:
