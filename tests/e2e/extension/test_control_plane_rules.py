@@ -109,7 +109,6 @@ ROWS = [
     websocket(
         ROUTES,
         "create_route",
-        "NotFound",
         RouteKey="$connect",
         AuthorizationType="CUSTOM",
         AuthorizerId="none",

@@ -10,10 +10,17 @@ import pytest
 from botocore.session import Session
 from localstack_tokenfree.apigatewayv2 import openapi
 from localstack_tokenfree.apigatewayv2.domains import DomainStore, Region
-from localstack_tokenfree.apigatewayv2.kinds import KINDS, ROUTE, STAGE
+from localstack_tokenfree.apigatewayv2.kinds import (
+    AUTHORIZER,
+    INTEGRATION,
+    KINDS,
+    ROUTE,
+    STAGE,
+)
 from localstack_tokenfree.apigatewayv2.pages import page
 from localstack_tokenfree.apigatewayv2.refusals import (
     BadRequestError,
+    ConflictError,
     ControlPlaneError,
     NotFoundError,
 )
@@ -103,8 +110,17 @@ TO_A_URL = {
             "Identity source must be set if authorizer caching is enabled",
         ),
         (
+            "Authorizer",
+            lambda_authorizer(
+                AuthorizerType="JWT",
+                IdentitySource=["$request.header.Authorization"],
+                JwtConfiguration={"Issuer": "https://example.org", "Audience": ["me"]},
+            ),
+            "AuthorizerPayloadFormatVersion can only be set for REQUEST authorizer",
+        ),
+        (
             "Stage",
-            {"StageName": "s", "DefaultRouteSettings": {"LoggingLevel": "INFO"}},
+            {"StageName": "s", "DefaultRouteSettings": {"LoggingLevel": "OFF"}},
             "Execution logs are not supported on protocolType HTTP",
         ),
         (
@@ -136,7 +152,6 @@ def test_refused_of_http_apis(
         ("HTTP", "Integration", lambda_integration(IntegrationMethod="POST")),
         ("HTTP", "Integration", {**TO_A_URL, "IntegrationMethod": "ANY"}),
         ("HTTP", "Authorizer", lambda_authorizer(AuthorizerResultTtlInSeconds=0)),
-        ("HTTP", "Stage", {"StageName": "s", "DefaultRouteSettings": {"LoggingLevel": "OFF"}}),
         ("WEBSOCKET", "Integration", {"IntegrationType": "MOCK"}),
         (
             "WEBSOCKET",
@@ -157,6 +172,79 @@ def test_quick_create_needs_no_format(store: ApiStore, target: str) -> None:
 @pytest.mark.parametrize("expression", ["\\$default", "$default"])
 def test_all_messages_may_be_for_the_default_route(store: ApiStore, expression: str) -> None:
     assert new_api(store, "WEBSOCKET", RouteSelectionExpression=expression)
+
+
+@pytest.mark.parametrize(
+    ("kind", "authorization", "says"),
+    [
+        ("JWT", "CUSTOM", "CUSTOM or COGNITO_USER_POOLS requires a valid authorizer"),
+        ("REQUEST", "JWT", "JWT requires a valid JWT authorizer"),
+        ("", "CUSTOM", "CUSTOM or COGNITO_USER_POOLS requires a valid authorizer"),
+        ("", "JWT", "JWT requires a valid JWT authorizer"),
+    ],
+)
+def test_routes_name_an_authorizer_of_their_sort(
+    store: ApiStore, kind: str, authorization: str, says: str
+) -> None:
+    one = new_api(store)
+    route = {**one, "RouteKey": "GET /", "AuthorizationType": authorization, "AuthorizerId": "none"}
+    if kind:
+        token = {
+            "AuthorizerType": kind,
+            "AuthorizerPayloadFormatVersion": "2.0" if kind == "REQUEST" else None,
+            "IdentitySource": ["$request.header.Authorization"],
+            "JwtConfiguration": {"Issuer": "https://example.org", "Audience": ["me"]},
+        }
+        made = create(store, "Authorizer", **one, **lambda_authorizer(**token))
+        route["AuthorizerId"] = made["AuthorizerId"]
+    with pytest.raises(BadRequestError, match=says):
+        create(store, "Route", **route)
+
+
+def test_names_that_are_taken(store: ApiStore) -> None:
+    one = new_api(store)
+    create(store, "Route", **one, RouteKey="GET /")
+    with pytest.raises(ConflictError, match="Route with key GET / already exists for this API"):
+        create(store, "Route", **one, RouteKey="GET /")
+    create(store, "Authorizer", **one, **lambda_authorizer())
+    with pytest.raises(BadRequestError, match="Authorizer keeper already exists in this RestApi"):
+        create(store, "Authorizer", **one, **lambda_authorizer())
+
+
+def test_what_routes_use_is_not_deleted(store: ApiStore) -> None:
+    one = new_api(store)
+    integration = create(store, "Integration", **one, **lambda_integration())["IntegrationId"]
+    authorizer = create(store, "Authorizer", **one, **lambda_authorizer())["AuthorizerId"]
+    route = create(
+        store,
+        "Route",
+        **one,
+        RouteKey="GET /",
+        AuthorizationType="CUSTOM",
+        AuthorizerId=authorizer,
+        Target=f"integrations/{integration}",
+    )
+    with pytest.raises(ConflictError, match=rf"Routes with Ids: \[{route['RouteId']}\]"):
+        store.delete(INTEGRATION, {**one, "IntegrationId": integration})
+    with pytest.raises(ConflictError, match="'keeper', is referenced in route: GET /"):
+        store.delete(AUTHORIZER, {**one, "AuthorizerId": authorizer})
+
+
+def test_keys_of_routes_that_messages_can_not_name(store: ApiStore) -> None:
+    one = new_api(store, "WEBSOCKET")
+    for reserved in ("$connect", "$disconnect", "$default"):
+        create(store, "Route", **one, RouteKey=reserved)
+    with pytest.raises(BadRequestError, match="The provided route key is not formatted properly"):
+        create(store, "Route", **one, RouteKey="$getauthorized")
+
+
+def test_origins_are_those_of_pages(store: ApiStore) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-cors.html"""
+    for origin in ("*", "https://*", "http://localhost:3000", "https://example.org"):
+        assert new_api(store, CorsConfiguration={"AllowOrigins": [origin]})
+    for origin in ("capacitor://localhost", "chrome-extension://abc"):
+        with pytest.raises(BadRequestError, match=f"Invalid format for origin {origin}"):
+            new_api(store, CorsConfiguration={"AllowOrigins": ["*", origin]})
 
 
 def test_settings_are_for_routes_that_are_there(store: ApiStore) -> None:
@@ -336,3 +424,9 @@ def test_a_malformed_document_is_refused_if_it_is_not_read(store: ApiStore, new:
 def test_a_scheme_elsewhere_in_the_document_guards_its_routes(store: ApiStore) -> None:
     (route,) = openapi.read(openapi.as_text(DOCUMENT, "JSON")).routes
     assert route.fields["AuthorizationType"] == "AWS_IAM"
+
+
+def test_paths_that_are_none_are_warned_of() -> None:
+    document = {**DOCUMENT, "paths": {"$default": {"get": {}}, "/": {"get": {}}}}
+    read = openapi.read(openapi.as_text(document, "JSON"))
+    assert read.warnings == ("Parse issue: attribute paths. Resource $default should start with /",)

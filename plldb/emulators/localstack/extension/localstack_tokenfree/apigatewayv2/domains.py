@@ -59,7 +59,7 @@ class DomainStore:
         _check_supported(request)
         with self._lock:
             if (region, name) in self._domains:
-                raise ConflictError("The domain name resource already exists.")
+                raise ConflictError("The domain name you provided already exists.")
             record = {
                 "MutualTlsAuthentication": {},
                 "RoutingMode": MAPPINGS_ONLY,

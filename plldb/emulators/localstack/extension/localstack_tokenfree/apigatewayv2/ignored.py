@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from typing import Any
 
-from .kinds import INTEGRATION, STAGE, Record, is_logged
+from .kinds import INTEGRATION, STAGE, Record
 
 LOG = logging.getLogger(__name__)
 
@@ -23,7 +24,7 @@ def _of_stage(record: Record) -> list[str]:
     ]
     return [
         *_told(
-            any(is_logged(route) for route in routes),
+            any(_is_logged(route) for route in routes),
             "execution logs (LoggingLevel, DataTraceEnabled) are not written",
         ),
         *_told(
@@ -32,6 +33,10 @@ def _of_stage(record: Record) -> list[str]:
         ),
         *_told(record.get("ClientCertificateId"), "the ClientCertificateId is not used"),
     ]
+
+
+def _is_logged(route: Mapping[str, Any]) -> bool:
+    return bool(route.get("DataTraceEnabled")) or route.get("LoggingLevel", "OFF") != "OFF"
 
 
 def _of_integration(record: Record) -> list[str]:

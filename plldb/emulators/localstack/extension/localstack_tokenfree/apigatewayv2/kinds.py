@@ -113,13 +113,6 @@ KINDS = (
     STAGE,
 )
 
-
-def is_logged(route_settings: Mapping[str, Any]) -> bool:
-    """Whether execution logs are asked for."""
-    wants_data = bool(route_settings.get("DataTraceEnabled"))
-    return wants_data or route_settings.get("LoggingLevel", "OFF") != "OFF"
-
-
 HTTP_ROUTE_SELECTION = "$request.method $request.path"
 API_DEFAULTS: Record = {
     "ApiKeySelectionExpression": "$request.header.x-api-key",

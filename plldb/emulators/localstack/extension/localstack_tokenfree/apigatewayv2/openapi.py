@@ -94,7 +94,7 @@ def read(body: str, base_path: str = "ignore") -> ImportedApi:
 
 
 def _described(document: Document, base_path: str) -> ImportedApi:
-    warnings = tuple(_missing_references(document))
+    warnings = tuple(_warnings(document))
     prefix = _prefix(document, base_path)
     components = _resolved(document, document.get("components") or {})
     schemes = {
@@ -152,11 +152,12 @@ def _api(document: Document) -> Record:
 def _cors(extension: Document) -> Record:
     """Lists may be given as one text; ``true`` alone has no meaning to AWS."""
     found = {CORS_FIELDS[k]: v for k, v in extension.items() if k in CORS_FIELDS}
-    lists = ("AllowHeaders", "AllowMethods", "AllowOrigins", "ExposeHeaders")
-    return {
-        name: [value] if name in lists and isinstance(value, str) else value
-        for name, value in found.items()
-    }
+    for name in ("AllowHeaders", "AllowMethods", "AllowOrigins", "ExposeHeaders"):
+        if isinstance(value := found.get(name), str):
+            found[name] = [value]
+        else:
+            _require_texts(*(value or []))
+    return found
 
 
 def _routes(
@@ -290,9 +291,15 @@ def _at(document: Document, reference: str) -> object:
     return current
 
 
-def _missing_references(document: Document) -> Iterator[str]:
-    """What AWS warns of: references to parts that the document lacks."""
+def _warnings(document: Document) -> Iterator[str]:
+    """What AWS warns of: references to parts that the document lacks, and paths of none.
+
+    SAM's translator cites the latter:
+    https://github.com/aws/serverless-application-model/issues/2297
+    """
     for path, item in (document.get("paths") or {}).items():
+        if not path.startswith("/"):
+            yield f"Parse issue: attribute paths. Resource {path} should start with /"
         for verb, operation in (item or {}).items():
             for place, reference in _references(operation, ()):
                 if reference.startswith("#/") and _at(document, reference) is None:

@@ -23,7 +23,6 @@ from .kinds import (
     WEBSOCKET,
     Kind,
     Record,
-    is_logged,
 )
 from .refusals import BadRequestError, NotFoundError
 
@@ -176,6 +175,15 @@ def cors(record: Record, _: Surroundings) -> str | None:
     return None
 
 
+def origins(record: Record, _: Surroundings) -> str | None:
+    """Browsers have other schemes for what is no page of the web; AWS does not."""
+    for origin in (record.get("CorsConfiguration") or {}).get("AllowOrigins") or []:
+        scheme, separator, _rest = origin.partition("://")
+        if separator and scheme.lower() not in ("http", "https"):
+            return f"Invalid format for origin {origin}"
+    return None
+
+
 def known_protocol(record: Record, _: Surroundings) -> str | None:
     if record.get("ProtocolType") in (HTTP, WEBSOCKET):
         return None
@@ -190,6 +198,16 @@ def quick_route_key(record: Record, api: Surroundings) -> str | None:
 
 # routes
 
+RESERVED_ROUTES = ("$connect", "$default", "$disconnect")
+
+
+def websocket_route_key(record: Record, api: Surroundings) -> str | None:
+    """The message is in https://github.com/serverless/serverless/issues/9530"""
+    key = record["RouteKey"]
+    if api.protocol == WEBSOCKET and key.startswith("$") and key not in RESERVED_ROUTES:
+        return "The provided route key is not formatted properly"
+    return None
+
 
 def http_route_key(record: Record, api: Surroundings) -> str | None:
     """``$default``, or a method and a path whose last part may be greedy.
@@ -203,7 +221,7 @@ def http_route_key(record: Record, api: Surroundings) -> str | None:
     if method in METHODS and is_http_path(path):
         return None
     return (
-        f"The provided route key is not formatted properly for HTTP protocol: {key}. "
+        "The provided route key is not formatted properly for HTTP protocol. "
         'Format should be "<HTTP METHOD> /<RESOURCE PATH>" or "$default"'
     )
 
@@ -252,10 +270,12 @@ AUTHORIZERS_OF = {"CUSTOM": "REQUEST", "JWT": "JWT"}
 
 
 def route_authorization(record: Record, api: Surroundings) -> str | None:
-    """``CUSTOM`` and ``JWT`` name an authorizer of their own type.
+    """``CUSTOM`` and ``JWT`` name an authorizer of their own type, else it counts as none.
 
     https://docs.aws.amazon.com/apigateway/latest/developerguide/
-    apigateway-websocket-api-lambda-auth.html
+    apigateway-websocket-api-lambda-auth.html; the messages are in
+    https://github.com/hashicorp/terraform-provider-aws/issues/17497 and
+    https://github.com/anomalyco/sst/issues/4591
     """
     authorization = record.get("AuthorizationType", "NONE")
     if authorization == "JWT" and api.protocol == WEBSOCKET:
@@ -266,15 +286,14 @@ def route_authorization(record: Record, api: Surroundings) -> str | None:
     wanted = AUTHORIZERS_OF.get(authorization)
     if wanted is None:
         return None
-    authorizer_id = record.get("AuthorizerId")
-    if not authorizer_id:
-        return f"AuthorizerId is required for AuthorizationType {authorization}"
-    authorizer = api.children(AUTHORIZER).get(authorizer_id)
-    if authorizer is None:
-        raise NotFoundError(f"Invalid Authorizer identifier specified {authorizer_id}")
-    if authorizer["AuthorizerType"] != wanted:
-        return f"AuthorizationType {authorization} needs an authorizer of type {wanted}"
-    return None
+    authorizer = api.children(AUTHORIZER).get(record.get("AuthorizerId") or "")
+    if authorizer and authorizer["AuthorizerType"] == wanted:
+        return None
+    asked = {
+        "CUSTOM": "CUSTOM or COGNITO_USER_POOLS requires a valid authorizer",
+        "JWT": "JWT requires a valid JWT authorizer",
+    }[authorization]
+    return f"Invalid authorizer ID specified. Setting the authorization type to {asked}."
 
 
 # integrations
@@ -402,9 +421,11 @@ def identity_sources(record: Record, api: Surroundings) -> str | None:
 
 
 def payload_format(record: Record, api: Surroundings) -> str | None:
-    if record["AuthorizerType"] != "REQUEST" or api.protocol != HTTP:
-        return None
-    if not record.get("AuthorizerPayloadFormatVersion"):
+    version = record.get("AuthorizerPayloadFormatVersion")
+    if record["AuthorizerType"] != "REQUEST":
+        only = "AuthorizerPayloadFormatVersion can only be set for REQUEST authorizer."
+        return only if version else None
+    if api.protocol == HTTP and not version:
         return "AuthorizerPayloadFormatVersion is a required parameter for REQUEST authorizer"
     return None
 
@@ -502,12 +523,14 @@ def stage_deployment(record: Record, api: Surroundings) -> str | None:
 
 
 def execution_logs(record: Record, api: Surroundings) -> str | None:
-    """The message is in https://github.com/hashicorp/terraform-provider-aws/issues/14010"""
+    """``OFF`` is a level, too. The message is in
+    https://github.com/hashicorp/terraform-provider-aws/issues/14010
+    """
     routes = [
         record.get("DefaultRouteSettings") or {},
         *(record.get("RouteSettings") or {}).values(),
     ]
-    wanted = any(is_logged(route) for route in routes)
+    wanted = any(route.get("LoggingLevel") or route.get("DataTraceEnabled") for route in routes)
     if api.protocol == HTTP and wanted:
         return "Execution logs are not supported on protocolType HTTP"
     return None
@@ -539,10 +562,12 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         only_for(HTTP, "CorsConfiguration", "Target", "RouteKey", "CredentialsArn"),
         quick_route_key,
         cors,
+        origins,
     ),
     "Route": (
         not_empty("RouteKey"),
         http_route_key,
+        websocket_route_key,
         only_for(
             WEBSOCKET,
             "ApiKeyRequired",

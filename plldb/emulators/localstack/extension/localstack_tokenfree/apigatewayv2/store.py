@@ -500,7 +500,7 @@ class ApiStore:
         name = record.get(kind.name_field)
         for sibling_id, sibling in api.children(kind, *parents).items():
             if name and sibling[kind.name_field] == name and sibling_id != own_id:
-                raise ConflictError(f"{kind.name} with {kind.name_field} {name} already exists")
+                raise _already_there(kind, name)
 
     def _fill(self, api: Api, imported: ImportedApi) -> None:
         ids = {"ApiId": api.record["ApiId"]}
@@ -627,6 +627,19 @@ def _find(api: Api, kind: Kind, parents: Key, resource_id: str) -> Record:
     return record
 
 
+def _already_there(kind: Kind, name: str) -> ControlPlaneError:
+    """What AWS answers to a second one of a name. Of authorizers it is no conflict:
+    https://github.com/aws/aws-cdk/issues/13711
+    """
+    if kind is AUTHORIZER:
+        return BadRequestError(
+            f"Authorizer name must be unique. Authorizer {name} already exists in this RestApi."
+        )
+    if kind is ROUTE:
+        return ConflictError(f"Route with key {name} already exists for this API")
+    return ConflictError(f"{kind.name} with {kind.name_field} {name} already exists")
+
+
 def _check_named_routes(api: Api, kind: Kind, fields: Record) -> None:
     """A request has settings only for routes that are there.
 
@@ -643,17 +656,28 @@ def _check_named_routes(api: Api, kind: Kind, fields: Record) -> None:
 
 
 def _check_unused(api: Api, kind: Kind, resource_id: str) -> None:
+    """The messages are in https://github.com/milliHQ/terraform-aws-next-js/issues/247 and
+    https://github.com/anomalyco/sst/issues/5586
+    """
     if kind is DEPLOYMENT and any(
         stage.get("DeploymentId") == resource_id for stage in api.children(STAGE).values()
     ):
         raise BadRequestError("Active stages pointing to this deployment must be moved or deleted")
     routes = api.children(ROUTE).values()
-    if kind is INTEGRATION and any(
-        r.get("Target") == f"integrations/{resource_id}" for r in routes
-    ):
-        raise ConflictError(f"Cannot delete Integration {resource_id}: a Route refers to it")
-    if kind is AUTHORIZER and any(r.get("AuthorizerId") == resource_id for r in routes):
-        raise ConflictError(f"Cannot delete Authorizer {resource_id}: a Route refers to it")
+    if kind is INTEGRATION:
+        users = [r["RouteId"] for r in routes if r.get("Target") == f"integrations/{resource_id}"]
+        if users:
+            raise ConflictError(
+                "Cannot delete Integration because it is referenced by the following Routes with "
+                f"Ids: [{', '.join(users)}]"
+            )
+    if kind is AUTHORIZER:
+        guarded = [r["RouteKey"] for r in routes if r.get("AuthorizerId") == resource_id]
+        if guarded:
+            name = _find(api, kind, (), resource_id)["Name"]
+            raise ConflictError(
+                f"Cannot delete authorizer '{name}', is referenced in route: {guarded[0]}"
+            )
 
 
 def _is_or_is_below(key: Key, kind: Kind, path: Key) -> bool:
