@@ -44,7 +44,8 @@ _OF_CREDENTIALS = (
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "BOTO_CONFIG",
 )
-# https://docs.python.org/3/using/cmdline.html#environment-variables: there, it would not start here.
+# With those of Lambda's Python, the one of this machine would not start:
+# https://docs.python.org/3/using/cmdline.html#environment-variables
 _OF_PYTHON = ("PYTHONEXECUTABLE", "PYTHONHOME", "PYTHONPLATLIBDIR")
 _ONE_REGION = "--region chooses it, for plldb and the code alike"
 
