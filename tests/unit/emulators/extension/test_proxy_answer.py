@@ -17,6 +17,7 @@ from localstack_tokenfree.websocket.proxy_answer import MalformedAnswerError, re
         {"statusCode": "500", "body": "no"},
         {"statusCode": 200, "body": None, "headers": {}, "multiValueHeaders": {}},
         {"statusCode": 200, "body": "", "isBase64Encoded": False},
+        {"statusCode": 200, "cookies": None},
     ],
 )
 def test_answers(answer: dict[str, Any]) -> None:

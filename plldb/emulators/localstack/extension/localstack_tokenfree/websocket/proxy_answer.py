@@ -24,8 +24,9 @@ def read_answer(answer: object) -> Mapping[str, Any]:
         raise MalformedAnswerError("it is no object")
     if http_status(answer.get("statusCode")) is None:
         raise MalformedAnswerError(f"statusCode is {answer.get('statusCode')!r}")
-    if unknown := answer.keys() - FIELDS:
-        raise MalformedAnswerError(f"nobody knows {', '.join(sorted(unknown))}")
+    unknown = [name for name, value in answer.items() if name not in FIELDS and value is not None]
+    if unknown:
+        raise MalformedAnswerError(f"nobody knows {', '.join(unknown)}")
     if not isinstance(answer.get("body"), str | None):
         raise MalformedAnswerError("body is no text")
     return answer
