@@ -73,6 +73,12 @@ def lambda_authorizer(**fields: Any) -> dict[str, Any]:
     }
 
 
+TOKENS: dict[str, Any] = {
+    "Name": "tokens",
+    "AuthorizerType": "JWT",
+    "IdentitySource": ["$request.header.Authorization"],
+    "JwtConfiguration": {"Issuer": "https://example.org", "Audience": ["me"]},
+}
 TO_A_URL = {
     "IntegrationType": "HTTP_PROXY",
     "IntegrationUri": "https://example.org",
@@ -111,11 +117,7 @@ TO_A_URL = {
         ),
         (
             "Authorizer",
-            lambda_authorizer(
-                AuthorizerType="JWT",
-                IdentitySource=["$request.header.Authorization"],
-                JwtConfiguration={"Issuer": "https://example.org", "Audience": ["me"]},
-            ),
+            {**TOKENS, "AuthorizerPayloadFormatVersion": "2.0"},
             "AuthorizerPayloadFormatVersion can only be set for REQUEST authorizer",
         ),
         (
@@ -189,16 +191,29 @@ def test_routes_name_an_authorizer_of_their_sort(
     one = new_api(store)
     route = {**one, "RouteKey": "GET /", "AuthorizationType": authorization, "AuthorizerId": "none"}
     if kind:
-        token = {
-            "AuthorizerType": kind,
-            "AuthorizerPayloadFormatVersion": "2.0" if kind == "REQUEST" else None,
-            "IdentitySource": ["$request.header.Authorization"],
-            "JwtConfiguration": {"Issuer": "https://example.org", "Audience": ["me"]},
-        }
-        made = create(store, "Authorizer", **one, **lambda_authorizer(**token))
+        made = create(
+            store, "Authorizer", **one, **(TOKENS if kind == "JWT" else lambda_authorizer())
+        )
         route["AuthorizerId"] = made["AuthorizerId"]
     with pytest.raises(BadRequestError, match=says):
         create(store, "Route", **route)
+
+
+def test_scopes_go_with_their_authorizer(store: ApiStore) -> None:
+    one = new_api(store)
+    authorizer = create(store, "Authorizer", **one, **TOKENS)
+    route = create(
+        store,
+        "Route",
+        **one,
+        RouteKey="GET /",
+        AuthorizationType="JWT",
+        AuthorizerId=authorizer["AuthorizerId"],
+        AuthorizationScopes=["read"],
+    )
+    ids = {**one, "RouteId": route["RouteId"]}
+    assert store.update(ROUTE, {**ids, "OperationName": "x"})["AuthorizationScopes"] == ["read"]
+    assert store.update(ROUTE, {**ids, "AuthorizationType": "NONE"})["AuthorizationScopes"] == []
 
 
 def test_names_that_are_taken(store: ApiStore) -> None:

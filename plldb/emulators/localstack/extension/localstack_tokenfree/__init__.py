@@ -29,7 +29,7 @@ Map of the package (nothing outside ``plugins`` is loaded before LocalStack asks
 ``serving``              which threads LocalStack's server takes for a request
 ``websocket``            the data plane of WebSocket APIs. No I/O: ``expressions``, ``events``,
                          ``policy``, ``conditions`` and ``policy_variables``, ``framing``,
-                         ``request_models``, ``opening_handshake``.
+                         ``request_models``, ``opening_handshake``, ``proxy_answer``.
                          ``admission`` says who may connect, ``integrations`` what a route does,
                          with ``mapping`` (templates, ``template_utilities``), ``functions`` and
                          ``backends``;

@@ -596,6 +596,8 @@ def _merged(kind: Kind, record: Record, fields: Record) -> Record:
             if name in kind.erasable:
                 entries = {k: v for k, v in entries.items() if v != ""}
             result[name] = entries
+    if kind is ROUTE and fields.get("AuthorizationType", "JWT") != "JWT":
+        result["AuthorizationScopes"] = fields.get("AuthorizationScopes") or []
     return result
 
 

@@ -18,7 +18,6 @@ from localstack.http import Request
 from localstack.services.plugins import SERVICE_PLUGINS
 from localstack.utils.xray.trace_header import TraceHeader
 
-from ..http_status import http_status
 from .events import Event
 
 STAGE_VARIABLE = re.compile(r"\$\{stageVariables\.([^}]+)\}")
@@ -95,14 +94,6 @@ def _context(region: str) -> RequestContext:
 def _lambda() -> Any:
     """What LocalStack's Lambda does: the provider of its operations."""
     return SERVICE_PLUGINS.require("lambda")._provider
-
-
-def status_of(answer: object) -> int:
-    """The status of a proxy answer. One without a status that HTTP has is malformed: 502 on AWS."""
-    status = http_status(answer.get("statusCode")) if isinstance(answer, Mapping) else None
-    if status is None:
-        raise IntegrationError("Malformed Lambda proxy response")
-    return status
 
 
 def _error_message(answer: object) -> str:

@@ -22,7 +22,6 @@ from .functions import (
     call_function,
     function_of,
     invoke,
-    status_of,
     with_stage_variables,
 )
 from .mapping import (
@@ -32,6 +31,7 @@ from .mapping import (
     map_response_headers,
     render,
 )
+from .proxy_answer import MalformedAnswerError, read_answer
 
 MAX_MILLISECONDS = 29_000
 PROXIES = ("AWS_PROXY", "HTTP_PROXY")
@@ -94,12 +94,15 @@ def call_integration(call: Call) -> Reply:
 
 
 def _aws_proxy(call: Call) -> Reply:
-    answer = call_function(function_of(call.uri), call.stage.region, call.event)
+    called = call_function(function_of(call.uri), call.stage.region, call.event)
+    try:
+        answer = read_answer(called)
+    except MalformedAnswerError as error:
+        raise IntegrationError(f"Malformed Lambda proxy response: {error}") from error
     if call.is_connect:
-        status = status_of(answer)
-        return Reply(status, str(answer.get("body") or ""), answer.get("headers") or {})
-    body = answer.get("body") if isinstance(answer, Mapping) else None
-    return Reply(200, body if isinstance(body, str) else None)
+        status = int(answer["statusCode"])
+        return Reply(status, answer.get("body") or "", answer.get("headers") or {})
+    return Reply(200, answer.get("body"))
 
 
 def _http_proxy(call: Call) -> Reply:
