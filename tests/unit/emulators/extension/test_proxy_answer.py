@@ -10,6 +10,7 @@ import pytest
 from localstack_tokenfree.websocket.proxy_answer import MalformedAnswerError, read_answer
 
 
+@pytest.mark.parametrize("is_connect", [True, False])
 @pytest.mark.parametrize(
     "answer",
     [
@@ -20,23 +21,28 @@ from localstack_tokenfree.websocket.proxy_answer import MalformedAnswerError, re
         {"statusCode": 200, "cookies": None},
     ],
 )
-def test_answers(answer: dict[str, Any]) -> None:
-    assert read_answer(answer) == answer
+def test_answers(answer: dict[str, Any], is_connect: bool) -> None:
+    assert read_answer(answer, is_connect) == answer
 
 
+@pytest.mark.parametrize("is_connect", [True, False])
 @pytest.mark.parametrize(
     "answer",
     [
-        None,
         "hello",
         [],
-        {},
-        {"body": "hello"},
         {"statusCode": 99},
         {"statusCode": 200, "body": {"a": 1}},
         {"ConnectionId": "ZmDx-dJ4FiACFkQ=", "Data": '"Hello"', "statusCode": 200},
     ],
 )
-def test_malformed_answers(answer: Any) -> None:
+def test_malformed_answers(answer: Any, is_connect: bool) -> None:
     with pytest.raises(MalformedAnswerError):
-        read_answer(answer)
+        read_answer(answer, is_connect)
+
+
+@pytest.mark.parametrize("answer", [None, {}, {"body": "hello"}])
+def test_whoever_connects_needs_a_status_and_a_message_does_not(answer: Any) -> None:
+    with pytest.raises(MalformedAnswerError):
+        read_answer(answer, is_connect=True)
+    assert read_answer(answer, is_connect=False) == (answer or {})

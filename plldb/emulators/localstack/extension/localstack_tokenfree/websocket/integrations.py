@@ -96,7 +96,7 @@ def call_integration(call: Call) -> Reply:
 def _aws_proxy(call: Call) -> Reply:
     called = call_function(function_of(call.uri), call.stage.region, call.event)
     try:
-        answer = read_answer(called)
+        answer = read_answer(called, call.is_connect)
     except MalformedAnswerError as error:
         raise IntegrationError(f"Malformed Lambda proxy response: {error}") from error
     if call.is_connect:

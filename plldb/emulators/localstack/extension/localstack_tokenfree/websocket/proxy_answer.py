@@ -16,14 +16,20 @@ class MalformedAnswerError(Exception):
     """API Gateway tells the client of an internal error instead."""
 
 
-def read_answer(answer: object) -> Mapping[str, Any]:
-    """``answer``, if it has the form that it must have, on every route. MalformedAnswerError for
-    anything else, such as a field of its own: https://github.com/middyjs/middy/issues/1219
+def read_answer(answer: object, is_connect: bool) -> Mapping[str, Any]:
+    """``answer``, if it has the form of a proxy's. MalformedAnswerError for anything else, such as
+    a field of its own: https://github.com/middyjs/middy/issues/1219
+
+    The status says whether a client may connect, and so ``$connect`` must have one. Elsewhere it
+    says nothing, and a function may answer with nothing at all.
     """
+    if answer is None and not is_connect:
+        return {}
     if not isinstance(answer, Mapping):
         raise MalformedAnswerError("it is no object")
-    if http_status(answer.get("statusCode")) is None:
-        raise MalformedAnswerError(f"statusCode is {answer.get('statusCode')!r}")
+    status = answer.get("statusCode")
+    if (status is not None or is_connect) and http_status(status) is None:
+        raise MalformedAnswerError(f"statusCode is {status!r}")
     unknown = [name for name, value in answer.items() if name not in FIELDS and value is not None]
     if unknown:
         raise MalformedAnswerError(f"nobody knows {', '.join(unknown)}")
