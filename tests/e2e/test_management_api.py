@@ -67,7 +67,8 @@ def test_a_malformed_body_is_refused_with_a_reason(
 
     assert response.status_code == 400
     assert complaint in response.json()["message"]
-    assert set(backend.all_session_ids()) == before, "something was stored"
+    # The table forgets expired ones at any time.
+    assert set(backend.all_session_ids()) <= before, "something was stored"
 
 
 def test_an_unsigned_request_is_refused(backend: Backend) -> None:
