@@ -8,11 +8,13 @@ import json
 import signal
 import threading
 import time
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from secrets import token_bytes
 
 import psutil
 import pytest
@@ -25,7 +27,7 @@ from plldb.emulators.state import StateFile
 from .faulty_dynamodb import Fault, FaultyDynamoDb, faulty_dynamodb
 from .journal import WAITING, Calls, calls_of, keep_journal, records, states
 from .project import Project, attach, deployed_project, detach
-from .support import DEADLINE_SECONDS, Backend, Plldb, clean_environment, poll, random_name
+from .support import DEADLINE_SECONDS, Backend, Plldb, clean_environment, poll
 
 
 @pytest.fixture
@@ -374,7 +376,8 @@ def test_a_disconnect_before_connect_has_finished_leaves_nothing_active(backend:
     sessions = [backend.new_session() for _ in range(10)]
 
     def both(number: int) -> None:
-        session_id, connection_id = sessions[number], f"{random_name('gone')}="
+        # Of a form that API Gateway takes for an id, and of no client's.
+        session_id, connection_id = sessions[number], urlsafe_b64encode(token_bytes(11)).decode()
         events = [event_of(kind, session_id, connection_id) for kind in ("DISCONNECT", "CONNECT")]
         with ThreadPoolExecutor(2) as pool:
             # Half of them in order, half of them at once.
