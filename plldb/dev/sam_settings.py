@@ -15,6 +15,7 @@ from typing import Any
 from plldb.debugger.sources.sam import (
     DEFAULT_ENVIRONMENT,
     find_configuration,
+    list_parameters,
     read_configuration,
 )
 from plldb.errors import SourceError
@@ -42,8 +43,7 @@ def read_sam_settings(folder: Path) -> SamSettings:
     commands = as_dict(read_configuration(path).get(DEFAULT_ENVIRONMENT))
     settings: dict[str, Any] = {}
     for command in ("global", "deploy"):
-        parameters = as_dict(as_dict(commands.get(command)).get("parameters"))
-        settings |= {str(name).replace("-", "_"): value for name, value in parameters.items()}
+        settings |= dict(list_parameters(commands, command))
     name = settings.get("stack_name")
     return SamSettings(
         name if isinstance(name, str) and name else None,

@@ -216,7 +216,7 @@ class _Packer:
         properties = resource["Properties"]
         if not isinstance(properties, dict):
             return
-        has_code = self._choose(properties.get("CodeUri")) is not None
+        has_code = self.scope.choose_one(properties.get("CodeUri")) is not None
         if kind == SAM_FUNCTION and not has_code and not {"InlineCode", "ImageUri"} & {*properties}:
             properties["CodeUri"] = "." if default_code is None else default_code
         self._refuse_image(logical_id, kind, resource)
@@ -234,17 +234,13 @@ class _Packer:
         if not properties:
             del resource["Properties"]
 
-    def _choose(self, value: Any) -> Any:
-        """What a template's conditions leave of a value; None if that is nothing."""
-        return next(self.scope.choose([value]), None)
-
     def _find_local(self, value: Any) -> str | None:
         """What a value names of this machine. One that is computed from what is known counts only
         if that is there.
         """
         if _is_local(value):
             return str(value)
-        text = self.scope.find_text(self._choose(value))
+        text = self.scope.find_text(self.scope.choose_one(value))
         if not text or not _is_local(text):
             return None
         path = self.path.parent / text

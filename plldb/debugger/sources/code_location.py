@@ -65,7 +65,7 @@ def locate_code(function: FunctionCode, folder: Path, scope: Scope) -> Path | In
     if function.is_sam and function.properties.get("InlineCode") is not None:
         name, value = "InlineCode", {"ZipFile": function.properties["InlineCode"]}
     # Where the template leaves it out by a condition, there is none.
-    value = next(scope.choose([value]), None)
+    value = scope.choose_one(value)
     try:
         value = scope.resolve(value)
     except UnknownValueError:

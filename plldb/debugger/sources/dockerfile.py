@@ -59,9 +59,9 @@ def read_image(
     """The folder in a build's context that is /var/task in the image, and the handler.
 
     ``command`` stands in place of the Dockerfile's CMD, if there is one. ``target`` names the stage
-    that is the image, if it is not the last one. The folder is found by
-    what is copied where, and by the handler's module; it is the context if neither tells. Raises
-    OSError or UnicodeDecodeError if the Dockerfile can't be read.
+    that is the image, if it is not the last one. The folder is found by what is copied where, and
+    by the handler's module; it is the context if neither tells. Raises OSError or
+    UnicodeDecodeError if the Dockerfile can't be read.
     """
     stage = _parse(dockerfile.read_text(encoding="utf-8-sig"), target)
     handler = command[-1] if command else stage.handler

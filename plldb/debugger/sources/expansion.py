@@ -174,10 +174,10 @@ def write_out_loop(key: str, loop: Any, scope: Scope) -> dict[str, Any]:
             written: dict[str, Any] = {}
             for one in values:
                 for inner, value in _put_in(body, {name: one}).items():
-                    is_inner_loop = is_loop(inner)
-                    written |= (
-                        write_out_loop(inner, value, scope) if is_inner_loop else {inner: value}
-                    )
+                    one_more = {inner: value}
+                    if is_loop(inner):
+                        one_more = write_out_loop(inner, value, scope)
+                    written |= one_more
             return unchanged if any(map(is_loop, written)) else written
     return unchanged
 

@@ -80,6 +80,10 @@ class Scope:
                 case _:
                     yield value
 
+    def choose_one(self, value: Any) -> Any:
+        """What is left of a value by the same rules; None if that is nothing."""
+        return next(self.choose([value]), None)
+
     def is_excluded(self, resource: Mapping[str, Any]) -> bool:
         """Whether the resource's condition is known to be false."""
         condition = resource.get("Condition")

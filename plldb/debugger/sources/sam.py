@@ -123,6 +123,13 @@ def read_configuration(path: Path) -> Mapping[str, Any]:
         raise SourceError(f"{path} can't be read: {error.strerror}.", hint) from None
 
 
+def list_parameters(environment: Mapping[str, Any], command: str) -> Iterator[tuple[str, Any]]:
+    """What an environment says for a command, by names as SAM's parameters have them."""
+    parameters = as_dict(as_dict(environment.get(command)).get("parameters"))
+    for name, value in parameters.items():
+        yield str(name).replace("-", "_"), value
+
+
 def find_deployed_template(folder: Path) -> Path | None:
     """The template that ``sam deploy`` takes in a folder, if there is one."""
     path = find_configuration(folder)
@@ -164,7 +171,6 @@ def _list_parameters(
 ) -> Iterator[str]:
     """What an environment says for its commands, the strongest first."""
     for command in reversed(commands):
-        parameters = as_dict(as_dict(environment.get(command)).get("parameters"))
-        for key, value in parameters.items():
-            if key.replace("-", "_") == name and isinstance(value, str) and value:
+        for key, value in list_parameters(environment, command):
+            if key == name and isinstance(value, str) and value:
                 yield value

@@ -189,19 +189,18 @@ class _Service:
     @cached_property
     def _functions_by_id(self) -> Mapping[str, Mapping[str, Any]]:
         """By their logical ids."""
-        functions = as_dict(_follow(self.state, self._content.get("functions")))
-        return {
-            f"{_normalise(name)}LambdaFunction": as_dict(_follow(self.state, one))
-            for name, one in functions.items()
-        }
+        return self._describe("functions", "LambdaFunction")
 
     @cached_property
     def _layers(self) -> Mapping[str, Mapping[str, Any]]:
         """By their logical ids."""
-        layers = as_dict(_follow(self.state, self._content.get("layers")))
+        return self._describe("layers", "LambdaLayer")
+
+    def _describe(self, section: str, suffix: str) -> Mapping[str, Mapping[str, Any]]:
+        described = as_dict(_follow(self.state, self._content.get(section)))
         return {
-            f"{_normalise(name)}LambdaLayer": as_dict(_follow(self.state, one))
-            for name, one in layers.items()
+            f"{_normalise(name)}{suffix}": as_dict(_follow(self.state, one))
+            for name, one in described.items()
         }
 
 
