@@ -410,6 +410,28 @@ class TestAnswer:
             assert call() == result
         assert stack.actions() == ["invoke"]
 
+    def test_what_comes_right_after_a_look_is_looked_for_again(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The environment may be starved of time once it has seen that there is nothing."""
+        receive = websocket_client.WebSocket.receive
+
+        def be_late_afterwards(self: websocket_client.WebSocket, until: float) -> str | None:
+            text = receive(self, until)
+            if text is None:
+                clock.sleep(1)
+            return text
+
+        def respond(message: Message, connection: ServerConnection) -> list[Message]:
+            clock.after(2.3, lambda: stack.push(accepted()))
+            clock.after(2.4, lambda: stack.push(answer(2)))
+            return []
+
+        monkeypatch.setattr(websocket_client.WebSocket, "receive", be_late_afterwards)
+        with simulated(monkeypatch, respond) as (stack, clock):
+            assert call() == 2
+        assert stack.actions() == ["invoke"]
+
     def test_text_that_is_not_json(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def respond(message: Message, connection: ServerConnection) -> list[Message]:
             with connection._lock:

@@ -238,11 +238,13 @@ class _Invocation:
             try:
                 if self._connection is None:
                     self._reopen()
-                message = self._receive(min(sent.ask_at, sent.hear_by), progress.WORDS)
+                # Taken before the look: this process may be starved of time right after it, and
+                # what comes meanwhile has to be looked for before anything counts as unsaid.
                 now = time.monotonic()
+                message = self._receive(min(sent.ask_at, sent.hear_by), progress.WORDS)
                 if message is not None:
                     self._pause_seconds = 0.0
-                    sent.hear(message["type"], now)
+                    sent.hear(message["type"], time.monotonic())
                     return message
                 if now >= sent.hear_by:
                     self._take_silence()
