@@ -71,19 +71,22 @@ def template(resources: dict[str, Any]) -> str:
     return json.dumps({"Resources": resources | {"Role": _ROLE}})
 
 
+# What MiniStack says if it has ended an environment, since its function changed, in the moment in
+# which it handed the event over. The process may have it, or not.
+_CUT_OFF = "'NoneType' object has no attribute 'stdin'"
+
 # An emulator ends an environment whose function changes, and leaves it two seconds to find out
 # whether its invocation may run there. On a busy machine, those are too few. Of a process that it
 # has ended, MiniStack itself says that it died.
 _STOPPED = (
     "plldb: this environment was stopped while the debugger ran its invocation",
     "Worker process died",
+    _CUT_OFF,
 )
 
-# What MiniStack says if it has ended an environment, since its function changed, in the moment in
-# which it was about to hand the event over (afterwards, it would miss ``stdout``), or while it made
-# one.
+# What MiniStack says if it has ended an environment, since its function changed, while it made it.
 _NEVER_ARRIVED = re.compile(
-    r"'NoneType' object has no attribute 'stdin'|Worker process exited immediately\. .*"
+    r"Worker process exited immediately\. .*"
     r"|\[Errno 2\] No such file or directory: '.*/ministack-lambda-.*'"
     r"|Failed to (resolve|extract) layer .*|Worker init failed: No module named 'plldb_shim'",
     re.DOTALL,
@@ -109,8 +112,10 @@ def names_lateness(text: str) -> bool:
 
 
 def names_lost_event(text: str) -> bool:
-    """Whether the engine lost the event on its way to the function, by what somebody says of it."""
-    return _NEVER_ARRIVED.search(text) is not None
+    """Whether the engine may have lost the event on its way to the function, by what somebody says
+    of it.
+    """
+    return _CUT_OFF in text or _NEVER_ARRIVED.search(text) is not None
 
 
 @dataclass(frozen=True)
@@ -123,10 +128,15 @@ class Outcome:
 
     @property
     def never_arrived(self) -> bool:
-        """Whether the engine lost the event on its way to the function."""
+        """Whether the engine certainly lost the event on its way to the function."""
         if self.error is None:
             return False
         return _NEVER_ARRIVED.fullmatch(str(self.json.get("errorMessage"))) is not None
+
+    @property
+    def was_cut_off(self) -> bool:
+        """Whether nobody knows if the event arrived at the function."""
+        return self.error is not None and self.json["errorMessage"] == _CUT_OFF
 
     @property
     def was_late(self) -> bool:
@@ -155,7 +165,12 @@ class Outcome:
 
 
 class Debuggee:
-    """A deployed stack; its functions go by their logical ids, as plldb names them."""
+    """A deployed stack; its functions go by their logical ids, as plldb names them.
+
+    ``as_deployed`` has their configurations from before anybody has debugged them. A test that asks
+    for those when it begins may find what the one before it has left: on a busy machine, functions
+    may be restored late.
+    """
 
     def __init__(self, target: Target, name: str, functions: Iterable[str] | None = None) -> None:
         """``functions``: it is no stack, but these, by their names at Lambda."""
@@ -166,6 +181,7 @@ class Debuggee:
         self.physical: dict[str, str] = {one: one for one in functions or ()}
         if functions is None:
             self.look()
+        self.as_deployed = self.configurations()
 
     def look(self) -> None:
         """What is in the stack by now."""
@@ -186,16 +202,16 @@ class Debuggee:
     def invoke(self, function: str, event: Any = None, **more: Any) -> Outcome:
         """Again, while nobody takes it in time: how long a debugger takes is the machine's affair.
 
-        Where it is to be taken by nobody, see ``invoke_once``.
+        It may run more than once. Where that matters, or nobody is to take it: ``invoke_once``.
         """
         until = time.monotonic() + DEADLINE_SECONDS
         while True:
             outcome = self.invoke_once(function, event, **more)
-            if not outcome.was_late or time.monotonic() > until:
+            if not (outcome.was_late or outcome.was_cut_off) or time.monotonic() > until:
                 return outcome
 
     def invoke_once(self, function: str, event: Any = None, **more: Any) -> Outcome:
-        """Wherever it runs. Again only if the engine has lost the event."""
+        """Wherever it runs. Again only if the event has certainly not arrived there."""
         for _ in range(TRIES - 1):
             outcome = self._call(function, event, **more)
             if not outcome.never_arrived:
@@ -217,7 +233,7 @@ class Debuggee:
         """What redirection touches; without layers or variables, however an engine says so."""
         found = self.found(function)
         return {
-            "Handler": found["Handler"],
+            "Handler": found.get("Handler"),  # an image has none
             "Timeout": found["Timeout"],
             "Layers": [layer["Arn"] for layer in found.get("Layers") or []],
             "Environment": (found.get("Environment") or {}).get("Variables") or {},

@@ -313,7 +313,7 @@ class TestAnAbruptEnd:
         self, backend: Backend, app: Debuggee
     ) -> None:
         """And so do those that follow, until all is restored."""
-        before = app.configuration("Fn0")
+        before = app.as_deployed["Fn0"]
 
         async def run() -> list[Outcome]:
             async with attached(backend, app.name) as debugger:
@@ -343,7 +343,7 @@ class TestAnAbruptEnd:
     def test_once_it_has_begun_it_is_an_error_and_nobody_runs_it_again(
         self, backend: Backend, app: Debuggee
     ) -> None:
-        before = app.configuration("Fn0")
+        before = app.as_deployed["Fn0"]
 
         async def run() -> Outcome:
             async with attached(backend, app.name) as debugger:

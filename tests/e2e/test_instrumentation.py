@@ -56,7 +56,7 @@ def app(target: Target) -> Iterator[Debuggee]:
 
 
 def test_a_function_is_told_of_as_its_user_deployed_it(backend: Backend, app: Debuggee) -> None:
-    before = app.configurations()
+    before = app.as_deployed
 
     async def run() -> None:
         async with attached(backend, app.name) as debugger:
@@ -139,7 +139,7 @@ def test_a_request_that_makes_no_sense_is_refused(
 
 
 def test_an_edit_made_meanwhile_stays(backend: Backend, app: Debuggee) -> None:
-    before = app.configuration("Fn1")
+    before = app.as_deployed["Fn1"]
 
     async def run() -> None:
         async with attached(backend, app.name) as debugger:
@@ -177,7 +177,7 @@ class TestEnds:
     def test_an_abrupt_one_restores_after_a_grace(self, backend: Backend, app: Debuggee) -> None:
         """A minute in which the debugger may come back. Then, whoever notices begins: a function
         that calls, or the reaper."""
-        before = app.configurations()
+        before = app.as_deployed
 
         async def run() -> float:
             async with attached(backend, app.name) as debugger:
@@ -203,7 +203,7 @@ class TestEnds:
     def test_a_reaper_that_comes_within_the_grace_restores_nothing(
         self, backend: Backend, app: Debuggee
     ) -> None:
-        before = app.configurations()
+        before = app.as_deployed
 
         async def run() -> str:
             async with attached(backend, app.name) as debugger:
@@ -221,7 +221,7 @@ class TestEnds:
     def test_closing_in_the_middle_of_instrumenting_leaves_nothing(
         self, backend: Backend, app: Debuggee
     ) -> None:
-        before = app.configurations()
+        before = app.as_deployed
 
         async def run(pause: float) -> None:
             began = time.time()
@@ -242,7 +242,7 @@ class TestEnds:
     def test_without_a_session_everything_is_restored_whoever_holds_it(
         self, backend: Backend, app: Debuggee
     ) -> None:
-        before = app.configurations()
+        before = app.as_deployed
 
         async def run() -> None:
             async with (
@@ -317,7 +317,7 @@ class TestTwoSessions:
         asyncio.run(run())
 
     def test_and_may_take_it_over(self, backend: Backend, app: Debuggee) -> None:
-        before = app.configuration("Fn0")
+        before = app.as_deployed["Fn0"]
 
         async def run() -> None:
             async with (
@@ -341,7 +341,7 @@ class TestTwoSessions:
         assert app.configuration("Fn0") == before
 
     def test_what_a_crash_left_held_is_simply_taken(self, backend: Backend, app: Debuggee) -> None:
-        before = app.configuration("Fn0")
+        before = app.as_deployed["Fn0"]
 
         async def run() -> None:
             async with attached(backend, app.name) as gone:

@@ -40,7 +40,7 @@ def kept(backend: Backend, stack_name: str) -> Any:
 def test_they_are_debugged_restored_and_forgotten(
     backend: Backend, app: Debuggee, loose: str
 ) -> None:
-    before = app.configurations()
+    before = app.as_deployed
 
     async def run() -> None:
         async with attached(backend, loose) as debugger:
@@ -64,7 +64,7 @@ def test_they_are_debugged_restored_and_forgotten(
 def test_by_the_name_of_the_list_alone_they_are_restored(
     backend: Backend, app: Debuggee, loose: str
 ) -> None:
-    before = app.configurations()
+    before = app.as_deployed
 
     async def run() -> None:
         async with attached(backend, loose) as debugger:
@@ -79,7 +79,7 @@ def test_by_the_name_of_the_list_alone_they_are_restored(
 def test_the_reaper_restores_them_when_nobody_is_there_any_more(
     backend: Backend, app: Debuggee, loose: str
 ) -> None:
-    before = app.configurations()
+    before = app.as_deployed
 
     async def run() -> None:
         async with attached(backend, loose) as debugger:

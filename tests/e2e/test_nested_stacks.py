@@ -27,7 +27,7 @@ def app(target: Target) -> Iterator[Debuggee]:
 def test_functions_of_all_depths_are_debugged_in_one_session(
     backend: Backend, app: Debuggee
 ) -> None:
-    before = app.configurations()
+    before = app.as_deployed
     assert before.keys() == NAMES
 
     async def run() -> None:
@@ -58,7 +58,7 @@ def test_patterns_may_name_those_of_one_nested_stack(backend: Backend, app: Debu
 
 
 def test_all_are_restored_by_the_stack_above_them(backend: Backend, app: Debuggee) -> None:
-    before = app.configurations()
+    before = app.as_deployed
 
     async def run() -> None:
         async with attached(backend, app.name) as debugger:

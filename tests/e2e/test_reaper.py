@@ -53,7 +53,7 @@ def test_the_rule_invokes_it(backend: Backend) -> None:
 def test_a_session_whose_client_vanished_is_closed_and_restored(
     backend: Backend, app: Debuggee
 ) -> None:
-    before = app.configurations()
+    before = app.as_deployed
 
     async def run() -> None:
         async with attached(backend, app.name) as vanished, attached(backend, app.name) as healthy:
@@ -105,7 +105,7 @@ def test_connecting_notes_when(backend: Backend, app: Debuggee) -> None:
 def test_a_session_whose_lease_is_over_is_hung_up_on_and_restored(
     backend: Backend, app: Debuggee
 ) -> None:
-    before = app.configurations()
+    before = app.as_deployed
 
     async def expire() -> bool:
         """False if the table forgot the session before the reaper came."""

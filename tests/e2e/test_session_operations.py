@@ -219,7 +219,7 @@ class TestClose:
     def test_an_attached_session_is_told_dropped_and_its_functions_restored(
         self, backend: Backend, app: Debuggee, other_user: tuple[str, Keys]
     ) -> None:
-        before = app.configurations()
+        before = app.as_deployed
         arn, keys = other_user
 
         async def run() -> None:

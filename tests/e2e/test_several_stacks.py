@@ -43,7 +43,7 @@ def test_each_function_runs_the_code_of_its_stack(
     plldb: Plldb, stacks: tuple[Debuggee, Debuggee], folder: Path
 ) -> None:
     orders, billing = stacks
-    before = [stack.configurations() for stack in stacks]
+    before = [stack.as_deployed for stack in stacks]
     with plldb.within(folder).attach(orders.name, billing.name) as attached:
         ready = [attached.wait_for("ready") for _ in stacks]
         assert {one["stackName"] for one in ready} == {orders.name, billing.name}

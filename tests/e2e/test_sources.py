@@ -55,7 +55,7 @@ def folder(tmp_path: Path) -> Path:
 def test_nested_and_inline_code_runs_as_it_is_edited_and_each_function_is_counted(
     plldb: Plldb, app: Debuggee, folder: Path
 ) -> None:
-    before = app.configurations()
+    before = app.as_deployed
     with plldb.within(folder).attach(app.name) as attached:
         skipped = attached.wait_for("skipped")
         assert skipped["function"] == "FnB"
@@ -83,7 +83,7 @@ def test_nested_and_inline_code_runs_as_it_is_edited_and_each_function_is_counte
 def test_another_stacks_template_changes_nothing(
     plldb: Plldb, app: Debuggee, folder: Path, resources: dict[str, Any], said: str
 ) -> None:
-    before = app.configurations()
+    before = app.as_deployed
     (folder / "template.json").write_text(template(resources))
     if not said:
         with plldb.within(folder).attach(app.name) as attached:
@@ -140,7 +140,7 @@ def test_one_folder_for_all_functions(plldb: Plldb, app: Debuggee, folder: Path)
 
 def test_functions_that_the_settings_file_lists(plldb: Plldb, app: Debuggee, folder: Path) -> None:
     """They are of no stack, as far as plldb knows."""
-    before = app.configurations()
+    before = app.as_deployed
     name, loose = app.physical["FnA"], random_name("loose")
     (folder / "plldb.toml").write_text(f"[stacks.{loose}.functions.{name}]\ncode = 'src'")
     with plldb.within(folder).attach(loose) as attached:
