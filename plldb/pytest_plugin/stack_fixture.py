@@ -30,6 +30,7 @@ from plldb.dev.stack_deployment import (
     Deployer,
     Deployment,
     Reporter,
+    StackParameters,
     check_parameters,
     make_storage,
 )
@@ -191,21 +192,21 @@ class DeployStack:
         source = _choose_one(find_stack_sources(root, template), stack)
         folder = root if template is None else (root / template).parent
         settings = read_sam_settings(folder)
+        declared = source.name or settings.stack_name or name_after(folder)
+        name = self._name(declared)
+        given = {**settings.parameters, **parameters}
         storage = make_storage(emulator.target)
         adaptation = choose_adaptation(emulator.settings, emulator.region)
-        package = source.package(storage, adaptation, {**settings.parameters, **parameters})
+        package = source.package(storage, adaptation, StackParameters(emulator.target, name, given))
         for remark in package.remarks:
             logger.warning("%s", remark)
         check_parameters([package], parameters)
-        parameters = {**settings.parameters, **parameters}
-        key = _hash(package, parameters)
+        key = _hash(package, given)
         if key not in self._stacks:
-            declared = source.name or settings.stack_name or name_after(folder)
-            name = self._name(declared)
             self._names.append(name)
             deployer = Deployer(emulator.target, storage, _make_reporter(), lambda *_: True)
             tags = {**settings.tags, _PROCESS_TAG: _identify_process()}
-            deployment = deployer.deploy(name, package, parameters, tags)
+            deployment = deployer.deploy(name, package, given, tags)
             self._stacks[key] = PlldbStack(emulator, deployment, source.template, declared)
         return self._stacks[key]
 

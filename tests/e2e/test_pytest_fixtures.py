@@ -16,6 +16,7 @@ from .support import Plldb, clean_environment, without_outer_pytest
 # It has an emulator of its own, whatever the others of this suite run against.
 _TEMPLATE = """
 Transform: AWS::Serverless-2016-10-31
+Mappings: {Code: {us-east-1: {Teller: src}}}
 Resources:
   Queue: {Type: AWS::SQS::Queue, Properties: {VisibilityTimeout: 60}}
   Table:
@@ -48,7 +49,7 @@ Resources:
   Teller:
     Type: AWS::Serverless::Function
     Properties:
-      CodeUri: src
+      CodeUri: !FindInMap [Code, !Ref AWS::Region, Teller]
       Handler: teller.handler
       Runtime: python3.13
       Timeout: 30
