@@ -168,8 +168,7 @@ class Debuggee:
     """A deployed stack; its functions go by their logical ids, as plldb names them.
 
     ``as_deployed`` has their configurations from before anybody has debugged them. A test that asks
-    for those when it begins may find what the one before it has left: on a busy machine, functions
-    may be restored late.
+    for those when it begins may find its functions still held for the one before it.
     """
 
     def __init__(self, target: Target, name: str, functions: Iterable[str] | None = None) -> None:
@@ -554,7 +553,9 @@ async def function_end(backend: Backend, token: str) -> AsyncIterator[FunctionEn
 
 @asynccontextmanager
 async def attached(backend: Backend, stack: str) -> AsyncIterator[Debugger]:
-    """A connected session. What it holds at the end is restored before this returns."""
+    """A connected session. What it holds at the end is restored before this returns, unless it has
+    been ended otherwise: then that may go on beside what follows.
+    """
     # Callers and answers block a thread each, and wait for each other.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(150))
     session_id = backend.new_session(stack)
