@@ -59,7 +59,7 @@ def find_interpreter(
       code), or in a folder above one of them, up to the root of its repository,
     - an active environment of any kind, and at last the one that runs plldb.
 
-    Raises SourceError if it is no Python, or too old.
+    Raises SourceError if it is no Python, not there any more, or too old.
     """
     if python is not None:
         return check_interpreter(_find_named(python, named_by), named_by)
@@ -125,10 +125,11 @@ def _follow(environment: Path) -> Path:
 
 
 def _find_program(environment: Path) -> Path | None:
-    for place in _PLACES:
-        if (environment / place).is_file():
-            return environment / place
-    return None
+    """One that leads nowhere is found too: its environment is meant, and has to be made anew."""
+    programs = [environment / place for place in _PLACES]
+    there = [program for program in programs if program.is_file()]
+    links = [program for program in programs if program.is_symlink()]
+    return next(iter(there + links), None)
 
 
 def _find_named(python: str, named_by: str) -> Path:
@@ -165,7 +166,10 @@ def check_interpreter(path: Path, what: str, patience: float = _CHECK_SECONDS) -
             path, what, f"it did not answer within {patience:g} s"
         ) from None
     except OSError as error:
-        raise _make_not_python_error(path, what, error.strerror or str(error)) from None
+        reason = error.strerror or str(error)
+        if path.is_symlink() and not path.exists():
+            reason = f"it is a link to {path.readlink()}, which is not there"
+        raise _make_not_python_error(path, what, reason) from None
     except (ValueError, TypeError):
         said = answer.stderr.decode(errors="replace").strip().splitlines()
         reason = said[-1] if said else f"it gave no version (exit status {answer.returncode})"

@@ -189,3 +189,17 @@ class TestTrouble:
         program(tmp_path / ".venv" / "bin" / "python", "#!/bin/sh\nexit 9\n")
         with pytest.raises(SourceError, match="the project's environment"):
             find_interpreter(None, [tmp_path], {})
+
+    @pytest.mark.parametrize("named", [None, ".venv"])
+    def test_the_python_of_the_environment_was_removed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str | None
+    ) -> None:
+        """As when the system's Python is another version now. Nothing else is used silently."""
+        path = tmp_path / ".venv" / "bin" / "python"
+        path.parent.mkdir(parents=True)
+        path.symlink_to("/opt/python3.9/bin/python3.9")
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(SourceError, match=r"a link to /opt/.*/python3\.9, which is not there"):
+            find_interpreter(named, [tmp_path], {})
+        usable = link(path.with_name("python3"))
+        assert find_interpreter(named, [tmp_path], {}).path == usable
