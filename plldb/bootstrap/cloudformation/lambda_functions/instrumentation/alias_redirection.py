@@ -57,12 +57,12 @@ class PublishedVersion:
 class TakenAliases:
     """The ``names`` of those that point to plldb's version, and what is to be told of the others.
 
-    ``revision`` is the one that ``$LATEST`` has after that; None if it was not touched.
+    ``is_marked``: ``$LATEST`` was marked on the way, and has another revision after that.
     """
 
     names: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    revision: str | None = None
+    is_marked: bool = False
 
 
 @dataclass(frozen=True)
@@ -153,11 +153,10 @@ def _try_to_take(
         wanted = []
     if not wanted:
         return TakenAliases(tuple(taken), tuple(warnings))
-    revision = _publish_and_point(name, latest, wanted, wish, plane)
-    if revision is None:
+    if not _publish_and_point(name, latest, wanted, wish, plane):
         return None
     names = sorted([*taken, *(alias.name for alias in wanted)])
-    return TakenAliases(tuple(names), tuple(warnings), revision)
+    return TakenAliases(tuple(names), tuple(warnings), is_marked=True)
 
 
 _NOT_BY_ITSELF = (
@@ -191,8 +190,8 @@ def find_obstacle_of_alias(
 
 def _publish_and_point(
     name: str, latest: Found, aliases: list[Alias], wish: AliasWish, plane: ControlPlane
-) -> str | None:
-    """The revision of ``$LATEST`` after that; None if anything has changed in between."""
+) -> bool:
+    """False, and nothing is left of it, if anything has changed in between."""
     current = FunctionConfiguration.from_lambda(latest)
     mark = json.dumps({alias.name: alias.version for alias in aliases})
     marked = replace(current, variables=current.variables | {constants.ALIASES: mark})
@@ -201,12 +200,12 @@ def _publish_and_point(
     wish.announce(current.holder or "")
     changed = plane.update(name, latest["RevisionId"], current.changes(marked))
     if changed is None:
-        return None
+        return False
     present = FunctionConfiguration.from_lambda(changed)
     if not present.runs_shim or present.variables.get(constants.ALIASES) != mark:
         # Somebody has changed it since. A version of that would not be known.
         _unmark(name, plane)
-        return None
+        return False
     number: str | None = None
 
     def undo() -> None:
@@ -225,25 +224,20 @@ def _publish_and_point(
             _unmark(name, plane)
             undo()
         raise
-    unmarked = _unmark(name, plane)
-    if is_done:
-        return unmarked
-    undo()
-    return None
+    _unmark(name, plane)
+    if not is_done:
+        undo()
+    return is_done
 
 
-def _unmark(name: str, plane: ControlPlane) -> str:
-    """The revision of ``$LATEST`` without a mark."""
+def _unmark(name: str, plane: ControlPlane) -> None:
     for _ in range(_ATTEMPTS):
         found = plane.get(name)
         current = FunctionConfiguration.from_lambda(found)
         variables = {n: v for n, v in current.variables.items() if n != constants.ALIASES}
         changes = current.changes(replace(current, variables=variables))
-        if not changes:
-            return str(found["RevisionId"])
-        updated = plane.update(name, found["RevisionId"], changes)
-        if updated is not None:
-            return str(updated["RevisionId"])
+        if not changes or plane.update(name, found["RevisionId"], changes) is not None:
+            return
     raise ChangeRefusedError("somebody else keeps changing it")
 
 

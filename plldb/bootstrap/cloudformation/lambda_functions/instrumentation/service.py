@@ -678,12 +678,11 @@ class _AliasWork:
         except (GoneError, ChangeRefusedError) as error:
             reason = str(error) or "the function was deleted"
             warning = f"its aliases are not debugged: {reason}"
-            # It may have been changed on the way, and not by others.
-            revision = _find_own_revision(function, self.request, self.instrumenter)
-            taken = TakenAliases(warnings=(warning,), revision=revision)
+            # How far that came is not known.
+            taken = TakenAliases(warnings=(warning,), is_marked=True)
         told["aliases"] = [*taken.names]
-        if taken.revision is not None:
-            told["revision"] = taken.revision
+        if taken.is_marked:
+            told["revision"] = self._find_revision_of(function, told) or told["revision"]
         return [wire.warning(function.logical_id, text) for text in taken.warnings]
 
     def take_late(
@@ -725,6 +724,21 @@ class _AliasWork:
             work = token_key(self.request["token"])
             self.instrumenter.lists.end_work(self.request["stackName"], hold, work)
 
+    def _find_revision_of(self, function: FunctionRef, told: Message) -> str | None:
+        """The function's revision, if the function is what the debugger is told of it.
+
+        Of anything else, the debugger must not know the revision: it would not hear of the change.
+        """
+        with suppress(GoneError, ChangeRefusedError):
+            found = self.instrumenter.control_plane.get(function.name)
+            current = FunctionConfiguration.from_lambda(found)
+            if _is_own(current, self.request, self.instrumenter):
+                original, revision = undo(current, self.instrumenter.layer), found["RevisionId"]
+                now = _instrumented_message(function, found, original, revision)
+                if now == told | {"revision": revision, "aliases": now["aliases"]}:
+                    return str(revision)
+        return None
+
     def _find_holder(self, configuration: FunctionConfiguration) -> str | None:
         rival = _find_rival(configuration, self.request, self.instrumenter)
         return None if rival is None or self.request["takeOver"] else configuration.owner
@@ -734,17 +748,6 @@ class _AliasWork:
         named = {function.logical_id: function.name}
         work = token_key(self.request["token"])
         self.instrumenter.lists.add(self.request["stackName"], hold, named, work)
-
-
-def _find_own_revision(
-    function: FunctionRef, request: dict[str, Any], instrumenter: Instrumenter
-) -> str | None:
-    """The function's revision; None unless the session holds it."""
-    with suppress(GoneError, ChangeRefusedError):
-        found = instrumenter.control_plane.get(function.name)
-        if _is_own(FunctionConfiguration.from_lambda(found), request, instrumenter):
-            return str(found["RevisionId"])
-    return None
 
 
 def _warn_of_throttling(

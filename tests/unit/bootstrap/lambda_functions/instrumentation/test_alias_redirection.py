@@ -184,6 +184,28 @@ class TestTake:
         assert sorted(scene.account.published[NAME]) == ["1"]
         assert "PLLDB_ALIASES" not in scene.account.configs[NAME]["Environment"]["Variables"]
 
+    @pytest.mark.parametrize("step", range(1, 5))
+    @pytest.mark.parametrize("is_deployed", [False, True])
+    def test_what_others_change_at_any_moment_is_no_revision_that_the_debugger_knows(
+        self, step: int, is_deployed: bool
+    ) -> None:
+        """Or it would never hear of that."""
+        scene = Scene()
+        original = dict(scene.account.configs[NAME])
+
+        def interfere() -> None:
+            found = original if is_deployed else scene.account.configs[NAME]
+            variables = found.get("Environment", {}).get("Variables", {})
+            scene.account.configs[NAME] = found | {
+                "Environment": {"Variables": variables | {"NEW": "yes"}},
+                "RevisionId": scene.account._new_revision(),
+            }
+
+        scene.account.meanwhile = [*[lambda: None] * step, interfere]
+        told = instrumented(scene.instrument())
+        assert "NEW" not in told["variables"]
+        assert told["revision"] != scene.account.configs[NAME]["RevisionId"]
+
     @pytest.mark.parametrize("step", range(1, 4))
     @pytest.mark.parametrize("is_deployed", [False, True])
     def test_of_a_function_that_is_not_held_any_more_nothing_is_published(
