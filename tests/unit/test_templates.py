@@ -63,7 +63,6 @@ def test_json_in_a_file_of_another_name(tmp_path: Path) -> None:
     assert read_template(path)["Resources"] == resources
 
 
-@pytest.mark.timeout(120)
 def test_one_of_more_than_a_megabyte() -> None:
     resource = "  R{}:\n    Type: AWS::SQS::Queue\n    Properties: {{ QueueName: !Sub x }}\n"
     text = "Resources:\n" + "".join(resource.format(number) for number in range(18000))

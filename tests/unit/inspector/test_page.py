@@ -22,8 +22,6 @@ pytest.importorskip("playwright", reason="playwright is not installed")
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route
 
-# A browser on a machine that does other things, too.
-pytestmark = pytest.mark.timeout(180)
 ROOT = Path(__file__).parents[3]
 
 

@@ -692,7 +692,6 @@ class TestPreparing:
 
 
 class TestManyFunctions:
-    @pytest.mark.timeout(120)
     def test_never_more_children_than_run_at_once(self, project: Project) -> None:
         """Whatever is prepared and called, and in whatever order."""
         project.write(PID)
