@@ -14,6 +14,9 @@ from plldb.debugger.sources.project import find_module_path, has_module
 # https://docs.docker.com/reference/dockerfile/#parser-directives
 _ESCAPE_DIRECTIVE = re.compile(r"\A\s*#\s*escape\s*=\s*`", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$(?:\{(?P<long>\w+)(?::-(?P<default>[^}]*))?\}|(?P<short>\w+))")
+# https://docs.docker.com/reference/dockerfile/#here-documents
+_TAKE_DOCUMENTS = ("ADD", "COPY", "RUN")
+_DOCUMENT = re.compile(r"(?<!<)<<(?P<dash>-?)(?P<quote>[\"']?)(?P<end>[A-Za-z_][\w.-]*)(?P=quote)")
 _OPTIONS = re.compile(r"(--\S+\s+)*")
 _FROM = re.compile(r"--from=(\S+)")
 # As AWS's images have it: https://docs.aws.amazon.com/lambda/latest/dg/python-image.html
@@ -140,7 +143,8 @@ def _copy(stage: _Stage) -> _Stage:
 def _list_instructions(text: str) -> Iterator[tuple[str, str]]:
     escape = "`" if _ESCAPE_DIRECTIVE.match(text) else "\\"
     joined = ""
-    for line in text.splitlines():
+    lines = iter(text.splitlines())
+    for line in lines:
         stripped = line.strip()
         if stripped.startswith("#") or not stripped:
             continue
@@ -149,7 +153,17 @@ def _list_instructions(text: str) -> Iterator[tuple[str, str]]:
             continue
         name, _, value = (joined + stripped).strip().partition(" ")
         joined = ""
+        if name.upper() in _TAKE_DOCUMENTS:
+            _skip_documents(value, lines)
         yield name.upper(), value.strip()
+
+
+def _skip_documents(value: str, lines: Iterator[str]) -> None:
+    """Those that an instruction takes stand in the lines after it, one after the other."""
+    for found in _DOCUMENT.finditer(value):
+        for line in lines:
+            if (line.lstrip("\t") if found["dash"] else line) == found["end"]:
+                break
 
 
 def _read_variables(value: str, variables: Mapping[str, str]) -> dict[str, str]:
@@ -165,7 +179,8 @@ def _read_copies(value: str, stage: _Stage, stages: Mapping[str, _Stage]) -> Ite
     words = _split(value[options.end() :] if options else value)
     if len(words) < 2:
         return
-    *sources, destination = words
+    *named, destination = words
+    sources = [source for source in named if not source.startswith("<<")]
     other = _FROM.search(options[0]) if options else None
     for source in sources:
         if other is None:

@@ -122,13 +122,30 @@ def test_a_command_of_the_function_stands_in_the_place_of_the_images(tmp_path: P
     assert read(tmp_path, text, *files, command=("other.main",)) == ("two", "other.main")
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "RUN <<EOF\nCOPY other .\nCMD other.handler\nEOF",
+        "RUN <<-'EOF' bash\n\tCOPY other .\n\tEOF",
+        'COPY <<"one.txt" <<two /var/task/\nCOPY other .\none.txt\nCMD other.handler\ntwo',
+        "ADD <<EOF /var/task/x.py\n# \\\nEOF",
+        "RUN cat <<<COPY && true",
+        "ENV SHIFT=1<<2",
+    ],
+)
+def test_documents_are_no_instructions(tmp_path: Path, lines: str) -> None:
+    """https://docs.docker.com/reference/dockerfile/#here-documents"""
+    text = f"{BASE}{lines}\nCOPY src .\nCMD app.handler\n"
+    assert read(tmp_path, text, "src/app.py", "other/app.py") == ("src", "app.handler")
+
+
 def test_windows_escapes(tmp_path: Path) -> None:
     text = f"# escape=`\n{BASE}COPY `\n src .\nCMD app.handler"
     assert read(tmp_path, text, "src/app.py") == ("src", "app.handler")
 
 
 PIECES = [
-    *("FROM x", "COPY", "COPY a", "COPY [", "CMD [", "CMD", 'CMD "'),
+    *("FROM x", "COPY", "COPY a", "COPY [", "RUN <<E", "E", "CMD [", "CMD", 'CMD "'),
     *("ENV", "ENV =", "ARG a", "WORKDIR"),
 ]
 
