@@ -96,11 +96,12 @@ _NEVER_ARRIVED = re.compile(
 TRIES = 5
 
 # What a function's log says of an invocation that it ran by itself though a debugger is there: of
-# those who had to act within seconds, each a process that may have to start first, one was late.
+# those who had to act within seconds, each a process that may have to start first, one was late. An
+# authorizer that can't read the table in time denies.
 _LATE = re.compile(
     r"plldb: no debugger attached, running the original handler: "
     r"(the helper stack (was too slow|did not accept the invocation in time)"
-    r"|the helper stack can't be reached: (it does not answer|.*timed out)"
+    r"|the helper stack can't be reached: (it does not answer|.*timed out|.*answered with [45]\d\d)"
     r"|the debugger does not answer|no debugger has begun it|too little of the function's time"
     r"|this environment is being stopped)"
 )
