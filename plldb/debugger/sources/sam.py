@@ -9,10 +9,11 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from plldb.debugger.sources.cloudformation import find_template
+from plldb.debugger.sources.cloudformation import find_template, list_templates
 from plldb.debugger.sources.functions import BuildFolders, read_functions, read_resources
 from plldb.debugger.sources.project import (
     CodeSource,
@@ -35,6 +36,7 @@ _BUILT = (
 # Of the commands whose parameters matter, the later one wins.
 _NAMING = ("global", "sync", "deploy")
 _TAKING = ("deploy", "sync", "global", "build")
+_BUILDING = ("global", "build")
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,11 @@ def find_projects(folder: Path) -> Sequence[Project]:
         project = None if built is None else find_template_project(built)
         return [] if project is None else [project]
     names: dict[_Deployment, set[str]] = {}
-    for environment in read_configuration(path).values():
-        deployment = _find_deployment(as_dict(environment), folder)
-        name = _find_parameter(as_dict(environment), "stack_name", _NAMING)
+    environments = read_configuration(path)
+    default = as_dict(environments.get(DEFAULT_ENVIRONMENT))
+    for environment in map(as_dict, environments.values()):
+        deployment = _find_deployment(environment, default, folder)
+        name = _find_parameter(environment, "stack_name", _NAMING)
         if deployment is not None:
             names.setdefault(deployment, set()).update(() if name is None else (name,))
     is_named = any(names.values())
@@ -134,30 +138,53 @@ def find_deployed_template(folder: Path) -> Path | None:
     """The template that ``sam deploy`` takes in a folder, if there is one."""
     path = find_configuration(folder)
     environments = {} if path is None else read_configuration(path)
-    return _find_template(as_dict(environments.get(DEFAULT_ENVIRONMENT)), folder)
+    default = as_dict(environments.get(DEFAULT_ENVIRONMENT))
+    return _find_template(default, default, folder)
 
 
-def _find_deployment(environment: Mapping[str, Any], folder: Path) -> _Deployment | None:
-    template = _find_template(environment, folder)
+def _find_deployment(
+    environment: Mapping[str, Any], default: Mapping[str, Any], folder: Path
+) -> _Deployment | None:
+    """What an environment deploys: often what ``sam build`` has made of the ``default`` one's
+    template, as that says.
+    """
+    template = _find_template(environment, default, folder)
     if template is None:
         return None
-    base = _find_parameter(environment, "base_dir", ("global", "build"))
-    build = _find_parameter(environment, "build_dir", ("global", "build")) or f"{_OUTPUT}/build"
-    return _Deployment(
-        template,
-        BuildFolders(
-            None if base is None else make_absolute(folder / base), make_absolute(folder / build)
-        ),
+    is_of_default = template == _find_template(default, default, folder)
+    told = (environment, default) if is_of_default else (environment,)
+
+    def find_told(name: str) -> Path | None:
+        found = (_find_parameter(one, name, _BUILDING) for one in told)
+        value = next(filter(None, found), None)
+        return None if value is None else make_absolute(folder / value)
+
+    build = find_told("build_dir") or make_absolute(folder / _OUTPUT / "build")
+    return _Deployment(template, BuildFolders(find_told("base_dir"), build))
+
+
+def _find_template(
+    environment: Mapping[str, Any], default: Mapping[str, Any], folder: Path
+) -> Path | None:
+    """The one that an environment deploys, or is built from."""
+    is_built_as_default = "build" not in environment
+    found = chain(
+        _list_sources(environment, _TAKING, folder),
+        _list_sources(default, _BUILDING, folder) if is_built_as_default else (),
+        list_templates(folder),
+        _list_sources(default, _TAKING, folder),
     )
+    return next(found, None)
 
 
-def _find_template(environment: Mapping[str, Any], folder: Path) -> Path | None:
-    """The one that is written by hand, and not what was built or packaged from it."""
-    for name in _list_parameters(environment, "template_file", _TAKING):
+def _list_sources(
+    environment: Mapping[str, Any], commands: Sequence[str], folder: Path
+) -> Iterator[Path]:
+    """The templates that are written by hand, and not what was built or packaged from them."""
+    for name in _list_parameters(environment, "template_file", commands):
         path = make_absolute(folder / name)
         if _OUTPUT not in path.parts and "packaged" not in path.name:
-            return path
-    return find_template(folder)
+            yield path
 
 
 def _find_parameter(

@@ -113,6 +113,53 @@ build_dir = "out"
     assert source == CodeSource(project / "dev", "app.handler", "python3.13", build_dir=built)
 
 
+class TestAnEnvironmentThatDeploysWhatDefaultBuilds:
+    @pytest.fixture
+    def configuration(self, tmp_path: Path) -> Path:
+        for name in ("src", "infra", "out/Greeter", "legacy"):
+            (tmp_path / name).mkdir(parents=True)
+        (tmp_path / "infra" / "template.yaml").write_text(TEMPLATE.replace("CODE", "src"))
+        (tmp_path / "samconfig.toml").write_text("""
+[default.build.parameters]
+template_file = "infra/template.yaml"
+base_dir = "."
+build_dir = "out"
+[default.deploy.parameters]
+stack_name = "app-dev"
+[prod.deploy.parameters]
+stack_name = "app-prod"
+""")
+        return tmp_path / "samconfig.toml"
+
+    @pytest.mark.parametrize("stack", ["app-dev", "app-prod"])
+    def test_has_its_template_and_folders(self, configuration: Path, stack: str) -> None:
+        folder = configuration.parent
+        # The template of another app, which has the same functions.
+        (folder / "template.yaml").write_text(TEMPLATE.replace("CODE", "legacy"))
+        source = choose_sources(CodeOptions(folder), stack).found["Greeter"]
+        assert (source.code_dir, source.build_dir) == (folder / "src", folder / "out" / "Greeter")
+
+    def test_has_its_folders_where_it_names_the_same_template(self, configuration: Path) -> None:
+        with configuration.open("a") as file:
+            file.write('template_file = "infra/template.yaml"\n')
+        folder = configuration.parent
+        assert find_code(folder, "app-prod") == folder / "src"
+
+    def test_but_not_for_another_template(self, configuration: Path) -> None:
+        with configuration.open("a") as file:
+            file.write('template_file = "infra/prod.yaml"\n')
+        folder = configuration.parent
+        (folder / "infra" / "prod.yaml").write_text(TEMPLATE.replace("CODE", "../legacy"))
+        assert find_code(folder, "app-prod") == folder / "legacy"
+
+    def test_nor_if_it_is_built_itself(self, configuration: Path) -> None:
+        with configuration.open("a") as file:
+            file.write("[prod.build.parameters]\ncached = true\n")
+        folder = configuration.parent
+        (folder / "template.yaml").write_text(TEMPLATE.replace("CODE", "legacy"))
+        assert find_code(folder, "app-prod") == folder / "legacy"
+
+
 @pytest.mark.parametrize("text", ["[", "a = ", "\x00", "x = " + "[" * 5000, "é".encode("latin-1")])
 def test_one_that_can_not_be_read_is_named(project: Path, text: str | bytes) -> None:
     data = text if isinstance(text, bytes) else text.encode()
