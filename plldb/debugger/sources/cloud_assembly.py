@@ -19,11 +19,12 @@ MANIFEST = "manifest.json"
 _TEMPLATE = ".template.json"
 # Of a resource's metadata:
 # https://github.com/aws/aws-cdk/blob/main/packages/aws-cdk-lib/cx-api/lib/assets.ts
-ASSET_PATH, ASSET_IS_BUNDLED, ASSET_DOCKERFILE, ASSET_TARGET = (
+ASSET_PATH, ASSET_IS_BUNDLED, ASSET_DOCKERFILE, ASSET_TARGET, ASSET_BUILD_ARGS = (
     "aws:asset:path",
     "aws:asset:is-bundled",
     "aws:asset:dockerfile-path",
     "aws:asset:docker-build-target",
+    "aws:asset:docker-build-args",
 )
 _STACK, _ASSEMBLY, _ASSETS = (
     "aws:cloudformation:stack",

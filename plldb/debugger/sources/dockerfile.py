@@ -57,16 +57,21 @@ class _Stage:
 
 
 def read_image(
-    context: Path, dockerfile: Path, command: tuple[str, ...] = (), target: str | None = None
+    context: Path,
+    dockerfile: Path,
+    command: tuple[str, ...] = (),
+    target: str | None = None,
+    build_args: Mapping[str, str] = {},
 ) -> tuple[Path, str | None]:
     """The folder in a build's context that is /var/task in the image, and the handler.
 
     ``command`` stands in place of the Dockerfile's CMD, if there is one. ``target`` names the stage
-    that is the image, if it is not the last one. The folder is found by what is copied where, and
+    that is the image, if it is not the last one. ``build_args`` are values of what ARG declares,
+    in place of its defaults. The folder is found by what is copied where, and
     by the handler's module; it is the context if neither tells. Raises OSError or
     UnicodeDecodeError if the Dockerfile can't be read.
     """
-    stage = _parse(dockerfile.read_text(encoding="utf-8-sig"), target)
+    stage = _parse(dockerfile.read_text(encoding="utf-8-sig"), target, build_args)
     handler = command[-1] if command else stage.handler
     candidates = dict.fromkeys([*_list_roots(context, stage), context])
     module = find_module_path(handler or "")
@@ -95,7 +100,7 @@ def _list_roots(context: Path, stage: _Stage) -> Iterator[Path]:
             yield context.joinpath(*parts[: -len(inner)])
 
 
-def _parse(text: str, target: str | None) -> _Stage:
+def _parse(text: str, target: str | None, build_args: Mapping[str, str]) -> _Stage:
     """The stage that is the image: the last one, if none is named."""
     # What stands before the first stage is of use in those that name it again.
     arguments: dict[str, str] = {}
@@ -116,11 +121,11 @@ def _parse(text: str, target: str | None) -> _Stage:
                 if len(words) > 2:
                     stages[words[2].lower()] = stage
             case "ARG" if not stages:
-                arguments |= _read_variables(value, arguments)
-            case "ARG" | "ENV":
-                named = value.split() if instruction == "ARG" else []
-                known = {name: arguments[name] for name in named if name in arguments}
-                stage.variables |= known | _read_variables(value, stage.variables)
+                arguments |= _read_arguments(value, arguments, build_args)
+            case "ARG":
+                stage.variables |= _read_arguments(value, stage.variables, build_args, arguments)
+            case "ENV":
+                stage.variables |= _read_variables(value, stage.variables)
             case "WORKDIR":
                 stage.workdir /= _substitute(value, stage.variables)
             case "COPY" | "ADD":
@@ -172,6 +177,19 @@ def _read_variables(value: str, variables: Mapping[str, str]) -> dict[str, str]:
     if len(words) > 1 and "=" not in words[0]:  # the old form: ENV NAME value
         return {words[0]: " ".join(words[1:])}
     return {name: text for name, equals, text in pairs if equals}
+
+
+def _read_arguments(
+    value: str,
+    variables: Mapping[str, str],
+    build_args: Mapping[str, str],
+    defaults: Mapping[str, str] = {},
+) -> dict[str, str]:
+    """What ARG declares, as far as it has a value: what is given, its own default, or another."""
+    pairs = [word.partition("=") for word in _split(_substitute(value, variables))]
+    own = {name: text for name, equals, text in pairs if equals}
+    known = {**defaults, **own, **build_args}
+    return {name: known[name] for name, _, _ in pairs if name in known}
 
 
 def _read_copies(value: str, stage: _Stage, stages: Mapping[str, _Stage]) -> Iterator[_Copy]:

@@ -14,7 +14,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from plldb.debugger.sources.cloud_assembly import ASSET_DOCKERFILE, ASSET_PATH, ASSET_TARGET
+from plldb.debugger.sources.cloud_assembly import (
+    ASSET_BUILD_ARGS,
+    ASSET_DOCKERFILE,
+    ASSET_PATH,
+    ASSET_TARGET,
+)
 from plldb.debugger.sources.code_location import WAY_OUT, FunctionCode, InlineText, locate_code
 from plldb.debugger.sources.dockerfile import read_image
 from plldb.debugger.sources.expansion import expand
@@ -251,8 +256,11 @@ class _Reader:
         names = tuple(filter(None, map(self.scope.find_text, command)))
         target = metadata.get(ASSET_TARGET) or metadata.get("DockerBuildTarget")
         stage = target if isinstance(target, str) else None
+        given = as_dict(metadata.get(ASSET_BUILD_ARGS) or metadata.get("DockerBuildArgs"))
+        # No default stands in place of what is not known: it may lead to another function's code.
+        build_args = {name: self.scope.find_text(value) or "" for name, value in given.items()}
         try:
-            folder, handler = read_image(context, dockerfile, names, stage)
+            folder, handler = read_image(context, dockerfile, names, stage, build_args)
         except (OSError, UnicodeDecodeError) as error:
             return f"its Dockerfile can't be read: {error}"
         name = self.scope.find_text(properties.get("FunctionName"))

@@ -325,7 +325,8 @@ def test_an_image_is_made_of_the_folder_that_its_asset_was_made_from(
     (folder / copied).mkdir(exist_ok=True)
     (folder / copied / "app.py").write_text(TEXT.format(what="image"))
     (folder / "Dockerfile.fn").write_text(
-        f'FROM public.ecr.aws/lambda/python:3.12\nCOPY {copied} .\nCMD ["app.handler"]'
+        "FROM public.ecr.aws/lambda/python:3.12\nARG FOLDER=test\nCOPY ${FOLDER} .\n"
+        'CMD ["app.handler"]'
     )
     template = synthesise(app, "Stack", {"Handler": folder})
     content = json.loads(template.read_text())
@@ -335,6 +336,7 @@ def test_an_image_is_made_of_the_folder_that_its_asset_was_made_from(
     function["Properties"] |= {"PackageType": "Image", "Code": {"ImageUri": {"Fn::Sub": "x"}}}
     function["Metadata"] |= {
         "aws:asset:dockerfile-path": "Dockerfile.fn",
+        "aws:asset:docker-build-args": {"FOLDER": copied},
         "aws:asset:property": "Code.ImageUri",
     }
     template.write_text(json.dumps(content))

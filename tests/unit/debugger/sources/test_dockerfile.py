@@ -93,6 +93,36 @@ class TestStages:
         assert read(tmp_path, text, "src/app.py") == (".", "app.handler")
 
 
+class TestBuildArguments:
+    """https://docs.docker.com/reference/dockerfile/#arg"""
+
+    @pytest.mark.parametrize(
+        ("lines", "folder"),
+        [
+            (f"{BASE}ARG FUNC=orders\nCOPY functions/${{FUNC}}/ .", "billing"),
+            (f"{BASE}ARG FUNC\nCOPY functions/$FUNC .", "billing"),
+            (f"{BASE}ARG A=1 FUNC=orders B\nCOPY functions/$FUNC .", "billing"),
+            (f"ARG FUNC=orders\n{BASE}ARG FUNC\nCOPY functions/$FUNC .", "billing"),
+            (f"{BASE}ARG FUNC=orders\nENV FUNC=stock\nCOPY functions/$FUNC .", "stock"),
+            ("ARG FUNC=x\nFROM a AS billing\nCOPY functions/billing .\nFROM $FUNC", "billing"),
+        ],
+    )
+    def test_they_win_over_defaults(self, tmp_path: Path, lines: str, folder: str) -> None:
+        text = f"{lines}\nCMD app.handler"
+        read(
+            tmp_path, text, *(f"functions/{name}/app.py" for name in ("orders", "billing", "stock"))
+        )
+        found, _ = read_image(
+            tmp_path, tmp_path / "Dockerfile", build_args={"FUNC": "billing", "OTHER": "x"}
+        )
+        assert found == tmp_path / "functions" / folder
+
+    def test_one_that_is_not_declared_has_no_effect(self, tmp_path: Path) -> None:
+        read(tmp_path, f"{BASE}COPY ${{FUNC:-src}} .\nCMD app.handler", "src/app.py", "b/app.py")
+        found, _ = read_image(tmp_path, tmp_path / "Dockerfile", build_args={"FUNC": "b"})
+        assert found == tmp_path / "src"
+
+
 def test_a_package_that_is_copied_as_a_whole(tmp_path: Path) -> None:
     text = BASE + 'COPY services/orders/ /var/task/orders/\nCMD ["orders.app.handler"]'
     assert read(tmp_path, text, "services/orders/app.py") == ("services", "orders.app.handler")

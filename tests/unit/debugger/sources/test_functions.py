@@ -156,6 +156,36 @@ Resources:
         }
         assert "its Dockerfile can't be read" in missing(project, text)["Gone"]
 
+    def test_images_of_one_dockerfile_differ_in_their_build_arguments(self, project: Path) -> None:
+        for name in ("orders", "billing"):
+            (project / "functions" / name).mkdir(parents=True)
+            (project / "functions" / name / "app.py").touch()
+        (project / "Dockerfile").write_text(
+            "FROM public.ecr.aws/lambda/python:3.12\nARG FUNC=orders\n"
+            'COPY functions/${FUNC}/ ${LAMBDA_TASK_ROOT}/\nCMD ["app.handler"]'
+        )
+        text = """
+Parameters:
+  Name: { Type: String, Default: billing }
+Resources:
+  One:
+    Type: AWS::Serverless::Function
+    Metadata: { DockerContext: . }
+    Properties: { PackageType: Image }
+  Two:
+    Type: AWS::Serverless::Function
+    Metadata: { DockerContext: ., DockerBuildArgs: { FUNC: !Ref Name } }
+    Properties: { PackageType: Image }
+"""
+        functions = project / "functions"
+        folders = {name: one.code_dir for name, one in found(project, text).items()}
+        assert folders == {
+            "One": functions / "orders",
+            "Two": functions / "billing",
+        }
+        text = text.replace("!Ref Name", "!GetAtt Other.Name")
+        assert found(project, text)["Two"].code_dir not in folders.values()
+
     def test_a_handler_that_is_computed_is_not_known(self, project: Path) -> None:
         text = self.TEXT.replace('!Sub "src/${Name}"', "src/two")
         assert found(project, text)["Computed"].handler is None
