@@ -128,6 +128,8 @@ def read_functions(
     SourceError if a template can't be read, or is nested in itself.
     """
     scope = Scope(read_template(path), parameters)
+    # The functions of nested stacks are put there, too.
+    folders = replace(folders, build=folders.build or path.parent / _SAM_BUILD)
     return dict(_Reader(path, scope, locate, folders, others).read())
 
 

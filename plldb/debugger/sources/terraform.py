@@ -143,8 +143,12 @@ class _Configuration:
         named = [one for one in self._archives if os.path.normpath(one.path) == path]
         # Its path may have been another one when the state was written.
         equal = [one for one in self._archives if content_hash and one.content_hash == content_hash]
-        sources = {one.source for one in equal}
-        return next(iter(named), equal[0] if len(sources) == 1 else None)
+        # Instances of a module may write to one path, each in its turn.
+        alike = [one for one in named if one in equal] or named or equal
+        if len({one.source for one in alike}) == 1:
+            return alike[0]
+        reason = f"several archives are written to {package}, and which one is not known"
+        return _Archive(package, None, reason) if named else None
 
     def _find_upload(self, values: _Values) -> str | None:
         key = values.get("s3_bucket"), values.get("s3_key")

@@ -692,10 +692,11 @@ class TestNested:
         assert "Repository" in str(functions["Shared/*"])
         assert "computed" in str(functions["Computed/*"])
 
-    def test_where_a_build_has_put_them(self, stacks: Path) -> None:
-        built = stacks / ".aws-sam" / "build" / "Child" / "Greeter"
+    @pytest.mark.parametrize("named", [None, ".aws-sam/build", "out"])
+    def test_where_a_build_has_put_them(self, stacks: Path, named: str | None) -> None:
+        built = stacks / (named or ".aws-sam/build") / "Child" / "Greeter"
         built.mkdir(parents=True)
-        folders = BuildFolders(build=stacks / ".aws-sam" / "build")
+        folders = BuildFolders(build=stacks / named if named else None)
         source = read_functions(stacks / "template.yaml", {}, folders=folders)["Child/Greeter"]
         assert isinstance(source, CodeSource)
         assert source.build_dir == built

@@ -81,6 +81,20 @@ def test_an_archive_that_was_elsewhere_is_known_by_its_hash(project: Path) -> No
     assert "not made by an archive_file" in str(found(project, function(), elsewhere, other))
 
 
+def test_of_several_archives_at_one_path_it_is_that_with_the_functions_hash(project: Path) -> None:
+    """As where a module is used twice, whose archive is in the module's folder."""
+    (project / "other").mkdir()
+    other = archive(output_base64sha256="xyz=", source_dir="other")
+    mine = archive(output_base64sha256="abc=", source_dir="src")
+    assert found(project, function(), other, mine) == project / "src"
+    assert found(project, function(), mine, other) == project / "src"
+    for unknown in (None, "new="):
+        reason = found(project, function(source_code_hash=unknown), other, mine)
+        assert "several archives are written to build/one.zip" in str(reason)
+    again = archive(output_base64sha256="new=", source_dir="src")
+    assert found(project, function(source_code_hash=None), mine, again) == project / "src"
+
+
 def test_an_archive_that_can_not_be_edited(project: Path) -> None:
     made = archive(source=[{"content": "x = 1", "filename": "app.py"}])
     assert "texts in the configuration" in str(found(project, function(), made))
