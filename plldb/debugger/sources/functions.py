@@ -71,6 +71,10 @@ _NOT_MADE = (
     "its makefile puts the module of {} somewhere else than it is in {}, and it was not built "
     "here; run 'sam build' once, or name the folder with --code"
 )
+_NOT_COPIED = (
+    "what its Dockerfile copies has no module for the handler {} where Lambda looks for it; name "
+    "the folder that has it with --code"
+)
 _CIRCLE = "it is passed what comes of its own outputs"
 _SERVERLESS_REPOSITORY = "it is an application of the AWS Serverless Application Repository"
 
@@ -124,6 +128,8 @@ def read_functions(
     SourceError if a template can't be read, or is nested in itself.
     """
     scope = Scope(read_template(path), parameters)
+    # The functions of nested stacks are put there, too.
+    folders = replace(folders, build=folders.build or path.parent / _SAM_BUILD)
     return dict(_Reader(path, scope, locate, folders, others).read())
 
 
@@ -258,12 +264,20 @@ class _Reader:
         # No default stands in place of what is not known: it may lead to another function's code.
         build_args = {name: self.scope.find_text(value) or "" for name, value in given.items()}
         try:
-            folder, handler = read_image(context, dockerfile, names, stage, build_args)
+            image = read_image(context, dockerfile, names, stage, build_args)
         except (OSError, UnicodeDecodeError) as error:
             return f"its Dockerfile can't be read: {error}"
         name = self.scope.find_text(properties.get("FunctionName"))
-        use = self._describe_use(logical_id)
-        return CodeSource(make_absolute(folder), handler, physical_name=name, use=use)
+        beside = tuple(map(make_absolute, image.beside))
+        is_known = image.has_module or image.handler is None
+        return CodeSource(
+            make_absolute(image.code_dir),
+            image.handler,
+            layers=(DescribedLayer("COPY", beside, is_deployed=False),) if beside else (),
+            physical_name=name,
+            note="" if is_known else _NOT_COPIED.format(image.handler),
+            use=self._describe_use(logical_id),
+        )
 
     def _describe_use(self, logical_id: str) -> str:
         """For custom resources, by the template; no other use is to be known by that alone.

@@ -20,6 +20,7 @@ from plldb.debugger.sources.project import (
     Functions,
     Parameters,
     Project,
+    is_folder,
     make_absolute,
 )
 from plldb.errors import SourceError
@@ -97,6 +98,23 @@ def find_template_project(template: Path) -> Project | None:
     if not sources and is_top and source is not None:
         return Project(source, partial(read_functions, source))
     return Project(template, partial(_read_build, template))
+
+
+def read_source_project(template: Path, folder: Path, stack_name: str) -> Project:
+    """The project of a template that the developer names in a folder, of whatever stack: it is
+    built as the configuration there says, or in that folder.
+    """
+    try:
+        projects = [project for project in find_projects(folder) if project.file == template]
+    except SourceError:
+        # To name the template is the way out of that.
+        projects = []
+    if projects:
+        own = (project for project in projects if stack_name in project.stack_names)
+        return replace(next(own, projects[0]), stack_names=frozenset(), named_by=None)
+    places = (make_absolute(at / _OUTPUT / "build") for at in (template.parent, folder))
+    folders = BuildFolders(build=next(filter(is_folder, places), None))
+    return Project(template, partial(read_functions, template, folders=folders))
 
 
 def _read_build(template: Path, parameters: Parameters) -> Functions:

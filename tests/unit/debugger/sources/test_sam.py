@@ -160,6 +160,64 @@ stack_name = "app-prod"
         assert find_code(folder, "app-prod") == folder / "legacy"
 
 
+class TestATemplateThatIsNamed:
+    @pytest.fixture
+    def template(self, tmp_path: Path) -> Path:
+        for name in ("infra", "src", "other", "out/Greeter", ".aws-sam/build/Greeter"):
+            (tmp_path / name).mkdir(parents=True)
+        path = tmp_path / "infra" / "template.yaml"
+        path.write_text(TEMPLATE.replace("CODE", "src"))
+        return path
+
+    def find(self, template: Path, stack: str = "any") -> CodeSource:
+        folder = template.parents[1]
+        options = CodeOptions(folder, template=template.relative_to(folder))
+        return choose_sources(options, stack).found["Greeter"]
+
+    @pytest.mark.parametrize("stack", ["app", "another"])
+    def test_is_built_as_the_configuration_says(self, template: Path, stack: str) -> None:
+        folder = template.parents[1]
+        (folder / "samconfig.toml").write_text("""
+[default.build.parameters]
+template_file = "infra/template.yaml"
+base_dir = "."
+build_dir = "out"
+[default.deploy.parameters]
+stack_name = "app"
+""")
+        source = self.find(template, stack)
+        assert (source.code_dir, source.build_dir) == (folder / "src", folder / "out" / "Greeter")
+
+    def test_as_that_says_for_the_stack(self, template: Path) -> None:
+        folder = template.parents[1]
+        for name, base in (("dev", "other"), ("prod", "other/..")):
+            (folder / base / "src").mkdir(exist_ok=True)
+            with (folder / "samconfig.toml").open("a") as file:
+                file.write(f"""
+[{name}.global.parameters]
+stack_name = "app-{name}"
+template_file = "infra/template.yaml"
+base_dir = "{base}"
+""")
+        assert self.find(template, "app-dev").code_dir == folder / "other" / "src"
+        assert self.find(template, "app-prod").code_dir == folder / "src"
+
+    @pytest.mark.parametrize("configuration", ["", "no TOML"])
+    def test_was_built_in_the_folder(self, template: Path, configuration: str) -> None:
+        folder = template.parents[1]
+        template.write_text(TEMPLATE.replace("CODE", "../src"))
+        (folder / "samconfig.toml").write_text(configuration)
+        source = self.find(template)
+        assert source.code_dir == folder / "src"
+        assert source.build_dir == folder / ".aws-sam" / "build" / "Greeter"
+
+    def test_else_beside_it(self, template: Path) -> None:
+        built = template.parent / ".aws-sam" / "build" / "Greeter"
+        built.mkdir(parents=True)
+        template.write_text(TEMPLATE.replace("CODE", "../src"))
+        assert self.find(template).build_dir == built
+
+
 @pytest.mark.parametrize("text", ["[", "a = ", "\x00", "x = " + "[" * 5000, "é".encode("latin-1")])
 def test_one_that_can_not_be_read_is_named(project: Path, text: str | bytes) -> None:
     data = text if isinstance(text, bytes) else text.encode()
