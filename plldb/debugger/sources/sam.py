@@ -42,8 +42,9 @@ _BUILT = (
 )
 # Of the commands whose parameters matter, the later one wins.
 _NAMING = ("global", "sync", "deploy")
-_TAKING = ("deploy", "sync", "global", "build")
+_TAKING = ("package", "deploy", "sync", "global", "build")
 _BUILDING = ("global", "build")
+_PACKAGING = ("global", "package")
 
 
 @dataclass(frozen=True)
@@ -220,23 +221,27 @@ def _find_template(
 ) -> Path | None:
     """The one that an environment deploys, or is built from."""
     building = () if "build" in environment else defaults
+    packaged = {
+        make_absolute(folder / name)
+        for one in (environment, *defaults)
+        for name in _list_parameters(one, "output_template_file", _PACKAGING)
+    }
+
+    def list_sources(one: Mapping[str, Any], commands: Sequence[str]) -> Iterator[Path]:
+        """Those that are written by hand, and not what was built or packaged from them."""
+        for name in _list_parameters(one, "template_file", commands):
+            path = make_absolute(folder / name)
+            is_packaged = path in packaged or "packaged" in path.name
+            if _OUTPUT not in path.parts and not is_packaged:
+                yield path
+
     found = chain(
-        _list_sources(environment, _TAKING, folder),
-        *(_list_sources(one, _BUILDING, folder) for one in building),
+        list_sources(environment, _TAKING),
+        *(list_sources(one, _BUILDING) for one in building),
         list_templates(folder),
-        *(_list_sources(one, _TAKING, folder) for one in defaults),
+        *(list_sources(one, _TAKING) for one in defaults),
     )
     return next(found, None)
-
-
-def _list_sources(
-    environment: Mapping[str, Any], commands: Sequence[str], folder: Path
-) -> Iterator[Path]:
-    """The templates that are written by hand, and not what was built or packaged from them."""
-    for name in _list_parameters(environment, "template_file", commands):
-        path = make_absolute(folder / name)
-        if _OUTPUT not in path.parts and "packaged" not in path.name:
-            yield path
 
 
 def _find_parameter(

@@ -97,6 +97,34 @@ def test_yaml(project: Path) -> None:
     assert find_code(project, "app") == project / "prod"
 
 
+@pytest.mark.parametrize("stack", ["app-dev", "app-prod"])
+def test_what_is_packaged_from_a_template_is_none_to_edit(project: Path, stack: str) -> None:
+    (project / "out.yaml").write_text(TEMPLATE.replace("CODE", "s3://bucket/key"))
+    (project / "samconfig.toml").write_text("""
+[default.package.parameters]
+output_template_file = "out.yaml"
+[default.deploy.parameters]
+stack_name = "app-dev"
+template_file = "out.yaml"
+[prod.deploy.parameters]
+stack_name = "app-prod"
+template_file = "./out.yaml"
+""")
+    assert find_code(project, stack) == project / "dev"
+
+
+def test_but_that_which_it_is_packaged_from_is(project: Path) -> None:
+    (project / "samconfig.toml").write_text("""
+[default.package.parameters]
+template_file = "prod.yml"
+output_template_file = "out.yaml"
+[default.deploy.parameters]
+stack_name = "app-dev"
+template_file = "out.yaml"
+""")
+    assert find_code(project, "app-dev") == project / "prod"
+
+
 def test_folders_that_the_build_is_told(project: Path) -> None:
     (project / "infra").mkdir()
     (project / "infra" / "t.yaml").write_text(TEMPLATE.replace("CODE", "dev"))
