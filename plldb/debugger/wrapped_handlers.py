@@ -46,6 +46,11 @@ def find_wrapped_handler(handler: str, variables: Mapping[str, str]) -> str | No
     return variables.get(variable) or _DEFAULTS.get(variable) if variable is not None else None
 
 
+def find_own_handler(handler: str, variables: Mapping[str, str]) -> str:
+    """The function's own one, as far as it is known."""
+    return find_wrapped_handler(handler, variables) or handler
+
+
 def is_wrapper(handler: str) -> bool:
     """Whether it is such a product's."""
     return _find_variable(handler) is not None

@@ -19,6 +19,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from plldb.debugger.sources.project import find_module_path, is_file
+from plldb.debugger.wrapped_handlers import is_wrapper
 
 # Other people's code, and what tools make of the project's.
 _SKIPPED = frozenset(
@@ -152,7 +153,8 @@ class OriginFinder:
 
     def find(self, package: Package, handler: str | None = None) -> Path | NoOrigin:
         """The folder of a function's package; of a layer's, which has no ``handler``."""
-        anchor = package.first_module if handler is None else package.find_module(handler)
+        is_any = handler is None or is_wrapper(handler)
+        anchor = package.first_module if is_any else package.find_module(handler or "")
         if anchor is None:
             return NoOrigin(f"there is no module for the handler {handler} in {package.path}")
         for tree in self._trees:
