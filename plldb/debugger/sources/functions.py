@@ -39,6 +39,7 @@ from plldb.debugger.sources.project import (
     make_absolute,
     may_be_python,
 )
+from plldb.debugger.wrapped_handlers import find_own_handler
 from plldb.deployed import FUNCTION_TYPE, NESTED_STACK_TYPE
 from plldb.errors import SourceError
 from plldb.templates import as_dict, as_list, is_computed, read_template
@@ -72,6 +73,10 @@ _MAKEFILE = "makefile"
 _NOT_MADE = (
     "its makefile puts the module of {} somewhere else than it is in {}, and it was not built "
     "here; run 'sam build' once, or name the folder with --code"
+)
+_NOT_COPIED = (
+    "what its Dockerfile copies has no module for the handler {} where Lambda looks for it; name "
+    "the folder that has it with --code"
 )
 _CIRCLE = "it is passed what comes of its own outputs"
 _SERVERLESS_REPOSITORY = "it is an application of the AWS Serverless Application Repository"
@@ -214,6 +219,8 @@ class _Reader:
         )
         if package == "Image":
             return self._read_image(logical_id, resource, properties)
+        if handler is not None:
+            handler = find_own_handler(handler, self._read_variables(properties))
         if not may_be_python(runtime):
             return f"its runtime is {runtime}"
         build_dir = self._find_build(logical_id)
@@ -260,6 +267,12 @@ class _Reader:
         is_known = is_there or source.build_dir is not None or source.inline is not None
         return source if is_known else replace(source, note=_NOT_MADE.format(source.handler, whole))
 
+    def _read_variables(self, properties: Mapping[str, Any]) -> dict[str, str]:
+        """Those whose values are known."""
+        variables = as_dict(as_dict(properties.get("Environment")).get("Variables"))
+        texts = {name: self.scope.find_text(value) for name, value in variables.items()}
+        return {name: text for name, text in texts.items() if text is not None}
+
     def _read_image(
         self, logical_id: str, resource: Mapping[str, Any], properties: Mapping[str, Any]
     ) -> CodeSource | str:
@@ -283,12 +296,22 @@ class _Reader:
         # No default stands in place of what is not known: it may lead to another function's code.
         build_args = {name: self.scope.find_text(value) or "" for name, value in given.items()}
         try:
-            folder, handler = read_image(context, dockerfile, names, stage, build_args)
+            image = read_image(
+                context, dockerfile, names, stage, build_args, self._read_variables(properties)
+            )
         except (OSError, UnicodeDecodeError) as error:
             return f"its Dockerfile can't be read: {error}"
         name = self.scope.find_text(properties.get("FunctionName"))
-        use = self._describe_use(logical_id)
-        return CodeSource(make_absolute(folder), handler, physical_name=name, use=use)
+        beside = tuple(map(make_absolute, image.beside))
+        is_known = image.has_module or image.handler is None
+        return CodeSource(
+            make_absolute(image.code_dir),
+            image.handler,
+            layers=(DescribedLayer("COPY", beside, is_deployed=False),) if beside else (),
+            physical_name=name,
+            note="" if is_known else _NOT_COPIED.format(image.handler),
+            use=self._describe_use(logical_id),
+        )
 
     def _describe_use(self, logical_id: str) -> str:
         """For custom resources, by the template; no other use is to be known by that alone.

@@ -19,6 +19,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from plldb.debugger.sources.project import find_module_path, is_file
+from plldb.debugger.wrapped_handlers import is_wrapper
 
 # Other people's code, and what tools make of the project's.
 _SKIPPED = frozenset(
@@ -89,6 +90,14 @@ class Package:
             self._digests[name] = sha256(self.read(name)).digest()
         return self._digests[name]
 
+    def is_twin(self, other: Package) -> bool:
+        """Whether another one has the same files of Python."""
+        return (
+            other.path != self.path
+            and other.names == self.names
+            and all(other.digest(name) == self.digest(name) for name in self.names)
+        )
+
     def find_module(self, handler: str) -> str | None:
         """The file of a handler's module, which may be named by a path: ``src/users.create``."""
         module = find_module_path(handler)
@@ -144,34 +153,53 @@ class OriginFinder:
 
     def find(self, package: Package, handler: str | None = None) -> Path | NoOrigin:
         """The folder of a function's package; of a layer's, which has no ``handler``."""
-        anchor = package.first_module if handler is None else package.find_module(handler)
+        is_any = handler is None or is_wrapper(handler)
+        anchor = package.first_module if is_any else package.find_module(handler or "")
         if anchor is None:
             return NoOrigin(f"there is no module for the handler {handler} in {package.path}")
         for tree in self._trees:
             equal = [match for match in _match_all(tree, package, anchor) if match.is_equal]
             if equal:
                 best = min(match.rank for match in equal)
-                return _only([match.folder for match in equal if match.rank == best])
+                origin = _only([match.folder for match in equal if match.rank == best])
+                doubt = self._find_doubt(tree, package, anchor)
+                return NoOrigin(doubt) if doubt and isinstance(origin, Path) else origin
         return self._find_edited(package, anchor)
+
+    def _find_doubt(self, tree: _Tree, package: Package, anchor: str) -> str | None:
+        """Why the only folder that is equal to the package may be that of another one: two were
+        equal, and their own was edited.
+        """
+        if not package.is_bundled and any(package.is_twin(other) for other in self._packages):
+            return f"there is another copy with the same files as {package.path}"
+        lost = [other for other in self._packages if self._is_lost(other, package, anchor)]
+        for folder in self._list_edited(tree, package, anchor):
+            if not any(self._compare(folder, other, anchor) >= _LIKE for other in lost):
+                return f"it may also be from {folder}, if that was edited"
+        return None
 
     def _find_edited(self, package: Package, anchor: str) -> Path | NoOrigin:
         """The folder that was equal to the package before somebody edited it.
 
         That can be told only while all that it may be taken for has a folder of its own.
         """
-        alike = [
-            match.folder
-            for match in _match_all(self._whole, package, anchor)
-            if match.is_like
-            and match.folder not in self._taken
-            and self._compare(match.folder, package, anchor) >= _LIKE
-            and self._is_named(match.folder)
-        ]
+        alike = self._list_edited(self._whole, package, anchor)
         if not alike:
             return NoOrigin("no folder of the project has the same files")
         if any(self._is_lost(other, package, anchor) for other in self._packages):
             return NoOrigin(f"{alike[0]} was edited, and is not the only one")
         return _only(alike)
+
+    def _list_edited(self, tree: _Tree, package: Package, anchor: str) -> list[Path]:
+        """The folders that are like the package, and equal to none."""
+        return [
+            match.folder
+            for match in _match_all(tree, package, anchor)
+            if match.is_like
+            and match.folder not in self._taken
+            and self._compare(match.folder, package, anchor) >= _LIKE
+            and self._is_named(match.folder)
+        ]
 
     @cached_property
     def _taken(self) -> set[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -152,9 +153,30 @@ Resources:
 """
         assert found(project, text) == {
             "One": source(project / "image/src", "app.handler"),
-            "Two": source(project / "image", "other.main"),
+            "Two": replace(
+                source(project / "image/src", "other.main"),
+                note="what its Dockerfile copies has no module for the handler other.main where "
+                "Lambda looks for it; name the folder that has it with --code",
+            ),
         }
         assert "its Dockerfile can't be read" in missing(project, text)["Gone"]
+
+    def test_what_an_image_has_beside_its_code_is_at_hand(self, project: Path) -> None:
+        (project / "src/one/app.py").touch()
+        (project / "Dockerfile").write_text(
+            "FROM public.ecr.aws/lambda/python:3.12\nCOPY shared ./shared\nCOPY src/one .\n"
+            'CMD ["app.handler"]'
+        )
+        text = """
+Resources:
+  One:
+    Type: AWS::Serverless::Function
+    Metadata: { DockerContext: . }
+    Properties: { PackageType: Image }
+"""
+        beside = DescribedLayer("COPY", (project,), is_deployed=False)
+        expected = replace(source(project / "src/one", "app.handler"), layers=(beside,))
+        assert found(project, text) == {"One": expected}
 
     def test_images_of_one_dockerfile_differ_in_their_build_arguments(self, project: Path) -> None:
         for name in ("orders", "billing"):
