@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from plldb.debugger.sources.project import find_module_path, has_module, is_folder
-from plldb.debugger.wrapped_handlers import find_wrapped_handler
+from plldb.debugger.wrapped_handlers import find_own_handler
 
 # https://docs.docker.com/reference/dockerfile/#parser-directives
 _ESCAPE_DIRECTIVE = re.compile(r"\A\s*#\s*escape\s*=\s*`", re.IGNORECASE)
@@ -78,20 +78,21 @@ def read_image(
     command: tuple[str, ...] = (),
     target: str | None = None,
     build_args: Mapping[str, str] = {},
+    variables: Mapping[str, str] = {},
 ) -> Image:
     """What is in the image that a build makes of a folder, its context.
 
     ``command`` stands in place of the Dockerfile's CMD, if there is one. ``target`` names the stage
-    that is the image, if it is not the last one. ``build_args`` are values of what ARG declares,
-    in place of its defaults. The folder is found by what is copied where, and by the handler's
-    module; without that it is the first one, and the context if none is copied. Raises OSError or
-    UnicodeDecodeError if the Dockerfile can't be read.
+    that is the image, if it is not the last one. ``build_args`` are values of what ARG declares, in
+    place of its defaults, ``variables`` are the function's. The folder is found by what is copied
+    where, and by the handler's module; without that it is the first one, and the context if none is
+    copied. Raises OSError or UnicodeDecodeError if the Dockerfile can't be read.
     """
     stage = _parse(dockerfile.read_text(encoding="utf-8-sig"), target, build_args)
     handler = command[-1] if command else stage.handler
     copied = [folder for folder in dict.fromkeys(_list_roots(context, stage)) if is_folder(folder)]
-    own = find_wrapped_handler(handler or "", stage.variables) or handler
-    module = find_module_path(own or "")
+    own = find_own_handler(handler or "", {**stage.variables, **variables})
+    module = find_module_path(own)
     found = [folder for folder in [*copied, context] if has_module(folder, module)]
     code_dir = [*found, *copied, context][0]
     beside = tuple(folder for folder in copied if folder != code_dir)

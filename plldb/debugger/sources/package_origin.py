@@ -19,6 +19,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from plldb.debugger.sources.project import find_module_path, is_file
+from plldb.debugger.wrapped_handlers import is_wrapper
 
 # Other people's code, and what tools make of the project's.
 _SKIPPED = frozenset(
@@ -160,7 +161,7 @@ class OriginFinder:
 
         Unless ``as_edited``, one that was edited since is not taken.
         """
-        anchor = package.first_module if handler is None else package.find_module(handler)
+        anchor = _find_anchor(package, handler)
         if anchor is None:
             return NoOrigin(f"there is no module for the handler {handler} in {package.path}")
         for tree in self._trees:
@@ -174,7 +175,7 @@ class OriginFinder:
 
     def may_be_here(self, package: Package, handler: str) -> bool:
         """Whether there is a folder with the handler's module, whatever is in that."""
-        anchor = package.find_module(handler)
+        anchor = _find_anchor(package, handler)
         folders = self._whole.list_folders_with(anchor) if anchor else ()
         return any(self._is_named(folder) for folder in folders)
 
@@ -245,6 +246,12 @@ class OriginFinder:
         texts = (read_file(folder / name), package.read(name))
         one, other = (text.decode(errors="replace").splitlines()[:_MOST_LINES] for text in texts)
         return SequenceMatcher(None, one, other, autojunk=False).ratio()
+
+
+def _find_anchor(package: Package, handler: str | None) -> str | None:
+    """The file that the folder of a package has to have."""
+    is_any = handler is None or is_wrapper(handler)
+    return package.first_module if is_any else package.find_module(handler or "")
 
 
 def _match_all(tree: _Tree, package: Package, anchor: str) -> list[_Match]:

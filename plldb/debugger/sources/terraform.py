@@ -26,6 +26,7 @@ from plldb.debugger.sources.project import (
     make_absolute,
     may_be_python,
 )
+from plldb.debugger.wrapped_handlers import find_own_handler
 from plldb.errors import SourceError
 from plldb.templates import as_dict, as_list
 
@@ -95,6 +96,11 @@ class _Configuration:
             return "it is a container image; name its code with --code"
         if not may_be_python(runtime):
             return f"its runtime is {runtime}"
+        # The block of that name, of which there may be one.
+        environment = next(iter(as_list(function.get("environment"))), None)
+        variables = as_dict(as_dict(environment).get("variables"))
+        if handler is not None:
+            handler = find_own_handler(handler, variables)
         code = self._find_code(function, handler or "")
         if isinstance(code, str):
             return code

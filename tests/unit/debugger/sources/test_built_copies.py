@@ -55,6 +55,23 @@ def test_nor_is_one_of_several_taken(project: Path) -> None:
     assert "which are alike" in find(project).note
 
 
+@pytest.mark.parametrize(
+    "variables", ["{DD_LAMBDA_HANDLER: app.handler}", "{DD_LAMBDA_HANDLER: !GetAtt X.Y}", "{}"]
+)
+def test_a_monitoring_products_handler_is_found_in_no_package(
+    project: Path, variables: str
+) -> None:
+    """Its layer has it."""
+    template = project / "template.yaml"
+    wrapped = (
+        "Handler: datadog_lambda.handler.handler, Runtime: python3.13, "
+        f"Environment: {{Variables: {variables}}}"
+    )
+    template.write_text(template.read_text().replace("Handler: app.handler", wrapped))
+    found = find(project)
+    assert (found.code_dir, found.note) == (project / "src", "")
+
+
 @pytest.mark.parametrize("folder", ["src", "."])
 def test_other_folders_are_what_they_are(project: Path, folder: str) -> None:
     put_template(project, folder)

@@ -131,6 +131,9 @@ def test_a_monitoring_products_handler_leads_to_the_functions_own(tmp_path: Path
     wrapper = "datadog_lambda.handler.handler"
     text = f'{BASE}COPY vendor .\nCOPY src .\nENV DD_LAMBDA_HANDLER=app.handler\nCMD ["{wrapper}"]'
     assert read(tmp_path, text, "vendor/x.py", "src/app.py") == ("src", wrapper)
+    variables = {"DD_LAMBDA_HANDLER": "x.handler"}
+    image = read_image(tmp_path, tmp_path / "Dockerfile", variables=variables)
+    assert image.code_dir == tmp_path / "vendor"
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,19 @@ def test_an_archive_of_a_folder_or_of_a_file(project: Path) -> None:
     assert found(project, function(), archive(source_file="src/app.py")) == project / "src"
 
 
+def test_a_package_whose_handler_is_a_monitoring_products(project: Path) -> None:
+    (project / "build").mkdir()
+    with zipfile.ZipFile(project / "build/one.zip", "w") as package:
+        package.write(project / "src/app.py", "app.py")
+    wrapper = "datadog_lambda.handler.handler"
+    environment = [{"variables": {"DD_LAMBDA_HANDLER": "app.handler"}}]
+    assert found(project, function(handler=wrapper)) == project / "src"
+    wrapped = function(handler=wrapper, environment=environment)
+    source = read(project, show(wrapped))["one"]
+    assert isinstance(source, CodeSource)
+    assert (source.code_dir, source.handler) == (project / "src", "app.handler")
+
+
 @pytest.mark.parametrize(
     ("filename", "output_path"),
     [("./build/one.zip", "build/one.zip"), ("build/one.zip", "x/../build//one.zip")],
