@@ -124,8 +124,10 @@ def _check_body(id: InvocationId, body: str) -> None:
         parsed = json.loads(body)
     except (ValueError, RecursionError):
         raise BadMessageError("'body' is not JSON.") from None
-    if not isinstance(parsed, dict) or len(parsed.keys() & {"result", "error"}) != 1:
-        raise BadMessageError("'body' has neither a result nor an error, or both.")
+    if not isinstance(parsed, dict) or len(parsed.keys() & {"result", "base64", "error"}) != 1:
+        raise BadMessageError("'body' must have a result, base64 or an error, and one of them.")
+    if not isinstance(parsed.get("base64", ""), str):
+        raise BadMessageError("The base64 of 'body' must be a text.")
     if "error" in parsed:
         _check_error(parsed["error"])
 

@@ -182,10 +182,11 @@ class TestAnswer:
             '{"result": 1.0}',
             '{"result": 12345678901234567890.123456789}',
             '{"result": "\\ud83d"}',
+            '{"base64": "iVBORw=="}',
             '{"error": {"errorType": "E", "errorMessage": "", "stackTrace": []}}',
         ],
     )
-    def test_every_json_value_passes_unchanged(self, scene: Scene, body: str) -> None:
+    def test_whatever_a_handler_gave_passes_unchanged(self, scene: Scene, body: str) -> None:
         scene.claim()
         assert scene.answer(body=body) == [recorded("ANSWERED")]
         assert [message["body"] for message in scene.told(FUNCTION)] == [body]
@@ -204,6 +205,8 @@ class TestAnswer:
             {"body": "[]"},
             {"body": "{}"},
             {"body": '{"result": 1, "error": {}}'},
+            {"body": '{"result": 1, "base64": "MQ=="}'},
+            {"body": '{"base64": 1}'},
             {"body": '{"error": {}}'},
             {"body": '{"error": "x"}'},
             {"body": '{"error": {"errorType": "E", "errorMessage": 1, "stackTrace": []}}'},
