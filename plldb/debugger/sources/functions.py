@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ _CONTENT_NAMES = {
     "AWS::Lambda::LayerVersion": "Content",
     "AWS::Serverless::LayerVersion": "ContentUri",
 }
+_SAM_TRANSFORM = "AWS::Serverless-2016-10-31"
 _SAM_BUILD = Path(".aws-sam", "build")
 # ${Layer}, or ${Layer.LayerVersionArn}
 _REFERENCE = re.compile(r"\$\{\s*(\w+)(?:\.\w+)?\s*\}")
@@ -173,9 +175,28 @@ class _Reader:
         """What SAM's Globals say of functions."""
         return as_dict(as_dict(self.scope.template.get("Globals")).get("Function"))
 
-    @property
-    def _folder(self) -> Path:
-        return self.folders.base or self.path.parent
+    @cached_property
+    def _bases(self) -> tuple[Path, ...]:
+        """What paths may be relative to, the likeliest first.
+
+        SAM follows a template that is a link, and ``aws cloudformation package`` does not:
+        https://github.com/aws/aws-sam-cli/blob/develop/samcli/commands/build/build_context.py
+        """
+        if self.folders.base is not None:
+            return (self.folders.base,)
+        is_sam = _SAM_TRANSFORM in as_list(self.scope.template.get("Transform"))
+        if is_sam and self.path.is_symlink():
+            return (self.path.resolve().parent, self.path.parent)
+        return (self.path.parent,)
+
+    def _find_base(self, text: str, handler: str | None = None) -> Path:
+        """The one of them that has what the template names: the module of the handler, or else the
+        file or folder.
+        """
+        module = find_module_path(handler or "")
+        with_module = (at for at in self._bases if has_module(at / text, module))
+        with_it = (at for at in self._bases if is_folder(at / text) or is_file(at / text))
+        return next(chain(with_module, with_it, self._bases))
 
     def read(self) -> Iterator[tuple[str, CodeSource | str]]:
         for logical_id, resource in self._resources.items():
@@ -203,6 +224,8 @@ class _Reader:
         if not may_be_python(runtime):
             return f"its runtime is {runtime}"
         build_dir = self._find_build(logical_id)
+        named = self.scope.choose_one(properties.get("CodeUri" if is_sam else "Code"))
+        base = self._find_base(self.scope.find_text(named) or ".", handler)
         code = self.locate(logical_id, resource) or locate_code(
             FunctionCode(
                 is_sam,
@@ -211,14 +234,14 @@ class _Reader:
                 handler,
                 build_dir,
             ),
-            self._folder,
+            base,
             self.scope,
         )
         if isinstance(code, str):
             return code
         inline = code.text if isinstance(code, InlineText) else None
         source = CodeSource(
-            code if isinstance(code, Path) else self._folder,
+            code if isinstance(code, Path) else base,
             handler,
             runtime,
             # SAM puts the layers of Globals before the function's own.
@@ -235,9 +258,8 @@ class _Reader:
         """The function with what its makefile puts beside the module of the handler, if it has
         taken that from below: what else there is in CodeUri.
         """
-        whole = make_absolute(
-            self._folder / (self.scope.find_text(properties.get("CodeUri")) or ".")
-        )
+        text = self.scope.find_text(properties.get("CodeUri")) or "."
+        whole = make_absolute(self._find_base(text, source.handler) / text)
         if whole != source.code_dir:
             beside = DescribedLayer("CodeUri", (whole,), is_deployed=False)
             return replace(source, layers=(*source.layers, beside))
@@ -258,7 +280,8 @@ class _Reader:
         metadata = as_dict(resource.get("Metadata"))
         context = self.locate(logical_id, resource)
         if context is None and isinstance(metadata.get("DockerContext"), str):
-            context = find_folder(self._folder, metadata["DockerContext"])
+            text = metadata["DockerContext"]
+            context = find_folder(self._find_base(text), text)
         if isinstance(context, str):
             return context
         if context is None:
@@ -372,7 +395,7 @@ class _Reader:
             return f"the {name} of its stack is computed by CloudFormation"
         if is_remote(text):
             return f"the template of its stack is at {text}; {WAY_OUT}"
-        path = make_absolute(self._folder / text)
+        path = make_absolute(self._find_base(text) / text)
         return path if is_file(path) else f"the template of its stack, {path}, does not exist"
 
     # --- Layers -----------------------------------------------------------------------------------
@@ -440,13 +463,13 @@ class _Reader:
 
     def _locate_layer(self, resource: dict[str, Any]) -> Path | str:
         metadata = as_dict(resource.get("Metadata"))
-        if isinstance(metadata.get(ASSET_PATH), str):
-            return find_folder(self._folder, metadata[ASSET_PATH])
+        if isinstance(text := metadata.get(ASSET_PATH), str):
+            return find_folder(self._find_base(text), text)
         name = _CONTENT_NAMES[str(resource.get("Type"))]
         value = as_dict(resource.get("Properties")).get(name)
         text = self.scope.find_text(value)
         if text is not None:
-            return find_folder(self._folder, text)
+            return find_folder(self._find_base(text), text)
         if value is None:
             return f"the template gives it no {name}"
         if is_computed(value):

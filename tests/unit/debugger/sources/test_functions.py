@@ -519,6 +519,65 @@ Resources:
     assert (sources["One"].build_dir, sources["Two"].build_dir) == (built, None)
 
 
+class TestATemplateThatIsALink:
+    @pytest.fixture
+    def shared(self, tmp_path: Path) -> Path:
+        """A template elsewhere, and ``project``, which has a link to it."""
+        for name in ("shared/src", "project/src", "project/only_here", "project/layer"):
+            (tmp_path / name).mkdir(parents=True)
+        for name in ("shared/src/app.py", "project/src/app.py", "project/top.py"):
+            (tmp_path / name).touch()
+        path = tmp_path / "shared" / "template.yaml"
+        path.write_text("""
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Fn:
+    Type: AWS::Serverless::Function
+    Properties: { CodeUri: src, Handler: app.handler, Layers: [!Ref Layer] }
+  Here:
+    Type: AWS::Serverless::Function
+    Properties: { CodeUri: only_here, Handler: app.handler }
+  Top: { Type: AWS::Serverless::Function, Properties: { Handler: top.handler } }
+  Layer: { Type: AWS::Serverless::LayerVersion, Properties: { ContentUri: layer } }
+""")
+        (tmp_path / "project" / "template.yaml").symlink_to("../shared/template.yaml")
+        return path
+
+    def read(self, template: Path) -> dict[str, CodeSource]:
+        functions = read_functions(template, {})
+        return {name: one for name, one in functions.items() if isinstance(one, CodeSource)}
+
+    def test_is_followed_as_sam_does(self, shared: Path, tmp_path: Path) -> None:
+        functions = self.read(tmp_path / "project" / "template.yaml")
+        assert functions["Fn"].code_dir == tmp_path / "shared" / "src"
+
+    def test_unless_code_is_beside_the_link_only(self, shared: Path, tmp_path: Path) -> None:
+        project = tmp_path / "project"
+        functions = self.read(project / "template.yaml")
+        assert functions["Here"].code_dir == project / "only_here"
+        assert functions["Top"].code_dir == project
+        assert [one.folders for one in functions["Fn"].layers] == [(project / "layer",)]
+
+    def test_the_build_is_beside_the_link(self, shared: Path, tmp_path: Path) -> None:
+        built = tmp_path / "project" / ".aws-sam" / "build" / "Fn"
+        built.mkdir(parents=True)
+        assert self.read(tmp_path / "project" / "template.yaml")["Fn"].build_dir == built
+
+    def test_a_folder_that_is_one_keeps_its_name(self, shared: Path, tmp_path: Path) -> None:
+        """An editor knows the code by that."""
+        link = tmp_path / "link"
+        link.symlink_to("shared")
+        assert self.read(link / "template.yaml")["Fn"].code_dir == link / "src"
+
+    def test_cloudformation_does_not_follow_it(self, shared: Path, tmp_path: Path) -> None:
+        shared.write_text("""
+Resources:
+  Fn: { Type: AWS::Lambda::Function, Properties: { Code: src, Handler: app.handler } }
+""")
+        functions = self.read(tmp_path / "project" / "template.yaml")
+        assert functions["Fn"].code_dir == tmp_path / "project" / "src"
+
+
 class TestSamBuild:
     """Code as ``sam build`` takes it."""
 

@@ -97,6 +97,34 @@ def test_yaml(project: Path) -> None:
     assert find_code(project, "app") == project / "prod"
 
 
+@pytest.mark.parametrize("stack", ["app-dev", "app-prod"])
+def test_what_is_packaged_from_a_template_is_none_to_edit(project: Path, stack: str) -> None:
+    (project / "out.yaml").write_text(TEMPLATE.replace("CODE", "s3://bucket/key"))
+    (project / "samconfig.toml").write_text("""
+[default.package.parameters]
+output_template_file = "out.yaml"
+[default.deploy.parameters]
+stack_name = "app-dev"
+template_file = "out.yaml"
+[prod.deploy.parameters]
+stack_name = "app-prod"
+template_file = "./out.yaml"
+""")
+    assert find_code(project, stack) == project / "dev"
+
+
+def test_but_that_which_it_is_packaged_from_is(project: Path) -> None:
+    (project / "samconfig.toml").write_text("""
+[default.package.parameters]
+template_file = "prod.yml"
+output_template_file = "out.yaml"
+[default.deploy.parameters]
+stack_name = "app-dev"
+template_file = "out.yaml"
+""")
+    assert find_code(project, "app-dev") == project / "prod"
+
+
 def test_folders_that_the_build_is_told(project: Path) -> None:
     (project / "infra").mkdir()
     (project / "infra" / "t.yaml").write_text(TEMPLATE.replace("CODE", "dev"))
@@ -158,6 +186,56 @@ stack_name = "app-prod"
         folder = configuration.parent
         (folder / "template.yaml").write_text(TEMPLATE.replace("CODE", "legacy"))
         assert find_code(folder, "app-prod") == folder / "legacy"
+
+
+class TestAnotherConfigurationBesideIt:
+    PROD = '[default.deploy.parameters]\nstack_name = "app-other"\n'
+
+    @pytest.mark.parametrize("name", ["samconfig-other.toml", "samconfig.other.toml"])
+    def test_names_stacks_of_the_same_template(self, project: Path, name: str) -> None:
+        (project / name).write_text(self.PROD)
+        assert find_code(project, "app-other") == project / "dev"
+        assert find_code(project, "app-dev") == project / "dev"
+
+    def test_and_of_its_own(self, project: Path) -> None:
+        text = f'{self.PROD}template_file = "prod.yml"\n'
+        (project / "samconfig-other.toml").write_text(text)
+        assert find_code(project, "app-other") == project / "prod"
+        (project / "samconfig-other.toml").unlink()
+        text = "{default: {deploy: {parameters: {stack_name: app-other, template_file: prod.yml}}}}"
+        (project / "samconfig-other.yaml").write_text(text)
+        assert find_code(project, "app-other") == project / "prod"
+
+    def test_has_what_the_first_one_builds(self, project: Path) -> None:
+        (project / "samconfig.toml").write_text(
+            '[default.build.parameters]\ntemplate_file = "prod.yml"\n'
+            '[default.deploy.parameters]\nstack_name = "app-dev"\n'
+        )
+        (project / "samconfig-other.toml").write_text(self.PROD)
+        assert find_code(project, "app-other") == project / "prod"
+
+    @pytest.mark.parametrize("first", [None, "version = 0.1\n"])
+    def test_names_nothing_where_the_first_one_does_not(
+        self, project: Path, first: str | None
+    ) -> None:
+        """A stack that is deployed under a name of the moment has the template, too."""
+        (project / "samconfig.toml").unlink()
+        if first is not None:
+            (project / "samconfig.toml").write_text(first)
+        (project / "samconfig-other.toml").write_text(self.PROD)
+        assert find_code(project, "app-other") == project / "dev"
+        assert find_code(project, "whatever") == project / "dev"
+
+    def test_unless_only_that_knows_the_template(self, project: Path) -> None:
+        for name in ("samconfig.toml", "template.yaml"):
+            (project / name).unlink()
+        text = f'{self.PROD}template_file = "prod.yml"\n'
+        (project / "samconfig-other.toml").write_text(text)
+        assert find_code(project, "app-other") == project / "prod"
+
+    def test_harms_nothing_if_it_is_none(self, project: Path) -> None:
+        (project / "samconfig-example.toml").write_text("stack_name = {{ name }}")
+        assert find_code(project, "app-dev") == project / "dev"
 
 
 class TestATemplateThatIsNamed:
