@@ -59,7 +59,8 @@ def read_project(text: str | bytes, file: Path, folders: Sequence[Path]) -> Proj
     """
     resources = _read_resources(text, file)
     configuration = _Configuration(tuple(make_absolute(at) for at in folders), resources)
-    return Project(file, partial(_read_functions, configuration))
+    read = partial(_read_functions, configuration)
+    return Project(file, read, folder=configuration.folders[0])
 
 
 def _read_functions(configuration: _Configuration, _: Parameters) -> Functions:

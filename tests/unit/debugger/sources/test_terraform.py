@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plldb.debugger.sources.choice import CodeOptions, choose_sources
 from plldb.debugger.sources.project import CodeSource, Functions
 from plldb.debugger.sources.terraform import read_project, read_project_file
 from plldb.errors import SourceError
@@ -122,6 +123,18 @@ def test_a_package_that_something_else_made_is_known_by_what_is_in_it(project: P
     assert found(project, function()) == project / "src"
     (project / "src" / "app.py").write_text("x = 'another one'")
     assert "not made by an archive_file" in str(found(project, function()))
+
+
+@pytest.mark.parametrize("folder", [".", "infra"])
+def test_an_archive_of_what_a_build_has_made(project: Path, folder: str) -> None:
+    """Where ``terraform show`` is read from a file, and from stdin."""
+    for name in (".git", "infra", "dist"):
+        (project / name).mkdir(exist_ok=True)
+    (project / "dist" / "app.py").write_text((project / "src" / "app.py").read_text())
+    made = show(function(), archive(source_dir=str(project / "dist")))
+    for file in (project / folder / "show.json", Path("<stdin>")):
+        options = CodeOptions(project, project=read_project(made, file, [project / folder]))
+        assert choose_sources(options, "any").found["one"].code_dir == project / "src"
 
 
 def test_a_package_in_s3(project: Path) -> None:
