@@ -42,7 +42,21 @@ def find_wrapped_handler(handler: str, variables: Mapping[str, str]) -> str | No
 
     None as well if its variable is missing: then it fails here as it does on Lambda.
     """
+    variable = _find_variable(handler)
+    return variables.get(variable) or _DEFAULTS.get(variable) if variable is not None else None
+
+
+def find_own_handler(handler: str, variables: Mapping[str, str]) -> str:
+    """The function's own one, as far as it is known."""
+    return find_wrapped_handler(handler, variables) or handler
+
+
+def is_wrapper(handler: str) -> bool:
+    """Whether it is such a product's."""
+    return _find_variable(handler) is not None
+
+
+def _find_variable(handler: str) -> str | None:
     for folder in _LAYER_FOLDERS:
         handler = handler.removeprefix(folder)
-    variable = _VARIABLES.get(handler.replace("/", "."))
-    return variables.get(variable) or _DEFAULTS.get(variable) if variable is not None else None
+    return _VARIABLES.get(handler.replace("/", "."))

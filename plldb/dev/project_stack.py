@@ -18,16 +18,17 @@ _NO_PART_OF_A_NAME = re.compile(r"[^A-Za-z0-9]+")
 
 
 def find_stack_name(folder: Path, file: ConfigFile | None, *, is_deployed: bool = True) -> str:
-    """The one that plldb.toml names, else the one that the project is deployed as, else the one
-    that the folder is called after. If it is about to be deployed, and so not ``is_deployed``, it
-    is none that plldb.toml has attached to.
+    """The one that plldb.toml names, else the one that the project is deployed as, of several the
+    one of SAM's default environment, else the one that the folder is called after. If it is about
+    to be deployed, and so not ``is_deployed``, it is none that plldb.toml has attached to.
 
     Raises UsageError if there are several, or SourceError if the project makes no sense.
     """
     if file is not None and (stacks := _list_stacks(file, is_deployed)):
         return _the_only_one(stacks, str(file.path))
     named = sorted({name for project in find_projects(folder) for name in project.stack_names})
-    if not named and (of_sam := read_sam_settings(folder).stack_name):
+    of_sam = None if len(named) == 1 else read_sam_settings(folder).stack_name
+    if of_sam is not None and (not named or of_sam in named):
         return of_sam
     if named:
         return _the_only_one(named, f"The project in {folder}")

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from plldb.aws import Target, aws_errors
 from plldb.config import suggest
+from plldb.debugger.sources.serverless import normalise_name
 from plldb.deployed import FUNCTION_TYPE, NESTED_STACK_TYPE
 from plldb.errors import StackError
 from plldb.stacks import find_stack, list_resources, suggest_stacks
@@ -61,9 +62,9 @@ def list_functions(target: Target, stack_name: str) -> list[StackFunction]:
 def match_function(functions: Sequence[StackFunction], wanted: str) -> list[StackFunction]:
     """Those that a name may mean; the more exact way to mean one comes first, and none after it."""
     path = re.escape(wanted)
-    # hello → HelloLambdaFunction is how Serverless calls them.
+    # hello-world → HelloDashworldLambdaFunction is how Serverless calls them.
     names = (path, rf"(?:.*/)?{path}", rf"(?:.*/)?{path}{_HASH}")
-    for pattern in (*names, re.escape(f"{wanted[:1].upper()}{wanted[1:]}LambdaFunction")):
+    for pattern in (*names, re.escape(f"{normalise_name(wanted)}LambdaFunction")):
         named = [one for one in functions if re.fullmatch(pattern, one.name)]
         if named:
             return named

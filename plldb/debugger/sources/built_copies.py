@@ -1,16 +1,17 @@
 """Folders that a project's own build fills, such as ``build`` and ``dist``, and what from.
 
+One that pip has installed packages into is such a folder, too, whatever its name.
+
 A template or an archive may name such a folder. What is edited is another one: that with the same
 files, if there is one; the rest, such as installed packages, is taken from the build.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from plldb.debugger.sources.package_origin import NoOrigin, OriginFinder, Package, is_foreign
+from plldb.debugger.sources.package_origin import OriginFinder, Package, is_foreign, list_roots
 from plldb.debugger.sources.project import CodeSource, Functions
 
 _NOTE = (
@@ -24,23 +25,44 @@ def replace_built_copies(functions: Functions, folder: Path) -> Functions:
 
     One whose origin is not known stays, with a note.
     """
-    finder = OriginFinder([folder])
-    return {
-        name: _replace(one, folder, finder) if isinstance(one, CodeSource) else one
-        for name, one in functions.items()
-    }
+    return _Replacement(functions, folder).functions
 
 
-def _replace(source: CodeSource, folder: Path, finder: OriginFinder) -> CodeSource:
-    is_explained = source.note or source.build_dir is not None or source.inline is not None
-    if is_explained or not _is_built(source.code_dir, folder):
+class _Replacement:
+    def __init__(self, functions: Functions, folder: Path) -> None:
+        self._folder = folder
+        sources = [one for one in functions.values() if isinstance(one, CodeSource)]
+        places = {one.code_dir for one in sources if one.inline is None}
+        built = {at for at in places if self._looks_built(at) or self._has_packages(at)}
+        own = places - built
+        packages = [Package(at, is_bundled=True) for at in sorted(built)]
+        self._finder = OriginFinder(list_roots(folder), packages, lambda at: at not in own)
+        self.functions: Functions = {
+            name: self._replace(one) if isinstance(one, CodeSource) else one
+            for name, one in functions.items()
+        }
+
+    def _replace(self, source: CodeSource) -> CodeSource:
+        is_explained = source.note or source.build_dir is not None or source.inline is not None
+        looks_built = self._looks_built(source.code_dir)
+        if is_explained or not (looks_built or self._has_packages(source.code_dir)):
+            return source
+        package, handler = Package(source.code_dir, is_bundled=True), source.handler or ""
+        origin = self._finder.find(package, handler, as_edited=False)
+        if isinstance(origin, Path):
+            return replace(source, code_dir=origin, build_dir=source.code_dir)
+        # Some people install packages into the folder that they edit.
+        if looks_built or self._finder.may_be_here(package, handler):
+            return replace(source, note=_NOTE.format(source.code_dir, origin.reason))
         return source
-    origin = finder.find(Package(source.code_dir, is_bundled=True), source.handler or "")
-    if isinstance(origin, NoOrigin):
-        return replace(source, note=_NOTE.format(source.code_dir, origin.reason))
-    return replace(source, code_dir=origin, build_dir=source.code_dir)
 
+    def _looks_built(self, code_dir: Path) -> bool:
+        return any(is_foreign(at) for at in (code_dir, *code_dir.parents) if self._is_beside(at))
 
-def _is_built(code_dir: Path, folder: Path) -> bool:
-    below: Iterable[Path] = (code_dir, *code_dir.parents)
-    return any(is_foreign(at) for at in below if at != folder and at.is_relative_to(folder))
+    def _has_packages(self, code_dir: Path) -> bool:
+        """Whether pip has installed something into a folder."""
+        return self._is_beside(code_dir) and any(code_dir.glob("*.dist-info"))
+
+    def _is_beside(self, folder: Path) -> bool:
+        """Whether a folder is none that the whole project is in."""
+        return not self._folder.is_relative_to(folder)

@@ -25,7 +25,13 @@ from plldb.debugger.sources.cloud_assembly import (
     read_assembly,
 )
 from plldb.debugger.sources.functions import Layers, OtherStacks, read_functions, read_layers
-from plldb.debugger.sources.package_origin import OriginFinder, Package, read_file, walk_own
+from plldb.debugger.sources.package_origin import (
+    OriginFinder,
+    Package,
+    list_roots,
+    read_file,
+    walk_own,
+)
 from plldb.debugger.sources.project import (
     CodeSource,
     DescribedLayer,
@@ -284,14 +290,7 @@ class _Origins:
     @cached_property
     def _finder(self) -> OriginFinder:
         packages = [Package(path, True) for path in {*self.assembly.assets.values()}]
-        return OriginFinder(self._roots, packages, self._is_named)
-
-    @cached_property
-    def _roots(self) -> list[Path]:
-        """Functions may lie beside the app, in the same repository."""
-        places = [self.folder, *self.folder.parents]
-        repository = next((at for at in places if (at / ".git").exists()), self.folder)
-        return list(dict.fromkeys([self.folder, repository]))
+        return OriginFinder(list_roots(self.folder), packages, self._is_named)
 
     def _is_named(self, folder: Path) -> bool:
         """Whether the app speaks of a folder of that name: it has it in a text, or in a path."""

@@ -210,10 +210,13 @@ def _find_below(folder: Path, stack_name: str) -> list[Project]:
     return [project for own in found.values() for project in own]
 
 
-def find_template(path: Path) -> Project:
-    """The project that a template which the developer names is of; ``path`` is absolute."""
+def find_template(path: Path, folder: Path, stack_name: str) -> Project:
+    """The project that a template which the developer names in a folder is of; ``path`` is
+    absolute.
+    """
     projects = (tool.find_template_project(path) for tool in _TOOLS)
-    return next(filter(None, projects), None) or cloudformation.read_project(path)
+    found = next(filter(None, projects), None)
+    return found or sam.read_source_project(path, folder, stack_name)
 
 
 def list_candidates(options: CodeOptions, stack_name: str) -> list[Project]:
@@ -226,7 +229,7 @@ def list_candidates(options: CodeOptions, stack_name: str) -> list[Project]:
         return [options.project]
     if options.named_template is not None:
         _check_named_template(options, options.named_template)
-        return [find_template(options.named_template)]
+        return [find_template(options.named_template, options.folder, stack_name)]
     projects = _leave_out_strays(find_projects(options.folder), options.folder)
     own = [project for project in projects if stack_name in project.stack_names]
     candidates = own or [project for project in projects if not project.stack_names]

@@ -1,7 +1,9 @@
 """Holding what a project says of functions against what is deployed.
 
 Code is run only in the place of a function that has the same name, type, handler and runtime. Where
-one of two does not say what these are, as with a parameter, they count as the same.
+one of two does not say what these are, as with a parameter, they count as the same. A monitoring
+product's handler, which a macro or a plugin may have put in the place of a function's own, says
+nothing of that.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plldb.debugger.sources.project import CodeSource, Functions
+from plldb.debugger.wrapped_handlers import is_wrapper
 from plldb.deployed import (
     FUNCTION_TYPE,
     NESTED_STACK_TYPE,
@@ -157,7 +160,7 @@ def _find_difference(
     """What is another one here than there, in words that follow "because"."""
     for what, here, there in (
         ("name", source.physical_name, deployed.physical_name),
-        ("handler", source.handler, deployed.handler),
+        ("handler", _find_own(source.handler), _find_own(deployed.handler)),
         ("runtime", source.runtime, deployed.runtime),
     ):
         if here is not None and there is not None and here != there:
@@ -167,6 +170,10 @@ def _find_difference(
                 "name its code with --code"
             )
     return None
+
+
+def _find_own(handler: str | None) -> str | None:
+    return None if handler is None or is_wrapper(handler) else handler
 
 
 def _explain_absent(file: Path | None, renewal: str | None) -> str:

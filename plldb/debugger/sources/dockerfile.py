@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from plldb.debugger.sources.project import find_module_path, has_module
+from plldb.debugger.sources.project import find_module_path, has_module, is_folder
+from plldb.debugger.wrapped_handlers import find_own_handler
 
 # https://docs.docker.com/reference/dockerfile/#parser-directives
 _ESCAPE_DIRECTIVE = re.compile(r"\A\s*#\s*escape\s*=\s*`", re.IGNORECASE)
@@ -21,6 +22,21 @@ _OPTIONS = re.compile(r"(--\S+\s+)*")
 _FROM = re.compile(r"--from=(\S+)")
 # As AWS's images have it: https://docs.aws.amazon.com/lambda/latest/dg/python-image.html
 _TASK_ROOT = PurePosixPath("/var/task")
+# Of a file, or of a pattern of files, that may be a module.
+_SUFFIXES = ("", ".py", ".*")
+
+
+@dataclass(frozen=True)
+class Image:
+    """``code_dir`` is the folder in the build's context that is /var/task in the image, and
+    ``beside`` are others whose content is there as well. ``has_module``: the handler's module is in
+    ``code_dir``.
+    """
+
+    code_dir: Path
+    handler: str | None
+    beside: tuple[Path, ...] = ()
+    has_module: bool = True
 
 
 _Copy = tuple[PurePosixPath, PurePosixPath]
@@ -62,21 +78,25 @@ def read_image(
     command: tuple[str, ...] = (),
     target: str | None = None,
     build_args: Mapping[str, str] = {},
-) -> tuple[Path, str | None]:
-    """The folder in a build's context that is /var/task in the image, and the handler.
+    variables: Mapping[str, str] = {},
+) -> Image:
+    """What is in the image that a build makes of a folder, its context.
 
     ``command`` stands in place of the Dockerfile's CMD, if there is one. ``target`` names the stage
-    that is the image, if it is not the last one. ``build_args`` are values of what ARG declares,
-    in place of its defaults. The folder is found by what is copied where, and
-    by the handler's module; it is the context if neither tells. Raises OSError or
-    UnicodeDecodeError if the Dockerfile can't be read.
+    that is the image, if it is not the last one. ``build_args`` are values of what ARG declares, in
+    place of its defaults, ``variables`` are the function's. The folder is found by what is copied
+    where, and by the handler's module; without that it is the first one, and the context if none is
+    copied. Raises OSError or UnicodeDecodeError if the Dockerfile can't be read.
     """
     stage = _parse(dockerfile.read_text(encoding="utf-8-sig"), target, build_args)
     handler = command[-1] if command else stage.handler
-    candidates = dict.fromkeys([*_list_roots(context, stage), context])
-    module = find_module_path(handler or "")
-    found = [folder for folder in candidates if has_module(folder, module)]
-    return (found or [context])[0], handler
+    copied = [folder for folder in dict.fromkeys(_list_roots(context, stage)) if is_folder(folder)]
+    own = find_own_handler(handler or "", {**stage.variables, **variables})
+    module = find_module_path(own)
+    found = [folder for folder in [*copied, context] if has_module(folder, module)]
+    code_dir = [*found, *copied, context][0]
+    beside = tuple(folder for folder in copied if folder != code_dir)
+    return Image(code_dir, handler, beside, bool(found))
 
 
 def _list_roots(context: Path, stage: _Stage) -> Iterator[Path]:
@@ -86,7 +106,10 @@ def _list_roots(context: Path, stage: _Stage) -> Iterator[Path]:
             continue
         inner = destination.relative_to(stage.workdir).parts
         path = context / source
-        if any(character in source.name for character in "*?["):
+        is_pattern = any(character in source.name for character in "*?[")
+        if (is_pattern or path.is_file()) and source.suffix not in _SUFFIXES:
+            continue
+        if is_pattern:
             path = path.parent
         elif path.is_file():
             # It may have another name there.

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from plldb.debugger.sources.project import (
     make_absolute,
     may_be_python,
 )
+from plldb.debugger.wrapped_handlers import find_own_handler
 from plldb.deployed import FUNCTION_TYPE, NESTED_STACK_TYPE
 from plldb.errors import SourceError
 from plldb.templates import as_dict, as_list, is_computed, read_template
@@ -56,6 +58,7 @@ _CONTENT_NAMES = {
     "AWS::Lambda::LayerVersion": "Content",
     "AWS::Serverless::LayerVersion": "ContentUri",
 }
+_SAM_TRANSFORM = "AWS::Serverless-2016-10-31"
 _SAM_BUILD = Path(".aws-sam", "build")
 # ${Layer}, or ${Layer.LayerVersionArn}
 _REFERENCE = re.compile(r"\$\{\s*(\w+)(?:\.\w+)?\s*\}")
@@ -70,6 +73,10 @@ _MAKEFILE = "makefile"
 _NOT_MADE = (
     "its makefile puts the module of {} somewhere else than it is in {}, and it was not built "
     "here; run 'sam build' once, or name the folder with --code"
+)
+_NOT_COPIED = (
+    "what its Dockerfile copies has no module for the handler {} where Lambda looks for it; name "
+    "the folder that has it with --code"
 )
 _CIRCLE = "it is passed what comes of its own outputs"
 _SERVERLESS_REPOSITORY = "it is an application of the AWS Serverless Application Repository"
@@ -124,6 +131,8 @@ def read_functions(
     SourceError if a template can't be read, or is nested in itself.
     """
     scope = Scope(read_template(path), parameters)
+    # The functions of nested stacks are put there, too.
+    folders = replace(folders, build=folders.build or path.parent / _SAM_BUILD)
     return dict(_Reader(path, scope, locate, folders, others).read())
 
 
@@ -166,9 +175,28 @@ class _Reader:
         """What SAM's Globals say of functions."""
         return as_dict(as_dict(self.scope.template.get("Globals")).get("Function"))
 
-    @property
-    def _folder(self) -> Path:
-        return self.folders.base or self.path.parent
+    @cached_property
+    def _bases(self) -> tuple[Path, ...]:
+        """What paths may be relative to, the likeliest first.
+
+        SAM follows a template that is a link, and ``aws cloudformation package`` does not:
+        https://github.com/aws/aws-sam-cli/blob/develop/samcli/commands/build/build_context.py
+        """
+        if self.folders.base is not None:
+            return (self.folders.base,)
+        is_sam = _SAM_TRANSFORM in as_list(self.scope.template.get("Transform"))
+        if is_sam and self.path.is_symlink():
+            return (self.path.resolve().parent, self.path.parent)
+        return (self.path.parent,)
+
+    def _find_base(self, text: str, handler: str | None = None) -> Path:
+        """The one of them that has what the template names: the module of the handler, or else the
+        file or folder.
+        """
+        module = find_module_path(handler or "")
+        with_module = (at for at in self._bases if has_module(at / text, module))
+        with_it = (at for at in self._bases if is_folder(at / text) or is_file(at / text))
+        return next(chain(with_module, with_it, self._bases))
 
     def read(self) -> Iterator[tuple[str, CodeSource | str]]:
         for logical_id, resource in self._resources.items():
@@ -191,9 +219,13 @@ class _Reader:
         )
         if package == "Image":
             return self._read_image(logical_id, resource, properties)
+        if handler is not None:
+            handler = find_own_handler(handler, self._read_variables(properties))
         if not may_be_python(runtime):
             return f"its runtime is {runtime}"
         build_dir = self._find_build(logical_id)
+        named = self.scope.choose_one(properties.get("CodeUri" if is_sam else "Code"))
+        base = self._find_base(self.scope.find_text(named) or ".", handler)
         code = self.locate(logical_id, resource) or locate_code(
             FunctionCode(
                 is_sam,
@@ -202,14 +234,14 @@ class _Reader:
                 handler,
                 build_dir,
             ),
-            self._folder,
+            base,
             self.scope,
         )
         if isinstance(code, str):
             return code
         inline = code.text if isinstance(code, InlineText) else None
         source = CodeSource(
-            code if isinstance(code, Path) else self._folder,
+            code if isinstance(code, Path) else base,
             handler,
             runtime,
             # SAM puts the layers of Globals before the function's own.
@@ -226,15 +258,20 @@ class _Reader:
         """The function with what its makefile puts beside the module of the handler, if it has
         taken that from below: what else there is in CodeUri.
         """
-        whole = make_absolute(
-            self._folder / (self.scope.find_text(properties.get("CodeUri")) or ".")
-        )
+        text = self.scope.find_text(properties.get("CodeUri")) or "."
+        whole = make_absolute(self._find_base(text, source.handler) / text)
         if whole != source.code_dir:
             beside = DescribedLayer("CodeUri", (whole,), is_deployed=False)
             return replace(source, layers=(*source.layers, beside))
         is_there = has_module(whole, find_module_path(source.handler or ""))
         is_known = is_there or source.build_dir is not None or source.inline is not None
         return source if is_known else replace(source, note=_NOT_MADE.format(source.handler, whole))
+
+    def _read_variables(self, properties: Mapping[str, Any]) -> dict[str, str]:
+        """Those whose values are known."""
+        variables = as_dict(as_dict(properties.get("Environment")).get("Variables"))
+        texts = {name: self.scope.find_text(value) for name, value in variables.items()}
+        return {name: text for name, text in texts.items() if text is not None}
 
     def _read_image(
         self, logical_id: str, resource: Mapping[str, Any], properties: Mapping[str, Any]
@@ -243,7 +280,8 @@ class _Reader:
         metadata = as_dict(resource.get("Metadata"))
         context = self.locate(logical_id, resource)
         if context is None and isinstance(metadata.get("DockerContext"), str):
-            context = find_folder(self._folder, metadata["DockerContext"])
+            text = metadata["DockerContext"]
+            context = find_folder(self._find_base(text), text)
         if isinstance(context, str):
             return context
         if context is None:
@@ -258,12 +296,22 @@ class _Reader:
         # No default stands in place of what is not known: it may lead to another function's code.
         build_args = {name: self.scope.find_text(value) or "" for name, value in given.items()}
         try:
-            folder, handler = read_image(context, dockerfile, names, stage, build_args)
+            image = read_image(
+                context, dockerfile, names, stage, build_args, self._read_variables(properties)
+            )
         except (OSError, UnicodeDecodeError) as error:
             return f"its Dockerfile can't be read: {error}"
         name = self.scope.find_text(properties.get("FunctionName"))
-        use = self._describe_use(logical_id)
-        return CodeSource(make_absolute(folder), handler, physical_name=name, use=use)
+        beside = tuple(map(make_absolute, image.beside))
+        is_known = image.has_module or image.handler is None
+        return CodeSource(
+            make_absolute(image.code_dir),
+            image.handler,
+            layers=(DescribedLayer("COPY", beside, is_deployed=False),) if beside else (),
+            physical_name=name,
+            note="" if is_known else _NOT_COPIED.format(image.handler),
+            use=self._describe_use(logical_id),
+        )
 
     def _describe_use(self, logical_id: str) -> str:
         """For custom resources, by the template; no other use is to be known by that alone.
@@ -347,7 +395,7 @@ class _Reader:
             return f"the {name} of its stack is computed by CloudFormation"
         if is_remote(text):
             return f"the template of its stack is at {text}; {WAY_OUT}"
-        path = make_absolute(self._folder / text)
+        path = make_absolute(self._find_base(text) / text)
         return path if is_file(path) else f"the template of its stack, {path}, does not exist"
 
     # --- Layers -----------------------------------------------------------------------------------
@@ -365,7 +413,8 @@ class _Reader:
     def _read_layers(self, values: Any) -> Iterator[DescribedLayer]:
         for value in self.scope.choose(values):
             found = self._find_layers(value)
-            text = self.scope.find_text(value) or json.dumps(value, default=str)
+            text = value if isinstance(value, str) else self.scope.find_text(value)
+            text = text or json.dumps(value, default=str)
             yield from found or [DescribedLayer(text, reason="it is none of this template's")]
 
     def _find_layers(self, value: Any) -> Layers:
@@ -414,13 +463,13 @@ class _Reader:
 
     def _locate_layer(self, resource: dict[str, Any]) -> Path | str:
         metadata = as_dict(resource.get("Metadata"))
-        if isinstance(metadata.get(ASSET_PATH), str):
-            return find_folder(self._folder, metadata[ASSET_PATH])
+        if isinstance(text := metadata.get(ASSET_PATH), str):
+            return find_folder(self._find_base(text), text)
         name = _CONTENT_NAMES[str(resource.get("Type"))]
         value = as_dict(resource.get("Properties")).get(name)
         text = self.scope.find_text(value)
         if text is not None:
-            return find_folder(self._folder, text)
+            return find_folder(self._find_base(text), text)
         if value is None:
             return f"the template gives it no {name}"
         if is_computed(value):

@@ -19,6 +19,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from plldb.debugger.sources.project import find_module_path, is_file
+from plldb.debugger.wrapped_handlers import is_wrapper
 
 # Other people's code, and what tools make of the project's.
 _SKIPPED = frozenset(
@@ -43,6 +44,7 @@ _MOST_FILES = 100_000
 # How like each other two files are, from 0 to 1, of which one is the other after some edits.
 _LIKE = 0.6
 _MOST_LINES = 500
+_NONE = "no folder of the project has the same files"
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,14 @@ class Package:
             self._digests[name] = sha256(self.read(name)).digest()
         return self._digests[name]
 
+    def is_twin(self, other: Package) -> bool:
+        """Whether another one has the same files of Python."""
+        return (
+            other.path != self.path
+            and other.names == self.names
+            and all(other.digest(name) == self.digest(name) for name in self.names)
+        )
+
     def find_module(self, handler: str) -> str | None:
         """The file of a handler's module, which may be named by a path: ``src/users.create``."""
         module = find_module_path(handler)
@@ -127,7 +137,8 @@ class OriginFinder:
     ``roots`` are absolute folders that are looked through, each within the one after it: the
     project's own, and the repository's. ``packages`` are all that a tool has made of the project,
     and ``is_named`` tells of a folder whether the project speaks of it. Without that, only a folder
-    that is equal to a package is its origin; with that, one that was edited since may be, too.
+    that is equal to a package is its origin; with that, one that was edited since may be, too. What
+    a build has filled is never an origin.
     """
 
     def __init__(
@@ -137,41 +148,71 @@ class OriginFinder:
         is_named: Callable[[Path], bool] = lambda _: False,
     ) -> None:
         self._is_named = is_named
-        self._trees = [_Tree(root) for root in roots]
+        built = frozenset(package.path for package in packages if package.is_bundled)
+        self._trees = [_Tree(root, built) for root in roots]
         # Where other code may be, it is the largest one that counts.
         self._whole = next((tree for tree in self._trees[::-1] if tree.names), self._trees[-1])
         self._packages = packages
 
-    def find(self, package: Package, handler: str | None = None) -> Path | NoOrigin:
-        """The folder of a function's package; of a layer's, which has no ``handler``."""
-        anchor = package.first_module if handler is None else package.find_module(handler)
+    def find(
+        self, package: Package, handler: str | None = None, *, as_edited: bool = True
+    ) -> Path | NoOrigin:
+        """The folder of a function's package; of a layer's, which has no ``handler``.
+
+        Unless ``as_edited``, one that was edited since is not taken.
+        """
+        anchor = _find_anchor(package, handler)
         if anchor is None:
             return NoOrigin(f"there is no module for the handler {handler} in {package.path}")
         for tree in self._trees:
             equal = [match for match in _match_all(tree, package, anchor) if match.is_equal]
             if equal:
                 best = min(match.rank for match in equal)
-                return _only([match.folder for match in equal if match.rank == best])
-        return self._find_edited(package, anchor)
+                origin = _only([match.folder for match in equal if match.rank == best])
+                doubt = self._find_doubt(tree, package, anchor)
+                return NoOrigin(doubt) if doubt and isinstance(origin, Path) else origin
+        return self._find_edited(package, anchor) if as_edited else NoOrigin(_NONE)
+
+    def may_be_here(self, package: Package, handler: str) -> bool:
+        """Whether there is a folder with the handler's module, whatever is in that."""
+        anchor = _find_anchor(package, handler)
+        folders = self._whole.list_folders_with(anchor) if anchor else ()
+        return any(self._is_named(folder) for folder in folders)
+
+    def _find_doubt(self, tree: _Tree, package: Package, anchor: str) -> str | None:
+        """Why the only folder that is equal to the package may be that of another one: two were
+        equal, and their own was edited.
+        """
+        if not package.is_bundled and any(package.is_twin(other) for other in self._packages):
+            return f"there is another copy with the same files as {package.path}"
+        lost = [other for other in self._packages if self._is_lost(other, package, anchor)]
+        for folder in self._list_edited(tree, package, anchor):
+            if not any(self._compare(folder, other, anchor) >= _LIKE for other in lost):
+                return f"it may also be from {folder}, if that was edited"
+        return None
 
     def _find_edited(self, package: Package, anchor: str) -> Path | NoOrigin:
         """The folder that was equal to the package before somebody edited it.
 
         That can be told only while all that it may be taken for has a folder of its own.
         """
-        alike = [
+        alike = self._list_edited(self._whole, package, anchor)
+        if not alike:
+            return NoOrigin(_NONE)
+        if any(self._is_lost(other, package, anchor) for other in self._packages):
+            return NoOrigin(f"{alike[0]} was edited, and is not the only one")
+        return _only(alike)
+
+    def _list_edited(self, tree: _Tree, package: Package, anchor: str) -> list[Path]:
+        """The folders that are like the package, and equal to none."""
+        return [
             match.folder
-            for match in _match_all(self._whole, package, anchor)
+            for match in _match_all(tree, package, anchor)
             if match.is_like
             and match.folder not in self._taken
             and self._compare(match.folder, package, anchor) >= _LIKE
             and self._is_named(match.folder)
         ]
-        if not alike:
-            return NoOrigin("no folder of the project has the same files")
-        if any(self._is_lost(other, package, anchor) for other in self._packages):
-            return NoOrigin(f"{alike[0]} was edited, and is not the only one")
-        return _only(alike)
 
     @cached_property
     def _taken(self) -> set[Path]:
@@ -205,6 +246,12 @@ class OriginFinder:
         texts = (read_file(folder / name), package.read(name))
         one, other = (text.decode(errors="replace").splitlines()[:_MOST_LINES] for text in texts)
         return SequenceMatcher(None, one, other, autojunk=False).ratio()
+
+
+def _find_anchor(package: Package, handler: str | None) -> str | None:
+    """The file that the folder of a package has to have."""
+    is_any = handler is None or is_wrapper(handler)
+    return package.first_module if is_any else package.find_module(handler or "")
 
 
 def _match_all(tree: _Tree, package: Package, anchor: str) -> list[_Match]:
@@ -264,9 +311,10 @@ class _Match:
 
 @dataclass
 class _Tree:
-    """The project's own files of Python."""
+    """The project's own files of Python, those in the folders ``built`` left out."""
 
     root: Path
+    built: frozenset[Path]
     _digests: dict[Path, bytes] = field(default_factory=dict)
 
     @cached_property
@@ -275,6 +323,7 @@ class _Tree:
         names: list[str] = []
         count = 0
         for here, folders, files in walk_own(self.root):
+            folders[:] = [name for name in folders if here / name not in self.built]
             below = here.relative_to(self.root)
             names += [(below / name).as_posix() for name in files if name.endswith(".py")]
             count += len(files) + len(folders)
@@ -328,6 +377,13 @@ def is_foreign(folder: Path) -> bool:
         or folder.name.startswith((".", "asset."))
         or (folder / "pyvenv.cfg").exists()
     )
+
+
+def list_roots(folder: Path) -> list[Path]:
+    """A project's folder, and that of the repository: functions may lie beside the project."""
+    places = [folder, *folder.parents]
+    repository = next((at for at in places if (at / ".git").exists()), folder)
+    return list(dict.fromkeys([folder, repository]))
 
 
 def _only(folders: list[Path]) -> Path | NoOrigin:

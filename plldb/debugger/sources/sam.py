@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/s
 
 from __future__ import annotations
 
+import logging
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,13 +21,19 @@ from plldb.debugger.sources.project import (
     Functions,
     Parameters,
     Project,
+    is_folder,
     make_absolute,
 )
 from plldb.errors import SourceError
 from plldb.templates import as_dict, read_values
 
+logger = logging.getLogger(__name__)
+
 # The first one that is there counts.
 _CONFIGURATIONS = ("samconfig.toml", "samconfig.yaml", "samconfig.yml")
+# Such as samconfig-prod.toml.
+_OTHER_CONFIGURATIONS = "samconfig*"
+_SUFFIXES = frozenset({".toml", ".yaml", ".yml"})
 DEFAULT_ENVIRONMENT = "default"
 _OUTPUT = ".aws-sam"
 _BUILT = (
@@ -35,8 +42,9 @@ _BUILT = (
 )
 # Of the commands whose parameters matter, the later one wins.
 _NAMING = ("global", "sync", "deploy")
-_TAKING = ("deploy", "sync", "global", "build")
+_TAKING = ("package", "deploy", "sync", "global", "build")
 _BUILDING = ("global", "build")
+_PACKAGING = ("global", "package")
 
 
 @dataclass(frozen=True)
@@ -53,31 +61,59 @@ def find_projects(folder: Path) -> Sequence[Project]:
     Where that names no stack at all, they are templates like any other, of which those elsewhere
     are of use. Raises SourceError if the configuration can't be read.
     """
-    path = find_configuration(folder)
-    if path is None:
-        built = find_template(folder)
-        project = None if built is None else find_template_project(built)
+    root = find_template(folder)
+    if find_configuration(folder) is None and root is not None:
+        project = find_template_project(root)
         return [] if project is None else [project]
     names: dict[_Deployment, set[str]] = {}
-    environments = read_configuration(path)
-    default = as_dict(environments.get(DEFAULT_ENVIRONMENT))
-    for environment in map(as_dict, environments.values()):
-        deployment = _find_deployment(environment, default, folder)
-        name = _find_parameter(environment, "stack_name", _NAMING)
-        if deployment is not None:
-            names.setdefault(deployment, set()).update(() if name is None else (name,))
+    files: dict[_Deployment, Path] = {}
+    for path, environments, defaults in _read_configurations(folder):
+        for environment in map(as_dict, environments.values()):
+            deployment = _find_deployment(environment, defaults, folder)
+            name = _find_parameter(environment, "stack_name", _NAMING)
+            if deployment is not None:
+                names.setdefault(deployment, set()).update(() if name is None else (name,))
+                files.setdefault(deployment, path)
+        if root is not None and not any(names.values()):
+            # The template here is of any stack, whatever another file calls one of its own.
+            break
     is_named = any(names.values())
     return [
         Project(
             one.template,
             partial(read_functions, one.template, folders=one.folders),
             frozenset(stacks),
-            path,
+            files[one],
             read_resources=None if is_named else partial(read_resources, one.template),
         )
         for one, stacks in names.items()
-        if stacks or (not is_named and one.template != find_template(folder))
+        if stacks or (not is_named and one.template != root)
     ]
+
+
+def _read_configurations(
+    folder: Path,
+) -> Iterator[tuple[Path, Mapping[str, Any], Sequence[Mapping[str, Any]]]]:
+    """The environments of the configuration, then those of others beside it, as ``--config-file``
+    names them: each with the default ones that may have built its stacks, the likeliest first.
+
+    Raises SourceError if the configuration can't be read; others need not be any.
+    """
+    default: list[Mapping[str, Any]] = []
+    first = find_configuration(folder)
+    if first is not None:
+        environments = read_configuration(first)
+        default.append(as_dict(environments.get(DEFAULT_ENVIRONMENT)))
+        yield first, environments, default
+    for path in sorted(folder.glob(_OTHER_CONFIGURATIONS)):
+        if path.suffix in _SUFFIXES and path.name not in _CONFIGURATIONS and path.is_file():
+            try:
+                environments = read_configuration(make_absolute(path))
+            except SourceError as error:
+                logger.info("%s", error)
+                continue
+            own = as_dict(environments.get(DEFAULT_ENVIRONMENT))
+            yield make_absolute(path), environments, [own, *default]
 
 
 def find_template_project(template: Path) -> Project | None:
@@ -97,6 +133,23 @@ def find_template_project(template: Path) -> Project | None:
     if not sources and is_top and source is not None:
         return Project(source, partial(read_functions, source))
     return Project(template, partial(_read_build, template))
+
+
+def read_source_project(template: Path, folder: Path, stack_name: str) -> Project:
+    """The project of a template that the developer names in a folder, of whatever stack: it is
+    built as the configuration there says, or in that folder.
+    """
+    try:
+        projects = [project for project in find_projects(folder) if project.file == template]
+    except SourceError:
+        # To name the template is the way out of that.
+        projects = []
+    if projects:
+        own = (project for project in projects if stack_name in project.stack_names)
+        return replace(next(own, projects[0]), stack_names=frozenset(), named_by=None)
+    places = (make_absolute(at / _OUTPUT / "build") for at in (template.parent, folder))
+    folders = BuildFolders(build=next(filter(is_folder, places), None))
+    return Project(template, partial(read_functions, template, folders=folders))
 
 
 def _read_build(template: Path, parameters: Parameters) -> Functions:
@@ -139,20 +192,20 @@ def find_deployed_template(folder: Path) -> Path | None:
     path = find_configuration(folder)
     environments = {} if path is None else read_configuration(path)
     default = as_dict(environments.get(DEFAULT_ENVIRONMENT))
-    return _find_template(default, default, folder)
+    return _find_template(default, (default,), folder)
 
 
 def _find_deployment(
-    environment: Mapping[str, Any], default: Mapping[str, Any], folder: Path
+    environment: Mapping[str, Any], defaults: Sequence[Mapping[str, Any]], folder: Path
 ) -> _Deployment | None:
-    """What an environment deploys: often what ``sam build`` has made of the ``default`` one's
-    template, as that says.
+    """What an environment deploys: often what ``sam build`` has made of a default one's template,
+    as that says.
     """
-    template = _find_template(environment, default, folder)
+    template = _find_template(environment, defaults, folder)
     if template is None:
         return None
-    is_of_default = template == _find_template(default, default, folder)
-    told = (environment, default) if is_of_default else (environment,)
+    is_of = (one for one in defaults if _find_template(one, (one,), folder) == template)
+    told = (environment, *is_of)
 
     def find_told(name: str) -> Path | None:
         found = (_find_parameter(one, name, _BUILDING) for one in told)
@@ -164,27 +217,31 @@ def _find_deployment(
 
 
 def _find_template(
-    environment: Mapping[str, Any], default: Mapping[str, Any], folder: Path
+    environment: Mapping[str, Any], defaults: Sequence[Mapping[str, Any]], folder: Path
 ) -> Path | None:
     """The one that an environment deploys, or is built from."""
-    is_built_as_default = "build" not in environment
+    building = () if "build" in environment else defaults
+    packaged = {
+        make_absolute(folder / name)
+        for one in (environment, *defaults)
+        for name in _list_parameters(one, "output_template_file", _PACKAGING)
+    }
+
+    def list_sources(one: Mapping[str, Any], commands: Sequence[str]) -> Iterator[Path]:
+        """Those that are written by hand, and not what was built or packaged from them."""
+        for name in _list_parameters(one, "template_file", commands):
+            path = make_absolute(folder / name)
+            is_packaged = path in packaged or "packaged" in path.name
+            if _OUTPUT not in path.parts and not is_packaged:
+                yield path
+
     found = chain(
-        _list_sources(environment, _TAKING, folder),
-        _list_sources(default, _BUILDING, folder) if is_built_as_default else (),
+        list_sources(environment, _TAKING),
+        *(list_sources(one, _BUILDING) for one in building),
         list_templates(folder),
-        _list_sources(default, _TAKING, folder),
+        *(list_sources(one, _TAKING) for one in defaults),
     )
     return next(found, None)
-
-
-def _list_sources(
-    environment: Mapping[str, Any], commands: Sequence[str], folder: Path
-) -> Iterator[Path]:
-    """The templates that are written by hand, and not what was built or packaged from them."""
-    for name in _list_parameters(environment, "template_file", commands):
-        path = make_absolute(folder / name)
-        if _OUTPUT not in path.parts and "packaged" not in path.name:
-            yield path
 
 
 def _find_parameter(

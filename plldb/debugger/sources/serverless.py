@@ -199,9 +199,18 @@ class _Service:
     def _describe(self, section: str, suffix: str) -> Mapping[str, Mapping[str, Any]]:
         described = as_dict(_follow(self.state, self._content.get(section)))
         return {
-            f"{_normalise(name)}{suffix}": as_dict(_follow(self.state, one))
+            f"{normalise_name(name)}{suffix}": as_dict(_follow(self.state, one))
             for name, one in described.items()
         }
+
+
+def normalise_name(name: str) -> str:
+    """As the logical ids of functions and layers have it.
+
+    https://github.com/oss-serverless/osls/blob/main/lib/plugins/aws/lib/naming.js
+    """
+    name = name.replace("-", "Dash").replace("_", "Underscore")
+    return name[:1].upper() + name[1:]
 
 
 def name_nested_template(properties: Mapping[str, Any]) -> str | None:
@@ -213,15 +222,6 @@ def name_nested_template(properties: Mapping[str, Any]) -> str | None:
         case {"Fn::Join": ["/", [*_, str() as name]]} if _NESTED.fullmatch(name):
             return name
     return None
-
-
-def _normalise(name: str) -> str:
-    """As logical ids have it.
-
-    https://github.com/oss-serverless/osls/blob/main/lib/plugins/aws/lib/naming.js
-    """
-    name = name.replace("-", "Dash").replace("_", "Underscore")
-    return name[:1].upper() + name[1:]
 
 
 # --- The state ------------------------------------------------------------------------------------

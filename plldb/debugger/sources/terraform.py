@@ -26,6 +26,7 @@ from plldb.debugger.sources.project import (
     make_absolute,
     may_be_python,
 )
+from plldb.debugger.wrapped_handlers import find_own_handler
 from plldb.errors import SourceError
 from plldb.templates import as_dict, as_list
 
@@ -58,7 +59,8 @@ def read_project(text: str | bytes, file: Path, folders: Sequence[Path]) -> Proj
     """
     resources = _read_resources(text, file)
     configuration = _Configuration(tuple(make_absolute(at) for at in folders), resources)
-    return Project(file, partial(_read_functions, configuration))
+    read = partial(_read_functions, configuration)
+    return Project(file, read, folder=configuration.folders[0])
 
 
 def _read_functions(configuration: _Configuration, _: Parameters) -> Functions:
@@ -94,6 +96,11 @@ class _Configuration:
             return "it is a container image; name its code with --code"
         if not may_be_python(runtime):
             return f"its runtime is {runtime}"
+        # The block of that name, of which there may be one.
+        environment = next(iter(as_list(function.get("environment"))), None)
+        variables = as_dict(as_dict(environment).get("variables"))
+        if handler is not None:
+            handler = find_own_handler(handler, variables)
         code = self._find_code(function, handler or "")
         if isinstance(code, str):
             return code
@@ -143,8 +150,12 @@ class _Configuration:
         named = [one for one in self._archives if os.path.normpath(one.path) == path]
         # Its path may have been another one when the state was written.
         equal = [one for one in self._archives if content_hash and one.content_hash == content_hash]
-        sources = {one.source for one in equal}
-        return next(iter(named), equal[0] if len(sources) == 1 else None)
+        # Instances of a module may write to one path, each in its turn.
+        alike = [one for one in named if one in equal] or named or equal
+        if len({one.source for one in alike}) == 1:
+            return alike[0]
+        reason = f"several archives are written to {package}, and which one is not known"
+        return _Archive(package, None, reason) if named else None
 
     def _find_upload(self, values: _Values) -> str | None:
         key = values.get("s3_bucket"), values.get("s3_key")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from plldb.debugger.wrapped_handlers import find_wrapped_handler
+from plldb.debugger.wrapped_handlers import find_wrapped_handler, is_wrapper
 
 SENTRY = "sentry_sdk.integrations.init_serverless_sdk.sentry_lambda_handler"
 
@@ -28,12 +28,14 @@ SENTRY = "sentry_sdk.integrations.init_serverless_sdk.sentry_lambda_handler"
 )
 def test_the_functions_own_is_found(handler: str, variable: str) -> None:
     assert find_wrapped_handler(handler, {variable: "src/app.handler"}) == "src/app.handler"
+    assert is_wrapper(handler)
 
 
 def test_a_variable_alone_changes_nothing() -> None:
     """It may be left over from before."""
     variables = {"DD_LAMBDA_HANDLER": "old.handler", "ORIGINAL_HANDLER": "mine"}
     assert find_wrapped_handler("app.handler", variables) is None
+    assert not is_wrapper("app.handler")
 
 
 def test_without_its_variable_it_fails_here_as_it_does_there() -> None:

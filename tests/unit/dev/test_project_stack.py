@@ -60,6 +60,22 @@ def test_or_the_one_that_the_project_is_deployed_as(tmp_path: Path) -> None:
     assert raised.value.hint == "Name the stack with --stack-name."
 
 
+@pytest.mark.parametrize("is_deployed", [True, False])
+def test_of_several_that_sam_deploys_the_one_of_its_default(
+    tmp_path: Path, is_deployed: bool
+) -> None:
+    (tmp_path / "template.yaml").write_text("Resources: {}")
+    text = "".join(
+        f'[{environment}.deploy.parameters]\nstack_name = "app-{name}"\n'
+        for environment, name in (("default", "dev"), ("beta", "beta"), ("prod", "prod"))
+    )
+    (tmp_path / "samconfig.toml").write_text(text)
+    assert find_stack_name(tmp_path, None, is_deployed=is_deployed) == "app-dev"
+    (tmp_path / "samconfig.toml").write_text(text.replace("default", "dev"))
+    with pytest.raises(UsageError, match="several stacks: app-beta, app-dev, app-prod"):
+        find_stack_name(tmp_path, None, is_deployed=is_deployed)
+
+
 def test_or_the_one_that_is_called_as_the_folder(tmp_path: Path) -> None:
     (folder := tmp_path / "my_shop").mkdir()
     (folder / "template.yaml").write_text("Resources: {}")

@@ -36,6 +36,19 @@ def test_by_path_or_its_end_by_the_cdks_name_or_by_lambdas(wanted: str, meant: l
     assert [one.name for one in match_function(FUNCTIONS, wanted)] == meant
 
 
+@pytest.mark.parametrize(
+    ("wanted", "logical_id"),
+    [
+        ("hello", "HelloLambdaFunction"),
+        ("hello-world", "HelloDashworldLambdaFunction"),
+        ("get_user", "GetUnderscoreuserLambdaFunction"),
+    ],
+)
+def test_by_the_name_that_a_service_of_serverless_has(wanted: str, logical_id: str) -> None:
+    functions = [StackFunction(logical_id, "shop-dev-it"), *FUNCTIONS]
+    assert match_function(functions, wanted) == functions[:1]
+
+
 def test_a_name_in_two_nested_stacks_means_both() -> None:
     functions = [StackFunction("A/Fn", "a"), StackFunction("B/Fn", "b")]
     assert match_function(functions, "Fn") == functions

@@ -55,6 +55,23 @@ def test_nor_is_one_of_several_taken(project: Path) -> None:
     assert "which are alike" in find(project).note
 
 
+@pytest.mark.parametrize(
+    "variables", ["{DD_LAMBDA_HANDLER: app.handler}", "{DD_LAMBDA_HANDLER: !GetAtt X.Y}", "{}"]
+)
+def test_a_monitoring_products_handler_is_found_in_no_package(
+    project: Path, variables: str
+) -> None:
+    """Its layer has it."""
+    template = project / "template.yaml"
+    wrapped = (
+        "Handler: datadog_lambda.handler.handler, Runtime: python3.13, "
+        f"Environment: {{Variables: {variables}}}"
+    )
+    template.write_text(template.read_text().replace("Handler: app.handler", wrapped))
+    found = find(project)
+    assert (found.code_dir, found.note) == (project / "src", "")
+
+
 @pytest.mark.parametrize("folder", ["src", "."])
 def test_other_folders_are_what_they_are(project: Path, folder: str) -> None:
     put_template(project, folder)
@@ -86,3 +103,30 @@ def test_so_it_is_of_one_that_serves_a_custom_resource(project: Path) -> None:
     assert found.code_dir == project / "src"
     assert found.note == ""
     assert "the custom resource Data" in found.use
+
+
+def test_also_where_the_folder_is_beside_that_of_the_template(project: Path) -> None:
+    (project / ".git").mkdir()
+    (project / "infra").mkdir()
+    put_template(project / "infra", "../build/orders")
+    found = find(project / "infra")
+    assert (found.code_dir, found.build_dir) == (project / "src", project / "build" / "orders")
+    (project / ".git").rmdir()
+    assert "looks like what a build makes" in find(project / "infra").note
+
+
+def test_a_folder_with_installed_packages_was_built_whatever_its_name(project: Path) -> None:
+    (project / "build" / "orders").rename(project / "package")
+    put_template(project, "package")
+    assert find(project) == CodeSource(project / "package", "app.handler")
+    (project / "package" / "requests-2.32.0.dist-info").mkdir()
+    found = find(project)
+    assert (found.code_dir, found.build_dir) == (project / "src", project / "package")
+    (project / "src" / "app.py").write_text(f"{CODE}# edited", encoding="utf-8")
+    assert "looks like what a build makes" in find(project).note
+
+
+def test_packages_may_be_installed_into_the_folder_that_is_edited(project: Path) -> None:
+    (project / "src" / "requests-2.32.0.dist-info").mkdir()
+    put_template(project, "src")
+    assert find(project) == CodeSource(project / "src", "app.handler")

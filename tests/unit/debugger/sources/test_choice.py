@@ -148,6 +148,14 @@ class TestDeployed:
         assert "it is not in" in chosen.left_out["Macro"]
         assert chosen.known == stack.functions.keys()
 
+    def test_a_monitoring_products_handler_is_no_other_one(self, project: Path) -> None:
+        """A macro has put it there: https://docs.datadoghq.com/serverless/libraries_integrations/macro/"""
+        wrapper = "datadog_lambda.handler.handler"
+        stack = deploy({"ReadItem": wrapper, "WriteItem": f"/opt/python/{wrapper}", "Gone": "x.y"})
+        chosen = choose_sources(CodeOptions(project), "app", stack)
+        assert chosen.found.keys() == {"ReadItem", "WriteItem"}
+        assert chosen.found["ReadItem"].handler == "app.read"
+
     def test_what_the_developer_leaves_out_is_none_of_these(self, project: Path) -> None:
         stack = deploy({"ReadItem": None, "WriteItem": None, "Macro": None})
         chosen = choose_sources(CodeOptions(project, functions=("Read*",)), "app", stack)

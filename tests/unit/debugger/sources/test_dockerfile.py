@@ -21,8 +21,8 @@ def read(
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
     (folder / "Dockerfile").write_text(dockerfile)
-    found, handler = read_image(folder, folder / "Dockerfile", command)
-    return str(found.relative_to(folder)), handler
+    image = read_image(folder, folder / "Dockerfile", command)
+    return str(image.code_dir.relative_to(folder)), image.handler
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,10 @@ def read(
         ("COPY --chown=1:1 --chmod=644 src .", ["src/app.py"], "src"),
         ("ADD src \\\n  # a comment\n  .", ["src/app.py"], "src"),
         ("COPY vendor .\nCOPY src .", ["vendor/x.py", "src/app.py"], "src"),
+        ("COPY pyproject.toml .\nCOPY src .", ["pyproject.toml", "app.py", "src/app.py"], "src"),
+        ("COPY *.txt ./\nCOPY src .", ["x.txt", "app.py", "src/app.py"], "src"),
+        ("COPY pyproject.toml .\nCOPY src .", ["pyproject.toml", "src/main.py"], "src"),
+        ("COPY src/orders.py ./app.py", ["src/orders.py"], "src"),
         ("ARG CODE=src\nCOPY ${CODE} .", ["src/app.py"], "src"),
         ("ENV ROOT /srv\nWORKDIR $ROOT\nCOPY src ${ROOT}", ["src/app.py"], "src"),
         ("COPY ${CODE:-src} .", ["src/app.py"], "src"),
@@ -85,8 +89,8 @@ class TestStages:
         )
         read(tmp_path, text, "src/app.py", "tests/test.py")
         image = read_image(tmp_path, tmp_path / "Dockerfile", target="Prod")
-        assert image == (tmp_path / "src", "app.handler")
-        assert read_image(tmp_path, tmp_path / "Dockerfile")[1] == "test.main"
+        assert (image.code_dir, image.handler) == (tmp_path / "src", "app.handler")
+        assert read_image(tmp_path, tmp_path / "Dockerfile").handler == "test.main"
 
     def test_what_is_from_elsewhere_is_not_known(self, tmp_path: Path) -> None:
         text = f"{BASE}COPY --from=ghcr.io/x/y /src .\nCMD app.handler"
@@ -112,15 +116,41 @@ class TestBuildArguments:
         read(
             tmp_path, text, *(f"functions/{name}/app.py" for name in ("orders", "billing", "stock"))
         )
-        found, _ = read_image(
+        image = read_image(
             tmp_path, tmp_path / "Dockerfile", build_args={"FUNC": "billing", "OTHER": "x"}
         )
-        assert found == tmp_path / "functions" / folder
+        assert image.code_dir == tmp_path / "functions" / folder
 
     def test_one_that_is_not_declared_has_no_effect(self, tmp_path: Path) -> None:
         read(tmp_path, f"{BASE}COPY ${{FUNC:-src}} .\nCMD app.handler", "src/app.py", "b/app.py")
-        found, _ = read_image(tmp_path, tmp_path / "Dockerfile", build_args={"FUNC": "b"})
-        assert found == tmp_path / "src"
+        image = read_image(tmp_path, tmp_path / "Dockerfile", build_args={"FUNC": "b"})
+        assert image.code_dir == tmp_path / "src"
+
+
+def test_a_monitoring_products_handler_leads_to_the_functions_own(tmp_path: Path) -> None:
+    wrapper = "datadog_lambda.handler.handler"
+    text = f'{BASE}COPY vendor .\nCOPY src .\nENV DD_LAMBDA_HANDLER=app.handler\nCMD ["{wrapper}"]'
+    assert read(tmp_path, text, "vendor/x.py", "src/app.py") == ("src", wrapper)
+    variables = {"DD_LAMBDA_HANDLER": "x.handler"}
+    image = read_image(tmp_path, tmp_path / "Dockerfile", variables=variables)
+    assert image.code_dir == tmp_path / "vendor"
+
+
+@pytest.mark.parametrize(
+    ("lines", "beside"),
+    [
+        ("COPY common ./common\nCOPY services/orders/ ./", ["."]),
+        ("COPY common/ .\nCOPY services/orders/ ./\nCOPY common/ .", ["common"]),
+        ("COPY services/orders/ .\nCOPY common/x.py ./common/", ["."]),
+        ("COPY services/orders/ .\nCOPY requirements.txt gone .", []),
+        ("COPY services/orders/ .\nCOPY common /opt", []),
+    ],
+)
+def test_what_is_copied_beside_the_code(tmp_path: Path, lines: str, beside: list[str]) -> None:
+    files = ("common/x.py", "services/orders/app.py", "requirements.txt")
+    assert read(tmp_path, f"{BASE}{lines}\nCMD app.handler", *files)[0] == "services/orders"
+    image = read_image(tmp_path, tmp_path / "Dockerfile")
+    assert image.beside == tuple(tmp_path / name for name in beside)
 
 
 def test_a_package_that_is_copied_as_a_whole(tmp_path: Path) -> None:
@@ -186,5 +216,4 @@ def test_whatever_it_says_there_is_a_folder(
 ) -> None:
     folder = tmp_path_factory.mktemp("context")
     (folder / "Dockerfile").write_text(text, encoding="utf-8")
-    found, _ = read_image(folder, folder / "Dockerfile")
-    assert found == folder
+    assert read_image(folder, folder / "Dockerfile").code_dir == folder

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -152,9 +153,30 @@ Resources:
 """
         assert found(project, text) == {
             "One": source(project / "image/src", "app.handler"),
-            "Two": source(project / "image", "other.main"),
+            "Two": replace(
+                source(project / "image/src", "other.main"),
+                note="what its Dockerfile copies has no module for the handler other.main where "
+                "Lambda looks for it; name the folder that has it with --code",
+            ),
         }
         assert "its Dockerfile can't be read" in missing(project, text)["Gone"]
+
+    def test_what_an_image_has_beside_its_code_is_at_hand(self, project: Path) -> None:
+        (project / "src/one/app.py").touch()
+        (project / "Dockerfile").write_text(
+            "FROM public.ecr.aws/lambda/python:3.12\nCOPY shared ./shared\nCOPY src/one .\n"
+            'CMD ["app.handler"]'
+        )
+        text = """
+Resources:
+  One:
+    Type: AWS::Serverless::Function
+    Metadata: { DockerContext: . }
+    Properties: { PackageType: Image }
+"""
+        beside = DescribedLayer("COPY", (project,), is_deployed=False)
+        expected = replace(source(project / "src/one", "app.handler"), layers=(beside,))
+        assert found(project, text) == {"One": expected}
 
     def test_images_of_one_dockerfile_differ_in_their_build_arguments(self, project: Path) -> None:
         for name in ("orders", "billing"):
@@ -189,6 +211,32 @@ Resources:
     def test_a_handler_that_is_computed_is_not_known(self, project: Path) -> None:
         text = self.TEXT.replace('!Sub "src/${Name}"', "src/two")
         assert found(project, text)["Computed"].handler is None
+
+    def test_nor_is_what_refers_to_a_parameter_store(self, project: Path) -> None:
+        text = """
+Resources:
+  One:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: src/one
+      Handler: app.handler
+      Runtime: "{{resolve:ssm:/runtime}}"
+      FunctionName: !Sub "{{resolve:ssm:/prefix}}-one"
+      Layers: ["{{resolve:ssm:/layer}}"]
+  Two:
+    Type: AWS::Serverless::Function
+    Properties: { CodeUri: "{{resolve:ssm:/code}}" }
+  Three:
+    Type: AWS::Serverless::Function
+    Properties: { InlineCode: "KEY = '{{resolve:ssm:/key}}'" }
+"""
+        layer = DescribedLayer("{{resolve:ssm:/layer}}", reason="it is none of this template's")
+        sources = found(project, text)
+        assert sources["One"] == CodeSource(project / "src/one", "app.handler", layers=(layer,))
+        assert missing(project, text) == {
+            "Two": "its CodeUri is computed by CloudFormation; name its code with --code"
+        }
+        assert sources["Three"].inline == "KEY = '{{resolve:ssm:/key}}'"
 
 
 class TestCloudFormation:
@@ -471,6 +519,65 @@ Resources:
     assert (sources["One"].build_dir, sources["Two"].build_dir) == (built, None)
 
 
+class TestATemplateThatIsALink:
+    @pytest.fixture
+    def shared(self, tmp_path: Path) -> Path:
+        """A template elsewhere, and ``project``, which has a link to it."""
+        for name in ("shared/src", "project/src", "project/only_here", "project/layer"):
+            (tmp_path / name).mkdir(parents=True)
+        for name in ("shared/src/app.py", "project/src/app.py", "project/top.py"):
+            (tmp_path / name).touch()
+        path = tmp_path / "shared" / "template.yaml"
+        path.write_text("""
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Fn:
+    Type: AWS::Serverless::Function
+    Properties: { CodeUri: src, Handler: app.handler, Layers: [!Ref Layer] }
+  Here:
+    Type: AWS::Serverless::Function
+    Properties: { CodeUri: only_here, Handler: app.handler }
+  Top: { Type: AWS::Serverless::Function, Properties: { Handler: top.handler } }
+  Layer: { Type: AWS::Serverless::LayerVersion, Properties: { ContentUri: layer } }
+""")
+        (tmp_path / "project" / "template.yaml").symlink_to("../shared/template.yaml")
+        return path
+
+    def read(self, template: Path) -> dict[str, CodeSource]:
+        functions = read_functions(template, {})
+        return {name: one for name, one in functions.items() if isinstance(one, CodeSource)}
+
+    def test_is_followed_as_sam_does(self, shared: Path, tmp_path: Path) -> None:
+        functions = self.read(tmp_path / "project" / "template.yaml")
+        assert functions["Fn"].code_dir == tmp_path / "shared" / "src"
+
+    def test_unless_code_is_beside_the_link_only(self, shared: Path, tmp_path: Path) -> None:
+        project = tmp_path / "project"
+        functions = self.read(project / "template.yaml")
+        assert functions["Here"].code_dir == project / "only_here"
+        assert functions["Top"].code_dir == project
+        assert [one.folders for one in functions["Fn"].layers] == [(project / "layer",)]
+
+    def test_the_build_is_beside_the_link(self, shared: Path, tmp_path: Path) -> None:
+        built = tmp_path / "project" / ".aws-sam" / "build" / "Fn"
+        built.mkdir(parents=True)
+        assert self.read(tmp_path / "project" / "template.yaml")["Fn"].build_dir == built
+
+    def test_a_folder_that_is_one_keeps_its_name(self, shared: Path, tmp_path: Path) -> None:
+        """An editor knows the code by that."""
+        link = tmp_path / "link"
+        link.symlink_to("shared")
+        assert self.read(link / "template.yaml")["Fn"].code_dir == link / "src"
+
+    def test_cloudformation_does_not_follow_it(self, shared: Path, tmp_path: Path) -> None:
+        shared.write_text("""
+Resources:
+  Fn: { Type: AWS::Lambda::Function, Properties: { Code: src, Handler: app.handler } }
+""")
+        functions = self.read(tmp_path / "project" / "template.yaml")
+        assert functions["Fn"].code_dir == tmp_path / "project" / "src"
+
+
 class TestSamBuild:
     """Code as ``sam build`` takes it."""
 
@@ -670,10 +777,11 @@ class TestNested:
         assert "Repository" in str(functions["Shared/*"])
         assert "computed" in str(functions["Computed/*"])
 
-    def test_where_a_build_has_put_them(self, stacks: Path) -> None:
-        built = stacks / ".aws-sam" / "build" / "Child" / "Greeter"
+    @pytest.mark.parametrize("named", [None, ".aws-sam/build", "out"])
+    def test_where_a_build_has_put_them(self, stacks: Path, named: str | None) -> None:
+        built = stacks / (named or ".aws-sam/build") / "Child" / "Greeter"
         built.mkdir(parents=True)
-        folders = BuildFolders(build=stacks / ".aws-sam" / "build")
+        folders = BuildFolders(build=stacks / named if named else None)
         source = read_functions(stacks / "template.yaml", {}, folders=folders)["Child/Greeter"]
         assert isinstance(source, CodeSource)
         assert source.build_dir == built

@@ -34,6 +34,7 @@ def root(tmp_path: Path) -> Path:
     for what in ("orders", "billing"):
         write(tmp_path / "lambdas" / what, {"app.py": HANDLER.format(what=what)})
     write(tmp_path, {"app.py": "import aws_cdk\n", "stacks/__init__.py": ""})
+    write(tmp_path / "cdk.out/asset.billing", {"app.py": HANDLER.format(what="billing")})
     return tmp_path
 
 
@@ -45,6 +46,8 @@ def packaged(folder: Path, number: int = 0) -> Package:
 
 
 def find(root: Path, package: Package, *others: Package) -> Path | NoOrigin:
+    """Of a project that has packages of both its functions."""
+    others = others or (Package(root / "cdk.out/asset.billing"),)
     finder = OriginFinder([root], [package, *others], is_named=lambda folder: True)
     return finder.find(package, "app.handler")
 
@@ -68,7 +71,8 @@ def test_what_is_behind_a_link_or_looks_built_may_be_a_part_of_the_folder(
     package = packaged(root / "lambdas/orders")
     assert find(root, package) == root / "lambdas/orders"
     write(package.path, {f"{name}/util.py": "x = 2\n"})
-    assert isinstance(find(root, Package(package.path)), NoOrigin)
+    found = OriginFinder([root]).find(Package(package.path), "app.handler")
+    assert isinstance(found, NoOrigin)
 
 
 def test_a_zip_file(root: Path) -> None:
@@ -119,6 +123,26 @@ def test_equal_folders_are_none_of_them_the_origin(root: Path) -> None:
     found = find(root, package)
     assert isinstance(found, NoOrigin)
     assert "lambdas/copy or " in found.reason
+
+
+def test_the_only_equal_folder_is_none_if_an_edited_one_was_equal_too(root: Path) -> None:
+    """As where two functions began as the same boilerplate: the tool made one package of both."""
+    package = packaged(root / "lambdas/orders")
+    shutil.copytree(root / "lambdas/orders", root / "lambdas/users")
+    edit(root / "lambdas/orders")
+    found = find(root, package)
+    assert isinstance(found, NoOrigin)
+    assert f"it may also be from {root / 'lambdas/orders'}" in found.reason
+
+
+def test_nor_is_it_if_two_packages_are_equal_to_it(root: Path) -> None:
+    orders = packaged(root / "lambdas/orders")
+    users = packaged(shutil.copytree(root / "lambdas/orders", root / "lambdas/users"), 1)
+    (root / "lambdas/orders/app.py").write_text("import another\n")
+    for one, other in ((orders, users), (users, orders)):
+        found = find(root, one, other)
+        assert isinstance(found, NoOrigin)
+        assert "another copy with the same files" in found.reason
 
 
 def test_a_folder_that_is_gone_is_not_replaced_by_the_one_beside_it(root: Path) -> None:

@@ -97,6 +97,34 @@ def test_yaml(project: Path) -> None:
     assert find_code(project, "app") == project / "prod"
 
 
+@pytest.mark.parametrize("stack", ["app-dev", "app-prod"])
+def test_what_is_packaged_from_a_template_is_none_to_edit(project: Path, stack: str) -> None:
+    (project / "out.yaml").write_text(TEMPLATE.replace("CODE", "s3://bucket/key"))
+    (project / "samconfig.toml").write_text("""
+[default.package.parameters]
+output_template_file = "out.yaml"
+[default.deploy.parameters]
+stack_name = "app-dev"
+template_file = "out.yaml"
+[prod.deploy.parameters]
+stack_name = "app-prod"
+template_file = "./out.yaml"
+""")
+    assert find_code(project, stack) == project / "dev"
+
+
+def test_but_that_which_it_is_packaged_from_is(project: Path) -> None:
+    (project / "samconfig.toml").write_text("""
+[default.package.parameters]
+template_file = "prod.yml"
+output_template_file = "out.yaml"
+[default.deploy.parameters]
+stack_name = "app-dev"
+template_file = "out.yaml"
+""")
+    assert find_code(project, "app-dev") == project / "prod"
+
+
 def test_folders_that_the_build_is_told(project: Path) -> None:
     (project / "infra").mkdir()
     (project / "infra" / "t.yaml").write_text(TEMPLATE.replace("CODE", "dev"))
@@ -158,6 +186,114 @@ stack_name = "app-prod"
         folder = configuration.parent
         (folder / "template.yaml").write_text(TEMPLATE.replace("CODE", "legacy"))
         assert find_code(folder, "app-prod") == folder / "legacy"
+
+
+class TestAnotherConfigurationBesideIt:
+    PROD = '[default.deploy.parameters]\nstack_name = "app-other"\n'
+
+    @pytest.mark.parametrize("name", ["samconfig-other.toml", "samconfig.other.toml"])
+    def test_names_stacks_of_the_same_template(self, project: Path, name: str) -> None:
+        (project / name).write_text(self.PROD)
+        assert find_code(project, "app-other") == project / "dev"
+        assert find_code(project, "app-dev") == project / "dev"
+
+    def test_and_of_its_own(self, project: Path) -> None:
+        text = f'{self.PROD}template_file = "prod.yml"\n'
+        (project / "samconfig-other.toml").write_text(text)
+        assert find_code(project, "app-other") == project / "prod"
+        (project / "samconfig-other.toml").unlink()
+        text = "{default: {deploy: {parameters: {stack_name: app-other, template_file: prod.yml}}}}"
+        (project / "samconfig-other.yaml").write_text(text)
+        assert find_code(project, "app-other") == project / "prod"
+
+    def test_has_what_the_first_one_builds(self, project: Path) -> None:
+        (project / "samconfig.toml").write_text(
+            '[default.build.parameters]\ntemplate_file = "prod.yml"\n'
+            '[default.deploy.parameters]\nstack_name = "app-dev"\n'
+        )
+        (project / "samconfig-other.toml").write_text(self.PROD)
+        assert find_code(project, "app-other") == project / "prod"
+
+    @pytest.mark.parametrize("first", [None, "version = 0.1\n"])
+    def test_names_nothing_where_the_first_one_does_not(
+        self, project: Path, first: str | None
+    ) -> None:
+        """A stack that is deployed under a name of the moment has the template, too."""
+        (project / "samconfig.toml").unlink()
+        if first is not None:
+            (project / "samconfig.toml").write_text(first)
+        (project / "samconfig-other.toml").write_text(self.PROD)
+        assert find_code(project, "app-other") == project / "dev"
+        assert find_code(project, "whatever") == project / "dev"
+
+    def test_unless_only_that_knows_the_template(self, project: Path) -> None:
+        for name in ("samconfig.toml", "template.yaml"):
+            (project / name).unlink()
+        text = f'{self.PROD}template_file = "prod.yml"\n'
+        (project / "samconfig-other.toml").write_text(text)
+        assert find_code(project, "app-other") == project / "prod"
+
+    def test_harms_nothing_if_it_is_none(self, project: Path) -> None:
+        (project / "samconfig-example.toml").write_text("stack_name = {{ name }}")
+        assert find_code(project, "app-dev") == project / "dev"
+
+
+class TestATemplateThatIsNamed:
+    @pytest.fixture
+    def template(self, tmp_path: Path) -> Path:
+        for name in ("infra", "src", "other", "out/Greeter", ".aws-sam/build/Greeter"):
+            (tmp_path / name).mkdir(parents=True)
+        path = tmp_path / "infra" / "template.yaml"
+        path.write_text(TEMPLATE.replace("CODE", "src"))
+        return path
+
+    def find(self, template: Path, stack: str = "any") -> CodeSource:
+        folder = template.parents[1]
+        options = CodeOptions(folder, template=template.relative_to(folder))
+        return choose_sources(options, stack).found["Greeter"]
+
+    @pytest.mark.parametrize("stack", ["app", "another"])
+    def test_is_built_as_the_configuration_says(self, template: Path, stack: str) -> None:
+        folder = template.parents[1]
+        (folder / "samconfig.toml").write_text("""
+[default.build.parameters]
+template_file = "infra/template.yaml"
+base_dir = "."
+build_dir = "out"
+[default.deploy.parameters]
+stack_name = "app"
+""")
+        source = self.find(template, stack)
+        assert (source.code_dir, source.build_dir) == (folder / "src", folder / "out" / "Greeter")
+
+    def test_as_that_says_for_the_stack(self, template: Path) -> None:
+        folder = template.parents[1]
+        for name, base in (("dev", "other"), ("prod", "other/..")):
+            (folder / base / "src").mkdir(exist_ok=True)
+            with (folder / "samconfig.toml").open("a") as file:
+                file.write(f"""
+[{name}.global.parameters]
+stack_name = "app-{name}"
+template_file = "infra/template.yaml"
+base_dir = "{base}"
+""")
+        assert self.find(template, "app-dev").code_dir == folder / "other" / "src"
+        assert self.find(template, "app-prod").code_dir == folder / "src"
+
+    @pytest.mark.parametrize("configuration", ["", "no TOML"])
+    def test_was_built_in_the_folder(self, template: Path, configuration: str) -> None:
+        folder = template.parents[1]
+        template.write_text(TEMPLATE.replace("CODE", "../src"))
+        (folder / "samconfig.toml").write_text(configuration)
+        source = self.find(template)
+        assert source.code_dir == folder / "src"
+        assert source.build_dir == folder / ".aws-sam" / "build" / "Greeter"
+
+    def test_else_beside_it(self, template: Path) -> None:
+        built = template.parent / ".aws-sam" / "build" / "Greeter"
+        built.mkdir(parents=True)
+        template.write_text(TEMPLATE.replace("CODE", "../src"))
+        assert self.find(template).build_dir == built
 
 
 @pytest.mark.parametrize("text", ["[", "a = ", "\x00", "x = " + "[" * 5000, "é".encode("latin-1")])

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plldb.debugger.sources.choice import CodeOptions, choose_sources
 from plldb.debugger.sources.project import CodeSource, Functions
 from plldb.debugger.sources.terraform import read_project, read_project_file
 from plldb.errors import SourceError
@@ -63,6 +64,19 @@ def test_an_archive_of_a_folder_or_of_a_file(project: Path) -> None:
     assert found(project, function(), archive(source_file="src/app.py")) == project / "src"
 
 
+def test_a_package_whose_handler_is_a_monitoring_products(project: Path) -> None:
+    (project / "build").mkdir()
+    with zipfile.ZipFile(project / "build/one.zip", "w") as package:
+        package.write(project / "src/app.py", "app.py")
+    wrapper = "datadog_lambda.handler.handler"
+    environment = [{"variables": {"DD_LAMBDA_HANDLER": "app.handler"}}]
+    assert found(project, function(handler=wrapper)) == project / "src"
+    wrapped = function(handler=wrapper, environment=environment)
+    source = read(project, show(wrapped))["one"]
+    assert isinstance(source, CodeSource)
+    assert (source.code_dir, source.handler) == (project / "src", "app.handler")
+
+
 @pytest.mark.parametrize(
     ("filename", "output_path"),
     [("./build/one.zip", "build/one.zip"), ("build/one.zip", "x/../build//one.zip")],
@@ -81,6 +95,20 @@ def test_an_archive_that_was_elsewhere_is_known_by_its_hash(project: Path) -> No
     assert "not made by an archive_file" in str(found(project, function(), elsewhere, other))
 
 
+def test_of_several_archives_at_one_path_it_is_that_with_the_functions_hash(project: Path) -> None:
+    """As where a module is used twice, whose archive is in the module's folder."""
+    (project / "other").mkdir()
+    other = archive(output_base64sha256="xyz=", source_dir="other")
+    mine = archive(output_base64sha256="abc=", source_dir="src")
+    assert found(project, function(), other, mine) == project / "src"
+    assert found(project, function(), mine, other) == project / "src"
+    for unknown in (None, "new="):
+        reason = found(project, function(source_code_hash=unknown), other, mine)
+        assert "several archives are written to build/one.zip" in str(reason)
+    again = archive(output_base64sha256="new=", source_dir="src")
+    assert found(project, function(source_code_hash=None), mine, again) == project / "src"
+
+
 def test_an_archive_that_can_not_be_edited(project: Path) -> None:
     made = archive(source=[{"content": "x = 1", "filename": "app.py"}])
     assert "texts in the configuration" in str(found(project, function(), made))
@@ -95,6 +123,18 @@ def test_a_package_that_something_else_made_is_known_by_what_is_in_it(project: P
     assert found(project, function()) == project / "src"
     (project / "src" / "app.py").write_text("x = 'another one'")
     assert "not made by an archive_file" in str(found(project, function()))
+
+
+@pytest.mark.parametrize("folder", [".", "infra"])
+def test_an_archive_of_what_a_build_has_made(project: Path, folder: str) -> None:
+    """Where ``terraform show`` is read from a file, and from stdin."""
+    for name in (".git", "infra", "dist"):
+        (project / name).mkdir(exist_ok=True)
+    (project / "dist" / "app.py").write_text((project / "src" / "app.py").read_text())
+    made = show(function(), archive(source_dir=str(project / "dist")))
+    for file in (project / folder / "show.json", Path("<stdin>")):
+        options = CodeOptions(project, project=read_project(made, file, [project / folder]))
+        assert choose_sources(options, "any").found["one"].code_dir == project / "src"
 
 
 def test_a_package_in_s3(project: Path) -> None:
