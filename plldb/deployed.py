@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from plldb.templates import TemplateError, as_dict, parse_template
+from plldb.templates import TemplateError, as_dict, is_computed, parse_template
 
 FUNCTION_TYPE = "AWS::Lambda::Function"
 NESTED_STACK_TYPE = "AWS::CloudFormation::Stack"
@@ -80,7 +80,7 @@ def read_deployed_functions(
 
 def _read_text(properties: Mapping[str, Any], name: str) -> str | None:
     value = properties.get(name)
-    return value if isinstance(value, str) else None
+    return value if isinstance(value, str) and not is_computed(value) else None
 
 
 def list_pseudo_parameters(stack_id: str) -> dict[str, str]:

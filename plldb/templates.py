@@ -114,7 +114,13 @@ def as_list(value: Any) -> list[Any]:
 
 
 def is_computed(value: Any) -> bool:
-    """Whether only CloudFormation knows the value, as that of ``!Sub`` and ``!Ref``."""
+    """Whether only CloudFormation knows the value, as that of ``!Sub``, of ``!Ref``, and of a text
+    with a dynamic reference.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/dynamic-references.html
+    """
+    if isinstance(value, str):
+        return "{{resolve:" in value
     return len(as_dict(value)) == 1 and any(
         key == "Ref" or str(key).startswith("Fn::") for key in value
     )

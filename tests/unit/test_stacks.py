@@ -274,6 +274,12 @@ class TestDeployed:
             "Child/Grandchild/Greeter": DeployedFunction("grandchild-greeter"),
         }
 
+    def test_what_refers_to_a_parameter_store_is_not_known(self, target: Any) -> None:
+        referring = function("app.main", "{{resolve:ssm:/runtime}}")
+        target.cloudformation.templates["app"] = {"Resources": {"Greeter": referring}}
+        greeter = self.read(target).functions["Greeter"]
+        assert greeter == DeployedFunction("app-Greeter", "app.main", None)
+
     def test_the_types_of_all_resources_and_the_parameters(self, target: Any) -> None:
         stack = self.read(target)
         assert stack.resources["Table"] == "AWS::DynamoDB::Table"

@@ -71,8 +71,9 @@ def locate_code(function: FunctionCode, folder: Path, scope: Scope) -> Path | In
         name, value = "InlineCode", {"ZipFile": function.properties["InlineCode"]}
     # Where the template leaves it out by a condition, there is none.
     value = scope.choose_one(value)
+    is_text = isinstance(as_dict(value).get("ZipFile"), str)
     try:
-        value = scope.resolve(value)
+        value = value if is_text else scope.resolve(value)
     except UnknownValueError:
         return _explain_unknown(name, value)
     match value:

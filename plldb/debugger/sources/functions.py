@@ -413,7 +413,8 @@ class _Reader:
     def _read_layers(self, values: Any) -> Iterator[DescribedLayer]:
         for value in self.scope.choose(values):
             found = self._find_layers(value)
-            text = self.scope.find_text(value) or json.dumps(value, default=str)
+            text = value if isinstance(value, str) else self.scope.find_text(value)
+            text = text or json.dumps(value, default=str)
             yield from found or [DescribedLayer(text, reason="it is none of this template's")]
 
     def _find_layers(self, value: Any) -> Layers:

@@ -44,15 +44,20 @@ class Scope:
             if isinstance(value, dict):
                 return {key: self.resolve(one, depth + 1) for key, one in value.items()}
             return value
+        if isinstance(value, str):
+            raise UnknownValueError
         ((name, argument),) = value.items()
         compute = _FUNCTIONS.get(name)
         if compute is None:
             raise UnknownValueError
         try:
-            return compute(self, argument, depth + 1)
+            found = compute(self, argument, depth + 1)
         except (TypeError, ValueError, LookupError, AttributeError):
             # It is written in another way than CloudFormation takes it.
             raise UnknownValueError from None
+        if is_computed(found):
+            raise UnknownValueError
+        return found
 
     def find_text(self, value: Any) -> str | None:
         """The text that a value is; None if it is another, or not known."""

@@ -212,6 +212,32 @@ Resources:
         text = self.TEXT.replace('!Sub "src/${Name}"', "src/two")
         assert found(project, text)["Computed"].handler is None
 
+    def test_nor_is_what_refers_to_a_parameter_store(self, project: Path) -> None:
+        text = """
+Resources:
+  One:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: src/one
+      Handler: app.handler
+      Runtime: "{{resolve:ssm:/runtime}}"
+      FunctionName: !Sub "{{resolve:ssm:/prefix}}-one"
+      Layers: ["{{resolve:ssm:/layer}}"]
+  Two:
+    Type: AWS::Serverless::Function
+    Properties: { CodeUri: "{{resolve:ssm:/code}}" }
+  Three:
+    Type: AWS::Serverless::Function
+    Properties: { InlineCode: "KEY = '{{resolve:ssm:/key}}'" }
+"""
+        layer = DescribedLayer("{{resolve:ssm:/layer}}", reason="it is none of this template's")
+        sources = found(project, text)
+        assert sources["One"] == CodeSource(project / "src/one", "app.handler", layers=(layer,))
+        assert missing(project, text) == {
+            "Two": "its CodeUri is computed by CloudFormation; name its code with --code"
+        }
+        assert sources["Three"].inline == "KEY = '{{resolve:ssm:/key}}'"
+
 
 class TestCloudFormation:
     TEXT = """

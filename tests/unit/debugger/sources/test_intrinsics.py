@@ -91,6 +91,12 @@ def test_what_is_known(text: str, parameters: dict[str, str], expected: object) 
         "!FindInMap [Folders, !Ref Given, Code, DefaultValue: src]",
         "!Select [7, [a]]",
         "!Join [a]",
+        "'{{resolve:ssm:/a/b}}'",
+        "'a-{{resolve:secretsmanager:a:SecretString:b}}-c'",
+        "!Sub '{{resolve:ssm:/${Stage}/a}}-fn'",
+        "!Join ['', ['{{resolve:', 'ssm:/a}}']]",
+        "!Select [1, !Split ['/', '{{resolve:ssm:/a/b}}']]",
+        "!If [IsProd, a, '{{resolve:ssm:/a}}']",
     ],
 )
 def test_what_is_not(text: str) -> None:
