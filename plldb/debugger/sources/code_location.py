@@ -34,6 +34,10 @@ from plldb.debugger.sources.project import (
 )
 from plldb.templates import as_dict
 
+# A BuildMethod of SAM's.
+MAKEFILE = "makefile"
+# What a folder has that pip can install.
+_INSTALLED_BY = ("pyproject.toml", "setup.py")
 WAY_OUT = "name the template that this was packaged from with --template, or its code with --code"
 
 
@@ -118,7 +122,8 @@ def _find_root(path: Path, function: FunctionCode) -> Path:
     """The folder that the handler's module is found from: what becomes /var/task.
 
     A build may put the code below a package's folders, of which it is a part in the project, or
-    take it from a folder below.
+    take it from a folder below; and where the project itself is one of its requirements, pip does
+    so with what is in src.
     https://github.com/aws/aws-sam-cli/blob/develop/samcli/lib/build/app_builder.py
     """
     module = find_module_path(function.handler or "")
@@ -131,6 +136,13 @@ def _find_root(path: Path, function: FunctionCode) -> Path:
                 root = path.parents[count - 1]
                 if has_module(root, module):
                     return root
+    may_install = function.is_sam and function.metadata.get("BuildMethod") != MAKEFILE
+    if (
+        may_install
+        and any(is_file(path / name) for name in _INSTALLED_BY)
+        and has_module(path / "src", module)
+    ):
+        return path / "src"
     if function.build_dir is not None:
         # A makefile takes what it wants from below.
         built = [Package(at, is_bundled=True) for at in function.build_dir.parent.glob("*/")]

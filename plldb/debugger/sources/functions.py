@@ -21,7 +21,13 @@ from plldb.debugger.sources.cloud_assembly import (
     ASSET_PATH,
     ASSET_TARGET,
 )
-from plldb.debugger.sources.code_location import WAY_OUT, FunctionCode, InlineText, locate_code
+from plldb.debugger.sources.code_location import (
+    MAKEFILE,
+    WAY_OUT,
+    FunctionCode,
+    InlineText,
+    locate_code,
+)
 from plldb.debugger.sources.dockerfile import read_image
 from plldb.debugger.sources.expansion import expand
 from plldb.debugger.sources.intrinsics import Scope
@@ -69,7 +75,6 @@ _SERVES_CUSTOM_RESOURCE = (
     "it serves the custom resource {}: while an invocation is held here, a deployment of the stack "
     "waits for what its code sends, and fails without that"
 )
-_MAKEFILE = "makefile"
 _NOT_MADE = (
     "its makefile puts the module of {} somewhere else than it is in {}, and it was not built "
     "here; run 'sam build' once, or name the folder with --code"
@@ -77,6 +82,10 @@ _NOT_MADE = (
 _NOT_COPIED = (
     "what its Dockerfile copies has no module for the handler {} where Lambda looks for it; name "
     "the folder that has it with --code"
+)
+_ONLY_BUILT = (
+    "the module of {} is not in {}, but only in {}, where sam build has put it: edits of it have "
+    "no effect until you build it again; name the folder with --code"
 )
 _CIRCLE = "it is passed what comes of its own outputs"
 _SERVERLESS_REPOSITORY = "it is an application of the AWS Serverless Application Repository"
@@ -251,8 +260,8 @@ class _Reader:
             inline=inline,
             use=self._describe_use(logical_id),
         )
-        is_made = as_dict(resource.get("Metadata")).get("BuildMethod") == _MAKEFILE
-        return self._complete_made(source, properties) if is_made else source
+        is_made = as_dict(resource.get("Metadata")).get("BuildMethod") == MAKEFILE
+        return _note_build(self._complete_made(source, properties) if is_made else source)
 
     def _complete_made(self, source: CodeSource, properties: Mapping[str, Any]) -> CodeSource:
         """The function with what its makefile puts beside the module of the handler, if it has
@@ -491,6 +500,17 @@ def _merge(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any
             is_value = is_computed(one) or is_computed(other)
             merged[key] = other if is_value else _merge(one, other)
     return merged
+
+
+def _note_build(source: CodeSource) -> CodeSource:
+    """The function, with a word on it if its module is only where a build has put it."""
+    module = find_module_path(source.handler or "")
+    if source.build_dir is None or source.note or source.inline is not None:
+        return source
+    if has_module(source.code_dir, module) or not has_module(source.build_dir, module):
+        return source
+    note = _ONLY_BUILT.format(source.handler, source.code_dir, source.build_dir)
+    return replace(source, note=note)
 
 
 def _is_custom(resource: Mapping[str, Any]) -> bool:

@@ -671,6 +671,29 @@ Resources:
         (project / "app.py").touch()
         assert found(project, text)["One"].note == ""
 
+    def test_a_project_that_is_installed_from_src(self, project: Path) -> None:
+        """As its own requirement: sam build has pip put the package to the top."""
+        text = """
+Resources:
+  One: { Type: AWS::Serverless::Function, Properties: { CodeUri: ., Handler: shop.main.handler } }
+"""
+        (project / "pyproject.toml").touch()
+        built = project / ".aws-sam/build/One"
+        for folder in (project / "src/shop", built / "shop", built / "src/shop"):
+            folder.mkdir(parents=True)
+            (folder / "main.py").write_text("def handler(event, context): ...")
+        for content in ("def handler(event, context): ...", "edited"):
+            (project / "src/shop/main.py").write_text(content)
+            one = found(project, text)["One"]
+            assert (one.code_dir, one.build_dir, one.note) == (project / "src", built, "")
+        (project / "src/shop").rename(project / "shared/shop")
+        one = found(project, text)["One"]
+        assert one.code_dir == project
+        assert f"only in {built}, where sam build has put it" in one.note
+        (project / "shared/shop").rename(project / "src/shop")
+        shutil.rmtree(built)
+        assert found(project, text)["One"].code_dir == project / "src"
+
 
 class TestComputed:
     """Parameters, conditions, loops and included files decide where code is."""
