@@ -33,7 +33,7 @@ from plldb.errors import SourceError, UsageError
 from plldb.templates import as_dict
 
 _SERVERLESS_TEMPLATE = Path(".serverless", "cloudformation-template-update-stack.json")
-# The bucket that `cdk bootstrap` makes, as templates name it:
+# The bucket that `cdk bootstrap` makes, as templates name it; an app may have one of its own:
 # https://docs.aws.amazon.com/cdk/v2/guide/bootstrapping-env.html
 _CDK_BUCKET = re.compile(
     r"cdk-[a-z0-9]+-assets-(?:\$\{AWS::AccountId\}|\d{12})-(?:\$\{AWS::Region\}|[a-z]+(?:-[a-z]+)+-\d)"
@@ -214,7 +214,18 @@ def _replace(value: Any, assembly: CloudAssembly, storage: Storage) -> Any:
     if not isinstance(value, str):
         return value
     moved = _CDK_BUCKET.sub(storage.bucket, value)
-    name = moved.rpartition("/")[2]
-    if name in assembly.assets:
-        moved = moved.removesuffix(name) + storage.prefix + name
-    return moved
+    for bucket in assembly.buckets:
+        moved = _name_in_place(bucket).sub(storage.bucket, moved)
+    key = next((key for key in _list_ends(moved) if key in assembly.assets), "")
+    return moved.removesuffix(key) + storage.prefix + key if key else moved
+
+
+def _name_in_place(bucket: str) -> re.Pattern[str]:
+    """Where a text is a bucket's name, or has it in a URL or an ARN."""
+    return re.compile(rf"(?<![^/:]){re.escape(bucket)}(?![^/])")
+
+
+def _list_ends(value: str) -> Iterator[str]:
+    """What a text may have of a key, the longest first."""
+    parts = value.split("/")
+    return ("/".join(parts[at:]) for at in range(len(parts)))

@@ -52,12 +52,13 @@ class SynthesisedStack:
 @dataclass(frozen=True)
 class CloudAssembly:
     """``manifest`` is the file. ``assets`` are the packages of all its stacks, folders and zip
-    files, by the keys that they have in the bucket.
+    files, by the keys that they have in the bucket; ``buckets`` are named as templates name them.
     """
 
     manifest: Path
     stacks: tuple[SynthesisedStack, ...]
     assets: Mapping[str, Path]
+    buckets: frozenset[str]
 
     @property
     def folder(self) -> Path:
@@ -68,13 +69,16 @@ def read_assembly(manifest: Path) -> CloudAssembly:
     """Raises SourceError if it is none, or if one that it names is not there."""
     stacks: list[SynthesisedStack] = []
     assets: dict[str, Path] = {}
+    buckets: set[str] = set()
     for folder, artifact_id, artifact in _list_artifacts(manifest):
         properties = as_dict(artifact.get("properties"))
         if artifact.get("type") == _STACK:
             stacks.append(_read_stack(folder, artifact_id, artifact, properties))
         elif artifact.get("type") == _ASSETS:
-            assets.update(_list_packages(folder, properties.get("file")))
-    return CloudAssembly(manifest, tuple(stacks), assets)
+            for bucket, key, path in _list_packages(folder, properties.get("file")):
+                assets[key] = path
+                buckets.add(bucket)
+    return CloudAssembly(manifest, tuple(stacks), assets, frozenset(buckets - {""}))
 
 
 def _list_artifacts(manifest: Path) -> Iterator[tuple[Path, str, Mapping[str, Any]]]:
@@ -108,16 +112,22 @@ def _read_stack(
     return SynthesisedStack(name, artifact_id, folder / file, environment, dependencies)
 
 
-def _list_packages(folder: Path, file: object) -> Iterator[tuple[str, Path]]:
-    """Those of an asset manifest. It has templates as well, which are single files."""
+def _list_packages(folder: Path, file: object) -> Iterator[tuple[str, str, Path]]:
+    """Those of an asset manifest: the bucket, the key and the file of each. It has templates as
+    well, which are single files.
+    """
     if not isinstance(file, str) or not is_file(folder / file):
         return
     for asset in as_dict(as_dict(read_json(folder / file, SYNTH_HINT)).get("files")).values():
         path = as_dict(as_dict(asset).get("source")).get("path")
         if not isinstance(path, str) or path.endswith(_TEMPLATE):
             continue
-        for destination in as_dict(as_dict(asset).get("destinations")).values():
-            yield str(as_dict(destination).get("objectKey")), make_absolute(folder / path)
+        for one in map(as_dict, as_dict(as_dict(asset).get("destinations")).values()):
+            yield (
+                str(one.get("bucketName") or ""),
+                str(one.get("objectKey")),
+                make_absolute(folder / path),
+            )
 
 
 def _malformed(manifest: Path, artifact_id: str, content: Mapping[str, Any]) -> SourceError:

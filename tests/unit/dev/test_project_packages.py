@@ -24,7 +24,8 @@ def package(source: StackSource) -> PackagedTemplate:
 class App:
     """A synthesised CDK app."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, bucket: str = CDK_BUCKET, prefix: str = "") -> None:
+        self.destination = {"bucketName": bucket, "objectKey": f"{prefix}{HASH}.zip"}
         self.out = folder / "cdk.out"
         (self.out / f"asset.{HASH}").mkdir(parents=True)
         (self.out / f"asset.{HASH}" / "app.py").write_text("x = 1")
@@ -39,11 +40,10 @@ class App:
             "properties": {"templateFile": file},
             "dependencies": [*dependencies, f"{name}.assets"],
         }
-        destination = {"current": {"bucketName": CDK_BUCKET, "objectKey": f"{HASH}.zip"}}
         files = {
             HASH: {
                 "source": {"path": f"asset.{HASH}", "packaging": "zip"},
-                "destinations": destination,
+                "destinations": {"current": self.destination},
             }
         }
         (self.out / f"{name}.assets.json").write_text(json.dumps({"files": files}))
@@ -99,6 +99,33 @@ class TestCdk:
             f"https://s3.us-east-1.amazonaws.com/bucket/p/{HASH}.zip"
         ]
         assert len(packaged.uploads) == 1
+
+    @pytest.mark.parametrize("bucket", [CDK_BUCKET, "my-assets", "my-assets-${AWS::Region}"])
+    @pytest.mark.parametrize("prefix", ["", "myapp/", "my/app/"])
+    def test_a_synthesizer_may_have_a_bucket_and_a_prefix_of_its_own(
+        self, tmp_path: Path, bucket: str, prefix: str
+    ) -> None:
+        app = App(tmp_path, bucket, prefix)
+        key = f"{prefix}{HASH}.zip"
+        properties = {
+            "Code": {"S3Bucket": {"Fn::Sub": bucket}, "S3Key": key},
+            "Url": f"https://s3.amazonaws.com/{bucket}/{key}",
+            "Readable": f"arn:aws:s3:::{bucket}/*",
+            "Own": [f"{bucket}-of-mine", f"x/{bucket}x/{key}x"],
+        }
+        app.add("Shop", {"Fn": {"Type": "Custom::It", "Properties": properties}})
+        app.write()
+        packaged = package(find_stack_sources(tmp_path, None)[0])
+        found = dict(packaged.body["Resources"]["Fn"]["Properties"])
+        own = found.pop("Own")
+        assert found == {
+            "Code": {"S3Bucket": {"Fn::Sub": "bucket"}, "S3Key": f"p/{key}"},
+            "Url": f"https://s3.amazonaws.com/bucket/p/{key}",
+            "Readable": "arn:aws:s3:::bucket/*",
+        }
+        if bucket != CDK_BUCKET:
+            assert own == properties["Own"]
+        assert [one.key for one in packaged.uploads] == [f"p/{key}"]
 
     def test_nested_stacks_are_uploaded(self, tmp_path: Path) -> None:
         app = App(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -41,6 +42,61 @@ def test_parameters_are_pairs(tmp_path: Path, value: str) -> None:
     text = f"[default.deploy.parameters]\nparameter_overrides = {value}\n"
     expected = {"Stage": "dev", "Title": "two words", "Empty": ""}
     assert read(tmp_path, text).parameters == expected
+
+
+@pytest.mark.parametrize(
+    ("item", "expected"),
+    [
+        ("A=1 B=2", {"A": "1", "B": "2"}),
+        ("A=one word  B=2 ", {"A": "one word", "B": "2"}),
+        ("A='x C=3' B=it's", {"A": "x C=3", "B": "it's"}),
+        (
+            "ParameterKey=A,ParameterValue=1 ParameterKey=B,ParameterValue='x C=3'",
+            {"A": "1", "B": "x C=3"},
+        ),
+        ("A=https://host/?b=c", {"A": "https://host/?b=c"}),
+        ("A= B=2", {"A": "", "B": "2"}),
+    ],
+)
+def test_an_item_of_a_list_may_have_several(
+    tmp_path: Path, item: str, expected: dict[str, str]
+) -> None:
+    text = f'[default.deploy.parameters]\nparameter_overrides = ["{item}"]\n'
+    assert read(tmp_path, text).parameters == expected
+
+
+class TestFilesOfParameters:
+    FILES: ClassVar[dict[str, str]] = {
+        "p.json": '{"Stage": "dev", "Names": ["a", "b"], "Empty": null}',
+        "p.yaml": "Stage: dev\nNames: [a, b]\nEmpty:\n",
+        "p.toml": 'Stage = "dev"\nNames = ["a", "b"]\nEmpty = ""\n',
+        "list.yml": '- Stage=dev Empty=""\n- Names: [a, b]\n',
+        "sub/outer.yaml": "$include: [file://inner.yaml]\nStage: dev\n",
+        "sub/inner.yaml": "{Stage: overruled, Names: 'a,b', Empty: ''}\n",
+    }
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        for name, text in self.FILES.items():
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text(text)
+        return tmp_path
+
+    @pytest.mark.parametrize("name", ["p.json", "p.yaml", "p.toml", "list.yml", "sub/outer.yaml"])
+    def test_are_named_from_the_folder_and_the_later_wins(self, folder: Path, name: str) -> None:
+        start = "[default.deploy.parameters]\nparameter_overrides = "
+        parameters = {"Stage": "dev", "Names": "a,b", "Empty": ""}
+        assert read(folder, f'{start}"file://{name}"').parameters == parameters
+        settings = read(folder, f'{start}["Stage=a Mine=1", "file://{name}", "Empty=no"]')
+        assert settings.parameters == {**parameters, "Mine": "1", "Empty": "no"}
+
+    @pytest.mark.parametrize(
+        ("name", "what"), [("gone.json", "is not there"), ("sub/circle.yaml", "included by itself")]
+    )
+    def test_that_can_not_be_read_are_named(self, folder: Path, name: str, what: str) -> None:
+        (folder / "sub" / "circle.yaml").write_text("$include: file://circle.yaml\n")
+        with pytest.raises(SourceError, match=rf"{name} .*{what}"):
+            read(folder, f'[default.deploy.parameters]\nparameter_overrides = "file://{name}"')
 
 
 def test_tags_are_too(tmp_path: Path) -> None:
