@@ -95,9 +95,16 @@ class MemorySessionStore:
         ttl = int(now + GRACE)
         return self._change(session_id, _held_by(connection_id), **_CLOSED, ttl=ttl)
 
-    def close(self, session_id: str, connection_id: str, now: float) -> Session | None:
-        since = int(now)
-        return self._change(session_id, _held_by(connection_id), **_CLOSED, restoring_since=since)
+    def close(
+        self, session_id: str, connection_id: str, now: float, reason: str | None = None
+    ) -> Session | None:
+        return self._change(
+            session_id,
+            _held_by(connection_id),
+            **_CLOSED,
+            restoring_since=int(now),
+            reason=reason,
+        )
 
     def close_expired(self, session_id: str, connection_id: str, now: float) -> Session | None:
         is_held = _held_by(connection_id)
@@ -108,15 +115,16 @@ class MemorySessionStore:
             restoring_since=int(now),
         )
 
-    def cancel(self, session_id: str, now: float) -> Session | None:
+    def cancel(self, session_id: str, now: float, reason: str) -> Session | None:
         return self._change(
             session_id,
             lambda s: s.status is Status.PENDING,
             **_CLOSED,
             restoring_since=int(now),
+            reason=reason,
         )
 
-    def begin_restoring(self, session_id: str, now: float) -> bool:
+    def begin_restoring(self, session_id: str, now: float, reason: str | None = None) -> bool:
         def is_due(session: Session) -> bool:
             since = session.restoring_since
             return (
@@ -125,7 +133,8 @@ class MemorySessionStore:
                 and (since is None or since <= int(now - RESTORING_SECONDS))
             )
 
-        return self._change(session_id, is_due, restoring_since=int(now)) is not None
+        kept = {} if reason is None else {"reason": reason}
+        return self._change(session_id, is_due, restoring_since=int(now), **kept) is not None
 
     def id_by_connection(self, connection_id: str) -> str | None:
         found = [s.session_id for s in self.attached() if s.connection_id == connection_id]

@@ -175,8 +175,9 @@ class SessionLife(RuleBasedStateMachine):
     @rule(session_id=ids)
     def cancel(self, session_id: str) -> None:
         pending = self.model[session_id].status is Status.PENDING
-        answer = self.ask(lambda store: store.cancel(session_id, self.now))
-        assert answer == self.closed(session_id, pending, restoring_since=int(self.now))
+        answer = self.ask(lambda store: store.cancel(session_id, self.now, "closed by eve"))
+        changes = {"restoring_since": int(self.now), "reason": "closed by eve"}
+        assert answer == self.closed(session_id, pending, **changes)
 
     def closed(self, session_id: str, expected: bool, **changes: Any) -> Session | None:
         return self.change(

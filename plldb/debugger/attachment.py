@@ -432,6 +432,7 @@ class _Attachment:
             as_function=self._options.as_function,
             collect_layers=self._collect_layers,
             sharing=self._sharing,
+            callers_wait=self._options.when_absent is WhenAbsent.WAIT,
         )
 
     @property

@@ -162,6 +162,10 @@ _NO_CODE = "there is no code for it on the machine that is attached"
 _NO_CREDENTIALS = "it came without the credentials of its function's role"
 _LATE = "its time was over"
 _NOT_PREPARED = "it can't be run here; the function runs it by itself"
+_NOT_DESCRIBED = (
+    "how the function is deployed was not known here in time, or one of its layers not fetched; "
+    "the function runs it by itself"
+)
 # Functions that are prepared at the same time while none of them is called.
 _PREPARED_AT_ONCE = 2
 # How long an invocation was on its way at most that may be claimed without asking the helper stack.
@@ -223,6 +227,7 @@ class InvocationRunner:
     called when a task ends with an error that is none of ours; ``close`` raises it.
     ``sharing`` is how many share the invoker, which somebody else closes; else ``close`` does.
     ``as_function``: an invocation runs with the credentials that it brings, or not at all.
+    ``callers_wait``: they would rather wait than be served by the deployed function.
     """
 
     def __init__(
@@ -240,7 +245,9 @@ class InvocationRunner:
         as_function: bool = False,
         collect_layers: CollectLayers = collect_local_layers,
         sharing: int | None = None,
+        callers_wait: bool = False,
     ) -> None:
+        self._callers_wait = callers_wait
         self._closes_invoker = sharing is None
         self._sharing = sharing or 1
         self._collect_layers = collect_layers
@@ -428,14 +435,19 @@ class InvocationRunner:
             await asyncio.wait({task}, timeout=max(0.0, run.deadline - time.time()))
 
     async def _wait_for_function(self, run: _Run) -> LocalFunction:
-        """An invocation may overtake the message that its function is instrumented."""
+        """An invocation may overtake the message that its function is instrumented.
+
+        Where that takes long, as where a layer has to be fetched first, the function runs it.
+        """
+        seconds = max(0.0, run.deadline - time.time())
+        if not self._callers_wait:
+            seconds = min(seconds, self._timing.describing)
         try:
-            async with asyncio.timeout(max(0.0, run.deadline - time.time())):
+            async with asyncio.timeout(seconds):
                 return await asyncio.shield(self._find_function(run.invocation.function))
         except TimeoutError:
-            raise InvocationError(
-                "the helper stack has not said how the function is deployed"
-            ) from None
+            self._send(wire.decline_message(*run.id))
+            raise InvocationError(_NOT_DESCRIBED) from None
 
     # --- The end ----------------------------------------------------------------------------------
 
@@ -450,13 +462,16 @@ class InvocationRunner:
         was answered may still turn out to be recorded.
         """
         self.leave()
-        lost = _explain(_DEBUGGER_LOST, "the debugger detached while it ran this invocation")
         for run in [run for run in self.under_way if not run.is_answered]:
             if run.is_claimed:
-                self._send(wire.answer_message(*run.id, body=lost.to_body()))
+                self._send_loss(run)
             else:
                 self._send(wire.decline_message(*run.id))
             self._finish(run, "abandoned", "the session has ended")
+
+    def _send_loss(self, run: _Run) -> None:
+        lost = _explain(_DEBUGGER_LOST, "the debugger detached while it ran this invocation")
+        self._send(wire.answer_message(*run.id, body=lost.to_body()))
 
     @property
     def under_way(self) -> list[_Run]:
@@ -542,6 +557,10 @@ class InvocationRunner:
                 self._send(wire.decline_message(*run.id))
                 raise InvocationError(_NOT_PREPARED)
             await self._claim(run)
+            if self._under_way.get(run.request_id) is not run:
+                # It was given up while the claim was on its way: it is not to begin any more.
+                self._send_loss(run)
+                return
             await self._wait_for_preparation(run)
             outcome = await self._invoke(run, function)
             run.was_paused = outcome.was_paused

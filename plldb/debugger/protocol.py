@@ -443,7 +443,11 @@ class SessionProtocol:
                 self._events.append(MessageArrived(message))
 
     def _take_error(self, message: dict[str, Any]) -> None:
-        """Something that was sent was refused. Of a retired session, that is no wonder."""
+        """Something that was sent was refused.
+
+        Of a session that is retired, that is no wonder, nor of one that is being closed: the close
+        may overtake what was sent before it.
+        """
         is_of_session = message.get("code") == ErrorCode.SESSION_CLOSED
         if message.get("code") == ErrorCode.UNKNOWN_ACTION and self._held is not None:
             # A helper stack of an earlier version.
@@ -455,7 +459,7 @@ class SessionProtocol:
             self._end(confirmed=False, reason=_text(message, "message").rstrip("."))
         elif not is_of_session:
             self._events.append(MessageArrived(message))
-        elif self.state is not SessionState.RETIRED:
+        elif self.state not in (SessionState.CLOSING, SessionState.RETIRED):
             self._end(confirmed=False, reason=_NO_SESSION)
 
     def _take_verdict(self, kind: str, now: float) -> None:

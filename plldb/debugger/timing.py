@@ -53,6 +53,9 @@ class Timing:
     # How long an invocation waits for its function to be prepared, before it is claimed all the
     # same. Together with one lost question it is less than those 5 s.
     preparing: float = 2.5
+    # The same until it is known how its function is deployed, and all layers are here, before it is
+    # declined: a debugger that says nothing would count as silent for all functions.
+    describing: float = 2.5
     # Without a word from the server; restoring many functions takes longer, but tells of each.
     closing: float = 10
     # The same for instrumenting, which may wait for updates of the functions by others.

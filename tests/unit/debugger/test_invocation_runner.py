@@ -182,7 +182,9 @@ class HelperStack:
 class Session:
     """A session of which ``Greeter`` and ``Other`` have code here; ``reported`` wakes its test."""
 
-    def __init__(self, as_function: bool = False) -> None:
+    def __init__(
+        self, as_function: bool = False, callers_wait: bool = False, describing: float = DEADLINE
+    ) -> None:
         self.invoker, self.transfer, self.stack = FakeInvoker(), FakeTransfer(), HelperStack()
         self.claims = FakeClaims()
         self.events: list[RunnerEvent] = []
@@ -210,11 +212,17 @@ class Session:
             self._send,
             self._report,
             Timing(
-                first_retry=0.001, longest_retry=0.01, repeat=0.01, claiming=0.05, preparing=0.1
+                first_retry=0.001,
+                longest_retry=0.01,
+                repeat=0.01,
+                claiming=0.05,
+                preparing=0.1,
+                describing=describing,
             ),
             self._count_bug,
             as_function=as_function,
             collect_layers=self._collect_layers,
+            callers_wait=callers_wait,
         )
 
     async def _collect_layers(
@@ -285,11 +293,11 @@ class Session:
         return go
 
 
-def session(work: Callable[[Session], Awaitable[None]], *, as_function: bool = False) -> Session:
+def session(work: Callable[[Session], Awaitable[None]], **options: Any) -> Session:
     """``work`` with a session, which is closed after it."""
 
     async def main() -> Session:
-        one = Session(as_function)
+        one = Session(**options)
         await work(one)
         await one.runner.close()
         assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -1082,6 +1090,34 @@ class TestFunctions:
         ((ran, *_),) = done.invoker.invoked
         assert ran.layers == (Path("/layers/common"), Path("/fetched", arn))
 
+    def test_but_not_for_long_or_the_debugger_counts_as_silent(self) -> None:
+        async def work(one: Session) -> None:
+            one.layers.clear()
+            one.runner.add_function(instrumented(layers=["arn"]))
+            one.runner.start(arrived())
+            (finished,) = await one.finished()
+            assert finished.outcome == "abandoned"
+            assert "one of its layers not fetched" in finished.error
+            assert [message["action"] for message in one.stack.heard] == ["decline"]
+            one.layers.set()
+            one.runner.start(arrived("request-2"))
+            assert (await one.finished(2))[1].outcome == "succeeded"
+
+        session(work, describing=0.05)
+
+    def test_unless_its_callers_rather_wait(self) -> None:
+        async def work(one: Session) -> None:
+            one.layers.clear()
+            one.runner.add_function(instrumented(layers=["arn"]))
+            one.runner.start(arrived())
+            await one.until(lambda: len(one.collected) == 1)
+            await asyncio.sleep(0.1)  # longer than others would wait
+            assert one.stack.heard == []
+            one.layers.set()
+            assert (await one.finished())[0].outcome == "succeeded"
+
+        session(work, describing=0.05, callers_wait=True)
+
     def test_of_a_function_that_was_deployed_again_meanwhile_the_newer_layers_count(self) -> None:
         async def work(one: Session) -> None:
             one.layers.clear()
@@ -1387,6 +1423,27 @@ class TestAborting:
 
         done = session(work)
         assert [message["action"] for message in done.stack.heard] == ["decline"]
+        assert [event.outcome for event in done.ended] == ["abandoned"]
+
+    def test_what_is_claimed_only_afterwards_does_not_begin(self) -> None:
+        """The claim was on its way, and came before the last words."""
+
+        async def work(one: Session) -> None:
+            one.runner.add_function(instrumented())
+            await one.until(lambda: bool(one.invoker.prepared))
+            one.stack.is_deaf = True
+            invocation = arrived()
+            one.runner.start(invocation)
+            await asyncio.sleep(0)
+            one.runner.abort()
+            one.stack.is_deaf = False
+            one.hear(wire.go(invocation.request_id, invocation.deadline))
+            await one.until(lambda: bool(one.stack.told("answer")))
+
+        done = session(work)
+        assert done.invoker.invoked == []
+        body = json.loads(done.stack.told("answer")[0]["body"])
+        assert body["error"]["errorType"] == "PlldbDebuggerLost"
         assert [event.outcome for event in done.ended] == ["abandoned"]
 
     def test_an_answer_that_is_on_its_way_is_not_contradicted(self) -> None:

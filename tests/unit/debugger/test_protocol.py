@@ -203,6 +203,12 @@ class TestLife:
         assert session.events[-1] == Restored("Greeter")
         assert session.state is SessionState.CLOSING
 
+    def test_what_the_close_has_overtaken_is_refused_and_does_not_end_it(self) -> None:
+        """A heartbeat, say: API Gateway hands on what comes shortly after one another at once."""
+        session = attached().stop().hears(REFUSAL)
+        assert session.state is SessionState.CLOSING
+        assert session.hears(wire.restored("Greeter"), CLOSED).ends == [Ended(True, True, "closed")]
+
     def test_the_last_word_still_goes_out_after_a_confirmed_end(self) -> None:
         """The connection is there until it is hung up."""
         session = attached().stop().hears(CLOSED)

@@ -347,6 +347,18 @@ class TestNot:
         assert attached.events[-1] == Ended(False, True, "closed by arn:aws:iam::1:user/eve")
         assert len(attached.all(Ended)) == 1
 
+    def test_if_somebody_did_so_while_it_was_away(self) -> None:
+        stack = HelperStack(
+            acts={
+                (1, "instrument"): LOST_WHEN_READY,
+                (2, "resume"): say(wire.closed("closed by eve")),
+            }
+        )
+        attached = run_attach(stack)
+        assert stack.actions(2) == ["resume"]
+        assert isinstance(attached.error, SessionError)
+        assert "closed by eve" in attached.error.message
+
     def test_if_it_is_not_allowed_any_more(self) -> None:
         stack = HelperStack(
             acts={(1, "instrument"): LOST_WHEN_READY}, sessions_answers=[Answer(403, "{}")] * 99

@@ -29,6 +29,7 @@ _NAMES = {
     "#heir": "Heir",
     "#silent": "Silent",
     "#restoring": "RestoringSince",
+    "#reason": "Reason",
 }
 _BY_STACK = "GSI-StackName"
 _BY_CONNECTION = "GSI-ConnectionId"
@@ -148,9 +149,15 @@ class DynamoDbSessionStore:
             {":closed": {"S": Status.CLOSED}, ":ttl": _seconds(now, GRACE)},
         )
 
-    def close(self, session_id: str, connection_id: str, now: float) -> Session | None:
+    def close(
+        self, session_id: str, connection_id: str, now: float, reason: str | None = None
+    ) -> Session | None:
         return self._close(
-            session_id, "#connection = :connection", {":connection": {"S": connection_id}}, now
+            session_id,
+            "#connection = :connection",
+            {":connection": {"S": connection_id}},
+            now,
+            reason,
         )
 
     def close_expired(self, session_id: str, connection_id: str, now: float) -> Session | None:
@@ -161,21 +168,23 @@ class DynamoDbSessionStore:
             now,
         )
 
-    def cancel(self, session_id: str, now: float) -> Session | None:
+    def cancel(self, session_id: str, now: float, reason: str) -> Session | None:
         return self._close(
-            session_id, "#status = :pending", {":pending": {"S": Status.PENDING}}, now
+            session_id, "#status = :pending", {":pending": {"S": Status.PENDING}}, now, reason
         )
 
-    def begin_restoring(self, session_id: str, now: float) -> bool:
+    def begin_restoring(self, session_id: str, now: float, reason: str | None = None) -> bool:
+        kept, values = _keep(reason)
         begun = self._update(
             session_id,
-            "SET #restoring = :now",
+            f"SET #restoring = :now{kept}",
             "#status = :closed AND attribute_not_exists(#heir)"
             " AND (attribute_not_exists(#restoring) OR #restoring <= :again)",
             {
                 ":closed": {"S": Status.CLOSED},
                 ":now": _seconds(now),
                 ":again": _seconds(now, -RESTORING_SECONDS),
+                **values,
             },
         )
         return begun is not None
@@ -316,14 +325,20 @@ class DynamoDbSessionStore:
         raise OverloadedError(f"{len(keys)} items were not read")
 
     def _close(
-        self, session_id: str, condition: str, values: dict[str, Any], now: float
+        self,
+        session_id: str,
+        condition: str,
+        values: dict[str, Any],
+        now: float,
+        reason: str | None = None,
     ) -> Session | None:
+        kept, more = _keep(reason)
         # A key of an index can't be NULL: the connection's id is removed.
         return self._update(
             session_id,
-            "SET #status = :closed, #restoring = :now REMOVE #connection",
+            f"SET #status = :closed, #restoring = :now{kept} REMOVE #connection",
             condition,
-            values | {":closed": {"S": Status.CLOSED}, ":now": _seconds(now)},
+            {**values, ":closed": {"S": Status.CLOSED}, ":now": _seconds(now), **more},
         )
 
     def _update_held(
@@ -344,6 +359,11 @@ class DynamoDbSessionStore:
             self._client, self._table, _key(session_id), expression, condition, _NAMES, values
         )
         return _session(updated.item) if updated.is_applied and updated.item else None
+
+
+def _keep(reason: str | None) -> tuple[str, dict[str, Any]]:
+    """What is added to an update's SET for it, and its value."""
+    return ("", {}) if reason is None else (", #reason = :reason", {":reason": {"S": reason}})
 
 
 def _seconds(now: float, more: float = 0) -> dict[str, str]:
@@ -376,6 +396,8 @@ def _item(session: Session) -> dict[str, Any]:
         item["Silent"] = {"BOOL": True}
     if session.restoring_since is not None:
         item["RestoringSince"] = {"N": str(session.restoring_since)}
+    if session.reason is not None:
+        item["Reason"] = {"S": session.reason}
     return item
 
 
@@ -398,6 +420,7 @@ def _session(item: dict[str, Any]) -> Session:
         heir=item.get("Heir", {}).get("S"),
         is_silent=item.get("Silent", {}).get("BOOL", False),
         restoring_since=_number(item, "RestoringSince"),
+        reason=item.get("Reason", {}).get("S"),
     )
 
 

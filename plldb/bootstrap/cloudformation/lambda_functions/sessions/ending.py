@@ -54,9 +54,9 @@ class Ending:
             holds |= session.holds
             if session.heir is None:
                 if session.status is Status.CLOSED:
-                    self.restore(session, now, holds, again=True)
+                    self.restore(session, now, holds, again=True, reason=reason)
                     return session, False
-                closed = self._close_as_seen(session, now)
+                closed = self._close_as_seen(session, now, reason)
                 if closed is not None:
                     self._finish(
                         replace(closed, holds=closed.holds | holds), session.connection_id, reason
@@ -82,25 +82,32 @@ class Ending:
         return True
 
     def restore(
-        self, session: Session, now: float, holds: Iterable[str] = (), *, again: bool = False
+        self,
+        session: Session,
+        now: float,
+        holds: Iterable[str] = (),
+        *,
+        again: bool = False,
+        reason: str | None = None,
     ) -> bool:
         """Whether restoring the functions of a CLOSED session has been started by this call.
 
         Not if it has an heir, nor if that began a short while ago, unless ``again``. ``holds`` adds
-        names under which functions may be held for it.
+        names under which functions may be held for it. Its debugger hears the ``reason`` if it is
+        about to come back.
         """
         # Once that has begun, there will be no heir.
         has_begun = again and session.restoring_since is not None
-        if not has_begun and not self.sessions.begin_restoring(session.session_id, now):
+        if not has_begun and not self.sessions.begin_restoring(session.session_id, now, reason):
             return False
         self._start_restoring(replace(session, holds=session.holds | frozenset(holds)))
         return True
 
-    def _close_as_seen(self, session: Session, now: float) -> Session | None:
+    def _close_as_seen(self, session: Session, now: float, reason: str) -> Session | None:
         """→ CLOSED, unless it connected or closed since it was seen so; None, then."""
         if session.connection_id is None:
-            return self.sessions.cancel(session.session_id, now)
-        return self.sessions.close(session.session_id, session.connection_id, now)
+            return self.sessions.cancel(session.session_id, now, reason)
+        return self.sessions.close(session.session_id, session.connection_id, now, reason)
 
     def _finish(
         self, closed: Session, connection_id: str | None, reason: str | None = None

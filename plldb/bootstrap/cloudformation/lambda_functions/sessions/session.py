@@ -55,6 +55,7 @@ class Session:
     that those functions show. ``heir`` is the id of the session that replaced it. ``is_silent``:
     its debugger left an invocation unclaimed, and has not been heard of since. At
     ``restoring_since``, its functions began to be restored, if there are any: it is over.
+    ``reason`` is for what it was closed, if not by its debugger: that one is not to attach again.
     """
 
     session_id: str
@@ -70,6 +71,7 @@ class Session:
     heir: str | None = field(default=None, repr=False)
     is_silent: bool = False
     restoring_since: int | None = None
+    reason: str | None = None
 
     @property
     def instruments(self) -> bool:

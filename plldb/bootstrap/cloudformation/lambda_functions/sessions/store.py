@@ -87,8 +87,10 @@ class SessionStore(Protocol):
         """
         ...
 
-    def close(self, session_id: str, connection_id: str, now: float) -> Session | None:
-        """→ CLOSED for good: its functions are being restored.
+    def close(
+        self, session_id: str, connection_id: str, now: float, reason: str | None = None
+    ) -> Session | None:
+        """→ CLOSED for good: its functions are being restored. ``reason`` is kept.
 
         None, and no change, unless this connection holds the session.
         """
@@ -98,12 +100,14 @@ class SessionStore(Protocol):
         """The same, but only if its TTL is over by now: a heartbeat in between wins."""
         ...
 
-    def cancel(self, session_id: str, now: float) -> Session | None:
+    def cancel(self, session_id: str, now: float, reason: str) -> Session | None:
         """PENDING → CLOSED for good. None, and no change, in any other state."""
         ...
 
-    def begin_restoring(self, session_id: str, now: float) -> bool:
+    def begin_restoring(self, session_id: str, now: float, reason: str | None = None) -> bool:
         """Whether the functions of a CLOSED session are to be restored by whoever asks.
+
+        A ``reason`` is kept, if it is for that.
 
         No, and no change, if it has an heir, or if that began a short while ago.
         """

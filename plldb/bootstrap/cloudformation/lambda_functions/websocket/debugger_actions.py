@@ -124,8 +124,10 @@ def _check_body(id: InvocationId, body: str) -> None:
         parsed = json.loads(body)
     except (ValueError, RecursionError):
         raise BadMessageError("'body' is not JSON.") from None
-    if not isinstance(parsed, dict) or len(parsed.keys() & {"result", "error"}) != 1:
-        raise BadMessageError("'body' has neither a result nor an error, or both.")
+    if not isinstance(parsed, dict) or len(parsed.keys() & {"result", "base64", "error"}) != 1:
+        raise BadMessageError("'body' must have a result, base64 or an error, and one of them.")
+    if not isinstance(parsed.get("base64", ""), str):
+        raise BadMessageError("The base64 of 'body' must be a text.")
     if "error" in parsed:
         _check_error(parsed["error"])
 
@@ -149,7 +151,7 @@ def _state(found: Invocation | None) -> str:
 def _heartbeat(request: Request, session_id: str, relay: Relay) -> Reply:
     ttl = relay.sessions.extend(session_id, request.connection_id, request.now)
     if ttl is None:
-        raise _closed_already()
+        return _tell_end(request, relay.sessions.get(session_id))
     request.record["outcome"] = "extended"
     return wire.heartbeat(ttl, round(request.now, 3))
 
@@ -173,6 +175,8 @@ def _resume(request: Request, session_id: str, relay: Relay) -> Reply:
     if session is None or session.connection_id != request.connection_id:
         raise _closed_already()
     former = line_of(relay.sessions, former_id, until=session_id)
+    if former and former[-1].reason is not None:
+        return _tell_end(request, former[-1])
     closed = None
     if former and all(_may_inherit(session, one) for one in former):
         closed = relay.sessions.appoint_heir(former[-1].session_id, session_id)
@@ -212,7 +216,7 @@ def _instrument(request: Request, session_id: str, relay: Relay) -> Reply:
     key = token_key(token)
     session = relay.sessions.mark_instrumenting(session_id, request.connection_id, key)
     if session is None:
-        raise _closed_already()
+        return _tell_end(request, relay.sessions.get(session_id))
     grant = Grant(session_id, session.stack_name, shortened(session_id))
     relay.invocations.add_token(key, grant, request.now)
     if members is not None:
@@ -244,7 +248,7 @@ def _watch(request: Request, session_id: str, relay: Relay) -> Reply:
         raise BadMessageError("'functions' must map names to revisions.")
     session = relay.sessions.get(session_id)
     if session is None or session.connection_id != request.connection_id:
-        raise _closed_already()
+        return _tell_end(request, session)
     relay.instrumentation.start(
         watch_request(
             session.stack_name,
@@ -327,6 +331,17 @@ def _are_patterns(values: list[Any]) -> bool:
     return len(values) <= _MAX_FUNCTIONS and all(
         isinstance(one, str) and 0 < len(one) <= _MAX_PATTERN_LENGTH for one in values
     )
+
+
+def _tell_end(request: Request, session: Session | None) -> Reply:
+    """What the debugger hears of a session that is closed: why, if somebody else has done that.
+
+    It may have been told already, or be about to be. Raises BadMessageError if it was nobody else.
+    """
+    if session is None or session.reason is None:
+        raise _closed_already()
+    request.record["outcome"] = "closed"
+    return wire.closed(session.reason)
 
 
 def _closed_already() -> BadMessageError:

@@ -36,7 +36,8 @@ both, but for those about uploads, and none is taken for another's.
     watch {stack, functions}              →    changed {stack, isUpdating, functions, lost, gone}:
                                                only if it is not as the message says
     close                                 →    restored: one a function; closed
-                                          ←    closed {reason}: somebody else ended the session
+                                          ←    closed {reason}: somebody else ended the session;
+                                               also said in place of an answer
 
     function                                   server
     upload {requestId}                    →    upload {requestId, key, url}: PUT a large event there

@@ -29,6 +29,7 @@ from tests.session_life import SessionLife, all_pages
 from tests.unit.fakes import FakeDynamoDb, client_error, dynamodb_over_http, local_server
 
 NOW = 1_800_000_000.0
+REASON = "closed by eve"
 
 MAKERS: dict[str, Callable[[], SessionStore]] = {
     "memory": MemorySessionStore,
@@ -105,7 +106,7 @@ class TestContract:
             lambda store, one: store.disconnect(one, "c", NOW),
             lambda store, one: store.close(one, "c", NOW),
             lambda store, one: store.close_expired(one, "c", NOW),
-            lambda store, one: store.cancel(one, NOW),
+            lambda store, one: store.cancel(one, NOW, REASON),
             lambda store, one: store.begin_restoring(one, NOW),
         ],
     )
@@ -274,6 +275,24 @@ class TestEnding:
         assert store.begin_restoring(active.session_id, again)
         assert not store.begin_restoring(active.session_id, again + 1)
 
+    def test_why_somebody_else_closed_it_is_kept(
+        self, store: SessionStore, active: Session
+    ) -> None:
+        closed = store.close(active.session_id, "c", NOW, REASON)
+        assert closed is not None
+        assert closed.reason == REASON
+        assert store.get(active.session_id) == closed
+
+    def test_also_of_one_whose_debugger_may_come_back(
+        self, store: SessionStore, active: Session
+    ) -> None:
+        lost = store.disconnect(active.session_id, "c", NOW)
+        assert lost is not None
+        assert store.begin_restoring(active.session_id, NOW, REASON)
+        assert store.get(active.session_id) == replace(
+            lost, restoring_since=int(NOW), reason=REASON
+        )
+
     def test_of_one_that_expired(self, store: SessionStore, active: Session) -> None:
         assert store.close_expired(active.session_id, "c", NOW + LEASE - 1) is None
         assert store.close_expired(active.session_id, "another", NOW + LEASE) is None
@@ -282,13 +301,13 @@ class TestEnding:
         assert (closed.status, closed.restoring_since) == (Status.CLOSED, int(NOW) + LEASE)
 
     def test_of_one_that_nobody_connected_to(self, store: SessionStore, pending: Session) -> None:
-        closed = replace(pending, status=Status.CLOSED, restoring_since=int(NOW))
-        assert store.cancel(pending.session_id, NOW) == closed
-        assert store.cancel(pending.session_id, NOW) is None
+        closed = replace(pending, status=Status.CLOSED, restoring_since=int(NOW), reason=REASON)
+        assert store.cancel(pending.session_id, NOW, REASON) == closed
+        assert store.cancel(pending.session_id, NOW, REASON) is None
         assert not store.activate(pending.session_id, "c", NOW)
 
     def test_but_not_of_one_that_somebody_did(self, store: SessionStore, active: Session) -> None:
-        assert store.cancel(active.session_id, NOW) is None
+        assert store.cancel(active.session_id, NOW, REASON) is None
         assert store.get(active.session_id) == active
 
 
@@ -319,7 +338,7 @@ class TestPages:
         def turn(after: Position | None) -> Page:
             page = store.page("app", "me", NOW, limit=limit, after=after, open_only=True)
             for session in page.sessions:
-                assert store.cancel(session.session_id, NOW)
+                assert store.cancel(session.session_id, NOW, REASON)
             shown.extend(page.sessions)
             return page
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from lambda_functions.invocations.invocation import Answer, Grant, InvocationState, token_key
@@ -182,10 +182,11 @@ class TestAnswer:
             '{"result": 1.0}',
             '{"result": 12345678901234567890.123456789}',
             '{"result": "\\ud83d"}',
+            '{"base64": "iVBORw=="}',
             '{"error": {"errorType": "E", "errorMessage": "", "stackTrace": []}}',
         ],
     )
-    def test_every_json_value_passes_unchanged(self, scene: Scene, body: str) -> None:
+    def test_whatever_a_handler_gave_passes_unchanged(self, scene: Scene, body: str) -> None:
         scene.claim()
         assert scene.answer(body=body) == [recorded("ANSWERED")]
         assert [message["body"] for message in scene.told(FUNCTION)] == [body]
@@ -204,6 +205,8 @@ class TestAnswer:
             {"body": "[]"},
             {"body": "{}"},
             {"body": '{"result": 1, "error": {}}'},
+            {"body": '{"result": 1, "base64": "MQ=="}'},
+            {"body": '{"base64": 1}'},
             {"body": '{"error": {}}'},
             {"body": '{"error": "x"}'},
             {"body": '{"error": {"errorType": "E", "errorMessage": 1, "stackTrace": []}}'},
@@ -496,6 +499,39 @@ class Resuming(Scene):
         opened = self.relay.grants.find(token_key(token))
         assert opened is not None
         return opened.session.session_id if opened.session else None
+
+
+class TestSomebodyElseHasClosedIt:
+    """The debugger hears why, whatever it asks first: it is not to attach again."""
+
+    TOLD: ClassVar = [{"type": "closed", "reason": "closed by eve"}]
+
+    @pytest.mark.parametrize(
+        ("action", "fields"),
+        [
+            ("heartbeat", {}),
+            ("watch", WATCH),
+            (
+                "instrument",
+                {"functions": [], "whenAbsent": "original", "takeOver": False},
+            ),
+        ],
+    )
+    def test_before_it_was_told(self, action: str, fields: dict[str, Any]) -> None:
+        scene = Scene()
+        scene.relay.ending.sessions.close(
+            scene.session.session_id, DEBUGGER, NOW, reason="closed by eve"
+        )
+        assert scene.debugger(action, **fields) == self.TOLD
+
+    def test_while_it_was_away(self) -> None:
+        scene = Resuming()
+        scene.sessions.disconnect(scene.former.session_id, "former", NOW)
+        lost = scene.after(scene.former)
+        scene.relay.ending.force(lost, "closed by eve", NOW)
+        before = scene.after()
+        assert scene.resume() == self.TOLD
+        assert scene.after() == before
 
 
 class TestResume:
