@@ -3,7 +3,8 @@
 One that pip has installed packages into is such a folder, too, whatever its name.
 
 A template or an archive may name such a folder. What is edited is another one: that with the same
-files, if there is one; the rest, such as installed packages, is taken from the build.
+files, or else the only one that is like it; the rest, such as installed packages, is taken from the
+build.
 """
 
 from __future__ import annotations
@@ -11,7 +12,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from plldb.debugger.sources.package_origin import OriginFinder, Package, is_foreign, list_roots
+from plldb.debugger.sources.package_origin import (
+    OriginFinder,
+    Package,
+    has_its_name,
+    is_foreign,
+    list_roots,
+)
 from plldb.debugger.sources.project import CodeSource, Functions
 
 _NOTE = (
@@ -36,7 +43,9 @@ class _Replacement:
         built = {at for at in places if self._looks_built(at) or self._has_packages(at)}
         own = places - built
         packages = [Package(at, is_bundled=True) for at in sorted(built)]
-        self._finder = OriginFinder(list_roots(folder), packages, lambda at: at not in own)
+        self._finder = OriginFinder(
+            list_roots(folder), packages, lambda at: at not in own, has_its_name
+        )
         self.functions: Functions = {
             name: self._replace(one) if isinstance(one, CodeSource) else one
             for name, one in functions.items()
@@ -48,10 +57,10 @@ class _Replacement:
         if is_explained or not (looks_built or self._has_packages(source.code_dir)):
             return source
         package, handler = Package(source.code_dir, is_bundled=True), source.handler or ""
-        origin = self._finder.find(package, handler, as_edited=False)
+        # Some people install packages into the folder that they edit.
+        origin = self._finder.find(package, handler, as_edited=looks_built)
         if isinstance(origin, Path):
             return replace(source, code_dir=origin, build_dir=source.code_dir)
-        # Some people install packages into the folder that they edit.
         if looks_built or self._finder.may_be_here(package, handler):
             return replace(source, note=_NOTE.format(source.code_dir, origin.reason))
         return source

@@ -17,7 +17,12 @@ from typing import Any
 
 from plldb.debugger.sources.cloud_assembly import ASSET_PATH
 from plldb.debugger.sources.intrinsics import Scope, UnknownValueError
-from plldb.debugger.sources.package_origin import OriginFinder, Package, read_file
+from plldb.debugger.sources.package_origin import (
+    OriginFinder,
+    Package,
+    find_origin_of_archive,
+    read_file,
+)
 from plldb.debugger.sources.project import (
     find_folder,
     find_module_path,
@@ -99,7 +104,7 @@ def _find_code(value: str, function: FunctionCode, folder: Path) -> Path | str:
     if path.suffix == ".py" and is_file(path):
         return path.parent
     if is_file(path):
-        origin = OriginFinder([folder]).find(Package(path, is_bundled=True), function.handler or "")
+        origin = find_origin_of_archive(path, folder, function.handler or "")
         if isinstance(origin, Path):
             return origin
         return (

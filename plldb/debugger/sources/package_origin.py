@@ -137,8 +137,9 @@ class OriginFinder:
     ``roots`` are absolute folders that are looked through, each within the one after it: the
     project's own, and the repository's. ``packages`` are all that a tool has made of the project,
     and ``is_named`` tells of a folder whether the project speaks of it. Without that, only a folder
-    that is equal to a package is its origin; with that, one that was edited since may be, too. What
-    a build has filled is never an origin.
+    that is equal to a package is its origin; with that, one that was edited since may be, too.
+    ``may_rival`` tells whether such a folder, by its name, puts an equal one in doubt. What a build
+    has filled is never an origin.
     """
 
     def __init__(
@@ -146,13 +147,18 @@ class OriginFinder:
         roots: Sequence[Path],
         packages: Sequence[Package] = (),
         is_named: Callable[[Path], bool] = lambda _: False,
+        may_rival: Callable[[Package, Path], bool] = lambda _package, _folder: True,
     ) -> None:
         self._is_named = is_named
+        self._may_rival = may_rival
         built = frozenset(package.path for package in packages if package.is_bundled)
         self._trees = [_Tree(root, built) for root in roots]
-        # Where other code may be, it is the largest one that counts.
-        self._whole = next((tree for tree in self._trees[::-1] if tree.names), self._trees[-1])
         self._packages = packages
+
+    @cached_property
+    def _whole(self) -> _Tree:
+        """Where other code may be, it is the largest one that counts."""
+        return next((tree for tree in self._trees[::-1] if tree.names), self._trees[-1])
 
     def find(
         self, package: Package, handler: str | None = None, *, as_edited: bool = True
@@ -187,7 +193,8 @@ class OriginFinder:
             return f"there is another copy with the same files as {package.path}"
         lost = [other for other in self._packages if self._is_lost(other, package, anchor)]
         for folder in self._list_edited(tree, package, anchor):
-            if not any(self._compare(folder, other, anchor) >= _LIKE for other in lost):
+            is_lost = any(self._compare(folder, other, anchor) >= _LIKE for other in lost)
+            if not is_lost and self._may_rival(package, folder):
                 return f"it may also be from {folder}, if that was edited"
         return None
 
@@ -377,6 +384,20 @@ def is_foreign(folder: Path) -> bool:
         or folder.name.startswith((".", "asset."))
         or (folder / "pyvenv.cfg").exists()
     )
+
+
+def find_origin_of_archive(path: Path, folder: Path, handler: str) -> Path | NoOrigin:
+    """The folder that a zip file of a project in ``folder`` was made of, if that is all that is
+    known of it. Those beside it are of other functions.
+    """
+    beside = filter(is_file, sorted(path.parent.glob(f"*{path.suffix}")))
+    packages = [Package(at, is_bundled=True) for at in beside]
+    finder = OriginFinder(list_roots(folder), packages, lambda _: True, has_its_name)
+    return finder.find(Package(path, is_bundled=True), handler)
+
+
+def has_its_name(package: Package, folder: Path) -> bool:
+    return folder.name in (package.path.name, package.path.stem)
 
 
 def list_roots(folder: Path) -> list[Path]:

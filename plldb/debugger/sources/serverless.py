@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from plldb.debugger.sources.functions import OtherStacks, read_functions
-from plldb.debugger.sources.package_origin import NoOrigin, OriginFinder, Package
+from plldb.debugger.sources.package_origin import NoOrigin, Package, find_origin_of_archive
 from plldb.debugger.sources.project import (
     CodeSource,
     DescribedLayer,
@@ -167,7 +167,7 @@ class _Service:
         return self.folder if is_whole and has_module(self.folder, name) else folder
 
     def _find_origin(self, path: Path, handler: str) -> Path | str:
-        origin = OriginFinder([self.folder]).find(Package(path, is_bundled=True), handler)
+        origin = find_origin_of_archive(path, self.folder, handler)
         if isinstance(origin, NoOrigin):
             return f"its package {path} was made by something else, and {origin.reason}"
         return origin

@@ -14,7 +14,12 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from plldb.debugger.sources.package_origin import OriginFinder, Package
+from plldb.debugger.sources.package_origin import (
+    OriginFinder,
+    Package,
+    has_its_name,
+    list_roots,
+)
 from plldb.debugger.sources.project import (
     CodeSource,
     DescribedLayer,
@@ -224,7 +229,18 @@ class _Configuration:
 
     @cached_property
     def _finder(self) -> OriginFinder:
-        return OriginFinder(self.folders[:1])
+        packages = {
+            self._resolve(path)
+            for kind, values in self.resources
+            if kind in (_FUNCTION, _LAYER) and (path := self._find_package(values))
+        }
+        sources = {archive.source for archive in self._archives}
+        return OriginFinder(
+            list_roots(self.folders[0]),
+            [Package(path, is_bundled=True) for path in sorted(packages) if is_file(path)],
+            lambda folder: folder not in sources,
+            has_its_name,
+        )
 
 
 # --- Reading --------------------------------------------------------------------------------------

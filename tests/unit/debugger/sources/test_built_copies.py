@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,40 @@ def test_where_there_is_none_it_is_said(project: Path) -> None:
     assert found.code_dir == project / "build" / "orders"
     assert "no folder of the project has the same files" in found.note
     assert "--code" in found.note
+
+
+def test_it_is_found_again_after_edits(project: Path) -> None:
+    (project / "src" / "app.py").write_text(f"{CODE}# edited", encoding="utf-8")
+    assert find(project).code_dir == project / "src"
+    (project / "v2").mkdir()
+    (project / "v2" / "app.py").write_text(f"{CODE}# another", encoding="utf-8")
+    assert "which are alike" in find(project).note
+
+
+def test_an_old_copy_of_it_is_not_taken_for_it(project: Path) -> None:
+    for folder in ("services", "archive"):
+        (project / folder).mkdir()
+    (project / "archive" / "orders").mkdir()
+    (project / "src").rename(project / "services" / "orders")
+    (project / "archive" / "orders" / "app.py").write_text(CODE, encoding="utf-8")
+    edited = project / "services" / "orders" / "app.py"
+    edited.write_text(f"{CODE}# edited", encoding="utf-8")
+    found = find(project)
+    assert found.code_dir == project / "build" / "orders"
+    assert f"it may also be from {edited.parent}" in found.note
+
+
+@pytest.mark.parametrize("folder", [".", "infra"])
+def test_so_it_is_of_an_archive(project: Path, folder: str) -> None:
+    for name in (".git", "infra"):
+        (project / name).mkdir()
+    with zipfile.ZipFile(project / "build" / "orders.zip", "w") as archive:
+        archive.write(project / "src" / "app.py", "app.py")
+    path = os.path.relpath(project / "build" / "orders.zip", project / folder)
+    put_template(project / folder, path)
+    assert find(project / folder).code_dir == project / "src"
+    (project / "src" / "app.py").write_text(f"{CODE}# edited", encoding="utf-8")
+    assert find(project / folder).code_dir == project / "src"
 
 
 def test_nor_is_one_of_several_taken(project: Path) -> None:

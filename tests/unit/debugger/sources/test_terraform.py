@@ -121,6 +121,13 @@ def test_a_package_that_something_else_made_is_known_by_what_is_in_it(project: P
     with zipfile.ZipFile(project / "build" / "one.zip", "w") as package:
         package.write(project / "src" / "app.py", "app.py")
     assert found(project, function()) == project / "src"
+    (project / "src" / "app.py").write_text("def handler(e, c): pass\n# edited")
+    assert found(project, function()) == project / "src"
+    (project / "infra").mkdir()
+    elsewhere = function(filename="../build/one.zip")
+    assert "not made by an archive_file" in str(found(project / "infra", elsewhere))
+    (project / ".git").mkdir()
+    assert found(project / "infra", elsewhere) == project / "src"
     (project / "src" / "app.py").write_text("x = 'another one'")
     assert "not made by an archive_file" in str(found(project, function()))
 
