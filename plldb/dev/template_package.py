@@ -49,7 +49,7 @@ class Storage:
 @dataclass(frozen=True)
 class PackagedTemplate:
     """``body`` names nothing of this machine. ``nested`` are templates that it has uploaded, and
-    ``files`` the ones that it was read from.
+    ``files`` what all was made of but code: templates and what they include or name.
 
     ``remarks`` say what will not be as somebody may expect.
     """
@@ -249,8 +249,10 @@ class _Packer:
     def _put_in_definition(self, logical_id: str, name: str, properties: dict[str, Any]) -> None:
         value = self._find_local(properties.get(name))
         if value is not None:
+            path = self._find(logical_id, name, value)
+            self.files.append(path)
             del properties[name]
-            properties["DefinitionBody"] = _read_definition(self._find(logical_id, name, value))
+            properties["DefinitionBody"] = _read_definition(path)
 
     def _refuse_image(self, logical_id: str, kind: str, resource: Mapping[str, Any]) -> None:
         properties = as_dict(resource.get("Properties"))
@@ -289,6 +291,8 @@ class _Packer:
         with _reading(path):
             upload = zip_code(path, prefix) if is_code else upload_file(path, prefix)
         self.uploads.append(upload)
+        if not is_code:
+            self.files.append(path)
         return upload.key
 
     def _remark_on_build(self, logical_id: str, path: Path, metadata: Mapping[str, Any]) -> None:

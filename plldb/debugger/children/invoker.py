@@ -729,7 +729,7 @@ class Invoker:
         line = None
         identity = self._make_identity(function)
         try:
-            packages = await asyncio.to_thread(find_built_packages, function.build_dir)
+            packages = await asyncio.to_thread(find_built_packages, function)
             line = None if self._terminal is None else self._terminal.open_line()
             launch = self._make_launch(function, line, packages, identity.environment)
             child = await Child.start(launch, listener)
@@ -837,7 +837,7 @@ class Invoker:
                 "builtPackages": packages.folders,
                 # As on Lambda, unless the project says what is to be there.
                 "areBuiltFirst": python.is_ours and packages.suits_us,
-                "fallbackPackages": self._fallback_packages,
+                "fallbackPackages": {**self._fallback_packages, **packages.others},
                 # Nobody edits these.
                 "installed": sorted(set(self._fallback_packages.values())),
             },

@@ -21,11 +21,13 @@ _TAGS = (".cpython-", ".pypy", ".graalpy", ".cp")
 @dataclass(frozen=True)
 class BuiltPackages:
     """``folders`` are by the packages' names. ``suits_us``: none of them is compiled for another
-    Python than the one that runs plldb.
+    Python than the one that runs plldb. ``others`` are folders, by the names of modules, of what
+    else there is and the code lacks.
     """
 
     folders: dict[str, str] = field(default_factory=dict)
     suits_us: bool = True
+    others: dict[str, str] = field(default_factory=dict)
 
 
 def list_layer_paths(function: LocalFunction, python: Interpreter) -> list[str]:
@@ -49,11 +51,13 @@ def list_layer_paths(function: LocalFunction, python: Interpreter) -> list[str]:
     return [*installed, *map(str, own)]
 
 
-def find_built_packages(build_dir: Path | None) -> BuiltPackages:
-    """The packages that pip has put into a build's folder.
+def find_built_packages(function: LocalFunction) -> BuiltPackages:
+    """The packages that pip has put into a build's folder, and what the build has from elsewhere.
 
-    Modules of the function itself lie there, too, but as they were when it was built.
+    Modules of the function itself lie there, too, but as they were when it was built. That is all
+    else that ``sam build`` puts there.
     """
+    build_dir = function.build_dir
     if build_dir is None:
         return BuiltPackages()
     files: set[str] = set()
@@ -65,10 +69,21 @@ def find_built_packages(build_dir: Path | None) -> BuiltPackages:
             continue
         files |= {row[0] for row in csv.reader(lines) if row}
     names = {name for path in files if (name := _find_module(path))}
+    is_of_sam = (build_dir.parent / "template.yaml").exists()
+    others = set() if is_of_sam else _list_modules(build_dir) - names
+    others.discard(function.handler.replace("/", ".").partition(".")[0])
     return BuiltPackages(
         {name: str(build_dir) for name in names if _is_there(build_dir, name)},
         all(map(_suits_us, files)),
+        {name: str(build_dir) for name in others if not _is_there(function.code_dir, name)},
     )
+
+
+def _list_modules(folder: Path) -> set[str]:
+    """The names of modules and packages at the top of a folder."""
+    found = folder.iterdir() if folder.is_dir() else ()
+    paths = (f"{one.name}/x.py" if one.is_dir() else one.name for one in found)
+    return {name for path in paths if (name := _find_module(path))} - {"__pycache__"}
 
 
 def _find_module(path: str) -> str:

@@ -44,15 +44,24 @@ def find_projects(folder: Path) -> Sequence[Project]:
 
 def find_template_project(template: Path) -> Project | None:
     """The project that a template which the developer names is of; None if it is none of these."""
+    app = _find_app(template)
+    return None if app is None else _read_project(template, app)
+
+
+def _find_app(template: Path) -> Path | None:
+    """The folder of the app that a template was packaged from."""
     if not any((template.parent / name).is_file() for name in _PACKAGES):
         return None
-    app = next((at for at in template.parents if (at / _CONFIG).is_file()), None)
-    return None if app is None else _read_project(template, app)
+    return next((at for at in template.parents if (at / _CONFIG).is_file()), None)
 
 
 def _list_templates(folder: Path) -> Iterator[Path]:
     for at in (folder, *sorted(path for path in folder.iterdir() if path.is_dir())):
         yield from (at / name for name in _TEMPLATES if (at / name).is_file())
+    # Of out/STAGE, not every file of such a name is one, nor one of this app.
+    for template in sorted(path for name in _TEMPLATES for path in folder.glob(f"*/*/{name}")):
+        if _find_app(template) == folder:
+            yield template
 
 
 def _read_project(template: Path, app: Path) -> Project:

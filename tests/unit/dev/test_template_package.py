@@ -385,3 +385,27 @@ def test_what_appsync_and_glue_name(project: Project) -> None:
         properties(packaged, "Api")["Functions"]["f"]["CodeUri"],
     )
     assert all(one.startswith("s3://bucket/p/") for one in found)
+
+
+def test_files_are_those_whose_edits_are_to_be_deployed(project: Project) -> None:
+    """Code is none of them: it is run here as it is edited."""
+    names = ("schema.graphql", "job.py", "flow.asl.json", "api.json", "resolver.vtl")
+    for name in names:
+        project.write("{}", name)
+    project.write("openapi: 3.0.1\n", "openapi.yaml")
+    project.write("x = 1\n", "code.py")
+    packaged = project.package("""
+Resources:
+  Fn: {Type: AWS::Serverless::Function, Properties: {CodeUri: code.py}}
+  Http: {Type: AWS::Serverless::HttpApi, Properties: {DefinitionUri: openapi.yaml}}
+  Rest: {Type: AWS::ApiGateway::RestApi, Properties: {BodyS3Location: api.json}}
+  Flow: {Type: AWS::Serverless::StateMachine, Properties: {DefinitionUri: flow.asl.json}}
+  Job: {Type: AWS::Glue::Job, Properties: {Command: {ScriptLocation: job.py}}}
+  Schema:
+    Type: AWS::AppSync::GraphQLSchema
+    Properties: {DefinitionS3Location: schema.graphql}
+  Resolver:
+    Type: AWS::AppSync::Resolver
+    Properties: {RequestMappingTemplateS3Location: resolver.vtl}
+""")
+    assert {path.name for path in packaged.files} == {"template.yaml", "openapi.yaml", *names}

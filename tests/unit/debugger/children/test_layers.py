@@ -136,6 +136,7 @@ class TestBuild:
         write(folder / "json.py", "V = 'never'")
         write(folder / "helper.py", "V = 'old'")
         write(folder / "app.py", "old")
+        write(folder.parent / "template.yaml")
         write(
             folder / "fancy-1.0.dist-info" / "RECORD",
             "fancy/__init__.py,sha256=x,1\nsingle.py,,\n../../bin/fancy,,\n"
@@ -199,18 +200,52 @@ class TestBuild:
         outcome = run(project, project.function(build_dir=self.built(tmp_path / "build")))
         assert "No module named 'helper'" in error(outcome)["errorMessage"]
 
+    def test_but_what_another_tool_has_put_beside_them(
+        self, project: Project, tmp_path: Path
+    ) -> None:
+        """A library of the project, or packages without what pip says of them."""
+        build_dir = self.built(tmp_path / "build")
+        (tmp_path / "template.yaml").unlink()
+        write(build_dir / "common" / "x.py", "V = 'shared'")
+        write(tmp_path / "layer" / "python" / "helper.py", "V = 'layer'")
+        project.write("""
+            import fancy, helper
+            from common import x
+            def handler(event, context):
+                return [fancy.V, helper.V, x.V]
+        """)
+        function = project.function(build_dir=build_dir)
+        assert value(run(project, function)) == ["built", "old", "shared"]
+        assert value(run(project, function, python=replace(HERE, is_ours=True)))[1] == "old"
+        layered = replace(function, layers=(tmp_path / "layer",))
+        for python in (HERE, replace(HERE, is_ours=True)):
+            assert value(run(project, layered, python=python)) == ["built", "layer", "shared"]
+        write(project.folder / "common" / "x.py", "V = 'mine'")
+        assert value(run(project, layered)) == ["built", "layer", "mine"]
+
+    def test_the_handlers_module_is_never_taken_from_there(
+        self, project: Project, tmp_path: Path
+    ) -> None:
+        """Edits of it would have no effect."""
+        build_dir = self.built(tmp_path / "build")
+        (tmp_path / "template.yaml").unlink()
+        write(build_dir / "app.py", "def handler(event, context): return 'old'")
+        outcome = run(project, project.function(build_dir=build_dir))
+        assert "No module named 'app'" in error(outcome)["errorMessage"]
+
     def test_what_is_installed(self, tmp_path: Path) -> None:
         build_dir = self.built(tmp_path / "build")
         (build_dir / "broken-1.0.dist-info").mkdir()
         (build_dir / "broken-1.0.dist-info" / "RECORD").write_bytes(b"\xff\xff")
-        assert find_built_packages(build_dir).folders == {
-            "fancy": str(build_dir),
-            "single": str(build_dir),
-        }
+        function = LocalFunction("F", tmp_path, "app.handler", "f", build_dir=build_dir)
+        assert find_built_packages(function) == BuiltPackages(
+            {"fancy": str(build_dir), "single": str(build_dir)}
+        )
 
     @pytest.mark.parametrize("build_dir", [None, Path("/nowhere")])
     def test_no_build(self, build_dir: Path | None) -> None:
-        assert find_built_packages(build_dir) == BuiltPackages()
+        function = LocalFunction("F", Path("/code"), "app.handler", "f", build_dir=build_dir)
+        assert find_built_packages(function) == BuiltPackages()
 
 
 class TestBuildBesideWhatIsInstalled:

@@ -55,6 +55,23 @@ def test_one_output_for_each_stage_and_none_before_it_is_packaged(app: Path) -> 
     assert find_projects(app / "out") == []
 
 
+def test_an_output_may_be_a_folder_further_down(app: Path) -> None:
+    (app / "out").rename(app / "prod")
+    (app / "out").mkdir()
+    (app / "prod").rename(app / "out" / "prod")
+    (project,) = find_projects(app)
+    source = project.read({})["APIHandler"]
+    assert isinstance(source, CodeSource)
+    assert source.code_dir == app
+    # It may be another app's, or none at all.
+    (app / "out" / ".chalice").mkdir()
+    (app / "out" / ".chalice" / "config.json").write_text("{}")
+    assert find_projects(app) == []
+    (app / "out" / ".chalice" / "config.json").unlink()
+    (app / "out" / "prod" / "deployment.zip").unlink()
+    assert find_projects(app) == []
+
+
 def test_a_template_that_is_named(app: Path) -> None:
     project = find_template_project(app / "out" / "sam.json")
     assert project is not None

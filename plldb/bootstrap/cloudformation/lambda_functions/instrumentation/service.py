@@ -298,13 +298,16 @@ def watch(request: dict[str, Any], record: Record, instrumenter: Instrumenter) -
     """Tells the debugger what is not any more as it knows it: ``{"changed": count}``.
 
     While the stack is being deployed, functions come and go: they are looked at afterwards. What
-    AWS refuses is asked for again soon.
+    AWS refuses is asked for again soon. What is held, but has left the stack, is restored here: at
+    the end of the session, nobody would look for it.
     """
     record |= {"sessionId": request["session"], "outcome": "unchanged"}
     try:
         deployment = instrumenter.control_plane.deployment(request["stackName"])
         known: dict[str, str] = {} if deployment.is_under_way else request["functions"]
         found = instrumenter.control_plane.find(known)
+        if known and deployment.stamp != request["stack"]:
+            _give_back_what_left(request, found, record, instrumenter)
     except (BotoCoreError, ClientError, ChangeRefusedError) as error:
         record |= {"level": "WARNING", "outcome": "unknown", "error": type(error).__name__}
         return {"changed": 0}
@@ -321,6 +324,28 @@ def watch(request: dict[str, Any], record: Record, instrumenter: Instrumenter) -
             )
         )
     return {"changed": len(differences.functions) + len(differences.gone)}
+
+
+def _give_back_what_left(
+    request: dict[str, Any], found: dict[str, Found], record: Record, instrumenter: Instrumenter
+) -> None:
+    """Functions that a deployment took out of the stack, and left there: by a DeletionPolicy, say.
+
+    What is refused is told in the log.
+    """
+    in_stack = {one.name for one in instrumenter.control_plane.of_stack(request["stackName"])}
+    failed: dict[str, str] = {}
+    for name in sorted(found.keys() - in_stack):
+        current = FunctionConfiguration.from_lambda(found[name])
+        if current.token is None or current.holder is None:
+            continue
+        if instrumenter.find_connection(current.token) == request["connectionId"]:
+            function, holds = FunctionRef(name, name), [current.holder]
+            done = _give_all_back(function, holds, None, True, instrumenter)
+            if done.failures:
+                failed[name] = "; ".join(done.failures)
+    if failed:
+        record |= {"level": "ERROR", "notRestored": failed}
 
 
 def restore(request: dict[str, Any], record: Record, instrumenter: Instrumenter) -> dict[str, Any]:

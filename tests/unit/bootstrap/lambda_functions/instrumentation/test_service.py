@@ -893,6 +893,32 @@ class TestWatch:
         assert scene.watch(One="0") == [wire.changed("second", False)]
         assert scene.watch("second", One="0") == []
 
+    def test_a_function_that_left_the_stack_and_is_still_there_is_restored(self) -> None:
+        """As with ``DeletionPolicy: Retain``; at the end of the session, nobody looks for it."""
+        scene = Scene("Kept", "One")
+        before = scene.functions.plain("Kept")
+        scene.instrument()
+        revisions = {
+            name: scene.functions.found[f"app-{name}"]["RevisionId"] for name in ("Kept", "One")
+        }
+        scene.functions.of_stack = lambda _: iter([FunctionRef("One", "app-One")])
+        assert scene.watch(**revisions) == []
+        assert scene.functions.found["app-Kept"]["Handler"] == SHIM_HANDLER
+        scene.functions.deployments = [Deployment("second")]
+        assert scene.watch(**revisions) == [wire.changed("second", False)]
+        assert scene.functions.found["app-Kept"]["Handler"] == before["Handler"]
+        assert "PLLDB" not in json.dumps(scene.functions.found["app-Kept"])
+        assert scene.functions.found["app-One"]["Handler"] == SHIM_HANDLER
+
+    def test_what_another_session_holds_of_it_is_left_alone(self) -> None:
+        scene = Scene("Kept", "One")
+        scene.instrument(session="theirs")
+        held = dict(scene.functions.found["app-Kept"])
+        scene.functions.of_stack = lambda _: iter([FunctionRef("One", "app-One")])
+        scene.functions.deployments = [Deployment("second")]
+        scene.watch(Kept="1", One="1")
+        assert scene.functions.found["app-Kept"] == held
+
     def test_while_the_stack_is_deployed_that_is_all_that_is_said(self) -> None:
         scene = Scene("One")
         scene.functions.deployments = [Deployment("second …", is_under_way=True)]
