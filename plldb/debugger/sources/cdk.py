@@ -26,6 +26,7 @@ from plldb.debugger.sources.cloud_assembly import (
 )
 from plldb.debugger.sources.functions import Layers, OtherStacks, read_functions, read_layers
 from plldb.debugger.sources.package_origin import (
+    NoOrigin,
     OriginFinder,
     Package,
     list_roots,
@@ -59,6 +60,10 @@ _GONE = "its copy {0} is not there any more; synthesise it again: cdk synth"
 _NO_ORIGIN = (
     "its code is the copy that cdk synth has made, {0}, because {1}. Edits of the source have no "
     "effect until you deploy it; name its folder with --code, or use cdk synth --no-staging."
+)
+_NO_LAYER = (
+    "its layer {} is the copy that cdk synth has made, {}, because {}. Edits of the source have no "
+    "effect until you synthesise it again."
 )
 
 
@@ -259,7 +264,7 @@ class _Origins:
         What is no copy, since nothing was staged, stays as it is.
         """
         layers = tuple(self._replace_layer(layer) for layer in source.layers)
-        source = replace(source, layers=layers)
+        source = replace(source, layers=layers, note=self._describe_copies(source.layers))
         # Who says nothing may have built it; a zip file was made by something else.
         is_bundled = source.code_dir not in self._unbundled
         package = Package(source.code_dir, is_bundled or is_file(source.code_dir))
@@ -275,14 +280,48 @@ class _Origins:
 
     def _replace_layer(self, layer: DescribedLayer) -> DescribedLayer:
         """What was installed into a layer is nowhere else; it is not edited, either."""
-        folders = tuple(
-            origin
-            if self._is_copy(folder)
-            and isinstance(origin := self._finder.find(Package(folder)), Path)
-            else folder
-            for folder in layer.folders
-        )
-        return replace(layer, folders=folders)
+        folders: list[Path] = []
+        for folder in layer.folders:
+            origin = self._find_layer_once(folder)
+            if not isinstance(origin, Path) or folder not in self._unbundled:
+                folders.append(folder)
+            if isinstance(origin, Path):
+                folders.append(origin)
+        return replace(layer, folders=tuple(folders))
+
+    def _find_layer_once(self, folder: Path) -> Path | NoOrigin | None:
+        if folder not in self._layers:
+            self._layers[folder] = self._find_layer(folder)
+        return self._layers[folder]
+
+    @cached_property
+    def _layers(self) -> dict[Path, Path | NoOrigin | None]:
+        """What was found: all functions of an app may have the same layer."""
+        return {}
+
+    def _find_layer(self, folder: Path) -> Path | NoOrigin | None:
+        """The folder that a layer is a copy of; None if it is no copy of one in the project.
+
+        Of a package, PythonLayerVersion puts the content into a folder ``python``.
+        https://docs.aws.amazon.com/cdk/api/v2/docs/aws-lambda-python-alpha-readme.html
+        """
+        if not self._is_copy(folder):
+            return None
+        is_bundled = folder not in self._unbundled
+        packages = [Package(folder, is_bundled), Package(folder / "python", is_bundled)]
+        origins = [self._finder.find(one) for one in packages[: 1 + is_bundled]]
+        found = next((one for one in origins if isinstance(one, Path)), None)
+        is_here = any(self._finder.may_be_here(one) for one in packages)
+        return found or (origins[-1] if is_here else None)
+
+    def _describe_copies(self, layers: Layers) -> str:
+        """The first one that was not traced back to its folder, which may be edited."""
+        for layer in layers:
+            for folder in layer.folders:
+                origin = self._find_layer_once(folder)
+                if isinstance(origin, NoOrigin):
+                    return _NO_LAYER.format(layer.name, folder, origin.reason)
+        return ""
 
     def _is_copy(self, path: Path) -> bool:
         return path.is_relative_to(self.assembly.folder)

@@ -107,8 +107,19 @@ class Package:
 
     @property
     def first_module(self) -> str | None:
-        """The one nearest to the top."""
-        return min(self.names, key=lambda name: (name.count("/"), name), default=None)
+        """The one nearest to the top, of a build's own if there are some."""
+        own = self.names - self._installed or self.names
+        return min(own, key=lambda name: (name.count("/"), name), default=None)
+
+    @cached_property
+    def _installed(self) -> frozenset[str]:
+        """What pip has put into a folder.
+
+        https://packaging.python.org/en/latest/specifications/recording-installed-packages/
+        """
+        records = self.path.glob("*.dist-info/RECORD") if self.is_bundled else ()
+        lines = [line for path in records for line in read_file(path).splitlines()]
+        return frozenset(line.partition(b",")[0].decode(errors="replace") for line in lines)
 
     def list_top(self) -> list[str]:
         """The files at the top of an archive, of whatever kind."""
@@ -179,8 +190,8 @@ class OriginFinder:
                 return NoOrigin(doubt) if doubt and isinstance(origin, Path) else origin
         return self._find_edited(package, anchor) if as_edited else NoOrigin(_NONE)
 
-    def may_be_here(self, package: Package, handler: str) -> bool:
-        """Whether there is a folder with the handler's module, whatever is in that."""
+    def may_be_here(self, package: Package, handler: str | None = None) -> bool:
+        """Whether there is a folder with the module of the handler, whatever is in that."""
         anchor = _find_anchor(package, handler)
         folders = self._whole.list_folders_with(anchor) if anchor else ()
         return any(self._is_named(folder) for folder in folders)
@@ -216,6 +227,7 @@ class OriginFinder:
             match.folder
             for match in _match_all(tree, package, anchor)
             if match.is_like
+            and not match.is_equal
             and match.folder not in self._taken
             and self._compare(match.folder, package, anchor) >= _LIKE
             and self._is_named(match.folder)

@@ -378,6 +378,38 @@ def test_a_layer_of_another_stack_is_edited_in_its_folder(app: Path) -> None:
     assert [one.folders for one in found(app).layers] == [(folder,), ()]
 
 
+def test_a_layer_of_a_package_is_edited_in_its_folder(app: Path) -> None:
+    """PythonLayerVersion puts what the package has, and what that needs, into a folder python."""
+    template = synthesise(app, "Stack", {"Handler": app / "lambda/orders"})
+    resource, _ = layer(app, "common")
+    asset, package = app / "cdk.out/asset.common", app / "layers/common"
+    installed = asset / "python/attr-1.0.dist-info/RECORD"
+    installed.parent.mkdir()
+    installed.write_text("attr/__init__.py,sha256=x,1\nattrs.py,,\n")
+    for name in ("attrs.py", "attr/__init__.py"):
+        (asset / "python" / name).parent.mkdir(exist_ok=True)
+        (asset / "python" / name).write_text("X = 1")
+    shutil.rmtree(package / "python")
+    (package / "common.py").write_text("NAME = 'common'")
+    (app / "app.ts").write_text("new PythonLayerVersion(this, 'L', { entry: 'layers/common' })")
+    resource["Metadata"] = {"aws:asset:path": asset.name, "aws:asset:is-bundled": True}
+    function = json.loads(template.read_text())["Resources"]["Handler"]
+    function["Properties"]["Layers"] = [{"Ref": "Common"}]
+    change(template, Resources={"Common": resource, "Handler": function})
+    source = found(app)
+    assert ([one.folders for one in source.layers], source.note) == ([(asset, package)], "")
+
+    (package / "common.py").write_text("NAME = 'common'\n# edited")
+    assert [one.folders for one in found(app).layers] == [(asset, package)]
+
+    (package / "common.py").write_text("all = 'other'")
+    source = found(app)
+    assert [one.folders for one in source.layers] == [(asset,)]
+    assert f"its layer Common is the copy that cdk synth has made, {asset}" in source.note
+    shutil.rmtree(package)
+    assert found(app).note == ""
+
+
 def test_a_layer_that_a_nested_stack_is_passed_is_edited_in_its_folder(app: Path) -> None:
     orders = app / "lambda/orders"
     template = synthesise(app, "Stack", {}, nested={"Handler": orders})
