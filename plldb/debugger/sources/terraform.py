@@ -38,6 +38,8 @@ from plldb.templates import as_dict, as_list
 _FUNCTION, _LAYER = "aws_lambda_function", "aws_lambda_layer_version"
 _ARCHIVE, _EXTERNAL = "archive_file", "external"
 _OBJECTS = ("aws_s3_object", "aws_s3_bucket_object")
+# Of a source_path, those that install nothing.
+_PLAIN_OPTIONS = ("path", "prefix_in_zip", "patterns")
 _KNOWN_MAJOR = ("0", "1")
 _HINT = "Make it with: terraform show -json > FILE (or tofu show -json)"
 
@@ -79,13 +81,14 @@ def _read_functions(configuration: _Configuration, _: Parameters) -> Functions:
 @dataclass(frozen=True)
 class _Archive:
     """What a package was made of: a folder, or why there is none; and the folders ``beside`` that,
-    whose content is in it as well.
+    whose content is in it as well. ``has_more``: packages were installed into it.
     """
 
     path: str
     content_hash: str | None
     source: Path | str
     beside: tuple[Path, ...] = ()
+    has_more: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,8 @@ class _Configuration:
         code = self._find_code(function, handler or "")
         if isinstance(code, str):
             return code
-        layers = tuple(self._describe_layer(arn) for arn in as_list(function.get("layers")))
+        arns = as_list(function.get("layers"))
+        layers = tuple(layer for arn in arns for layer in self._describe_layer(arn))
         archive = self._find_archive(function)
         if archive is not None and archive.beside:
             layers += (DescribedLayer("source_path", archive.beside, is_deployed=False),)
@@ -117,15 +121,23 @@ class _Configuration:
             code, handler, runtime, layers, physical_name=_text(function, "function_name")
         )
 
-    def _describe_layer(self, arn: object) -> DescribedLayer:
+    def _describe_layer(self, arn: object) -> Iterator[DescribedLayer]:
         layer = self._layers.get(str(arn))
         if layer is None:
-            return DescribedLayer(str(arn), reason="it is none of this configuration's")
+            yield DescribedLayer(str(arn), reason="it is none of this configuration's")
+            return
         name = _text(layer, "layer_name")
-        content = self._find_code(layer, None)
+        content, archive = self._find_code(layer, None), self._find_archive(layer)
+        beside = archive.beside if archive is not None else ()
         if isinstance(content, str):
-            return DescribedLayer(str(arn), reason=content, layer_name=name)
-        return DescribedLayer(str(arn), (content,), layer_name=name)
+            yield DescribedLayer(str(arn), reason=content, layer_name=name)
+        elif archive is not None and archive.has_more:
+            yield DescribedLayer(
+                str(arn), reason="packages were installed into it", layer_name=name
+            )
+            yield DescribedLayer(str(content), (content, *beside), is_deployed=False)
+        else:
+            yield DescribedLayer(str(arn), (content, *beside), layer_name=name)
 
     def _find_code(self, values: _Values, handler: str | None) -> Path | str:
         """What the package of a function or a layer was made of; or why that is not known."""
@@ -206,6 +218,8 @@ class _Configuration:
         folders = [Path(cwd)] if isinstance(cwd := paths.get("cwd"), str) else []
         found: list[Path] = []
         prefixed: list[Path] = []
+        of_layer: list[Path] = []
+        has_more = False
         for source in as_list(_parse(query["source_path"])):
             named = source if isinstance(source, str) else as_dict(source).get("path")
             if not isinstance(named, str):
@@ -213,6 +227,10 @@ class _Configuration:
             at = self._resolve(named, folders)
             at = at if is_folder(at) else at.parent
             prefix = Path(str(as_dict(source).get("prefix_in_zip") or "")).parts
+            options = as_dict(source).items()
+            has_more |= any(value for key, value in options if key not in _PLAIN_OPTIONS)
+            if prefix == ("python",):
+                of_layer.append(at)
             if not prefix:
                 found.append(at)
             elif at.parts[-len(prefix) :] == prefix:
@@ -220,6 +238,8 @@ class _Configuration:
                 prefixed.append(at.parents[len(prefix) - 1])
         if found:
             yield _Archive(path, None, found[0], (*found[1:], *prefixed))
+        elif of_layer:
+            yield _Archive(path, None, of_layer[0], (*of_layer[1:],), has_more)
 
     def _resolve(self, path: str, more: Sequence[Path] = ()) -> Path:
         """Where a path of the configuration is on this machine."""

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plldb.debugger.deployed_layers.arrangement import arrange_layers
 from plldb.debugger.sources.choice import CodeOptions, choose_sources
-from plldb.debugger.sources.project import CodeSource, Functions
+from plldb.debugger.sources.project import CodeSource, DescribedLayer, Functions
 from plldb.debugger.sources.terraform import read_project, read_project_file
 from plldb.errors import SourceError
 
@@ -212,6 +213,26 @@ def test_layers(project: Path) -> None:
     assert (common.name, common.layer_name, common.folders) == (arn, "common", (project / "src",))
     assert (other.name, other.folders) == ("arn:other", ())
     assert other.reason
+
+
+@pytest.mark.parametrize("installs", [False, True])
+def test_a_layer_of_that_modules_whose_content_is_put_into_python(
+    project: Path, installs: bool
+) -> None:
+    """Packages that are installed beside it are those of the deployed one."""
+    (project / "common").mkdir()
+    arn = "arn:aws:lambda:eu-west-1:123456789012:layer:l:1"
+    source_path = [{"path": "common", "prefix_in_zip": "python", "pip_requirements": installs}]
+    query = {"paths": "{}", "source_path": json.dumps(source_path)}
+    prepared = resource("external", query=query, result={"filename": "builds/l.zip"})
+    layer = resource("aws_lambda_layer_version", arn=arn, filename="builds/l.zip", layer_name="l")
+    resources = [function(layers=[arn]), archive(source_dir="src"), layer, prepared]
+    source = read(project, show(*resources))["one"]
+    assert isinstance(source, CodeSource)
+    arranged = arrange_layers(source.layers, [arn])
+    folders = [one.folders for one in arranged if isinstance(one, DescribedLayer)]
+    assert folders == [(project / "common",)]
+    assert (arn in arranged) == installs
 
 
 def test_a_plan(project: Path) -> None:
