@@ -218,7 +218,7 @@ class AttachFactory:
                     f"--stack-name {name}: that is a stack of CloudFormation's.",
                     "Choose another name for the functions of --terraform.",
                 )
-            return list_project(name, self._code.project)
+            return list_project(name, self._code.project, target.region)
         stack = find_stack(target, name)
         if stack is None and self._settings is not None and self._settings.may_be_list:
             return list_functions(self._settings, target.region, lambda: target.account_id)

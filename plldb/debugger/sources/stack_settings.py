@@ -152,9 +152,10 @@ def list_functions(
     return _list(settings.name, names)
 
 
-def list_project(name: str, project: Project) -> DeployedStack:
+def list_project(name: str, project: Project, region: str) -> DeployedStack:
     """A stack that is a mere list: all functions of a project, by their names at Lambda."""
-    return _list(name, project.read({}))
+    parameters = {"AWS::Region": region}
+    return replace(_list(name, project.read(parameters)), parameters=parameters)
 
 
 def _list(stack_name: str, functions: Collection[str]) -> DeployedStack:

@@ -42,6 +42,10 @@ _OBJECTS = ("aws_s3_object", "aws_s3_bucket_object")
 _PLAIN_OPTIONS = ("path", "prefix_in_zip", "patterns")
 _KNOWN_MAJOR = ("0", "1")
 _HINT = "Make it with: terraform show -json > FILE (or tofu show -json)"
+_DIFFERING = (
+    "the configuration has functions of this name with other code, as in several regions; name its "
+    "code with --code"
+)
 
 _Values = Mapping[str, Any]
 
@@ -70,12 +74,25 @@ def read_project(text: str | bytes, file: Path, folders: Sequence[Path]) -> Proj
     return Project(file, read, folder=configuration.folders[0])
 
 
-def _read_functions(configuration: _Configuration, _: Parameters) -> Functions:
-    return {
-        str(values["function_name"]): configuration.describe(values)
-        for kind, values in configuration.resources
-        if kind == _FUNCTION and isinstance(values.get("function_name"), str)
-    }
+def _read_functions(configuration: _Configuration, parameters: Parameters) -> Functions:
+    """Those of one name are deployed to several regions, of which one is known in the end."""
+    by_name: dict[str, list[_Values]] = {}
+    for kind, values in configuration.resources:
+        if kind == _FUNCTION and isinstance(values.get("function_name"), str):
+            by_name.setdefault(str(values["function_name"]), []).append(values)
+    region = parameters.get("AWS::Region")
+    functions: dict[str, CodeSource | str] = {}
+    for name, alike in by_name.items():
+        here = [values for values in alike if _find_region(values) == region]
+        first, *others = map(configuration.describe, here or alike)
+        is_doubtful = region is not None and any(other != first for other in others)
+        functions[name] = _DIFFERING if is_doubtful else first
+    return functions
+
+
+def _find_region(function: _Values) -> str | None:
+    arn = (_text(function, "arn") or "").split(":")
+    return _text(function, "region") or (arn[3] if len(arn) > 3 else None)
 
 
 @dataclass(frozen=True)

@@ -364,7 +364,7 @@ def test_the_functions_of_a_project_that_has_no_stack(tmp_path: Path) -> None:
     (tmp_path / "src").mkdir()
     functions = {"here": CodeSource(tmp_path / "src"), "there": "its code is in S3"}
     project = Project(tmp_path / "show.json", lambda _: functions)
-    stack = list_project("mine", project)
+    stack = list_project("mine", project, "eu-west-1")
     assert stack.members == {"here": "here", "there": "there"}
     chosen = choose_sources(CodeOptions(tmp_path, project=project), "mine", stack)
     assert chosen.found == {"here": CodeSource(tmp_path / "src")}

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plldb.debugger.deployed_layers.arrangement import arrange_layers
-from plldb.debugger.sources.choice import CodeOptions, choose_sources
+from plldb.debugger.sources.choice import ChosenSources, CodeOptions, choose_sources
 from plldb.debugger.sources.project import CodeSource, DescribedLayer, Functions
+from plldb.debugger.sources.stack_settings import list_project
 from plldb.debugger.sources.terraform import read_project, read_project_file
 from plldb.errors import SourceError
 
@@ -298,6 +299,29 @@ def test_a_file_and_its_folder(project: Path) -> None:
     file.write_bytes(b"\xff")
     with pytest.raises(SourceError, match="can't be read"):
         read_project_file(file)
+
+
+def test_of_functions_of_one_name_it_is_that_in_the_region(project: Path) -> None:
+    """By aliases of the provider, one is deployed to several, with code of its own."""
+    (project / "us").mkdir()
+    arn = "arn:aws:lambda:{}:123456789012:function:one"
+    text = show(
+        function(arn=arn.format("eu-west-1")),
+        archive(source_dir="src"),
+        function(arn=arn.format("us-east-1"), filename="us.zip"),
+        archive(output_path="us.zip", source_dir="us"),
+        function(region="ap-south-1", filename="us.zip"),
+    )
+    described = read_project(text, Path("show.json"), [project])
+    options = CodeOptions(project, project=described)
+
+    def choose(region: str) -> ChosenSources:
+        return choose_sources(options, "any", list_project("any", described, region))
+
+    for region, folder in (("eu-west-1", "src"), ("us-east-1", "us"), ("ap-south-1", "us")):
+        assert choose(region).found["one"].code_dir == project / folder
+    assert "one" in choose_sources(options, "any").found
+    assert "functions of this name with other code" in choose("sa-east-1").left_out["one"]
 
 
 def test_what_can_be_no_key_or_path(project: Path) -> None:
