@@ -328,7 +328,8 @@ class _Origins:
 
     @cached_property
     def _finder(self) -> OriginFinder:
-        packages = [Package(path, True) for path in {*self.assembly.assets.values()}]
+        paths = {*self.assembly.assets.values(), *self.assembly.images}
+        packages = [Package(path, True) for path in paths]
         return OriginFinder(list_roots(self.folder), packages, self._is_named)
 
     def _is_named(self, folder: Path) -> bool:

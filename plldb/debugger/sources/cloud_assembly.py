@@ -53,12 +53,14 @@ class SynthesisedStack:
 class CloudAssembly:
     """``manifest`` is the file. ``assets`` are the packages of all its stacks, folders and zip
     files, by the keys that they have in the bucket; ``buckets`` are named as templates name them.
+    ``images`` are the folders that container images are made of.
     """
 
     manifest: Path
     stacks: tuple[SynthesisedStack, ...]
     assets: Mapping[str, Path]
     buckets: frozenset[str]
+    images: tuple[Path, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -70,6 +72,7 @@ def read_assembly(manifest: Path) -> CloudAssembly:
     stacks: list[SynthesisedStack] = []
     assets: dict[str, Path] = {}
     buckets: set[str] = set()
+    images: list[Path] = []
     for folder, artifact_id, artifact in _list_artifacts(manifest):
         properties = as_dict(artifact.get("properties"))
         if artifact.get("type") == _STACK:
@@ -78,7 +81,9 @@ def read_assembly(manifest: Path) -> CloudAssembly:
             for bucket, key, path in _list_packages(folder, properties.get("file")):
                 assets[key] = path
                 buckets.add(bucket)
-    return CloudAssembly(manifest, tuple(stacks), assets, frozenset(buckets - {""}))
+            images += _list_images(folder, properties.get("file"))
+    named = frozenset(buckets - {""})
+    return CloudAssembly(manifest, tuple(stacks), assets, named, tuple(images))
 
 
 def _list_artifacts(manifest: Path) -> Iterator[tuple[Path, str, Mapping[str, Any]]]:
@@ -116,18 +121,29 @@ def _list_packages(folder: Path, file: object) -> Iterator[tuple[str, str, Path]
     """Those of an asset manifest: the bucket, the key and the file of each. It has templates as
     well, which are single files.
     """
-    if not isinstance(file, str) or not is_file(folder / file):
-        return
-    for asset in as_dict(as_dict(read_json(folder / file, SYNTH_HINT)).get("files")).values():
-        path = as_dict(as_dict(asset).get("source")).get("path")
+    for asset in _list_assets(folder, file, "files"):
+        path = as_dict(asset.get("source")).get("path")
         if not isinstance(path, str) or path.endswith(_TEMPLATE):
             continue
-        for one in map(as_dict, as_dict(as_dict(asset).get("destinations")).values()):
+        for one in map(as_dict, as_dict(asset.get("destinations")).values()):
             yield (
                 str(one.get("bucketName") or ""),
                 str(one.get("objectKey")),
                 make_absolute(folder / path),
             )
+
+
+def _list_images(folder: Path, file: object) -> Iterator[Path]:
+    for asset in _list_assets(folder, file, "dockerImages"):
+        path = as_dict(asset.get("source")).get("directory")
+        if isinstance(path, str):
+            yield make_absolute(folder / path)
+
+
+def _list_assets(folder: Path, file: object, section: str) -> Iterator[Mapping[str, Any]]:
+    if isinstance(file, str) and is_file(folder / file):
+        content = as_dict(read_json(folder / file, SYNTH_HINT))
+        yield from map(as_dict, as_dict(content.get(section)).values())
 
 
 def _malformed(manifest: Path, artifact_id: str, content: Mapping[str, Any]) -> SourceError:

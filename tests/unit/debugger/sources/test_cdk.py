@@ -146,6 +146,19 @@ def test_a_bundled_asset_has_the_packages_that_the_source_lacks(app: Path) -> No
     assert (source.build_dir / "requests").is_dir()
 
 
+def test_the_folder_of_an_image_is_no_other_origin(app: Path) -> None:
+    """However like the function's own it is."""
+    (app / "app.ts").write_text("'lambda/orders' 'lambda/billing'")
+    synthesise(app, "Stack", {"Handler": app / "lambda/orders"})
+    assert found(app).note
+    shutil.copytree(app / "lambda/billing", app / "cdk.out/asset.image")
+    manifest = app / "cdk.out/Stack.assets.json"
+    content = json.loads(manifest.read_text())
+    content["dockerImages"] = {"image": {"source": {"directory": "asset.image"}}}
+    manifest.write_text(json.dumps(content))
+    assert found(app).code_dir == app / "lambda/orders"
+
+
 def test_the_copy_is_not_used_without_a_word(app: Path) -> None:
     synthesise(app, "Stack", {"Handler": app / "lambda/orders"})
     shutil.copytree(app / "lambda/orders", app / "lambda/invoices")
