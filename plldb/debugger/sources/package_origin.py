@@ -400,12 +400,20 @@ def is_foreign(folder: Path) -> bool:
 
 def find_origin_of_archive(path: Path, folder: Path, handler: str) -> Path | NoOrigin:
     """The folder that a zip file of a project in ``folder`` was made of, if that is all that is
-    known of it. Those beside it are of other functions.
+    known of it.
     """
-    beside = filter(is_file, sorted(path.parent.glob(f"*{path.suffix}")))
-    packages = [Package(at, is_bundled=True) for at in beside]
-    finder = OriginFinder(list_roots(folder), packages, lambda _: True, has_its_name)
+    finder = make_archive_finder(folder, path.parent, path.suffix)
     return finder.find(Package(path, is_bundled=True), handler)
+
+
+def make_archive_finder(folder: Path, place: Path, suffix: str) -> OriginFinder:
+    """For the zip files of a project in ``folder`` that lie in one ``place``, each of a function.
+
+    It reads them all once, and the project's code.
+    """
+    archives = filter(is_file, sorted(place.glob(f"*{suffix}")))
+    packages = [Package(at, is_bundled=True) for at in archives]
+    return OriginFinder(list_roots(folder), packages, lambda _: True, has_its_name)
 
 
 def has_its_name(package: Package, folder: Path) -> bool:

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from plldb.debugger.sources.functions import OtherStacks, read_functions
-from plldb.debugger.sources.package_origin import NoOrigin, Package, find_origin_of_archive
+from plldb.debugger.sources.package_origin import (
+    NoOrigin,
+    OriginFinder,
+    Package,
+    make_archive_finder,
+)
 from plldb.debugger.sources.project import (
     CodeSource,
     DescribedLayer,
@@ -166,8 +171,14 @@ class _Service:
         is_whole = isinstance(folder, Path) and not has_module(folder, name)
         return self.folder if is_whole and has_module(self.folder, name) else folder
 
+    @cached_property
+    def _finder_for(self) -> Callable[[Path, str], OriginFinder]:
+        """The one for all archives of a place: each is made once."""
+        return cache(partial(make_archive_finder, self.folder))
+
     def _find_origin(self, path: Path, handler: str) -> Path | str:
-        origin = find_origin_of_archive(path, self.folder, handler)
+        finder = self._finder_for(path.parent, path.suffix)
+        origin = finder.find(Package(path, is_bundled=True), handler)
         if isinstance(origin, NoOrigin):
             return f"its package {path} was made by something else, and {origin.reason}"
         return origin
