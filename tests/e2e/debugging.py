@@ -15,7 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import requests
+from botocore.awsrequest import AWSPreparedRequest
+from botocore.exceptions import ConnectionClosedError
 from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
 
 from plldb.aws import Target
 from plldb.bootstrap.cloudformation.lambda_functions.instrumentation.request import (
@@ -178,6 +181,8 @@ class Debuggee:
         self.target = target
         # An invocation is not made twice, however long it waits for its turn.
         self._lambda = target.patient_client("lambda", 300)
+        # A connection that was not used for a while may be closed just when it is to be used again.
+        self._lambda.meta.events.register("before-send.lambda.Invoke", _use_once)
         self.physical: dict[str, str] = {one: one for one in functions or ()}
         if functions is None:
             self.look()
@@ -200,13 +205,18 @@ class Debuggee:
                     )
 
     def invoke(self, function: str, event: Any = None, **more: Any) -> Outcome:
-        """Again, while nobody takes it in time: how long a debugger takes is the machine's affair.
+        """Again, while nobody takes it in time, or the emulator hangs up: a busy machine does that.
 
         It may run more than once. Where that matters, or nobody is to take it: ``invoke_once``.
         """
         until = time.monotonic() + DEADLINE_SECONDS
         while True:
-            outcome = self.invoke_once(function, event, **more)
+            try:
+                outcome = self.invoke_once(function, event, **more)
+            except ConnectionClosedError:  # nobody knows whether the event arrived
+                if time.monotonic() > until:
+                    raise
+                continue
             if not (outcome.was_late or outcome.was_cut_off) or time.monotonic() > until:
                 return outcome
 
@@ -284,6 +294,11 @@ def deployed(
         yield Debuggee(target, name)
     finally:
         cloudformation.delete_stack(StackName=name)
+
+
+def _use_once(request: AWSPreparedRequest, **_: Any) -> None:
+    """Has a connection serve this request alone."""
+    request.headers["Connection"] = "close"
 
 
 Handle = Callable[[dict[str, Any], Any], dict[str, Any]]
@@ -578,7 +593,10 @@ async def attached(backend: Backend, stack: str) -> AsyncIterator[Debugger]:
             yield debugger
         finally:
             if backend.item(session_id).get("Status") == "ACTIVE":
-                await debugger.close()
+                try:
+                    await debugger.close()
+                except ConnectionClosed:  # it has been ended otherwise since
+                    assert backend.item(session_id).get("Status") != "ACTIVE"
 
 
 def end_grace(backend: Backend, session_id: str) -> None:
