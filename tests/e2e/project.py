@@ -154,7 +154,7 @@ def attach(plldb: Plldb, project: Project, *arguments: str) -> Attached:
 
 def detach(attached: Attached) -> None:
     attached.signal(signal.SIGINT)
-    assert attached.exit_code(60) == 0, attached.errors()
+    assert attached.exit_code() == 0, attached.errors()
 
 
 def stop_in_editor(offered: Any, path: Path, text: str, call: Callable[[], Any]) -> Any:

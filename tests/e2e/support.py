@@ -15,7 +15,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -120,7 +120,7 @@ class Plldb:
         other.said = self.said
         return other
 
-    def __call__(self, *arguments: str, timeout: float = 120) -> Result:
+    def __call__(self, *arguments: str, timeout: float = 400) -> Result:
         started = time.perf_counter()
         with self.start(*arguments) as process:
             try:
@@ -282,17 +282,19 @@ class Backend:
         return {name: next(iter(value.values())) for name, value in found.get("Item", {}).items()}
 
     def set_attributes(self, session_id: str, **values: int | str) -> None:
-        """Of the session's item, past every rule of the helper stack."""
-        self._dynamodb.update_item(
-            TableName=self.helper.sessions_table,
-            Key={"SessionId": {"S": session_id}},
-            UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in values),
-            ExpressionAttributeNames={f"#{name}": name for name in values},
-            ExpressionAttributeValues={
-                f":{name}": {"N": str(value)} if isinstance(value, int) else {"S": value}
-                for name, value in values.items()
-            },
-        )
+        """Of the session's item, past every rule of the helper stack; none if it is not there."""
+        with suppress(self._dynamodb.exceptions.ConditionalCheckFailedException):
+            self._dynamodb.update_item(
+                TableName=self.helper.sessions_table,
+                Key={"SessionId": {"S": session_id}},
+                UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in values),
+                ConditionExpression="attribute_exists(SessionId)",
+                ExpressionAttributeNames={f"#{name}": name for name in values},
+                ExpressionAttributeValues={
+                    f":{name}": {"N": str(value)} if isinstance(value, int) else {"S": value}
+                    for name, value in values.items()
+                },
+            )
 
     def set_ttl(self, session_id: str, ttl: int) -> None:
         self.set_attributes(session_id, TTL=ttl)
@@ -314,6 +316,20 @@ class Backend:
     def reap(self) -> dict[str, int]:
         """What one run of the reaper says that it did."""
         return self.invoke("ReaperFunction")
+
+    @contextmanager
+    def reaper_off(self) -> Iterator[str]:
+        """It runs only when it is called meanwhile. Gives its rule's name."""
+        found = self.target.client("cloudformation").describe_stack_resource(
+            StackName=self.helper.name, LogicalResourceId="ReaperRule"
+        )
+        rule = str(found["StackResourceDetail"]["PhysicalResourceId"])
+        events = self.target.client("events")
+        events.disable_rule(Name=rule)
+        try:
+            yield rule
+        finally:
+            events.enable_rule(Name=rule)
 
     def wait_for_status(self, session_id: str, status: str) -> dict[str, Any]:
         return poll(
@@ -373,6 +389,17 @@ class Backend:
     async def try_connect(self, session_id: str | None) -> ClientConnection | int:
         """The open connection, or the HTTP status of the refusal."""
         return await opened(self.connect(session_id))
+
+    async def connected(self, session_id: str) -> ClientConnection:
+        """Of a new session; again, while a busy helper stack has not found out whose it is."""
+        until = time.monotonic() + DEADLINE_SECONDS
+        while True:
+            answer = await self.try_connect(session_id)
+            if isinstance(answer, ClientConnection):
+                return answer
+            item = await asyncio.to_thread(self.item, session_id)
+            assert item["Status"] == "PENDING", answer
+            assert time.monotonic() < until, answer
 
     def refusal(self, session_id: str | None) -> int:
         async def attempt() -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from .support import Backend, Plldb
+from .support import DEADLINE_SECONDS, Backend, Plldb
 
 
 def only_session(backend: Backend, stack: str) -> dict[str, Any]:
@@ -120,7 +120,7 @@ def test_text_output_reads_as_a_story(plldb: Plldb, backend: Backend, stack: str
         assert process.stdout is not None
         told = [process.stdout.readline(), process.stdout.readline()]
         process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=30)
+        stdout, stderr = process.communicate(timeout=DEADLINE_SECONDS)
 
     plldb.said += [*told, stdout, stderr]
     assert told[0].startswith("Session ")

@@ -33,7 +33,7 @@ def has_left_nothing(project: Project) -> bool:
 def test_it_outlives_its_terminal_until_it_is_stopped(project: Project) -> None:
     command = [*project.plldb.command, "dev", "--detach"]
     terminal = pexpect.spawn(
-        command[0], command[1:], cwd=project.folder, env=project.plldb.environment, timeout=90
+        command[0], command[1:], cwd=project.folder, env=project.plldb.environment, timeout=400
     )
     terminal.expect("runs in the background")
     terminal.expect(pexpect.EOF)

@@ -61,7 +61,7 @@ class Agent:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=400,
         )
         assert done.returncode == exit_code, f"{line}\n{done.stdout}\n{done.stderr}"
         for said in map(json.loads, done.stderr.splitlines()):
@@ -77,6 +77,7 @@ class Agent:
 def test_the_whole_loop_without_a_terminal(project: Project) -> None:
     project.template.write_text(_TEMPLATE)
     project.code.write_text(_BROKEN)
+    (project.folder / "plldb.toml").write_text('[dev]\nwhen-absent = "wait"\n')
     agent = Agent(project)
 
     started = agent.ask(COMMANDS[DEV], "session")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import ClientConnection
 
-from .support import DEADLINE_SECONDS, Backend, poll, reset
+from .support import Backend, poll, reset
 
 
 def test_connecting_activates_and_closing_closes(backend: Backend) -> None:
@@ -106,24 +106,12 @@ def test_an_abrupt_drop_closes_the_session(backend: Backend) -> None:
     assert "ConnectionId" not in backend.wait_for_status(session_id, "CLOSED")
 
 
-async def connect(backend: Backend, session_id: str) -> ClientConnection:
-    """Again, while a busy helper stack has not found out whose session it is."""
-    until = time.monotonic() + DEADLINE_SECONDS
-    while True:
-        answer = await backend.try_connect(session_id)
-        if isinstance(answer, ClientConnection):
-            return answer
-        item = await asyncio.to_thread(backend.item, session_id)
-        assert item["Status"] == "PENDING", answer
-        assert time.monotonic() < until, answer
-
-
 def test_50_sessions_at_once(backend: Backend) -> None:
     async def all_of_them() -> list[str]:
         ids = await asyncio.gather(
             *(asyncio.to_thread(backend.new_session, "crowd") for _ in range(50))
         )
-        connections = await asyncio.gather(*(connect(backend, one) for one in ids))
+        connections = await asyncio.gather(*(backend.connected(one) for one in ids))
         statuses = await asyncio.gather(*(asyncio.to_thread(backend.item, one) for one in ids))
         assert [item["Status"] for item in statuses] == ["ACTIVE"] * 50
         assert len({item["ConnectionId"] for item in statuses}) == 50

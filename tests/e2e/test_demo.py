@@ -33,9 +33,9 @@ def test_whatever_ends_it_leaves_nothing(
     plldb: Plldb, tmp_path: Path, event: str, number: signal.Signals
 ) -> None:
     with Attached(plldb.start("demo", "--output", "json"), plldb.said) as demo:
-        demo.wait_for(event)
+        demo.wait_for(event, 400)
         demo.signal(number)
-        demo.exit_code(60)
+        demo.exit_code()
         assert "Traceback" not in demo.errors()
     assert nothing_is_left(tmp_path)
 

@@ -101,7 +101,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
 
 def test_from_nothing_to_an_answer_from_here_and_back(project: Project) -> None:
     with project.dev() as dev:
-        deployed = dev.wait_for("deployed")
+        deployed = dev.wait_for("deployed", 400)
         assert deployed["stackName"] == project.folder.name
         assert deployed["status"] == "CREATE_COMPLETE"
         dev.wait_for("ready")
@@ -111,7 +111,7 @@ def test_from_nothing_to_an_answer_from_here_and_back(project: Project) -> None:
         project.wait_for_answer("good morning")
 
         dev.signal(signal.SIGINT)
-        assert dev.exit_code(60) == 0, dev.errors()
+        assert dev.exit_code() == 0, dev.errors()
     assert not project.runs()
     assert not [one for one in project.processes() if one.pid != dev.process.pid]
 
@@ -125,11 +125,11 @@ def test_an_edited_template_is_deployed_and_a_broken_one_is_not(project: Project
             project.wait_for_answer()
 
         project.template.write_text(_TEMPLATE.replace("128", "256"))
-        assert dev.wait_for("deployed")["status"] == "UPDATE_COMPLETE"
+        assert dev.wait_for("deployed", 400)["status"] == "UPDATE_COMPLETE"
         project.wait_for_answer(memory="256")
 
         dev.signal(signal.SIGINT)
-        assert dev.exit_code(60) == 0, dev.errors()
+        assert dev.exit_code() == 0, dev.errors()
     assert dev.errors().count(_GOES_ON.capitalize()) == len(_BROKEN)
     assert "Traceback" not in dev.errors()
 
@@ -142,7 +142,7 @@ def test_whatever_ends_it_leaves_nothing(
     with project.dev() as dev:
         dev.wait_for(event)
         dev.signal(number)
-        dev.exit_code(60)
+        dev.exit_code()
         assert "Traceback" not in dev.errors()
     assert not project.runs()
     assert not [one for one in project.processes() if one.pid != dev.process.pid]
@@ -160,7 +160,7 @@ def test_the_last_event_that_was_recorded_comes_again(project: Project) -> None:
         assert json.loads(again.stdout) == {"n": 2, "password": "***masked***"}
         assert "masked" in again.stderr
         dev.signal(signal.SIGINT)
-        assert dev.exit_code(60) == 0, dev.errors()
+        assert dev.exit_code() == 0, dev.errors()
 
 
 _SEED = """
@@ -183,16 +183,16 @@ def test_the_seed_runs_after_each_deployment_and_may_fail(project: Project) -> N
         poll(lambda: seeded.read_text().split() == ["True"] * 2, "it runs again")
         project.wait_for_answer(memory="256")
         dev.signal(signal.SIGINT)
-        assert dev.exit_code(60) == 0, dev.errors()
+        assert dev.exit_code() == 0, dev.errors()
     assert dev.errors().count("no user today") == 2
 
 
 def test_a_seed_that_does_not_end_is_stopped(project: Project) -> None:
     with project.dev("--seed", "sleep 1000") as dev:
-        dev.wait_for("deployed")
+        dev.wait_for("deployed", 400)
         poll(lambda: project.has_logged("running the seed", 1), "it is run")
         dev.signal(signal.SIGTERM)
-        dev.exit_code(60)
+        dev.exit_code()
         assert "Traceback" not in dev.errors()
     assert not project.runs()
     assert not [one for one in project.processes() if one.pid != dev.process.pid]
@@ -206,11 +206,11 @@ def test_what_a_killed_one_left_is_taken_over(project: Project, event: str) -> N
         killed.exit_code()
     assert project.runs()
     with project.dev() as dev:
-        assert dev.wait_for("deployed")["changed"] is False
+        assert dev.wait_for("deployed", 400)["changed"] is False
         dev.wait_for("ready")
         project.wait_for_answer()
         dev.signal(signal.SIGINT)
-        assert dev.exit_code(60) == 0, dev.errors()
+        assert dev.exit_code() == 0, dev.errors()
     assert not project.runs()
     assert not [one for one in project.processes() if one.pid != dev.process.pid]
 
@@ -219,13 +219,13 @@ def test_an_emulator_that_ran_goes_on_and_so_does_one_that_is_kept(project: Proj
     with project.dev("--keep") as dev:
         dev.wait_for("ready")
         dev.signal(signal.SIGINT)
-        assert dev.exit_code(60) == 0, dev.errors()
+        assert dev.exit_code() == 0, dev.errors()
     assert project.runs()
     with project.dev() as dev:
-        assert dev.wait_for("deployed")["changed"] is False
+        assert dev.wait_for("deployed", 400)["changed"] is False
         dev.wait_for("ready")
         dev.signal(signal.SIGINT)
-        assert dev.exit_code(60) == 0, dev.errors()
+        assert dev.exit_code() == 0, dev.errors()
     assert project.runs()
 
 

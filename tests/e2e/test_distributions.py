@@ -122,8 +122,10 @@ class TestPlldb:
         made.install(f"{wheel(built, 'plldb')}[local]", "--requirement", packages)
         plldb = InstalledPlldb(_environment() | {"PLLDB_HOME": str(tmp_path / "home")}, project)
         plldb.bin = made.bin
-        with Attached(plldb.start("dev", "--output", "json"), plldb.said) as dev:
-            url = dev.wait_for("deployed")["outputs"]["Url"].rstrip("/")
+        with Attached(
+            plldb.start("dev", "--when-absent", "wait", "--output", "json"), plldb.said
+        ) as dev:
+            url = dev.wait_for("deployed", 400)["outputs"]["Url"].rstrip("/")
             dev.wait_for("ready")
             code = project / "src" / "arena" / "app.py"
             code.write_text(code.read_text().replace('{"status": "ok"}', '{"status": "edited"}'))

@@ -277,23 +277,12 @@ class TestTheHelperStack:
         assert "plldb bootstrap" in found["drift"]["hint"]
 
     def test_a_reaper_that_is_switched_off(self, plldb: Plldb, backend: Backend) -> None:
-        events, rule = backend.target.client("events"), reaper_rule(backend)
-        events.disable_rule(Name=rule)
-        try:
+        with backend.reaper_off() as rule:
             found = doctor(plldb)
-        finally:
-            events.enable_rule(Name=rule)
 
         assert found["reaper"]["status"] == "warning"
         assert f"enable-rule --name {rule}" in found["reaper"]["hint"]
         assert doctor(plldb)["reaper"]["status"] == "ok"
-
-
-def reaper_rule(backend: Backend) -> str:
-    found = backend.target.client("cloudformation").describe_stack_resource(
-        StackName=backend.helper.name, LogicalResourceId="ReaperRule"
-    )
-    return str(found["StackResourceDetail"]["PhysicalResourceId"])
 
 
 @contextmanager

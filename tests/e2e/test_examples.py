@@ -176,7 +176,7 @@ def test_it_is_deployed_and_debugged_by_one_command(
     arguments = ("dev", "--output", "json", "--debugpy", address, *_PATIENT)
     try:
         with Attached(within.start(*arguments), plldb.said) as dev:
-            deployed = dev.wait_for("deployed")
+            deployed = dev.wait_for("deployed", 400)
             assert deployed["stackName"] == example.stack
             dev.wait_for("ready")
             client = Client(within, target, example.stack, deployed["outputs"])

@@ -391,7 +391,8 @@ def test_a_disconnect_before_connect_has_finished_leaves_nothing_active(backend:
 
     def all_closed() -> bool:
         backend.reap()
-        return {backend.item(one)["Status"] for one in sessions} == {"CLOSED"}
+        # The table forgets those that were closed a minute ago.
+        return {backend.item(one).get("Status", "CLOSED") for one in sessions} == {"CLOSED"}
 
     poll(all_closed, "all are closed")
 
@@ -419,7 +420,7 @@ def test_a_client_that_is_gone_before_the_socket_opens_leaves_nothing_active(
         for session_id in sessions:
             backend.set_connected_at(session_id, time.time() - CONNECTING_SECONDS)
         backend.reap()
-        return "ACTIVE" not in {backend.item(one)["Status"] for one in sessions}
+        return "ACTIVE" not in {backend.item(one).get("Status") for one in sessions}
 
     poll(none_active, "none is active")
 
@@ -467,7 +468,7 @@ def test_a_killed_emulator_is_started_and_bootstrapped_again(tmp_path: Path) -> 
             plldb("bootstrap").succeeded()
             # It found the new helper stack, or none in the moment between: either is told.
             attached.signal(signal.SIGINT)
-            assert attached.exit_code(60) in (0, 1)
+            assert attached.exit_code() in (0, 1)
             assert "Traceback" not in attached.errors()
         with deployed_project(target, tmp_path / "after", ["Alpha"]) as after:
             with attach(plldb, after) as attached:
@@ -475,7 +476,7 @@ def test_a_killed_emulator_is_started_and_bootstrapped_again(tmp_path: Path) -> 
                 assert after.invoke("Alpha", 2).json["ran"] == "here"
                 detach(attached)
             assert after.invoke("Alpha", 3).json["ran"] == "deployed"
-        _, alive = psutil.wait_procs(workers, timeout=30)
+        _, alive = psutil.wait_procs(workers, timeout=DEADLINE_SECONDS)
         assert alive == [], "workers of the killed emulator are left"
     finally:
         plldb("local", "down").succeeded()

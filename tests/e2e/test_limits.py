@@ -93,7 +93,7 @@ class TestAge:
         before = project.configurations()
         plldb = aging.plldb.with_environment(PLLDB_REFRESH_SECONDS=_REFRESH_SECONDS)
         with attach(plldb, project) as attached, ThreadPoolExecutor(4) as pool:
-            attached.wait_for("ready", 60)
+            attached.wait_for("ready")
             # Twice the life of a connection.
             slow = [pool.submit(project.invoke, "Slow", n) for n in range(24)]
             answers = [call.result(120).json for call in slow]
@@ -111,9 +111,9 @@ class TestAge:
         """The same limit, and a client that thinks it has two hours."""
         before = project.configurations()
         with attach(aging.plldb, project) as attached:
-            attached.wait_for("ready", 60)
-            attached.wait_for("reconnecting", 60)
-            attached.wait_for("resumed", 60)
+            attached.wait_for("ready")
+            attached.wait_for("reconnecting")
+            attached.wait_for("resumed")
             assert project.invoke("Fast", 1).json["ran"] == "here"
             detach(attached)
         assert project.configurations() == before
@@ -137,11 +137,11 @@ class TestIdleness:
             attach(beating, project, "--function", "Kept") as kept,
             attach(impatient.plldb, project, "--function", "Dropped") as dropped,
         ):
-            kept.wait_for("ready", 60)
-            dropped.wait_for("ready", 60)
+            kept.wait_for("ready")
+            dropped.wait_for("ready")
             for _ in range(2):
-                dropped.wait_for("reconnecting", 60)
-                dropped.wait_for("resumed", 60)
+                dropped.wait_for("reconnecting")
+                dropped.wait_for("resumed")
             assert project.invoke("Kept", 1).json["ran"] == "here"
             detach(dropped)
             detach(kept)

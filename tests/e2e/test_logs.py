@@ -11,7 +11,7 @@ import pytest
 from plldb.aws import Target
 
 from .debugging import Debuggee, deployed, function
-from .support import Plldb, poll, random_name
+from .support import DEADLINE_SECONDS, Plldb, poll, random_name
 
 pytestmark = pytest.mark.needs("iam")  # the engines whose functions log to CloudWatch Logs
 
@@ -88,7 +88,7 @@ def test_it_follows_each_event_once_until_ctrl_c(plldb: Plldb, debuggee: Debugge
                     if mark in line:
                         break
             process.send_signal(signal.SIGINT)
-            rest, stderr = process.communicate(timeout=30)
+            rest, stderr = process.communicate(timeout=DEADLINE_SECONDS)
         finally:
             process.kill()
     assert (process.returncode, stderr) == (0, "")
