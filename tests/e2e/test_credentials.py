@@ -304,10 +304,11 @@ class Terminal:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self.shown = ""
+        self._end = 0
 
     def read_until(self, expected: str) -> str:
-        """What is shown up to that, from what was read before on."""
-        start = len(self.shown)
+        """What is shown up to that, from where the last one ended."""
+        start = self._end
 
         def is_shown() -> bool:
             if select.select([self._descriptor], [], [], 0.5)[0]:
@@ -318,7 +319,8 @@ class Terminal:
             poll(is_shown, expected)
         except AssertionError as error:
             raise AssertionError(f"{error}; shown: {self.shown}") from None
-        return self.shown[start:]
+        self._end = self.shown.index(expected, start) + len(expected)
+        return self.shown[start : self._end]
 
     def type(self, line: str) -> None:
         os.write(self._descriptor, f"{line}\n".encode())

@@ -638,15 +638,16 @@ def _under_pdb(plldb: Plldb, project: Project) -> Iterator[int]:
 
 
 def _read_until(terminal: int, expected: str) -> str:
-    text, deadline = "", time.monotonic() + DEADLINE_SECONDS
-    while expected not in text:
+    """Up to the end of what is expected, and not a byte more: that is for the next reader."""
+    read, deadline = b"", time.monotonic() + DEADLINE_SECONDS
+    while not read.endswith(expected.encode()):
         ready, _, _ = select.select([terminal], [], [], max(0.0, deadline - time.monotonic()))
-        assert ready, f"no {expected!r} in {text!r}"
+        assert ready, f"no {expected!r} in {read!r}"
         try:
-            text += os.read(terminal, 4096).decode(errors="replace")
+            read += os.read(terminal, 1)
         except OSError:
-            raise AssertionError(f"it ended before {expected!r}: {text!r}") from None
-    return text
+            raise AssertionError(f"it ended before {expected!r}: {read!r}") from None
+    return read.decode(errors="replace")
 
 
 def test_an_editor_attaches_with_debugpy(plldb: Plldb, project: Project, tmp_path: Path) -> None:
