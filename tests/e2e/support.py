@@ -24,6 +24,7 @@ from urllib.parse import urlencode
 import boto3
 import requests
 from botocore.exceptions import ClientError
+from pexpect.fdpexpect import fdspawn
 from requests_aws4auth import AWS4Auth
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as connect_websocket
@@ -49,6 +50,11 @@ def poll(
             raise AssertionError(f"{what}: not within {seconds} s")
         time.sleep(pause)
     return answer
+
+
+def at_terminal(descriptor: int) -> fdspawn:
+    """Who reads and types at the other side of a terminal, as a person would."""
+    return fdspawn(descriptor, timeout=DEADLINE_SECONDS, encoding="utf-8", codec_errors="replace")
 
 
 def random_name(prefix: str) -> str:

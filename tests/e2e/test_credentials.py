@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pty
-import select
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pexpect.fdpexpect import fdspawn
 
 from plldb.aws import Target
 from plldb.config import EmulatorAddress
@@ -29,7 +29,7 @@ from .support import (
     Backend,
     Plldb,
     allowed,
-    poll,
+    at_terminal,
     random_name,
     table,
     user,
@@ -122,8 +122,8 @@ def test_an_mfa_profile_a_credential_process_and_an_assumed_role_are_one_identit
             ),
             Attached(process, plldb.said) as attached,
         ):
-            terminal.read_until("Enter MFA code for arn:aws:iam::000000000000:mfa/me: ")
-            terminal.type(_MFA_CODE)
+            terminal.expect_exact("Enter MFA code for arn:aws:iam::000000000000:mfa/me: ")
+            terminal.sendline(_MFA_CODE)
             attached.wait_for("ready")
             answer = project.invoke("Alpha", {"table": name})
             assert answer.error is None, answer.text
@@ -196,17 +196,17 @@ def test_another_mfa_code_is_asked_for_below_the_live_view_before_they_end(
             process,
             terminal,
         ):
-            terminal.read_until("Enter MFA code")
+            terminal.expect_exact("Enter MFA code")
             began = time.time()
-            terminal.type(_MFA_CODE)
-            terminal.read_until("Ready:")
+            terminal.sendline(_MFA_CODE)
+            terminal.expect_exact("Ready:")
             until = began + _MFA_LIFETIME_SECONDS + 20
             calling = pool.submit(project.invoke, "Alpha", {"until": until})
             for _ in range(2):
-                terminal.read_until("Enter MFA code")
+                terminal.expect_exact("Enter MFA code")
                 assert time.time() < until
-                terminal.type(_MFA_CODE)
-            terminal.read_until("✔ Alpha")
+                terminal.sendline(_MFA_CODE)
+            terminal.expect_exact("✔ Alpha")
             assert calling.result().json == _session_arn(arn)
             process.send_signal(signal.SIGINT)
             assert process.wait(DEADLINE_SECONDS) == 0
@@ -298,38 +298,10 @@ def _write_process(folder: Path, key_id: str, secret: str) -> Path:
     return runs
 
 
-class Terminal:
-    """The other side of a terminal. ``shown`` is what has been read of it."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self.shown = ""
-        self._end = 0
-
-    def read_until(self, expected: str) -> str:
-        """What is shown up to that, from where the last one ended."""
-        start = self._end
-
-        def is_shown() -> bool:
-            if select.select([self._descriptor], [], [], 0.5)[0]:
-                self.shown += os.read(self._descriptor, 1000).decode(errors="replace")
-            return expected in self.shown[start:]
-
-        try:
-            poll(is_shown, expected)
-        except AssertionError as error:
-            raise AssertionError(f"{error}; shown: {self.shown}") from None
-        self._end = self.shown.index(expected, start) + len(expected)
-        return self.shown[start : self._end]
-
-    def type(self, line: str) -> None:
-        os.write(self._descriptor, f"{line}\n".encode())
-
-
 @contextmanager
 def _attached_in_terminal(
     plldb: Plldb, project: Project, output: str = "json"
-) -> Iterator[tuple[subprocess.Popen[str], Terminal]]:
+) -> Iterator[tuple[subprocess.Popen[str], fdspawn]]:
     """``plldb attach`` with a terminal; its stdout is a pipe for JSON, else the terminal."""
     primary, secondary = pty.openpty()
     command = [sys.executable, "-m", "plldb", "attach", "--stack-name", project.stack_name]
@@ -345,7 +317,7 @@ def _attached_in_terminal(
         start_new_session=True,
     )
     try:
-        yield process, Terminal(primary)
+        yield process, at_terminal(primary)
     finally:
         process.kill()
         process.wait()

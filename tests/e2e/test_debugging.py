@@ -7,7 +7,6 @@ import json
 import os
 import pty
 import re
-import select
 import signal
 import socket
 import subprocess
@@ -23,12 +22,13 @@ from typing import Any
 import psutil
 import pytest
 from lambda_functions.sessions.session import GRACE
+from pexpect.fdpexpect import fdspawn
 
 from plldb.aws import Target
 from tests.unit.debugger.dap import DapClient, substitute
 
 from .project import Project, attach, deployed_project, detach
-from .support import DEADLINE_SECONDS, Attached, Backend, Plldb, poll, random_name
+from .support import DEADLINE_SECONDS, Attached, Backend, Plldb, at_terminal, poll, random_name
 
 FUNCTIONS = ["Alpha", "Beta", "Gamma", "Delta", "Epsilon"]
 
@@ -572,12 +572,12 @@ def test_pdb_talks_to_the_terminal(plldb: Plldb, project: Project) -> None:
     )
     with _under_pdb(plldb, project) as terminal, ThreadPoolExecutor() as pool:
         answer = pool.submit(project.invoke, "Alpha", {"n": 41})
-        _read_until(terminal, "(Pdb ")
-        os.write(terminal, b"p answer\n")
-        _read_until(terminal, "42")
-        os.write(terminal, b"answer = 'typed'\n")
-        _read_until(terminal, "(Pdb ")
-        os.write(terminal, b"c\n")
+        terminal.expect_exact("(Pdb ")
+        terminal.sendline("p answer")
+        terminal.expect_exact("42")
+        terminal.sendline("answer = 'typed'")
+        terminal.expect_exact("(Pdb ")
+        terminal.sendline("c")
         assert answer.result(DEADLINE_SECONDS).json == "typed"
 
 
@@ -590,23 +590,24 @@ def test_a_failure_is_mended_while_its_caller_waits(plldb: Plldb, project: Proje
     project.write("Alpha", code)
     with _under_pdb(plldb, project) as terminal, ThreadPoolExecutor() as pool:
         answer = pool.submit(project.invoke, "Alpha", {"cost": 21})
-        seen = _read_until(terminal, "(Pdb ")
+        terminal.expect_exact("(Pdb ")
+        seen = terminal.before
         assert "KeyError: 'price'" in seen
         assert "until the caller's deadline" in seen
-        os.write(terminal, b"p event\n")
-        _read_until(terminal, "{'cost': 21}")
+        terminal.sendline("p event")
+        terminal.expect_exact("{'cost': 21}")
         project.write("Alpha", "import no_such_module")
-        os.write(terminal, b"retry\n")
-        _read_until(terminal, "No module named 'no_such_module'")
-        _read_until(terminal, "(Pdb ")
+        terminal.sendline("retry")
+        terminal.expect_exact("No module named 'no_such_module'")
+        terminal.expect_exact("(Pdb ")
         assert not answer.done()
         project.write("Alpha", code.replace("price", "cost"))
-        os.write(terminal, b"retry\n")
+        terminal.sendline("retry")
         assert answer.result(DEADLINE_SECONDS).json["total"] == 42
         answer = pool.submit(project.invoke, "Alpha", {"price": 21})
-        _read_until(terminal, "KeyError: 'cost'")
-        _read_until(terminal, "(Pdb ")
-        os.write(terminal, b"c\n")
+        terminal.expect_exact("KeyError: 'cost'")
+        terminal.expect_exact("(Pdb ")
+        terminal.sendline("c")
         failed = answer.result(DEADLINE_SECONDS)
         assert failed.error is not None
         # Where the engine reports no type, its log has it.
@@ -614,8 +615,8 @@ def test_a_failure_is_mended_while_its_caller_waits(plldb: Plldb, project: Proje
 
 
 @contextmanager
-def _under_pdb(plldb: Plldb, project: Project) -> Iterator[int]:
-    """Attached to Alpha, at a terminal: its descriptor. Detaches by Ctrl-C."""
+def _under_pdb(plldb: Plldb, project: Project) -> Iterator[fdspawn]:
+    """Attached to Alpha, at this terminal. Detaches by Ctrl-C."""
     primary, secondary = pty.openpty()
     command = [sys.executable, "-m", "plldb", "attach", "--stack-name", project.stack_name]
     arguments = [*command, "--template", project.template, "--function", "Alpha", "--pdb"]
@@ -626,8 +627,9 @@ def _under_pdb(plldb: Plldb, project: Project) -> Iterator[int]:
         start_new_session=True,
     )
     try:
-        _read_until(primary, "Ready:")
-        yield primary
+        terminal = at_terminal(primary)
+        terminal.expect_exact("Ready:")
+        yield terminal
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(DEADLINE_SECONDS) == 0
     finally:
@@ -635,19 +637,6 @@ def _under_pdb(plldb: Plldb, project: Project) -> Iterator[int]:
         process.wait()
         os.close(secondary)
         os.close(primary)
-
-
-def _read_until(terminal: int, expected: str) -> str:
-    """Up to the end of what is expected, and not a byte more: that is for the next reader."""
-    read, deadline = b"", time.monotonic() + DEADLINE_SECONDS
-    while not read.endswith(expected.encode()):
-        ready, _, _ = select.select([terminal], [], [], max(0.0, deadline - time.monotonic()))
-        assert ready, f"no {expected!r} in {read!r}"
-        try:
-            read += os.read(terminal, 1)
-        except OSError:
-            raise AssertionError(f"it ended before {expected!r}: {read!r}") from None
-    return read.decode(errors="replace")
 
 
 def test_an_editor_attaches_with_debugpy(plldb: Plldb, project: Project, tmp_path: Path) -> None:
