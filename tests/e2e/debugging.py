@@ -495,7 +495,6 @@ class Debugger(Peer):
         assert answer.status_code == 200, answer.text
 
 
-_LONGEST_SESSION_SECONDS = 600
 # A message has 32,000 bytes at most, and quotes are escaped in it.
 _LONGEST_INLINE = 12_000
 
@@ -589,8 +588,6 @@ async def attached(backend: Backend, stack: str) -> AsyncIterator[Debugger]:
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(150))
     session_id = backend.new_session(stack)
     async with await backend.connected(session_id) as websocket:
-        # It sends no heartbeats by itself.
-        backend.set_ttl(session_id, int(time.time()) + _LONGEST_SESSION_SECONDS)
         debugger = Debugger(backend, session_id, websocket)
         try:
             yield debugger

@@ -410,11 +410,15 @@ class Backend:
         return await opened(self.connect(session_id))
 
     async def connected(self, session_id: str) -> ClientConnection:
-        """Of a new session; again, while a busy helper stack has not found out whose it is."""
+        """Of a new session; again, while a busy helper stack has not found out whose it is.
+
+        As nobody sends heartbeats, it has a lease of an hour.
+        """
         until = time.monotonic() + DEADLINE_SECONDS
         while True:
             answer = await self.try_connect(session_id)
             if isinstance(answer, ClientConnection):
+                await asyncio.to_thread(self.set_ttl, session_id, int(time.time()) + 3600)
                 return answer
             item = await asyncio.to_thread(self.item, session_id)
             assert item["Status"] == "PENDING", answer

@@ -269,8 +269,6 @@ class Conversation:
         self.session_id = backend.new_session(random_name("fuzzed"))
         self._runner = asyncio.Runner()
         self._websocket: ClientConnection = self._runner.run(self._open())
-        # It sends no heartbeats.
-        backend.set_ttl(self.session_id, int(time.time()) + 3600)
 
     async def _open(self) -> ClientConnection:
         return await self._backend.connected(self.session_id)
