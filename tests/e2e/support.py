@@ -34,6 +34,10 @@ from plldb.aws import Target
 from plldb.stacks import HelperStack
 
 DEADLINE_SECONDS = 90
+# For an emulator that is started, a helper stack and a stack, on a busy machine.
+SETUP_SECONDS = 400
+# Arguments of attach and dev for who calls a function without seeing who has answered.
+PATIENT = ("--when-absent", "wait")
 # Stands in the name of all that is made, so that a run can be cleaned up after. See
 # tools/aws_acceptance.py.
 RUN_VARIABLE = "E2E_RUN"
@@ -126,7 +130,7 @@ class Plldb:
         other.said = self.said
         return other
 
-    def __call__(self, *arguments: str, timeout: float = 400) -> Result:
+    def __call__(self, *arguments: str, timeout: float = SETUP_SECONDS) -> Result:
         started = time.perf_counter()
         with self.start(*arguments) as process:
             try:

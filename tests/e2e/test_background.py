@@ -16,7 +16,7 @@ import pytest
 
 from plldb.emulators.process_identity import is_gone
 
-from .support import DEADLINE_SECONDS, poll
+from .support import DEADLINE_SECONDS, SETUP_SECONDS, poll
 from .test_dev import _CODE, Project, project
 
 __all__ = ["project"]  # the fixture
@@ -33,7 +33,11 @@ def has_left_nothing(project: Project) -> bool:
 def test_it_outlives_its_terminal_until_it_is_stopped(project: Project) -> None:
     command = [*project.plldb.command, "dev", "--detach"]
     terminal = pexpect.spawn(
-        command[0], command[1:], cwd=project.folder, env=project.plldb.environment, timeout=400
+        command[0],
+        command[1:],
+        cwd=project.folder,
+        env=project.plldb.environment,
+        timeout=SETUP_SECONDS,
     )
     terminal.expect("runs in the background")
     terminal.expect(pexpect.EOF)

@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.output_schema import check
 
-from .support import poll
+from .support import SETUP_SECONDS, poll
 from .test_dev import Project, project
 
 __all__ = ["project"]  # the fixture
@@ -61,7 +61,7 @@ class Agent:
             capture_output=True,
             text=True,
             check=False,
-            timeout=400,
+            timeout=SETUP_SECONDS,
         )
         assert done.returncode == exit_code, f"{line}\n{done.stdout}\n{done.stderr}"
         for said in map(json.loads, done.stderr.splitlines()):

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from .support import Attached, Plldb, clean_environment
+from .support import SETUP_SECONDS, Attached, Plldb, clean_environment
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_whatever_ends_it_leaves_nothing(
     plldb: Plldb, tmp_path: Path, event: str, number: signal.Signals
 ) -> None:
     with Attached(plldb.start("demo", "--output", "json"), plldb.said) as demo:
-        demo.wait_for(event, 400)
+        demo.wait_for(event, SETUP_SECONDS)
         demo.signal(number)
         demo.exit_code()
         assert "Traceback" not in demo.errors()

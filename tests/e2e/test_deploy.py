@@ -16,7 +16,7 @@ from plldb.errors import UsageError
 from plldb.stacks import find_stack
 
 from .project import detach
-from .support import Backend, Plldb, random_name
+from .support import PATIENT, Backend, Plldb, random_name
 
 _SAM = """
 Transform: AWS::Serverless-2016-10-31
@@ -130,7 +130,7 @@ class TestSam:
 
     def test_what_is_deployed_can_be_attached_to(self, sam: Folder, backend: Backend) -> None:
         sam.deploy()
-        with sam.plldb.attach(sam.name, "--when-absent", "wait") as attached:
+        with sam.plldb.attach(sam.name, *PATIENT) as attached:
             attached.wait_for("ready")
             sam.write("greeter/app.py", _CODE.replace("event]", '"here"]'))
             assert sam.invoke("Greeter") == ["hello", "here"]

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from .debugging import TRIES, names_lateness, names_lost_event
-from .support import Attached, Plldb, clean_environment, poll, random_name
+from .support import SETUP_SECONDS, Attached, Plldb, clean_environment, poll, random_name
 
 # It has an emulator of its own, whatever the others of this suite run against.
 _TEMPLATE = """
@@ -101,7 +101,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
 
 def test_from_nothing_to_an_answer_from_here_and_back(project: Project) -> None:
     with project.dev() as dev:
-        deployed = dev.wait_for("deployed", 400)
+        deployed = dev.wait_for("deployed", SETUP_SECONDS)
         assert deployed["stackName"] == project.folder.name
         assert deployed["status"] == "CREATE_COMPLETE"
         dev.wait_for("ready")
@@ -125,7 +125,7 @@ def test_an_edited_template_is_deployed_and_a_broken_one_is_not(project: Project
             project.wait_for_answer()
 
         project.template.write_text(_TEMPLATE.replace("128", "256"))
-        assert dev.wait_for("deployed", 400)["status"] == "UPDATE_COMPLETE"
+        assert dev.wait_for("deployed", SETUP_SECONDS)["status"] == "UPDATE_COMPLETE"
         project.wait_for_answer(memory="256")
 
         dev.signal(signal.SIGINT)
@@ -189,7 +189,7 @@ def test_the_seed_runs_after_each_deployment_and_may_fail(project: Project) -> N
 
 def test_a_seed_that_does_not_end_is_stopped(project: Project) -> None:
     with project.dev("--seed", "sleep 1000") as dev:
-        dev.wait_for("deployed", 400)
+        dev.wait_for("deployed", SETUP_SECONDS)
         poll(lambda: project.has_logged("running the seed", 1), "it is run")
         dev.signal(signal.SIGTERM)
         dev.exit_code()
@@ -206,7 +206,7 @@ def test_what_a_killed_one_left_is_taken_over(project: Project, event: str) -> N
         killed.exit_code()
     assert project.runs()
     with project.dev() as dev:
-        assert dev.wait_for("deployed", 400)["changed"] is False
+        assert dev.wait_for("deployed", SETUP_SECONDS)["changed"] is False
         dev.wait_for("ready")
         project.wait_for_answer()
         dev.signal(signal.SIGINT)
@@ -222,7 +222,7 @@ def test_an_emulator_that_ran_goes_on_and_so_does_one_that_is_kept(project: Proj
         assert dev.exit_code() == 0, dev.errors()
     assert project.runs()
     with project.dev() as dev:
-        assert dev.wait_for("deployed", 400)["changed"] is False
+        assert dev.wait_for("deployed", SETUP_SECONDS)["changed"] is False
         dev.wait_for("ready")
         dev.signal(signal.SIGINT)
         assert dev.exit_code() == 0, dev.errors()

@@ -19,7 +19,7 @@ from plldb import __version__
 from tools import distributions
 
 from .project import detach
-from .support import DEADLINE_SECONDS, Attached, Plldb, clean_environment
+from .support import DEADLINE_SECONDS, PATIENT, SETUP_SECONDS, Attached, Plldb, clean_environment
 
 # They run no code of the emulator that the suite has: once is enough.
 pytestmark = pytest.mark.needs("process")
@@ -122,10 +122,8 @@ class TestPlldb:
         made.install(f"{wheel(built, 'plldb')}[local]", "--requirement", packages)
         plldb = InstalledPlldb(_environment() | {"PLLDB_HOME": str(tmp_path / "home")}, project)
         plldb.bin = made.bin
-        with Attached(
-            plldb.start("dev", "--when-absent", "wait", "--output", "json"), plldb.said
-        ) as dev:
-            url = dev.wait_for("deployed", 400)["outputs"]["Url"].rstrip("/")
+        with Attached(plldb.start("dev", "--output", "json", *PATIENT), plldb.said) as dev:
+            url = dev.wait_for("deployed", SETUP_SECONDS)["outputs"]["Url"].rstrip("/")
             dev.wait_for("ready")
             code = project / "src" / "arena" / "app.py"
             code.write_text(code.read_text().replace('{"status": "ok"}', '{"status": "edited"}'))

@@ -28,6 +28,8 @@ from plldb.stacks import find_stack
 from .project import detach, stop_in_editor
 from .support import (
     DEADLINE_SECONDS,
+    PATIENT,
+    SETUP_SECONDS,
     Attached,
     Backend,
     Plldb,
@@ -38,10 +40,6 @@ from .support import (
 
 _EXAMPLES = Path(__file__).parents[2] / "examples"
 _LEFT_BY_OTHERS = shutil.ignore_patterns(".*", "__pycache__", "cdk.out")
-# Seconds: a stack for each of two processes, on a busy machine.
-_LONGEST = 400
-# What calls an example does not see who has answered.
-_PATIENT = ("--when-absent", "wait")
 _MAKES_CDK = shutil.which("node") is not None and find_spec("aws_cdk") is not None
 _NO_CDK = "the CDK needs Node.js, and aws-cdk-lib of the extra dev"
 
@@ -173,10 +171,10 @@ def test_it_is_deployed_and_debugged_by_one_command(
     """An edited line answers, and a breakpoint stops at it."""
     project, within = _prepare(example, plldb, tmp_path)
     address = f"127.0.0.1:{choose_port(None)}"
-    arguments = ("dev", "--output", "json", "--debugpy", address, *_PATIENT)
+    arguments = ("dev", "--output", "json", "--debugpy", address, *PATIENT)
     try:
         with Attached(within.start(*arguments), plldb.said) as dev:
-            deployed = dev.wait_for("deployed", 400)
+            deployed = dev.wait_for("deployed", SETUP_SECONDS)
             assert deployed["stackName"] == example.stack
             dev.wait_for("ready")
             client = Client(within, target, example.stack, deployed["outputs"])
@@ -198,10 +196,10 @@ def test_its_own_tool_deploys_it(
         pytest.skip(f"{example.deploy[0]} is not installed")
     project, within = _prepare(example, plldb, tmp_path)
     if example.deploy[0] == "cdk":
-        within("exec", "--", "cdk", "bootstrap", timeout=_LONGEST).succeeded()
+        within("exec", "--", "cdk", "bootstrap", timeout=SETUP_SECONDS).succeeded()
     try:
-        within("exec", "--", *example.deploy, timeout=_LONGEST).succeeded()
-        with within.attach(example.stack, *_PATIENT) as attached:
+        within("exec", "--", *example.deploy, timeout=SETUP_SECONDS).succeeded()
+        with within.attach(example.stack, *PATIENT) as attached:
             attached.wait_for("ready")
             deployed = find_stack(target, example.stack)
             assert deployed is not None
@@ -251,7 +249,7 @@ def _synthesize(project: Path) -> None:
     context = {"aws:cdk:bundling-stacks": []}
     variables = {"CDK_OUTDIR": str(project / "cdk.out"), "CDK_CONTEXT_JSON": json.dumps(context)}
     app = [sys.executable, "app.py"]
-    subprocess.run(app, cwd=project, env=os.environ | variables, check=True, timeout=_LONGEST)
+    subprocess.run(app, cwd=project, env=os.environ | variables, check=True, timeout=SETUP_SECONDS)
 
 
 # --- Tested ---------------------------------------------------------------------------------------
@@ -267,7 +265,7 @@ def _run_pytest(project: Path, *options: str) -> subprocess.CompletedProcess[str
         capture_output=True,
         text=True,
         check=False,
-        timeout=_LONGEST,
+        timeout=SETUP_SECONDS,
     )
 
 

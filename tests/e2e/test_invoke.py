@@ -15,7 +15,7 @@ from plldb.aws import Target
 
 from .debugging import Debuggee, deployed, function
 from .project import attach, deployed_project, detach
-from .support import DEADLINE_SECONDS, Backend, Plldb, bucket_location, poll, random_name
+from .support import DEADLINE_SECONDS, PATIENT, Backend, Plldb, bucket_location, poll, random_name
 
 _CODE = """
 import json, os
@@ -176,7 +176,7 @@ def test_it_waits_while_the_function_is_debugged_and_calls_once(
                 return "went on"
             """,
         )
-        with attach(plldb, project, "--when-absent", "wait") as attached:
+        with attach(plldb, project, *PATIENT) as attached:
             attached.wait_for("ready")
             with plldb.start("invoke", "Alpha", "--stack-name", project.stack_name) as process:
                 try:
