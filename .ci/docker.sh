@@ -16,13 +16,14 @@ ensure_docker() {
     setsid dockerd >"$log" 2>&1 </dev/null &
     DOCKERD_PID=$!
     for _ in $(seq 300); do
-      docker info >/dev/null 2>&1 && return 0
+      docker info >/dev/null 2>&1 && { rm "$log"; return 0; }
       kill -0 "$DOCKERD_PID" 2>/dev/null || break
       sleep 0.2
     done
     stop_docker
   done
   tail -n 5 "$log" >&2
+  rm "$log"
   return 1
 }
 
