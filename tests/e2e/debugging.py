@@ -580,14 +580,20 @@ async def function_end(backend: Backend, token: str) -> AsyncIterator[FunctionEn
 
 
 @asynccontextmanager
-async def attached(backend: Backend, stack: str) -> AsyncIterator[Debugger]:
+async def attached(
+    backend: Backend, stack: str, *, has_long_lease: bool = True
+) -> AsyncIterator[Debugger]:
     """A connected session. What it holds at the end is restored before this returns, unless it has
     been ended otherwise: then that may go on beside what follows.
+
+    To give it a long lease takes a write to the table.
     """
     # Callers and answers block a thread each, and wait for each other.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(150))
     session_id = backend.new_session(stack)
     async with await backend.connected(session_id) as websocket:
+        if has_long_lease:
+            backend.lengthen_lease(session_id)
         debugger = Debugger(backend, session_id, websocket)
         try:
             yield debugger

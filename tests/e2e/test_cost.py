@@ -198,7 +198,8 @@ def test_what_a_session_takes_as_long_as_it_lasts(world: World, project: Project
 
             async def take_over() -> None:
                 nonlocal debugger
-                heir = await sessions.enter_async_context(attached(backend, project.stack_name))
+                plain = attached(backend, project.stack_name, has_long_lease=False)
+                heir = await sessions.enter_async_context(plain)
                 assert (await heir.resume(debugger.session_id))["type"] == "resumed"
                 await debugger.websocket.close()
                 debugger = heir

@@ -269,6 +269,7 @@ class Conversation:
         self.session_id = backend.new_session(random_name("fuzzed"))
         self._runner = asyncio.Runner()
         self._websocket: ClientConnection = self._runner.run(self._open())
+        backend.lengthen_lease(self.session_id)
 
     async def _open(self) -> ClientConnection:
         return await self._backend.connected(self.session_id)
