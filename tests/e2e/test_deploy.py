@@ -206,6 +206,28 @@ Resources:
     Properties: {{Code: src, Handler: app.handler, Runtime: python3.13, Role: !GetAtt Role.Arn}}
 """
 _SIMPLE = "def handler(event, context): return event\n"
+_GREETED_PARENT = """
+Parameters:
+  Greeting: {Type: String, Default: hello}
+Resources:
+  Child:
+    Type: AWS::CloudFormation::Stack
+    Properties: {TemplateURL: child.yaml, Parameters: {Greeting: !Ref Greeting}}
+"""
+_GREETED_CHILD = f"""
+Parameters:
+  Greeting: {{Type: String}}
+Resources:
+{_ROLE}
+  Fn:
+    Type: AWS::Lambda::Function
+    Properties:
+      Code: src
+      Handler: app.handler
+      Runtime: python3.13
+      Role: !GetAtt Role.Arn
+      Environment: {{Variables: {{GREETING: !Ref Greeting}}}}
+"""
 
 
 class TestCloudFormation:
@@ -224,6 +246,18 @@ class TestCloudFormation:
         folder.write("src/app.py", _SIMPLE)
         assert folder.deploy()["status"] == "CREATE_COMPLETE"
         assert folder.invoke("Fn") == 1
+
+    def test_a_nested_stack_is_updated_in_place(self, folder: Folder) -> None:
+        folder.write("template.yaml", _GREETED_PARENT)
+        folder.write("child.yaml", _GREETED_CHILD)
+        folder.write("src/app.py", _CODE)
+        folder.deploy()
+        assert folder.invoke("Child/Fn") == ["hello", 1]
+        folder.deploy("--parameter", "Greeting=hi")
+        assert folder.invoke("Child/Fn") == ["hi", 1]
+        folder.write("child.yaml", _GREETED_CHILD.replace("!Ref Greeting", "!Sub '${Greeting}!'"))
+        folder.deploy()
+        assert folder.invoke("Child/Fn") == ["hi!", 1]
 
     def test_the_stack_can_have_another_name(self, folder: Folder) -> None:
         name = random_name("named")
