@@ -16,7 +16,7 @@ from plldb.deployed import FUNCTION_TYPE
 from plldb.templates import as_dict
 
 # It is made at once, and does nothing.
-_INERT = "AWS::CloudFormation::WaitConditionHandle"
+INERT_TYPE = "AWS::CloudFormation::WaitConditionHandle"
 # What the CDK has them for that an emulator can do without.
 # https://github.com/aws/aws-cdk/tree/main/packages/@aws-cdk/custom-resource-handlers
 _DISPENSABLE = {
@@ -33,7 +33,7 @@ def adapt_custom_resource(logical_id: str, body: dict[str, Any]) -> list[str]:
     resource = body["Resources"][logical_id]
     properties = as_dict(resource.get("Properties"))
     if (reason := _DISPENSABLE.get(resource["Type"])) is not None:
-        resource["Type"] = _INERT
+        resource["Type"] = INERT_TYPE
         resource.pop("Properties", None)
         bucket_arn = ["arn:aws:s3:::", properties.get("DestinationBucketName", "")]
         attributes = {

@@ -15,7 +15,7 @@ from typing import Any
 
 from plldb.debugger.sources.functions import SAM_APPLICATION, SAM_FUNCTION
 from plldb.deployed import FUNCTION_TYPE, NESTED_STACK_TYPE, is_custom_resource
-from plldb.dev.custom_resources import adapt_custom_resource
+from plldb.dev.custom_resources import INERT_TYPE, adapt_custom_resource
 from plldb.templates import as_dict
 
 _HEALTH = "/_ministack/health"
@@ -32,14 +32,17 @@ _INTEGRATION = "x-amazon-apigateway-integration"
 # ${Greeter.Arn} or ${Greeter} in an integration's URI.
 _NAMED_FUNCTION = re.compile(r"\$\{(\w+)(?:\.(?:Arn|Alias))?\}/invocations")
 _WAY_OUT = "--emulator localstack has it"
-_UNUSABLE = {
-    "AWS::ApiGatewayV2::ApiGatewayManagedOverrides": "",
-    "AWS::ApiGatewayV2::Deployment": "give the stage AutoDeploy: true in its place, or ",
-    "AWS::ApiGatewayV2::IntegrationResponse": "",
-    "AWS::ApiGatewayV2::Model": "",
-    "AWS::ApiGatewayV2::RouteResponse": "",
-    "AWS::ApiGatewayV2::VpcLink": "",
-}
+_UNUSABLE = frozenset(
+    {
+        "AWS::ApiGatewayV2::ApiGatewayManagedOverrides",
+        "AWS::ApiGatewayV2::IntegrationResponse",
+        "AWS::ApiGatewayV2::Model",
+        "AWS::ApiGatewayV2::RouteResponse",
+        "AWS::ApiGatewayV2::VpcLink",
+    }
+)
+_DEPLOYMENT_TYPE = "AWS::ApiGatewayV2::Deployment"
+_STAGE_TYPE = "AWS::ApiGatewayV2::Stage"
 _INTEGRATION_TYPE = "AWS::ApiGatewayV2::Integration"
 # https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/sam-resource-application.html
 _PASSED_ON = ("Parameters", "NotificationARNs", "Tags", "TimeoutInMinutes")
@@ -105,9 +108,10 @@ def fill_gaps_of_ministack(body: dict[str, Any]) -> list[str]:
             remarks += _route_document(logical_id, resource, resources)
         elif kind in (_REST_API, "AWS::ApiGateway::RestApi"):
             remarks += _spell_out_any(logical_id, resource)
+        elif kind == _DEPLOYMENT_TYPE:
+            remarks += _deploy_by_itself(logical_id, resource, resources)
         elif kind in _UNUSABLE:
-            way_out = f"{_UNUSABLE[kind]}{_WAY_OUT}"
-            remarks.append(f"{logical_id}: MiniStack refuses {kind}: {way_out}")
+            remarks.append(f"{logical_id}: MiniStack refuses {kind}: {_WAY_OUT}")
         elif kind == _INTEGRATION_TYPE:
             remarks += _name_integration(logical_id, as_dict(resource.get("Properties")))
         elif is_custom_resource(kind):
@@ -129,6 +133,23 @@ def _name_integration(logical_id: str, properties: Mapping[str, Any]) -> list[st
     if properties.get("RequestTemplates") and kind != "AWS_PROXY":
         return [f"{logical_id}: MiniStack runs no mapping templates: {_WAY_OUT}"]
     return []
+
+
+def _deploy_by_itself(
+    logical_id: str, resource: dict[str, Any], resources: Mapping[str, Any]
+) -> list[str]:
+    """A stage that has a deployment has all of its API then, and goes on having it."""
+    resource["Type"] = INERT_TYPE
+    resource.pop("Properties", None)
+    for value in resources.values():
+        stage = as_dict(value)
+        properties = as_dict(stage.get("Properties"))
+        if stage.get("Type") == _STAGE_TYPE and properties.get("DeploymentId") == {
+            "Ref": logical_id
+        }:
+            del properties["DeploymentId"]
+            properties["AutoDeploy"] = True
+    return [f"{logical_id}: left out: the API's stages are deployed by themselves"]
 
 
 def _calls_function(uri: Any) -> bool:

@@ -149,7 +149,6 @@ def test_a_nested_application_is_a_nested_stack() -> None:
 @pytest.mark.parametrize(
     ("resource", "said"),
     [
-        ("{Type: AWS::ApiGatewayV2::Deployment}", "AutoDeploy"),
         ("{Type: AWS::ApiGatewayV2::Model}", "refuses AWS::ApiGatewayV2::Model"),
         ("{Type: AWS::ApiGatewayV2::RouteResponse}", "--emulator localstack has it"),
         (
@@ -199,6 +198,24 @@ def test_nothing_else_is_changed(text: str) -> None:
     before = copy.deepcopy(body)
     assert fill_gaps_of_ministack(body) == []
     assert body == before
+
+
+def test_stages_with_a_deployment_deploy_themselves() -> None:
+    resources, remarks = filled(
+        "Resources:\n"
+        "  Now: {Type: AWS::ApiGatewayV2::Deployment, DependsOn: [Route], Properties: {ApiId: a}}\n"
+        "  Stage:\n    Type: AWS::ApiGatewayV2::Stage\n    DependsOn: Now\n"
+        "    Properties: {ApiId: a, StageName: dev, DeploymentId: !Ref Now}\n"
+        "  Other: {Type: AWS::ApiGatewayV2::Stage, Properties: {ApiId: b, DeploymentId: x}}\n"
+    )
+    assert resources["Stage"]["Properties"] == {
+        "ApiId": "a",
+        "StageName": "dev",
+        "AutoDeploy": True,
+    }
+    assert resources["Other"]["Properties"] == {"ApiId": "b", "DeploymentId": "x"}
+    assert "Properties" not in resources["Now"]
+    assert remarks == ["Now: left out: the API's stages are deployed by themselves"]
 
 
 class TestCustomResources:
