@@ -206,8 +206,10 @@ class Factory:
         this process, unless credentials have to be renewed meanwhile. Raises CommandError.
         """
         from plldb.dev.command_runner import become, end_as, run_beside
+        from plldb.dev.tool_environment import name_endpoint
 
         environ = self.open_tool_environment()
+        command = name_endpoint(command, self.target_settings)
         if self._has_lasting_keys:
             become(command, environ)
         return end_as(run_beside(command, environ))
