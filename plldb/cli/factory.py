@@ -126,7 +126,7 @@ class Factory:
         """What is changed in templates, so that this target deploys them as AWS would."""
         from plldb.dev.emulator_adaptation import choose_adaptation
 
-        return choose_adaptation(self.target_settings, self.target.region)
+        return choose_adaptation(self.target, self.target_settings)
 
     # --- What is said, and what is logged -------------------------------------
 
