@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from plldb.debugger.sources.functions import SAM_APPLICATION, SAM_FUNCTION
-from plldb.deployed import FUNCTION_TYPE, NESTED_STACK_TYPE
+from plldb.deployed import FUNCTION_TYPE, NESTED_STACK_TYPE, is_custom_resource
+from plldb.dev.custom_resources import adapt_custom_resource
 from plldb.templates import as_dict
 
 _HEALTH = "/_ministack/health"
@@ -109,6 +110,8 @@ def fill_gaps_of_ministack(body: dict[str, Any]) -> list[str]:
             remarks.append(f"{logical_id}: MiniStack refuses {kind}: {way_out}")
         elif kind == _INTEGRATION_TYPE:
             remarks += _name_integration(logical_id, as_dict(resource.get("Properties")))
+        elif is_custom_resource(kind):
+            remarks += adapt_custom_resource(logical_id, body)
         elif kind == "AWS::DynamoDB::Table" and "TimeToLiveSpecification" in as_dict(
             resource.get("Properties")
         ):

@@ -150,7 +150,11 @@ class TestSam:
         warnings = [json.loads(line)["warning"] for line in done.stderr.splitlines()]
         assert [one.partition(":")[0] for one in warnings] == ["App", "App/Fn", "App/Fn"]
         outputs = done.json["outputs"]
-        for path, body in (("http/a/1", "GET /a/{id}"), ("http/other", "$default")):
+        for path, body in (
+            ("http/a/1", "GET /a/{id}"),
+            ("http/other", "$default"),
+            ("url/some/path", "$default"),
+        ):
             assert _get(outputs, path) == body
         assert _get(outputs, "rest/b", "DELETE") == "DELETE"
         assert _get(outputs, "rest/b", "GET") == "GET"
@@ -158,7 +162,7 @@ class TestSam:
 
 def _get(outputs: dict[str, str], path: str, method: str = "GET") -> str:
     api, _, rest = path.partition("/")
-    answer = requests.request(method, f"{outputs[api]}/{rest}", timeout=60)
+    answer = requests.request(method, f"{outputs[api].rstrip('/')}/{rest}", timeout=60)
     assert answer.status_code == 200, answer.text
     return answer.text
 
@@ -170,6 +174,7 @@ Resources:
 Outputs:
   http: {Value: !GetAtt App.Outputs.Http}
   rest: {Value: !GetAtt App.Outputs.Rest}
+  url: {Value: !GetAtt App.Outputs.Url}
 """
 _CHILD = """
 Transform: AWS::Serverless-2016-10-31
@@ -179,6 +184,7 @@ Resources:
     Properties:
       Handler: app.handler
       Runtime: python3.13
+      FunctionUrlConfig: {AuthType: NONE}
       Events:
         A: {Type: HttpApi, Properties: {Path: '/a/{id}', Method: get}}
         All: {Type: HttpApi}
@@ -186,6 +192,7 @@ Resources:
 Outputs:
   Http: {Value: !Sub 'https://${ServerlessHttpApi}.execute-api.${AWS::Region}.amazonaws.com'}
   Rest: {Value: !Sub 'https://${ServerlessRestApi}.execute-api.${AWS::Region}.amazonaws.com/Prod'}
+  Url: {Value: !GetAtt FnUrl.FunctionUrl}
 """
 
 _ROLE = """

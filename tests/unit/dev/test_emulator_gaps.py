@@ -199,3 +199,73 @@ def test_nothing_else_is_changed(text: str) -> None:
     before = copy.deepcopy(body)
     assert fill_gaps_of_ministack(body) == []
     assert body == before
+
+
+class TestCustomResources:
+    """MiniStack runs Node's functions, which most providers of the CDK are, with a part of the SDK
+    alone, and waits for the answers of those that need more. It has no ``/opt``.
+    """
+
+    NODE = "{Type: AWS::Lambda::Function, Properties: {Runtime: nodejs22.x}}"
+    BY_REGION = (
+        "{Type: AWS::Lambda::Function, Properties: "
+        "{Runtime: !FindInMap [LatestNodeRuntimeMap, !Ref AWS::Region, value]}}"
+    )
+    PYTHON = "{Type: AWS::Lambda::Function, Properties: {Runtime: python3.13}}"
+
+    @pytest.mark.parametrize(
+        "kind",
+        ["Custom::LogRetention", "Custom::S3AutoDeleteObjects", "Custom::VpcRestrictDefaultSG"],
+    )
+    def test_what_can_be_done_without_is_left_out(self, kind: str) -> None:
+        resources, remarks = filled(
+            f"Resources:\n  Fn: {self.NODE}\n"
+            f"  One: {{Type: '{kind}', DependsOn: Fn, "
+            "Properties: {ServiceToken: !GetAtt Fn.Arn}}\n"
+            "  After: {Type: AWS::SQS::Queue, DependsOn: One}\n"
+        )
+        assert resources["One"] == {
+            "Type": "AWS::CloudFormation::WaitConditionHandle",
+            "DependsOn": "Fn",
+        }
+        assert [one.partition(": left out: ")[0] for one in remarks] == ["One"]
+
+    def test_its_attributes_follow_from_its_properties(self) -> None:
+        body = parse_template(
+            "Resources:\n"
+            "  Logs:\n    Type: Custom::LogRetention\n"
+            "    Properties: {LogGroupName: !Join ['', [/aws/lambda/, !Ref Fn]]}\n"
+            "  Fn: {Type: AWS::Lambda::Function}\n"
+            "  Filter:\n    Type: AWS::Logs::MetricFilter\n"
+            "    Properties: {LogGroupName: !GetAtt Logs.LogGroupName}\n"
+            "  Site:\n    Type: Custom::CDKBucketDeployment\n"
+            "    Properties: {DestinationBucketName: !Ref Bucket}\n"
+            "Outputs:\n"
+            "  Group: {Value: {'Fn::GetAtt': [Logs, LogGroupName]}}\n"
+            "  Bucket: {Value: !GetAtt Site.DestinationBucketArn}\n"
+        )
+        fill_gaps_of_ministack(body)
+        name = {"Fn::Join": ["", ["/aws/lambda/", {"Ref": "Fn"}]]}
+        assert body["Resources"]["Filter"]["Properties"]["LogGroupName"] == name
+        arn = {"Fn::Join": ["", ["arn:aws:s3:::", {"Ref": "Bucket"}]]}
+        assert body["Outputs"] == {"Group": {"Value": name}, "Bucket": {"Value": arn}}
+
+    @pytest.mark.parametrize("provider", [NODE, BY_REGION])
+    def test_nobody_waits_an_hour_for_one_of_node(self, provider: str) -> None:
+        resources, remarks = filled(
+            f"Resources:\n  Fn: {provider}\n"
+            "  One: {Type: Custom::AWS, Properties: {ServiceToken: !GetAtt Fn.Arn}}\n"
+            "  Own: {Type: AWS::CloudFormation::CustomResource, "
+            "Properties: {ServiceToken: !GetAtt Fn.Arn, ServiceTimeout: 300}}\n"
+        )
+        assert resources["One"]["Properties"]["ServiceTimeout"] == 60
+        assert resources["Own"]["Properties"]["ServiceTimeout"] == 300
+        assert [one.partition(": Fn answers for it")[0] for one in remarks] == ["One", "Own"]
+
+    @pytest.mark.parametrize("token", ["!GetAtt Fn.Arn", "!Ref Topic", "'arn:aws:lambda:…'"])
+    def test_all_others_are_left_as_they_are(self, token: str) -> None:
+        text = (
+            f"Resources:\n  Fn: {self.PYTHON}\n"
+            f"  One: {{Type: Custom::Own, Properties: {{ServiceToken: {token}}}}}\n"
+        )
+        assert filled(text) == (parse_template(text)["Resources"], [])
