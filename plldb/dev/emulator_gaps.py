@@ -17,6 +17,7 @@ from plldb.debugger.sources.functions import SAM_APPLICATION, SAM_FUNCTION
 from plldb.deployed import FUNCTION_TYPE, NESTED_STACK_TYPE, is_custom_resource
 from plldb.dev.custom_resources import adapt_custom_resource
 from plldb.dev.omission import leave_out
+from plldb.dev.template_package import lacks_image
 from plldb.templates import as_dict
 
 _HEALTH = "/_ministack/health"
@@ -101,6 +102,11 @@ def fill_gaps_of_ministack(
         kind = resource.get("Type")
         if kind == SAM_APPLICATION:
             remarks += _nest(logical_id, resource)
+        elif lacks_image(resource):
+            leave_out(logical_id, body)
+            remarks.append(
+                f"{logical_id}: left out: its image is not built, nor would it run"
+            )
         elif kind == SAM_FUNCTION:
             remarks += _route_events(logical_id, resource, resources)
         elif kind in (_HTTP_API, "AWS::ApiGatewayV2::Api"):

@@ -161,6 +161,7 @@ def test_a_nested_application_is_a_nested_stack() -> None:
 @pytest.mark.parametrize(
     ("resource", "said"),
     [
+        ("{Type: AWS::Serverless::Function, Properties: {PackageType: Image}}", "is not built"),
         ("{Type: AWS::CodeDeploy::Application}", "MiniStack has no AWS::CodeDeploy::Application"),
         ("{Type: AWS::ApiGatewayV2::RouteResponse}", "--emulator localstack has it"),
         (
