@@ -261,6 +261,17 @@ class Target:
             base = "ws" + base.removeprefix("http")
         return f"{base}/{api_id}/{aws.path.strip('/')}"
 
+    def function_url(self, url_id: str, aws_url: str) -> str:
+        """The URL at which a function with a URL is reached from here; ``aws_url`` is that on AWS,
+        ``https://host/path``.
+        """
+        emulator = self._settings.emulator
+        if emulator is None:
+            return aws_url
+        return (
+            f"{emulator.endpoint_url}/_aws/lambda-url/{url_id}/{urlsplit(aws_url).path.strip('/')}"
+        )
+
     def object_url(self, bucket: str, key: str) -> str:
         """The URL of an object, as CloudFormation takes it; with the bucket in its path, since
         other names do not resolve everywhere.

@@ -10,6 +10,12 @@ from plldb.templates import TemplateError, as_dict, is_computed, parse_template
 
 FUNCTION_TYPE = "AWS::Lambda::Function"
 NESTED_STACK_TYPE = "AWS::CloudFormation::Stack"
+_CUSTOM_RESOURCE_TYPES = ("AWS::CloudFormation::CustomResource", "Custom::")
+
+
+def is_custom_resource(kind: Any) -> bool:
+    """Whether a resource of that type is made by a function or a topic."""
+    return isinstance(kind, str) and kind.startswith(_CUSTOM_RESOURCE_TYPES)
 
 
 @dataclass(frozen=True)

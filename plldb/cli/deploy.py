@@ -106,7 +106,8 @@ def deploy_project(
     marks: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[list[Deployment], list[Path]]:
     """Deploys the stacks of a project, and shows what comes of it; returns also the files of their
-    templates. ``marks`` are members that each object of JSON output has beside its own.
+    templates and settings. ``marks`` are members that each object of JSON output has beside its
+    own.
     """
     from plldb.dev.sam_build import build as build_sam
     from plldb.dev.stack_deployment import (
@@ -144,7 +145,7 @@ def deploy_project(
             deployment = deployer.deploy(name, package, given, settings.tags)
         _show(console, deployment, marks)
         done.append(deployment)
-    return done, [file for package in packages for file in package.files]
+    return done, [*settings.files, *(file for package in packages for file in package.files)]
 
 
 def _read_project(

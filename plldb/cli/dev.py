@@ -300,6 +300,7 @@ def _say_how_to_call(factory: Factory, stack_name: str) -> bool:
     from plldb.dev.stack_functions import list_functions
 
     functions = list_functions(factory.target, stack_name)
-    for function in functions[:_MOST_NAMED]:
+    own = [function for function in functions if not function.is_of_cdk]
+    for function in own[:_MOST_NAMED]:
         factory.console.note(f"Call it: plldb invoke {function.name} --stack-name {stack_name}")
     return bool(functions)

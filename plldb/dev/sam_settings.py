@@ -39,9 +39,12 @@ _INCLUDE = "$include"
 
 @dataclass(frozen=True)
 class SamSettings:
+    """``files`` are those in which they stand."""
+
     stack_name: str | None = None
     parameters: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[Path, ...] = ()
 
 
 def read_sam_settings(folder: Path) -> SamSettings:
@@ -57,27 +60,31 @@ def read_sam_settings(folder: Path) -> SamSettings:
     for command in ("global", "deploy"):
         settings |= dict(list_parameters(commands, command))
     name = settings.get("stack_name")
-    return SamSettings(
-        name if isinstance(name, str) and name else None,
-        _read_pairs(path, "parameter_overrides", settings.get("parameter_overrides")),
-        _read_pairs(path, "tags", settings.get("tags")),
+    files = [path]
+    parameters, tags = (
+        _read_pairs(path, key, settings.get(key), files) for key in ("parameter_overrides", "tags")
     )
+    is_named = isinstance(name, str) and name
+    return SamSettings(name if is_named else None, parameters, tags, tuple(files))
 
 
-def _read_pairs(path: Path, name: str, value: Any) -> dict[str, str]:
+def _read_pairs(path: Path, name: str, value: Any, files: list[Path]) -> dict[str, str]:
     """``"A=1 B='2 3'"``, ``["A=1"]``, ``"file://parameters.yaml"`` or a table.
 
+    Adds to ``files`` what it reads.
     https://github.com/aws/aws-sam-cli/blob/develop/samcli/cli/types.py
     """
     try:
-        return _read_value(value, path.parent)
+        return _read_value(value, path.parent, files)
     except (TypeError, ValueError):
         raise SourceError(
             f"{path}: {name} is not made of NAME=VALUE: {value!r}.", "Mend it."
         ) from None
 
 
-def _read_value(value: Any, folder: Path, above: tuple[Path, ...] = ()) -> dict[str, str]:
+def _read_value(
+    value: Any, folder: Path, files: list[Path], above: tuple[Path, ...] = ()
+) -> dict[str, str]:
     """``folder`` is what files are named from, ``above`` are those that this one is included by.
 
     Raises TypeError or ValueError for one that makes no sense, SourceError for a file.
@@ -87,26 +94,29 @@ def _read_value(value: Any, folder: Path, above: tuple[Path, ...] = ()) -> dict[
             return {}
         case dict():
             pairs = {str(key): _join(one) for key, one in value.items() if key != _INCLUDE}
-            return _read_value(value.get(_INCLUDE), folder, above) | pairs
+            return _read_value(value.get(_INCLUDE), folder, files, above) | pairs
         case str() if value.startswith(_FILE):
-            return _read_file(make_absolute(folder / value.removeprefix(_FILE)), above)
+            return _read_file(make_absolute(folder / value.removeprefix(_FILE)), files, above)
         case str():
             return _split(shlex.split(value))
         case list():
             pairs = {}
             for one in value:
                 is_text = isinstance(one, str) and not one.startswith(_FILE)
-                pairs |= _split(_list_words(one)) if is_text else _read_value(one, folder, above)
+                pairs |= (
+                    _split(_list_words(one)) if is_text else _read_value(one, folder, files, above)
+                )
             return pairs
     raise TypeError(value)
 
 
-def _read_file(path: Path, above: tuple[Path, ...]) -> dict[str, str]:
+def _read_file(path: Path, files: list[Path], above: tuple[Path, ...]) -> dict[str, str]:
     if not path.is_file() or path in above:
         what = "is included by itself" if path in above else "is not there"
         raise SourceError(f"The file of parameters {path} {what}.", "Mend its path.")
+    files.append(path)
     read = read_configuration if path.suffix == ".toml" else read_values
-    return _read_value(read(path), path.parent, (*above, path))
+    return _read_value(read(path), path.parent, files, (*above, path))
 
 
 def _split(words: Iterable[str]) -> dict[str, str]:

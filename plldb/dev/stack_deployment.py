@@ -48,6 +48,10 @@ _EXECUTE_API = re.compile(
     r"(?:https?|wss?)://([a-z0-9]+)\.execute-api\.[\w.-]+(?::\d+)?(?:/[^\s\"',]*)?"
 )
 
+# https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
+# LocalStack gives functions names below its own.
+_FUNCTION_URL = re.compile(r"https://([a-z0-9]+)\.lambda-url\.[\w-]+\.on\.aws(?:/[^\s\"',]*)?")
+
 
 @dataclass(frozen=True)
 class Change:
@@ -130,11 +134,13 @@ class StackParameters(Mapping[str, str]):
 
 
 def read_outputs(target: Target, stack: StackState) -> dict[str, str]:
-    """A stack's outputs, in which URLs of APIs are as they are reached from here."""
-    return {
-        name: _EXECUTE_API.sub(lambda found: target.execute_api_url(found[1], found[0]), value)
-        for name, value in stack.outputs.items()
-    }
+    """A stack's outputs, in which URLs of APIs and functions are as they are reached from here."""
+
+    def put_in(value: str) -> str:
+        value = _EXECUTE_API.sub(lambda found: target.execute_api_url(found[1], found[0]), value)
+        return _FUNCTION_URL.sub(lambda found: target.function_url(found[1], found[0]), value)
+
+    return {name: put_in(value) for name, value in stack.outputs.items()}
 
 
 class Deployer:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _ARN = re.compile(r"arn:[\w-]+:lambda:[\w-]+:\d+:function:\S+")
 # The CDK puts these behind the name that a construct has: Greeter → Greeter8B6AC5C2.
 _HASH = r"[0-9A-F]{8}"
+# What it calls the functions that it adds for its own purposes, such as LogRetention and 32 digits.
+_OF_CDK = re.compile(rf"(?:.*/)?\w+(?:[0-9a-fA-F]{{32}}|CustomResourceProviderHandler)(?:{_HASH})?")
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,11 @@ class StackFunction:
 
     name: str
     physical_name: str
+
+    @property
+    def is_of_cdk(self) -> bool:
+        """Whether the CDK has it for its own purposes: nobody else calls it."""
+        return _OF_CDK.fullmatch(self.name) is not None
 
 
 def find_function(target: Target, stack_name: str, wanted: str) -> StackFunction:

@@ -1,4 +1,4 @@
-"""Notices when a project's templates have been saved."""
+"""Notices when a project's templates, or the settings that they are deployed with, were saved."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ logger = logging.getLogger(__name__)
 
 # Few files are looked at, and a look at one takes microseconds.
 _LOOK_SECONDS = 0.3
+# An editor may take a file away for a moment to save it. Longer than this, it was deleted.
+_GONE_SECONDS = 2.0
 
 # Of each file, when it was written and how long it is; None if it is not there.
 _Stamp = tuple[int, int]
@@ -43,10 +45,14 @@ class TemplateWatch:
         self._thread.join()
 
     def _watch(self) -> None:
-        before = self._deployed
+        before, changed = self._deployed, time.monotonic()
         while not self._closing.wait(_LOOK_SECONDS):
             now = _look(self._deployed)
-            if now != self._deployed and now == before and None not in now.values():
+            if now != before:
+                before, changed = now, time.monotonic()
+                continue
+            is_settled = None not in now.values() or time.monotonic() - changed > _GONE_SECONDS
+            if now != self._deployed and is_settled:
                 logger.info("templates have changed: %s", [str(path) for path in now])
                 # What is saved meanwhile is another change.
                 began = time.time_ns() - _CLOCK_TICK_NS
@@ -54,7 +60,6 @@ class TemplateWatch:
                     path: now.get(path, _stamp_as_of(began, stamp))
                     for path, stamp in _look(self._deploy()).items()
                 }
-            before = now
 
 
 def _stamp_as_of(began: int, stamp: _Stamp | None) -> _Stamp | None:

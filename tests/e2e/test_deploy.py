@@ -150,7 +150,11 @@ class TestSam:
         warnings = [json.loads(line)["warning"] for line in done.stderr.splitlines()]
         assert [one.partition(":")[0] for one in warnings] == ["App", "App/Fn", "App/Fn"]
         outputs = done.json["outputs"]
-        for path, body in (("http/a/1", "GET /a/{id}"), ("http/other", "$default")):
+        for path, body in (
+            ("http/a/1", "GET /a/{id}"),
+            ("http/other", "$default"),
+            ("url/some/path", "$default"),
+        ):
             assert _get(outputs, path) == body
         assert _get(outputs, "rest/b", "DELETE") == "DELETE"
         assert _get(outputs, "rest/b", "GET") == "GET"
@@ -158,7 +162,7 @@ class TestSam:
 
 def _get(outputs: dict[str, str], path: str, method: str = "GET") -> str:
     api, _, rest = path.partition("/")
-    answer = requests.request(method, f"{outputs[api]}/{rest}", timeout=60)
+    answer = requests.request(method, f"{outputs[api].rstrip('/')}/{rest}", timeout=60)
     assert answer.status_code == 200, answer.text
     return answer.text
 
@@ -170,6 +174,7 @@ Resources:
 Outputs:
   http: {Value: !GetAtt App.Outputs.Http}
   rest: {Value: !GetAtt App.Outputs.Rest}
+  url: {Value: !GetAtt App.Outputs.Url}
 """
 _CHILD = """
 Transform: AWS::Serverless-2016-10-31
@@ -179,6 +184,7 @@ Resources:
     Properties:
       Handler: app.handler
       Runtime: python3.13
+      FunctionUrlConfig: {AuthType: NONE}
       Events:
         A: {Type: HttpApi, Properties: {Path: '/a/{id}', Method: get}}
         All: {Type: HttpApi}
@@ -186,6 +192,7 @@ Resources:
 Outputs:
   Http: {Value: !Sub 'https://${ServerlessHttpApi}.execute-api.${AWS::Region}.amazonaws.com'}
   Rest: {Value: !Sub 'https://${ServerlessRestApi}.execute-api.${AWS::Region}.amazonaws.com/Prod'}
+  Url: {Value: !GetAtt FnUrl.FunctionUrl}
 """
 
 _ROLE = """
@@ -206,6 +213,28 @@ Resources:
     Properties: {{Code: src, Handler: app.handler, Runtime: python3.13, Role: !GetAtt Role.Arn}}
 """
 _SIMPLE = "def handler(event, context): return event\n"
+_GREETED_PARENT = """
+Parameters:
+  Greeting: {Type: String, Default: hello}
+Resources:
+  Child:
+    Type: AWS::CloudFormation::Stack
+    Properties: {TemplateURL: child.yaml, Parameters: {Greeting: !Ref Greeting}}
+"""
+_GREETED_CHILD = f"""
+Parameters:
+  Greeting: {{Type: String}}
+Resources:
+{_ROLE}
+  Fn:
+    Type: AWS::Lambda::Function
+    Properties:
+      Code: src
+      Handler: app.handler
+      Runtime: python3.13
+      Role: !GetAtt Role.Arn
+      Environment: {{Variables: {{GREETING: !Ref Greeting}}}}
+"""
 
 
 class TestCloudFormation:
@@ -224,6 +253,18 @@ class TestCloudFormation:
         folder.write("src/app.py", _SIMPLE)
         assert folder.deploy()["status"] == "CREATE_COMPLETE"
         assert folder.invoke("Fn") == 1
+
+    def test_a_nested_stack_is_updated_in_place(self, folder: Folder) -> None:
+        folder.write("template.yaml", _GREETED_PARENT)
+        folder.write("child.yaml", _GREETED_CHILD)
+        folder.write("src/app.py", _CODE)
+        folder.deploy()
+        assert folder.invoke("Child/Fn") == ["hello", 1]
+        folder.deploy("--parameter", "Greeting=hi")
+        assert folder.invoke("Child/Fn") == ["hi", 1]
+        folder.write("child.yaml", _GREETED_CHILD.replace("!Ref Greeting", "!Sub '${Greeting}!'"))
+        folder.deploy()
+        assert folder.invoke("Child/Fn") == ["hi!", 1]
 
     def test_the_stack_can_have_another_name(self, folder: Folder) -> None:
         name = random_name("named")

@@ -217,6 +217,13 @@ class TestExecuteApiUrls:
     ) -> None:
         assert emulator_target(endpoint).execute_api_url("abc", aws_url) == expected
 
+    @pytest.mark.parametrize("path", ["", "/", "/a/b"])
+    def test_so_are_those_of_functions(self, path: str) -> None:
+        url = f"https://abc.lambda-url.eu-west-1.on.aws{path}"
+        expected = f"http://h:1/_aws/lambda-url/abc/{path.strip('/')}"
+        assert emulator_target("http://h:1").function_url("abc", url) == expected
+        assert Target(TargetSettings("aws", "eu-west-1")).function_url("abc", url) == url
+
     def test_functions_get_the_base_as_seen_from_inside(self) -> None:
         assert emulator_target().execute_api_base_url == "http://in:1/_aws/execute-api"
 

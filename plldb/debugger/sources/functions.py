@@ -46,7 +46,7 @@ from plldb.debugger.sources.project import (
     may_be_python,
 )
 from plldb.debugger.wrapped_handlers import find_own_handler
-from plldb.deployed import FUNCTION_TYPE, NESTED_STACK_TYPE
+from plldb.deployed import FUNCTION_TYPE, NESTED_STACK_TYPE, is_custom_resource
 from plldb.errors import SourceError
 from plldb.templates import as_dict, as_list, is_computed, read_template
 
@@ -70,7 +70,6 @@ _SAM_BUILD = Path(".aws-sam", "build")
 _REFERENCE = re.compile(r"\$\{\s*(\w+)(?:\.\w+)?\s*\}")
 # Of a nested stack: !GetAtt Child.Outputs.Name
 _OUTPUTS = "Outputs."
-_CUSTOM_RESOURCE = "AWS::CloudFormation::CustomResource"
 _SERVES_CUSTOM_RESOURCE = (
     "it serves the custom resource {}: while an invocation is held here, a deployment of the stack "
     "waits for what its code sends, and fails without that"
@@ -514,8 +513,7 @@ def _note_build(source: CodeSource) -> CodeSource:
 
 
 def _is_custom(resource: Mapping[str, Any]) -> bool:
-    kind = str(resource.get("Type"))
-    is_one = kind == _CUSTOM_RESOURCE or kind.startswith("Custom::")
+    is_one = is_custom_resource(resource.get("Type"))
     return is_one and isinstance(resource.get("Properties"), dict)
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 import time
+import uuid
 
 import pytest
 import requests
@@ -176,12 +177,27 @@ def test_connect_event(cloud: Cloud, playground: Stack) -> None:
 
 
 def test_client_that_leaves_during_connect(cloud: Cloud, playground: Stack) -> None:
+    """What ``$connect`` made for it is undone by ``$disconnect``, as for any other client."""
+    mark = uuid.uuid4().hex
     with (
         pytest.raises(TimeoutError),
         cloud.connect(
-            playground.outputs["ApiId"], "test", token="allow", delay="2", open_timeout=0.5
+            playground.outputs["ApiId"],
+            "test",
+            token="allow",
+            delay="2",
+            mark=mark,
+            open_timeout=0.5,
         ),
     ):
         pass
-    time.sleep(2)
+    scan = cloud.client("dynamodb").scan
+
+    def connection_ids() -> list[str]:
+        items = scan(TableName=playground.outputs["JournalName"])["Items"]
+        return [item["ConnectionId"]["S"] for item in items if mark in item["Body"]["S"]]
+
+    (connection_id,) = wait_for(connection_ids)
+    events = journal(cloud, playground, connection_id, until="$disconnect")
+    assert events["$disconnect"]["requestContext"]["disconnectStatusCode"] == 1006
     assert wait_for(lambda: cloud.diagnostics()["connections"], lambda count: count == 0) == 0

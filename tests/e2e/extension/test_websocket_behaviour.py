@@ -102,6 +102,34 @@ ROWS = [
         answers=BY_STATUS,
     ),
     Row(
+        REFERENCE,
+        "values of templates have the methods of Java's, and fields that they lack are nothing",
+        {"action": "ask", "who": "me", "list": ["x"], "map": {"a": 1}},
+        {"is": "missing"},
+        request=templated(
+            "#set($in = $input.path('$'))#set($made = {'b': [1, 'x']})"
+            "#set($pairs = '')#foreach($pair in $in.map.entrySet())#set($pairs = $pair.key)#end"
+            "{\"statusCode\": #if($in.who.toUpperCase().equals('ME') && !$in.items"
+            " && $in.list.size() == 1 && $in.map.containsKey('a') && $pairs == 'a'"
+            " && \"$made\" == '{b=[1, x]}' && $stageVariables.colour.length() == 5"
+            " && $input.json('$.map') == '{\"a\":1}')404#{else}500#end}"
+        ),
+        answers=BY_STATUS,
+    ),
+    Row(
+        REFERENCE,
+        "JSONPath has filters, and a list for wildcards; loops may break, and leave variables",
+        {"action": "ask", "rows": [{"id": 1, "name": "one"}, {"id": 2}]},
+        {"is": "missing"},
+        request=templated(
+            "#foreach($row in $input.path('$.rows'))#set($first = $row)#break#end"
+            "{\"statusCode\": #if($input.json('$.rows[*].name') == '[\"one\"]'"
+            " && $input.path('$.rows[?(@.id == 2)]').size() == 1"
+            " && $input.json('$..nobody') == '[]' && $first.name == 'one')404#{else}500#end}"
+        ),
+        answers=BY_STATUS,
+    ),
+    Row(
         SELECTION,
         "a template is chosen by what the expression comes to",
         {"action": "ask", "kind": "good"},

@@ -10,10 +10,22 @@ import pytest
 from plldb.dev.emulator_gaps import fill_gaps_of_ministack, name_functions_that_fail
 from plldb.templates import parse_template
 
+# Of these tests. The emulator says itself what it does not know.
+UNKNOWN = {
+    "AWS::ApiGatewayV2::Deployment",
+    "AWS::ApiGatewayV2::RouteResponse",
+    "AWS::CodeDeploy::Application",
+    "AWS::CodeDeploy::DeploymentGroup",
+}
+
+
+def fill(body: dict[str, Any]) -> list[str]:
+    return fill_gaps_of_ministack(body, UNKNOWN.intersection)
+
 
 def filled(text: str) -> tuple[dict[str, Any], list[str]]:
     body = parse_template(text)
-    remarks = fill_gaps_of_ministack(body)
+    remarks = fill(body)
     return body["Resources"], remarks
 
 
@@ -149,8 +161,8 @@ def test_a_nested_application_is_a_nested_stack() -> None:
 @pytest.mark.parametrize(
     ("resource", "said"),
     [
-        ("{Type: AWS::ApiGatewayV2::Deployment}", "AutoDeploy"),
-        ("{Type: AWS::ApiGatewayV2::Model}", "refuses AWS::ApiGatewayV2::Model"),
+        ("{Type: AWS::Serverless::Function, Properties: {PackageType: Image}}", "is not built"),
+        ("{Type: AWS::CodeDeploy::Application}", "MiniStack has no AWS::CodeDeploy::Application"),
         ("{Type: AWS::ApiGatewayV2::RouteResponse}", "--emulator localstack has it"),
         (
             "{Type: AWS::ApiGatewayV2::Integration, Properties: {IntegrationType: AWS, "
@@ -197,5 +209,129 @@ def test_what_can_not_be_had_is_named(resource: str, said: str) -> None:
 def test_nothing_else_is_changed(text: str) -> None:
     body = parse_template(text)
     before = copy.deepcopy(body)
-    assert fill_gaps_of_ministack(body) == []
+    assert fill(body) == []
     assert body == before
+
+
+def test_what_is_left_out_leaves_the_rest_whole() -> None:
+    resources, _ = filled(
+        "Resources:\n"
+        "  App: {Type: AWS::CodeDeploy::Application, Condition: Is, Properties: {A: b}}\n"
+        "  Other: {Type: AWS::SQS::Queue, DependsOn: App, Properties: {\n"
+        "    A: !Ref App, B: !GetAtt App.Name, C: !Sub '${App}-${App.Name}-${Apple.Name}',\n"
+        "    D: !Sub ['${App.Name}', {App: 1}], E: '${App.Name}'}}\n"
+    )
+    assert resources == {
+        "App": {"Type": "AWS::CloudFormation::WaitConditionHandle", "Condition": "Is"},
+        "Other": {
+            "Type": "AWS::SQS::Queue",
+            "DependsOn": "App",
+            "Properties": {
+                "A": {"Ref": "App"},
+                "B": "App.Name",
+                "C": {"Fn::Sub": "${App}-App.Name-${Apple.Name}"},
+                "D": {"Fn::Sub": ["App.Name", {"App": 1}]},
+                "E": "${App.Name}",
+            },
+        },
+    }
+
+
+def test_a_gradual_deployment_is_one_at_once() -> None:
+    body = parse_template(
+        "Globals: {Function: {DeploymentPreference: {Type: AllAtOnce}, Timeout: 3}}\n"
+        "Resources:\n"
+        "  Fn: {Type: AWS::Serverless::Function, Properties: {AutoPublishAlias: live, "
+        "DeploymentPreference: {Type: Canary10Percent5Minutes}}}\n"
+    )
+    assert [one.partition(":")[0] for one in fill(body)] == ["Globals", "Fn"]
+    assert body["Globals"] == {"Function": {"Timeout": 3}}
+    assert body["Resources"]["Fn"]["Properties"] == {"AutoPublishAlias": "live"}
+
+
+def test_stages_with_a_deployment_deploy_themselves() -> None:
+    resources, remarks = filled(
+        "Resources:\n"
+        "  Now: {Type: AWS::ApiGatewayV2::Deployment, DependsOn: [Route], Properties: {ApiId: a}}\n"
+        "  Stage:\n    Type: AWS::ApiGatewayV2::Stage\n    DependsOn: Now\n"
+        "    Properties: {ApiId: a, StageName: dev, DeploymentId: !Ref Now}\n"
+        "  Other: {Type: AWS::ApiGatewayV2::Stage, Properties: {ApiId: b, DeploymentId: x}}\n"
+    )
+    assert resources["Stage"]["Properties"] == {
+        "ApiId": "a",
+        "StageName": "dev",
+        "AutoDeploy": True,
+    }
+    assert resources["Other"]["Properties"] == {"ApiId": "b", "DeploymentId": "x"}
+    assert "Properties" not in resources["Now"]
+    assert remarks == ["Now: left out: the API's stages are deployed by themselves"]
+
+
+class TestCustomResources:
+    """MiniStack runs Node's functions, which most providers of the CDK are, with a part of the SDK
+    alone, and waits for the answers of those that need more. It has no ``/opt``.
+    """
+
+    NODE = "{Type: AWS::Lambda::Function, Properties: {Runtime: nodejs22.x}}"
+    BY_REGION = (
+        "{Type: AWS::Lambda::Function, Properties: "
+        "{Runtime: !FindInMap [LatestNodeRuntimeMap, !Ref AWS::Region, value]}}"
+    )
+    PYTHON = "{Type: AWS::Lambda::Function, Properties: {Runtime: python3.13}}"
+
+    @pytest.mark.parametrize(
+        "kind",
+        ["Custom::LogRetention", "Custom::S3AutoDeleteObjects", "Custom::VpcRestrictDefaultSG"],
+    )
+    def test_what_can_be_done_without_is_left_out(self, kind: str) -> None:
+        resources, remarks = filled(
+            f"Resources:\n  Fn: {self.NODE}\n"
+            f"  One: {{Type: '{kind}', DependsOn: Fn, "
+            "Properties: {ServiceToken: !GetAtt Fn.Arn}}\n"
+            "  After: {Type: AWS::SQS::Queue, DependsOn: One}\n"
+        )
+        assert resources["One"] == {
+            "Type": "AWS::CloudFormation::WaitConditionHandle",
+            "DependsOn": "Fn",
+        }
+        assert [one.partition(": left out: ")[0] for one in remarks] == ["One"]
+
+    def test_its_attributes_follow_from_its_properties(self) -> None:
+        body = parse_template(
+            "Resources:\n"
+            "  Logs:\n    Type: Custom::LogRetention\n"
+            "    Properties: {LogGroupName: !Join ['', [/aws/lambda/, !Ref Fn]]}\n"
+            "  Fn: {Type: AWS::Lambda::Function}\n"
+            "  Filter:\n    Type: AWS::Logs::MetricFilter\n"
+            "    Properties: {LogGroupName: !GetAtt Logs.LogGroupName}\n"
+            "  Site:\n    Type: Custom::CDKBucketDeployment\n"
+            "    Properties: {DestinationBucketName: !Ref Bucket}\n"
+            "Outputs:\n"
+            "  Group: {Value: {'Fn::GetAtt': [Logs, LogGroupName]}}\n"
+            "  Bucket: {Value: !GetAtt Site.DestinationBucketArn}\n"
+        )
+        fill(body)
+        name = {"Fn::Join": ["", ["/aws/lambda/", {"Ref": "Fn"}]]}
+        assert body["Resources"]["Filter"]["Properties"]["LogGroupName"] == name
+        arn = {"Fn::Join": ["", ["arn:aws:s3:::", {"Ref": "Bucket"}]]}
+        assert body["Outputs"] == {"Group": {"Value": name}, "Bucket": {"Value": arn}}
+
+    @pytest.mark.parametrize("provider", [NODE, BY_REGION])
+    def test_nobody_waits_an_hour_for_one_of_node(self, provider: str) -> None:
+        resources, remarks = filled(
+            f"Resources:\n  Fn: {provider}\n"
+            "  One: {Type: Custom::AWS, Properties: {ServiceToken: !GetAtt Fn.Arn}}\n"
+            "  Own: {Type: AWS::CloudFormation::CustomResource, "
+            "Properties: {ServiceToken: !GetAtt Fn.Arn, ServiceTimeout: 300}}\n"
+        )
+        assert resources["One"]["Properties"]["ServiceTimeout"] == 60
+        assert resources["Own"]["Properties"]["ServiceTimeout"] == 300
+        assert [one.partition(": Fn answers for it")[0] for one in remarks] == ["One", "Own"]
+
+    @pytest.mark.parametrize("token", ["!GetAtt Fn.Arn", "!Ref Topic", "'arn:aws:lambda:…'"])
+    def test_all_others_are_left_as_they_are(self, token: str) -> None:
+        text = (
+            f"Resources:\n  Fn: {self.PYTHON}\n"
+            f"  One: {{Type: Custom::Own, Properties: {{ServiceToken: {token}}}}}\n"
+        )
+        assert filled(text) == (parse_template(text)["Resources"], [])

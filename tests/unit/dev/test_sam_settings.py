@@ -140,4 +140,14 @@ def test_it_may_be_yaml(tmp_path: Path, name: str) -> None:
         "version: 0.1\ndefault:\n  deploy:\n    parameters:\n"
         "      stack_name: shop\n      parameter_overrides: [Stage=dev]\n      tags: a=b\n"
     )
-    assert read_sam_settings(tmp_path) == SamSettings("shop", {"Stage": "dev"}, {"a": "b"})
+    expected = SamSettings("shop", {"Stage": "dev"}, {"a": "b"}, (tmp_path / name,))
+    assert read_sam_settings(tmp_path) == expected
+
+
+def test_it_says_in_which_files_they_stand(tmp_path: Path) -> None:
+    (tmp_path / "base.json").write_text('{"Stage": "dev"}')
+    (tmp_path / "mine.yaml").write_text("{$include: 'file://base.json', Size: 1}")
+    text = '[default.deploy.parameters]\nparameter_overrides = "file://mine.yaml"\n'
+    found = read(tmp_path, text)
+    assert found.parameters == {"Stage": "dev", "Size": "1"}
+    assert [path.name for path in found.files] == ["samconfig.toml", "mine.yaml", "base.json"]

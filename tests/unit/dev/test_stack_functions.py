@@ -53,3 +53,20 @@ def test_a_name_in_two_nested_stacks_means_both() -> None:
     functions = [StackFunction("A/Fn", "a"), StackFunction("B/Fn", "b")]
     assert match_function(functions, "Fn") == functions
     assert match_function(functions, "B/Fn") == functions[1:]
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [
+        ("LogRetentionaae0aa3c5b4d4f87b02d85b201efdd8aFD4BFC8A", True),
+        ("BucketNotificationsHandler050a0587b7544547bf325f094a3db8347ECC3691", True),
+        ("AWS679f53fac002430cb0da5b7982bd22872D164C4C", True),
+        ("Child/CustomS3AutoDeleteObjectsCustomResourceProviderHandler9D90184F", True),
+        ("CustomCDKBucketDeployment8693BB64968944B69AAFB0CC9EB8756C81C01536", True),
+        ("ApiF70053CD", False),
+        ("WorkersNestedStackWorkersNestedStackResourceCEAEF017/Worker11F36D0F", False),
+        ("Greeter", False),
+    ],
+)
+def test_the_cdk_has_functions_of_its_own(name: str, is_one: bool) -> None:
+    assert StackFunction(name, "physical").is_of_cdk is is_one

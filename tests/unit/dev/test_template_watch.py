@@ -23,7 +23,7 @@ class Deployments:
         self.seen: queue.Queue[list[str]] = queue.Queue()
 
     def deploy(self) -> list[Path]:
-        self.seen.put([path.read_text() for path in self.files])
+        self.seen.put([path.read_text() if path.exists() else "" for path in self.files])
         return self.files
 
     def next(self) -> list[str]:
@@ -66,6 +66,19 @@ def test_an_editor_that_replaces_the_file_is_waited_for(file: Path, tmp_path: Pa
         (new := tmp_path / "new").write_text("replaced")
         new.rename(file)
         assert deployments.next() == ["replaced"]
+
+
+def test_one_that_was_deleted_is_not_waited_for_for_ever(file: Path, tmp_path: Path) -> None:
+    (nested := tmp_path / "nested.yaml").write_text("nested")
+    deployments = Deployments(file, nested)
+    with watching(deployments):
+        nested.unlink()
+        file.write_text("without it")
+        assert deployments.next() == ["without it", ""]
+        deployments.files.remove(nested)
+        file.write_text("edited")
+        assert deployments.next() == ["edited"]
+        assert deployments.seen.empty()
 
 
 def test_files_that_come_into_it_are_watched_from_then_on(file: Path, tmp_path: Path) -> None:

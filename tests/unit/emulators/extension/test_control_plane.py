@@ -105,6 +105,7 @@ TO_A_URL = {
             lambda_integration(IntegrationType="MOCK"),
             r"may only be associated with proxy integrations \(AWS_PROXY, HTTP_PROXY\)",
         ),
+        ("Route", {"RouteKey": "GET /a/"}, "route key is not formatted properly"),
         (
             "Route",
             {"RouteKey": "GET /", "AuthorizationScopes": ["read"]},
@@ -445,3 +446,11 @@ def test_paths_that_are_none_are_warned_of() -> None:
     document = {**DOCUMENT, "paths": {"$default": {"get": {}}, "/": {"get": {}}}}
     read = openapi.read(openapi.as_text(document, "JSON"))
     assert read.warnings == ("Parse issue: attribute paths. Resource $default should start with /",)
+
+
+def test_paths_that_end_with_a_slash_get_no_route() -> None:
+    """https://github.com/aws/serverless-application-model/issues/1949"""
+    document = {**DOCUMENT, "paths": {"/": {"get": {}}, "/a/": {"get": {}}}}
+    read = openapi.read(openapi.as_text(document, "JSON"))
+    assert [route.fields["RouteKey"] for route in read.routes] == ["GET /"]
+    assert read.warnings == ("Parse issue: attribute paths. Resource /a/ should not end with /",)

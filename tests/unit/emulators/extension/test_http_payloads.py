@@ -351,6 +351,22 @@ def test_scopes() -> None:
 
 
 def test_claims_are_texts() -> None:
-    claims = {"a": ["x", "y"], "b": True, "n": 1, "o": {"k": 1}, "s": "t"}
-    texts = {"a": "[x y]", "b": "true", "n": "1", "o": '{"k":1}', "s": "t"}
-    assert as_strings(claims) == texts
+    """Objects: https://github.com/aws/aws-lambda-go/issues/570"""
+    claims = {
+        "a": ["x", "y"],
+        "b": True,
+        "n": 1,
+        "o": {"roles": ["x", "y"], "k": {"key": "value"}},
+        "p": [{"a": 1}],
+        "q": {},
+        "s": "t",
+    }
+    assert as_strings(claims) == {
+        "a": "[x y]",
+        "b": "true",
+        "n": "1",
+        "o": "map[k:map[key:value] roles:[x y]]",
+        "p": "[map[a:1]]",
+        "q": "map[]",
+        "s": "t",
+    }

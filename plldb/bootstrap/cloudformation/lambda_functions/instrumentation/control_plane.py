@@ -447,7 +447,9 @@ class LambdaControlPlane:
             return NO_CALLERS
         except (ChangeRefusedError, ValueError):
             return UNKNOWN_CALLERS
-        return Callers.from_policy(policy) if isinstance(policy, dict) else UNKNOWN_CALLERS
+        if not isinstance(policy, dict):
+            return UNKNOWN_CALLERS
+        return Callers.from_policy(policy, qualifier)
 
     def version(self, name: str, number: str) -> Found:
         found: Found = self._call(

@@ -168,8 +168,16 @@ class Callers:
     services: frozenset[str] = frozenset()
 
     @classmethod
-    def from_policy(cls, policy: Facts) -> Callers:
-        allowed = [one for one in policy.get("Statement", ()) if one.get("Effect") == "Allow"]
+    def from_policy(cls, policy: Facts, qualifier: str = "") -> Callers:
+        """Of the function without an alias, or of the alias ``qualifier``.
+
+        Each has a policy of its own; an emulator may give all of a function's statements for any.
+        """
+        allowed = [
+            one
+            for one in policy.get("Statement", ())
+            if one.get("Effect") == "Allow" and _is_about(one, qualifier)
+        ]
         services: set[str] = set()
         for statement in allowed:
             principal = statement.get("Principal")
@@ -177,6 +185,12 @@ class Callers:
             services |= {named} if isinstance(named, str) else {*named}
         # In China, some have names of their own.
         return cls(bool(allowed), frozenset(one.removesuffix(".cn") for one in services))
+
+
+def _is_about(statement: Facts, qualifier: str) -> bool:
+    # arn:partition:lambda:region:account:function:name, and perhaps :alias
+    _, is_arn, rest = str(statement.get("Resource")).partition(":function:")
+    return not is_arn or rest.partition(":")[2] == qualifier
 
 
 NO_CALLERS, UNKNOWN_CALLERS = Callers(), Callers(are_any=True)

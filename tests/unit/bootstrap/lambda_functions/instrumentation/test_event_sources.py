@@ -125,6 +125,23 @@ def test_services_of_the_partition_in_china_are_known_as_well() -> None:
     assert [*list_caller_cautions(services)] != []
 
 
+def test_statements_of_an_alias_are_not_those_of_the_function() -> None:
+    def statement(service: str, resource: str) -> dict[str, Any]:
+        return {"Effect": "Allow", "Principal": {"Service": service}, "Resource": resource}
+
+    arn = "arn:aws:lambda:us-east-1:123456789012:function:greeter"
+    policy = {
+        "Statement": [
+            statement("sns.amazonaws.com", f"{arn}:live"),
+            statement("s3.amazonaws.com", f"{arn}:next"),
+        ]
+    }
+    assert not Callers.from_policy(policy).are_any
+    assert Callers.from_policy(policy, "live").services == {"sns.amazonaws.com"}
+    policy["Statement"].append(statement("events.amazonaws.com", arn))
+    assert Callers.from_policy(policy).services == {"events.amazonaws.com"}
+
+
 @pytest.mark.parametrize(
     "name", ["SQS", "Kinesis", "DynamoDB", "MSK", "MQ", "DocumentDB", "Cognito"]
 )

@@ -164,6 +164,8 @@ def _routes(
     document: Document, prefix: str, authorizers: Mapping[str, Record], signed: set[str]
 ) -> Iterator[ImportedRoute]:
     for path, item in (document.get("paths") or {}).items():
+        if _ends_with_a_slash(path):
+            continue
         for verb, described in _resolved(document, item or {}).items():
             if verb != ANY_METHOD and verb.lower() not in METHODS:
                 continue
@@ -187,6 +189,13 @@ def _routes(
                 _integration(document, operation.get(INTEGRATION_EXTENSION)),
                 name if name in authorizers else "",
             )
+
+
+def _ends_with_a_slash(path: str) -> bool:
+    """Such a path gets no route:
+    https://github.com/aws/serverless-application-model/issues/1949
+    """
+    return path.endswith("/") and path.strip("/") not in ("", DEFAULT_ROUTE)
 
 
 def _route_key(verb: str, path: str, prefix: str) -> str:
@@ -300,6 +309,8 @@ def _warnings(document: Document) -> Iterator[str]:
     for path, item in (document.get("paths") or {}).items():
         if not path.startswith("/"):
             yield f"Parse issue: attribute paths. Resource {path} should start with /"
+        if _ends_with_a_slash(path):
+            yield f"Parse issue: attribute paths. Resource {path} should not end with /"
         for verb, operation in (item or {}).items():
             for place, reference in _references(operation, ()):
                 if reference.startswith("#/") and _at(document, reference) is None:

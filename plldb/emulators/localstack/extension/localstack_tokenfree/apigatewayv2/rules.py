@@ -210,7 +210,8 @@ def websocket_route_key(record: Record, api: Surroundings) -> str | None:
 
 
 def http_route_key(record: Record, api: Surroundings) -> str | None:
-    """``$default``, or a method and a path whose last part may be greedy.
+    """``$default``, or a method and a path whose last part may be greedy. No path but the root's
+    ends with a slash: https://github.com/aws/serverless-application-model/issues/1949
 
     https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html
     """
@@ -232,7 +233,7 @@ _PATH_VARIABLE = re.compile(r"\{[A-Za-z0-9._:$-]+(\+?)\}")
 
 def is_http_path(path: str) -> bool:
     """Each part is text or one variable; only the last one may be greedy."""
-    if not path.startswith("/"):
+    if not path.startswith("/") or (path != "/" and path.endswith("/")):
         return False
     parts = path[1:].split("/")
     for number, part in enumerate(parts, start=1):

@@ -78,7 +78,9 @@ def granted_scopes(claims: Claims, wanted: Sequence[str]) -> list[str] | None:
 
 
 def as_strings(claims: Claims) -> dict[str, str]:
-    """Claims as events carry them: lists in brackets, without commas."""
+    """Claims as events carry them: lists in brackets, without commas, and objects as Go writes its
+    maps: https://github.com/aws/aws-lambda-go/issues/570
+    """
     return {name: _as_string(value) for name, value in claims.items()}
 
 
@@ -87,6 +89,9 @@ def _as_string(value: Any) -> str:
         return value
     if isinstance(value, list):
         return f"[{' '.join(_as_string(item) for item in value)}]"
+    if isinstance(value, Mapping):
+        pairs = (f"{name}:{_as_string(content)}" for name, content in sorted(value.items()))
+        return f"map[{' '.join(pairs)}]"
     return json.dumps(value, separators=(",", ":"))
 
 

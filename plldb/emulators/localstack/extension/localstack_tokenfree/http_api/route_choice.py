@@ -3,6 +3,8 @@
 The most specific one: a full match of path and method, then a greedy path variable, then
 ``$default``. Parts that are spelled out win over variables, a method over ``ANY``:
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html
+A slash at the end of a path is no part of any other route than a greedy one, whose variable may be
+empty: https://github.com/storacha/w3infra/pull/166
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -53,11 +55,10 @@ def _parts(path: str) -> list[str]:
 def _match_parts(pattern: Sequence[str], parts: Sequence[str]) -> dict[str, str] | None:
     parameters: dict[str, str] = {}
     for position, wanted in enumerate(pattern):
-        if _is_greedy(wanted):
-            rest = "/".join(parts[position:])
-            return {**parameters, wanted[1:-2]: unquote(rest)} if rest else None
         if position >= len(parts):
             return None
+        if _is_greedy(wanted):
+            return {**parameters, wanted[1:-2]: unquote("/".join(parts[position:]))}
         if _is_variable(wanted):
             if not parts[position]:
                 return None

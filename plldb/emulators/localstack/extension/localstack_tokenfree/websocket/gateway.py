@@ -34,7 +34,7 @@ from .expressions import Scope, select_route_key
 from .functions import IntegrationError
 from .integrations import Call, Reply, call_integration
 from .request_models import is_valid
-from .transport import Socket, refuse
+from .transport import ABNORMAL, DISCONNECT_TURNS, Socket, refuse
 
 LOG = logging.getLogger(__name__)
 TRACE_HEADER = "X-Amzn-Trace-Id"
@@ -215,13 +215,17 @@ def open_connection(request: WebSocketRequest, stage: StageView) -> None:
         connection.socket = socket
         CONNECTIONS.add(connection)
 
-    Socket.accept(
-        request,
-        chosen_subprotocol(reply),
-        listener=connection,
-        register=register,
-        on_gone=lambda: CONNECTIONS.remove(connection),
-    )
+    try:
+        Socket.accept(
+            request,
+            chosen_subprotocol(reply),
+            listener=connection,
+            register=register,
+            on_gone=lambda: CONNECTIONS.remove(connection),
+        )
+    except WebSocketDisconnectedError:  # after $connect, which may have made a record of it
+        DISCONNECT_TURNS.submit(connection.on_close, ABNORMAL, "")
+        raise
     if connection.stage() is None:  # deleted while $connect ran
         connection.leave(stage)
 

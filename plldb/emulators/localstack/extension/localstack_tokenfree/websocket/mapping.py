@@ -2,9 +2,6 @@
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/websocket-api-data-transformations.html
 https://docs.aws.amazon.com/apigateway/latest/developerguide/websocket-api-data-mapping.html
-The engine for templates is that of LocalStack's REST APIs, with ``$util`` mended. Maps are written
-as Java writes them, ``{a=b, c=d}``: https://docs.aws.amazon.com/apigateway/latest/developerguide/
-api-gateway-mapping-template-reference.html calls them so.
 """
 
 import copy
@@ -12,33 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import airspeed
-from localstack.services.apigateway.next_gen.execute_api.template_mapping import (
-    ApiGatewayVtlTemplate,
-    VelocityUtilApiGateway,
-    VTLMap,
-)
+from localstack.services.apigateway.next_gen.execute_api.template_mapping import VTLMap
 
 from .expressions import Scope, choose
 from .functions import IntegrationError
-from .template_utilities import decoded_base64, with_single_quotes_escaped
-
-
-class Utilities(VelocityUtilApiGateway):
-    """``$util``."""
-
-    def base64Decode(self, value: Any) -> str:  # noqa: N802  # Velocity's name
-        return decoded_base64(str(value))
-
-    def escapeJavaScript(self, value: Any) -> str:  # noqa: N802  # Velocity's name
-        escaped: str = super().escapeJavaScript(value)
-        return with_single_quotes_escaped(escaped) if isinstance(value, str) else escaped
-
-
-class Engine(ApiGatewayVtlTemplate):
-    def prepare_namespace(self, *arguments: Any, **options: Any) -> dict[str, Any]:
-        return {**super().prepare_namespace(*arguments, **options), "util": Utilities()}
-
+from .template_engine import AnyCase, Engine
 
 ENGINE = Engine()
 JSON = "application/json"
@@ -61,7 +36,7 @@ def render(template: str, body: str, scope: Scope) -> Rendered:
     context["responseOverride"] = {"header": {}, "status": 0}
     context = VTLMap(context)
     params = VTLMap({"path": {}, "querystring": dict(scope.query)})
-    params["header"] = _AnyCase(scope.headers)
+    params["header"] = AnyCase(scope.headers)
     variables = {
         "context": context,
         "stageVariables": VTLMap(scope.stage_variables),
@@ -72,17 +47,6 @@ def render(template: str, body: str, scope: Scope) -> Rendered:
     except Exception as error:  # whatever the engine meets in somebody's template
         raise IntegrationError(f"the template can't be rendered: {error}") from error
     return Rendered(text, context["requestOverride"], context["responseOverride"])
-
-
-class _AnyCase(VTLMap):
-    """Headers: names in any case."""
-
-    def get(self, name: str, default: Any = None) -> Any:
-        return next((value for key, value in self.items() if key.lower() == name.lower()), default)
-
-
-METHODS = airspeed.operators.__additional_methods__
-METHODS[_AnyCase] = METHODS[dict]  # such as keySet(), which the engine finds by the exact class
 
 
 def choose_template(
