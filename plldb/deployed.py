@@ -10,6 +10,9 @@ from plldb.templates import TemplateError, as_dict, is_computed, parse_template
 
 FUNCTION_TYPE = "AWS::Lambda::Function"
 NESTED_STACK_TYPE = "AWS::CloudFormation::Stack"
+# What 'plldb deploy' puts in the place of a resource that an emulator can't have. It is made at
+# once, and does nothing.
+PLACEHOLDER_TYPE = "AWS::CloudFormation::WaitConditionHandle"
 _CUSTOM_RESOURCE_TYPES = ("AWS::CloudFormation::CustomResource", "Custom::")
 
 

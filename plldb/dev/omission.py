@@ -7,20 +7,19 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-# It is made at once, and does nothing.
-_INERT_TYPE = "AWS::CloudFormation::WaitConditionHandle"
+from plldb.deployed import PLACEHOLDER_TYPE
 
 
 def leave_out(
     logical_id: str, body: dict[str, Any], attributes: Mapping[str, Any] = MappingProxyType({})
 ) -> None:
-    """Something inert has its logical id then, for what refers to it or depends on it.
+    """A placeholder has its logical id then, for what refers to it or depends on it.
 
     What asks for its attributes gets those of ``attributes``, and a name that nobody has for any
     other.
     """
     resource = body["Resources"][logical_id]
-    resource["Type"] = _INERT_TYPE
+    resource["Type"] = PLACEHOLDER_TYPE
     resource.pop("Properties", None)
     _put_in(body, logical_id, attributes)
 

@@ -128,6 +128,18 @@ class TestSam:
         finally:
             sam.target.client("cloudformation").delete_stack(StackName=name)
 
+    def test_what_the_emulator_can_not_have_does_not_keep_the_rest_from_being_debugged(
+        self, sam: Folder
+    ) -> None:
+        template = (sam.path / "template.yaml").read_text()
+        group = "Group: {Type: AWS::ResourceGroups::Group, Properties: {Name: group}}"
+        sam.write("template.yaml", template.replace("Outputs:", f"  {group}\nOutputs:"))
+        done = sam.plldb("deploy", "--yes", "--output", "json").succeeded()
+        assert "Group: left out: " in json.loads(done.stderr)["warning"]
+        with sam.plldb.attach(sam.name, *PATIENT) as attached:
+            assert attached.wait_for("ready")["instrumented"] == 2
+            detach(attached)
+
     def test_what_is_deployed_can_be_attached_to(self, sam: Folder, backend: Backend) -> None:
         sam.deploy()
         with sam.plldb.attach(sam.name, *PATIENT) as attached:
@@ -315,10 +327,11 @@ class TestFailures:
         assert folder.invoke("Fn") == 1
 
     def test_a_template_that_cloudformation_refuses(self, folder: Folder) -> None:
-        folder.write("template.yaml", "Resources: {T: {Type: AWS::No::Such}}")
+        topic = "{Type: AWS::SNS::Topic, Properties: {TopicName: !FindInMap [No, such, name]}}"
+        folder.write("template.yaml", f"Resources: {{T: {topic}}}")
         failed = folder.plldb("deploy", "--yes")
         assert failed.exit_code == 1
-        assert "AWS::No::Such" in failed.stderr
+        assert "No::such::name" in failed.stderr
         assert "Traceback" not in failed.stderr
 
 

@@ -17,6 +17,7 @@ from plldb.debugger.wrapped_handlers import is_wrapper
 from plldb.deployed import (
     FUNCTION_TYPE,
     NESTED_STACK_TYPE,
+    PLACEHOLDER_TYPE,
     DeployedFunction,
     DeployedStack,
 )
@@ -108,7 +109,7 @@ def find_foreign_resource(resources: Mapping[str, str], stack: DeployedStack) ->
     others = {name: kind for name, kind in sorted(kinds.items()) if not _is_unsteady(kind)}
     for name, kind in others.items():
         there = stack.resources.get(name)
-        if there is not None and there != kind:
+        if there not in (None, PLACEHOLDER_TYPE, kind):
             return f"{name} is of the type {there} in the stack, and of {kind} in the template"
     if any(name in stack.resources for name in others):
         return None
@@ -185,6 +186,8 @@ def _explain_absent(file: Path | None, renewal: str | None) -> str:
 
 def _explain_undeployed(name: str, stack: DeployedStack) -> str:
     kind = stack.resources.get(name)
+    if kind == PLACEHOLDER_TYPE:
+        return "it was left out when the stack was deployed: the emulator can't have it"
     if kind is not None:
         return f"in the stack it is of the type {kind}"
     return "the stack has no such function; deploy it first"

@@ -14,7 +14,7 @@ from plldb.config import FileOverrides, FileStack
 from plldb.debugger.sources.choice import CodeOptions, choose_sources
 from plldb.debugger.sources.project import CodeSource, Project
 from plldb.debugger.sources.stack_settings import StackSettings, list_project
-from plldb.deployed import DeployedFunction, DeployedStack
+from plldb.deployed import PLACEHOLDER_TYPE, DeployedFunction, DeployedStack
 from plldb.errors import SourceError, UsageError
 from tests.unit.debugger.sources.cloud_assemblies import synthesise
 
@@ -170,6 +170,11 @@ class TestDeployed:
         assert "no such function" in chosen.warnings["WriteItem"]
         assert "of the type AWS::SQS::Queue" in chosen.warnings["Gone"]
 
+    def test_what_the_emulator_can_not_have_is_said(self, project: Path) -> None:
+        stack = deploy({"ReadItem": "app.read"}, WriteItem=PLACEHOLDER_TYPE)
+        chosen = choose_sources(CodeOptions(project), "app", stack)
+        assert "the emulator can't have it" in chosen.warnings["WriteItem"]
+
     @pytest.mark.parametrize(
         ("stack", "said"),
         [
@@ -280,6 +285,8 @@ Resources:
             {"FRole": "AWS::IAM::Role"},
             {"Orders": "AWS::DynamoDB::Table"},
             {"Orders": "AWS::DynamoDB::Table", "OtherQueue": "AWS::SQS::Queue"},
+            # The emulator could not have it.
+            {"Queue": PLACEHOLDER_TYPE},
         ],
     )
     def test_a_template_with_edits_is_the_stacks_own(
