@@ -104,9 +104,7 @@ def fill_gaps_of_ministack(
             remarks += _nest(logical_id, resource)
         elif lacks_image(resource):
             leave_out(logical_id, body)
-            remarks.append(
-                f"{logical_id}: left out: its image is not built, nor would it run"
-            )
+            remarks.append(f"{logical_id}: left out: its image is not built, nor would it run")
         elif kind == SAM_FUNCTION:
             remarks += _route_events(logical_id, resource, resources)
         elif kind in (_HTTP_API, "AWS::ApiGatewayV2::Api"):
