@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -23,11 +23,13 @@ from plldb.background.json_lines import (
     is_being_written,
     name_older,
     parse_line,
+    read_json_lines,
 )
 from plldb.debugger.children.invoker import OutputWritten, Progress, RunState
 from plldb.debugger.invocation_runner import InvocationFinished, InvocationStarted
 from plldb.replay.history import History, Invocation
 from plldb.replay.recorder import name_file
+from plldb.templates import as_list
 
 # Sessions of one folder whose invocations are kept, and how much of each: two files of it.
 _KEPT_SESSIONS = 5
@@ -47,9 +49,9 @@ class InvocationJournal:
     """Takes a session's events, after ``history`` has had them, and writes them into ``folder``.
 
     ``mask`` takes secrets out, also those of the function's variables, which are not written
-    themselves. ``recordings`` is the folder of --record. It is all done in
-    another thread, and what can't be written harms nothing. Raises OSError if there can't be such
-    a file.
+    themselves. ``recordings`` is the folder of --record, ``stacks`` are those that the session is
+    attached to. It is all done in another thread, and what can't be written harms nothing. Raises
+    OSError if there can't be such a file.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class InvocationJournal:
         history: History,
         mask: Callable[[Any], Any],
         recordings: Path | None,
+        stacks: Sequence[str] = (),
         max_bytes: int = _MAX_BYTES,
     ) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -69,6 +72,7 @@ class InvocationJournal:
             "journal": 1,
             "pid": os.getpid(),
             "recordings": None if recordings is None else str(recordings),
+            "stacks": list(stacks),
         }
         path = folder / f"{now}-{os.getpid()}{_SUFFIX}"
 
@@ -180,6 +184,17 @@ def _has_writer(path: Path) -> bool:
     with suppress(OSError):
         return is_being_written(path)
     return False
+
+
+def list_attached(folder: Path) -> list[str]:
+    """The stacks that sessions are attached to which write into ``folder`` at this moment."""
+    stacks: dict[str, None] = {}
+    for path in sorted(folder.glob(f"*{_SUFFIX}")):
+        with suppress(OSError):
+            if is_being_written(path):
+                first = next(read_json_lines(path), {})
+                stacks |= dict.fromkeys(map(str, as_list(first.get("stacks"))))
+    return list(stacks)
 
 
 @dataclass

@@ -140,9 +140,9 @@ class AttachFactory:
         """Writes down meanwhile what 'plldb invocations' shows."""
         from plldb.cli.background import open_journal
 
-        history = self.keep_history(stacks)
+        history, names = self.keep_history(stacks), _list_names(stacks)
         record, in_background = self._options.record, self._options.background is not None
-        with open_journal(self._factory, record, in_background, history) as journal:
+        with open_journal(self._factory, names, record, in_background, history) as journal:
             if journal is not None:
                 self._listeners.append(journal.take)
             yield

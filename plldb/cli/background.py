@@ -176,10 +176,14 @@ def _ending(presence: Presence) -> Iterator[None]:
 
 @contextmanager
 def open_journal(
-    factory: Factory, recordings: Path | None, in_background: bool, history: History
+    factory: Factory,
+    stacks: Sequence[str],
+    recordings: Path | None,
+    in_background: bool,
+    history: History,
 ) -> Iterator[InvocationJournal | None]:
-    """Writes down the invocations of a session in this folder; None if that is not wanted, or if it
-    can't be done, which is logged.
+    """Writes down the invocations of a session of ``stacks`` in this folder; None if that is not
+    wanted, or if it can't be done, which is logged.
 
     Of AWS, events are other people's, as a rule: they are written down only if plldb.toml says so,
     or if the session is in the background, where they can't be seen otherwise.
@@ -203,6 +207,7 @@ def open_journal(
             history,
             factory.make_masks().apply,
             None if recordings is None else folder / recordings,
+            stacks,
         )
     except (OSError, SessionError) as error:
         logger.warning("the invocations of this session are not written down: %s", error)

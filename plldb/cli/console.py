@@ -55,12 +55,10 @@ class Console:
         self._stderr: RichConsole | None = None
         if output == "text":
             _never_fail_on_a_character()
-            from rich.console import Console as RichConsole
-
             # https://no-color.org: nothing but text, where rich alone would leave out colours only.
             colours: Any = None if os.environ.get("NO_COLOR") else "auto"
             make = partial(
-                RichConsole, color_system=colours, highlight=False, soft_wrap=True, emoji=False
+                _make_console, color_system=colours, highlight=False, soft_wrap=True, emoji=False
             )
             self._stdout, self._stderr = make(), make(stderr=True)
 
@@ -256,6 +254,17 @@ def _read_line(terminal: int, is_over: Callable[[], bool]) -> bytes:
     raise EOFError("a debugger has the terminal now.")
 
 
+def _make_console(**options: Any) -> RichConsole:
+    from rich.console import Console as RichConsole
+
+    class Stream(RichConsole):
+        def on_broken_pipe(self) -> None:
+            """Raises BrokenPipeError; rich would end the process in the middle of its work."""
+            raise  # noqa: PLE0704 (rich calls it in its except clause)
+
+    return Stream(**options)
+
+
 def _make_rows(lines: Sequence[str]) -> Text:
     """One for each line, whose end is cut off where there is no room."""
     from rich.text import Text
@@ -315,9 +324,9 @@ def give_up_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def show_abort() -> None:
+def show_abort(as_json: bool) -> None:
     """Somebody has pressed Ctrl-C, and nothing more was to be done."""
-    _write_to_stderr({}, "Aborted!", as_json=False)
+    _write_to_stderr({"error": "Aborted.", "hint": None}, "Aborted!", as_json)
 
 
 def _write_whole(stream: TextIO, line: bytes) -> None:

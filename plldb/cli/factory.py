@@ -117,16 +117,29 @@ class Factory:
         return Masks(() if file is None else file.record.mask)
 
     def find_stack_name(self, *, is_deployed: bool = True) -> str:
-        """That of the project in this folder. Raises UsageError if it has several."""
+        """That of the project in this folder, of several the one that a session here is attached
+        to. Raises UsageError if it has several still.
+        """
         from plldb.dev.project_stack import find_stack_name
 
-        return find_stack_name(Path.cwd(), self.resolver.file, is_deployed=is_deployed)
+        return find_stack_name(
+            Path.cwd(),
+            self.resolver.file,
+            is_deployed=is_deployed,
+            find_attached=self._find_attached if is_deployed else tuple,
+        )
+
+    def _find_attached(self) -> list[str]:
+        from plldb.background.invocation_journal import list_attached
+        from plldb.background.session_folder import SessionFolder
+
+        return list_attached(SessionFolder(self.home.value, Path.cwd()).journals)
 
     def find_adaptation(self) -> Adaptation:
         """What is changed in templates, so that this target deploys them as AWS would."""
         from plldb.dev.emulator_adaptation import choose_adaptation
 
-        return choose_adaptation(self.target_settings, self.target.region)
+        return choose_adaptation(self.target, self.target_settings)
 
     # --- What is said, and what is logged -------------------------------------
 
@@ -206,8 +219,10 @@ class Factory:
         this process, unless credentials have to be renewed meanwhile. Raises CommandError.
         """
         from plldb.dev.command_runner import become, end_as, run_beside
+        from plldb.dev.tool_environment import name_endpoint
 
         environ = self.open_tool_environment()
+        command = name_endpoint(command, self.target_settings)
         if self._has_lasting_keys:
             become(command, environ)
         return end_as(run_beside(command, environ))

@@ -149,6 +149,8 @@ class Child:
         # What was loaded by the end of the last request; of use only while it has not changed.
         self.loaded = NOTHING_LOADED
         self._reply: asyncio.Future[Reply | ImportReply] | None = None
+        # That of the last request. Processes that the code forks may answer former ones once more.
+        self._number = 0
         self._ready: asyncio.Future[Header] = self._loop.create_future()
         self._is_running = True
         self._is_ending = False
@@ -232,8 +234,9 @@ class Child:
         if not self.is_usable:
             raise ChildExitedError(self._process.returncode or 0)
         self._is_busy = True
+        self._number += 1
         self._reply = self._loop.create_future()
-        self._send(header, text)
+        self._send(header | {"number": self._number}, text)
         try:
             return await self._reply
         finally:
@@ -304,15 +307,9 @@ class Child:
 
     def _handle_frame(self, header: Header, text: str) -> None:
         match header["type"]:
-            case "result":
-                is_raw = header["isBase64"]
-                self._settle(Reply(None, None, raw=text) if is_raw else Reply(text, None))
-            case "error":
-                self._settle(Reply(None, header["error"], header["isLoaded"]))
-            case "retry":
-                self._settle(Reply(None, None, is_loaded=False, wants_retry=True))
-            case "imported":
-                self._settle(ImportReply(header["error"], header.get("remedy", "")))
+            case "result" | "error" | "retry" | "imported":
+                if header["number"] == self._number:
+                    self._settle(_read_reply(header, text))
             case "loaded":
                 self.loaded = read_loaded_files(header)
             case "ready":
@@ -370,6 +367,17 @@ class Child:
                 await asyncio.sleep(_POLL_SECONDS)
             if ready["adapterGroup"] is not None:
                 _signal_group(ready["adapterGroup"], signal.SIGKILL)
+
+
+def _read_reply(header: Header, text: str) -> Reply | ImportReply:
+    match header["type"]:
+        case "result":
+            return Reply(None, None, raw=text) if header["isBase64"] else Reply(text, None)
+        case "error":
+            return Reply(None, header["error"], header["isLoaded"])
+        case "retry":
+            return Reply(None, None, is_loaded=False, wants_retry=True)
+    return ImportReply(header["error"], header.get("remedy", ""))
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from plldb.background.invocation_journal import InvocationJournal, JournalReader
+from plldb.background.invocation_journal import InvocationJournal, JournalReader, list_attached
 from plldb.background.json_lines import JsonLinesWriter
 from plldb.background.known_invocations import abridge, choose, has_failed, is_of, summarize
 from plldb.debugger.children.invoker import Outcome, OutputWritten, Progress, RunState
@@ -44,7 +44,9 @@ class Session:
     ) -> None:
         self.history = history or History(["shop"])
         masks = Masks()
-        self.journal = InvocationJournal(folder, self.history, masks.apply, recordings, **limits)
+        self.journal = InvocationJournal(
+            folder, self.history, masks.apply, recordings, ["shop"], **limits
+        )
 
     def take(self, *events: object) -> None:
         for event in events:
@@ -352,3 +354,15 @@ def test_a_function_may_be_named_with_its_stack(name: str) -> None:
     for function in ("Greeter", "shop/Greeter"):
         assert is_of({"function": function, "stackName": "shop"}, name)
     assert not is_of({"function": "Other", "stackName": "shop"}, name)
+
+
+def test_others_see_which_stacks_are_attached_to_here_and_no_longer_than_that(
+    tmp_path: Path,
+) -> None:
+    assert list_attached(tmp_path) == []
+    with Session(tmp_path) as session:
+        assert list_attached(tmp_path) == ["shop"]
+        with Session(tmp_path):
+            session.run("a", 1.0)
+            assert list_attached(tmp_path) == ["shop"]
+    assert list_attached(tmp_path) == []

@@ -53,6 +53,30 @@ def test_then_the_one_that_is_attached_to(tmp_path: Path) -> None:
     assert find_stack_name(tmp_path, file_of("shop", attach=attach), is_deployed=False) == "shop"
 
 
+@pytest.mark.parametrize(
+    ("attached", "found"),
+    [(["two"], "two"), (["other", "two"], "two"), ([], None), (["other"], None)],
+)
+def test_of_several_the_one_that_is_attached_to(
+    attached: list[str], found: str | None, tmp_path: Path
+) -> None:
+    synthesise(tmp_path, "one", "two")
+    for file in (None, file_of("one", "two")):
+        if found is not None:
+            assert find_stack_name(tmp_path, file, find_attached=lambda: attached) == found
+            continue
+        with pytest.raises(UsageError, match="several stacks: one, two"):
+            find_stack_name(tmp_path, file, find_attached=lambda: attached)
+
+
+def test_where_none_is_named_the_one_that_is_attached_to(tmp_path: Path) -> None:
+    assert find_stack_name(tmp_path, None, find_attached=lambda: ["shop"]) == "shop"
+    found = find_stack_name(tmp_path, None, find_attached=lambda: ["shop", "billing"])
+    assert found == name_after(tmp_path)
+    synthesise(tmp_path, "one")
+    assert find_stack_name(tmp_path, None, find_attached=lambda: ["shop"]) == "one"
+
+
 def test_or_the_one_that_the_project_is_deployed_as(tmp_path: Path) -> None:
     synthesise(tmp_path, "one", "two")
     with pytest.raises(UsageError, match="several stacks: one, two") as raised:

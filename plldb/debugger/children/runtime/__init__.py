@@ -44,6 +44,9 @@ These are the frames::
     go                                 ←     paused: about to use the terminal, or done with it
     end: after the answer, if any            failed {message, hint}: the debugger can't be started
 
+``import`` and ``invoke`` have a ``number``, and so has what answers them (``imported``,
+``result``, ``error``, ``retry``): a process that the code forks may answer a second time.
+
 How it ends: ``end`` makes it leave its loop, so that the interpreter shuts down as it does after
 any program. SIGTERM does the same in the middle of an invocation, as ``sys.exit`` would. The end of
 the first pipe means that plldb itself is gone: then this process ends as by SIGTERM, or else by

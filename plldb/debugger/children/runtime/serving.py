@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import traceback
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 class Runtime:
     def __init__(self, pipes: InvokerPipes, start: Header) -> None:
         self._pipes = pipes
+        self._pid = os.getpid()
+        self._number = 0
         self._code_dir: str = start["codeDir"]
         self._name: str = start["handler"]
         self._debugger: Header = start["debugger"]
@@ -81,11 +84,16 @@ class Runtime:
             pass_breakpoints_over()
 
     def serve(self) -> None:
-        """Answers invocations until it is told to end."""
-        while True:
+        """Answers invocations until it is told to end.
+
+        A process that the code has forked may answer, too, if it comes back out of the handler. It
+        ends then: nothing is sent to it.
+        """
+        while os.getpid() == self._pid:
             header, event = self._pipes.receive()
             if header["type"] == "end":
                 return
+            self._number = header["number"]
             if header["isChanged"]:
                 self._forget()
             if header["type"] == "import":
@@ -300,7 +308,7 @@ class Runtime:
             loaded = self._loaded.take_news()
         if loaded is not None:
             self._pipes.send("loaded", loaded)
-        self._pipes.send(kind, header, text)
+        self._pipes.send(kind, {"number": self._number, **header}, text)
 
 
 class _Report(NamedTuple):

@@ -291,6 +291,31 @@ class TestBusy:
         """)
         assert value(project.invoke(python=python)) == [-15] * 20
 
+    @every_python
+    @pytest.mark.parametrize("way", ["return 'forked'", "raise ValueError('forked')"])
+    def test_one_that_leaves_the_handler_answers_once_and_ends(
+        self, project: Project, python: Interpreter, way: str
+    ) -> None:
+        """As on Lambda, the first of both answers counts, and only for its own invocation."""
+        project.write(f"""
+            import os
+            def handler(event, context):
+                if event != "fork":
+                    return event
+                child = os.fork()
+                if child == 0:
+                    {way}
+                return os.waitpid(child, 0)
+        """)
+
+        async def work(invoker: Invoker) -> list[Any]:
+            first = await invoke(invoker, project.function(), "fork")
+            return [first, *[value(await invoke(invoker, project.function(), n)) for n in range(3)]]
+
+        first, *others = project.run(work, python=python)
+        assert "forked" in (first.result or error(first)["errorMessage"])
+        assert others == [0, 1, 2]
+
 
 class TestWithoutPlldb:
     """plldb itself was killed, and can't end anything."""
