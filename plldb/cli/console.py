@@ -55,12 +55,10 @@ class Console:
         self._stderr: RichConsole | None = None
         if output == "text":
             _never_fail_on_a_character()
-            from rich.console import Console as RichConsole
-
             # https://no-color.org: nothing but text, where rich alone would leave out colours only.
             colours: Any = None if os.environ.get("NO_COLOR") else "auto"
             make = partial(
-                RichConsole, color_system=colours, highlight=False, soft_wrap=True, emoji=False
+                _make_console, color_system=colours, highlight=False, soft_wrap=True, emoji=False
             )
             self._stdout, self._stderr = make(), make(stderr=True)
 
@@ -254,6 +252,17 @@ def _read_line(terminal: int, is_over: Callable[[], bool]) -> bytes:
             with suppress(BlockingIOError):
                 return os.read(terminal, _LONGEST_SECRET_BYTES)
     raise EOFError("a debugger has the terminal now.")
+
+
+def _make_console(**options: Any) -> RichConsole:
+    from rich.console import Console as RichConsole
+
+    class Stream(RichConsole):
+        def on_broken_pipe(self) -> None:
+            """Raises BrokenPipeError; rich would end the process in the middle of its work."""
+            raise  # noqa: PLE0704 (rich calls it in its except clause)
+
+    return Stream(**options)
 
 
 def _make_rows(lines: Sequence[str]) -> Text:

@@ -128,8 +128,14 @@ def _find_program(environment: Path) -> Path | None:
     """One that leads nowhere is found too: its environment is meant, and has to be made anew."""
     programs = [environment / place for place in _PLACES]
     there = [program for program in programs if program.is_file()]
-    links = [program for program in programs if program.is_symlink()]
+    links = [program for program in programs if _find_broken_link(program)]
     return next(iter(there + links), None)
+
+
+def _find_broken_link(program: Path) -> Path | None:
+    """The program, or the folder of its environment."""
+    ends = (program, program.parent.parent)
+    return next((end for end in ends if end.is_symlink() and not end.exists()), None)
 
 
 def _find_named(python: str, named_by: str) -> Path:
@@ -159,7 +165,8 @@ def check_interpreter(path: Path, what: str, patience: float = _CHECK_SECONDS) -
             timeout=patience,
             check=False,
         )
-        major, minor, micro = json.loads(answer.stdout)
+        # What stands before it is a wrapper's.
+        major, minor, micro = json.loads(answer.stdout.strip().rpartition(b"\n")[2])
         version = (int(major), int(minor), int(micro))
     except subprocess.TimeoutExpired:
         raise _make_not_python_error(
@@ -167,12 +174,13 @@ def check_interpreter(path: Path, what: str, patience: float = _CHECK_SECONDS) -
         ) from None
     except OSError as error:
         reason = error.strerror or str(error)
-        if path.is_symlink() and not path.exists():
-            reason = f"it is a link to {path.readlink()}, which is not there"
+        if link := _find_broken_link(path):
+            what_is = "it" if link == path else str(link)
+            reason = f"{what_is} is a link to {link.readlink()}, which is not there"
         raise _make_not_python_error(path, what, reason) from None
     except (ValueError, TypeError):
-        said = answer.stderr.decode(errors="replace").strip().splitlines()
-        reason = said[-1] if said else f"it gave no version (exit status {answer.returncode})"
+        said = answer.stderr.decode(errors="replace").strip()
+        reason = _find_gist(said) or f"it gave no version (exit status {answer.returncode})"
         raise _make_not_python_error(path, what, reason) from None
     if version < MINIMUM:
         raise SourceError(
@@ -181,6 +189,13 @@ def check_interpreter(path: Path, what: str, patience: float = _CHECK_SECONDS) -
         )
     logger.debug("%s (%s) is Python %d.%d.%d", path, what, *version)
     return Interpreter(path, version)
+
+
+def _find_gist(said: str) -> str:
+    """Programs begin with what is wrong, before what could be done; Python's traces end with it."""
+    lines = said.splitlines()
+    is_trace = any(line.startswith("Traceback ") for line in lines)
+    return "".join(lines[-1:] if is_trace else lines[:1]).strip().rstrip(".")
 
 
 def _make_not_python_error(path: Path, what: str, reason: str) -> SourceError:

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from requests_aws4auth import AWS4Auth
 
 from .cloud import REGION, Cloud, Stack, wait_for
+from .websocket_api import endpoint_inside, function
 
 GUIDE = "https://docs.aws.amazon.com/apigateway/latest/developerguide/"
 LAMBDA = "http-api-develop-integrations-lambda.html"
@@ -577,6 +578,37 @@ def test_request_forwarded_to_a_url(api: Api) -> None:
     assert response.json() == ["POST", "/below/a/b", "colour=green", "x"]
     assert response.headers["x-seen"] == "light.green"
     assert response.headers["set-cookie"] == "a=1, b=2"
+
+
+HEADERS_BACK = """
+import json
+
+
+def handler(event, context):
+    return {"statusCode": 200, "body": json.dumps(event["headers"])}
+"""
+
+
+@pytest.mark.parametrize("mapped", ["other.example.com", None])
+def test_host_that_a_url_is_called_with(api: Api, mapped: str | None) -> None:
+    """Its own, or what the mapping says, as the rules of load balancers want it.
+    GUIDE + http-api-parameter-mapping.html"""
+    cloud, inside = api.cloud, endpoint_inside(api.cloud)
+    with (
+        function(cloud, HEADERS_BACK) as uri,
+        cloud.http_api("GET /", {"IntegrationType": "AWS_PROXY", "IntegrationUri": uri}) as backend,
+        cloud.http_api(
+            "GET /",
+            {
+                "IntegrationType": "HTTP_PROXY",
+                "IntegrationMethod": "GET",
+                "IntegrationUri": f"{inside}/_aws/execute-api/{backend}/",
+                "RequestParameters": {"overwrite:header.Host": mapped} if mapped else {},
+            },
+        ) as front,
+    ):
+        answer = requests.get(f"{cloud.endpoint}/_aws/execute-api/{front}/", timeout=60)
+    assert answer.json()["host"] == (mapped or urlsplit(inside).netloc)
 
 
 def test_body_of_a_url_keeps_its_encoding(api: Api) -> None:

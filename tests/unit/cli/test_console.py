@@ -78,6 +78,23 @@ def test_a_signal_takes_nothing_from_a_long_line() -> None:
     assert json.loads(read) == {"x": "x" * 2_000_000}
 
 
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_a_reader_that_is_gone_is_an_error_like_any_other(
+    output: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that what is under way ends in order: attach gives functions their handlers back."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    stream = os.fdopen(writer, "w", encoding="utf-8")
+    monkeypatch.setattr(sys, "stdout", stream)
+    try:
+        with pytest.raises(BrokenPipeError):
+            Console(output).answer({}, "text")
+    finally:
+        with contextlib.suppress(BrokenPipeError):
+            stream.close()
+
+
 def test_without_a_terminal_somebody_else_takes_it(capsys: pytest.CaptureFixture[str]) -> None:
     taken: list[dict[str, Any]] = []
     console = Console("json")

@@ -153,6 +153,16 @@ class TestTrouble:
             ("#!/bin/sh\necho '[1, 2]'\n", "not a Python"),
             ("#!/bin/sh\necho '{}'\n", "not a Python"),
             ("#!/bin/sh\necho 'bad thing' >&2; exit 1\n", "bad thing"),
+            (
+                "#!/bin/sh\nprintf 'pyenv: python3.8: command not found\\n\\nThe command exists in"
+                " these Python versions:\\n  3.8.18\\n' >&2; exit 127\n",
+                r"command not found\.$",
+            ),
+            (
+                "#!/bin/sh\nprintf 'Traceback (most recent call last):\\n  File x\\nError: bad.\\n'"
+                " >&2; exit 1\n",
+                r"Error: bad\.$",
+            ),
             ("#!/no/such/thing\n", "No such file"),
             ("\0", "not a Python"),
         ],
@@ -203,3 +213,16 @@ class TestTrouble:
             find_interpreter(named, [tmp_path], {})
         usable = link(path.with_name("python3"))
         assert find_interpreter(named, [tmp_path], {}).path == usable
+
+    @pytest.mark.parametrize("named", [None, ".venv"])
+    def test_so_was_the_environment_that_is_linked_to(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str | None
+    ) -> None:
+        (tmp_path / ".venv").symlink_to("/opt/environments/shop")
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(SourceError, match="a link to /opt/environments/shop, which is not"):
+            find_interpreter(named, [tmp_path], {})
+
+    def test_a_wrapper_that_says_something_first(self, tmp_path: Path) -> None:
+        path = program(tmp_path / "python", "#!/bin/sh\necho profile loaded\necho '[3, 9, 1]'\n")
+        assert find_interpreter(str(path), [], {}).version == (3, 9, 1)

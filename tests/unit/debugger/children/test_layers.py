@@ -318,3 +318,33 @@ def test_so_does_one_inside_a_handler(project: Project) -> None:
     project.write("def handler(event, context): import nothing_of_that_name")
     assert error(project.invoke())["errorType"] == "ModuleNotFoundError"
     assert "--python PATH" in "\n".join(str(line) for line in project.lines)
+
+
+@pytest.mark.parametrize(
+    ("missing", "place"),
+    [
+        ("own.part", "own is {folder}/own/__init__.py, and has no part."),
+        ("spaces.inner.part", "spaces is {folder}/spaces, and has no inner.part."),
+        ("helper.part", "helper is {folder}/helper.py, and has no part."),
+    ],
+)
+def test_a_part_that_a_package_lacks_is_not_to_be_installed(
+    project: Project, missing: str, place: str
+) -> None:
+    """The package is there: often it is the developer's own, and the name is misspelt."""
+    for name in ("own/__init__.py", "helper.py", "spaces/inner/one.py"):
+        (project.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        project.write("", name)
+    project.write(f"import {missing}\ndef handler(event, context): pass")
+    project.invoke()
+    output = "\n".join(str(line) for line in project.lines)
+    assert place.format(folder=project.folder) in output
+    assert "pip install" not in output
+
+
+def test_a_name_that_a_module_of_the_project_lacks(project: Project) -> None:
+    project.write("", "helper.py")
+    project.write("from helper import nothing\ndef handler(event, context): pass")
+    project.invoke()
+    output = "\n".join(str(line) for line in project.lines)
+    assert "If that is a package that is installed, it may be too old" in output

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from localstack_tokenfree.http_api.answers import HttpAnswer, MalformedAnswerError, read_answer
 from localstack_tokenfree.http_api.cors import preflight_answer, with_cors_headers
 from localstack_tokenfree.http_api.http_expressions import evaluate
-from localstack_tokenfree.http_api.http_request import HttpRequest
+from localstack_tokenfree.http_api.http_request import HttpRequest, joined
 from localstack_tokenfree.http_api.jwt_claims import (
     InsufficientScopeError,
     InvalidTokenError,
@@ -222,6 +222,11 @@ def test_expression(expression: str, value: str | None) -> None:
 def test_any_expression_is_harmless(text: str) -> None:
     for expression in (f"${text}", f"${{{text}}}", f"$request.body{text}", f"$context.{text}"):
         evaluate(expression, call())
+
+
+def test_lines_of_one_name_are_joined_and_cookies_as_cookies_are() -> None:
+    lines = [("cookie", "a=1"), ("x-a", "1"), ("cookie", "b=2"), ("x-a", "2")]
+    assert joined(lines) == {"cookie": "a=1; b=2", "x-a": "1,2"}
 
 
 def test_parameters_are_mapped() -> None:

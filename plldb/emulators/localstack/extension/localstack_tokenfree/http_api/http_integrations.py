@@ -21,7 +21,7 @@ from ..websocket.executors import DeadlineError, in_time
 from .answers import HttpAnswer, IntegrationError, UnavailableError, read_answer
 from .http_expressions import evaluate
 from .outgoing import send
-from .parameter_mapping import OVERWRITE_PATH, SAFE_IN_PATH, map_request
+from .parameter_mapping import OVERWRITE_HOST, OVERWRITE_PATH, SAFE_IN_PATH, map_request
 from .payloads import Call, Event, Record, integration_event
 from .service_answers import JsonAnswers, XmlAnswers
 from .service_operations import OPERATIONS, operation_parameters
@@ -119,7 +119,8 @@ def _mapped(integration: Record, call: Call) -> Call:
 def _call_url(integration: Record, call: Call, seconds: float) -> HttpAnswer:
     """Forward the request: query, headers and body as they are, unless the mapping changes them.
 
-    ``{name}`` in the URL stands for a path parameter. The route ``$default`` adds the whole path:
+    The Host is the URL's, if the mapping does not overwrite it. ``{name}`` in the URL stands for a
+    path parameter. The route ``$default`` adds the whole path:
     https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html
     """
     mapping = integration.get("RequestParameters") or {}
@@ -138,7 +139,9 @@ def _call_url(integration: Record, call: Call, seconds: float) -> HttpAnswer:
     method = integration.get("IntegrationMethod") or "ANY"
     method = request.method if method == "ANY" else method
     forwarded = f"by=127.0.0.1;for={request.source_ip};host={call.domain_name};proto=https"
-    headers = [*request.headers, ("forwarded", forwarded), ("via", "HTTP/1.1 AmazonAPIGateway")]
+    has_host = any(target.lower() == OVERWRITE_HOST for target in mapping)
+    headers = [pair for pair in request.headers if has_host or pair[0] != "host"]
+    headers += [("forwarded", forwarded), ("via", "HTTP/1.1 AmazonAPIGateway")]
     return send(method, url, headers, request.body, seconds)
 
 

@@ -1,10 +1,20 @@
 """A request as HTTP APIs see it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote
 
 from ..websocket.events import values_by_name
+
+
+def joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Headers with the lines of one name made one: https://www.rfc-editor.org/rfc/rfc9110#section-5.3
+    and, of cookies, https://www.rfc-editor.org/rfc/rfc9113#section-8.2.3
+    """
+    return {
+        name: ("; " if name == "cookie" else ",").join(values)
+        for name, values in values_by_name(headers).items()
+    }
 
 
 @dataclass(frozen=True)
@@ -32,9 +42,8 @@ class HttpRequest:
         return values_by_name(parse_qsl(self.query, keep_blank_values=True))
 
     def header(self, name: str) -> str | None:
-        """All lines of one header joined by commas, as API Gateway reads them; None without any."""
-        values = self.header_values().get(name.lower())
-        return ",".join(values) if values else None
+        """All lines of one header joined, as API Gateway reads them; None without any."""
+        return joined(self.headers).get(name.lower())
 
     def query_parameter(self, name: str) -> str | None:
         values = self.query_values().get(name)

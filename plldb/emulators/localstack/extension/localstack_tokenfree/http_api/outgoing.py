@@ -8,6 +8,7 @@ from urllib3.exceptions import HTTPError
 
 from ..http_client import request_url
 from .answers import HttpAnswer, UnavailableError
+from .http_request import joined
 from .signing_keys import IssuerUnreachableError
 
 JWKS_SECONDS = 20.0
@@ -33,12 +34,9 @@ def send(
     method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes, seconds: float
 ) -> HttpAnswer:
     """The answer with its body as it came, whatever its encoding. Raises UnavailableError."""
-    joined: dict[str, str] = {}
-    for name, value in headers:
-        if name not in OF_THE_CONNECTION and name != "host":
-            joined[name] = f"{joined[name]},{value}" if name in joined else value
+    own = joined(pair for pair in headers if pair[0] not in OF_THE_CONNECTION)
     try:
-        answer = request_url(method, url, joined, body, seconds, stream=True)
+        answer = request_url(method, url, own, body, seconds, stream=True)
         with answer:
             content = answer.raw.read(decode_content=False)
     except (requests.RequestException, HTTPError) as error:

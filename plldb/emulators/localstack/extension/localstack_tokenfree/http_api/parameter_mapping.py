@@ -16,6 +16,7 @@ from .http_request import HttpRequest
 from .payloads import Call
 
 Pairs = Sequence[tuple[str, str]]
+OVERWRITE_HOST = "overwrite:header.host"
 OVERWRITE_PATH = "overwrite:path"
 SAFE_IN_PATH = "/:@!$&'()*+,;=~"
 STATUS = re.compile(r"[2-5]\d\d")
