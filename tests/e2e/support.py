@@ -23,7 +23,7 @@ from urllib.parse import urlencode
 
 import boto3
 import requests
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 from pexpect.fdpexpect import fdspawn
 from requests_aws4auth import AWS4Auth
 from websockets.asyncio.client import ClientConnection
@@ -236,6 +236,14 @@ class Keys:
     secret_access_key: str
 
 
+class FunctionFailedError(AssertionError):
+    """One of the helper stack's functions, called through the Lambda API, has raised."""
+
+    def __init__(self, returned: dict[str, Any]) -> None:
+        super().__init__(returned)
+        self.kind = returned.get("errorType")
+
+
 class Backend:
     """The deployed helper stack, spoken to directly: REST, WebSocket, table."""
 
@@ -330,17 +338,42 @@ class Backend:
             FunctionName=self.function_name(logical_id), Payload=event
         )
         returned = json.load(answer["Payload"])
-        assert "FunctionError" not in answer, returned
+        if "FunctionError" in answer:
+            raise FunctionFailedError(returned)
         assert isinstance(returned, dict)
         return returned
 
     def reap(self) -> dict[str, int]:
-        """What one run of the reaper says that it did."""
-        return self.invoke("ReaperFunction")
+        """What one run of the reaper says that it did.
+
+        Another one, if an emulator that is busy hung up on it, or on who called it.
+        """
+        until = time.monotonic() + DEADLINE_SECONDS
+        while True:
+            try:
+                return self.invoke("ReaperFunction")
+            except FunctionFailedError as failed:
+                if failed.kind != "NotReapedError" or time.monotonic() > until:
+                    raise
+            except (ConnectionClosedError, ReadTimeoutError):
+                if time.monotonic() > until:
+                    raise
+
+    def reap_until(self, look: Callable[[], object], what: str) -> None:
+        """What one run of the reaper does not come to, the next one does."""
+
+        def reaped() -> object:
+            self.reap()
+            return look()
+
+        poll(reaped, what)
 
     @contextmanager
     def reaper_off(self) -> Iterator[str]:
-        """It runs only when it is called meanwhile. Gives its rule's name."""
+        """It runs only when it is called meanwhile. Gives its rule's name.
+
+        It has run once more by then, so that one that had begun by itself is over as well.
+        """
         found = self.target.client("cloudformation").describe_stack_resource(
             StackName=self.helper.name, LogicalResourceId="ReaperRule"
         )
@@ -348,6 +381,7 @@ class Backend:
         events = self.target.client("events")
         events.disable_rule(Name=rule)
         try:
+            self.reap()
             yield rule
         finally:
             events.enable_rule(Name=rule)

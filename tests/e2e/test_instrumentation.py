@@ -86,7 +86,8 @@ def test_a_function_is_told_of_as_its_user_deployed_it(backend: Backend, app: De
             assert restored[-1] == {"type": "closed"}
             assert app.configurations() == before
 
-    asyncio.run(run())
+    with backend.reaper_off():
+        asyncio.run(run())
     assert app.configurations() == before
     assert app.invoke("Fn0", 1).json == {"original": 1, "plldb": []}
 
@@ -215,13 +216,7 @@ class TestEnds:
                 return debugger.session_id
 
         end_grace(backend, asyncio.run(run()))
-
-        def is_restored() -> bool:
-            """What one run of the reaper does not come to, the next one does."""
-            backend.reap()
-            return app.configurations() == before
-
-        poll(is_restored, "restored")
+        backend.reap_until(lambda: app.configurations() == before, "restored")
 
     def test_closing_in_the_middle_of_instrumenting_leaves_nothing(
         self, backend: Backend, app: Debuggee
@@ -275,7 +270,8 @@ class TestEnds:
                     target.client("lambda").delete_function(FunctionName=doomed.physical["Fn0"])
                     assert told(await debugger.close(), "restored").keys() == {"Fn1"}
 
-            asyncio.run(run())
+            with backend.reaper_off():
+                asyncio.run(run())
 
 
 class TestTwoSessions:
@@ -474,7 +470,8 @@ class TestLimits:
                     # What is still being looked at is restored by whoever looks at it.
                     assert told(await debugger.close(), "restored")
 
-            asyncio.run(run())
+            with backend.reaper_off():
+                asyncio.run(run())
             poll(lambda: large.configurations() == before, "restored")
 
 

@@ -67,8 +67,7 @@ def test_a_session_whose_client_vanished_is_closed_and_restored(
             assert "ConnectionId" not in closed
             assert app.is_held("Fn0"), "it may come back"
             end_grace(backend, vanished.session_id)
-            backend.reap()
-            poll(lambda: not app.is_held("Fn0"), "Fn0 is restored")
+            backend.reap_until(lambda: not app.is_held("Fn0"), "Fn0 is restored")
             assert backend.item(healthy.session_id)["Status"] == "ACTIVE"
             assert app.is_held("Fn1")
 
@@ -120,7 +119,7 @@ def test_a_session_whose_lease_is_over_is_hung_up_on_and_restored(
             # Without a word: a debugger that has only slept attaches again.
             with pytest.raises(ConnectionClosed):
                 await debugger.receive()
-            poll(restored(app, before), "restored")
+            backend.reap_until(restored(app, before), "restored")
             return True
 
     # Emulators delete expired items within a minute, and perhaps this very moment.

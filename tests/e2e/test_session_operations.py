@@ -345,7 +345,8 @@ class TestResume:
                     restored = await debugger.close()
                     assert len(restored) == len(FUNCTIONS) + 1
 
-        asyncio.run(run())
+        with backend.reaper_off():
+            asyncio.run(run())
         assert not any(app.is_held(name) for name in FUNCTIONS)
 
     def test_it_is_inherited_from_one_to_the_next(self, backend: Backend, app: Debuggee) -> None:
