@@ -315,9 +315,9 @@ def give_up_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def show_abort() -> None:
+def show_abort(as_json: bool) -> None:
     """Somebody has pressed Ctrl-C, and nothing more was to be done."""
-    _write_to_stderr({}, "Aborted!", as_json=False)
+    _write_to_stderr({"error": "Aborted.", "hint": None}, "Aborted!", as_json)
 
 
 def _write_whole(stream: TextIO, line: bytes) -> None:

@@ -126,7 +126,7 @@ class Factory:
         """What is changed in templates, so that this target deploys them as AWS would."""
         from plldb.dev.emulator_adaptation import choose_adaptation
 
-        return choose_adaptation(self.target_settings, self.target.region)
+        return choose_adaptation(self.target, self.target_settings)
 
     # --- What is said, and what is logged -------------------------------------
 
@@ -206,8 +206,10 @@ class Factory:
         this process, unless credentials have to be renewed meanwhile. Raises CommandError.
         """
         from plldb.dev.command_runner import become, end_as, run_beside
+        from plldb.dev.tool_environment import name_endpoint
 
         environ = self.open_tool_environment()
+        command = name_endpoint(command, self.target_settings)
         if self._has_lasting_keys:
             become(command, environ)
         return end_as(run_beside(command, environ))

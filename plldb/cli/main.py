@@ -85,7 +85,13 @@ class _Commands(Group):
             self.failed_in_json = find_output() == "json"
             _log_failure("an expected error: %s", error)
             raise
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except (KeyboardInterrupt, click.Abort) as stopped:
+            self.failed_in_json = find_output() == "json"
+            if self.failed_in_json:
+                # Before click ends the line that Ctrl-C stands on.
+                raise click.Abort from stopped
+            raise
+        except (click.ClickException, click.exceptions.Exit):
             raise
         except Exception as bug:
             self.failed_in_json = find_output() == "json"
@@ -154,7 +160,7 @@ def main() -> None:
     except click.Abort:
         from plldb.cli.console import show_abort
 
-        show_abort()
+        show_abort(plldb.failed_in_json)
         code = 1
     except PlldbError as error:
         from plldb.cli.console import show_error

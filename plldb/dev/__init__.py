@@ -19,6 +19,7 @@
     template_package   template → what CloudFormation takes, and what has to be uploaded  (files)
     code_zip           folder → reproducible zip under its content's key                  (files)
     emulator_gaps      what MiniStack lacks, done in another way                           (pure)
+    omission           leaves a resource out of a template                                (pure)
     custom_resources   those of Node's functions, on MiniStack                            (pure)
     sam_expansion      SAM's resources as CloudFormation's
     template_watch     notices when templates have been saved                            (thread)

@@ -13,10 +13,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from plldb.deployed import FUNCTION_TYPE
+from plldb.dev.omission import leave_out
 from plldb.templates import as_dict
 
-# It is made at once, and does nothing.
-_INERT = "AWS::CloudFormation::WaitConditionHandle"
 # What the CDK has them for that an emulator can do without.
 # https://github.com/aws/aws-cdk/tree/main/packages/@aws-cdk/custom-resource-handlers
 _DISPENSABLE = {
@@ -33,14 +32,12 @@ def adapt_custom_resource(logical_id: str, body: dict[str, Any]) -> list[str]:
     resource = body["Resources"][logical_id]
     properties = as_dict(resource.get("Properties"))
     if (reason := _DISPENSABLE.get(resource["Type"])) is not None:
-        resource["Type"] = _INERT
-        resource.pop("Properties", None)
         bucket_arn = ["arn:aws:s3:::", properties.get("DestinationBucketName", "")]
         attributes = {
             "LogGroupName": properties.get("LogGroupName"),
             "DestinationBucketArn": {"Fn::Join": ["", bucket_arn]},
         }
-        _put_in(body, logical_id, attributes)
+        leave_out(logical_id, body, attributes)
         return [f"{logical_id}: left out: {reason}"]
     provider = _find_provider(properties, body)
     if not provider:
@@ -61,14 +58,3 @@ def _find_provider(properties: Mapping[str, Any], body: Mapping[str, Any]) -> st
             runtime = json.dumps(as_dict(function.get("Properties")).get("Runtime")).lower()
             return name if function.get("Type") == FUNCTION_TYPE and "node" in runtime else ""
     return ""
-
-
-def _put_in(within: Any, logical_id: str, attributes: Mapping[str, Any]) -> None:
-    """Values in the place of a resource's attributes, wherever these are asked for."""
-    items = within.items() if isinstance(within, dict) else enumerate(within)
-    for key, value in list(items):
-        match value:
-            case {"Fn::GetAtt": [str() as name, str() as attribute]} if name == logical_id:
-                within[key] = attributes.get(attribute, value)
-            case dict() | list():
-                _put_in(value, logical_id, attributes)

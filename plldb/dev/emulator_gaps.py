@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from plldb.debugger.sources.functions import SAM_APPLICATION, SAM_FUNCTION
 from plldb.deployed import FUNCTION_TYPE, NESTED_STACK_TYPE, is_custom_resource
 from plldb.dev.custom_resources import adapt_custom_resource
+from plldb.dev.omission import leave_out
+from plldb.dev.template_package import lacks_image
 from plldb.templates import as_dict
 
 _HEALTH = "/_ministack/health"
@@ -32,15 +34,14 @@ _INTEGRATION = "x-amazon-apigateway-integration"
 # ${Greeter.Arn} or ${Greeter} in an integration's URI.
 _NAMED_FUNCTION = re.compile(r"\$\{(\w+)(?:\.(?:Arn|Alias))?\}/invocations")
 _WAY_OUT = "--emulator localstack has it"
-_UNUSABLE = {
-    "AWS::ApiGatewayV2::ApiGatewayManagedOverrides": "",
-    "AWS::ApiGatewayV2::Deployment": "give the stage AutoDeploy: true in its place, or ",
-    "AWS::ApiGatewayV2::IntegrationResponse": "",
-    "AWS::ApiGatewayV2::Model": "",
-    "AWS::ApiGatewayV2::RouteResponse": "",
-    "AWS::ApiGatewayV2::VpcLink": "",
-}
+_APIS = "AWS::ApiGatewayV2::"
+# SAM makes it of a function's DeploymentPreference.
+_GRADUAL_DEPLOYMENT_TYPE = "AWS::CodeDeploy::DeploymentGroup"
+_GRADUAL_DEPLOYMENT = "DeploymentPreference"
+_DEPLOYMENT_TYPE = "AWS::ApiGatewayV2::Deployment"
+_STAGE_TYPE = "AWS::ApiGatewayV2::Stage"
 _INTEGRATION_TYPE = "AWS::ApiGatewayV2::Integration"
+_SAM = "AWS::Serverless::"
 # https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/sam-resource-application.html
 _PASSED_ON = ("Parameters", "NotificationARNs", "Tags", "TimeoutInMinutes")
 
@@ -88,26 +89,32 @@ def name_functions_that_fail(body: dict[str, Any], runtimes: Sequence[str]) -> l
     return remarks
 
 
-def fill_gaps_of_ministack(body: dict[str, Any]) -> list[str]:
+def fill_gaps_of_ministack(
+    body: dict[str, Any], find_unknown: Callable[[Collection[str]], Collection[str]]
+) -> list[str]:
     """Changes a template so that MiniStack deploys what AWS would; says what it did, by resource,
-    and what can't be had.
+    and what can't be had. ``find_unknown`` gives which of some types MiniStack does not know.
     """
     resources = body["Resources"]
-    remarks: list[str] = []
+    remarks = _leave_out_unknown(body, find_unknown)
     for logical_id, value in list(resources.items()):
         resource = as_dict(value)
         kind = resource.get("Type")
         if kind == SAM_APPLICATION:
             remarks += _nest(logical_id, resource)
+        elif lacks_image(resource):
+            leave_out(logical_id, body)
+            remarks.append(
+                f"{logical_id}: left out: its image is not built, nor would it run"
+            )
         elif kind == SAM_FUNCTION:
             remarks += _route_events(logical_id, resource, resources)
         elif kind in (_HTTP_API, "AWS::ApiGatewayV2::Api"):
             remarks += _route_document(logical_id, resource, resources)
         elif kind in (_REST_API, "AWS::ApiGateway::RestApi"):
             remarks += _spell_out_any(logical_id, resource)
-        elif kind in _UNUSABLE:
-            way_out = f"{_UNUSABLE[kind]}{_WAY_OUT}"
-            remarks.append(f"{logical_id}: MiniStack refuses {kind}: {way_out}")
+        elif kind == _DEPLOYMENT_TYPE:
+            remarks += _deploy_by_itself(logical_id, body)
         elif kind == _INTEGRATION_TYPE:
             remarks += _name_integration(logical_id, as_dict(resource.get("Properties")))
         elif is_custom_resource(kind):
@@ -129,6 +136,62 @@ def _name_integration(logical_id: str, properties: Mapping[str, Any]) -> list[st
     if properties.get("RequestTemplates") and kind != "AWS_PROXY":
         return [f"{logical_id}: MiniStack runs no mapping templates: {_WAY_OUT}"]
     return []
+
+
+def _leave_out_unknown(
+    body: dict[str, Any], find_unknown: Callable[[Collection[str]], Collection[str]]
+) -> list[str]:
+    """What SAM makes something else of is not asked about."""
+    kinds = {
+        logical_id: kind
+        for logical_id, value in body["Resources"].items()
+        if isinstance(kind := as_dict(value).get("Type"), str)
+    }
+    asked = {
+        kind
+        for kind in kinds.values()
+        if not kind.startswith(_SAM) and not is_custom_resource(kind)
+    }
+    unknown = {*find_unknown(asked | {_GRADUAL_DEPLOYMENT_TYPE})} - {_DEPLOYMENT_TYPE}
+    remarks = []
+    for logical_id, kind in kinds.items():
+        if kind in unknown:
+            leave_out(logical_id, body)
+            way_out = f": {_WAY_OUT}" if kind.startswith(_APIS) else ""
+            remarks.append(f"{logical_id}: left out: MiniStack has no {kind}{way_out}")
+    if _GRADUAL_DEPLOYMENT_TYPE in unknown:
+        remarks += _deploy_at_once(body)
+    return remarks
+
+
+def _deploy_at_once(body: dict[str, Any]) -> list[str]:
+    functions = {
+        "Globals": as_dict(as_dict(body.get("Globals")).get("Function")),
+        **{
+            logical_id: as_dict(as_dict(value).get("Properties"))
+            for logical_id, value in body["Resources"].items()
+            if as_dict(value).get("Type") == SAM_FUNCTION
+        },
+    }
+    return [
+        f"{name}: its aliases invoke a new version at once: MiniStack has no CodeDeploy"
+        for name, properties in functions.items()
+        if properties.pop(_GRADUAL_DEPLOYMENT, None) is not None
+    ]
+
+
+def _deploy_by_itself(logical_id: str, body: dict[str, Any]) -> list[str]:
+    """A stage that has a deployment has all of its API then, and goes on having it."""
+    leave_out(logical_id, body)
+    for value in body["Resources"].values():
+        stage = as_dict(value)
+        properties = as_dict(stage.get("Properties"))
+        if stage.get("Type") == _STAGE_TYPE and properties.get("DeploymentId") == {
+            "Ref": logical_id
+        }:
+            del properties["DeploymentId"]
+            properties["AutoDeploy"] = True
+    return [f"{logical_id}: left out: the API's stages are deployed by themselves"]
 
 
 def _calls_function(uri: Any) -> bool:

@@ -107,6 +107,14 @@ def package_template(
     )
 
 
+def lacks_image(resource: Mapping[str, Any]) -> bool:
+    """Whether it is a function of a container image that nobody has built."""
+    properties = as_dict(resource.get("Properties"))
+    image = properties.get("ImageUri") or as_dict(properties.get("Code")).get("ImageUri")
+    is_one = str(resource.get("Type")).endswith("::Function")
+    return is_one and properties.get("PackageType") == "Image" and not image
+
+
 def render(body: Mapping[str, Any]) -> str:
     """As JSON, which CloudFormation takes for YAML as well; dates are texts there."""
     return json.dumps(body, default=str, ensure_ascii=False, separators=(",", ":"))
@@ -219,7 +227,11 @@ class _Packer:
         has_code = self.scope.choose_one(properties.get("CodeUri")) is not None
         if kind == SAM_FUNCTION and not has_code and not {"InlineCode", "ImageUri"} & {*properties}:
             properties["CodeUri"] = "." if default_code is None else default_code
-        self._refuse_image(logical_id, kind, resource)
+        if lacks_image(resource):
+            raise SourceError(
+                f"{self.path}: {logical_id} is a container image that is not built.",
+                "Build and push it with its own tool, and name it in ImageUri.",
+            )
         for artifact in _ARTIFACTS.get(kind, ()):
             self._pack_artifact(logical_id, artifact, resource, kind)
         if kind == _GLUE_JOB:
@@ -253,15 +265,6 @@ class _Packer:
             self.files.append(path)
             del properties[name]
             properties["DefinitionBody"] = _read_definition(path)
-
-    def _refuse_image(self, logical_id: str, kind: str, resource: Mapping[str, Any]) -> None:
-        properties = as_dict(resource.get("Properties"))
-        image = properties.get("ImageUri") or as_dict(properties.get("Code")).get("ImageUri")
-        if kind.endswith("::Function") and properties.get("PackageType") == "Image" and not image:
-            raise SourceError(
-                f"{self.path}: {logical_id} is a container image that is not built.",
-                "Build and push it with its own tool, and name it in ImageUri.",
-            )
 
     def _pack_artifact(
         self, logical_id: str, artifact: _Artifact, resource: Mapping[str, Any], kind: str

@@ -1,4 +1,4 @@
-"""The variables by which a tool finds the target, and no other: ``plldb exec``.
+"""How a tool finds the target, and no other: ``plldb exec``. It does so by variables, mostly.
 
 Tools of AWS and those of others read them by way of their SDK, or by themselves:
 https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html
@@ -7,7 +7,8 @@ https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from plldb.config import TargetSettings
@@ -43,6 +44,9 @@ _SELECTING = frozenset(
     }
 )
 _ENDPOINTS = "AWS_ENDPOINT_URL"
+# Version 1 of the AWS CLI calls AWS for SQS, whatever the variables say:
+# https://github.com/aws/aws-cli/blob/develop/awscli/customizations/overridesslcommonname.py
+_ENDPOINT_OPTION = "--endpoint-url"
 # SDKs refuse a custom endpoint with these.
 _NOT_OF_AN_EMULATOR = frozenset(
     {"AWS_USE_DUALSTACK_ENDPOINT", "AWS_USE_FIPS_ENDPOINT", "AWS_S3_USE_ARN_REGION"}
@@ -89,6 +93,16 @@ def make_tool_environment(
         ours[f"{_ENDPOINTS}_S3"] = by_address
     tool = _QUIET | kept | ours | _NO_INSTANCE
     return tool | exempt_loopback(tool)
+
+
+def name_endpoint(command: Sequence[str], settings: TargetSettings) -> list[str]:
+    """The command, with an emulator's endpoint as an option where the variable does not do."""
+    program, *arguments = command
+    is_named = any(one.partition("=")[0] == _ENDPOINT_OPTION for one in arguments)
+    is_deaf = Path(program).stem == "aws" and "sqs" in arguments
+    if settings.emulator is None or is_named or not is_deaf:
+        return [program, *arguments]
+    return [program, _ENDPOINT_OPTION, settings.emulator.endpoint_url, *arguments]
 
 
 def name_emulator_keys(settings: TargetSettings) -> dict[str, str]:

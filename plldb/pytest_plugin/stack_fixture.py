@@ -196,7 +196,7 @@ class DeployStack:
         name = self._name(declared)
         given = {**settings.parameters, **parameters}
         storage = make_storage(emulator.target)
-        adaptation = choose_adaptation(emulator.settings, emulator.region)
+        adaptation = choose_adaptation(emulator.target, emulator.settings)
         package = source.package(storage, adaptation, StackParameters(emulator.target, name, given))
         for remark in package.remarks:
             logger.warning("%s", remark)

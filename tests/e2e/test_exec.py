@@ -93,6 +93,15 @@ def test_the_aws_cli_makes_a_bucket_and_copies_into_it(
         target.client("s3").delete_bucket(Bucket=bucket)
 
 
+def test_the_aws_cli_finds_queues_in_whatever_version(plldb: Plldb, target: Target) -> None:
+    url = target.client("sqs").create_queue(QueueName=(name := random_name("exec")))["QueueUrl"]
+    try:
+        found = plldb("exec", "--", "aws", "sqs", "get-queue-url", "--queue-name", name)
+        assert json.loads(found.succeeded().stdout)["QueueUrl"].endswith(f"/{name}")
+    finally:
+        target.client("sqs").delete_queue(QueueUrl=url)
+
+
 @pytest.mark.needs("iam", "local")
 def test_with_a_profile_it_is_who_plldb_is(
     plldb: Plldb, target: Target, address: EmulatorAddress, tmp_path: Path

@@ -117,6 +117,19 @@ ROWS = [
         answers=BY_STATUS,
     ),
     Row(
+        REFERENCE,
+        "JSONPath has filters, and a list for wildcards; loops may break, and leave variables",
+        {"action": "ask", "rows": [{"id": 1, "name": "one"}, {"id": 2}]},
+        {"is": "missing"},
+        request=templated(
+            "#foreach($row in $input.path('$.rows'))#set($first = $row)#break#end"
+            "{\"statusCode\": #if($input.json('$.rows[*].name') == '[\"one\"]'"
+            " && $input.path('$.rows[?(@.id == 2)]').size() == 1"
+            " && $input.json('$..nobody') == '[]' && $first.name == 'one')404#{else}500#end}"
+        ),
+        answers=BY_STATUS,
+    ),
+    Row(
         SELECTION,
         "a template is chosen by what the expression comes to",
         {"action": "ask", "kind": "good"},

@@ -7,6 +7,8 @@ import os
 import re
 import shlex
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -301,6 +303,30 @@ class TestJsonErrors:
         error = json.loads(done.stderr)
         assert said in error["error"]
         assert "--help" in error["hint"]
+
+    @pytest.mark.parametrize(
+        ("output", "said"),
+        [("json", '{"error": "Aborted.", "hint": null}\n'), ("text", "\nAborted!\n")],
+    )
+    def test_also_for_a_command_that_is_interrupted(
+        self, output: str, said: str, tmp_path: Path
+    ) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+            command = ("--output", output, "--endpoint-url", url, "sessions", "list")
+            with subprocess.Popen(
+                [sys.executable, "-m", "plldb", *command],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                cwd=tmp_path,
+                env=os.environ | {"PLLDB_HOME": str(tmp_path)},
+            ) as process:
+                silent.settimeout(60)
+                with silent.accept()[0]:
+                    process.send_signal(signal.SIGINT)
+                    assert process.communicate(timeout=60) == ("", said)
+        assert process.returncode == 1
 
     def test_wrong_usage_by_variable_and_by_the_file(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -10,10 +10,22 @@ import pytest
 from plldb.dev.emulator_gaps import fill_gaps_of_ministack, name_functions_that_fail
 from plldb.templates import parse_template
 
+# Of these tests. The emulator says itself what it does not know.
+UNKNOWN = {
+    "AWS::ApiGatewayV2::Deployment",
+    "AWS::ApiGatewayV2::RouteResponse",
+    "AWS::CodeDeploy::Application",
+    "AWS::CodeDeploy::DeploymentGroup",
+}
+
+
+def fill(body: dict[str, Any]) -> list[str]:
+    return fill_gaps_of_ministack(body, UNKNOWN.intersection)
+
 
 def filled(text: str) -> tuple[dict[str, Any], list[str]]:
     body = parse_template(text)
-    remarks = fill_gaps_of_ministack(body)
+    remarks = fill(body)
     return body["Resources"], remarks
 
 
@@ -149,8 +161,8 @@ def test_a_nested_application_is_a_nested_stack() -> None:
 @pytest.mark.parametrize(
     ("resource", "said"),
     [
-        ("{Type: AWS::ApiGatewayV2::Deployment}", "AutoDeploy"),
-        ("{Type: AWS::ApiGatewayV2::Model}", "refuses AWS::ApiGatewayV2::Model"),
+        ("{Type: AWS::Serverless::Function, Properties: {PackageType: Image}}", "is not built"),
+        ("{Type: AWS::CodeDeploy::Application}", "MiniStack has no AWS::CodeDeploy::Application"),
         ("{Type: AWS::ApiGatewayV2::RouteResponse}", "--emulator localstack has it"),
         (
             "{Type: AWS::ApiGatewayV2::Integration, Properties: {IntegrationType: AWS, "
@@ -197,8 +209,62 @@ def test_what_can_not_be_had_is_named(resource: str, said: str) -> None:
 def test_nothing_else_is_changed(text: str) -> None:
     body = parse_template(text)
     before = copy.deepcopy(body)
-    assert fill_gaps_of_ministack(body) == []
+    assert fill(body) == []
     assert body == before
+
+
+def test_what_is_left_out_leaves_the_rest_whole() -> None:
+    resources, _ = filled(
+        "Resources:\n"
+        "  App: {Type: AWS::CodeDeploy::Application, Condition: Is, Properties: {A: b}}\n"
+        "  Other: {Type: AWS::SQS::Queue, DependsOn: App, Properties: {\n"
+        "    A: !Ref App, B: !GetAtt App.Name, C: !Sub '${App}-${App.Name}-${Apple.Name}',\n"
+        "    D: !Sub ['${App.Name}', {App: 1}], E: '${App.Name}'}}\n"
+    )
+    assert resources == {
+        "App": {"Type": "AWS::CloudFormation::WaitConditionHandle", "Condition": "Is"},
+        "Other": {
+            "Type": "AWS::SQS::Queue",
+            "DependsOn": "App",
+            "Properties": {
+                "A": {"Ref": "App"},
+                "B": "App.Name",
+                "C": {"Fn::Sub": "${App}-App.Name-${Apple.Name}"},
+                "D": {"Fn::Sub": ["App.Name", {"App": 1}]},
+                "E": "${App.Name}",
+            },
+        },
+    }
+
+
+def test_a_gradual_deployment_is_one_at_once() -> None:
+    body = parse_template(
+        "Globals: {Function: {DeploymentPreference: {Type: AllAtOnce}, Timeout: 3}}\n"
+        "Resources:\n"
+        "  Fn: {Type: AWS::Serverless::Function, Properties: {AutoPublishAlias: live, "
+        "DeploymentPreference: {Type: Canary10Percent5Minutes}}}\n"
+    )
+    assert [one.partition(":")[0] for one in fill(body)] == ["Globals", "Fn"]
+    assert body["Globals"] == {"Function": {"Timeout": 3}}
+    assert body["Resources"]["Fn"]["Properties"] == {"AutoPublishAlias": "live"}
+
+
+def test_stages_with_a_deployment_deploy_themselves() -> None:
+    resources, remarks = filled(
+        "Resources:\n"
+        "  Now: {Type: AWS::ApiGatewayV2::Deployment, DependsOn: [Route], Properties: {ApiId: a}}\n"
+        "  Stage:\n    Type: AWS::ApiGatewayV2::Stage\n    DependsOn: Now\n"
+        "    Properties: {ApiId: a, StageName: dev, DeploymentId: !Ref Now}\n"
+        "  Other: {Type: AWS::ApiGatewayV2::Stage, Properties: {ApiId: b, DeploymentId: x}}\n"
+    )
+    assert resources["Stage"]["Properties"] == {
+        "ApiId": "a",
+        "StageName": "dev",
+        "AutoDeploy": True,
+    }
+    assert resources["Other"]["Properties"] == {"ApiId": "b", "DeploymentId": "x"}
+    assert "Properties" not in resources["Now"]
+    assert remarks == ["Now: left out: the API's stages are deployed by themselves"]
 
 
 class TestCustomResources:
@@ -244,7 +310,7 @@ class TestCustomResources:
             "  Group: {Value: {'Fn::GetAtt': [Logs, LogGroupName]}}\n"
             "  Bucket: {Value: !GetAtt Site.DestinationBucketArn}\n"
         )
-        fill_gaps_of_ministack(body)
+        fill(body)
         name = {"Fn::Join": ["", ["/aws/lambda/", {"Ref": "Fn"}]]}
         assert body["Resources"]["Filter"]["Properties"]["LogGroupName"] == name
         arn = {"Fn::Join": ["", ["arn:aws:s3:::", {"Ref": "Bucket"}]]}

@@ -7,7 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plldb.config import EmulatorAddress, TargetSettings
-from plldb.dev.tool_environment import make_tool_environment, name_emulator_keys
+from plldb.dev.tool_environment import (
+    make_tool_environment,
+    name_emulator_keys,
+    name_endpoint,
+)
 
 URL = "http://127.0.0.1:4566"
 EMULATOR = TargetSettings("emulator", "us-east-1", emulator=EmulatorAddress(URL, "http://in:4566"))
@@ -120,3 +124,22 @@ class TestOnAws:
         own = {"AWS_USE_FIPS_ENDPOINT": "true", "SAM_CLI_TELEMETRY": "1", "HTTPS_PROXY": "http://p"}
         assert own.items() <= of_aws(own).items()
         assert "AWS_EC2_METADATA_DISABLED" not in of_aws({})
+
+
+@pytest.mark.parametrize(
+    ("command", "is_given"),
+    [
+        ("aws sqs list-queues", True),
+        ("/usr/bin/aws --output json sqs list-queues", True),
+        ("aws s3 ls", False),  # that has a variable of its own, for buckets in paths
+        ("aws --endpoint-url http://elsewhere:1 sqs list-queues", False),
+        ("aws sqs list-queues --endpoint-url=http://elsewhere:1", False),
+        ("awslocal sqs list-queues", False),
+        ("sqs", False),
+    ],
+)
+def test_the_aws_cli_asks_the_emulator_for_sqs_in_any_version(command: str, is_given: bool) -> None:
+    program, *arguments = command.split()
+    option = ["--endpoint-url", URL] if is_given else []
+    assert name_endpoint(command.split(), EMULATOR) == [program, *option, *arguments]
+    assert name_endpoint(command.split(), AWS) == command.split()

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from localstack_tokenfree.websocket.template_utilities import (
     decoded_base64,
+    is_of_many,
     with_single_quotes_escaped,
 )
 
@@ -30,3 +31,22 @@ def test_decoding_what_was_encoded(text: str) -> None:
 
 def test_single_quotes() -> None:
     assert with_single_quotes_escaped("""it's "it".""") == r"""it\'s "it"."""
+
+
+@pytest.mark.parametrize(
+    ("path", "many"),
+    [
+        ("$", False),
+        ("$.a.b", False),
+        ("$.a[0]", False),
+        ("$.a[-1].b", False),
+        ("$['a.*']['b..c']", False),
+        ("$.a[*]", True),
+        ("$.*", True),
+        ("$..a", True),
+        ("$.a[1:2]", True),
+        ("$.a[?(@.b == 'c')]", True),
+    ],
+)
+def test_paths_that_come_to_lists(path: str, many: bool) -> None:
+    assert is_of_many(path) is many

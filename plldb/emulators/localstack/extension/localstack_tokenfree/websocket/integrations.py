@@ -31,6 +31,7 @@ from .mapping import (
     map_response_headers,
     render,
 )
+from .mock_status import NoStatusError, mock_status
 from .proxy_answer import MalformedAnswerError, read_answer
 
 MAX_MILLISECONDS = 29_000
@@ -132,15 +133,9 @@ def _forwarded(headers: Mapping[str, str]) -> dict[str, str]:
 def _mock(call: Call) -> Reply:
     """The request template says which status to answer with; without one it is 200."""
     text, override = _mapped_body(call)
-    return _respond(call, Response(_mock_status(text)), override)
-
-
-def _mock_status(text: str) -> int:
-    if not text.strip():
-        return 200
     try:
-        return int(json.loads(text)["statusCode"])
-    except (ValueError, KeyError, TypeError) as error:
+        return _respond(call, Response(mock_status(text)), override)
+    except NoStatusError as error:
         raise IntegrationError("the request template of a MOCK gives no statusCode") from error
 
 

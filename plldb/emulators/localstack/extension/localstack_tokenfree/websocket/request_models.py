@@ -4,10 +4,14 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/websocket-api-reque
 """
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from jsonschema import Draft4Validator, SchemaError, ValidationError
+from referencing import Registry, Resource
+from referencing.exceptions import NoSuchResource, Unresolvable
+from referencing.jsonschema import DRAFT4
 
 from .expressions import Scope, choose
 
@@ -16,7 +20,9 @@ def is_valid(route: Mapping[str, Any], models: Mapping[str, Any], scope: Scope) 
     """Whether the message matches the model that the route's selection expression chooses.
 
     Without an expression nothing is asked for; with one and no model for it, not even for
-    ``$default``, no message is valid. ``models`` are by name.
+    ``$default``, no message is valid, nor is one that can't be held against it. ``models`` are by
+    name, and refer to each other by ``https://apigateway.amazonaws.com/restapis/ID/models/NAME``:
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/models-mappings-models.html
     """
     expression = route.get("ModelSelectionExpression")
     if not expression:
@@ -25,9 +31,18 @@ def is_valid(route: Mapping[str, Any], models: Mapping[str, Any], scope: Scope) 
     model = models.get(name) if name else None
     if model is None:
         return False
+
+    def referred(uri: str) -> Resource[Any]:
+        other = models.get(uri.rpartition("/models/")[2])
+        if other is None:
+            raise NoSuchResource(ref=uri)
+        return DRAFT4.create_resource(_decoded(other["Schema"]))
+
+    registry = Registry[Any](retrieve=referred)
     try:
-        Draft4Validator(_decoded(model["Schema"])).validate(json.loads(scope.body))
-    except (ValueError, ValidationError, SchemaError):
+        schema = _decoded(model["Schema"])
+        Draft4Validator(schema, registry=registry).validate(json.loads(scope.body))
+    except (ValueError, ValidationError, SchemaError, Unresolvable, re.error):
         return False
     return True
 

@@ -6,11 +6,23 @@ api-gateway-mapping-template-reference.html
 """
 
 import json
+import re
 from collections.abc import Callable
+from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 import airspeed
-from airspeed.operators import ForeachDirective, LocalNamespace, NameOrCall
+from airspeed.operators import (
+    ForeachDirective,
+    LocalNamespace,
+    NameOrCall,
+    TemplateExecutionError,
+    UserDefinedDirective,
+    _Element,
+)
+from jsonpath_ng import JSONPath
+from jsonpath_ng.ext import parse
 from localstack.services.apigateway.next_gen.execute_api.template_mapping import (
     ApiGatewayVtlTemplate,
     VelocityInput,
@@ -21,7 +33,7 @@ from localstack.services.apigateway.next_gen.execute_api.template_mapping import
 )
 from localstack.utils.patch import patch
 
-from .template_utilities import decoded_base64, with_single_quotes_escaped
+from .template_utilities import decoded_base64, is_of_many, with_single_quotes_escaped
 from .template_values import Entry, JsonList, as_json, as_text, is_plain, method_of
 
 
@@ -48,8 +60,25 @@ class Input(VelocityInput):
     def path(self, path: str) -> Any:
         return _of_json(self._extract_json_path(path))
 
+    def _extract_json_path(self, path: str) -> Any:
+        try:
+            body = json.loads(self.value)
+        except (ValueError, TypeError):  # of another kind, or there is none
+            return None
+        try:
+            found = [match.value for match in _parsed(path).find(body)]
+        except LookupError:  # an index where there is no list
+            return None
+        return found if is_of_many(path) or len(found) > 1 else next(iter(found), None)
+
     def json(self, path: str) -> str:
         return as_json(json.loads(super().json(path)))
+
+
+@lru_cache(maxsize=1024)
+def _parsed(path: str) -> JSONPath:
+    """Filters have ``&`` here for ``&&``."""
+    return parse(path.replace("&&", "&"))
 
 
 def _of_json(value: Any) -> Any:
@@ -104,6 +133,42 @@ class _Items:
     def calculate(self, *names: Any) -> Any:
         found = self._value.calculate(*names)
         return list(found.values()) if isinstance(found, dict) else found
+
+
+class _BreakError(TemplateExecutionError):
+    """By ``#break``: what runs the loop hears of it."""
+
+    def __init__(self) -> None:
+        Exception.__init__(self, "#break outside of a loop")
+        self.msg = str(self.args[0])
+
+
+class _Break(_Element):
+    START = re.compile(r"#break\b(.*)", re.DOTALL | re.IGNORECASE)
+
+    def parse(self) -> None:
+        self.identity_match(self.START)
+
+    def evaluate_raw(self, *_names: Any) -> None:
+        raise _BreakError
+
+
+UserDefinedDirective.DIRECTIVES.append(_Break)
+
+
+@patch(ForeachDirective.evaluate_raw)
+def _run_loop(original: Callable[..., None], loop: ForeachDirective, *names: Any) -> None:
+    with suppress(_BreakError):
+        original(loop, *names)
+
+
+@patch(LocalNamespace.set_inherited)
+def _set(original: Callable[..., None], names: LocalNamespace, name: str, value: Any) -> None:
+    """A new variable is one of the whole template, also within a loop."""
+    if names.find_outermost(name) is None:
+        while isinstance(names.parent, LocalNamespace):
+            names = names.parent
+    original(names, name, value)
 
 
 @patch(airspeed.operators.value_to_string)
