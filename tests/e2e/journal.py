@@ -110,6 +110,7 @@ class Calls:
             poll(lambda: call.done() or lines & set(self.runs()), "it runs")  # noqa: B023
             if f"here {number}" in self.runs():
                 paused.append(call)
+                started = time.monotonic()
         return paused
 
     def runs(self) -> list[str]:

@@ -14,6 +14,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as connect_websocket
 
 from plldb.aws import Target
+from plldb.bootstrap.cloudformation.lambda_functions.sessions.session import LEASE
 from plldb.bootstrap.cloudformation.lambda_functions.websocket.wire import (
     close_message,
     heartbeat_message,
@@ -109,19 +110,32 @@ class _Crowd:
             async with self._connecting:
                 started = time.perf_counter()
                 websocket = await connect_websocket(
-                    f"{self._url}?sessionId={session_id}", open_timeout=DEADLINE_SECONDS
+                    f"{self._url}?sessionId={session_id}",
+                    open_timeout=DEADLINE_SECONDS,
+                    # An engine that is busy for long does not answer them.
+                    ping_interval=None,
                 )
                 self._figures.connected.append(_milliseconds_since(started))
         except Exception as error:  # noqa: BLE001 - every failure is a figure of the load
             self._figures.errors.append(f"connect: {error!r}")
             await self._everybody.wait()
             return
-        await self._everybody.wait()
+        everybody = asyncio.create_task(self._everybody.wait())
         async with websocket:
             try:
+                await self._wait(everybody, websocket, session_id)
                 await self._beat(number, websocket, session_id)
             except Exception as error:  # noqa: BLE001
                 self._figures.errors.append(f"held: {error!r}")
+        await everybody
+
+    async def _wait(
+        self, everybody: asyncio.Task[int], websocket: ClientConnection, session_id: str
+    ) -> None:
+        """With heartbeats that keep the lease, and are no figures."""
+        while not (await asyncio.wait([everybody], timeout=LEASE / 3))[0]:
+            await websocket.send(heartbeat_message(session_id))
+            await asyncio.wait_for(websocket.recv(), DEADLINE_SECONDS)
 
     async def _beat(self, number: int, websocket: ClientConnection, session_id: str) -> None:
         """Heartbeats until the time is over; those of the crowd are spread evenly."""

@@ -157,6 +157,28 @@ def detach(attached: Attached) -> None:
     assert attached.exit_code() == 0, attached.errors()
 
 
+def assert_restored(attached: Attached, look: Callable[[], Any], before: Any) -> None:
+    """Whether what ``look`` finds is as before, once ``attached`` has ended.
+
+    At once if it heard of each function that it was restored. It exits without that if it hears
+    nothing for a while, as on a busy machine, or if somebody else was first.
+    """
+    if _may_be_held(attached):
+        poll(lambda: look() == before, "restored")
+    assert look() == before
+
+
+def _may_be_held(attached: Attached) -> set[str]:
+    """The functions of which it did not hear that they are no longer its own."""
+    held: set[str] = set()
+    for event in attached.seen:
+        if event["event"] == "instrumented":
+            held.add(event["function"])
+        elif event["event"] in ("restored", "taken"):
+            held.discard(event["function"])
+    return held
+
+
 def stop_in_editor(offered: Any, path: Path, text: str, call: Callable[[], Any]) -> Any:
     """Has ``call`` stop, as an editor does, at the first line with ``text``; then goes on.
 

@@ -23,7 +23,7 @@ from urllib.parse import urlencode
 
 import boto3
 import requests
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 from pexpect.fdpexpect import fdspawn
 from requests_aws4auth import AWS4Auth
 from websockets.asyncio.client import ClientConnection
@@ -236,6 +236,14 @@ class Keys:
     secret_access_key: str
 
 
+class FunctionFailedError(AssertionError):
+    """One of the helper stack's functions, called through the Lambda API, has raised."""
+
+    def __init__(self, returned: dict[str, Any]) -> None:
+        super().__init__(returned)
+        self.kind = returned.get("errorType")
+
+
 class Backend:
     """The deployed helper stack, spoken to directly: REST, WebSocket, table."""
 
@@ -253,14 +261,22 @@ class Backend:
     def call(
         self, method: str, path: str, keys: Keys | None = None, **query: Any
     ) -> requests.Response:
-        """A signed request to the management API, without a body."""
-        return requests.request(
-            method,
-            f"{self.helper.management_api_url}{path}",
-            params=query,
-            auth=self.target.execute_api_auth() if keys is None else self.signed_by(keys),
-            timeout=DEADLINE_SECONDS,
-        )
+        """A signed request to the management API, without a body.
+
+        A question is asked again while a busy emulator takes longer for it than the function has.
+        """
+        until = time.monotonic() + DEADLINE_SECONDS
+        while True:
+            response = requests.request(
+                method,
+                f"{self.helper.management_api_url}{path}",
+                params=query,
+                auth=self.target.execute_api_auth() if keys is None else self.signed_by(keys),
+                timeout=DEADLINE_SECONDS,
+            )
+            is_late = method == "GET" and "Task timed out" in response.text
+            if not is_late or time.monotonic() > until:
+                return response
 
     def post_unsigned(self, data: bytes, auth: Any = None) -> requests.Response:
         return requests.post(
@@ -325,22 +341,47 @@ class Backend:
         self.set_attributes(session_id, ConnectedAt=int(connected_at))
 
     def invoke(self, logical_id: str, event: str | bytes = "{}") -> dict[str, Any]:
-        """What one of the helper stack's functions returns, called through the Lambda API."""
-        answer = self.target.client("lambda").invoke(
+        """What one of the helper stack's functions returns, called once through the Lambda API."""
+        answer = self.target.patient_client("lambda", 300).invoke(
             FunctionName=self.function_name(logical_id), Payload=event
         )
         returned = json.load(answer["Payload"])
-        assert "FunctionError" not in answer, returned
+        if "FunctionError" in answer:
+            raise FunctionFailedError(returned)
         assert isinstance(returned, dict)
         return returned
 
     def reap(self) -> dict[str, int]:
-        """What one run of the reaper says that it did."""
-        return self.invoke("ReaperFunction")
+        """What one run of the reaper says that it did.
+
+        Another one, if an emulator that is busy hung up on it, or on who called it.
+        """
+        until = time.monotonic() + DEADLINE_SECONDS
+        while True:
+            try:
+                return self.invoke("ReaperFunction")
+            except FunctionFailedError as failed:
+                if failed.kind != "NotReapedError" or time.monotonic() > until:
+                    raise
+            except (ConnectionClosedError, ReadTimeoutError):
+                if time.monotonic() > until:
+                    raise
+
+    def reap_until(self, look: Callable[[], object], what: str) -> None:
+        """What one run of the reaper does not come to, the next one does."""
+
+        def reaped() -> object:
+            self.reap()
+            return look()
+
+        poll(reaped, what)
 
     @contextmanager
     def reaper_off(self) -> Iterator[str]:
-        """It runs only when it is called meanwhile. Gives its rule's name."""
+        """It runs only when it is called meanwhile. Gives its rule's name.
+
+        It has run once more by then, so that one that had begun by itself is over as well.
+        """
         found = self.target.client("cloudformation").describe_stack_resource(
             StackName=self.helper.name, LogicalResourceId="ReaperRule"
         )
@@ -348,6 +389,7 @@ class Backend:
         events = self.target.client("events")
         events.disable_rule(Name=rule)
         try:
+            self.reap()
             yield rule
         finally:
             events.enable_rule(Name=rule)
@@ -427,6 +469,15 @@ class Backend:
             item = await asyncio.to_thread(self.item, session_id)
             assert item["Status"] == "PENDING", answer
             assert time.monotonic() < until, answer
+
+    async def refused(self, session_id: str) -> int:
+        """The HTTP status of the refusal; again, while a busy helper stack fails."""
+        until = time.monotonic() + DEADLINE_SECONDS
+        while True:
+            answer = await self.try_connect(session_id)
+            assert isinstance(answer, int), "it is let in"
+            if answer < 500 or time.monotonic() > until:
+                return answer
 
     def refusal(self, session_id: str | None) -> int:
         async def attempt() -> int:

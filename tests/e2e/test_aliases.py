@@ -11,7 +11,7 @@ import pytest
 from plldb.aws import Target
 
 from .debugging import Debuggee, attached, deployed, end_grace, function, restore, result
-from .support import Backend, poll
+from .support import Backend
 
 ALIASED = {
     "Fn0": function(Environment={"Variables": {"COLOUR": "green"}}),
@@ -93,8 +93,7 @@ def test_killed_the_reaper_restores_it(backend: Backend, app: Aliased) -> None:
     end_grace(backend, asyncio.run(run()))
     # Nobody is there: the version runs what the user deployed.
     assert app.call(1)["original"] == 1
-    backend.reap()
-    poll(lambda: app.state() == before, "restored")
+    backend.reap_until(lambda: app.state() == before, "restored")
 
 
 def test_an_alias_that_is_moved_meanwhile_is_left_alone(backend: Backend, app: Aliased) -> None:
@@ -108,7 +107,8 @@ def test_an_alias_that_is_moved_meanwhile_is_left_alone(backend: Backend, app: A
             (warning,) = [one for one in messages if one["type"] == "warning"]
             assert "was pointed to version $LATEST meanwhile" in warning["message"]
 
-    asyncio.run(run())
+    with backend.reaper_off():
+        asyncio.run(run())
     _, versions, aliases = app.state()
     assert (versions, aliases) == (["$LATEST", "1"], [("live", "$LATEST")])
 
@@ -121,8 +121,9 @@ def test_a_version_that_an_alias_of_the_users_invokes_stays(backend: Backend, ap
                 FunctionName=app.function_name, Name="canary", FunctionVersion="2"
             )
 
-    asyncio.run(run())
-    assert app.state()[1:] == (["$LATEST", "1", "2"], [("live", "1"), ("canary", "2")])
-    app._lambda.update_alias(FunctionName=app.function_name, Name="canary", FunctionVersion="1")
-    assert restore(backend, app.name)["restored"] == ["Fn0"]
+    with backend.reaper_off():
+        asyncio.run(run())
+        assert app.state()[1:] == (["$LATEST", "1", "2"], [("live", "1"), ("canary", "2")])
+        app._lambda.update_alias(FunctionName=app.function_name, Name="canary", FunctionVersion="1")
+        assert restore(backend, app.name)["restored"] == ["Fn0"]
     assert app.state()[1] == ["$LATEST", "1"]

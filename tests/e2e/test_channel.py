@@ -20,6 +20,7 @@ from lambda_functions.shared.constants import MAX_FRAME_BYTES
 from plldb.aws import Target
 
 from .debugging import (
+    TRIES,
     Debuggee,
     Debugger,
     FunctionEnd,
@@ -325,9 +326,10 @@ class TestAnAbruptEnd:
                 await debugger.next_invocation()
                 await debugger.cut_off()
                 outcomes = [await waiting]
-                backend.wait_for_status(debugger.session_id, "CLOSED")
+                ends_at = int(backend.wait_for_status(debugger.session_id, "CLOSED")["TTL"])
                 outcomes.append(await invoke(app, "Fn0", "next"))
-                assert app.is_held("Fn0"), "it may come back"
+                is_held = app.is_held("Fn0")
+                assert is_held or time.time() >= ends_at, "it may come back"
                 end_grace(backend, debugger.session_id)
                 started = time.monotonic()
                 while app.configuration("Fn0") != before:
@@ -375,13 +377,17 @@ class TestAnAbruptEnd:
             async with attached(backend, app.name) as debugger:
                 await debugger.instrument("Fn0")
                 app.update("Fn0", Timeout=10)
-                waiting = asyncio.create_task(invoke(app, "Fn0"))
-                invocation = await debugger.begin_next()
-                outcome = await waiting
-                assert outcome.error == "Unhandled"
+                # On a busy machine, the engine may say it first.
+                for _ in range(TRIES):
+                    waiting = asyncio.create_task(invoke(app, "Fn0"))
+                    invocation = await debugger.begin_next()
+                    outcome = await waiting
+                    assert outcome.error == "Unhandled"
+                    late = await debugger.answer(invocation, result(1))
+                    assert late["state"] in ("STARTED", "EXPIRED")
+                    if "Task timed out" not in outcome.json["errorMessage"]:
+                        break
                 assert "did not answer before" in outcome.json["errorMessage"]
-                late = await debugger.answer(invocation, result(1))
-                assert late["state"] in ("STARTED", "EXPIRED")
                 app.update("Fn0", Timeout=3)  # not the one that plldb set, so nobody restores it
 
         asyncio.run(run())

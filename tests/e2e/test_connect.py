@@ -79,18 +79,24 @@ def test_a_closed_id_is_refused(backend: Backend) -> None:
 
 
 def test_of_30_simultaneous_connects_exactly_one_wins(backend: Backend) -> None:
-    session_id = backend.new_session()
-
-    async def race() -> None:
+    async def race() -> str:
+        """The session's id; nothing if nobody won since a busy helper stack has failed."""
+        session_id = backend.new_session()
         answers = await asyncio.gather(*(backend.try_connect(session_id) for _ in range(30)))
         winners = [answer for answer in answers if isinstance(answer, ClientConnection)]
+        refusals = [answer for answer in answers if isinstance(answer, int)]
+        failures = [answer for answer in refusals if answer >= 500]
+        assert set(refusals) <= {403, *failures}, answers
+        if not winners and failures:
+            return ""
         assert len(winners) == 1, answers
-        assert [answer for answer in answers if answer not in winners] == [403] * 29
+        for _ in failures:
+            assert await backend.refused(session_id) == 403
         assert backend.item(session_id)["Status"] == "ACTIVE"
         await winners[0].close()
+        return session_id
 
-    asyncio.run(race())
-    backend.wait_for_status(session_id, "CLOSED")
+    backend.wait_for_status(poll(lambda: asyncio.run(race()), "somebody wins"), "CLOSED")
 
 
 def test_an_abrupt_drop_closes_the_session(backend: Backend) -> None:

@@ -27,7 +27,7 @@ from pexpect.fdpexpect import fdspawn
 from plldb.aws import Target
 from tests.unit.debugger.dap import DapClient, substitute
 
-from .project import Project, attach, deployed_project, detach
+from .project import Project, assert_restored, attach, deployed_project, detach
 from .support import DEADLINE_SECONDS, Attached, Backend, Plldb, at_terminal, poll, random_name
 
 FUNCTIONS = ["Alpha", "Beta", "Gamma", "Delta", "Epsilon"]
@@ -55,7 +55,7 @@ def test_invocations_run_here_while_attached_and_there_before_and_after(
         assert shown["durationMs"] > 0
         detach(attached)
 
-    assert project.configurations() == before
+    assert_restored(attached, project.configurations, before)
     assert project.invoke("Alpha").json["ran"] == "deployed"
 
 
@@ -390,9 +390,9 @@ def test_an_edit_made_meanwhile_survives_the_restoration(plldb: Plldb, project: 
         project.update("Alpha", MemorySize=512, Environment={"Variables": held | {"NEW": "1"}})
         detach(attached)
 
-    after = project.configuration("Alpha")
     variables = before["Environment"]["Variables"] | {"NEW": "1"}
-    assert after == before | {"MemorySize": 512, "Environment": {"Variables": variables}}
+    edited = before | {"MemorySize": 512, "Environment": {"Variables": variables}}
+    assert_restored(attached, lambda: project.configuration("Alpha"), edited)
 
 
 def test_killed_everything_is_restored_and_the_original_answers_meanwhile(
@@ -440,7 +440,7 @@ def test_two_sessions_side_by_side_held_and_taken_over(plldb: Plldb, project: Pr
             assert project.invoke("Alpha").json["ran"] == "here"
             assert project.invoke("Beta").json["ran"] == "here"
             detach(second)
-        assert project.configuration("Beta") == before["Beta"]
+        assert_restored(second, lambda: project.configuration("Beta"), before["Beta"])
         assert project.invoke("Alpha").json["ran"] == "here"
 
         with attach(plldb, project, "--function", "Alpha", "--take-over") as third:
@@ -452,7 +452,7 @@ def test_two_sessions_side_by_side_held_and_taken_over(plldb: Plldb, project: Pr
             assert project.invoke("Alpha").json["ran"] == "here", "the first took it away"
             detach(third)
 
-    assert project.configurations() == before
+    assert_restored(third, project.configurations, before)
 
 
 def test_restore_works_without_a_session(plldb: Plldb, project: Project) -> None:
@@ -556,7 +556,7 @@ def test_ctrl_c_lets_end_what_runs_and_a_second_one_abandons_it(
         finally:
             go.touch()
     go.unlink()
-    assert project.configurations() == before
+    assert_restored(attached, project.configurations, before)
 
 
 def test_pdb_talks_to_the_terminal(plldb: Plldb, project: Project) -> None:

@@ -26,7 +26,7 @@ from plldb.emulators.state import StateFile
 
 from .faulty_dynamodb import Fault, FaultyDynamoDb, faulty_dynamodb
 from .journal import WAITING, Calls, calls_of, keep_journal, records, states
-from .project import Project, attach, deployed_project, detach
+from .project import Project, assert_restored, attach, deployed_project, detach
 from .support import DEADLINE_SECONDS, Backend, Plldb, clean_environment, poll
 
 
@@ -78,7 +78,7 @@ def test_a_call_to_the_table_that_fails_once_is_not_noticed(
     calls.assert_each_ran_once()
     assert session["Status"] == "CLOSED"
     assert dynamodb.failed > 10
-    assert project.configurations() == before
+    assert_restored(attached, project.configurations, before)
 
 
 @pytest.mark.needs("process")
@@ -127,7 +127,7 @@ def test_while_the_tables_are_gone_originals_run_and_what_has_begun_is_answered_
         calls.run_here()
         detach(attached)
     calls.assert_each_ran_once()
-    assert project.configurations() == before
+    assert_restored(attached, project.configurations, before)
 
 
 @pytest.mark.needs("process")
@@ -192,7 +192,7 @@ def test_killed_workers_lose_no_invocation_that_has_begun(
         assert waiting.result(DEADLINE_SECONDS).json["ran"] == "here"
         detach(attached)
     calls.assert_each_ran_once()
-    assert project.configurations() == before
+    assert_restored(attached, project.configurations, before)
 
 
 @pytest.mark.needs("process")
@@ -258,7 +258,7 @@ def test_workers_that_are_killed_all_the_time_change_no_outcome(
         poll(lambda: calls.ran() == "here", "it goes on")
         detach(attached)
     calls.assert_each_ran_once()
-    assert project.configurations() == before
+    assert_restored(attached, project.configurations, before)
 
 
 @pytest.mark.needs("process")
@@ -278,7 +278,7 @@ def test_a_function_that_is_killed_is_an_error_to_its_caller_and_ends_nothing_el
         calls.run_here()
         detach(attached)
     assert len(calls.runs()) == len(set(calls.runs())), "something ran twice"
-    assert project.configurations() == before
+    assert_restored(attached, project.configurations, before)
 
 
 @pytest.mark.needs("process")
@@ -390,11 +390,10 @@ def test_a_disconnect_before_connect_has_finished_leaves_nothing_active(backend:
         backend.set_connected_at(sessions[number], time.time() - CONNECTING_SECONDS)
 
     def all_closed() -> bool:
-        backend.reap()
-        # The table forgets those that were closed a minute ago.
+        """The table forgets those that were closed a minute ago."""
         return {backend.item(one).get("Status", "CLOSED") for one in sessions} == {"CLOSED"}
 
-    poll(all_closed, "all are closed")
+    backend.reap_until(all_closed, "all are closed")
 
 
 def test_a_client_that_is_gone_before_the_socket_opens_leaves_nothing_active(

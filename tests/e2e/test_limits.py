@@ -15,7 +15,7 @@ from plldb.aws import Target
 from plldb.config import EmulatorAddress, TargetSettings
 
 from .extension.conftest import container
-from .project import Project, attach, deployed_project, detach
+from .project import Project, assert_restored, attach, deployed_project, detach
 from .support import Attached, Plldb, clean_environment
 
 pytestmark = pytest.mark.needs("container")
@@ -105,7 +105,7 @@ class TestAge:
         assert events(attached, "resumed"), "another session took over"
         assert events(attached, "reconnecting") == []
         assert [event["outcome"] for event in events(attached, "invocation")] == ["succeeded"] * 29
-        assert project.configurations() == before
+        assert_restored(attached, project.configurations, before)
 
     def test_without_a_move_it_attaches_again(self, aging: Emulator, project: Project) -> None:
         """The same limit, and a client that thinks it has two hours."""
@@ -116,7 +116,7 @@ class TestAge:
             attached.wait_for("resumed")
             assert project.invoke("Fast", 1).json["ran"] == "here"
             detach(attached)
-        assert project.configurations() == before
+        assert_restored(attached, project.configurations, before)
 
 
 class TestIdleness:
@@ -148,4 +148,5 @@ class TestIdleness:
 
         assert events(kept, "reconnecting") == []
         assert len(events(kept, "session.created")) == 1
-        assert project.configurations() == before
+        assert_restored(dropped, lambda: project.configuration("Dropped"), before["Dropped"])
+        assert_restored(kept, project.configurations, before)

@@ -56,7 +56,8 @@ def test_they_are_debugged_restored_and_forgotten(
             restored = await debugger.close()
             assert told(restored, "restored").keys() == {"Greeter", "src/other"}
 
-    asyncio.run(run())
+    with backend.reaper_off():
+        asyncio.run(run())
     assert app.configurations() == before
     poll(lambda: not kept(backend, loose), "they are forgotten")
 
@@ -86,10 +87,9 @@ def test_the_reaper_restores_them_when_nobody_is_there_any_more(
             await debugger.instrument(members=members(app))
             await debugger.cut_off()
             end_grace(backend, debugger.session_id)
-            backend.reap()
 
     asyncio.run(run())
-    poll(lambda: app.configurations() == before, "they are restored")
+    backend.reap_until(lambda: app.configurations() == before, "they are restored")
     poll(lambda: not kept(backend, loose), "they are forgotten")
 
 

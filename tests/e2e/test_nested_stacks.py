@@ -43,7 +43,8 @@ def test_functions_of_all_depths_are_debugged_in_one_session(
             restored = await debugger.close()
             assert told(restored, "restored").keys() == NAMES
 
-    asyncio.run(run())
+    with backend.reaper_off():
+        asyncio.run(run())
     assert app.configurations() == before
 
 

@@ -19,7 +19,7 @@ from tests.project_layouts import LAYOUTS, TERRAFORM, Layout, copy_project, edit
 
 from . import tool_deployments as tools
 from .debugging import Debuggee
-from .project import detach, stop_in_editor
+from .project import assert_restored, detach, stop_in_editor
 from .project_steps import BEGUN, BREAKPOINT, EDITED, FOUND, KIND, RESTORED
 from .support import Attached, Backend, Plldb
 from .tool_deployments import Deployment
@@ -72,7 +72,11 @@ def test_kind(
     passed(BEGUN)
     project = copy_project(layout.project, tmp_path)
     with deployed(target, layout, project, chalice) as debuggee:
-        before = {name: debuggee.found(name) for name in layout.functions}
+
+        def found() -> dict[str, dict[str, Any]]:
+            return {name: _without_stamps(debuggee.found(name)) for name in layout.functions}
+
+        before = found()
         port = choose_port(None)
         if layout.project == "chalice":
             _make_environment(project, chalice)
@@ -81,8 +85,7 @@ def test_kind(
         with within.attach(layout.stack, *arguments) as attached:
             _check(layout, project, debuggee, attached, passed)
             detach(attached)
-        for name, configuration in before.items():
-            assert _without_stamps(debuggee.found(name)) == _without_stamps(configuration)
+        assert_restored(attached, found, before)
         passed(RESTORED)
 
 

@@ -67,8 +67,7 @@ def test_a_session_whose_client_vanished_is_closed_and_restored(
             assert "ConnectionId" not in closed
             assert app.is_held("Fn0"), "it may come back"
             end_grace(backend, vanished.session_id)
-            backend.reap()
-            poll(lambda: not app.is_held("Fn0"), "Fn0 is restored")
+            backend.reap_until(lambda: not app.is_held("Fn0"), "Fn0 is restored")
             assert backend.item(healthy.session_id)["Status"] == "ACTIVE"
             assert app.is_held("Fn1")
 
@@ -120,7 +119,7 @@ def test_a_session_whose_lease_is_over_is_hung_up_on_and_restored(
             # Without a word: a debugger that has only slept attaches again.
             with pytest.raises(ConnectionClosed):
                 await debugger.receive()
-            poll(restored(app, before), "restored")
+            backend.reap_until(restored(app, before), "restored")
             return True
 
     # Emulators delete expired items within a minute, and perhaps this very moment.
@@ -129,17 +128,24 @@ def test_a_session_whose_lease_is_over_is_hung_up_on_and_restored(
 
 
 def test_a_heartbeat_keeps_a_session_from_it(backend: Backend, app: Debuggee) -> None:
-    async def run() -> None:
+    async def is_kept() -> bool:
+        """False if the heartbeat has come too late, as on a busy machine."""
         async with attached(backend, app.name) as debugger:
             expiry = int(time.time()) + 10
             backend.set_ttl(debugger.session_id, expiry)
-            await debugger.send(action="heartbeat")
-            await debugger.until("heartbeat")
+            try:
+                answer = await debugger.ask(action="heartbeat")
+                assert answer["type"] == "heartbeat", answer
+            except (AssertionError, ConnectionClosed):
+                if time.time() < expiry:
+                    raise
+                return False
             await asyncio.to_thread(poll, lambda: time.time() > expiry, "the former time is over")
             backend.reap()
             assert backend.item(debugger.session_id)["Status"] == "ACTIVE"
+            return True
 
-    asyncio.run(run())
+    assert any(asyncio.run(is_kept()) for _ in range(3))
 
 
 def test_an_invocation_that_nobody_waits_for_any_more_is_marked(backend: Backend) -> None:
@@ -196,7 +202,7 @@ def test_it_runs_by_itself(plldb: Plldb, target: Target) -> None:
                 other.wait_for_status(session_id, "ACTIVE")
                 lose_connection(other, session_id)
                 closed = lambda: other.item(session_id)["Status"] == "CLOSED"  # noqa: E731
-                await asyncio.to_thread(poll, closed, "the reaper came", 100)
+                await asyncio.to_thread(poll, closed, "the reaper came", 200)
 
         asyncio.run(run())
     finally:

@@ -12,7 +12,7 @@ from pathlib import Path
 from plldb.aws import Target
 
 from .project import attach, deployed_project, detach
-from .support import Backend, Plldb, poll
+from .support import PATIENT, Backend, Plldb, poll
 
 _PASSWORD = "correct-horse-battery"
 _BROKEN = """
@@ -49,11 +49,11 @@ def test_the_whole_story(plldb: Plldb, target: Target, backend: Backend, tmp_pat
         project.write("FnOrders", _BROKEN)
         records = tmp_path / "recordings"
         here = plldb.within(tmp_path)
-        with attach(here, project, "--record", str(records)) as attached:
+        with attach(here, project, "--record", str(records), *PATIENT) as attached:
             attached.wait_for("ready")
-            good = project.invoke("FnOrders", _EVENT)
+            good = project.invoke_once("FnOrders", _EVENT)
             assert good.error is None
-            bad = project.invoke("FnOrders", _EVENT | {"items": [{"price": 1}, {}]})
+            bad = project.invoke_once("FnOrders", _EVENT | {"items": [{"price": 1}, {}]})
             assert bad.error is not None
             poll(lambda: len([*records.glob("*.plldb.json")]) == 2, "recorded")
             detach(attached)

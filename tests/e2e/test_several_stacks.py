@@ -11,7 +11,7 @@ import pytest
 from plldb.aws import Target
 
 from .debugging import Debuggee, deployed, function
-from .project import detach
+from .project import assert_restored, detach
 from .support import Backend, Plldb, random_name
 
 HERE = "def handler(event, context):\n    return '{}'\n"
@@ -54,7 +54,7 @@ def test_each_function_runs_the_code_of_its_stack(
         for stack in stacks:
             attached.wait_for("invocation", function=f"{stack.name}/Fn", outcome="succeeded")
         detach(attached)
-    assert [stack.configurations() for stack in stacks] == before
+    assert_restored(attached, lambda: [stack.configurations() for stack in stacks], before)
 
 
 def test_a_second_one_that_is_not_there_changes_nothing_of_the_first(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from .journal import WAITING, Calls, calls_of, keep_journal
-from .project import Project, attach, deployed_project, detach
+from .project import Project, assert_restored, attach, deployed_project, detach
 from .small_account import SmallAccount, small_account
 from .support import DEADLINE_SECONDS, poll
 
@@ -58,7 +58,7 @@ def test_10_paused_invocations_leave_the_11th_execution_free(
         assert {call.result(DEADLINE_SECONDS).json["ran"] for call in paused} == {"here"}
         detach(attached)
     calls.assert_each_ran_once()
-    assert project.configurations() == before
+    assert_restored(attached, project.configurations, before)
 
 
 @pytest.mark.parametrize("account", [10], indirect=True)

@@ -12,7 +12,7 @@ import pytest
 from plldb.aws import Target
 
 from .debugging import Debuggee, deployed, function, nested, template
-from .project import detach
+from .project import assert_restored, detach
 from .support import Backend, Plldb, allowed, random_name, signed_in, user
 
 HERE = "def handler(event, context):\n    return 'here'\n"
@@ -68,7 +68,7 @@ def test_nested_and_inline_code_runs_as_it_is_edited_and_each_function_is_counte
         file.write_text(INLINE.replace("inline", "edited"))
         assert app.invoke("Child/FnC").json == "edited"
         detach(attached)
-    assert app.configurations() == before
+    assert_restored(attached, app.configurations, before)
 
 
 @pytest.mark.parametrize(
@@ -89,6 +89,7 @@ def test_another_stacks_template_changes_nothing(
         with plldb.within(folder).attach(app.name) as attached:
             assert attached.wait_for("instrumented")["function"] == "FnA"
             detach(attached)
+        assert_restored(attached, app.configurations, before)
         return
     result = plldb.within(folder)("attach", "--stack-name", app.name)
     assert result.exit_code == 1
@@ -148,7 +149,7 @@ def test_functions_that_the_settings_file_lists(plldb: Plldb, app: Debuggee, fol
         assert attached.wait_for("ready")["instrumented"] == 1
         assert app.invoke("FnA").json == "here"
         detach(attached)
-    assert app.configurations() == before
+    assert_restored(attached, app.configurations, before)
 
 
 def test_one_that_the_settings_file_names_and_that_is_not_there(

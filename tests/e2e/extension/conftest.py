@@ -19,6 +19,7 @@ CONTEXT = Path(__file__).parents[3] / "plldb" / "emulators" / "localstack"
 IMAGE = "localstack-tokenfree:test"
 PORT = 4566
 LOOPBACK = ("127.0.0.1", None)  # at whatever port; with_bind_ports knows no address
+IDLE_SECONDS = 3  # as long may connections of one emulator idle
 FEW_WORKERS = 8
 FEW_KEPT = 50
 ENDPOINT_VARIABLE = "LOCALSTACK_EXTENSION_ENDPOINT"
@@ -47,8 +48,8 @@ def cloud(request: pytest.FixtureRequest) -> Iterator[Cloud]:
 
 @pytest.fixture(scope="session")
 def impatient_cloud(image: None) -> Iterator[Cloud]:
-    """An emulator whose connections may idle for three seconds."""
-    with container({"TOKENFREE_WEBSOCKET_IDLE_SECONDS": "3"}) as endpoint:
+    """An emulator whose connections may idle for ``IDLE_SECONDS``."""
+    with container({"TOKENFREE_WEBSOCKET_IDLE_SECONDS": str(IDLE_SECONDS)}) as endpoint:
         yield Cloud(endpoint)
 
 

@@ -163,7 +163,7 @@ def test_nothing_is_left_behind(cloud: Cloud, playground: Stack) -> None:
     for _ in range(ROUNDS):
         before = settled(cloud)
         connect_and_leave(url, CYCLES, at_once=AT_ONCE)
-        after = wait_for(cloud.diagnostics, lambda now: not grown(before, now), seconds=5)  # noqa: B023
+        after = wait_for(cloud.diagnostics, lambda now: not grown(before, now))  # noqa: B023
         if not grown(before, after):
             return
     raise AssertionError((before, after))
