@@ -128,6 +128,7 @@ class TestSam:
         finally:
             sam.target.client("cloudformation").delete_stack(StackName=name)
 
+    @pytest.mark.usefixtures("backend")
     def test_what_the_emulator_can_not_have_does_not_keep_the_rest_from_being_debugged(
         self, sam: Folder
     ) -> None:
