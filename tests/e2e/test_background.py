@@ -94,9 +94,10 @@ def test_whoever_ends_the_command_before_it_is_ready_wants_none(project: Project
 
 
 def test_what_can_not_be_deployed_is_said_and_leaves_nothing(project: Project) -> None:
-    project.template.write_text("Resources: {T: {Type: AWS::No::Such}}")
+    topic = "{Type: AWS::SNS::Topic, Properties: {TopicName: !FindInMap [No, such, name]}}"
+    project.template.write_text(f"Resources: {{T: {topic}}}")
     failed = project.plldb("dev", "--detach").failed()
-    assert "AWS::No::Such" in failed.stderr
+    assert "No::such::name" in failed.stderr
     poll(lambda: has_left_nothing(project), "nothing is left")
 
 

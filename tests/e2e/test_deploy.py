@@ -267,6 +267,7 @@ class TestCloudFormation:
         assert folder.deploy()["status"] == "CREATE_COMPLETE"
         assert folder.invoke("Fn") == 1
 
+    @pytest.mark.needs("updates")
     def test_a_nested_stack_is_updated_in_place(self, folder: Folder) -> None:
         folder.write("template.yaml", _GREETED_PARENT)
         folder.write("child.yaml", _GREETED_CHILD)

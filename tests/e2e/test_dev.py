@@ -23,12 +23,13 @@ Resources:
     Type: AWS::Serverless::Function
     Properties: {CodeUri: src, Handler: app.handler, Runtime: python3.13, MemorySize: 128}
 """
-# No YAML; no template; no such code; no such type; what makes the emulator stumble.
+_REFUSED = "{Type: AWS::SNS::Topic, Properties: {TopicName: !FindInMap [No, such, name]}}"
+# No YAML; no template; no such code; no such mapping; what makes the emulator stumble.
 _BROKEN = (
     "Resources: [",
     "3",
     _TEMPLATE.replace("src", "nosuch"),
-    _TEMPLATE + "  Other: {Type: AWS::No::Such}",
+    f"{_TEMPLATE}  Other: {_REFUSED}",
     "Resources: {Greeter: 3}",
 )
 _GOES_ON = "the last good deployment goes on"
@@ -230,9 +231,9 @@ def test_an_emulator_that_ran_goes_on_and_so_does_one_that_is_kept(project: Proj
 
 
 def test_a_project_that_can_not_be_deployed_leaves_nothing(project: Project) -> None:
-    project.template.write_text("Resources: {T: {Type: AWS::No::Such}}")
+    project.template.write_text(f"Resources: {{T: {_REFUSED}}}")
     failed = project.plldb("dev")
     assert failed.exit_code == 1
-    assert "AWS::No::Such" in failed.stderr
+    assert "No::such::name" in failed.stderr
     assert "Traceback" not in failed.stderr
     assert not project.runs()
