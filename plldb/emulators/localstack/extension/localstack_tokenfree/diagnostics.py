@@ -39,8 +39,16 @@ def measure() -> dict[str, Any]:
         "subprocesses": len(children),
         "threads": threading.active_count(),
         "threadsByName": dict(names),
-        "zombies": sum(1 for child in children if child.status() == psutil.STATUS_ZOMBIE),
+        "zombies": sum(_is_zombie(child) for child in children),
     }
+
+
+def _is_zombie(child: psutil.Process) -> bool:
+    """One that has gone since it was counted is none."""
+    try:
+        return child.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _family(name: str) -> str:
