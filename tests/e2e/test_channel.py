@@ -199,7 +199,7 @@ def test_100_invocations_at_once_over_5_functions_are_each_answered_once(
         async with attached(backend, app.name) as debugger:
             await debugger.instrument(*FUNCTIONS)
             calls = [(FUNCTIONS[number % 5], number) for number in range(100)]
-            serving = asyncio.create_task(debugger.serve(handle, 100, seconds=150))
+            serving = asyncio.create_task(debugger.serve(handle, 100, seconds=600))
             outcomes = await asyncio.gather(
                 *(invoke_once(app, name, {"number": number}) for name, number in calls),
             )
