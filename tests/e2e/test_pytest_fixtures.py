@@ -196,7 +196,9 @@ def test_its_code_raises(attached):
 def test_its_template_is_wrong(plldb_stack):
     plldb_stack("wrong.yaml")
 """
-_WRONG = "{Resources: {Thing: {Type: AWS::Nowhere::Thing}}}"
+_WRONG = """
+Resources: {Thing: {Type: AWS::SNS::Topic, Properties: {TopicName: !FindInMap [No, such, name]}}}
+"""
 
 _SETTINGS = """
 [tool.pytest.ini_options]
@@ -323,7 +325,7 @@ class TestSuite:
         assert failed.returncode == pytest.ExitCode.TESTS_FAILED, failed.stdout + failed.stderr
         assert "KeyError: 'body'" in failed.stdout
         assert str(suite.folder / "src" / "taker.py") in failed.stdout
-        assert "Unrecognized resource types: [AWS::Nowhere::Thing]" in failed.stdout
+        assert "Unable to get mapping for No::such::name" in failed.stdout
         assert "During handling" not in failed.stdout
         assert suite.list_stacks() == []
         assert suite.emulator_runs()

@@ -34,6 +34,11 @@ def wait_until_told_of_all(attached: Attached) -> None:
         told |= {*attached.wait_for("redeployed")["functions"]}
 
 
+def wait_until_they_run_here(project: Project) -> None:
+    """Of two takes, ``ready`` may be the first one's; and a busy machine may be late once."""
+    poll(lambda: all(runs_here(project, name) for name in FUNCTIONS), "they run here again")
+
+
 def outcome_of(outcome: Outcome) -> str:
     """Who has answered."""
     return outcome.text if outcome.error else str(outcome.json["ran"])
@@ -47,7 +52,7 @@ class TestWhoeverDeploys:
             project.redeploy(MemorySize=256)
             wait_until_told_of_all(attached)
             assert attached.wait_for("ready")["instrumented"] == 2
-            assert all(runs_here(project, name) for name in FUNCTIONS)
+            wait_until_they_run_here(project)
             detach(attached)
         project.wait_until_restored(
             {name: found | {"MemorySize": 256} for name, found in before.items()}
@@ -198,7 +203,7 @@ def test_20_redeployments_during_200_invocations(plldb: Plldb, project: Project)
                 project.redeploy(Environment={"Variables": {"NUMBER": str(number)}})
                 wait_until_told_of_all(attached)
                 assert attached.wait_for("ready")["instrumented"] == 2
-                assert all(runs_here(project, name) for name in FUNCTIONS)
+                wait_until_they_run_here(project)
         finally:
             callers.let_go_on(INVOCATIONS)
             callers.join()
