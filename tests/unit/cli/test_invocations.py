@@ -187,7 +187,7 @@ def test_of_aws_they_are_written_down_in_the_background_or_if_the_settings_file_
     with (
         click.Context(click.Command("attach")),
         closing(factory),
-        open_journal(factory, None, in_background, History(["shop"])) as journal,
+        open_journal(factory, ["shop"], None, in_background, History(["shop"])) as journal,
     ):
         assert (journal is not None) == is_kept
 
