@@ -35,10 +35,10 @@ def is_valid(route: Mapping[str, Any], models: Mapping[str, Any], scope: Scope) 
     def referred(uri: str) -> Resource[Any]:
         other = models.get(uri.rpartition("/models/")[2])
         if other is None:
-            raise NoSuchResource(ref=uri)
+            raise NoSuchResource(ref=uri)  # type: ignore[call-arg]
         return DRAFT4.create_resource(_decoded(other["Schema"]))
 
-    registry = Registry[Any](retrieve=referred)
+    registry = Registry[Any](retrieve=referred)  # type: ignore[call-arg]
     try:
         schema = _decoded(model["Schema"])
         Draft4Validator(schema, registry=registry).validate(json.loads(scope.body))
