@@ -190,10 +190,9 @@ def list_attached(folder: Path) -> list[str]:
     """The stacks that sessions are attached to which write into ``folder`` at this moment."""
     stacks: dict[str, None] = {}
     for path in sorted(folder.glob(f"*{_SUFFIX}")):
-        with suppress(OSError):
-            if is_being_written(path):
-                first = next(read_json_lines(path), {})
-                stacks |= dict.fromkeys(map(str, as_list(first.get("stacks"))))
+        if _has_writer(path):
+            first = next(read_json_lines(path), {})
+            stacks |= dict.fromkeys(map(str, as_list(first.get("stacks"))))
     return list(stacks)
 
 

@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from plldb.debugger.sources.functions import find_logical_id
 from plldb.deployed import FUNCTION_TYPE
 from plldb.dev.omission import leave_out
 from plldb.templates import as_dict
@@ -51,10 +52,8 @@ def adapt_custom_resource(logical_id: str, body: dict[str, Any]) -> list[str]:
 
 def _find_provider(properties: Mapping[str, Any], body: Mapping[str, Any]) -> str:
     """The logical id of the function of Node's that is asked; empty if there is none here."""
-    match properties.get("ServiceToken"):
-        case {"Fn::GetAtt": [str() as name, "Arn"]}:
-            function = as_dict(as_dict(body.get("Resources")).get(name))
-            # The CDK also writes {"Fn::FindInMap": ["LatestNodeRuntimeMap", …]}.
-            runtime = json.dumps(as_dict(function.get("Properties")).get("Runtime")).lower()
-            return name if function.get("Type") == FUNCTION_TYPE and "node" in runtime else ""
-    return ""
+    name = find_logical_id(properties.get("ServiceToken"))
+    function = as_dict(body["Resources"].get(name))
+    # The CDK also writes {"Fn::FindInMap": ["LatestNodeRuntimeMap", …]}.
+    runtime = json.dumps(as_dict(function.get("Properties")).get("Runtime")).lower()
+    return name if function.get("Type") == FUNCTION_TYPE and "node" in runtime else ""

@@ -18,20 +18,20 @@ def leave_out(
     What asks for its attributes gets those of ``attributes``, and a name that nobody has for any
     other.
     """
+    asked_in_text = re.compile(rf"\$\{{({re.escape(logical_id)}\.\w[\w.]*)\}}")
+
+    def put_in(within: Any) -> None:
+        items = within.items() if isinstance(within, dict) else enumerate(within)
+        for key, value in list(items):
+            match value:
+                case {"Fn::GetAtt": [str() as name, str() as attribute]} if name == logical_id:
+                    within[key] = attributes.get(attribute, f"{logical_id}.{attribute}")
+                case dict() | list():
+                    put_in(value)
+                case str() if key in ("Fn::Sub", 0):
+                    within[key] = asked_in_text.sub(r"\1", value)
+
     resource = body["Resources"][logical_id]
     resource["Type"] = PLACEHOLDER_TYPE
     resource.pop("Properties", None)
-    _put_in(body, logical_id, attributes)
-
-
-def _put_in(within: Any, logical_id: str, attributes: Mapping[str, Any]) -> None:
-    in_text = re.compile(rf"\$\{{({re.escape(logical_id)}\.\w[\w.]*)\}}")
-    items = within.items() if isinstance(within, dict) else enumerate(within)
-    for key, value in list(items):
-        match value:
-            case {"Fn::GetAtt": [str() as name, str() as attribute]} if name == logical_id:
-                within[key] = attributes.get(attribute, f"{logical_id}.{attribute}")
-            case dict() | list():
-                _put_in(value, logical_id, attributes)
-            case str() if key in ("Fn::Sub", 0):
-                within[key] = in_text.sub(r"\1", value)
+    put_in(body)

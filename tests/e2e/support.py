@@ -38,6 +38,9 @@ DEADLINE_SECONDS = 90
 SETUP_SECONDS = 400
 # Arguments of attach and dev for who calls a function without seeing who has answered.
 PATIENT = ("--when-absent", "wait")
+# What CloudFormation refuses before it makes anything, on AWS as on emulators, and what it names.
+REFUSED_RESOURCE = "{Type: AWS::SNS::Topic, Properties: {TopicName: !FindInMap [No, such, name]}}"
+REFUSED_NAME = "No::such::name"
 # Stands in the name of all that is made, so that a run can be cleaned up after. See
 # tools/aws_acceptance.py.
 RUN_VARIABLE = "E2E_RUN"

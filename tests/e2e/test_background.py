@@ -16,7 +16,7 @@ import pytest
 
 from plldb.emulators.process_identity import is_gone
 
-from .support import DEADLINE_SECONDS, SETUP_SECONDS, poll
+from .support import DEADLINE_SECONDS, REFUSED_NAME, REFUSED_RESOURCE, SETUP_SECONDS, poll
 from .test_dev import _CODE, Project, project
 
 __all__ = ["project"]  # the fixture
@@ -94,10 +94,9 @@ def test_whoever_ends_the_command_before_it_is_ready_wants_none(project: Project
 
 
 def test_what_can_not_be_deployed_is_said_and_leaves_nothing(project: Project) -> None:
-    topic = "{Type: AWS::SNS::Topic, Properties: {TopicName: !FindInMap [No, such, name]}}"
-    project.template.write_text(f"Resources: {{T: {topic}}}")
+    project.template.write_text(f"Resources: {{T: {REFUSED_RESOURCE}}}")
     failed = project.plldb("dev", "--detach").failed()
-    assert "No::such::name" in failed.stderr
+    assert REFUSED_NAME in failed.stderr
     poll(lambda: has_left_nothing(project), "nothing is left")
 
 

@@ -16,7 +16,7 @@ from plldb.errors import UsageError
 from plldb.stacks import find_stack
 
 from .project import detach
-from .support import PATIENT, Backend, Plldb, random_name
+from .support import PATIENT, REFUSED_NAME, REFUSED_RESOURCE, Backend, Plldb, random_name
 
 _SAM = """
 Transform: AWS::Serverless-2016-10-31
@@ -329,11 +329,10 @@ class TestFailures:
         assert folder.invoke("Fn") == 1
 
     def test_a_template_that_cloudformation_refuses(self, folder: Folder) -> None:
-        topic = "{Type: AWS::SNS::Topic, Properties: {TopicName: !FindInMap [No, such, name]}}"
-        folder.write("template.yaml", f"Resources: {{T: {topic}}}")
+        folder.write("template.yaml", f"Resources: {{T: {REFUSED_RESOURCE}}}")
         failed = folder.plldb("deploy", "--yes")
         assert failed.exit_code == 1
-        assert "No::such::name" in failed.stderr
+        assert REFUSED_NAME in failed.stderr
         assert "Traceback" not in failed.stderr
 
 

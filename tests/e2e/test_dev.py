@@ -13,7 +13,16 @@ import psutil
 import pytest
 
 from .debugging import TRIES, names_lateness, names_lost_event
-from .support import SETUP_SECONDS, Attached, Plldb, clean_environment, poll, random_name
+from .support import (
+    REFUSED_NAME,
+    REFUSED_RESOURCE,
+    SETUP_SECONDS,
+    Attached,
+    Plldb,
+    clean_environment,
+    poll,
+    random_name,
+)
 
 # It has an emulator of its own, whatever the others of this suite run against.
 _TEMPLATE = """
@@ -23,13 +32,12 @@ Resources:
     Type: AWS::Serverless::Function
     Properties: {CodeUri: src, Handler: app.handler, Runtime: python3.13, MemorySize: 128}
 """
-_REFUSED = "{Type: AWS::SNS::Topic, Properties: {TopicName: !FindInMap [No, such, name]}}"
 # No YAML; no template; no such code; no such mapping; what makes the emulator stumble.
 _BROKEN = (
     "Resources: [",
     "3",
     _TEMPLATE.replace("src", "nosuch"),
-    f"{_TEMPLATE}  Other: {_REFUSED}",
+    f"{_TEMPLATE}  Other: {REFUSED_RESOURCE}",
     "Resources: {Greeter: 3}",
 )
 _GOES_ON = "the last good deployment goes on"
@@ -231,9 +239,9 @@ def test_an_emulator_that_ran_goes_on_and_so_does_one_that_is_kept(project: Proj
 
 
 def test_a_project_that_can_not_be_deployed_leaves_nothing(project: Project) -> None:
-    project.template.write_text(f"Resources: {{T: {_REFUSED}}}")
+    project.template.write_text(f"Resources: {{T: {REFUSED_RESOURCE}}}")
     failed = project.plldb("dev")
     assert failed.exit_code == 1
-    assert "No::such::name" in failed.stderr
+    assert REFUSED_NAME in failed.stderr
     assert "Traceback" not in failed.stderr
     assert not project.runs()

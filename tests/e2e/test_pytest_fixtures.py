@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from .support import Plldb, clean_environment, without_outer_pytest
+from .support import REFUSED_NAME, REFUSED_RESOURCE, Plldb, clean_environment, without_outer_pytest
 
 # It has an emulator of its own, whatever the others of this suite run against.
 _TEMPLATE = """
@@ -196,9 +196,7 @@ def test_its_code_raises(attached):
 def test_its_template_is_wrong(plldb_stack):
     plldb_stack("wrong.yaml")
 """
-_WRONG = """
-Resources: {Thing: {Type: AWS::SNS::Topic, Properties: {TopicName: !FindInMap [No, such, name]}}}
-"""
+_WRONG = f"Resources: {{Thing: {REFUSED_RESOURCE}}}"
 
 _SETTINGS = """
 [tool.pytest.ini_options]
@@ -325,7 +323,7 @@ class TestSuite:
         assert failed.returncode == pytest.ExitCode.TESTS_FAILED, failed.stdout + failed.stderr
         assert "KeyError: 'body'" in failed.stdout
         assert str(suite.folder / "src" / "taker.py") in failed.stdout
-        assert "Unable to get mapping for No::such::name" in failed.stdout
+        assert f"Unable to get mapping for {REFUSED_NAME}" in failed.stdout
         assert "During handling" not in failed.stdout
         assert suite.list_stacks() == []
         assert suite.emulator_runs()

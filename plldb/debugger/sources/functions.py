@@ -335,7 +335,7 @@ class _Reader:
         served: dict[str, list[str]] = {}
         for name, resource in self._resources.items():
             if _is_custom(as_dict(resource)) and not self.scope.is_excluded(resource):
-                function = _find_logical_id(resource["Properties"].get("ServiceToken"))
+                function = find_logical_id(resource["Properties"].get("ServiceToken"))
                 served.setdefault(function, []).append(name)
         return served
 
@@ -439,7 +439,7 @@ class _Reader:
             case {"Fn::Join": [",", [*parts]]}:
                 layers = tuple(self._read_layers(parts))
                 return layers if any(one.folders for one in layers) else ()
-        name = _find_logical_id(value)
+        name = find_logical_id(value)
         resource = as_dict(self._resources.get(name))
         is_layer = str(resource.get("Type")) in _CONTENT_NAMES
         return (self._read_layer(name, resource),) if is_layer else ()
@@ -517,7 +517,7 @@ def _is_custom(resource: Mapping[str, Any]) -> bool:
     return is_one and isinstance(resource.get("Properties"), dict)
 
 
-def _find_logical_id(reference: Any) -> str:
+def find_logical_id(reference: Any) -> str:
     """Of the resource that is referred to, in whatever way; empty if it is none."""
     match reference:
         case {"Ref": str() as name} | {"Fn::GetAtt": [str() as name, *_]}:
